@@ -1,0 +1,13 @@
+"""Errors that are sentences for the user: what happened, where, and what to do about it."""
+
+
+class UserError(Exception):
+    """Wrong input, found before work started: the command line exits 2, the API answers 422."""
+
+
+class RunError(Exception):
+    """A failure during a run: the command line exits 1, the job becomes `failed`."""
+
+
+class NameTaken(UserError):
+    """The run or artefact exists already: the API answers 409."""
