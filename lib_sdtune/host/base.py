@@ -1,0 +1,100 @@
+"""What a host lends, and what it promises.
+
+The WebUI is one host (`host/webui`), the embedded one (`host/embedded.py`) the other; nothing above this file knows which.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+@dataclass
+class LoadedModel:
+    """The host's own modules, lent for a run; nothing here is a copy.
+
+    unet: called as `unet(x, timesteps, context=..., y=...)`, x (B, 4, h, w), timesteps (B,) in 0..999, context (B, 77n, D).
+    vae: has `encoder`, `quant_conv`, `post_quant_conv`, `decoder` under the checkpoint's names.
+    text_encoders: towers with `text_model.embeddings`, `.encoder.layers`, `.final_layer_norm` under the checkpoint's names.
+    tokenizer: `tokenizer(text) -> list[int]` without start, end and padding, plus `.start`, `.end`, `.pad` ids.
+    alphas_cumprod: (1000,) float32, the schedule that the model was trained with.
+    embeddings: name -> (n, D) tensor of the textual-inversion embeddings that captions may name.
+    """
+
+    family: object
+    unet: nn.Module
+    vae: nn.Module
+    text_encoders: list
+    tokenizer: object
+    alphas_cumprod: torch.Tensor
+    name: str
+    hash: str
+    prediction_type: str = "epsilon"
+    resolution: int = 512
+    embeddings: dict = field(default_factory=dict)
+
+    @property
+    def device(self):
+        return next(self.unet.parameters()).device
+
+    @property
+    def dtype(self):
+        return next(self.unet.parameters()).dtype
+
+    def modules(self):
+        """(name, module) of every part that a run could touch."""
+        yield "unet", self.unet
+        yield "vae", self.vae
+        yield from ((f"text_encoder_{i + 1}", tower) for i, tower in enumerate(self.text_encoders))
+
+
+@dataclass
+class SampleRequest:
+    """One picture asked of the host's sampler. Sizes in pixels; `prompt` in the WebUI's syntax."""
+
+    prompt: str
+    negative_prompt: str = ""
+    steps: int = 20
+    cfg_scale: float = 7.0
+    seed: int = 1
+    width: int = 512
+    height: int = 512
+    sampler: str = ""
+
+
+class Host:
+    """Lends a model and takes it back unharmed. Subclasses fill in every method."""
+
+    def defaults(self, model_settings):
+        """Settings that suit the model better than the general ones: a nested dict laid under the user's config."""
+        return {}
+
+    @contextmanager
+    def borrow(self, model_settings, method=None):
+        """Lend a `LoadedModel` exclusively; on exit everything is as before, bit for bit, also after an exception."""
+        raise NotImplementedError
+        yield
+
+    def generate(self, requests):
+        """Yield one PIL image per `SampleRequest`, made by the host's own sampler from the model as it is now.
+
+        May be called while the model is borrowed: what is attached to it at that moment shows in the picture. Each
+        image carries its infotext in `.info["parameters"]`.
+        """
+        raise NotImplementedError
+
+    def breathe(self, detach):
+        """Between two steps: let somebody who waits for the model use it, with `detach()` (a context manager) around.
+
+        Returns the seconds given away.
+        """
+        return 0.0
+
+    def folder(self, kind) -> Path:
+        """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", or "sdtune" (our own)."""
+        raise NotImplementedError
+
+    def publish(self, artefact):
+        """Make a finished file selectable in the next prompt: refresh the host's lists."""

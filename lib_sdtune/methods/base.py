@@ -1,0 +1,67 @@
+"""A method decides what is trained and which file comes out; it knows no family."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Artefact:
+    """A finished file. `kind` is the host's folder for it; `tag` is what a user types to use it, such as <lora:ron:1>."""
+
+    path: Path
+    kind: str
+    tag: str
+    activation_text: str = ""
+    metadata: dict = field(default_factory=dict)
+
+
+class Method:
+    """One per run: made from the config and the borrowed model, before the first step.
+
+    `kind` is the folder of its files: "lora", "embeddings", "hypernetworks" or "checkpoints"; `suffix` their ending.
+    """
+
+    kind: str
+    suffix = ".safetensors"
+
+    def __init__(self, config, model):
+        self.config, self.model = config, model
+
+    def parameter_groups(self):
+        """[{"name": "unet", "params": [...], "lr": Rate}, ...]: everything that learns, float32 unless said otherwise."""
+        raise NotImplementedError
+
+    def trains_text(self, step):
+        """Whether at this step gradients go through the text encoder; if not, its answers are cached."""
+        raise NotImplementedError
+
+    def changes_text(self):
+        """Whether captions encode differently from the bare model's at any time, so that its cached answers are no use."""
+        raise NotImplementedError
+
+    @contextmanager
+    def attached(self):
+        """The model with the add-on on it; on exit the bare model. Entered around training, samples and validation."""
+        raise NotImplementedError
+        yield
+
+    def tensors(self):
+        """name -> tensor: all that a resume needs besides the optimiser."""
+        raise NotImplementedError
+
+    def load_tensors(self, tensors):
+        """Take over what `tensors` gave."""
+        raise NotImplementedError
+
+    def trigger(self):
+        """What a user types to get the trained thing, or ""."""
+        return ""
+
+    def tag(self, name):
+        """What goes into the prompt to use the file of that name."""
+        raise NotImplementedError
+
+    def export(self, path, metadata):
+        """Write the file at `path` (atomically, through `formats.files`), with `metadata` (str -> str) if the format has any."""
+        raise NotImplementedError
