@@ -1,0 +1,77 @@
+"""The CLIP text tower (arXiv 2103.00020), with the parameter names of `cond_stage_model.transformer.*`.
+
+`hidden_states` walks a tower by those names, so that it runs ours and a Hugging Face `CLIPTextModel` alike.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class CLIPTextModel(nn.Module):
+    """A causal transformer over token ids."""
+
+    def __init__(self, vocab_size=49408, width=768, layers=12, heads=12, positions=77, mlp_ratio=4, activation="quick_gelu"):
+        super().__init__()
+        self.text_model = CLIPTextTransformer(vocab_size, width, layers, heads, positions, int(width * mlp_ratio), activation)
+
+    def forward(self, ids):
+        """(B, n, width): the last hidden state, normalised, for ids (B, n)."""
+        return self.text_model.final_layer_norm(hidden_states(self.text_model, ids)[-1])
+
+
+def hidden_states(text_model, ids, embed=None, layers=None):
+    """[(B, n, width)] * (layers + 1): the embeddings, then each layer's answer, before `final_layer_norm`.
+
+    embed: token embeddings (B, n, width) to use instead of the ids' own. layers: how many layers to run, None for all.
+    """
+    embeddings = text_model.embeddings
+    if embed is None:
+        embed = embeddings.token_embedding(ids)
+    positions = torch.arange(embed.shape[1], device=embed.device)
+    states = [embed + embeddings.position_embedding(positions)]
+    for layer in text_model.encoder.layers[:layers]:
+        x = states[-1]
+        x = x + attention(layer.self_attn, layer.layer_norm1(x))
+        states.append(x + feed_forward(layer.mlp, layer.layer_norm2(x)))
+    return states
+
+
+def attention(attn, x):
+    q, k, v = (t.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for t in (attn.q_proj(x), attn.k_proj(x), attn.v_proj(x)))
+    return attn.out_proj(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
+
+
+def feed_forward(mlp, x):
+    return mlp.fc2(mlp.activation_fn(mlp.fc1(x)))
+
+
+def quick_gelu(x):
+    return x * torch.sigmoid(1.702 * x)
+
+
+class CLIPTextTransformer(nn.Module):
+    def __init__(self, vocab_size, width, layers, heads, positions, hidden, activation):
+        super().__init__()
+        self.embeddings = nn.Module()
+        self.embeddings.token_embedding = nn.Embedding(vocab_size, width)
+        self.embeddings.position_embedding = nn.Embedding(positions, width)
+        self.encoder = nn.Module()
+        self.encoder.layers = nn.ModuleList(layer(width, heads, hidden, activation) for _ in range(layers))
+        self.final_layer_norm = nn.LayerNorm(width)
+
+
+def layer(width, heads, hidden, activation):
+    """One layer's parameters; `hidden_states` knows what to do with them."""
+    block = nn.Module()
+    block.self_attn = nn.Module()
+    block.self_attn.num_heads = heads
+    for name in ("k_proj", "v_proj", "q_proj", "out_proj"):
+        block.self_attn.add_module(name, nn.Linear(width, width))
+    block.layer_norm1 = nn.LayerNorm(width)
+    block.mlp = nn.Module()
+    block.mlp.activation_fn = {"quick_gelu": quick_gelu, "gelu": F.gelu}[activation]
+    block.mlp.fc1 = nn.Linear(width, hidden)
+    block.mlp.fc2 = nn.Linear(hidden, width)
+    block.layer_norm2 = nn.LayerNorm(width)
+    return block
