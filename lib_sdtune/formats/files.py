@@ -1,0 +1,64 @@
+"""Files that are whole or not there: written beside their place, synced, then renamed into it."""
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+from lib_sdtune.errors import RunError
+
+
+@contextmanager
+def atomic(path):
+    """Yield a temporary path in the same folder; on success it becomes `path`, on failure it is removed."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(path.name + ".tmp")
+        try:
+            yield unfinished
+            sync(unfinished)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise RunError(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. "
+                       "Make room there or give it another folder; earlier files are unharmed.") from error
+
+
+def sync(path):
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder):
+    if os.name == "nt":  # Windows cannot open a folder, and renames there are durable without it
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path, text):
+    with atomic(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def write_json(path, data):
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path):
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def free_space(folder):
+    """Free bytes on the disk that `folder` is on or will be on."""
+    folder = Path(folder).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

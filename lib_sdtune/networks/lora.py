@@ -1,0 +1,52 @@
+"""LoRA (Hu et al. 2021, arXiv 2106.09685), and LoCon where the layer is a 3x3 convolution: delta = up(down(x)) * alpha / dim."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lib_sdtune.networks import registry
+from lib_sdtune.networks.base import Bend
+
+
+@registry.register("lora")
+class LoRA(Bend):
+    """Linear (out, in) or convolution (out, in, k, k); the down part keeps the kernel, stride and padding."""
+
+    def __init__(self, layer, dim, alpha):
+        super().__init__(layer, dim, alpha)
+        self.alpha = alpha
+        self.convolution = isinstance(layer, nn.Conv2d)
+        inner, outer = layer.weight.shape[1], layer.weight.shape[0]
+        kernel = layer.weight.shape[2:]
+        self.down = nn.Parameter(torch.empty(dim, inner, *kernel))
+        self.up = nn.Parameter(torch.zeros(outer, dim, *[1] * len(kernel)))
+        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+        if self.convolution:
+            self.step = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+
+    def forward(self, x):
+        down, up = self.down, self.up * self.scale
+        if x.dtype != down.dtype and not torch.is_autocast_enabled():
+            down, up = down.to(x.dtype), up.to(x.dtype)
+        if self.convolution:
+            return F.conv2d(F.conv2d(x, down, **self.step), up)
+        return F.linear(F.linear(x, down), up)
+
+    def delta_weight(self):
+        return (self.up.flatten(1) @ self.down.flatten(1) * self.scale).reshape(self.up.shape[0], *self.down.shape[1:])
+
+    def tensors(self):
+        return {"lora_down.weight": self.down.data, "lora_up.weight": self.up.data, "alpha": torch.tensor(float(self.alpha))}
+
+    def load_tensors(self, tensors):
+        self.down.data.copy_(tensors["lora_down.weight"])
+        self.up.data.copy_(tensors["lora_up.weight"])
+        self.alpha = float(tensors.get("alpha", self.down.shape[0]))
+        self.scale = self.alpha / self.down.shape[0]
+
+    @staticmethod
+    def reads(tensors):
+        """Whether these tails are a LoRA's."""
+        return "lora_down.weight" in tensors and "lora_up.weight" in tensors and "lora_mid.weight" not in tensors
