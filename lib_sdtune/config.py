@@ -202,11 +202,14 @@ class Config:
     validation: ValidationConfig = section(ValidationConfig, "Validation.")
 
     @classmethod
-    def from_dict(cls, data):
-        """A checked config; UserError in one sentence for the first thing that is wrong."""
+    def from_dict(cls, data, defaults=None):
+        """A checked config; UserError in one sentence for the first thing that is wrong.
+
+        `defaults` (nested, as `data`) suit the host's model better than the general ones; what `data` says goes first.
+        """
         from lib_sdtune.contradictions import check
 
-        config = build(cls, data)
+        config = build(cls, overlaid(data, defaults or {}))
         check(config)
         return config
 
@@ -218,3 +221,10 @@ class Config:
     def settings(self):
         """The section of the chosen method (`config.lora`, …)."""
         return getattr(self, self.method)
+
+
+def overlaid(data, defaults):
+    """`defaults` with `data` laid over them, group by group; lists are taken whole."""
+    if not (isinstance(data, dict) and isinstance(defaults, dict)):
+        return data
+    return {**defaults, **{key: overlaid(given, defaults.get(key)) for key, given in data.items()}}

@@ -1,0 +1,34 @@
+"""Names of runs and files: data that becomes part of a path, so it is checked before anything is opened."""
+
+import unicodedata
+
+from lib_sdtune.errors import UserError
+
+LONGEST = 100
+DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"}
+
+
+def check_name(name, what="name"):
+    """`name` itself, if it can be a file's name on every system; UserError otherwise.
+
+    Letters of any script, digits, space and . _ - are allowed: what the WebUI keeps of a name, and what a prompt tag can hold.
+    """
+    if not isinstance(name, str) or not name:
+        raise UserError(f'"{what}" is empty; give the run a name such as "ron".')
+    if len(name) > LONGEST:
+        raise UserError(f'"{what}" has {len(name)} characters; {LONGEST} is the most.')
+    if name[0] in ". " or name[-1] in ". ":
+        raise UserError(f'"{what}" {name!r} must not begin or end with a dot or a space.')
+    odd = next((letter for letter in name if not allowed(letter)), None)
+    if odd is not None:
+        raise UserError(f'"{what}" {name!r} holds {odd!r}; a name is made of letters, digits, space, dot, dash and underscore.')
+    if name.split(".")[0].strip().lower() in DEVICES:
+        raise UserError(f'"{what}" {name!r} is reserved by Windows; choose another one.')
+    if len(name.encode()) > 200:
+        raise UserError(f'"{what}" {name!r} is too long for a file name; choose a shorter one.')
+    return name
+
+
+def allowed(letter):
+    """Letters, their combining marks, digits, and four signs; full-width look-alikes of / and : are signs and so refused."""
+    return letter in " ._-" or unicodedata.category(letter)[0] == "L" or unicodedata.category(letter) in ("Mn", "Mc", "Nd")
