@@ -36,11 +36,14 @@ def timesteps(config):
 def buckets(config):
     data = config.dataset
     if not data.enable_bucket:
-        refuse(data.resolution % 8 == 0, f'"dataset.resolution" is {data.resolution}; without "dataset.enable_bucket" it must be a multiple of 8.')
+        refuse(data.resolution % 8 == 0,
+               f'"dataset.resolution" is {data.resolution}; without "dataset.enable_bucket" it must be a multiple of 8.')
         return
     low, high, steps = data.min_bucket_reso, data.max_bucket_reso, data.bucket_reso_steps
-    refuse(low <= high, f'"dataset.min_bucket_reso" is {low} and "dataset.max_bucket_reso" {high}; the first must not be greater than the second.')
-    refuse(steps <= high, f'"dataset.bucket_reso_steps" is {steps} and "dataset.max_bucket_reso" {high}: no bucket would fit; use smaller steps.')
+    refuse(low <= high,
+           f'"dataset.min_bucket_reso" is {low} and "dataset.max_bucket_reso" {high}; the first must not be greater than the second.')
+    refuse(steps <= high,
+           f'"dataset.bucket_reso_steps" is {steps} and "dataset.max_bucket_reso" {high}: no bucket would fit; use smaller steps.')
     refuse(steps % 8 == 0, f'"dataset.bucket_reso_steps" is {steps}; it must be a multiple of 8, the size of one latent.')
 
 
@@ -59,14 +62,15 @@ def class_pictures(config):
         where = f"concepts[{i}]"
         refuse(concept.images.strip(), f'"{where}.images" is empty; give the folder of the training pictures.')
         refuse(concept.class_images or not concept.num_class_images,
-               f'"{where}.num_class_images" is {concept.num_class_images} but "{where}.class_images" is empty; name the folder that keeps them.')
+               f'"{where}.num_class_images" is {concept.num_class_images} but "{where}.class_images" is empty; '
+               "name the folder that keeps them.")
         if not concept.class_images:
             continue
         refuse(concept.class_prompt.strip(),
                f'"{where}.class_images" needs "{where}.class_prompt", what the class pictures show, such as "a photo of a cat".')
         own, other = plain(concept.images), plain(concept.class_images)
         refuse(own != other and own not in other.parents,
-               f'"{where}.class_images" lies in "{where}.images", so class pictures would train as the subject; keep them in another folder.')
+               f'"{where}.class_images" lies in "{where}.images", so class pictures would train as the subject; keep them elsewhere.')
 
 
 def plain(folder):

@@ -1,0 +1,104 @@
+"""install.py as the WebUI runs it, and the parts of its other two modes that need no download."""
+
+import os
+import re
+import subprocess
+import time
+import venv
+from pathlib import Path
+
+import pytest
+
+import install
+
+ROOT = Path(install.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A virtual environment with nothing in it, and a `pip` that writes down how it was called instead of a download."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    venv.EnvBuilder(with_pip=False).create(folder)
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    packages = subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True)
+    return python, Path(packages.strip())
+
+
+def fake_pip(packages, code):
+    (packages / "pip").mkdir(exist_ok=True)
+    (packages / "pip" / "__main__.py").write_text(
+        f"import pathlib, sys\npathlib.Path({str(packages / 'called.txt')!r}).write_text(' '.join(sys.argv[1:]))\nsys.exit({code})\n")
+
+
+def start(python, *arguments, **environment):
+    """install.py as `launch.py` runs it; (exit code, stdout, stderr)."""
+    done = subprocess.run([python, ROOT / "install.py", *arguments], capture_output=True, text=True, env={**os.environ, **environment})
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_adds_only_lion_and_none_of_its_dependencies(bare):
+    python, packages = bare
+    fake_pip(packages, 0)
+    code, out, err = start(python)
+    called = (packages / "called.txt").read_text()
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    assert called.startswith(f"install {install.LION} --no-deps")
+    assert len(re.findall(r"==", called)) == 1 and "upgrade" not in called
+
+
+def test_a_failing_download_is_one_line_and_no_error(bare):
+    python, packages = bare
+    fake_pip(packages, 1)
+    code, out, err = start(python)
+    assert (code, err, out.count("\n")) == (0, "", 1) and "Lion could not be installed" in out
+
+
+@pytest.mark.parametrize("arguments, environment", [((), {"COMMANDLINE_ARGS": "--api --skip-install"}), (("--skip-install",), {})])
+def test_skip_install_installs_nothing_and_says_nothing(bare, arguments, environment):
+    python, packages = bare
+    fake_pip(packages, 0)
+    (packages / "called.txt").unlink(missing_ok=True)
+    assert start(python, *arguments, **environment) == (0, "", "")
+    assert not (packages / "called.txt").exists()
+
+
+def test_instant_and_silent_when_satisfied(bare):
+    python, packages = bare
+    (packages / "lion_pytorch.py").write_text("raise RuntimeError('imported')")
+    fake_pip(packages, 1)
+    begun = time.perf_counter()
+    assert start(python) == (0, "", "")
+    assert time.perf_counter() - begun < 2
+    (packages / "lion_pytorch.py").unlink()
+
+
+def test_names_no_package_of_the_host():
+    """What the WebUI's Python is asked to install is Lion alone: the word after `install` in the one command for it."""
+    assert install.LION.split("==")[0] == "lion-pytorch"
+    assert f"{install.LION}\n" in (ROOT / "requirements.txt").read_text()
+
+
+def test_an_unknown_mode_is_refused(capsys):
+    assert install.main(["--dmeo"]) == 2
+    assert "'--dmeo'" in capsys.readouterr().err
+
+
+def test_every_requirement_is_pinned():
+    for file in ROOT.glob("requirements*.txt"):
+        for line in file.read_text().splitlines():
+            assert not line or line.startswith(("#", "-r ")) or re.match(r"^[A-Za-z0-9_.-]+==[0-9.]+(; .*)?$", line), f"{file.name}: {line}"
+
+
+def test_a_second_call_installs_nothing(tmp_path, monkeypatch):
+    """The stamp of a finished installation is believed until the requirements change."""
+    calls = []
+    (tmp_path / "requirements.txt").write_text("a==1\n")
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr(install, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(install, "call", lambda *command: calls.append(command) or 0)
+    install.python().parent.mkdir(parents=True)
+    install.python().touch()
+    assert install.standalone("requirements.txt") == 0 and len(calls) == 1
+    assert install.standalone("requirements.txt") == 0 and len(calls) == 1
+    (tmp_path / "requirements.txt").write_text("a==2\n")
+    assert install.standalone("requirements.txt") == 0 and len(calls) == 2
