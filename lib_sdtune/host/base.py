@@ -85,12 +85,17 @@ class Host:
         """
         raise NotImplementedError
 
-    def breathe(self, detach):
-        """Between two steps: let somebody who waits for the model use it, with `detach()` (a context manager) around.
+    def breathe(self, detached, waiting=lambda whom: None):
+        """Between two steps: let somebody who waits for the model use it, inside `with detached():`.
 
-        Returns the seconds given away.
+        `waiting("a generation")` is told while the model is away, `waiting("")` when it is back.
         """
-        return 0.0
+
+    def rest(self, detached, resting):
+        """Give the model back, inside `with detached():`, until `resting()` says False; it sleeps a little at each call."""
+        with detached():
+            while resting():
+                pass
 
     def folder(self, kind) -> Path:
         """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", or "sdtune" (our own)."""

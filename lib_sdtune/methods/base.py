@@ -65,3 +65,7 @@ class Method:
     def export(self, path, metadata):
         """Write the file at `path` (atomically, through `formats.files`), with `metadata` (str -> str) if the format has any."""
         raise NotImplementedError
+
+    def facts(self):
+        """ss_* metadata of this method, key -> anything printable; None leaves a key out."""
+        return {}

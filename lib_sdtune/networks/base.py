@@ -11,10 +11,10 @@ class Bend(nn.Module):
     A bend starts at zero: the bent layer equals the bare one. Parameters are float32 whatever the layer holds.
     """
 
-    def __init__(self, layer, dim, alpha):
-        """`dim` is the rank; strength is alpha / dim."""
+    def __init__(self, layer, dim, alpha, generator=None):
+        """`dim` is the rank; strength is alpha / dim; `generator` draws the first values (CPU)."""
         super().__init__()
-        self.scale = alpha / dim
+        self.alpha, self.scale = float(alpha), alpha / dim
 
     def forward(self, x):
         """delta(x), in the shape and dtype of layer(x)."""

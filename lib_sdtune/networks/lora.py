@@ -14,15 +14,15 @@ from lib_sdtune.networks.base import Bend
 class LoRA(Bend):
     """Linear (out, in) or convolution (out, in, k, k); the down part keeps the kernel, stride and padding."""
 
-    def __init__(self, layer, dim, alpha):
+    def __init__(self, layer, dim, alpha, generator=None):
         super().__init__(layer, dim, alpha)
-        self.alpha = alpha
         self.convolution = isinstance(layer, nn.Conv2d)
         inner, outer = layer.weight.shape[1], layer.weight.shape[0]
         kernel = layer.weight.shape[2:]
-        self.down = nn.Parameter(torch.empty(dim, inner, *kernel))
-        self.up = nn.Parameter(torch.zeros(outer, dim, *[1] * len(kernel)))
-        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+        bound = 1 / math.sqrt(inner * math.prod(kernel))  # Kaiming's for a linear layer, as in the paper's code
+        drawn = torch.empty(dim, inner, *kernel).uniform_(-bound, bound, generator=generator)
+        self.down = nn.Parameter(drawn.to(layer.weight.device))
+        self.up = nn.Parameter(torch.zeros(outer, dim, *[1] * len(kernel), device=layer.weight.device))
         if self.convolution:
             self.step = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
 
@@ -38,7 +38,7 @@ class LoRA(Bend):
         return (self.up.flatten(1) @ self.down.flatten(1) * self.scale).reshape(self.up.shape[0], *self.down.shape[1:])
 
     def tensors(self):
-        return {"lora_down.weight": self.down.data, "lora_up.weight": self.up.data, "alpha": torch.tensor(float(self.alpha))}
+        return {"lora_down.weight": self.down.data, "lora_up.weight": self.up.data, "alpha": torch.tensor(self.alpha)}
 
     def load_tensors(self, tensors):
         self.down.data.copy_(tensors["lora_down.weight"])

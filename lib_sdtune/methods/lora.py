@@ -1,0 +1,90 @@
+"""LoRA and its relatives: every chosen layer is bent by a small network, and only the networks learn."""
+
+from contextlib import contextmanager
+
+import torch
+
+from lib_sdtune import networks
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.methods import registry
+from lib_sdtune.methods.base import Method
+from lib_sdtune.networks.base import bent
+from lib_sdtune.optim.schedule import is_zero
+from lib_sdtune.randomness import generator
+
+
+@registry.register("lora")
+class LoraMethod(Method):
+    """`bends` maps kohya's key of a layer to its bend, in the model's order."""
+
+    kind = "lora"
+
+    def __init__(self, config, model):
+        super().__init__(config, model)
+        self.targets = [target for target in model.family.targets(model) if self.wanted(target)]
+        if not self.targets:
+            raise UserError("\"lora.unet_lr\" and \"lora.text_encoder_lr\" are both 0, so nothing would learn; set one of them.")
+        self.bends = {target.key: self.bend(target) for target in self.targets}
+
+    def wanted(self, target):
+        settings = self.config.lora
+        if target.kind == "convolution" and not settings.conv_dim:
+            return False
+        return not is_zero(settings.unet_lr if target.part == "unet" else settings.text_encoder_lr)
+
+    def bend(self, target):
+        settings = self.config.lora
+        spatial = target.layer.weight.ndim == 4 and target.layer.weight.shape[-1] > 1
+        dim, alpha = (settings.conv_dim, settings.conv_alpha) if spatial else (settings.dim, settings.alpha)
+        network = networks.registry[settings.network]
+        return network(target.layer, dim, alpha, generator(self.config.train.seed, "init", target.key))
+
+    def parameter_groups(self):
+        settings = self.config.lora
+        groups = []
+        for part in dict.fromkeys(target.part for target in self.targets):
+            lr = settings.unet_lr if part == "unet" else settings.text_encoder_lr
+            params = [p for target in self.targets if target.part == part for p in self.bends[target.key].parameters()]
+            groups.append({"name": part, "params": params, "lr": lr})
+        return groups
+
+    def changes_text(self):
+        return any(target.part != "unet" for target in self.targets)
+
+    def trains_text(self, step):
+        until = self.config.train.stop_text_encoder_training
+        return self.changes_text() and (not until or step < until)
+
+    @contextmanager
+    def attached(self):
+        with bent([(target.layer, self.bends[target.key]) for target in self.targets]):
+            yield
+
+    def tensors(self):
+        return {f"{key}.{tail}": tensor for key, bend in self.bends.items() for tail, tensor in bend.tensors().items()}
+
+    def load_tensors(self, tensors):
+        for key, bend in self.bends.items():
+            bend.load_tensors({tail: tensors[f"{key}.{tail}"] for tail in bend.tensors()})
+
+    def trigger(self):
+        return self.config.concepts[0].prompt
+
+    def tag(self, name):
+        return f"<lora:{name}:1>"
+
+    def facts(self):
+        settings = self.config.lora
+        arguments = {"conv_dim": str(settings.conv_dim), "conv_alpha": str(settings.conv_alpha)} if settings.conv_dim else {}
+        return {"ss_network_module": "networks.lora" if settings.network == "lora" else "lycoris.kohya",
+                "ss_network_dim": settings.dim, "ss_network_alpha": settings.alpha, "ss_network_args": arguments or None,
+                "ss_unet_lr": settings.unet_lr, "ss_text_encoder_lr": settings.text_encoder_lr, "ss_learning_rate": settings.unet_lr}
+
+    def export(self, path, metadata):
+        precision = safetensors.PRECISIONS[self.config.save.precision]
+        held = {name: tensor.to(precision) if tensor.ndim else tensor.float() for name, tensor in self.tensors().items()}
+        if not any(torch.count_nonzero(bend.delta_weight()) for bend in self.bends.values()):
+            raise RunError("The LoRA learned nothing: every layer is as it was at the start. "
+                           "Raise the learning rate or the number of steps.")
+        safetensors.write(path, held, metadata)

@@ -1,0 +1,13 @@
+"""AdamW with 8-bit states (Dettmers et al. 2022, arXiv 2110.02861), when bitsandbytes is there already. It is never installed."""
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.optim import registry
+
+
+@registry.register("AdamW8bit")
+def adamw8bit(groups, **arguments):
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except Exception as error:  # a broken native library raises anything
+        raise UserError("AdamW8bit needs a working bitsandbytes, and none is installed here; choose AdamW or Lion.") from error
+    return AdamW8bit(groups, **arguments)

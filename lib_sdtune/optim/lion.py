@@ -1,0 +1,13 @@
+"""Lion (Chen et al. 2023, arXiv 2302.06675), from lion-pytorch. Wants about a third of AdamW's rate."""
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.optim import registry
+
+
+@registry.register("Lion")
+def lion(groups, **arguments):
+    try:
+        from lion_pytorch import Lion
+    except ImportError as error:
+        raise UserError("Lion needs the package lion-pytorch, which is not installed; restart the WebUI once, or choose AdamW.") from error
+    return Lion(groups, **arguments)

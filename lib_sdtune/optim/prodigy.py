@@ -1,0 +1,13 @@
+"""Prodigy (Mishchenko & Defazio 2023, arXiv 2306.06101), when prodigyopt is there already. It finds its own rate: give it 1."""
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.optim import registry
+
+
+@registry.register("Prodigy")
+def prodigy(groups, **arguments):
+    try:
+        from prodigyopt import Prodigy
+    except ImportError as error:
+        raise UserError("Prodigy needs the package prodigyopt, which is not installed here; choose AdamW or Lion.") from error
+    return Prodigy(groups, **arguments)

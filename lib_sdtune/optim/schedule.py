@@ -1,0 +1,58 @@
+"""Learning rates as pure functions of the step, so that a resumed run needs no scheduler state.
+
+Steps count from 0; the names are sd-scripts', the shapes those of its `lr_scheduler` option.
+"""
+
+import math
+
+from lib_sdtune.errors import UserError
+
+
+def factor(step, total, scheduler="constant", warmup=0, cycles=1):
+    """What the rate is multiplied by at `step` of `total`, in 0..1. Plain "constant" takes no warm-up, as in sd-scripts."""
+    if scheduler == "constant":
+        return 1.0
+    if step < warmup:
+        return (step + 1) / warmup
+    if scheduler == "constant_with_warmup":
+        return 1.0
+    progress = min(1.0, (step - warmup) / max(1, total - warmup))
+    if scheduler == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    if scheduler == "cosine_with_restarts":
+        return 0.5 * (1 + math.cos(math.pi * (progress * cycles % 1.0))) if progress < 1 else 0.0
+    return max(0.0, 1 - progress)  # "linear", and "polynomial" of sd-scripts' default power 1
+
+
+def parse(text, where="The learning rate"):
+    """[(rate, last step), ...] of the WebUI's schedule text: "5e-3:200, 1e-3:500, 1e-4"; the last one may go without a step."""
+    pieces = []
+    for piece in str(text).split(","):
+        rate, _, until = piece.strip().partition(":")
+        try:
+            pieces.append((float(rate), int(until) if until.strip() else -1))
+        except ValueError:
+            raise UserError(f"{where} {text!r} is not a schedule; write it like \"5e-3:200, 1e-3\": "
+                            "a rate, a colon, and the step until which it holds.") from None
+    ends = [until for _, until in pieces[:-1]]
+    if any(until <= 0 for until in ends) or ends != sorted(set(ends)) or any(not 0 <= rate <= 10 for rate, _ in pieces):
+        raise UserError(f"{where} {text!r} must have rising steps, and rates between 0 and 10.")
+    return pieces
+
+
+def scheduled(text, step):
+    """The rate that schedule text gives at `step`; after the last piece its rate stays."""
+    pieces = parse(text)
+    return next((rate for rate, until in pieces if until < 0 or step < until), pieces[-1][0])
+
+
+def rate(lr, step, total, scheduler="constant", warmup=0, cycles=1):
+    """The rate at `step`: schedule text stands for itself, a number follows the scheduler."""
+    if isinstance(lr, str):
+        return scheduled(lr, step)
+    return lr * factor(step, total, scheduler, warmup, cycles)
+
+
+def is_zero(lr):
+    """Whether the part it belongs to does not learn at all."""
+    return all(value == 0 for value, _ in parse(lr)) if isinstance(lr, str) else lr == 0

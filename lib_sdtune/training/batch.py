@@ -1,0 +1,55 @@
+"""One micro-batch: cached latents with the noise, timestep and weight that chance gives each example at this step."""
+
+from dataclasses import dataclass
+
+import torch
+
+from lib_sdtune import diffusion
+from lib_sdtune.randomness import generator
+
+
+@dataclass
+class Batch:
+    """latents, noise, perturbation (B, 4, h, w); timesteps (B,); weights (B,); masks (B, 1, h, w) or None."""
+
+    latents: torch.Tensor
+    noise: torch.Tensor
+    perturbation: torch.Tensor | None
+    timesteps: torch.Tensor
+    weights: torch.Tensor
+    masks: torch.Tensor | None
+    captions: list
+    examples: list
+
+    def to(self, device):
+        moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        return Batch(**(vars(self) | moved))
+
+
+def draw(examples, step, cache, config):
+    """The batch of `examples` at micro-step `step`, on the CPU. A pure function of its arguments and the cached latents."""
+    drawn = [draw_one(example, step, cache, config) for example in examples]
+    latents, noise, perturbation, timesteps, masks = zip(*drawn, strict=True)
+    weighted = torch.tensor([example.weight for example in examples])
+    return Batch(torch.stack(latents), torch.stack(noise), stacked(perturbation), torch.tensor(timesteps), weighted,
+                 stacked(masks), [example.caption for example in examples], list(examples))
+
+
+def draw_one(example, step, cache, config):
+    chance = generator(config.train.seed, "example", step, example.index, example.occurrence)
+    mean, std = cache.latents(example)
+    latents = mean + std * torch.randn(mean.shape, generator=chance)
+    settings = config.noise
+    noise = diffusion.noise_like(mean.shape, chance, settings.noise_offset, settings.multires_noise_iterations)
+    perturbation = torch.randn(mean.shape, generator=chance) * settings.ip_noise_gamma if settings.ip_noise_gamma else None
+    timestep = int(torch.randint(settings.min_timestep, settings.max_timestep, (1,), generator=chance))
+    mask = cache.mask(example) if config.dataset.alpha_mask else None
+    return latents, noise, perturbation, timestep, mask
+
+
+def stacked(values):
+    """One tensor, or None where nobody has one; those without a mask count everywhere."""
+    present = [value for value in values if value is not None]
+    if not present:
+        return None
+    return torch.stack([torch.ones_like(present[0]) if value is None else value for value in values])

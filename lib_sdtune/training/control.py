@@ -1,0 +1,181 @@
+"""The two-way street between a run and whoever watches it: requests go in, status comes out. Safe to use from any thread."""
+
+import logging
+import threading
+import time
+from contextlib import contextmanager
+
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.formats.files import write_json
+from lib_sdtune.training import failures
+
+STATES = ("queued", "preparing", "training", "paused", "finished", "stopped", "failed")
+REQUESTS = ("stop", "stop_without_saving", "pause", "resume", "sample", "save")
+log = logging.getLogger("sdtune")
+
+
+class Stopped(Exception):
+    """Raised out of preparation when a stop was asked for; nothing was trained yet."""
+
+
+class Control:
+    """One run's wishes and status. `folder` is the run folder; `on_change(control)` is called after every change."""
+
+    def __init__(self, config, folder, on_change=None):
+        self.config, self.folder, self.on_change = config, folder, on_change
+        self.state, self.message, self.waiting = "queued", "", ""
+        self.step, self.total_steps, self.epoch, self.loss = 0, 0, 0, None
+        self.seconds = []
+        self.artefacts, self.samples = [], []
+        self._asked, self._changed, self._written = set(), threading.Condition(), 0.0
+
+    # what watchers call
+
+    def request(self, wish):
+        """Ask for something; it takes effect at the next step. UserError where it makes no sense."""
+        if wish not in REQUESTS:
+            raise UserError(f"A run cannot be asked to {wish!r}; it can: {', '.join(REQUESTS)}.")
+        if self.state in ("finished", "stopped", "failed"):
+            raise UserError(f"The run {self.config.name} is {self.state}, so it cannot {wish.replace('_', ' ')} now.")
+        with self._changed:
+            if wish == "resume":
+                self._asked.discard("pause")
+            else:
+                self._asked.add(wish)
+            self._changed.notify_all()
+
+    def snapshot(self):
+        """The run as JSON, in the words of the HTTP contract."""
+        pace = self.pace()
+        left = None if pace is None or not self.total_steps else max(0.0, (self.total_steps - self.step) * pace)
+        return {"id": self.config.name, "method": self.config.method, "state": self.state, "step": self.step,
+                "total_steps": self.total_steps, "epoch": self.epoch, "loss": self.loss, "seconds_per_step": pace,
+                "eta_seconds": left, "message": self.waiting or self.message, "artefacts": list(self.artefacts),
+                "samples": list(self.samples)}
+
+    def pace(self):
+        """Median seconds of the last steps, or None."""
+        recent = sorted(self.seconds[-30:])
+        return recent[len(recent) // 2] if recent else None
+
+    # what the run calls
+
+    @contextmanager
+    def running(self):
+        """Keep the state true from the first moment to the last, whatever happens inside."""
+        with recorded(self.folder):
+            try:
+                self.become("preparing")
+                yield
+                stopped = self.asked("stop") or self.asked("stop_without_saving")
+                self.become("stopped" if stopped else "finished", self.message)
+            except Stopped:
+                self.become("stopped", "Stopped before the first step.")
+            except KeyboardInterrupt:
+                self.become("stopped", "Interrupted; the state is saved.")
+                raise
+            except BaseException as error:
+                log.debug("run failed", exc_info=True)
+                self.become("failed", failures.sentence(error))
+                if isinstance(error, UserError | RunError) or not isinstance(error, Exception):
+                    raise
+                raise RunError(self.message) from error
+
+    def become(self, state, message=""):
+        self.state, self.message, self.waiting = state, message, ""
+        if message:
+            (log.error if state == "failed" else log.info)("%s: %s", state, message)
+        self.changed(at_once=True)
+
+    def preparing(self, done, total, text):
+        """Progress callback of everything before the first step; raises `Stopped` when a stop was asked for."""
+        self.message = f"{text}: {done} of {total}" if total else text
+        self.changed()
+        if self.asked("stop") or self.asked("stop_without_saving"):
+            raise Stopped
+
+    def begin(self, step, total):
+        self.step, self.total_steps = step, total
+        self.become("training")
+
+    def report(self, step):
+        self.step, self.epoch, self.loss = step.number, step.epoch, step.loss
+        self.seconds = [*self.seconds[-29:], step.seconds]
+        self.message = f"{step.skipped} steps skipped because the numbers overflowed" if step.skipped else ""
+        self.changed()
+
+    def wants(self, wish, step):
+        """Whether the run should do this now: asked for by somebody, or due by the config at this step."""
+        if wish == "stop":
+            return self.asked("stop") or self.asked("stop_without_saving")
+        if wish == "pause":
+            return self.asked("pause")
+        return self.take(wish) or due(getattr(self.config, wish), step)
+
+    def asked(self, wish):
+        return wish in self._asked
+
+    def take(self, wish):
+        with self._changed:
+            asked = wish in self._asked
+            self._asked.discard(wish)
+            return asked
+
+    def show(self, files):
+        self.samples += [str(file) for file in files]
+        self.changed(at_once=True)
+
+    def made(self, file):
+        if str(file) not in self.artefacts:
+            self.artefacts.append(str(file))
+        self.changed(at_once=True)
+
+    def resting(self):
+        """True while the run should stay paused; sleeps a little, so that it can be called in a loop."""
+        if self.state != "paused":
+            self.become("paused")
+        with self._changed:
+            self._changed.wait_for(lambda: not self.asked("pause") or self.wants("stop", None), timeout=0.2)
+        still = self.asked("pause") and not self.wants("stop", None)
+        if not still:
+            self.become("training")
+        return still
+
+    def wait_for(self, whom):
+        """Say whom the run waits for ("a generation"), or nobody ("")."""
+        self.waiting = f"waiting for {whom}" if whom else ""
+        self.changed(at_once=True)
+
+    def changed(self, at_once=False):
+        if at_once or time.monotonic() - self._written > 2:
+            self._written = time.monotonic()
+            if self.folder.exists():
+                write_json(self.folder / "status.json", self.snapshot())
+        if self.on_change:
+            self.on_change(self)
+
+
+def due(settings, step):
+    """Whether `every_n_steps` or `every_n_epochs` of a config section falls on this step."""
+    by_step = settings.every_n_steps and step.number % settings.every_n_steps == 0
+    by_epoch = settings.every_n_epochs and step.epoch_ends and step.epoch % settings.every_n_epochs == 0
+    return bool(by_step or by_epoch) and not step.last
+
+
+@contextmanager
+def recorded(folder):
+    """run.log of the run folder gets what the `sdtune` logger says meanwhile."""
+    if not folder.exists():
+        yield
+        return
+    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+        handler.close()

@@ -1,0 +1,69 @@
+"""log.csv: one row per step, flushed at once, and cut back to the state when a run resumes."""
+
+import csv
+from pathlib import Path
+
+COLUMNS = ["step", "epoch", "loss", "lr", "seconds", "val_loss", "grad_norm", "skipped"]
+
+
+class Log:
+    """Appends rows; mirrors them to TensorBoard files when TensorBoard is importable."""
+
+    def __init__(self, folder, resume_from=0):
+        self.path = Path(folder) / "log.csv"
+        kept = [row for row in read(self.path) if row["step"] <= resume_from] if resume_from else []
+        self.file = open(self.path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self.writer = csv.DictWriter(self.file, COLUMNS)
+        self.writer.writeheader()
+        self.writer.writerows(kept)
+        self.file.flush()
+        self.board = tensorboard(folder)
+
+    def write(self, row):
+        """`row` maps column names to numbers; missing columns stay empty."""
+        self.writer.writerow({key: round_off(value) for key, value in row.items()})
+        self.file.flush()
+        if self.board:
+            for key in ("loss", "lr", "val_loss"):
+                if row.get(key) is not None:
+                    self.board.add_scalar(key, row[key], row["step"])
+
+    def close(self):
+        self.file.close()
+        if self.board:
+            self.board.close()
+
+
+def round_off(value):
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def read(path, since=0):
+    """Rows after step `since` as dicts of numbers; None for empty cells. A row cut off by a crash is left out."""
+    if not Path(path).exists():
+        return []
+    rows = []
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            try:
+                whole = {key: number(text) for key, text in row.items() if key}
+            except (TypeError, ValueError):
+                continue
+            if whole.get("step") is not None and whole["step"] > since:
+                rows.append(whole)
+    return rows
+
+
+def number(text):
+    if text == "":
+        return None
+    value = float(text)
+    return int(value) if value.is_integer() and "." not in text and "e" not in text else value
+
+
+def tensorboard(folder):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except Exception:  # TensorBoard is optional, and half-installed ones fail in many ways
+        return None
+    return SummaryWriter(str(Path(folder) / "tensorboard"))

@@ -1,0 +1,44 @@
+"""Memory for time: activations of the UNet's blocks are computed again in the backward instead of being kept."""
+
+from contextlib import contextmanager
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+
+def wants_checkpointing(setting, device):
+    """"auto" saves memory on GPUs with less than 20 GB; a CPU has the room and lacks the speed."""
+    if setting != "auto":
+        return setting == "on"
+    return device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory < 20 * 2**30
+
+
+def blocks(unet):
+    """The parts worth recomputing: every residual block and every transformer block of a UNet with LDM's names."""
+    return [m for m in unet.modules() if hasattr(m, "emb_layers") or (hasattr(m, "attn1") and hasattr(m, "attn2"))]
+
+
+@contextmanager
+def checkpointed(unet, on):
+    """While entered, the blocks' activations are recomputed (non-reentrant, so gradients reach add-ons inside)."""
+    changed = blocks(unet) if on else []
+    own = [block.__dict__.get("forward") for block in changed]
+    for block in changed:
+        block.forward = recomputing(block.forward)
+    try:
+        yield
+    finally:
+        for block, forward in zip(changed, own, strict=True):
+            if forward is None:
+                del block.forward
+            else:
+                block.forward = forward
+
+
+def recomputing(forward):
+    def wrapped(*args, **kwargs):
+        if not torch.is_grad_enabled():
+            return forward(*args, **kwargs)
+        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+    return wrapped

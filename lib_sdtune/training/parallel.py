@@ -1,0 +1,37 @@
+"""Data-parallel training under torchrun: every process takes its own batches, gradients are averaged."""
+
+import os
+
+import torch
+
+
+class World:
+    """`rank` of `size` processes; a single process is a world of one, and then nothing is communicated."""
+
+    def __init__(self):
+        self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        if self.size > 1 and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+    @property
+    def leads(self):
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def average(self, params):
+        """Replace every gradient by its mean over the processes, in one message."""
+        if self.size == 1:
+            return
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in params]
+        flat = torch.cat([g.flatten() for g in grads])
+        torch.distributed.all_reduce(flat)
+        for p, mean in zip(params, flat.div_(self.size).split([g.numel() for g in grads]), strict=True):
+            p.grad = mean.view_as(p)
+
+    def agree(self, wants):
+        """What the leading process wants, in all of them."""
+        if self.size == 1:
+            return wants
+        box = [wants]
+        torch.distributed.broadcast_object_list(box, src=0)
+        return box[0]

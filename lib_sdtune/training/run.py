@@ -1,0 +1,30 @@
+"""A run, from the first moment to the last, on one screen."""
+
+from lib_sdtune.methods import registry as methods
+from lib_sdtune.training.trainer import Trainer
+
+
+def run(config, host, control):
+    """Train what `config` says on the model that `host` lends; the artefact, or None when stopped without saving.
+
+    `control` hears what happens and says what is wanted. Whatever happens inside, the host has its model back as it was.
+    """
+    with control.running():
+        method = methods[config.method]
+        with host.borrow(config.model, method) as model, Trainer(config, model, control) as trainer:
+            for step in trainer:
+                control.report(step)
+                if control.wants("sample", step):
+                    control.show(trainer.sample(host))
+                if control.wants("save", step):
+                    control.made(trainer.save(host.folder(method.kind)))
+                if control.wants("stop", step):
+                    break
+                if control.wants("pause", step):
+                    host.rest(trainer.detached, control.resting)
+                host.breathe(trainer.detached, control.wait_for)
+            artefact = trainer.export(host)
+        if artefact:
+            control.made(artefact.path)
+            host.publish(artefact)
+        return artefact

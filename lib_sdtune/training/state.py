@@ -1,0 +1,102 @@
+"""The resume point: one safetensors file with what learns, the optimiser's tensors, and the rest as JSON in its header.
+
+No generator state is in it: chance is a function of the step (`lib_sdtune.randomness`).
+"""
+
+import json
+
+import torch
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats import tensors as safetensors
+
+MAY_CHANGE = ("save", "sample", "overwrite")
+MAY_GROW = (("train", "max_train_steps"), ("train", "max_train_epochs"))
+
+
+def path_of(folder, step):
+    return folder / "state" / f"step{step:08d}.safetensors"
+
+
+def newest(folder):
+    """The last whole state of a run folder, or None."""
+    found = sorted((folder / "state").glob("step*.safetensors"))
+    return found[-1] if found else None
+
+
+def save(folder, step, learned, optimizer, extra):
+    """Write the state of `step` atomically, then drop all older ones but one."""
+    stored, plain = optimizer_tensors(optimizer)
+    held = {f"learned.{name}": tensor for name, tensor in learned.items()} | stored
+    header = {"sdtune_state": json.dumps({"step": step, "optimizer": plain, **extra}, sort_keys=True)}
+    safetensors.write(path_of(folder, step), held, header)
+    for old in sorted((folder / "state").glob("step*.safetensors"))[:-2]:
+        old.unlink(missing_ok=True)
+
+
+def load(path):
+    """(learned tensors, everything else) of a state file."""
+    held, metadata = safetensors.read(path)
+    learned = {name.removeprefix("learned."): t for name, t in held.items() if name.startswith("learned.")}
+    rest = json.loads(metadata["sdtune_state"])
+    rest["optimizer_tensors"] = {name: t for name, t in held.items() if name.startswith("optimizer.")}
+    return learned, rest
+
+
+def optimizer_tensors(optimizer):
+    """(name -> tensor, plain numbers) of an optimiser's state."""
+    state = optimizer.state_dict()
+    stored, plain = {}, {"state": {}, "groups": [numbers(group) for group in state["param_groups"]]}
+    for index, slots in state["state"].items():
+        for slot, value in slots.items():
+            if isinstance(value, torch.Tensor):
+                stored[f"optimizer.{index}.{slot}"] = value
+            else:
+                plain["state"].setdefault(str(index), {})[slot] = value
+    return stored, plain
+
+
+def numbers(group):
+    """A parameter group without its parameters; what JSON cannot hold is made anew by the constructor."""
+    return {key: value for key, value in group.items() if key != "params" and isinstance(value, int | float | bool | str | list | tuple)}
+
+
+def restore_optimizer(optimizer, rest):
+    fresh = optimizer.state_dict()
+    slots = {int(index): dict(values) for index, values in rest["optimizer"]["state"].items()}
+    for name, tensor in rest["optimizer_tensors"].items():
+        _, index, slot = name.split(".", 2)
+        slots.setdefault(int(index), {})[slot] = tensor
+    groups = [{**old, **saved, "params": old["params"]}
+              for old, saved in zip(fresh["param_groups"], rest["optimizer"]["groups"], strict=True)]
+    for group in groups:
+        group.update({key: tuple(value) for key, value in group.items() if isinstance(value, list) and key == "betas"})
+    optimizer.load_state_dict({"state": slots, "param_groups": groups})
+
+
+def refuse_changes(before, now):
+    """UserError naming the first setting that changed so that resuming would give something else than was begun."""
+    for key in sorted(set(before) | set(now)):
+        if key in MAY_CHANGE:
+            continue
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            for inner in sorted(set(old) | set(new)):
+                if old.get(inner) != new.get(inner) and not grew((key, inner), old.get(inner), new.get(inner)):
+                    raise changed(f"{key}.{inner}", old.get(inner), new.get(inner))
+        elif old != new:
+            raise changed(key, old, new)
+
+
+def grew(key, old, new):
+    return key in MAY_GROW and new > old > 0
+
+
+def changed(key, old, new):
+    return UserError(f'"{key}" was {brief(old)} when the run began and is {brief(new)} now, so it cannot be resumed. '
+                     "Put it back, or start under another name.")
+
+
+def brief(value):
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
