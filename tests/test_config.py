@@ -1,0 +1,128 @@
+"""The declaration and what is read off it: CONTRACT's example, refusals that name the key, defaults, JSON Schema, presets."""
+
+import json
+
+import pytest
+
+from lib_sdtune import presets
+from lib_sdtune.config import Config
+from lib_sdtune.declaration import schema
+from lib_sdtune.errors import UserError
+
+LEAST = {"name": "ron", "concepts": [{"images": "train/10_ron"}]}
+
+
+def refusal(data):
+    with pytest.raises(UserError) as error:
+        Config.from_dict(data)
+    text = str(error.value)
+    assert text.endswith(".") and "\n" not in text
+    return text
+
+
+def changed(path, value):
+    """The least config with one setting changed; `path` like "train.seed"."""
+    data = json.loads(json.dumps(LEAST))
+    group = data
+    *groups, key = path.split(".")
+    for name in groups:
+        group = group.setdefault(name, {}) if name != "concepts[0]" else group["concepts"][0]
+    group[key] = value
+    return data
+
+
+def test_two_settings_are_enough():
+    config = Config.from_dict(LEAST)
+    assert (config.method, config.lora.dim, config.train.max_train_steps) == ("lora", 16, 1500)
+
+
+def test_the_complete_config_is_a_config():
+    complete = Config.from_dict(LEAST).to_dict()
+    assert Config.from_dict(json.loads(json.dumps(complete))).to_dict() == complete
+
+
+def test_defaults_lie_under_what_the_user_says():
+    data = {**LEAST, "lora": {"dim": 4}}
+    config = Config.from_dict(data, defaults={"lora": {"dim": 99, "alpha": 3}, "dataset": {"resolution": 64}})
+    assert (config.lora.dim, config.lora.alpha, config.dataset.resolution) == (4, 3, 64)
+    assert data == {**LEAST, "lora": {"dim": 4}}, "the caller's dict is not changed"
+
+
+@pytest.mark.parametrize("path, value, words", [
+    ("lorra", {}, ["lorra", "'lora'"]),
+    ("train.max_train_step", 5, ["train.max_train_step", "'max_train_steps'"]),
+    ("concepts[0].image", "x", ["concepts[0].image", "'images'"]),
+    ("train.seed", "42", ["train.seed", "whole number"]),
+    ("train.seed", True, ["train.seed", "whole number"]),
+    ("train.batch_size", 1.5, ["train.batch_size"]),
+    ("dataset.flip_aug", 1, ["dataset.flip_aug", "true or false"]),
+    ("lora", [], ["lora", "group"]),
+    ("concepts", {}, ["concepts", "list"]),
+    ("concepts", [], ["concepts", "at least one"]),
+    ("lora.dim", 0, ["lora.dim", "smallest value is 1"]),
+    ("lora.alpha", 0, ["lora.alpha", "greater than 0"]),
+    ("train.batch_size", 10**6, ["train.batch_size", "largest value is 1024"]),
+    ("train.max_grad_norm", float("nan"), ["train.max_grad_norm", "finite"]),
+    ("lora.unet_lr", float("inf"), ["lora.unet_lr"]),
+    ("lora.unet_lr", -1, ["lora.unet_lr"]),
+    ("lora.unet_lr", "fast", ["lora.unet_lr", "5e-3:200"]),
+    ("lora.unet_lr", "1e-3:200, 1e-4:100", ["lora.unet_lr", "rising"]),
+    ("method", "loras", ["method", "'lora'"]),
+    ("train.optimizer", "AdamV", ["train.optimizer", "'AdamW'"]),
+    ("lora.network", "lorax", ["lora.network", "'lora'"]),
+    ("train.lr_scheduler", "cosin", ["train.lr_scheduler", "'cosine'"]),
+])
+def test_one_wrong_setting_is_named(path, value, words):
+    text = refusal(changed(path, value))
+    assert all(word in text for word in words), text
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"train": {"max_train_steps": 0}}, ["max_train_steps", "max_train_epochs"]),
+    ({"train": {"max_train_steps": 10, "lr_warmup_steps": 10}}, ["lr_warmup_steps", "max_train_steps"]),
+    ({"noise": {"min_timestep": 500, "max_timestep": 500}}, ["min_timestep", "max_timestep"]),
+    ({"dataset": {"min_bucket_reso": 1024, "max_bucket_reso": 512}}, ["min_bucket_reso", "max_bucket_reso"]),
+    ({"dataset": {"bucket_reso_steps": 100}}, ["bucket_reso_steps", "multiple of 8"]),
+    ({"dataset": {"enable_bucket": False, "resolution": 500}}, ["resolution", "multiple of 8"]),
+    ({"lora": {"unet_lr": 0, "text_encoder_lr": 0}}, ["lora.unet_lr", "lora.text_encoder_lr"]),
+    ({"lora": {"unet_lr": "0:10, 0", "text_encoder_lr": 0.0}}, ["lora.unet_lr"]),
+    ({"concepts": [{"images": " "}]}, ["concepts[0].images", "empty"]),
+    ({"concepts": [{"images": "a", "class_images": "b"}]}, ["class_images", "class_prompt"]),
+    ({"concepts": [{"images": "a", "num_class_images": 9}]}, ["num_class_images", "class_images"]),
+    ({"concepts": [{"images": "a", "class_images": "a/", "class_prompt": "cat"}]}, ["class_images", "elsewhere"]),
+    ({"concepts": [{"images": "a", "class_images": "./a/b", "class_prompt": "cat"}]}, ["class_images", "elsewhere"]),
+    ({"sample": {"width": 100}}, ["sample.width", "multiple of 8"]),
+    ({"validation": {"every_n_steps": 5}}, ["validation.every_n_steps", "validation.split"]),
+])
+def test_contradictions_name_the_settings(settings, words):
+    text = refusal({**LEAST, **settings})
+    assert all(word in text for word in words), text
+
+
+def test_required_settings_are_asked_for():
+    assert '"name"' in refusal({"concepts": [{"images": "x"}]})
+    assert '"concepts"' in refusal({"name": "ron"})
+    assert '"concepts[0].images"' in refusal({"name": "ron", "concepts": [{}]})
+    assert "group" in refusal([])
+
+
+def test_the_schema_says_what_the_declaration_says():
+    found = schema(Config)
+    assert found["required"] == ["name", "concepts"] and found["additionalProperties"] is False
+    dim = found["properties"]["lora"]["properties"]["dim"]
+    assert (dim["type"], dim["default"], dim["minimum"], dim["maximum"]) == ("integer", 16, 1, 1024)
+    assert "lora" in found["properties"]["method"]["enum"]
+    assert found["properties"]["concepts"]["items"]["required"] == ["images"]
+    assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_makes_a_config(name):
+    preset = presets.load(name)
+    assert set(preset) == {"title", "for", "family", "settings"}
+    Config.from_dict(LEAST, defaults=preset["settings"])
+
+
+def test_a_misspelt_preset_is_named():
+    with pytest.raises(UserError, match="'subject-sd1'"):
+        presets.load("subjekt-sd1")
