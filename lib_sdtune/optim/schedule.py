@@ -34,7 +34,7 @@ def parse(text, where="The learning rate"):
         except ValueError:
             raise UserError(f"{where} {text!r} is not a schedule; write it like \"5e-3:200, 1e-3\": "
                             "a rate, a colon, and the step until which it holds.") from None
-    ends = [until for _, until in pieces[:-1]]
+    ends = [until for _, until in pieces[:-1]] + [until for _, until in pieces[-1:] if until != -1]
     if any(until <= 0 for until in ends) or ends != sorted(set(ends)) or any(not 0 <= rate <= 10 for rate, _ in pieces):
         raise UserError(f"{where} {text!r} must have rising steps, and rates between 0 and 10.")
     return pieces

@@ -1,0 +1,80 @@
+"""What a run learns from: the scanned pictures in their order, their cached latents, and how each one is doing."""
+
+import logging
+from pathlib import Path
+
+import torch
+
+from lib_sdtune.data.cache import LatentCache, TextCache
+from lib_sdtune.data.folder import scan
+from lib_sdtune.data.loader import Dataset
+from lib_sdtune.errors import UserError
+
+log = logging.getLogger("sdtune")
+
+
+class Material:
+    """A context manager: on entering the pictures are scanned and encoded. `progress(done, total, text)` may raise to stop it."""
+
+    def __init__(self, config, model, run_folder, progress, world):
+        self.config, self.model, self.progress, self.world = config, model, progress, world
+        self.cache_folder = run_folder.parent.parent / "cache"
+
+    def __enter__(self):
+        config, model = self.config, self.model
+        self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), self.progress)
+        for problem in self.scan.problems:
+            log.warning("%s: %s", problem.path, problem.text)
+        self.dataset = Dataset(self.scan, config)
+        self.cache = LatentCache(self.cache_folder / "latents", self.encode_images, f"{model.family.name}-{model.hash}")
+        self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, f"{model.family.name}-{model.hash}-{config.model.clip_skip}")
+        if config.dataset.cache_latents:
+            self.cache.prepare(self.dataset.all_examples(), self.progress)
+        self.losses = {}
+        return self
+
+    def __exit__(self, *error):
+        self.cache.close()
+
+    def encode_images(self, pixels):
+        """CPU float32 (mean, std) for pixels (B, 3, H, W) in -1..1."""
+        vae = next(self.model.vae.parameters())
+        with torch.no_grad(), torch.autocast(vae.device.type, enabled=False):
+            mean, std = self.model.family.encode_images(self.model, pixels.to(vae.device, vae.dtype))
+        return mean.float().cpu(), std.float().cpu()
+
+    def encode_text(self, captions):
+        with torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
+            return self.model.family.encode_text(self.model, captions, self.config.model.clip_skip)
+
+    # the arithmetic
+
+    @property
+    def steps_per_epoch(self):
+        return -(-self.dataset.batches_per_epoch // (self.world.size * self.config.train.gradient_accumulation_steps))
+
+    def total_steps(self):
+        train = self.config.train
+        total = train.max_train_epochs * self.steps_per_epoch or train.max_train_steps
+        if not total:
+            raise UserError('"train.max_train_steps" and "train.max_train_epochs" are both 0, so there is nothing to do.')
+        return total
+
+    def epoch(self, step):
+        """(the epoch, counted from 1, that `step` belongs to; whether it ends with this step)."""
+        return -(-step // self.steps_per_epoch), step % self.steps_per_epoch == 0
+
+    def examples(self, micro_step):
+        """This process's examples at a micro-step."""
+        return self.dataset.examples(micro_step * self.world.size + self.world.rank)
+
+    def held_out(self):
+        return self.dataset.held_out()
+
+    # how each picture is doing
+
+    def note(self, examples, losses):
+        """Keep a running mean of every picture's loss; a by-product, no extra forward."""
+        for example, loss in zip(examples, losses.detach().tolist(), strict=True):
+            mean, count = self.losses.get(example.index, (0.0, 0))
+            self.losses[example.index] = (mean + (loss - mean) / (count + 1), count + 1)

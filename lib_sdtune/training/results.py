@@ -1,0 +1,102 @@
+"""What a run leaves behind: samples, intermediate files, and the final file with its card and preview."""
+
+import logging
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats import card, metadata
+from lib_sdtune.formats.files import free_space
+from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.methods.base import Artefact
+
+log = logging.getLogger("sdtune")
+SPARE = 32 * 2**20  # bytes that stay free for logs and pictures
+
+
+def final_path(config, kind_folder, suffix):
+    return kind_folder / f"{config.name}{suffix}"
+
+
+class Results:
+    def __init__(self, config, model, method, material, folder):
+        self.config, self.model, self.method, self.material, self.folder = config, model, method, material, folder
+
+    # room
+
+    def refuse_too_little_room(self, total):
+        """UserError when the disk cannot take the planned saves."""
+        size = sum(tensor.numel() * 4 for tensor in self.method.tensors().values())
+        planned = size * (4 + self.saves(total))
+        free = free_space(self.folder)
+        if planned + SPARE > free:
+            raise UserError(f"The run needs about {megabytes(planned + SPARE)} of disk space in {self.folder.parent} and "
+                            f"{megabytes(free)} are free. Make room, or save less often.")
+
+    def saves(self, total):
+        save = self.config.save
+        count = total // save.every_n_steps if save.every_n_steps else 0
+        count += total // (save.every_n_epochs * self.material.steps_per_epoch) if save.every_n_epochs else 0
+        return min(count, save.keep_last) if save.keep_last else count
+
+    # samples
+
+    def requests(self):
+        sample = self.config.sample
+        side = self.config.dataset.resolution
+        return [SampleRequest(prompt, steps=sample.steps, cfg_scale=sample.cfg_scale, seed=sample.seed,
+                              width=sample.width or side, height=sample.height or side) for prompt in self.prompts()]
+
+    def prompts(self):
+        return self.config.sample.prompts or [self.config.concepts[0].prompt or self.material.scan.pictures[0].caption]
+
+    def sample(self, host, step):
+        """Make the config's sample pictures; samples/step00000100-00.png and so on, with infotext."""
+        from PIL import PngImagePlugin
+
+        folder, files = self.folder / "samples", []
+        folder.mkdir(exist_ok=True)
+        for number, image in enumerate(host.generate(self.requests())):
+            info = PngImagePlugin.PngInfo()
+            info.add_text("parameters", image.info.get("parameters", ""))
+            files.append(folder / f"step{step:08d}-{number:02d}.png")
+            image.save(files[-1], pnginfo=info)
+        return files
+
+    # files
+
+    def metadata(self, stem, step):
+        return metadata.describe(self.config, self.model, self.method, self.material, stem, step)
+
+    def save(self, folder, step, epoch):
+        """NAME-000002 at an epoch's end, NAME-step00000500 elsewhere."""
+        stem = f"{self.config.name}-{epoch:06d}" if epoch else f"{self.config.name}-step{step:08d}"
+        path = folder / f"{stem}{self.method.suffix}"
+        self.method.export(path, self.metadata(stem, step))
+        self.forget_old(folder)
+        log.info("step %d: saved %s", step, path.name)
+        return path
+
+    def forget_old(self, folder):
+        keep = self.config.save.keep_last
+        if keep:
+            for old in sorted(intermediate(folder, self.config.name, self.method.suffix), key=lambda p: p.stat().st_mtime)[:-keep]:
+                old.unlink(missing_ok=True)
+
+    def export(self, host, step):
+        """The `Artefact`: final file, card NAME.json and, if there is a sample, NAME.preview.png."""
+        path = final_path(self.config, host.folder(self.method.kind), self.method.suffix)
+        facts = self.metadata(self.config.name, step)
+        self.method.export(path, facts)
+        artefact = Artefact(path, self.method.kind, self.method.tag(self.config.name), self.method.trigger(), facts)
+        card.write(artefact, self.config, self.model.family, step, self.folder / "samples")
+        log.info("step %d: wrote %s", step, path.name)
+        return artefact
+
+
+def intermediate(folder, name, suffix):
+    """The files that a run of that name saves on its way."""
+    digits = "[0-9]"
+    return [*folder.glob(f"{name}-{digits * 6}{suffix}"), *folder.glob(f"{name}-step{digits * 8}{suffix}")]
+
+
+def megabytes(count):
+    return f"{count / 2**20:,.0f} MB"

@@ -1,0 +1,110 @@
+"""Run folders: sdtune/runs/NAME with config.json, log.csv, samples/, state/, status.json and run.log."""
+
+import os
+import shutil
+
+from lib_sdtune.config import Config
+from lib_sdtune.errors import NameTaken, UserError
+from lib_sdtune.formats.files import free_space, read_json, write_json
+from lib_sdtune.formats.names import check_name
+from lib_sdtune.methods import registry as methods
+from lib_sdtune.training import log, state
+from lib_sdtune.training.control import Control
+from lib_sdtune.training.results import SPARE, intermediate, megabytes
+
+ENDED = ("finished", "stopped", "failed")
+
+
+class RunFolder:
+    """One run on disk, whoever wrote it and whether or not it still runs."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def config(self):
+        return Config.from_dict(read_json(self.path / "config.json"))
+
+    def status(self):
+        """The last written snapshot; {} if there is none."""
+        try:
+            return read_json(self.path / "status.json")
+        except (OSError, ValueError):
+            return {}
+
+    def log(self, since=0):
+        return log.read(self.path / "log.csv", since)
+
+    def resumable(self):
+        """Whether a state is there to go on from and the run is not finished."""
+        return state.newest(self.path) is not None and self.status().get("state") != "finished"
+
+
+def folder_of(host, name):
+    return host.folder("sdtune") / "runs" / name
+
+
+def all_runs(host):
+    """Every `RunFolder` of the host that holds a config, oldest first."""
+    runs = host.folder("sdtune") / "runs"
+    found = [path for path in runs.iterdir() if (path / "config.json").exists()] if runs.exists() else []
+    return [RunFolder(path) for path in sorted(found, key=lambda path: (path / "config.json").stat().st_mtime)]
+
+
+def begin(config, host, resume=False, on_change=None):
+    """Refuse what cannot work, make the run folder, and give the `Control` that `training.run.run` wants.
+
+    UserError before anything is written; NameTaken when the name is in use.
+    """
+    check_name(config.name)
+    folder = folder_of(host, config.name)
+    (check_resume if resume else check_new)(config, host, folder)
+    for needed in (host.folder(methods[config.method].kind), folder):
+        check_writable(needed)
+    if not resume:
+        clear(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config.to_dict())
+    control = Control(config, folder, on_change)
+    control.changed(at_once=True)
+    return control
+
+
+def check_new(config, host, folder):
+    method = methods[config.method]
+    kind = host.folder(method.kind)
+    if config.overwrite:
+        return
+    for path in [kind / f"{config.name}{method.suffix}", *intermediate(kind, config.name, method.suffix)]:
+        if path.exists():
+            raise NameTaken(f"{path} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
+    if state.newest(folder):
+        raise NameTaken(f"A run called {config.name} is in {folder} and can be resumed. Resume it, choose another name, "
+                        "or allow overwriting (\"overwrite\": true).")
+
+
+def check_resume(config, host, folder):
+    path = state.newest(folder)
+    if path is None:
+        raise UserError(f"There is nothing to resume: {folder} holds no state. Start the run without resuming.")
+    state.refuse_changes(read_json(folder / "config.json"), config.to_dict())
+
+
+def check_writable(folder):
+    """UserError when `folder` cannot be made or written, or its disk is full."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(f"{folder} cannot be written: {existing} is {'read-only' if existing.is_dir() else 'not a folder'}. "
+                        "Choose another folder, or change its permissions.")
+    if free_space(existing) < SPARE:
+        raise UserError(f"The disk of {existing} is full: {megabytes(free_space(existing))} are free and a run needs at least "
+                        f"{megabytes(SPARE)}. Make room first.")
+
+
+def clear(folder):
+    """Drop what an earlier run of the name left in its own folder, and nothing else."""
+    for name in ("state", "samples", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("log.csv", "run.log", "status.json", "config.json"):
+        (folder / name).unlink(missing_ok=True)

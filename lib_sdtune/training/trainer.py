@@ -1,0 +1,237 @@
+"""The one trainer: an iterator over optimiser steps, with three verbs (`sample`, `save`, `export`) for the loop around it."""
+
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from lib_sdtune import diffusion, optim
+from lib_sdtune.errors import RunError
+from lib_sdtune.methods import registry as methods
+from lib_sdtune.optim.schedule import rate
+from lib_sdtune.randomness import mix
+from lib_sdtune.training import precision, state
+from lib_sdtune.training.batch import draw
+from lib_sdtune.training.conditioning import Conditioner
+from lib_sdtune.training.log import Log
+from lib_sdtune.training.material import Material
+from lib_sdtune.training.memory import checkpointed, steady_heap, wants_checkpointing
+from lib_sdtune.training.parallel import World
+from lib_sdtune.training.results import Results
+from lib_sdtune.training.validation import Validation
+
+MAX_SKIPPED_IN_A_ROW = 10
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened in one optimiser step. `number` counts from 1; `seconds` excludes saves and samples."""
+
+    number: int
+    epoch: int
+    epoch_ends: bool
+    last: bool
+    loss: float
+    lr: float
+    seconds: float
+    skipped: int
+
+
+class Trainer:
+    """`with Trainer(config, model, control) as trainer: for step in trainer: ...`
+
+    On entering, the pictures are scanned and encoded, the state of an earlier try is taken over if there is one, and the
+    add-on is attached; on leaving, the model is bare again.
+    """
+
+    def __init__(self, config, model, control):
+        self.config, self.model, self.control, self.folder = config, model, control, control.folder
+        self.world = World()
+        self.method = methods[config.method](config, model)
+        self.params = [p for group in self.method.parameter_groups() for p in group["params"]]
+        self.dtype = precision.compute_dtype(config.train.mixed_precision, model.device, model.dtype)
+        self.scale = precision.LossScale(self.dtype)
+        self.optimizer = optim.registry[config.train.optimizer](self.groups(), **config.train.optimizer_args)
+        self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
+
+    def groups(self):
+        return [{"params": group["params"], "lr": rate(group["lr"], 0, 1)} for group in self.method.parameter_groups()]
+
+    def __enter__(self):
+        with ExitStack() as stack:
+            self.material = stack.enter_context(Material(self.config, self.model, self.folder, self.control.preparing, self.world))
+            self.schedule = self.model.alphas_cumprod.to(self.model.device, torch.float32)
+            if self.config.noise.zero_terminal_snr:
+                self.schedule = diffusion.zero_terminal_snr(self.schedule)
+            self.total = self.material.total_steps()
+            self.conditioner = Conditioner(self.config, self.model, self.method, self.material.text_cache)
+            self.results = Results(self.config, self.model, self.method, self.material, self.folder)
+            self.results.refuse_too_little_room(self.total)
+            self.validation = Validation(self)
+            self.resume()
+            self.log = Log(self.folder, resume_from=self.step)
+            stack.callback(self.log.close)
+            stack.enter_context(steady_heap(self.model.device))
+            stack.enter_context(self.attached())
+            self.control.begin(self.step, self.total)
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error):
+        self.stack.close()
+
+    # the model between the bare and the trained state
+
+    @contextmanager
+    def attached(self):
+        self.held = ExitStack()
+        self.hold()
+        try:
+            yield
+        finally:
+            self.held.close()
+
+    def hold(self):
+        self.held.enter_context(precision.frozen(self.model))
+        on = wants_checkpointing(self.config.train.gradient_checkpointing, self.model.device)
+        self.held.enter_context(checkpointed(self.model.unet, on))
+        self.held.enter_context(self.method.attached())
+
+    @contextmanager
+    def detached(self):
+        """The bare model, for somebody else to use; attached again on exit."""
+        self.held.close()
+        try:
+            yield
+        finally:
+            self.hold()
+
+    # the loop
+
+    def __iter__(self):
+        while self.step < self.total:
+            yield self.advance()
+        self.refuse_if_nothing_learned()
+
+    def advance(self):
+        """One optimiser step."""
+        started = time.perf_counter()
+        repeats = self.config.train.gradient_accumulation_steps
+        self.set_rates()
+        losses = [self.accumulate(self.step * repeats + i, repeats) for i in range(repeats)]
+        norm, applied = self.descend()
+        self.step += 1
+        epoch, ends = self.material.epoch(self.step)
+        last = self.step == self.total
+        lr = self.optimizer.param_groups[0]["lr"]
+        seconds = time.perf_counter() - started
+        step = Step(self.step, epoch, ends, last, sum(losses) / repeats, lr, seconds, self.skipped)
+        if self.world.leads:
+            self.record(step, norm)
+        return step
+
+    def accumulate(self, micro_step, repeats):
+        """Forward and backward of one micro-batch; its loss."""
+        torch.manual_seed(mix(self.config.train.seed, "dropout", micro_step, self.world.rank))
+        examples = self.material.examples(micro_step)
+        batch = draw(examples, micro_step, self.material.cache, self.config).to(self.model.device)
+        losses = self.losses(batch)
+        loss = losses.mean()
+        (loss * (self.scale.scale / repeats)).backward()
+        self.material.note(examples, losses)
+        return float(loss)
+
+    def losses(self, batch):
+        """(B,) the weighted loss of every example."""
+        config, model = self.config, self.model
+        noise = batch.noise if batch.perturbation is None else batch.noise + batch.perturbation
+        noisy = diffusion.add_noise(batch.latents, noise, batch.timesteps, self.schedule)
+        with precision.autocast(model.device, self.dtype):
+            conditioning = self.conditioner(batch.captions, self.step)
+            prediction = model.family.predict(model, noisy.to(model.dtype), batch.timesteps, conditioning)
+        target = diffusion.target(model.prediction_type, batch.latents, batch.noise, batch.timesteps, self.schedule)
+        errors = diffusion.distance(prediction, target, config.loss.loss_type)
+        if batch.masks is not None:
+            errors = errors * batch.masks / batch.masks.mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
+        weights = diffusion.loss_weights(model.prediction_type, batch.timesteps, self.schedule,
+                                         config.loss.min_snr_gamma, config.loss.debiased_estimation)
+        return errors.mean(dim=(1, 2, 3)) * weights * batch.weights
+
+    def descend(self):
+        """Clip and apply the gathered gradients, unless they are not finite; (their norm, whether they were applied)."""
+        self.world.average(self.params)
+        self.scale.unscale(self.params)
+        limit = self.config.train.max_grad_norm or float("inf")
+        norm = float(torch.nn.utils.clip_grad_norm_(self.params, limit))
+        finite = norm == norm and norm != float("inf")
+        if finite:
+            self.optimizer.step()
+        self.count_skips(finite)
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm, finite
+
+    def count_skips(self, finite):
+        scale_was_too_large = self.scale.update(finite)
+        if finite:
+            self.skipped_in_a_row = 0
+        elif not scale_was_too_large:
+            self.skipped, self.skipped_in_a_row = self.skipped + 1, self.skipped_in_a_row + 1
+        if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
+            raise RunError(f"{MAX_SKIPPED_IN_A_ROW} steps in a row gave numbers that overflowed, so the run stopped at step "
+                           f"{self.step}. Lower the learning rate; the last good state is kept.")
+
+    def set_rates(self):
+        train = self.config.train
+        for group, described in zip(self.optimizer.param_groups, self.method.parameter_groups(), strict=True):
+            group["lr"] = rate(described["lr"], self.step, self.total, train.lr_scheduler, train.lr_warmup_steps,
+                               train.lr_scheduler_num_cycles)
+
+    def record(self, step, norm):
+        row = {"step": step.number, "epoch": step.epoch, "loss": step.loss, "lr": step.lr, "seconds": step.seconds,
+               "grad_norm": norm, "skipped": step.skipped, "val_loss": self.validation.due(step)}
+        self.log.write(row)
+        every = self.config.save.state_every_n_steps
+        if every and step.number % every == 0:
+            self.save_state()
+
+    def refuse_if_nothing_learned(self):
+        if self.total and self.skipped >= self.total:
+            raise RunError("No step could be applied because the numbers overflowed each time. Lower the learning rate.")
+
+    # resume
+
+    def resume(self):
+        """Take over the newest state of the run folder, if there is one."""
+        path = state.newest(self.folder)
+        if not path:
+            return
+        learned, rest = state.load(path)
+        self.method.load_tensors(learned)
+        state.restore_optimizer(self.optimizer, rest)
+        self.step, self.skipped = rest["step"], rest["skipped"]
+        self.scale.scale, self.scale.good = rest["scale"]
+
+    def save_state(self):
+        if self.world.leads:
+            extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.good]}
+            state.save(self.folder, self.step, self.method.tensors(), self.optimizer, extra)
+
+    # the three verbs
+
+    def sample(self, host):
+        """Pictures of the unsaved result, made by the host's own sampler; their files."""
+        return self.results.sample(host, self.step)
+
+    def save(self, folder):
+        """An intermediate file beside the final one, and the state; the file's path."""
+        self.save_state()
+        epoch, ends = self.material.epoch(self.step)
+        return self.results.save(folder, self.step, epoch if ends else None)
+
+    def export(self, host):
+        """The final file with its card and preview, or None when the run is to leave nothing behind."""
+        if not self.world.leads or self.control.asked("stop_without_saving"):
+            return None
+        self.save_state()
+        return self.results.export(host, self.step)
