@@ -12,7 +12,8 @@ def test_allowed(name):
 
 
 @pytest.mark.parametrize("name", [
-    "", " ", ".", "..", ".ron", "ron.", " ron", "ron ", "a/b", "../../x", "..\\x", "C:\\x", "C:", "/etc/x", "a\x00b", "a\nb", "a\tb", "a\x7fb",
+    "", " ", ".", "..", ".ron", "ron.", " ron", "ron ", "a/b", "../../x", "..\\x", "C:\\x", "C:", "/etc/x", "a\x00b", "a\nb", "a\tb",
+    "a\x7fb",
     "'''#", "<script>", "a|b", "a*b", "a?b", 'a"b', "a／b", "a：b", "a\u2215b", "a\u202eb", "a\u200bb",
     "NUL", "nul", "con.txt", "Com1", "lpt9", "aux .x", "com¹", "x" * 101, "x" * 300, "猫" * 90, None, 7,
 ])
