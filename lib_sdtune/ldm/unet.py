@@ -81,7 +81,10 @@ class UNetModel(nn.Module):
             skips.append(x)
         x = self.middle_block(x, emb, context)
         for block in self.output_blocks:
-            x = block(torch.cat([x, skips.pop()], dim=1), emb, context)
+            skip = skips.pop()
+            if x.shape[-2:] != skip.shape[-2:]:  # sides that do not halve evenly; the WebUI does the same
+                x = F.interpolate(x, skip.shape[-2:], mode="nearest")
+            x = block(torch.cat([x, skip], dim=1), emb, context)
         return self.out(x)
 
 

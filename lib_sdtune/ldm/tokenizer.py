@@ -1,0 +1,147 @@
+"""CLIP's tokenizer: byte-level pair encoding of lower-cased words, each ending in </w> (Sennrich et al. 2016, arXiv 1508.07909).
+
+`vocab.json` maps tokens to ids and `merges.txt` lists the pairs in the order in which they join, as everywhere else.
+"""
+
+import gzip
+import importlib.util
+import json
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+from lib_sdtune.errors import UserError
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
+
+
+class Tokenizer:
+    """`tokenizer(text)` gives ids without start, end and padding; `.start`, `.end` and `.pad` are the ids of those."""
+
+    def __init__(self, vocab, merges):
+        """vocab: token -> id. merges: pairs of tokens, the ones that join first in front."""
+        self.vocab = vocab
+        self.ranks = {tuple(pair): rank for rank, pair in enumerate(merges)}
+        self.start, self.end = vocab[START], vocab[END]
+        self.pad = self.end
+        self._letters, self._known = byte_letters(), {}
+
+    def __call__(self, text):
+        return [token for word in words(text) for token in self.word(word)]
+
+    def __len__(self):
+        return max(self.vocab.values()) + 1
+
+    def word(self, word):
+        """Ids of one word; a token that the vocabulary lacks counts as the end token, as in CLIP."""
+        if word not in self._known:
+            if word in (START, END):
+                return [self.vocab[word]]
+            letters = [self._letters[byte] for byte in word.encode()]
+            letters[-1] += "</w>"
+            self._known[word] = [self.vocab.get(part, self.end) for part in self.join(letters)]
+        return self._known[word]
+
+    def join(self, parts):
+        """Join neighbours, always the pair of lowest rank first, until no pair is known."""
+        while len(parts) > 1:
+            best = min(zip(parts, parts[1:], strict=False), key=lambda pair: self.ranks.get(pair, float("inf")))
+            if best not in self.ranks:
+                break
+            joined, i = [], 0
+            while i < len(parts):
+                if tuple(parts[i:i + 2]) == best:
+                    joined.append(parts[i] + parts[i + 1])
+                    i += 2
+                else:
+                    joined.append(parts[i])
+                    i += 1
+            parts = joined
+        return parts
+
+
+def words(text):
+    """Runs of letters, single digits, runs of other signs, and English contractions, lower-cased."""
+    text = unicodedata.normalize("NFC", text).lower()
+    i = 0
+    while i < len(text):
+        found = next((w for w in (START, END, *CONTRACTIONS) if text.startswith(w, i)), None)
+        if found is None:
+            sort, end = kind(text[i]), i + 1
+            while end < len(text) and sort != "number" and kind(text[end]) == sort:
+                end += 1
+            found = text[i:end]
+        if not found[0].isspace():
+            yield found
+        i += len(found)
+
+
+def kind(character):
+    if character.isspace():
+        return "space"
+    return {"L": "letter", "N": "number"}.get(unicodedata.category(character)[0], "sign")
+
+
+def byte_letters():
+    """A printable letter for each byte: itself where it is one, else the next free one from 256 on."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) if byte in printable else chr(256 + others.index(byte)) for byte in range(256)}
+
+
+def read(folder):
+    """The tokenizer in a folder that has vocab.json and merges.txt."""
+    folder = Path(folder)
+    vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+    return Tokenizer(vocab, [line.split() for line in lines if line.strip() and not line.startswith("#version")])
+
+
+def find(checkpoint, size):
+    """The tokenizer of a checkpoint whose text encoder knows `size` tokens.
+
+    Looked for beside the checkpoint, in a folder of its name, in the folder that its .yaml names, in Hugging Face's cache,
+    and in an installed open_clip or clip. UserError if none of them fits.
+    """
+    for folder in folders(Path(checkpoint)):
+        if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+            tokenizer = read(folder)
+            if len(tokenizer) == size:
+                return tokenizer
+    packed = installed()
+    if packed and size == 49408:
+        return read_packed(packed)
+    raise UserError(f"No vocabulary of {size} tokens was found for {Path(checkpoint).name}: put CLIP's vocab.json and merges.txt "
+                    f"(from openai/clip-vit-large-patch14) into {Path(checkpoint).parent}.")
+
+
+def folders(checkpoint):
+    yield from (checkpoint.parent, checkpoint.with_suffix(""))
+    config = checkpoint.with_suffix(".yaml")
+    if config.is_file():
+        for named in re.findall(r"^\s*version:\s*['\"]?(.+?)['\"]?\s*$", config.read_text(encoding="utf-8", errors="replace"), re.M):
+            yield from (Path(named), checkpoint.parent / named)
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    yield from sorted(home.glob("hub/models--openai--clip-vit-large-patch14/snapshots/*"))
+
+
+def installed():
+    """CLIP's merges as the open_clip and clip packages carry them, without importing those."""
+    for package in ("open_clip", "clip"):
+        spec = importlib.util.find_spec(package)
+        for place in (spec.submodule_search_locations or []) if spec else []:
+            if (file := Path(place) / "bpe_simple_vocab_16e6.txt.gz").is_file():
+                return file
+    return None
+
+
+def read_packed(file):
+    """The 49,408 tokens follow from the merges: the bytes, the bytes that end a word, the merges, start and end."""
+    lines = gzip.decompress(file.read_bytes()).decode().split("\n")
+    merges = [line.split() for line in lines[1:49408 - 2 * 256 - 2 + 1]]
+    letters = sorted(byte_letters().items(), key=lambda pair: (ord(pair[1]) >= 256, pair[0]))
+    tokens = [letter for _, letter in letters]
+    tokens += [letter + "</w>" for letter in tokens] + ["".join(pair) for pair in merges] + [START, END]
+    return Tokenizer({token: i for i, token in enumerate(tokens)}, merges)
