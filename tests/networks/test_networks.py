@@ -1,0 +1,86 @@
+"""Every network on every kind of layer: it starts at zero, is what its weights say, and survives its own file."""
+
+import pytest
+import torch
+from torch import nn
+
+from lib_sdtune.networks import registry
+from lib_sdtune.networks.base import bent
+
+LAYERS = {
+    "linear": (lambda: nn.Linear(12, 8), (2, 5, 12)),
+    "linear without bias": (lambda: nn.Linear(12, 8, bias=False), (2, 12)),
+    "1x1": (lambda: nn.Conv2d(12, 8, 1), (2, 12, 6, 6)),
+    "3x3": (lambda: nn.Conv2d(12, 8, 3, padding=1), (2, 12, 6, 6)),
+    "3x3 stride 2": (lambda: nn.Conv2d(12, 8, 3, stride=2, padding=1), (2, 12, 6, 6)),
+}
+
+
+@pytest.fixture(params=[(name, kind) for name in registry.names() for kind in LAYERS], ids=lambda p: " on ".join(p))
+def setting(request):
+    name, kind = request.param
+    torch.manual_seed(0)
+    make, shape = LAYERS[kind]
+    layer = make()
+    return layer, registry[name], torch.randn(shape)
+
+
+def stirred(network, layer):
+    bend = network(layer, 4, 2.0, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for p in bend.parameters():
+            p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(2)) * 0.3)
+    return bend
+
+
+def test_a_new_bend_changes_nothing(setting):
+    layer, network, x = setting
+    bend = network(layer, 4, 2.0, torch.Generator().manual_seed(1))
+    straight = layer(x)
+    with bent([(layer, bend)]):
+        assert torch.equal(layer(x), straight)
+    assert not bend.delta_weight().count_nonzero()
+
+
+def test_a_bent_layer_is_the_layer_with_its_delta_added_to_the_weight(setting):
+    layer, network, x = setting
+    bend = stirred(network, layer)
+    with bent([(layer, bend)], multiplier=0.7):
+        bent_answer = layer(x)
+    with torch.no_grad():
+        layer.weight += 0.7 * bend.delta_weight()
+    assert torch.allclose(bent_answer, layer(x), atol=1e-5)
+    assert bend.delta_weight().count_nonzero()
+
+
+def test_tensors_round_trip(setting):
+    layer, network, _ = setting
+    bend = stirred(network, layer)
+    fresh = network(layer, 4, 1.0, torch.Generator().manual_seed(9))
+    fresh.load_tensors({tail: tensor.clone() for tail, tensor in bend.tensors().items()})
+    assert torch.equal(fresh.delta_weight(), bend.delta_weight())
+    assert network.reads(bend.tensors())
+
+
+def test_the_same_generator_draws_the_same_bend(setting):
+    layer, network, _ = setting
+    first, second = (network(layer, 4, 2.0, torch.Generator().manual_seed(5)).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_gradients_reach_the_bend_and_not_the_layer(setting):
+    layer, network, x = setting
+    layer.requires_grad_(False)
+    bend = stirred(network, layer)
+    with bent([(layer, bend)]):
+        layer(x).square().mean().backward()
+    assert layer.weight.grad is None
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in bend.parameters())
+
+
+def test_the_layer_is_bare_again_after_an_exception(setting):
+    layer, network, x = setting
+    straight = layer(x)
+    with pytest.raises(ZeroDivisionError), bent([(layer, stirred(network, layer))]):
+        raise ZeroDivisionError
+    assert torch.equal(layer(x), straight) and "forward" not in layer.__dict__
