@@ -25,16 +25,19 @@ class Material:
         self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), self.progress)
         for problem in self.scan.problems:
             log.warning("%s: %s", problem.path, problem.text)
-        self.dataset = Dataset(self.scan, config)
-        self.cache = LatentCache(self.cache_folder / "latents", self.encode_images, f"{model.family.name}-{model.hash}")
+        self.dataset = Dataset(self.scan, config, copies=self.world.size)
+        self.aside = Dataset(self.scan, config, held_out=True) if config.validation.split else None
+        folder = self.cache_folder / "latents" if config.dataset.cache_latents else None
+        self.cache = LatentCache(folder, self.encode_images, f"{model.family.name}-{model.hash}", masks=config.dataset.alpha_mask,
+                                 downscale=model.family.downscale)
         self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, f"{model.family.name}-{model.hash}-{config.model.clip_skip}")
         if config.dataset.cache_latents:
-            self.cache.prepare(self.dataset.all_examples(), self.progress)
+            self.cache.prepare(self.dataset.variants(), self.progress)
         self.losses = {}
         return self
 
     def __exit__(self, *error):
-        self.cache.close()
+        self.progress = None
 
     def encode_images(self, pixels):
         """CPU float32 (mean, std) for pixels (B, 3, H, W) in -1..1."""
@@ -51,7 +54,7 @@ class Material:
 
     @property
     def steps_per_epoch(self):
-        return -(-self.dataset.batches_per_epoch // (self.world.size * self.config.train.gradient_accumulation_steps))
+        return self.dataset.steps_per_epoch
 
     def total_steps(self):
         train = self.config.train
@@ -65,11 +68,14 @@ class Material:
         return -(-step // self.steps_per_epoch), step % self.steps_per_epoch == 0
 
     def examples(self, micro_step):
-        """This process's examples at a micro-step."""
+        """This process's examples at a micro-step; none where an epoch's batches do not fill its last step."""
         return self.dataset.examples(micro_step * self.world.size + self.world.rank)
 
     def held_out(self):
-        return self.dataset.held_out()
+        """The examples kept aside for validation."""
+        if not self.aside:
+            return []
+        return [example for batch in range(self.aside.batches_per_epoch) for example in self.aside.examples(batch)]
 
     # how each picture is doing
 

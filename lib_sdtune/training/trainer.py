@@ -119,26 +119,27 @@ class Trainer:
         started = time.perf_counter()
         repeats = self.config.train.gradient_accumulation_steps
         self.set_rates()
-        losses = [self.accumulate(self.step * repeats + i, repeats) for i in range(repeats)]
-        norm, applied = self.descend()
+        steps = [(step, examples) for step in range(self.step * repeats, (self.step + 1) * repeats)
+                 if (examples := self.material.examples(step))]
+        losses = [self.accumulate(step, examples, len(steps)) for step, examples in steps]
+        norm = self.descend()
         self.step += 1
         epoch, ends = self.material.epoch(self.step)
         last = self.step == self.total
         lr = self.optimizer.param_groups[0]["lr"]
         seconds = time.perf_counter() - started
-        step = Step(self.step, epoch, ends, last, sum(losses) / repeats, lr, seconds, self.skipped)
+        step = Step(self.step, epoch, ends, last, sum(losses) / max(1, len(losses)), lr, seconds, self.skipped)
         if self.world.leads:
             self.record(step, norm)
         return step
 
-    def accumulate(self, micro_step, repeats):
-        """Forward and backward of one micro-batch; its loss."""
+    def accumulate(self, micro_step, examples, share):
+        """Forward and backward of one micro-batch of `share`; its loss."""
         torch.manual_seed(mix(self.config.train.seed, "dropout", micro_step, self.world.rank))
-        examples = self.material.examples(micro_step)
         batch = draw(examples, micro_step, self.material.cache, self.config).to(self.model.device)
         losses = self.losses(batch)
         loss = losses.mean()
-        (loss * (self.scale.scale / repeats)).backward()
+        (loss * (self.scale.scale / share)).backward()
         self.material.note(examples, losses)
         return float(loss)
 
@@ -159,7 +160,7 @@ class Trainer:
         return errors.mean(dim=(1, 2, 3)) * weights * batch.weights
 
     def descend(self):
-        """Clip and apply the gathered gradients, unless they are not finite; (their norm, whether they were applied)."""
+        """Clip and apply the gathered gradients, unless they are not finite; their norm."""
         self.world.average(self.params)
         self.scale.unscale(self.params)
         limit = self.config.train.max_grad_norm or float("inf")
@@ -169,7 +170,7 @@ class Trainer:
             self.optimizer.step()
         self.count_skips(finite)
         self.optimizer.zero_grad(set_to_none=True)
-        return norm, finite
+        return norm
 
     def count_skips(self, finite):
         scale_was_too_large = self.scale.update(finite)
