@@ -1,0 +1,231 @@
+"""Latents and text encodings that are computed once, kept on disk, and found again by the next run.
+
+Entries are keyed by what they depend on: the picture's bytes, the encoder, the bucket, the cut and the mirroring; or the
+caption and the encoder. Memory holds only the latest few, however large the data set.
+"""
+
+from collections import OrderedDict
+
+import torch
+
+from lib_sdtune.data import store
+from lib_sdtune.data.parallel import ordered
+from lib_sdtune.data.picture import Unreadable, load, mask, pixels
+from lib_sdtune.data.walk import shown
+from lib_sdtune.errors import RunError
+from lib_sdtune.families.base import Conditioning
+
+VERSION = 1  # raise it when pictures are turned into pixels differently
+MEMORY = 64 << 20  # bytes of the latest entries
+TEXT_ON_DISK = 2 << 30  # bytes: shuffled captions are without end
+
+
+class Recent:
+    """The latest entries, up to `limit` bytes."""
+
+    def __init__(self, limit=MEMORY):
+        self.limit, self.size, self.entries = limit, 0, OrderedDict()
+
+    def get(self, name):
+        if name in self.entries:
+            self.entries.move_to_end(name)
+        return self.entries.get(name)
+
+    def put(self, name, tensors):
+        if name not in self.entries:
+            self.entries[name] = tensors
+            self.size += weigh(tensors)
+        while self.size > self.limit and len(self.entries) > 1:
+            self.size -= weigh(self.entries.popitem(last=False)[1])
+
+
+def weigh(tensors):
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+class LatentCache:
+    """Mean and std of the latents of pictures.
+
+    folder: where entries are kept, or None to encode at every showing. encode(pixels (B, 3, H, W) in -1..1) gives mean and
+    std, (B, 4, h, w) each. encoder_key: whatever distinguishes one encoder from another. encode_precisely: tried when
+    `encode` gives values that are not numbers (half precision overflows in some encoders). masks: keep alpha masks too.
+    """
+
+    def __init__(self, folder, encode, encoder_key, encode_precisely=None, masks=False, downscale=8):
+        self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
+        self.encode_precisely, self.masks, self.downscale = encode_precisely, masks, downscale
+        self.recent = Recent()
+
+    def latents(self, example):
+        """(mean, std), CPU float32 (4, h, w) each."""
+        entry = self.entry(example)
+        return entry["mean"], entry["std"]
+
+    def mask(self, example):
+        """(1, h, w) float32 in 0..1, how much each latent counts; None unless the cache was made with `masks`."""
+        return self.entry(example)["mask"] if self.masks else None
+
+    def prepare(self, examples, progress=None, batch_size=1):
+        """Encode what is missing; progress(done, total, text) may raise to stop, and what is done stays done.
+
+        One picture at a time by default: a batch's size can change the last bit of its latents, and then a run that was
+        interrupted here would differ from one that was not.
+        """
+        progress = progress or (lambda done, total, text: None)
+        examples = list(examples)
+        missing, total = [], len(examples)
+        for position, example in enumerate(examples):
+            if self.known(self.name(example)) is None:
+                missing.append(example)
+            if position % 100 == 0:
+                progress(position + 1 - len(missing), total, "looking for latents of an earlier run")
+        done = total - len(missing)
+        progress(done, total, "encoding pictures")
+        waiting = []
+        for example, inputs in ordered(self.inputs, missing):
+            if waiting and (len(waiting) == batch_size or waiting[0][0].size != example.size):
+                self.fill(waiting)
+                done += len(waiting)
+                waiting = []
+                progress(done, total, "encoding pictures")
+            waiting.append((example, inputs))
+        if waiting:
+            self.fill(waiting)
+            progress(total, total, "encoding pictures")
+
+    def name(self, example):
+        size, crop = "x".join(map(str, example.size)), "+".join(map(str, example.crop))
+        scaled = "x".join(map(str, example.scaled))
+        return store.key(VERSION, example.picture.content, self.encoder_key, size, scaled, crop, example.flip, self.masks, self.downscale)
+
+    def known(self, name):
+        """The entry from memory or disk, or None."""
+        entry = self.recent.get(name)
+        if entry is None and self.folder is not None:
+            entry = store.get(store.place(self.folder, name))
+            if entry is not None:
+                self.recent.put(name, entry)
+        return entry
+
+    def entry(self, example):
+        entry = self.known(self.name(example))
+        return entry if entry is not None else self.fill([(example, self.inputs(example))])[0]
+
+    def inputs(self, example):
+        """(pixels, mask or None), read from the picture's file."""
+        try:
+            image, alpha = load(example.picture.path, example.picture.content)
+        except Unreadable as error:
+            raise RunError(f"{shown(example.picture.path.name)} {error}.") from error
+        return pixels(image, example), mask(alpha, example, self.downscale) if self.masks else None
+
+    def fill(self, pairs):
+        """Encode examples of one size and keep the results; the entries, in order."""
+        mean, std = self.encoded(torch.stack([inputs[0] for _, inputs in pairs]), [example for example, _ in pairs])
+        entries = []
+        for (example, (_, opaque)), one_mean, one_std in zip(pairs, mean, std, strict=True):
+            entry = {"mean": one_mean.clone(), "std": one_std.clone()} | ({} if opaque is None else {"mask": opaque})
+            entries.append(entry)
+            self.keep(self.name(example), entry)
+        return entries
+
+    def keep(self, name, entry):
+        self.recent.put(name, entry)
+        if self.folder is None:
+            return
+        try:
+            store.put(store.place(self.folder, name), entry)
+        except OSError as error:
+            raise RunError(f"Latents could not be written to {self.folder} ({error.strerror or error}). "
+                           "Make room there, or set dataset.cache_latents to false.") from error
+
+    def encoded(self, batch, examples):
+        mean, std = plain(self.encode(batch))
+        for row, example in enumerate(examples):
+            if finite(mean[row], std[row]):
+                continue
+            if self.encode_precisely is not None:
+                again = plain(self.encode_precisely(batch[row : row + 1]))
+                mean[row], std[row] = again[0][0], again[1][0]
+            if not finite(mean[row], std[row]):
+                raise RunError(f"The VAE gives values that are not numbers for {shown(example.picture.path.name)}. "
+                               "Remove that picture, or use a VAE that works in half precision.")
+        return mean, std
+
+
+def plain(pair):
+    return tuple(tensor.detach().to("cpu", torch.float32, copy=True) for tensor in pair)
+
+
+def finite(*tensors):
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
+
+
+class TextCache:
+    """What a frozen text encoder says about captions.
+
+    encode(list of captions) -> Conditioning; encoder_key: whatever distinguishes one encoder (and clip-skip) from another.
+    folder: None keeps entries in memory only.
+    """
+
+    def __init__(self, folder, encode, encoder_key):
+        self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
+        self.recent = Recent()
+        self.room = TEXT_ON_DISK - (used(folder) if folder is not None else 0)
+
+    def conditioning(self, captions):
+        """`Conditioning` of a batch, on the CPU. Shorter captions are filled up with the empty caption's chunks."""
+        rows = [self.row(caption) for caption in captions]
+        longest = max(row["context"].shape[0] for row in rows)
+        context = torch.stack([self.filled(row["context"], longest) for row in rows])
+        vector = torch.stack([row["vector"] for row in rows]) if "vector" in rows[0] else None
+        return Conditioning(context, vector)
+
+    def prepare(self, captions, progress=None):
+        progress = progress or (lambda done, total, text: None)
+        captions = list(dict.fromkeys(captions))
+        for done, caption in enumerate(captions, 1):
+            self.row(caption)
+            progress(done, len(captions), "encoding captions")
+
+    def filled(self, context, length):
+        if context.shape[0] == length:
+            return context
+        empty = self.row("")["context"]
+        return torch.cat([context] + [empty] * ((length - context.shape[0]) // empty.shape[0]))
+
+    def row(self, caption):
+        """{"context": (77n, D), "vector": (A,) if the family has one} of one caption."""
+        name = store.key(VERSION, "text", self.encoder_key, caption)
+        entry = self.recent.get(name)
+        if entry is None and self.folder is not None:
+            entry = store.get(store.place(self.folder, name))
+        if entry is None:
+            entry = self.encoded(caption)
+            self.keep(name, entry)
+        self.recent.put(name, entry)
+        return entry
+
+    def encoded(self, caption):
+        with torch.no_grad():
+            answer = self.encode([caption])
+        entry = {"context": answer.context[0].detach().cpu().clone()}
+        if answer.vector is not None:
+            entry["vector"] = answer.vector[0].detach().cpu().clone()
+        if not finite(*entry.values()):
+            raise RunError(f"The text encoder gives values that are not numbers for the caption {caption[:80]!r}; "
+                           "set train.mixed_precision to no, or change the caption.")
+        return entry
+
+    def keep(self, name, entry):
+        if self.folder is None or self.room <= 0:
+            return
+        self.room -= weigh(entry)
+        try:
+            store.put(store.place(self.folder, name), entry)
+        except OSError:
+            self.room = 0  # a full disk costs time here, not the run
+
+
+def used(folder):
+    return sum(path.stat().st_size for path in folder.glob("*/*.safetensors")) if folder.exists() else 0

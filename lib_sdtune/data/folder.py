@@ -1,0 +1,158 @@
+"""The folders of a config's concepts, looked through and read: every usable picture, and every problem by name."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib_sdtune.data import captions
+from lib_sdtune.data.parallel import ordered
+from lib_sdtune.data.picture import SUFFIXES, Unreadable, examine
+from lib_sdtune.data.walk import Found, Problem, absolute, locate, shown, walk
+from lib_sdtune.errors import UserError
+
+__all__ = ["Picture", "Problem", "Scan", "scan"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One usable picture. Size in pixels the right way up; `content` is a hash of the file's bytes.
+
+    caption_from: "file", "prompt", "folder", "name" or "none". concept: number of its concept. folder: its folder's name.
+    relative: path below the concept's folder, with / on every system.
+    """
+
+    path: Path
+    width: int
+    height: int
+    caption: str
+    caption_from: str
+    content: str
+    repeats: int
+    is_class: bool
+    weight: float
+    concept: int
+    folder: str
+    relative: str = ""
+    has_alpha: bool = False
+
+
+@dataclass
+class Scan:
+    """Pictures in a stable order, problems, and prompt templates by concept. `seen`: what `look` said, picture by picture."""
+
+    pictures: list[Picture] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    templates: dict[int, list[str]] = field(default_factory=dict)
+    seen: list = field(default_factory=list)
+    roots: list[Path] = field(default_factory=list)
+
+    def tag_frequency(self):
+        """{folder: {tag: pictures that have it}} as kohya counts: once per picture, in lower case."""
+        counts = {}
+        for picture in self.pictures:
+            folder = counts.setdefault(picture.folder, {})
+            for tag in {tag.lower() for tag in captions.tags(picture.caption)}:
+                folder[tag] = folder.get(tag, 0) + 1
+        return counts
+
+
+@dataclass(frozen=True)
+class Job:
+    found: Found
+    concept: int
+    is_class: bool
+    repeats: int
+    prompt: str
+    weight: float
+
+
+def scan(concepts, dataset, loss, base, progress=None, look=None, template_folders=()):
+    """Read every picture of every concept once; `Scan`.
+
+    base: the folder that relative paths start from. progress(done, total, text) may raise to stop. look: see `picture.examine`.
+    UserError for a folder that is missing, unfit, without pictures, or without a single picture that can be read.
+    """
+    result = Scan()
+    jobs = []
+    for number, concept in enumerate(concepts):
+        jobs += jobs_of(number, concept, loss, base, result, template_folders)
+    progress = progress or (lambda done, total, text: None)
+    progress(0, len(jobs), "reading pictures")
+    for done, (job, outcome) in enumerate(ordered(lambda job: examined(job.found.path, look), jobs), 1):
+        take(job, outcome, dataset, result)
+        progress(done, len(jobs), "reading pictures")
+    refuse_broken(jobs, result)
+    return result
+
+
+def jobs_of(number, concept, loss, base, result, template_folders):
+    """Every picture file of one concept, with what is known before it is opened."""
+    key = f"concepts[{number}]"
+    root = locate(concept.images, base, f"{key}.images")
+    result.roots.append(root)
+    lines = captions.template(concept.prompt, (base, Path(base) / "textual_inversion_templates", *template_folders))
+    if lines:
+        result.templates[number] = lines
+    files = files_of(root, f"{key}.images", result.problems)
+    jobs = [Job(one, number, False, concept.repeats or one.repeats or 1, "" if lines else concept.prompt, 1.0) for one in files]
+    reg = class_root(concept, base, root, key, result.problems)
+    if reg:
+        files = files_of(reg, f"{key}.class_images", result.problems, needed=not concept.num_class_images)
+        jobs += [Job(one, number, True, one.repeats or 1, concept.class_prompt, loss.prior_loss_weight) for one in files]
+    return jobs
+
+
+def class_root(concept, base, root, key, problems):
+    if not concept.class_images:
+        return None
+    if concept.num_class_images and not absolute(concept.class_images, base).exists():
+        return None  # they are about to be generated
+    reg = locate(concept.class_images, base, f"{key}.class_images")
+    inner, outer = reg.resolve(), root.resolve()
+    if inner == outer:
+        raise UserError(f'"{key}.class_images" is the same folder as "{key}.images"; the class needs pictures without your subject.')
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise UserError(f'"{key}.class_images" and "{key}.images" lie inside each other; give two separate folders.')
+    return reg
+
+
+def files_of(root, key, problems, needed=True):
+    files = walk(root, problems)
+    if not files and needed:
+        kinds = " ".join(suffix[1:] for suffix in SUFFIXES)
+        strange = next((problem.text for problem in problems if problem.path.is_relative_to(root)), "")
+        raise UserError(f'"{key}": {shown(root)} holds no pictures ({kinds}). {strange}'.strip())
+    return files
+
+
+def examined(path, look):
+    try:
+        return examine(path, look)
+    except Unreadable as error:
+        return error
+    except Exception as error:  # one bad picture never ends a run
+        return Unreadable("unreadable", f"can't be read ({type(error).__name__}: {str(error)[:80]}); save it again or remove it")
+
+
+def take(job, outcome, dataset, result):
+    """File the outcome of one picture under pictures or problems."""
+    found = job.found
+    if isinstance(outcome, Unreadable):
+        result.problems.append(Problem(found.path, f"{shown(found.relative)} {outcome}.", True, outcome.kind))
+        return
+    for kind, note in outcome.notes:
+        result.problems.append(Problem(found.path, f"{shown(found.relative)} {note}.", False, kind))
+    caption, source = captions.of(found, job.prompt, dataset.caption_extension, result.problems)
+    result.pictures.append(Picture(found.path, outcome.width, outcome.height, caption, source, outcome.content, job.repeats, job.is_class,
+                                   job.weight, job.concept, shown(found.folder), shown(found.relative), outcome.has_alpha))
+    if outcome.seen is not None:
+        result.seen.append(outcome.seen)
+
+
+def refuse_broken(jobs, result):
+    """UserError for a concept whose pictures are all unusable."""
+    usable = {(picture.concept, picture.is_class) for picture in result.pictures}
+    for job in jobs:
+        if (job.concept, job.is_class) not in usable:
+            key = f"concepts[{job.concept}].{'class_images' if job.is_class else 'images'}"
+            first = next(problem.text for problem in result.problems if problem.fatal and problem.path == job.found.path)
+            raise UserError(f'"{key}": none of its pictures can be read; {first}')

@@ -1,0 +1,51 @@
+"""Small tensors kept on disk between runs: a file either gives back exactly what was put in, or nothing."""
+
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+
+
+def key(*parts):
+    """A file name that depends on every part."""
+    return hashlib.blake2b("\0".join(map(str, parts)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def place(folder, name):
+    """Where the entry lies: 256 sub-folders keep folders small."""
+    return Path(folder) / name[:2] / f"{name}.safetensors"
+
+
+def put(path, tensors):
+    """Write name -> tensor. A power cut may leave a broken file, which `get` then notices; so nothing waits for the disk."""
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        unfinished.write_bytes(save(tensors, {"blake2b": checksum(tensors)}))
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def get(path):
+    """name -> tensor, or None if there is no such file or a single bit of it is wrong."""
+    try:
+        data = path.read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        tensors = load(data)
+        return tensors if header["__metadata__"]["blake2b"] == checksum(tensors) else None
+    except Exception:  # whatever is wrong with it, it will be made again
+        return None
+
+
+def checksum(tensors):
+    total = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        total.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        total.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()

@@ -1,0 +1,46 @@
+"""Text files of unknown encoding."""
+
+import re
+
+LONGEST = 1 << 16  # bytes of a caption file that are read
+KANA = re.compile(r"[\u3040-\u30ff]")
+HAN = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+
+
+def read(path):
+    """(text, encoding): the encoding is "utf-8" or the best guess. OSError if the file can't be read."""
+    with open(path, "rb") as file:
+        data = file.read(LONGEST)
+    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
+        if data.startswith(mark):
+            return clean(data.decode(encoding, "replace")), "utf-16" if encoding == "utf-16" else "utf-8"
+    try:
+        return clean(data.decode("utf-8")), "utf-8"
+    except UnicodeDecodeError as error:
+        if error.start >= len(data) - 4 and len(data) == LONGEST:  # the limit cut a letter in two
+            return clean(data[: error.start].decode("utf-8")), "utf-8"
+    encoding = guess(data)
+    return clean(data.decode(encoding, "replace")), encoding
+
+
+def guess(data):
+    """Single accented letters in Latin text, Japanese by its kana, Chinese by its characters; Latin-1 fits everything."""
+    if not re.search(rb"[\x80-\xff]{2}|[\x81-\x9f][\x40-\x7e]", data):
+        return "cp1252" if decodes(data, "cp1252") else "latin-1"
+    japanese, chinese = decodes(data, "cp932"), decodes(data, "gb18030")
+    if japanese and KANA.search(japanese):
+        return "cp932"
+    if chinese and all(HAN.match(letter) for letter in chinese if ord(letter) > 127):
+        return "gb18030"
+    return "cp932" if japanese and HAN.search(japanese) else "latin-1"
+
+
+def decodes(data, encoding):
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def clean(text):
+    return text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
