@@ -10,7 +10,8 @@ from lib_sdtune.formats.files import write_json
 from lib_sdtune.training import failures
 
 STATES = ("queued", "preparing", "training", "paused", "finished", "stopped", "failed")
-REQUESTS = ("stop", "stop_without_saving", "pause", "resume", "sample", "save")
+LEAVING = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone
+REQUESTS = (*LEAVING, "pause", "resume", "sample", "save")
 log = logging.getLogger("sdtune")
 
 
@@ -67,8 +68,7 @@ class Control:
             try:
                 self.become("preparing")
                 yield
-                stopped = self.asked("stop") or self.asked("stop_without_saving")
-                self.become("stopped" if stopped else "finished", self.message)
+                self.become("stopped" if self.leaving() else "finished", self.message)
             except Stopped:
                 self.become("stopped", "Stopped before the first step.")
             except KeyboardInterrupt:
@@ -91,7 +91,7 @@ class Control:
         """Progress callback of everything before the first step; raises `Stopped` when a stop was asked for."""
         self.message = f"{text}: {done} of {total}" if total else text
         self.changed()
-        if self.asked("stop") or self.asked("stop_without_saving"):
+        if self.leaving():
             raise Stopped
 
     def begin(self, step, total):
@@ -107,13 +107,16 @@ class Control:
     def wants(self, wish, step):
         """Whether the run should do this now: asked for by somebody, or due by the config at this step."""
         if wish == "stop":
-            return self.asked("stop") or self.asked("stop_without_saving")
+            return self.leaving()
         if wish == "pause":
             return self.asked("pause")
         return self.take(wish) or due(getattr(self.config, wish), step)
 
     def asked(self, wish):
         return wish in self._asked
+
+    def leaving(self):
+        return any(self.asked(wish) for wish in LEAVING)
 
     def take(self, wish):
         with self._changed:

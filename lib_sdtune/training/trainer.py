@@ -235,4 +235,4 @@ class Trainer:
         if not self.world.leads or self.control.asked("stop_without_saving"):
             return None
         self.save_state()
-        return self.results.export(host, self.step)
+        return None if self.control.asked("interrupt") else self.results.export(host, self.step)
