@@ -1,0 +1,145 @@
+"""The WebUI lends its loaded model: own modules, own sampler, own folders."""
+
+import gc
+from contextlib import ExitStack, contextmanager
+
+from modules import devices, shared
+from modules.call_queue import queue_lock
+
+from lib_sdtune.families import registry
+from lib_sdtune.host.base import Host
+from lib_sdtune.host.webui import folders, generating, model, pinned, publishing, structure
+from lib_sdtune.host.webui.lock import QueueLock
+from lib_sdtune.host.webui.neutral import chance, neutral
+
+
+class WebUIHost(Host):
+    """The one host of a WebUI process. `patience` is called while waiting for the queue lock and may raise to give up."""
+
+    def __init__(self):
+        self.lock = QueueLock(queue_lock)
+        self.patience = lambda: None
+        self.wishes = pinned.Wishes()
+        self.sd_model = self.lent = self.bare = None
+
+    def defaults(self, model_settings):
+        """The picture size that the loaded family was trained at."""
+        from modules import sd_models
+
+        loaded = sd_models.model_data.sd_model  # not shared.sd_model, which would load one
+        if loaded is None or model_settings.get("checkpoint"):
+            return {}
+        return {"dataset": {"resolution": registry[model.family_of(loaded)]().resolution}}
+
+    def check(self, model_settings):
+        """UserError for a checkpoint that the WebUI does not know."""
+        pinned.chosen(model_settings.checkpoint)
+
+    def note(self):
+        """What waits for the run's end, in a sentence, or ""."""
+        return self.wishes.note()
+
+    @contextmanager
+    def borrow(self, model_settings, method=None):
+        self.lock.acquire(self.patience)
+        before = shared.opts.data.get("sd_model_checkpoint")
+        try:
+            with self.lending(pinned.load(model_settings.checkpoint)):
+                yield self.lent
+        finally:
+            self.sd_model = self.lent = None
+            self.lock.release()
+            if model_settings.checkpoint and shared.opts.data.get("sd_model_checkpoint") != before:
+                self.wishes.setdefault("sd_model_checkpoint", before)
+            self.wishes.grant()
+
+    @contextmanager
+    def lending(self, sd_model):
+        self.sd_model = sd_model
+        with pinned.pinned(sd_model, self.wishes):
+            self.make_bare()
+            try:
+                self.lent = model.lend(sd_model)
+                yield
+            finally:
+                self.bare.close()
+                gc.collect()
+                devices.torch_gc()
+
+    def make_bare(self):
+        """Enter the two layers around a training: the model's own structure, then all that is put aside for it."""
+        with ExitStack() as stack:
+            stack.enter_context(structure.kept(self.sd_model))
+            self.put_aside = stack.enter_context(ExitStack())
+            self.put_aside.enter_context(neutral(self.sd_model))
+            self.bare = stack.pop_all()
+
+    @contextmanager
+    def as_found(self):
+        """The model in the WebUI's own state, with what a training has attached still on it."""
+        drawn = chance.states()
+        self.put_aside.close()
+        try:
+            yield
+        finally:
+            self.put_aside.enter_context(neutral(self.sd_model))
+            chance.restore(drawn)
+
+    @contextmanager
+    def away(self):
+        """The model as if no training were on: for others to use."""
+        drawn = chance.states()
+        self.bare.close()
+        try:
+            yield
+        finally:
+            self.make_bare()
+            chance.restore(drawn)
+
+    def generate(self, requests):
+        for request in requests:
+            image = self.picture(request)
+            if image is None:
+                return  # the user pressed Interrupt: that ends the pictures, not the run
+            yield image  # the model is bare again here, because a generator can be left at any yield
+
+    def picture(self, request):
+        with ExitStack() as stack:
+            if self.sd_model is None:
+                self.lock.acquire(self.patience)
+                stack.callback(self.lock.release)
+                pins = {}
+            else:
+                stack.enter_context(self.as_found())
+                stack.enter_context(generating.known(self.lent.embeddings))
+                pins = {"sd_unet": "None"}
+            stack.enter_context(generating.unnoticed())
+            return generating.picture(request, pins)
+
+    def breathe(self, detached, waiting=lambda whom: None):
+        """A generation that waits gets the model at the next step, unless the settings say otherwise."""
+        if not self.lock.waiting() or not getattr(shared.opts, "sdtune_breathe", True):
+            return
+        waiting("a generation")
+        with detached(), self.away():
+            self.lock.hand_over()
+        waiting("")
+
+    def rest(self, detached, resting):
+        with detached(), self.away():
+            self.lock.release()
+            try:
+                while resting():
+                    pass
+            finally:
+                self.lock.acquire()
+
+    def folder(self, kind):
+        return folders.folder(kind)
+
+    def publish(self, artefact):
+        self.lock.acquire(self.patience)
+        try:
+            publishing.publish(artefact)
+        finally:
+            self.lock.release()

@@ -1,0 +1,68 @@
+"""The WebUI's queue lock: one piece of work at a time on the model, in the order of asking."""
+
+import threading
+import time
+
+KNOCK = 0.02  # seconds: long enough for a woken thread to take a free lock
+
+
+class QueueLock:
+    """Takes, hands over and gives back `modules.call_queue.queue_lock`."""
+
+    def __init__(self, lock):
+        self.lock = lock
+
+    def waiting(self):
+        """Whether somebody stands in the queue."""
+        return bool(getattr(self.lock, "_pending_threads", ()))
+
+    def acquire(self, patience=lambda: None):
+        """Wait for our turn; `patience()` is called meanwhile and leaves the queue by raising."""
+        # A thread that was told "your turn" can be overtaken before it takes the lock, and nobody sees it waiting then.
+        # Knocking twice lets it pass: it must not hang for as long as a training takes.
+        Ticket(self.lock).redeem(patience)
+        self.lock.release()
+        time.sleep(KNOCK)
+        Ticket(self.lock).redeem(patience)
+
+    def release(self):
+        self.lock.release()
+
+    def hand_over(self):
+        """Let those who wait have their turn, then take the lock again."""
+        self.lock.release()
+        time.sleep(KNOCK)
+        self.lock.acquire()
+
+
+class Ticket:
+    """A place in the queue that can be given up, which the lock itself does not offer."""
+
+    def __init__(self, lock):
+        self.lock = lock
+        self.served, self.settling, self.abandoned = threading.Event(), threading.Lock(), False
+
+    def redeem(self, patience):
+        if self.lock.acquire(blocking=False):
+            return
+        threading.Thread(target=self.queue, name="sdtune-queue", daemon=True).start()
+        try:
+            while not self.served.wait(0.1):
+                patience()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def queue(self):
+        self.lock.acquire()
+        with self.settling:
+            if self.abandoned:
+                self.lock.release()
+            else:
+                self.served.set()
+
+    def abandon(self):
+        with self.settling:
+            self.abandoned = True
+            if self.served.is_set():
+                self.lock.release()

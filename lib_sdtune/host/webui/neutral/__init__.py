@@ -1,0 +1,49 @@
+"""Everything that would poison a training, put aside for its duration: one concern per file, in one stack.
+
+Each concern is a context manager of the loaded model that leaves it exactly as it was found.
+"""
+
+from contextlib import ExitStack, contextmanager
+
+from lib_sdtune.host.webui.neutral import (
+    alternative_unet,
+    attention,
+    backends,
+    chance,
+    checkpointing,
+    conditioning_cache,
+    hypernetworks,
+    placement,
+    prompt_loras,
+    storage,
+    tiling,
+    token_merging,
+    upcasting,
+    words,
+)
+
+CONCERNS = (
+    chance.kept,
+    backends.kept,
+    storage.trainable,
+    alternative_unet.off,
+    token_merging.off,
+    prompt_loras.off,
+    hypernetworks.off,
+    placement.on_device,
+    words.plain,
+    tiling.off,
+    upcasting.off,
+    attention.differentiable,
+    checkpointing.off,
+    conditioning_cache.cleared,
+)
+
+
+@contextmanager
+def neutral(sd_model):
+    """The model bare and fit for training; the WebUI's own state again afterwards, whatever happens."""
+    with ExitStack() as stack:
+        for concern in CONCERNS:
+            stack.enter_context(concern(sd_model))
+        yield

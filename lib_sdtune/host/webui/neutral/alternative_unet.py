@@ -1,0 +1,18 @@
+"""A UNet of another make (TensorRT and the like) answers in place of the checkpoint's own; it has no gradients."""
+
+from contextlib import contextmanager
+
+from modules import sd_unet
+
+
+@contextmanager
+def off(sd_model):
+    active = sd_unet.current_unet_option
+    if active is None:
+        yield
+        return
+    sd_unet.apply_unet("None")
+    try:
+        yield
+    finally:
+        sd_unet.apply_unet(active.label)

@@ -1,0 +1,29 @@
+"""Attention that has a backward and knows no hypernetworks; the WebUI's own choice (xformers, sub-quadratic, ...) afterwards."""
+
+import sys
+from contextlib import ExitStack, contextmanager
+
+import torch.nn.functional as F
+
+from lib_sdtune.host.webui.swap import replaced
+
+
+def forward(self, x, context=None, mask=None, **kwargs):
+    """Multi-head attention of ldm's and sgm's CrossAttention: x (B, n, C), context (B, m, D) -> (B, n, C)."""
+    context = x if context is None else context
+    q, k, v = self.to_q(x), self.to_k(context), self.to_v(context)
+    q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
+    if mask is not None:
+        mask = mask.flatten(1)[:, None, None, :]
+    heads = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return self.to_out(heads.transpose(1, 2).flatten(2))
+
+
+@contextmanager
+def differentiable(sd_model):
+    with ExitStack() as stack:
+        for package in ("ldm", "sgm"):
+            module = sys.modules.get(f"{package}.modules.attention")
+            if module is not None:
+                stack.enter_context(replaced(module.CrossAttention, "forward", forward))
+        yield

@@ -1,0 +1,30 @@
+"""The generators of chance: a training must not change what the next picture draws."""
+
+import random
+from contextlib import contextmanager
+
+import numpy
+import torch
+
+
+def states():
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []
+    return random.getstate(), numpy.random.get_state(), torch.get_rng_state(), cuda
+
+
+def restore(kept):
+    python, numbers, cpu, cuda = kept
+    random.setstate(python)
+    numpy.random.set_state(numbers)
+    torch.set_rng_state(cpu)
+    if cuda:
+        torch.cuda.set_rng_state_all(cuda)
+
+
+@contextmanager
+def kept(sd_model):
+    before = states()
+    try:
+        yield
+    finally:
+        restore(before)

@@ -1,0 +1,15 @@
+"""ldm's own gradient checkpointing asks for gradients of frozen weights and fails; the trainer brings its own."""
+
+from contextlib import ExitStack, contextmanager
+
+from lib_sdtune.host.webui.swap import replaced
+
+
+@contextmanager
+def off(sd_model):
+    with ExitStack() as stack:
+        for module in sd_model.modules():
+            for switch in ("use_checkpoint", "checkpoint"):
+                if vars(module).get(switch) is True:
+                    stack.enter_context(replaced(module, switch, False))
+        yield

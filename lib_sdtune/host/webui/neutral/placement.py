@@ -1,0 +1,27 @@
+"""Where the modules are: all of them on the device while training, whatever --medvram or "unload" did with them."""
+
+from contextlib import contextmanager
+
+from modules import devices, lowvram, shared
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.host.webui.parts import parts
+
+
+@contextmanager
+def on_device(sd_model):
+    if shared.cmd_opts.lowvram:
+        raise UserError("--lowvram keeps only pieces of the model on the GPU, too small to train; start the WebUI with --medvram or without.")
+    shuttled = getattr(sd_model, "lowvram", False)  # the WebUI's word for either flag
+    if shuttled:
+        lowvram.send_everything_to_cpu()
+    moved = [(module, place) for module in parts(sd_model) if (place := next(module.parameters()).device) != devices.device]
+    for module, _ in moved:
+        module.to(devices.device)
+    try:
+        yield
+    finally:
+        for module, place in moved:
+            module.to(place)
+        if moved:
+            devices.torch_gc()

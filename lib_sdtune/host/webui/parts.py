@@ -1,0 +1,19 @@
+"""The parts of the WebUI's loaded model."""
+
+
+def text_towers(sd_model):
+    """The text encoders under their checkpoint's names, without the WebUI's prompt parser around them."""
+    conditioner = getattr(sd_model, "conditioner", None)
+    wrappers = conditioner.embedders if conditioner is not None else [sd_model.cond_stage_model]
+    towers = []
+    for wrapper in wrappers:
+        encoder = getattr(wrapper, "wrapped", wrapper)
+        tower = getattr(encoder, "transformer", None) or getattr(encoder, "model", None)
+        if tower is not None:
+            towers.append(tower)
+    return towers
+
+
+def parts(sd_model):
+    """UNet, VAE and text encoders."""
+    return [sd_model.model.diffusion_model, sd_model.first_stage_model, *text_towers(sd_model)]

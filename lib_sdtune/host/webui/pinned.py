@@ -1,0 +1,88 @@
+"""The checkpoint stays the run's while a run is on.
+
+Changing it (or the VAE, the attention, the FP8 storage) in the settings is not done then but noted, the drop-down falls
+back at once, and the change is made when the run has ended. A picture that asks for another checkpoint (an override, a
+refiner, X/Y/Z plot) is refused with a sentence. So neither does the page hang on the lock for the hours that a training
+takes, nor can the model be swapped under it.
+"""
+
+from contextlib import ExitStack, contextmanager
+
+from modules import sd_models, shared
+
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.host.webui.swap import replaced
+
+OPTIONS = ("sd_model_checkpoint", "sd_vae", "sd_vae_overrides_per_model_preferences", "cross_attention_optimization",
+           "fp8_storage", "cache_fp16_weight")
+
+
+class Wishes(dict):
+    """Option -> the value it shall have when the run has ended."""
+
+    def note(self):
+        """What is waiting, in a sentence, or ""."""
+        wished = ", ".join(f"{key} = {value}" for key, value in sorted(self.items()))
+        return f"after this run the WebUI's settings change: {wished}" if wished else ""
+
+    def grant(self):
+        """Make the changes, as the settings page would have. Call it with the queue lock free."""
+        while self:
+            key, value = self.popitem()
+            if shared.opts.set(key, value) and not shared.cmd_opts.freeze_settings:
+                shared.opts.save(shared.config_filename)
+
+
+def chosen(checkpoint):
+    """The WebUI's entry for a checkpoint by name, title, hash or file; None for "" (the one that is loaded). UserError if unknown."""
+    if not checkpoint:
+        return None
+    found = sd_models.get_closet_checkpoint_match(checkpoint)
+    if found is None:
+        raise UserError(f'"model.checkpoint" is {checkpoint!r}, which the WebUI does not know; put the file into its Stable-diffusion '
+                        "folder, or leave the setting empty to train what is loaded.")
+    return found
+
+
+def load(checkpoint):
+    """The WebUI's model with that checkpoint in it, loaded as its own drop-down would."""
+    info = chosen(checkpoint)
+    if info is not None:
+        shared.opts.data["sd_model_checkpoint"] = info.title
+    if shared.sd_model is not None:  # loads the first model where the WebUI has not done so yet
+        sd_models.reload_model_weights()
+    if shared.sd_model is None:
+        raise RunError("The WebUI has no checkpoint loaded; choose one in its drop-down, then start again.")
+    return shared.sd_model
+
+
+@contextmanager
+def pinned(sd_model, wishes):
+    """Nothing swaps `sd_model` inside; what was asked meanwhile is in `wishes`."""
+    ours = sd_model.sd_checkpoint_info
+    sentence = f"SD Tune is training on {ours.name_for_extra}; stop that run to use another checkpoint."
+
+    def reload_model_weights(sd_model=None, info=None, forced_reload=False):
+        if (info or sd_models.select_checkpoint()).filename != ours.filename or forced_reload:
+            raise RuntimeError(sentence)
+        return shared.sd_model
+
+    def unload_model_weights(sd_model=None, info=None):
+        raise RuntimeError(sentence)
+
+    with ExitStack() as stack:
+        stack.enter_context(replaced(sd_models, "reload_model_weights", reload_model_weights))
+        stack.enter_context(replaced(sd_models, "unload_model_weights", unload_model_weights))
+        for key in OPTIONS:
+            option = shared.opts.data_labels.get(key)
+            if option is not None:
+                stack.enter_context(replaced(option, "onchange", deferred(key, wishes, sentence)))
+        yield
+
+
+def deferred(key, wishes, sentence):
+    def onchange():
+        wishes[key] = shared.opts.data[key]
+        raise RuntimeError(f"{sentence} The change is noted and made when the run has ended.")  # the option falls back by this
+
+    return onchange

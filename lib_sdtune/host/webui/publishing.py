@@ -1,0 +1,71 @@
+"""A finished file becomes selectable at once, and an older one of its name is forgotten."""
+
+import sys
+from pathlib import Path
+
+from modules import sd_models, shared
+from modules.sd_hijack import model_hijack
+
+from lib_sdtune.errors import RunError
+from lib_sdtune.host.webui.neutral import conditioning_cache
+
+
+def publish(artefact):
+    """Refresh the WebUI's lists and check that it takes the file. RunError if it does not; the file stays."""
+    conditioning_cache.clear()
+    name = Path(artefact.path).stem
+    {"lora": lora, "embeddings": embedding, "hypernetworks": hypernetwork, "checkpoints": checkpoint}[artefact.kind](name)
+
+
+def lora(name):
+    networks = sys.modules.get("networks")
+    if not hasattr(networks, "list_available_networks"):
+        return  # the built-in Lora extension is switched off
+    forget_lora(networks, name)
+    networks.list_available_networks()
+    on_disk = networks.available_networks.get(name)
+    if on_disk is None:
+        raise RunError(f"The WebUI does not list {name}; look into its console for the reason.")
+    if shared.sd_model is None:
+        return
+    lost = unmatched(networks, on_disk)
+    if lost:
+        raise RunError(f"The WebUI finds no layer for {len(lost)} keys of {name}, such as {lost[0]}; the file is kept but does less than it should.")
+
+
+def forget_lora(networks, name):
+    """The network of that name as the WebUI remembers it, and its trace on the layers."""
+    from lib_sdtune.host.webui.neutral.prompt_loras import undress
+
+    networks.networks_in_memory.pop(name, None)
+    if any(net.name == name for net in networks.loaded_networks):
+        undress(networks, shared.sd_model)
+        networks.loaded_networks.clear()
+
+
+def unmatched(networks, on_disk):
+    """Keys of a LoRA file for which the WebUI's own loader finds no layer."""
+    from safetensors import safe_open
+
+    net = networks.load_network(on_disk.name, on_disk)
+    found = {module.network_key.partition(".")[0] for module in net.modules.values()}
+    with safe_open(on_disk.filename, "pt") as file:
+        return sorted(key for key in file.keys() if key.partition(".")[0] not in found)  # noqa: SIM118 - not a dict
+
+
+def embedding(name):
+    database = model_hijack.embedding_db
+    database.load_textual_inversion_embeddings(force_reload=True)
+    if name not in database.word_embeddings:
+        raise RunError(f"The WebUI does not take {name} as an embedding for the loaded checkpoint; look into its console for the reason.")
+
+
+def hypernetwork(name):
+    shared.loaded_hypernetworks[:] = [loaded for loaded in shared.loaded_hypernetworks if loaded.name != name]
+    shared.reload_hypernetworks()
+    if name not in shared.hypernetworks:
+        raise RunError(f"The WebUI does not list the hypernetwork {name}; look into its console for the reason.")
+
+
+def checkpoint(name):
+    sd_models.list_models()
