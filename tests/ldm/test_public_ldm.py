@@ -40,7 +40,8 @@ def test_unet(mine, theirs, monkeypatch):
     for name in ("omegaconf", "omegaconf.listconfig"):  # the public code imports it for one isinstance
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(ListConfig=list))
     public = pytest.importorskip("ldm.modules.diffusionmodules.openaimodel", reason=WHY)
-    sizes = {"in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": 2, "channel_mult": (1, 2, 4, 4), "context_dim": 24}
+    sizes = {"in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": 2, "channel_mult": (1, 2, 4, 4),
+             "context_dim": 24}
     reference = randomise(public.UNetModel(image_size=32, attention_resolutions=[4, 2, 1], use_spatial_transformer=True, legacy=False,
                                            **sizes, **theirs))
     unet = UNetModel(**sizes, **mine).eval()

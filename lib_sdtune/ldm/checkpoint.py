@@ -1,0 +1,191 @@
+"""Checkpoints of latent diffusion: read with care, and built into modules whose sizes come from the tensors.
+
+The format is told by the content, not by the ending: safetensors, or a zip or pickle of torch, in which no code is ever run.
+"""
+
+import json
+import pickle
+import struct
+from pathlib import Path
+
+import torch
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.kinds import NOUNS, kind
+from lib_sdtune.ldm.text import CLIPTextModel
+from lib_sdtune.ldm.unet import UNetModel
+from lib_sdtune.ldm.vae import AutoencoderKL
+
+UNET, VAE, CLIP = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
+SKIPPED = ("model_ema.", "callbacks.")  # the averaged twin of the UNet is not what the WebUI generates with
+
+
+def read(path):
+    """(name -> tensor, metadata) of a checkpoint; the tensors lie on the disk until they are touched, where the format allows.
+
+    UserError if the file is missing, damaged, something other than a checkpoint, or carries code.
+    """
+    path = Path(path)
+    tensors, metadata = read_any(path)
+    sort = kind(tensors)
+    if sort != "checkpoint":
+        what = f"is {NOUNS[sort]}, not a checkpoint" if sort else "is not a Stable Diffusion checkpoint"
+        raise UserError(f"{path.name} {what}; choose a model of the folder models/Stable-diffusion.")
+    tensors = {rename(name): tensor for name, tensor in tensors.items() if not name.startswith(SKIPPED)}
+    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}, metadata
+
+
+def read_any(path):
+    """(name -> value, metadata) of any model file, guarded in the same way."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no file {path}; give the path of a .safetensors or .ckpt file.")
+    with open(path, "rb") as file:
+        head = file.read(16)
+    if head[8:9] == b"{":
+        check_safetensors(path)
+        return read_safetensors(path)
+    if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
+        return read_pickle(path, mmap=head[:2] == b"PK"), {}
+    raise UserError(f"{path.name} is neither a safetensors nor a ckpt file; perhaps its download broke off or saved a web page.")
+
+
+def check_safetensors(path):
+    """The header must be whole, and the file as long as the header says."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        length = struct.unpack("<Q", file.read(8))[0]
+        if length > size - 8:
+            raise cut_short(path, size, f"more than {length + 8}")
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"The header of {path.name} is damaged; copy or download the file again.") from error
+    if size != (whole := 8 + length + max(ends, default=0)):
+        raise cut_short(path, size, whole)
+
+
+def cut_short(path, size, whole):
+    return UserError(f"{path.name} is damaged: it has {size} bytes and its header speaks of {whole}. Copy or download it again.")
+
+
+def read_safetensors(path):
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path.name} is damaged ({error}); copy or download it again.") from error
+
+
+def read_pickle(path, mmap):
+    try:
+        data = torch.load(str(path), map_location="cpu", weights_only=True, **({"mmap": True} if mmap else {}))
+    except pickle.UnpicklingError as error:
+        raise UserError(f"{path.name} holds something other than weights, perhaps code, so it was not opened; "
+                        "get the model as .safetensors.") from error
+    except Exception as error:  # whatever a damaged file makes the reader stumble over
+        raise UserError(f"{path.name} is damaged or of another kind than its ending says; copy or download it again.") from error
+    data = data.get("state_dict", data) if isinstance(data, dict) else data
+    if not isinstance(data, dict):
+        raise UserError(f"{path.name} holds no named weights, so it is not a checkpoint.")
+    return data
+
+
+def rename(name):
+    """Early SD1 checkpoints lack one level of names in the text encoder."""
+    for part in ("embeddings.", "encoder.", "final_layer_norm."):
+        if name.startswith(CLIP + part):
+            return CLIP + "text_model." + name.removeprefix(CLIP)
+    return name
+
+
+def build(tensors, metadata=None, dtype=torch.float32):
+    """(UNet, VAE, [text encoders]) with the weights of an SD1 checkpoint, in `dtype`, frozen and ready to predict.
+
+    The number of attention heads leaves no trace in the tensors. The rule: a UNet whose proj_in is a convolution has 8 heads,
+    one whose proj_in is linear has heads 64 wide; a text encoder of width 512 or more has heads 64 wide, a smaller one has 4.
+    The metadata key "sdtune_architecture" may say otherwise: {"unet": {"num_heads": 4}, "text": {"heads": 8}}.
+    """
+    said = json.loads((metadata or {}).get("sdtune_architecture", "{}"))
+    plans = [(UNET, UNetModel, unet_sizes, "unet"), (VAE, AutoencoderKL, vae_sizes, "vae"), (CLIP, CLIPTextModel, text_sizes, "text")]
+    unet, vae, text = (assemble(tensors, prefix, cls, sizes, said.get(part, {}), dtype) for prefix, cls, sizes, part in plans)
+    return unet, vae, [text]
+
+
+def assemble(tensors, prefix, cls, sizes, said, dtype):
+    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    try:
+        arguments = sizes(own) | said
+    except KeyError as error:
+        raise unsuitable(f"lacks {prefix}{error.args[0]}") from error
+    with torch.device("meta"):
+        module = cls(**arguments)
+    module.load_state_dict({name: fit(own, prefix, name, like, dtype) for name, like in module.state_dict().items()}, assign=True)
+    return module.eval().requires_grad_(False)
+
+
+def fit(own, prefix, name, like, dtype):
+    """The file's tensor in our dtype, in memory of its own, for the parameter that looks like `like`."""
+    if name not in own or own[name].numel() != like.numel():
+        state = "lacks" if name not in own else f"has an unexpected shape {tuple(own[name].shape)} of"
+        raise unsuitable(f"{state} {prefix}{name}")
+    return own[name].to(dtype, copy=True).reshape(like.shape)  # 1x1 convolutions are sometimes kept as matrices
+
+
+def unsuitable(why):
+    return UserError(f"The checkpoint {why}: it is incomplete, or of a model family that is not supported.")
+
+
+def count(own, pattern):
+    """How many of pattern.format(0), pattern.format(1), ... begin a name."""
+    n = 0
+    while any(name.startswith(pattern.format(n)) for name in own):
+        n += 1
+    return n
+
+
+def unet_sizes(own):
+    first, blocks = own["input_blocks.0.0.weight"], count(own, "input_blocks.{}.")
+    depths, widths, level_blocks, linear, context = [0], [0], [0], False, 0
+    for i in range(1, blocks):
+        block = f"input_blocks.{i}."
+        if f"{block}0.op.weight" in own:
+            depths, widths, level_blocks = [*depths, 0], [*widths, 0], [*level_blocks, 0]
+            continue
+        widths[-1] = own[f"{block}0.out_layers.3.weight"].shape[0]
+        level_blocks[-1] += 1
+        if f"{block}1.norm.weight" in own:
+            depths[-1] = count(own, block + "1.transformer_blocks.{}.")
+    linear = own["middle_block.1.proj_in.weight"].ndim == 2
+    context = own["middle_block.1.transformer_blocks.0.attn2.to_k.weight"].shape[1]
+    return {
+        "in_channels": first.shape[1], "out_channels": own["out.2.weight"].shape[0], "model_channels": first.shape[0],
+        "channel_mult": tuple(width // first.shape[0] for width in widths), "num_res_blocks": level_blocks[0],
+        "attention_levels": tuple(level for level, depth in enumerate(depths) if depth), "context_dim": context,
+        "transformer_depth": tuple(depths), "middle_depth": count(own, "middle_block.1.transformer_blocks.{}."),
+        "head_channels": 64 if linear else None, "use_linear": linear,
+        "adm_channels": own["label_emb.0.0.weight"].shape[1] if "label_emb.0.0.weight" in own else None}
+
+
+def vae_sizes(own):
+    ch, levels = own["encoder.conv_in.weight"].shape[0], count(own, "encoder.down.{}.")
+    return {"ch": ch, "ch_mult": tuple(own[f"encoder.down.{level}.block.0.conv1.weight"].shape[0] // ch for level in range(levels)),
+            "num_res_blocks": count(own, "encoder.down.0.block.{}."), "z_channels": own["decoder.conv_in.weight"].shape[1],
+            "embed_dim": own["quant_conv.weight"].shape[0] // 2}
+
+
+def text_sizes(own):
+    vocab, width = own["text_model.embeddings.token_embedding.weight"].shape
+    return {"vocab_size": vocab, "width": width, "heads": width // 64 if width >= 512 else 4,
+            "layers": count(own, "text_model.encoder.layers.{}."),
+            "positions": own["text_model.embeddings.position_embedding.weight"].shape[0],
+            "mlp_ratio": own["text_model.encoder.layers.0.mlp.fc1.weight"].shape[0] / width}
+
+
+def alphas_cumprod():
+    """(1000,) float32: how much signal is left at each timestep, of Stable Diffusion's "scaled linear" schedule."""
+    betas = torch.linspace(0.00085**0.5, 0.0120**0.5, 1000, dtype=torch.float64) ** 2
+    return (1 - betas).cumprod(0).float()
