@@ -56,7 +56,8 @@ class Trainer:
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
 
     def groups(self):
-        return [{"params": group["params"], "lr": rate(group["lr"], 0, 1)} for group in self.method.parameter_groups()]
+        return [{**{key: value for key, value in group.items() if key != "name"}, "lr": rate(group["lr"], 0, 1)}
+                for group in self.method.parameter_groups()]
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -141,7 +142,7 @@ class Trainer:
         loss = losses.mean()
         (loss * (self.scale.scale / share)).backward()
         self.material.note(examples, losses)
-        return float(loss)
+        return float(loss.detach())
 
     def losses(self, batch):
         """(B,) the weighted loss of every example."""
@@ -168,6 +169,7 @@ class Trainer:
         finite = norm == norm and norm != float("inf")
         if finite:
             self.optimizer.step()
+            self.method.constrain()
         self.count_skips(finite)
         self.optimizer.zero_grad(set_to_none=True)
         return norm
