@@ -37,6 +37,7 @@ class Family:
     sd_version: str  # the WebUI's word: "SD1" | "SD2" | "SDXL"
     base_model_version: str  # kohya's ss_base_model_version
     architecture: str  # modelspec.architecture without its suffix
+    defaults = {}  # settings that suit the family better than the general ones, nested as in a config
     latent_channels = 4
     downscale = 8
 
@@ -50,6 +51,10 @@ class Family:
 
     def encode_text(self, model, captions, clip_skip=1):
         """`Conditioning` for a list of captions, taken literally (no emphasis); gradients reach what is trainable."""
+        raise NotImplementedError
+
+    def encode_prompts(self, model, prompts, clip_skip=1):
+        """`Conditioning` for prompts that are lists of (text, weight), as `lib_sdtune.prompts.emphasis` gives them."""
         raise NotImplementedError
 
     def encode_images(self, model, pixels):

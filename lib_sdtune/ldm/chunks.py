@@ -1,0 +1,90 @@
+"""Prompts and captions as rows of 77 tokens: start, up to 75 tokens, end, padding.
+
+Cut as the WebUI cuts: a list of tags is parted at a comma near the end of a row, and an embedding is never parted.
+"""
+
+from dataclasses import dataclass, field
+
+LENGTH = 75
+BACKTRACK = 20  # how far back from the end of a row a comma is looked for
+
+
+@dataclass
+class Chunk:
+    """`rows` holds (position in the 77, table (n, D)) of the embeddings, `weights` one number per position."""
+
+    ids: list = field(default_factory=list)
+    weights: list = field(default_factory=list)
+    rows: list = field(default_factory=list)
+
+    def closed(self, tokenizer):
+        """The whole row of 77."""
+        empty = LENGTH - len(self.ids)
+        ids = [tokenizer.start, *self.ids, tokenizer.end, *[tokenizer.pad] * empty]
+        return Chunk(ids, [1.0, *self.weights, 1.0, *[1.0] * empty], [(position + 1, table) for position, table in self.rows])
+
+
+class Embeddings:
+    """Finds the names of embeddings in token ids; where several fit, the longest name wins."""
+
+    def __init__(self, tokenizer, tables):
+        self.tokenizer, self.tables = tokenizer, tables
+        names = [(tokenizer(name), table) for name, table in tables.items()]
+        self.names = sorted((pair for pair in names if pair[0]), key=lambda pair: -len(pair[0]))
+
+    def at(self, ids, position):
+        """(table, length of its name in tokens) or (None, 1)."""
+        for name, table in self.names:
+            if ids[position:position + len(name)] == name:
+                return table, len(name)
+        return None, 1
+
+
+def split(tokenizer, pieces, embeddings):
+    """Closed chunks, at least one, of [(text, weight)]; the pair ("BREAK", -1) begins a new chunk."""
+    names, comma = Embeddings(tokenizer, embeddings), tokenizer(",")
+    chunks, chunk, last_comma = [], Chunk(), -1
+
+    def next_chunk():
+        nonlocal chunk, last_comma
+        chunks.append(chunk.closed(tokenizer))
+        chunk, last_comma = Chunk(), -1
+
+    for text, weight in pieces:
+        if (text, weight) == ("BREAK", -1):
+            next_chunk()
+            continue
+        ids, position = tokenizer(text), 0
+        while position < len(ids):
+            table, taken = names.at(ids, position)
+            new = ids[position:position + 1] if table is None else [tokenizer.end] * len(table)
+            if new == comma:
+                last_comma = len(chunk.ids)
+            elif len(chunk.ids) == LENGTH and last_comma >= LENGTH - BACKTRACK:
+                rest = cut(chunk, last_comma + 1)
+                next_chunk()
+                chunk = rest
+            if len(chunk.ids) + len(new) > LENGTH:
+                next_chunk()
+            if table is not None:
+                chunk.rows.append((len(chunk.ids), table))
+            chunk.ids += new
+            chunk.weights += [weight] * len(new)
+            position += taken
+    if chunk.ids or not chunks:
+        next_chunk()
+    return chunks
+
+
+def cut(chunk, at):
+    """Take what lies from position `at` on out of a chunk, and return it as a chunk."""
+    rest = Chunk(chunk.ids[at:], chunk.weights[at:], [(position - at, table) for position, table in chunk.rows if position >= at])
+    chunk.rows = [row for row in chunk.rows if row[0] < at]
+    del chunk.ids[at:], chunk.weights[at:]
+    return rest
+
+
+def even(batch, tokenizer):
+    """Lists of chunks, all made as long as the longest with empty ones."""
+    longest = max(map(len, batch))
+    return [chunks + [Chunk().closed(tokenizer)] * (longest - len(chunks)) for chunks in batch]
