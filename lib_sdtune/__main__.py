@@ -1,0 +1,67 @@
+"""The command line: `python -m lib_sdtune VERB`. Exit codes: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+
+import argparse
+import importlib
+import logging
+import sys
+import traceback
+
+from lib_sdtune import __version__
+from lib_sdtune.cli.console import speak
+from lib_sdtune.errors import RunError, UserError
+
+VERBS = ("train", "sample", "inspect", "prepare", "list", "schema", "demo", "ui")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that says what is wrong in one sentence instead of printing its usage."""
+
+    def error(self, message):
+        raise UserError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
+
+
+def parser():
+    top = Parser(prog="python -m lib_sdtune", description="Fine-tunes Stable Diffusion.")
+    top.add_argument("--version", action="version", version=__version__)
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
+    for verb in VERBS:
+        module = importlib.import_module(f"lib_sdtune.cli.{verb}")
+        one = verbs.add_parser(verb, help=module.__doc__.splitlines()[0], description=module.__doc__,
+                               formatter_class=argparse.RawDescriptionHelpFormatter)
+        one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        module.arguments(one)
+        one.set_defaults(run=module.run)
+    return top
+
+
+def main(argv=None):
+    """Run one verb; its exit code."""
+    debug = "--debug" in (sys.argv if argv is None else argv)
+    try:
+        args = parser().parse_args(argv)
+        with speak(logging.getLogger("sdtune")):
+            return args.run(args) or 0
+    except KeyboardInterrupt:
+        return complain("Interrupted.", 130)
+    except UserError as error:
+        return complain(error, 2, debug)
+    except RunError as error:
+        return complain(error, 1, debug)
+    except Exception as error:
+        return complain(f"Something unexpected went wrong ({type(error).__name__}: {first_line(error)}); "
+                        "the same command with --debug shows where.", 1, debug)
+
+
+def complain(sentence, code, debug=False):
+    if debug:
+        traceback.print_exc()
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def first_line(error):
+    return (str(error).splitlines() or [""])[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""What the command line shows while it works. All of it goes to stdout, so that stderr holds nothing but errors."""
+
+import logging
+import sys
+import time
+from contextlib import contextmanager
+
+WIDTH = 30
+
+
+@contextmanager
+def speak(logger):
+    """Show what the package logs; a run's failure is left to the sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # names in any script, on consoles that cannot show them
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setLevel(logging.INFO)
+    handler.addFilter(lambda record: record.levelno < logging.ERROR)
+    handler.setFormatter(Clear("%(message)s"))
+    before, inherits = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        logger.propagate = inherits
+
+
+class Clear(logging.Formatter):
+    """Wipes the progress line away before a message is written over it."""
+
+    def format(self, record):
+        return wipe() + super().format(record)
+
+
+def wipe():
+    return "\r\x1b[K" if sys.stdout.isatty() else ""
+
+
+class Bar:
+    """One line that is written over and over on a terminal, and a line now and then anywhere else."""
+
+    def __init__(self):
+        self.drawn, self.label, self.terminal = 0.0, "", sys.stdout.isatty()
+
+    def draw(self, done, total, label, rest=""):
+        """`label` is what is being done; `rest` stands behind the counts."""
+        now, pause = time.monotonic(), 0.1 if self.terminal else 15.0
+        if now - self.drawn < pause and label == self.label and not (total and done >= total):
+            return
+        self.drawn, self.label = now, label
+        filled = round(WIDTH * min(done, total) / total) if total else 0
+        line = f"{label} [{'#' * filled}{'-' * (WIDTH - filled)}] {done}/{total} {rest}" if total else label
+        print(f"{wipe()}{line.rstrip()[:119]}", end="" if self.terminal else "\n", flush=True)
+
+    def close(self):
+        if self.terminal:
+            print(flush=True)
+
+    def progress(self, done, total, text):
+        """As the package's `progress(done, total, text)` callbacks are called."""
+        self.draw(done, total, text)
+
+    def run(self, control):
+        """As `Control.on_change`: the run's own words before the first step, the steps after it."""
+        if control.state == "preparing" and control.message:
+            self.draw(0, 0, control.message)
+        elif control.state == "training" and control.step:
+            loss = "" if control.loss is None else f"loss {control.loss:.4f}"
+            self.draw(control.step, control.total_steps, "training", f"{loss} {speed(control)}".strip())
+
+
+def speed(control):
+    now = control.snapshot()
+    if not now["seconds_per_step"]:
+        return ""
+    return f"{now['seconds_per_step']:.2f} s/step {clock(now['eta_seconds'])} left"
+
+
+def clock(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"

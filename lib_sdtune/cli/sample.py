@@ -1,0 +1,87 @@
+"""Make pictures from prompts, with the add-ons that the prompts name.
+
+Prompts are the WebUI's: <lora:name:1>, <hypernet:name:1> and the names of embeddings work when the files are below --data-dir.
+"""
+
+from pathlib import Path
+
+from lib_sdtune.cli.console import Bar
+from lib_sdtune.config import SampleConfig
+from lib_sdtune.declaration import build
+from lib_sdtune.errors import UserError
+
+MOST = 1000
+
+
+def arguments(parser):
+    parser.add_argument("--prompt", nargs="+", required=True, metavar="P", help="one or more prompts")
+    parser.add_argument("--negative-prompt", default="", metavar="P", help="what should not be in the picture")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures: 00000.png and so on")
+    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where add-ons are looked for (default: sdtune-data)")
+    parser.add_argument("--checkpoint", default="", metavar="F", help="the checkpoint to use (default: the small embedded model)")
+    parser.add_argument("--steps", type=int, default=20, metavar="N")
+    parser.add_argument("--cfg-scale", type=float, default=7.0, metavar="X")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the first picture; the following ones count up")
+    parser.add_argument("--width", type=int, default=0, metavar="PX", help="default: what the model was trained at")
+    parser.add_argument("--height", type=int, default=0, metavar="PX")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="pictures per prompt")
+    parser.add_argument("--sampler", default="", metavar="NAME", help="such as DDIM or Euler a")
+
+
+def run(args):
+    check(args)
+    out = writable(Path(args.out))
+    for file, image in zip(numbered(out), pictures(args), strict=False):
+        save(image, file)
+        print(file)
+    return 0
+
+
+def check(args):
+    """The same limits as for the samples of a run."""
+    build(SampleConfig, {key: getattr(args, key) for key in ("steps", "cfg_scale", "seed", "width", "height")}, "sample")
+    for side in ("width", "height"):
+        if getattr(args, side) % 8:
+            raise UserError(f"--{side} is {getattr(args, side)}; it must be a multiple of 8.")
+    if not 1 <= args.count <= MOST:
+        raise UserError(f"--count is {args.count}; it must lie between 1 and {MOST}.")
+
+
+def writable(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder} cannot be made: {error.strerror or error}.") from None
+    return folder
+
+
+def numbered(folder):
+    number = 0
+    while True:
+        yield folder / f"{number:05d}.png"
+        number += 1
+
+
+def pictures(args):
+    """The host's pictures in order: every prompt `count` times, each with the next seed."""
+    from lib_sdtune.host.base import SampleRequest
+    from lib_sdtune.host.embedded import EmbeddedHost
+
+    host = EmbeddedHost(Path(args.data_dir), args.checkpoint or None)
+    side = host.resolution
+    requests = [SampleRequest(prompt, args.negative_prompt, args.steps, args.cfg_scale, args.seed + n,
+                              args.width or side, args.height or side, args.sampler)
+                for prompt in args.prompt for n in range(args.count)]
+    bar = Bar()
+    for done, image in enumerate(host.generate(requests), 1):
+        bar.draw(done, len(requests), "sampling")
+        yield image
+    bar.close()
+
+
+def save(image, path):
+    from PIL import PngImagePlugin
+
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", image.info.get("parameters", ""))
+    image.save(path, pnginfo=info)

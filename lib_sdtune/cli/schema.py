@@ -1,0 +1,65 @@
+"""Print the JSON Schema of a run's settings, or the README's table of them."""
+
+import dataclasses
+import json
+import types
+import typing
+
+from lib_sdtune.config import Config
+from lib_sdtune.declaration import choices, hint, required, schema, spell
+
+
+def arguments(parser):
+    parser.add_argument("--readme", action="store_true", help="print the table of the README instead")
+
+
+def run(args):
+    print(table() if args.readme else json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema(Config)}, indent=2))
+    return 0
+
+
+def table():
+    """Every setting as Markdown, one table per group."""
+    groups = [("", Config), ("concepts[]", concept())]
+    groups += [(field.name, field.metadata["section"]) for field in dataclasses.fields(Config) if "section" in field.metadata]
+    return "\n\n".join(group_table(name, cls) for name, cls in groups)
+
+
+def concept():
+    return typing.get_args(hint(Config, "concepts"))[0]
+
+
+def group_table(name, cls):
+    title = f"`{name}`: {cls.__doc__}" if name else f"{cls.__doc__}"
+    rows = [row(cls, field) for field in dataclasses.fields(cls) if "section" not in field.metadata]
+    return "\n".join([f"**{title}**", "", "| setting | default | can be | advice |", "|---|---|---|---|", *rows])
+
+
+def row(cls, field):
+    cells = [f"`{field.name}`", default(field), possible(cls, field), field.metadata["help"]]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def default(field):
+    if required(field):
+        return "required"
+    value = field.default if field.default is not dataclasses.MISSING else field.default_factory()
+    return f"`{json.dumps(value)}`"
+
+
+def possible(cls, field):
+    facts = field.metadata
+    if choices(field):
+        return ", ".join(f"`{choice}`" for choice in choices(field))
+    kind = hint(cls, field.name)
+    if dataclasses.is_dataclass(typing.get_args(kind)[0] if typing.get_origin(kind) is list else kind):
+        return "a list of groups"
+    limits = []
+    if facts.get("above") is not None:
+        limits.append(f"more than {facts['above']:,}")
+    if facts.get("low") is not None:
+        limits.append(f"{facts['low']:,} to {facts['high']:,}")
+    elif facts.get("high") is not None:
+        limits.append(f"up to {facts['high']:,}")
+    words = ", ".join(limits) + (f" {facts['unit']}" if limits and facts.get("unit") else "")
+    return words or spell(typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,))

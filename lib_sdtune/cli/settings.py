@@ -1,0 +1,135 @@
+"""A run's settings as the command line gets them: a JSON or TOML file, `--set key=value`, paths beside the file."""
+
+import dataclasses
+import json
+import os
+import re
+import typing
+from pathlib import Path
+
+from lib_sdtune.config import Config
+from lib_sdtune.declaration import hint
+from lib_sdtune.errors import UserError
+
+
+def read(path):
+    """The file as plain data, its relative paths made absolute; UserError when it is not JSON or TOML."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path} could not be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text in UTF-8; save it as UTF-8.") from None
+    data = from_toml(path, text) if path.suffix.lower() == ".toml" else from_json(path, text)
+    if not isinstance(data, dict):
+        raise UserError(f"{path} must hold a group of settings ({{...}}), with \"name\" and \"concepts\".")
+    return absolute(data, path.absolute().parent)
+
+
+def from_json(path, text):
+    try:
+        return json.loads(text, object_pairs_hook=no_twins)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply to be settings.") from None
+
+
+def no_twins(pairs):
+    """JSON keeps the last of two equal keys silently; here the second is an error."""
+    keys = [key for key, _ in pairs]
+    twin = next((key for key in keys if keys.count(key) > 1), None)
+    if twin is not None:
+        raise UserError(f'"{twin}" is given twice; remove one of them.')
+    return dict(pairs)
+
+
+def from_toml(path, text):
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        try:
+            import tomli as tomllib
+        except ModuleNotFoundError:
+            raise UserError(f"{path} is TOML, which Python 3.10 reads only with the package tomli; install it or write JSON.") from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from None
+
+
+def absolute(data, base):
+    """Paths of pictures, and of files that are there, put under `base`; wrong types are left for the check to name."""
+    for concept in data.get("concepts", []) if isinstance(data.get("concepts"), list) else []:
+        if isinstance(concept, dict):
+            for key in ("images", "class_images"):
+                put_under(concept, key, base)
+            put_under(concept, "prompt", base, only_files=True)
+    if isinstance(data.get("model"), dict):
+        put_under(data["model"], "checkpoint", base, only_files=True)
+    return data
+
+
+def put_under(group, key, base, only_files=False):
+    given = group.get(key)
+    if not isinstance(given, str) or not given.strip() or "\0" in given:
+        return
+    path = os.path.normpath(base / Path(given).expanduser())
+    if not only_files or (len(path) < 4096 and os.path.isfile(path)):
+        group[key] = path
+
+
+def assign(data, assignment):
+    """Put "train.seed=7" or "concepts.0.prompt=a cat" into nested `data`; text becomes what the setting is declared as."""
+    key, equals, text = assignment.partition("=")
+    parts = [int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]\s]+", key)]
+    if not equals or not parts:
+        raise UserError(f"--set {assignment!r} is not key=value, such as --set train.seed=7.")
+    group = data
+    for part, following in zip(parts, parts[1:], strict=False):
+        grow(group, part, [] if isinstance(following, int) else {})
+        group = group[part] if fits(group, part) else None
+    if not fits(group, parts[-1]):
+        raise UserError(f"--set {key}: there is no such place in the settings; concepts are numbered from 0, as in concepts.0.images.")
+    group[parts[-1]] = typed(declared(Config, parts), text)
+
+
+def grow(group, part, fresh):
+    """Make room for a group that is not there yet."""
+    if isinstance(group, dict):
+        group.setdefault(part, fresh)
+    elif isinstance(group, list) and part == len(group):
+        group.append(fresh)
+
+
+def fits(group, part):
+    """Whether `part` is a key for this group, or a number within this list."""
+    if isinstance(group, list):
+        return isinstance(part, int) and part < len(group)
+    return isinstance(group, dict) and isinstance(part, str)
+
+
+def declared(cls, parts):
+    """The declared type at the end of a path, or str where there is none: the check of the whole names the key."""
+    kind = cls
+    for part in parts:
+        if typing.get_origin(kind) is list:
+            kind = typing.get_args(kind)[0]
+        elif dataclasses.is_dataclass(kind) and part in {field.name for field in dataclasses.fields(kind)}:
+            kind = hint(kind, part)
+        else:
+            return str
+    return kind
+
+
+def typed(kind, text):
+    """`text` as the declared type; text that does not fit stays text, for the check to refuse with its usual sentence."""
+    if kind is str:
+        return text
+    if typing.get_origin(kind) is list and typing.get_args(kind)[0] is not str and not text.lstrip().startswith("["):
+        text = f"[{text}]"
+    try:
+        return json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
+    except ValueError:
+        return [text] if typing.get_origin(kind) is list else text

@@ -1,0 +1,107 @@
+"""Train what CONFIG says.
+
+CONFIG is JSON or TOML with at least "name" and the pictures' folder, "concepts": [{"images": ...}]; paths in it are relative to it.
+Ctrl+C saves the state and leaves; the same command with --resume goes on from there.
+"""
+
+import os
+import shutil
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+from lib_sdtune import presets
+from lib_sdtune.cli.console import Bar
+from lib_sdtune.cli.settings import absolute, assign, read
+from lib_sdtune.config import Config, overlaid
+from lib_sdtune.errors import UserError
+
+INTERRUPTED = 130
+
+
+def arguments(parser):
+    parser.add_argument("config", metavar="CONFIG", help="the run's settings, a .json or .toml file")
+    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)")
+    parser.add_argument("--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)")
+    parser.add_argument("--preset", default="", metavar="P", help="settings to start from, see `list presets`")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
+                        help="change one setting, such as train.seed=7")
+    parser.add_argument("--resume", action="store_true", help="go on from the saved state of the run of that name")
+
+
+def run(args):
+    data = settings(args.config, args.changes)
+    artefact, control = train(data, args.data_dir, args.checkpoint, args.preset, args.resume)
+    if control.state == "stopped":
+        print(f"Interrupted after step {control.step}. The same command with --resume goes on from the saved state.")
+        return INTERRUPTED
+    if artefact:
+        print(artefact.path)
+    return 0
+
+
+def settings(path, changes):
+    """The file's settings with the command line's changes; paths of the latter are relative to where one stands."""
+    data = read(path)
+    for change in changes:
+        assign(data, change)
+    return absolute(data, Path.cwd())
+
+
+def train(data, data_dir, checkpoint="", preset="", resume=False):
+    """One run to its end; (artefact or None, its `Control`)."""
+    chosen = presets.load(preset)["settings"] if preset else {}
+    if checkpoint:
+        data = overlaid({"model": {"checkpoint": os.path.abspath(checkpoint)}}, data)
+    Config.from_dict(data, chosen)  # typing mistakes are told before anything is loaded
+
+    from lib_sdtune.host.embedded import EmbeddedHost
+    from lib_sdtune.training import runs
+    from lib_sdtune.training.run import run as train_run
+
+    host = EmbeddedHost(Path(data_dir), checkpoint or None)
+    config = Config.from_dict(data, overlaid(chosen, host.defaults(Config.from_dict(data, chosen).model)))
+    bar = Bar()
+    control = runs.begin(config, host, resume, on_change=bar.run)
+    with interruptible(control), forgotten_if_refused(control.folder, Path(data_dir), resume):
+        artefact = train_run(config, host, control)
+    bar.close()
+    return artefact, control
+
+
+@contextmanager
+def interruptible(control):
+    """The first Ctrl+C asks the run to save its state and leave, the second one leaves at once."""
+    def ask(number, frame):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        control.request("interrupt")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def forgotten_if_refused(folder, data_dir, resume):
+    """Wrong input leaves nothing behind: a run that was refused before its first step is taken back."""
+    try:
+        yield
+    except UserError:
+        if not resume:
+            shutil.rmtree(folder, ignore_errors=True)
+            remove_if_empty(folder.parent, data_dir.parent)
+        raise
+
+
+def remove_if_empty(folder, stop):
+    """Remove `folder` and its parents below `stop` as long as they are empty."""
+    stop = stop.absolute()
+    for one in [folder.absolute(), *folder.absolute().parents]:
+        if one == stop or stop not in one.parents:
+            return
+        try:
+            one.rmdir()
+        except OSError:
+            return

@@ -1,0 +1,3 @@
+"""x"""
+def arguments(parser): pass
+def run(args): pass
