@@ -20,6 +20,17 @@ def registered(kind):
     return names
 
 
+def hypernetwork_words(kind):
+    """Choices of the hypernetwork's own, looked up late likewise."""
+
+    def words():
+        from lib_sdtune.networks import hypernetwork
+
+        return list(getattr(hypernetwork, kind))
+
+    return words
+
+
 @dataclass
 class Model:
     """Which checkpoint is trained."""
@@ -59,6 +70,8 @@ class DatasetConfig:
     random_crop: bool = option(False, "Crop at random instead of the centre.")
     alpha_mask: bool = option(False, "Transparent parts of a picture do not count in the loss.")
     cache_latents: bool = option(True, "Encode every picture once and keep the result on disk.")
+    latent_sampling: str = option("random", "random draws a picture's latents anew each time, once draws them once, deterministic takes their mean.",
+                                  choices=["random", "once", "deterministic"])
 
 
 @dataclass
@@ -86,10 +99,13 @@ class DreamBoothConfig:
 class TextualInversionConfig:
     """A new word (embedding)."""
 
-    token: str = option("", "Empty takes the run's name: the word that you type in a prompt.")
+    token: str = option("", "Empty takes the run's name, which is what you type in a prompt; otherwise the word of your captions that it stands for.")
     init_text: str = option("*", "A word that is near to your subject, such as \"cat\".")
+    init_embedding: str = option("", "Empty starts from the text above; otherwise the embedding to go on from, by its name in the embeddings folder.")
     num_vectors_per_token: int = option(1, "1 to 4 for a subject, 4 to 8 for a style.", low=1, high=75)
     lr: Rate = option(5e-3, "5e-3, or a schedule such as 5e-3:200, 1e-3:500, 1e-4.", low=0, high=10)
+    preserve_norm: bool = option(False, "Keep the vectors as long as those of ordinary words; they mix better with other words.")
+    save_model_as: str = option("safetensors", "safetensors; pt for old programs.", choices=["safetensors", "pt"])
 
 
 @dataclass
@@ -97,10 +113,15 @@ class HypernetworkConfig:
     """A hypernetwork."""
 
     layer_structure: list[float] = option([1, 2, 1], "1, 2, 1: layer widths as multiples; the first and the last are 1.", above=0, high=16)
-    activation: str = option("linear", "linear, or swish and the like for deeper structures.")
+    activation: str = option("linear", "linear, or swish and the like for deeper structures.", choices=hypernetwork_words("ACTIVATIONS"))
+    activate_output: bool = option(False, "Activate the last layer too.")
     use_layer_norm: bool = option(False, "Normalise between layers.")
     dropout: bool = option(False, "Leave out values at random while training.")
-    weight_init: str = option("Normal", "Normal; Xavier or Kaiming for relu-like activations.")
+    dropout_structure: list[float] = option([], "Empty leaves out 0.3 after each hidden layer; otherwise a share per layer, first and last 0.",
+                                            low=0, high=0.99)
+    weight_init: str = option("Normal", "Normal; Xavier or Kaiming for relu-like activations.", choices=hypernetwork_words("WEIGHT_INITS"))
+    enable_sizes: list[int] = option([], "Empty takes every context width of the model; 768 alone leaves SD1's self-attention as it is.", low=1, high=65536)
+    init_hypernetwork: str = option("", "Empty starts anew; otherwise the hypernetwork to go on from, by its name. Its own structure counts then.")
     lr: Rate = option(1e-5, "1e-5, or a schedule such as 5e-5:1000, 1e-5.", low=0, high=10)
 
 

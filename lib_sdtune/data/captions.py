@@ -7,10 +7,12 @@ from lib_sdtune import randomness
 from lib_sdtune.data import text
 from lib_sdtune.data.walk import Problem, shown
 from lib_sdtune.errors import UserError
+from lib_sdtune.registry import nearest
 
 EXTENSIONS = (".txt", ".caption")
 LEADING = re.compile(r"^[-\d]+\s*")  # the WebUI's own rule for file names as words
 FILEWORDS, NAME = "[filewords]", "[name]"
+OWN_TEMPLATES = Path(__file__).parent / "templates"  # subject, subject_filewords, style, style_filewords
 
 
 def of(found, prompt, extension, problems):
@@ -68,18 +70,19 @@ def from_name(path):
 def template(prompt, folders):
     """Lines of a template, or None if `prompt` is a plain caption.
 
-    A prompt that ends in .txt names a template file in one of `folders`; one with [filewords] is a template of one line.
+    A prompt that ends in .txt names a template file in one of `folders` or our own; one with [filewords] is a template of one line.
     """
     if not prompt.strip().lower().endswith(".txt"):
         return [prompt] if FILEWORDS in prompt or NAME in prompt else None
-    for folder in folders:
+    for folder in (*folders, OWN_TEMPLATES):
         path = Path(folder) / prompt.strip()
         if path.is_file():
             lines = [line.strip() for line in text.read(path)[0].split("\n") if line.strip()]
             if not lines:
                 raise UserError(f"The prompt template {shown(prompt)} is empty; write one prompt per line, such as \"a photo of [name]\".")
             return lines
-    raise UserError(f"There is no prompt template {shown(prompt)}; put it into {shown(Path(folders[0]))} or write the prompt itself.")
+    known = sorted({path.name for folder in (*folders[1:], OWN_TEMPLATES) for path in Path(folder).glob("*.txt")})
+    raise UserError(f"There is no prompt template {shown(prompt)}{nearest(prompt, known)}; there are: {', '.join(known)}.")
 
 
 def tags(caption):

@@ -38,6 +38,7 @@ class Family:
     base_model_version: str  # kohya's ss_base_model_version
     architecture: str  # modelspec.architecture without its suffix
     defaults = {}  # settings that suit the family better than the general ones, nested as in a config
+    embedding_keys = ("emb_params",)  # of the tables in an embedding file, one per text tower
     latent_channels = 4
     downscale = 8
 

@@ -21,6 +21,7 @@ class LoadedModel:
     tokenizer: `tokenizer(text) -> list[int]` without start, end and padding, plus `.start`, `.end`, `.pad` ids.
     alphas_cumprod: (1000,) float32, the schedule that the model was trained with.
     embeddings: name -> (n, D) tensor of the textual-inversion embeddings that captions may name.
+    folder: the host's `folder(kind) -> Path`, for methods that go on from a file.
     """
 
     family: object
@@ -34,6 +35,7 @@ class LoadedModel:
     prediction_type: str = "epsilon"
     resolution: int = 512
     embeddings: dict = field(default_factory=dict)
+    folder: object = None
 
     @property
     def device(self):
@@ -98,7 +100,7 @@ class Host:
                 pass
 
     def folder(self, kind) -> Path:
-        """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", or "sdtune" (our own)."""
+        """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), or "sdtune" (our own)."""
         raise NotImplementedError
 
     def publish(self, artefact):

@@ -28,9 +28,21 @@ class Method:
     def __init__(self, config, model):
         self.config, self.model = config, model
 
+    def look(self, scan):
+        """After the pictures are read (`data.folder.Scan`), before anything is encoded: UserError where they are no use to this method.
+
+        May give concepts prompt templates.
+        """
+
     def parameter_groups(self):
-        """[{"name": "unet", "params": [...], "lr": Rate}, ...]: everything that learns, float32 unless said otherwise."""
+        """[{"name": "unet", "params": [...], "lr": Rate}, ...]: everything that learns, float32 unless said otherwise.
+
+        Further keys are the optimiser's, such as "weight_decay".
+        """
         raise NotImplementedError
+
+    def constrain(self):
+        """After every optimiser step: bring what learns back to where it is allowed to be."""
 
     def trains_text(self, step):
         """Whether at this step gradients go through the text encoder; if not, its answers are cached."""

@@ -8,23 +8,30 @@ import torch
 from lib_sdtune.data.cache import LatentCache, TextCache
 from lib_sdtune.data.folder import scan
 from lib_sdtune.data.loader import Dataset
+from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.errors import UserError
 
 log = logging.getLogger("sdtune")
 
 
 class Material:
-    """A context manager: on entering the pictures are scanned and encoded. `progress(done, total, text)` may raise to stop it."""
+    """A context manager: on entering the pictures are scanned and encoded. `progress(done, total, text)` may raise to stop it.
 
-    def __init__(self, config, model, run_folder, progress, world):
-        self.config, self.model, self.progress, self.world = config, model, progress, world
+    `look(scan)` may refuse what was found before anything is encoded.
+    """
+
+    def __init__(self, config, model, run_folder, progress, world, look=lambda scan: None):
+        self.config, self.model, self.progress, self.world, self.look = config, model, progress, world, look
         self.cache_folder = run_folder.parent.parent / "cache"
 
     def __enter__(self):
         config, model = self.config, self.model
-        self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), self.progress)
+        templates = [model.folder("templates")] if model.folder else []
+        self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), self.progress, template_folders=templates)
         for problem in self.scan.problems:
             log.warning("%s: %s", problem.path, problem.text)
+        refuse_wordless(self.scan)
+        self.look(self.scan)
         self.dataset = Dataset(self.scan, config, copies=self.world.size)
         self.aside = Dataset(self.scan, config, held_out=True) if config.validation.split else None
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None

@@ -61,7 +61,7 @@ class Trainer:
 
     def __enter__(self):
         with ExitStack() as stack:
-            self.material = stack.enter_context(Material(self.config, self.model, self.folder, self.control.preparing, self.world))
+            self.material = stack.enter_context(Material(self.config, self.model, self.folder, self.control.preparing, self.world, self.method.look))
             self.schedule = self.model.alphas_cumprod.to(self.model.device, torch.float32)
             if self.config.noise.zero_terminal_snr:
                 self.schedule = diffusion.zero_terminal_snr(self.schedule)

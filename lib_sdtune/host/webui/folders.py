@@ -6,10 +6,12 @@ from modules import paths, sd_models, shared
 
 
 def folder(kind):
-    """The folder of a kind of file: "lora", "embeddings", "hypernetworks", "checkpoints", or "sdtune" (our own)."""
+    """The folder of a kind of file: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), or "sdtune" (our own)."""
     flags = shared.cmd_opts
     if kind == "sdtune":
         return Path(paths.data_path).absolute() / "sdtune"
+    if kind == "templates":
+        return Path(flags.textual_inversion_templates_dir).absolute()
     if kind == "lora":
         base = Path(getattr(flags, "lora_dir", None) or Path(paths.models_path) / "Lora")
     elif kind == "embeddings":

@@ -5,6 +5,7 @@ import torch
 from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry
 from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.host.webui.folders import folder
 from lib_sdtune.host.webui.parts import text_towers
 
 FAMILIES = (("is_sdxl", "sdxl", "SDXL"), ("is_sd2", "sd2", "Stable Diffusion 2"), ("is_sd1", "sd1", "Stable Diffusion 1"))
@@ -47,6 +48,7 @@ def lend(sd_model):
         prediction_type="v_prediction" if getattr(sd_model, "parameterization", "eps") == "v" else "epsilon",
         resolution=family.resolution,
         embeddings=embeddings(),
+        folder=folder,
     )
 
 

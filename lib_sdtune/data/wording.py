@@ -1,0 +1,54 @@
+"""Whether captions say what they must: the new word, and for templates with [filewords] something about each picture."""
+
+import logging
+
+from lib_sdtune.data.captions import FILEWORDS, NAME, template
+from lib_sdtune.errors import UserError
+
+log = logging.getLogger("sdtune")
+
+
+def refuse_wordless(scan):
+    """UserError for a template with [filewords] and a picture that has no words to put there."""
+    for number, lines in scan.templates.items():
+        if any(FILEWORDS in line for line in lines):
+            for picture in learned(scan, number):
+                if not picture.caption:
+                    raise UserError(f'"concepts[{number}].prompt" puts each picture\'s words in place of [filewords], and {picture.path.name} has none; '
+                                    f"write them into {picture.path.stem}.txt beside it, or use a template without [filewords].")
+
+
+def say_the_word(scan, config, word):
+    """Let every concept's captions say `word`: a concept without a prompt whose captions never do gets a template.
+
+    UserError for a concept whose captions never say the word.
+    """
+    for number, concept in enumerate(config.concepts):
+        pictures = learned(scan, number)
+        silent = [picture for picture in pictures if not says(picture.caption, word)]
+        if number not in scan.templates and not concept.prompt and len(silent) == len(pictures):
+            described = any(picture.caption_from == "file" for picture in pictures)
+            scan.templates[number] = template("subject_filewords.txt" if described else "subject.txt", ())
+        if number in scan.templates:
+            refuse_silent_template(scan.templates[number], silent, number, word)
+        elif len(silent) == len(pictures):
+            raise UserError(f'"concepts[{number}].prompt" and the captions never say "{word}", so nothing could be learned; '
+                            f"write [name] where it belongs, or give the name of a template such as subject.txt.")
+        elif silent:
+            log.warning('%d of %d captions do not say "%s" and teach it nothing; the first is that of %s.',
+                        len(silent), len(pictures), word, silent[0].path.name)
+
+
+def refuse_silent_template(lines, silent, number, word):
+    mute = [line for line in lines if NAME not in line and not says(line, word)]
+    if mute and silent and len(mute) == len(lines):
+        raise UserError(f'"concepts[{number}].prompt" is a template that never says [name], so "{word}" could not learn; '
+                        "add [name] to its lines or choose another.")
+
+
+def learned(scan, number):
+    return [picture for picture in scan.pictures if picture.concept == number and not picture.is_class]
+
+
+def says(text, word):
+    return word.lower() in text.lower()

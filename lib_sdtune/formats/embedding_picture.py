@@ -1,0 +1,63 @@
+"""Embeddings that travel in a picture, as the WebUI's previews do: in a text chunk, or in the pixels beside it.
+
+In the pixels: the low four bits of a strip on the left and of one on the right, each parted from the picture by a black
+column, hold the low and the high half of every byte of zlib-compressed JSON, both xored with a fixed sequence.
+"""
+
+import base64
+import json
+import zlib
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lib_sdtune.errors import UserError
+
+CHUNK = "sd-ti-embedding"
+LARGEST = 1 << 28  # bytes of JSON: 75 vectors of SDXL take three million
+
+
+def read(path):
+    """The embedding's dict; UserError for a picture without one."""
+    try:
+        with Image.open(path) as picture:
+            chunk = getattr(picture, "text", {}).get(CHUNK)
+            return from_json(base64.b64decode(chunk)) if chunk else from_json(hidden(np.asarray(picture.convert("RGB"))))
+    except (OSError, ValueError, KeyError, zlib.error, json.JSONDecodeError) as error:
+        raise UserError(f"{path.name} is a picture without an embedding in it.") from error
+
+
+def from_json(text):
+    """The dict as the WebUI writes it: a tensor is {"TORCHTENSOR": nested lists}."""
+    return json.loads(text, object_hook=lambda d: torch.tensor(d["TORCHTENSOR"], dtype=torch.float32) if "TORCHTENSOR" in d else d)
+
+
+def hidden(pixels):
+    """The JSON text in pixels (h, w, 3) uint8; ValueError or zlib.error if there is none."""
+    bits = without_black_border(pixels) & 0x0F
+    black = np.flatnonzero(bits.sum(axis=(0, 2)) == 0)
+    if len(black) < 2:
+        raise ValueError("no black columns")
+    low, high = bits[:, : black[0]], bits[:, black[-1] + 1:]
+    if low.shape != high.shape or not low.size:
+        raise ValueError("strips of different sizes")
+    data = unmask(high) << 4 | unmask(low)
+    return zlib.decompressobj().decompress(data.tobytes(), LARGEST)
+
+
+def without_black_border(pixels):
+    lit = (pixels > 0).all(axis=2)
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    if not len(rows):
+        raise ValueError("black")
+    return pixels[rows[0]: rows[-1] + 1, columns[0]: columns[-1] + 1]
+
+
+def unmask(block):
+    """Flat bytes of a strip, each in 0..15, without the sequence: a linear congruential generator from 0 (Numerical Recipes')."""
+    state, sequence = 0, np.empty(block.size, np.uint8)
+    for i in range(block.size):
+        state = (1664525 * state + 1013904223) % 2**32
+        sequence[i] = state % 255
+    return block.reshape(-1) ^ (sequence & 0x0F)

@@ -1,0 +1,91 @@
+"""Hypernetworks: small networks in front of the keys and values of every attention layer learn; the model stays as it is."""
+
+import logging
+from contextlib import contextmanager
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats import hypernetwork as file
+from lib_sdtune.formats.tensors import PRECISIONS
+from lib_sdtune.methods import registry
+from lib_sdtune.methods.base import Method
+from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure, context_widths, listening
+from lib_sdtune.randomness import generator
+
+log = logging.getLogger("sdtune")
+
+
+@registry.register("hypernetwork")
+class HypernetworkMethod(Method):
+    """`hypernetwork` is what learns; its sizes are the context widths found in the model's own attention layers."""
+
+    kind = "hypernetworks"
+    suffix = ".pt"
+
+    def __init__(self, config, model):
+        super().__init__(config, model)
+        begun = self.continued() if config.hypernetwork.init_hypernetwork else self.new()
+        self.hypernetwork = begun.to(model.device).requires_grad_(True)
+
+    def new(self):
+        settings = self.config.hypernetwork
+        structure = Structure(tuple(settings.layer_structure), settings.activation, settings.use_layer_norm, settings.activate_output,
+                              dropout_of(settings), settings.weight_init)
+        known = context_widths(self.model.unet)
+        refuse_unknown(settings.enable_sizes, known, '"hypernetwork.enable_sizes"')
+        widths = settings.enable_sizes or known
+        if int(min(widths) * min(structure.layers)) < 1:
+            raise UserError(f'"hypernetwork.layer_structure" makes layers of no width, because the model\'s smallest context is {min(widths)} wide; '
+                            "use larger multiples.")
+        fresh = Hypernetwork(widths, structure)
+        for width, pair in fresh.pairs.items():
+            for part, module in zip("kv", pair, strict=True):
+                module.begin(settings.weight_init, generator(self.config.train.seed, "init", width, part))
+        return fresh
+
+    def continued(self):
+        path = file.find(self.model.folder(self.kind), self.config.hypernetwork.init_hypernetwork)
+        begun, facts = file.read(path)
+        refuse_unknown(begun.pairs, context_widths(self.model.unet), path.name)
+        log.info("Going on from %s, which has learned for %d steps; its own layer structure counts.", path.name, facts.step)
+        return begun
+
+    def parameter_groups(self):
+        return [{"name": "hypernetwork", "params": list(self.hypernetwork.parameters()), "lr": self.config.hypernetwork.lr}]
+
+    def trains_text(self, step):
+        return False
+
+    def changes_text(self):
+        return False
+
+    @contextmanager
+    def attached(self):
+        with listening(self.model.unet, [(self.hypernetwork, 1.0)]):
+            yield
+
+    def tensors(self):
+        return self.hypernetwork.tensors()
+
+    def load_tensors(self, tensors):
+        self.hypernetwork.load_tensors(tensors)
+
+    def tag(self, name):
+        return f"<hypernet:{name}:1>"
+
+    def export(self, path, metadata):
+        facts = file.Facts(path.stem, int(metadata.get("ss_steps") or 0), self.model.hash or None, self.model.name or None)
+        file.write(path, self.hypernetwork, facts, PRECISIONS[self.config.save.precision])
+
+
+def dropout_of(settings):
+    """A probability per entry of the layer structure, or () for none."""
+    if not settings.dropout:
+        return ()
+    return tuple(settings.dropout_structure) or file.usual_dropout(settings.layer_structure)
+
+
+def refuse_unknown(widths, known, whose):
+    strange = sorted(set(widths) - set(known))
+    if strange:
+        raise UserError(f"{whose} has the size {strange[0]}, and no attention layer of this model listens to that width; "
+                        f"its sizes are {', '.join(map(str, known))}.")

@@ -1,0 +1,118 @@
+"""Textual inversion (Gal et al. 2022, arXiv 2208.01618): a few rows of the token table, for a new word, and nothing else, learn."""
+
+import logging
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from lib_sdtune.formats import embedding as file
+from lib_sdtune.formats.tensors import PRECISIONS
+from lib_sdtune.methods import registry
+from lib_sdtune.methods.base import Method
+from lib_sdtune.data.wording import say_the_word
+
+log = logging.getLogger("sdtune")
+
+
+@registry.register("textual_inversion")
+class TextualInversion(Method):
+    """`rows` (n, D) float32 stand for the word; D is the widths of all text towers together, in their order."""
+
+    kind = "embeddings"
+
+    def __init__(self, config, model):
+        super().__init__(config, model)
+        self.settings = config.textual_inversion
+        self.suffix = f".{self.settings.save_model_as}"
+        self.word = config.textual_inversion.token or config.name
+        self.tables = [tower.text_model.embeddings.token_embedding for tower in model.text_encoders]
+        self.warn_of_collision()
+        begun = self.continued() if self.settings.init_embedding else self.new()
+        self.rows = nn.Parameter(begun.to(model.device, torch.float32))
+        self.norms = [usual_norm(table) for table in self.tables] if self.settings.preserve_norm else []
+        self.constrain()
+
+    @property
+    def widths(self):
+        return [table.weight.shape[1] for table in self.tables]
+
+    def warn_of_collision(self):
+        """A word of a single token is one that people type for something else."""
+        if len(self.model.tokenizer(self.word)) == 1:
+            log.warning('"%s" is a word that the model knows already; prompts with it in its usual sense will show what is learned now. '
+                        "A made-up name avoids that.", self.word)
+
+    def new(self):
+        """Rows of the init text, spread over the vectors as the WebUI spreads them; zeros for no text."""
+        n, text = self.settings.num_vectors_per_token, self.settings.init_text
+        ids = self.model.tokenizer(text)
+        if len(ids) > n:
+            log.warning('"textual_inversion.init_text" has %d tokens and there %s, so it was cut to the first %d.',
+                        len(ids), "is 1 vector" if n == 1 else f"are {n} vectors", n)
+            ids = ids[:n]
+        if not ids:
+            return torch.zeros(n, sum(self.widths))
+        spread = torch.tensor([ids[i * len(ids) // n] for i in range(n)], device=self.model.device)
+        with torch.no_grad():
+            return torch.cat([table.weight[spread].float() for table in self.tables], dim=1)
+
+    def continued(self):
+        path = file.find(self.model.folder(self.kind), self.settings.init_embedding)
+        rows = file.read(path, self.model.family.embedding_keys, self.widths)
+        if len(rows) != self.settings.num_vectors_per_token:
+            log.info("Going on from %s with its own %d vectors.", path.name, len(rows))
+        return rows
+
+    def look(self, scan):
+        say_the_word(scan, self.config, self.word)
+
+    def parameter_groups(self):
+        return [{"name": "embedding", "params": [self.rows], "lr": self.settings.lr, "weight_decay": 0.0}]
+
+    @torch.no_grad()
+    def constrain(self):
+        if self.norms:
+            for part, norm in zip(self.rows.split(self.widths, dim=1), self.norms, strict=True):
+                part.mul_(norm / part.norm(dim=1, keepdim=True).clamp(min=1e-6))
+
+    def trains_text(self, step):
+        return True
+
+    def changes_text(self):
+        return True
+
+    @contextmanager
+    def attached(self):
+        """Captions may say the word, samples the name of the file to be."""
+        known, words = self.model.embeddings, {self.word, self.config.name}
+        before = {word: known[word] for word in words if word in known}
+        known.update({word: self.rows for word in words})
+        try:
+            yield
+        finally:
+            for word in words:
+                del known[word]
+            known.update(before)
+
+    def tensors(self):
+        return {"rows": self.rows.detach()}
+
+    def load_tensors(self, tensors):
+        self.rows.data = tensors["rows"].to(self.rows)
+
+    def trigger(self):
+        return self.config.name
+
+    def tag(self, name):
+        return name
+
+    def export(self, path, metadata):
+        precision = PRECISIONS[self.config.save.precision]
+        file.write(path, self.rows.detach().to(precision), self.model.family.embedding_keys, self.widths,
+                   metadata, name=path.stem, step=int(metadata.get("ss_steps") or 0))
+
+
+def usual_norm(table):
+    """Median length of the model's own words."""
+    return table.weight.detach().float().norm(dim=1).median()
