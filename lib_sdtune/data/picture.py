@@ -56,6 +56,7 @@ def examine(path, look=None):
     notes = tuple(remarks(image, path))
     image.draft("RGB", (512, 512))  # JPEG only: an eighth of the work, and still every byte is read
     decoded(image, data)
+    check_sums(image.format, data)
     flat, alpha = split(upright(image, turn))
     if alpha is not None:
         notes += (("transparent", "is transparent in places; those are shown on white"),)
@@ -105,6 +106,8 @@ def opened(data):
     except Image.DecompressionBombError as error:
         raise bomb() from error
     except Exception as error:  # codecs raise anything on hostile bytes
+        if not complete(promised(data), data):
+            raise truncated() from error
         raise Unreadable("not a picture", f"is not a picture that can be read ({guess(data)}); "
                                           "save it again as PNG or JPEG, or remove it") from error
     if image.width * image.height > LARGEST:
@@ -115,6 +118,17 @@ def opened(data):
 def bomb(size=None):
     shown = f"{size[0]} x {size[1]} pixels" if size else "hundreds of millions of pixels"
     return Unreadable("too large", f"has {shown}, more than {LARGEST // 10**6} million; scale it down first")
+
+
+def truncated():
+    return Unreadable("truncated", "is truncated: its end is missing; download or save it again, or remove it")
+
+
+def promised(data):
+    """The kind that the first bytes announce, of those that have an end mark."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    return {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}.get(data[: 3 if data[:1] == b"\xff" else 4], "")
 
 
 MARKS = {b"\x89PNG": "a damaged PNG", b"\xff\xd8\xff": "a damaged JPEG", b"GIF8": "a damaged GIF", b"RIFF": "a damaged WebP",
@@ -165,9 +179,21 @@ def decoded(image, data):
         raise Unreadable("too large", "is too large for this machine's memory; scale it down first") from error
     except Exception as error:
         if "truncat" in str(error).lower() or not complete(image.format, data):
-            raise Unreadable("truncated", "is truncated: its end is missing; download or save it again, or remove it") from error
+            raise truncated() from error
         raise Unreadable("damaged", f"is damaged ({str(error)[:80]}); save it again or remove it") from error
     return image
+
+
+def check_sums(kind, data):
+    """A PNG carries checksums that Pillow skips when it decodes; without them, flipped bits pass as colours."""
+    if kind != "PNG":
+        return
+    try:
+        opened(data).verify()
+    except Unreadable:
+        raise
+    except Exception as error:
+        raise Unreadable("damaged", f"is damaged ({str(error)[:80]}); save it again or remove it") from error
 
 
 def complete(kind, data):

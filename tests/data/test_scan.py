@@ -1,0 +1,171 @@
+import os
+from pathlib import Path
+
+import awful
+import pytest
+from PIL import Image, ImageFile
+
+from lib_sdtune.config import Concept, DatasetConfig, LossConfig
+from lib_sdtune.data.folder import scan
+from lib_sdtune.errors import UserError
+
+
+def fill(folder, files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def look(base, images="pics", progress=None, dataset=None, **concept):
+    return scan([Concept(images=images, **concept)], dataset or DatasetConfig(), LossConfig(prior_loss_weight=0.5), base, progress)
+
+
+PNG = awful.data(awful.scene())
+
+
+def test_every_odd_picture_is_used_and_its_oddity_named(tmp_path):
+    fill(tmp_path / "pics", awful.fine())
+    result = look(tmp_path)
+    assert {picture.path.name for picture in result.pictures} == set(awful.fine())
+    assert not [problem for problem in result.problems if problem.fatal]
+    named = {problem.path.name: problem.kind for problem in result.problems}
+    assert named == {"rotated.jpg": "rotated", "print.jpg": "CMYK", "palette.png": "transparent", "grey alpha.png": "transparent",
+                     "sixteen.png": "16 bit", "clear.png": "transparent", "moves.gif": "animated", "liar.png": "wrong extension"}
+    sizes = {picture.path.name: (picture.width, picture.height) for picture in result.pictures}
+    assert sizes["rotated.jpg"] == (40, 80)
+    assert all(problem.path.name in problem.text for problem in result.problems)
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_every_broken_picture_is_named_and_none_ends_the_scan(tmp_path, monkeypatch, lenient):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)  # a host may have set it
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None if lenient else Image.MAX_IMAGE_PIXELS)
+    fill(tmp_path / "pics", {name: content for name, (content, _) in awful.broken().items()} | {"good.png": PNG})
+    result = look(tmp_path)
+    assert [picture.path.name for picture in result.pictures] == ["good.png"]
+    named = {problem.path.name: problem.kind for problem in result.problems if problem.fatal}
+    expected = {name: kind for name, (_, kind) in awful.broken().items()}
+    assert named == expected
+
+
+def test_repeats_come_from_the_nearest_numbered_folder_and_the_setting_wins(tmp_path):
+    fill(tmp_path / "train/10_ron cat", {"a.png": PNG})
+    fill(tmp_path / "train/10_ron cat/more", {"b.png": PNG})
+    fill(tmp_path / "train/3_hat", {"c.png": PNG})
+    fill(tmp_path / "train/logs", {"d.png": PNG})
+    result = look(tmp_path, "train")
+    assert [(p.relative, p.repeats, p.caption, p.caption_from) for p in result.pictures] == [
+        ("3_hat/c.png", 3, "hat", "folder"), ("10_ron cat/a.png", 10, "ron cat", "folder"), ("10_ron cat/more/b.png", 10, "ron cat", "folder")]
+    assert [problem.kind for problem in result.problems] == ["left out"] and "logs" in result.problems[0].text
+    assert {picture.repeats for picture in look(tmp_path, "train", repeats=2).pictures} == {2}
+    assert [p.repeats for p in look(tmp_path, "train/3_hat").pictures] == [3]
+
+
+def test_a_date_in_front_of_a_folder_is_no_repeats(tmp_path):
+    fill(tmp_path / "20231105_ron", {"a.png": PNG})
+    result = look(tmp_path, "20231105_ron")
+    assert result.pictures[0].repeats == 1 and result.problems[0].kind == "repeats"
+
+
+def test_nested_and_hidden_and_linked(tmp_path):
+    pics = fill(tmp_path / "pics", {"b10.png": PNG, "b2.png": PNG, ".hidden.png": PNG, "._b2.png": b"resource fork"})
+    fill(pics / "inner/deep", {"a.png": PNG})
+    fill(pics / ".trash", {"x.png": PNG})
+    outside = fill(tmp_path / "secret", {"s.png": PNG})
+    os.symlink(outside / "s.png", pics / "link.png")
+    os.symlink(outside, pics / "link")
+    os.symlink(pics, pics / "inner/loop")
+    result = look(tmp_path)
+    assert [picture.relative for picture in result.pictures] == ["b2.png", "b10.png", "inner/deep/a.png"]
+    assert [problem.kind for problem in result.problems] == ["link", "link"]
+
+
+def test_class_pictures(tmp_path):
+    fill(tmp_path / "ron", {"a.png": PNG})
+    fill(tmp_path / "reg/2_cat", {"x.png": PNG, "y.png": PNG, "y.txt": b"a black cat"})
+    result = look(tmp_path, "ron", class_images="reg", class_prompt="a cat")
+    assert [(p.is_class, p.weight, p.repeats, p.caption) for p in result.pictures] == [
+        (False, 1.0, 1, "a"), (True, 0.5, 2, "a cat"), (True, 0.5, 2, "a black cat")]
+    assert look(tmp_path, "ron", class_images="soon", num_class_images=5).pictures[-1].path.name == "a.png"
+
+
+def test_a_truncated_caption_or_a_missing_one_costs_no_picture(tmp_path):
+    fill(tmp_path / "pics", {"a.png": PNG, "a.txt": b"\n", "b.png": PNG, "b.caption": b"from b", "c.png": PNG, "c.TXT": "é".encode("latin-1")})
+    result = look(tmp_path, prompt="fallback")
+    assert [(p.caption, p.caption_from) for p in result.pictures] == [("fallback", "prompt"), ("from b", "file"), ("é", "file")]
+    assert [problem.kind for problem in result.problems] == ["caption empty", "caption not UTF-8"]
+
+
+def test_progress_counts_up_and_may_stop_the_scan(tmp_path):
+    fill(tmp_path / "pics", {f"{n}.png": PNG for n in range(30)})
+    seen = []
+
+    def progress(done, total, text):
+        seen.append((done, total))
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        look(tmp_path, progress=progress)
+    assert seen == [(n, 30) for n in range(6)]
+
+
+def test_tag_frequency_counts_each_picture_once(tmp_path):
+    fill(tmp_path / "10_ron", {"a.png": PNG, "a.txt": b"ron, Red, red", "b.png": PNG, "b.txt": b"ron"})
+    assert look(tmp_path, "10_ron").tag_frequency() == {"10_ron": {"ron": 2, "red": 1}}
+
+
+@pytest.mark.parametrize("images, words", [
+    ("", "is empty"), ("  ", "is empty"), ("nowhere/deep", "there is no folder"), ("a.png", "is a file"), ("bare", "holds no pictures"),
+    ("bad", "none of its pictures can be read"), (os.path.abspath(os.sep), "root of a drive"), ("~", "your home folder"),
+    ("webui", "the WebUI itself"), ("x\0y", "no path can have"), ("n" * 400, "can't be opened"), ("heic", "photo.heic")])
+def test_wrong_folders_are_refused_in_one_sentence(tmp_path, images, words, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    fill(tmp_path / "home", {"a.png": PNG})
+    fill(tmp_path, {"a.png": PNG})
+    fill(tmp_path / "bare", {"a.doc": b"x"})
+    fill(tmp_path / "bad", {"a.png": b"", "b.png": b"no"})
+    fill(tmp_path / "webui", {"webui.py": b"", "a.png": PNG})
+    fill(tmp_path / "webui/modules", {})
+    fill(tmp_path / "heic", {"photo.heic": b"x"})
+    with pytest.raises(UserError) as error:
+        look(tmp_path, images)
+    assert words in str(error.value) and "concepts[0].images" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("class_images, words", [("pics", "same folder"), ("pics/cat", "inside each other"), ("gone", "no folder"),
+                                                 ("bare", "holds no pictures")])
+def test_wrong_class_folders(tmp_path, class_images, words):
+    fill(tmp_path / "pics", {"a.png": PNG})
+    fill(tmp_path / "pics/cat", {"a.png": PNG})
+    fill(tmp_path / "bare", {})
+    with pytest.raises(UserError, match=words):
+        look(tmp_path, class_images=class_images)
+
+
+def test_a_path_in_quotes_as_windows_copies_it(tmp_path):
+    fill(tmp_path / "pics", {"a.png": PNG})
+    assert look(tmp_path, f'"{tmp_path / "pics"}"').pictures
+
+
+def test_templates_take_the_words_of_the_picture(tmp_path):
+    fill(tmp_path / "pics", {"01-red hat.png": PNG})
+    (tmp_path / "subject.txt").write_text("a photo of [name]\n\na picture of [name], [filewords]\n")
+    result = look(tmp_path, prompt="subject.txt")
+    assert result.templates == {0: ["a photo of [name]", "a picture of [name], [filewords]"]}
+    assert result.pictures[0].caption == "red hat"
+    with pytest.raises(UserError, match="no prompt template"):
+        look(tmp_path, prompt="gone.txt")
+
+
+def test_names_that_are_no_text(tmp_path):
+    pics = fill(tmp_path / "pics", {"a.png": PNG})
+    try:
+        Path(os.fsdecode(os.fsencode(pics) + b"/\xff\xfe.png")).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system keeps names as text")
+    result = look(tmp_path)
+    assert len(result.problems) == 1
+    result.problems[0].text.encode("utf-8")
