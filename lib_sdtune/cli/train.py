@@ -55,12 +55,14 @@ def train(data, data_dir, checkpoint="", preset="", resume=False):
         data = overlaid({"model": {"checkpoint": os.path.abspath(checkpoint)}}, data)
     Config.from_dict(data, chosen)  # typing mistakes are told before anything is loaded
 
+    from lib_sdtune.data import folder
     from lib_sdtune.host.embedded import EmbeddedHost
     from lib_sdtune.training import runs
     from lib_sdtune.training.run import run as train_run
 
     host = EmbeddedHost(Path(data_dir), checkpoint or None)
     config = Config.from_dict(data, overlaid(chosen, host.defaults(Config.from_dict(data, chosen).model)))
+    folder.check(config.concepts, config.loss, Path.cwd())
     bar = Bar()
     control = runs.begin(config, host, resume, on_change=bar.run)
     with interruptible(control), forgotten_if_refused(control.folder, Path(data_dir), resume):

@@ -84,6 +84,21 @@ def scan(concepts, dataset, loss, base, progress=None, look=None, template_folde
     return result
 
 
+def check(concepts, loss, base):
+    """Raise the UserError that `scan` would, without reading more pictures than it takes to find a good one in each folder."""
+    for number, concept in enumerate(concepts):
+        jobs = jobs_of(number, concept, loss, base, Scan(), ())
+        for own in (False, True):
+            bad = Scan()
+            for job in (job for job in jobs if job.is_class == own):
+                outcome = examined(job.found.path, None)
+                if not isinstance(outcome, Unreadable):
+                    break
+                take(job, outcome, None, bad)
+            else:
+                refuse_broken([job for job in jobs if job.is_class == own], bad)
+
+
 def jobs_of(number, concept, loss, base, result, template_folders):
     """Every picture file of one concept, with what is known before it is opened."""
     key = f"concepts[{number}]"
