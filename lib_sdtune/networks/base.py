@@ -2,7 +2,9 @@
 
 from contextlib import ExitStack, contextmanager
 
+import torch
 from torch import nn
+from torch.nn import functional as F
 
 
 class Bend(nn.Module):
@@ -31,6 +33,39 @@ class Bend(nn.Module):
     def load_tensors(self, tensors):
         """Take over what `tensors` gave."""
         raise NotImplementedError
+
+    @staticmethod
+    def reads(tensors):
+        """Whether tensors with these tails (tail -> tensor) are of this network."""
+        raise NotImplementedError
+
+    @classmethod
+    def dim_of(cls, tensors):
+        """The dim that these tensors were made with."""
+        raise NotImplementedError
+
+
+class WeightBend(Bend):
+    """A bend that is computed as a weight: delta(x) is the layer's own operation with `delta_weight()` and no bias."""
+
+    def __init__(self, layer, dim, alpha, generator=None):
+        super().__init__(layer, dim, alpha, generator)
+        self.shape = layer.weight.shape  # (out, in) or (out, in, k, k)
+        self.step = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation} if isinstance(layer, nn.Conv2d) else None
+
+    def forward(self, x):
+        weight = self.delta_weight().to(x.dtype)
+        return F.linear(x, weight) if self.step is None else F.conv2d(x, weight, **self.step)
+
+
+def drawn(shape, fan_in, layer, generator):
+    """A parameter drawn uniformly within 1 / sqrt(fan_in), the usual start of a linear layer, on the layer's device."""
+    bound = fan_in**-0.5
+    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator).to(layer.weight.device))
+
+
+def zero(shape, layer):
+    return nn.Parameter(torch.zeros(shape, device=layer.weight.device))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import Bend
+from lib_sdtune.networks.base import Bend, drawn, zero
 
 
 @registry.register("lora")
@@ -15,14 +15,11 @@ class LoRA(Bend):
     """Linear (out, in) or convolution (out, in, k, k); the down part keeps the kernel, stride and padding."""
 
     def __init__(self, layer, dim, alpha, generator=None):
-        super().__init__(layer, dim, alpha)
+        super().__init__(layer, dim, alpha, generator)
         self.convolution = isinstance(layer, nn.Conv2d)
-        inner, outer = layer.weight.shape[1], layer.weight.shape[0]
-        kernel = layer.weight.shape[2:]
-        bound = 1 / math.sqrt(inner * math.prod(kernel))  # Kaiming's for a linear layer, as in the paper's code
-        drawn = torch.empty(dim, inner, *kernel).uniform_(-bound, bound, generator=generator)
-        self.down = nn.Parameter(drawn.to(layer.weight.device))
-        self.up = nn.Parameter(torch.zeros(outer, dim, *[1] * len(kernel), device=layer.weight.device))
+        outer, inner, *kernel = layer.weight.shape
+        self.down = drawn((dim, inner, *kernel), inner * math.prod(kernel), layer, generator)
+        self.up = zero((outer, dim, *[1] * len(kernel)), layer)
         if self.convolution:
             self.step = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
 
@@ -49,4 +46,8 @@ class LoRA(Bend):
     @staticmethod
     def reads(tensors):
         """Whether these tails are a LoRA's."""
-        return "lora_down.weight" in tensors and "lora_up.weight" in tensors and "lora_mid.weight" not in tensors
+        return {"lora_down.weight", "lora_up.weight"} <= set(tensors) and not {"lora_mid.weight", "dora_scale"} & set(tensors)
+
+    @classmethod
+    def dim_of(cls, tensors):
+        return tensors["lora_down.weight"].shape[0]

@@ -1,0 +1,48 @@
+"""DoRA: LoRA for the direction of a weight, and a learned length for it (Liu et al. 2024, arXiv 2402.09353).
+
+The length is kept per input column, because that is the axis the WebUI's loader normalises over.
+"""
+
+import torch
+from torch import nn
+
+from lib_sdtune.networks import registry
+from lib_sdtune.networks.base import WeightBend
+from lib_sdtune.networks.lora import LoRA
+
+
+@registry.register("dora")
+class DoRA(WeightBend):
+    """delta = (W + BA) * dora_scale / |W + BA| - W, with dora_scale (1, in) or (1, in, 1, 1) starting at |W|."""
+
+    def __init__(self, layer, dim, alpha, generator=None):
+        super().__init__(layer, dim, alpha, generator)
+        self.low_rank = LoRA(layer, dim, alpha, generator)
+        self.layer = (layer,)  # in a tuple, so that it does not become a part of this module
+        self.dora_scale = nn.Parameter(length(layer.weight.detach().float()))
+
+    def delta_weight(self):
+        straight = self.layer[0].weight.detach().float()
+        turned = straight + self.low_rank.delta_weight()
+        # the paper's section 4.3: the length in the denominator is taken as a constant
+        return turned * (self.dora_scale / length(turned.detach())) - straight
+
+    def tensors(self):
+        return self.low_rank.tensors() | {"dora_scale": self.dora_scale.data}
+
+    def load_tensors(self, tensors):
+        self.low_rank.load_tensors(tensors)
+        self.dora_scale.data.copy_(tensors["dora_scale"].reshape(self.dora_scale.shape))
+
+    @staticmethod
+    def reads(tensors):
+        return {"lora_down.weight", "lora_up.weight", "dora_scale"} <= set(tensors)
+
+    @classmethod
+    def dim_of(cls, tensors):
+        return LoRA.dim_of(tensors)
+
+
+def length(weight):
+    """|W| of every input column, (1, in) or (1, in, 1, 1)."""
+    return torch.linalg.vector_norm(weight, dim=[axis for axis in range(weight.ndim) if axis != 1], keepdim=True)
