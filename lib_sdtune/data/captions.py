@@ -10,7 +10,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
 
 EXTENSIONS = (".txt", ".caption")
-LEADING = re.compile(r"^[-\d]+\s*")  # the WebUI's own rule for file names as words
+LEADING = re.compile(r"^[-_\d\s]+")  # as the WebUI strips file names for [filewords]
 FILEWORDS, NAME = "[filewords]", "[name]"
 OWN_TEMPLATES = Path(__file__).parent / "templates"  # subject, subject_filewords, style, style_filewords
 

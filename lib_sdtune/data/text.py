@@ -25,14 +25,15 @@ def read(path):
 
 def guess(data):
     """Single accented letters in Latin text, Japanese by its kana, Chinese by its characters; Latin-1 fits everything."""
-    if not re.search(rb"[\x80-\xff]{2}|[\x81-\x9f][\x40-\x7e]", data):
-        return "cp1252" if decodes(data, "cp1252") else "latin-1"
+    western = "cp1252" if decodes(data, "cp1252") else "latin-1"
+    if not re.search(rb"[\x80-\xff]{2}", data):
+        return western
     japanese, chinese = decodes(data, "cp932"), decodes(data, "gb18030")
     if japanese and KANA.search(japanese):
         return "cp932"
     if chinese and all(HAN.match(letter) for letter in chinese if ord(letter) > 127):
         return "gb18030"
-    return "cp932" if japanese and HAN.search(japanese) else "latin-1"
+    return "cp932" if japanese and HAN.search(japanese) else western
 
 
 def decodes(data, encoding):

@@ -56,7 +56,8 @@ def test_repeats_come_from_the_nearest_numbered_folder_and_the_setting_wins(tmp_
     fill(tmp_path / "train/logs", {"d.png": PNG})
     result = look(tmp_path, "train")
     assert [(p.relative, p.repeats, p.caption, p.caption_from) for p in result.pictures] == [
-        ("3_hat/c.png", 3, "hat", "folder"), ("10_ron cat/a.png", 10, "ron cat", "folder"), ("10_ron cat/more/b.png", 10, "ron cat", "folder")]
+        ("3_hat/c.png", 3, "hat", "folder"), ("10_ron cat/a.png", 10, "ron cat", "folder"),
+        ("10_ron cat/more/b.png", 10, "ron cat", "folder")]
     assert [problem.kind for problem in result.problems] == ["left out"] and "logs" in result.problems[0].text
     assert {picture.repeats for picture in look(tmp_path, "train", repeats=2).pictures} == {2}
     assert [p.repeats for p in look(tmp_path, "train/3_hat").pictures] == [3]
@@ -91,7 +92,7 @@ def test_class_pictures(tmp_path):
 
 
 def test_a_truncated_caption_or_a_missing_one_costs_no_picture(tmp_path):
-    fill(tmp_path / "pics", {"a.png": PNG, "a.txt": b"\n", "b.png": PNG, "b.caption": b"from b", "c.png": PNG, "c.TXT": "é".encode("latin-1")})
+    fill(tmp_path / "pics", {"a.png": PNG, "a.txt": b"\n", "b.png": PNG, "b.caption": b"from b", "c.png": PNG, "c.TXT": b"\xe9"})
     result = look(tmp_path, prompt="fallback")
     assert [(p.caption, p.caption_from) for p in result.pictures] == [("fallback", "prompt"), ("from b", "file"), ("é", "file")]
     assert [problem.kind for problem in result.problems] == ["caption empty", "caption not UTF-8"]

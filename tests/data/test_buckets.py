@@ -1,0 +1,46 @@
+import pytest
+
+from lib_sdtune.config import DatasetConfig
+from lib_sdtune.data.buckets import Buckets, slack
+
+# what sd-scripts prints for resolution 512, min 256, max 1024, steps 64
+SD1 = {(256, 832), (256, 896), (256, 960), (256, 1024), (320, 704), (320, 768), (384, 640), (448, 576), (512, 512), (576, 448), (640, 384),
+       (704, 320), (768, 320), (832, 256), (896, 256), (960, 256), (1024, 256)}
+PICTURES = [(512, 512), (3000, 2000), (2000, 3000), (100, 100), (8000, 100), (1, 1), (1, 5000), (517, 389), (64, 64), (4032, 3024)]
+
+
+def test_the_sizes_are_sd_scripts_sizes():
+    assert set(Buckets(DatasetConfig()).sizes) == SD1
+
+
+@pytest.mark.parametrize("size, bucket", [((3000, 2000), (640, 384)), ((1024, 768), (576, 448)), ((512, 512), (512, 512)),
+                                          ((8000, 100), (1024, 256)), ((100, 8000), (256, 1024)), ((700, 500), (576, 448))])
+def test_the_nearest_aspect_ratio_wins(size, bucket):
+    assert Buckets(DatasetConfig()).place(*size).size == bucket
+
+
+@pytest.mark.parametrize("options", [{}, {"bucket_no_upscale": True}, {"enable_bucket": False}, {"resolution": 64}, {"resolution": 1024},
+                                     {"bucket_reso_steps": 256, "resolution": 128}, {"min_bucket_reso": 300, "max_bucket_reso": 700},
+                                     {"bucket_no_upscale": True, "resolution": 64}, {"resolution": 768, "bucket_reso_steps": 32}])
+def test_every_picture_gets_a_possible_place(options):
+    dataset = DatasetConfig(**options)
+    buckets = Buckets(dataset)
+    for picture in PICTURES:
+        place = buckets.place(*picture)
+        assert all(side > 0 and side % dataset.bucket_reso_steps == 0 for side in place.size)
+        assert min(slack(place)) >= 0
+        if not dataset.bucket_no_upscale and dataset.bucket_reso_steps <= dataset.resolution:
+            assert place.size[0] * place.size[1] <= dataset.resolution**2
+        assert max(place.size) <= max(dataset.max_bucket_reso, dataset.resolution) + dataset.bucket_reso_steps
+        assert 0 in slack(place) or dataset.bucket_no_upscale  # nothing is cut away on both sides
+
+
+def test_without_buckets_all_are_squares():
+    assert {Buckets(DatasetConfig(enable_bucket=False, resolution=520)).place(*picture).size for picture in PICTURES} == {(512, 512)}
+
+
+def test_small_pictures_stay_small_if_asked():
+    buckets = Buckets(DatasetConfig(bucket_no_upscale=True))
+    assert buckets.place(300, 200) == ((256, 192), (300, 200))
+    assert buckets.place(3000, 2000).scaled[0] <= 640
+    assert buckets.place(40, 40).size == (64, 64)  # a side of nothing is impossible

@@ -1,0 +1,196 @@
+import os
+from pathlib import Path
+
+import awful
+import pytest
+import torch
+
+from lib_sdtune.config import Concept, Config, LossConfig
+from lib_sdtune.data import store
+from lib_sdtune.data.cache import LatentCache, Recent, TextCache
+from lib_sdtune.data.folder import scan
+from lib_sdtune.data.loader import Dataset
+from lib_sdtune.errors import RunError
+from lib_sdtune.families.base import Conditioning
+
+
+class Encoder:
+    """Averages 8 x 8 pixels; counts its calls; spoils what it is told to."""
+
+    def __init__(self, spoilt=False):
+        self.calls, self.spoilt = [], spoilt
+
+    def __call__(self, pixels):
+        self.calls.append(tuple(pixels.shape))
+        mean = torch.nn.functional.avg_pool2d(pixels, 8).mean(1, keepdim=True).repeat(1, 4, 1, 1)
+        return (mean * float("nan") if self.spoilt else mean), mean * 0 + 0.5
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "pics").mkdir()
+    for name, image in {"a.png": awful.scene(128, 64), "b.png": awful.scene(64, 64, 1), "c.png": awful.rgba(64, 128)}.items():
+        image.save(tmp_path / "pics" / name)
+    config = Config.from_dict({"name": "x", "concepts": [{"images": "pics"}],
+                               "dataset": {"resolution": 96, "min_bucket_reso": 64, "flip_aug": True}})
+    return Dataset(scan([Concept("pics")], config.dataset, LossConfig(), tmp_path), config)
+
+
+def files(folder):
+    return sorted(Path(folder).glob("*/*"))
+
+
+def test_what_is_encoded_once_is_never_encoded_again(data, tmp_path):
+    encoder = Encoder()
+    cache = LatentCache(tmp_path / "cache", encoder, "vae")
+    seen = []
+    cache.prepare(data.variants(), lambda done, total, text: seen.append((done, total)))
+    assert len(encoder.calls) == len(files(tmp_path / "cache")) == 6 and seen[-1] == (6, 6)
+    again = Encoder()
+    later = LatentCache(tmp_path / "cache", again, "vae")
+    later.prepare(data.variants())
+    for example in data.variants():
+        assert all(torch.equal(a, b) for a, b in zip(cache.latents(example), later.latents(example), strict=True))
+    assert not again.calls
+    LatentCache(tmp_path / "cache", again, "another vae").prepare(data.variants())
+    assert len(again.calls) == 6
+
+
+def test_latents_are_those_of_the_pixels_and_mirror_with_them(data, tmp_path):
+    cache = LatentCache(tmp_path / "cache", Encoder(), "vae")
+    straight, mirrored = [example for example in data.variants() if example.index == 0]
+    mean, std = cache.latents(straight)
+    assert mean.shape == std.shape == (4, straight.size[1] // 8, straight.size[0] // 8) and mean.dtype == torch.float32
+    assert torch.allclose(mean.flip(2), cache.latents(mirrored)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(path.read_bytes()[:-9]), lambda path: path.write_bytes(b""),
+                                   lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\x7f"),
+                                   lambda path: path.write_bytes(b"\xff" * 500)])
+def test_a_damaged_entry_is_made_again(data, tmp_path, spoil):
+    LatentCache(tmp_path / "cache", Encoder(), "vae").prepare(data.variants())
+    before = {path: path.read_bytes() for path in files(tmp_path / "cache")}
+    spoil(files(tmp_path / "cache")[0])
+    encoder = Encoder()
+    LatentCache(tmp_path / "cache", encoder, "vae").prepare(data.variants())
+    assert len(encoder.calls) == 1
+    assert {path: path.read_bytes() for path in files(tmp_path / "cache")} == before
+
+
+def test_stopping_keeps_what_is_done(data, tmp_path):
+    def stop(done, total, text):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        LatentCache(tmp_path / "cache", Encoder(), "vae").prepare(data.variants(), stop)
+    encoder = Encoder()
+    LatentCache(tmp_path / "cache", encoder, "vae").prepare(data.variants())
+    assert len(encoder.calls) == 4
+
+
+def test_batches_hold_one_size_and_give_the_same_latents(data, tmp_path):
+    one, many = LatentCache(tmp_path / "one", Encoder(), "vae"), LatentCache(tmp_path / "many", encoder := Encoder(), "vae")
+    one.prepare(data.variants())
+    many.prepare(data.variants(), batch_size=4)
+    assert len(encoder.calls) < 6 and max(shape[0] for shape in encoder.calls) > 1
+    for example in data.variants():
+        assert torch.allclose(one.latents(example)[0], many.latents(example)[0], atol=1e-6)
+
+
+def test_without_a_folder_nothing_is_written(data, tmp_path):
+    cache = LatentCache(None, Encoder(), "vae", masks=True)
+    example = next(iter(data.variants()))
+    assert torch.equal(cache.latents(example)[0], LatentCache(tmp_path / "c", Encoder(), "vae").latents(example)[0])
+
+
+def test_nan_is_tried_again_precisely_then_blamed_on_the_picture(data, tmp_path):
+    example = next(iter(data.variants()))
+    saved = LatentCache(tmp_path / "a", Encoder(spoilt=True), "vae", encode_precisely=Encoder())
+    assert torch.isfinite(saved.latents(example)[0]).all()
+    with pytest.raises(RunError, match=example.picture.path.name):
+        LatentCache(tmp_path / "b", Encoder(spoilt=True), "vae", encode_precisely=Encoder(spoilt=True)).latents(example)
+    assert not files(tmp_path / "b")
+
+
+def test_a_picture_that_changed_or_went_is_named(data, tmp_path):
+    example = next(iter(data.variants()))
+    awful.scene(seed=8).save(example.picture.path)
+    with pytest.raises(RunError, match="changed"):
+        LatentCache(None, Encoder(), "vae").latents(example)
+    example.picture.path.unlink()
+    with pytest.raises(RunError, match=example.picture.path.name):
+        LatentCache(None, Encoder(), "vae").latents(example)
+
+
+def test_masks_come_with_the_latents(data, tmp_path):
+    cache = LatentCache(tmp_path / "cache", Encoder(), "vae", masks=True)
+    cache.prepare(data.variants())
+    masks = {(example.picture.path.name, example.flip): cache.mask(example) for example in data.variants()}
+    assert masks["a.png", False].eq(1).all()
+    clear = masks["c.png", False]
+    assert clear.shape[1] > clear.shape[2] and clear[..., 0].eq(0).all() and clear[..., -1].eq(1).all()
+    assert torch.equal(masks["c.png", True], clear.flip(2))
+    assert LatentCache(tmp_path / "cache", Encoder(), "vae").mask(next(iter(data.variants()))) is None
+
+
+def test_memory_holds_the_latest_only():
+    recent = Recent(limit=1000)
+    for number in range(50):
+        recent.put(number, {"a": torch.zeros(50)})
+    assert recent.size == 1000 and recent.get(49) is not None and recent.get(40) is None
+    recent.put(100, {"a": torch.zeros(5000)})
+    assert list(recent.entries) == [100]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")
+def test_a_read_only_disk_is_a_sentence(data, tmp_path):
+    (tmp_path / "cache").mkdir(mode=0o500)
+    with pytest.raises(RunError, match="cache_latents"):
+        LatentCache(tmp_path / "cache", Encoder(), "vae").prepare(data.variants())
+
+
+class TextEncoder:
+    def __init__(self, vector=False):
+        self.calls, self.vector = [], vector
+
+    def __call__(self, captions):
+        self.calls += captions
+        (caption,) = captions
+        rows = torch.full((1, 77 * (1 + len(caption) // 10), 4), float(len(caption)), dtype=torch.bfloat16)
+        return Conditioning(rows, torch.ones(1, 3) if self.vector else None)
+
+
+def test_captions_are_encoded_once(tmp_path):
+    encoder = TextEncoder(vector=True)
+    cache = TextCache(tmp_path / "text", encoder, "clip")
+    first = cache.conditioning(["a", "b", "a"])
+    assert first.context.shape == (3, 77, 4) and first.vector.shape == (3, 3) and encoder.calls == ["a", "b"]
+    again = TextEncoder(vector=True)
+    later = TextCache(tmp_path / "text", again, "clip").conditioning(["a", "b", "a"])
+    assert torch.equal(first.context, later.context) and later.context.dtype == torch.bfloat16 and not again.calls
+
+
+def test_shorter_captions_are_filled_up_with_empty_chunks(tmp_path):
+    cache = TextCache(tmp_path / "text", TextEncoder(), "clip")
+    context = cache.conditioning(["short", "a caption of length 22"]).context
+    assert context.shape == (2, 231, 4)
+    assert context[0, :77].eq(5).all() and context[0, 77:].eq(0).all() and context[1].eq(22).all()
+
+
+def test_text_without_a_folder_and_without_room(tmp_path):
+    assert TextCache(None, TextEncoder(), "clip").conditioning(["a"]).context.shape == (1, 77, 4)
+    cache = TextCache(tmp_path / "text", TextEncoder(), "clip")
+    cache.room = 0
+    cache.conditioning(["a"])
+    assert not files(tmp_path / "text")
+
+
+def test_store_gives_back_what_was_put_in_or_nothing(tmp_path):
+    path = store.place(tmp_path, store.key("a", 1))
+    tensors = {"half": torch.randn(3, 2).half(), "count": torch.tensor([1, 2]), "whole": torch.randn(1, 2, 3)}
+    store.put(path, tensors)
+    back = store.get(path)
+    assert back.keys() == tensors.keys() and all(torch.equal(back[name], tensors[name]) for name in tensors)
+    assert store.get(tmp_path / "gone") is None and store.key("a", 1) != store.key("a1")
+    assert not list(tmp_path.glob("*/*.tmp"))

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from lib_sdtune.config import DatasetConfig
+from lib_sdtune.data import captions, text
+
+
+@pytest.mark.parametrize("content, encoding, guessed", [
+    ("a red fox", "utf-8", "utf-8"), ("赤い狐、ネコ", "utf-8-sig", "utf-8"), ("赤い狐", "utf-16", "utf-16"),
+    ("赤い狐とネコ", "cp932", "cp932"), ("ﾈｺ, ロン", "cp932", "cp932"), ("红色的狐狸", "gb18030", "gb18030"),
+    ("café, naïve girl", "cp1252", "cp1252"), ("über“quoted”", "cp1252", "cp1252")])
+def test_encodings(tmp_path, content, encoding, guessed):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content.encode(encoding))
+    assert text.read(path) == (content, guessed)
+
+
+def test_any_bytes_can_be_read(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(bytes(range(256)) * 3)
+    assert text.read(path)[1] in ("latin-1", "cp1252")
+    path.write_bytes("é".encode() * 100_000)  # longer than what is read, and cut inside a letter
+    assert text.read(path)[0].strip("é") == ""
+
+
+@pytest.mark.parametrize("name, words", [("0012-a red fox.png", "a red fox"), ("12 - ron_cat.jpg", "ron cat"), ("00001.png", ""),
+                                         ("3d render.png", "d render"), ("日本語.png", "日本語"), ("---.png", "")])
+def test_words_of_a_file_name(name, words):
+    assert captions.from_name(Path(name)) == words
+
+
+def test_nothing_varies_unless_asked():
+    assert captions.vary("b, a ,, c", DatasetConfig(), 1, 0, 0) == "b, a ,, c"
+
+
+def test_shuffle_keeps_the_first_and_loses_none():
+    dataset = DatasetConfig(shuffle_caption=True, keep_tokens=2)
+    seen = {captions.vary("ron, cat, a, b, c, d", dataset, 1, 0, occurrence) for occurrence in range(50)}
+    assert len(seen) > 10
+    for one in seen:
+        assert one.startswith("ron, cat, ") and sorted(one.split(", ")) == ["a", "b", "c", "cat", "d", "ron"]
+
+
+def test_shuffle_is_a_function_of_seed_picture_and_showing():
+    dataset = DatasetConfig(shuffle_caption=True)
+    words = ", ".join("abcdefghijklmnop")
+    first = captions.vary(words, dataset, 1, 2, 3)
+    assert first == captions.vary(words, dataset, 1, 2, 3)
+    others = [captions.vary(words, dataset, *numbers) for numbers in ((2, 2, 3), (1, 3, 3), (1, 2, 4))]
+    assert len({first, *others}) == 4
+
+
+def test_dropout_rates_are_kept():
+    caption = [captions.vary("a, b", DatasetConfig(caption_dropout_rate=0.25), 1, 0, n) for n in range(2000)]
+    assert abs(caption.count("") / 2000 - 0.25) < 0.04
+    tags = [captions.vary("keep, a", DatasetConfig(caption_tag_dropout_rate=0.25, keep_tokens=1), 1, 0, n) for n in range(2000)]
+    assert set(tags) == {"keep, a", "keep"} and abs(tags.count("keep") / 2000 - 0.25) < 0.04
