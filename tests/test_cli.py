@@ -1,0 +1,117 @@
+"""The command line: how settings come in, and what each verb prints. Runs themselves are in test_end_to_end.py."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from lib_sdtune.__main__ import VERBS, main
+from lib_sdtune.cli.settings import absolute, assign, read
+from lib_sdtune.errors import UserError
+from tests.test_architecture import ROOT
+
+
+@pytest.mark.parametrize("change, place, value", [
+    ("train.seed=7", ("train", "seed"), 7),
+    ("lora.alpha=4", ("lora", "alpha"), 4),
+    ("lora.unet_lr=1e-3", ("lora", "unet_lr"), 1e-3),
+    ("lora.unet_lr=1e-3:20, 1e-4", ("lora", "unet_lr"), "1e-3:20, 1e-4"),
+    ("dataset.flip_aug=True", ("dataset", "flip_aug"), True),
+    ("name=123", ("name",), "123"),
+    ("concepts.0.prompt=true", ("concepts", 0, "prompt"), "true"),
+    ("concepts[0].repeats=null", ("concepts", 0, "repeats"), None),
+    ("concepts.1.images=a b=c", ("concepts", 1, "images"), "a b=c"),
+    ("sample.prompts=a cat, red", ("sample", "prompts"), ["a cat, red"]),
+    ('sample.prompts=["a", "b"]', ("sample", "prompts"), ["a", "b"]),
+    ("hypernetwork.layer_structure=1, 2, 1", ("hypernetwork", "layer_structure"), [1, 2, 1]),
+    ('train.optimizer_args={"weight_decay": 0.1}', ("train", "optimizer_args"), {"weight_decay": 0.1}),
+    ("train.seed=seven", ("train", "seed"), "seven"),
+])
+def test_set_types_its_text_as_declared(change, place, value):
+    data = {"concepts": [{"images": "x"}]}
+    assign(data, change)
+    for part in place:
+        data = data[part]
+    assert data == value and type(data) is type(value)
+
+
+@pytest.mark.parametrize("change", ["train.seed", "=7", "...=7", "concepts.7.images=x", "name.x=1", "concepts.first=x"])
+def test_set_refuses_a_place_that_is_none(change):
+    with pytest.raises(UserError, match="--set"):
+        assign({"name": "ron", "concepts": [{"images": "x"}]}, change)
+
+
+def test_paths_are_relative_to_the_config_file(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "model.safetensors").touch()
+    (tmp_path / "deep" / "run.toml").write_text(
+        'name = "ron"\n[[concepts]]\nimages = "../pictures"\nclass_images = "/abs/reg"\nprompt = "a cat"\n'
+        '[model]\ncheckpoint = "model.safetensors"\n')
+    data = read(tmp_path / "deep" / "run.toml")
+    assert data["concepts"][0] == {"images": str(tmp_path / "pictures"), "class_images": "/abs/reg", "prompt": "a cat"}
+    assert data["model"]["checkpoint"] == str(tmp_path / "deep" / "model.safetensors")
+    assert absolute({"model": {"checkpoint": "a name"}}, tmp_path)["model"]["checkpoint"] == "a name"
+
+
+@pytest.mark.parametrize("file, text, words", [
+    ("run.json", '{"name": "ron",}', ["line 1"]),
+    ("run.json", "[]", ["group of settings"]),
+    ("run.json", '{"name": "a", "name": "b"}', ['"name"', "twice"]),
+    ("run.json", "[" * 100_000, ["nested"]),
+    ("run.toml", "name = ", ["TOML"]),
+    ("run.json", b"\xff\xfe\x00", ["UTF-8"]),
+])
+def test_a_file_that_is_no_config_is_refused(tmp_path, file, text, words, capsys):
+    path = tmp_path / file
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert main(["train", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and str(path) in error or '"name"' in error
+    assert all(word in error for word in words)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    (tmp_path / "run.json").write_bytes(b"\xef\xbb\xbf" + b'{"name": "ron"}')
+    assert read(tmp_path / "run.json") == {"name": "ron"}
+
+
+@pytest.mark.parametrize("kind, expected", [("methods", "lora"), ("networks", "lora"), ("optimizers", "Lion"), ("families", "sd1"),
+                                            ("presets", "subject-sd1")])
+def test_list_names_what_can_be_chosen(kind, expected, capsys):
+    assert main(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert expected in [line.split()[0] for line in lines] and all(len(line.split()) > 1 for line in lines)
+
+
+def test_schema_is_json_and_nothing_else(capsys):
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["required"] == ["name", "concepts"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main([verb, "--help"])
+    assert leaving.value.code == 0 and "usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv, word", [([], "VERB"), (["trian"], "'trian'"), (["train"], "CONFIG"), (["list", "method"], "methods"),
+                                        (["sample", "--prompt", "x", "--out", "o", "--steps", "many"], "--steps"),
+                                        (["train", "c.json", "--rseume"], "--rseume")])
+def test_wrong_arguments_are_one_sentence(argv, word, capsys):
+    assert main(argv) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1 and word in printed.err
+
+
+def test_the_process_exits_with_the_code_and_without_a_traceback(tmp_path):
+    command = [sys.executable, "-m", "lib_sdtune", "train", str(tmp_path / "none.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1 and "none.json" in done.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path, capsys):
+    assert main(["train", str(tmp_path / "none.json"), "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
