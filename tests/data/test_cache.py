@@ -1,7 +1,7 @@
 import os
 from pathlib import Path
 
-import awful
+from tests.data import awful
 import pytest
 import torch
 

@@ -1,4 +1,4 @@
-import awful
+from tests.data import awful
 import numpy as np
 import pytest
 import torch
