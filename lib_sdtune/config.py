@@ -57,7 +57,7 @@ class DatasetConfig:
 
     resolution: int = option(512, "512 for SD1, 768 for SD2, 1024 for SDXL: the pixels a side of a square picture.", low=64, high=4096, unit="px")
     enable_bucket: bool = option(True, "Keep each picture's shape instead of cropping all to squares.")
-    min_bucket_reso: int = option(256, "Shortest side of a bucket.", low=64, high=4096, unit="px")
+    min_bucket_reso: int = option(256, "Shortest side of a bucket.", low=8, high=4096, unit="px")
     max_bucket_reso: int = option(1024, "Longest side of a bucket.", low=64, high=8192, unit="px")
     bucket_reso_steps: int = option(64, "64 suits every model: bucket sides are multiples of it.", low=8, high=256, unit="px")
     bucket_no_upscale: bool = option(False, "Never enlarge small pictures; they get smaller buckets.")
