@@ -79,7 +79,7 @@ def structure_of(data, path):
     if dropout is None:
         dropout = usual_dropout(layers, data.get("last_layer_dropout", False)) if data.get("use_dropout") else ()
     return Structure(layers, activation, bool(data.get("is_layer_norm", False)), bool(data.get("activate_output", True)),
-                     tuple(dropout), data.get("weight_initialization") or "Normal")
+                     tuple(dropout) if any(dropout) else (), data.get("weight_initialization") or "Normal")
 
 
 def usual_dropout(layers, last=True):

@@ -1,0 +1,118 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lib_sdtune.networks.hypernetwork import ACTIVATIONS, WEIGHT_INITS, HyperModule, Hypernetwork, Structure, attentions, context_widths, listening
+from tests.models import randomise, tiny_sd1
+
+
+def x(width=16, seed=3):
+    return torch.randn(2, 5, width, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_webuis_names_and_order_of_layers():
+    module = HyperModule(16, Structure((1, 2, 1.5, 1), "relu", layer_norm=True, activate_output=True, dropout=(0, 0.3, 0, 0)))
+    kinds = [type(part).__name__ for part in module.linear]
+    assert kinds == ["Linear", "ReLU", "LayerNorm", "Dropout", "Linear", "ReLU", "LayerNorm", "Linear", "ReLU", "LayerNorm"]
+    assert module.linear[4].weight.shape == (24, 32)
+    assert [type(part).__name__ for part in HyperModule(16, Structure()).linear] == ["Linear", "Linear"]
+    assert [type(part).__name__ for part in HyperModule(16, Structure((1, 2, 1), "tanh")).linear] == ["Linear", "Tanh", "Linear"]
+
+
+def test_maths():
+    module = randomise(HyperModule(16, Structure((1, 2, 1), "swish")), size=0.3)
+    first, last = module.linear[0], module.linear[2]
+    expected = x() + 0.5 * F.linear(F.hardswish(F.linear(x(), first.weight, first.bias)), last.weight, last.bias)
+    assert torch.allclose(module(x(), 0.5), expected, atol=1e-6)
+    assert not torch.allclose(module(x(), 0.5), x(), atol=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore:Implicit dimension")
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_keeps_the_shape(activation):
+    module = randomise(HyperModule(16, Structure((1, 2, 1), activation)), size=0.3)
+    answer = module(x())
+    assert answer.shape == x().shape and answer.isfinite().all() and not torch.equal(answer, x())
+
+
+@pytest.mark.parametrize("weight_init", WEIGHT_INITS)
+def test_beginnings_have_the_spread_of_their_papers(weight_init):
+    module = HyperModule(256, Structure((1, 2, 1), layer_norm=True))
+    module.begin(weight_init, torch.Generator().manual_seed(0))
+    std = {"N": 0.01, "X": (2 / 768) ** 0.5, "K": (2 / 256) ** 0.5}[weight_init[0]]
+    weight = module.linear[0].weight.detach()
+    assert weight.std() == pytest.approx(std, rel=0.02)
+    assert (weight.abs().max() < 2 * std) == weight_init.endswith("Uniform")
+    assert module.linear[1].weight.detach().std() == pytest.approx(0.01, rel=0.2)
+    assert all(not part.bias.any() for part in module.linear)
+    again = HyperModule(256, Structure((1, 2, 1), layer_norm=True))
+    again.begin(weight_init, torch.Generator().manual_seed(0))
+    assert torch.equal(again.linear[0].weight, weight)
+
+
+def test_dropout_only_where_gradients_are_recorded():
+    module = randomise(HyperModule(16, Structure((1, 2, 1), dropout=(0, 0.5, 0))), size=0.3)
+    with torch.no_grad():
+        assert torch.equal(module(x()), module(x()))
+    assert not torch.equal(module(x()), module(x()))
+
+
+def test_half_precision_contexts_keep_their_type_and_the_networks_precision():
+    module = randomise(HyperModule(16, Structure()), size=0.3)
+    answer = module(x().half())
+    assert answer.dtype == torch.float16
+    assert torch.allclose(answer.float(), module(x().half().float()), rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def unet():
+    return tiny_sd1().unet
+
+
+def predict(unet):
+    chance = torch.Generator().manual_seed(5)
+    noisy, context = torch.randn(1, 4, 16, 16, generator=chance), torch.randn(1, 7, 16, generator=chance)
+    with torch.no_grad():
+        return unet(noisy, torch.tensor([300]), context=context)
+
+
+def test_sizes_come_from_the_model(unet):
+    assert context_widths(unet) == [16, 32]
+    assert len(attentions(unet)) == 32
+
+
+def test_attached_and_removed_without_trace(unet):
+    hypernetwork = randomise(Hypernetwork([16, 32], Structure()), size=0.2)
+    own = [dict(vars(attention.to_k)) for attention in attentions(unet)]
+    before = predict(unet)
+    with listening(unet, [(hypernetwork, 1.0)]):
+        assert not torch.allclose(predict(unet), before, atol=1e-4)
+    assert torch.equal(predict(unet), before)
+    assert [vars(attention.to_k).keys() for attention in attentions(unet)] == [one.keys() for one in own]
+    with pytest.raises(ZeroDivisionError), listening(unet, [(hypernetwork, 1.0)]):
+        raise ZeroDivisionError
+    assert torch.equal(predict(unet), before)
+
+
+def test_only_layers_of_its_widths_are_touched(unet):
+    with listening(unet, [(Hypernetwork([16], Structure()), 1.0)]):
+        touched = {attention.to_k.in_features for attention in attentions(unet) if "forward" in vars(attention.to_k)}
+    assert touched == {16}
+
+
+def test_a_layer_that_has_a_forward_of_its_own_gets_it_back(unet):
+    layer = attentions(unet)[0].to_k
+    layer.forward = own = type(layer).forward.__get__(layer)
+    with listening(unet, [(Hypernetwork([layer.in_features], Structure()), 1.0)]):
+        assert layer.forward is not own
+    assert layer.forward is own
+    del layer.forward
+
+
+def test_keys_and_values_hear_their_own_module_and_several_hypernetworks_the_context_in_turn(unet):
+    one, two = (randomise(Hypernetwork([16], Structure((1, 2, 1), "relu")), seed, size=0.3) for seed in (1, 2))
+    attention = next(a for a in attentions(unet) if a.to_k.in_features == 16)
+    with listening(unet, [(one, 1.0), (two, 0.5)]):
+        keys, values = attention.to_k(x()), attention.to_v(x())
+    for answer, layer, i in ((keys, attention.to_k, 0), (values, attention.to_v, 1)):
+        assert torch.allclose(answer, layer(two.pairs[16][i](one.pairs[16][i](x()), 0.5)), atol=1e-5)
