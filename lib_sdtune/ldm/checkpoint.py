@@ -25,14 +25,38 @@ def read(path):
 
     UserError if the file is missing, damaged, something other than a checkpoint, or carries code.
     """
-    path = Path(path)
     tensors, metadata = read_any(path)
-    sort = kind(tensors)
-    if sort != "checkpoint":
-        what = f"is {NOUNS[sort]}, not a checkpoint" if sort else "is not a Stable Diffusion checkpoint"
-        raise UserError(f"{path.name} {what}; choose a model of the folder models/Stable-diffusion.")
+    refuse_others(tensors, path)
     tensors = {rename(name): tensor for name, tensor in tensors.items() if not name.startswith(SKIPPED)}
     return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}, metadata
+
+
+def header(path):
+    """(name -> shape, metadata) of a checkpoint, without reading its weights where the format allows; errors as in `read`."""
+    path = Path(path)
+    if is_safetensors(path):
+        entries = check_safetensors(path)
+        metadata = entries.pop("__metadata__", {})
+        refuse_others(entries, path)
+        return {rename(name): tuple(entry["shape"]) for name, entry in entries.items()}, metadata
+    tensors, metadata = read(path)
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}, metadata
+
+
+def refuse_others(names, path):
+    sort = kind(names)
+    if sort != "checkpoint":
+        what = f"is {NOUNS[sort]}, not a checkpoint" if sort else "is not a Stable Diffusion checkpoint"
+        raise UserError(f"{Path(path).name} {what}; choose a model of the folder models/Stable-diffusion.")
+
+
+def is_safetensors(path):
+    return path.is_file() and beginning(path)[8:9] == b"{"
+
+
+def beginning(path):
+    with open(path, "rb") as file:
+        return file.read(16)
 
 
 def read_any(path):
@@ -40,9 +64,8 @@ def read_any(path):
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no file {path}; give the path of a .safetensors or .ckpt file.")
-    with open(path, "rb") as file:
-        head = file.read(16)
-    if head[8:9] == b"{":
+    head = beginning(path)
+    if is_safetensors(path):
         check_safetensors(path)
         return read_safetensors(path)
     if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
@@ -51,7 +74,7 @@ def read_any(path):
 
 
 def check_safetensors(path):
-    """The header must be whole, and the file as long as the header says."""
+    """The header, which must be whole; and the file must be as long as the header says."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         length = struct.unpack("<Q", file.read(8))[0]
@@ -64,6 +87,7 @@ def check_safetensors(path):
             raise UserError(f"The header of {path.name} is damaged; copy or download the file again.") from error
     if size != (whole := 8 + length + max(ends, default=0)):
         raise cut_short(path, size, whole)
+    return header
 
 
 def cut_short(path, size, whole):
@@ -109,10 +133,16 @@ def build(tensors, metadata=None, dtype=torch.float32):
     one whose proj_in is linear has heads 64 wide; a text encoder of width 512 or more has heads 64 wide, a smaller one has 4.
     The metadata key "sdtune_architecture" may say otherwise: {"unet": {"num_heads": 4}, "text": {"heads": 8}}.
     """
+    unet, vae, *text_encoders = parts(tensors, metadata, dtype)
+    return unet, vae, text_encoders
+
+
+def parts(tensors, metadata=None, dtype=torch.float32):
+    """The same, one after the other."""
     said = json.loads((metadata or {}).get("sdtune_architecture", "{}"))
     plans = [(UNET, UNetModel, unet_sizes, "unet"), (VAE, AutoencoderKL, vae_sizes, "vae"), (CLIP, CLIPTextModel, text_sizes, "text")]
-    unet, vae, text = (assemble(tensors, prefix, cls, sizes, said.get(part, {}), dtype) for prefix, cls, sizes, part in plans)
-    return unet, vae, [text]
+    for prefix, cls, sizes, part in plans:
+        yield assemble(tensors, prefix, cls, sizes, said.get(part, {}), dtype)
 
 
 def assemble(tensors, prefix, cls, sizes, said, dtype):

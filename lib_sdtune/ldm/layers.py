@@ -10,7 +10,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Layer:
-    """`path` is the checkpoint's name (input_blocks.1.1.proj_in); `diffusers` the other convention's (down_blocks_0_attentions_0_proj_in)."""
+    """`path` is the checkpoint's name (input_blocks.1.1.proj_in); `diffusers` the other one (down_blocks_0_attentions_0_proj_in)."""
 
     path: str
     diffusers: str

@@ -38,8 +38,8 @@ class LoRA(Bend):
         return {"lora_down.weight": self.down.data, "lora_up.weight": self.up.data, "alpha": torch.tensor(self.alpha)}
 
     def load_tensors(self, tensors):
-        self.down.data.copy_(tensors["lora_down.weight"])
-        self.up.data.copy_(tensors["lora_up.weight"])
+        self.down.data.copy_(tensors["lora_down.weight"].reshape(self.down.shape))  # some files keep 1x1 convolutions as matrices
+        self.up.data.copy_(tensors["lora_up.weight"].reshape(self.up.shape))
         self.alpha = float(tensors.get("alpha", self.down.shape[0]))
         self.scale = self.alpha / self.down.shape[0]
 

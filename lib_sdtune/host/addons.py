@@ -1,0 +1,99 @@
+"""What a prompt's tags put on the embedded host's model while its picture is made."""
+
+import hashlib
+import logging
+from contextlib import ExitStack, contextmanager
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats import embedding, hypernetwork
+from lib_sdtune.formats.kinds import NOUNS, kind
+from lib_sdtune.formats.shelf import find
+from lib_sdtune.ldm.checkpoint import read_any
+from lib_sdtune.networks import registry
+from lib_sdtune.networks.base import bent
+from lib_sdtune.networks.hypernetwork import listening
+
+log = logging.getLogger("sdtune")
+LORA_ENDINGS = (".safetensors", ".pt", ".ckpt")
+
+
+@contextmanager
+def attached(model, folder, tags):
+    """The model with what the tags name; yields facts for the infotext. `folder(kind)` says where files are."""
+    with ExitStack() as stack:
+        hashes, networks = {}, []
+        for tag in tags:
+            if tag.kind in ("lora", "lyco"):
+                hashes[tag.name] = stack.enter_context(lora(model, folder("lora"), tag))
+            elif tag.kind == "hypernet":
+                read, _ = hypernetwork.read(hypernetwork.find(folder("hypernetworks"), tag.name))
+                networks.append((read.to(model.device), tag.weight()))
+            else:
+                log.warning("The prompt's <%s:%s> is of a kind that is not known here; it was left out.", tag.kind, tag.name)
+        stack.enter_context(listening(model.unet, networks))
+        yield {"Lora hashes": ", ".join(f"{name}: {digest}" for name, digest in hashes.items())} if hashes else {}
+
+
+@contextmanager
+def lora(model, folder, tag):
+    """<lora:name:weight>, or <lora:name:text encoder's:UNet's>; yields the file's short hash, as the WebUI counts it."""
+    path = find(folder, tag.name, LORA_ENDINGS, "LoRA")
+    text = tag.weight(0, "te")
+    weights = {"unet": tag.weight(1, "unet", default=text)}
+    parts = {}
+    for target, bend in bends(model, path):
+        parts.setdefault(target.part, []).append((target.layer, bend))
+    with ExitStack() as stack:
+        for part, pairs in parts.items():
+            stack.enter_context(bent(pairs, weights.get(part, text)))
+        yield content_hash(path)[:12]
+
+
+def bends(model, path):
+    """[(target, bend)] of a file of kohya's keys. UserError if nothing in it fits; what does not fit is named in the log."""
+    tensors, _ = read_any(path)
+    if kind(tensors) != "lora":
+        raise UserError(f"{path.name} is {NOUNS.get(kind(tensors), 'something else')}, not a LoRA, so <lora:{path.stem}> cannot use it.")
+    layers = {}
+    for name, tensor in tensors.items():
+        key, _, tail = name.partition(".")
+        layers.setdefault(key, {})[tail] = tensor
+    found = [(target, made(target, layers.pop(target.key), path)) for target in model.family.targets(model) if target.key in layers]
+    if not found:
+        raise UserError(f"{path.name} is a LoRA for another kind of model: none of its layers, such as {next(iter(layers))}, is in this one.")
+    if layers:
+        log.warning("%s: %d layers fit nothing in this model and were left out, such as %s.", path.name, len(layers), next(iter(layers)))
+    return found
+
+
+def made(target, tensors, path):
+    for _, network in registry:
+        if network.reads(tensors):
+            try:
+                dim = network.dim_of(tensors)
+                bend = network(target.layer, dim, float(tensors.get("alpha", dim)))
+                bend.load_tensors(tensors)
+                return bend.to(target.layer.weight.device).requires_grad_(False)
+            except RuntimeError as error:
+                raise UserError(f"{path.name} does not fit this model at {target.key}: it was made for one of other sizes.") from error
+    raise UserError(f"{path.name} bends {target.key} in a way that is not known here ({', '.join(sorted(tensors))}).")
+
+
+def content_hash(path):
+    """SHA-256 of the bytes behind a safetensors header, of the whole file otherwise."""
+    with open(path, "rb") as file:
+        head = file.read(9)
+        file.seek(8 + int.from_bytes(head[:8], "little") if head[8:] == b"{" else 0)
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
+
+
+def embeddings(model, folder):
+    """name -> (n, D) of the folder's embeddings that are this model's; others are passed over, as the WebUI does."""
+    widths = [tower.text_model.embeddings.token_embedding.weight.shape[1] for tower in model.text_encoders]
+    found = {}
+    for name, path in embedding.listed(folder).items():
+        try:
+            found[name] = embedding.read(path, model.family.embedding_keys, widths).to(model.device)
+        except UserError as error:
+            log.info("%s Passed over.", error)
+    return found

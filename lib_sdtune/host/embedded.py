@@ -1,0 +1,161 @@
+"""The host without a WebUI: a checkpoint in our own modules, and folders laid out like the WebUI's."""
+
+import hashlib
+import json
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.families import registry
+from lib_sdtune.formats.shelf import find
+from lib_sdtune.host import addons, drawing
+from lib_sdtune.host.base import Host, LoadedModel
+from lib_sdtune.host.lending import as_it_was
+from lib_sdtune.ldm import checkpoint, tokenizer
+
+EMBEDDED = Path(__file__).resolve().parent.parent / "ldm" / "embedded" / "model.safetensors"
+FOLDERS = {"lora": "models/Lora", "embeddings": "embeddings", "hypernetworks": "models/hypernetworks",
+           "checkpoints": "models/Stable-diffusion", "templates": "textual_inversion_templates", "sdtune": "sdtune"}
+ENDINGS = (".safetensors", ".ckpt", ".pt")
+
+
+class EmbeddedHost(Host):
+    """`data_dir` holds the folders of FOLDERS; `checkpoint` is the one that is used when a config names none."""
+
+    def __init__(self, data_dir, checkpoint=None, device=None):
+        self.data_dir = Path(data_dir).absolute()
+        self.checkpoint = self.find(checkpoint) if checkpoint else EMBEDDED
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._lock, self._lent = threading.RLock(), None
+        self._model, self._key, self._clip_skip = None, None, 1
+
+    # files
+
+    def folder(self, kind):
+        return self.data_dir / FOLDERS[kind]
+
+    def find(self, name):
+        """The file of a checkpoint given by path, or by its name in models/Stable-diffusion."""
+        return Path(name).absolute() if Path(name).is_file() else find(self.folder("checkpoints"), str(name), ENDINGS, "checkpoint")
+
+    def chosen(self, model_settings=None):
+        name = getattr(model_settings, "checkpoint", "") or (model_settings.get("checkpoint") if isinstance(model_settings, dict) else "")
+        return self.find(name) if name else self.checkpoint
+
+    def defaults(self, model_settings=None):
+        path = self.chosen(model_settings)
+        shapes, metadata = checkpoint.header(path)
+        return overlaid(family_of(shapes, path).defaults, json.loads(metadata.get("sdtune_defaults", "{}")))
+
+    def check(self, model_settings):
+        self.defaults(model_settings)
+
+    def about(self):
+        shapes, _ = checkpoint.header(self.checkpoint)
+        return {"model": self.checkpoint_name(self.checkpoint), "family": family_of(shapes, self.checkpoint).sd_version}
+
+    @staticmethod
+    def checkpoint_name(path):
+        return "sdtune-embedded" if path == EMBEDDED else path.stem
+
+    @property
+    def resolution(self):
+        """Pixels a side that the host's own checkpoint was trained at."""
+        shapes, metadata = checkpoint.header(self.checkpoint)
+        return resolution(metadata, family_of(shapes, self.checkpoint))
+
+    # the model
+
+    def model(self, model_settings=None):
+        """The loaded model; loaded anew when another one is asked for or its file has changed."""
+        path = self.chosen(model_settings)
+        key = (path, *((stat := path.stat()).st_mtime_ns, stat.st_size)) if path.is_file() else (path,)
+        if key != self._key:
+            self._model = None  # two never fit
+            self._model, self._key = self.load(path), key
+        return self._model
+
+    def load(self, path):
+        tensors, metadata = checkpoint.read(path)
+        family = family_of({name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
+        unet, vae, text_encoders = checkpoint.build(tensors, metadata)
+        words = tokenizer.find(path, text_encoders[0].text_model.embeddings.token_embedding.num_embeddings)
+        for part in (unet, vae, *text_encoders):
+            part.to(self.device)
+        prediction = "v_prediction" if metadata.get("modelspec.prediction_type", "").startswith("v") else "epsilon"
+        return LoadedModel(family, unet, vae, text_encoders, words, checkpoint.alphas_cumprod(), self.checkpoint_name(path), file_hash(path),
+                           prediction, resolution(metadata, family), folder=self.folder)
+
+    @contextmanager
+    def borrow(self, model_settings=None, method=None):
+        with self._lock:
+            if self._lent:
+                raise RunError("The model is lent to another run; wait for that run to end.")
+            model = self.model(model_settings)
+            model.embeddings = addons.embeddings(model, self.folder("embeddings"))
+            self._lent, self._clip_skip = model, getattr(model_settings, "clip_skip", 1)
+            try:
+                with as_it_was(*(module for _, module in model.modules())):
+                    yield model
+            finally:
+                self._lent, self._clip_skip = None, 1
+                model.embeddings = {}
+                self.restore_weights(model)
+
+    def restore_weights(self, model):
+        """Put back what training moved, from the file; a file that is no longer there or another one is loaded anew when needed."""
+        try:
+            tensors, metadata = checkpoint.read(self._key[0])
+            for (_, part), fresh in zip(model.modules(), checkpoint.parts(tensors, metadata), strict=True):
+                put_back(part, fresh)
+        except UserError:
+            self._model = self._key = None
+
+    def generate(self, requests):
+        with self._lock:
+            model = self._lent or self.model()
+            found = addons.embeddings(model, self.folder("embeddings"))
+            own, model.embeddings = model.embeddings, found | model.embeddings
+            try:
+                yield from drawing.pictures(model, list(requests), self.folder, self._clip_skip)
+            finally:
+                model.embeddings = own
+
+    def publish(self, artefact):
+        """Nothing to refresh: folders are read whenever a prompt names a file."""
+
+
+def family_of(shapes, path):
+    for _, cls in registry:
+        if cls().recognises(shapes):
+            return cls()
+    raise UserError(f"{path.name} is of a model family that is not supported; there are: {', '.join(registry.names())}.")
+
+
+@torch.no_grad()
+def put_back(part, fresh):
+    for tensor, was in zip(part.parameters(), fresh.parameters(), strict=True):
+        if not torch.equal(tensor, was.to(tensor)):
+            tensor.copy_(was)
+
+
+def overlaid(below, above):
+    """`above` laid over `below`, group by group."""
+    return below | {key: overlaid(below.get(key, {}), value) if isinstance(value, dict) else value for key, value in above.items()}
+
+
+def resolution(metadata, family):
+    size = metadata.get("sdtune_resolution") or metadata.get("modelspec.resolution", "").split("x")[0]
+    return int(size) if size.isdigit() else family.resolution
+
+
+def file_hash(path):
+    """The WebUI's short hash of a checkpoint."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:10]
