@@ -69,9 +69,23 @@ class SampleRequest:
 class Host:
     """Lends a model and takes it back unharmed. Subclasses fill in every method."""
 
+    patience = staticmethod(lambda: None)
+    """Called again and again while the model is not free yet; may raise to give up waiting."""
+
     def defaults(self, model_settings):
         """Settings that suit the model better than the general ones: a nested dict laid under the user's config."""
         return {}
+
+    def check(self, model_settings):
+        """UserError for a model that cannot be had, before a run is queued."""
+
+    def about(self):
+        """What a user would see trained if nothing else is asked: {"model": its name, "family": "SD1"}; {} where unknown."""
+        return {}
+
+    def note(self):
+        """What the watcher of the run should know about the host right now, in a sentence, or ""."""
+        return ""
 
     @contextmanager
     def borrow(self, model_settings, method=None):

@@ -35,8 +35,18 @@ class RunFolder:
         return log.read(self.path / "log.csv", since)
 
     def resumable(self):
-        """Whether a state is there to go on from and the run is not finished."""
-        return state.newest(self.path) is not None and self.status().get("state") != "finished"
+        """Whether the run is not finished and can go on: from a state, or anew where it was cut off before its first one."""
+        status = self.status()
+        if status.get("state") == "finished":
+            return False
+        return state.newest(self.path) is not None or not (status.get("artefacts") or status.get("state") in ("stopped", "failed"))
+
+    def updated(self):
+        """When something was last heard of it, in seconds since 1970."""
+        for name in ("status.json", "config.json"):
+            if (self.path / name).exists():
+                return (self.path / name).stat().st_mtime
+        return 0.0
 
 
 def folder_of(host, name):

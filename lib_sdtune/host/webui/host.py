@@ -3,7 +3,7 @@
 import gc
 from contextlib import ExitStack, contextmanager
 
-from modules import devices, shared
+from modules import devices, sd_models, shared
 from modules.call_queue import queue_lock
 
 from lib_sdtune.families import registry
@@ -14,26 +14,29 @@ from lib_sdtune.host.webui.neutral import chance, neutral
 
 
 class WebUIHost(Host):
-    """The one host of a WebUI process. `patience` is called while waiting for the queue lock and may raise to give up."""
+    """The one host of a WebUI process."""
 
     def __init__(self):
         self.lock = QueueLock(queue_lock)
-        self.patience = lambda: None
         self.wishes = pinned.Wishes()
         self.sd_model = self.lent = self.bare = None
 
     def defaults(self, model_settings):
-        """The picture size that the loaded family was trained at."""
-        from modules import sd_models
-
+        """What suits the loaded family; nothing for a checkpoint that is not loaded yet."""
         loaded = sd_models.model_data.sd_model  # not shared.sd_model, which would load one
-        if loaded is None or model_settings.get("checkpoint"):
+        if loaded is None or model_settings.checkpoint:
             return {}
-        return {"dataset": {"resolution": registry[model.family_of(loaded)]().resolution}}
+        return registry[model.family_of(loaded)].defaults
 
     def check(self, model_settings):
         """UserError for a checkpoint that the WebUI does not know."""
         pinned.chosen(model_settings.checkpoint)
+
+    def about(self):
+        loaded = sd_models.model_data.sd_model
+        if loaded is None:
+            return {}
+        return {"model": loaded.sd_checkpoint_info.name_for_extra, "family": registry[model.family_of(loaded)].sd_version}
 
     def note(self):
         """What waits for the run's end, in a sentence, or ""."""
@@ -138,7 +141,7 @@ class WebUIHost(Host):
         return folders.folder(kind)
 
     def publish(self, artefact):
-        self.lock.acquire(self.patience)
+        self.lock.acquire()
         try:
             publishing.publish(artefact)
         finally:

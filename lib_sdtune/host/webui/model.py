@@ -17,9 +17,9 @@ def family_of(sd_model):
     for flag, name, spelled in FAMILIES:
         if getattr(sd_model, flag, False):
             if name not in registry.names():
-                raise UserError(f"The loaded checkpoint is of the {spelled} family, which cannot be trained yet; load one of another family.")
+                raise UserError(f"The loaded checkpoint is of the {spelled} family, which cannot be trained yet; load another one.")
             return name
-    raise UserError("The loaded checkpoint is of a family that SD Tune does not know; load a Stable Diffusion 1, 2 or XL one.")
+    raise UserError("The loaded checkpoint is of an unknown family; load a Stable Diffusion 1, 2 or XL one.")
 
 
 def refuse_special(sd_model):

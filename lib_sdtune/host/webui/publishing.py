@@ -30,7 +30,7 @@ def lora(name):
         return
     lost = unmatched(networks, on_disk)
     if lost:
-        raise RunError(f"The WebUI finds no layer for {len(lost)} keys of {name}, such as {lost[0]}; the file is kept but does less than it should.")
+        raise RunError(f"The WebUI finds no layer for {len(lost)} keys of {name}, such as {lost[0]}; the file is kept but does too little.")
 
 
 def forget_lora(networks, name):

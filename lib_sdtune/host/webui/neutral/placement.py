@@ -11,7 +11,7 @@ from lib_sdtune.host.webui.parts import parts
 @contextmanager
 def on_device(sd_model):
     if shared.cmd_opts.lowvram:
-        raise UserError("--lowvram keeps only pieces of the model on the GPU, too small to train; start the WebUI with --medvram or without.")
+        raise UserError("--lowvram keeps only pieces of the model on the GPU; start the WebUI with --medvram or without, then start again.")
     shuttled = getattr(sd_model, "lowvram", False)  # the WebUI's word for either flag
     if shuttled:
         lowvram.send_everything_to_cpu()

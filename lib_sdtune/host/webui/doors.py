@@ -1,0 +1,83 @@
+"""What SD Tune adds to the WebUI: a tab, a section of the settings, and the API. Nothing heavy is imported at start-up."""
+
+from pathlib import Path
+
+from modules import shared
+
+from lib_sdtune.access import Access
+from lib_sdtune.jobs import shared as shared_jobs
+
+SECTION = ("sdtune", "SD Tune")
+ONLY_LOCAL = ("The WebUI can be reached from outside without a password, so SD Tune's API is off; start it with --api-auth USER:PASSWORD "
+              "or only for this machine.")
+_access = None
+
+
+def make_host():
+    from lib_sdtune.host.webui.host import WebUIHost
+
+    return WebUIHost()
+
+
+def jobs():
+    return shared_jobs(make_host, access())
+
+
+def access():
+    """The WebUI's own rules, read off its flags once; the key stays the same when the page is built anew."""
+    global _access
+    if _access is None:
+        flags = shared.cmd_opts
+        pairs = (pair.partition(":") for pair in (flags.api_auth or "").split(",") if pair)
+        open_to_all = flags.webui_is_non_local and not flags.api_auth
+        restricted = flags.webui_is_non_local or flags.hide_ui_dir_config
+        credentials = {user: password for user, _, password in pairs}
+        _access = Access(credentials, ONLY_LOCAL if open_to_all else "", roots=roots if restricted else None)
+    return _access
+
+
+def roots():
+    """Folders that pictures may come from when strangers may be asking."""
+    from modules import paths
+
+    asked = [*getattr(shared.cmd_opts, "sdtune_pictures", []), *(getattr(shared.opts, "sdtune_roots", "") or "").splitlines()]
+    return [Path(paths.data_path) / "sdtune" / "pictures", *(Path(line.strip()) for line in asked if line.strip())]
+
+
+def api(demo, app):
+    from lib_sdtune.api import attach
+
+    attach(app, jobs())
+
+
+def tab():
+    """The tab as the WebUI wants it: [(page, title, id)]."""
+    from lib_sdtune.ui.door import Door
+    from lib_sdtune.ui.tab import build
+
+    door = Door(jobs=jobs(), home="webui", key=access().key, defaults=defaults, hide_dirs=access().roots is not None)
+    return [(build(door), "SD Tune", "sdtune_tab")]
+
+
+def defaults():
+    """What suits the loaded model, for the form; nothing while no model is loaded."""
+    from modules import sd_models
+
+    if sd_models.model_data.sd_model is None:
+        return {}
+    from lib_sdtune.config import Model
+
+    return jobs().host.defaults(Model())
+
+
+def settings():
+    """The section of the settings page."""
+    add = shared.opts.add_option
+    option = shared.OptionInfo
+    add("sdtune_breathe", option(True, "Let generations interrupt a training between two steps", section=SECTION)
+        .info("the training waits for them and goes on with the same result"))
+    add("sdtune_subfolder", option("", "Sub-folder for trained files", component_args=shared.hide_dirs, section=SECTION, restrict_api=True)
+        .info("inside models/Lora, embeddings, and so on; empty for none"))
+    add("sdtune_roots", option("", "Folders that training pictures may come from when the WebUI can be reached by others",
+                               component_args={"lines": 3, **shared.hide_dirs}, section=SECTION, restrict_api=True).info("one per line"))
+    shared.restricted_opts |= {"sdtune_subfolder", "sdtune_roots"}

@@ -1,0 +1,6 @@
+"""Flags that the WebUI's command line gets from SD Tune."""
+
+
+def preload(parser):
+    parser.add_argument("--sdtune-pictures", action="append", default=[], metavar="DIR",
+                        help="SD Tune: folder that pictures may come from when the WebUI can be reached by others; can be repeated")

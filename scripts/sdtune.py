@@ -1,0 +1,38 @@
+"""The only file that the WebUI executes: it registers the tab, the settings and the API. It holds no state."""
+
+import traceback
+from html import escape
+
+import gradio as gr
+from modules import script_callbacks
+
+
+def tab():
+    """SD Tune's tab; where it cannot be built, one that says so, because a missing tab tells nobody anything."""
+    try:
+        from lib_sdtune.host.webui.doors import tab
+
+        return tab()
+    except Exception as error:
+        traceback.print_exc()
+        with gr.Blocks(analytics_enabled=False) as page:
+            gr.HTML(f'<p id="sdtune_problem">SD Tune cannot train here: {escape(f"{type(error).__name__}: {error}")}. '
+                    "The console has the details; everything else works as before.</p>")
+        return [(page, "SD Tune", "sdtune_tab")]
+
+
+def settings():
+    from lib_sdtune.host.webui.doors import settings
+
+    settings()
+
+
+def api(demo, app):
+    from lib_sdtune.host.webui.doors import api
+
+    api(demo, app)
+
+
+script_callbacks.on_ui_settings(settings, name="sdtune")
+script_callbacks.on_ui_tabs(tab, name="sdtune")
+script_callbacks.on_app_started(api, name="sdtune")
