@@ -1,0 +1,151 @@
+// SD Tune in the browser: watches a run through the API and draws it. Nothing here can harm a run; closing the page changes nothing.
+window.sdtune = window.sdtune || {};
+
+(function(sdtune) {
+    const ON = ['queued', 'preparing', 'training', 'paused'];
+    const view = sdtune.view = {run: null, rows: [], chosen: null, runs: [], failures: 0, listed: 0};
+
+    sdtune.byId = (id) => document.getElementById(id);
+    sdtune.isOn = (run) => Boolean(run) && ON.includes(run.state);
+
+    // An element with text, never markup: el('b', {class: 'x'}, 'text', child).
+    sdtune.el = function(tag, attributes, ...children) {
+        const svg = ['svg', 'path', 'g', 'line', 'circle', 'text', 'rect', 'defs', 'clipPath', 'polyline'].includes(tag);
+        const made = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag);
+        for (const [name, value] of Object.entries(attributes || {})) {
+            if (name.startsWith('on')) made.addEventListener(name.slice(2), value);
+            else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value === true ? '' : value);
+        }
+        made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+        return made;
+    };
+
+    // Set only what differs, so that nothing flickers and a selection survives.
+    sdtune.text = function(id, text) {
+        const element = typeof id === 'string' ? sdtune.byId(id) : id;
+        if (element && element.dataset.text !== text) {
+            element.dataset.text = text;
+            element.textContent = text;
+        }
+    };
+    sdtune.show = (id, visible) => {
+        const element = typeof id === 'string' ? sdtune.byId(id) : id;
+        if (element && element.hidden === Boolean(visible)) element.hidden = !visible;
+    };
+
+    // The WebUI's translations, or the browser's language where the tab stands alone.
+    sdtune.t = function(text, values) {
+        const table = window.localization || {};
+        const translated = Object.prototype.hasOwnProperty.call(table, text) ? table[text] : text;
+        return translated.replace(/\{(\w+)\}/g, (all, name) => values && name in values ? values[name] : all);
+    };
+
+    const panel = () => sdtune.byId('sdtune_panel');
+    sdtune.url = (path) => './sdtune/v1/' + path;
+    sdtune.imageUrl = (id, file) => sdtune.url('runs/' + encodeURIComponent(id) + '/samples/' + encodeURIComponent(file) +
+        '?key=' + encodeURIComponent(panel().dataset.key || ''));
+
+    sdtune.call = async function(path, method) {
+        const answer = await fetch(sdtune.url(path), {method: method || 'GET', headers: {'X-SDTune-Key': panel().dataset.key || ''}, cache: 'no-store'});
+        const kind = answer.headers.get('content-type') || '';
+        const body = kind.includes('json') ? await answer.json() : await answer.text();
+        if (!answer.ok) throw Object.assign(new Error(detail(body, answer)), {status: answer.status});
+        return body;
+    };
+
+    function detail(body, answer) {
+        const said = body && body.detail;
+        return typeof said === 'string' ? said : sdtune.t('The server answered {status}.', {status: answer.status});
+    }
+
+    // Watching
+
+    const visible = () => document.visibilityState === 'visible' && panel() && panel().offsetParent !== null;
+
+    async function tick() {
+        const on = sdtune.isOn(view.run);
+        if (visible() || (on && view.failures === 0)) {
+            try {
+                await look();
+                view.failures = 0;
+            } catch (problem) {
+                view.failures += 1;
+                sdtune.status.offline(problem);
+            }
+        }
+        const wait = !visible() ? 4000 : sdtune.isOn(view.run) ? 1000 : 3000;
+        setTimeout(tick, Math.min(15000, wait * Math.max(1, view.failures)));
+    }
+
+    async function look() {
+        const stale = Date.now() - view.listed > 10000 || !sdtune.isOn(view.run);
+        if (stale) {
+            view.runs = await sdtune.call('runs');
+            view.listed = Date.now();
+            sdtune.runs.draw(view.runs);
+        }
+        const id = choose();
+        if (!id) return sdtune.status.welcome();
+        await watch(id);
+    }
+
+    // The run that the user picked, else the one that is on, else the latest.
+    function choose() {
+        const on = view.runs.find(sdtune.isOn);
+        if (on && view.on !== on.id) view.chosen = null;
+        view.on = on ? on.id : null;
+        if (view.chosen && view.runs.some((run) => run.id === view.chosen)) return view.chosen;
+        return on ? on.id : view.runs.length ? sdtune.newest(view.runs).id : null;
+    }
+
+    sdtune.newest = (runs) => runs.reduce((best, run) => (run.updated || 0) >= (best.updated || 0) ? run : best, runs[0]);
+
+    async function watch(id) {
+        const before = view.run;
+        const run = await sdtune.call('runs/' + encodeURIComponent(id));
+        if (!before || before.id !== run.id) view.rows = [];
+        const last = view.rows.length ? view.rows[view.rows.length - 1].step : 0;
+        if (run.step < last) view.rows = [];
+        if (!view.rows.length || run.step > last) {
+            const fresh = await sdtune.call('runs/' + encodeURIComponent(id) + '/log?since=' + (view.rows.length ? last : 0));
+            view.rows = view.rows.concat(fresh);
+        }
+        if (before && before.id === run.id && before.state !== run.state) view.listed = 0;
+        view.run = run;
+        draw();
+    }
+
+    function draw() {
+        sdtune.status.draw(view.run);
+        sdtune.result.draw(view.run);
+        sdtune.plot.draw(view.rows, view.run);
+        sdtune.gallery.draw(view.run);
+    }
+
+    sdtune.look = () => {
+        view.listed = 0;
+        return look().catch(sdtune.status.offline);
+    };
+
+    sdtune.choose = function(id) {
+        view.chosen = id;
+        sdtune.look();
+        if (window.innerWidth < 760) sdtune.byId('sdtune_status').scrollIntoView({behavior: 'smooth'});
+    };
+
+    // Called when Start was pressed: the id of the new run, or '' when it was refused.
+    sdtune.started = (id) => {
+        if (id) sdtune.choose(id);
+    };
+
+    function begin() {
+        if (!panel()) return setTimeout(begin, 200);
+        if (panel().dataset.begun) return;
+        panel().dataset.begun = '1';
+        sdtune.form.begin();
+        sdtune.status.begin();
+        sdtune.call('').then((about) => sdtune.form.about(about)).catch(() => {});
+        tick();
+    }
+    document.readyState === 'loading' ? document.addEventListener('DOMContentLoaded', begin) : begin();
+})(window.sdtune);

@@ -1,0 +1,90 @@
+// The form: what was typed survives a reload, and the method decides which groups are seen.
+window.sdtune = window.sdtune || {};
+
+(function(sdtune) {
+    const form = sdtune.form = {};
+    const STORE = 'sdtune_form';
+    let ready = false;
+    let base = {};
+    let paths = [];
+    let pending = {};
+
+    const kept = () => {
+        try {
+            return JSON.parse(localStorage.getItem(STORE)) || {};
+        } catch (problem) {
+            return {};
+        }
+    };
+
+    form.begin = () => press('sdtune_restore_button');
+
+    function press(id, tries) {
+        const button = sdtune.byId(id);
+        if (button) button.click();
+        else if ((tries || 0) < 50) setTimeout(() => press(id, (tries || 0) + 1), 200);
+    }
+
+    // Called by each field when it changes. What equals the recommendation is not kept, so that it follows the model.
+    form.keep = function(path, value) {
+        if (path === 'method') seen(value);
+        if (!ready) return;
+        const all = kept();
+        if (path in base && same(base[path][1], value)) delete all[path];
+        else all[path] = value;
+        try {
+            localStorage.setItem(STORE, JSON.stringify(all));
+        } catch (problem) { /* private windows forget; the form still works */ }
+    };
+
+    const same = (a, b) => String(a ?? '') === String(b ?? '');
+
+    // Values for every field: what the user typed, else the host's recommendation, else what stands there.
+    form.restore = function(names, values) {
+        paths = names;
+        const current = values.slice(1, 1 + names.length); // gradio appends what the outputs hold
+        try {
+            base = JSON.parse(values[0]);
+        } catch (problem) {
+            base = {};
+        }
+        const all = Object.assign(kept(), pending);
+        const known = current.map((value, i) => {
+            const [declared, host] = base[paths[i]] || [value, value];
+            if (paths[i] in all) return all[paths[i]];
+            return same(value, declared) ? host : value;
+        });
+        ready = true;
+        for (const [path, value] of Object.entries(pending)) form.keep(path, value);
+        pending = {};
+        seen(known[paths.indexOf('method')]);
+        return known;
+    };
+
+    // Fill single fields from outside: {'train.batch_size': 1}.
+    form.fill = function(settings) {
+        pending = settings;
+        press('sdtune_restore_button');
+    };
+
+    // The settings of an earlier run, fetched by the server's own event.
+    form.use = function(id) {
+        const area = document.querySelector('#sdtune_wanted textarea, #sdtune_wanted input');
+        area.value = id;
+        area.dispatchEvent(new Event('input', {bubbles: true}));
+        setTimeout(() => press('sdtune_use_button'), 50);
+        if (window.innerWidth < 760) sdtune.byId('sdtune_form').scrollIntoView({behavior: 'smooth'});
+    };
+
+    // Groups of other methods are hidden, not emptied.
+    function seen(method) {
+        for (const group of document.querySelectorAll('#sdtune_form [class*="sdtune-method-"]')) {
+            group.classList.toggle('sdtune-hidden', !group.classList.contains('sdtune-method-' + method));
+        }
+    }
+
+    form.about = function(about) {
+        const model = about && about.model;
+        sdtune.text('sdtune_model', model ? sdtune.t('Trains {model}', {model: [model, about.family].filter(Boolean).join(' · ')}) : '');
+    };
+})(window.sdtune);

@@ -1,0 +1,79 @@
+// Samples made on the way: one row a prompt, one column a step, newest on the right.
+window.sdtune = window.sdtune || {};
+
+(function(sdtune) {
+    const gallery = sdtune.gallery = {};
+    let drawn = '';
+    let shots = [];
+
+    // {file, step, prompt, seed} of a sample, whichever way the server names it.
+    function read(sample) {
+        const given = typeof sample === 'string' ? {file: sample} : sample;
+        const file = String(given.file || given.path || '').split(/[\\/]/).pop();
+        const numbers = file.match(/\d+/g) || [];
+        const step = given.step !== undefined ? given.step : numbers.length ? Number(numbers[0]) : 0;
+        const row = given.index !== undefined ? given.index : numbers.length > 1 ? Number(numbers[numbers.length - 1]) : 0;
+        return {file, step, row: given.prompt || row, prompt: given.prompt || '', seed: given.seed};
+    }
+
+    gallery.draw = function(run) {
+        const section = sdtune.byId('sdtune_gallery');
+        shots = (run.samples || []).map(read).filter((shot) => shot.file);
+        const mark = run.id + '|' + shots.map((shot) => shot.file).join('|');
+        sdtune.show(section, shots.length);
+        if (mark === drawn) return;
+        drawn = mark;
+        const strip = section.querySelector('.sdtune-strip');
+        const atEnd = !strip || strip.scrollLeft + strip.clientWidth >= strip.scrollWidth - 24;
+        const left = strip ? strip.scrollLeft : 0;
+        section.replaceChildren(sdtune.el('h4', {}, sdtune.t('Samples')), grid(run));
+        const fresh = section.querySelector('.sdtune-strip');
+        fresh.scrollLeft = atEnd ? fresh.scrollWidth : left;
+    };
+
+    function grid(run) {
+        const {el} = sdtune;
+        const steps = [...new Set(shots.map((shot) => shot.step))].sort((a, b) => a - b);
+        const rows = [...new Set(shots.map((shot) => shot.row))];
+        const strip = el('div', {class: 'sdtune-strip', tabindex: '-1'});
+        strip.style.setProperty('--columns', steps.length);
+        for (const step of steps) strip.append(el('span', {class: 'sdtune-step'}, sdtune.t('step {n}', {n: step})));
+        for (const row of rows) {
+            const prompt = shots.find((shot) => shot.row === row).prompt;
+            if (prompt) strip.append(el('span', {class: 'sdtune-prompt', title: prompt}, el('span', {}, prompt)));
+            for (const step of steps) strip.append(cell(run, shots.filter((shot) => shot.row === row && shot.step === step).pop()));
+        }
+        return strip;
+    }
+
+    function cell(run, shot) {
+        const {el} = sdtune;
+        if (!shot) return el('span', {class: 'sdtune-shot'});
+        const words = [shot.prompt, sdtune.t('step {n}', {n: shot.step})].filter(Boolean).join(' · ');
+        return el('button', {type: 'button', class: 'sdtune-shot', title: words, onclick: () => open(run, shots.indexOf(shot))},
+            el('img', {src: sdtune.imageUrl(run.id, shot.file), alt: words, loading: 'lazy'}));
+    }
+
+    // The picture large; arrow keys walk, Escape closes.
+    function open(run, index) {
+        const {el} = sdtune;
+        const picture = el('img', {});
+        const caption = el('p', {});
+        const dialog = el('dialog', {class: 'sdtune-dialog', onclick: () => dialog.close(), onclose: () => dialog.remove()}, picture, caption);
+        const turn = (to) => {
+            index = (to + shots.length) % shots.length;
+            picture.src = sdtune.imageUrl(run.id, shots[index].file);
+            picture.alt = shots[index].prompt;
+            caption.textContent = [shots[index].prompt, sdtune.t('step {n}', {n: shots[index].step})].filter(Boolean).join(' · ');
+        };
+        dialog.addEventListener('keydown', (event) => {
+            if (event.key === 'ArrowRight') turn(index + 1);
+            if (event.key === 'ArrowLeft') turn(index - 1);
+        });
+        turn(index);
+        sdtune.byId('sdtune_panel').append(dialog);
+        dialog.showModal();
+    }
+
+    gallery.latest = () => shots.length ? shots.reduce((best, shot) => shot.step >= best.step ? shot : best) : null;
+})(window.sdtune);

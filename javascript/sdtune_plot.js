@@ -1,0 +1,171 @@
+// The loss plot: raw faint, smoothed bold, learning rate dashed on the right-hand axis, validation as dots.
+window.sdtune = window.sdtune || {};
+
+(function(sdtune) {
+    const plot = sdtune.plot = {};
+    const HEIGHT = 232;
+    const EDGE = {left: 52, right: 52, top: 14, bottom: 24};
+    let drawn = {rows: null, width: 0};
+    let marker = null;
+
+    plot.draw = function(rows, run) {
+        const figure = sdtune.byId('sdtune_loss_plot');
+        const points = rows.filter((row) => Number.isFinite(row.loss));
+        sdtune.show(figure, sdtune.isOn(run) || points.length > 1);
+        if (figure.hidden) return;
+        if (!figure.firstChild) frame(figure);
+        const width = Math.max(260, figure.querySelector('.sdtune-plot').clientWidth);
+        if (drawn.length === rows.length && drawn.id === run.id && drawn.width === width && drawn.total === run.total_steps) return;
+        drawn = {length: rows.length, id: run.id, width, total: run.total_steps, points, rows, smooth: smoothed(points)};
+        paint(figure, width, run);
+    };
+
+    function frame(figure) {
+        const {el, t} = sdtune;
+        const key = (kind, text) => el('span', {class: 'sdtune-key sdtune-key-' + kind}, t(text));
+        figure.append(
+            el('figcaption', {}, el('h4', {}, t('Loss')), el('div', {class: 'sdtune-keys'}, key('smooth', 'smoothed'), key('raw', 'each step'),
+                key('rate', 'learning rate'), key('check', 'validation'))),
+            el('div', {class: 'sdtune-plot'}),
+            el('p', {class: 'sdtune-soft', id: 'sdtune_plot_note'}, t('The loss jumps with every picture and says little by itself; the samples below say more.')));
+        new ResizeObserver(() => sdtune.view.run && plot.draw(sdtune.view.rows, sdtune.view.run)).observe(figure);
+    }
+
+    // Exponential mean without the pull of its start; the window grows with the run.
+    function smoothed(points) {
+        const keep = 1 - 1 / Math.max(6, Math.min(100, points.length / 12));
+        let sum = 0, weight = 0;
+        return points.map((row) => {
+            sum = keep * sum + (1 - keep) * row.loss;
+            weight = keep * weight + (1 - keep);
+            return sum / weight;
+        });
+    }
+
+    function paint(figure, width, run) {
+        const {el} = sdtune;
+        const {points, smooth} = drawn;
+        const inner = {w: width - EDGE.left - EDGE.right, h: HEIGHT - EDGE.top - EDGE.bottom};
+        const checks = drawn.rows.filter((row) => Number.isFinite(row.val_loss));
+        const end = Math.max(2, run.total_steps || 0, points.length ? points[points.length - 1].step : 0);
+        const [low, high] = range(points.map((row) => row.loss), smooth, checks.map((row) => row.val_loss));
+        const x = (step) => EDGE.left + inner.w * step / end;
+        const y = (loss) => EDGE.top + inner.h * (1 - (loss - low) / (high - low));
+        const rates = points.map((row) => rate(row));
+        const top = Math.max(0, ...rates.filter(Number.isFinite));
+        const svg = el('svg', {viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: 'img', 'aria-label': sdtune.t('Loss by step')},
+            el('defs', {}, el('clipPath', {id: 'sdtune_clip'}, el('rect', {x: EDGE.left, y: EDGE.top, width: inner.w, height: inner.h}))));
+        grid(svg, {low, high, end, top, width, x, y, inner});
+        const area = el('g', {'clip-path': 'url(#sdtune_clip)'});
+        area.append(el('path', {class: 'sdtune-raw', d: line(thin(points, inner.w, (row) => row.loss), x, y)}));
+        if (top > 0) {
+            const ry = (value) => EDGE.top + inner.h * (1 - value / (top * 1.06));
+            area.append(el('path', {class: 'sdtune-rate', d: line(thin(points, inner.w, rate), x, ry)}));
+        }
+        const bold = points.map((row, i) => ({step: row.step, value: smooth[i]}));
+        area.append(el('path', {class: 'sdtune-smooth', d: line(thin(bold, inner.w / 2, (row) => row.value), x, y)}));
+        for (const row of checks) area.append(el('circle', {class: 'sdtune-check-dot', cx: x(row.step), cy: y(row.val_loss), r: 3.5}));
+        svg.append(area);
+        hover(svg, {x, y, width, inner, end});
+        figure.querySelector('.sdtune-plot').replaceChildren(svg);
+        sdtune.show(figure.querySelector('.sdtune-key-check'), checks.length);
+        sdtune.show(figure.querySelector('.sdtune-key-rate'), top > 0);
+    }
+
+    function rate(row) {
+        if (Number.isFinite(row.lr)) return row.lr;
+        const name = Object.keys(row).find((key) => key.startsWith('lr') && Number.isFinite(row[key]));
+        return name ? row[name] : NaN;
+    }
+
+    // Limits that single outliers do not stretch.
+    function range(raw, smooth, checks) {
+        const sorted = raw.slice().sort((a, b) => a - b);
+        const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+        if (!sorted.length) return [0, 1];
+        const all = [at(0.01), at(0.985), ...checks, Math.min(...smooth.slice(-4000)), Math.max(...smooth.slice(-4000))];
+        const low = Math.min(...all), high = Math.max(...all);
+        const air = (high - low || Math.abs(high) || 1) * 0.06;
+        return [Math.max(0, low - air), high + air];
+    }
+
+    // At most two points (lowest, highest) a pixel column.
+    function thin(rows, columns, value) {
+        const good = rows.filter((row) => Number.isFinite(value(row)));
+        const size = Math.ceil(good.length / Math.max(1, columns));
+        if (size <= 2) return good.map((row) => [row.step, value(row)]);
+        const kept = [];
+        for (let i = 0; i < good.length; i += size) {
+            const part = good.slice(i, i + size).sort((a, b) => value(a) - value(b));
+            for (const row of [part[0], part[part.length - 1]].sort((a, b) => a.step - b.step)) kept.push([row.step, value(row)]);
+        }
+        return kept;
+    }
+
+    const line = (points, x, y) => points.map(([step, value], i) => `${i ? 'L' : 'M'}${x(step).toFixed(1)} ${y(value).toFixed(1)}`).join('');
+
+    function ticks(low, high, count) {
+        const rough = (high - low) / count;
+        const power = Math.pow(10, Math.floor(Math.log10(rough)));
+        const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
+        const found = [];
+        for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-6; value += step) found.push(value);
+        return found;
+    }
+
+    const short = (value) => value !== 0 && Math.abs(value) < 0.001 ? value.toExponential(1).replace('.0', '') : String(Number(value.toPrecision(3)));
+
+    function grid(svg, {low, high, end, top, width, x, y, inner}) {
+        const {el} = sdtune;
+        for (const value of ticks(low, high, 4)) {
+            svg.append(el('line', {class: 'sdtune-grid-line', x1: EDGE.left, x2: width - EDGE.right, y1: y(value), y2: y(value)}),
+                el('text', {class: 'sdtune-tick', x: EDGE.left - 8, y: y(value) + 4, 'text-anchor': 'end'}, short(value)));
+        }
+        for (const value of ticks(0, end, Math.max(2, Math.floor(inner.w / 90)))) {
+            svg.append(el('text', {class: 'sdtune-tick', x: x(value), y: HEIGHT - 6, 'text-anchor': 'middle'}, String(Math.round(value))));
+        }
+        if (top > 0) {
+            for (const share of [0, 0.5, 1]) {
+                svg.append(el('text', {class: 'sdtune-tick sdtune-tick-rate', x: width - EDGE.right + 8, y: EDGE.top + inner.h * (1 - share / 1.06) + 4}, short(top * share)));
+            }
+        }
+    }
+
+    // What stands under the pointer.
+    function hover(svg, {x, y, width, inner, end}) {
+        const {el} = sdtune;
+        const group = el('g', {class: 'sdtune-hover'});
+        svg.append(group);
+        const mark = () => {
+            group.replaceChildren();
+            if (marker === null || !drawn.points.length) return;
+            const i = nearest(drawn.points, marker);
+            const row = drawn.points[i];
+            const words = [sdtune.t('step {n}', {n: row.step}), sdtune.t('loss {n}', {n: drawn.smooth[i].toPrecision(3)})];
+            if (Number.isFinite(rate(row))) words.push(sdtune.t('rate {n}', {n: short(rate(row))}));
+            const right = x(row.step) > width / 2;
+            group.append(el('line', {x1: x(row.step), x2: x(row.step), y1: EDGE.top, y2: EDGE.top + inner.h}),
+                el('circle', {cx: x(row.step), cy: y(drawn.smooth[i]), r: 4}),
+                el('text', {x: x(row.step) + (right ? -8 : 8), y: EDGE.top + 12, 'text-anchor': right ? 'end' : 'start'}, words.join(' · ')));
+        };
+        svg.addEventListener('pointermove', (event) => {
+            const box = svg.getBoundingClientRect();
+            marker = ((event.clientX - box.left) * width / box.width - EDGE.left) / inner.w * end;
+            mark();
+        });
+        svg.addEventListener('pointerleave', () => {
+            marker = null;
+            mark();
+        });
+        mark();
+    }
+
+    function nearest(points, step) {
+        let low = 0, high = points.length - 1;
+        while (high - low > 1) {
+            const middle = (low + high) >> 1;
+            points[middle].step < step ? low = middle : high = middle;
+        }
+        return Math.abs(points[low].step - step) < Math.abs(points[high].step - step) ? low : high;
+    }
+})(window.sdtune);

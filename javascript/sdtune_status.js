@@ -1,0 +1,141 @@
+// The status card: how far, how fast, how long, and the buttons.
+window.sdtune = window.sdtune || {};
+
+(function(sdtune) {
+    const byId = (id) => document.getElementById(id);
+    const t = (...given) => sdtune.t(...given);
+    const status = sdtune.status = {};
+
+    const NAMES = {queued: 'Queued', preparing: 'Preparing', training: 'Training', paused: 'Paused', finished: 'Finished',
+        stopped: 'Stopped', failed: 'Failed'};
+    sdtune.METHODS = {lora: 'LoRA', dreambooth: 'DreamBooth', textual_inversion: 'Embedding', hypernetwork: 'Hypernetwork'};
+    sdtune.stateName = (state) => t(NAMES[state] || state);
+
+    sdtune.duration = function(seconds) {
+        const s = Math.max(0, Math.round(seconds));
+        if (s < 60) return t('{s} s', {s});
+        if (s < 3600) return t('{m} min {s} s', {m: Math.floor(s / 60), s: s % 60});
+        return t('{h} h {m} min', {h: Math.floor(s / 3600), m: Math.floor(s % 3600 / 60)});
+    };
+
+    status.begin = function() {
+        for (const button of byId('sdtune_controls').querySelectorAll('button')) {
+            button.textContent = t(button.textContent);
+            button.addEventListener('click', () => ask(button));
+        }
+    };
+
+    const PATHS = {discard: 'stop?save=false', stop: 'stop?save=true'};
+
+    async function ask(button) {
+        const run = sdtune.view.run;
+        if (!run || (button.dataset.verb === 'discard' && !sure(button))) return;
+        button.disabled = true;
+        try {
+            await sdtune.call('runs/' + encodeURIComponent(run.id) + '/' + (PATHS[button.dataset.verb] || button.dataset.verb), 'POST');
+            status.say('');
+        } catch (problem) {
+            status.say(problem.message);
+        }
+        button.disabled = false;
+        sdtune.look();
+    }
+
+    // Two clicks for what cannot be undone; the question goes away by itself.
+    const sure = sdtune.sure = function(button) {
+        if (button.dataset.asked) {
+            delete button.dataset.asked;
+            button.textContent = button.dataset.label;
+            return true;
+        }
+        button.dataset.asked = '1';
+        button.dataset.label = button.textContent;
+        button.textContent = t('Really? Click again');
+        setTimeout(() => {
+            if (button.dataset.asked) sure(button);
+        }, 4000);
+        return false;
+    };
+
+    status.say = (text) => {
+        sdtune.text('sdtune_offline', text);
+        sdtune.show('sdtune_offline', text);
+    };
+
+    status.offline = function(problem) {
+        const unreachable = problem instanceof TypeError;
+        if (!unreachable || sdtune.view.failures > 1) {
+            status.say(unreachable ? t('The connection is lost; trying again. The run goes on.') : problem.message);
+            status.lost = true;
+        }
+    };
+
+    status.welcome = function() {
+        back();
+        sdtune.text('sdtune_title', t('Welcome'));
+        sdtune.text('sdtune_subtitle', t('Name what you want to teach, point to a folder with ten or more pictures of it, and press Start. ' +
+            'How the training goes, and pictures made on the way, will show here.'));
+        for (const id of ['sdtune_state', 'sdtune_live', 'sdtune_controls', 'sdtune_failure', 'sdtune_done', 'sdtune_loss_plot', 'sdtune_gallery']) {
+            sdtune.show(id, false);
+        }
+    };
+
+    function back() {
+        if (status.lost) status.say('');
+        status.lost = false;
+    }
+
+    status.draw = function(run) {
+        back();
+        const on = sdtune.isOn(run);
+        sdtune.text('sdtune_title', run.id);
+        sdtune.text('sdtune_state', sdtune.stateName(run.state));
+        byId('sdtune_state').className = 'sdtune-chip sdtune-is-' + run.state;
+        sdtune.show('sdtune_state', true);
+        sdtune.text('sdtune_subtitle', [t(sdtune.METHODS[run.method] || run.method), run.model, run.family].filter(Boolean).join(' · '));
+        sdtune.show('sdtune_live', true);
+        progress(run);
+        sdtune.text('sdtune_pace', pace(run));
+        buttons(run, on);
+    };
+
+    function progress(run) {
+        const phase = run.state === 'preparing' && run.phase_total;
+        const done = phase ? run.phase_done / run.phase_total : run.total_steps ? run.step / run.total_steps : 0;
+        const percent = Math.min(100, Math.max(0, done * 100));
+        const bar = byId('sdtune_progress');
+        bar.firstElementChild.style.width = percent + '%';
+        bar.setAttribute('aria-valuenow', percent.toFixed(0));
+        bar.classList.toggle('sdtune-busy', run.state === 'preparing' && !phase);
+        bar.classList.toggle('sdtune-resting', !['training', 'preparing'].includes(run.state));
+        const epoch = run.epoch ? ' · ' + (run.epochs ? t('epoch {n} of {all}', {n: run.epoch, all: run.epochs}) : t('epoch {n}', {n: run.epoch})) : '';
+        sdtune.text('sdtune_steps', run.total_steps ? t('step {n} / {all}', {n: run.step, all: run.total_steps}) + epoch : run.phase || run.message || sdtune.stateName(run.state));
+        sdtune.text('sdtune_percent', run.total_steps || phase ? percent.toFixed(0) + ' %' : '');
+    }
+
+    function pace(run) {
+        const parts = [];
+        if (run.seconds_per_step) parts.push(t('{n} s/step', {n: run.seconds_per_step.toPrecision(2)}));
+        if (sdtune.isOn(run) && run.eta_seconds !== null && run.eta_seconds !== undefined && run.state !== 'preparing') {
+            parts.push(t('{time} left', {time: sdtune.duration(run.eta_seconds)}));
+        }
+        if (typeof run.loss === 'number') parts.push(t('loss {n}', {n: run.loss.toPrecision(3)}));
+        if (sdtune.isOn(run) && run.state !== 'preparing') parts.push(message(run));
+        return parts.filter(Boolean).join(' · ');
+    }
+
+    function message(run) {
+        if (run.waiting) return t('waiting for a generation');
+        return run.state === 'queued' ? run.message || t('waits for the run before it') : run.message || '';
+    }
+
+    function buttons(run, on) {
+        const resumable = !on && run.resumable;
+        sdtune.show('sdtune_controls', on || resumable);
+        for (const id of ['sdtune_stop', 'sdtune_discard']) sdtune.show(id, on);
+        for (const id of ['sdtune_sample', 'sdtune_save']) sdtune.show(id, on && run.state !== 'queued');
+        sdtune.show('sdtune_pause', on && run.state !== 'paused' && run.state !== 'queued');
+        sdtune.show('sdtune_resume', run.state === 'paused' || resumable);
+        for (const id of ['sdtune_sample', 'sdtune_save']) byId(id).disabled = run.state !== 'training';
+    }
+})(window.sdtune);

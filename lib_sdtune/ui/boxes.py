@@ -1,0 +1,16 @@
+"""Messages as HTML; every word that came from outside is escaped."""
+
+from html import escape
+
+
+def box(kind, *lines):
+    """A coloured box: kind "red", "yellow", "green" or "plain"; each line becomes a paragraph."""
+    inner = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
+    role = ' role="alert"' if kind == "red" else ""
+    return f'<div class="sdtune-box sdtune-{kind}"{role}>{inner}</div>' if inner else ""
+
+
+def listing(title, lines):
+    """A short headed list."""
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f'<div class="sdtune-list"><h4>{escape(title)}</h4><ul>{items}</ul></div>' if items else ""

@@ -1,0 +1,37 @@
+"""One gradio component for one setting."""
+
+import gradio as gr
+
+from lib_sdtune.ui.labels import METHODS
+
+PLACEHOLDERS = {"name": "ron", "concept.prompt": "ron cat", "concept.images": "folder on the machine that trains"}
+
+
+def component(field, value):
+    """The component that `field.kind` asks for, showing `value`."""
+    facts = {"label": field.label, "info": field.info or None, "elem_id": field.elem_id, "elem_classes": ["sdtune-field"],
+             "interactive": True}
+    if field.path == "method":
+        return gr.Radio([(METHODS.get(name, name), name) for name in in_order(field.choices)], value=value, **{**facts, "info": None})
+    if field.kind == "choice":
+        return gr.Dropdown(list(field.choices), value=value, **facts)
+    if field.kind == "bool":
+        return gr.Checkbox(value, **facts)
+    if field.kind in ("int", "float"):
+        return gr.Number(value, precision=0 if field.kind == "int" else None, step=step(field), **facts)
+    lines = 3 if field.kind in ("lines", "json_list") else 1
+    if field.path in PLACEHOLDERS:
+        facts = {**facts, "info": None, "placeholder": PLACEHOLDERS[field.path]}
+    return gr.Textbox(value, lines=lines, max_lines=max(lines, 1) if lines == 1 else 12, **facts)
+
+
+def in_order(names):
+    known = [name for name in METHODS if name in names]
+    return known + [name for name in names if name not in known]
+
+
+def step(field):
+    """What one click on the little arrows adds."""
+    if field.kind == "float":
+        return 0.01 if (field.high or 2) <= 1 else 0.5
+    return 64 if field.path.endswith(("reso", "resolution", "width", "height")) else 1

@@ -1,0 +1,124 @@
+"""What stands in the fields, as a config and back."""
+
+import json
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.ui.fields import FURTHER, declared
+from lib_sdtune.ui.labels import METHODS
+
+
+def shown(field, value):
+    """A config's value as its field shows it."""
+    writers = {"rate": rate_text, "optional": lambda v: "" if v is None else str(v), "lines": "\n".join, "json": json_text,
+               "json_list": json_text, "numbers": lambda v: ", ".join(f"{n:g}" for n in v)}
+    return writers[field.kind](value) if field.kind in writers else value
+
+
+def rate_text(value):
+    """1e-4 rather than 0.0001; schedules as they are."""
+    if isinstance(value, str) or value == 0 or 0.01 <= abs(value) < 1e6:
+        return value if isinstance(value, str) else f"{value:g}"
+    mantissa, exponent = f"{value:.12e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def json_text(value):
+    return json.dumps(value, ensure_ascii=False) if value else ""
+
+
+def typed(field, given):
+    """What was typed, as the config's value. UserError when it cannot be read; limits are the config's own business."""
+    try:
+        return READERS.get(field.kind, lambda v: v)(given)
+    except (ValueError, TypeError):
+        raise UserError(f'"{field.label}" cannot be read: {str(given)[:60]!r}. {field.info}') from None
+
+
+def read_text(given):
+    return str(given or "").strip()
+
+
+def read_int(given):
+    return int(given) if float(given).is_integer() else float(given)
+
+
+def read_rate(given):
+    text = read_text(given)
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def read_lines(given):
+    return [line.strip() for line in str(given or "").splitlines() if line.strip()]
+
+
+def read_numbers(given):
+    return [float(part) for part in str(given or "").strip("[] ").split(",")]
+
+
+def read_json(kind):
+    def read(given):
+        value = json.loads(given) if read_text(given) else kind()
+        if not isinstance(value, kind):
+            raise ValueError
+        return value
+
+    return read
+
+
+READERS = {"text": read_text, "int": read_int, "float": float, "rate": read_rate, "lines": read_lines, "numbers": read_numbers,
+           "optional": lambda v: read_int(v) if read_text(v) else None, "json": read_json(dict), "json_list": read_json(list)}
+
+
+def to_config(values, host=None):
+    """CONFIG of what is in the form: {path: what is typed} -> nested dict.
+
+    A setting that stands where the host puts it is left out, so that it follows the model; so is everything about the
+    methods that were not chosen.
+    """
+    preset = initial(host)
+    result, first, further = {}, {}, []
+    for field in declared():
+        if field.path not in values or (field.section in METHODS and field.section != values.get("method")):
+            continue
+        value = typed(field, values[field.path])
+        if field.path == FURTHER:
+            further = value
+        elif field.path in ("name", "method", "concept.images") or value != typed(field, preset[field.path]):
+            put(result, first, field, value)
+    return result | {"concepts": [first, *further]}
+
+
+def put(result, first, field, value):
+    key = field.path.rpartition(".")[2]
+    if field.section == "concept":
+        first[key] = value
+    elif field.section:
+        result.setdefault(field.section, {})[key] = value
+    else:
+        result[key] = value
+
+
+def initial(host=None):
+    """{path: what a fresh form shows}: the declared defaults with the host's over them."""
+    start = {field.path: shown(field, field.default) for field in declared()}
+    return start | from_config(host or {})
+
+
+def from_config(config):
+    """{path: what its field shows} for the settings that a (partial) config names; unknown ones are passed over."""
+    concepts = config.get("concepts") or []
+    found = {}
+    for field in declared():
+        _, _, key = field.path.rpartition(".")
+        if field.path == FURTHER:
+            source, key = ({FURTHER: concepts[1:]} if concepts else {}), FURTHER
+        elif field.section == "concept":
+            source = concepts[0] if concepts else {}
+        else:
+            source = config.get(field.section, {}) if field.section else config
+        if isinstance(source, dict) and key in source:
+            found[field.path] = shown(field, source[key])
+    return found

@@ -1,0 +1,49 @@
+"""Which field stands where: what most people never open is folded away, the rest in Expert."""
+
+from lib_sdtune.ui.labels import METHODS
+
+TOP = ("method", "name", "concept.prompt", "concept.images")
+
+GROUPS = {
+    "Pictures and captions": ("concept", "dataset"),
+    "Network": ("lora",),
+    "DreamBooth settings": ("dreambooth",),
+    "Embedding settings": ("textual_inversion",),
+    "Hypernetwork settings": ("hypernetwork",),
+    "Training": ("train",),
+    "Samples": ("sample", "validation"),
+    "Saving": ("save", "overwrite"),
+}
+
+EXPERT = {
+    "Model": ("model",),
+    "Noise": ("noise",),
+    "Loss": ("loss",),
+    "Buckets and cache": ("dataset.min_bucket_reso", "dataset.max_bucket_reso", "dataset.bucket_reso_steps", "dataset.bucket_no_upscale",
+                          "dataset.random_crop", "dataset.alpha_mask", "dataset.cache_latents", "dataset.caption_extension"),
+    "Optimizer": ("train.optimizer_args", "train.lr_scheduler_num_cycles", "train.max_grad_norm", "train.gradient_accumulation_steps",
+                  "train.stop_text_encoder_training", "train.gradient_checkpointing", "train.mixed_precision"),
+    "More": ("further_concepts",),
+}
+
+
+def arrange(fields):
+    """(accordions, expert): {title: [fields]} twice. A new section's fields land in Expert under "More"."""
+    accordions, expert = {title: [] for title in GROUPS}, {title: [] for title in EXPERT}
+    for field in fields:
+        if field.path in TOP:
+            continue
+        title = place(field, EXPERT, exact=True) or place(field, GROUPS) or place(field, EXPERT)
+        (accordions if title in accordions else expert)[title or "More"].append(field)
+    return accordions, expert
+
+
+def place(field, groups, exact=False):
+    wanted = (field.path,) if exact else (field.path, field.section)
+    return next((title for title, members in groups.items() if set(wanted) & set(members)), None)
+
+
+def method_of(fields):
+    """The method that a group of fields belongs to, or ""."""
+    sections = {field.section for field in fields}
+    return sections.pop() if len(sections) == 1 and sections <= set(METHODS) else ""

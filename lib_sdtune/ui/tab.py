@@ -1,0 +1,101 @@
+"""The tab's skeleton: where things stand. What happens on a click is in `events`, what moves is in javascript/."""
+
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+
+from lib_sdtune.ui import events
+from lib_sdtune.ui.boxes import box
+from lib_sdtune.ui.components import component
+from lib_sdtune.ui.fields import declared
+from lib_sdtune.ui.form import initial
+from lib_sdtune.ui.layout import arrange, method_of
+
+PRESET = "Settings that suit a kind of subject; what they change shows in the fields below."
+
+
+def build(door):
+    """The tab as `gr.Blocks`. When nothing can be trained here it says why instead of failing."""
+    with gr.Blocks(title="SD Tune", analytics_enabled=False) as tab:
+        try:
+            if door.problem:
+                raise RuntimeError(door.problem)
+            whole(door)
+        except Exception as problem:
+            gr.HTML(box("red", "SD Tune cannot train here.", str(problem) or type(problem).__name__), elem_id="sdtune_problem")
+    return tab
+
+
+def whole(door):
+    fields = declared()
+    values = initial(events.defaults(door))
+    parts = {}
+    with gr.Row(elem_id="sdtune_columns"):
+        with gr.Column(scale=5, min_width=320, elem_id="sdtune_form"):
+            form(fields, values, parts)
+        with gr.Column(scale=7, min_width=320, elem_id="sdtune_results"):
+            gr.HTML(panel(door))
+    gr.HTML('<div id="sdtune_runs"></div>')
+    events.wire(door, fields, parts)
+
+
+def form(fields, values, parts):
+    by_path = {field.path: field for field in fields}
+
+    def place(path):
+        parts[path] = component(by_path[path], values[path])
+
+    place("method")
+    gr.HTML('<p id="sdtune_model" class="sdtune-soft"></p>')
+    with gr.Row(elem_classes=["sdtune-row"]):
+        place("name")
+        place("concept.prompt")
+    with gr.Row(elem_classes=["sdtune-row", "sdtune-pictures"]):
+        place("concept.images")
+        parts["check"] = gr.Button("Check", elem_id="sdtune_check", scale=0, min_width=90)
+    parts["report"] = gr.HTML("", elem_id="sdtune_report")
+    parts["preset"] = gr.Dropdown(["Defaults", *events.offered()], value="Defaults", label="Preset", info=PRESET,
+                                  elem_id="sdtune_preset", elem_classes=["sdtune-field"])
+    groups, expert = arrange(fields)
+    for title, members in groups.items():
+        accordion(title, members, place)
+    with gr.Accordion("Expert", open=False, elem_id="sdtune_group_expert", elem_classes=["sdtune-group"]):
+        for title, members in expert.items():
+            if members:
+                gr.HTML(f'<h4 class="sdtune-heading">{escape(title)}</h4>')
+                grid(members, place)
+    parts["start"] = gr.Button("Start training", variant="primary", elem_id="sdtune_start")
+    parts["message"] = gr.HTML("", elem_id="sdtune_start_message")
+    hidden(parts)
+
+
+def accordion(title, members, place):
+    if not members:
+        return
+    method = method_of(members)
+    classes = ["sdtune-group", *([f"sdtune-method-{method}"] if method else [])]
+    with gr.Accordion(title, open=False, elem_id="sdtune_group_" + title.lower().replace(" ", "_"), elem_classes=classes):
+        grid(members, place)
+
+
+def grid(members, place):
+    with gr.Group(elem_classes=["sdtune-grid"]):
+        for field in members:
+            place(field.path)
+
+
+def hidden(parts):
+    """What the page's scripts and the server hand each other; never seen, never saved."""
+    with gr.Row(elem_classes=["sdtune-hidden"]):
+        for name in ("started", "wanted", "base"):
+            parts[name] = gr.Textbox("", label=f"SD Tune {name}", elem_id=f"sdtune_{name}")
+            parts[name].do_not_save_to_config = True
+        for name in ("restore", "use"):
+            parts[name] = gr.Button(f"SD Tune {name}", elem_id=f"sdtune_{name}_button")
+    parts["preset"].do_not_save_to_config = True
+
+
+def panel(door):
+    text = Path(__file__).with_name("panel.html").read_text(encoding="utf-8")
+    return text.replace("{key}", escape(door.key)).replace("{home}", escape(door.home))
