@@ -12,7 +12,7 @@ FILES = sorted((ROOT / "lib_sdtune").rglob("*.py"))
 
 LEVELS = [  # a file may import from its own line and those above it
     "errors registry randomness declaration config failures presets",
-    "networks families optim diffusion formats ldm",
+    "networks families optim diffusion formats ldm prompts",
     "host.base contradictions",
     "methods data host.embedded host.webui",
     "training",

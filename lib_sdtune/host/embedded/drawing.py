@@ -8,7 +8,7 @@ from PIL import Image
 from lib_sdtune.errors import UserError
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats import infotext
-from lib_sdtune.host.addons import attached
+from lib_sdtune.host.embedded.addons import attached
 from lib_sdtune.ldm import sampler as samplers
 from lib_sdtune.prompts import emphasis, tags
 

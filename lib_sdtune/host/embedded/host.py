@@ -1,6 +1,5 @@
-"""The host without a WebUI: a checkpoint in our own modules, and folders laid out like the WebUI's."""
+"""Lends a checkpoint in our own modules, and draws with it."""
 
-import hashlib
 import json
 import threading
 from contextlib import contextmanager
@@ -10,13 +9,14 @@ import torch
 
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families import registry
+from lib_sdtune.formats import hashes
 from lib_sdtune.formats.shelf import find
-from lib_sdtune.host import addons, drawing
 from lib_sdtune.host.base import Host, LoadedModel
-from lib_sdtune.host.lending import as_it_was
+from lib_sdtune.host.embedded import addons, drawing
+from lib_sdtune.host.embedded.lending import as_it_was
 from lib_sdtune.ldm import checkpoint, tokenizer
 
-EMBEDDED = Path(__file__).resolve().parent.parent / "ldm" / "embedded" / "model.safetensors"
+EMBEDDED = Path(__file__).resolve().parents[2] / "ldm" / "embedded" / "model.safetensors"
 FOLDERS = {"lora": "models/Lora", "embeddings": "embeddings", "hypernetworks": "models/hypernetworks",
            "checkpoints": "models/Stable-diffusion", "templates": "textual_inversion_templates", "sdtune": "sdtune"}
 ENDINGS = (".safetensors", ".ckpt", ".pt")
@@ -86,8 +86,9 @@ class EmbeddedHost(Host):
         for part in (unet, vae, *text_encoders):
             part.to(self.device)
         prediction = "v_prediction" if metadata.get("modelspec.prediction_type", "").startswith("v") else "epsilon"
-        return LoadedModel(family, unet, vae, text_encoders, words, checkpoint.alphas_cumprod(), self.checkpoint_name(path), file_hash(path),
-                           prediction, resolution(metadata, family), folder=self.folder)
+        return LoadedModel(family, unet, vae, text_encoders, words, checkpoint.alphas_cumprod(), name=self.checkpoint_name(path),
+                           hash=hashes.whole(path)[:10], prediction_type=prediction, resolution=resolution(metadata, family),
+                           folder=self.folder)
 
     @contextmanager
     def borrow(self, model_settings=None, method=None):
@@ -150,12 +151,3 @@ def overlaid(below, above):
 def resolution(metadata, family):
     size = metadata.get("sdtune_resolution") or metadata.get("modelspec.resolution", "").split("x")[0]
     return int(size) if size.isdigit() else family.resolution
-
-
-def file_hash(path):
-    """The WebUI's short hash of a checkpoint."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:10]

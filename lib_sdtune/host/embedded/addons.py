@@ -1,11 +1,10 @@
 """What a prompt's tags put on the embedded host's model while its picture is made."""
 
-import hashlib
 import logging
 from contextlib import ExitStack, contextmanager
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import embedding, hypernetwork
+from lib_sdtune.formats import embedding, hashes, hypernetwork
 from lib_sdtune.formats.kinds import NOUNS, kind
 from lib_sdtune.formats.shelf import find
 from lib_sdtune.ldm.checkpoint import read_any
@@ -21,17 +20,17 @@ LORA_ENDINGS = (".safetensors", ".pt", ".ckpt")
 def attached(model, folder, tags):
     """The model with what the tags name; yields facts for the infotext. `folder(kind)` says where files are."""
     with ExitStack() as stack:
-        hashes, networks = {}, []
+        short, networks = {}, []
         for tag in tags:
             if tag.kind in ("lora", "lyco"):
-                hashes[tag.name] = stack.enter_context(lora(model, folder("lora"), tag))
+                short[tag.name] = stack.enter_context(lora(model, folder("lora"), tag))
             elif tag.kind == "hypernet":
                 read, _ = hypernetwork.read(hypernetwork.find(folder("hypernetworks"), tag.name))
                 networks.append((read.to(model.device), tag.weight()))
             else:
                 log.warning("The prompt's <%s:%s> is of a kind that is not known here; it was left out.", tag.kind, tag.name)
         stack.enter_context(listening(model.unet, networks))
-        yield {"Lora hashes": ", ".join(f"{name}: {digest}" for name, digest in hashes.items())} if hashes else {}
+        yield {"Lora hashes": ", ".join(f"{name}: {digest}" for name, digest in short.items())} if short else {}
 
 
 @contextmanager
@@ -46,7 +45,7 @@ def lora(model, folder, tag):
     with ExitStack() as stack:
         for part, pairs in parts.items():
             stack.enter_context(bent(pairs, weights.get(part, text)))
-        yield content_hash(path)[:12]
+        yield hashes.content(path)[:12]
 
 
 def bends(model, path):
@@ -60,9 +59,9 @@ def bends(model, path):
         layers.setdefault(key, {})[tail] = tensor
     found = [(target, made(target, layers.pop(target.key), path)) for target in model.family.targets(model) if target.key in layers]
     if not found:
-        raise UserError(f"{path.name} is a LoRA for another kind of model: none of its layers, such as {next(iter(layers))}, is in this one.")
+        raise UserError(f"{path.name} is a LoRA for another kind of model: this one has no {next(iter(layers))}.")
     if layers:
-        log.warning("%s: %d layers fit nothing in this model and were left out, such as %s.", path.name, len(layers), next(iter(layers)))
+        log.warning("%s: %d of its layers fit nothing in this model, such as %s.", path.name, len(layers), next(iter(layers)))
     return found
 
 
@@ -77,14 +76,6 @@ def made(target, tensors, path):
             except RuntimeError as error:
                 raise UserError(f"{path.name} does not fit this model at {target.key}: it was made for one of other sizes.") from error
     raise UserError(f"{path.name} bends {target.key} in a way that is not known here ({', '.join(sorted(tensors))}).")
-
-
-def content_hash(path):
-    """SHA-256 of the bytes behind a safetensors header, of the whole file otherwise."""
-    with open(path, "rb") as file:
-        head = file.read(9)
-        file.seek(8 + int.from_bytes(head[:8], "little") if head[8:] == b"{" else 0)
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
 
 
 def embeddings(model, folder):
