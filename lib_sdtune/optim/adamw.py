@@ -7,7 +7,10 @@ from lib_sdtune.optim import registry
 
 @registry.register("AdamW")
 def adamw(groups, **arguments):
-    try:
-        return torch.optim.AdamW(groups, **({"fused": True} | arguments))
-    except RuntimeError:  # torch 2.1 has no fused step on the CPU
-        return torch.optim.AdamW(groups, **arguments)
+    return torch.optim.AdamW(groups, **({"fused": fusible(groups)} | arguments))
+
+
+def fusible(groups):
+    """Whether torch steps these parameters in one kernel; on the CPU it can since 2.4, and before that fails at the first step."""
+    devices = {param.device.type for group in groups for param in group["params"]}
+    return devices == {"cuda"} or (devices == {"cpu"} and tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 4))

@@ -15,7 +15,8 @@ def sentence(error):
         return OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno == 28:
         return "The disk is full. Make room and resume; everything up to the last state is kept."
-    return f"The run failed with {type(error).__name__}: {error}. run.log in the run folder has the details."
+    first = str(error).strip().split("\n")[0][:300].rstrip(". ")
+    return f"The run failed with {type(error).__name__}: {first}. run.log in the run folder has the details."
 
 
 def out_of_memory(error):
