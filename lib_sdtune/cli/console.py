@@ -1,11 +1,13 @@
 """What the command line shows while it works. All of it goes to stdout, so that stderr holds nothing but errors."""
 
 import logging
+import re
 import sys
 import time
 from contextlib import contextmanager
 
 WIDTH = 30
+COUNTED = re.compile(r"(.*): (\d+) of (\d+)$")  # how `Control.preparing` words its progress
 
 
 @contextmanager
@@ -45,21 +47,24 @@ class Bar:
     """One line that is written over and over on a terminal, and a line now and then anywhere else."""
 
     def __init__(self):
-        self.drawn, self.label, self.terminal = 0.0, "", sys.stdout.isatty()
+        self.drawn, self.shown, self.terminal = 0.0, None, sys.stdout.isatty()
 
     def draw(self, done, total, label, rest=""):
         """`label` is what is being done; `rest` stands behind the counts."""
         now, pause = time.monotonic(), 0.1 if self.terminal else 15.0
-        if now - self.drawn < pause and label == self.label and not (total and done >= total):
+        step = (label, done >= total)  # a new label and the end are always shown, once
+        if step == self.shown and (step[1] or now - self.drawn < pause):
             return
-        self.drawn, self.label = now, label
+        self.drawn, self.shown = now, step
         filled = round(WIDTH * min(done, total) / total) if total else 0
         line = f"{label} [{'#' * filled}{'-' * (WIDTH - filled)}] {done}/{total} {rest}" if total else label
         print(f"{wipe()}{line.rstrip()[:119]}", end="" if self.terminal else "\n", flush=True)
 
-    def close(self):
-        if self.terminal:
-            print(flush=True)
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        print(wipe(), end="", flush=True)
 
     def progress(self, done, total, text):
         """As the package's `progress(done, total, text)` callbacks are called."""
@@ -67,8 +72,9 @@ class Bar:
 
     def run(self, control):
         """As `Control.on_change`: the run's own words before the first step, the steps after it."""
-        if control.state == "preparing" and control.message:
-            self.draw(0, 0, control.message)
+        counted = COUNTED.match(control.message)
+        if control.state == "preparing" and counted:
+            self.draw(int(counted[2]), int(counted[3]), counted[1])
         elif control.state == "training" and control.step:
             loss = "" if control.loss is None else f"loss {control.loss:.4f}"
             self.draw(control.step, control.total_steps, "training", f"{loss} {speed(control)}".strip())

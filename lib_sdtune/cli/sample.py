@@ -3,6 +3,7 @@
 Prompts are the WebUI's: <lora:name:1>, <hypernet:name:1> and the names of embeddings work when the files are below --data-dir.
 """
 
+from itertools import chain
 from pathlib import Path
 
 from lib_sdtune.cli.console import Bar
@@ -30,10 +31,12 @@ def arguments(parser):
 
 def run(args):
     check(args)
+    made = pictures(args)
+    first = next(made)  # whatever is wrong with prompts and files shows here, before a folder is made
     out = writable(Path(args.out))
-    for file, image in zip(numbered(out), pictures(args), strict=False):
-        save(image, file)
-        print(file)
+    for number, image in enumerate(chain([first], made)):
+        save(image, out / f"{number:05d}.png")
+        print(out / f"{number:05d}.png")
     return 0
 
 
@@ -55,13 +58,6 @@ def writable(folder):
     return folder
 
 
-def numbered(folder):
-    number = 0
-    while True:
-        yield folder / f"{number:05d}.png"
-        number += 1
-
-
 def pictures(args):
     """The host's pictures in order: every prompt `count` times, each with the next seed."""
     from lib_sdtune.host.base import SampleRequest
@@ -72,11 +68,11 @@ def pictures(args):
     requests = [SampleRequest(prompt, args.negative_prompt, args.steps, args.cfg_scale, args.seed + n,
                               args.width or side, args.height or side, args.sampler)
                 for prompt in args.prompt for n in range(args.count)]
-    bar = Bar()
-    for done, image in enumerate(host.generate(requests), 1):
-        bar.draw(done, len(requests), "sampling")
-        yield image
-    bar.close()
+    with Bar() as bar:
+        bar.draw(0, len(requests), "sampling")
+        for done, image in enumerate(host.generate(requests), 1):
+            bar.draw(done, len(requests), "sampling")
+            yield image
 
 
 def save(image, path):

@@ -63,12 +63,10 @@ def train(data, data_dir, checkpoint="", preset="", resume=False):
     host = EmbeddedHost(Path(data_dir), checkpoint or None)
     config = Config.from_dict(data, overlaid(chosen, host.defaults(Config.from_dict(data, chosen).model)))
     folder.check(config.concepts, config.loss, Path.cwd())
-    bar = Bar()
-    control = runs.begin(config, host, resume, on_change=bar.run)
-    with interruptible(control), forgotten_if_refused(control.folder, Path(data_dir), resume):
-        artefact = train_run(config, host, control)
-    bar.close()
-    return artefact, control
+    with Bar() as bar:
+        control = runs.begin(config, host, resume, on_change=bar.run)
+        with interruptible(control), forgotten_if_refused(control.folder, Path(data_dir), resume):
+            return train_run(config, host, control), control
 
 
 @contextmanager
