@@ -1,6 +1,7 @@
 """The two-way street between a run and whoever watches it: requests go in, status comes out. Safe to use from any thread."""
 
 import logging
+import math
 import threading
 import time
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats.files import write_json
 from lib_sdtune.training import failures
+from lib_sdtune.training.parallel import World
 
 STATES = ("queued", "preparing", "training", "paused", "finished", "stopped", "failed")
 LEAVING = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone
@@ -23,7 +25,7 @@ class Control:
     """One run's wishes and status. `folder` is the run folder; `on_change(control)` is called after every change."""
 
     def __init__(self, config, folder, on_change=None):
-        self.config, self.folder, self.on_change = config, folder, on_change
+        self.config, self.folder, self.on_change, self.world = config, folder, on_change, World()
         self.state, self.message, self.waiting = "queued", "", ""
         self.step, self.total_steps, self.epoch, self.loss = 0, 0, 0, None
         self.seconds = []
@@ -99,7 +101,8 @@ class Control:
         self.become("training")
 
     def report(self, step):
-        self.step, self.epoch, self.loss = step.number, step.epoch, step.loss
+        self.step, self.epoch = step.number, step.epoch
+        self.loss = step.loss if math.isfinite(step.loss) else None  # JSON has no NaN
         self.seconds = [*self.seconds[-29:], step.seconds]
         self.message = f"{step.skipped} steps skipped because the numbers overflowed" if step.skipped else ""
         self.changed()
@@ -129,7 +132,7 @@ class Control:
         self.changed(at_once=True)
 
     def made(self, file):
-        if str(file) not in self.artefacts:
+        if file and str(file) not in self.artefacts:
             self.artefacts.append(str(file))
         self.changed(at_once=True)
 
@@ -150,6 +153,8 @@ class Control:
         self.changed(at_once=True)
 
     def changed(self, at_once=False):
+        if not self.world.leads:
+            return
         if at_once or time.monotonic() - self._written > 2:
             self._written = time.monotonic()
             if self.folder.exists():

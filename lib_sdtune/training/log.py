@@ -1,6 +1,7 @@
 """log.csv: one row per step, flushed at once, and cut back to the state when a run resumes."""
 
 import csv
+import math
 from pathlib import Path
 
 COLUMNS = ["step", "epoch", "loss", "lr", "seconds", "val_loss", "grad_norm", "skipped"]
@@ -35,7 +36,10 @@ class Log:
 
 
 def round_off(value):
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    """Six digits; an empty cell for what is not a number."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def read(path, since=0):

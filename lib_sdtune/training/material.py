@@ -10,18 +10,17 @@ from lib_sdtune.data.folder import scan
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.errors import UserError
+from lib_sdtune.methods import registry as methods
 
 log = logging.getLogger("sdtune")
 
 
 class Material:
     """A context manager: on entering the pictures are scanned and encoded. `progress(done, total, text)` may raise to stop it.
-
-    `look(scan)` may refuse what was found before anything is encoded.
     """
 
-    def __init__(self, config, model, run_folder, progress, world, look=lambda scan: None):
-        self.config, self.model, self.progress, self.world, self.look = config, model, progress, world, look
+    def __init__(self, config, model, run_folder, progress, world):
+        self.config, self.model, self.progress, self.world = config, model, progress, world
         self.cache_folder = run_folder.parent.parent / "cache"
 
     def __enter__(self):
@@ -31,7 +30,7 @@ class Material:
         for problem in self.scan.problems:
             log.warning("%s: %s", problem.path, problem.text)
         refuse_wordless(self.scan)
-        self.look(self.scan)
+        methods[config.method].look(config, self.scan)
         self.dataset = Dataset(self.scan, config, copies=self.world.size)
         self.aside = Dataset(self.scan, config, held_out=True) if config.validation.split else None
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None
@@ -75,8 +74,8 @@ class Material:
         return -(-step // self.steps_per_epoch), step % self.steps_per_epoch == 0
 
     def examples(self, micro_step):
-        """This process's examples at a micro-step; none where an epoch's batches do not fill its last step."""
-        return self.dataset.examples(micro_step * self.world.size + self.world.rank)
+        """The examples of one micro-batch; none where an epoch's batches do not fill its last step."""
+        return self.dataset.examples(micro_step)
 
     def held_out(self):
         """The examples kept aside for validation."""

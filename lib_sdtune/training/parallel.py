@@ -13,6 +13,15 @@ class World:
         if self.size > 1 and not torch.distributed.is_initialized():
             torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
+    def slot(self, micro_step):
+        """This process's place in the common order of micro-batches."""
+        return micro_step * self.size + self.rank
+
+    def gather(self):
+        """Wait until all processes are here."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
     @property
     def leads(self):
         """Whether this process writes the files."""

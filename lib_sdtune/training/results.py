@@ -46,7 +46,10 @@ class Results:
                               width=sample.width or side, height=sample.height or side) for prompt in self.prompts()]
 
     def prompts(self):
-        return self.config.sample.prompts or [self.config.concepts[0].prompt or self.material.scan.pictures[0].caption]
+        material, prompt = self.material, self.config.concepts[0].prompt
+        if 0 in material.scan.templates:
+            prompt = material.dataset.example(0, 0).caption
+        return self.config.sample.prompts or [prompt or material.scan.pictures[0].caption]
 
     def sample(self, host, step):
         """Make the config's sample pictures; samples/step00000100-00.png and so on, with infotext."""

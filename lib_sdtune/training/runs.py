@@ -66,6 +66,7 @@ def begin(config, host, resume=False, on_change=None):
     UserError before anything is written; NameTaken when the name is in use.
     """
     check_name(config.name)
+    methods[config.method].check(config, host.folder)
     folder = folder_of(host, config.name)
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (host.folder(methods[config.method].kind), folder):
@@ -84,8 +85,8 @@ def check_new(config, host, folder):
     kind = host.folder(method.kind)
     if config.overwrite:
         return
-    for path in [kind / f"{config.name}{method.suffix}", *intermediate(kind, config.name, method.suffix)]:
-        if path.exists():
+    for suffix in method.suffixes:
+        for path in [p for p in [kind / f"{config.name}{suffix}", *intermediate(kind, config.name, suffix)] if p.exists()]:
             raise NameTaken(f"{path} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
     if state.newest(folder):
         raise NameTaken(f"A run called {config.name} is in {folder} and can be resumed. Resume it, choose another name, "

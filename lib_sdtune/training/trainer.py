@@ -61,7 +61,7 @@ class Trainer:
 
     def __enter__(self):
         with ExitStack() as stack:
-            self.material = stack.enter_context(Material(self.config, self.model, self.folder, self.control.preparing, self.world, self.method.look))
+            self.material = stack.enter_context(Material(self.config, self.model, self.folder, self.control.preparing, self.world))
             self.schedule = self.model.alphas_cumprod.to(self.model.device, torch.float32)
             if self.config.noise.zero_terminal_snr:
                 self.schedule = diffusion.zero_terminal_snr(self.schedule)
@@ -120,8 +120,8 @@ class Trainer:
         started = time.perf_counter()
         repeats = self.config.train.gradient_accumulation_steps
         self.set_rates()
-        steps = [(step, examples) for step in range(self.step * repeats, (self.step + 1) * repeats)
-                 if (examples := self.material.examples(step))]
+        slots = [self.world.slot(micro_step) for micro_step in range(self.step * repeats, (self.step + 1) * repeats)]
+        steps = [(slot, examples) for slot in slots if (examples := self.material.examples(slot))]
         losses = [self.accumulate(step, examples, len(steps)) for step, examples in steps]
         norm = self.descend()
         self.step += 1
@@ -136,7 +136,7 @@ class Trainer:
 
     def accumulate(self, micro_step, examples, share):
         """Forward and backward of one micro-batch of `share`; its loss."""
-        torch.manual_seed(mix(self.config.train.seed, "dropout", micro_step, self.world.rank))
+        torch.manual_seed(mix(self.config.train.seed, "dropout", micro_step))
         batch = draw(examples, micro_step, self.material.cache, self.config).to(self.model.device)
         losses = self.losses(batch)
         loss = losses.mean()
@@ -195,7 +195,7 @@ class Trainer:
                "grad_norm": norm, "skipped": step.skipped, "val_loss": self.validation.due(step)}
         self.log.write(row)
         every = self.config.save.state_every_n_steps
-        if every and step.number % every == 0:
+        if every and step.number % every == 0 and not self.skipped_in_a_row:
             self.save_state()
 
     def refuse_if_nothing_learned(self):
@@ -224,7 +224,7 @@ class Trainer:
 
     def sample(self, host):
         """Pictures of the unsaved result, made by the host's own sampler; their files."""
-        return self.results.sample(host, self.step)
+        return self.results.sample(host, self.step) if self.world.leads else []
 
     def save(self, folder):
         """An intermediate file beside the final one, and the state; the file's path."""

@@ -1,0 +1,191 @@
+"""A whole LoRA run on a tiny model: what it leaves behind, and what it does not touch."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from lib_sdtune.errors import NameTaken, RunError, UserError
+from lib_sdtune.training import state
+from tests.hosts import TinyHost, bits, pictures, settings, train
+
+
+@pytest.fixture
+def host(tmp_path):
+    return TinyHost(tmp_path / "data")
+
+
+@pytest.fixture
+def images(tmp_path):
+    return pictures(tmp_path / "10_ron")
+
+
+def opened(path):
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+
+
+def test_a_run_leaves_a_lora_its_card_its_log_and_an_untouched_model(host, images):
+    before = bits(host.model)
+    control = train(host, settings(images))
+    assert control.snapshot()["state"] == "finished" and control.snapshot()["step"] == 6
+    tensors, metadata = opened(host.folder("lora") / "ron.safetensors")
+    assert len(tensors) == 3 * (192 + 3 * 6) and metadata["ss_output_name"] == "ron"
+    assert any(tensors[name].count_nonzero() for name in tensors if "up.weight" in name)
+    card = json.loads((host.folder("lora") / "ron.json").read_text())
+    assert card["activation text"] == "a photo of ron cat" and card["sd version"] == "SD1"
+    folder = host.folder("sdtune") / "runs" / "ron"
+    assert len((folder / "log.csv").read_text().splitlines()) == 7
+    assert json.loads((folder / "status.json").read_text())["state"] == "finished"
+    assert json.loads((folder / "config.json").read_text())["train"]["optimizer"] == "AdamW"
+    after = bits(host.model)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all("forward" not in module.__dict__ for _, part in host.model.modules() for module in part.modules())
+    assert [artefact.tag for artefact in host.published] == ["<lora:ron:1>"]
+
+
+def test_metadata_speaks_the_readers_language_and_tells_no_paths(host, images, tmp_path):
+    train(host, settings(images))
+    _, metadata = opened(host.folder("lora") / "ron.safetensors")
+    assert metadata["ss_base_model_version"] == "sd_v1" and metadata["ss_v2"] == "False"
+    assert json.loads(metadata["ss_tag_frequency"])["10_ron"]["a cat"] == 3
+    assert json.loads(metadata["ss_dataset_dirs"])["10_ron"] == {"n_repeats": 10, "img_count": 3}
+    assert json.loads(metadata["ss_bucket_info"])["buckets"]["0"]["resolution"] == [128, 128]
+    assert metadata["modelspec.architecture"] == "stable-diffusion-v1/lora"
+    assert not any(str(tmp_path) in value for value in metadata.values())
+
+
+def test_the_same_config_gives_the_same_bytes(images, tmp_path):
+    files = []
+    for place in ("one", "two"):
+        host = TinyHost(tmp_path / place)
+        train(host, settings(images))
+        files.append((host.folder("lora") / "ron.safetensors").read_bytes())
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"train": {"gradient_accumulation_steps": 2, "batch_size": 2, "optimizer": "Lion", "lr_scheduler": "cosine", "max_train_steps": 6}},
+    {"dataset": {"flip_aug": True, "random_crop": True, "caption_tag_dropout_rate": 0.5, "shuffle_caption": True}},
+    {"noise": {"noise_offset": 0.1, "multires_noise_iterations": 3, "ip_noise_gamma": 0.1}, "lora": {"text_encoder_lr": 0}}])
+def test_stopping_and_resuming_gives_the_same_bytes(images, tmp_path, changes):
+    whole, broken = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "broken")
+    config = settings(images, **changes)
+    train(whole, config)
+
+    def stop_at_three(control):
+        if control.state == "training" and control.step == 3:
+            control.request("stop_without_saving")
+
+    stopped = train(broken, config, watch=stop_at_three)
+    assert stopped.state == "stopped" and not (broken.folder("lora") / "ron.safetensors").exists()
+    train(broken, config, resume=True)
+    assert (whole.folder("lora") / "ron.safetensors").read_bytes() == (broken.folder("lora") / "ron.safetensors").read_bytes()
+    logs = [(h.folder("sdtune") / "runs/ron/log.csv").read_text().splitlines() for h in (whole, broken)]
+    assert [line.split(",")[:3] for line in logs[0]] == [line.split(",")[:3] for line in logs[1]]
+
+
+def test_stop_keeps_what_was_learned(host, images):
+    def stop_at_two(control):
+        if control.state == "training" and control.step == 2:
+            control.request("stop")
+
+    control = train(host, settings(images), watch=stop_at_two)
+    assert control.state == "stopped" and control.step == 2
+    assert opened(host.folder("lora") / "ron.safetensors")[1]["ss_steps"] == "2"
+
+
+def test_intermediate_files_and_samples(host, tmp_path):
+    few = pictures(tmp_path / "2_few")
+    control = train(host, settings(few, train={"max_train_steps": 0, "max_train_epochs": 2}, save={"every_n_epochs": 1, "every_n_steps": 4},
+                                   sample={"every_n_steps": 5, "prompts": ["ron cat", "a dog"]}))
+    names = sorted(path.name for path in host.folder("lora").glob("*.safetensors"))
+    assert names == ["ron-000001.safetensors", "ron-step00000004.safetensors", "ron-step00000008.safetensors", "ron.safetensors"]
+    assert opened(host.folder("lora") / "ron-000001.safetensors")[1]["ss_output_name"] == "ron-000001"
+    assert [path.replace("\\", "/").split("samples/")[1] for path in control.samples] == [
+        "step00000005-00.png", "step00000005-01.png", "step00000010-00.png", "step00000010-01.png"]
+    assert (host.folder("lora") / "ron.preview.png").exists()
+    assert [request.prompt for request in host.asked][:2] == ["ron cat", "a dog"]
+
+
+def test_a_name_in_use_is_refused_and_overwriting_is_allowed_when_asked(host, images):
+    train(host, settings(images))
+    made = (host.folder("lora") / "ron.safetensors").read_bytes()
+    with pytest.raises(NameTaken, match=r"ron\.safetensors exists"):
+        train(host, settings(images, train={"seed": 7}))
+    assert (host.folder("lora") / "ron.safetensors").read_bytes() == made
+    train(host, settings(images, train={"seed": 7}, overwrite=True))
+    assert (host.folder("lora") / "ron.safetensors").read_bytes() != made
+
+
+def test_resume_refuses_a_changed_config_by_key_and_nothing_to_resume(host, images):
+    with pytest.raises(UserError, match="nothing to resume"):
+        train(host, settings(images), resume=True)
+    train(host, settings(images))
+    with pytest.raises(UserError, match=r'"lora\.dim" was 4'):
+        train(host, settings(images, lora={"dim": 8}), resume=True)
+
+
+def test_a_finished_run_can_be_trained_longer(host, images):
+    train(host, settings(images))
+    longer = train(host, settings(images, train={"max_train_steps": 9}, overwrite=True), resume=True)
+    assert longer.step == 9 and state.load(state.newest(longer.folder))[1]["step"] == 9
+
+
+def test_numbers_that_overflow_are_skipped_then_end_the_run_with_the_good_state_kept(host, images):
+    control = None
+
+    def poison(seen):
+        nonlocal control
+        control = seen
+        if seen.state == "training" and seen.step == 2:
+            with torch.no_grad():
+                host.model.unet.out[2].bias.fill_(float("nan"))
+
+    with pytest.raises(RunError, match="10 steps in a row"):
+        train(host, settings(images, train={"max_train_steps": 40}), watch=poison)
+    assert control.state == "failed" and not (host.folder("lora") / "ron.safetensors").exists()
+    learned, rest = state.load(sorted((control.folder / "state").glob("*"))[0])
+    assert rest["step"] == 2 and all(torch.isfinite(tensor).all() for tensor in learned.values())
+
+
+def test_pause_gives_the_bare_model_back_and_goes_on(host, images):
+    seen = []
+
+    def watch(control):
+        if control.state == "training" and control.step == 2 and not seen:
+            seen.append("asked")
+            control.request("pause")
+        if control.state == "paused" and len(seen) == 1:
+            seen.append(any("forward" in m.__dict__ for m in host.model.unet.modules()))
+            control.request("resume")
+
+    control = train(host, settings(images), watch=watch)
+    assert control.state == "finished" and control.step == 6
+
+
+def test_stop_in_the_middle_of_the_preparation(host, images):
+    def stop_at_once(control):
+        if control.state == "preparing":
+            control.request("stop")
+
+    control = train(host, settings(images), watch=stop_at_once)
+    assert control.state == "stopped" and not (host.folder("lora") / "ron.safetensors").exists()
+
+
+def test_validation_is_measured_on_pictures_that_are_not_trained_on(host, images):
+    control = train(host, settings(images, validation={"split": 0.34, "every_n_steps": 3}))
+    rows = (control.folder / "log.csv").read_text().splitlines()
+    column = rows[0].split(",").index("val_loss")
+    measured = [row.split(",")[column] for row in rows[1:]]
+    assert [bool(value) for value in measured] == [False, False, True, False, False, True]
+
+
+def test_gradient_checkpointing_changes_memory_not_the_result(images, tmp_path):
+    files = []
+    for setting in ("on", "off"):
+        host = TinyHost(tmp_path / setting)
+        train(host, settings(images, train={"gradient_checkpointing": setting}))
+        files.append(opened(host.folder("lora") / "ron.safetensors")[0])
+    assert all(torch.allclose(files[0][name], files[1][name], atol=1e-6) for name in files[0])
