@@ -1,3 +1,73 @@
-"""x"""
-def arguments(parser): pass
-def run(args): pass
+"""Open the tab in a browser, without a WebUI.
+
+It listens on this machine only. Ctrl+C saves the state of a running training before it leaves.
+"""
+
+import socket
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from lib_sdtune.errors import UserError
+
+HERE = "127.0.0.1"
+PATIENCE = 60  # seconds that a run gets to save its state
+
+
+def arguments(parser):
+    parser.add_argument("--port", type=int, default=7870, metavar="N", help="default: 7870")
+    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)")
+    parser.add_argument("--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)")
+
+
+def run(args):
+    check(args.port)
+    import uvicorn
+
+    jobs = opened(args)
+    server = served(jobs)
+    print(f"SD Tune is at http://{HERE}:{args.port} until you press Ctrl+C.", flush=True)
+    try:
+        uvicorn.run(server, host=HERE, port=args.port, log_level="warning")
+    finally:
+        leave(jobs)
+    return 0
+
+
+def check(port):
+    for package in ("gradio", "uvicorn"):
+        if find_spec(package) is None:
+            raise UserError(f"The tab needs the package {package}, which is not installed; `python install.py --demo` installs it.")
+    if not 1 <= port <= 65535:
+        raise UserError(f"--port is {port}; it must lie between 1 and 65535.")
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((HERE, port))
+        except OSError as error:
+            raise UserError(f"Port {port} cannot be used ({error.strerror or error}); choose another one with --port.") from None
+
+
+def opened(args):
+    from lib_sdtune.host.embedded import EmbeddedHost
+    from lib_sdtune.jobs import Jobs
+
+    host = EmbeddedHost(Path(args.data_dir), args.checkpoint or None)
+    host.defaults()  # whatever is wrong with the checkpoint is told before the page opens
+    return Jobs(lambda: host)
+
+
+def served(jobs):
+    from lib_sdtune.ui.door import Door
+    from lib_sdtune.ui.standalone import app
+
+    return app(Door(jobs=jobs, key=jobs.access.key, defaults=jobs.host.defaults))
+
+
+def leave(jobs):
+    """Let the run that is on save its state."""
+    for name in [name for name in jobs.controls if jobs.live(name)]:
+        jobs.request(name, "interrupt")
+    until = time.monotonic() + PATIENCE
+    while jobs.current and time.monotonic() < until:
+        time.sleep(0.1)

@@ -3,19 +3,20 @@
 import gradio as gr
 from fastapi import FastAPI
 
+from lib_sdtune import api
 from lib_sdtune.ui import page
 from lib_sdtune.ui.tab import build
 
 
-def app(door, router=None):
-    """A FastAPI app with the tab at `/` and `router` (the API, which knows its own prefix) beside it."""
+def app(door):
+    """A FastAPI app with the tab at `/` and, if the door has jobs, the API beside it."""
     page.install()
     tab = build(door)
     with gr.Blocks(theme=page.theme(), title="SD Tune", analytics_enabled=False, css=page.CSS) as whole:
         tab.render()
     server = FastAPI(docs_url=None, redoc_url=None)
-    if router is not None:
-        server.include_router(router)
+    if door.jobs is not None:
+        api.attach(server, door.jobs)
     mounted = gr.mount_gradio_app(server, whole, path="/")
     for route in mounted.routes:  # gradio answers every origin; a page elsewhere must not be able to start a run here
         inner = getattr(route, "app", None)
