@@ -16,7 +16,7 @@ LEVELS = [  # a file may import from its own line and those above it
     "host.base contradictions",
     "methods data host.embedded host.webui",
     "training",
-    "jobs access",
+    "jobs access report",
     "ui api cli __main__",
 ]
 LEVEL = {f"lib_sdtune.{name}": number for number, line in enumerate(LEVELS) for name in line.split()}
