@@ -74,7 +74,7 @@ class Control:
             except Stopped:
                 self.become("stopped", "Stopped before the first step.")
             except KeyboardInterrupt:
-                self.become("stopped", "Interrupted; the state is saved.")
+                self.become("stopped", "Interrupted; resuming goes on from the last saved state.")
                 raise
             except BaseException as error:
                 log.debug("run failed", exc_info=True)
@@ -110,9 +110,9 @@ class Control:
     def wants(self, wish, step):
         """Whether the run should do this now: asked for by somebody, or due by the config at this step."""
         if wish == "stop":
-            return self.leaving()
+            return self.world.agree(self.leaving())
         if wish == "pause":
-            return self.asked("pause")
+            return self.world.agree(self.asked("pause"))
         return self.take(wish) or due(getattr(self.config, wish), step)
 
     def asked(self, wish):
@@ -141,8 +141,8 @@ class Control:
         if self.state != "paused":
             self.become("paused")
         with self._changed:
-            self._changed.wait_for(lambda: not self.asked("pause") or self.wants("stop", None), timeout=0.2)
-        still = self.asked("pause") and not self.wants("stop", None)
+            self._changed.wait_for(lambda: not self.asked("pause") or self.leaving(), timeout=0.2)
+        still = self.asked("pause") and not self.leaving()
         if not still:
             self.become("training")
         return still

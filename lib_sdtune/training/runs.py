@@ -10,6 +10,7 @@ from lib_sdtune.formats.names import check_name
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import log, state
 from lib_sdtune.training.control import Control
+from lib_sdtune.training.parallel import World
 from lib_sdtune.training.results import SPARE, intermediate, megabytes
 
 ENDED = ("finished", "stopped", "failed")
@@ -65,9 +66,17 @@ def begin(config, host, resume=False, on_change=None):
 
     UserError before anything is written; NameTaken when the name is in use.
     """
-    check_name(config.name)
+    folder, world = folder_of(host, check_name(config.name)), World()
+    if world.leads:
+        prepare(config, host, folder, resume)
+    world.gather()
+    control = Control(config, folder, on_change)
+    control.changed(at_once=True)
+    return control
+
+
+def prepare(config, host, folder, resume):
     methods[config.method].check(config, host.folder)
-    folder = folder_of(host, config.name)
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (host.folder(methods[config.method].kind), folder):
         check_writable(needed)
@@ -75,9 +84,6 @@ def begin(config, host, resume=False, on_change=None):
         clear(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config.to_dict())
-    control = Control(config, folder, on_change)
-    control.changed(at_once=True)
-    return control
 
 
 def check_new(config, host, folder):
