@@ -74,7 +74,9 @@ class Jobs:
     def look(self, config):
         """Refuse folders that may not be named, and those without a usable picture, before anything is written."""
         from lib_sdtune.data.folder import scan
+        from lib_sdtune.data.wording import refuse_wordless
         from lib_sdtune.formats.names import check_name
+        from lib_sdtune.methods import registry as methods
 
         check_name(config.name)
         for number, concept in enumerate(config.concepts):
@@ -82,7 +84,9 @@ class Jobs:
                 if getattr(concept, key):
                     setattr(concept, key, str(self.access.folder(getattr(concept, key), f"concepts[{number}].{key}")))
         self.host.check(config.model)
-        scan(config.concepts, config.dataset, config.loss, Path.cwd())
+        found = scan(config.concepts, config.dataset, config.loss, Path.cwd(), template_folders=[self.host.folder("templates")])
+        refuse_wordless(found)
+        methods[config.method].look(config, found)
 
     def enqueue(self, config, resume):
         from lib_sdtune.training import runs

@@ -12,7 +12,7 @@ from lib_sdtune.training.runs import begin
 from tests.models import tiny_sd1
 
 FOLDERS = {"lora": "models/Lora", "embeddings": "embeddings", "hypernetworks": "models/hypernetworks",
-           "checkpoints": "models/Stable-diffusion", "sdtune": "sdtune"}
+           "checkpoints": "models/Stable-diffusion", "templates": "textual_inversion_templates", "sdtune": "sdtune"}
 
 
 class TinyHost(Host):
@@ -20,7 +20,7 @@ class TinyHost(Host):
 
     def __init__(self, data_dir):
         self.data_dir, self.model, self.published, self.asked = data_dir, tiny_sd1(), [], []
-        self.model.resolution = 128
+        self.model.resolution, self.model.folder = 128, self.folder
 
     @contextmanager
     def borrow(self, model_settings, method=None):

@@ -62,7 +62,7 @@ def train(data, data_dir, checkpoint="", preset="", resume=False):
 
     host = EmbeddedHost(Path(data_dir), checkpoint or None)
     config = Config.from_dict(data, overlaid(chosen, host.defaults(Config.from_dict(data, chosen).model)))
-    folder.check(config.concepts, config.loss, Path.cwd())
+    folder.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
     with Bar() as bar:
         control = runs.begin(config, host, resume, on_change=bar.run)
         with interruptible(control), forgotten_if_refused(control.folder, Path(data_dir), resume):

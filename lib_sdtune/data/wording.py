@@ -19,15 +19,15 @@ def refuse_wordless(scan):
 
 
 def say_the_word(scan, config, word):
-    """Let every concept's captions say `word`: a concept without a prompt whose captions never do gets a template.
+    """Let every concept's captions say `word`: a concept without a prompt whose caption files never do gets a template.
 
     UserError for a concept whose captions never say the word.
     """
     for number, concept in enumerate(config.concepts):
         pictures = learned(scan, number)
         silent = [picture for picture in pictures if not says(picture.caption, word)]
-        if number not in scan.templates and not concept.prompt and len(silent) == len(pictures):
-            described = any(picture.caption_from == "file" for picture in pictures)
+        described = [picture for picture in pictures if picture.caption_from == "file"]
+        if number not in scan.templates and not concept.prompt and not any(says(picture.caption, word) for picture in described):
             scan.templates[number] = template("subject_filewords.txt" if described else "subject.txt", ())
         if number in scan.templates:
             refuse_silent_template(scan.templates[number], silent, number, word)

@@ -19,20 +19,24 @@ class Artefact:
 class Method:
     """One per run: made from the config and the borrowed model, before the first step.
 
-    `kind` is the folder of its files: "lora", "embeddings", "hypernetworks" or "checkpoints"; `suffix` their ending.
+    `kind` is the folder of its files: "lora", "embeddings", "hypernetworks" or "checkpoints"; `suffix` their ending, and
+    `suffixes` all endings by which the host would know a file there.
     """
 
     kind: str
     suffix = ".safetensors"
+    suffixes = (".safetensors",)
 
     def __init__(self, config, model):
         self.config, self.model = config, model
 
-    def look(self, scan):
-        """After the pictures are read (`data.folder.Scan`), before anything is encoded: UserError where they are no use to this method.
+    @classmethod
+    def check(cls, config, folder):
+        """UserError for what can be told from the config and the host's files alone; `folder(kind)` is the host's."""
 
-        May give concepts prompt templates.
-        """
+    @classmethod
+    def look(cls, config, scan):
+        """UserError where the pictures that were read (`data.folder.Scan`) are no use to this method. May give concepts prompt templates."""
 
     def parameter_groups(self):
         """[{"name": "unet", "params": [...], "lr": Rate}, ...]: everything that learns, float32 unless said otherwise.

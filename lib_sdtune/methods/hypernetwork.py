@@ -20,6 +20,12 @@ class HypernetworkMethod(Method):
 
     kind = "hypernetworks"
     suffix = ".pt"
+    suffixes = file.ENDINGS
+
+    @classmethod
+    def check(cls, config, folder):
+        if config.hypernetwork.init_hypernetwork:
+            file.read(file.find(folder(cls.kind), config.hypernetwork.init_hypernetwork))
 
     def __init__(self, config, model):
         super().__init__(config, model)

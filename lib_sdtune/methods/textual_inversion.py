@@ -20,12 +20,22 @@ class TextualInversion(Method):
     """`rows` (n, D) float32 stand for the word; D is the widths of all text towers together, in their order."""
 
     kind = "embeddings"
+    suffixes = (".safetensors", ".pt", ".bin")
+
+    @classmethod
+    def check(cls, config, folder):
+        if config.textual_inversion.init_embedding:
+            file.tables_of(file.find(folder(cls.kind), config.textual_inversion.init_embedding))
+
+    @classmethod
+    def look(cls, config, scan):
+        say_the_word(scan, config, word_of(config))
 
     def __init__(self, config, model):
         super().__init__(config, model)
         self.settings = config.textual_inversion
         self.suffix = f".{self.settings.save_model_as}"
-        self.word = config.textual_inversion.token or config.name
+        self.word = word_of(config)
         self.tables = [tower.text_model.embeddings.token_embedding for tower in model.text_encoders]
         self.warn_of_collision()
         begun = self.continued() if self.settings.init_embedding else self.new()
@@ -63,9 +73,6 @@ class TextualInversion(Method):
         if len(rows) != self.settings.num_vectors_per_token:
             log.info("Going on from %s with its own %d vectors.", path.name, len(rows))
         return rows
-
-    def look(self, scan):
-        say_the_word(scan, self.config, self.word)
 
     def parameter_groups(self):
         return [{"name": "embedding", "params": [self.rows], "lr": self.settings.lr, "weight_decay": 0.0}]
@@ -111,6 +118,14 @@ class TextualInversion(Method):
         precision = PRECISIONS[self.config.save.precision]
         file.write(path, self.rows.detach().to(precision), self.model.family.embedding_keys, self.widths,
                    metadata, name=path.stem, step=int(metadata.get("ss_steps") or 0))
+        for suffix in self.suffixes:  # two files of one name would leave it to chance which one a prompt gets
+            if suffix != self.suffix:
+                path.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def word_of(config):
+    """The word of captions and templates that is learned."""
+    return config.textual_inversion.token or config.name
 
 
 def usual_norm(table):
