@@ -83,6 +83,9 @@ def layers(config):
         layout = config.hypernetwork.layer_structure
         refuse(len(layout) > 1 and layout[0] == layout[-1] == 1,
                '"hypernetwork.layer_structure" must begin and end with 1, such as [1, 2, 1].')
+        dropout = config.hypernetwork.dropout_structure
+        refuse(not dropout or len(dropout) == len(layout) and dropout[0] == dropout[-1] == 0,
+               f'"hypernetwork.dropout_structure" must have {len(layout)} entries, one per layer, the first and the last 0; or none.')
 
 
 def sizes(config):
