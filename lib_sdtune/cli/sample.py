@@ -30,10 +30,14 @@ def arguments(parser):
 
 
 def run(args):
+    from lib_sdtune.training.runs import check_writable
+
     check(args)
+    out = Path(args.out)
+    check_writable(out)
     made = pictures(args)
     first = next(made)  # whatever is wrong with prompts and files shows here, before a folder is made
-    out = writable(Path(args.out))
+    out.mkdir(parents=True, exist_ok=True)
     for number, image in enumerate(chain([first], made)):
         save(image, out / f"{number:05d}.png")
         print(out / f"{number:05d}.png")
@@ -48,14 +52,6 @@ def check(args):
             raise UserError(f"--{side} is {getattr(args, side)}; it must be a multiple of 8.")
     if not 1 <= args.count <= MOST:
         raise UserError(f"--count is {args.count}; it must lie between 1 and {MOST}.")
-
-
-def writable(folder):
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {folder} cannot be made: {error.strerror or error}.") from None
-    return folder
 
 
 def pictures(args):
