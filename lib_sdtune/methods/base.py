@@ -4,6 +4,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lib_sdtune.optim.carriers import Carrier
+
 
 @dataclass
 class Artefact:
@@ -24,6 +26,7 @@ class Method:
     """
 
     kind: str
+    fuses = False  # whether each tensor may be stepped as soon as its gradient is known, to save the memory of the others
     suffix = ".safetensors"
     suffixes = (".safetensors",)
 
@@ -45,6 +48,15 @@ class Method:
         """
         raise NotImplementedError
 
+    def carriers(self):
+        """`optim.carriers.Carrier` of every parameter of the groups, in their order."""
+        return [Carrier(p) for group in self.parameter_groups() for p in group["params"]]
+
+    @property
+    def dtype(self):
+        """The number format of the model's weights while it trains."""
+        return self.model.dtype
+
     def constrain(self):
         """After every optimiser step: bring what learns back to where it is allowed to be."""
 
@@ -61,6 +73,14 @@ class Method:
         """The model with the add-on on it; on exit the bare model. Entered around training, samples and validation."""
         raise NotImplementedError
         yield
+
+    @contextmanager
+    def prepared(self, folder):
+        """Entered once, around everything that `attached` is entered for; `folder` is the run's."""
+        yield
+
+    def put_by(self):
+        """Before `attached` is left for a while: keep what leaving would lose."""
 
     def tensors(self):
         """name -> tensor: all that a resume needs besides the optimiser."""

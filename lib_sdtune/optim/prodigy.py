@@ -11,3 +11,6 @@ def prodigy(groups, **arguments):
     except ImportError as error:
         raise UserError("Prodigy needs the package prodigyopt, which is not installed here; choose AdamW or Lion.") from error
     return Prodigy(groups, **arguments)
+
+
+prodigy.needs_all = True  # it finds one rate from all gradients

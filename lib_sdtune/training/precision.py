@@ -36,10 +36,6 @@ class LossScale:
         self.active = dtype == torch.float16
         self.scale, self.good = (2.0**16 if self.active else 1.0), 0
 
-    def unscale(self, params):
-        if self.active:
-            torch._foreach_mul_([p.grad for p in params if p.grad is not None], 1 / self.scale)
-
     def update(self, finite):
         """Halve after a step that overflowed, double after 1000 that did not. Whether the overflow was only the scale's."""
         if not self.active:

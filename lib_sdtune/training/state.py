@@ -10,6 +10,7 @@ import torch
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import tensors as safetensors
 
+LARGE = 2**30  # bytes
 MAY_CHANGE = ("save", "sample", "overwrite")
 MAY_GROW = (("train", "max_train_steps"), ("train", "max_train_epochs"))
 
@@ -24,14 +25,19 @@ def newest(folder):
     return found[-1] if found else None
 
 
-def save(folder, step, learned, optimizer, extra):
-    """Write the state of `step` atomically, then drop all older ones but one."""
-    stored, plain = optimizer_tensors(optimizer)
+def save(folder, step, learned, optimisation, extra):
+    """Write the state of `step` atomically, then drop all older ones, but for the last if it is small."""
+    stored, plain = optimisation.state()
     held = {f"learned.{name}": tensor for name, tensor in learned.items()} | stored
     header = {"sdtune_state": json.dumps({"step": step, "optimizer": plain, **extra}, sort_keys=True)}
     safetensors.write(path_of(folder, step), held, header)
-    for old in sorted((folder / "state").glob("step*.safetensors"))[:-2]:
+    for old in sorted((folder / "state").glob("step*.safetensors"))[:-kept(path_of(folder, step).stat().st_size)]:
         old.unlink(missing_ok=True)
+
+
+def kept(size):
+    """How many states of that many bytes stay on the disk."""
+    return 2 if size < LARGE else 1
 
 
 def load(path):
@@ -43,16 +49,16 @@ def load(path):
     return learned, rest
 
 
-def optimizer_tensors(optimizer):
-    """(name -> tensor, plain numbers) of an optimiser's state."""
+def optimizer_tensors(optimizer, first=0):
+    """(name -> tensor, plain numbers) of an optimiser's state; its parameters are numbered from `first`."""
     state = optimizer.state_dict()
     stored, plain = {}, {"state": {}, "groups": [numbers(group) for group in state["param_groups"]]}
     for index, slots in state["state"].items():
         for slot, value in slots.items():
             if isinstance(value, torch.Tensor):
-                stored[f"optimizer.{index}.{slot}"] = value
+                stored[f"optimizer.{first + index}.{slot}"] = value
             else:
-                plain["state"].setdefault(str(index), {})[slot] = value
+                plain["state"].setdefault(str(first + index), {})[slot] = value
     return stored, plain
 
 
@@ -61,14 +67,19 @@ def numbers(group):
     return {key: value for key, value in group.items() if key != "params" and isinstance(value, int | float | bool | str | list | tuple)}
 
 
-def restore_optimizer(optimizer, rest):
-    fresh = optimizer.state_dict()
-    slots = {int(index): dict(values) for index, values in rest["optimizer"]["state"].items()}
+def slots(rest):
+    """parameter's number -> {slot: value} of a loaded state."""
+    found = {int(index): dict(values) for index, values in rest["optimizer"]["state"].items()}
     for name, tensor in rest["optimizer_tensors"].items():
         _, index, slot = name.split(".", 2)
-        slots.setdefault(int(index), {})[slot] = tensor
-    groups = [{**old, **saved, "params": old["params"]}
-              for old, saved in zip(fresh["param_groups"], rest["optimizer"]["groups"], strict=True)]
+        found.setdefault(int(index), {})[slot] = tensor.clone()  # not the file's own bytes, for the file will be deleted
+    return found
+
+
+def restore_optimizer(optimizer, slots, groups=()):
+    """Give an optimiser its slots, numbered from 0, and the numbers of its groups."""
+    fresh = optimizer.state_dict()
+    groups = [{**old, **saved, "params": old["params"]} for old, saved in zip(fresh["param_groups"], groups or fresh["param_groups"], strict=True)]
     for group in groups:
         group.update({key: tuple(value) for key, value in group.items() if isinstance(value, list) and key == "betas"})
     optimizer.load_state_dict({"state": slots, "param_groups": groups})

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
-from lib_sdtune import diffusion, optim
+from lib_sdtune import diffusion
 from lib_sdtune.errors import RunError
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.optim.schedule import rate
 from lib_sdtune.randomness import mix
-from lib_sdtune.training import precision, state
+from lib_sdtune.training import optimisation, precision, state
 from lib_sdtune.training.batch import draw
 from lib_sdtune.training.conditioning import Conditioner
 from lib_sdtune.training.log import Log
@@ -49,15 +48,10 @@ class Trainer:
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
         self.method = methods[config.method](config, model)
-        self.params = [p for group in self.method.parameter_groups() for p in group["params"]]
-        self.dtype = precision.compute_dtype(config.train.mixed_precision, model.device, model.dtype)
+        self.dtype = precision.compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.scale = precision.LossScale(self.dtype)
-        self.optimizer = optim.registry[config.train.optimizer](self.groups(), **config.train.optimizer_args)
+        self.optimisation = optimisation.choose(config, self.method, self.scale, self.world)
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
-
-    def groups(self):
-        return [{**{key: value for key, value in group.items() if key != "name"}, "lr": rate(group["lr"], 0, 1)}
-                for group in self.method.parameter_groups()]
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -74,6 +68,7 @@ class Trainer:
             self.log = Log(self.folder, resume_from=self.step)
             stack.callback(self.log.close)
             stack.enter_context(steady_heap(self.model.device))
+            stack.enter_context(self.method.prepared(self.folder))
             stack.enter_context(self.attached())
             self.control.begin(self.step, self.total)
             self.stack = stack.pop_all()
@@ -102,6 +97,7 @@ class Trainer:
     @contextmanager
     def detached(self):
         """The bare model, for somebody else to use; attached again on exit."""
+        self.method.put_by()
         self.held.close()
         try:
             yield
@@ -119,7 +115,7 @@ class Trainer:
         """One optimiser step."""
         started = time.perf_counter()
         repeats = self.config.train.gradient_accumulation_steps
-        self.set_rates()
+        self.optimisation.begin(self.step, self.total)
         slots = [self.world.slot(micro_step) for micro_step in range(self.step * repeats, (self.step + 1) * repeats)]
         steps = [(slot, examples) for slot in slots if (examples := self.material.examples(slot))]
         losses = [self.accumulate(step, examples, len(steps)) for step, examples in steps]
@@ -127,7 +123,7 @@ class Trainer:
         self.step += 1
         epoch, ends = self.material.epoch(self.step)
         last = self.step == self.total
-        lr = self.optimizer.param_groups[0]["lr"]
+        lr = self.optimisation.rates[0]
         seconds = time.perf_counter() - started
         step = Step(self.step, epoch, ends, last, sum(losses) / max(1, len(losses)), lr, seconds, self.skipped)
         if self.world.leads:
@@ -140,7 +136,7 @@ class Trainer:
         batch = draw(examples, micro_step, self.material.cache, self.config).to(self.model.device)
         losses = self.losses(batch)
         loss = losses.mean()
-        (loss * (self.scale.scale / share)).backward()
+        self.optimisation.backward(loss / share)
         self.material.note(examples, losses)
         return float(loss.detach())
 
@@ -161,17 +157,11 @@ class Trainer:
         return errors.mean(dim=(1, 2, 3)) * weights * batch.weights
 
     def descend(self):
-        """Clip and apply the gathered gradients, unless they are not finite; their norm."""
-        self.world.average(self.params)
-        self.scale.unscale(self.params)
-        limit = self.config.train.max_grad_norm or float("inf")
-        norm = float(torch.nn.utils.clip_grad_norm_(self.params, limit))
-        finite = norm == norm and norm != float("inf")
+        """Apply the gradients, unless they are not finite; their norm."""
+        norm, finite = self.optimisation.step()
         if finite:
-            self.optimizer.step()
             self.method.constrain()
         self.count_skips(finite)
-        self.optimizer.zero_grad(set_to_none=True)
         return norm
 
     def count_skips(self, finite):
@@ -183,12 +173,6 @@ class Trainer:
         if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
             raise RunError(f"{MAX_SKIPPED_IN_A_ROW} steps in a row gave numbers that overflowed, so the run stopped at step "
                            f"{self.step}. Lower the learning rate; the last good state is kept.")
-
-    def set_rates(self):
-        train = self.config.train
-        for group, described in zip(self.optimizer.param_groups, self.method.parameter_groups(), strict=True):
-            group["lr"] = rate(described["lr"], self.step, self.total, train.lr_scheduler, train.lr_warmup_steps,
-                               train.lr_scheduler_num_cycles)
 
     def record(self, step, norm):
         row = {"step": step.number, "epoch": step.epoch, "loss": step.loss, "lr": step.lr, "seconds": step.seconds,
@@ -211,14 +195,14 @@ class Trainer:
             return
         learned, rest = state.load(path)
         self.method.load_tensors(learned)
-        state.restore_optimizer(self.optimizer, rest)
+        self.optimisation.load(rest)
         self.step, self.skipped = rest["step"], rest["skipped"]
         self.scale.scale, self.scale.good = rest["scale"]
 
     def save_state(self):
         if self.world.leads:
             extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.good]}
-            state.save(self.folder, self.step, self.method.tensors(), self.optimizer, extra)
+            state.save(self.folder, self.step, self.method.tensors(), self.optimisation, extra)
 
     # the three verbs
 

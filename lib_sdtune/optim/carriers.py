@@ -1,0 +1,98 @@
+"""What an optimiser moves, and the weight of the model that follows it.
+
+Optimisers want float32: an update of 1e-7 is lost on a half-precision weight. So a half-precision weight is moved by a
+float32 copy, or is rounded at random (https://arxiv.org/abs/2010.06192), which keeps small updates on average and no copy.
+"""
+
+import torch
+from torch import nn
+
+from lib_sdtune.randomness import mix
+
+
+class Carrier:
+    """`weight` is the model's own parameter, where gradients arrive; `value` is what the optimiser sees, float32."""
+
+    def __init__(self, weight):
+        self.weight, self.value = weight, weight
+
+    def ready(self, factor):
+        """The gradient that arrived, times `factor`, is where the optimiser looks for it."""
+        if factor != 1 and self.weight.grad is not None:
+            self.weight.grad.mul_(factor)
+
+    def apply(self, *chance):
+        """After the optimiser's step: the model's weight follows. `chance`: seed and numbers for those who round."""
+
+    def forget(self):
+        """Drop the gradient."""
+        self.weight.grad = None
+
+    def exact(self):
+        """The trained values as precisely as they are known."""
+        return self.weight.detach()
+
+    @torch.no_grad()
+    def take(self, values):
+        """Go on from these values."""
+        self.weight.copy_(values)
+
+    def load(self, values):
+        """Go on from what `exact` gave."""
+        self.take(values)
+
+
+class Copied(Carrier):
+    """A half-precision weight that follows a float32 copy."""
+
+    def __init__(self, weight):
+        super().__init__(weight)
+        self.value = nn.Parameter(torch.empty(0, device=weight.device))
+
+    def ready(self, factor):
+        if self.weight.grad is not None:
+            self.value.grad = self.weight.grad.float().mul_(factor)
+            self.weight.grad = None
+
+    @torch.no_grad()
+    def apply(self, *chance):
+        self.weight.copy_(self.value)
+
+    def forget(self):
+        self.weight.grad = self.value.grad = None
+
+    def exact(self):
+        return self.value.detach()
+
+    def take(self, values):
+        self.value.data = values.to(self.weight.device, torch.float32, copy=True)
+        self.apply()
+
+
+class Rounded(Carrier):
+    """A bfloat16 weight that is float32 for the moment of its own step."""
+
+    def __init__(self, weight):
+        super().__init__(weight)
+        self.value = nn.Parameter(torch.empty(0, device=weight.device))
+
+    def ready(self, factor):
+        if self.weight.grad is not None:
+            self.value.data = self.weight.detach().float()
+            self.value.grad = self.weight.grad.float().mul_(factor)
+            self.weight.grad = None
+
+    def apply(self, *chance):
+        if self.value.grad is not None:
+            self.weight.data.copy_(rounded(self.value.detach(), *chance))
+
+    def forget(self):
+        self.weight.grad = self.value.grad = None
+        self.value.data = torch.empty(0, device=self.weight.device)
+
+
+def rounded(values, *chance):
+    """float32 as bfloat16: up or down by the odds of how near each is. A pure function of the values and `chance`."""
+    generator = torch.Generator(values.device).manual_seed(mix(*chance))
+    dice = torch.randint(0, 1 << 16, values.shape, generator=generator, device=values.device, dtype=torch.int32)
+    return (values.view(torch.int32) + dice).bitwise_and_(-(1 << 16)).view(torch.float32).to(torch.bfloat16)

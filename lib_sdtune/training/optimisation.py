@@ -1,0 +1,154 @@
+"""How gradients become steps: all together, or each tensor by itself as soon as the backward pass has its gradient.
+
+Stepping inside the backward pass (https://pytorch.org/tutorials/intermediate/optimizer_step_in_backward_tutorial.html)
+saves the memory of all gradients but one. What needs all of them at once is then impossible: `max_grad_norm` limits
+each tensor's own gradient, and a tensor whose gradient is not finite stays as it was while others may have moved.
+"""
+
+import math
+from contextlib import contextmanager
+
+import torch
+
+from lib_sdtune import optim
+from lib_sdtune.optim.schedule import rate
+from lib_sdtune.training import state
+
+
+def choose(config, method, scale, world):
+    """The way that suits: tensor by tensor where the method wants that and nothing needs the gradients together."""
+    together = world.size > 1 or config.train.gradient_accumulation_steps > 1 or needs_all(config.train.optimizer)
+    return (Together if together or not method.fuses else OneByOne)(config, method, scale, world)
+
+
+def needs_all(optimizer):
+    return getattr(optim.registry[optimizer], "needs_all", False)
+
+
+class Together:
+    """Every gradient first, then one step of one optimiser, shortened by the norm of all of them."""
+
+    def __init__(self, config, method, scale, world):
+        self.train, self.scale, self.world = config.train, scale, world
+        self.described = method.parameter_groups()
+        self.carriers = method.carriers()
+        self.limit = config.train.max_grad_norm or math.inf
+        self.finite, self.number, self.rates = True, 0, []
+        self.build()
+
+    def build(self):
+        self.optimizer = self.make(self.described)
+
+    def make(self, groups):
+        """An optimiser over described groups; further keys of theirs are its own."""
+        plain = [{**{key: value for key, value in group.items() if key != "name"}, "lr": rate(group["lr"], 0, 1)} for group in groups]
+        return optim.registry[self.train.optimizer](plain, **self.train.optimizer_args)
+
+    def begin(self, step, total):
+        """Set the rates of step `step` (from 0) of `total`."""
+        train = self.train
+        self.number, self.finite = step, True
+        self.rates = [rate(group["lr"], step, total, train.lr_scheduler, train.lr_warmup_steps, train.lr_scheduler_num_cycles)
+                      for group in self.described]
+        self.set_rates()
+
+    def set_rates(self):
+        for group, lr in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = lr
+
+    def backward(self, loss):
+        """Gradients of a loss."""
+        (loss * self.scale.scale).backward()
+
+    def step(self):
+        """Apply the gradients, unless they are not finite; (their norm, whether they were finite)."""
+        self.world.average([carrier.weight for carrier in self.carriers])
+        for carrier in self.carriers:
+            carrier.ready(1 / self.scale.scale)
+        norm = float(torch.nn.utils.clip_grad_norm_([carrier.value for carrier in self.carriers], self.limit))
+        self.finite = self.finite and math.isfinite(norm)
+        if self.finite:
+            self.optimizer.step()
+            for index, carrier in enumerate(self.carriers):
+                carrier.apply(*self.chance(index))
+        for carrier in self.carriers:
+            carrier.forget()
+        return norm, self.finite
+
+    def chance(self, index):
+        return self.train.seed, "rounding", self.number, index
+
+    # resume
+
+    def state(self):
+        """(name -> tensor, plain numbers) of everything that the optimiser remembers."""
+        return state.optimizer_tensors(self.optimizer)
+
+    def load(self, rest):
+        """Take over what `state` gave, as `state.load` found it."""
+        state.restore_optimizer(self.optimizer, state.slots(rest), rest["optimizer"]["groups"])
+
+
+class OneByOne(Together):
+    """Each tensor is stepped and its gradient dropped in the middle of the backward pass."""
+
+    def build(self):
+        owners = [group for group in self.described for _ in group["params"]]
+        self.optimizers = [self.make([{**group, "params": [carrier.value]}]) for group, carrier in zip(owners, self.carriers, strict=True)]
+        self.places = [next(i for i, group in enumerate(self.described) if group is owner) for owner in owners]
+        self.squares = []
+
+    def set_rates(self):
+        self.squares = []
+        for optimizer, place in zip(self.optimizers, self.places, strict=True):
+            optimizer.param_groups[0]["lr"] = self.rates[place]
+
+    def backward(self, loss):
+        """A loss that is not finite moves nothing; a gradient that is not, not its own tensor."""
+        if not torch.isfinite(loss.detach()):
+            self.finite = False
+            return
+        with self.listening():
+            super().backward(loss)
+
+    @contextmanager
+    def listening(self):
+        hooks = [carrier.weight.register_post_accumulate_grad_hook(lambda weight, index=index: self.arrived(index))
+                 for index, carrier in enumerate(self.carriers) if carrier.weight.requires_grad]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    @torch.no_grad()
+    def arrived(self, index):
+        carrier = self.carriers[index]
+        carrier.ready(1 / self.scale.scale)
+        norm = float(carrier.value.grad.norm())
+        self.squares.append(norm**2)
+        if math.isfinite(norm):
+            if norm > self.limit:
+                carrier.value.grad.mul_(self.limit / (norm + 1e-6))
+            self.optimizers[index].step()
+            carrier.apply(*self.chance(index))
+        else:
+            self.finite = False
+        carrier.forget()
+
+    def step(self):
+        norm = math.sqrt(sum(self.squares)) if self.finite else math.nan
+        return norm, self.finite
+
+    def state(self):
+        tensors, plain = {}, {"state": {}, "groups": []}
+        for index, optimizer in enumerate(self.optimizers):
+            own, numbers = state.optimizer_tensors(optimizer, index)
+            tensors |= own
+            plain["state"] |= numbers["state"]
+        return tensors, plain
+
+    def load(self, rest):
+        slots = state.slots(rest)
+        for index, optimizer in enumerate(self.optimizers):
+            state.restore_optimizer(optimizer, {0: slots[index]} if index in slots else {})
