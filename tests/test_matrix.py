@@ -1,0 +1,94 @@
+"""Every method on every family: it learns, only what is its own moves, its file gives the same prediction, and no trace stays.
+
+A new method or family is tested by existing; a family needs a small model in `tests.models`.
+"""
+
+from itertools import product
+
+import pytest
+import torch
+
+from lib_sdtune import families, methods, prompts
+from lib_sdtune.config import Config
+from lib_sdtune.host.embedded import addons
+from lib_sdtune.training.precision import frozen
+from tests import models
+from tests.hosts import bits
+
+MODELS = {"sd1": models.tiny_sd1}
+PAIRS = list(product(methods.registry.names(), families.registry.names()))
+RATES = {"lora": {"dim": 4, "alpha": 4, "unet_lr": 0.01, "text_encoder_lr": 0.01}, "dreambooth": {"unet_lr": 0.01, "text_encoder_lr": 0.01},
+         "textual_inversion": {"lr": 0.1}, "hypernetwork": {"lr": 0.01, "activation": "swish"}}
+
+
+def made(method, model):
+    settings = {"name": "zwx", "method": method, "concepts": [{"images": "x"}], "save": {"precision": "float"}, method: RATES.get(method, {})}
+    return methods.registry[method](Config.from_dict(settings), model)
+
+
+def predict(model, prompt):
+    """(1, 4, 16, 16) at one timestep, for a prompt without tags."""
+    chance = torch.Generator().manual_seed(7)
+    noisy = torch.randn(1, 4, 16, 16, generator=chance)
+    return model.family.predict(model, noisy, torch.tensor([400]), model.family.encode_text(model, [prompt]))
+
+
+def learn(model, method, steps=3):
+    wanted = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(8))
+    groups = [{"params": group["params"], "lr": group["lr"]} for group in method.parameter_groups()]
+    optimizer = torch.optim.AdamW(groups)
+    for _ in range(steps):
+        (predict(model, "a photo of zwx") - wanted).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        method.constrain()
+
+
+@torch.no_grad()
+def used(model, folder, tag):
+    """The prediction that a user gets who writes `tag` into a prompt."""
+    prompt, tags = prompts.tags(f"a photo of zwx {tag}" if tag.startswith("<") else "a photo of zwx")
+    with addons.attached(model, folder, tags):
+        model.embeddings = addons.embeddings(model, folder("embeddings"))
+        try:
+            return predict(model, prompt.strip())
+        finally:
+            model.embeddings = {}
+
+
+def test_every_family_has_a_small_model():
+    assert set(families.registry.names()) <= set(MODELS)
+
+
+@pytest.mark.parametrize(("name", "family"), PAIRS, ids=map("-".join, PAIRS))
+def test_method_and_family(name, family, tmp_path):
+    model = MODELS[family]()
+    model.folder = lambda kind: tmp_path / kind
+    with torch.no_grad():
+        bare, before = predict(model, "a photo of zwx"), bits(model)
+    method = made(name, model)
+    own = {id(p) for group in method.parameter_groups() for p in group["params"]}
+    begun = [p.detach().clone() for group in method.parameter_groups() for p in group["params"]]
+    with frozen(model), method.attached():
+        learn(model, method)
+        moved = [not torch.equal(p, was) for p, was in zip((p for g in method.parameter_groups() for p in g["params"]), begun, strict=True)]
+        assert all(moved)
+        others = {f"{part}.{key}": p for part, module in model.modules() for key, p in module.named_parameters() if id(p) not in own}
+        assert all(torch.equal(p, before[key]) for key, p in others.items() if key in before)
+        with torch.no_grad():
+            learned = predict(model, "a photo of zwx")
+    assert not torch.allclose(learned, bare, atol=1e-3)
+    with torch.no_grad():
+        assert torch.equal(predict(model, "a photo of zwx"), bare)
+    after = bits(model)
+    assert after.keys() == before.keys() and all(torch.equal(after[key], tensor) for key, tensor in before.items())
+
+    path = tmp_path / method.kind / f"zwx{method.suffix}"
+    method.export(path, {})
+    assert torch.allclose(used(model, model.folder, method.tag("zwx")), learned, atol=1e-5)
+    assert torch.equal(used(model, model.folder, ""), bare) or method.kind == "embeddings"
+
+    again = made(name, model)
+    again.load_tensors(method.tensors())
+    with frozen(model), again.attached(), torch.no_grad():
+        assert torch.equal(predict(model, "a photo of zwx"), learned)
