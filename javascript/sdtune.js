@@ -104,6 +104,7 @@ window.sdtune = window.sdtune || {};
         const before = view.run;
         const run = await sdtune.call('runs/' + encodeURIComponent(id));
         if (!before || before.id !== run.id) view.rows = [];
+        if (!view.config || view.config.name !== run.id) view.config = await sdtune.call('runs/' + encodeURIComponent(id) + '/config').catch(() => null);
         const last = view.rows.length ? view.rows[view.rows.length - 1].step : 0;
         if (run.step < last) view.rows = [];
         if (!view.rows.length || run.step > last) {

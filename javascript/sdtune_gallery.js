@@ -13,13 +13,14 @@ window.sdtune = window.sdtune || {};
         const numbers = file.match(/\d+/g) || [];
         const step = given.step !== undefined ? given.step : numbers.length ? Number(numbers[0]) : 0;
         const row = given.index !== undefined ? given.index : numbers.length > 1 ? Number(numbers[numbers.length - 1]) : 0;
-        return {file, step, row: given.prompt || row, prompt: given.prompt || '', seed: given.seed};
+        const prompts = ((sdtune.view.config || {}).sample || {}).prompts || [];
+        return {file, step, row, prompt: given.prompt || prompts[row] || '', seed: given.seed};
     }
 
     gallery.draw = function(run) {
         const section = sdtune.byId('sdtune_gallery');
         shots = (run.samples || []).map(read).filter((shot) => shot.file);
-        const mark = run.id + '|' + shots.map((shot) => shot.file).join('|');
+        const mark = run.id + '|' + shots.map((shot) => shot.file + shot.prompt).join('|');
         sdtune.show(section, shots.length);
         if (mark === drawn) return;
         drawn = mark;

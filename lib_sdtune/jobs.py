@@ -72,7 +72,7 @@ class Jobs:
         return Config.from_dict(data, self.host.defaults(first.model))
 
     def look(self, config):
-        """Refuse folders that may not be named, and those without a usable picture, before anything is written."""
+        """The `Scan` of a run's pictures; folders that may not be named, or hold no usable picture, are refused."""
         from lib_sdtune.data.folder import scan
         from lib_sdtune.data.wording import refuse_wordless
         from lib_sdtune.formats.names import check_name
@@ -87,6 +87,7 @@ class Jobs:
         found = scan(config.concepts, config.dataset, config.loss, Path.cwd(), template_folders=[self.host.folder("templates")])
         refuse_wordless(found)
         methods[config.method].look(config, found)
+        return found
 
     def enqueue(self, config, resume):
         from lib_sdtune.training import runs

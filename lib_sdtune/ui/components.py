@@ -22,7 +22,7 @@ def component(field, value):
     lines = 3 if field.kind in ("lines", "json_list") else 1
     if field.path in PLACEHOLDERS:
         facts = {**facts, "info": None, "placeholder": PLACEHOLDERS[field.path]}
-    return gr.Textbox(value, lines=lines, max_lines=max(lines, 1) if lines == 1 else 12, **facts)
+    return gr.Textbox(value, lines=lines, max_lines=3 if lines == 1 else 12, **facts)
 
 
 def in_order(names):

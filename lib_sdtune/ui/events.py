@@ -34,7 +34,7 @@ def wire(door, fields, parts):
         return guarded(lambda made: ("", door.jobs.submit(made)), *values)
 
     def look(*values):
-        return guarded(lambda made: (check.report(made, door), ""), *values)[0]
+        return guarded(lambda made: (check.report(made, door.jobs), ""), *values)[0]
 
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
@@ -68,7 +68,7 @@ def fill(door, fields, parts, inputs):
 
 def offered():
     """{what the drop-down says: settings} of every preset."""
-    found = [presets.load(name) for name in presets.names()]
+    found = sorted((presets.load(name) for name in presets.names()), key=lambda one: not one["title"].startswith("Subject"))
     return {f"{preset['title']}: {preset['for']}": preset["settings"] for preset in found}
 
 
