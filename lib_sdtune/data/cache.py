@@ -11,7 +11,7 @@ import torch
 from lib_sdtune.data import store
 from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.picture import Unreadable, load, mask, pixels
-from lib_sdtune.data.walk import shown
+from lib_sdtune.data.problem import shown
 from lib_sdtune.errors import RunError
 from lib_sdtune.families.base import Conditioning
 

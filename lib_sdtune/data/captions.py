@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lib_sdtune import randomness
 from lib_sdtune.data import text
-from lib_sdtune.data.walk import Problem, shown
+from lib_sdtune.data.problem import Problem, shown
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
 
@@ -15,17 +15,19 @@ FILEWORDS, NAME = "[filewords]", "[name]"
 OWN_TEMPLATES = Path(__file__).parent / "templates"  # subject, subject_filewords, style, style_filewords
 
 
-def of(found, prompt, extension, problems):
+def of(found, prompt, extension, problems, templated=False):
     """(caption, where it comes from) of one picture: its text file, the concept's prompt, its folder's or its own name.
+
+    templated: these are words for a template's [filewords], which the folder's name is none of.
 
     Where from: "file", "prompt", "folder" (`10_name`), "name" or "none".
     """
-    written = from_file(found, extension, problems)
+    written = from_file(found, extension, problems) or found.listed
     if written:
         return written, "file"
     if prompt:
         return prompt, "prompt"
-    if found.words:
+    if found.words and not templated:
         return found.words, "folder"
     words = from_name(found.path)
     return (words, "name") if words else ("", "none")

@@ -6,7 +6,8 @@ from pathlib import Path
 from lib_sdtune.data import captions
 from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.picture import SUFFIXES, Unreadable, examine
-from lib_sdtune.data.walk import Found, Problem, absolute, locate, shown, walk
+from lib_sdtune.data.problem import Problem, shown
+from lib_sdtune.data.walk import Found, absolute, locate, walk
 from lib_sdtune.errors import UserError
 
 __all__ = ["Picture", "Problem", "Scan", "scan"]
@@ -63,13 +64,15 @@ class Job:
     repeats: int
     prompt: str
     weight: float
+    templated: bool = False
 
 
-def scan(concepts, dataset, loss, base, progress=None, look=None, template_folders=()):
+def scan(concepts, dataset, loss, base, progress=None, look=None, template_folders=(), strict=True):
     """Read every picture of every concept once; `Scan`.
 
     base: the folder that relative paths start from. progress(done, total, text) may raise to stop. look: see `picture.examine`.
-    UserError for a folder that is missing, unfit, without pictures, or without a single picture that can be read.
+    strict: refuse a folder without a single picture that can be read.
+    UserError for a folder that is missing, unfit or without pictures.
     """
     result = Scan()
     jobs = []
@@ -80,14 +83,15 @@ def scan(concepts, dataset, loss, base, progress=None, look=None, template_folde
     for done, (job, outcome) in enumerate(ordered(lambda job: examined(job.found.path, look), jobs), 1):
         take(job, outcome, dataset, result)
         progress(done, len(jobs), "reading pictures")
-    refuse_broken(jobs, result)
+    if strict:
+        refuse_broken(jobs, result)
     return result
 
 
-def check(concepts, loss, base):
+def check(concepts, loss, base, template_folders=()):
     """Raise the UserError that `scan` would, without reading more pictures than it takes to find a good one in each folder."""
     for number, concept in enumerate(concepts):
-        jobs = jobs_of(number, concept, loss, base, Scan(), ())
+        jobs = jobs_of(number, concept, loss, base, Scan(), template_folders)
         for own in (False, True):
             bad = Scan()
             for job in (job for job in jobs if job.is_class == own):
@@ -108,7 +112,8 @@ def jobs_of(number, concept, loss, base, result, template_folders):
     if lines:
         result.templates[number] = lines
     files = files_of(root, f"{key}.images", result.problems)
-    jobs = [Job(one, number, False, concept.repeats or one.repeats or 1, "" if lines else concept.prompt, 1.0) for one in files]
+    jobs = [Job(one, number, False, concept.repeats or one.repeats or 1, "" if lines else concept.prompt, 1.0, bool(lines))
+            for one in files]
     reg = class_root(concept, base, root, key, result.problems)
     if reg:
         files = files_of(reg, f"{key}.class_images", result.problems, needed=not concept.num_class_images)
@@ -156,7 +161,7 @@ def take(job, outcome, dataset, result):
         return
     for kind, note in outcome.notes:
         result.problems.append(Problem(found.path, f"{shown(found.relative)} {note}.", False, kind))
-    caption, source = captions.of(found, job.prompt, dataset.caption_extension, result.problems)
+    caption, source = captions.of(found, job.prompt, dataset.caption_extension, result.problems, job.templated)
     result.pictures.append(Picture(found.path, outcome.width, outcome.height, caption, source, outcome.content, job.repeats, job.is_class,
                                    job.weight, job.concept, shown(found.folder), shown(found.relative), outcome.has_alpha))
     if outcome.seen is not None:

@@ -7,17 +7,17 @@ KANA = re.compile(r"[\u3040-\u30ff]")
 HAN = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 
 
-def read(path):
+def read(path, limit=LONGEST):
     """(text, encoding): the encoding is "utf-8" or the best guess. OSError if the file can't be read."""
     with open(path, "rb") as file:
-        data = file.read(LONGEST)
+        data = file.read(limit)
     for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
         if data.startswith(mark):
             return clean(data.decode(encoding, "replace")), "utf-16" if encoding == "utf-16" else "utf-8"
     try:
         return clean(data.decode("utf-8")), "utf-8"
     except UnicodeDecodeError as error:
-        if error.start >= len(data) - 4 and len(data) == LONGEST:  # the limit cut a letter in two
+        if error.start >= len(data) - 4 and len(data) == limit:  # the limit cut a letter in two
             return clean(data[: error.start].decode("utf-8")), "utf-8"
     encoding = guess(data)
     return clean(data.decode(encoding, "replace")), encoding

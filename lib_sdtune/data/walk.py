@@ -1,6 +1,6 @@
 """A folder of pictures as it lies on the disk: which files belong to it, and how often each counts.
 
-Understood are a flat folder, nested folders, and kohya's `10_name` folders, alone or below one parent. Nothing is
+Understood are a flat folder, nested folders, and kohya's `10_name` folders, alone or below one parent. No picture is
 opened here. Hidden files and links that lead out of the folder are left alone.
 """
 
@@ -9,24 +9,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib_sdtune.data import metadata
 from lib_sdtune.data.picture import SUFFIXES
+from lib_sdtune.data.problem import Problem, shown
 from lib_sdtune.errors import UserError
 
 NUMBERED = re.compile(r"^(\d+)_(.*)$", re.DOTALL)
 MOST_REPEATS = 10_000  # a larger number in front is a date
 FOREIGN = {".tif", ".tiff", ".heic", ".heif", ".psd", ".svg", ".ico", ".raw", ".dng", ".cr2", ".nef", ".arw", ".jp2", ".tga", ".pdf"}
 SYSTEM = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
+CAPTIONS = (".txt", ".caption")
 DEEPEST = 32
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that the owner of a data set should know, in one sentence. `fatal`: the file is not used. `kind`: one word for it."""
-
-    path: Path
-    text: str
-    fatal: bool = False
-    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +32,7 @@ class Found:
     repeats: int | None
     words: str
     texts: dict  # suffix in lower case -> file of the same stem
+    listed: str = ""  # its caption in a metadata.jsonl
 
 
 def locate(text, base, key):
@@ -96,7 +90,7 @@ def missing_part(path):
 def walk(root, problems):
     """Every picture file below `root` as `Found`, in natural order; what is odd is appended to `problems`."""
     root = Path(root)
-    found, visited = [], set()
+    found, visited, listed = [], set(), {}
     folders = [(root, "", *number(root.resolve().name, root, problems), 0)]
     while folders:
         folder, relative, repeats, words, depth = folders.pop()
@@ -105,7 +99,9 @@ def walk(root, problems):
             continue
         visited.add(true)
         children, files = listing(folder, root, problems)
-        found += pictures(folder, relative, repeats, words, files, problems)
+        if metadata.NAME in files:
+            listed |= {relative + name: caption for name, caption in metadata.read(folder / metadata.NAME, problems).items()}
+        found += pictures(folder, relative, repeats, words, files, listed, problems)
         for child in reversed(wanted(folder, children, problems) if depth == 0 else children):
             own = number(child, folder / child, problems) if NUMBERED.match(child) else (repeats, words)
             folders.append((folder / child, f"{relative}{child}/", *own, depth + 1))
@@ -150,19 +146,24 @@ def holds_pictures(folder):
     return any(Path(name).suffix.lower() in SUFFIXES for _, _, names in os.walk(folder) for name in names)
 
 
-def pictures(folder, relative, repeats, words, files, problems):
-    texts = {}
+def pictures(folder, relative, repeats, words, files, listed, problems):
+    texts, stems = {}, set()
     for name in files:
         stem, suffix = os.path.splitext(name)
-        if suffix.lower() not in SUFFIXES:
+        if suffix.lower() in SUFFIXES:
+            stems.add(stem)
+        else:
             texts.setdefault(stem, {})[suffix.lower()] = folder / name
     for name in files:
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in SUFFIXES:
-            yield Found(folder / name, relative + name, folder.resolve().name, repeats, words, texts.get(stem, {}))
+            yield Found(folder / name, relative + name, folder.resolve().name, repeats, words, texts.get(stem, {}),
+                        listed.get(relative + name, ""))
         elif suffix.lower() in FOREIGN:
             problems.append(Problem(folder / name, f"{shown(relative + name)} is of a kind that is not read; save it as PNG or JPEG.",
                                     True, "not read"))
+    for path in (path for stem in texts if stem not in stems for suffix, path in texts[stem].items() if suffix in CAPTIONS):
+        problems.append(Problem(path, f"The caption {shown(relative + path.name)} has no picture of that name.", False, "caption orphan"))
 
 
 def number(name, path, problems):
@@ -182,8 +183,3 @@ def number(name, path, problems):
 def natural(name):
     """Sorts 2.png before 10.png, and the same on every system."""
     return [(0, int(part), "") if part.isdigit() and part.isascii() else (1, 0, part.casefold()) for part in re.split(r"(\d+)", name)], name
-
-
-def shown(text):
-    """A path or name that can be printed everywhere, even if its bytes are no text."""
-    return str(text).encode("utf-8", "replace").decode()

@@ -1,7 +1,6 @@
 import os
 from pathlib import Path
 
-from tests.data import awful
 import pytest
 import torch
 
@@ -12,6 +11,7 @@ from lib_sdtune.data.folder import scan
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.errors import RunError
 from lib_sdtune.families.base import Conditioning
+from tests.data import awful
 
 
 class Encoder:

@@ -1,4 +1,3 @@
-from tests.data import awful
 import numpy as np
 import pytest
 import torch
@@ -7,6 +6,7 @@ from PIL import Image, ImageOps
 from lib_sdtune.data import picture
 from lib_sdtune.data.buckets import cover
 from lib_sdtune.data.loader import Example
+from tests.data import awful
 
 
 def saved(tmp_path, content, name="a.png"):

@@ -1,13 +1,13 @@
 import os
 from pathlib import Path
 
-from tests.data import awful
 import pytest
 from PIL import Image, ImageFile
 
 from lib_sdtune.config import Concept, DatasetConfig, LossConfig
 from lib_sdtune.data.folder import scan
 from lib_sdtune.errors import UserError
+from tests.data import awful
 
 
 def fill(folder, files):
@@ -170,3 +170,21 @@ def test_names_that_are_no_text(tmp_path):
     result = look(tmp_path)
     assert len(result.problems) == 1
     result.problems[0].text.encode("utf-8")
+
+
+def test_captions_listed_in_metadata_jsonl(tmp_path):
+    pics = fill(tmp_path / "pics", {"a.png": PNG, "b.png": PNG, "b.txt": b"own words", "c.png": PNG})
+    fill(pics / "deep", {"d.png": PNG})
+    rows = ['{"file_name": "a.png", "text": "a red fox"}', '{"file_name": "b.png", "text": "listed"}', "broken", "[]",
+            '{"file_name": "deep/d.png", "caption": "from above"}', "{}"]
+    (pics / "metadata.jsonl").write_text("\n".join(rows))
+    result = look(tmp_path, prompt="fallback")
+    assert [(p.caption, p.caption_from) for p in result.pictures] == [
+        ("a red fox", "file"), ("own words", "file"), ("fallback", "prompt"), ("from above", "file")]
+    assert [problem.kind for problem in result.problems] == ["caption unreadable"] and "3 lines" in result.problems[0].text
+
+
+def test_captions_without_a_picture_are_named(tmp_path):
+    fill(tmp_path / "pics", {"a.png": PNG, "a.txt": b"a", "b.txt": b"b", "bad.png": b"", "bad.txt": b"x", "notes.md": b"x"})
+    orphans = [problem.path.name for problem in look(tmp_path).problems if problem.kind == "caption orphan"]
+    assert orphans == ["b.txt"]

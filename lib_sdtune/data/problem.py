@@ -1,0 +1,19 @@
+"""What is odd about a data set, in sentences."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that the owner of a data set should know, in one sentence. `fatal`: the file is not used. `kind`: a word or two for it."""
+
+    path: Path
+    text: str
+    fatal: bool = False
+    kind: str = ""
+
+
+def shown(text):
+    """A path or name that can be printed everywhere, even if its bytes are no text."""
+    return str(text).encode("utf-8", "replace").decode()
