@@ -115,3 +115,34 @@ def test_the_process_exits_with_the_code_and_without_a_traceback(tmp_path):
 def test_debug_shows_the_traceback(tmp_path, capsys):
     assert main(["train", str(tmp_path / "none.json"), "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "10_ron"
+    folder.mkdir()
+    for i in range(3):
+        Image.linear_gradient("L").rotate(90 * i).save(folder / f"{i}.png")
+    (folder / "0.txt").write_text("ron, a grey slope")
+    (folder / "broken.png").write_bytes(b"\x89PNG")
+    return folder
+
+
+def test_inspect_a_folder(pictures, capsys):
+    assert main(["inspect", str(pictures)]) == 0
+    text = capsys.readouterr().out
+    assert "3 pictures, 1 with a caption" in text and "512x512" in text and "broken.png" in text and "a grey slope" in text
+    assert main(["inspect", str(pictures), "--json", "--set", "dataset.resolution=256"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["images"], found["captions"], found["buckets"]) == (3, 1, {"256x256": 3})
+
+
+@pytest.mark.parametrize("path, word", [("nowhere", "nowhere"), ("10_ron/0.png", "folder"), ("10_ron/0.txt", "0.txt"), (".", "")])
+def test_inspect_refuses_in_one_sentence(pictures, capsys, path, word):
+    where = pictures.parent / path if path != "." else pictures.parent / "empty"
+    where.mkdir() if path == "." else None
+    assert main(["inspect", str(where), "--json"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1 and word in printed.err

@@ -1,3 +1,88 @@
-"""x"""
-def arguments(parser): pass
-def run(args): pass
+"""Look at a folder of pictures, or at a model file.
+
+A folder: pictures, captions, buckets and problems. A file: what it is, its family, and what its metadata says.
+"""
+
+import json
+from pathlib import Path
+
+from lib_sdtune.cli.console import Bar
+from lib_sdtune.cli.settings import assign
+from lib_sdtune.config import DatasetConfig
+from lib_sdtune.declaration import build
+from lib_sdtune.errors import UserError
+
+LONGEST = 100  # characters of a metadata value that are shown
+BAR = 40
+
+
+def arguments(parser):
+    parser.add_argument("path", metavar="PATH", help="a folder of pictures, a dataset .toml, or a .safetensors, .ckpt or .pt file")
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
+                        help="look with one setting changed, such as dataset.resolution=768")
+
+
+def run(args):
+    path = Path(args.path)
+    if not path.exists():
+        raise UserError(f"There is no file or folder {path}.")
+    seen, told = folder(args, path) if path.is_dir() or path.suffix.lower() == ".toml" else file(path)
+    print(json.dumps(seen, indent=2, ensure_ascii=False) if args.json else "\n".join(told))
+    return 0
+
+
+def folder(args, path):
+    from lib_sdtune.data.inspect import inspect
+
+    changes = {}
+    for change in args.changes:
+        assign(changes, change)
+    settings = build(DatasetConfig, changes.get("dataset", {}), "dataset")
+    if args.json:
+        seen = inspect(path, settings)
+    else:
+        with Bar() as bar:
+            seen = inspect(path, settings, progress=bar.progress)
+    return seen, list(about_folder(seen))
+
+
+def about_folder(seen):
+    """The report in lines that a person reads."""
+    yield from seen["summary"]
+    yield from chart("Buckets", seen["buckets"])
+    yield from chart("Tags", dict(list(seen["tags"].items())[:20]))
+    if seen["problems"]:
+        yield "Problems:"
+        yield from (f"  {'left out: ' if problem['fatal'] else ''}{problem['text']}" for problem in seen["problems"])
+
+
+def chart(title, counts):
+    if counts:
+        yield f"{title}:"
+        most, wide = max(counts.values()), min(40, max(len(str(name)) for name in counts))
+        yield from (f"  {str(name)[:40]:{wide}} {count:6} {'#' * max(1, round(BAR * count / most))}" for name, count in counts.items())
+
+
+def file(path):
+    from lib_sdtune.data.picture import SUFFIXES
+    from lib_sdtune.formats.about import about
+
+    if path.suffix.lower() in SUFFIXES:
+        raise UserError(f"{path} is a picture; give the folder that it lies in.")
+    seen = about(path)
+    return seen, list(about_file(seen))
+
+
+def about_file(seen):
+    family = f" of the family {seen['family']}" if seen["family"] else ", family unknown"
+    yield f"{seen['path']} is {seen['noun']}{family}."
+    yield from (f"  {key}: {shortened(value)}" for key, value in seen.items() if key not in ("path", "kind", "noun", "family", "metadata"))
+    if seen["metadata"]:
+        yield "Metadata:"
+        yield from (f"  {key}: {shortened(value)}" for key, value in sorted(seen["metadata"].items()))
+
+
+def shortened(value):
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
