@@ -105,8 +105,10 @@ def read_safetensors(path):
 
 
 def read_pickle(path, mmap):
+    mmap = mmap and path.suffix != ".safetensors"  # torch would believe that ending
     try:
-        data = torch.load(str(path), map_location="cpu", weights_only=True, **({"mmap": True} if mmap else {}))
+        with open(path, "rb") as file:
+            data = torch.load(str(path) if mmap else file, map_location="cpu", weights_only=True, **({"mmap": True} if mmap else {}))
     except pickle.UnpicklingError as error:
         raise UserError(f"{path.name} holds something other than weights, perhaps code, so it was not opened; "
                         "get the model as .safetensors.") from error
