@@ -27,8 +27,9 @@ def off(sd_model):
     finally:
         undress(networks, sd_model)
         networks.loaded_networks[:] = loaded
-        for layer in dressed:
-            apply_weights(layer)
+        with torch.no_grad():
+            for layer in dressed:
+                apply_weights(layer)
 
 
 @torch.no_grad()

@@ -1,0 +1,53 @@
+"""The same tests run on a stand-in of the WebUI's `modules`, and on the real ones where SDTUNE_WEBUI_DIR is set.
+
+The second way keeps the stand-in honest: what it claims must hold for the WebUI itself. See tests/webui/test_inside.py.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+REAL = "SDTUNE_WEBUI_DIR" in os.environ
+sys.path.insert(0, str(HERE))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def webui(tmp_path_factory):
+    if REAL:
+        import real
+
+        real.start()
+    else:
+        pytest.importorskip("ldm.modules.attention", reason="stable-diffusion-sdkit is not installed (pip install --no-deps it)")
+        sys.path.insert(0, str(HERE.parents[1] / "standin"))
+        import modules
+
+        modules.start(tmp_path_factory.mktemp("webui"))
+
+
+@pytest.fixture
+def host(webui):
+    """The host over a model in its everyday state: one picture has been made."""
+    import house
+    from modules import sd_models
+
+    from lib_sdtune.host.webui.host import WebUIHost
+
+    house.draw()
+    assert house.free()
+    yield WebUIHost()
+    assert house.free(), "the queue lock was left taken"
+    assert sd_models.model_data.sd_model is not None
+
+
+@pytest.fixture
+def unchanged(host):
+    """Fails the test when anything about the WebUI is other than before it."""
+    import house
+
+    before = house.fingerprint()
+    yield before
+    assert house.differences(before, house.fingerprint()) == []
