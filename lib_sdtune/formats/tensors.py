@@ -18,27 +18,32 @@ NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float": torch.float32}
 
 
-def write(path, tensors, metadata=None, finite=True):
-    """Write name -> tensor atomically, with `metadata` (str -> str). RunError if a value is not finite, unless told otherwise."""
-    if finite:
-        refuse_non_finite(tensors, path)
+def write(path, tensors, metadata=None, finite=True, precision=None):
+    """Write name -> tensor atomically, with `metadata` (str -> str), one tensor at a time.
+
+    precision: a dtype for all floating tensors instead of their own. RunError if a value is not finite, unless told otherwise.
+    """
+    formats = {name: precision if precision and tensor.is_floating_point() else tensor.dtype for name, tensor in tensors.items()}
     # widest element first keeps every tensor aligned to its own size
-    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    header = json.dumps(describe(tensors, names, metadata), separators=(",", ":"), ensure_ascii=False).encode()
+    names = sorted(tensors, key=lambda name: (-formats[name].itemsize, name))
+    header = json.dumps(describe(tensors, names, formats, metadata), separators=(",", ":"), ensure_ascii=False).encode()
     header += b" " * (-len(header) % 8)
     with atomic(path) as unfinished, open(unfinished, "wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)
         for name in names:
-            file.write(raw(tensors[name]))
+            tensor = tensors[name].detach().to(formats[name])
+            if finite:
+                refuse_non_finite({name: tensor}, path)
+            file.write(raw(tensor))
 
 
-def describe(tensors, names, metadata):
+def describe(tensors, names, formats, metadata):
     header = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
     start = 0
     for name in names:
         tensor = tensors[name]
-        end = start + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        end = start + tensor.numel() * formats[name].itemsize
+        header[name] = {"dtype": NAMES[formats[name]], "shape": list(tensor.shape), "data_offsets": [start, end]}
         start = end
     return header
 

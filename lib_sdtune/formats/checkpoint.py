@@ -1,0 +1,42 @@
+"""Whole checkpoints, written under latent diffusion's own names as the WebUI and everybody else read them.
+
+The VAE and the text encoders are in it: the WebUI fills what is missing with zeros. Nothing that a host has hung on the
+modules gets into the file.
+"""
+
+import shutil
+from pathlib import Path
+
+from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.formats.files import atomic
+
+RESIDUE = ("hyper_k.", "hyper_v.", "network_")  # the WebUI's hypernetworks and LoRAs on their layers
+WRAPPER = "wrapped."  # the WebUI's shell around a token table
+
+
+def plain(name):
+    """A tensor's name in the file, for its name in a host's module."""
+    return name.replace(WRAPPER, "")
+
+
+def tensors(parts, learned=None):
+    """Checkpoint name -> tensor. parts: (prefix, part's name, module); learned: "part.name" -> tensor instead of the module's own."""
+    found = {}
+    for prefix, part, module in parts:
+        for name, tensor in module.state_dict().items():
+            if not any(mark in f".{name}" for mark in map(".{}".format, RESIDUE)):
+                found[prefix + plain(name)] = (learned or {}).get(f"{part}.{plain(name)}", tensor)
+    return found
+
+
+def write(path, tensors, metadata, precision):
+    """Write the file in `precision` (a torch dtype; whole numbers stay as they are), tensor by tensor."""
+    safetensors.write(path, tensors, metadata, precision=precision)
+
+
+def copy_config(source, path):
+    """A checkpoint whose kind the WebUI cannot tell has a .yaml beside it; one that is made from it needs the same."""
+    config = Path(source).with_suffix(".yaml") if source else None
+    if config and config.is_file():
+        with atomic(path.with_suffix(".yaml")) as unfinished:
+            shutil.copyfile(config, unfinished)
