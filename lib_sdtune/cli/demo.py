@@ -1,3 +1,134 @@
-"""x"""
-def arguments(parser): pass
-def run(args): pass
+"""Train the example and show what came of it.
+
+Pictures of the same seeds are made before and after; the last line is the path of the sheet that shows them side by side.
+"""
+
+import json
+from pathlib import Path
+
+from lib_sdtune.cli.console import Bar
+from lib_sdtune.cli.settings import read
+from lib_sdtune.cli.train import INTERRUPTED, train
+from lib_sdtune.errors import RunError, UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def arguments(parser):
+    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where everything goes (default: sdtune-data)")
+    parser.add_argument("--example", default="ron", metavar="NAME", help="a folder of examples/ (default: ron)")
+
+
+def run(args):
+    folder = example(args.example)
+    data = read(folder / "demo.json") | {"overwrite": True}
+    show = json.loads((folder / "show.json").read_text(encoding="utf-8"))
+    print(f"The example: {count(folder)} pictures of a {show['form']}, which the embedded model has never seen.", flush=True)
+    before = pictures(args.data_dir, show, "", "pictures before the training")
+    artefact, control = train(data, args.data_dir)
+    if control.state == "stopped":
+        print("Interrupted. Run the demo again to start over.")
+        return INTERRUPTED
+    if artefact is None:
+        raise RunError("The demo's training ended without a file; its run.log tells why.")
+    after = pictures(args.data_dir, show, f"{artefact.tag} ", "pictures after the training")
+    for line in figures(show, before, after, control):
+        print(line)
+    print(artefact.path)
+    path = Path(args.data_dir) / "demo.png"
+    sheet(show, before, after).save(path)
+    print(path)
+    return 0
+
+
+def example(name):
+    folder = EXAMPLES / name
+    if not (folder / "demo.json").is_file():
+        known = sorted(path.parent.name for path in EXAMPLES.glob("*/demo.json"))
+        raise UserError(f"There is no example {name!r}; there are: {', '.join(known) or 'none'}.")
+    return folder
+
+
+def count(folder):
+    return len(list(folder.rglob("*.png")))
+
+
+def asked(show):
+    """(prompt, seed) of every picture: all seeds of each subject prompt, then one of each of the others."""
+    return [(p, s) for p in show["prompts"] for s in show["seeds"]] + [(p, show["seeds"][0]) for p in show["others"]]
+
+
+def pictures(data_dir, show, tag, label):
+    """PIL images in the order of `asked`, by the embedded model with `tag` in front of each prompt."""
+    from lib_sdtune.host.base import SampleRequest
+    from lib_sdtune.host.embedded import EmbeddedHost
+
+    host = EmbeddedHost(Path(data_dir))
+    side = host.resolution
+    requests = [SampleRequest(tag + prompt, "", show["steps"], show["cfg_scale"], seed, side, side) for prompt, seed in asked(show)]
+    made = []
+    with Bar() as bar:
+        for image in host.generate(requests):
+            made.append(image)
+            bar.draw(len(made), len(requests), label)
+    return made
+
+
+# what can be measured, because the pictures' world is drawn and its truth known
+
+def figures(show, before, after, control):
+    from benchmarks import measures
+
+    own = len(show["prompts"]) * len(show["seeds"])
+    things = [thing(prompt) for prompt, _ in asked(show)]
+
+    def fidelity(images, part):
+        found = measures.prompt_fidelity(images[part], things[part])
+        return " ".join(f"{name} {value:.2f}" for name, value in found.items() if value == value)
+
+    was, now = (measures.subject_fidelity(images[:own], show["form"]) for images in (before, after))
+    yield f"subject fidelity   {was:.2f} -> {now:.2f}   (of {own} pictures, those that plainly show a {show['form']})"
+    yield f"prompt fidelity    {fidelity(before, slice(own))} -> {fidelity(after, slice(own))}   (the same pictures)"
+    if show["others"]:
+        yield f"other prompts      {fidelity(before, slice(own, None))} -> {fidelity(after, slice(own, None))}   (nothing trained)"
+    yield f"seconds per step   {control.snapshot()['seconds_per_step']:.3f}"
+
+
+def thing(prompt):
+    """What a prompt asks for, read off its words; None where it asks for nothing."""
+    from benchmarks import toyworld
+
+    words = prompt.replace(",", " ").split()
+
+    def one(known):
+        return next((word for word in words if word in known), None)
+
+    return toyworld.Thing(one(toyworld.SHAPES), one(toyworld.COLOURS), one(toyworld.BACKGROUNDS))
+
+
+# the contact sheet
+
+SIDE, GAP, LINE = 96, 4, 16
+
+
+def sheet(show, before, after):
+    """One row per prompt: its text, the pictures before, and those of the same seeds after."""
+    from PIL import Image, ImageDraw
+
+    seeds = len(show["seeds"])
+    left = [[before[i * seeds + n] for n in range(seeds)] for i in range(len(show["prompts"]))]
+    right = [[after[i * seeds + n] for n in range(seeds)] for i in range(len(show["prompts"]))]
+    half = seeds * (SIDE + GAP)
+    height = LINE + len(left) * (LINE + SIDE + GAP)
+    canvas = Image.new("RGB", (2 * half + 4 * GAP, height), "white")
+    draw = ImageDraw.Draw(canvas)
+    draw.text((GAP, 2), "before", "black")
+    draw.text((half + 4 * GAP, 2), "after, same seeds", "black")
+    for number, prompt in enumerate(show["prompts"]):
+        top = LINE + number * (LINE + SIDE + GAP)
+        draw.text((GAP, top + 2), prompt, "black")
+        for start, row in ((GAP, left[number]), (half + 4 * GAP, right[number])):
+            for column, image in enumerate(row):
+                canvas.paste(image.resize((SIDE, SIDE)), (start + column * (SIDE + GAP), top + LINE))
+    return canvas
