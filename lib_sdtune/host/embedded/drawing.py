@@ -40,34 +40,33 @@ def alike(request):
 
 @torch.no_grad()
 def draw(model, requests, folder, clip_skip):
-    first = requests[0]
-    with attached(model, folder, tags(first.prompt)[1]) as facts:
-        positive, negative = (conditioning(model, texts, clip_skip) for texts in (
-            [tags(request.prompt)[0] for request in requests], [request.negative_prompt for request in requests]))
-        name, sampler = samplers.find(first.sampler)
-        noise = samplers.Noise([r.seed for r in requests], (model.family.latent_channels, first.height // 8, first.width // 8))
-        latents = sampler(guided(model, positive, negative, first.cfg_scale), noise, model.alphas_cumprod.cpu(), first.steps)
-        images = decode(model, latents)
+    """The images of requests that are alike."""
+    images, known = [], {}
+    with attached(model, folder, tags(requests[0].prompt)[1]) as facts:
+        told = [(request, *(encoded(model, text, clip_skip, known) for text in (tags(request.prompt)[0], request.negative_prompt)))
+                for request in requests]
+        for _, group in itertools.groupby(told, lambda item: [part.context.shape for part in item[1:]]):
+            members, positive, negative = zip(*group, strict=True)
+            images += sample(model, members, together(positive), together(negative))
     for request, image in zip(requests, images, strict=True):
         image.info["parameters"] = infotext.write(request.prompt, request.negative_prompt, {
-            "Steps": request.steps, "Sampler": name, "CFG scale": request.cfg_scale, "Seed": request.seed,
+            "Steps": request.steps, "Sampler": samplers.find(request.sampler)[0], "CFG scale": request.cfg_scale, "Seed": request.seed,
             "Size": f"{request.width}x{request.height}", "Model hash": model.hash or None, "Model": model.name,
             "Clip skip": clip_skip if clip_skip > 1 else None, **facts})
     return images
 
 
-def conditioning(model, texts, clip_skip):
-    """Each prompt by itself, so that a picture does not depend on its neighbours, then evened with empty chunks."""
-    distinct = dict.fromkeys(texts)
-    longest = 0
-    for text in distinct:
-        distinct[text] = model.family.encode_prompts(model, [emphasis(text)], clip_skip)
-        longest = max(longest, distinct[text].context.shape[1])
-    if any(made.context.shape[1] < longest for made in distinct.values()):
-        empty = model.family.encode_prompts(model, [[("", 1.0)]], clip_skip).context
-        for made in distinct.values():
-            made.context = torch.cat([made.context, empty.repeat(1, (longest - made.context.shape[1]) // 77, 1)], dim=1)
-    return together([distinct[text] for text in texts])
+def encoded(model, text, clip_skip, known):
+    """Each prompt by itself, so that a picture does not depend on its neighbours; once each, kept in `known`."""
+    if text not in known:
+        known[text] = model.family.encode_prompts(model, [emphasis(text)], clip_skip)
+    return known[text]
+
+
+def sample(model, requests, positive, negative):
+    first, (_, sampler) = requests[0], samplers.find(requests[0].sampler)
+    noise = samplers.Noise([r.seed for r in requests], (model.family.latent_channels, first.height // 8, first.width // 8))
+    return decode(model, sampler(guided(model, positive, negative, first.cfg_scale), noise, model.alphas_cumprod.cpu(), first.steps))
 
 
 def together(parts):

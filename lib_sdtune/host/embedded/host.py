@@ -74,7 +74,7 @@ class EmbeddedHost(Host):
         path = self.chosen(model_settings)
         key = (path, *((stat := path.stat()).st_mtime_ns, stat.st_size)) if path.is_file() else (path,)
         if key != self._key:
-            self._model = None  # two never fit
+            self._model = self._key = None  # two never fit
             self._model, self._key = self.load(path), key
         return self._model
 
