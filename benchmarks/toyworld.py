@@ -1,0 +1,143 @@
+"""The toy world: 64x64 pictures of one flat, antialiased object on a flat background, and captions that say so.
+
+The embedded model is trained on it, the sample pictures are drawn by it, and the measures know its ground truth.
+Everything is a function of the `random.Random` that is handed in.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+SIZE = 64
+RADIUS = (16.0, 22.0)
+MEDIUM = 19.0
+JITTER = 3.0
+FINE = 4  # drawn this much larger, then averaged down
+
+COLOURS = {"red": (214, 36, 40), "orange": (245, 138, 28), "yellow": (250, 220, 40), "green": (26, 138, 60),
+           "blue": (40, 84, 214), "purple": (128, 46, 172), "pink": (244, 84, 168), "brown": (120, 68, 28)}
+BACKGROUNDS = {"snow": (246, 249, 250), "sand": (228, 208, 164), "grass": (168, 216, 148), "sky": (164, 208, 244),
+               "rose": (246, 190, 204), "lavender": (204, 188, 240), "stone": (148, 150, 154), "night": (28, 30, 58)}
+
+
+def arc(x, y, rx, ry=None, start=0.0, stop=360.0, points=48):
+    """Points on an ellipse, degrees clockwise from three o'clock (y points down)."""
+    ry = rx if ry is None else ry
+    turns = [math.radians(start + (stop - start) * i / points) for i in range(points + 1)]
+    return [(x + rx * math.cos(t), y + ry * math.sin(t)) for t in turns]
+
+
+def star(points, inner):
+    turns = [math.pi * (i / points - 0.5) for i in range(2 * points)]
+    return [((inner if i % 2 else 1.1) * math.cos(t), (inner if i % 2 else 1.1) * math.sin(t) + 0.05) for i, t in enumerate(turns)]
+
+
+def heart():
+    turns = [2 * math.pi * i / 64 for i in range(64)]
+    return [(math.sin(t) ** 3 * 1.05, 0.02 - (13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 15.5)
+            for t in turns]
+
+
+def box(left, top, right, bottom):
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+# A form is a list of (polygon, filled) painted in order; unit coordinates, y down.
+SHAPES = {
+    "circle": [(arc(0, 0, 0.95), True)],
+    "square": [(box(-0.84, -0.84, 0.84, 0.84), True)],
+    "triangle": [([(0, -1.0), (1.08, 0.82), (-1.08, 0.82)], True)],
+    "star": [(star(5, 0.44), True)],
+    "heart": [(heart(), True)],
+    "ring": [(arc(0, 0, 1.0), True), (arc(0, 0, 0.52), False)],
+    "cross": [(box(-0.34, -1.0, 0.34, 1.0), True), (box(-1.0, -0.34, 1.0, 0.34), True)],
+    "cat": [(arc(0, 0.25, 0.9, 0.74), True), ([(-0.9, 0.3), (-0.86, -1.05), (-0.12, -0.4)], True),
+            ([(0.9, 0.3), (0.86, -1.05), (0.12, -0.4)], True), (arc(-0.38, 0.1, 0.17), False), (arc(0.38, 0.1, 0.17), False)],
+}
+
+# Forms that the embedded model has never seen: what there is to teach it.
+SUBJECTS = {
+    "mushroom": [(arc(0, -0.05, 1.05, 0.9, 180, 360), True), (box(-0.34, -0.1, 0.34, 0.95), True)],
+    "fish": [(arc(-0.2, 0, 0.82, 0.6), True), ([(0.3, 0), (1.08, -0.68), (1.08, 0.68)], True), (arc(-0.58, -0.12, 0.13), False)],
+    "house": [(box(-0.72, -0.1, 0.72, 0.95), True), ([(0, -1.05), (1.05, -0.05), (-1.05, -0.05)], True),
+              (box(-0.2, 0.35, 0.2, 0.96), False)],
+    "arrow": [([(0, -1.05), (0.95, 0.0), (-0.95, 0.0)], True), (box(-0.32, -0.05, 0.32, 1.0), True)],
+}
+FORMS = SHAPES | SUBJECTS
+
+CLASS = "toy"  # the word for any of the shapes
+FULL = ["a photo of a {c} {s} on {b}", "a photo of a {c} {s} on a {b} background", "a {c} {s} on {b}", "a picture of a {c} {s} on {b}",
+        "{c} {s} on {b}", "a drawing of a {c} {s} on a {b} background", "a {c} {s}, {b} background"]
+PARTIAL = ["a photo of a {c} {s}", "a photo of a {s} on {b}", "a photo of a {s}", "a {c} {s}", "a {s} on a {b} background"]
+RARE = ["ron", "sks", "ohwx", "zwx", "zibo", "kumi", "mox", "blip"]  # whole words of the vocabulary that mean nothing
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What one picture shows. x, y, radius in pixels of a 64x64 picture."""
+
+    form: str
+    colour: str
+    background: str
+    x: float = SIZE / 2
+    y: float = SIZE / 2
+    radius: float = MEDIUM
+
+
+def thing(rng, form=None, colour=None, background=None):
+    """A random thing; what is given stays."""
+    return Thing(form or rng.choice(list(SHAPES)), colour or rng.choice(list(COLOURS)), background or rng.choice(list(BACKGROUNDS)),
+                 SIZE / 2 + rng.uniform(-JITTER, JITTER), SIZE / 2 + rng.uniform(-JITTER, JITTER), rng.uniform(*RADIUS))
+
+
+def silhouette(form, x=SIZE / 2, y=SIZE / 2, radius=MEDIUM, size=SIZE):
+    """Coverage of the form, (size, size) float32 in 0..1; `form` is a name or a list of (polygon, filled)."""
+    scale = FINE * size / SIZE
+    canvas = Image.new("L", (size * FINE, size * FINE), 0)
+    draw = ImageDraw.Draw(canvas)
+    for polygon, filled in FORMS[form] if isinstance(form, str) else form:
+        draw.polygon([((x + radius * px) * scale, (y + radius * py) * scale) for px, py in polygon], fill=255 if filled else 0)
+    return np.asarray(canvas.resize((size, size), Image.BOX), dtype=np.float32) / 255
+
+
+def paint(cover, colour, background):
+    """An RGB picture from a coverage mask and two colours (0..255)."""
+    colour, background = np.asarray(colour, np.float32), np.asarray(background, np.float32)
+    return Image.fromarray((background + cover[..., None] * (colour - background) + 0.5).astype(np.uint8))
+
+
+def draw(shown, size=SIZE):
+    """The picture of a `Thing`."""
+    cover = silhouette(shown.form, shown.x, shown.y, shown.radius, size)
+    return paint(cover, COLOURS[shown.colour], BACKGROUNDS[shown.background])
+
+
+def full_caption(shown, noun=None, template=FULL[0]):
+    return template.format(c=shown.colour, s=noun or shown.form, b=shown.background)
+
+
+def caption(rng, shown, plain=False):
+    """A caption as the model is trained with: paraphrased, sometimes partial, empty, or with a word that means nothing.
+
+    `plain` keeps to full captions.
+    """
+    if plain:
+        return full_caption(shown, template=rng.choice(FULL))
+    if rng.random() < 0.1:
+        return ""
+    noun = CLASS if rng.random() < 0.12 else shown.form
+    if rng.random() < 0.15:
+        noun = f"{rare_word(rng)} {noun}"
+    return full_caption(shown, noun, rng.choice(FULL if rng.random() < 0.8 else PARTIAL))
+
+
+def rare_word(rng):
+    """A word without meaning: one of `RARE`, or random letters."""
+    if rng.random() < 0.5:
+        return rng.choice(RARE)
+    while True:
+        word = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 5)))
+        if word not in FORMS and word not in COLOURS and word not in BACKGROUNDS:
+            return word

@@ -1,0 +1,50 @@
+"""Writes the embedded model's file from what the trainers left: python tools/export_embedded.py FOLDER [OUT].
+
+fp16 under the names of an LDM checkpoint, with metadata that tells SD Tune which settings suit it.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from lib_sdtune.formats.files import atomic  # noqa: E402
+
+OUT = Path(__file__).resolve().parent.parent / "lib_sdtune" / "ldm" / "embedded" / "model.safetensors"
+PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text": "cond_stage_model.transformer."}
+DEFAULTS = {
+    "dataset": {"resolution": 64, "min_bucket_reso": 32, "max_bucket_reso": 128, "bucket_reso_steps": 8},
+    "lora": {"dim": 8, "alpha": 8, "unet_lr": 2e-3, "text_encoder_lr": 1e-3},
+    "dreambooth": {"unet_lr": 2e-4, "text_encoder_lr": 1e-4},
+    "textual_inversion": {"lr": 5e-2},
+    "hypernetwork": {"lr": 1e-3},
+    "train": {"max_train_steps": 400, "batch_size": 8},
+    "sample": {"steps": 20, "cfg_scale": 4.0, "width": 64, "height": 64},
+}
+
+
+def metadata(step):
+    return {"format": "pt", "sdtune_family": "sd1", "sdtune_resolution": "64", "sdtune_steps": str(step),
+            "sdtune_defaults": json.dumps(DEFAULTS), "modelspec.sai_model_spec": "1.0.0",
+            "modelspec.architecture": "stable-diffusion-v1", "modelspec.title": "SD Tune embedded toy model",
+            "modelspec.resolution": "64x64", "modelspec.prediction_type": "epsilon", "modelspec.license": "AGPL-3.0"}
+
+
+def export(parts, step, out):
+    """parts: "unet" | "vae" | "text" -> state dict."""
+    tensors = {PREFIXES[part] + name: tensor.half().contiguous() for part, state in parts.items() for name, tensor in state.items()}
+    with atomic(out) as path:
+        save_file(tensors, str(path), metadata=metadata(step))
+
+
+def main(folder, out):
+    kept = torch.load(folder / "model-state.pt", weights_only=True)
+    export({"unet": kept["ema_unet"], "vae": load_file(folder / "vae.safetensors"), "text": kept["ema_text"]}, kept["step"], out)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, step {kept['step']}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if sys.argv[2:] else OUT)

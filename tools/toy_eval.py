@@ -1,0 +1,75 @@
+"""How far the embedded model has come: does a word change the prediction, and do its pictures show what was asked?"""
+
+import torch
+from PIL import Image
+
+from benchmarks import measures, toyworld
+from lib_sdtune.ldm.checkpoint import alphas_cumprod
+from tools import toy_captions
+from tools.embedded_sizes import SCALE_FACTOR
+
+ALPHAS = alphas_cumprod()
+
+
+@torch.no_grad()
+def word_gaps(unet, text, captions, pool, n=64):
+    """How much larger the error of the predicted picture gets when one word is exchanged, at timesteps 750..950, by factor."""
+    rng, generator = toy_captions.seeded("gaps"), torch.Generator().manual_seed(5)
+    chosen = [rng.randrange(512) for _ in range(n)]
+    z = pool[0, chosen].float()
+    t = torch.linspace(750, 950, n).long()
+    noise = torch.randn(z.shape, generator=generator)
+    a = ALPHAS[t].view(-1, 1, 1, 1)
+    noisy = a.sqrt() * z + (1 - a).sqrt() * noise
+
+    def error(combinations):
+        texts = [toyworld.FULL[0].format(s=f, c=c, b=b) for f, c, b in combinations]
+        wrong = (unet(noisy, t, text(captions.ids(texts))) - noise).square()
+        return (wrong * (1 - a) / a).mean().item()
+
+    names = list(toy_captions.FACTORS.values())
+    right = [(names[0][i // 64], names[1][i // 8 % 8], names[2][i % 8]) for i in chosen]
+    base = error(right)
+    gaps = {"x0_error": round(base, 4)}
+    for k, factor in enumerate(toy_captions.FACTORS):
+        other = [tuple(rng.choice([v for v in names[k] if v != one[k]]) if j == k else one[j] for j in range(3)) for one in right]
+        gaps[factor] = round(error(other) / base - 1, 3)
+    return gaps
+
+
+@torch.no_grad()
+def sample(unet, text, vae, captions, texts, seed=0, steps=20, cfg_scale=4.0, size=64):
+    """PIL images by DDIM, all prompts as one batch."""
+    generators = [torch.Generator().manual_seed(seed * 100003 + i) for i in range(len(texts))]
+    z = torch.stack([torch.randn(4, size // 8, size // 8, generator=generator) for generator in generators])
+    context = text(captions.ids([*texts, *[""] * len(texts)]))
+    steps_down = [*reversed(range(1, 1000, 1000 // steps)), -1]
+    for t, after in zip(steps_down, steps_down[1:], strict=False):
+        a, b = ALPHAS[t], ALPHAS[after] if after >= 0 else torch.tensor(1.0)
+        with_text, without = unet(torch.cat([z, z]), torch.full((2 * len(z),), t), context).chunk(2)
+        noise = without + cfg_scale * (with_text - without)
+        z = b.sqrt() * (z - (1 - a).sqrt() * noise) / a.sqrt() + (1 - b).sqrt() * noise
+    return images(torch.cat([vae.decode(part / SCALE_FACTOR) for part in z.split(8)]))
+
+
+def images(pixels):
+    return [Image.fromarray(p) for p in ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()]
+
+
+def asked(n, seed=0):
+    """n random things and full captions of them."""
+    rng = toy_captions.seeded("asked", seed)
+    things = [toyworld.thing(rng) for _ in range(n)]
+    return things, [toyworld.full_caption(t, template=rng.choice(toyworld.FULL)) for t in things]
+
+
+def sheet(pictures, columns=16):
+    rows = -(-len(pictures) // columns)
+    out = Image.new("RGB", (columns * 66, rows * 66), "white")
+    for i, picture in enumerate(pictures):
+        out.paste(picture, (i % columns * 66 + 1, i // columns * 66 + 1))
+    return out
+
+
+def judge(pictures, things):
+    return measures.prompt_fidelity(pictures, things)
