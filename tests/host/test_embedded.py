@@ -174,7 +174,7 @@ def write_lora(host, name, keys, size=0.1, **extra):
     tensors, chance = dict(extra), torch.Generator().manual_seed(0)
     for key in keys:
         bend = LoRA(targets[key], 2, 1, chance)
-        torch.nn.init.normal_(bend.up, std=size, generator=chance)
+        bend.up.data.normal_(0, size, generator=chance)
         tensors |= {f"{key}.{tail}": tensor for tail, tensor in bend.tensors().items()}
     path = host.folder("lora") / f"{name}.safetensors"
     files.write(path, tensors)
@@ -247,7 +247,7 @@ def test_embeddings_are_known_by_their_files_names(host, caplog):
 def test_hypernetworks_work_from_prompts(host):
     network = Hypernetwork([16, 32], Structure())
     for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(1))
+        parameter.data.normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
     hypernetwork.write(host.folder("hypernetworks") / "hyper.pt", network, hypernetwork.Facts("hyper"))
     bare, changed = pixels(draw(host)), pixels(draw(host, "a cat<hypernet:hyper:1>"))
     assert (changed != bare).any() and (pixels(draw(host, "a cat<hypernet:hyper:0>")) == bare).all()
