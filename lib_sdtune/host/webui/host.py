@@ -140,6 +140,12 @@ class WebUIHost(Host):
     def folder(self, kind):
         return folders.folder(kind)
 
+    def interrogator(self, name, options):
+        """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip"."""
+        from lib_sdtune.host.webui.interrogating import interrogator
+
+        return interrogator(name, options, self.lock)
+
     def publish(self, artefact):
         self.lock.acquire()
         try:

@@ -1,0 +1,93 @@
+"""Programs that describe pictures. A file here is an entry: a class with `describe(image) -> str`, made with the host.
+
+The host brings the models; on the command line, without a WebUI around, there are none.
+"""
+
+from dataclasses import dataclass
+
+from lib_sdtune.declaration import build
+from lib_sdtune.errors import UserError
+from lib_sdtune.registry import Registry
+
+registry = Registry("lib_sdtune.data.captioners", "captioner")
+EXISTING = ("keep", "replace", "prepend", "append")
+
+
+class Captioner:
+    """Made once per use and entered as a context manager, so that models can be loaded and put back.
+
+    `Options` is a declared section (see `declaration`); `self.options` is what the user chose.
+    """
+
+    label = ""
+
+    @dataclass
+    class Options:
+        """No options."""
+
+    def __init__(self, host, **options):
+        self.host, self.options = host, build(self.Options, options, self.name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def describe(self, image):
+        """A caption for an RGB image."""
+        raise NotImplementedError
+
+
+class Hosted(Captioner):
+    """A captioner whose model belongs to the host: `host.interrogator(name, options)` is a context manager for image -> text."""
+
+    def __enter__(self):
+        lend = getattr(self.host, "interrogator", None)
+        if lend is None:
+            raise UserError(f"{self.label} is a part of the WebUI; open the SD Tune tab there to write captions with it, "
+                            "or put captions into .txt files beside the pictures.")
+        self.lent = lend(self.name, self.options)
+        self.ask = self.lent.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        return self.lent.__exit__(*error)
+
+    def describe(self, image):
+        return self.ask(image)
+
+
+def combine(old, new, existing):
+    """What becomes of a picture's caption when a new one was found. existing: one of `EXISTING`."""
+    if not old or existing == "replace":
+        return new
+    if existing == "keep" or not new:
+        return old
+    return f"{new}, {old}" if existing == "prepend" else f"{old}, {new}"
+
+
+def describe_all(captions, captioner, names=None, existing="keep", progress=None):
+    """Describe pictures of an `editing.Captions`, as one step that can be undone; the number of captions that changed.
+
+    progress(done, total, text) may raise to stop: what was described until then is taken over first.
+    """
+    from lib_sdtune.data.picture import Unreadable, load
+
+    if existing not in EXISTING:
+        raise UserError(f"Existing captions can be treated as: {', '.join(EXISTING)}; not {existing!r}.")
+    progress = progress or (lambda done, total, text: None)
+    names = [name for name in (captions.entries if names is None else names) if existing != "keep" or not captions[name]]
+    found = {}
+    try:
+        for done, name in enumerate(names):
+            progress(done, len(names), "describing pictures")
+            try:
+                image, _ = load(captions.entries[name].picture)
+            except Unreadable:
+                continue  # named by the scan already
+            found[name] = combine(captions[name], captioner.describe(image), existing)
+        progress(len(names), len(names), "describing pictures")
+    finally:
+        changed = captions.put(found)
+    return changed

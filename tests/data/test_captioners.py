@@ -1,0 +1,65 @@
+from contextlib import contextmanager
+
+import pytest
+
+from lib_sdtune.data import captioners
+from lib_sdtune.data.editing import Captions
+from lib_sdtune.errors import UserError
+from tests.data import awful
+
+
+class WebUI:
+    """A host whose interrogators tell a picture's size."""
+
+    def __init__(self):
+        self.open, self.asked = False, []
+
+    @contextmanager
+    def interrogator(self, name, options):
+        self.open = True
+        self.asked.append((name, vars(options)))
+        yield lambda image: f"{image.width} wide"
+        self.open = False
+
+
+@pytest.fixture
+def captions(tmp_path):
+    for name, width in {"a": 30, "b": 40}.items():
+        awful.scene(width, 20).save(tmp_path / f"{name}.png")
+    (tmp_path / "c.png").write_bytes(b"broken")
+    (tmp_path / "a.txt").write_text("old")
+    return Captions(tmp_path)
+
+
+@pytest.mark.parametrize("existing, wanted", [("keep", "old"), ("replace", "30 wide"), ("prepend", "30 wide, old"),
+                                              ("append", "old, 30 wide")])
+def test_pictures_are_described_and_old_captions_treated_as_asked(captions, existing, wanted):
+    host = WebUI()
+    with captioners.registry["blip"](host) as captioner:
+        captioners.describe_all(captions, captioner, existing=existing)
+    assert [captions[name] for name in captions.entries] == [wanted, "40 wide", ""] and not host.open
+    assert captions.undo() and captions["a.png"] == "old"
+
+
+def test_options_reach_the_host_checked():
+    host = WebUI()
+    with captioners.registry["deepbooru"](host, threshold=0.7):
+        assert host.asked == [("deepbooru", {"threshold": 0.7, "sort_alpha": False, "use_spaces": True, "escape": False})]
+    with pytest.raises(UserError, match="threshold"):
+        captioners.registry["deepbooru"](host, threshold=7)
+
+
+def test_stopping_keeps_what_was_described(captions):
+    def stop(done, total, text):
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), captioners.registry["blip"](WebUI()) as captioner:
+        captioners.describe_all(captions, captioner, existing="replace", progress=stop)
+    assert captions["a.png"] == "30 wide" and captions["b.png"] == ""
+
+
+def test_without_the_webui_it_says_so():
+    assert {"blip", "deepbooru"} <= set(captioners.registry.names())
+    with pytest.raises(UserError, match="part of the WebUI"), captioners.registry["blip"](None):
+        pass

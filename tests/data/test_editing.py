@@ -1,0 +1,86 @@
+import pytest
+
+from lib_sdtune.data import tags
+from lib_sdtune.data.editing import Captions
+from lib_sdtune.errors import UserError
+from tests.data import awful
+
+FILES = {"a.txt": b"ron, cat, red\nsecond line\n", "b.txt": b"ron, cat, blue", "c.caption": "ron, caf\xe9".encode("latin-1")}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in "abcd":
+        awful.scene(seed=ord(name)).save(tmp_path / f"{name}.png")
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+def test_loading_and_saving_without_a_change_touches_nothing(folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    captions = Captions(folder)
+    assert [captions[name] for name in captions.entries] == ["ron, cat, red", "ron, cat, blue", "ron, café", ""]
+    assert captions.save() == ([], []) and {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_nothing_is_written_before_save_and_the_old_text_is_kept(folder):
+    captions = Captions(folder)
+    assert captions.edit(lambda caption: tags.add(caption, "new")) == 4
+    assert (folder / "a.txt").read_bytes() == FILES["a.txt"]
+    written, problems = captions.save()
+    assert len(written) == 4 and not problems
+    assert (folder / "a.txt").read_text() == "ron, cat, red, new\nsecond line\n" and (folder / "a.txt.bak").read_bytes() == FILES["a.txt"]
+    assert (folder / "c.caption").read_text(encoding="utf-8") == "ron, café, new\n" and (folder / "d.txt").read_text() == "new\n"
+    assert not (folder / "d.txt.bak").exists() and captions.save() == ([], [])
+
+
+def test_what_somebody_else_changed_is_left_alone(folder):
+    captions = Captions(folder)
+    captions.edit(lambda caption: tags.add(caption, "new"))
+    (folder / "a.txt").write_text("theirs")
+    (folder / "d.txt").write_text("theirs, too")
+    (folder / "b.txt").unlink()
+    written, problems = captions.save()
+    assert written == ["c.png"] and [problem.path.name for problem in problems] == ["a.txt", "b.txt", "d.txt"]
+    assert (folder / "a.txt").read_text() == "theirs" and (folder / "d.txt").read_text() == "theirs, too"
+
+
+def test_undo_goes_back_step_by_step(folder):
+    captions = Captions(folder)
+    captions.edit(lambda caption: tags.add(caption, "x"), captions.select("red"))
+    captions.edit(lambda caption: "")
+    assert captions["a.png"] == "" and captions.undo() == 3 and captions["a.png"] == "ron, cat, red, x"
+    assert captions.undo() == 1 and captions["a.png"] == "ron, cat, red" and captions.undo() == 0 and not captions.changed()
+
+
+def test_an_edit_that_fails_alters_nothing(folder):
+    captions = Captions(folder)
+    with pytest.raises(UserError):
+        captions.edit(lambda caption: tags.substitute(caption, "(", ""))
+    with pytest.raises(UserError, match="no picture"):
+        captions.put({"a.png": "x", "../z.png": "y"})
+    assert not captions.changed() and captions.undo() == 0
+
+
+def test_filters_counts_and_what_all_have_in_common(folder):
+    captions = Captions(folder)
+    assert captions.select("cat and not red") == ["b.png"] and captions.select("missing") == ["d.png"]
+    assert captions.counts()[:2] == [("ron", 3), ("cat", 2)] and captions.counts(["a.png"]) == [("ron", 1), ("cat", 1), ("red", 1)]
+    assert captions.common() == ["ron"] and captions.common(keep="Ron") == [] and captions.common(0.6, keep="ron") == ["cat"]
+    pruned = captions.preview(lambda caption: tags.remove(caption, "cat"))
+    assert pruned == {"a.png": ("ron, cat, red", "ron, red"), "b.png": ("ron, cat, blue", "ron, blue")} and not captions.changed()
+
+
+def test_listed_captions_are_no_changes(folder):
+    (folder / "metadata.jsonl").write_text('{"file_name": "d.png", "text": "listed"}')
+    captions = Captions(folder)
+    assert captions["d.png"] == "listed" and not captions.changed()
+
+
+@pytest.mark.parametrize("name", ["", "gone", "bare"])
+def test_folders_without_captions_to_edit(tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(UserError):
+        Captions(name)
