@@ -55,7 +55,8 @@ def read_lines(given):
 
 
 def read_numbers(given):
-    return [float(part) for part in str(given or "").strip("[] ").split(",")]
+    text = str(given or "").strip("[] ")
+    return [float(part) for part in text.split(",")] if text else []
 
 
 def read_json(kind):

@@ -1,0 +1,45 @@
+"""Every constant sentence of the tab: what a translation has to cover."""
+
+import re
+from pathlib import Path
+
+import gradio as gr
+
+from lib_sdtune import failures
+from lib_sdtune.ui.door import Door
+from lib_sdtune.ui.tab import build
+
+ROOT = Path(__file__).parents[2]
+TEXT = r"'((?:[^'\\]|\\.)+)'"
+KEYS = re.compile(r"\b(?:METHODS|KINDS|NAMES) = \{(.*?)\};", re.S)
+
+
+def of_form():
+    """Labels, infos, placeholders, buttons, accordions, choices with words, headings."""
+    found = set()
+    for block in build(Door()).blocks.values():
+        if str(block.elem_id).endswith(("_started", "_wanted", "_base", "_restore_button", "_use_button")):
+            continue
+        found |= {getattr(block, name, None) for name in ("label", "info")}
+        if isinstance(block, gr.Button):
+            found.add(block.value)
+        if isinstance(block, gr.Radio):
+            found |= {shown for shown, _ in block.choices}
+        if isinstance(block, gr.HTML) and "sdtune-heading" in str(block.value):
+            found |= set(re.findall(">([^<]+)<", block.value))
+    return {text for text in found if text}
+
+
+def of_scripts():
+    """What the scripts say through `t` and its kin, the reasons of failures, and the buttons of the panel."""
+    found = {sentence for _, why, change, _ in failures.KNOWN for sentence in (why, change)}
+    found |= {failures.explain("")[part] for part in ("why", "change")}
+    for path in sorted((ROOT / "javascript").glob("*.js")):
+        text = path.read_text(encoding="utf-8").replace("' +\n", "'+").replace("+                ", "+")
+        text = re.sub(r"'\+\s*'", "", text)
+        found |= set(re.findall(rf"\bt\({TEXT}", text)) | set(re.findall(rf"\b(?:button|copy)\((?:[a-z]+, )?{TEXT}", text))
+        found |= set(re.findall(rf"\bbutton\('[^']+', {TEXT}", text)) | set(re.findall(rf"\bkey\('\w+', {TEXT}", text))
+        found |= set(re.findall(r"\['((?:What|Most)[^']*)'", text)) | set(re.findall(rf"cell\({TEXT}", text))
+        found |= {word for group in KEYS.findall(text) for word in re.findall(rf": {TEXT}", group)}
+    panel = (ROOT / "lib_sdtune" / "ui" / "panel.html").read_text(encoding="utf-8")
+    return found | set(re.findall(r"<button[^>]*>([^<]+)<", panel))

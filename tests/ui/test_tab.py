@@ -1,0 +1,145 @@
+"""The tab as gradio has it: ids that do not move, nothing that breaks it, nothing that is not escaped."""
+
+import json
+import re
+import sys
+
+import gradio as gr
+import pytest
+
+from lib_sdtune import failures
+from lib_sdtune.errors import UserError
+from lib_sdtune.ui import events
+from lib_sdtune.ui.boxes import box, listing
+from lib_sdtune.ui.door import Door
+from lib_sdtune.ui.fields import declared
+from lib_sdtune.ui.tab import build
+
+FIXED = {"sdtune_name", "sdtune_method", "sdtune_images", "sdtune_start", "sdtune_stop", "sdtune_pause", "sdtune_status",
+         "sdtune_loss_plot", "sdtune_gallery"}
+
+
+class Queue:
+    """Takes configs as jobs do."""
+
+    def __init__(self, refusal=None):
+        self.taken, self.refusal = [], refusal
+
+    def submit(self, config):
+        if self.refusal:
+            raise self.refusal
+        self.taken.append(config)
+        return config["name"]
+
+    def config(self, name):
+        return {"name": name, "lora": {"dim": 48}, "concepts": [{"images": "x"}], "unknown": 1}
+
+
+@pytest.fixture
+def queue():
+    return Queue()
+
+
+def page(tab):
+    ids = {block.elem_id for block in tab.blocks.values() if block.elem_id}
+    html = "".join(str(block.value) for block in tab.blocks.values() if isinstance(block, gr.HTML))
+    return ids, html
+
+
+def fire(tab, elem_id, *given, trigger="click"):
+    """Run the server's part of the event of a component; its outputs."""
+    block = next(block for block in tab.blocks.values() if block.elem_id == elem_id)
+    event = next(one for one in tab.dependencies if block._id in one["targets"] and one["trigger"] == trigger and one["backend_fn"])
+    return tab.fns[tab.dependencies.index(event)].fn(*given)
+
+
+def values(**changes):
+    from lib_sdtune.ui.form import initial
+
+    start = initial() | {"name": "ron", "concept.images": "pics"} | changes
+    return [start[field.path] for field in declared()]
+
+
+def test_fixed_ids_are_there_and_all_ids_are_ours(queue):
+    ids, html = page(build(Door(queue)))
+    known = ids | set(re.findall(r'id="(\w+)"', html))
+    assert known >= FIXED
+    assert all(one.startswith("sdtune_") for one in known)
+    assert len(re.findall(r'id="(\w+)"', html)) == len(set(re.findall(r'id="(\w+)"', html)))
+
+
+def test_start_hands_over_the_form_and_names_the_run(queue):
+    message, started = fire(build(Door(queue)), "sdtune_start", *values(**{"train.batch_size": 2}))
+    assert (message, started) == ("", "ron")
+    assert queue.taken == [{"name": "ron", "method": "lora", "concepts": [{"images": "pics"}], "train": {"batch_size": 2}}]
+
+
+def test_a_refusal_is_a_red_sentence_with_the_fields_label():
+    queue = Queue(UserError('"train.batch_size" is 0; "concepts[0].images" <script>alert(1)</script>'))
+    message, started = fire(build(Door(queue)), "sdtune_start", *values())
+    assert started == ""
+    assert "sdtune-red" in message and "&quot;Batch size&quot; is 0; &quot;Pictures&quot;" in message
+    assert "<script>" not in message
+
+
+def test_a_fault_of_ours_is_told_and_not_thrown(capsys):
+    message, started = fire(build(Door(Queue(ZeroDivisionError("<i>")))), "sdtune_start", *values())
+    assert "ZeroDivisionError: &lt;i&gt;" in message and started == ""
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_use_settings_fills_what_the_run_says_and_nothing_else(queue):
+    filled = dict(zip([field.path for field in declared()], fire(build(Door(queue)), "sdtune_use_button", "cup"), strict=True))
+    assert (filled["name"], filled["lora.dim"], filled["concept.images"]) == ("cup", 48, "x")
+    assert filled["train.batch_size"] == gr.update()
+
+
+def test_a_preset_fills_its_settings_and_keeps_what_is_yours(queue):
+    title = next(iter(events.offered()))
+    filled = dict(zip([field.path for field in declared()], fire(build(Door(queue)), "sdtune_preset", title, trigger="input"), strict=True))
+    assert filled["name"] == filled["concept.images"] == filled["concept.prompt"] == gr.update()
+    assert filled["train.max_train_steps"] == events.offered()[title]["train"]["max_train_steps"]
+
+
+def test_the_page_learns_what_the_host_recommends(queue):
+    tab = build(Door(queue, defaults=lambda: {"dataset": {"resolution": 1024}}))
+    known = json.loads(fire(tab, "sdtune_restore_button"))
+    assert known["dataset.resolution"] == [512, 1024] and known["lora.dim"] == [16, 16]
+
+
+def test_a_host_that_cannot_be_asked_does_not_break_the_tab(queue, capsys):
+    assert "sdtune_start" in page(build(Door(queue, defaults=lambda: 1 / 0)))[0]
+
+
+def test_a_broken_torch_side_leaves_a_tab_that_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lib_sdtune.methods", None)
+    ids, html = page(build(Door()))
+    assert ids == {"sdtune_problem"}
+    assert "cannot train here" in html
+    assert "no &lt;GPU&gt;" in page(build(Door(problem="no <GPU>")))[1]
+
+
+def test_the_key_cannot_leave_its_attribute():
+    html = page(build(Door(key='"><script>')))[1]
+    assert 'data-key="&quot;&gt;&lt;script&gt;"' in html
+
+
+def test_transient_boxes_are_not_saved_as_defaults(queue):
+    tab = build(Door(queue))
+    for name in ("sdtune_started", "sdtune_wanted", "sdtune_base", "sdtune_preset"):
+        assert next(block for block in tab.blocks.values() if block.elem_id == name).do_not_save_to_config
+
+
+def test_boxes_escape_every_word():
+    assert box("red", "<b>") == '<div class="sdtune-box sdtune-red" role="alert"><p>&lt;b&gt;</p></div>'
+    assert box("plain", "") == ""
+    assert "<img" not in listing("<img>", ["<img>"])
+
+
+@pytest.mark.parametrize("message, settings", [("The GPU ran out of memory. In the order of effect: …", {"train.batch_size": 1}),
+                                               ("The disk is full. Make room.", {"save.keep_last": 2}), ("Something odd.", {})])
+def test_failures_are_explained_with_settings_that_exist(message, settings):
+    said = failures.explain(message)
+    assert said["settings"].items() >= settings.items()
+    assert said["what"] == message.split(". ")[0].rstrip(".") + "." and said["why"] and said["change"]
+    assert {path for _, _, _, given in failures.KNOWN for path in given} <= {field.path for field in declared()}

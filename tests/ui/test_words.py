@@ -1,0 +1,42 @@
+"""The words of the tab: unique, constant, and all of them translated."""
+
+import json
+import re
+
+import pytest
+
+from lib_sdtune.ui.fields import declared
+from lib_sdtune.ui.labels import label
+from tests.ui import strings
+
+LANGUAGES = sorted((strings.ROOT / "localizations").glob("*.json"))
+
+
+def test_labels_are_unique_and_in_sentence_case():
+    labels = [field.label for field in declared()]
+    assert len(set(labels)) == len(labels)
+    assert all(text[0].isupper() and text == text.strip() for text in labels)
+
+
+def test_an_undeclared_label_is_made_of_the_key_and_kept_unique():
+    assert label("train.new_unet_lr") == "New UNet learning rate"
+    assert label("noise.seed_offset", taken={"Seed offset"}) == "Noise: seed offset"
+
+
+@pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", [strings.of_form, strings.of_scripts], ids=["form", "scripts"])
+def test_every_word_has_a_translation(path, source):
+    table = json.loads(path.read_text(encoding="utf-8"))
+    wanted = source()
+    assert len(wanted) > 40
+    assert sorted(wanted - set(table)) == []
+
+
+@pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
+def test_translations_keep_the_blanks_and_nothing_else_is_translated(path):
+    table = json.loads(path.read_text(encoding="utf-8"))
+    for text, translated in table.items():
+        assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", translated)), text
+    stale = set(table) - strings.of_form() - strings.of_scripts() - {text for path in (strings.ROOT / "javascript").glob("*.js")
+                                                                     for text in table if text in path.read_text(encoding="utf-8")}
+    assert stale <= {"folder on the machine that trains", "ron cat", "DreamBooth"}
