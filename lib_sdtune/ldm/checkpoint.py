@@ -12,6 +12,7 @@ import torch
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.kinds import NOUNS, kind
+from lib_sdtune.ldm import unpickler
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
@@ -108,7 +109,7 @@ def read_pickle(path, mmap):
     mmap = mmap and path.suffix != ".safetensors"  # torch would believe that ending
     try:
         with open(path, "rb") as file:
-            data = torch.load(str(path) if mmap else file, map_location="cpu", weights_only=True, **({"mmap": True} if mmap else {}))
+            data = unpickle(str(path) if mmap else file, **({"mmap": True} if mmap else {}))
     except pickle.UnpicklingError as error:
         raise UserError(f"{path.name} holds something other than weights, perhaps code, so it was not opened; "
                         "get the model as .safetensors.") from error
@@ -118,6 +119,15 @@ def read_pickle(path, mmap):
     if not isinstance(data, dict):
         raise UserError(f"{path.name} holds no named weights, so it is not a checkpoint.")
     return data
+
+
+def unpickle(file, **how):
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True, **how)
+    except pickle.UnpicklingError:
+        if hasattr(file, "seek"):
+            file.seek(0)
+        return torch.load(file, map_location="cpu", weights_only=False, pickle_module=unpickler, **how)
 
 
 def rename(name):

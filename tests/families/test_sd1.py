@@ -1,9 +1,13 @@
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from lib_sdtune.families import registry
 from lib_sdtune.families.sd1 import SD1
 from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.ldm.layers import unet_layers
 from lib_sdtune.ldm.text import CLIPTextModel, hidden_states
 from lib_sdtune.ldm.unet import UNetModel
 from tests.models import checkpoint_tensors, tiny_sd1
@@ -57,6 +61,20 @@ def test_kohya_names(real_targets):
     assert blocks["lora_unet_down_blocks_2_attentions_1_proj_in"] == "IN08"
     assert blocks["lora_unet_mid_block_attentions_0_proj_in"] == "MID"
     assert blocks["lora_unet_up_blocks_3_attentions_2_proj_in"] == "OUT11"
+
+
+def test_the_public_modules_have_the_same_layers(monkeypatch):
+    for name in ("omegaconf", "omegaconf.listconfig"):  # the public code imports it for one isinstance
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(ListConfig=list))
+    public = pytest.importorskip("ldm.modules.diffusionmodules.openaimodel", reason="stable-diffusion-sdkit is not installed")
+    sizes = {"in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": 2, "channel_mult": (1, 2, 4, 4),
+             "context_dim": 24, "num_heads": 8}
+    theirs = public.UNetModel(image_size=32, attention_resolutions=[4, 2, 1], use_spatial_transformer=True, legacy=False, **sizes)
+    described = [[(layer.path, layer.diffusers, layer.module.weight.shape, layer.kind, layer.block) for layer in unet_layers(unet)]
+                 for unet in (UNetModel(**sizes), theirs)]
+    assert described[0] == described[1] and len(described[0]) == 278
+    names = dict(theirs.named_modules())
+    assert all(names[layer.path] is layer.module for layer in unet_layers(theirs))
 
 
 def test_captions_are_literal(model):

@@ -1,7 +1,10 @@
 import json
 import os
 import pickle
+import sys
+import types
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -97,6 +100,19 @@ def test_sizes_of_the_real_ones():
 class Code:
     def __reduce__(self):
         return os.system, ("touch pickled-code-ran",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_a_trainer_left_in_a_checkpoint_is_passed_over(model, tensors, tmp_path, monkeypatch, zipped):
+    lightning = types.ModuleType("pytorch_lightning")
+    lightning.Callback = type("Callback", (), {"__module__": "pytorch_lightning"})
+    left = lightning.Callback()
+    left.best = np.float64(0.5)
+    monkeypatch.setitem(sys.modules, "pytorch_lightning", lightning)
+    torch.save({"state_dict": tensors, "callbacks": {lightning.Callback: left}, "loss": np.float32(2)}, tmp_path / "m.ckpt",
+               _use_new_zipfile_serialization=zipped)
+    monkeypatch.delitem(sys.modules, "pytorch_lightning")
+    same(model, checkpoint.build(checkpoint.read(tmp_path / "m.ckpt")[0]))
 
 
 def not_a_checkpoint(path, what, tensors):

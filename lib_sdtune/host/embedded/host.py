@@ -88,11 +88,11 @@ class EmbeddedHost(Host):
         prediction = "v_prediction" if metadata.get("modelspec.prediction_type", "").startswith("v") else "epsilon"
         return LoadedModel(family, unet, vae, text_encoders, words, checkpoint.alphas_cumprod(), name=self.checkpoint_name(path),
                            hash=hashes.whole(path)[:10], prediction_type=prediction, resolution=resolution(metadata, family),
-                           folder=self.folder)
+                           folder=self.folder, path=path)
 
     @contextmanager
     def borrow(self, model_settings=None, method=None):
-        with self._lock:
+        with self.turn():
             if self._lent:
                 raise RunError("The model is lent to another run; wait for that run to end.")
             model = self.model(model_settings)
@@ -105,6 +105,16 @@ class EmbeddedHost(Host):
                 self._lent, self._clip_skip = None, 1
                 model.embeddings = {}
                 self.restore_weights(model)
+
+    @contextmanager
+    def turn(self):
+        """Wait until no other thread uses the model."""
+        while not self._lock.acquire(timeout=0.2):
+            self.patience()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def restore_weights(self, model):
         """Put back what training moved, from the file; a file that is no longer there or another one is loaded anew when needed."""
