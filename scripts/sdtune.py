@@ -6,6 +6,8 @@ from html import escape
 import gradio as gr
 from modules import script_callbacks
 
+import lib_sdtune  # noqa: F401 - this folder is importable only while this file is executed; later imports build on this one
+
 
 def tab():
     """SD Tune's tab; where it cannot be built, one that says so, because a missing tab tells nobody anything."""
