@@ -1,0 +1,91 @@
+"""Whole runs through the command line on the embedded model: what they leave behind, and what Ctrl+C and --resume make of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from lib_sdtune.__main__ import main
+from tests.test_architecture import ROOT
+
+
+@pytest.fixture
+def place(tmp_path):
+    folder = tmp_path / "pictures" / "3_ron"
+    folder.mkdir(parents=True)
+    for i in range(3):
+        noise = np.random.default_rng(i).integers(0, 255, (64, 64, 3), np.uint8)
+        Image.fromarray(noise).save(folder / f"{i}.png")
+        (folder / f"{i}.txt").write_text(f"a photo of ron, number {i}")
+    config = {"name": "ron", "concepts": [{"images": "pictures"}], "train": {"max_train_steps": 6, "batch_size": 1},
+              "lora": {"dim": 2}, "save": {"every_n_steps": 4, "state_every_n_steps": 2},
+              "sample": {"prompts": ["a photo of ron"], "every_n_steps": 3, "steps": 2}}
+    (tmp_path / "run.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def test_a_lora_from_the_pictures_to_the_prompt(place, capsys):
+    data = place / "data"
+    assert main(["train", str(place / "run.json"), "--data-dir", str(data)]) == 0
+    printed = capsys.readouterr()
+    final = data / "models" / "Lora" / "ron.safetensors"
+    assert printed.err == "" and printed.out.splitlines()[-1] == str(final)
+
+    # the layout of the files
+    made = {"ron.safetensors", "ron-step00000004.safetensors", "ron.json", "ron.preview.png"}
+    assert {path.name for path in final.parent.iterdir()} == made
+    run = data / "sdtune" / "runs" / "ron"
+    assert json.loads((run / "config.json").read_text())["lora"]["dim"] == 2
+    log = (run / "log.csv").read_text().splitlines()
+    assert log[0].startswith("step,epoch,loss,lr,seconds") and len(log) == 7
+    assert list((run / "samples").glob("*.png")) and list((run / "state").iterdir())
+
+    # the file, as other programs read it
+    with safe_open(final, "pt") as file:
+        metadata, names = file.metadata(), list(file.keys())
+    assert metadata["ss_output_name"] == "ron" and str(place) not in json.dumps(metadata)
+    assert all(name.startswith(("lora_unet_", "lora_te_")) for name in names)
+
+    # the same seed with and without it
+    sample = ["sample", "--data-dir", str(data), "--steps", "2", "--seed", "5"]
+    assert main([*sample, "--prompt", "ron", "ron <lora:ron:1>", "--out", str(place / "out")]) == 0
+    without, with_it = (Image.open(place / "out" / f"0000{i}.png") for i in range(2))
+    assert "Seed: 5" in with_it.info["parameters"] and "<lora:ron:1>" in with_it.info["parameters"]
+    assert np.abs(np.asarray(without, int) - np.asarray(with_it, int)).max() > 0
+
+    # a second run of that name is refused, unless it is wanted
+    capsys.readouterr()
+    assert main(["train", str(place / "run.json"), "--data-dir", str(data)]) == 2
+    assert str(final) in capsys.readouterr().err
+    before = load_file(final)
+    assert main(["train", str(place / "run.json"), "--data-dir", str(data), "--set", "overwrite=true"]) == 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in load_file(final).items()), "the same seed gives the same weights"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl+C to one process")
+def test_interrupt_saves_the_state_and_resume_ends_the_same(place):
+    arguments = ["train", str(place / "run.json"), "--set", "train.max_train_steps=16", "--data-dir"]
+    state = place / "cut" / "sdtune" / "runs" / "ron" / "state"
+    process = subprocess.Popen([sys.executable, "-m", "lib_sdtune", *arguments, place / "cut"], cwd=ROOT, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not list(state.glob("*")) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "") and "--resume" in out.splitlines()[-1]
+    assert list(state.glob("*.safetensors")) and not (place / "cut" / "models" / "Lora" / "ron.safetensors").exists()
+
+    assert main([*arguments, str(place / "cut"), "--resume"]) == 0
+    assert main([*arguments, str(place / "whole")]) == 0
+    cut, whole = (place / name / "models" / "Lora" / "ron.safetensors" for name in ("cut", "whole"))
+    assert cut.read_bytes() == whole.read_bytes()
