@@ -1,9 +1,10 @@
-"""Pictures by the WebUI's own `process_images`, leaving no trace: no files, no history, no progress, no cached prompts."""
+"""Pictures by the WebUI's own `process_images`, leaving no trace: no files, history, progress, cached prompts, drawn chances."""
 
 from contextlib import contextmanager
 
 from modules import processing, shared
 
+from lib_sdtune.host.webui.neutral import chance
 from lib_sdtune.host.webui.swap import replaced
 
 
@@ -19,6 +20,7 @@ def picture(request, pins):
         width=request.width,
         height=request.height,
         sampler_name=request.sampler or "Euler a",
+        scheduler="Automatic",
         do_not_save_samples=True,
         do_not_save_grid=True,
         restore_faces=False,
@@ -45,7 +47,7 @@ def unnoticed():
     before = dict(vars(state))
     state.begin(job="sdtune-sample")
     try:
-        with replaced(shared.cmd_opts, "no_prompt_history", True):
+        with replaced(shared.cmd_opts, "no_prompt_history", True), chance.kept(shared.sd_model):
             yield
     finally:
         for name in set(vars(state)) - set(before):

@@ -1,5 +1,7 @@
 """The WebUI's loaded model as `host.base.LoadedModel`: views of its own modules, nothing copied."""
 
+from pathlib import Path
+
 import torch
 
 from lib_sdtune.errors import UserError
@@ -49,6 +51,7 @@ def lend(sd_model):
         resolution=family.resolution,
         embeddings=embeddings(),
         folder=folder,
+        path=Path(info.filename),
     )
 
 

@@ -1,0 +1,140 @@
+"""Living together: generations between two steps, pauses, and a queue in which nobody is forgotten."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import house
+import pytest
+import torch
+
+from lib_sdtune.config import Model
+from lib_sdtune.host.webui.lock import QueueLock
+
+
+class Generate(threading.Thread):
+    """A user who presses Generate; `.picture` is what comes out."""
+
+    def __init__(self, prompt="a cat", seed=1):
+        super().__init__(daemon=True)
+        self.prompt, self.seed, self.picture = prompt, seed, None
+        self.start()
+
+    def run(self):
+        self.picture = house.draw(self.prompt, self.seed)
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_generation_passes_between_two_steps_as_if_no_training_were_on(host):
+    house.make_lora("between")
+    plain, dressed = house.draw(seed=7), house.draw("a cat <lora:between:1>", seed=7)
+    before, said, entered = house.fingerprint(), [], []
+
+    @contextmanager
+    def detached():
+        entered.append("out")
+        yield
+        entered.append("in")
+
+    with host.borrow(Model()) as model:
+        bare = house.weight().weight.clone()
+        torch.manual_seed(123)
+        expected = torch.randn(3)
+        torch.manual_seed(123)
+        users = [Generate(seed=7), Generate("a cat <lora:between:1>", seed=7)]
+        until(lambda: len(host.lock.lock._pending_threads) == 2)
+        host.breathe(detached, said.append)
+        assert all(user.picture is not None for user in users)
+        assert not house.free()
+        assert torch.equal(house.weight().weight, bare) and torch.equal(torch.randn(3), expected)
+        assert type(model.text_encoders[0].text_model.embeddings.token_embedding) is torch.nn.Embedding
+        host.breathe(detached, said.append)
+    assert said == ["a generation", ""] and entered == ["out", "in"]
+    assert (users[0].picture == plain).all() and (users[1].picture == dressed).all()
+    assert (house.draw(seed=7) == plain).all() and (house.draw("a cat <lora:between:1>", seed=7) == dressed).all()
+    changed = house.differences(before, house.fingerprint())
+    assert not [key for key in changed if key.startswith(("weights", "flags", "attention", "models", "options"))]
+
+
+def test_breathing_can_be_switched_off(host, monkeypatch):
+    from modules import shared
+
+    monkeypatch.setattr(type(shared.opts), "sdtune_breathe", False, raising=False)
+    with host.borrow(Model()):
+        user = Generate()
+        until(host.lock.waiting)
+        host.breathe(None)
+        assert user.picture is None
+    user.join(timeout=30)
+    assert user.picture is not None
+
+
+def test_a_paused_run_leaves_the_model_to_others(host, unchanged_weights):
+    pictures = []
+
+    @contextmanager
+    def detached():
+        yield
+
+    def resting():
+        pictures.append(house.draw(seed=len(pictures)))
+        return len(pictures) < 2
+
+    with host.borrow(Model()):
+        host.rest(detached, resting)
+        assert not house.free()
+    assert len(pictures) == 2
+
+
+@pytest.fixture
+def unchanged_weights(host):
+    before = house.fingerprint()
+    yield
+    assert not [key for key in house.differences(before, house.fingerprint()) if key.startswith(("weights", "flags", "module"))]
+
+
+def queue_lock():
+    from modules.fifo_lock import FIFOLock
+
+    return QueueLock(FIFOLock())
+
+
+def test_waiting_can_be_given_up_and_leaves_no_one_holding(host):
+    lock = queue_lock()
+    lock.lock.acquire()
+
+    class Enough(Exception):
+        pass
+
+    def patience():
+        raise Enough
+
+    with pytest.raises(Enough):
+        lock.acquire(patience)
+    lock.release()
+    until(lambda: lock.lock.acquire(blocking=False))
+
+
+def test_those_who_wait_are_served_first(host):
+    lock, order = queue_lock(), []
+    lock.acquire()
+
+    def user(name):
+        with lock.lock:
+            order.append(name)
+
+    threads = []
+    for name in ("first", "second"):
+        threads.append(threading.Thread(target=user, args=(name,)))
+        threads[-1].start()
+        until(lambda: len(lock.lock._pending_threads) == len(threads))
+    lock.hand_over()
+    order.append("training")
+    lock.release()
+    assert order == ["first", "second", "training"]

@@ -1,0 +1,87 @@
+"""Samples: the WebUI's own sampler, with the add-on on, and no trace left."""
+
+from pathlib import Path
+
+import house
+import numpy
+import torch
+
+from lib_sdtune.config import Model
+from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.networks.base import bent
+
+
+def request(prompt="a cat", **changes):
+    return SampleRequest(prompt, steps=house.STEPS, cfg_scale=4, seed=1, width=house.SIZE, height=house.SIZE, sampler="Euler", **changes)
+
+
+class Shift(torch.nn.Module):
+    def forward(self, x):
+        return x.square().sum(-1, keepdim=True)  # a plain sum is nothing after a normalisation
+
+
+def files():
+    from modules import paths
+
+    return {path: path.stat().st_mtime_ns for path in Path(paths.data_path).rglob("*") if path.is_file() and "cache" not in str(path)}
+
+
+def test_a_sample_is_what_generate_would_make(host):
+    expected = house.draw()
+    image = next(host.generate([request()]))
+    assert (numpy.asarray(image) == expected).all()
+    assert "Steps: 2" in image.info["parameters"] and "Seed: 1" in image.info["parameters"]
+
+
+def test_what_is_attached_shows_and_training_goes_on_bare_of_it(host):
+    bare, before, present = house.draw(), house.fingerprint(), files()
+    with host.borrow(Model()) as model:
+        layer = house.weight("diffusion_model.output_blocks.11.1.transformer_blocks.0.attn2.to_v")
+        straight = layer(torch.ones(1, layer.in_features))
+        with bent([(layer, Shift())]):
+            bent_answer = layer(torch.ones(1, layer.in_features))
+            drawn = [numpy.asarray(image) for image in host.generate([request(), request("a dog")])]
+            assert torch.equal(layer(torch.ones(1, layer.in_features)), bent_answer)
+        plain = numpy.asarray(next(host.generate([request()])))
+        assert torch.equal(layer(torch.ones(1, layer.in_features)), straight)
+        assert type(model.text_encoders[0].text_model.embeddings.token_embedding) is torch.nn.Embedding
+    assert (drawn[0] != bare).any() and (drawn[0] != drawn[1]).any()
+    assert (plain == bare).all()
+    assert house.differences(before, house.fingerprint()) == []
+    assert files() == present, "samples must not end up among the user's pictures or in the prompt history"
+
+
+def test_a_sample_prompt_may_name_loras_and_hypernetworks(host):
+    house.make_lora("extra", seed=4)
+    expected = house.draw("a cat <lora:extra:1>")
+    with host.borrow(Model()) as model:
+        bare = house.weight().weight.clone()
+        drawn = numpy.asarray(next(host.generate([request("a cat <lora:extra:1>")])))
+        assert torch.equal(house.weight().weight, bare), "the LoRA of a sample prompt must not stay in the weights"
+        assert model is host.lent
+    assert (drawn == expected).all()
+
+
+def test_a_sample_prompt_may_name_an_embedding_in_the_making(host):
+    bare = house.draw("a zzz")
+    with host.borrow(Model()) as model:
+        width = model.text_encoders[0].text_model.embeddings.token_embedding.embedding_dim
+        model.embeddings["zzz"] = torch.randn(1, width)
+        drawn = numpy.asarray(next(host.generate([request("a zzz")])))
+    assert (drawn != bare).any()
+    assert (house.draw("a zzz") == bare).all(), "it must be forgotten with the run"
+
+
+def test_interrupt_ends_the_samples_and_not_the_run(host, monkeypatch):
+    from modules import processing, shared
+
+    def interrupted(p):
+        shared.state.interrupt()
+        return original(p)
+
+    original = processing.process_images
+    monkeypatch.setattr(processing, "process_images", interrupted)
+    with host.borrow(Model()):
+        assert list(host.generate([request(), request()])) == []
+        assert shared.state.interrupted is False
+        assert not house.free()

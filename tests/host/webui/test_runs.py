@@ -1,0 +1,120 @@
+"""Whole runs on the WebUI's model: failures at every phase, breathing, and the file in the WebUI's own loader."""
+
+import sys
+import threading
+from pathlib import Path
+
+import house
+import pytest
+from test_breathe import until
+
+from lib_sdtune.config import Config
+from lib_sdtune.errors import RunError
+from lib_sdtune.jobs import Jobs
+from lib_sdtune.training.run import run
+from lib_sdtune.training.runs import begin
+from tests.hosts import pictures
+
+
+class Broken(Exception):
+    """The failure that tests inject."""
+
+
+@pytest.fixture
+def images(tmp_path):
+    return pictures(tmp_path / "ron", count=2, size=(64, 64))
+
+
+def settings(images, name, **changes):
+    base = {"name": name, "overwrite": True, "concepts": [{"images": str(images), "prompt": "a photo of ron"}],
+            "dataset": {"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 128},
+            "lora": {"dim": 2, "alpha": 2, "unet_lr": 0.05, "text_encoder_lr": 0.01},
+            "train": {"max_train_steps": 4}, "save": {"state_every_n_steps": 2, "precision": "float"},
+            "sample": {"prompts": ["a photo of ron"], "every_n_steps": 2, "steps": 2, "width": 64, "height": 64}}
+    return {**base, **changes}
+
+
+def train(host, config, watch=None):
+    config = Config.from_dict(config)
+    control = begin(config, host, on_change=watch)
+    return run(config, host, control), control
+
+
+def broken(*args, **kwargs):
+    raise Broken("on purpose")
+
+
+PHASES = {
+    "scan": "lib_sdtune.training.material.scan",
+    "cache": "lib_sdtune.training.material.Material.encode_images",
+    "first step": "lib_sdtune.training.trainer.Trainer.losses",
+    "update": "lib_sdtune.training.trainer.Trainer.descend",
+    "sample": "lib_sdtune.host.webui.generating.picture",
+    "inside a sample": "modules.processing.create_infotext",
+    "save": "lib_sdtune.training.state.save",
+    "export": "lib_sdtune.methods.lora.LoraMethod.export",
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_failure_leaves_the_webui_as_it_was(host, unchanged, images, monkeypatch, phase):
+    monkeypatch.setattr(PHASES[phase], broken)
+    config = settings(images, f"broken {phase}", dataset={"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 128})
+    with pytest.raises((RunError, Broken), match="on purpose"):
+        train(host, config)
+    assert house.free()
+
+
+def test_the_file_is_listed_matches_every_key_and_shows(host, images):
+    plain = house.draw("a photo of ron")
+    artefact, control = train(host, settings(images, "ron"))
+    assert control.snapshot()["state"] == "finished" and len(control.snapshot()["samples"]) >= 1
+    networks = sys.modules["networks"]
+    assert "ron" in networks.available_networks
+    net = networks.load_network("ron", networks.available_networks["ron"])
+    assert len(net.modules) == 192 + 6 * len(house.text().encoder.layers)
+    dressed = house.draw("a photo of ron <lora:ron:1>")
+    assert (dressed != plain).any()
+    assert (house.draw("a photo of ron") == plain).all()
+    train(host, settings(images, "ron", train={"max_train_steps": 4, "seed": 99}))
+    assert (house.draw("a photo of ron <lora:ron:1>") != dressed).any(), "the WebUI still used the old file of that name"
+    assert Path(artefact.path).with_suffix(".json").exists()
+
+
+def test_generations_in_between_change_nothing_of_the_result(host, images):
+    quiet, _ = train(host, settings(images, "quiet"))
+    expected, drawn, users = house.draw(seed=5), [], []
+
+    def press_generate(control):
+        if control.state == "training" and control.step in (1, 2, 3) and len(users) < control.step:
+            users.append(threading.Thread(target=lambda: drawn.append(house.draw(seed=5))))
+            users[-1].start()
+            until(host.lock.waiting)
+
+    busy, _ = train(host, settings(images, "busy"), press_generate)
+    for user in users:
+        user.join(timeout=30)
+    assert len(drawn) == 3 and all((picture == expected).all() for picture in drawn)
+    assert tensors(quiet.path) == tensors(busy.path)
+
+
+def tensors(path):
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return {key: file.get_tensor(key).numpy().tobytes() for key in file.keys()}  # noqa: SIM118
+
+
+def test_jobs_on_the_webui(host, images):
+    jobs = Jobs(lambda: host)
+    name = jobs.submit(settings(images, "job", train={"max_train_steps": 300}))
+    until(lambda: jobs.status(name)["step"] >= 1)
+    jobs.request(name, "pause")
+    until(lambda: jobs.status(name)["state"] == "paused" and house.free())
+    house.draw()
+    jobs.request(name, "resume")
+    until(lambda: jobs.status(name)["state"] == "training")
+    jobs.request(name, "stop")
+    until(lambda: jobs.status(name)["state"] == "stopped" and jobs.current is None)
+    assert jobs.status(name)["artefacts"] and jobs.status(name)["resumable"]
+    assert house.free()
