@@ -20,7 +20,8 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
 
 
-def parser():
+def parser(argv):
+    """The parser of all verbs, with the arguments of the one that is asked for: some read them off what takes a second to load."""
     top = Parser(prog="python -m lib_sdtune", description="Fine-tunes Stable Diffusion.")
     top.add_argument("--version", action="version", version=__version__)
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
@@ -29,16 +30,18 @@ def parser():
         one = verbs.add_parser(verb, help=module.__doc__.splitlines()[0], description=module.__doc__,
                                formatter_class=argparse.RawDescriptionHelpFormatter)
         one.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        module.arguments(one)
+        if verb in argv[:1]:
+            module.arguments(one)
         one.set_defaults(run=module.run)
     return top
 
 
 def main(argv=None):
     """Run one verb; its exit code."""
-    debug = "--debug" in (sys.argv if argv is None else argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    debug = "--debug" in argv
     try:
-        args = parser().parse_args(argv)
+        args = parser(argv).parse_args(argv)
         with speak(logging.getLogger("sdtune")):
             return args.run(args) or 0
     except KeyboardInterrupt:

@@ -146,3 +146,31 @@ def test_inspect_refuses_in_one_sentence(pictures, capsys, path, word):
     assert main(["inspect", str(where), "--json"]) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.count("\n") == 1 and word in printed.err
+
+
+def test_prepare_makes_a_folder_that_trains(pictures, capsys):
+    out = pictures.parent / "out"
+    command = ["prepare", str(pictures), str(out), "--resolution", "128", "--folder", "5_ron", "--trigger", "ron", "--flip"]
+    assert main([*command, "--replace", "a grey slope=fog"]) == 0
+    text = capsys.readouterr().out
+    assert "broken.png" in text and len(list(out.rglob("*.png"))) == 6
+    assert "ron, fog" in {path.read_text().strip() for path in out.rglob("*.txt")}
+    assert main(["inspect", str(out), "--json", "--set", "dataset.resolution=128"]) == 0
+    assert json.loads(capsys.readouterr().out)["folders"]["5_ron"] == {"images": 6, "repeats": 5, "is_class": False}
+    assert main(command) == 0
+    assert "0 removed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, word", [
+    (["--crop", "middle"], "crop"),
+    (["--resolution", "1"], "resolution"),
+    (["--resolution", "big"], "resolution"),
+    (["--caption", "blip"], "WebUI"),
+    (["--caption", "blop"], "'blip'"),
+    (["--replace", "x"], "OLD=NEW"),
+    (["--replace-regex", "(=x"], "("),
+])
+def test_prepare_refuses_in_one_sentence(pictures, capsys, arguments, word):
+    assert main(["prepare", str(pictures), str(pictures.parent / "out"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and word in error and not (pictures.parent / "out").exists()

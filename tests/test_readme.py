@@ -26,7 +26,8 @@ def test_the_settings_are_those_of_the_declaration():
 
 @pytest.mark.parametrize("line", [line for line in commands() if "-m lib_sdtune" in line])
 def test_commands_parse(line):
-    parser().parse_args(shlex.split(line, comments=True)[3:])
+    argv = shlex.split(line, comments=True)[3:]
+    parser(argv).parse_args(argv)
 
 
 def test_other_commands_name_files_that_are_there():

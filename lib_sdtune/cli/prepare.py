@@ -1,3 +1,64 @@
-"""x"""
-def arguments(parser): pass
-def run(args): pass
+"""Make a training set in OUT of the pictures in IN: resize, crop, background, captions.
+
+The originals are only read. Running it again does what is new and leaves alone what you changed since; so does going on after Ctrl+C.
+"""
+
+import dataclasses
+from contextlib import contextmanager
+
+from lib_sdtune.cli.console import Bar
+from lib_sdtune.cli.settings import typed
+from lib_sdtune.declaration import build, choices, hint
+
+
+def arguments(parser):
+    from lib_sdtune.data.prepare import PrepareConfig
+
+    parser.add_argument("source", metavar="IN", help="folder of the originals")
+    parser.add_argument("out", metavar="OUT", help="folder for what is made of them")
+    parser.add_argument("--caption", default="", metavar="NAME",
+                        help="have pictures without caption described: deepbooru or blip (in the WebUI)")
+    for field in dataclasses.fields(PrepareConfig):
+        flag = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(flag, dest=f"set_{field.name}", default=None, help=field.metadata["help"].replace("%", "%%"), **kind(field))
+
+
+def kind(field):
+    """How argparse takes a declared setting; the value is checked by the declaration afterwards."""
+    if isinstance(field.default, bool):
+        return {"action": "store_true"}
+    if field.default is dataclasses.MISSING:
+        return {"action": "append", "metavar": "TEXT"}
+    return {"metavar": "|".join(choices(field)) if choices(field) else "N" if isinstance(field.default, int | float) else "TEXT"}
+
+
+def run(args):
+    from lib_sdtune.data.prepare import prepare
+
+    chosen = settings(args)
+    with captioner(args.caption) as describe, Bar() as bar:
+        outcome = prepare(args.source, args.out, chosen, progress=bar.progress, describe=describe)
+    print(f"{len(outcome.made)} files made, {len(outcome.kept)} kept, {len(outcome.removed)} removed.")
+    for problem in outcome.problems:
+        print(f"  {'left out: ' if problem.fatal else ''}{problem.text}")
+    return 0
+
+
+def settings(args):
+    from lib_sdtune.data.prepare import PrepareConfig
+
+    given = {field.name: getattr(args, f"set_{field.name}") for field in dataclasses.fields(PrepareConfig)}
+    return build(PrepareConfig, {name: value if isinstance(value, bool | list) else typed(hint(PrepareConfig, name), value)
+                                 for name, value in given.items() if value is not None})
+
+
+@contextmanager
+def captioner(name):
+    """A function image -> text, or None when no captioner is asked for."""
+    if not name:
+        yield None
+        return
+    from lib_sdtune.data.captioners import registry
+
+    with registry[name](host=None) as chosen:
+        yield chosen.describe
