@@ -7,6 +7,7 @@ from itertools import product
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from lib_sdtune import families, methods, prompts
 from lib_sdtune.config import Config
@@ -22,7 +23,8 @@ RATES = {"lora": {"dim": 4, "alpha": 4, "unet_lr": 0.01, "text_encoder_lr": 0.01
 
 
 def made(method, model):
-    settings = {"name": "zwx", "method": method, "concepts": [{"images": "x"}], "save": {"precision": "float"}, method: RATES.get(method, {})}
+    settings = {"name": "zwx", "method": method, "concepts": [{"images": "x"}], "save": {"precision": "float"}}
+    settings[method] = RATES.get(method, {})
     return methods.registry[method](Config.from_dict(settings), model)
 
 
@@ -45,15 +47,31 @@ def learn(model, method, steps=3):
 
 
 @torch.no_grad()
-def used(model, folder, tag):
-    """The prediction that a user gets who writes `tag` into a prompt."""
-    prompt, tags = prompts.tags(f"a photo of zwx {tag}" if tag.startswith("<") else "a photo of zwx")
-    with addons.attached(model, folder, tags):
-        model.embeddings = addons.embeddings(model, folder("embeddings"))
+def used(model, method, path):
+    """The prediction that a user of the written file gets: by a tag or a word in the prompt, or by choosing the checkpoint."""
+    if method.kind == "checkpoints":
+        return predict(with_weights(model, path), "a photo of zwx")
+    tag = method.tag(path.stem)
+    prompt, tags = prompts.tags(f"a photo of zwx {tag}" if tag.startswith("<") else f"a photo of {tag}")
+    with addons.attached(model, model.folder, tags):
+        model.embeddings = addons.embeddings(model, model.folder("embeddings"))
         try:
             return predict(model, prompt.strip())
         finally:
             model.embeddings = {}
+
+
+def with_weights(model, path):
+    """A fresh model with the weights of a checkpoint."""
+    tensors, fresh = load_file(path), MODELS[model.family.name](seed=100)
+    for name, module in fresh.modules():
+        prefix = model.family.prefixes[name]
+        module.load_state_dict({key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)})
+    return fresh
+
+
+def parameters(method):
+    return [p for group in method.parameter_groups() for p in group["params"]]
 
 
 def test_every_family_has_a_small_model():
@@ -67,28 +85,27 @@ def test_method_and_family(name, family, tmp_path):
     with torch.no_grad():
         bare, before = predict(model, "a photo of zwx"), bits(model)
     method = made(name, model)
-    own = {id(p) for group in method.parameter_groups() for p in group["params"]}
-    begun = [p.detach().clone() for group in method.parameter_groups() for p in group["params"]]
-    with frozen(model), method.attached():
+    path = tmp_path / method.kind / f"zwx{method.suffix}"
+    with method.prepared(tmp_path), frozen(model), method.attached():
+        begun = [p.detach().clone() for p in parameters(method)]
         learn(model, method)
-        moved = [not torch.equal(p, was) for p, was in zip((p for g in method.parameter_groups() for p in g["params"]), begun, strict=True)]
-        assert all(moved)
+        assert not any(torch.equal(p, was) for p, was in zip(parameters(method), begun, strict=True))
+        own = {id(p) for p in parameters(method)}
         others = {f"{part}.{key}": p for part, module in model.modules() for key, p in module.named_parameters() if id(p) not in own}
         assert all(torch.equal(p, before[key]) for key, p in others.items() if key in before)
         with torch.no_grad():
             learned = predict(model, "a photo of zwx")
+        kept = {key: tensor.clone() for key, tensor in method.tensors().items()}
+        method.export(path, {})
     assert not torch.allclose(learned, bare, atol=1e-3)
     with torch.no_grad():
         assert torch.equal(predict(model, "a photo of zwx"), bare)
     after = bits(model)
     assert after.keys() == before.keys() and all(torch.equal(after[key], tensor) for key, tensor in before.items())
 
-    path = tmp_path / method.kind / f"zwx{method.suffix}"
-    method.export(path, {})
-    assert torch.allclose(used(model, model.folder, method.tag("zwx")), learned, atol=1e-5)
-    assert torch.equal(used(model, model.folder, ""), bare) or method.kind == "embeddings"
+    assert torch.allclose(used(model, method, path), learned, atol=1e-5)
 
     again = made(name, model)
-    again.load_tensors(method.tensors())
-    with frozen(model), again.attached(), torch.no_grad():
+    again.load_tensors(kept)
+    with again.prepared(tmp_path), frozen(model), again.attached(), torch.no_grad():
         assert torch.equal(predict(model, "a photo of zwx"), learned)

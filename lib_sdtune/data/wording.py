@@ -14,8 +14,9 @@ def refuse_wordless(scan):
         if any(FILEWORDS in line for line in lines):
             for picture in learned(scan, number):
                 if not picture.caption:
-                    raise UserError(f'"concepts[{number}].prompt" puts each picture\'s words in place of [filewords], and {picture.path.name} has none; '
-                                    f"write them into {picture.path.stem}.txt beside it, or use a template without [filewords].")
+                    raise UserError(f'"concepts[{number}].prompt" puts words of each picture in place of [filewords], and '
+                                    f"{picture.path.name} has none; write them into {picture.path.stem}.txt beside it, "
+                                    "or use a template without [filewords].")
 
 
 def say_the_word(scan, config, word):

@@ -16,6 +16,7 @@ class Artefact:
     tag: str
     activation_text: str = ""
     metadata: dict = field(default_factory=dict)
+    others: list = field(default_factory=list)  # further artefacts of the same run
 
 
 class Method:
@@ -39,7 +40,7 @@ class Method:
 
     @classmethod
     def look(cls, config, scan):
-        """UserError where the pictures that were read (`data.folder.Scan`) are no use to this method. May give concepts prompt templates."""
+        """UserError where the pictures that were read (`data.folder.Scan`) are no use; may give concepts prompt templates."""
 
     def parameter_groups(self):
         """[{"name": "unet", "params": [...], "lr": Rate}, ...]: everything that learns, float32 unless said otherwise.
@@ -82,6 +83,16 @@ class Method:
     def put_by(self):
         """Before `attached` is left for a while: keep what leaving would lose."""
 
+    @contextmanager
+    def shown(self):
+        """Entered inside `attached` while the host makes pictures."""
+        yield
+
+    def room(self):
+        """Bytes on disk: of one "state" without the optimiser, of one "file", and "once" for the time of the run."""
+        count = sum(tensor.numel() for tensor in self.tensors().values())
+        return {"state": count * 4, "file": count * 4, "once": 0}
+
     def tensors(self):
         """name -> tensor: all that a resume needs besides the optimiser."""
         raise NotImplementedError
@@ -101,6 +112,10 @@ class Method:
     def export(self, path, metadata):
         """Write the file at `path` (atomically, through `formats.files`), with `metadata` (str -> str) if the format has any."""
         raise NotImplementedError
+
+    def by_products(self, artefact):
+        """Write further files beside the final one; their `Artefact`s."""
+        return []
 
     def facts(self):
         """ss_* metadata of this method, key -> anything printable; None leaves a key out."""

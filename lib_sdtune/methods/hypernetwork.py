@@ -40,8 +40,8 @@ class HypernetworkMethod(Method):
         refuse_unknown(settings.enable_sizes, known, '"hypernetwork.enable_sizes"')
         widths = settings.enable_sizes or known
         if int(min(widths) * min(structure.layers)) < 1:
-            raise UserError(f'"hypernetwork.layer_structure" makes layers of no width, because the model\'s smallest context is {min(widths)} wide; '
-                            "use larger multiples.")
+            raise UserError('"hypernetwork.layer_structure" makes layers of no width, because the smallest context of the model '
+                            f"is {min(widths)} wide; use larger multiples.")
         fresh = Hypernetwork(widths, structure)
         for width, pair in fresh.pairs.items():
             for part, module in zip("kv", pair, strict=True):

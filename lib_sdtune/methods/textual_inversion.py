@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from lib_sdtune.data.wording import say_the_word
 from lib_sdtune.formats import embedding as file
 from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import Method
-from lib_sdtune.data.wording import say_the_word
 
 log = logging.getLogger("sdtune")
 
@@ -94,7 +94,7 @@ class TextualInversion(Method):
         """Captions may say the word, samples the name of the file to be."""
         known, words = self.model.embeddings, {self.word, self.config.name}
         before = {word: known[word] for word in words if word in known}
-        known.update({word: self.rows for word in words})
+        known.update(dict.fromkeys(words, self.rows))
         try:
             yield
         finally:

@@ -4,6 +4,7 @@ For every width of context there is one pair, shared by all layers of that width
 from v(context), where k and v are x + linear(x) * multiplier. They know neither method nor family.
 """
 
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -65,12 +66,32 @@ class HyperModule(nn.Module):
                 parts.append(Dropout(structure.dropout_after(i)))
         self.linear = nn.Sequential(*parts)
 
-    def forward(self, x, multiplier=1.0):
+        self.linear_only = all(isinstance(part, nn.Linear) for part in parts)
+        self.drops = any(isinstance(part, nn.Dropout) for part in parts)
+        self.sizes = sizes
+
+    def forward(self, x, multiplier=1.0, product=None):
+        """`product` is what `product()` gave, in place of the layers it stands for."""
         half = None if torch.is_autocast_enabled() or x.dtype == torch.float32 else x.dtype
         wide = x.float() if half else x
-        delta = self.linear(wide)
+        delta = F.linear(wide, *product) if product else self.linear(wide)
         answer = wide + (delta if multiplier == 1.0 else delta * multiplier)
         return answer.to(half) if half else answer
+
+    def product(self):
+        """(weight, bias) of the one layer that does what layers with nothing between them do."""
+        with torch.autocast(self.linear[0].weight.device.type, enabled=False):
+            weight, bias = self.linear[0].weight, self.linear[0].bias
+            for layer in self.linear[1:]:
+                weight, bias = layer.weight @ weight, F.linear(bias, layer.weight, layer.bias)
+        return weight, bias
+
+    def break_even(self):
+        """Number of tokens from which the product is less work than the layers; infinite for a single layer."""
+        width, pairs = self.sizes[0], list(zip(self.sizes, self.sizes[1:], strict=False))
+        making = sum(inner * outer * width for inner, outer in pairs[1:])
+        saved = sum(inner * outer for inner, outer in pairs) - width * width
+        return making / saved if saved > 0 else float("inf")
 
     @torch.no_grad()
     def begin(self, weight_init, chance):
@@ -118,7 +139,7 @@ class Hypernetwork(nn.Module):
 
 def attentions(unet):
     """Every attention layer of a UNet: whatever makes keys and values from a context with linear `to_k` and `to_v`."""
-    return [m for m in unet.modules() if isinstance(getattr(m, "to_k", None), nn.Linear) and isinstance(getattr(m, "to_v", None), nn.Linear)]
+    return [m for m in unet.modules() if all(isinstance(getattr(m, name, None), nn.Linear) for name in ("to_q", "to_k", "to_v"))]
 
 
 def context_widths(unet):
@@ -130,31 +151,75 @@ def context_widths(unet):
 def listening(unet, hypernetworks):
     """Put [(hypernetwork, multiplier), ...] before the keys and values, the first one nearest to the context.
 
-    Layers get an own `forward` meanwhile, which host and networks may wrap; on exit they are as before.
+    Layers and the UNet get an own `forward` meanwhile, which host and networks may wrap; on exit they are as before.
     """
     with ExitStack() as stack:
         for hypernetwork, multiplier in reversed(hypernetworks):
+            hearing = Hearing(unet, hypernetwork, multiplier)
+            stack.enter_context(own_forward(unet, hearing.once_per_prediction))
             for attention in attentions(unet):
-                pair = hypernetwork.pairs.get(attention.to_k.in_features)
-                if pair:
-                    stack.enter_context(behind(attention.to_k, pair[0], multiplier))
-                    stack.enter_context(behind(attention.to_v, pair[1], multiplier))
+                for part, layer in (("k", attention.to_k), ("v", attention.to_v)):
+                    if layer.in_features in hypernetwork.pairs:
+                        stack.enter_context(own_forward(layer, hearing.before(part, layer.in_features)))
         yield
+
+
+class Hearing:
+    """One hypernetwork at work: what all layers share is computed once per prediction.
+
+    That is the text as each module changes it, because every layer hears the same text, and the product of linear layers
+    that have nothing between them, where that is less work. Layers must not make these themselves, or recomputing a block
+    (gradient checkpointing) would not repeat what its first computation did.
+    """
+
+    def __init__(self, unet, hypernetwork, multiplier):
+        self.hypernetwork, self.multiplier = hypernetwork, multiplier
+        self.layers = Counter(attention.to_k.in_features for attention in attentions(unet))
+        self.narrowest = min(attention.to_q.in_features for attention in attentions(unet))
+        self.text, self.changed, self.products = None, {}, {}
+
+    def once_per_prediction(self, forward):
+        def wrapped(noisy, timesteps, context=None, *args, **kwargs):
+            self.text, self.changed, self.products = context, {}, {}
+            for width, pair in self.hypernetwork.pairs.items():
+                for part, module in zip("kv", pair, strict=True):
+                    if module.linear_only and self.tokens(width, noisy, context) > module.break_even():
+                        self.products[part, width] = module.product()
+                    if context is not None and context.shape[-1] == width and not module.drops:
+                        self.changed[part, width] = self.answer(part, width, context)
+            return forward(noisy, timesteps, context, *args, **kwargs)  # all stays for the backward, which may recompute blocks
+
+        return wrapped
+
+    def tokens(self, width, noisy, context):
+        """About how many tokens of that width all layers hear: levels that are twice as wide have a quarter of the pixels."""
+        heard = 0 if context is None or context.shape[-1] != width else context.shape[1]
+        return noisy.shape[0] * self.layers[width] * (heard or noisy[0, 0].numel() * self.narrowest**2 // width**2)
+
+    def before(self, part, width):
+        def put(forward):
+            def wrapped(x):
+                same = x is self.text and (part, width) in self.changed
+                return forward(self.changed[part, width] if same else self.answer(part, width, x))
+
+            return wrapped
+
+        return put
+
+    def answer(self, part, width, x):
+        module = self.hypernetwork.pairs[width]["kv".index(part)]
+        return module(x, self.multiplier, self.products.get((part, width)))
 
 
 @contextmanager
-def behind(layer, module, multiplier):
-    """layer(x) becomes layer(module(x))."""
-    straight, own = layer.forward, layer.__dict__.get("forward")
-
-    def forward(x, *args, **kwargs):
-        return straight(module(x, multiplier), *args, **kwargs)
-
-    layer.forward = forward
+def own_forward(module, made):
+    """`module.forward` becomes made(forward), where forward is whatever the class has at the time: hosts exchange that."""
+    before = module.__dict__.get("forward")
+    module.forward = made(before or (lambda *args, **kwargs: type(module).forward(module, *args, **kwargs)))
     try:
         yield
     finally:
-        if own is None:
-            del layer.forward
+        if before is None:
+            del module.forward
         else:
-            layer.forward = own
+            module.forward = before

@@ -62,7 +62,8 @@ def test_reads_files_from_before_there_were_settings(tmp_path):
 def test_dropout_of_files_that_only_say_yes(tmp_path):
     assert file.usual_dropout((1, 2, 2, 1)) == (0, 0.3, 0.3, 0)
     assert file.usual_dropout((1, 2, 2, 1), last=False) == (0, 0.3, 0, 0)
-    data = {8: tuple(made(Structure(dropout=(0, 0.3, 0)), [8]).pairs[8][0].state_dict() for _ in "kv"), "use_dropout": True, "last_layer_dropout": True}
+    data = {8: tuple(module.state_dict() for module in made(Structure(dropout=(0, 0.3, 0)), [8]).pairs[8])}
+    data |= {"use_dropout": True, "last_layer_dropout": True}
     torch.save(data, tmp_path / "a.pt")
     assert file.read(tmp_path / "a.pt")[0].structure.dropout == (0, 0.3, 0)
 

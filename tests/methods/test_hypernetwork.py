@@ -79,12 +79,17 @@ def test_going_on_from_a_file_takes_its_structure(host, images):
     assert 0 < max(moved) < 1e-3
 
 
+def stop_at_three(control):
+    if control.state == "training" and control.step == 3:
+        control.request("stop_without_saving")
+
+
 @pytest.mark.parametrize("changes", [{}, {"hypernetwork": {"dropout": True, "activation": "relu", "lr": 1e-2}}])
 def test_stopping_and_resuming_gives_the_same_bytes(images, tmp_path, changes):
     whole, broken = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "broken")
     wanted = config(images, **changes)
     train(whole, wanted)
-    train(broken, wanted, watch=lambda control: control.state == "training" and control.step == 3 and control.request("stop_without_saving"))
+    train(broken, wanted, watch=stop_at_three)
     train(broken, wanted, resume=True)
     assert (folder(whole) / "ron.pt").read_bytes() == (folder(broken) / "ron.pt").read_bytes()
 

@@ -1,8 +1,20 @@
+from contextlib import ExitStack
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from lib_sdtune.networks.hypernetwork import ACTIVATIONS, WEIGHT_INITS, HyperModule, Hypernetwork, Structure, attentions, context_widths, listening
+from lib_sdtune.networks.hypernetwork import (
+    ACTIVATIONS,
+    WEIGHT_INITS,
+    HyperModule,
+    Hypernetwork,
+    Structure,
+    attentions,
+    context_widths,
+    listening,
+)
+from lib_sdtune.training.memory import checkpointed
 from tests.models import randomise, tiny_sd1
 
 
@@ -92,6 +104,54 @@ def test_attached_and_removed_without_trace(unet):
     with pytest.raises(ZeroDivisionError), listening(unet, [(hypernetwork, 1.0)]):
         raise ZeroDivisionError
     assert torch.equal(predict(unet), before)
+
+
+@pytest.mark.parametrize("structure", [Structure((1, 2, 1)), Structure((1, 2, 0.5, 1)), Structure((1, 1))], ids=str)
+def test_linear_layers_are_as_good_as_their_product(structure):
+    module = randomise(HyperModule(16, structure), size=0.3)
+    assert module.linear_only
+    assert torch.allclose(module(x(), 0.7, module.product()), module(x(), 0.7), atol=1e-5)
+    assert not HyperModule(16, Structure((1, 2, 1), "relu")).linear_only
+
+
+def test_the_product_is_made_where_it_is_less_work():
+    assert HyperModule(30, Structure((1, 2, 1))).break_even() == pytest.approx(20)  # 2 * 30**3 against 3 * 30**2 a token
+    assert HyperModule(30, Structure((1, 1))).break_even() == float("inf")
+
+
+def heard(unet, hypernetwork, context, shared=True, checkpointing=False):
+    """Prediction and gradients with one hypernetwork; `shared` False hides from the layers that all hear the same text."""
+    noisy = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(5))
+    hypernetwork.requires_grad_(True)
+    with ExitStack() as stack:
+        stack.enter_context(checkpointed(unet, checkpointing))
+        stack.enter_context(listening(unet, [(hypernetwork, 1.0)]))
+        if not shared:
+            for attention in attentions(unet):
+                forward = attention.forward
+                attention.forward = lambda x, context=None, forward=forward: forward(x, None if context is None else context.clone())
+                stack.callback(vars(attention).pop, "forward")
+        answer = unet(noisy, torch.tensor([300, 700]), context=context)
+        gradients = torch.autograd.grad(answer.square().mean(), list(hypernetwork.parameters()))
+    return answer, gradients
+
+
+@pytest.mark.parametrize("structure", [Structure(), Structure((1, 2, 1), "swish"), Structure((1, 2, 1), layer_norm=True)], ids=str)
+def test_what_is_shared_and_what_is_recomputed_changes_nothing(unet, structure):
+    hypernetwork = randomise(Hypernetwork([16, 32], structure), size=0.2)
+    context = torch.randn(2, 77, 16, generator=torch.Generator().manual_seed(6))
+    plain, wanted = heard(unet, hypernetwork, context, shared=False)
+    for checkpointing in (False, True):
+        answer, gradients = heard(unet, hypernetwork, context, checkpointing=checkpointing)
+        assert torch.allclose(answer, plain, atol=1e-5)
+        assert all(torch.allclose(a, b, atol=1e-5 * max(1.0, float(b.abs().max()))) for a, b in zip(gradients, wanted, strict=True))
+    assert all("forward" not in vars(module) for module in unet.modules())
+
+
+def test_a_class_whose_forward_is_exchanged_meanwhile_is_heard(unet, monkeypatch):
+    with listening(unet, [(Hypernetwork([16], Structure()), 1.0)]):
+        monkeypatch.setattr(type(unet), "forward", lambda self, noisy, timesteps, context=None, y=None: "another")
+        assert unet(torch.zeros(1, 4, 8, 8), None, context=torch.zeros(1, 2, 16)) == "another"
 
 
 def test_only_layers_of_its_widths_are_touched(unet):
