@@ -32,7 +32,8 @@ def fake_pip(packages, code):
 
 def start(python, *arguments, **environment):
     """install.py as `launch.py` runs it; (exit code, stdout, stderr)."""
-    done = subprocess.run([python, ROOT / "install.py", *arguments], capture_output=True, text=True, env={**os.environ, **environment})
+    own = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "COMMANDLINE_ARGS", "INDEX_URL")}
+    done = subprocess.run([python, ROOT / "install.py", *arguments], capture_output=True, text=True, env={**own, **environment})
     return done.returncode, done.stdout, done.stderr
 
 
