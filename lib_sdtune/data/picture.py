@@ -236,22 +236,22 @@ def split(image):
 
 
 def frame(image, example, resample=Image.Resampling.LANCZOS):
-    """The part of the picture that the example asks for: scaled, cropped to the bucket, mirrored.
-
-    Only that part is computed, so a picture of 1 x 100,000 pixels costs no more than another.
-    """
-    across, down = image.width / example.scaled[0], image.height / example.scaled[1]
-    left, top, right, bottom = box(example)
-    if (across, down) == (1, 1):
-        image = image.crop((left, top, right, bottom))
-    else:
-        image = image.resize(example.size, resample, box=(left * across, top * down, right * across, bottom * down))
+    """The part of the picture that the example asks for: scaled, cropped to the bucket, mirrored."""
+    image = cut(image, example.scaled, example.crop, example.size, resample)
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if example.flip else image
 
 
-def box(example):
-    left, top = example.crop
-    return left, top, left + example.size[0], top + example.size[1]
+def cut(image, scaled, crop, size, resample=Image.Resampling.LANCZOS):
+    """`size` pixels from (left, top) = `crop` on of the picture scaled to `scaled`.
+
+    Only that part is computed, so a picture of 1 x 100,000 pixels costs no more than another.
+    """
+    left, top, right, bottom = *crop, crop[0] + size[0], crop[1] + size[1]
+    if image.size == tuple(scaled):
+        return image.crop((left, top, right, bottom))
+    across, down = image.width / scaled[0], image.height / scaled[1]
+    part = left * across, top * down, min(right * across, image.width), min(bottom * down, image.height)
+    return image.resize(size, resample, box=part)
 
 
 def pixels(image, example):

@@ -68,6 +68,13 @@ def checked(path, text, key):
         raise UserError(f'"{key}": there is no folder {shown(text)}{missing_part(path)}.')
     if not path.is_dir():
         raise UserError(f'"{key}": {shown(text)} is a file; give the folder that it lies in.')
+    fit_for_pictures(path, text, key)
+    os.scandir(path).close()  # raises where it can't be listed
+    return path
+
+
+def fit_for_pictures(path, text, key):
+    """UserError for folders that nobody's pictures should be read from or written to as a whole."""
     true = path.resolve()
     if true == Path(true.anchor):
         raise UserError(f'"{key}": {shown(text)} is the root of a drive; give the folder of your pictures.')
@@ -75,8 +82,6 @@ def checked(path, text, key):
         raise UserError(f'"{key}": {shown(text)} is your home folder; give the folder of your pictures.')
     if (true / "webui.py").exists() and (true / "modules").is_dir():
         raise UserError(f'"{key}": {shown(text)} is the WebUI itself; give the folder of your pictures.')
-    os.scandir(true).close()  # raises where it can't be listed
-    return path
 
 
 def missing_part(path):

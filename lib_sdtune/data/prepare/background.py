@@ -1,0 +1,61 @@
+"""What is background in a picture, and painting it."""
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+PLAIN = 0.8  # share of the border's pixels that must have its colour
+
+
+def cut_out(image, settings):
+    """(RGBA image, what was found in words): the alpha channel says what is subject. Without a finding the image comes back opaque."""
+    own = image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255
+    if own or settings.cut_out == "alpha":
+        return image.convert("RGBA"), "cut out by its transparency" if own else ""
+    if settings.cut_out == "rembg":
+        import rembg
+
+        return rembg.remove(image.convert("RGB")).convert("RGBA"), "cut out by rembg"
+    flat = image.convert("RGB")
+    outside = flooded(np.asarray(flat), settings.tolerance)
+    if outside is None:
+        return flat.convert("RGBA"), ""
+    alpha = Image.fromarray(np.where(outside, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.8))
+    flat.putalpha(alpha)
+    return flat, "cut out of its plain background"
+
+
+def flooded(pixels, tolerance):
+    """(h, w) bool: the region of the border's colour that touches the border; None if the border is not plain.
+
+    pixels: (h, w, 3) uint8. Water runs along rows and columns in turn, a whole run of alike pixels at a time, until
+    nothing changes; a dozen rounds are enough for all but mazes.
+    """
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.int16)
+    colour = np.median(border, axis=0)
+    if (np.abs(border - colour).max(1) <= tolerance).mean() < PLAIN:
+        return None
+    alike = np.abs(pixels.astype(np.int16) - colour).max(2) <= tolerance
+    wet = np.zeros_like(alike)
+    wet[0], wet[-1], wet[:, 0], wet[:, -1] = alike[0], alike[-1], alike[:, 0], alike[:, -1]
+    while True:
+        spread = run_along(run_along(wet, alike).T, alike.T).T
+        if (spread == wet).all():
+            return wet
+        wet = spread
+
+
+def run_along(wet, alike):
+    """Wet every run of alike pixels in a row that is wet anywhere."""
+    starts = alike & ~np.pad(alike, ((0, 0), (1, 0)))[:, :-1]
+    runs = np.cumsum(starts.ravel()).reshape(alike.shape) * alike
+    reached = np.zeros(runs.max() + 1, bool)
+    reached[runs[wet]] = True
+    reached[0] = False
+    return reached[runs]
+
+
+def painted(image, colour):
+    """RGB: the image on a plain colour."""
+    flat = Image.new("RGB", image.size, colour)
+    flat.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    return flat

@@ -1,0 +1,226 @@
+"""The work on a folder: what has to be made is made, what is there already stays, what its owner changed is left alone."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from lib_sdtune.data import captions
+from lib_sdtune.data.parallel import ordered
+from lib_sdtune.data.picture import Unreadable, check_sums, decoded, fingerprint, opened, orientation, read_bytes, upright
+from lib_sdtune.data.prepare import picture
+from lib_sdtune.data.prepare.manifest import Manifest, fingerprint_of
+from lib_sdtune.data.prepare.settings import PrepareConfig, check, edited
+from lib_sdtune.data.problem import Problem, shown
+from lib_sdtune.data.walk import absolute, fit_for_pictures, locate, walk
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.files import atomic
+
+SAVE_EVERY = 50  # pictures: what an interruption may cost
+
+
+@dataclass
+class Outcome:
+    """made: files written; kept: files that were right already; removed: files of earlier settings; problems: what to know."""
+
+    made: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One original: how the files made from it are called (without suffix), and what it needs."""
+
+    found: object
+    stem: str
+    box: tuple | None
+    caption: str
+    key: str
+
+
+def prepare(source, out, settings=None, progress=None, boxes=None, describe=None, base="."):
+    """Prepare every picture below `source` into `out`; `Outcome`.
+
+    boxes: {relative path: (left, top, right, bottom) as fractions} of crops drawn by hand. describe(RGB image) -> caption for
+    pictures that have none. progress(done, total, text) may raise to stop; the next call goes on. UserError before anything
+    is written if the folders or settings are wrong.
+    """
+    settings = settings or PrepareConfig()
+    check(settings)
+    outcome = Outcome()
+    source, out = folders(source, out, base)
+    found = walk(source, outcome.problems)
+    if not found:
+        raise UserError(f"{shown(source)} holds no pictures.")
+    return worked(jobs_of(found, settings, boxes or {}, outcome), out, settings, progress or (lambda *_: None), describe, outcome)
+
+
+def preview(path, settings=None, box=None):
+    """[(name suffix, image, what was done)] of one picture, nothing written: the "after" of a before/after view."""
+    settings = settings or PrepareConfig()
+    check(settings)
+    try:
+        return picture.made(original(path)[0], settings, box)
+    except Unreadable as error:
+        raise UserError(f"{shown(Path(path).name)} {error}.") from error
+
+
+def folders(source, out, base):
+    """Both folders, absolute; UserError where the originals could come to harm."""
+    source = locate(str(source), base, "IN")
+    if not str(out).strip():
+        raise UserError("OUT is empty; give a folder for the prepared pictures.")
+    out = absolute(str(out), base)
+    fit_for_pictures(out, str(out), "OUT")
+    inner, outer = out.resolve(), source.resolve()
+    if inner == outer or inner.is_relative_to(outer):
+        raise UserError(f"OUT {shown(out)} lies in IN; the prepared pictures would be prepared again. Give a folder beside it.")
+    if outer.is_relative_to(inner):
+        raise UserError(f"IN {shown(source)} lies in OUT; give OUT a folder of its own, so that originals and results stay apart.")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"OUT {shown(out)} is a file; give a folder.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".sdtune-can-write"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"OUT {shown(out)} can't be written to ({error.strerror or error}); give another folder.") from error
+    return source, out
+
+
+def jobs_of(found, settings, boxes, outcome):
+    """One `Job` per original, with names that don't collide on any system."""
+    unknown = set(boxes) - {one.relative for one in found}
+    if unknown:
+        raise UserError(f"There is a crop for {min(unknown)!r}, but no such picture.")
+    taken = set()
+    for one in found:
+        relative = Path(one.relative)
+        wanted = Path(settings.folder) / relative.stem if settings.folder else relative.with_suffix("")
+        wanted = Path(shown(wanted).replace("?", "_"))
+        stem = wanted.as_posix()
+        if stem.casefold() in taken:
+            stem = f"{stem}-{one.path.suffix[1:].lower()}"
+        count = 1
+        while stem.casefold() in taken:
+            count += 1
+            stem = f"{wanted.as_posix()}-{count}"
+        taken.add(stem.casefold())
+        box = boxes.get(one.relative)
+        caption = captions.from_file(one, ".txt", outcome.problems) or one.listed
+        yield Job(one, stem, tuple(box) if box else None, caption, key(settings, box))
+
+
+CAPTION_ONLY = ("prompt", "trigger", "add_tags", "remove_tags", "replace", "replace_regex", "sort_tags", "dedupe_tags")
+
+
+def key(settings, box):
+    """What the pixels depend on."""
+    return json.dumps([{name: value for name, value in asdict(settings).items() if name not in CAPTION_ONLY}, box], sort_keys=True)
+
+
+def worked(jobs, out, settings, progress, describe, outcome):
+    manifest, jobs = Manifest(out), list(jobs)
+    manifest.settings = asdict(settings)
+    for name in sorted(set(manifest.originals) - {shown(job.found.relative) for job in jobs}):
+        outcome.problems.append(Problem(out / name, f"{name} is no longer in IN; what was made from it stays.", False, "original gone"))
+    progress(0, len(jobs), "preparing pictures")
+    try:
+        for done, (job, result) in enumerate(ordered(partial(prepared, manifest=manifest, settings=settings), jobs), 1):
+            if isinstance(result, Unreadable):
+                outcome.problems.append(Problem(job.found.path, f"{shown(job.found.relative)} {result}.", True, result.kind))
+            else:
+                take(job, result, out, manifest, settings, describe, outcome)
+            if done % SAVE_EVERY == 0:
+                manifest.save()
+            progress(done, len(jobs), "preparing pictures")
+    finally:
+        manifest.save()
+    return outcome
+
+
+def original(path, content=None):
+    """(upright RGB or RGBA image, hash of the file); (None, hash) if the hash is `content`."""
+    data = read_bytes(path)
+    if fingerprint(data) == content:
+        return None, content
+    image = opened(data)
+    turn = orientation(image)
+    upright_image = upright(decoded(image, data), turn)
+    check_sums(image.format, data)
+    return upright_image, fingerprint(data)
+
+
+def prepared(job, manifest, settings):
+    """(hash of the original, [(file, bytes, what was done)]), the list None if its files are there; Unreadable if it can't be read."""
+    before = manifest.of(shown(job.found.relative))
+    whole = before["settings"] == job.key and before["stem"] == job.stem and all(
+        made and (manifest.folder / file).exists() for file, made in before["files"].items())
+    try:
+        image, content = original(job.found.path, before["content"] if whole else None)
+        if image is None:
+            return content, None
+        return content, [(f"{job.stem}{suffix}.{settings.format}", picture.encoded(one, settings), did)
+                         for suffix, one, did in picture.made(image, settings, job.box)]
+    except Unreadable as error:
+        return error
+    except MemoryError:
+        return Unreadable("too large", "is too large for this machine's memory; scale it down first")
+
+
+def take(job, result, out, manifest, settings, describe, outcome):
+    """Write what one original gave, and note it."""
+    content, files = result
+    name = shown(job.found.relative)
+    before = manifest.of(name)
+    entry = before | {"content": content, "settings": job.key, "stem": job.stem, "captions": {}}
+    if files is None:
+        outcome.kept += entry["files"]
+    else:
+        entry["files"] = {file: write(out / file, file, data, manifest, outcome) for file, data, _ in files}
+        entry["did"] = {file: did for file, _, did in files}
+        drop(set(before["files"]) - set(entry["files"]), before["files"], out, outcome)
+    if describe and not job.caption and (files is not None or not before["described"]):
+        entry["described"] = described(describe, out / next(iter(entry["files"])))
+    text = edited(job.caption or entry["described"], settings)
+    for file in entry["files"]:
+        caption = f"{file.rpartition('.')[0]}.txt"
+        if text or caption in before["captions"]:
+            entry["captions"][caption] = write(out / caption, caption, f"{text}\n".encode(), manifest, outcome)
+    drop(set(before["captions"]) - set(entry["captions"]), before["captions"], out, outcome)
+    manifest.note(name, entry)
+
+
+def write(path, file, data, manifest, outcome):
+    """Write a file unless its owner changed it; the hash that it counts as made with."""
+    wanted, there, made = fingerprint(data), fingerprint_of(path), manifest.hashes.get(file)
+    if there == wanted:
+        outcome.kept.append(file)
+    elif there is None or there == made:
+        with atomic(path) as unfinished:
+            unfinished.write_bytes(data)
+        outcome.made.append(file)
+    else:
+        why = "was changed after it was prepared" if made else "was there before"
+        outcome.problems.append(Problem(path, f"{shown(file)} {why}; it is left alone. Remove it to have it made again.",
+                                        False, "left alone"))
+        return made or ""
+    return wanted
+
+
+def drop(files, made, out, outcome):
+    """Remove what earlier settings made and these don't, unless its owner changed it."""
+    for file in sorted(files):
+        if fingerprint_of(out / file) == made[file]:
+            (out / file).unlink()
+            outcome.removed.append(file)
+
+
+def described(describe, path):
+    with Image.open(path) as image:
+        return describe(image.convert("RGB"))

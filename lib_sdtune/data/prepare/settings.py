@@ -1,0 +1,92 @@
+"""What is done to each picture and its caption, declared once: flags, fields and the manifest are read off it."""
+
+from dataclasses import dataclass
+
+from PIL import ImageColor
+
+from lib_sdtune.data import tags
+from lib_sdtune.declaration import option
+from lib_sdtune.errors import UserError
+
+FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+
+
+@dataclass
+class PrepareConfig:
+    """How pictures are prepared."""
+
+    resize: str = option("bucket", "bucket: the sizes that training uses; square; multiple: only crop, to multiples of 64; none.",
+                         choices=["bucket", "square", "multiple", "none"])
+    resolution: int = option(512, "512 for SD1, 1024 for SDXL: the pixels a side of a square picture.", low=64, high=4096, unit="px")
+    min_bucket_reso: int = option(256, "Shortest side of a bucket.", low=64, high=4096, unit="px")
+    max_bucket_reso: int = option(1024, "Longest side of a bucket.", low=64, high=8192, unit="px")
+    bucket_reso_steps: int = option(64, "Sides are multiples of it.", low=8, high=256, unit="px")
+    bucket_no_upscale: bool = option(False, "Never enlarge small pictures.")
+    crop: str = option("centre", "centre; edges or entropy: where most is to be seen; face: around the largest face.",
+                       choices=["centre", "edges", "entropy", "face"])
+    split: bool = option(False, "Cut long pictures into overlapping squares instead of losing their ends.")
+    split_over: float = option(2.0, "How many times longer than wide a picture is split.", low=1.2, high=100)
+    flip: bool = option(False, "Add a mirrored copy of each picture; training can do that itself with flip_aug.")
+    background: str = option("", "Empty keeps it; white, or another colour's name or #rrggbb, paints it.")
+    cut_out: str = option("alpha", "What is background. alpha: what is transparent; border: the plain colour that reaches in "
+                                   "from the border; rembg: what that program finds.", choices=["alpha", "border", "rembg"])
+    tolerance: int = option(24, "How far a plain background may vary, of 255.", low=0, high=255)
+    alpha: bool = option(False, "Keep the background transparent in the file, for training with alpha_mask.")
+    format: str = option("png", "png; jpg and webp are smaller.", choices=list(FORMATS))
+    quality: int = option(95, "Of jpg and webp.", low=1, high=100)
+    folder: str = option("", "Gather all pictures in one folder of this name, such as kohya's \"10_ron cat\".")
+    prompt: str = option("", "Caption of pictures that have none.")
+    trigger: str = option("", "Put in front of every caption.")
+    add_tags: str = option("", "Put at the end of every caption.")
+    remove_tags: str = option("", "Taken out of every caption; * stands for anything.")
+    replace: list[str] = option([], "OLD=NEW: tags that are replaced.")
+    replace_regex: list[str] = option([], "PATTERN=NEW: regular expressions that are replaced in the captions.")
+    sort_tags: bool = option(False, "Tags in alphabetical order (the trigger word stays in front).")
+    dedupe_tags: bool = option(False, "Each tag once.")
+
+
+def check(settings):
+    """UserError for settings that contradict each other."""
+    if settings.background:
+        colour(settings.background)
+    if settings.alpha and settings.format == "jpg":
+        raise UserError('"alpha" needs png or webp; a jpg can\'t be transparent.')
+    if settings.cut_out == "rembg":
+        try:
+            import rembg  # noqa: F401
+        except Exception as error:  # it fails in many ways when its runtime is missing
+            raise UserError('"cut_out" is rembg, which is not installed here; install it (pip install rembg), '
+                            "or choose border for plain backgrounds.") from error
+    if settings.folder and (settings.folder.strip(". ") != settings.folder or set(settings.folder) & set('/\\:*?"<>|\0')):
+        raise UserError(f'"folder" {settings.folder!r} can\'t be a folder\'s name; write for example "10_ron cat".')
+    for rule in settings.replace + settings.replace_regex:
+        if not rule.partition("=")[1] or not rule.partition("=")[0].strip():
+            raise UserError(f'"{rule}" is no replacement; write OLD=NEW.')
+    for rule in settings.replace_regex:
+        old, _, new = rule.partition("=")
+        tags.substitute("", tags.compiled(old).pattern, new)
+
+
+def colour(name):
+    try:
+        return ImageColor.getrgb(name.strip())[:3]
+    except ValueError:
+        raise UserError(f'"background" {name!r} is no colour; write white, or for example #8090a0.') from None
+
+
+def edited(caption, settings):
+    """A caption after all edits that the settings ask for; pictures without words get the prompt and the trigger word."""
+    caption = caption or settings.prompt
+    for rule in settings.replace_regex:
+        old, _, new = rule.partition("=")
+        caption = tags.substitute(caption, old, new)
+    for rule in settings.replace:
+        old, _, new = rule.partition("=")
+        caption = tags.replace(caption, old, new)
+    if settings.remove_tags:
+        caption = tags.remove(caption, settings.remove_tags)
+    if settings.add_tags:
+        caption = tags.add(caption, settings.add_tags)
+    caption = tags.dedupe(caption) if settings.dedupe_tags else caption
+    caption = tags.arrange(caption) if settings.sort_tags else caption
+    return tags.lead(caption, settings.trigger) if settings.trigger else caption

@@ -1,0 +1,281 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from lib_sdtune.data.prepare import PrepareConfig, background, crop, prepare, preview
+from lib_sdtune.errors import UserError
+from tests.data import awful
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    awful.scene(200, 150).save(folder / "a.png")
+    awful.scene(150, 200, 1).save(folder / "b.jpg")
+    (folder / "a.txt").write_text("ron, a cat")
+    return folder
+
+
+def small(**options):
+    return PrepareConfig(**{"resolution": 128, "min_bucket_reso": 64, "max_bucket_reso": 256} | options)
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def sizes(folder):
+    pictures = [path for path in sorted(folder.rglob("*.*")) if path.suffix in (".png", ".jpg", ".webp")]
+    return {path.relative_to(folder).as_posix(): Image.open(path).size for path in pictures}
+
+
+@pytest.mark.parametrize("options, wanted", [
+    ({}, {(128, 64): 0, (64, 128): 0}), ({"resize": "square"}, {(128, 128): 2}), ({"resize": "multiple"}, {(192, 128): 1, (128, 192): 1}),
+    ({"resize": "none"}, {(200, 150): 1, (150, 200): 1})])
+def test_sizes(source, tmp_path, options, wanted):
+    before = contents(source)
+    prepare(source, tmp_path / "out", small(**options))
+    made = list(sizes(tmp_path / "out").values())
+    if "resize" in options:
+        assert {size: made.count(size) for size in made} == wanted
+    assert len(made) == 2 and all(side % 64 == 0 or options.get("resize") == "none" for size in made for side in size)
+    assert contents(source) == before
+
+
+def test_the_bucket_is_the_one_of_training(source, tmp_path):
+    from lib_sdtune.config import DatasetConfig
+    from lib_sdtune.data.buckets import Buckets
+
+    prepare(source, tmp_path / "out", small())
+    buckets = Buckets(DatasetConfig(resolution=128, min_bucket_reso=64, max_bucket_reso=256))
+    for name, size in sizes(tmp_path / "out").items():
+        original = Image.open(next(source.glob(name.split(".")[0] + ".[pj]*")))
+        assert size == buckets.place(*original.size).size == buckets.place(*size).size == buckets.place(*size).scaled
+
+
+def test_again_changes_nothing_and_new_pictures_are_added(source, tmp_path):
+    out = tmp_path / "out"
+    first = prepare(source, out, small(flip=True))
+    before = {name: (out / name).stat().st_mtime_ns for name in contents(out)}
+    again = prepare(source, out, small(flip=True))
+    assert len(first.made) == 6 and not again.made and len(again.kept) == 6
+    assert {name: (out / name).stat().st_mtime_ns for name in contents(out)} == before
+    awful.scene(seed=3).save(source / "c.png")
+    assert sorted(prepare(source, out, small(flip=True)).made) == ["c-flip.png", "c.png"]
+    (out / "a.png").unlink()
+    assert prepare(source, out, small(flip=True)).made == ["a.png"]
+
+
+def test_a_changed_original_and_changed_settings_are_followed(source, tmp_path):
+    out = tmp_path / "out"
+    prepare(source, out, small(flip=True))
+    awful.scene(200, 150, 8).save(source / "a.png")
+    assert sorted(prepare(source, out, small(flip=True)).made) == ["a-flip.png", "a.png"]
+    changed = prepare(source, out, small(format="jpg"))
+    assert sorted(changed.made) == ["a.jpg", "b.jpg"] and sorted(changed.removed) == [
+        "a-flip.png", "a-flip.txt", "a.png", "b-flip.png", "b.png"]
+    assert sorted(contents(out)) == ["a.jpg", "a.txt", "b.jpg", "manifest.json"]
+
+
+def test_what_its_owner_changed_or_had_there_is_left_alone(source, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "b.png").write_bytes(b"mine")
+    first = prepare(source, out, small())
+    assert [problem.path.name for problem in first.problems] == ["b.png"]
+    (out / "a.txt").write_text("edited by hand")
+    (out / "a.png").write_bytes(b"retouched")
+    second = prepare(source, out, small(resize="square", trigger="new"))
+    assert sorted(problem.path.name for problem in second.problems) == ["a.png", "a.txt", "b.png"]
+    assert [(out / name).read_bytes() for name in ("a.png", "a.txt", "b.png")] == [b"retouched", b"edited by hand", b"mine"]
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_an_interruption_costs_nothing(source, tmp_path, forget):
+    for number in range(10):
+        awful.scene(90, 90, number).save(source / f"{number}.png")
+
+    def stop(done, total, text):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(source, tmp_path / "out", small(), stop)
+    if forget:  # killed before the manifest was written
+        (tmp_path / "out/manifest.json").unlink()
+    finished = prepare(source, tmp_path / "out", small())
+    prepare(source, tmp_path / "whole", small())
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole") and not finished.problems
+    assert len(finished.kept) >= 5 and len(finished.made) + len(finished.kept) == 13
+
+
+def test_names_that_would_collide(source, tmp_path):
+    for name in ("x.png", "x.jpg", "X.webp", "x-jpg.png"):
+        awful.scene(seed=len(name)).save(source / name)
+    prepare(source, tmp_path / "out", small())
+    made = [name for name in sizes(tmp_path / "out") if name.lower().startswith("x")]
+    assert len({name.lower() for name in made}) == 4
+    (source / "deep").mkdir()
+    awful.scene(seed=9).save(source / "deep/a.png")
+    prepare(source, tmp_path / "kohya", small(folder="10_ron cat"))
+    assert "10_ron cat/a.png" in sizes(tmp_path / "kohya") and len(sizes(tmp_path / "kohya")) == 7
+
+
+def test_captions_are_carried_over_and_edited(source, tmp_path):
+    (source / "b.txt").write_bytes("caf\xe9, red, red".encode("latin-1"))
+    awful.scene(seed=3).save(source / "c.png")
+    out = tmp_path / "out"
+    prepare(source, out, small(trigger="sks", remove_tags="a cat", replace=["red=blue"], replace_regex=["caf(.)=tea \\1"],
+                               prompt="a thing"))
+    assert {name: data.decode() for name, data in contents(out).items() if name.endswith(".txt")} == {
+        "a.txt": "sks, ron\n", "b.txt": "sks, tea é, blue\n", "c.txt": "sks, a thing\n"}
+    only_words = prepare(source, out, small(trigger="other"))
+    assert sorted(only_words.made) == ["a.txt", "b.txt", "c.txt"]
+    assert {problem.kind for problem in only_words.problems} == {"caption not UTF-8"}
+
+
+def test_a_captioner_fills_what_is_missing_once(source, tmp_path):
+    asked = []
+    settings = small(trigger="sks")
+    for _ in range(2):
+        prepare(source, tmp_path / "out", settings, describe=lambda image: asked.append(image.size) or "seen")
+    assert len(asked) == 1 and (tmp_path / "out/b.txt").read_text() == "sks, seen\n"
+
+
+def subject(size=(120, 80), ground=(250, 250, 245)):
+    image = Image.new("RGB", size, ground)
+    ImageDraw.Draw(image).ellipse((30, 10, 90, 70), fill=(200, 30, 30))
+    ImageDraw.Draw(image).ellipse((50, 30, 70, 50), fill=ground)  # a hole that the border does not reach
+    return image
+
+
+def test_a_plain_background_is_flooded_from_the_border_only(tmp_path):
+    subject().save(tmp_path / "a.png")
+    ((_, image, did),) = preview(tmp_path / "a.png", PrepareConfig(resize="none", background="#00ff00", cut_out="border"))
+    assert image.getpixel((2, 2)) == (0, 255, 0) and image.getpixel((40, 40)) == (200, 30, 30)
+    assert image.getpixel((60, 40)) == (250, 250, 245)
+    assert "plain background" in did[0]
+
+
+def test_a_background_that_is_not_plain_stays(tmp_path):
+    awful.noise().save(tmp_path / "a.png")
+    ((_, image, did),) = preview(tmp_path / "a.png", PrepareConfig(resize="none", background="white", cut_out="border"))
+    assert np.array_equal(np.array(image), np.array(awful.noise())) and did == ["background not found"]
+
+
+def test_water_finds_its_way_through_a_spiral():
+    alike = np.zeros((11, 11), bool)
+    for inset in (1, 3):
+        alike[inset, inset - 1 : 11 - inset] = alike[inset : 11 - inset, 10 - inset] = alike[10 - inset, inset : 11 - inset] = True
+        alike[inset + 2 : 11 - inset, inset] = True
+    alike[0] = True
+    pixels = np.where(alike[..., None], 255, 0).astype(np.uint8).repeat(3, -1)
+    pixels[:, 0], pixels[:, -1], pixels[-1] = 255, 255, 255
+    wet = background.flooded(pixels, 10)
+    assert wet is not None and wet[pixels[..., 0] == 0].sum() == 0
+    reached = np.zeros((11, 11), bool)
+    todo = [(0, 0)]
+    while todo:
+        y, x = todo.pop()
+        if 0 <= y < 11 and 0 <= x < 11 and pixels[y, x, 0] == 255 and not reached[y, x]:
+            reached[y, x] = True
+            todo += [(y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)]
+    assert np.array_equal(wet, reached)
+
+
+def test_transparency_is_painted_or_kept(tmp_path):
+    awful.rgba().save(tmp_path / "a.png")
+    ((_, plain, _),) = preview(tmp_path / "a.png", PrepareConfig(resize="none", background="blue"))
+    ((_, kept, _),) = preview(tmp_path / "a.png", PrepareConfig(resize="square", resolution=128, alpha=True))
+    assert plain.mode == "RGB" and plain.getpixel((2, 2)) == (0, 0, 255)
+    assert kept.mode == "RGBA" and kept.size == (128, 128) and kept.getpixel((2, 2))[3] == 0 and kept.getpixel((120, 2))[3] == 255
+
+
+@pytest.mark.parametrize("how", ["edges", "entropy"])
+@pytest.mark.parametrize("left", [0, 130, 300])
+def test_crops_go_where_something_is_to_be_seen(how, left):
+    image = Image.new("RGB", (400, 100), (90, 90, 90))
+    image.paste(awful.noise(100, 100), (left, 0))
+    where = crop.Place((100, 100), (400, 100))
+    assert abs(crop.offset(image, where, how)[0] - left) <= 8
+
+
+def test_a_plain_picture_is_cropped_in_the_centre():
+    image, where = Image.new("RGB", (400, 100), (90, 90, 90)), crop.Place((100, 100), (400, 100))
+    assert [crop.offset(image, where, how) for how in ("centre", "edges", "entropy")] == [(150, 0)] * 3
+
+
+def test_long_pictures_are_split_so_that_all_of_them_is_seen(tmp_path):
+    awful.scene(1000, 100).save(tmp_path / "a.png")
+    pieces = crop.tiles(1000, 100, 2.0)
+    assert pieces[0][0] == 0 and pieces[-1][2] == 1000 and all(one[2] - one[0] == 100 for one in pieces)
+    assert all(later[0] < earlier[2] for earlier, later in zip(pieces, pieces[1:], strict=False))
+    assert crop.tiles(199, 100, 2.0) is None and crop.tiles(100, 300, 2.0)[-1] == (0, 200, 100, 300)
+    made = preview(tmp_path / "a.png", small(split=True, flip=True))
+    assert [suffix for suffix, _, _ in made][:4] == ["-1", "-1-flip", "-2", "-2-flip"]
+    assert {image.size for _, image, _ in made} == {(128, 128)}
+
+
+def test_a_crop_drawn_by_hand(source, tmp_path):
+    prepare(source, tmp_path / "out", small(resize="none"), boxes={"a.png": [0.25, 0, 0.75, 0.5]})
+    wanted = Image.open(source / "a.png").crop((50, 0, 150, 75))
+    assert np.array_equal(np.array(Image.open(tmp_path / "out/a.png")), np.array(wanted))
+    for bad in ([0, 0, 0.001, 1], [1, 2], "abcd", ["x", 0, 1, 1]):
+        with pytest.raises(UserError, match="crop"):
+            prepare(source, tmp_path / "out2", small(), boxes={"a.png": bad})
+    with pytest.raises(UserError, match="no such picture"):
+        prepare(source, tmp_path / "out2", small(), boxes={"z.png": [0, 0, 1, 1]})
+
+
+def test_awful_pictures_are_prepared_or_named(tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name, content in awful.fine().items():
+        (source / name).write_bytes(content)
+    for name, (content, _) in awful.broken().items():
+        (source / name).write_bytes(content)
+    outcome = prepare(source, tmp_path / "out", small(flip=True, split=True, background="white", cut_out="border", crop="edges"))
+    assert {problem.path.name: problem.kind for problem in outcome.problems} == {name: kind for name, (_, kind) in awful.broken().items()}
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text(encoding="utf-8"))
+    assert set(manifest["originals"]) == set(awful.fine()) and str(tmp_path) not in json.dumps(manifest)
+    for size in sizes(tmp_path / "out").values():
+        assert all(side % 64 == 0 for side in size)
+
+
+@pytest.mark.parametrize("out, words", [("in", "lies in IN"), ("in/deep", "lies in IN"), (".", "lies in OUT"), ("", "OUT is empty"),
+                                        ("file", "is a file"), (os.path.abspath(os.sep), "root of a drive"), ("webui", "the WebUI itself")])
+def test_wrong_output_folders(source, tmp_path, out, words, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "webui/modules").mkdir(parents=True)
+    (tmp_path / "webui/webui.py").touch()
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=words):
+        prepare("in", out, small())
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"background": "nocolour"}, "no colour"), ({"alpha": True, "format": "jpg"}, "png or webp"), ({"replace": ["x"]}, "OLD=NEW"),
+    ({"replace_regex": ["(=x"]}, "does not compile"), ({"replace_regex": ["a=\\3"]}, "can't be used"), ({"folder": "a/b"}, "folder's name"),
+    ({"folder": ".."}, "folder's name")])
+def test_wrong_settings(source, tmp_path, options, words):
+    with pytest.raises(UserError, match=words):
+        prepare(source, tmp_path / "out", small(**options))
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_input_folders_and_manifests(source, tmp_path):
+    (tmp_path / "bare").mkdir()
+    for name in ("gone", "bare", "", "in/a.png"):
+        with pytest.raises(UserError):
+            prepare(tmp_path / name if name else "", tmp_path / "out", small())
+    (tmp_path / "out").mkdir(exist_ok=True)
+    for damage in ("{", "[]", '{"format": "other"}', '{"format": "sd-tune-prepare-1", "settings": {}, "originals": {"a.png": {}}}'):
+        (tmp_path / "out/manifest.json").write_text(damage)
+        with pytest.raises(UserError, match="manifest"):
+            prepare(source, tmp_path / "out", small())
