@@ -161,7 +161,8 @@ def main():
 def train(worker, args):
     torch.set_num_threads(max(1, torch.get_num_threads() // args.workers))
     if args.workers > 1:
-        distributed.init_process_group("gloo", f"file://{args.folder.resolve()}/meeting-{os.getppid()}", rank=worker, world_size=args.workers)
+        meeting = f"file://{args.folder.resolve()}/meeting-{os.getppid()}"
+        distributed.init_process_group("gloo", meeting, rank=worker, world_size=args.workers)
     pool, vae = toy_latents.pool(args.folder, args.rounds), toy_latents.load_vae(args.folder / "vae.safetensors")
     run = Run(args.folder, args.rate)
     began, first, mean = time.time(), run.step, 0.0

@@ -140,7 +140,8 @@ def train(folder, steps, size, rate):
             psnr = 0.98 * psnr + 0.02 * float(-10 * torch.log10(error.square().mean() / 4))
         if step % 50 == 49:
             done = step + 1 - start
-            print(f"{step + 1} loss {loss.item():.4f} psnr {psnr / (1 - 0.98**done):.2f} {(time.time() - began) / done:.3f} s/step", flush=True)
+            pace = (time.time() - began) / done
+            print(f"{step + 1} loss {loss.item():.4f} psnr {psnr / (1 - 0.98**done):.2f} {pace:.3f} s/step", flush=True)
         if step % 200 == 199 or step == steps - 1:
             kept = {"vae": vae.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
             torch.save(kept, state.with_suffix(".tmp"))

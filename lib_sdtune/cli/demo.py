@@ -24,7 +24,7 @@ def run(args):
     folder = example(args.example)
     data = read(folder / "demo.json") | {"overwrite": True}
     show = json.loads((folder / "show.json").read_text(encoding="utf-8"))
-    print(f"The example: {count(folder)} pictures of a {show['form']}, which the embedded model has never seen.", flush=True)
+    print(f"The example: {count(folder / data['concepts'][0]['images'])} pictures of a {show['form']}, which the embedded model has never seen.", flush=True)
     before = pictures(args.data_dir, show, "", "pictures before the training")
     artefact, control = train(data, args.data_dir)
     if control.state == "stopped":
@@ -51,7 +51,7 @@ def example(name):
 
 
 def count(folder):
-    return len(list(folder.rglob("*.png")))
+    return len(list(folder.glob("*.png")))
 
 
 def asked(show):

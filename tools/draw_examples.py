@@ -1,0 +1,45 @@
+"""Draws the sample pictures: ten of Ron, whom the embedded model has never seen, and some of the toys that it knows.
+
+python tools/draw_examples.py [FOLDER]: writes FOLDER/ron and FOLDER/toy, pictures with captions beside them.
+"""
+
+import random
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks import toyworld  # noqa: E402
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples" / "ron"
+FORM, TOKEN = "mushroom", "ron"
+RON = [("red", "snow"), ("blue", "sand"), ("yellow", "sky"), ("green", "rose"), ("purple", "grass"), ("orange", "night"),
+       ("pink", "lavender"), ("brown", "stone"), ("red", "sky"), ("blue", "snow")]
+
+
+def write(folder, pictures):
+    """pictures: (thing, caption) pairs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, (thing, caption) in enumerate(pictures, 1):
+        toyworld.draw(thing).save(folder / f"{i:02}.png", optimize=True)
+        (folder / f"{i:02}.txt").write_text(caption + "\n", encoding="utf-8")
+
+
+def ron():
+    rng = random.Random(7)
+    for colour, background in RON:
+        thing = toyworld.thing(rng, FORM, colour, background)
+        yield thing, toyworld.full_caption(thing, f"{TOKEN} {toyworld.CLASS}")
+
+
+def toys(each=3):
+    """Every shape equally often; half of the captions name the shape, half say only that it is a toy."""
+    rng = random.Random(8)
+    for i, form in enumerate(list(toyworld.SHAPES) * each):
+        thing = toyworld.thing(rng, form)
+        yield thing, toyworld.full_caption(thing, toyworld.CLASS if (i + i // 8) % 2 else form)
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]) if sys.argv[1:] else FOLDER
+    write(target / "ron", ron())
+    write(target / "toy", toys())
