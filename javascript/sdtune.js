@@ -82,7 +82,7 @@ window.sdtune = window.sdtune || {};
         if (stale) {
             view.runs = await sdtune.call('runs');
             view.listed = Date.now();
-            sdtune.runs.draw(view.runs);
+            if (!view.runs.length) sdtune.runs.draw(view.runs);
         }
         const id = choose();
         if (!id) return sdtune.status.welcome();
@@ -113,6 +113,7 @@ window.sdtune = window.sdtune || {};
         }
         if (before && before.id === run.id && before.state !== run.state) view.listed = 0;
         view.run = run;
+        view.runs = view.runs.map((one) => one.id === run.id ? {...one, ...run} : one);
         draw();
     }
 
@@ -121,6 +122,7 @@ window.sdtune = window.sdtune || {};
         sdtune.result.draw(view.run);
         sdtune.plot.draw(view.rows, view.run);
         sdtune.gallery.draw(view.run);
+        sdtune.runs.draw(view.runs);
     }
 
     sdtune.look = () => {
@@ -139,13 +141,21 @@ window.sdtune = window.sdtune || {};
         if (id) sdtune.choose(id);
     };
 
+    function opened() {
+        sdtune.look();
+        sdtune.call('').then((about) => {
+            view.about = about;
+            sdtune.form.about(about);
+        }).catch(() => {});
+    }
+
     function begin() {
         if (!panel()) return setTimeout(begin, 200);
         if (panel().dataset.begun) return;
         panel().dataset.begun = '1';
         sdtune.form.begin();
         sdtune.status.begin();
-        sdtune.call('').then((about) => sdtune.form.about(about)).catch(() => {});
+        new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && opened()).observe(panel());
         tick();
     }
     document.readyState === 'loading' ? document.addEventListener('DOMContentLoaded', begin) : begin();

@@ -42,6 +42,7 @@ window.sdtune = window.sdtune || {};
     // Values for every field: what the user typed, else the host's recommendation, else what stands there.
     form.restore = function(names, values) {
         paths = names;
+        const before = base;
         const current = values.slice(1, 1 + names.length); // gradio appends what the outputs hold
         try {
             base = JSON.parse(values[0]);
@@ -52,7 +53,8 @@ window.sdtune = window.sdtune || {};
         const known = current.map((value, i) => {
             const [declared, host] = base[paths[i]] || [value, value];
             if (paths[i] in all) return all[paths[i]];
-            return same(value, declared) ? host : value;
+            const untouched = same(value, declared) || (paths[i] in before && same(value, before[paths[i]][1]));
+            return untouched ? host : value;
         });
         ready = true;
         for (const [path, value] of Object.entries(pending)) form.keep(path, value);
@@ -85,6 +87,8 @@ window.sdtune = window.sdtune || {};
 
     form.about = function(about) {
         const model = about && about.model;
+        if (form.model && model && form.model !== model) press('sdtune_restore_button'); // another model, other recommendations
+        form.model = model;
         sdtune.text('sdtune_model', model ? sdtune.t('Trains {model}', {model: [model, about.family].filter(Boolean).join(' · ')}) : '');
     };
 })(window.sdtune);

@@ -75,6 +75,4 @@ window.sdtune = window.sdtune || {};
         sdtune.byId('sdtune_panel').append(dialog);
         dialog.showModal();
     }
-
-    gallery.latest = () => shots.length ? shots.reduce((best, shot) => shot.step >= best.step ? shot : best) : null;
 })(window.sdtune);

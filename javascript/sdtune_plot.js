@@ -85,7 +85,8 @@ window.sdtune = window.sdtune || {};
         if (!sorted.length) return [0, 1];
         const all = [at(0.01), at(0.985), ...checks, Math.min(...smooth.slice(-4000)), Math.max(...smooth.slice(-4000))];
         const low = Math.min(...all), high = Math.max(...all);
-        const air = (high - low || Math.abs(high) || 1) * 0.06;
+        const flat = high - low < 1e-6 * Math.abs(high); // one step, or rounding: axes need room to count in
+        const air = flat ? Math.abs(high) * 0.1 || 1 : (high - low) * 0.06;
         return [Math.max(0, low - air), high + air];
     }
 

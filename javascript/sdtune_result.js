@@ -34,17 +34,16 @@ window.sdtune = window.sdtune || {};
         const tag = last.tag !== undefined ? last.tag : (KINDS[run.method] || KINDS.lora)(last.name);
         const word = run.trigger || '';
         const text = [tag, run.method === 'textual_inversion' ? '' : word].filter(Boolean).join(' ');
-        const preview = sdtune.gallery.latest && (run.samples || []).length ? run : null;
         const title = run.state === 'finished' ? t('Done. Type this in a prompt:') : t('Saved so far. Type this in a prompt:');
         const parts = el('div', {class: 'sdtune-done-text'}, el('h4', {}, tag ? title : t('Done. The checkpoint is in the list of checkpoints.')));
         if (text) parts.append(el('code', {class: 'sdtune-tag', id: 'sdtune_tag'}, text));
         parts.append(el('div', {class: 'sdtune-buttons'}, text && copy(text, 'Copy'), text && promptBox() && send(text)), paths(files));
-        return preview ? [parts] : [parts];
+        return [parts];
     }
 
     function paths(files) {
         const {el} = sdtune;
-        const list = el('ul', {class: 'sdtune-paths'}, ...files.slice(-4).map((file) => el('li', {}, file.path)));
+        const list = el('ul', {class: 'sdtune-paths'}, ...files.slice(-4).map((file) => el('li', {}, sdtune.byId('sdtune_panel').dataset.dirs === 'hidden' ? file.path.split(/[\\/]/).pop() : file.path)));
         return files.length > 4 ? el('div', {}, list, el('p', {class: 'sdtune-soft'}, t('and {n} earlier files', {n: files.length - 4}))) : list;
     }
 

@@ -92,12 +92,26 @@ window.sdtune = window.sdtune || {};
         sdtune.text('sdtune_state', sdtune.stateName(run.state));
         byId('sdtune_state').className = 'sdtune-chip sdtune-is-' + run.state;
         sdtune.show('sdtune_state', true);
-        sdtune.text('sdtune_subtitle', [t(sdtune.METHODS[run.method] || run.method), run.model || ((sdtune.view.config || {}).model || {}).checkpoint, run.family].filter(Boolean).join(' · '));
+        sdtune.text('sdtune_subtitle', [t(sdtune.METHODS[run.method] || run.method), ...model(run, on)].filter(Boolean).join(' · '));
         sdtune.show('sdtune_live', true);
         progress(run);
         sdtune.text('sdtune_pace', pace(run));
         buttons(run, on);
     };
+
+    // What is trained: what the run says, else what its settings say, else what is loaded while it is on.
+    function model(run, on) {
+        const about = sdtune.view.about || {};
+        const asked = ((sdtune.view.config || {}).model || {}).checkpoint;
+        return run.model || asked ? [run.model || asked, run.family] : on ? [about.model, about.family] : [];
+    }
+
+    // Known once the first epoch is over.
+    function epochs(run) {
+        const rows = sdtune.view.rows;
+        const second = rows.length && rows[0].step === 1 ? rows.find((row) => row.epoch === 2) : null;
+        return run.epochs || (second ? Math.ceil(run.total_steps / (second.step - 1)) : 0);
+    }
 
     function progress(run) {
         const phase = run.state === 'preparing' && run.phase_total;
@@ -109,7 +123,8 @@ window.sdtune = window.sdtune || {};
         bar.classList.toggle('sdtune-busy', run.state === 'preparing' && !phase);
         bar.classList.toggle('sdtune-complete', run.state === 'finished');
         bar.classList.toggle('sdtune-resting', !['training', 'preparing'].includes(run.state));
-        const epoch = run.epoch ? ' · ' + (run.epochs ? t('epoch {n} of {all}', {n: run.epoch, all: run.epochs}) : t('epoch {n}', {n: run.epoch})) : '';
+        const all = epochs(run);
+        const epoch = run.epoch ? ' · ' + (all ? t('epoch {n} of {all}', {n: run.epoch, all}) : t('epoch {n}', {n: run.epoch})) : '';
         sdtune.text('sdtune_steps', run.total_steps ? t('step {n} / {all}', {n: run.step, all: run.total_steps}) + epoch : run.phase || run.message || sdtune.stateName(run.state));
         sdtune.text('sdtune_percent', run.total_steps || phase ? percent.toFixed(0) + ' %' : '');
     }

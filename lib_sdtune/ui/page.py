@@ -12,10 +12,11 @@ FOREIGN = re.compile(rb'<(?:script|link)[^>]+(?:src|href)="https?://[^>]*>(?:\s*
 
 
 def head():
-    """Tags for scripts, style and translations, inlined, so that no route has to serve files."""
+    """(scripts with translations, style) as tags, inlined, so that no route has to serve files."""
     languages = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "localizations").glob("*.json"))}
     tags = [f"<script>window.sdtune_languages = {harmless(json.dumps(languages))}</script>"]
-    tags += [f"<script>{harmless(path.read_text(encoding='utf-8'))}</script>" for path in sorted((ROOT / "javascript").glob("*.js"))]
+    scripts = [Path(__file__).with_name("translate.js"), *sorted((ROOT / "javascript").glob("*.js"))]
+    tags += [f"<script>{harmless(path.read_text(encoding='utf-8'))}</script>" for path in scripts]
     return "".join(tags), f"<style>{(ROOT / 'style.css').read_text(encoding='utf-8')}</style>"
 
 

@@ -98,4 +98,7 @@ def hidden(parts):
 
 def panel(door):
     text = Path(__file__).with_name("panel.html").read_text(encoding="utf-8")
-    return text.replace("{key}", escape(door.key)).replace("{home}", escape(door.home))
+    facts = {"key": door.key, "home": door.home, "dirs": "hidden" if door.hide_dirs else "shown"}
+    for name, value in facts.items():
+        text = text.replace(f"{{{name}}}", escape(value))
+    return text
