@@ -39,6 +39,8 @@ class Family:
     architecture: str  # modelspec.architecture without its suffix
     defaults = {}  # settings that suit the family better than the general ones, nested as in a config
     embedding_keys = ("emb_params",)  # of the tables in an embedding file, one per text tower
+    prefixes = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text_encoder_1": "cond_stage_model.transformer."}
+    """Part of the model -> what the names of its tensors begin with in a checkpoint."""
     latent_channels = 4
     downscale = 8
 

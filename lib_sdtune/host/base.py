@@ -21,7 +21,7 @@ class LoadedModel:
     tokenizer: `tokenizer(text) -> list[int]` without start, end and padding, plus `.start`, `.end`, `.pad` ids.
     alphas_cumprod: (1000,) float32, the schedule that the model was trained with.
     embeddings: name -> (n, D) tensor of the textual-inversion embeddings that captions may name.
-    folder: the host's `folder(kind) -> Path`, for methods that go on from a file.
+    folder: the host's `folder(kind) -> Path`, for methods that go on from a file. path: the checkpoint's own file.
     """
 
     family: object
@@ -36,6 +36,7 @@ class LoadedModel:
     resolution: int = 512
     embeddings: dict = field(default_factory=dict)
     folder: object = None
+    path: Path | None = None
 
     @property
     def device(self):

@@ -11,3 +11,6 @@ def adamw8bit(groups, **arguments):
     except Exception as error:  # a broken native library raises anything
         raise UserError("AdamW8bit needs a working bitsandbytes, and none is installed here; choose AdamW or Lion.") from error
     return AdamW8bit(groups, **arguments)
+
+
+adamw8bit.bytes = 2  # for every value that learns

@@ -11,7 +11,12 @@ from lib_sdtune.randomness import mix
 
 
 class Carrier:
-    """`weight` is the model's own parameter, where gradients arrive; `value` is what the optimiser sees, float32."""
+    """`weight` is the model's own parameter, where gradients arrive; `value` is what the optimiser sees, float32.
+
+    leaves: whether the trained values go when the weight is given other ones.
+    """
+
+    leaves = True
 
     def __init__(self, weight):
         self.weight, self.value = weight, weight
@@ -37,13 +42,11 @@ class Carrier:
         """Go on from these values."""
         self.weight.copy_(values)
 
-    def load(self, values):
-        """Go on from what `exact` gave."""
-        self.take(values)
-
 
 class Copied(Carrier):
     """A half-precision weight that follows a float32 copy."""
+
+    leaves = False
 
     def __init__(self, weight):
         super().__init__(weight)

@@ -11,3 +11,6 @@ def lion(groups, **arguments):
     except ImportError as error:
         raise UserError("Lion needs the package lion-pytorch, which is not installed; restart the WebUI once, or choose AdamW.") from error
     return Lion(groups, **arguments)
+
+
+lion.bytes = 4  # for every value that learns

@@ -14,3 +14,4 @@ def prodigy(groups, **arguments):
 
 
 prodigy.needs_all = True  # it finds one rate from all gradients
+prodigy.bytes = 16

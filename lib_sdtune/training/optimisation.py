@@ -78,6 +78,22 @@ class Together:
     def chance(self, index):
         return self.train.seed, "rounding", self.number, index
 
+    # what it takes
+
+    def bytes(self):
+        """About how much the optimiser will remember."""
+        return getattr(optim.registry[self.train.optimizer], "bytes", 8) * sum(carrier.weight.numel() for carrier in self.carriers)
+
+    def memory(self):
+        """Bytes beside the model that a step takes at least, without activations."""
+        return self.bytes() + self.copies() + self.gradients()
+
+    def copies(self):
+        return sum(4 * carrier.weight.numel() for carrier in self.carriers if not carrier.leaves)
+
+    def gradients(self):
+        return sum(carrier.weight.nbytes for carrier in self.carriers)
+
     # resume
 
     def state(self):
@@ -135,6 +151,9 @@ class OneByOne(Together):
         else:
             self.finite = False
         carrier.forget()
+
+    def gradients(self):
+        return max(carrier.weight.nbytes for carrier in self.carriers)
 
     def step(self):
         norm = math.sqrt(sum(self.squares)) if self.finite else math.nan

@@ -4,12 +4,12 @@ import logging
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import card, metadata
-from lib_sdtune.formats.files import free_space
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.methods.base import Artefact
+from lib_sdtune.training.room import refuse_too_little_disk
+from lib_sdtune.training.state import kept
 
 log = logging.getLogger("sdtune")
-SPARE = 32 * 2**20  # bytes that stay free for logs and pictures
 
 
 def final_path(config, kind_folder, suffix):
@@ -22,19 +22,26 @@ class Results:
 
     # room
 
-    def refuse_too_little_room(self, total):
-        """UserError when the disk cannot take the planned saves."""
-        size = sum(tensor.numel() * 4 for tensor in self.method.tensors().values())
-        planned = size * (4 + self.saves(total))
-        free = free_space(self.folder)
-        if planned + SPARE > free:
-            raise UserError(f"The run needs about {megabytes(planned + SPARE)} of disk space in {self.folder.parent} and "
-                            f"{megabytes(free)} are free. Make room, or save less often.")
+    def refuse_too_little_room(self, steps, optimizer_bytes):
+        """UserError when the disk cannot take what `steps` more steps will save."""
+        room = self.method.room()
+        state_bytes = room["state"] + optimizer_bytes
+        files = self.model.folder(self.method.kind) if self.model.folder else self.folder
+        refuse_too_little_disk([(self.folder.parent, state_bytes * (kept(state_bytes) + 1) + room["once"]),
+                                (files, room["file"] * (self.saves(steps) + 1))])
 
-    def saves(self, total):
+    def refuse_own_source(self):
+        """UserError when the file to be written is the very checkpoint that is being trained."""
+        if not self.model.path or not self.model.folder:
+            return
+        path = final_path(self.config, self.model.folder(self.method.kind), self.method.suffix)
+        if path.exists() and self.model.path.exists() and path.samefile(self.model.path):
+            raise UserError(f"{path} is the checkpoint that would be trained, and it is never overwritten; choose another name.")
+
+    def saves(self, steps):
         save = self.config.save
-        count = total // save.every_n_steps if save.every_n_steps else 0
-        count += total // (save.every_n_epochs * self.material.steps_per_epoch) if save.every_n_epochs else 0
+        count = steps // save.every_n_steps if save.every_n_steps else 0
+        count += steps // (save.every_n_epochs * self.material.steps_per_epoch) if save.every_n_epochs else 0
         return min(count, save.keep_last) if save.keep_last else count
 
     # samples
@@ -92,6 +99,9 @@ class Results:
         artefact = Artefact(path, self.method.kind, self.method.tag(self.config.name), self.method.trigger(), facts)
         card.write(artefact, self.config, self.model.family, step, self.folder / "samples")
         log.info("step %d: wrote %s", step, path.name)
+        artefact.others = self.method.by_products(artefact)
+        for other in artefact.others:
+            card.write(other, self.config, self.model.family, step, self.folder / "samples")
         return artefact
 
 
@@ -99,7 +109,3 @@ def intermediate(folder, name, suffix):
     """The files that a run of that name saves on its way."""
     digits = "[0-9]"
     return [*folder.glob(f"{name}-{digits * 6}{suffix}"), *folder.glob(f"{name}-step{digits * 8}{suffix}")]
-
-
-def megabytes(count):
-    return f"{count / 2**20:,.0f} MB"

@@ -24,7 +24,7 @@ def run(config, host, control):
                     host.rest(trainer.detached, control.resting)
                 host.breathe(trainer.detached, control.wait_for)
             artefact = trainer.export(host)
-        if artefact:
-            control.made(artefact.path)
-            host.publish(artefact)
+        for made in [artefact, *artefact.others] if artefact else []:
+            control.made(made.path)
+            host.publish(made)
         return artefact

@@ -11,7 +11,8 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import log, state
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.parallel import World
-from lib_sdtune.training.results import SPARE, intermediate, megabytes
+from lib_sdtune.training.results import intermediate
+from lib_sdtune.training.room import SPARE, amount, existing
 
 ENDED = ("finished", "stopped", "failed")
 
@@ -108,20 +109,18 @@ def check_resume(config, host, folder):
 
 def check_writable(folder):
     """UserError when `folder` cannot be made or written, or its disk is full."""
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UserError(f"{folder} cannot be written: {existing} is {'read-only' if existing.is_dir() else 'not a folder'}. "
+    place = existing(folder)
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise UserError(f"{folder} cannot be written: {place} is {'read-only' if place.is_dir() else 'not a folder'}. "
                         "Choose another folder, or change its permissions.")
-    if free_space(existing) < SPARE:
-        raise UserError(f"The disk of {existing} is full: {megabytes(free_space(existing))} are free and a run needs at least "
-                        f"{megabytes(SPARE)}. Make room first.")
+    if free_space(place) < SPARE:
+        raise UserError(f"The disk of {place} is full: {amount(free_space(place))} are free and a run needs at least "
+                        f"{amount(SPARE)}. Make room first.")
 
 
 def clear(folder):
     """Drop what an earlier run of the name left in its own folder, and nothing else."""
-    for name in ("state", "samples", "tensorboard"):
+    for name in ("state", "samples", "tensorboard", "aside"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("log.csv", "run.log", "status.json", "config.json"):
         (folder / name).unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from lib_sdtune.training.material import Material
 from lib_sdtune.training.memory import checkpointed, steady_heap, wants_checkpointing
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.results import Results
+from lib_sdtune.training.room import refuse_too_little_memory
 from lib_sdtune.training.validation import Validation
 
 MAX_SKIPPED_IN_A_ROW = 10
@@ -62,13 +63,15 @@ class Trainer:
             self.total = self.material.total_steps()
             self.conditioner = Conditioner(self.config, self.model, self.method, self.material.text_cache)
             self.results = Results(self.config, self.model, self.method, self.material, self.folder)
-            self.results.refuse_too_little_room(self.total)
+            self.results.refuse_own_source()
+            refuse_too_little_memory(self.optimisation.memory(), self.model.device, self.config.train.optimizer)
             self.validation = Validation(self)
             self.resume()
+            self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
             self.log = Log(self.folder, resume_from=self.step)
             stack.callback(self.log.close)
             stack.enter_context(steady_heap(self.model.device))
-            stack.enter_context(self.method.prepared(self.folder))
+            stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
             stack.enter_context(self.attached())
             self.control.begin(self.step, self.total)
             self.stack = stack.pop_all()
@@ -208,7 +211,10 @@ class Trainer:
 
     def sample(self, host):
         """Pictures of the unsaved result, made by the host's own sampler; their files."""
-        return self.results.sample(host, self.step) if self.world.leads else []
+        if not self.world.leads:
+            return []
+        with self.method.shown():
+            return self.results.sample(host, self.step)
 
     def save(self, folder):
         """An intermediate file beside the final one, and the state; the file's path."""

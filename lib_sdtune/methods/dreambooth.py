@@ -1,0 +1,275 @@
+"""DreamBooth (Ruiz et al. 2022, arXiv 2208.12242): the model's own weights learn, in place, and a whole checkpoint comes out.
+
+No second model is made. The originals wait in a file of the run folder and come back bit for bit when the run ends, for
+whatever reason, and also for the time that somebody else uses the model; the trained weights wait in a file meanwhile.
+"""
+
+import logging
+from contextlib import contextmanager
+
+import torch
+
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.formats import checkpoint
+from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.formats.aside import Aside, digest
+from lib_sdtune.ldm.checkpoint import header
+from lib_sdtune.methods import registry
+from lib_sdtune.methods.base import Artefact, Method
+from lib_sdtune.networks.extract import extract
+from lib_sdtune.optim.average import EVERY, Average
+from lib_sdtune.optim.carriers import Carrier, Copied, Rounded
+from lib_sdtune.optim.schedule import is_zero
+
+log = logging.getLogger("sdtune")
+HALVES = (torch.float16, torch.bfloat16)
+
+
+@registry.register("dreambooth")
+class DreamBooth(Method):
+    """`learning`: "part.name" -> carrier of every weight that learns; `homes`: the tensors that they were lent as."""
+
+    kind, fuses = "checkpoints", True
+    suffixes = (".safetensors", ".ckpt")
+
+    def __init__(self, config, model):
+        super().__init__(config, model)
+        self.settings = config.dreambooth
+        self.parts = {name: module for name, module in model.modules() if not is_zero(self.rate(name))}
+        weights = {f"{part}.{checkpoint.plain(name)}": weight for part, module in self.parts.items() for name, weight in module.named_parameters()}
+        self.format, carrier = plan(self.settings.weights, model.device, model.dtype, sum(weight.numel() for weight in weights.values()))
+        self.learning = {name: carrier(weight) for name, weight in weights.items()}
+        self.average = Average(self.settings.ema_decay, every=1 if model.device.type == "cpu" else EVERY) if self.settings.ema_decay else None
+        self.homes, self.waiting, self.begun = {}, None, False
+
+    def rate(self, part):
+        return {"unet": self.settings.unet_lr, "vae": 0}.get(part, self.settings.text_encoder_lr)
+
+    @classmethod
+    def check(cls, config, folder):
+        path = folder("lora") / f"{config.name}.safetensors"
+        if config.dreambooth.lora_dim and path.exists() and not config.overwrite:
+            raise UserError(f'{path} exists already, and "dreambooth.lora_dim" would write the difference there. Choose another name, or allow '
+                            'overwriting ("overwrite": true).')
+
+    @classmethod
+    def look(cls, config, scan):
+        """Warn of captions that say nothing but the class: they teach the class, not the subject."""
+        for picture in scan.pictures:
+            known = config.concepts[picture.concept].class_prompt.lower().split()
+            if known and not picture.is_class and set(picture.caption.lower().split()) <= set(known):
+                log.warning('The caption "%s" of %s says no more than the class prompt, so the whole class would turn into your subject; '
+                            "put a rare word into it, such as \"a photo of ron cat\".", picture.caption, picture.path.name)
+                return
+
+    def parameter_groups(self):
+        return [{"name": part, "params": [carrier.value for name, carrier in self.learning.items() if name.startswith(f"{part}.")],
+                 "lr": self.rate(part)} for part in self.parts]
+
+    def carriers(self):
+        return list(self.learning.values())
+
+    @property
+    def dtype(self):
+        return self.format
+
+    def changes_text(self):
+        return any(part != "unet" for part in self.parts)
+
+    def trains_text(self, step):
+        until = self.config.train.stop_text_encoder_training
+        return self.changes_text() and (not until or step < until)
+
+    def constrain(self):
+        if self.average:
+            self.average.follow(self.trained())
+
+    # originals and trained weights, one of them in the model
+
+    @contextmanager
+    def prepared(self, folder):
+        self.originals, self.shelf = Aside(folder / "originals.safetensors"), Aside(folder / "trained.safetensors")
+        self.homes = {name: carrier.weight.data for name, carrier in self.learning.items()}
+        self.originals.keep(self.homes)
+        try:
+            yield
+        finally:
+            if digest(self.homes) != self.originals.digest:
+                raise RunError("The checkpoint could not be put back as it was; load it again before you use it.")
+            self.originals.drop()
+            self.shelf.drop()
+
+    @contextmanager
+    def attached(self):
+        try:
+            self.move_in()
+            for carrier in self.learning.values():
+                carrier.weight.requires_grad_(True)
+            yield
+        finally:
+            self.move_out()
+
+    @torch.no_grad()
+    def move_in(self):
+        for name, carrier in self.learning.items():
+            home = self.homes[name]
+            if home.dtype != self.format:
+                carrier.weight.data = home.to(self.format)
+            if not self.begun:
+                carrier.take(home)
+            release(home, carrier.weight.data)
+        if self.begun:
+            self.go_on()
+        elif self.average:
+            self.average.begin(self.trained())
+        self.begun = True
+
+    def go_on(self):
+        """Take over the trained weights from a state, or those that were put by."""
+        if self.waiting is not None:
+            for name, carrier in self.learning.items():
+                carrier.take(self.waiting[name])
+            self.waiting = None
+            return
+        with self.shelf.opened() as kept:
+            for name, carrier in self.learning.items():
+                if carrier.leaves:
+                    carrier.take(kept[name])
+                else:
+                    carrier.apply()
+
+    @torch.no_grad()
+    def move_out(self):
+        with self.originals.opened() as kept:
+            for name, carrier in self.learning.items():
+                home = self.homes[name]
+                regain(home)
+                home.copy_(kept[name])
+                carrier.weight.data = home
+
+    def put_by(self):
+        """Called while attached: the trained weights, as far as they are in the model alone, go to a file."""
+        self.shelf.keep({name: carrier.exact() for name, carrier in self.learning.items() if carrier.leaves})
+
+    @contextmanager
+    def shown(self):
+        """For samples: the weights that a save would hold now, in the host's own number format."""
+        if not self.average and self.format == next(iter(self.homes.values())).dtype:
+            yield
+            return
+        chosen, held = self.chosen(), {}
+        with torch.no_grad():
+            for name, carrier in self.learning.items():
+                held[name] = carrier.weight.data.to("cpu", copy=True)
+                carrier.weight.data = chosen[name].to(carrier.weight.device, self.homes[name].dtype, copy=True)
+        try:
+            yield
+        finally:
+            for name, carrier in self.learning.items():
+                carrier.weight.data = held.pop(name).to(carrier.weight.device)
+
+    def trained(self):
+        return {name: carrier.exact() for name, carrier in self.learning.items()}
+
+    def chosen(self):
+        """The weights to use: the running average if there is one."""
+        return self.average.values if self.average else self.trained()
+
+    # resume
+
+    def tensors(self):
+        return self.trained() | (self.average.state() if self.average else {})
+
+    def load_tensors(self, tensors):
+        self.waiting, self.begun = tensors, True
+        if self.average:
+            self.average.load(tensors)
+
+    # files
+
+    def room(self):
+        count = sum(carrier.weight.numel() for carrier in self.learning.values())
+        exact = 4 if self.format == torch.float32 or isinstance(next(iter(self.learning.values())), Copied) else 2
+        size = safetensors.PRECISIONS[self.config.save.precision].itemsize
+        whole = sum(tensor.numel() for _, _, module in self.places() for tensor in module.parameters())
+        return {"state": count * (exact + (4 if self.average else 0)), "file": whole * size,
+                "once": sum(carrier.weight.nbytes for carrier in self.learning.values()) + count * exact}
+
+    def places(self):
+        """(checkpoint prefix, part's name, module) of the whole model."""
+        return [(self.model.family.prefixes[name], name, module) for name, module in self.model.modules()]
+
+    def trigger(self):
+        return self.config.concepts[0].prompt
+
+    def tag(self, name):
+        return ""
+
+    def facts(self):
+        return {"ss_unet_lr": self.settings.unet_lr, "ss_text_encoder_lr": self.settings.text_encoder_lr, "ss_learning_rate": self.settings.unet_lr,
+                "ss_full_bf16": self.format == torch.bfloat16, "sdtune_ema_decay": self.settings.ema_decay or None}
+
+    def export(self, path, metadata):
+        chosen = self.chosen()
+        with self.originals.opened() as kept:
+            if all(torch.equal(chosen[name].cpu().float(), kept[name].float()) for name in chosen):
+                raise RunError("The model learned nothing: every weight is as it was at the start. "
+                               "Raise the learning rate or the number of steps.")
+        facts = inherited(self.model.path) | metadata
+        checkpoint.write(path, checkpoint.tensors(self.places(), chosen), facts, safetensors.PRECISIONS[self.config.save.precision])
+        checkpoint.copy_config(self.model.path, path)
+
+    def by_products(self, artefact):
+        dim = self.settings.lora_dim
+        if not dim:
+            return []
+        path = self.model.folder("lora") / f"{self.config.name}.safetensors"
+        facts = artefact.metadata | {"ss_network_module": "networks.lora", "ss_network_dim": str(dim), "ss_network_alpha": str(dim),
+                                     "modelspec.architecture": artefact.metadata["modelspec.architecture"] + "/lora"}
+        precision = safetensors.PRECISIONS[self.config.save.precision]
+        safetensors.write(path, extract(self.differences(), dim), facts, precision=precision)
+        return [Artefact(path, "lora", f"<lora:{self.config.name}:1>", artefact.activation_text, facts)]
+
+    def differences(self):
+        """(kohya's key, trained weight, original weight) of every layer that a LoRA can bend."""
+        chosen, names = self.chosen(), {id(carrier.weight): name for name, carrier in self.learning.items()}
+        with self.originals.opened() as kept:
+            for target in self.model.family.targets(self.model):
+                name = names.get(id(target.layer.weight))
+                if name:
+                    yield target.key, chosen[name], kept[name]
+
+
+def plan(setting, device, dtype, count):
+    """(number format of the weights while they learn, the carrier for them).
+
+    Full precision learns in place. Half precision becomes bfloat16 where the device computes in it, because float16
+    gradients of a whole model overflow; with float32 copies if there is room for them and AdamW's two moments.
+    """
+    if setting == "bfloat16":
+        return torch.bfloat16, Rounded
+    if dtype not in HALVES:
+        return dtype, Carrier
+    half = torch.bfloat16 if device.type != "cuda" or torch.cuda.is_bf16_supported() else torch.float16
+    roomy = device.type != "cuda" or torch.cuda.get_device_properties(device).total_memory > count * (2 + 4 + 8) + 4 * 2**30
+    return (half, Copied) if setting == "float32" or roomy or half == torch.float16 else (half, Rounded)
+
+
+def release(home, weight):
+    """Free the memory of a lent tensor whose weight now lives elsewhere, but keep the tensor itself for those who know it."""
+    storage = home.untyped_storage()
+    if home.data_ptr() != weight.data_ptr() and storage.resizable() and storage.nbytes() == home.nbytes:
+        storage.resize_(0)
+
+
+def regain(home):
+    storage = home.untyped_storage()
+    if storage.nbytes() == 0:
+        storage.resize_(home.numel() * home.element_size())
+
+
+def inherited(path):
+    """What our own metadata of the checkpoint that was trained says about its build."""
+    if not path:
+        return {}
+    return {key: value for key, value in header(path)[1].items() if key.startswith("sdtune_")}

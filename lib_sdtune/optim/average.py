@@ -1,0 +1,35 @@
+"""A running mean of what learns (Polyak & Juditsky 1992), kept in the computer's memory, not the GPU's."""
+
+import torch
+
+EVERY = 10  # steps from one update to the next where weights come from a GPU: fetching a whole model takes longer than a step
+
+
+class Average:
+    """`values`: name -> float32 CPU tensor. `decay` is per step; early on it is lower, so that the start is soon forgotten."""
+
+    def __init__(self, decay, every=EVERY):
+        self.decay, self.every, self.values, self.count = decay, every, {}, 0
+
+    @torch.no_grad()
+    def begin(self, tensors):
+        self.values = {name: tensor.detach().to("cpu", torch.float32, copy=True) for name, tensor in tensors.items()}
+
+    @torch.no_grad()
+    def follow(self, tensors):
+        """Call it after every step with name -> tensor."""
+        self.count += 1
+        if self.count % self.every:
+            return
+        update = self.count // self.every
+        decay = min(self.decay**self.every, (1 + update) / (10 + update))
+        for name, mean in self.values.items():
+            mean.lerp_(tensors[name].to("cpu", torch.float32), 1 - decay)
+
+    def state(self):
+        return {f"average.{name}": mean for name, mean in self.values.items()} | {"average_count": torch.tensor(self.count)}
+
+    def load(self, tensors):
+        """Take over what `state` gave, out of name -> tensor."""
+        self.values = {name.removeprefix("average."): tensor.clone() for name, tensor in tensors.items() if name.startswith("average.")}
+        self.count = int(tensors["average_count"])

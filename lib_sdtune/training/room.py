@@ -1,0 +1,57 @@
+"""Whether there is room for a run, found out before it starts: on the disks for all planned saves, in memory for a first step."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.files import free_space
+
+SPARE = 32 * 2**20  # bytes that stay free for logs and pictures
+
+
+def refuse_too_little_disk(needs):
+    """needs: [(folder, bytes), ...]. UserError when a disk cannot take all that is to be written to it."""
+    by_disk = {}
+    for folder, size in needs:
+        by_disk.setdefault(os.stat(existing(folder)).st_dev, []).append((folder, size))
+    for entries in by_disk.values():
+        folder, needed = entries[0][0], sum(size for _, size in entries) + SPARE
+        free = free_space(folder)
+        if needed > free:
+            raise UserError(f"The run needs about {amount(needed)} of disk space in {folder} and {amount(free)} are free. "
+                            "Make room, or save less often.")
+
+
+def existing(folder):
+    folder = Path(folder).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def refuse_too_little_memory(needed, device, optimizer):
+    """UserError when what the optimiser keeps does not fit beside the model; `needed` in bytes."""
+    free = free_memory(device)
+    if free is not None and needed > free:
+        where = "GPU memory" if device.type == "cuda" else "memory"
+        raise UserError(f"Not even one step would fit: {optimizer} needs {amount(needed)} of {where} beside the model and {amount(free)} are free. "
+                        'Choose Lion or AdamW8bit, set "dreambooth.weights" to "bfloat16", or train a LoRA instead.')
+
+
+def free_memory(device):
+    """Bytes that could still be taken on the device; None where that cannot be told."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type != "cpu":
+        return None
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return None
+
+
+def amount(count):
+    return f"{count / 2**20:,.0f} MB" if count < 10 * 2**30 else f"{count / 2**30:,.1f} GB"

@@ -1,0 +1,223 @@
+"""DreamBooth on a tiny model: the whole model learns, a whole checkpoint comes out, and the lent model is as it was."""
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.ldm import checkpoint
+from lib_sdtune.training import optimisation, state
+from tests.hosts import TinyHost, bits, pictures, settings, train
+from tests.models import checkpoint_tensors
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Lender(tmp_path / "data")
+
+
+@pytest.fixture
+def images(tmp_path):
+    return pictures(tmp_path / "10_ron")
+
+
+class Lender(TinyHost):
+    """A host that tells where its folders are, as the real ones do."""
+
+    def __init__(self, data_dir, dtype=torch.float32):
+        super().__init__(data_dir)
+        self.model.folder = self.folder
+        for _, module in self.model.modules():
+            module.to(dtype)
+
+
+def dream(images, **changes):
+    small = {"method": "dreambooth", "dreambooth": {"unet_lr": 1e-4, "text_encoder_lr": 1e-5},
+             "train": {"max_train_steps": 4, "gradient_checkpointing": "off"}, "save": {"state_every_n_steps": 2, "precision": "float"}}
+    return settings(images, **{key: {**small.get(key, {}), **changes.get(key, {})} if isinstance(small.get(key), dict) else small.get(key, changes.get(key))
+                               for key in {*small, *changes}})
+
+
+def made(host, name="ron", kind="checkpoints"):
+    with safe_open(host.folder(kind) / f"{name}.safetensors", "pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+
+
+def same(before, after):
+    return all(torch.equal(before[name], after[name]) for name in before)
+
+
+def stop_at(step, wish="stop_without_saving"):
+    def watch(control):
+        if control.state == "training" and control.step == step:
+            control.request(wish)
+
+    return watch
+
+
+def test_a_run_leaves_a_whole_checkpoint_and_the_lent_model_as_it_was(host, images):
+    before, storages = bits(host.model), [p.data_ptr() for _, m in host.model.modules() for p in m.parameters()]
+    control = train(host, dream(images))
+    assert same(before, bits(host.model)) and storages == [p.data_ptr() for _, m in host.model.modules() for p in m.parameters()]
+    assert not any(p.requires_grad or p.grad is not None for _, m in host.model.modules() for p in m.parameters())
+    tensors, metadata = made(host)
+    assert {name: tensor.shape for name, tensor in tensors.items()} == {name: t.shape for name, t in checkpoint_tensors(host.model).items()}
+    unet, vae, (text,) = checkpoint.build(*checkpoint.read(host.folder("checkpoints") / "ron.safetensors"))
+    assert all(torch.equal(p, q) for p, q in zip(vae.parameters(), host.model.vae.parameters(), strict=True))
+    moved = [not torch.equal(p, q) for p, q in zip(unet.parameters(), host.model.unet.parameters(), strict=True)]
+    assert all(moved) and not torch.equal(text.text_model.encoder.layers[0].mlp.fc1.weight, host.model.text_encoders[0].text_model.encoder.layers[0].mlp.fc1.weight)
+    assert metadata["modelspec.architecture"] == "stable-diffusion-v1" and metadata["ss_unet_lr"] == "0.0001"
+    assert control.artefacts == [str(host.folder("checkpoints") / "ron.safetensors")]
+    assert not list((control.folder / "aside").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("dtype, weights", [(torch.float32, "auto"), (torch.bfloat16, "float32"), (torch.bfloat16, "bfloat16"), (torch.float16, "float32")])
+def test_stopping_and_resuming_gives_the_same_bytes(images, tmp_path, dtype, weights):
+    whole, broken = Lender(tmp_path / "whole", dtype), Lender(tmp_path / "broken", dtype)
+    config = dream(images, dreambooth={"weights": weights, "ema_decay": 0.9, "unet_lr": 1e-3}, train={"max_train_steps": 4}, sample={"every_n_steps": 1})
+    before = bits(whole.model)
+    train(whole, config)
+    assert same(before, bits(whole.model))
+    train(broken, config, watch=stop_at(2))
+    assert same(before, bits(broken.model)) and not (broken.folder("checkpoints") / "ron.safetensors").exists()
+    train(broken, config, resume=True)
+    one, two = (state.load(state.newest(h.folder("sdtune") / "runs" / "ron"))[0] for h in (whole, broken))
+    assert same(one, two) and len(one) > len(list(whole.model.unet.parameters()))
+    assert (whole.folder("sdtune") / "runs/ron/samples").exists()
+
+
+@pytest.mark.parametrize("dtype, weights", [(torch.float32, "auto"), (torch.bfloat16, "float32"), (torch.bfloat16, "bfloat16")])
+def test_a_pause_gives_the_original_back_and_changes_nothing(images, tmp_path, dtype, weights):
+    results = []
+    for paused in (False, True):
+        host, seen = Lender(tmp_path / str(paused), dtype), []
+        before = bits(host.model)
+
+        def watch(control, host=host, seen=seen, before=before, paused=paused):
+            if paused and control.state == "training" and control.step == 2 and not seen:
+                seen.append("asked")
+                control.request("pause")
+            if control.state == "paused" and len(seen) == 1:
+                seen.append(same(before, bits(host.model)))
+                control.request("resume")
+
+        train(host, dream(images, dreambooth={"weights": weights}), watch=watch)
+        assert seen == (["asked", True] if paused else [])
+        results.append(made(host)[0])
+    assert same(*results)
+
+
+def test_the_model_comes_back_after_a_failure_in_the_middle(host, images):
+    before = bits(host.model)
+
+    def fail(control):
+        if control.state == "training" and control.step == 2:
+            raise OSError(5, "the cable fell out")
+
+    with pytest.raises(RunError):
+        train(host, dream(images), watch=fail)
+    assert same(before, bits(host.model))
+
+
+def test_float32_copies_hold_what_half_precision_could_not(images, tmp_path):
+    host = Lender(tmp_path / "data", torch.bfloat16)
+    train(host, dream(images, dreambooth={"unet_lr": 1e-6}, train={"max_train_steps": 2}))
+    start, tensor = dict(host.model.unet.named_parameters())["out.0.weight"].float(), made(host)[0]["model.diffusion_model.out.0.weight"]
+    assert 0 < (start - tensor).abs().max() < 1e-5  # weights of about 1, where bfloat16 steps by 0.0078
+
+
+def test_stepping_one_by_one_is_stepping_together_where_nothing_is_clipped(images, tmp_path, monkeypatch):
+    results = []
+    for way in (optimisation.OneByOne, optimisation.Together):
+        host = Lender(tmp_path / way.__name__)
+        monkeypatch.setattr(optimisation, "choose", way)
+        train(host, dream(images, train={"max_grad_norm": 0}))
+        results.append(made(host)[0])
+    assert all(torch.allclose(results[0][name], results[1][name], atol=1e-7) for name in results[0])
+
+
+def test_gradients_never_exist_all_at_once(host, images, monkeypatch):
+    most = []
+    arrived = optimisation.OneByOne.arrived
+
+    def counting(self, index):
+        most.append(sum(carrier.weight.grad is not None for carrier in self.carriers))
+        arrived(self, index)
+
+    monkeypatch.setattr(optimisation.OneByOne, "arrived", counting)
+    train(host, dream(images, train={"max_train_steps": 1}))
+    assert most and max(most) == 1
+
+
+def test_numbers_that_overflow_are_skipped_and_the_originals_come_back(host, images):
+    before = bits(host.model)
+
+    def poison(control):
+        if control.state == "training" and control.step == 2:
+            with torch.no_grad():
+                host.model.unet.out[2].bias.fill_(float("nan"))
+
+    with pytest.raises(RunError, match="10 steps in a row"):
+        train(host, dream(images, train={"max_train_steps": 40}), watch=poison)
+    assert same(before, bits(host.model))
+    learned, rest = state.load(state.newest(host.folder("sdtune") / "runs" / "ron"))
+    assert rest["step"] == 2 and all(torch.isfinite(tensor).all() for tensor in learned.values())
+
+
+def test_the_text_encoder_stops_at_its_step(images, tmp_path):
+    def tower(steps):
+        host = Lender(tmp_path / str(steps))
+        train(host, dream(images, train={"max_train_steps": steps, "stop_text_encoder_training": 1}))
+        return {name: t for name, t in made(host)[0].items() if name.startswith("cond_stage_model")}
+
+    assert same(tower(1), tower(3))
+
+
+def test_the_difference_as_a_lora_does_what_the_checkpoint_does(host, images):
+    control = train(host, dream(images, dreambooth={"lora_dim": 64, "unet_lr": 1e-3}))
+    lora, metadata = made(host, kind="lora")
+    trained, _ = made(host)
+    key, name = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q", "middle_block.1.transformer_blocks.0.attn1.to_q.weight"
+    delta = lora[f"{key}.lora_up.weight"] @ lora[f"{key}.lora_down.weight"]
+    wanted = trained[f"model.diffusion_model.{name}"] - dict(host.model.unet.named_parameters())[name]
+    assert wanted.abs().max() > 1e-4 and torch.allclose(delta, wanted, atol=1e-6)
+    assert metadata["ss_network_dim"] == "64" and [artefact.kind for artefact in host.published] == ["checkpoints", "lora"]
+    assert len(control.artefacts) == 2
+
+
+def test_the_average_is_what_is_saved(images, tmp_path):
+    plain, averaged = Lender(tmp_path / "plain"), Lender(tmp_path / "averaged")
+    train(plain, dream(images))
+    train(averaged, dream(images, dreambooth={"ema_decay": 0.99}))
+    start = plain.model.unet.out[2].weight
+    steps = [(made(h)[0]["model.diffusion_model.out.2.weight"] - start).norm() for h in (plain, averaged)]
+    assert 0 < steps[1] < steps[0]
+
+
+@pytest.mark.parametrize("precision, dtype", [("fp16", torch.float16), ("bf16", torch.bfloat16)])
+def test_precision_of_the_file_and_no_residue_of_a_host(host, images, precision, dtype):
+    table = host.model.text_encoders[0].text_model.embeddings.token_embedding
+
+    def hang_something_on(control):
+        if control.state == "training" and control.step == 1:
+            host.model.unet.middle_block[1].transformer_blocks[0].attn2.hyper_k = torch.nn.Linear(2, 2)
+
+    train(host, dream(images, save={"precision": precision}), watch=hang_something_on)
+    tensors, _ = made(host)
+    assert {tensor.dtype for tensor in tensors.values()} == {dtype}
+    assert not any("hyper" in name or "wrapped" in name for name in tensors) and table.weight.dtype == torch.float32
+
+
+def test_refusals_before_anything_is_trained(host, images, tmp_path, monkeypatch):
+    train(host, dream(images))
+    host.model.path = host.folder("checkpoints") / "ron.safetensors"
+    with pytest.raises(UserError, match="is the checkpoint that would be trained"):
+        train(host, dream(images, overwrite=True, train={"max_train_steps": 4, "seed": 2}))
+    host.model.path = None
+    monkeypatch.setattr("lib_sdtune.training.room.free_space", lambda folder: 2**20)
+    with pytest.raises(UserError, match="disk space"):
+        train(host, dream(images, name="lack"))
+    monkeypatch.undo()
+    monkeypatch.setattr("lib_sdtune.training.room.free_memory", lambda device: 2**20)
+    with pytest.raises(UserError, match="Not even one step would fit: AdamW needs"):
+        train(host, dream(images, name="lack"))

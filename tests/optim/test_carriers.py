@@ -1,0 +1,42 @@
+"""Small updates on half-precision weights: none lost on a copy, none lost on average when rounding at random."""
+
+import torch
+from torch import nn
+
+from lib_sdtune.optim.carriers import Copied, Rounded, rounded
+
+
+def test_rounding_at_random_is_right_on_average_and_repeatable():
+    values = torch.full((100_000,), 1 + 0.0078125 / 8)  # an eighth of the way to bfloat16's next number
+    once = rounded(values, 1, "rounding", 5)
+    assert set(once.tolist()) == {1.0, 1.0078125} and abs(once.float().mean() - values[0]) < 1e-4
+    assert torch.equal(once, rounded(values, 1, "rounding", 5)) and not torch.equal(once, rounded(values, 1, "rounding", 6))
+
+
+def test_rounding_keeps_what_bfloat16_holds_and_both_signs():
+    values = torch.tensor([0.0, -0.0, 1.0, -2.5, 1e-30, -3e38]).bfloat16().float()
+    assert torch.equal(rounded(values, 0, "x").float(), values)
+    negative = rounded(torch.full((10_000,), -1 - 0.0078125 / 2), 0, "x").float()
+    assert abs(negative.mean() + 1 + 0.0078125 / 2) < 1e-3
+
+
+def moved(carrier, step, times):
+    for number in range(times):
+        carrier.weight.grad = torch.ones_like(carrier.weight)
+        carrier.ready(0.5)
+        assert carrier.weight.grad is None and carrier.value.grad.eq(0.5).all()
+        with torch.no_grad():
+            carrier.value.sub_(carrier.value.grad * 2 * step)
+        carrier.apply(7, "x", number)
+        carrier.forget()
+    return 1 - carrier.weight.detach().float().mean().item()
+
+
+def test_a_thousand_small_steps_add_up():
+    weight = nn.Parameter(torch.ones(64, 64, dtype=torch.bfloat16))
+    assert (weight.detach() - 1e-4 == weight.detach()).all()  # what plain bfloat16 makes of such a step
+    copied = Copied(nn.Parameter(weight.detach().clone()))
+    copied.take(weight.detach())
+    assert abs(moved(copied, 1e-4, 100) - 0.01) < 0.002 and abs(1 - copied.exact().mean() - 0.01) < 1e-5
+    held = Rounded(weight)
+    assert abs(moved(held, 1e-4, 100) - 0.01) < 0.001 and held.value.numel() == 0
