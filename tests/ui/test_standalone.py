@@ -1,0 +1,102 @@
+"""The tab on its own server: page, API and pictures, and the page once in a real browser."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from lib_sdtune.jobs import Jobs
+from lib_sdtune.ui import page, standalone
+from tests.hosts import TinyHost, pictures, settings, train
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    """Jobs with one finished run whose caption would like to be markup."""
+    base = tmp_path_factory.mktemp("standalone")
+    host = TinyHost(base / "data")
+    wanted = settings(pictures(base / "pics"), sample={"every_n_steps": 3, "prompts": ["<b id=\"evil\">hat</b>"], "steps": 1})
+    train(host, wanted)
+    return Jobs(lambda: host)
+
+
+@pytest.fixture(scope="module")
+def client(jobs):
+    return TestClient(standalone.app(jobs))
+
+
+def test_the_page_carries_our_scripts_and_fetches_nothing_from_elsewhere(client):
+    html = client.get("/").text
+    assert "window.sdtune = window.sdtune" in html and "#sdtune_columns" in html
+    assert re.findall(r'<(?:script|link)[^>]+(?:src|href)="https?://', html) == []
+
+
+def test_scripts_cannot_end_their_tag_early():
+    assert "</script" not in page.harmless("x = '</script>'")
+
+
+def test_the_tab_and_the_api_live_on_one_server(client):
+    ids = {component["props"].get("elem_id") for component in client.get("/config").json()["components"]}
+    assert {"sdtune_name", "sdtune_start"} <= ids
+    run = client.get("/sdtune/v1/runs/ron").json()
+    assert (run["state"], run["step"]) == ("finished", 6)
+    assert len(client.get("/sdtune/v1/runs/ron/log?since=4").json()) == 2
+
+
+def test_samples_are_served_and_nothing_else_is(client, jobs):
+    file = Path(client.get("/sdtune/v1/runs/ron").json()["samples"][0]).name
+    assert client.get(f"/sdtune/v1/runs/ron/samples/{file}").headers["content-type"] == "image/png"
+    for bad in ("config.json", "..%2Fconfig.json", "%2e%2e/config.json", ""):
+        assert client.get(f"/sdtune/v1/runs/ron/samples/{bad}").status_code == 404
+
+
+def test_a_page_from_elsewhere_gets_no_leave_to_read_or_start(client):
+    foreign = {"Origin": "http://evil.example"}
+    assert "access-control-allow-origin" not in client.get("/config", headers=foreign).headers
+    assert client.post("/sdtune/v1/runs/ron/resume", headers=foreign).status_code == 403
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_a_browser_shows_the_run_and_no_markup_of_others(jobs, tmp_path):
+    import uvicorn
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(standalone.app(jobs), host="127.0.0.1", port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    try:
+        dom = seen(f"http://127.0.0.1:{port}/", tmp_path)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+    assert re.search(r'id="sdtune_state"[^>]*>Finished<', dom)
+    assert re.search(r'id="sdtune_tag"[^>]*>&lt;lora:ron:1&gt;', dom)
+    assert 'class="sdtune-smooth"' in dom
+    assert '<b id="evil"' not in dom and '&lt;b id="evil"' in dom
+
+
+def seen(url, profile):
+    """The page's DOM after its scripts had some seconds."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--virtual-time-budget=15000", "--dump-dom"]
+    return subprocess.run([BROWSER, *flags, url], capture_output=True, text=True, timeout=90, check=True).stdout
+
+
+def test_every_script_is_read_by_the_page():
+    scripts, style = page.head()
+    for path in (page.ROOT / "javascript").glob("*.js"):
+        assert path.read_text(encoding="utf-8")[:60] in scripts
+    assert json.loads(re.search(r"sdtune_languages = (.*?)</script>", scripts).group(1))["zh_CN"]["Name"] == "名称"
+    assert style.startswith("<style>")
