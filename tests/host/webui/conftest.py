@@ -14,18 +14,21 @@ REAL = "SDTUNE_WEBUI_DIR" in os.environ
 sys.path.insert(0, str(HERE))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def webui(tmp_path_factory):
     if REAL:
         import real
 
         real.start()
-    else:
-        pytest.importorskip("ldm.modules.attention", reason="stable-diffusion-sdkit is not installed (pip install --no-deps it)")
-        sys.path.insert(0, str(HERE.parents[1] / "standin"))
-        import modules
+        yield
+        return
+    pytest.importorskip("ldm.modules.attention", reason="stable-diffusion-sdkit is not installed (pip install --no-deps it)")
+    sys.path.insert(0, str(HERE.parents[1] / "standin"))
+    import modules
 
-        modules.start(tmp_path_factory.mktemp("webui"))
+    modules.start(tmp_path_factory.mktemp("webui"))
+    yield
+    modules.stop()
 
 
 @pytest.fixture

@@ -97,8 +97,9 @@ def test_hypernetworks_are_off_meanwhile(host, request):
     before = house.fingerprint()
     with host.borrow(Model()) as model, torch.no_grad():
         assert not any("hyper" in name for name, _ in model.unet.named_modules())
-        by_hand = torch.nn.functional.scaled_dot_product_attention(*[
-            projected.unflatten(-1, (layer.heads, -1)).transpose(1, 2) for projected in (layer.to_q(x), layer.to_k(context), layer.to_v(context))])
+        projected = (layer.to_q(x), layer.to_k(context), layer.to_v(context))
+        heads = [tensor.unflatten(-1, (layer.heads, -1)).transpose(1, 2) for tensor in projected]
+        by_hand = torch.nn.functional.scaled_dot_product_attention(*heads)
         assert torch.allclose(layer(x, context), layer.to_out(by_hand.transpose(1, 2).flatten(2)), atol=1e-5)
     assert house.differences(before, house.fingerprint()) == []
     assert (house.draw("a cat <hypernet:hyper:1>", seed=2) == dressed).all()

@@ -1,0 +1,57 @@
+import json
+
+
+class OptionInfo:
+    def __init__(self, default=None, label="", component=None, component_args=None, onchange=None, section=None, refresh=None,
+                 comment_before="", comment_after="", infotext=None, restrict_api=False, category_id=None):
+        self.default, self.label, self.onchange, self.section, self.restrict_api = default, label, onchange, section, restrict_api
+        self.component, self.component_args, self.comment_after = component, component_args, comment_after
+
+    def info(self, text):
+        self.comment_after += text
+        return self
+
+
+class Options:
+    def __init__(self):
+        defaults = {"sd_model_checkpoint": None, "sd_vae": "Automatic", "sd_vae_overrides_per_model_preferences": True,
+                    "cross_attention_optimization": "Automatic", "fp8_storage": "Disable", "cache_fp16_weight": False,
+                    "sd_unet": "Automatic"}
+        self.__dict__["data_labels"] = {key: OptionInfo(default) for key, default in defaults.items()}
+        self.__dict__["data"] = dict(defaults)
+
+    def __getattr__(self, key):
+        if key in self.data:
+            return self.data[key]
+        if key in self.data_labels:
+            return self.data_labels[key].default
+        raise AttributeError(key)
+
+    def __setattr__(self, key, value):
+        self.data[key] = value
+
+    def set(self, key, value, is_api=False, run_callbacks=True):
+        """Whether the option changed; a callback that raises puts the old value back."""
+        before = self.data.get(key)
+        if before == value:
+            return False
+        self.data[key] = value
+        if run_callbacks and self.data_labels[key].onchange:
+            try:
+                self.data_labels[key].onchange()
+            except Exception as error:
+                print(f"changing setting {key} to {value}: {error}")
+                self.data[key] = before
+                return False
+        return True
+
+    def onchange(self, key, func, call=True):
+        self.data_labels[key].onchange = func
+
+    def add_option(self, key, info):
+        self.data_labels[key] = info
+        self.data.setdefault(key, info.default)
+
+    def save(self, filename):
+        with open(filename, "w", encoding="utf8") as file:
+            json.dump(self.data, file)

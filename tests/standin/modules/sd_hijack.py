@@ -1,0 +1,85 @@
+"""The WebUI's changes to a loaded model: attention by choice, embeddings inside the token table, prompts instead of tokens."""
+
+import ldm.modules.attention
+import torch
+
+from modules import devices
+from modules.hypernetworks import hypernetwork
+from modules.textual_inversion.textual_inversion import EmbeddingDatabase
+
+
+def split_attention(self, x, context=None, mask=None, **kwargs):
+    """An attention that was chosen for speed: hypernetworks act, but are not hung on the layer."""
+    answer = hypernetwork.attention_CrossAttention_forward(self, x, context, mask)
+    for name in ("hyper_k", "hyper_v"):
+        self._modules.pop(name, None)
+    return answer
+
+
+class EmbeddingsWithFixes(torch.nn.Module):
+    def __init__(self, wrapped, embeddings):
+        super().__init__()
+        self.wrapped, self.embeddings = wrapped, embeddings
+
+    def forward(self, input_ids):
+        fixes, self.embeddings.fixes = self.embeddings.fixes, None
+        embedded = self.wrapped(input_ids)
+        for row, found in zip(embedded, fixes or [], strict=False):
+            for offset, embedding in found:
+                row[offset + 1:offset + 1 + embedding.vectors] = embedding.vec.to(devices.device)
+        return embedded
+
+
+class FrozenCLIPEmbedderWithCustomWords(torch.nn.Module):
+    """One prompt to (1, 77, D), with embeddings looked up."""
+
+    def __init__(self, wrapped, hijack):
+        super().__init__()
+        self.wrapped, self.hijack = wrapped, hijack
+        self.id_start, self.id_end, self.id_pad = wrapped.tokenizer.start, wrapped.tokenizer.end, wrapped.tokenizer.end
+
+    def tokenize(self, texts):
+        return [list(self.wrapped.tokenizer(text)) for text in texts]
+
+    def forward(self, texts):
+        tokens, chunk, fixes, position = self.tokenize(texts)[0], [], [], 0
+        while position < len(tokens):
+            embedding, length = self.hijack.embedding_db.find_embedding_at_position(tokens, position)
+            if embedding is None:
+                chunk.append(tokens[position])
+                position += 1
+            else:
+                fixes.append((len(chunk), embedding))
+                chunk += [0] * embedding.vectors
+                position += length
+        ids = [self.id_start, *chunk[:75], *[self.id_end] * (76 - len(chunk[:75]))]
+        self.hijack.fixes = [fixes]
+        return self.wrapped.transformer(torch.tensor([ids]))
+
+
+class StableDiffusionModelHijack:
+    fixes, circular_enabled = None, False
+
+    def __init__(self):
+        self.embedding_db, self.comments = EmbeddingDatabase(), []
+
+    def hijack(self, m):
+        table = m.cond_stage_model.transformer.text_model.embeddings
+        table.token_embedding = EmbeddingsWithFixes(table.token_embedding, self)
+        m.cond_stage_model = FrozenCLIPEmbedderWithCustomWords(m.cond_stage_model, self)
+        self.apply_optimizations()
+        self.layers = list(m.modules())
+
+    def apply_optimizations(self, option=None):
+        chosen = hypernetwork.attention_CrossAttention_forward if option == "None" else split_attention
+        ldm.modules.attention.CrossAttention.forward = chosen
+
+    def apply_circular(self, enable):
+        if self.circular_enabled != enable:
+            self.circular_enabled = enable
+            for layer in self.layers:
+                if type(layer) is torch.nn.Conv2d:
+                    layer.padding_mode = "circular" if enable else "zeros"
+
+
+model_hijack = StableDiffusionModelHijack()

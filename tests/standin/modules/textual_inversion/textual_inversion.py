@@ -1,0 +1,49 @@
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from modules import shared
+
+
+class Embedding:
+    def __init__(self, vec, name, step=None):
+        self.vec, self.name, self.step, self.shape, self.vectors = vec, name, step, None, 0
+
+
+class EmbeddingDatabase:
+    def __init__(self):
+        self.ids_lookup, self.word_embeddings, self.skipped_embeddings, self.embedding_dirs = {}, {}, {}, {}
+
+    def add_embedding_dir(self, path):
+        self.embedding_dirs[path] = path
+
+    def register_embedding(self, embedding, model):
+        return self.register_embedding_by_name(embedding, model, embedding.name)
+
+    def register_embedding_by_name(self, embedding, model, name):
+        ids = model.cond_stage_model.tokenize([name])[0]
+        others = [entry for entry in self.ids_lookup.get(ids[0], []) if entry[1].name != name]
+        self.ids_lookup[ids[0]] = others + ([(ids, embedding)] if embedding is not None else [])
+        if embedding is None:
+            self.word_embeddings.pop(name, None)
+            return None
+        self.word_embeddings[name] = embedding
+        return embedding
+
+    def load_textual_inversion_embeddings(self, force_reload=False):
+        if not force_reload:
+            return
+        self.ids_lookup.clear()
+        self.word_embeddings.clear()
+        for folder in self.embedding_dirs:
+            for path in sorted(Path(folder).glob("*.safetensors")):
+                vectors = next(iter(load_file(path).values()))
+                embedding = Embedding(vectors.float(), path.stem)
+                embedding.vectors, embedding.shape = vectors.shape
+                self.register_embedding(embedding, shared.sd_model)
+
+    def find_embedding_at_position(self, tokens, offset):
+        for ids, embedding in self.ids_lookup.get(tokens[offset], []):
+            if tokens[offset:offset + len(ids)] == ids:
+                return embedding, len(ids)
+        return None, None
