@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib_sdtune.data import captions
+from lib_sdtune.data.listing import jobs_of
 from lib_sdtune.data.parallel import ordered
-from lib_sdtune.data.picture import SUFFIXES, Unreadable, examine
+from lib_sdtune.data.picture import Unreadable, examine
 from lib_sdtune.data.problem import Problem, shown
-from lib_sdtune.data.walk import Found, absolute, locate, walk
 from lib_sdtune.errors import UserError
 
 __all__ = ["Picture", "Problem", "Scan", "scan"]
@@ -56,17 +56,6 @@ class Scan:
         return counts
 
 
-@dataclass(frozen=True)
-class Job:
-    found: Found
-    concept: int
-    is_class: bool
-    repeats: int
-    prompt: str
-    weight: float
-    templated: bool = False
-
-
 def scan(concepts, dataset, loss, base, progress=None, look=None, template_folders=(), strict=True):
     """Read every picture of every concept once; `Scan`.
 
@@ -77,7 +66,7 @@ def scan(concepts, dataset, loss, base, progress=None, look=None, template_folde
     result = Scan()
     jobs = []
     for number, concept in enumerate(concepts):
-        jobs += jobs_of(number, concept, loss, base, result, template_folders)
+        jobs += jobs_of(number, concept, loss, base, result, template_folders, dataset)
     progress = progress or (lambda done, total, text: None)
     progress(0, len(jobs), "reading pictures")
     for done, (job, outcome) in enumerate(ordered(lambda job: examined(job.found.path, look), jobs), 1):
@@ -103,47 +92,6 @@ def check(concepts, loss, base, template_folders=()):
                 refuse_broken([job for job in jobs if job.is_class == own], bad)
 
 
-def jobs_of(number, concept, loss, base, result, template_folders):
-    """Every picture file of one concept, with what is known before it is opened."""
-    key = f"concepts[{number}]"
-    root = locate(concept.images, base, f"{key}.images")
-    result.roots.append(root)
-    lines = captions.template(concept.prompt, (base, Path(base) / "textual_inversion_templates", *template_folders))
-    if lines:
-        result.templates[number] = lines
-    files = files_of(root, f"{key}.images", result.problems)
-    jobs = [Job(one, number, False, concept.repeats or one.repeats or 1, "" if lines else concept.prompt, 1.0, bool(lines))
-            for one in files]
-    reg = class_root(concept, base, root, key, result.problems)
-    if reg:
-        files = files_of(reg, f"{key}.class_images", result.problems, needed=not concept.num_class_images)
-        jobs += [Job(one, number, True, one.repeats or 1, concept.class_prompt, loss.prior_loss_weight) for one in files]
-    return jobs
-
-
-def class_root(concept, base, root, key, problems):
-    if not concept.class_images:
-        return None
-    if concept.num_class_images and not absolute(concept.class_images, base).exists():
-        return None  # they are about to be generated
-    reg = locate(concept.class_images, base, f"{key}.class_images")
-    inner, outer = reg.resolve(), root.resolve()
-    if inner == outer:
-        raise UserError(f'"{key}.class_images" is the same folder as "{key}.images"; the class needs pictures without your subject.')
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise UserError(f'"{key}.class_images" and "{key}.images" lie inside each other; give two separate folders.')
-    return reg
-
-
-def files_of(root, key, problems, needed=True):
-    files = walk(root, problems)
-    if not files and needed:
-        kinds = " ".join(suffix[1:] for suffix in SUFFIXES)
-        strange = next((problem.text for problem in problems if problem.path.is_relative_to(root)), "")
-        raise UserError(f'"{key}": {shown(root)} holds no pictures ({kinds}). {strange}'.strip())
-    return files
-
-
 def examined(path, look):
     try:
         return examine(path, look)
@@ -161,7 +109,8 @@ def take(job, outcome, dataset, result):
         return
     for kind, note in outcome.notes:
         result.problems.append(Problem(found.path, f"{shown(found.relative)} {note}.", False, kind))
-    caption, source = captions.of(found, job.prompt, dataset.caption_extension, result.problems, job.templated)
+    caption, source = captions.of(found, job.prompt, job.extension or dataset.caption_extension, result.problems, job.templated)
+    caption = " ".join(part for part in (job.prefix, caption, job.suffix) if part)
     result.pictures.append(Picture(found.path, outcome.width, outcome.height, caption, source, outcome.content, job.repeats, job.is_class,
                                    job.weight, job.concept, shown(found.folder), shown(found.relative), outcome.has_alpha))
     if outcome.seen is not None:
