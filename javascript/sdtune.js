@@ -77,7 +77,11 @@ window.sdtune = window.sdtune || {};
         setTimeout(tick, Math.min(15000, wait * Math.max(1, view.failures)));
     }
 
-    async function look() {
+    // One look at a time: two at once would draw the same rows twice.
+    let looking = Promise.resolve();
+    const look = () => looking = looking.catch(() => {}).then(lookOnce);
+
+    async function lookOnce() {
         const stale = Date.now() - view.listed > 10000 || !sdtune.isOn(view.run);
         if (stale) {
             view.runs = await sdtune.call('runs');
@@ -109,7 +113,7 @@ window.sdtune = window.sdtune || {};
         if (run.step < last) view.rows = [];
         if (!view.rows.length || run.step > last) {
             const fresh = await sdtune.call('runs/' + encodeURIComponent(id) + '/log?since=' + (view.rows.length ? last : 0));
-            view.rows = view.rows.concat(fresh);
+            view.rows = view.rows.concat(fresh.filter((row) => !view.rows.length || row.step > last));
         }
         if (before && before.id === run.id && before.state !== run.state) view.listed = 0;
         view.run = run;

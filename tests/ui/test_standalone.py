@@ -84,7 +84,7 @@ def test_a_browser_shows_the_run_and_no_markup_of_others(jobs, tmp_path):
         thread.join(10)
     assert re.search(r'id="sdtune_state"[^>]*>Finished<', dom)
     assert re.search(r'id="sdtune_tag"[^>]*>&lt;lora:ron:1&gt;', dom)
-    assert 'class="sdtune-smooth"' in dom
+    assert re.search(r'class="sdtune-smooth" d="M[^L"]+(L[^L"]+){5}"', dom)  # six steps, each once
     assert '<b id="evil"' not in dom and '&lt;b id="evil"' in dom
 
 
