@@ -29,7 +29,7 @@ def build(door):
 
 def whole(door):
     fields = declared()
-    values = initial(events.defaults(door))
+    values = initial()  # what the host recommends comes in when the page is opened: the WebUI keeps these as its own defaults
     parts = {}
     with gr.Row(elem_id="sdtune_columns"):
         with gr.Column(scale=5, min_width=320, elem_id="sdtune_form"):
@@ -93,6 +93,7 @@ def hidden(parts):
             parts[name].do_not_save_to_config = True
         for name in ("restore", "use"):
             parts[name] = gr.Button(f"SD Tune {name}", elem_id=f"sdtune_{name}_button")
+            parts[name].do_not_save_to_config = True
     parts["preset"].do_not_save_to_config = True
 
 

@@ -107,8 +107,14 @@ def test_the_page_learns_what_the_host_recommends(queue):
     assert known["dataset.resolution"] == [512, 1024] and known["lora.dim"] == [16, 16]
 
 
-def test_a_host_that_cannot_be_asked_does_not_break_the_tab(queue, capsys):
-    assert "sdtune_start" in page(build(Door(queue, defaults=lambda: 1 / 0)))[0]
+def test_a_host_that_cannot_be_asked_does_not_break_the_form(queue, capsys):
+    tab = build(Door(queue, defaults=lambda: 1 / 0))
+    assert json.loads(fire(tab, "sdtune_restore_button"))["dataset.resolution"] == [512, 512]
+
+
+def test_the_webui_is_not_given_one_models_values_to_keep_as_defaults(queue):
+    tab = build(Door(queue, defaults=lambda: {"dataset": {"resolution": 1024}}))
+    assert next(block.value for block in tab.blocks.values() if block.elem_id == "sdtune_dataset_resolution") == 512
 
 
 def test_a_broken_torch_side_leaves_a_tab_that_says_so(monkeypatch):
@@ -126,7 +132,7 @@ def test_the_key_cannot_leave_its_attribute():
 
 def test_transient_boxes_are_not_saved_as_defaults(queue):
     tab = build(Door(queue))
-    for name in ("sdtune_started", "sdtune_wanted", "sdtune_base", "sdtune_preset"):
+    for name in ("sdtune_started", "sdtune_wanted", "sdtune_base", "sdtune_preset", "sdtune_use_button"):
         assert next(block for block in tab.blocks.values() if block.elem_id == name).do_not_save_to_config
 
 
