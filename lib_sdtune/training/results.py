@@ -2,8 +2,9 @@
 
 import logging
 
+from lib_sdtune import prompt_lines
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import card, metadata
+from lib_sdtune.formats import card, infotext, metadata
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.training.room import refuse_too_little_disk
@@ -47,28 +48,26 @@ class Results:
     # samples
 
     def requests(self):
+        """One `SampleRequest` a prompt; a prompt's own settings (`lib_sdtune.prompt_lines`) go before the section's."""
         sample = self.config.sample
         side = self.config.dataset.resolution
-        return [SampleRequest(prompt, steps=sample.steps, cfg_scale=sample.cfg_scale, seed=sample.seed,
-                              width=sample.width or side, height=sample.height or side) for prompt in self.prompts()]
+        general = {"steps": sample.steps, "cfg_scale": sample.cfg_scale, "seed": sample.seed,
+                   "width": sample.width or side, "height": sample.height or side}
+        return [SampleRequest(**general | prompt_lines.parse(line)) for line in self.prompts()]
 
     def prompts(self):
         material, prompt = self.material, self.config.concepts[0].prompt
         if 0 in material.scan.templates:
             prompt = material.dataset.example(0, 0).caption
-        return self.config.sample.prompts or [prompt or material.scan.pictures[0].caption]
+        return prompt_lines.spoken(self.config.sample.prompts) or [prompt or material.scan.pictures[0].caption]
 
     def sample(self, host, step):
         """Make the config's sample pictures; samples/step00000100-00.png and so on, with infotext."""
-        from PIL import PngImagePlugin
-
         folder, files = self.folder / "samples", []
         folder.mkdir(exist_ok=True)
         for number, image in enumerate(host.generate(self.requests())):
-            info = PngImagePlugin.PngInfo()
-            info.add_text("parameters", image.info.get("parameters", ""))
             files.append(folder / f"step{step:08d}-{number:02d}.png")
-            image.save(files[-1], pnginfo=info)
+            infotext.save(image, files[-1])
         return files
 
     # files

@@ -1,6 +1,7 @@
 """A run, from the first moment to the last, on one screen."""
 
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.training import class_pictures
 from lib_sdtune.training.trainer import Trainer
 
 
@@ -11,19 +12,21 @@ def run(config, host, control):
     """
     with control.running():
         method = methods[config.method]
-        with host.borrow(config.model, method) as model, Trainer(config, model, control) as trainer:
-            for step in trainer:
-                control.report(step)
-                if control.wants("sample", step):
-                    control.show(trainer.sample(host))
-                if control.wants("save", step):
-                    control.made(trainer.save(host.folder(method.kind)))
-                if control.wants("stop", step):
-                    break
-                if control.wants("pause", step):
-                    host.rest(trainer.detached, control.resting)
-                host.breathe(trainer.detached, control.wait_for)
-            artefact = trainer.export(host)
+        with host.borrow(config.model, method) as model:
+            class_pictures.complete(config, host, control)
+            with Trainer(config, model, control) as trainer:
+                for step in trainer:
+                    control.report(step)
+                    if control.wants("sample", step):
+                        control.show(trainer.sample(host))
+                    if control.wants("save", step):
+                        control.made(trainer.save(host.folder(method.kind)))
+                    if control.wants("stop", step):
+                        break
+                    if control.wants("pause", step):
+                        host.rest(trainer.detached, control.resting)
+                    host.breathe(trainer.detached, control.wait_for)
+                artefact = trainer.export(host)
         for made in [artefact, *artefact.others] if artefact else []:
             control.made(made.path)
             host.publish(made)

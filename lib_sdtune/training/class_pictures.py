@@ -1,0 +1,71 @@
+"""Class pictures that are missing, drawn by the host from the very model that is about to be trained.
+
+They show what the model thinks of the class before it learns (prior preservation, Ruiz et al. 2022, section 3.3). Pictures
+that are there already count first, whoever made them; what is drawn stays when the run is interrupted, and the rest follows
+when it is started again.
+"""
+
+import logging
+from pathlib import Path
+
+from lib_sdtune.data.listing import class_root
+from lib_sdtune.data.walk import absolute, locate, walk
+from lib_sdtune.errors import RunError
+from lib_sdtune.formats import infotext
+from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.randomness import mix
+
+log = logging.getLogger("sdtune")
+
+
+def complete(config, host, control):
+    """`draw` for a run, in one of its processes."""
+    if control.world.leads:
+        draw(config, host, control.preparing)
+    control.world.gather()
+
+
+def draw(config, host, progress, base=None):
+    """Draw what is missing of every concept's `num_class_images`; call it while the model is borrowed and bare, or not borrowed.
+
+    base: the folder that relative paths start from. progress(done, total, text) is called for every picture and may raise to stop.
+    """
+    missing = [place for number in range(len(config.concepts)) for place in places(config, number, base or Path.cwd())]
+    missing = dict(missing)  # two concepts may share a folder
+    if not missing:
+        return
+    progress(0, len(missing), "drawing class pictures")
+    paths, done = list(missing), 0
+    for done, image in enumerate(host.generate(list(missing.values())), 1):
+        paths[done - 1].parent.mkdir(parents=True, exist_ok=True)
+        infotext.save(image, paths[done - 1])
+        progress(done, len(missing), "drawing class pictures")
+    if not done:
+        raise RunError("Drawing the class pictures was interrupted before the first one; start the run again.")
+    if done < len(missing):
+        log.warning("Drawing the class pictures was interrupted: %d of %d are there.", done, len(missing))
+
+
+def places(config, number, base):
+    """(path, `SampleRequest`) of each picture that one concept lacks."""
+    concept = config.concepts[number]
+    if not concept.num_class_images or not concept.class_images:
+        return []
+    folder = absolute(concept.class_images, base)
+    if not concept.images.strip().endswith(".toml"):
+        class_root(concept, base, locate(concept.images, base, f"concepts[{number}].images"), f"concepts[{number}]", [])
+    there = walk(folder, []) if folder.exists() else []
+    names = {found.path.name for found in there}
+    free = (i for i in range(2 * concept.num_class_images) if name(i) not in names)
+    return [(folder / name(i), request(config, number, i)) for _, i in zip(range(concept.num_class_images - len(there)), free, strict=False)]
+
+
+def name(number):
+    return f"class-{number:05d}.png"
+
+
+def request(config, number, picture):
+    """Chance depends on the run's seed, the concept and the picture's number, so an interrupted set goes on as it began."""
+    side, sample = config.dataset.resolution // 8 * 8, config.sample
+    return SampleRequest(config.concepts[number].class_prompt, steps=sample.steps, cfg_scale=sample.cfg_scale,
+                         seed=mix(config.train.seed, "class picture", number, picture) % 2**32, width=side, height=side)
