@@ -5,6 +5,7 @@ import json
 import os
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -22,7 +23,8 @@ class WebUI:
         """(status, JSON) of a GET, or of a POST when there is a body (JSON, or bytes as they are)."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         method = method or ("GET" if data is None else "POST")
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
+        address = self.url + urllib.parse.quote(path, safe="/?=&%")
+        request = urllib.request.Request(address, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=300) as answer:
                 return answer.status, json.loads(answer.read() or "null")
