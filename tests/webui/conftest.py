@@ -50,8 +50,9 @@ class WebUI:
 
     def draw(self, prompt, seed=11):
         """The PNG's pixels, as the API gives them."""
-        status, answer = self.call("/sdapi/v1/txt2img", {"prompt": prompt, "seed": seed, "steps": 3, "width": 64, "height": 64, "cfg_scale": 4,
-                                                         "sampler_name": "Euler", "scheduler": "Automatic"})
+        asked = {"prompt": prompt, "seed": seed, "steps": 3, "width": 64, "height": 64, "cfg_scale": 4, "sampler_name": "Euler",
+                 "scheduler": "Automatic"}
+        status, answer = self.call("/sdapi/v1/txt2img", asked)
         assert status == 200, answer
         return pixels(base64.b64decode(answer["images"][0]))
 

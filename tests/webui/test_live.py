@@ -57,7 +57,8 @@ def test_generations_in_between_change_nothing(webui, config):
 
 
 def test_pause_sample_save_stop_resume(webui, config):
-    name = train(webui, {**config, "train": {"max_train_steps": 2000}, "sample": {"prompts": ["ron"], "steps": 2, "width": 64, "height": 64}})
+    sample = {"prompts": ["ron"], "steps": 2, "width": 64, "height": 64}
+    name = train(webui, {**config, "train": {"max_train_steps": 2000}, "sample": sample})
     webui.until(name, lambda run: run["step"] >= 2)
     assert webui.tune("/runs", {**config, "name": name})[0] == 409
     assert webui.order(f"/runs/{name}/resume")[0] == 409

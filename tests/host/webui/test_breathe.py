@@ -1,7 +1,6 @@
 """Living together: generations between two steps, pauses, and a queue in which nobody is forgotten."""
 
 import threading
-import time
 from contextlib import contextmanager
 
 import house
@@ -10,6 +9,7 @@ import torch
 
 from lib_sdtune.config import Model
 from lib_sdtune.host.webui.lock import QueueLock
+from tests.waiting import until
 
 
 class Generate(threading.Thread):
@@ -22,13 +22,6 @@ class Generate(threading.Thread):
 
     def run(self):
         self.picture = house.draw(self.prompt, self.seed)
-
-
-def until(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_generation_passes_between_two_steps_as_if_no_training_were_on(host):

@@ -6,6 +6,7 @@ import house
 import pytest
 
 from lib_sdtune.config import Model
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_picture_with_another_checkpoint_is_refused_while_a_run_breathes(host,
     with host.borrow(Model()) as model:
         generation = threading.Thread(target=user)
         generation.start()
-        wait_for(host.lock.waiting)
+        until(host.lock.waiting)
         host.breathe(model_as_it_is)
         generation.join(timeout=30)
         assert told == [host.sd_model] and model.unet is shared.sd_model.model.diffusion_model
@@ -85,11 +86,3 @@ def model_as_it_is():
 
     return nullcontext()
 
-
-def wait_for(condition):
-    import time
-
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import house
 import pytest
-from test_breathe import until
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError
@@ -14,6 +13,7 @@ from lib_sdtune.jobs import Jobs
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import begin
 from tests.hosts import pictures
+from tests.waiting import until
 
 
 class Broken(Exception):

@@ -1,0 +1,53 @@
+import base64
+from pathlib import Path
+
+import pytest
+
+from lib_sdtune.access import Access
+from lib_sdtune.errors import UserError
+
+
+def basic(pair):
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+@pytest.mark.parametrize(("header", "let_in"), [
+    (basic("ann:secret"), True), (basic("ann:wrong"), False), (basic("bob:secret"), False), (basic("ann:"), False),
+    (basic("ann:secret").replace("Basic", "Bearer"), False), ("", False), (None, False), ("Basic ???", False), ("Basic", False)])
+def test_credentials(header, let_in):
+    assert Access({"ann": "secret"}).admits(header) is let_in
+
+
+def test_without_credentials_everybody_comes_in():
+    assert Access().admits(None)
+
+
+def test_the_key_is_secret_and_needed():
+    access = Access()
+    assert access.knows(access.key) and len(access.key) >= 32 and access.key != Access().key
+    assert not access.knows("") and not access.knows(None) and not access.knows("ä" + access.key)
+
+
+def test_any_folder_where_nothing_is_restricted(tmp_path):
+    assert Access().folder(str(tmp_path), "images") == tmp_path
+
+
+@pytest.mark.parametrize("given", ["../outside", "inside/../../outside", "link", ".."])
+def test_folders_outside_the_roots_are_refused(tmp_path, given):
+    (tmp_path / "root/inside").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "root/link").symlink_to(tmp_path / "outside")
+    with pytest.raises(UserError, match="images"):
+        Access(roots=lambda: [tmp_path / "root"]).folder(str(tmp_path / "root" / given), "images")
+
+
+@pytest.mark.parametrize("given", ["", "   ", "a\0b", None, 3])
+def test_what_is_no_folder_is_refused(given):
+    with pytest.raises(UserError, match="images"):
+        Access().folder(given, "images")
+
+
+def test_folders_inside_the_roots_are_allowed(tmp_path):
+    (tmp_path / "root/inside").mkdir(parents=True)
+    access = Access(roots=lambda: [tmp_path / "other", tmp_path / "root"])
+    assert access.folder(str(tmp_path / "root/inside"), "images") == Path(tmp_path / "root/inside")

@@ -1,0 +1,119 @@
+"""The REST door: statuses, sentences, and who is let in."""
+
+import pytest
+
+from lib_sdtune.access import Access
+from lib_sdtune.jobs import Jobs
+from tests.hosts import TinyHost, pictures, settings
+from tests.waiting import until
+
+pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
+from fastapi import FastAPI  # noqa: E402
+from fastapi.testclient import TestClient  # noqa: E402
+
+from lib_sdtune import api  # noqa: E402
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    return Jobs(lambda: TinyHost(tmp_path / "data"))
+
+
+@pytest.fixture
+def images(tmp_path):
+    return pictures(tmp_path / "10_ron", count=2)
+
+
+@pytest.fixture
+def client(jobs):
+    return TestClient(api.attach(FastAPI(), jobs), raise_server_exceptions=False)
+
+
+def test_a_run_from_start_to_finish(client, images):
+    answer = client.post("/sdtune/v1/runs", json=settings(images, train={"max_train_steps": 3}))
+    assert answer.status_code == 201 and answer.json() == {"id": "ron"}
+    until(lambda: client.get("/sdtune/v1/runs/ron").json()["state"] == "finished")
+    run = client.get("/sdtune/v1/runs/ron").json()
+    assert {"id", "method", "state", "step", "total_steps", "epoch", "loss", "seconds_per_step", "eta_seconds", "message", "artefacts",
+            "samples", "resumable"} <= set(run)
+    assert run["step"] == 3 and run["artefacts"] and client.get("/sdtune/v1/runs").json()[0]["id"] == "ron"
+    assert [row["step"] for row in client.get("/sdtune/v1/runs/ron/log?since=1").json()] == [2, 3]
+    assert client.get("/sdtune/v1/runs/ron/config").json()["train"]["max_train_steps"] == 3
+    assert "ron" in client.get("/sdtune/v1/runs/ron/report").text
+    assert client.post("/sdtune/v1/runs", json=settings(images)).status_code == 409
+    assert client.post("/sdtune/v1/runs/ron/stop").status_code == 409
+    assert client.delete("/sdtune/v1/runs/ron").status_code == 200
+    assert client.get("/sdtune/v1/runs/ron").status_code == 404
+
+
+@pytest.mark.parametrize(("body", "named"), [
+    (b"{", "JSON"), (b"[]", "object"), (b"", "JSON"), (b'{"name": "x"}', "concepts"), (b'{"name": "x", "concepts": []}', "concepts"),
+    (b'{"name": "a/b", "concepts": [{"images": "/nowhere"}]}', "name"), (b'{"name": "x", "conceps": []}', "did you mean"),
+    (b'{"name": "x", "concepts": [{"images": "/no/such"}]}', "/no/such"), (b"\xff\xfe", "JSON"), (b"[" * 100000, "JSON")])
+def test_wrong_bodies_are_told_in_a_sentence(client, jobs, body, named):
+    answer = client.post("/sdtune/v1/runs", content=body)
+    assert answer.status_code == 422 and named in answer.json()["detail"]
+    assert jobs.runs() == []
+
+
+@pytest.mark.parametrize("address", ["/runs/ron/log?since=x", "/runs/ron/stop?save=maybe"])
+def test_wrong_questions_are_told_in_a_sentence(client, address):
+    call = client.post if "stop" in address else client.get
+    answer = call("/sdtune/v1" + address)
+    assert answer.status_code == 422 and isinstance(answer.json()["detail"], str)
+
+
+def test_schema_and_folder(client, images, tmp_path):
+    assert client.get("/sdtune/v1/schema").json()["properties"]["lora"]["properties"]["dim"]["default"] == 16
+    found = client.post("/sdtune/v1/inspect", json={"images": str(images)})
+    assert found.status_code == 200 and isinstance(found.json(), dict)
+    assert client.post("/sdtune/v1/inspect", json={"images": str(tmp_path / "none")}).status_code == 422
+    assert client.post("/sdtune/v1/inspect", json={"image": "x"}).status_code == 422
+
+
+def test_faults_tell_no_traceback(client, jobs, monkeypatch):
+    monkeypatch.setattr(jobs, "runs", lambda: 1 / 0)
+    answer = client.get("/sdtune/v1/runs")
+    assert answer.status_code == 500 and "ZeroDivisionError" in answer.json()["detail"] and "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
+                                     {"Origin": "http://testserver.evil.example"}])
+def test_orders_from_other_sites_are_refused(client, images, headers):
+    assert client.post("/sdtune/v1/runs", json=settings(images), headers=headers).status_code == 403
+    assert client.post("/sdtune/v1/runs/ron/stop", headers=headers).status_code == 403
+
+
+def test_orders_from_the_own_page_and_from_programs_are_taken(client):
+    for headers in ({}, {"Origin": "http://testserver"}, {"Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}):
+        assert client.post("/sdtune/v1/runs/nobody/stop", headers=headers).status_code == 404
+
+
+EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"),
+         ("DELETE", "/runs/x"), ("GET", "/runs/x/log"), ("GET", "/runs/x/config"), ("GET", "/runs/x/report"),
+         ("GET", "/runs/x/samples/y.png"), ("POST", "/inspect"), ("GET", "/schema")]
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY)
+def test_every_route_asks_for_the_password(client, jobs, method, path):
+    jobs.access = Access({"ann": "secret"})
+    refused = client.request(method, "/sdtune/v1" + path)
+    assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Basic"
+    assert client.request(method, "/sdtune/v1" + path, auth=("ann", "secret")).status_code not in (401, 403, 500)
+    assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": jobs.access.key}).status_code not in (401, 403, 500)
+    assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": "guess"}).status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY)
+def test_a_closed_api_is_closed_but_to_the_tab(client, jobs, method, path):
+    jobs.access = Access(closed="The WebUI can be reached from outside.")
+    assert client.request(method, "/sdtune/v1" + path).status_code == 403
+    assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": jobs.access.key}).status_code not in (401, 403, 500)
+
+
+def test_the_table_above_is_complete(jobs):
+    app = api.attach(FastAPI(), jobs)
+    there = {(method, route.path) for route in app.routes if route.path.startswith("/sdtune") for method in route.methods}
+    asked = {(method, "/sdtune/v1" + path.replace("/x", "/{name}").replace("y.png", "{file}").replace("/pause", "/{wish}"))
+             for method, path in EVERY}
+    assert there - {("HEAD", path) for _, path in there} == asked

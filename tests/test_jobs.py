@@ -1,0 +1,206 @@
+"""The queue of runs: states, wishes, and what is left after the process ended."""
+
+import time
+
+import pytest
+
+from lib_sdtune.access import Access
+from lib_sdtune.errors import NameTaken, UserError
+from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.jobs import Jobs, Refused, Unknown, shared
+from tests.hosts import TinyHost, pictures, settings
+from tests.waiting import until
+
+
+@pytest.fixture
+def host(tmp_path):
+    return TinyHost(tmp_path / "data")
+
+
+@pytest.fixture
+def jobs(host):
+    jobs = Jobs(lambda: host)
+    yield jobs
+    for name in list(jobs.controls):
+        if jobs.live(name):
+            jobs.request(name, "stop_without_saving")
+    until(lambda: not jobs.waiting and jobs.current is None)
+
+
+@pytest.fixture
+def images(tmp_path):
+    return pictures(tmp_path / "10_ron", count=2)
+
+
+def state(jobs, name):
+    return jobs.status(name)["state"]
+
+
+def long(images, name="ron"):
+    return settings(images, name, train={"max_train_steps": 5000})
+
+
+def test_runs_wait_for_each_other(jobs, images):
+    first, second = jobs.submit(long(images, "one")), jobs.submit(settings(images, "two", train={"max_train_steps": 1}))
+    until(lambda: jobs.status(first)["step"] >= 1)
+    assert state(jobs, second) == "queued"
+    jobs.request(first, "stop")
+    until(lambda: state(jobs, second) == "finished")
+    assert state(jobs, first) == "stopped" and jobs.status(first)["artefacts"]
+    assert [run["id"] for run in jobs.runs()] == [first, second]
+
+
+def test_a_name_in_use_is_refused(jobs, images):
+    jobs.submit(long(images))
+    with pytest.raises(NameTaken, match="ron is"):
+        jobs.submit(long(images))
+
+
+def test_pause_resume_sample_save(jobs, host, images):
+    name = jobs.submit({**long(images), "sample": {"prompts": ["ron"]}})
+    until(lambda: jobs.status(name)["step"] >= 1)
+    with pytest.raises(Refused, match="is training"):
+        jobs.request(name, "resume")
+    jobs.request(name, "pause")
+    until(lambda: state(jobs, name) == "paused")
+    step = jobs.status(name)["step"]
+    time.sleep(0.2)
+    assert jobs.status(name)["step"] == step
+    with pytest.raises(Refused, match="is paused"):
+        jobs.request(name, "pause")
+    jobs.request(name, "resume")
+    until(lambda: jobs.status(name)["step"] > step)
+    jobs.request(name, "sample")
+    jobs.request(name, "save")
+    until(lambda: jobs.status(name)["samples"] and jobs.status(name)["artefacts"])
+    assert jobs.sample(name, jobs.status(name)["samples"][0].replace("\\", "/").split("/")[-1]).exists()
+
+
+def test_a_waiting_run_can_be_taken_back_and_put_in_again(jobs, images):
+    jobs.submit(long(images, "one"))
+    waiting = jobs.submit(settings(images, "two", train={"max_train_steps": 1}))
+    with pytest.raises(Refused, match="is queued"):
+        jobs.request(waiting, "sample")
+    jobs.request(waiting, "stop")
+    assert state(jobs, waiting) == "stopped"
+    jobs.request("one", "stop_without_saving")
+    until(lambda: state(jobs, "one") == "stopped")
+    with pytest.raises(Refused, match="is stopped"):
+        jobs.request("one", "pause")
+
+
+def test_a_stopped_run_goes_on(jobs, images):
+    name = jobs.submit(settings(images, train={"max_train_steps": 400}, save={"state_every_n_steps": 1}))
+    until(lambda: jobs.status(name)["step"] >= 2)
+    jobs.request(name, "stop_without_saving")
+    until(lambda: state(jobs, name) == "stopped")
+    stopped = jobs.status(name)
+    assert stopped["resumable"] and not stopped["artefacts"]
+    jobs.request(name, "resume")
+    until(lambda: jobs.status(name)["step"] > stopped["step"] or state(jobs, name) == "finished")
+
+
+def test_what_a_killed_process_leaves_is_listed_and_goes_on(jobs, host, images):
+    name = jobs.submit(settings(images, train={"max_train_steps": 6}))
+    until(lambda: state(jobs, name) == "finished")
+    folder = jobs.folder(name)
+    (host.folder("lora") / "ron.safetensors").unlink()
+    for file in sorted((folder.path / "state").glob("*"))[1:]:
+        file.unlink()
+    write_json(folder.path / "status.json", {**read_json(folder.path / "status.json"), "state": "training", "step": 4, "artefacts": []})
+
+    again = Jobs(lambda: host)  # as after a restart
+    assert again.status(name)["state"] == "stopped" and again.status(name)["resumable"] and "resume" in again.status(name)["message"]
+    again.request(name, "resume")
+    until(lambda: again.status(name)["state"] == "finished")
+    assert again.status(name)["step"] == 6 and (host.folder("lora") / "ron.safetensors").exists()
+
+
+def test_a_run_cut_off_before_its_first_state_begins_anew(host, images):
+    name = Jobs(lambda: host).submit(settings(images, "late", train={"max_train_steps": 1}))
+    folder = Jobs(lambda: host).folder(name)
+    until(lambda: folder.status().get("state") == "finished")
+    for file in [*host.folder("lora").iterdir(), *(folder.path / "state").iterdir()]:
+        file.unlink()
+    write_json(folder.path / "status.json", {**folder.status(), "state": "queued", "artefacts": []})
+    again = Jobs(lambda: host)
+    assert again.status(name)["resumable"]
+    again.request(name, "resume")
+    until(lambda: again.status(name)["state"] == "finished")
+
+
+def test_a_failed_run_tells_why_and_the_next_one_works(jobs, host, images, monkeypatch):
+    def no_memory(*args, **kwargs):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lib_sdtune.training.trainer.Trainer.losses", no_memory)
+        name = jobs.submit(settings(images, "greedy"))
+        until(lambda: state(jobs, name) == "failed")
+    seen = jobs.status(name)
+    assert [seen["message"].index(word) for word in ("batch size", "gradient checkpointing", "resolution", "dim")] == sorted(
+        seen["message"].index(word) for word in ("batch size", "gradient checkpointing", "resolution", "dim"))
+    assert seen["failure"]["settings"] and (jobs.folder(name).path / "run.log").read_text()
+    assert "greedy" in jobs.report(name) and "out of memory" in jobs.report(name)
+    modest = jobs.submit(settings(images, "modest", train={"max_train_steps": 1}))
+    until(lambda: state(jobs, modest) == "finished")
+
+
+def test_giving_up_while_the_model_is_not_free(host, images):
+    class Busy(TinyHost):
+        def borrow(self, model_settings, method=None):
+            while True:
+                self.patience()
+                time.sleep(0.01)
+
+    jobs = Jobs(lambda: Busy(host.data_dir))
+    name = jobs.submit(settings(images, "patient"))
+    until(lambda: "waiting for the model" in jobs.status(name)["message"])
+    jobs.request(name, "stop")
+    until(lambda: state(jobs, name) == "stopped")
+
+
+@pytest.mark.parametrize("name", ["nobody", "../ron", "", "a/b", "NUL"])
+def test_unknown_runs(jobs, name):
+    for ask in (jobs.status, jobs.config, jobs.log, jobs.delete, lambda name: jobs.request(name, "stop")):
+        with pytest.raises(Unknown):
+            ask(name)
+
+
+def test_only_its_samples_are_shown(jobs, host, images):
+    name = jobs.submit(settings(images, train={"max_train_steps": 1}))
+    until(lambda: state(jobs, name) == "finished")
+    for file in ("../config.json", "config.json", "/etc/passwd", ""):
+        with pytest.raises(Unknown):
+            jobs.sample(name, file)
+
+
+def test_deleting_takes_the_run_folder_and_leaves_the_file(jobs, host, images):
+    name = jobs.submit(settings(images, train={"max_train_steps": 1}))
+    until(lambda: state(jobs, name) == "finished")
+    jobs.delete(name)
+    assert (host.folder("lora") / "ron.safetensors").exists()
+    with pytest.raises(Unknown):
+        jobs.status(name)
+
+
+def test_folders_outside_the_allowed_ones_are_refused_and_nothing_is_written(host, images, tmp_path):
+    jobs = Jobs(lambda: host, Access(roots=lambda: [tmp_path / "elsewhere"]))
+    with pytest.raises(UserError, match="allowed"):
+        jobs.submit(settings(images))
+    assert not (host.data_dir / "sdtune").exists()
+
+
+def test_wrong_input_writes_nothing(jobs, host, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for images in (tmp_path / "empty", tmp_path / "missing"):
+        with pytest.raises(UserError, match=images.name):
+            jobs.submit(settings(images))
+    assert jobs.runs() == [] and not (host.data_dir / "sdtune").exists()
+
+
+def test_one_queue_per_process(host, monkeypatch):
+    monkeypatch.setattr("lib_sdtune.jobs._shared", None)
+    access = Access()
+    first = shared(lambda: host)
+    assert shared(None, access) is first and first.access is access
