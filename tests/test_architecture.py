@@ -11,12 +11,13 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "lib_sdtune").rglob("*.py"))
 
 LEVELS = [  # a file may import from its own line and those above it
-    "errors registry randomness declaration config failures presets",
-    "networks families optim diffusion formats ldm prompts",
+    "errors registry randomness declaration config failures presets prompts prompt_lines",
+    "networks families optim diffusion formats ldm prompts prompt_lines",
     "host.base contradictions",
     "methods data host.embedded host.webui",
     "training",
-    "jobs access report",
+    "choose",
+    "jobs access report choose",
     "ui api cli __main__ host.webui.doors",
 ]
 LEVEL = {f"lib_sdtune.{name}": number for number, line in enumerate(LEVELS) for name in line.split()}

@@ -24,7 +24,8 @@ def run(args):
     folder = example(args.example)
     data = read(folder / "demo.json") | {"overwrite": True}
     show = json.loads((folder / "show.json").read_text(encoding="utf-8"))
-    print(f"The example: {count(folder / data['concepts'][0]['images'])} pictures of a {show['form']}, which the embedded model has never seen.", flush=True)
+    own = len(list(Path(data["concepts"][0]["images"]).rglob("*.png")))
+    print(f"The example: {own} pictures of a {show['form']}, a form that the embedded model has never seen.", flush=True)
     before = pictures(args.data_dir, show, "", "pictures before the training")
     artefact, control = train(data, args.data_dir)
     if control.state == "stopped":
@@ -36,6 +37,7 @@ def run(args):
     for line in figures(show, before, after, control):
         print(line)
     print(artefact.path)
+    keep(control.folder / "samples", {"before": before, "after": after})
     path = Path(args.data_dir) / "demo.png"
     sheet(show, before, after).save(path)
     print(path)
@@ -48,10 +50,6 @@ def example(name):
         known = sorted(path.parent.name for path in EXAMPLES.glob("*/demo.json"))
         raise UserError(f"There is no example {name!r}; there are: {', '.join(known) or 'none'}.")
     return folder
-
-
-def count(folder):
-    return len(list(folder.glob("*.png")))
 
 
 def asked(show):
@@ -73,6 +71,15 @@ def pictures(data_dir, show, tag, label):
             made.append(image)
             bar.draw(len(made), len(requests), label)
     return made
+
+
+def keep(folder, pictures):
+    """Every picture as a file of its own, with what made it."""
+    from lib_sdtune.formats import infotext
+
+    for label, images in pictures.items():
+        for number, image in enumerate(images):
+            infotext.save(image, folder / f"{label}-{number:02d}.png")
 
 
 # what can be measured, because the pictures' world is drawn and its truth known

@@ -30,6 +30,7 @@ def arguments(parser):
 
 
 def run(args):
+    from lib_sdtune.formats import infotext
     from lib_sdtune.training.runs import check_writable
 
     check(args)
@@ -39,7 +40,7 @@ def run(args):
     first = next(made)  # whatever is wrong with prompts and files shows here, before a folder is made
     out.mkdir(parents=True, exist_ok=True)
     for number, image in enumerate(chain([first], made)):
-        save(image, out / f"{number:05d}.png")
+        infotext.save(image, out / f"{number:05d}.png")
         print(out / f"{number:05d}.png")
     return 0
 
@@ -69,11 +70,3 @@ def pictures(args):
         for done, image in enumerate(host.generate(requests), 1):
             bar.draw(done, len(requests), "sampling")
             yield image
-
-
-def save(image, path):
-    from PIL import PngImagePlugin
-
-    info = PngImagePlugin.PngInfo()
-    info.add_text("parameters", image.info.get("parameters", ""))
-    image.save(path, pnginfo=info)
