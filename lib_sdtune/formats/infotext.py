@@ -1,10 +1,37 @@
-"""Pictures as the WebUI keeps them: PNG, with what made them in the text chunk "parameters"."""
+"""The WebUI's infotext: what a picture was made from, as text that its PNG carries under "parameters"."""
+
+import json
+import re
 
 from lib_sdtune.formats.files import atomic
 
+PARAMETER = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+
+
+def write(prompt, negative_prompt, parameters):
+    """Three lines: the prompt, the negative prompt if any, and "Steps: 20, Sampler: Euler a, ..." without the Nones."""
+    facts = ", ".join(f"{key}: {quote(value)}" for key, value in parameters.items() if value is not None)
+    negative = f"\nNegative prompt: {negative_prompt}" if negative_prompt else ""
+    return f"{prompt}{negative}\n{facts}".strip()
+
+
+def quote(value):
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ",\n:") else text
+
+
+def read(text):
+    """(prompt, negative prompt, parameters str -> str) of an infotext."""
+    *lines, facts = text.strip().split("\n")
+    if len(PARAMETER.findall(facts)) < 3:
+        lines, facts = [*lines, facts], ""
+    prompt, _, negative = "\n".join(lines).partition("Negative prompt: ")
+    found = {key: json.loads(value) if value[:1] == '"' else value for key, value in PARAMETER.findall(facts)}
+    return prompt.strip(), negative.strip(), found
+
 
 def save(image, path):
-    """Write a PIL image whose infotext, if any, is in `.info["parameters"]`."""
+    """Write a PIL image as PNG with the infotext, if any, of its `.info["parameters"]`."""
     from PIL import PngImagePlugin
 
     info = PngImagePlugin.PngInfo()
