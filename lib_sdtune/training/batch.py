@@ -10,7 +10,10 @@ from lib_sdtune.randomness import generator
 
 @dataclass
 class Batch:
-    """latents, noise, perturbation (B, 4, h, w); timesteps (B,); weights (B,); masks (B, 1, h, w) or None."""
+    """latents, noise, perturbation (B, 4, h, w); timesteps (B,); weights (B,); masks (B, 1, h, w) or None.
+
+    answers: (B, 4, h, w) what shall be predicted, if that is not the noise that was added.
+    """
 
     latents: torch.Tensor
     noise: torch.Tensor
@@ -20,6 +23,7 @@ class Batch:
     masks: torch.Tensor | None
     captions: list
     examples: list
+    answers: torch.Tensor | None = None
 
     def to(self, device):
         moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
@@ -38,13 +42,23 @@ def draw(examples, step, cache, config):
 def draw_one(example, step, cache, config):
     chance = generator(config.train.seed, "example", step, example.index, example.occurrence)
     mean, std = cache.latents(example)
-    latents = mean + std * torch.randn(mean.shape, generator=chance)
+    latents = sampled(mean, std, example, chance, config)
     settings = config.noise
     noise = diffusion.noise_like(mean.shape, chance, settings.noise_offset, settings.multires_noise_iterations)
     perturbation = torch.randn(mean.shape, generator=chance) * settings.ip_noise_gamma if settings.ip_noise_gamma else None
     timestep = int(torch.randint(settings.min_timestep, settings.max_timestep, (1,), generator=chance))
     mask = cache.mask(example) if config.dataset.alpha_mask else None
     return latents, noise, perturbation, timestep, mask
+
+
+def sampled(mean, std, example, chance, config):
+    """One draw of a picture's latents; `chance` goes on in the same way whatever the setting."""
+    drawn, how = torch.randn(mean.shape, generator=chance), config.dataset.latent_sampling
+    if how == "deterministic":
+        return mean
+    if how == "once":
+        drawn = torch.randn(mean.shape, generator=generator(config.train.seed, "latents", example.index))
+    return mean + std * drawn
 
 
 def stacked(values):

@@ -1,0 +1,154 @@
+"""Textual inversion and hypernetworks: against the floor, beside the WebUI's own trainers, and what they teach.
+
+    python -m benchmarks.ti_hypernetwork floor [--unet embedded sd15] [--rounds 12]
+    python -m benchmarks.ti_hypernetwork similarity [--seeds 1 2 3]
+    SDTUNE_WEBUI_DIR=... SDTUNE_WEBUI_PYTHON=... python -m benchmarks.ti_hypernetwork webui [--steps 200] [--seeds 1 2 3]
+
+The floor is what no trainer can leave out: forward through the frozen parts and backward through their activations (the UNet,
+and for textual inversion the text encoder too). `floor` measures our trainer alone; `webui` runs both trainers on the embedded
+model inside the WebUI, in turns, with its own pictures, templates, learning rate and number of steps. Figures are medians;
+memory is the growth of the resident set over what was there before the training, in a process of its own.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from benchmarks import measures
+from benchmarks.step_time import floor as unet_floor
+from benchmarks.step_time import random_model, seconds
+from lib_sdtune.config import Config, Model
+from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.host.embedded.host import EmbeddedHost
+from lib_sdtune.training.control import Control
+from lib_sdtune.training.run import run
+from lib_sdtune.training.runs import begin
+from lib_sdtune.training.trainer import Trainer
+
+ROOT = Path(__file__).resolve().parent.parent
+RON = ROOT / "examples" / "ron"
+METHODS = ("textual_inversion", "hypernetwork")
+TAUGHT = {"textual_inversion": {"init_text": "toy", "num_vectors_per_token": 4, "lr": 0.02}, "hypernetwork": {"lr": 2e-3}}
+
+
+def trainer(method, model, folder, batch):
+    """A `Trainer` for four pictures of noise that never ends."""
+    pictures = folder / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for number in range(4):
+        Image.effect_noise((model.resolution, model.resolution), 64 + number).convert("RGB").save(pictures / f"{number}.png")
+    config = Config.from_dict({
+        "name": "zwx", "method": method, "concepts": [{"images": str(pictures), "prompt": "a picture of [name]", "repeats": 8}],
+        "dataset": {"resolution": model.resolution, "min_bucket_reso": 64}, "train": {"batch_size": batch, "max_train_steps": 10**6},
+        "save": {"state_every_n_steps": 0}})
+    path = folder / "sdtune" / "runs" / "zwx"
+    path.mkdir(parents=True, exist_ok=True)
+    return Trainer(config, model, Control(config, path))
+
+
+def floor_table(unets, batch, rounds):
+    print("| UNet | method | batch | floor s | step s | step / floor |\n|---|---|---|---|---|---|")
+    for size in unets:
+        model, times = random_model(size), {name: [] for name in ("floor", *METHODS)}
+        once = unet_floor(model, batch)
+        with tempfile.TemporaryDirectory() as folder:
+            for turn in range(-1, rounds):
+                taken = {"floor": [seconds(once)]}
+                for method in METHODS:
+                    with trainer(method, model, Path(folder), batch) as ours:
+                        ours.advance()
+                        taken[method] = [seconds(ours.advance) for _ in range(2)]
+                if turn >= 0:  # the first turn warms up
+                    for name, values in taken.items():
+                        times[name] += values
+        middle = {name: statistics.median(values) for name, values in times.items()}
+        for method in METHODS:
+            ratio = middle[method] / middle["floor"]
+            print(f"| {size} | {method} | {batch} | {middle['floor']:.3f} | {middle[method]:.3f} | {ratio:.2f} |", flush=True)
+
+
+# what is learned
+
+def taught(method, seed, steps, folder):
+    """(overlaps with the subject's form before, after): one figure per picture of the show."""
+    show, host = json.loads((RON / "show.json").read_text()), EmbeddedHost(folder)
+    config = Config.from_dict({"name": "ron", "method": method, "concepts": [{"images": str(RON / "ron")}], method: TAUGHT[method],
+                               "train": {"seed": seed, "max_train_steps": steps, "batch_size": 4, "lr_scheduler": "cosine"}},
+                              host.defaults(Model()))
+
+    def overlaps(tag):
+        requests = [SampleRequest(f"{prompt} {tag}", steps=show["steps"], cfg_scale=show["cfg_scale"], seed=one, width=64, height=64)
+                    for prompt in show["prompts"] for one in show["seeds"]]
+        return [measures.look(picture, (show["form"],)).overlap for picture in host.generate(requests)]
+
+    before = overlaps("")
+    artefact = run(config, host, begin(config, host))
+    return before, overlaps(artefact.tag if artefact.tag.startswith("<") else "")
+
+
+def similarity_table(seeds, steps):
+    print("| method | runs | overlap before | overlap after | gain per picture (mean ± standard error) |\n|---|---|---|---|---|")
+    for method in METHODS:
+        before, after = [], []
+        for seed in seeds:
+            with tempfile.TemporaryDirectory() as folder:
+                one, two = taught(method, seed, steps, Path(folder))
+            before, after = before + one, after + two
+        gains = [b - a for a, b in zip(before, after, strict=True)]
+        error = statistics.stdev(gains) / len(gains) ** 0.5
+        print(f"| {method} | {len(seeds)} | {statistics.mean(before):.3f} | {statistics.mean(after):.3f} | "
+              f"{statistics.mean(gains):+.3f} ± {error:.3f} |", flush=True)
+
+
+# beside the WebUI's own trainers
+
+def inside(*arguments):
+    """The last line that `benchmarks.webui_trainers` prints under the WebUI's Python, as JSON."""
+    command = [os.environ["SDTUNE_WEBUI_PYTHON"], "-m", "benchmarks.webui_trainers", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def webui_table(steps, seeds, methods):
+    print("| method | who | step / floor | memory / floor | validation loss before | after |\n|---|---|---|---|---|---|")
+    for method in methods:
+        times = inside("time", method)
+        grown = {who: inside("memory", method, who) for who in ("floor", "theirs", "ours")}
+        losses = {who: [inside("learn", method, who, "--steps", steps, "--seed", seed) for seed in seeds] for who in ("theirs", "ours")}
+        for who in ("theirs", "ours"):
+            after = [loss["after"] for loss in losses[who]]
+            spread = statistics.stdev(after) if len(after) > 1 else 0.0
+            print(f"| {method} | {who} | {times[who] / times['floor']:.2f} | {grown[who] / grown['floor']:.2f} | "
+                  f"{losses[who][0]['before']:.4f} | {statistics.mean(after):.4f} ± {spread:.4f} |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["floor", "similarity", "webui"])
+    parser.add_argument("--unet", nargs="+", default=["embedded"], choices=["embedded", "sd15"])
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
+    wanted = parser.parse_args()
+    if wanted.what == "floor":
+        floor_table(wanted.unet, wanted.batch, wanted.rounds)
+    elif wanted.what == "similarity":
+        similarity_table(wanted.seeds, wanted.steps)
+    else:
+        webui_table(wanted.steps, wanted.seeds, wanted.methods)
+
+
+if __name__ == "__main__":
+    main()
