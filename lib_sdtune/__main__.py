@@ -10,7 +10,7 @@ from lib_sdtune import __version__
 from lib_sdtune.cli.console import speak
 from lib_sdtune.errors import RunError, UserError
 
-VERBS = ("train", "sample", "inspect", "prepare", "list", "schema", "demo", "ui")
+VERBS = ("train", "sample", "inspect", "prepare", "class-pictures", "list", "schema", "demo", "ui")
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,7 +26,7 @@ def parser(argv):
     top.add_argument("--version", action="version", version=__version__)
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     for verb in VERBS:
-        module = importlib.import_module(f"lib_sdtune.cli.{verb}")
+        module = importlib.import_module(f"lib_sdtune.cli.{verb.replace('-', '_')}")
         one = verbs.add_parser(verb, help=module.__doc__.splitlines()[0], description=module.__doc__,
                                formatter_class=argparse.RawDescriptionHelpFormatter)
         one.add_argument("--debug", action="store_true", help="show the traceback of an error")

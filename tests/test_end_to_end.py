@@ -89,3 +89,14 @@ def test_interrupt_saves_the_state_and_resume_ends_the_same(place):
     assert main([*arguments, str(place / "whole")]) == 0
     cut, whole = (place / name / "models" / "Lora" / "ron.safetensors" for name in ("cut", "whole"))
     assert cut.read_bytes() == whole.read_bytes()
+
+
+def test_class_pictures_are_drawn_once(place, capsys):
+    (place / "run.json").write_text(json.dumps({"name": "ron", "concepts": [
+        {"images": "pictures", "class_images": "reg", "class_prompt": "a toy", "num_class_images": 2}], "sample": {"steps": 2}}))
+    command = ["class-pictures", str(place / "run.json"), "--data-dir", str(place / "data")]
+    assert main(command) == 0
+    drawn = {path: path.stat().st_mtime_ns for path in (place / "reg").rglob("*.png")}
+    assert len(drawn) == 2 and capsys.readouterr().out.splitlines()[-1] == str(place / "reg")
+    assert main(command) == 0 and {path: path.stat().st_mtime_ns for path in (place / "reg").rglob("*.png")} == drawn
+    assert main([*command, "--set", "concepts.0.num_class_images=0"]) == 2

@@ -66,6 +66,8 @@ def absolute(data, base):
             for key in ("images", "class_images"):
                 put_under(concept, key, base)
             put_under(concept, "prompt", base, only_files=True)
+    if isinstance(data.get("validation"), dict):
+        put_under(data["validation"], "images", base)
     if isinstance(data.get("model"), dict):
         put_under(data["model"], "checkpoint", base, only_files=True)
     return data

@@ -50,23 +50,30 @@ def settings(path, changes):
 
 def train(data, data_dir, checkpoint="", preset="", resume=False):
     """One run to its end; (artefact or None, its `Control`)."""
-    chosen = presets.load(preset)["settings"] if preset else {}
-    if checkpoint:
-        data = overlaid({"model": {"checkpoint": os.path.abspath(checkpoint)}}, data)
-    Config.from_dict(data, chosen)  # typing mistakes are told before anything is loaded
+    config, host = understood(data, data_dir, checkpoint, preset)
 
     from lib_sdtune.data import folder
-    from lib_sdtune.host.embedded import EmbeddedHost
     from lib_sdtune.training import runs
     from lib_sdtune.training.run import run as train_run
 
-    host = EmbeddedHost(Path(data_dir), checkpoint or None)
-    config = Config.from_dict(data, overlaid(chosen, host.defaults(Config.from_dict(data, chosen).model)))
-    folder.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
+    folder.check(config.concepts, config.loss, Path.cwd())
     with Bar() as bar:
         control = runs.begin(config, host, resume, on_change=bar.run)
         with interruptible(control), forgotten_if_refused(control.folder, Path(data_dir), resume):
             return train_run(config, host, control), control
+
+
+def understood(data, data_dir, checkpoint="", preset=""):
+    """The checked `Config`, with what the preset and the model recommend laid under it, and the host that will train it."""
+    chosen = presets.load(preset)["settings"] if preset else {}
+    if checkpoint:
+        data = overlaid({"model": {"checkpoint": os.path.abspath(checkpoint)}}, data)
+    first = Config.from_dict(data, chosen)  # typing mistakes are told before anything is loaded
+
+    from lib_sdtune.host.embedded import EmbeddedHost
+
+    host = EmbeddedHost(Path(data_dir), checkpoint or None)
+    return Config.from_dict(data, overlaid(chosen, host.defaults(first.model))), host
 
 
 @contextmanager
