@@ -78,6 +78,18 @@ window.sdtune = window.sdtune || {};
         if (window.innerWidth < 760) sdtune.byId('sdtune_form').scrollIntoView({behavior: 'smooth'});
     };
 
+    // The WebUI's own prompt and settings as one more sample line: a cat --n blurry --w 512 ... (called by the button's event).
+    form.fromTxt2img = function(lines) {
+        const read = (id) => (document.querySelector(`#txt2img_${id} textarea, #txt2img_${id} input[type="number"], #txt2img_${id} input`) || {}).value;
+        const words = (text) => String(text || '').replace(/\s+/g, ' ').trim();
+        const prompt = words(read('prompt'));
+        if (!prompt) return [lines];
+        const settings = [['n', words(read('neg_prompt'))], ['w', read('width')], ['h', read('height')], ['d', read('seed')],
+            ['l', read('cfg_scale')], ['s', read('steps')]].filter(([, value]) => value !== undefined && value !== '' && !(Number(value) < 0));
+        const line = [prompt, ...settings.map(([flag, value]) => `--${flag} ${value}`)].join(' ');
+        return [[String(lines || '').trimEnd(), line].filter(Boolean).join('\n')];
+    };
+
     // Groups of other methods are hidden, not emptied.
     function seen(method) {
         for (const group of document.querySelectorAll('#sdtune_form [class*="sdtune-method-"]')) {

@@ -13,7 +13,8 @@ window.sdtune = window.sdtune || {};
         const numbers = file.match(/\d+/g) || [];
         const step = given.step !== undefined ? given.step : numbers.length ? Number(numbers[0]) : 0;
         const row = given.index !== undefined ? given.index : numbers.length > 1 ? Number(numbers[numbers.length - 1]) : 0;
-        const prompts = ((sdtune.view.config || {}).sample || {}).prompts || [];
+        const prompts = (((sdtune.view.config || {}).sample || {}).prompts || []).filter((line) => line.trim() && !line.trim().startsWith('#'))
+            .map((line) => line.split(/\s--\w+(?:\s|$)/)[0]);
         return {file, step, row, prompt: given.prompt || prompts[row] || '', seed: given.seed};
     }
 

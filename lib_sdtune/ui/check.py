@@ -1,5 +1,6 @@
 """What the Check button says about the pictures, in words a person would use."""
 
+from collections import defaultdict
 from math import ceil
 from pathlib import Path
 
@@ -9,15 +10,18 @@ from lib_sdtune.ui.boxes import box, listing
 
 def report(made, jobs):
     """HTML about the run that CONFIG `made` describes. UserError for whatever would stop Start."""
+    from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
+    from lib_sdtune.data.look import look
 
     config = jobs.read(made)
-    found = jobs.look(config)
+    found = jobs.look(config, look)
     dataset = Dataset(found, config)
-    lines = [counted(found.pictures), shapes(dataset), arithmetic(dataset, config), time(dataset, config, jobs),
-             room(dataset, config, jobs)]
-    parts = [box("red", taken(config, jobs)), box("plain", *lines), box("yellow", *problems(found), wordless(dataset)),
-             listing("Captions as they will be read", captions(dataset))]
+    lines = [counted(found.pictures), shapes(dataset), arithmetic(dataset, config)]
+    lines += [time(dataset, config, jobs), room(dataset, config, jobs)]
+    captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
+    parts = [box("red", taken(config, jobs)), box("plain", *lines), box("yellow", *problems(found, config)),
+             listing("Captions as they will be read", captions)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
 
 
@@ -40,16 +44,18 @@ def counted(pictures):
     return f"{plural(len(own), 'picture')}, {having}" + (f"; {plural(classes, 'regularisation picture')}" if classes else "") + "."
 
 
-def problems(found, most=12):
-    """Sentences about single files, those that are left out first."""
-    ordered = sorted(found.problems, key=lambda problem: not problem.fatal)
-    texts = [problem.text for problem in ordered]
-    return texts[:most] + ([f"{len(texts) - most} more files have something of the kind."] if len(texts) > most else [])
+def problems(found, config, most=3):
+    """Sentences about single files, those that are left out first; many of a kind are told once, with their names."""
+    from lib_sdtune.data.inspect import findings
 
-
-def wordless(dataset):
-    count = sum(not example.caption for example in examples(dataset))
-    return f"{plural(count, 'picture')} will be learned without a word; fill in Trigger words or write captions." if count else ""
+    kinds = defaultdict(list)
+    for problem in sorted([*found.problems, *findings(found, config)], key=lambda problem: not problem.fatal):
+        kinds[problem.kind].append(problem)
+    for alike in kinds.values():
+        yield from (problem.text for problem in alike[: most if len(alike) <= most else 1])
+        if len(alike) > most:
+            names = [Path(problem.path).name for problem in alike[1:]]
+            yield f"The same goes for {', '.join(names[:8])}" + (f" and {len(names) - 8} more." if len(names) > 8 else ".")
 
 
 def shapes(dataset, most=6):
@@ -60,26 +66,16 @@ def shapes(dataset, most=6):
 
 def arithmetic(dataset, config):
     """"14 pictures × 10 repeats ÷ batch 2 = 70 steps an epoch; 1,400 steps = 20 epochs.\""""
-    own = [picture for picture in dataset.pictures if not picture.is_class]
-    repeats = {picture.repeats for picture in own}
-    shown = sum(picture.repeats for picture in own)
-    times = f" × {plural(repeats.pop(), 'repeat')}" if len(repeats) == 1 else f" = {shown} with their repeats"
-    classes = dataset.examples_per_epoch - shown
-    batch = config.train.batch_size * config.train.gradient_accumulation_steps
-    more = f" + {classes} regularisation" if classes else ""
-    divided = f" ÷ batch {batch}" if batch > 1 else ""
-    total, epochs = length(dataset, config)
-    rounded = f"{epochs:.3g}" if epochs < 1000 else f"{epochs:,.0f}"
-    odd = "" if dataset.steps_per_epoch == ceil(dataset.examples_per_epoch / batch) else " (a batch holds pictures of one size)"
-    sum_of_epoch = f"{plural(len(own), 'picture')}{times}{more}{divided} = {plural(dataset.steps_per_epoch, 'step')} an epoch{odd}"
-    return f"{sum_of_epoch}; {plural(total, 'step')} = {rounded} epochs."
+    from lib_sdtune.data import inspect
+
+    text = inspect.arithmetic(dataset, config).replace(" x ", " × ").replace(" / batch", " ÷ batch")
+    full = ceil(dataset.examples_per_epoch / (config.train.batch_size * config.train.gradient_accumulation_steps))
+    return text + (" A batch holds pictures of one size only, so some are smaller." if dataset.steps_per_epoch > full else "")
 
 
 def length(dataset, config):
-    """(steps, epochs) of the whole run."""
-    if config.train.max_train_epochs:
-        return config.train.max_train_epochs * dataset.steps_per_epoch, config.train.max_train_epochs
-    return config.train.max_train_steps, config.train.max_train_steps / dataset.steps_per_epoch
+    """Steps of the whole run."""
+    return config.train.max_train_epochs * dataset.steps_per_epoch or config.train.max_train_steps
 
 
 def time(dataset, config, jobs):
@@ -88,35 +84,24 @@ def time(dataset, config, jobs):
     if not earlier:
         return "How long it takes is known after the first steps."
     pace = max(earlier, key=lambda run: run.get("updated") or 0)["seconds_per_step"]
-    return f"About {duration(length(dataset, config)[0] * pace)}, if a step takes {pace:.2g} s as in the last run."
+    return f"About {duration(length(dataset, config) * pace)}, if a step takes {pace:.2g} s as in the last run."
 
 
 def room(dataset, config, jobs):
     """Disk: what an earlier file of this method took, times the files of this run."""
     from lib_sdtune.formats.files import free_space
 
-    free = size(free_space(jobs.host.folder("sdtune")))
-    every, total = config.save.every_n_steps, length(dataset, config)[0]
+    every, total = config.save.every_n_steps, length(dataset, config)
     by_epoch = config.save.every_n_epochs and total // (config.save.every_n_epochs * dataset.steps_per_epoch)
     files = 1 + min((total // every if every else 0) + by_epoch, config.save.keep_last or 10**6)
     largest = largest_artefact(config, jobs)
-    return f"Disk: {plural(files, 'file')}{f' of about {size(largest)}' if largest else ''}; {free} are free."
+    each = f" of about {size(largest)}" if largest else ""
+    return f"Disk: {plural(files, 'file')}{each}; {size(free_space(jobs.host.folder('sdtune')))} are free."
 
 
 def largest_artefact(config, jobs):
     paths = [Path(path) for run in jobs.runs() if run["method"] == config.method for path in run["artefacts"]]
     return max((path.stat().st_size for path in paths if path.is_file()), default=0)
-
-
-def captions(dataset, most=5):
-    """Pictures' captions as the trainer will see them the first time."""
-    found = examples(dataset)
-    spread = [found[number * len(found) // most] for number in range(most)] if len(found) > most else found
-    return [f"{example.picture.path.name}: {example.caption or '(empty)'}" for example in spread]
-
-
-def examples(dataset):
-    return [dataset.example(index, 0) for index in dataset.chosen if not dataset.scan.pictures[index].is_class]
 
 
 def plural(count, noun):

@@ -39,6 +39,9 @@ def wire(door, fields, parts):
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
     parts["check"].click(look, inputs, [parts["report"]])
+    if "from_txt2img" in parts:
+        prompts = parts["sample.prompts"]
+        parts["from_txt2img"].click(None, [prompts], [prompts], _js="(lines) => sdtune.form.fromTxt2img(lines)")
     for path in paths:
         parts[path].change(None, [parts[path]], None, _js=f"(value) => {{ sdtune.form.keep({json.dumps(path)}, value); return []; }}")
     fill(door, fields, parts, inputs)

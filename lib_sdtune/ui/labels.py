@@ -87,6 +87,7 @@ LABELS = {
     "sample.width": "Sample width",
     "sample.height": "Sample height",
     "validation.split": "Validation share",
+    "validation.images": "Validation pictures",
     "validation.every_n_steps": "Validate every so many steps",
 }
 

@@ -33,14 +33,14 @@ def whole(door):
     parts = {}
     with gr.Row(elem_id="sdtune_columns"):
         with gr.Column(scale=5, min_width=320, elem_id="sdtune_form"):
-            form(fields, values, parts)
+            form(fields, values, parts, door.home)
         with gr.Column(scale=7, min_width=320, elem_id="sdtune_results"):
             gr.HTML(panel(door))
     gr.HTML('<div id="sdtune_runs"></div>')
     events.wire(door, fields, parts)
 
 
-def form(fields, values, parts):
+def form(fields, values, parts, home):
     by_path = {field.path: field for field in fields}
 
     def place(path):
@@ -59,7 +59,10 @@ def form(fields, values, parts):
                                   elem_id="sdtune_preset", elem_classes=["sdtune-field"])
     groups, expert = arrange(fields)
     for title, members in groups.items():
-        accordion(title, members, place)
+        with accordion(title, members):
+            grid(members, place)
+            if title == "Samples" and home == "webui":
+                parts["from_txt2img"] = gr.Button("Take from txt2img", elem_id="sdtune_from_txt2img", size="sm")
     with gr.Accordion("Expert", open=False, elem_id="sdtune_group_expert", elem_classes=["sdtune-group"]):
         for title, members in expert.items():
             if members:
@@ -70,13 +73,10 @@ def form(fields, values, parts):
     hidden(parts)
 
 
-def accordion(title, members, place):
-    if not members:
-        return
+def accordion(title, members):
     method = method_of(members)
     classes = ["sdtune-group", *([f"sdtune-method-{method}"] if method else [])]
-    with gr.Accordion(title, open=False, elem_id="sdtune_group_" + title.lower().replace(" ", "_"), elem_classes=classes):
-        grid(members, place)
+    return gr.Accordion(title, open=False, elem_id="sdtune_group_" + title.lower().replace(" ", "_"), elem_classes=classes)
 
 
 def grid(members, place):

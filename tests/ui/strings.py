@@ -17,7 +17,7 @@ KEYS = re.compile(r"\b(?:METHODS|KINDS|NAMES) = \{(.*?)\};", re.S)
 def of_form():
     """Labels, infos, placeholders, buttons, accordions, choices with words, headings."""
     found = set()
-    for block in build(Door()).blocks.values():
+    for block in build(Door(home="webui")).blocks.values():
         if str(block.elem_id).endswith(("_started", "_wanted", "_base", "_restore_button", "_use_button")):
             continue
         found |= {getattr(block, name, None) for name in ("label", "info")}

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from lib_sdtune.jobs import Jobs
 from lib_sdtune.ui import page, standalone
+from lib_sdtune.ui.door import Door
 from tests.hosts import TinyHost, pictures, settings, train
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -31,7 +32,7 @@ def jobs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(jobs):
-    return TestClient(standalone.app(jobs))
+    return TestClient(standalone.app(Door(jobs)))
 
 
 def test_the_page_carries_our_scripts_and_fetches_nothing_from_elsewhere(client):
@@ -72,7 +73,7 @@ def test_a_browser_shows_the_run_and_no_markup_of_others(jobs, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(standalone.app(jobs), host="127.0.0.1", port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(standalone.app(Door(jobs)), host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -130,6 +130,11 @@ def test_the_key_cannot_leave_its_attribute():
     assert 'data-key="&quot;&gt;&lt;script&gt;"' in html
 
 
+def test_only_the_webui_has_a_txt2img_to_take_from(queue):
+    assert "sdtune_from_txt2img" in page(build(Door(queue, home="webui")))[0]
+    assert "sdtune_from_txt2img" not in page(build(Door(queue)))[0]
+
+
 def test_transient_boxes_are_not_saved_as_defaults(queue):
     tab = build(Door(queue))
     for name in ("sdtune_started", "sdtune_wanted", "sdtune_base", "sdtune_preset", "sdtune_use_button"):
