@@ -29,7 +29,7 @@ HALVES = (torch.float16, torch.bfloat16)
 class DreamBooth(Method):
     """`learning`: "part.name" -> carrier of every weight that learns; `homes`: the tensors that they were lent as."""
 
-    kind, fuses = "checkpoints", True
+    kind, fuses, comes_off = "checkpoints", True, False
     suffixes = (".safetensors", ".ckpt")
 
     def __init__(self, config, model):

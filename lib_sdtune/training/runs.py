@@ -45,7 +45,7 @@ class RunFolder:
 
     def updated(self):
         """When something was last heard of it, in seconds since 1970."""
-        for name in ("status.json", "config.json"):
+        for name in ("status.json", "config.json", "teacher.safetensors"):
             if (self.path / name).exists():
                 return (self.path / name).stat().st_mtime
         return 0.0
@@ -120,7 +120,7 @@ def check_writable(folder):
 
 def clear(folder):
     """Drop what an earlier run of the name left in its own folder, and nothing else."""
-    for name in ("state", "samples", "tensorboard", "aside"):
+    for name in ("state", "samples", "tensorboard", "aside", "choose", "thumbnails"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("log.csv", "run.log", "status.json", "config.json"):
+    for name in ("log.csv", "run.log", "status.json", "config.json", "teacher.safetensors"):
         (folder / name).unlink(missing_ok=True)

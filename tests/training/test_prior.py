@@ -1,0 +1,103 @@
+"""Prior preservation: the loss is the paper's, by pictures or by a teacher, and the teacher is the untouched model."""
+
+import pytest
+import torch
+
+from lib_sdtune.config import Config
+from lib_sdtune.errors import UserError
+from lib_sdtune.training import state
+from lib_sdtune.training.batch import draw
+from lib_sdtune.training.runs import begin
+from lib_sdtune.training.trainer import Trainer
+from tests.hosts import TinyHost, bits, pictures, settings, train
+
+
+@pytest.fixture
+def host(tmp_path):
+    host = TinyHost(tmp_path / "data")
+    host.model.folder = host.folder
+    return host
+
+
+def by_pictures(tmp_path, **changes):
+    concept = {"images": str(pictures(tmp_path / "ron")), "prompt": "a photo of ron cat", "class_images": str(pictures(tmp_path / "cats")),
+               "class_prompt": "a photo of a cat"}
+    return settings("", concepts=[concept], loss={"prior_loss_weight": 0.25}, **{"train": {"batch_size": 6, "max_train_steps": 3}, **changes})
+
+
+def by_teacher(tmp_path, **changes):
+    folder = tmp_path / "ron"
+    concept = {"images": str(folder if folder.exists() else pictures(folder)), "prompt": "a photo of ron cat", "class_prompt": "a photo of a cat"}
+    return settings("", concepts=[concept], loss={"prior_loss_weight": 0.5, "prior_preservation": "teacher"},
+                    **{"train": {"max_train_steps": 4}, **changes})
+
+
+def by_hand(model, trainer, batch):
+    """(B,) |noise - prediction|^2 of every example at its timestep, one by one, from the published formulas."""
+    found = []
+    for row in range(len(batch.latents)):
+        abar = model.alphas_cumprod[batch.timesteps[row]]
+        noisy = abar.sqrt() * batch.latents[row] + (1 - abar).sqrt() * batch.noise[row]
+        context = model.family.encode_text(model, [batch.captions[row]]).context
+        with torch.no_grad():
+            found.append((model.unet(noisy[None], batch.timesteps[row][None], context=context)[0] - batch.noise[row]).square().mean())
+    return torch.stack(found)
+
+
+def test_the_loss_is_instance_plus_weighted_prior(host, tmp_path):
+    config = Config.from_dict(by_pictures(tmp_path))
+    control = begin(config, host)
+    with Trainer(config, host.model, control) as trainer:
+        examples = trainer.material.examples(0)
+        assert sorted(e.picture.is_class for e in examples) == [False] * 3 + [True] * 3
+        batch = draw(examples, 0, trainer.material.cache, config)
+        plain = by_hand(host.model, trainer, batch)
+        subject = torch.tensor([not example.picture.is_class for example in examples])
+        wanted = (plain[subject].sum() + 0.25 * plain[~subject].sum()) / 6
+        assert trainer.advance().loss == pytest.approx(float(wanted), rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["lora", "hypernetwork", "textual_inversion", "dreambooth"])
+def test_the_teacher_is_the_untouched_model(host, tmp_path, method):
+    for text in pictures(tmp_path / "ron").glob("*.txt"):
+        text.unlink()
+    config = Config.from_dict(by_teacher(tmp_path, method=method, dreambooth={"unet_lr": 1e-3, "text_encoder_lr": 1e-3}, hypernetwork={"lr": 1e-2}))
+    before, control = bits(host.model), begin(config, host)
+    with Trainer(config, host.model, control) as trainer:
+        for number in range(3):
+            with torch.no_grad():
+                taught, = trainer.teacher.batches(number, trainer.material.examples(number))
+                error = float((trainer.predict(taught) - taught.answers).abs().max())
+            assert taught.captions == ["a photo of a cat"] and taught.weights.tolist() == [0.5]
+            if number == 0 or method == "textual_inversion":
+                assert error < 1e-5  # nothing is learned yet; an embedding never touches the class
+            else:
+                assert error > 1e-4
+            trainer.advance()
+        answers = taught.answers
+    again = bits(host.model)
+    assert all(torch.equal(before[name], again[name]) for name in before)
+    with torch.no_grad():
+        abar = host.model.alphas_cumprod[taught.timesteps].view(-1, 1, 1, 1)
+        noisy = abar.sqrt() * taught.latents + (1 - abar).sqrt() * taught.noise
+        context = host.model.family.encode_text(host.model, taught.captions).context
+        assert torch.allclose(host.model.unet(noisy, taught.timesteps, context=context), answers, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["lora", "dreambooth"])
+def test_with_a_teacher_stopping_and_resuming_gives_the_same(tmp_path, method):
+    states = []
+    for place in ("whole", "broken"):
+        host = TinyHost(tmp_path / place)
+        config = by_teacher(tmp_path, method=method)
+        if place == "broken":
+            train(host, config, watch=lambda control: control.request("stop_without_saving") if control.state == "training" and control.step == 2 else None)
+        train(host, config, resume=place == "broken")
+        states.append(state.load(state.newest(host.folder("sdtune") / "runs" / "ron"))[0])
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_teacher_needs_a_class_prompt_and_no_pictures(tmp_path):
+    for concept in ({"images": "x"}, {"images": "x", "class_prompt": "a cat", "class_images": "y"}):
+        with pytest.raises(UserError, match='"loss.prior_preservation" is "teacher"'):
+            Config.from_dict({"name": "a", "concepts": [concept], "loss": {"prior_preservation": "teacher"}})
