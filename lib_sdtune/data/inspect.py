@@ -15,6 +15,8 @@ ENLARGED = 1.25  # times: more than this shows
 LOST = 0.3  # share of a picture that is cropped away
 CHUNK = 75  # tokens that a text encoder reads at once
 
+INSTEAD = {"name": "its file name", "folder": "the name of its folder", "none": "nothing"}
+
 
 def inspect(path, dataset=None, tokenizer=None, progress=None):
     """The report of `report` on one folder (or dataset TOML) under a `DatasetConfig`; UserError when it can't be a data set at all."""
@@ -121,8 +123,8 @@ def clashes(pictures):
 
 def wording(pictures, tokenizer):
     for picture in pictures:
-        if picture.caption_from in ("name", "none") and not picture.is_class:
-            words = f'its file name, "{picture.caption}", is taken' if picture.caption else "it is learnt without words"
+        if picture.caption_from in INSTEAD and not picture.is_class:
+            words = f"{INSTEAD[picture.caption_from]}, {picture.caption!r}, is taken" if picture.caption else "it is learnt without words"
             yield Problem(picture.path, f"{picture.relative} has no caption; {words}.", False, "caption missing")
         if tokenizer and (count := len(tokenizer(picture.caption))) > CHUNK:
             yield Problem(picture.path, f"The caption of {picture.relative} has {count} tokens; beyond {CHUNK} it is read in pieces.",

@@ -60,11 +60,11 @@ def doubles(looks):
         return []
     signs = np.stack([one.bits for one in looks]).astype(np.float32) * 2 - 1
     colours = np.stack([one.colours for one in looks]).astype(np.int16)
-    found = {}
+    found = []
     for start in range(0, len(looks), BLOCK):
-        agreeing = signs[start : start + BLOCK] @ signs.T
-        for row, column in np.argwhere(agreeing >= signs.shape[1] - 2 * SAME_BITS):
-            later, earlier = start + row, column
-            if earlier < later and later not in found and np.abs(colours[later] - colours[earlier]).mean() < SAME_COLOUR:
-                found[int(later)] = int(earlier)
-    return sorted(found.items())
+        alike = signs[start : start + BLOCK] @ signs.T >= signs.shape[1] - 2 * SAME_BITS
+        for later, row in enumerate(alike, start):
+            earlier = np.flatnonzero(row[:later])
+            earlier = earlier[np.abs(colours[earlier] - colours[later]).mean(1) < SAME_COLOUR]
+            found += [(later, int(earlier[0]))] if len(earlier) else []
+    return found

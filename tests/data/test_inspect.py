@@ -50,7 +50,7 @@ def test_the_report_of_an_awful_folder_names_everything(tmp_path):
     for name, (_, kind) in awful.broken().items():
         assert kinds(result, name) == [kind]
     assert "duplicate" in kinds(result, "one.png") + kinds(result, "one again.jpg")
-    assert kinds(result, "soft.jpg") == ["name clash"] or kinds(result, "soft.png") == ["blurred", "name clash"]
+    assert "name clash" in kinds(result, "soft.jpg") + kinds(result, "soft.png")
     assert "blurred" in kinds(result, "soft.png") and "blurred" not in kinds(result, "one.png")
     assert kinds(result, "orphan.txt") == ["caption orphan"] and kinds(result, "print.txt") == ["caption not UTF-8"]
     assert kinds(result, "bits.txt") == ["caption empty"]
@@ -84,7 +84,7 @@ def test_doubles_are_found_through_scaling_and_compression_only():
     darker = base.point(lambda value: value // 3)
     looks = [look(image) for image in (base, other, base.resize((200, 150)), base.crop((200, 100, 640, 480)), darker)]
     assert doubles(looks) == [(2, 0)]
-    assert doubles([]) == [] and doubles(looks * 500)[-1] == (2499, 4)
+    assert doubles([]) == [] and doubles(looks * 300)[-1] == (1499, 4)
 
 
 def test_plain_pictures_of_different_colour_are_no_doubles():
