@@ -19,7 +19,7 @@ LION = "lion-pytorch==0.2.5"
 
 def main(arguments):
     if sys.version_info < (3, 10):  # noqa: UP036 - whoever has an older Python learns it here
-        return fail("SD Tune needs Python 3.10 or newer; this is {}.{}.".format(*sys.version_info[:2]))
+        return fail("SD Tune needs Python 3.10 or newer; this is {}.{}.".format(*sys.version_info[:2]), 2)
     mode, rest = (arguments or [""])[0], arguments[1:]
     if mode == "--demo":
         return standalone("requirements.txt") or call(python(), "-m", "lib_sdtune", "demo", *rest)
@@ -29,12 +29,12 @@ def main(arguments):
                 or call(python(), "-m", "pytest", *given))
     if mode in ("", "--skip-install"):
         return extend_host(skip=mode == "--skip-install")
-    return fail(f"install.py does not know {mode!r}; it takes --demo, --test, or nothing.")
+    return fail(f"install.py does not know {mode!r}; it takes --demo, --test, or nothing.", 2)
 
 
-def fail(sentence):
+def fail(sentence, code=1):
     print(sentence, file=sys.stderr)
-    return 2
+    return code
 
 
 # in the WebUI's own Python

@@ -57,9 +57,10 @@ def train(data, data_dir, checkpoint="", preset="", resume=False):
     from lib_sdtune.training.run import run as train_run
 
     folder.check(config.concepts, config.loss, Path.cwd())
+    made = not runs.folder_of(host, config.name).exists()
     with Bar() as bar:
         control = runs.begin(config, host, resume, on_change=bar.run)
-        with interruptible(control), forgotten_if_refused(control.folder, Path(data_dir), resume):
+        with interruptible(control), forgotten_if_refused(control.folder, Path(data_dir), made):
             return train_run(config, host, control), control
 
 
@@ -91,12 +92,12 @@ def interruptible(control):
 
 
 @contextmanager
-def forgotten_if_refused(folder, data_dir, resume):
-    """Wrong input leaves nothing behind: a run that was refused before its first step is taken back."""
+def forgotten_if_refused(folder, data_dir, made):
+    """Wrong input leaves nothing behind: a run folder that was made for a run that is then refused goes again."""
     try:
         yield
     except UserError:
-        if not resume:
+        if made:
             shutil.rmtree(folder, ignore_errors=True)
             remove_if_empty(folder.parent, data_dir.parent)
         raise
