@@ -9,5 +9,9 @@ class RunError(Exception):
     """A failure during a run: the command line exits 1, the job becomes `failed`."""
 
 
+class DiskFull(RunError):
+    """A file could not be written for want of room; what was there before is unharmed."""
+
+
 class NameTaken(UserError):
     """The run or artefact exists already: the API answers 409."""

@@ -1,12 +1,15 @@
 """Files that are whole or not there: written beside their place, synced, then renamed into it."""
 
+import errno
 import json
 import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-from lib_sdtune.errors import RunError
+from lib_sdtune.errors import DiskFull, RunError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def atomic(path):
             unfinished.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as error:
-        raise RunError(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. "
+        raise (DiskFull if error.errno in FULL else RunError)(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. "
                        "Make room there or give it another folder; earlier files are unharmed.") from error
 
 

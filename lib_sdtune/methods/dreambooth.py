@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.aside import Aside, digest
@@ -148,8 +148,12 @@ class DreamBooth(Method):
                 carrier.weight.data = home
 
     def put_by(self):
-        """Called while attached: the trained weights, as far as they are in the model alone, go to a file."""
-        self.shelf.keep({name: carrier.exact() for name, carrier in self.learning.items() if carrier.leaves})
+        """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to memory if that is full."""
+        going = {name: carrier.exact() for name, carrier in self.learning.items() if carrier.leaves}
+        try:
+            self.shelf.keep(going)
+        except DiskFull:
+            self.waiting = {name: tensor.to("cpu", copy=True) for name, tensor in self.trained().items()}
 
     @contextmanager
     def shown(self):

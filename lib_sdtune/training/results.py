@@ -25,11 +25,13 @@ class Results:
 
     def refuse_too_little_room(self, steps, optimizer_bytes):
         """UserError when the disk cannot take what `steps` more steps will save."""
-        room = self.method.room()
-        state_bytes = room["state"] + optimizer_bytes
+        room, state_bytes = self.method.room(), self.bytes_of_state(optimizer_bytes)
         files = self.model.folder(self.method.kind) if self.model.folder else self.folder
         refuse_too_little_disk([(self.folder.parent, state_bytes * (kept(state_bytes) + 1) + room["once"]),
                                 (files, room["file"] * (self.saves(steps) + 1))])
+
+    def bytes_of_state(self, optimizer_bytes):
+        return self.method.room()["state"] + optimizer_bytes
 
     def refuse_own_source(self):
         """UserError when the file to be written is the very checkpoint that is being trained."""

@@ -69,7 +69,7 @@ def test_the_teacher_is_the_untouched_model(host, tmp_path, method):
                 taught, = trainer.teacher.batches(number, trainer.material.examples(number))
                 error = float((trainer.predict(taught) - taught.answers).abs().max())
             assert taught.captions == ["a photo of a cat"] and taught.weights.tolist() == [0.5]
-            if number == 0 or method == "textual_inversion":
+            if method == "textual_inversion" or (number == 0 and method != "hypernetwork"):
                 assert error < 1e-5  # nothing is learned yet; an embedding never touches the class
             else:
                 assert error > 1e-4
