@@ -60,9 +60,11 @@ def form(fields, values, parts, home):
     groups, expert = arrange(fields)
     for title, members in groups.items():
         with accordion(title, members):
-            grid(members, place)
-            if title == "Samples" and home == "webui":
+            lines = next((number for number, field in enumerate(members, 1) if field.path == "sample.prompts"), 0)
+            grid(members[:lines], place)
+            if lines and home == "webui":
                 parts["from_txt2img"] = gr.Button("Take from txt2img", elem_id="sdtune_from_txt2img", size="sm")
+            grid(members[lines:], place)
     with gr.Accordion("Expert", open=False, elem_id="sdtune_group_expert", elem_classes=["sdtune-group"]):
         for title, members in expert.items():
             if members:
@@ -80,9 +82,10 @@ def accordion(title, members):
 
 
 def grid(members, place):
-    with gr.Group(elem_classes=["sdtune-grid"]):
-        for field in members:
-            place(field.path)
+    if members:
+        with gr.Group(elem_classes=["sdtune-grid"]):
+            for field in members:
+                place(field.path)
 
 
 def hidden(parts):
