@@ -5,6 +5,7 @@ import importlib
 import logging
 import sys
 import traceback
+import warnings
 
 from lib_sdtune import __version__
 from lib_sdtune.cli.console import speak
@@ -42,7 +43,8 @@ def main(argv=None):
     debug = "--debug" in argv
     try:
         args = parser(argv).parse_args(argv)
-        with speak(logging.getLogger("sdtune")):
+        with speak(logging.getLogger("sdtune")), warnings.catch_warnings():
+            warnings.simplefilter("default" if debug else "ignore")  # they are for programmers, and stderr is for errors
             return args.run(args) or 0
     except KeyboardInterrupt:
         return complain("Interrupted.", 130)

@@ -1,6 +1,7 @@
 """Wrong input through the real command line: exit code 2, one sentence that names what is wrong, and nothing written."""
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -186,11 +187,16 @@ def test_sample_refuses_likewise(place, capsys, arguments, words):
     assert tree(place) == before
 
 
-def test_the_same_from_a_shell(place):
-    """Once in a process of its own: what the console really gets."""
+@pytest.mark.parametrize("arguments, word", [
+    ([], "max_train_epochs"),
+    (["--set", "train.max_train_steps=1", "--checkpoint", "harm.ckpt"], "code"),
+])
+def test_the_same_from_a_shell(place, arguments, word):
+    """In a process of its own: what the console really gets."""
     write(place, {"train": {"max_train_steps": 0}})
+    (place / "harm.ckpt").write_bytes(pickle.dumps(Harm()))
     before = tree(place)
-    command = [sys.executable, "-m", "lib_sdtune", "train", str(place / "run.json"), "--data-dir", str(place / "data")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    command = [sys.executable, "-m", "lib_sdtune", "train", str(place / "run.json"), "--data-dir", str(place / "data"), *arguments]
+    done = subprocess.run(command, cwd=place, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and word in done.stderr, done
     assert tree(place) == before
