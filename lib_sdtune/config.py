@@ -167,6 +167,8 @@ class LossConfig:
     """What counts as wrong."""
 
     prior_loss_weight: float = option(1.0, "1: how much regularisation pictures count.", low=0, high=100)
+    prior_preservation: str = option("pictures", "pictures of the class keep it as it is; teacher needs none: the untouched model says what the class is.",
+                                     choices=["pictures", "teacher"])
     min_snr_gamma: float = option(0.0, "0, or 5 to learn evenly over the timesteps (arXiv 2303.09556).", low=0, high=100)
     loss_type: str = option("l2", "l2; huber or smooth_l1 forgive single bad pictures.", choices=["l2", "l1", "huber", "smooth_l1"])
     debiased_estimation: bool = option(False, "Weights by 1 / sqrt(SNR) (arXiv 2310.08442).")
@@ -189,7 +191,7 @@ class SampleConfig:
 
     every_n_epochs: int = option(0, "1 shows how each epoch does.", low=0, high=10**6, unit="epochs")
     every_n_steps: int = option(0, "0, or a number of steps.", low=0, high=10**7, unit="steps")
-    prompts: list[str] = option([], "One prompt a line, with your trigger word.")
+    prompts: list[str] = option([], "One prompt a line, with your trigger word; --n --w --h --d --l --s behind it set negative prompt, size, seed, CFG and steps.")
     steps: int = option(20, "20 sampling steps.", low=1, high=150)
     cfg_scale: float = option(7.0, "7: how strictly the prompt is followed.", low=1, high=30)
     seed: int = option(1, "A fixed seed makes samples comparable.", low=0, high=2**32 - 1)
@@ -202,6 +204,7 @@ class ValidationConfig:
     """Pictures kept aside to notice overfitting."""
 
     split: float = option(0.0, "0, or 0.1 to keep a tenth of the pictures aside.", low=0, high=0.9)
+    images: str = option("", "Or a folder of pictures that are only measured, with captions like the others.")
     every_n_steps: int = option(0, "0 measures at every epoch's end.", low=0, high=10**7, unit="steps")
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import PurePath
 
+from lib_sdtune import prompt_lines
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.optim import schedule
@@ -10,7 +11,7 @@ from lib_sdtune.optim import schedule
 def check(config):
     """UserError for the first contradiction in a `Config`; nothing is read from disk."""
     check_name(config.name)
-    for part in (length, timesteps, buckets, learning_rates, class_pictures, layers, sizes, validation):
+    for part in (length, timesteps, buckets, learning_rates, class_pictures, layers, sizes, samples, validation):
         part(config)
 
 
@@ -61,6 +62,10 @@ def class_pictures(config):
     for i, concept in enumerate(config.concepts):
         where = f"concepts[{i}]"
         refuse(concept.images.strip(), f'"{where}.images" is empty; give the folder of the training pictures.')
+        if config.loss.prior_preservation == "teacher":
+            refuse(concept.class_prompt.strip() and not concept.class_images,
+                   f'"loss.prior_preservation" is "teacher", which needs "{where}.class_prompt" and no "{where}.class_images"; '
+                   'give the first and empty the second, or set it to "pictures".')
         refuse(concept.class_images or not concept.num_class_images,
                f'"{where}.num_class_images" is {concept.num_class_images} but "{where}.class_images" is empty; '
                "name the folder that keeps them.")
@@ -94,6 +99,14 @@ def sizes(config):
         refuse(side % 8 == 0, f'"sample.{key}" is {side}; it must be a multiple of 8, or 0 for the training resolution.')
 
 
+def samples(config):
+    for line in prompt_lines.spoken(config.sample.prompts):
+        prompt_lines.parse(line)
+
+
 def validation(config):
-    refuse(config.validation.split or not config.validation.every_n_steps,
+    given = config.validation
+    refuse(given.split or given.images or not given.every_n_steps,
            '"validation.every_n_steps" is set but "validation.split" is 0, so no picture would be kept aside; set the split to 0.1, say.')
+    refuse(not given.images or all(plain(given.images) != plain(concept.images) for concept in config.concepts),
+           '"validation.images" is a folder that is trained on; validation needs other pictures.')

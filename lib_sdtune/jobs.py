@@ -71,8 +71,11 @@ class Jobs:
         first = Config.from_dict(data)
         return Config.from_dict(data, self.host.defaults(first.model))
 
-    def look(self, config):
-        """The `Scan` of a run's pictures; folders that may not be named, or hold no usable picture, are refused."""
+    def look(self, config, closer=None):
+        """The `Scan` of a run's pictures; folders that may not be named, or hold no usable picture, are refused.
+
+        closer: `scan`'s `look`.
+        """
         from lib_sdtune.data.folder import scan
         from lib_sdtune.data.wording import refuse_wordless
         from lib_sdtune.formats.names import check_name
@@ -83,8 +86,11 @@ class Jobs:
             for key in ("images", "class_images"):
                 if getattr(concept, key):
                     setattr(concept, key, str(self.access.folder(getattr(concept, key), f"concepts[{number}].{key}")))
+        if config.validation.images:
+            config.validation.images = str(self.access.folder(config.validation.images, "validation.images"))
         self.host.check(config.model)
-        found = scan(config.concepts, config.dataset, config.loss, Path.cwd(), template_folders=[self.host.folder("templates")])
+        templates = [self.host.folder("templates")]
+        found = scan(config.concepts, config.dataset, config.loss, Path.cwd(), look=closer, template_folders=templates)
         refuse_wordless(found)
         methods[config.method].look(config, found)
         return found

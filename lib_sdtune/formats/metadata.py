@@ -79,6 +79,7 @@ def shared_config(config):
     for concept in held["concepts"]:
         for key in ("images", "class_images"):
             concept[key] = PurePath(concept[key]).name
+    held["validation"]["images"] = PurePath(held["validation"]["images"]).name
     held["model"]["checkpoint"] = PurePath(held["model"]["checkpoint"]).name
     return held
 

@@ -4,9 +4,9 @@ import logging
 import math
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats.files import write_json
 from lib_sdtune.training import failures
 from lib_sdtune.training.parallel import World
@@ -14,6 +14,7 @@ from lib_sdtune.training.parallel import World
 STATES = ("queued", "preparing", "training", "paused", "finished", "stopped", "failed")
 LEAVING = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone
 REQUESTS = (*LEAVING, "pause", "resume", "sample", "save")
+NOT_HELD = "", lambda: False
 log = logging.getLogger("sdtune")
 
 
@@ -30,6 +31,8 @@ class Control:
         self.step, self.total_steps, self.epoch, self.loss = 0, 0, 0, None
         self.seconds = []
         self.artefacts, self.samples = [], []
+        self.facts, self.spent = {}, {}  # what else watchers are told; seconds by what they went to
+        self.held = NOT_HELD
         self._asked, self._changed, self._written = set(), threading.Condition(), 0.0
 
     # what watchers call
@@ -54,12 +57,28 @@ class Control:
         return {"id": self.config.name, "method": self.config.method, "state": self.state, "step": self.step,
                 "total_steps": self.total_steps, "epoch": self.epoch, "loss": self.loss, "seconds_per_step": pace,
                 "eta_seconds": left, "message": self.waiting or self.message, "artefacts": list(self.artefacts),
-                "samples": list(self.samples)}
+                "samples": list(self.samples), "overhead": self.overhead(), **self.facts}
 
     def pace(self):
         """Median seconds of the last steps, or None."""
         recent = sorted(self.seconds[-30:])
         return recent[len(recent) // 2] if recent else None
+
+    def overhead(self):
+        """What the time goes to besides training, in a sentence, or ""."""
+        total = sum(self.spent.values())
+        shares = {what: 100 * seconds / total for what, seconds in self.spent.items() if what != "training"} if total else {}
+        told = [f"{what} take{'' if what.endswith('s') else 's'} {share:.0f} %" for what, share in shares.items() if share >= 1]
+        return " and ".join(told) + " of the time" if told else ""
+
+    @contextmanager
+    def spending(self, what):
+        """The time inside goes to `what`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[what] = self.spent.get(what, 0.0) + time.perf_counter() - started
 
     # what the run calls
 
@@ -104,6 +123,7 @@ class Control:
         self.step, self.epoch = step.number, step.epoch
         self.loss = step.loss if math.isfinite(step.loss) else None  # JSON has no NaN
         self.seconds = [*self.seconds[-29:], step.seconds]
+        self.spent["training"] = self.spent.get("training", 0.0) + step.seconds
         self.message = f"{step.skipped} steps skipped because the numbers overflowed" if step.skipped else ""
         self.changed()
 
@@ -138,14 +158,24 @@ class Control:
 
     def resting(self):
         """True while the run should stay paused; sleeps a little, so that it can be called in a loop."""
+        reason, over = self.held
         if self.state != "paused":
-            self.become("paused")
+            self.become("paused", reason)
         with self._changed:
             self._changed.wait_for(lambda: not self.asked("pause") or self.leaving(), timeout=0.2)
+        if over():
+            self.take("pause")
         still = self.asked("pause") and not self.leaving()
         if not still:
+            self.held = NOT_HELD
             self.become("training")
         return still
+
+    def hold(self, reason, over):
+        """Pause because of something that somebody has to mend; `over()` tells when it is, and then the run goes on by itself."""
+        self.held = reason, over
+        with self._changed:
+            self._asked.add("pause")
 
     def wait_for(self, whom):
         """Say whom the run waits for ("a generation"), or nobody ("")."""
@@ -158,7 +188,8 @@ class Control:
         if at_once or time.monotonic() - self._written > 2:
             self._written = time.monotonic()
             if self.folder.exists():
-                write_json(self.folder / "status.json", self.snapshot())
+                with suppress(DiskFull):  # the run goes on or pauses by itself; watchers in this process still hear of it
+                    write_json(self.folder / "status.json", self.snapshot())
         if self.on_change:
             self.on_change(self)
 

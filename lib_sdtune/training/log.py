@@ -4,28 +4,32 @@ import csv
 import math
 from pathlib import Path
 
-COLUMNS = ["step", "epoch", "loss", "lr", "seconds", "val_loss", "grad_norm", "skipped"]
+MEASURED = ["val_loss", "fit_loss", "class_loss"]  # on pictures kept aside, trained ones, and class pictures; see `training.validation`
+COLUMNS = ["step", "epoch", "loss", "lr", "seconds", *MEASURED, "grad_norm", "skipped", "val_q1", "val_q2", "val_q3", "val_q4"]
 
 
 class Log:
-    """Appends rows; mirrors them to TensorBoard files when TensorBoard is importable."""
+    """Appends rows; mirrors them to TensorBoard files when TensorBoard is importable. `rows`: those with a validation loss."""
 
     def __init__(self, folder, resume_from=0):
         self.path = Path(folder) / "log.csv"
         kept = [row for row in read(self.path) if row["step"] <= resume_from] if resume_from else []
         self.file = open(self.path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
-        self.writer = csv.DictWriter(self.file, COLUMNS)
+        self.writer = csv.DictWriter(self.file, COLUMNS, extrasaction="ignore")  # earlier versions had other columns
         self.writer.writeheader()
         self.writer.writerows(kept)
         self.file.flush()
+        self.rows = [row for row in kept if row.get("val_loss") is not None]
         self.board = tensorboard(folder)
 
     def write(self, row):
         """`row` maps column names to numbers; missing columns stay empty."""
         self.writer.writerow({key: round_off(value) for key, value in row.items()})
         self.file.flush()
+        if row.get("val_loss") is not None:
+            self.rows.append(row)
         if self.board:
-            for key in ("loss", "lr", "val_loss"):
+            for key in ("loss", "lr", *MEASURED):
                 if row.get(key) is not None:
                     self.board.add_scalar(key, row[key], row["step"])
 

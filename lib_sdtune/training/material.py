@@ -1,6 +1,7 @@
-"""What a run learns from: the scanned pictures in their order, their cached latents, and how each one is doing."""
+"""What a run learns from: the scanned pictures in their order and their cached latents, and what it is measured on."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,21 +26,20 @@ class Material:
 
     def __enter__(self):
         config, model = self.config, self.model
-        templates = [model.folder("templates")] if model.folder else []
-        self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), self.progress, template_folders=templates)
+        self.templates = [model.folder("templates")] if model.folder else []
+        self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), self.progress, template_folders=self.templates)
         for problem in self.scan.problems:
             log.warning("%s: %s", problem.path, problem.text)
         refuse_wordless(self.scan)
         methods[config.method].look(config, self.scan)
         self.dataset = Dataset(self.scan, config, copies=self.world.size)
-        self.aside = Dataset(self.scan, config, held_out=True) if config.validation.split else None
+        self.unmoved = Dataset(self.scan, config, held_out=True)  # the same pictures as they are measured: never turned or cut at random
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None
         self.cache = LatentCache(folder, self.encode_images, f"{model.family.name}-{model.hash}", masks=config.dataset.alpha_mask,
                                  downscale=model.family.downscale)
         self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, f"{model.family.name}-{model.hash}-{config.model.clip_skip}")
         if config.dataset.cache_latents:
             self.cache.prepare(self.dataset.variants(), self.progress)
-        self.losses = {}
         return self
 
     def __exit__(self, *error):
@@ -78,15 +78,21 @@ class Material:
         return self.dataset.examples(micro_step)
 
     def held_out(self):
-        """The examples kept aside for validation."""
-        if not self.aside:
-            return []
-        return [example for batch in range(self.aside.batches_per_epoch) for example in self.aside.examples(batch)]
+        """The examples kept aside for validation: a share of the pictures, and those of a folder of their own."""
+        shared = [self.unmoved.example(index, 0) for index in self.unmoved.chosen] if self.config.validation.split else []
+        return shared + (self.named() if self.config.validation.images else [])
 
-    # how each picture is doing
+    def named(self):
+        """The examples of `validation.images`, without pictures that are trained on too."""
+        config, trained = self.config, {picture.content for picture in self.scan.pictures}
+        concept = replace(config.concepts[0], images=config.validation.images, repeats=1, class_images="", num_class_images=0)
+        found = scan([concept], config.dataset, config.loss, Path.cwd(), self.progress, template_folders=self.templates)
+        fresh = [number for number, picture in enumerate(found.pictures) if picture.content not in trained]
+        if not fresh:
+            raise UserError('"validation.images": all of its pictures are trained on as well; validation needs others.')
+        unmoved = Dataset(found, config, held_out=True)
+        return [unmoved.example(number, 0) for number in fresh]
 
-    def note(self, examples, losses):
-        """Keep a running mean of every picture's loss; a by-product, no extra forward."""
-        for example, loss in zip(examples, losses.detach().tolist(), strict=True):
-            mean, count = self.losses.get(example.index, (0.0, 0))
-            self.losses[example.index] = (mean + (loss - mean) / (count + 1), count + 1)
+    def still(self, is_class):
+        """The examples that are trained on, or those of the class, as they are measured."""
+        return [self.unmoved.example(index, 0) for index in self.dataset.chosen if self.scan.pictures[index].is_class == is_class]

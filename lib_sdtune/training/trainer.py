@@ -7,19 +7,22 @@ from dataclasses import dataclass
 import torch
 
 from lib_sdtune import diffusion
-from lib_sdtune.errors import RunError
+from lib_sdtune.errors import DiskFull, RunError
+from lib_sdtune.formats.files import free_space
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.randomness import mix
-from lib_sdtune.training import optimisation, precision, state
+from lib_sdtune.training import optimisation, precision, state, teacher
 from lib_sdtune.training.batch import draw
+from lib_sdtune.training.board import Board
 from lib_sdtune.training.conditioning import Conditioner
 from lib_sdtune.training.log import Log
 from lib_sdtune.training.material import Material
 from lib_sdtune.training.memory import checkpointed, steady_heap, wants_checkpointing
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.results import Results
-from lib_sdtune.training.room import refuse_too_little_memory
+from lib_sdtune.training.room import SPARE, refuse_too_little_memory
 from lib_sdtune.training.validation import Validation
+from lib_sdtune.training.verdict import verdict
 
 MAX_SKIPPED_IN_A_ROW = 10
 
@@ -52,7 +55,7 @@ class Trainer:
         self.dtype = precision.compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.scale = precision.LossScale(self.dtype)
         self.optimisation = optimisation.choose(config, self.method, self.scale, self.world)
-        self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
+        self.step, self.skipped, self.skipped_in_a_row, self.unsaved = 0, 0, 0, False
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -66,11 +69,15 @@ class Trainer:
             self.results.refuse_own_source()
             refuse_too_little_memory(self.optimisation.memory(), self.model.device, self.config.train.optimizer)
             self.validation = Validation(self)
+            self.board = Board(self.material.scan.pictures, self.folder)
             self.resume()
             self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
             self.log = Log(self.folder, resume_from=self.step)
             stack.callback(self.log.close)
+            self.tell_verdict()
             stack.enter_context(steady_heap(self.model.device))
+            self.teacher = teacher.choose(self)
+            self.teacher.prepare()
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
             stack.enter_context(self.attached())
             self.control.begin(self.step, self.total)
@@ -95,7 +102,17 @@ class Trainer:
         self.held.enter_context(precision.frozen(self.model))
         on = wants_checkpointing(self.config.train.gradient_checkpointing, self.model.device)
         self.held.enter_context(checkpointed(self.model.unet, on))
-        self.held.enter_context(self.method.attached())
+        self.worn = self.held.enter_context(ExitStack())
+        self.worn.enter_context(self.method.attached())
+
+    @contextmanager
+    def undressed(self):
+        """The model without its add-on, in the middle of a step."""
+        self.worn.close()
+        try:
+            yield
+        finally:
+            self.worn.enter_context(self.method.attached())
 
     @contextmanager
     def detached(self):
@@ -136,28 +153,35 @@ class Trainer:
     def accumulate(self, micro_step, examples, share):
         """Forward and backward of one micro-batch of `share`; its loss."""
         torch.manual_seed(mix(self.config.train.seed, "dropout", micro_step))
-        batch = draw(examples, micro_step, self.material.cache, self.config).to(self.model.device)
-        losses = self.losses(batch)
-        loss = losses.mean()
+        drawn = draw(examples, micro_step, self.material.cache, self.config)
+        losses = self.losses(drawn.to(self.model.device))
+        taught = [self.losses(batch) for batch in self.teacher.batches(micro_step, examples)]
+        loss = torch.cat([losses, *taught]).mean()
         self.optimisation.backward(loss / share)
-        self.material.note(examples, losses)
+        self.board.note(examples, drawn.timesteps.tolist(), losses.detach().tolist())
         return float(loss.detach())
 
     def losses(self, batch):
         """(B,) the weighted loss of every example."""
         config, model = self.config, self.model
-        noise = batch.noise if batch.perturbation is None else batch.noise + batch.perturbation
-        noisy = diffusion.add_noise(batch.latents, noise, batch.timesteps, self.schedule)
-        with precision.autocast(model.device, self.dtype):
-            conditioning = self.conditioner(batch.captions, self.step)
-            prediction = model.family.predict(model, noisy.to(model.dtype), batch.timesteps, conditioning)
-        target = diffusion.target(model.prediction_type, batch.latents, batch.noise, batch.timesteps, self.schedule)
+        prediction = self.predict(batch)
+        target = batch.answers
+        if target is None:
+            target = diffusion.target(model.prediction_type, batch.latents, batch.noise, batch.timesteps, self.schedule)
         errors = diffusion.distance(prediction, target, config.loss.loss_type)
         if batch.masks is not None:
             errors = errors * batch.masks / batch.masks.mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
         weights = diffusion.loss_weights(model.prediction_type, batch.timesteps, self.schedule,
                                          config.loss.min_snr_gamma, config.loss.debiased_estimation)
         return errors.mean(dim=(1, 2, 3)) * weights * batch.weights
+
+    def predict(self, batch, conditioning=None):
+        """The UNet's answer to a batch, told its captions, or something else."""
+        noise = batch.noise if batch.perturbation is None else batch.noise + batch.perturbation
+        noisy = diffusion.add_noise(batch.latents, noise, batch.timesteps, self.schedule)
+        with precision.autocast(self.model.device, self.dtype):
+            conditioning = conditioning or self.conditioner(batch.captions, self.step)
+            return self.model.family.predict(self.model, noisy.to(self.model.dtype), batch.timesteps, conditioning)
 
     def descend(self):
         """Apply the gradients, unless they are not finite; their norm."""
@@ -179,11 +203,19 @@ class Trainer:
 
     def record(self, step, norm):
         row = {"step": step.number, "epoch": step.epoch, "loss": step.loss, "lr": step.lr, "seconds": step.seconds,
-               "grad_norm": norm, "skipped": step.skipped, "val_loss": self.validation.due(step)}
-        self.log.write(row)
+               "grad_norm": norm, "skipped": step.skipped}
+        with self.control.spending("validation"):
+            measured = self.validation.due(step)
+        self.log.write(row | measured)
+        if measured:
+            self.tell_verdict()
+        self.board.write(step.number, at_once=step.last)
         every = self.config.save.state_every_n_steps
-        if every and step.number % every == 0 and not self.skipped_in_a_row:
+        if (self.unsaved or every and step.number % every == 0) and not self.skipped_in_a_row:
             self.save_state()
+
+    def tell_verdict(self):
+        self.control.facts["validation"] = verdict(self.log.rows)
 
     def refuse_if_nothing_learned(self):
         if self.total and self.skipped >= self.total:
@@ -201,11 +233,25 @@ class Trainer:
         self.optimisation.load(rest)
         self.step, self.skipped = rest["step"], rest["skipped"]
         self.scale.scale, self.scale.good = rest["scale"]
+        if "board" in rest:
+            self.board.load(rest["board"])
 
     def save_state(self):
-        if self.world.leads:
-            extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.good]}
-            state.save(self.folder, self.step, self.method.tensors(), self.optimisation, extra)
+        """The resume point. Where the disk is full the run pauses, with the last state kept, until there is room."""
+        if not self.world.leads:
+            return
+        extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.good], "board": self.board.state()}
+        self.unsaved = not self.fits(lambda: state.save(self.folder, self.step, self.method.tensors(), self.optimisation, extra) or True)
+        self.board.write(self.step, at_once=True)
+
+    def fits(self, write):
+        """What `write()` answers, or None with the run put on hold when the disk is full."""
+        try:
+            return write()
+        except DiskFull as error:
+            needed = self.results.bytes_of_state(self.optimisation.bytes()) + SPARE
+            self.control.hold(str(error), lambda: free_space(self.folder) > needed)
+            return None
 
     # the three verbs
 
@@ -213,14 +259,14 @@ class Trainer:
         """Pictures of the unsaved result, made by the host's own sampler; their files."""
         if not self.world.leads:
             return []
-        with self.method.shown():
+        with self.method.shown(), self.control.spending("samples"):
             return self.results.sample(host, self.step)
 
     def save(self, folder):
-        """An intermediate file beside the final one, and the state; the file's path."""
+        """An intermediate file beside the final one, and the state; the file's path, None if there was no room."""
         self.save_state()
         epoch, ends = self.material.epoch(self.step)
-        return self.results.save(folder, self.step, epoch if ends else None)
+        return self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None))
 
     def export(self, host):
         """The final file with its card and preview, or None when the run is to leave nothing behind."""

@@ -1,35 +1,70 @@
-"""Loss on pictures that are never trained on, at fixed noise and fixed timesteps, so that only learning moves it."""
+"""Loss at fixed noise and fixed timesteps, so that only learning moves it.
 
-from dataclasses import replace
+Measured on pictures that are never trained on, on as many trained ones (what parts them is memorising), and on the class
+pictures (what rises there is being forgotten). Chance depends on the pictures alone, so two runs can be compared.
+"""
 
 import torch
 
-from lib_sdtune.training.batch import draw
+from lib_sdtune import diffusion
+from lib_sdtune.randomness import generator, mix
+from lib_sdtune.training.batch import Batch, stacked
 
-TIMESTEPS = (100, 300, 500, 700, 900)
+BINS, A_BIN = 4, 2  # quarters of the noise range, finest first, and timesteps measured in each
+MOST = 24  # pictures of a kind; more would cost time and tell little
+COLUMNS = ("val_loss", "fit_loss", "class_loss")
+QUARTERS = tuple(f"val_q{number + 1}" for number in range(BINS))
 
 
 class Validation:
-    """`due(step)` is the mean loss when it is time for one, else None."""
+    """`due(step)` gives log columns when it is time to measure, else {}."""
 
     def __init__(self, trainer):
         self.trainer, self.settings = trainer, trainer.config.validation
+        material = trainer.material
+        aside = fewer(material.held_out())
+        self.parts = dict(zip(COLUMNS, (aside, fewer(material.still(False), len(aside)), fewer(material.still(True))), strict=True)) if aside else {}
+        self.timesteps = timesteps(trainer.config.noise.min_timestep, trainer.config.noise.max_timestep)
 
     def due(self, step):
         every = self.settings.every_n_steps
         timely = step.number % every == 0 if every else step.epoch_ends
-        examples = self.trainer.material.held_out()
-        if not examples or not (timely or step.last):
-            return None
-        return self.measure(examples)
+        if not self.parts or not (timely or step.last):
+            return {}
+        measured = {column: self.measure(examples) for column, examples in self.parts.items() if examples}
+        quarters = dict(zip(QUARTERS, measured["val_loss"], strict=True))
+        return {column: sum(bins) / len(bins) for column, bins in measured.items()} | quarters
 
+    @torch.no_grad()
     def measure(self, examples):
-        """Mean loss over the examples and `TIMESTEPS`."""
-        trainer, total, count = self.trainer, 0.0, 0
-        with torch.no_grad():
-            for example in examples:
-                for timestep in TIMESTEPS:
-                    batch = draw([example], timestep, trainer.material.cache, trainer.config)
-                    batch = replace(batch, timesteps=torch.tensor([timestep])).to(trainer.model.device)
-                    total, count = total + float(trainer.losses(batch).mean()), count + 1
-        return total / count
+        """Mean loss of the examples in every bin of timesteps, without the weights of single pictures."""
+        size, sums = self.trainer.config.train.batch_size, [0.0] * BINS
+        torch.manual_seed(0)  # for what drops out at random
+        for example in examples:
+            for start in range(0, len(self.timesteps), size):
+                some = self.timesteps[start:start + size]
+                losses = self.trainer.losses(self.batch(example, some)).tolist()
+                for place, loss in enumerate(losses, start):
+                    sums[place // A_BIN] += loss
+        return [total / (len(examples) * A_BIN) for total in sums]
+
+    def batch(self, example, some):
+        """The example once for each of these timesteps, each with its own noise."""
+        cache, config, count = self.trainer.material.cache, self.trainer.config, len(some)
+        mean, _ = cache.latents(example)
+        noise = [diffusion.noise_like(mean.shape, generator(0, "validation", example.picture.content, *example.size, t)) for t in some]
+        masks = stacked([cache.mask(example)] * count) if config.dataset.alpha_mask else None
+        return Batch(torch.stack([mean] * count), torch.stack(noise), None, torch.tensor(some), torch.ones(count), masks,
+                     [example.caption] * count, [example] * count).to(self.trainer.model.device)
+
+
+def timesteps(low, high):
+    """`A_BIN` timesteps in each of `BINS` equal parts of low..high, spread evenly."""
+    count = BINS * A_BIN
+    return [min(high - 1, low + int((high - low) * (number + 0.5) / count)) for number in range(count)]
+
+
+def fewer(examples, most=MOST):
+    """At most so many, chosen by their content alone."""
+    ordered = sorted(examples, key=lambda example: mix(0, "measured", example.picture.content))
+    return sorted(ordered[:most], key=lambda example: example.index)

@@ -1,0 +1,49 @@
+"""A sample prompt with its settings behind it, as in sd-scripts' prompt files: `a cat --n blurry --w 512 --h 768 --d 7 --l 5 --s 28`.
+
+--n negative prompt, --w width, --h height, --d seed, --l guidance (CFG) scale, --s steps, --ss sampler. Lines that are empty
+or begin with # say nothing. Source: sd-scripts' train_util.py, line_to_prompt_dict.
+"""
+
+import re
+
+from lib_sdtune.errors import UserError
+
+FLAG = re.compile(r"(?:^|\s)--(\w+)(?:\s+|$)")
+WHOLE, FRACTION, TEXT = "a whole number", "a number", "text"
+FLAGS = {"n": ("negative_prompt", TEXT, None, None), "w": ("width", WHOLE, 8, 4096), "h": ("height", WHOLE, 8, 4096),
+         "d": ("seed", WHOLE, 0, 2**32 - 1), "l": ("cfg_scale", FRACTION, 1, 30), "s": ("steps", WHOLE, 1, 150), "ss": ("sampler", TEXT, None, None)}
+
+
+def parse(line):
+    """{"prompt": ..., "seed": ...}: the prompt and what the line sets besides. UserError naming what cannot be read."""
+    prompt, *rest = FLAG.split(line.strip())
+    found = {"prompt": prompt.strip()}
+    for flag, text in zip(rest[::2], rest[1::2], strict=True):
+        if flag not in FLAGS:
+            raise UserError(f'"sample.prompts": --{flag} is not known in {shortened(line)}; there are {", ".join("--" + name for name in FLAGS)}.')
+        name, kind, low, high = FLAGS[flag]
+        found[name] = value(flag, text.strip(), kind, low, high, line)
+    return found
+
+
+def value(flag, text, kind, low, high, line):
+    if kind is TEXT:
+        return text
+    try:
+        number = int(text) if kind is WHOLE else float(text)
+    except ValueError:
+        raise UserError(f'"sample.prompts": --{flag} wants {kind} in {shortened(line)}, not {text!r}.') from None
+    if not low <= number <= high:  # not-a-number fails this too
+        raise UserError(f'"sample.prompts": --{flag} is {text} in {shortened(line)}; it can be {low} to {high}.')
+    if flag in "wh" and number % 8:
+        raise UserError(f'"sample.prompts": --{flag} is {text} in {shortened(line)}; it must be a multiple of 8.')
+    return number
+
+
+def spoken(lines):
+    """The lines that ask for a picture."""
+    return [line for line in lines if line.strip() and not line.strip().startswith("#")]
+
+
+def shortened(line):
+    return repr(line if len(line) <= 60 else line[:57] + "...")

@@ -1,0 +1,102 @@
+"""How every single picture is doing: a by-product of the losses that training computes anyway.
+
+A loss depends on its timestep far more than on its picture, so each one is compared with what is usual at its timestep,
+as a logarithm; what a picture gets is the mean of these, shortly after the start and lately. 1 means: as the others.
+"""
+
+import math
+import time
+from contextlib import suppress
+
+from lib_sdtune.errors import DiskFull
+from lib_sdtune.formats.files import read_json, write_json
+
+BINS, MEMORY = 20, 200  # of timesteps, and losses that "usual" looks back on
+EARLY, LATELY = 6, 12  # showings at the start, and looked back on
+HIGH, LOW = 1.25, 0.8
+EVERY = 10  # seconds between two writings
+FILE = "pictures.json"
+
+
+class Board:
+    """Hears of every loss; `rows()` tells. Its `state()` goes into the resume point, so that a resumed run loses nothing."""
+
+    def __init__(self, pictures, folder, max_timestep=1000):
+        self.pictures, self.path, self.width = pictures, folder / FILE, max(1, -(-max_timestep // BINS))
+        self.usual = [[0, 0.0] for _ in range(BINS)]  # count, mean logarithm of the loss
+        self.spread = [0, 0.0]  # count, mean square of the differences
+        self.known, self.written = {}, 0.0  # index -> [showings, loss, early, lately]
+
+    def note(self, examples, timesteps, losses):
+        """Losses (B,) of examples at timesteps (B,)."""
+        for example, timestep, loss in zip(examples, timesteps, losses, strict=True):
+            if example.weight > 0 and math.isfinite(loss) and loss > 0:
+                self.one(example.index, timestep // self.width, loss / example.weight)
+
+    def one(self, index, place, loss):
+        usual, entry = self.usual[place], self.known.setdefault(index, [0, 0.0, 0.0, 0.0])
+        entry[0] += 1
+        entry[1] += (loss - entry[1]) / min(entry[0], LATELY)
+        difference = math.log(loss) - usual[1] if usual[0] else 0.0
+        step(usual, math.log(loss), MEMORY)
+        step(self.spread, difference**2, MEMORY)
+        if entry[0] <= EARLY:
+            entry[2] += (difference - entry[2]) / entry[0]
+        entry[3] += (difference - entry[3]) / min(entry[0], LATELY)
+
+    def rows(self):
+        """[{"index", "file", "caption", "class", "shown", "loss", "factor", "early", "error", "verdict"}], worst first.
+
+        factor: how many times the usual loss this picture has lately; early: at its start; error: relative standard error.
+        """
+        rows = [self.row(index, *entry) for index, entry in self.known.items()]
+        return sorted(rows, key=lambda row: -row["factor"])
+
+    def row(self, index, shown, loss, early, lately):
+        picture = self.pictures[index]
+        error = math.sqrt(self.spread[1] / min(shown, LATELY))
+        return {"index": index, "file": picture.path.name, "caption": picture.caption, "class": picture.is_class, "shown": shown,
+                "loss": round(loss, 6), "factor": round(math.exp(lately), 3), "early": round(math.exp(early), 3),
+                "error": round(error, 3), "verdict": judged(shown, early, lately, error)}
+
+    # on disk
+
+    def state(self):
+        return {"usual": self.usual, "spread": self.spread, "known": self.known}
+
+    def load(self, state):
+        """Take over what `state` gave, also after a trip through JSON."""
+        self.usual, self.spread = state["usual"], state["spread"]
+        self.known = {int(index): entry for index, entry in state["known"].items()}
+
+    def write(self, step, at_once=False):
+        """pictures.json in the run folder, now and then; it also says where each picture is, for its thumbnail."""
+        if at_once or time.monotonic() - self.written > EVERY:
+            self.written = time.monotonic()
+            rows = [row | {"path": str(self.pictures[row["index"]].path)} for row in self.rows()]
+            with suppress(DiskFull):
+                write_json(self.path, {"step": step, "pictures": rows})
+
+
+def step(mean, value, memory):
+    mean[0] += 1
+    mean[1] += (value - mean[1]) / min(mean[0], memory)
+
+
+def judged(shown, early, lately, error):
+    """"hard": stays above the others; "memorised": fell far below them; "" where nothing can be said."""
+    if shown < 2 * EARLY:
+        return ""
+    if lately > math.log(HIGH) and lately > 2 * error and lately > early - error:
+        return "hard"
+    if lately < math.log(LOW) and lately < -2 * error and lately < early - 2 * error:
+        return "memorised"
+    return ""
+
+
+def read(folder):
+    """What `write` wrote, with "step"; no pictures where there is nothing yet."""
+    try:
+        return read_json(folder / FILE)
+    except (OSError, ValueError):
+        return {"step": 0, "pictures": []}

@@ -1,0 +1,86 @@
+"""What the curves of a run say, as sentences: a pure function of log rows."""
+
+import math
+
+FEWEST = 4  # measurements before anything is said
+ENOUGH, SHARE = 2, 6  # measurements in a row that confirm it, or this part of them all
+SLIGHT = 0.005  # of the best loss: what counts as being as good
+
+
+def verdict(rows):
+    """{"kind", "step", "sentence", "forgetting"} of a run's log rows, or None when nothing was measured.
+
+    kind: "unknown" (too few measurements), "learning", "memorises" or "diverges"; step: where the two curves part, else None.
+    """
+    points = measured(rows)
+    if not points:
+        return None
+    return {**parted(points), "forgetting": forgetting(points)}
+
+
+def measured(rows):
+    """[(step, loss aside, loss on trained pictures, loss on class pictures or None)] of the rows that were validated."""
+    points, since = [], []
+    for row in rows:
+        if number(row.get("loss")):
+            since.append(row["loss"])
+        if not number(row.get("val_loss")):
+            continue
+        fit = row["fit_loss"] if number(row.get("fit_loss")) else sum(since) / len(since) if since else None
+        if fit is not None:
+            points.append((row["step"], row["val_loss"], fit, row.get("class_loss")))
+        since = []
+    return points
+
+
+def number(value):
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def parted(points):
+    """Where the loss on pictures kept aside left its best for good, and what the trained ones did meanwhile."""
+    steps, aside, fit = zip(*(point[:3] for point in points), strict=True)
+    if len(points) < FEWEST:
+        return told("unknown", None, f"Measured {len(points)} {'time' if len(points) == 1 else 'times'} so far; {FEWEST} are needed to tell learning from memorising.")
+    best = min(range(len(points)), key=lambda i: aside[i])
+    near = aside[best] + slack(aside)
+    last = max(i for i, loss in enumerate(aside) if loss <= near)
+    if len(points) - 1 - last < max(ENOUGH, len(points) // SHARE):
+        return told("learning", None, f"Still learning: pictures kept aside have their best loss so far, {aside[best]:.4g}, at step {steps[best]}.")
+    rise = f"its best was {aside[best]:.4g} at step {steps[best]} and it is {percent(aside[-1], aside[best])} above that now"
+    if fit[-1] > fit[last] + slack(fit):
+        return told("diverges", steps[last], f"Gets worse from step {steps[last]}: both losses rise, that of pictures kept aside "
+                                             f"for good ({rise}); lower the learning rate.")
+    fell = f"fell by {percent(fit[last], fit[-1])}" if fit[-1] < fit[last] - slack(fit) else "did not"
+    return told("memorises", steps[last], f"Starts to memorise at step {steps[last]}: from there the loss on pictures kept aside rises "
+                                          f"for good ({rise}), while that on trained pictures {fell}.")
+
+
+def told(kind, step, sentence):
+    return {"kind": kind, "step": step, "sentence": sentence}
+
+
+def slack(values):
+    """How far a measurement may lie above the best one without meaning anything: the best of many is low by chance too."""
+    bends = [abs(a - 2 * b + c) for a, b, c in zip(values, values[1:], values[2:], strict=False)]
+    trembling = sum(bends) / len(bends) / (0.798 * math.sqrt(6)) if bends else 0.0  # second differences of white noise
+    return max(3.5 * trembling, SLIGHT * abs(min(values)))
+
+
+def percent(high, low):
+    share = 100 * (high - low) / low if low > 0 else 0.0
+    return f"{share:.0f} %" if share >= 10 else f"{share:.2g} %"
+
+
+def forgetting(points):
+    """A sentence when the class is being forgotten, else ""."""
+    known = [(step, loss) for step, _, _, loss in points if number(loss)]
+    if len(known) < FEWEST:
+        return ""
+    losses = [loss for _, loss in known]
+    lowest = min(range(len(losses)), key=lambda i: losses[i])
+    bar = losses[lowest] + max(slack(losses), 0.03 * losses[lowest])
+    if not all(loss > bar for loss in losses[-ENOUGH:]):
+        return ""
+    return (f"The class is being forgotten: the loss on its pictures is {percent(losses[-1], losses[lowest])} above what it was at "
+            f"step {known[lowest][0]}; more class pictures or fewer steps keep it.")

@@ -1,0 +1,89 @@
+"""The board of single pictures."""
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lib_sdtune.training.board import Board, read
+
+
+@dataclass
+class Picture:
+    path: Path
+    caption: str = "a cat"
+    is_class: bool = False
+
+
+@dataclass
+class Example:
+    index: int
+    weight: float = 1.0
+
+
+PICTURES = [Picture(Path(f"/pictures/{number}.png")) for number in range(8)]
+
+
+def trained(board, first=0, last=60, seed=1):
+    """Picture 0 stays twice as hard as usual, picture 1 is learned by heart, picture 2 is easy from the start."""
+    for showing in range(first, last):
+        for index in range(8):
+            chance = random.Random(f"{seed} {showing} {index}")
+            timestep = chance.randrange(1000)
+            factor = {0: 2.0, 1: 0.35 if showing > 25 else 1.0, 2: 0.6}.get(index, 1.0)
+            loss = (0.5 - 0.45 * timestep / 1000) * factor * chance.lognormvariate(0, 0.2)  # fine timesteps cost ten times as much
+            board.note([Example(index)], [timestep], [loss])
+
+
+def test_like_is_compared_with_like(tmp_path):
+    board = Board(PICTURES, tmp_path)
+    trained(board)
+    rows = {row["index"]: row for row in board.rows()}
+    assert [row["index"] for row in board.rows()][0] == 0
+    assert {index: row["verdict"] for index, row in rows.items() if row["verdict"]} == {0: "hard", 1: "memorised"}
+    assert rows[0]["factor"] == pytest.approx(2, rel=0.35) and rows[1]["factor"] < 0.5 < rows[1]["early"]
+
+
+def test_chance_alone_is_not_judged(tmp_path):
+    board = Board(PICTURES, tmp_path)
+    for showing in range(40):
+        for index in range(8):
+            chance = random.Random(f"{showing} {index}")
+            board.note([Example(index)], [chance.randrange(1000)], [chance.lognormvariate(-2, 0.6)])
+    assert sum(bool(row["verdict"]) for row in board.rows()) <= 1
+
+
+def test_the_weight_of_class_pictures_and_bad_losses_count_for_nothing(tmp_path):
+    one, other = Board(PICTURES, tmp_path), Board(PICTURES, tmp_path)
+    trained(one)
+    for showing in range(60):
+        for index in range(8):
+            chance = random.Random(f"1 {showing} {index}")
+            timestep = chance.randrange(1000)
+            factor = {0: 2.0, 1: 0.35 if showing > 25 else 1.0, 2: 0.6}.get(index, 1.0)
+            loss = (0.5 - 0.45 * timestep / 1000) * factor * chance.lognormvariate(0, 0.2)
+            other.note([Example(index, 0.25)], [timestep], [loss * 0.25])
+            other.note([Example(index), Example(index, 0.0)], [timestep, timestep], [float("nan"), 5.0])
+    for a, b in zip(one.rows(), other.rows(), strict=True):
+        assert a == pytest.approx(b)
+
+
+def test_a_resumed_board_is_the_uninterrupted_one(tmp_path):
+    whole, broken = Board(PICTURES, tmp_path), Board(PICTURES, tmp_path)
+    trained(whole)
+    trained(broken, last=30)
+    resumed = Board(PICTURES, tmp_path)
+    resumed.load(json.loads(json.dumps(broken.state())))
+    trained(resumed, first=30)
+    assert resumed.rows() == whole.rows() and resumed.state() == whole.state()
+
+
+def test_the_file_is_read_back(tmp_path):
+    assert read(tmp_path) == {"step": 0, "pictures": []}
+    board = Board(PICTURES, tmp_path)
+    trained(board)
+    board.write(60, at_once=True)
+    found = read(tmp_path)
+    assert found["step"] == 60 and found["pictures"][0]["file"] == "0.png" and found["pictures"][0]["path"] == str(PICTURES[0].path)

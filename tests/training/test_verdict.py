@@ -1,0 +1,85 @@
+"""What is said about made-up curves."""
+
+import math
+import random
+
+import pytest
+
+from lib_sdtune.training.verdict import measured, verdict
+
+
+def rows(aside, fit, regular=None, every=50):
+    """Log rows with a measurement every `every` steps, and noisy single losses in between."""
+    found = []
+    for number, (a, f) in enumerate(zip(aside, fit, strict=True), 1):
+        found += [{"step": every * (number - 1) + i, "loss": 0.3, "val_loss": None} for i in range(1, every, 20)]
+        found.append({"step": every * number, "loss": 0.3, "val_loss": a, "fit_loss": f, "class_loss": regular[number - 1] if regular else None})
+    return found
+
+
+def falling(count, start=0.2, rate=0.02):
+    return [start * (1 - rate) ** i for i in range(count)]
+
+
+def valley(count, turn, start=0.2, rate=0.02):
+    """Falls until `turn`, then rises as fast."""
+    return [start * (1 - rate) ** min(i, 2 * turn - i) if i < 2 * turn else start * (1 + rate * (i - 2 * turn)) for i in range(count)]
+
+
+def trembling(values, size, seed):
+    chance = random.Random(seed)
+    return [value * (1 + chance.gauss(0, size)) for value in values]
+
+
+def test_nothing_measured_nothing_said():
+    assert verdict([]) is None and verdict([{"step": 1, "loss": 0.2, "val_loss": None}]) is None
+
+
+def test_too_few_measurements_are_not_judged():
+    said = verdict(rows([0.2, 0.3, 0.4], [0.2, 0.1, 0.1]))
+    assert said["kind"] == "unknown" and said["step"] is None
+
+
+@pytest.mark.parametrize("size", [0, 0.004])
+def test_both_falling_is_learning(size):
+    for seed in range(5):
+        assert verdict(rows(trembling(falling(20), size, seed), falling(20)))["kind"] == "learning"
+
+
+@pytest.mark.parametrize("size", [0, 0.004])
+def test_a_valley_is_where_memorising_starts(size):
+    for seed in range(5):
+        said = verdict(rows(trembling(valley(20, 9), size, seed), falling(20)))
+        assert said["kind"] == "memorises" and 450 <= said["step"] <= 600
+        assert f"memorise at step {said['step']}" in said["sentence"]
+
+
+def test_a_bump_that_passes_is_learning():
+    aside = falling(10)
+    assert verdict(rows([*aside[:4], 0.21, 0.22, *aside[4:]], falling(12)))["kind"] == "learning"
+
+
+def test_a_single_bad_end_is_not_enough():
+    assert verdict(rows([*falling(10), 0.3], falling(11)))["kind"] == "learning"
+
+
+def test_a_flat_trembling_curve_is_not_memorising():
+    for seed in range(20):
+        assert verdict(rows(trembling([0.2] * 20, 0.01, seed), falling(20)))["kind"] == "learning", seed
+
+
+def test_both_rising_is_another_matter():
+    said = verdict(rows(valley(20, 6), valley(20, 6)))
+    assert said["kind"] == "diverges" and "learning rate" in said["sentence"]
+
+
+def test_a_class_that_is_forgotten_is_told():
+    said = verdict(rows(falling(12), falling(12), [0.1, 0.1, 0.101, 0.1, 0.102, 0.103, 0.105, 0.108, 0.11, 0.112, 0.115, 0.118]))
+    assert "forgotten" in said["forgetting"] and "18 %" in said["forgetting"]
+    assert verdict(rows(falling(12), falling(12), trembling([0.1] * 12, 0.005, 1)))["forgetting"] == ""
+
+
+def test_without_the_trained_pictures_measured_the_steps_own_losses_stand_in():
+    points = measured([{"step": 1, "loss": 0.4, "val_loss": None}, {"step": 2, "loss": 0.2, "val_loss": 0.5},
+                       {"step": 3, "loss": 0.1, "val_loss": None}, {"step": 4, "loss": math.nan, "val_loss": 0.4}])
+    assert points == [(2, 0.5, pytest.approx(0.3), None), (4, 0.4, 0.1, None)]

@@ -1,0 +1,120 @@
+"""What a run tells while it goes on: validation, single pictures, what the time goes to, TensorBoard."""
+
+import json
+import shutil
+
+import pytest
+
+from lib_sdtune.config import Config, Model
+from lib_sdtune.errors import UserError
+from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.training import board, log
+from lib_sdtune.training.runs import RunFolder
+from tests.hosts import TinyHost, pictures, settings, train
+from tests.test_architecture import ROOT
+
+EXAMPLE = ROOT / "examples" / "ron" / "ron"
+
+MEASURING = {"validation": {"split": 0.34, "every_n_steps": 2}}
+
+
+@pytest.fixture
+def host(tmp_path):
+    return TinyHost(tmp_path / "data")
+
+
+def rows(control):
+    return [row for row in RunFolder(control.folder).log() if row["val_loss"] is not None]
+
+
+def test_validation_measures_three_kinds_of_pictures_in_four_bins(host, tmp_path):
+    own, other = pictures(tmp_path / "1_ron", 4), pictures(tmp_path / "class", 2)
+    config = settings(own, **MEASURING, train={"max_train_steps": 8})
+    config["concepts"][0] |= {"class_images": str(other), "class_prompt": "a cat"}
+    control = train(host, config)
+    found = rows(control)
+    assert [row["step"] for row in found] == [2, 4, 6, 8]
+    for row in found:
+        assert min(row["fit_loss"], row["class_loss"]) > 0
+        assert row["val_loss"] == pytest.approx(sum(row[f"val_q{n}"] for n in (1, 2, 3, 4)) / 4, rel=1e-4)
+    said = control.snapshot()["validation"]
+    assert said["kind"] in ("learning", "memorises", "diverges") and said["sentence"]
+    assert json.loads((control.folder / "status.json").read_text())["validation"] == said
+
+
+def test_only_learning_moves_the_measure(host, tmp_path):
+    """The same weights at another step, seed and order give the same loss; nothing of chance is in it."""
+    own, found = pictures(tmp_path / "1_ron", 4), []
+    for seed in (1, 2):
+        frozen = settings(own, f"run{seed}", **MEASURING, train={"max_train_steps": 4, "seed": seed, "optimizer": "SGDNesterov"},
+                          lora={"unet_lr": 1e-12, "text_encoder_lr": 0}, noise={"noise_offset": 0.1, "ip_noise_gamma": 0.1})
+        found += [row["val_loss"] for row in rows(train(host, frozen))]
+    assert found == pytest.approx([found[0]] * 4, rel=1e-4)
+
+
+def test_a_folder_of_its_own_is_measured_and_never_trained(host, tmp_path):
+    own, aside, same = pictures(tmp_path / "1_ron", 3), pictures(tmp_path / "aside", 2), tmp_path / "same"
+    shutil.copytree(own, same)
+    shutil.copy(own / "0.png", aside / "again.png")
+    control = train(host, settings(own, validation={"images": str(aside), "every_n_steps": 3}))
+    assert len(rows(control)) == 2
+    assert {row["file"] for row in board.read(control.folder)["pictures"]} == {"0.png", "1.png", "2.png"}
+    with pytest.raises(UserError, match="trained on as well"):
+        train(host, settings(own, "other", validation={"images": str(same)}))
+    with pytest.raises(UserError, match=r"validation\.images"):
+        train(host, settings(own, "third", validation={"images": str(own)}))
+
+
+def test_a_learning_rate_too_high_memorises(tmp_path):
+    """One picture trained hard, another kept aside, on the embedded model: the curves part early, and the run says where."""
+    host, own = EmbeddedHost(tmp_path / "data"), tmp_path / "1_ron"
+    own.mkdir()
+    for name in ("01.png", "01.txt", "02.png", "02.txt"):
+        shutil.copy(EXAMPLE / name, own)
+    config = {"name": "ron", "concepts": [{"images": str(own)}], "train": {"max_train_steps": 24},
+              "lora": {"dim": 8, "alpha": 8, "unet_lr": 2e-2, "text_encoder_lr": 0}, "validation": {"split": 0.5, "every_n_steps": 4}}
+    control = train(host, Config.from_dict(config, host.defaults(Model())))
+    said = control.snapshot()["validation"]
+    assert said["kind"] in ("memorises", "diverges") and said["step"] <= 16 and f"step {said['step']}" in said["sentence"]
+
+
+def test_the_board_survives_an_interruption(tmp_path):
+    own, boards = pictures(tmp_path / "3_ron"), []
+    config = settings(own, train={"max_train_steps": 12})
+
+    def stop(control):
+        if control.state == "training" and control.step == 5:
+            control.request("interrupt")
+
+    whole, broken = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "broken")
+    train(whole, config)
+    train(broken, config, watch=stop)
+    train(broken, config, resume=True)
+    for host in (whole, broken):
+        boards.append(board.read(host.folder("sdtune") / "runs" / "ron"))
+    assert boards[0] == boards[1] and boards[0]["step"] == 12
+    assert sum(row["shown"] for row in boards[0]["pictures"]) == 12
+
+
+def test_a_prompts_own_settings_and_what_samples_cost(host, tmp_path):
+    own = pictures(tmp_path / "1_ron")
+    control = train(host, settings(own, sample={"every_n_steps": 2, "seed": 9, "prompts": ["# mine", "ron --n dog --w 64 --h 96 --d 5 --l 3 --s 4", "cat"]}))
+    first, second = host.asked[:2]
+    assert (first.prompt, first.negative_prompt, first.width, first.height, first.seed, first.cfg_scale, first.steps) == ("ron", "dog", 64, 96, 5, 3, 4)
+    assert (second.prompt, second.seed, second.width) == ("cat", 9, 128)
+    control.spent = {"training": 89.0, "samples": 11.0}
+    assert control.snapshot()["overhead"] == "samples take 11 % of the time"
+
+
+def test_tensorboard_reads_the_curves(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    written = log.Log(tmp_path)
+    written.write({"step": 1, "loss": 0.5, "lr": 1e-4})
+    written.write({"step": 2, "loss": 0.4, "lr": 1e-4, "val_loss": 0.45, "fit_loss": 0.4})
+    written.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {"loss", "lr", "val_loss", "fit_loss"}
+    assert [(event.step, round(event.value, 3)) for event in events.Scalars("loss")] == [(1, 0.5), (2, 0.4)]
