@@ -7,7 +7,7 @@ import gradio as gr
 
 from lib_sdtune import presets
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.ui import check, form
+from lib_sdtune.ui import check, form, upload
 from lib_sdtune.ui.boxes import box
 
 
@@ -38,6 +38,14 @@ def wire(door, fields, parts):
 
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
+    def received(files, name):
+        try:
+            place = upload.keep([(file.name, file.orig_name) for file in files], name, door.jobs.host.folder("sdtune") / "pictures")
+            return str(place), ""
+        except UserError as problem:
+            return gr.update(), box("red", by_label(str(problem), names))
+
+    parts["upload"].upload(received, [parts["upload"], parts["name"]], [parts["concept.images"], parts["report"]])
     parts["check"].click(look, inputs, [parts["report"]])
     if "from_txt2img" in parts:
         prompts = parts["sample.prompts"]

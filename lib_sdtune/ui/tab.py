@@ -53,6 +53,7 @@ def form(fields, values, parts, home):
         place("concept.prompt")
     with gr.Row(elem_classes=["sdtune-row", "sdtune-pictures"]):
         place("concept.images")
+        parts["upload"] = gr.UploadButton("Upload", file_count="multiple", elem_id="sdtune_upload", scale=0, min_width=90)
         parts["check"] = gr.Button("Check", elem_id="sdtune_check", scale=0, min_width=90)
     parts["report"] = gr.HTML("", elem_id="sdtune_report")
     parts["preset"] = gr.Dropdown(["Defaults", *events.offered()], value="Defaults", label="Preset", info=PRESET,

@@ -1,0 +1,35 @@
+"""Pictures from the browser's machine, for those who sit elsewhere: copied into a folder of their own under the data folder."""
+
+import shutil
+from pathlib import Path
+
+from lib_sdtune.errors import UserError
+
+TEXTS = (".txt", ".caption")
+
+
+def keep(files, name, folder):
+    """Copy uploaded `files` (path, original name) into `folder`/NAME; its path. UserError when none of them is a picture or caption.
+
+    Files of an earlier upload stay; one of the same name is replaced.
+    """
+    from lib_sdtune.data.picture import SUFFIXES
+    from lib_sdtune.formats.names import check_name
+
+    place = Path(folder) / check_name(name or "upload")
+    wanted = [(Path(path), plain(original)) for path, original in files if Path(original).suffix.lower() in (*SUFFIXES, *TEXTS)]
+    if not wanted:
+        raise UserError(f"None of these files is a picture ({' '.join(sorted(SUFFIXES))}) or a caption ({' '.join(TEXTS)}).")
+    place.mkdir(parents=True, exist_ok=True)
+    for path, original in wanted:
+        shutil.copyfile(path, place / original)
+    return place
+
+
+def plain(original):
+    """The bare file name, letters that a path could misread replaced."""
+    from lib_sdtune.formats.names import allowed
+
+    path = Path(str(original).replace("\\", "/"))
+    stem = "".join(letter if allowed(letter) else "_" for letter in path.stem).strip(". ") or "picture"
+    return stem[:100] + path.suffix.lower()
