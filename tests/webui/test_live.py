@@ -1,6 +1,7 @@
 """What a user of the running WebUI gets: a LoRA that can be used at once, and a WebUI that noticed nothing."""
 
 import threading
+import time
 
 import pytest
 from safetensors import safe_open
@@ -133,3 +134,38 @@ def test_unknown_runs_and_orders(webui):
 def test_other_sites_pages_are_refused(webui, config):
     assert webui.tune("/runs", config, headers={"Origin": "http://evil.example"})[0] == 403
     assert webui.tune("/runs/x/stop", b"", headers={"Sec-Fetch-Site": "cross-site"})[0] == 403
+
+
+def test_reload_ui_and_interrupt_leave_the_run_alone(webui, config):
+    name = train(webui, {**config, "train": {"max_train_steps": 5000}})
+    before = webui.until(name, lambda run: run["step"] >= 1)
+    webui.call("/sdapi/v1/interrupt", {})
+    assert press(webui, "settings_restart_gradio")[0] == 200
+    after = wait_for_server(webui, name, before["step"])
+    assert after["state"] == "training"
+    webui.order(f"/runs/{name}/stop?save=false")
+    webui.until(name, lambda run: run["state"] == "stopped")
+
+
+def press(webui, button):
+    """A click on a button of the WebUI's page, as gradio's own page sends it."""
+    page = webui.call("/config")[1]
+    number = next(part["id"] for part in page["components"] if part["props"].get("elem_id") == button)
+    clicks = [index for index, event in enumerate(page["dependencies"]) if str(number) in str(event["targets"])]
+    return webui.call("/run/predict", {"fn_index": clicks[0], "data": [], "session_hash": "sdtune"})
+
+
+def wait_for_server(webui, name, step, seconds=300):
+    """The run's status once the page is served again and the run has gone on."""
+    deadline = time.monotonic() + seconds
+    gone = False
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        try:
+            run = webui.run(name)
+        except OSError:
+            gone = True
+            continue
+        if gone and run.get("step", 0) > step:
+            return run
+    raise AssertionError("the page did not come back")

@@ -118,3 +118,44 @@ def test_jobs_on_the_webui(host, images):
     until(lambda: jobs.status(name)["state"] == "stopped" and jobs.current is None)
     assert jobs.status(name)["artefacts"] and jobs.status(name)["resumable"]
     assert house.free()
+
+
+def test_a_training_of_the_weights_themselves_leaves_them_as_they_were(host, images):
+    house.make_lora("worn")
+    plain, dressed = house.draw(seed=5), house.draw("a cat <lora:worn:1>", seed=5)
+    house.draw(seed=5)
+    before, users = house.fingerprint(), []
+
+    def press_generate(control):
+        if control.state == "training" and control.step == 2 and not users:
+            users.append(threading.Thread(target=lambda: drawn.append(house.draw("a cat <lora:worn:1>", seed=5))))
+            users[-1].start()
+            until(host.lock.waiting)
+
+    drawn = []
+    sample = {"prompts": ["a cat <lora:worn:1>"], "every_n_steps": 1, "steps": 2, "width": 64, "height": 64}
+    artefact, _ = train(host, settings(images, "booth", method="dreambooth", dreambooth={"unet_lr": 1e-3, "text_encoder_lr": 1e-3},
+                                       sample=sample), press_generate)
+    users[0].join(timeout=30)
+    assert (drawn[0] == dressed).all(), "a generation in between must see the untrained model"
+    assert (house.draw("a cat <lora:worn:1>", seed=5) == dressed).all() and (house.draw(seed=5) == plain).all()
+    changed = house.differences(before, house.fingerprint())
+    assert not [key for key in changed if key.startswith(("weights", "flags", "attention"))]
+    trained = tensors(artefact.path)
+    assert any(key.startswith("model.diffusion_model.") for key in trained)
+    assert not any("wrapped" in key or "hyper" in key for key in trained)
+    Path(artefact.path).unlink()
+
+
+@pytest.mark.parametrize(("method", "section", "prompt"), [
+    ("textual_inversion", {"lr": 0.5, "init_text": "cat"}, "a made"), ("hypernetwork", {"lr": 0.1}, "a cat <hypernet:made:1>")])
+def test_embeddings_and_hypernetworks_can_be_used_at_once(host, images, method, section, prompt):
+    plain = house.draw(prompt, seed=5)
+    for caption in images.glob("*.txt"):
+        caption.unlink()
+    concepts = [{"images": str(images), "prompt": "a photo of made"}]
+    train(host, settings(images, "made", method=method, concepts=concepts, **{method: section}))
+    dressed = house.draw(prompt, seed=5)
+    assert (dressed != plain).any()
+    train(host, settings(images, "made", method=method, concepts=concepts, train={"max_train_steps": 2, "seed": 5}, **{method: section}))
+    assert (house.draw(prompt, seed=5) != dressed).any(), "the WebUI still used the old file of that name"

@@ -1,0 +1,99 @@
+"""What the WebUI gets from SD Tune: settings, a tab or an apology, an API under the WebUI's own rules."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / "scripts/sdtune.py"
+
+
+@pytest.fixture
+def doors(webui, monkeypatch):
+    from lib_sdtune.host.webui import doors
+
+    monkeypatch.setattr(doors, "_access", None)
+    return doors
+
+
+@pytest.mark.parametrize(("flags", "closed", "restricted", "credentials"), [
+    ({}, False, False, {}),
+    ({"api_auth": "ann:a:b,bob:c"}, False, False, {"ann": "a:b", "bob": "c"}),
+    ({"webui_is_non_local": True}, True, True, {}),
+    ({"webui_is_non_local": True, "api_auth": "ann:b"}, False, True, {"ann": "b"}),
+    ({"hide_ui_dir_config": True}, False, True, {}),
+])
+def test_the_webui_s_flags_are_the_rules(doors, monkeypatch, flags, closed, restricted, credentials):
+    from modules import shared
+
+    for name, value in flags.items():
+        monkeypatch.setattr(shared.cmd_opts, name, value)
+    access = doors.access()
+    assert bool(access.closed) is closed and (access.roots is not None) is restricted and access.credentials == credentials
+    assert doors.access() is access, "the tab's key must survive a reload of the page"
+
+
+def test_pictures_may_come_from_the_flag_s_and_the_settings_folders(doors, monkeypatch, tmp_path):
+    from modules import shared
+
+    doors.settings()
+    monkeypatch.setattr(shared.cmd_opts, "sdtune_pictures", [str(tmp_path / "flag")], raising=False)
+    monkeypatch.setitem(shared.opts.data, "sdtune_roots", f"{tmp_path / 'one'}\n\n  {tmp_path / 'two'}  ")
+    assert doors.roots()[1:] == [tmp_path / "flag", tmp_path / "one", tmp_path / "two"]
+
+
+def test_settings_that_name_folders_cannot_be_changed_from_afar(doors):
+    from modules import shared
+
+    doors.settings()
+    for key in ("sdtune_subfolder", "sdtune_roots"):
+        assert shared.opts.data_labels[key].restrict_api and key in shared.restricted_opts
+    assert shared.opts.data_labels["sdtune_breathe"].default is True
+
+
+@pytest.mark.parametrize(("asked", "tail"), [("", ""), ("mine", "mine"), ("mine/cats", "mine/cats"), ("mine\\cats", "mine/cats")])
+def test_files_go_where_the_webui_looks(host, monkeypatch, asked, tail):
+    from modules import paths, shared
+
+    monkeypatch.setitem(shared.opts.data, "sdtune_subfolder", asked)
+    assert host.folder("lora") == Path(shared.cmd_opts.lora_dir).absolute() / tail
+    assert host.folder("embeddings") == Path(shared.cmd_opts.embeddings_dir).absolute() / tail
+    assert host.folder("hypernetworks") == Path(shared.cmd_opts.hypernetwork_dir).absolute() / tail
+    assert host.folder("sdtune") == Path(paths.data_path).absolute() / "sdtune"
+    assert host.folder("checkpoints").parts[-1 - len(Path(tail).parts)] == "Stable-diffusion"
+
+
+@pytest.mark.parametrize("asked", ["..", "../x", "/x/../..", "a/../../b"])
+def test_a_sub_folder_stays_inside(host, monkeypatch, asked):
+    from modules import shared
+
+    from lib_sdtune.errors import UserError
+
+    monkeypatch.setitem(shared.opts.data, "sdtune_subfolder", asked)
+    with pytest.raises(UserError, match="sub-folder"):
+        host.folder("lora")
+
+
+def script():
+    spec = importlib.util.spec_from_file_location("sdtune_script", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_broken_import_leaves_a_tab_that_says_so(webui, monkeypatch):
+    gradio = pytest.importorskip("gradio", reason="gradio comes with the WebUI and with the `ui` verb's requirements")
+    monkeypatch.setitem(sys.modules, "lib_sdtune.host.webui.doors", None)
+    [(page, title, identity)] = script().tab()
+    assert isinstance(page, gradio.Blocks) and (title, identity) == ("SD Tune", "sdtune_tab")
+    shown = next(iter(page.blocks.values())).value
+    assert "cannot train here" in shown and "ImportError" in shown or "ModuleNotFoundError" in shown
+
+
+def test_the_api_is_added_to_the_webui_s_server(doors, monkeypatch):
+    fastapi = pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
+    monkeypatch.setattr("lib_sdtune.jobs._shared", None)
+    app = fastapi.FastAPI()
+    script().api(None, app)
+    assert "/sdtune/v1/runs" in {route.path for route in app.routes}
