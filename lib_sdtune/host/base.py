@@ -118,5 +118,8 @@ class Host:
         """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), or "sdtune" (our own)."""
         raise NotImplementedError
 
+    def image_encoder(self):
+        """An encoder for comparing pictures (see `choose.encoders`) that knows more than the model itself, or None."""
+
     def publish(self, artefact):
         """Make a finished file selectable in the next prompt: refresh the host's lists."""

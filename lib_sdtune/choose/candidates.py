@@ -1,0 +1,127 @@
+"""The saved files that there are to choose from, and what a prompt needs to use one of them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.about import about
+from lib_sdtune.methods import registry as methods
+from lib_sdtune.prompts import TAG
+from lib_sdtune.training.results import intermediate
+
+KINDS = {"lora": "lora", "embedding": "embeddings", "hypernetwork": "hypernetworks", "checkpoint": "checkpoints"}
+TAGS = {"lora": "lora", "hypernetworks": "hypernet"}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One file. kind: the host's folder for it. word: for embeddings, what stands for the embedding in the prompts."""
+
+    path: Path
+    kind: str
+    run: str = ""
+    step: int | None = None
+    epoch: int | None = None
+    final: bool = False
+    word: str = ""
+
+    @property
+    def stem(self):
+        return self.path.stem
+
+    @property
+    def label(self):
+        if self.final:
+            return "end"
+        return f"epoch {self.epoch}" if self.epoch else f"step {self.step}" if self.step is not None else self.stem
+
+    def prompt(self, text, weight):
+        """The prompt that uses this file at that weight."""
+        text = bare(text, self)
+        if self.kind in TAGS:
+            return f"<{TAGS[self.kind]}:{self.stem}:{weight:g}> {text}".strip()
+        if self.kind == "embeddings":
+            used = self.stem if weight == 1 else f"({self.stem}:{weight:g})"
+            said, count = re.subn(rf"(?<!\w){re.escape(self.word or self.stem)}(?!\w)", lambda _: used, text)
+            return said if count else f"{used} {text}".strip()
+        return text
+
+
+def bare(text, candidate):
+    """The prompt without tags that name the run's own files."""
+    own = re.compile(rf"{re.escape(candidate.run or candidate.stem)}(-\d{{6}}|-step\d{{8}})?$")
+    return TAG.sub(lambda tag: "" if own.match(tag[2].split(":")[0]) else tag[0], text).strip()
+
+
+def wordless(text, candidate):
+    """What the bare model can be asked instead: also without an embedding's word, which says nothing to it."""
+    said = bare(text, candidate)
+    if candidate.kind != "embeddings":
+        return said
+    return " ".join(re.sub(rf"(?<!\w){re.escape(candidate.word or candidate.stem)}(?!\w)", "", said).split())
+
+
+def of_run(host, run):
+    """The candidates of a `RunFolder`, oldest first. UserError when there is none."""
+    config, status = run.config(), run.status()
+    method = methods[config.method]
+    folder = host.folder(method.kind)
+    word = (config.textual_inversion.token or config.name) if method.kind == "embeddings" else ""
+    found = []
+    ends = {row["epoch"]: row["step"] for row in run.log()}
+    for suffix in method.suffixes:
+        for path in intermediate(folder, config.name, suffix):
+            tail = path.stem[len(config.name) + 1:]
+            epoch = int(tail) if tail.isdecimal() else None
+            step = ends.get(epoch) if epoch else int(tail.removeprefix("step"))
+            found.append(Candidate(path, method.kind, config.name, step, epoch, word=word))
+        final = folder / f"{config.name}{suffix}"
+        if final.is_file():
+            found.append(Candidate(final, method.kind, config.name, status.get("step"), final=True, word=word))
+    if not found:
+        raise UserError(f"The run {config.name} has no saved file in {folder}; let it save every epoch (\"save.every_n_epochs\": 1), "
+                        "or take back what was published.")
+    return sorted(found, key=lambda one: (one.final, one.step or 0, one.stem))
+
+
+def of_files(host, paths):
+    """Candidates of any files in the host's folders. UserError for missing ones, and for kinds or families that do not mix."""
+    found = []
+    for path in map(Path, paths):
+        if not path.is_file():
+            raise UserError(f"There is no file {path}.")
+        kind = KINDS.get(about(path)["kind"])
+        if kind is None or not path.absolute().is_relative_to(host.folder(kind)):
+            where = f"; move it to {host.folder(kind)}" if kind else ""
+            raise UserError(f"{path.name} is not where a prompt could use it{where}.")
+        found.append(Candidate(path.absolute(), kind, word=path.stem))
+    refuse_mixed(found, host)
+    return found
+
+
+def refuse_mixed(candidates, host):
+    """UserError where the files cannot stand in one grid, or not with the loaded model."""
+    first = None
+    loaded = host.about().get("family", "")
+    for one in candidates:
+        if not one.path.is_file():
+            raise UserError(f"{one.path} is not there any more; look at the run's files again.")
+        version = sd_version(one)
+        if one.kind == "checkpoints" or not version:
+            continue
+        if first and first[1] != version:
+            raise UserError(f"{first[0].path.name} is for {first[1]} and {one.path.name} for {version}; one grid takes files of one family.")
+        first = first or (one, version)
+        if loaded and version != loaded:
+            raise UserError(f"{one.path.name} is for {version} and the loaded checkpoint is {loaded}; load one of its family first.")
+    kinds = {one.kind for one in candidates}
+    if len(kinds) > 1:
+        raise UserError(f"One grid takes files of one kind, and these are of {' and '.join(sorted(kinds))}.")
+
+
+def sd_version(candidate):
+    """"SD1", "SD2", "SDXL", or "" where the file does not tell."""
+    if candidate.kind == "checkpoints":
+        return ""
+    return about(candidate.path)["family"].upper()

@@ -1,0 +1,125 @@
+"""What pictures are compared by. Each encoder says honestly what it is.
+
+`images(list of PIL) -> (N, D)` features; `recognise(images, prompts) -> (N, P)`, the higher the better a prompt fits.
+"""
+
+import numpy as np
+import torch
+from PIL import ImageOps
+
+from lib_sdtune import diffusion
+from lib_sdtune.randomness import generator
+
+LARGEST = 256  # pixels a side: what a diffusion model recognises does not need more
+SEEN_AT, DRAWS = 150, 2  # little noise, and how often it is drawn
+ASKED_AT = (300, 500, 700)  # timesteps at which prompts make a difference
+BATCH = 8
+
+
+class ModelEncoder:
+    """The model's own features: what its UNet makes of a picture with a little noise (as in Tang et al. 2023, arXiv 2306.03881).
+
+    Prompts are recognised by the loss they leave (Li et al. 2023, arXiv 2303.16203). `model` is a bare `LoadedModel`.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.side = min(LARGEST, model.resolution)
+        self.schedule = model.alphas_cumprod.to(model.device, torch.float32)
+        self.name = f"the UNet of {model.name}"
+        self.last = None, None
+
+    def latents(self, images):
+        """(N, 4, h, w) float32, on the CPU; those of the last pictures are remembered."""
+        if self.last[0] is not images:
+            self.last = images, self.encoded(images)
+        return self.last[1]
+
+    @torch.no_grad()
+    def encoded(self, images):
+        weight = next(self.model.vae.parameters())
+        found = [self.model.family.encode_images(self.model, pixels(some, self.side).to(weight.device, weight.dtype))[0].float().cpu()
+                 for some in parts(images)]
+        return torch.cat(found)
+
+    @torch.no_grad()
+    def images(self, images):
+        """(N, D): means and spreads over the place of what the blocks around the UNet's middle say."""
+        found = []
+        for some in parts(self.latents(images)):
+            drawn = []
+            for number in range(DRAWS):
+                noise = self.noise(some.shape, "features", number)
+                with listening(self.layers()) as heard:
+                    self.predict(some, noise, SEEN_AT, [""])
+                drawn.append(torch.cat([summary(one) for one in heard], dim=1))
+            found.append(torch.stack(drawn).mean(0).cpu())
+        return torch.cat(found)
+
+    def layers(self):
+        blocks = self.model.unet.output_blocks
+        return [self.model.unet.middle_block, blocks[len(blocks) // 3], blocks[len(blocks) * 2 // 3]]
+
+    @torch.no_grad()
+    def recognise(self, images, prompts):
+        rows = []
+        for some in parts(self.latents(images)):
+            columns = []
+            for prompt in prompts:
+                loss = 0
+                for timestep in ASKED_AT:
+                    noise = self.noise(some.shape, "prompts", timestep)
+                    prediction = self.predict(some, noise, timestep, [prompt])
+                    times = torch.full((len(some),), timestep, device=self.model.device)
+                    wanted = diffusion.target(self.model.prediction_type, some.to(prediction.device), noise, times, self.schedule)
+                    loss = loss + (prediction - wanted).square().mean(dim=(1, 2, 3))
+                columns.append(-loss.cpu())
+            rows.append(torch.stack(columns, dim=1))
+        return torch.cat(rows)
+
+    def noise(self, shape, *purpose):
+        """One noise for all pictures, so that only the pictures differ."""
+        return torch.randn((1, *shape[1:]), generator=generator(0, *purpose)).expand(shape).to(self.model.device)
+
+    def predict(self, latents, noise, timestep, prompts):
+        model, count = self.model, len(latents)
+        times = torch.full((count,), timestep, device=model.device)
+        noisy = diffusion.add_noise(latents.to(model.device), noise, times, self.schedule)
+        told = model.family.encode_text(model, prompts).to(model.device, model.dtype)
+        told.context = told.context.expand(count, -1, -1)
+        if told.vector is not None:
+            told.vector = told.vector.expand(count, -1)
+        return model.family.predict(model, noisy.to(model.dtype), times, told).float()
+
+
+class listening:
+    """A context manager: the list of what these layers answer inside, in the order of the layers."""
+
+    def __init__(self, layers):
+        self.layers = layers
+
+    def __enter__(self):
+        heard = [None] * len(self.layers)
+        self.hooks = [layer.register_forward_hook(lambda module, given, answer, place=place: heard.__setitem__(place, answer.float()))
+                      for place, layer in enumerate(self.layers)]
+        return heard
+
+    def __exit__(self, *error):
+        for hook in self.hooks:
+            hook.remove()
+
+
+def summary(answer):
+    """(N, 2C) of (N, C, h, w): every channel's mean and spread over the picture."""
+    flat = answer.flatten(2)
+    return torch.cat([flat.mean(2), flat.std(2, unbiased=False)], dim=1)
+
+
+def pixels(images, side):
+    """(N, 3, side, side) in -1..1: the middle square of each picture."""
+    squares = [np.asarray(ImageOps.fit(image.convert("RGB"), (side, side)), np.float32) for image in images]
+    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def parts(whole):
+    return [whole[start:start + BATCH] for start in range(0, len(whole), BATCH)]

@@ -1,0 +1,153 @@
+"""The pictures of a grid: made by the host, kept one by one under what they depend on, so that a grid can be gone on with."""
+
+import contextlib
+import hashlib
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from lib_sdtune.choose.candidates import Candidate, wordless
+from lib_sdtune.config import Model
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.formats import infotext
+from lib_sdtune.formats.files import free_space, read_json, write_json
+from lib_sdtune.host.base import SampleRequest
+
+MANY = 500  # pictures that are made without asking
+SPARE = 64 * 2**20  # bytes that stay free
+PACE = "pace.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture. candidate None: the bare model. row: the prompt's number. `request` is complete."""
+
+    candidate: Candidate | None
+    weight: float
+    row: int
+    request: SampleRequest
+
+    @property
+    def name(self):
+        """The picture's file: the same for the same file, weight and request, another when any of them changes."""
+        file = [] if self.candidate is None else [str(self.candidate.path), *stamp(self.candidate.path)]
+        told = repr([*file, self.weight, sorted(asdict(self.request).items())])
+        return f"{hashlib.blake2b(told.encode(), digest_size=10).hexdigest()}.png"
+
+
+def stamp(path):
+    try:
+        seen = path.stat()
+    except OSError:
+        raise UserError(f"{path} is not there any more; look at the run's files again.") from None
+    return seen.st_size, seen.st_mtime_ns
+
+
+def cells(candidates, weights, requests, seeds, with_bare=True):
+    """Every `Cell`: first the bare model, then file by file and weight by weight."""
+    first = candidates[0]
+    asked = [(row, replace(request, seed=seed)) for row, request in enumerate(requests) for seed in seeds]
+    found = [Cell(None, 0.0, row, replace(request, prompt=wordless(request.prompt, first))) for row, request in asked] if with_bare else []
+    return found + [Cell(one, weight, row, replace(request, prompt=one.prompt(request.prompt, weight)))
+                    for one in candidates for weight in weights for row, request in asked]
+
+
+class Grid:
+    """The pictures of some cells in `folder`. `progress(done, total, text)` may raise to stop; what is done stays done."""
+
+    def __init__(self, host, folder, progress=None):
+        self.host, self.folder = host, Path(folder)
+        self.progress = progress or (lambda done, total, text: None)
+
+    def path(self, cell):
+        return self.folder / "cells" / cell.name
+
+    def missing(self, wanted):
+        return [cell for cell in wanted if not self.path(cell).exists()]
+
+    def make(self, wanted, sure=False):
+        """Draw what is missing. UserError when it is too much to start unasked, or the disk too full."""
+        missing = self.missing(wanted)
+        self.refuse_too_little_room(missing)
+        if len(missing) > MANY and not sure:
+            if not self.pace(missing[0]):
+                self.draw(missing[:1], 0, len(missing))
+            raise UserError(self.too_many(missing))
+        done = len(wanted) - len(missing)
+        for group in groups(missing):
+            self.draw(group, done, len(wanted))
+            done += len(group)
+        self.progress(len(wanted), len(wanted), "pictures")
+
+    def draw(self, group, done, total):
+        """The pictures of one file at one weight."""
+        with self.model(group[0]):
+            started, made = time.perf_counter(), 0
+            for cell, image in zip(group, self.host.generate([cell.request for cell in group]), strict=False):
+                infotext.save(image, self.path(cell))
+                made += 1
+                self.progress(done + made, total, "pictures")
+        if made < len(group):
+            raise RunError(f"The grid was interrupted after {done + made} of {total} pictures; start it again to go on.")
+        self.learn_pace(group, time.perf_counter() - started)
+
+    def model(self, cell):
+        """The checkpoint that the cell is drawn with: a file of its own where that is what was trained."""
+        if cell.candidate is None or cell.candidate.kind != "checkpoints":
+            return contextlib.nullcontext()
+        return self.host.borrow(Model(checkpoint=str(cell.candidate.path)))
+
+    # what it takes
+
+    def pace(self, cell):
+        """Seconds a picture like this took the last time, or None."""
+        with contextlib.suppress(OSError, ValueError):
+            return read_json(self.folder / PACE)["seconds_per_step_and_pixel"] * work(cell)
+        return None
+
+    def learn_pace(self, group, seconds):
+        write_json(self.folder / PACE, {"seconds_per_step_and_pixel": seconds / sum(work(cell) for cell in group)})
+
+    def estimate(self, wanted):
+        """{"pictures", "missing", "seconds", "bytes"}; seconds None as long as nothing was drawn here."""
+        missing = self.missing(wanted)
+        paces = [self.pace(cell) for cell in missing]
+        return {"pictures": len(wanted), "missing": len(missing), "bytes": sum(size(cell) for cell in missing),
+                "seconds": None if None in paces else sum(paces)}
+
+    def too_many(self, missing):
+        known = self.estimate(missing)
+        return (f"The grid has {len(missing):,} pictures to draw, which takes about {duration(known['seconds'])} and {known['bytes'] / 2**20:,.0f} MB. "
+                "Take fewer files, weights, prompts or seeds, or say that you are sure (\"sure\": true).")
+
+    def refuse_too_little_room(self, missing):
+        needed, free = sum(size(cell) for cell in missing) + SPARE, free_space(self.folder)
+        if missing and needed > free:
+            raise UserError(f"The grid needs about {needed / 2**20:,.0f} MB of disk space in {self.folder} and {free / 2**20:,.0f} MB are free. "
+                            "Make room, or take fewer pictures.")
+
+
+def groups(wanted):
+    """Cells of one file and weight that stand together."""
+    found = []
+    for cell in wanted:
+        if not found or (found[-1][0].candidate, found[-1][0].weight) != (cell.candidate, cell.weight):
+            found.append([])
+        found[-1].append(cell)
+    return found
+
+
+def work(cell):
+    request = cell.request
+    return request.steps * request.width * request.height
+
+
+def size(cell):
+    """Bytes that a picture takes as PNG, about."""
+    return 2 * cell.request.width * cell.request.height
+
+
+def duration(seconds):
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

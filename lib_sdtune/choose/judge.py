@@ -1,0 +1,62 @@
+"""Looks at the pictures of a grid and measures every file."""
+
+import math
+
+from PIL import Image
+
+from lib_sdtune.choose import measures
+from lib_sdtune.data.folder import scan
+from lib_sdtune.data.picture import load
+from lib_sdtune.errors import UserError
+
+MOST = 48  # training pictures that are looked at
+
+
+class Judge:
+    """Measures pictures against the training pictures and against the bare model's pictures of the same prompts.
+
+    encoder: see `choose.encoders`. bare: [(row, PIL image)] by the bare model. prompts: the words of every row.
+    """
+
+    def __init__(self, encoder, trained, bare, prompts):
+        self.encoder = encoder
+        self.prompts = prompts if len(prompts) > 1 else [*prompts, ""]
+        rows, images = zip(*bare, strict=True)
+        self.trained = encoder.latents(trained)
+        self.axis, self.middle = measures.direction(encoder.images(images), encoder.images(trained))
+        self.usual = float(measures.recognised(encoder.recognise(images, self.prompts), rows).mean())
+        self.varied = measures.variety(encoder.latents(images), rows)
+
+    def measure(self, pictures):
+        """{"subject", "prompt", "variety", "copies", "best"} of [(row, PIL image)]; best: the place of the picture to show."""
+        rows, images = zip(*pictures, strict=True)
+        latents = self.encoder.latents(images)
+        shown = measures.subject(self.encoder.images(images), self.axis, self.middle)
+        obeyed = measures.recognised(self.encoder.recognise(images, self.prompts), rows)
+        varied = measures.variety(latents, rows)
+        return {"subject": round(float(shown.mean()), 4),
+                "prompt": rounded(measures.obedience(float(obeyed.mean()), self.usual)),
+                "variety": rounded(varied / self.varied) if self.varied > 0 and not math.isnan(varied) else None,
+                "copies": round(measures.copies(latents, self.trained), 4),
+                "best": int((shown.clamp(0, 1) * obeyed).argmax())}
+
+
+def rounded(value):
+    return None if value is None else round(value, 4)
+
+
+def training_pictures(config, base):
+    """RGB images of what was trained, at most `MOST`, spread over all. UserError when they are gone."""
+    found = [picture for picture in scan(config.concepts, config.dataset, config.loss, base).pictures if not picture.is_class]
+    step = max(1, math.ceil(len(found) / MOST))
+    return [load(picture.path, picture.content)[0] for picture in found[::step]]
+
+
+def opened(path):
+    """A picture of the grid, decoded."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except OSError as error:
+        raise UserError(f"{path.name} in {path.parent} is damaged; delete it and start again.") from error
+

@@ -1,0 +1,54 @@
+"""Numbers about sets of pictures, from their features. All are compared with the bare model's pictures of the same prompts and seeds."""
+
+import math
+
+import torch
+
+COPY = 0.6  # of the usual distance between training pictures: nearer than that to one of them is a copy
+KNOWS = 0.6  # how surely the bare model must follow the prompts before straying from them can be told
+
+
+def direction(bare, trained):
+    """(axis, middle) for `subject`: from the bare model's pictures (N, D) to the training pictures (M, D), every feature by its own spread."""
+    spread = torch.cat([bare - bare.mean(0), trained - trained.mean(0)]).std(0) + 1e-6
+    away = (trained.mean(0) - bare.mean(0)) / spread
+    return away / spread / away.square().sum().clamp(min=1e-12), bare.mean(0)
+
+
+def subject(features, axis, middle):
+    """(N,) how far each picture went from what the bare model draws (0) to what the training pictures show (1)."""
+    return (features - middle) @ axis
+
+
+def recognised(scores, rows):
+    """(N,) the share of the other prompts that each picture's own prompt beats: 1 follows its words, 0.5 is chance.
+
+    scores: (N, P), the higher the better a prompt fits; rows: each picture's own prompt.
+    """
+    own = scores.gather(1, torch.tensor(rows)[:, None])
+    beaten = (own > scores).float() + 0.5 * (own == scores).float()
+    return (beaten.sum(1) - 0.5) / (scores.shape[1] - 1)
+
+
+def obedience(found, usual):
+    """What is left of the bare model's obedience, 0..1 (1: follows as well), or None where the bare model follows none itself."""
+    if usual < KNOWS:
+        return None
+    return min(1.0, max(0.0, (found - 0.5) / (usual - 0.5)))
+
+
+def variety(latents, rows):
+    """Mean distance between pictures of one prompt, or nan where each prompt has one."""
+    gaps = [float((latents[i] - latents[j]).square().mean().sqrt())
+            for i in range(len(rows)) for j in range(i) if rows[i] == rows[j]]
+    return sum(gaps) / len(gaps) if gaps else math.nan
+
+
+def copies(latents, trained):
+    """The share of pictures that are nearer to a single training picture than those are to each other."""
+    gaps = torch.cdist(latents.flatten(1), trained.flatten(1))
+    if len(trained) < 2:
+        return 0.0
+    own = torch.cdist(trained.flatten(1), trained.flatten(1))
+    own.fill_diagonal_(math.inf)
+    return float((gaps.min(1).values < COPY * own.min(1).values.median()).float().mean())

@@ -1,0 +1,70 @@
+"""Pages of one file each: style and pictures inside, nothing fetched, every word from outside escaped."""
+
+import base64
+import io
+from html import escape
+
+from PIL import Image
+
+STYLE = """
+:root { color-scheme: light dark; --soft: #6b7280; --line: #d1d5db; --good: #16a34a; }
+@media (prefers-color-scheme: dark) { :root { --soft: #9ca3af; --line: #374151; } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+.soft, figcaption .keys, th, text { color: var(--soft); fill: var(--soft); } text { font: 11px system-ui, sans-serif; }
+table { border-collapse: collapse; width: 100%; } th { font-weight: 500; } th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+.grid { overflow-x: auto; } .grid td { padding: 2px; border: 0; } .grid th { position: sticky; left: 0; max-width: 16rem; font-size: .85rem; background: Canvas; }
+img { display: block; max-width: 100%; border-radius: 4px; } ul { margin: 0; padding-left: 1.1rem; }
+.best { outline: 2px solid var(--good); border-radius: 6px; } .chip { color: var(--good); font-weight: 600; }
+figure { margin: .5rem 0; } figcaption { display: flex; gap: 1rem; flex-wrap: wrap; font-size: .9rem; } .keys span { margin-right: .8rem; } .keys i { display: inline-block; width: 14px; height: 3px; margin-right: .3rem; vertical-align: middle; }
+svg { width: 100%; max-width: 760px; } .line { stroke: var(--line); } .mark { stroke: #dc2626; stroke-dasharray: 4 3; }
+.strip { display: flex; flex-wrap: wrap; gap: 6px; } .strip figure { width: 128px; margin: 0; font-size: .8rem; } pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
+"""
+
+
+def page(title, *parts):
+    """A whole HTML document; `parts` are HTML."""
+    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><h1>{escape(title)}</h1>{''.join(parts)}</body></html>\n")
+
+
+def section(title, *parts):
+    inner = "".join(parts)
+    return f"<section><h2>{escape(title)}</h2>{inner}</section>" if inner else ""
+
+
+def paragraph(text, kind=""):
+    return f"<p{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{escape(text)}</p>" if text else ""
+
+
+def table(heads, rows):
+    """rows: lists of cells; a cell is text, or `Raw` HTML."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{html(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if rows else ""
+
+
+class Raw(str):
+    """Text that is HTML already."""
+
+
+def html(cell):
+    return cell if isinstance(cell, Raw) else escape(str(cell))
+
+
+def listing(lines):
+    return Raw(f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
+
+
+def picture(image, side=160, title="", kind=""):
+    """An <img> that holds the picture, at most `side` pixels wide and high. `image`: a PIL image or a path; "" if it cannot be read."""
+    try:
+        small = (image if isinstance(image, Image.Image) else Image.open(image)).convert("RGB")
+    except OSError:
+        return Raw("")
+    small.thumbnail((side, side))
+    held = io.BytesIO()
+    small.save(held, "JPEG", quality=86)
+    data = base64.b64encode(held.getvalue()).decode()
+    return Raw(f'<img src="data:image/jpeg;base64,{data}" width="{small.width}" height="{small.height}" alt="{escape(title, quote=True)}" '
+               f'title="{escape(title, quote=True)}"{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}>')

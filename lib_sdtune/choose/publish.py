@@ -1,0 +1,185 @@
+"""Makes one of a run's files the one that is used, under the run's own name; everything can be taken back.
+
+What is moved and replaced goes into the run folder, and a journal there says how to undo it. It is written before each
+deed, so that a crash in between can be undone too.
+"""
+
+import json
+import shutil
+import struct
+from pathlib import Path
+
+from lib_sdtune.choose.candidates import of_run
+from lib_sdtune.choose.choice import FOLDER, result
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune import prompt_lines
+from lib_sdtune.formats import pickled
+from lib_sdtune.formats.files import atomic, free_space, read_json, write_json
+from lib_sdtune.methods.base import Artefact
+
+JOURNAL, KEPT = "published.json", "epochs"
+SIDECARS = (".json", ".preview.png", ".yaml", ".txt")
+
+
+def publish(host, run, file="", weight=None, negative_text=None):
+    """Publish a saved file of a `RunFolder`: "" takes the proposal. Returns {"file", "weight", "path", "swept": [names]}.
+
+    The winner is copied to NAME, with its card and preview; the other files are swept into the run folder.
+    """
+    if (run.path / JOURNAL).exists():
+        raise UserError(f"{run.path.name} is published already; take that back first.")
+    made, config = result(run), run.config()
+    proposal = (made or {}).get("proposal") or {}
+    name = file or proposal.get("file")
+    if not name:
+        raise UserError("Nothing was proposed yet; compare the files first, or name one.")
+    found = of_run(host, run)
+    winner = next((one for one in found if one.stem == name), None)
+    if winner is None:
+        raise UserError(f"The run has no saved file {name!r}; there are: {', '.join(one.stem for one in found)}.")
+    weight = proposal.get("weight", 1.0) if weight is None and name == proposal.get("file") else 1.0 if weight is None else weight
+    if winner.path.stat().st_size + 2**20 > free_space(winner.path.parent):
+        raise UserError(f"{winner.path.parent} has no room for a copy of {winner.path.name}; make room first.")
+    final = winner.path.with_name(config.name + winner.path.suffix)
+    journal = Journal(run.path)
+    try:
+        kept = journal.put_by([one for one in found if one.path != final or winner.path != final])
+        source = kept.get(winner.path, winner.path)
+        if source != final:
+            journal.creates(final)
+            renamed(source, final, config.name)
+        write_card(journal, final, source, winner, run, made, weight, negative_text)
+    except (OSError, RunError) as error:
+        journal.undo()
+        raise RunError(f"{name} was not published ({error}); everything is as before.") from error
+    artefact = Artefact(final, winner.kind, winner.prompt("", weight) if winner.kind != "embeddings" else config.name)
+    host.publish(artefact)
+    return {"file": winner.stem, "weight": weight, "path": str(final), "swept": sorted(path.name for path in kept)}
+
+
+def undo(host, run):
+    """Put everything back as it was before `publish`; the names that are there again."""
+    path = run.path / JOURNAL
+    if not path.exists():
+        raise UserError(f"{run.path.name} is not published, so there is nothing to take back.")
+    Journal(run.path, read_json(path)).undo()
+    found = of_run(host, run)
+    for one in found[-1:]:
+        host.publish(Artefact(one.path, one.kind, one.prompt("", 1)))
+    return [one.path.name for one in found]
+
+
+class Journal:
+    """The deeds so far, on disk before they are done."""
+
+    def __init__(self, folder, deeds=None):
+        self.folder, self.deeds = folder, deeds or []
+
+    def note(self, **deed):
+        self.deeds.append(deed)
+        write_json(self.folder / JOURNAL, self.deeds)
+
+    def put_by(self, candidates):
+        """Move files with what belongs to them into the run folder; {old path: new path} of the files themselves."""
+        moved = {}
+        for one in candidates:
+            for path in [one.path, *(one.path.with_suffix(ending) for ending in SIDECARS)]:
+                if path.exists():
+                    to = self.folder / KEPT / path.name
+                    self.note(moved=str(path), to=str(to))
+                    to.parent.mkdir(exist_ok=True)
+                    shutil.move(str(path), str(to))
+                    if path == one.path:
+                        moved[path] = to
+        return moved
+
+    def creates(self, path):
+        self.note(made=str(path))
+
+    def undo(self):
+        for deed in reversed(self.deeds):
+            if "made" in deed:
+                Path(deed["made"]).unlink(missing_ok=True)
+            elif Path(deed["to"]).exists():
+                shutil.move(deed["to"], deed["moved"])
+        (self.folder / JOURNAL).unlink(missing_ok=True)
+        if (self.folder / KEPT).is_dir() and not any((self.folder / KEPT).iterdir()):
+            (self.folder / KEPT).rmdir()
+
+
+def renamed(source, final, name):
+    """A copy of the file that calls itself `name` inside too; its tensors are untouched."""
+    if source.suffix == ".safetensors":
+        copy_with_title(source, final, name)
+    elif source.suffix == ".pt":
+        held = pickled.read(source)
+        if isinstance(held, dict) and "name" in held:
+            pickled.write(final, held | {"name": name})
+        else:
+            copy(source, final)
+    else:
+        copy(source, final)
+
+
+def copy(source, final):
+    with atomic(final) as unfinished:
+        shutil.copyfile(source, unfinished)
+
+
+def copy_with_title(source, final, name):
+    with open(source, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        facts = header.get("__metadata__", {})
+        facts |= {key: name for key in ("ss_output_name", "modelspec.title") if key in facts}
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        text += b" " * (-len(text) % 8)
+        with atomic(final) as unfinished, open(unfinished, "wb") as made:
+            made.write(struct.pack("<Q", len(text)) + text)
+            shutil.copyfileobj(file, made, 1 << 20)
+
+
+def write_card(journal, final, source, winner, run, made, weight, negative_text):
+    """NAME.json and NAME.preview.png; what the user wrote on the last card of that name stays."""
+    config = run.config()
+    kept = journal.folder / KEPT
+    before = next((held for held in (kept / f"{config.name}.json", final.with_suffix(".json")) if held.exists()), None)
+    old = read_json(before) if before else {}
+    if negative_text is None:
+        negative_text = old.get("negative text") or common_negative(config)
+    facts = {"activation text": old.get("activation text") or config.concepts[0].prompt, "preferred weight": weight,
+             "negative text": negative_text, "notes": recipe(config, winner, made)}
+    for ending in (".json", ".preview.png"):
+        if final.with_suffix(ending).exists():  # the winner is the final file itself: its card is kept for taking back
+            to = kept / f"before{ending}"
+            journal.note(moved=str(final.with_suffix(ending)), to=str(to))
+            to.parent.mkdir(exist_ok=True)
+            shutil.move(str(final.with_suffix(ending)), str(to))
+        journal.creates(final.with_suffix(ending))
+    write_json(final.with_suffix(".json"), {"description": "", "sd version": "Unknown"} | old | facts)
+    preview = shown(run, winner, made, kept)
+    if preview:
+        copy(preview, final.with_suffix(".preview.png"))
+
+
+def shown(run, winner, made, kept):
+    """The picture for the card: the best of the grid, else what was the preview, else the last sample."""
+    ranked = next((one for one in (made or {}).get("ranking", []) if one["file"] == winner.stem), None)
+    places = [run.path / FOLDER / "cells" / ranked["picture"]] if ranked else []
+    places += [kept / f"{winner.stem}.preview.png", kept / "before.preview.png", kept / f"{run.config().name}.preview.png"]
+    return next((path for path in places if path.exists()), None)
+
+
+def common_negative(config):
+    """The negative prompt that the run's samples share, or ""."""
+    said = {prompt_lines.parse(line).get("negative_prompt", "") for line in prompt_lines.spoken(config.sample.prompts)}
+    return said.pop() if len(said) == 1 else ""
+
+
+def recipe(config, winner, made):
+    """One line of notes: how the file came about, and how it was chosen."""
+    dim = f", dim {config.lora.dim}, alpha {config.lora.alpha:g}" if config.method == "lora" else ""
+    rates = ", ".join(f"{key} {value}" for key, value in vars(config.settings).items() if key == "lr" or key.endswith("_lr"))
+    chosen = f"; chosen from {len(made['ranking'])} files ({winner.label})" if made and made.get("ranking") else f"; {winner.label}"
+    return (f"{config.method}, step {winner.step}{dim}, {rates}, {config.train.optimizer}, batch {config.train.batch_size}, "
+            f"resolution {config.dataset.resolution}, seed {config.train.seed}{chosen}")

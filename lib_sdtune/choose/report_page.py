@@ -1,0 +1,73 @@
+"""report.html: one run on one page that opens anywhere, with settings, curves, pictures and versions."""
+
+import json
+from html import escape
+
+from lib_sdtune import __version__
+from lib_sdtune.choose import pages
+from lib_sdtune.choose.choice import FOLDER, result
+from lib_sdtune.choose.page import Raw, page, paragraph, picture, section, table
+from lib_sdtune.choose.svg import chart, smoothed, thinned
+from lib_sdtune.config import Config
+from lib_sdtune.formats.files import write_text
+from lib_sdtune.formats.metadata import shared_config
+from lib_sdtune.training import board
+from lib_sdtune.training.verdict import verdict
+
+SAMPLES, PICTURES = 60, 8
+VERDICTS = {"hard": "never converges", "memorised": "memorised"}
+
+
+def write(run, status, versions=""):
+    """Write report.html into the run's folder; its path. `versions`: text about the machine."""
+    config, rows = run.config(), run.log()
+    path = run.path / "report.html"
+    made = result(run)
+    parts = [paragraph(f"{config.method}, {status.get('state', '')} at step {status.get('step', 0)} of {status.get('total_steps', 0)}.", "soft"),
+             curves(rows), section("Samples", samples(run)), section("Pictures by their loss", losses(run)), chosen(run, made),
+             section("Settings", settings(config)), section("Versions", Raw(f"<p>SD Tune {__version__}</p>"), paragraph(versions))]
+    write_text(path, page(config.name, *parts))
+    return path
+
+
+def curves(rows):
+    said = verdict(rows) or {}
+    marks = [(said["step"], "memorises")] if said.get("kind") == "memorises" else []
+    loss = smoothed([(row["step"], row["loss"]) for row in rows if row.get("loss") is not None])
+    measured = {words: [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+                for name, words in (("val_loss", "kept aside"), ("fit_loss", "trained"), ("class_loss", "class"))}
+    rates = {"learning rate": thinned([(row["step"], row["lr"]) for row in rows if row.get("lr") is not None])}
+    return section("Curves", chart({"loss": thinned(loss)} if loss else {}, "Loss, smoothed"), chart(measured, "Measured at fixed noise", marks),
+                   paragraph(said.get("sentence", "")), paragraph(said.get("forgetting", "")), chart(rates, "Learning rate"))
+
+
+def samples(run):
+    found = sorted((run.path / "samples").glob("*.png"))
+    step = max(1, -(-len(found) // SAMPLES))
+    return strip((path, path.stem) for path in found[::step])
+
+
+def losses(run):
+    """The hardest and the easiest pictures."""
+    rows = board.read(run.path)["pictures"]
+    picked = rows if len(rows) <= 2 * PICTURES else [*rows[:PICTURES], *rows[-PICTURES:]]
+    return strip((row["path"], f"{row['file']}: {row['factor']:.2f} × the usual loss{', ' + VERDICTS[row['verdict']] if row['verdict'] else ''}") for row in picked)
+
+
+def strip(pairs):
+    figures = [f"<figure>{picture(path, 128, words)}<figcaption>{escape(words)}</figcaption></figure>" for path, words in pairs]
+    return Raw(f'<div class="strip">{"".join(figures)}</div>') if figures else ""
+
+
+def chosen(run, made):
+    return pages.verdict(made) + pages.order(run.path / FOLDER, made) + pages.curve(made) if made else ""
+
+
+def settings(config):
+    """Those that are not the defaults first, then all, as JSON; without the machine's paths."""
+    held = shared_config(config)
+    usual = shared_config(Config(name="", concepts=config.concepts, method=config.method))
+    rows = [[f"{group}.{key}", json.dumps(value, ensure_ascii=False)] for group, values in held.items() if isinstance(values, dict)
+            for key, value in values.items() if value != usual[group][key]]
+    whole = escape(json.dumps(held, indent=1, ensure_ascii=False))
+    return Raw(f"{table(['Setting', 'Value'], rows)}<details><summary>All settings</summary><pre>{whole}</pre></details>")

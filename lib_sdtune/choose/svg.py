@@ -1,0 +1,82 @@
+"""Curves as SVG text, for pages that open anywhere."""
+
+import math
+from html import escape
+
+WIDTH, HEIGHT = 640, 220
+EDGE = {"left": 56, "right": 12, "top": 10, "bottom": 26}
+COLOURS = ("#ea580c", "#2563eb", "#16a34a", "#9333ea", "#64748b")
+
+
+def chart(series, label="", marks=()):
+    """series: {name: [(x, y), ...]}; marks: [(x, text)] upright lines. Empty text where there is nothing to draw."""
+    series = {name: [(x, y) for x, y in points if finite(x) and finite(y)] for name, points in series.items()}
+    series = {name: points for name, points in series.items() if points}
+    if not series:
+        return ""
+    xs, ys = zip(*(point for points in series.values() for point in points), strict=True)
+    low, high = limits(ys)
+    left, right = min(xs), max(max(xs), min(xs) + 1e-9)
+
+    def place(x, y):
+        across = EDGE["left"] + (WIDTH - EDGE["left"] - EDGE["right"]) * (x - left) / (right - left)
+        down = EDGE["top"] + (HEIGHT - EDGE["top"] - EDGE["bottom"]) * (1 - (min(max(y, low), high) - low) / (high - low))
+        return f"{across:.1f}", f"{down:.1f}"
+
+    parts = [*grid(place, left, right, low, high), *(mark(place, x, text, low, high) for x, text in marks)]
+    for colour, (name, points) in zip(COLOURS * len(series), series.items(), strict=False):
+        parts.append(curve([place(*point) for point in points], colour, name))
+    keys = "".join(f'<span><i style="background:{colour}"></i>{escape(name)}</span>' for colour, name in zip(COLOURS * len(series), series, strict=False))
+    return (f'<figure><figcaption><b>{escape(label)}</b><span class="keys">{keys}</span></figcaption>'
+            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg></figure>')
+
+
+def curve(points, colour, name):
+    if len(points) == 1:
+        return f'<circle cx="{points[0][0]}" cy="{points[0][1]}" r="3" fill="{colour}"/>'
+    line = "M" + "L".join(" ".join(point) for point in points)
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>' for x, y in points) if len(points) < 60 else ""
+    return f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-linejoin="round"><title>{escape(name)}</title></path>{dots}'
+
+
+def grid(place, left, right, low, high):
+    for number in range(4):
+        y = low + (high - low) * number / 3
+        (a, down), (b, _) = place(left, y), place(right, y)
+        yield f'<line x1="{a}" x2="{b}" y1="{down}" y2="{down}" class="line"/><text x="{float(a) - 6}" y="{float(down) + 4}" text-anchor="end">{y:.3g}</text>'
+    for number in range(5):
+        x = left + (right - left) * number / 4
+        yield f'<text x="{place(x, low)[0]}" y="{HEIGHT - 8}" text-anchor="middle">{x:.6g}</text>'
+
+
+def mark(place, x, text, low, high):
+    (across, bottom), (_, top) = place(x, low), place(x, high)
+    return (f'<line x1="{across}" x2="{across}" y1="{top}" y2="{bottom}" class="mark"/>'
+            f'<text x="{float(across) + 4}" y="{float(top) + 11}">{escape(text)}</text>')
+
+
+def limits(values):
+    """A range that single outliers do not stretch."""
+    ordered = sorted(values)
+    low, high = ordered[int(0.01 * len(ordered))], ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+    air = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
+    return low - air, high + air
+
+
+def finite(value):
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def smoothed(points, window=None):
+    """Exponential mean of [(x, y)] without the pull of its start; the window grows with the curve."""
+    keep, total, weight, found = 1 - 1 / (window or max(6, min(100, len(points) / 12))), 0.0, 0.0, []
+    for x, y in points:
+        total, weight = keep * total + (1 - keep) * y, keep * weight + 1 - keep
+        found.append((x, total / weight))
+    return found
+
+
+def thinned(points, most=600):
+    """At most so many points, evenly spread, with the last one."""
+    step = max(1, math.ceil(len(points) / most))
+    return points[::step] + ([points[-1]] if points and (len(points) - 1) % step else [])

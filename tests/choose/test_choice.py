@@ -1,0 +1,163 @@
+"""From a finished run to a published file and back, on the embedded model."""
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from lib_sdtune.choose import choice as choices
+from lib_sdtune.choose import compare, page, report_page
+from lib_sdtune.choose.choice import Choice, result
+from lib_sdtune.choose.publish import JOURNAL, publish, undo
+from lib_sdtune.choose.wishes import read
+from lib_sdtune.config import Config, Model
+from lib_sdtune.errors import UserError
+from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.training.runs import RunFolder
+from tests.hosts import train
+from tests.test_architecture import ROOT
+
+EXAMPLE = ROOT / "examples" / "ron" / "ron"
+WANTED = {"prompts": ["a photo of a red ron toy on snow --s 2", "a photo of a <b>blue</b> ron toy on sand"], "seeds": [1, 2], "steps": 1}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A data folder with one short run that saved twice and sampled once."""
+    place = tmp_path_factory.mktemp("choose")
+    (place / "1_ron").mkdir()
+    for number in range(1, 4):
+        for ending in ("png", "txt"):
+            shutil.copy(EXAMPLE / f"{number:02}.{ending}", place / "1_ron")
+    host = EmbeddedHost(place / "data")
+    config = {"name": "ron", "concepts": [{"images": str(place / "1_ron"), "prompt": "a photo of a ron toy"}], "save": {"every_n_epochs": 1},
+              "train": {"max_train_epochs": 2}, "lora": {"dim": 2, "unet_lr": 1e-2}, "validation": {"split": 0.3},
+              "sample": {"every_n_epochs": 1, "prompts": ["ron --n blurry"], "steps": 2}}
+    train(host, Config.from_dict(config, host.defaults(Model())))
+    return place / "data"
+
+
+@pytest.fixture
+def host(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "data")
+    return EmbeddedHost(tmp_path / "data")
+
+
+@pytest.fixture
+def run(host):
+    return RunFolder(host.folder("sdtune") / "runs" / "ron")
+
+
+def listing(host):
+    return {path.name: path.read_bytes() for path in host.folder("lora").iterdir()}
+
+
+def test_a_choice_ranks_with_reasons_and_leaves_pages(host, run, monkeypatch):
+    monkeypatch.setattr(choices, "STRENGTHS", (0.5, 1.0))
+    steps = []
+    made = Choice(host, run, read(WANTED), lambda done, total, text: steps.append((done, total))).make()
+    assert {one["file"] for one in made["ranking"]} == {"ron", "ron-000001"}
+    assert made["proposal"]["file"] == made["ranking"][0]["file"] and made["proposal"]["weight"] in choices.STRENGTHS
+    assert all(one["reasons"] and 0 <= one["score"] <= 1 for one in made["ranking"]) and "UNet" in made["measured_by"]
+    assert [one["val_loss"] for one in sorted(made["ranking"], key=lambda one: one["step"])] == [row["val_loss"] for row in run.log() if row["val_loss"]]
+    assert [column["label"] for column in made["columns"]] == ["without", "epoch 1 · 1", "end · 1"] and len(made["rows"]) == 4
+    assert len(made["curve"]) == 2 and result(run) == json.loads(json.dumps(made)) and max(steps)[0] > 0
+
+    sheet = Image.open(run.path / "choose" / "sheet.png")
+    assert sheet.width > 3 * 64 and len(set(sheet.resize((32, 32)).getdata())) > 20
+    html = (run.path / "choose" / "index.html").read_text()
+    assert html.count("data:image/jpeg;base64,") >= 12 and not re.search(r"(src|href)=[\"']?(http|file|/|\.)", html)
+    assert "<b>blue" not in html and "&lt;b&gt;blue" in html
+    cells = list((run.path / "choose" / "cells").glob("*.png"))
+    for path in cells:
+        with Image.open(path) as image:
+            assert "Seed: " in image.info["parameters"] and "Model: sdtune-embedded" in image.info["parameters"]
+
+    before = {path: path.stat().st_mtime_ns for path in cells}
+    Choice(host, run, read({**WANTED, "files": ["ron"], "strength": False})).make()
+    assert {path: path.stat().st_mtime_ns for path in cells} == before and len(list((run.path / "choose" / "cells").glob("*.png"))) == len(before)
+
+
+def test_publishing_and_taking_back(host, run):
+    before = listing(host)
+    with pytest.raises(UserError, match="Nothing was proposed"):
+        publish(host, run)
+    with pytest.raises(UserError, match="no saved file 'nobody'"):
+        publish(host, run, "nobody")
+    assert listing(host) == before
+
+    told = publish(host, run, "ron-000001", 0.8)
+    assert set(listing(host)) == {"ron.safetensors", "ron.json", "ron.preview.png"}
+    assert told["swept"] == ["ron-000001.safetensors", "ron.safetensors"]
+    with safe_open(host.folder("lora") / "ron.safetensors", "pt") as file, safe_open(run.path / "epochs" / "ron-000001.safetensors", "pt") as old:
+        assert file.metadata()["ss_output_name"] == "ron" and old.metadata()["ss_output_name"] == "ron-000001"
+        assert all(torch.equal(file.get_tensor(name), old.get_tensor(name)) for name in old.keys())  # noqa: SIM118
+    card = json.loads((host.folder("lora") / "ron.json").read_text())
+    assert card["preferred weight"] == 0.8 and card["activation text"] == "a photo of a ron toy" and card["negative text"] == "blurry"
+    assert card["sd version"] == "SD1" and "step 1" in card["notes"] and "dim 2" in card["notes"]
+    with pytest.raises(UserError, match="published already"):
+        publish(host, run, "ron")
+
+    assert undo(host, run) == ["ron-000001.safetensors", "ron.safetensors"]
+    assert listing(host) == before and not (run.path / JOURNAL).exists()
+    with pytest.raises(UserError, match="nothing to take back"):
+        undo(host, run)
+
+
+def test_publishing_the_last_file_leaves_it_and_its_edited_card(host, run):
+    card = host.folder("lora") / "ron.json"
+    card.write_text(json.dumps({"description": "mine", "activation text": "rrron", "negative text": "fog"}))
+    before = listing(host)
+    publish(host, run, "ron", 0.6)
+    after = listing(host)
+    assert after["ron.safetensors"] == before["ron.safetensors"] and set(after) == {"ron.safetensors", "ron.json", "ron.preview.png"}
+    written = json.loads(card.read_text())
+    assert (written["description"], written["activation text"], written["negative text"], written["preferred weight"]) == ("mine", "rrron", "fog", 0.6)
+    undo(host, run)
+    assert listing(host) == before
+
+
+def test_a_crash_in_the_middle_can_be_taken_back(host, run, monkeypatch):
+    before, moves = listing(host), []
+    whole = shutil.move
+
+    def move(*given):
+        moves.append(given)
+        if len(moves) == 2:
+            raise KeyboardInterrupt
+        return whole(*given)
+
+    monkeypatch.setattr(shutil, "move", move)
+    with pytest.raises(KeyboardInterrupt):
+        publish(host, run, "ron-000001")
+    assert listing(host) != before
+    undo(host, run)
+    assert listing(host) == before
+
+
+def test_two_runs_side_by_side(host, run, tmp_path):
+    other = RunFolder(run.path.with_name("second"))
+    shutil.copytree(run.path, other.path)
+    changed = json.loads((other.path / "config.json").read_text())
+    changed["name"], changed["lora"]["dim"] = "second", 8
+    (other.path / "config.json").write_text(json.dumps(changed))
+    seen = compare.compare(run, other)
+    assert seen["differing"] == [{"setting": "lora.dim", "one": 2, "other": 8}]
+    assert [len(points) for points in seen["curves"]["loss"]] == [2, 2] and len(seen["samples"]) == 1 and seen["samples"][0]["seed"] == "1"
+    html = compare.write(run, other, tmp_path / "two.html").read_text()
+    assert html.count("data:image/jpeg;base64,") == 2 and "lora.dim" in html and "<svg" in html
+
+
+def test_the_report_tells_all_of_a_run_and_nothing_of_the_machine(host, run, tmp_path):
+    html = report_page.write(run, run.status(), "torch 2").read_text()
+    assert html.count("<svg") >= 2 and html.count("data:image/jpeg;base64,") == 1 + 3 - 1
+    assert "lora.dim" in html and "torch 2" in html and str(tmp_path) not in html and "http" not in html
+
+
+def test_a_page_escapes_what_it_is_told():
+    html = page.page("<i>", page.paragraph("<script>"), page.table(["<a>"], [["<u>"]]), page.listing(["<s>"]), page.picture(Image.new("RGB", (9, 9)), 8, '"<p>'))
+    assert not any(tag in html for tag in ("<i>", "<script>", "<a>", "<u>", "<s>", '""<p>')) and "&quot;&lt;p&gt;" in html

@@ -1,0 +1,57 @@
+"""The order of files and the recommended strength, from made-up measures."""
+
+import pytest
+
+from lib_sdtune.choose.ranking import ranked, strength
+
+
+def entry(label, step, subject, prompt=1.0, variety=1.0, copies=0.0, val_loss=None):
+    return {"label": label, "step": step, "subject": subject, "prompt": prompt, "variety": variety, "copies": copies, "val_loss": val_loss}
+
+
+UNDER, WELL = entry("under", 100, 0.15), entry("well", 500, 0.8, 0.95, 0.9)
+
+
+@pytest.mark.parametrize("over", [entry("over", 2000, 0.9, 0.3), entry("over", 2000, 0.95, 0.9, 0.2), entry("over", 2000, 0.95, 0.9, 0.9, 0.5),
+                                  entry("over", 2000, 1.4, 0.5, 0.5, 0.2)])
+def test_under_and_over_trained_files_stand_behind(over):
+    found = ranked([UNDER, WELL, over])
+    assert found[0]["label"] == "well" and found[0]["score"] > found[1]["score"]
+
+
+def test_a_rising_validation_loss_counts():
+    found = ranked([entry("a", 500, 0.8, val_loss=0.1), entry("b", 1000, 0.85, val_loss=0.112)], memorises=700)
+    assert [one["label"] for one in found] == ["a", "b"]
+    assert any("step 700" in reason for reason in found[1]["reasons"]) and not any("700" in reason for reason in found[0]["reasons"])
+
+
+def test_as_good_but_earlier_goes_first():
+    assert ranked([entry("later", 1000, 0.80), entry("earlier", 500, 0.79)])[0]["label"] == "earlier"
+    assert ranked([entry("later", 1000, 0.80), entry("earlier", 500, 0.60)])[0]["label"] == "later"
+
+
+def test_reasons_name_what_was_measured_and_nothing_else():
+    best, worst = ranked([WELL, entry("copying", 900, 0.9, 0.9, 0.4, 0.25)])
+    text = " ".join(worst["reasons"])
+    assert "25 %" in text and "copies" in text and "variety" in text and "kept aside" not in text
+    silent = ranked([entry("x", 1, 0.5, None, None)])[0]["reasons"]
+    assert len(silent) == 1 and "50 %" in silent[0]
+    assert "best" in " ".join(ranked([UNDER, WELL])[0]["reasons"])
+
+
+def curve(*points):
+    return [{"weight": w, "subject": s, "prompt": p} for w, s, p in points]
+
+
+def test_strength_is_where_both_hold():
+    said = strength(curve((0.2, 0.2, 1.0), (0.6, 0.7, 0.95), (1.0, 0.95, 0.5), (1.2, 1.0, 0.3)))
+    assert said["weight"] == 0.6 and said["stops_at"] == 1.0 and "0.6" in said["sentence"]
+
+
+def test_a_file_that_obeys_to_the_end_is_used_at_one():
+    said = strength(curve((0.4, 0.5, 1.0), (0.8, 0.94, 1.0), (1.0, 0.96, 0.99), (1.2, 0.97, 0.98)))
+    assert said["weight"] == 1.0 and said["stops_at"] is None
+
+
+def test_obedience_that_comes_back_is_noise():
+    assert strength(curve((0.4, 0.5, 1.0), (0.6, 0.6, 0.7), (0.8, 0.8, 0.95), (1.0, 0.9, 0.95)))["stops_at"] is None
