@@ -63,3 +63,31 @@ def test_variety_orders_a_class_above_a_single_subject():
 def test_a_world_is_a_function_of_its_seed():
     assert [toyworld.caption(random.Random(3), t) for t in things(5)] == [toyworld.caption(random.Random(3), t) for t in things(5)]
     assert np.array_equal(drawn(things(1, seed=4))[0], drawn(things(1, seed=4))[0])
+
+
+@pytest.fixture(scope="module")
+def reconstruct():
+    """Pictures through the embedded model's autoencoder and back."""
+    import torch
+
+    from lib_sdtune.host.embedded import EMBEDDED
+    from lib_sdtune.ldm import checkpoint
+
+    _, vae, _ = checkpoint.build(*checkpoint.read(EMBEDDED))
+
+    @torch.no_grad()
+    def there_and_back(pictures):
+        pixels = torch.from_numpy(np.stack([np.asarray(p) for p in pictures])).permute(0, 3, 1, 2) / 127.5 - 1
+        decoded = ((vae.decode(vae.encode(pixels)[0]).clamp(-1, 1) + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
+        return [Image.fromarray(p) for p in decoded]
+
+    return there_and_back
+
+
+def test_what_the_autoencoder_leaves_is_recognised(reconstruct):
+    shown = [t for form in toyworld.SHAPES for t in things(2, form=form)]
+    assert min(measures.prompt_fidelity(reconstruct(drawn(shown)), shown).values()) >= 0.9
+
+
+def test_an_unseen_subject_survives_the_autoencoder(reconstruct):
+    assert measures.subject_fidelity(reconstruct(drawn(things(10, form="mushroom"))), "mushroom") >= 0.9

@@ -105,21 +105,27 @@ def batch(step, size):
     return pixels([toyworld.draw(toyworld.thing(rng)) if rng.random() < 0.6 else odd_picture(rng) for _ in range(size)])
 
 
-def loss_of(vae, x, generator):
-    z = vae.quant_conv(vae.encoder(x))[:, :4]
-    noise = torch.randn(z.shape, generator=generator) * 0.05 * z.detach().std()  # the sampler's latents are not exact either
-    y = vae.decode(z + noise)
+def loss_of(vae, x, generator, sharpen=False):
+    with torch.set_grad_enabled(not sharpen):
+        z = vae.quant_conv(vae.encoder(x))[:, :4]
+    noise = torch.randn(z.shape, generator=generator) * z.detach().std()  # the sampler's latents are not exact either
+    y = vae.decode(z + noise * (0.25 * torch.rand(len(z), 1, 1, 1, generator=generator) if sharpen else 0.05))
     edges = F.max_pool2d((F.max_pool2d(x, 3, 1, 1) + F.max_pool2d(-x, 3, 1, 1)).amax(1, keepdim=True).clamp(0, 1), 3, 1, 1)
     error = y - x
     return ((error.abs() + 2 * error.square()) * (1 + 3 * edges)).mean() + 1e-4 * z.square().mean(), error
 
 
-def train(folder, steps, size, rate):
+def train(folder, steps, size, rate, sharpen=False):
+    """sharpen: only the decoder, from latents that are up to a quarter noise; latents stay as they are."""
     vae = build()
     ema = copy.deepcopy(vae).eval()
     optimizer = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    start, state = 0, folder / "vae-state.pt"
-    if state.exists():
+    start, state = 0, folder / ("sharp-state.pt" if sharpen else "vae-state.pt")
+    if sharpen and not state.exists():
+        kept = torch.load(folder / "vae-state.pt", weights_only=True)
+        vae.load_state_dict(kept["ema"])
+        ema.load_state_dict(kept["ema"])
+    elif state.exists():
         kept = torch.load(state, weights_only=True)
         vae.load_state_dict(kept["vae"])
         ema.load_state_dict(kept["ema"])
@@ -129,7 +135,7 @@ def train(folder, steps, size, rate):
     for step in range(start, steps):
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1, (step + 1) / 50) * min(1, 0.02 + 4 * (1 - step / steps) / 3)
-        loss, error = loss_of(vae, batch(step, size), torch.Generator().manual_seed(step))
+        loss, error = loss_of(vae, batch(step + 10**6 * sharpen, size), torch.Generator().manual_seed(step), sharpen)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
@@ -189,9 +195,10 @@ def main():
     parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--sharpen", action="store_true", help="go on with the decoder alone, after the UNet's training or beside it")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    vae = train(args.folder, args.steps, args.batch, args.rate)
+    vae = train(args.folder, args.steps, args.batch, args.rate, args.sharpen)
     finish(vae, args.folder)
 
 
