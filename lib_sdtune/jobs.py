@@ -42,7 +42,7 @@ class Jobs:
         self.make_host, self.access = make_host, access or Access()
         self.controls, self.waiting, self.current = {}, [], None
         self.changed = threading.Condition(threading.RLock())
-        self.worker = self.made = None
+        self.worker = self.made = self._desk = None
 
     @property
     def host(self):
@@ -50,6 +50,16 @@ class Jobs:
             if self.made is None:
                 self.made = self.make_host()
             return self.made
+
+    @property
+    def desk(self):
+        """Where a run's files are compared and published."""
+        from lib_sdtune.choose.desk import Desk
+
+        with self.changed:
+            if self._desk is None:
+                self._desk = Desk(self)
+            return self._desk
 
     # starting
 
@@ -131,6 +141,8 @@ class Jobs:
             log.exception("run %s", control.config.name)
             if control.state in LIVE:
                 control.become("failed", f"The run failed with {type(error).__name__}: {error}.")
+        finally:
+            vars(self.host).pop("patience", None)  # whoever waits for the model next does not wait for this run
 
     # asking
 

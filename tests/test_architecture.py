@@ -17,8 +17,8 @@ LEVELS = [  # a file may import from its own line and those above it
     "methods data host.embedded host.webui",
     "training",
     "choose",
-    "jobs access report choose",
-    "ui api cli __main__ host.webui.doors",
+    "jobs access report",
+    "ui api api_choose cli __main__ host.webui.doors",
 ]
 LEVEL = {f"lib_sdtune.{name}": number for number, line in enumerate(LEVELS) for name in line.split()}
 LATE = {"lib_sdtune.config"}  # looks up inside functions what its choices are, so that declaring settings imports no plug-in
