@@ -21,7 +21,7 @@ def with_class(tmp_path, count=4, folder="class", **changes):
         text.unlink()
     concept = {"images": str(images), "prompt": "a photo of ron cat", "class_images": str(tmp_path / folder), "class_prompt": "a photo of a cat",
                "num_class_images": count}
-    return settings(images, concepts=[concept], **{"train": {"max_train_steps": 2}, **changes})
+    return settings(images, concepts=[concept], **{"train": {"max_train_steps": 1}, **changes})
 
 
 @pytest.mark.parametrize("method", ["lora", "dreambooth", "textual_inversion", "hypernetwork"])

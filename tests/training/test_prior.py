@@ -22,14 +22,14 @@ def host(tmp_path):
 def by_pictures(tmp_path, **changes):
     concept = {"images": str(pictures(tmp_path / "ron")), "prompt": "a photo of ron cat", "class_images": str(pictures(tmp_path / "cats")),
                "class_prompt": "a photo of a cat"}
-    return settings("", concepts=[concept], loss={"prior_loss_weight": 0.25}, **{"train": {"batch_size": 6, "max_train_steps": 3}, **changes})
+    return settings("", concepts=[concept], loss={"prior_loss_weight": 0.25}, **{"train": {"batch_size": 6, "max_train_steps": 1}, **changes})
 
 
 def by_teacher(tmp_path, **changes):
     folder = tmp_path / "ron"
     concept = {"images": str(folder if folder.exists() else pictures(folder)), "prompt": "a photo of ron cat", "class_prompt": "a photo of a cat"}
     return settings("", concepts=[concept], loss={"prior_loss_weight": 0.5, "prior_preservation": "teacher"},
-                    **{"train": {"max_train_steps": 4}, **changes})
+                    **{"train": {"max_train_steps": 3}, **changes})
 
 
 def by_hand(model, trainer, batch):
@@ -64,7 +64,7 @@ def test_the_teacher_is_the_untouched_model(host, tmp_path, method):
     config = Config.from_dict(by_teacher(tmp_path, method=method, dreambooth={"unet_lr": 1e-3, "text_encoder_lr": 1e-3}, hypernetwork={"lr": 1e-2}))
     before, control = bits(host.model), begin(config, host)
     with Trainer(config, host.model, control) as trainer:
-        for number in range(3):
+        for number in range(2):
             with torch.no_grad():
                 taught, = trainer.teacher.batches(number, trainer.material.examples(number))
                 error = float((trainer.predict(taught) - taught.answers).abs().max())
