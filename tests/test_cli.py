@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from lib_sdtune.__main__ import VERBS, main
+from lib_sdtune.__main__ import VERBS, main, parser
 from lib_sdtune.cli.settings import absolute, assign, read
+from lib_sdtune.cli.train import settings
 from lib_sdtune.errors import UserError
 from tests.test_architecture import ROOT
 
@@ -40,6 +41,14 @@ def test_set_types_its_text_as_declared(change, place, value):
 def test_set_refuses_a_place_that_is_none(change):
     with pytest.raises(UserError, match="--set"):
         assign({"name": "ron", "concepts": [{"images": "x"}]}, change)
+
+
+@pytest.mark.parametrize("argv", [["run.json", "--set", "train.seed=7", "name=b"], ["run.json", "--set", "train.seed=7", "--set", "name=b"],
+                                  ["--set", "train.seed=7", "name=b", "run.json"]])
+def test_set_may_stand_anywhere(tmp_path, monkeypatch, argv):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.json").write_text('{"name": "a"}')
+    assert settings(parser(["train"]).parse_args(["train", *argv])) == {"name": "b", "train": {"seed": 7}}
 
 
 def test_paths_are_relative_to_the_config_file(tmp_path):

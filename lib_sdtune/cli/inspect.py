@@ -19,7 +19,7 @@ BAR = 40
 def arguments(parser):
     parser.add_argument("path", metavar="PATH", help="a folder of pictures, a dataset .toml, or a .safetensors, .ckpt or .pt file")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",
                         help="look with one setting changed, such as dataset.resolution=768")
 
 

@@ -15,7 +15,7 @@ MOST = 1000
 
 
 def arguments(parser):
-    parser.add_argument("--prompt", nargs="+", required=True, metavar="P", help="one or more prompts")
+    parser.add_argument("--prompt", nargs="+", action="extend", required=True, metavar="P", help="a prompt; can be repeated")
     parser.add_argument("--negative-prompt", default="", metavar="P", help="what should not be in the picture")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures: 00000.png and so on")
     parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where add-ons are looked for (default: sdtune-data)")

@@ -20,17 +20,21 @@ INTERRUPTED = 130
 
 
 def arguments(parser):
-    parser.add_argument("config", metavar="CONFIG", help="the run's settings, a .json or .toml file")
+    takes_settings(parser)
     parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)")
     parser.add_argument("--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)")
     parser.add_argument("--preset", default="", metavar="P", help="settings to start from, see `list presets`")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
-                        help="change one setting, such as train.seed=7")
     parser.add_argument("--resume", action="store_true", help="go on from the saved state of the run of that name")
 
 
+def takes_settings(parser):
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help="the run's settings, a .json or .toml file")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",
+                        help="change settings, such as train.seed=7")
+
+
 def run(args):
-    data = settings(args.config, args.changes)
+    data = settings(args)
     artefact, control = train(data, args.data_dir, args.checkpoint, args.preset, args.resume)
     if control.state == "stopped":
         print(f"Interrupted after step {control.step}. The same command with --resume goes on from the saved state.")
@@ -40,8 +44,13 @@ def run(args):
     return 0
 
 
-def settings(path, changes):
+def settings(args):
     """The file's settings with the command line's changes; paths of the latter are relative to where one stands."""
+    path, changes = args.config, list(args.changes)
+    if path is None and changes and "=" not in changes[-1]:
+        path = changes.pop()  # CONFIG was given last, behind --set
+    if path is None:
+        raise UserError("CONFIG is missing: give the file of the run's settings.")
     data = read(path)
     for change in changes:
         assign(data, change)

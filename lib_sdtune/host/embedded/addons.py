@@ -16,6 +16,15 @@ log = logging.getLogger("sdtune")
 LORA_ENDINGS = (".safetensors", ".pt", ".ckpt")
 
 
+def check(folder, tags):
+    """UserError for a tag whose file is not there, before anything is drawn."""
+    for tag in tags:
+        if tag.kind in ("lora", "lyco"):
+            find(folder("lora"), tag.name, LORA_ENDINGS, "LoRA")
+        elif tag.kind == "hypernet":
+            hypernetwork.find(folder("hypernetworks"), tag.name)
+
+
 @contextmanager
 def attached(model, folder, tags):
     """The model with what the tags name; yields facts for the infotext. `folder(kind)` says where files are."""

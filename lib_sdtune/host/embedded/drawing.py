@@ -8,7 +8,7 @@ from PIL import Image
 from lib_sdtune.errors import UserError
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats import infotext
-from lib_sdtune.host.embedded.addons import attached
+from lib_sdtune.host.embedded import addons
 from lib_sdtune.ldm import sampler as samplers
 from lib_sdtune.prompts import emphasis, tags
 
@@ -19,6 +19,7 @@ def pictures(model, requests, folder, clip_skip=1):
     """One image per `SampleRequest`, in order; neighbours that differ only in words and seed are drawn together."""
     for request in requests:
         check(request)
+        addons.check(folder, tags(request.prompt)[1])
     for _, group in itertools.groupby(requests, alike):
         group = list(group)
         size = max(1, AREA // (group[0].width * group[0].height))
@@ -42,7 +43,7 @@ def alike(request):
 def draw(model, requests, folder, clip_skip):
     """The images of requests that are alike."""
     images, known = [], {}
-    with attached(model, folder, tags(requests[0].prompt)[1]) as facts:
+    with addons.attached(model, folder, tags(requests[0].prompt)[1]) as facts:
         told = [(request, *(encoded(model, text, clip_skip, known) for text in (tags(request.prompt)[0], request.negative_prompt)))
                 for request in requests]
         for _, group in itertools.groupby(told, lambda item: [part.context.shape for part in item[1:]]):
