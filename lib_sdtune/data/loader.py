@@ -172,12 +172,14 @@ class Dataset:
         return bool((occurrence + randomness.mix(self.seed, "flip", index)) % 2)
 
     def crop(self, place, index, occurrence):
+        few = self.dataset.random_crop and self.dataset.cache_latents
+        return self.crop_of(place, index, randomness.mix(self.seed, "crop", index, occurrence) % CROPS if few else occurrence)
+
+    def crop_of(self, place, index, choice):
         across, down = slack(place)
         if self.held_out or not self.dataset.random_crop:
             return across // 2, down // 2
-        if self.dataset.cache_latents:
-            occurrence = randomness.mix(self.seed, "crop", index, occurrence) % CROPS
-        chance = randomness.rng(self.seed, "cut", index, occurrence)
+        chance = randomness.rng(self.seed, "cut", index, choice)
         return chance.randint(0, across), chance.randint(0, down)
 
     def variants(self, epochs=None):
@@ -186,14 +188,11 @@ class Dataset:
         What `LatentCache.prepare` wants; the captions of these are of no use.
         """
         for index in sorted(self.used(epochs), key=lambda index: (self.places[index].size, index)):
-            sides = 2 if self.dataset.flip_aug and not self.held_out else 1
-            rounds = 2 * CROPS * CROPS if self.dataset.random_crop and not self.held_out and any(slack(self.places[index])) else sides
-            seen = set()
-            for occurrence in range(rounds):
-                example = self.example(index, occurrence)
-                if (example.crop, example.flip) not in seen:
-                    seen.add((example.crop, example.flip))
-                    yield example
+            picture, place = self.scan.pictures[index], self.places[index]
+            sides = (False, True) if self.dataset.flip_aug and not self.held_out else (False,)
+            for crop in sorted({self.crop_of(place, index, choice) for choice in range(CROPS)}):
+                for flip in sides:
+                    yield Example(picture, index, 0, picture.caption, place.size, crop, flip, picture.weight, place.scaled)
 
     def used(self, epochs):
         """Numbers of the pictures that the first `epochs` show."""

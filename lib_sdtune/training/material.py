@@ -12,6 +12,7 @@ from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.errors import UserError
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.training.encoding import precise, text_key, vae_key
 
 log = logging.getLogger("sdtune")
 
@@ -35,9 +36,9 @@ class Material:
         self.dataset = Dataset(self.scan, config, copies=self.world.size)
         self.unmoved = Dataset(self.scan, config, held_out=True)  # the same pictures as they are measured: never turned or cut at random
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None
-        self.cache = LatentCache(folder, self.encode_images, f"{model.family.name}-{model.hash}", masks=config.dataset.alpha_mask,
+        self.cache = LatentCache(folder, self.encode_images, vae_key(model), self.encode_precisely, masks=config.dataset.alpha_mask,
                                  downscale=model.family.downscale)
-        self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, f"{model.family.name}-{model.hash}-{config.model.clip_skip}")
+        self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, text_key(model, config.model.clip_skip))
         if config.dataset.cache_latents:
             self.cache.prepare(self.dataset.variants(), self.progress)
         return self
@@ -51,6 +52,11 @@ class Material:
         with torch.no_grad(), torch.autocast(vae.device.type, enabled=False):
             mean, std = self.model.family.encode_images(self.model, pixels.to(vae.device, vae.dtype))
         return mean.float().cpu(), std.float().cpu()
+
+    def encode_precisely(self, pixels):
+        """For values that overflow half precision."""
+        with precise(self.model.vae):
+            return self.encode_images(pixels)
 
     def encode_text(self, captions):
         with torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):

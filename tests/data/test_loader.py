@@ -115,6 +115,7 @@ def test_crops_stay_inside_and_are_few_when_latents_are_cached():
     assert len(crops[0]) == 1 and 2 < len(crops[1]) <= 8
     keys = {(example.index, example.crop, example.flip) for example in data.variants()}
     assert {(example.index, example.crop, example.flip) for example in sum(epoch(data, 0), [])} <= keys
+    assert len(keys) == len(list(data.variants())) <= 4 * 16
 
 
 def test_variants_are_grouped_by_bucket_and_only_what_is_used():

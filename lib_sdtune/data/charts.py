@@ -1,0 +1,28 @@
+"""Counts as a picture: horizontal bars in SVG, in the colours of the page around it."""
+
+from html import escape
+
+ROW, LABEL, BAR, NUMBER = 20, 160, 320, 60  # pixels
+LETTERS = 24  # of a label that are shown
+
+
+def bars(title, counts, most=30):
+    """SVG of {name: number}, in the given order; what is beyond `most` is one bar called "and n more"."""
+    rows = list(counts.items())
+    if len(rows) > most:
+        rest = rows[most - 1 :]
+        rows = [*rows[: most - 1], (f"and {len(rest)} more", sum(number for _, number in rest))]
+    longest = max((number for _, number in rows), default=1) or 1
+    width, height = LABEL + BAR + NUMBER, ROW * (len(rows) + 1) + 8
+    lines = [f'<text x="0" y="14" font-weight="bold">{escape(title)}</text>']
+    for position, (name, number) in enumerate(rows, 1):
+        lines += row(str(name), number, position * ROW + 6, max(1, BAR * number / longest))
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+            f'aria-label="{escape(title)}" font-family="sans-serif" font-size="12" fill="currentColor">{"".join(lines)}</svg>')
+
+
+def row(name, number, top, length):
+    shown = name if len(name) <= LETTERS else name[: LETTERS - 1] + "…"
+    yield f'<text x="{LABEL - 8}" y="{top + 12}" text-anchor="end">{escape(shown)}<title>{escape(name)}</title></text>'
+    yield f'<rect x="{LABEL}" y="{top + 2}" width="{length:.1f}" height="{ROW - 6}" fill-opacity="0.5"/>'
+    yield f'<text x="{LABEL + length + 6:.1f}" y="{top + 12}">{number:,}</text>'

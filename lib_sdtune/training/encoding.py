@@ -1,0 +1,49 @@
+"""The borrowed encoders as the caches want them: what distinguishes one from another, and how to get by where halves overflow."""
+
+import hashlib
+from contextlib import contextmanager
+from itertools import chain
+
+import torch
+
+SAMPLE = 64  # values of each tensor: another training or another rounding changes nearly all of them
+
+
+def vae_key(model):
+    """Depends on the VAE's own weights, not on the checkpoint: two checkpoints with one VAE share their latents, and
+    choosing another VAE in the WebUI is noticed."""
+    parts = model.vae.encoder, model.vae.quant_conv
+    return f"{model.family.name}-{fingerprint(tensor for part in parts for tensor in part.state_dict().values())}"
+
+
+def text_key(model, clip_skip):
+    """Depends on the text encoders' weights and on the embeddings that captions may name."""
+    towers = fingerprint(tensor for tower in model.text_encoders for tensor in tower.state_dict().values())
+    names = sorted(model.embeddings)
+    named = fingerprint((model.embeddings[name] for name in names), names)
+    return f"{model.family.name}-{towers}-{named}-{clip_skip}"
+
+
+def fingerprint(tensors, names=()):
+    """A short hash of a few values of each tensor, its shape and type."""
+    total = hashlib.blake2b("\0".join(names).encode("utf-8", "surrogatepass"), digest_size=12)
+    for tensor in tensors:
+        flat = tensor.detach().reshape(-1)
+        some = flat[:: max(1, flat.numel() // SAMPLE)][:SAMPLE].cpu()
+        total.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
+        total.update(some.contiguous().view(torch.uint8).numpy().tobytes() if some.numel() else b"")
+    return total.hexdigest()
+
+
+@contextmanager
+def precise(module):
+    """All of a module in float32 inside; afterwards every tensor has its type and its bits again."""
+    tensors = [(tensor, tensor.data) for tensor in chain(module.parameters(), module.buffers())]
+    try:
+        for tensor, data in tensors:
+            if data.is_floating_point():
+                tensor.data = data.float()
+        yield
+    finally:
+        for tensor, data in tensors:
+            tensor.data = data

@@ -1,0 +1,16 @@
+from xml.etree import ElementTree
+
+from lib_sdtune.data.charts import bars
+
+
+def test_every_count_has_a_bar_of_its_length():
+    root = ElementTree.fromstring(bars("Buckets", {"512x512": 40, "<b>&": 10}))
+    lengths = [float(rect.get("width")) for rect in root.iter("{http://www.w3.org/2000/svg}rect")]
+    assert lengths[0] == 4 * lengths[1]
+    assert "<b>&" in "".join(root.itertext()) and "40" in "".join(root.itertext())
+
+
+def test_what_is_too_much_is_summed_up():
+    root = ElementTree.fromstring(bars("Tags", {f"tag {n}": 1 for n in range(100)}, most=10))
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}rect"))) == 10 and "and 91 more" in "".join(root.itertext())
+    assert ElementTree.fromstring(bars("Nothing", {})) is not None

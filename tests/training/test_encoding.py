@@ -1,0 +1,44 @@
+import torch
+
+from lib_sdtune.training.encoding import precise, text_key, vae_key
+from tests.models import tiny_sd1
+
+
+def test_the_keys_follow_the_weights_and_nothing_else():
+    model, same, other = tiny_sd1(), tiny_sd1(), tiny_sd1(seed=5)
+    same.hash = same.name = "renamed"
+    assert vae_key(model) == vae_key(same) != vae_key(other) and text_key(model, 1) == text_key(same, 1) != text_key(other, 1)
+    assert text_key(model, 1) != text_key(model, 2)
+    other.vae = model.vae
+    assert vae_key(other) == vae_key(model)
+    model.vae.decoder.conv_in.weight.data += 1
+    assert vae_key(model) == vae_key(same)
+    model.vae.quant_conv.weight.data += 1e-3
+    assert vae_key(model) != vae_key(same) != vae_key(tiny_half())
+
+
+def tiny_half():
+    model = tiny_sd1()
+    model.vae.half()
+    return model
+
+
+def test_a_retrained_embedding_changes_the_words():
+    keys = [text_key(tiny_sd1({name: torch.full((2, 16), value)}), 1) for name, value in (("ron", 1.0), ("ron", 2.0), ("bob", 1.0))]
+    assert len({*keys, text_key(tiny_sd1(), 1)}) == 4
+
+
+def test_precise_lends_float32_and_gives_every_bit_back():
+    model = tiny_half()
+    model.vae.quant_conv.float()
+    before = model.vae.state_dict()
+    where = {name: tensor.data_ptr() for name, tensor in before.items()}
+    try:
+        with precise(model.vae):
+            assert {tensor.dtype for tensor in model.vae.state_dict().values()} == {torch.float32}
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+    after = model.vae.state_dict()
+    assert all(torch.equal(after[name], before[name]) and after[name].dtype == before[name].dtype for name in before)
+    assert {name: tensor.data_ptr() for name, tensor in after.items()} == where
