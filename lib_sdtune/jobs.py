@@ -143,6 +143,7 @@ class Jobs:
                 control.become("failed", f"The run failed with {type(error).__name__}: {error}.")
         finally:
             vars(self.host).pop("patience", None)  # whoever waits for the model next does not wait for this run
+        self.host.tidy()  # only here does nothing hold the failed run's tensors any more
 
     # asking
 
@@ -195,7 +196,7 @@ class Jobs:
         seen = self.now(name) if self.live(name) else since_ended(folder)
         if seen["state"] == "failed":
             seen["failure"] = explain(seen["message"])
-        return {**seen, "trigger": folder.config().concepts[0].prompt, "updated": folder.updated()}
+        return {**seen, "trigger": folder.settings()["concepts"][0].get("prompt", ""), "updated": folder.updated()}
 
     def now(self, name):
         control = self.controls[name]
@@ -217,7 +218,7 @@ class Jobs:
 
     def config(self, name):
         """The settings of a run, as a nested dict."""
-        return self.folder(name).config().to_dict()
+        return self.folder(name).settings()
 
     def log(self, name, since=0):
         """Rows of the run's log.csv after step `since`."""
@@ -239,8 +240,9 @@ class Jobs:
 
 def since_ended(folder):
     """The last snapshot of a run that is not on, also of one that was cut off."""
-    seen = {"id": folder.path.name, "method": folder.config().method, "state": "queued", "step": 0, "total_steps": 0, "epoch": 0,
-            "loss": None, "seconds_per_step": None, "message": "", "artefacts": [], "samples": [], **folder.status(), "eta_seconds": None}
+    method = folder.settings().get("method", "lora")
+    seen = {"id": folder.path.name, "method": method, "state": "queued", "step": 0, "total_steps": 0, "epoch": 0, "loss": None,
+            "seconds_per_step": None, "message": "", "artefacts": [], "samples": [], **folder.status(), "eta_seconds": None}
     if seen["state"] in LIVE:
         seen |= {"state": "stopped", "message": "The program ended before the run did; resume to go on."}
     return {**seen, "resumable": folder.resumable()}

@@ -15,7 +15,7 @@ def report(folder, status):
     """The report of one `RunFolder`, given its snapshot."""
     facts = {key: status[key] for key in ("id", "method", "state", "step", "total_steps", "message")}
     parts = [("Run", json.dumps(facts, ensure_ascii=False)), ("Machine", machine()), ("Packages", packages()),
-             ("Flags", " ".join(sys.argv[1:]) or "none"), ("Settings", json.dumps(folder.config().to_dict(), ensure_ascii=False)),
+             ("Flags", " ".join(sys.argv[1:]) or "none"), ("Settings", json.dumps(folder.settings(), ensure_ascii=False)),
              ("Log", tail(folder.path / "run.log"))]
     return shortened("\n\n".join(f"### {title}\n{text}" for title, text in parts))
 

@@ -114,6 +114,9 @@ class Host:
             while resting():
                 pass
 
+    def tidy(self):
+        """After a run, also one that ran out of memory: give back what it no longer holds."""
+
     def folder(self, kind) -> Path:
         """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), or "sdtune" (our own)."""
         raise NotImplementedError

@@ -26,6 +26,10 @@ class RunFolder:
     def config(self):
         return Config.from_dict(read_json(self.path / "config.json"))
 
+    def settings(self):
+        """The config as it was written, which a newer version may no longer take."""
+        return read_json(self.path / "config.json")
+
     def status(self):
         """The last written snapshot; {} if there is none."""
         try:

@@ -45,15 +45,12 @@ class WebUIHost(Host):
     @contextmanager
     def borrow(self, model_settings, method=None):
         self.lock.acquire(self.patience)
-        before = shared.opts.data.get("sd_model_checkpoint")
         try:
-            with self.lending(pinned.load(model_settings.checkpoint)):
+            with pinned.loaded(model_settings.checkpoint) as sd_model, self.lending(sd_model):
                 yield self.lent
         finally:
             self.sd_model = self.lent = None
             self.lock.release()
-            if model_settings.checkpoint and shared.opts.data.get("sd_model_checkpoint") != before:
-                self.wishes.setdefault("sd_model_checkpoint", before)
             self.wishes.grant()
 
     @contextmanager
@@ -66,8 +63,6 @@ class WebUIHost(Host):
                 yield
             finally:
                 self.bare.close()
-                gc.collect()
-                devices.torch_gc()
 
     def make_bare(self):
         """Enter the two layers around a training: the model's own structure, then all that is put aside for it."""
@@ -136,6 +131,10 @@ class WebUIHost(Host):
                     pass
             finally:
                 self.lock.acquire()
+
+    def tidy(self):
+        gc.collect()
+        devices.torch_gc()
 
     def folder(self, kind):
         return folders.folder(kind)

@@ -6,7 +6,7 @@ refiner, X/Y/Z plot) is refused with a sentence. So neither does the page hang o
 takes, nor can the model be swapped under it.
 """
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from modules import sd_models, shared
 
@@ -29,8 +29,9 @@ class Wishes(dict):
         """Make the changes, as the settings page would have. Call it with the queue lock free."""
         while self:
             key, value = self.popitem()
-            if shared.opts.set(key, value) and not shared.cmd_opts.freeze_settings:
-                shared.opts.save(shared.config_filename)
+            with suppress(AssertionError):  # the WebUI's word for frozen settings
+                if shared.opts.set(key, value):
+                    shared.opts.save(shared.config_filename)
 
 
 def chosen(checkpoint):
@@ -44,16 +45,22 @@ def chosen(checkpoint):
     return found
 
 
-def load(checkpoint):
-    """The WebUI's model with that checkpoint in it, loaded as its own drop-down would."""
-    info = chosen(checkpoint)
-    if info is not None:
-        shared.opts.data["sd_model_checkpoint"] = info.title
-    if shared.sd_model is not None:  # loads the first model where the WebUI has not done so yet
-        sd_models.reload_model_weights()
-    if shared.sd_model is None:
-        raise RunError("The WebUI has no checkpoint loaded; choose one in its drop-down, then start again.")
-    return shared.sd_model
+@contextmanager
+def loaded(checkpoint):
+    """The WebUI's model with that checkpoint in it, as if its drop-down had been used; the one before is back afterwards."""
+    info, before = chosen(checkpoint), shared.opts.data.get("sd_model_checkpoint")
+    try:
+        if info is not None:
+            shared.opts.data["sd_model_checkpoint"] = info.title
+        if shared.sd_model is not None:  # loads the first model where the WebUI has not done so yet
+            sd_models.reload_model_weights()
+        if shared.sd_model is None:
+            raise RunError("The WebUI has no checkpoint loaded; choose one in its drop-down, then start again.")
+        yield shared.sd_model
+    finally:
+        if info is not None and before != shared.opts.data["sd_model_checkpoint"]:
+            shared.opts.data["sd_model_checkpoint"] = before
+            sd_models.reload_model_weights()
 
 
 @contextmanager
