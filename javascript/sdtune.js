@@ -45,12 +45,13 @@ window.sdtune = window.sdtune || {};
     sdtune.imageUrl = (id, file) => sdtune.url('runs/' + encodeURIComponent(id) + '/samples/' + encodeURIComponent(file) +
         '?key=' + encodeURIComponent(panel().dataset.key || ''));
 
-    sdtune.call = async function(path, method) {
-        const answer = await fetch(sdtune.url(path), {method: method || 'GET', headers: {'X-SDTune-Key': panel().dataset.key || ''}, cache: 'no-store'});
+    sdtune.call = async function(path, method, body) {
+        const answer = await fetch(sdtune.url(path), {method: method || 'GET', headers: {'X-SDTune-Key': panel().dataset.key || ''}, cache: 'no-store',
+            body: body === undefined ? undefined : JSON.stringify(body)});
         const kind = answer.headers.get('content-type') || '';
-        const body = kind.includes('json') ? await answer.json() : await answer.text();
-        if (!answer.ok) throw Object.assign(new Error(detail(body, answer)), {status: answer.status});
-        return body;
+        const said = kind.includes('json') ? await answer.json() : await answer.text();
+        if (!answer.ok) throw Object.assign(new Error(detail(said, answer)), {status: answer.status});
+        return said;
     };
 
     function detail(body, answer) {
@@ -126,6 +127,8 @@ window.sdtune = window.sdtune || {};
         sdtune.result.draw(view.run);
         sdtune.plot.draw(view.rows, view.run);
         sdtune.gallery.draw(view.run);
+        sdtune.board.draw(view.run);
+        sdtune.choice.draw(view.run);
         sdtune.runs.draw(view.runs);
     }
 

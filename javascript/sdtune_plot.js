@@ -1,12 +1,15 @@
-// The loss plot: raw faint, smoothed bold, learning rate dashed on the right-hand axis, validation as dots.
+// The loss plot: raw faint, smoothed bold, learning rate dashed on the right-hand axis, measurements as dots.
 window.sdtune = window.sdtune || {};
 
 (function(sdtune) {
     const plot = sdtune.plot = {};
     const HEIGHT = 232;
     const EDGE = {left: 52, right: 52, top: 14, bottom: 24};
+    const MEASURED = {val_loss: 'aside', fit_loss: 'trained', class_loss: 'class'};
     let drawn = {rows: null, width: 0};
     let marker = null;
+
+    const NOTE = () => sdtune.t('The loss jumps with every picture and says little by itself; the samples below say more.');
 
     plot.draw = function(rows, run) {
         const figure = sdtune.byId('sdtune_loss_plot');
@@ -15,6 +18,8 @@ window.sdtune = window.sdtune || {};
         if (figure.hidden) return;
         if (!figure.firstChild) frame(figure);
         const width = Math.max(260, figure.querySelector('.sdtune-plot').clientWidth);
+        const said = run.validation || {};
+        sdtune.text('sdtune_plot_note', [said.sentence, said.forgetting].filter(Boolean).join(' ') || NOTE());
         if (drawn.length === rows.length && drawn.id === run.id && drawn.width === width && drawn.total === run.total_steps) return;
         drawn = {length: rows.length, id: run.id, width, total: run.total_steps, points, rows, smooth: smoothed(points)};
         paint(figure, width, run);
@@ -25,9 +30,9 @@ window.sdtune = window.sdtune || {};
         const key = (kind, text) => el('span', {class: 'sdtune-key sdtune-key-' + kind}, t(text));
         figure.append(
             el('figcaption', {}, el('h4', {}, t('Loss')), el('div', {class: 'sdtune-keys'}, key('smooth', 'smoothed'), key('raw', 'each step'),
-                key('rate', 'learning rate'), key('check', 'validation'))),
+                key('rate', 'learning rate'), key('aside', 'pictures kept aside'), key('trained', 'trained pictures'), key('class', 'class pictures'))),
             el('div', {class: 'sdtune-plot'}),
-            el('p', {class: 'sdtune-soft', id: 'sdtune_plot_note'}, t('The loss jumps with every picture and says little by itself; the samples below say more.')));
+            el('p', {class: 'sdtune-soft', id: 'sdtune_plot_note'}));
         new ResizeObserver(() => sdtune.view.run && plot.draw(sdtune.view.rows, sdtune.view.run)).observe(figure);
     }
 
@@ -46,9 +51,11 @@ window.sdtune = window.sdtune || {};
         const {el} = sdtune;
         const {points, smooth} = drawn;
         const inner = {w: width - EDGE.left - EDGE.right, h: HEIGHT - EDGE.top - EDGE.bottom};
-        const checks = drawn.rows.filter((row) => Number.isFinite(row.val_loss));
+        const checks = Object.keys(MEASURED).map((name) => [MEASURED[name], drawn.rows.filter((row) => Number.isFinite(row[name]))
+            .map((row) => [row.step, row[name]])]);
+        const measured = checks.flatMap(([, points]) => points.map(([, value]) => value));
         const end = Math.max(2, run.total_steps || 0, points.length ? points[points.length - 1].step : 0);
-        const [low, high] = range(points.map((row) => row.loss), smooth, checks.map((row) => row.val_loss));
+        const [low, high] = range(points.map((row) => row.loss), smooth, measured);
         const x = (step) => EDGE.left + inner.w * step / end;
         const y = (loss) => EDGE.top + inner.h * (1 - (loss - low) / (high - low));
         const rates = points.map((row) => rate(row));
@@ -64,12 +71,22 @@ window.sdtune = window.sdtune || {};
         }
         const bold = points.map((row, i) => ({step: row.step, value: smooth[i]}));
         area.append(el('path', {class: 'sdtune-smooth', d: line(thin(bold, inner.w / 2, (row) => row.value), x, y)}));
-        for (const row of checks) area.append(el('circle', {class: 'sdtune-check-dot', cx: x(row.step), cy: y(row.val_loss), r: 3.5}));
+        for (const [kind, dots] of checks) {
+            area.append(el('path', {class: 'sdtune-line-' + kind, d: line(dots, x, y)}),
+                ...dots.map(([step, value]) => el('circle', {class: 'sdtune-dot-' + kind, cx: x(step), cy: y(value), r: dots.length > 60 ? 2 : 3.5})));
+        }
         svg.append(area);
+        turning(svg, run.validation, x, inner);
         hover(svg, {x, y, width, inner, end});
         figure.querySelector('.sdtune-plot').replaceChildren(svg);
-        sdtune.show(figure.querySelector('.sdtune-key-check'), checks.length);
+        for (const [kind, dots] of checks) sdtune.show(figure.querySelector('.sdtune-key-' + kind), dots.length);
         sdtune.show(figure.querySelector('.sdtune-key-rate'), top > 0);
+    }
+
+    // Where learning turned into something else, as the server sees it.
+    function turning(svg, said, x, inner) {
+        if (!said || !said.step) return;
+        svg.append(sdtune.el('line', {class: 'sdtune-turning', x1: x(said.step), x2: x(said.step), y1: EDGE.top, y2: EDGE.top + inner.h}));
     }
 
     function rate(row) {

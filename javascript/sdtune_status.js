@@ -75,7 +75,8 @@ window.sdtune = window.sdtune || {};
         sdtune.text('sdtune_title', t('Welcome'));
         sdtune.text('sdtune_subtitle', t('Name what you want to teach, point to a folder with ten or more pictures of it, and press Start. ' +
             'How the training goes, and pictures made on the way, will show here.'));
-        for (const id of ['sdtune_state', 'sdtune_live', 'sdtune_controls', 'sdtune_failure', 'sdtune_done', 'sdtune_loss_plot', 'sdtune_gallery']) {
+        for (const id of ['sdtune_state', 'sdtune_live', 'sdtune_controls', 'sdtune_failure', 'sdtune_done', 'sdtune_loss_plot', 'sdtune_gallery',
+            'sdtune_board', 'sdtune_choice']) {
             sdtune.show(id, false);
         }
     };
@@ -135,6 +136,7 @@ window.sdtune = window.sdtune || {};
         if (sdtune.isOn(run) && run.eta_seconds !== null && run.eta_seconds !== undefined && run.state !== 'preparing') {
             parts.push(t('{time} left', {time: sdtune.duration(run.eta_seconds)}));
         }
+        if (run.overhead) parts.push(run.overhead);
         if (typeof run.loss === 'number') parts.push(t('loss {n}', {n: run.loss.toPrecision(3)}));
         if (sdtune.isOn(run) && run.state !== 'preparing') parts.push(message(run));
         return parts.filter(Boolean).join(' · ');
