@@ -4,6 +4,8 @@ SDTUNE_WEBUI_URL is the address of a WebUI that was started with --api, has this
 checkpoint loaded, such as http://127.0.0.1:7861.
 """
 
+import base64
+import io
 import json
 import os
 import time
@@ -31,15 +33,22 @@ def call(path, body=None):
 
 
 def draw(prompt):
-    wanted = {"prompt": prompt, "seed": 1, "steps": 4, "width": 64, "height": 64, "sampler_name": "Euler"}
-    return call("/sdapi/v1/txt2img", wanted)[1]["images"][0].split(",")[-1]
+    """The pixels of a picture."""
+    wanted = {"prompt": prompt, "seed": 1, "steps": 2, "width": 64, "height": 64, "sampler_name": "Euler a", "cfg_scale": 7}
+    encoded = call("/sdapi/v1/txt2img", wanted)[1]["images"][0].split(",")[-1]
+    return Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB").tobytes()
+
+
+def sampled(run):
+    (file,) = run["samples"]
+    return Image.open(file).convert("RGB").tobytes()
 
 
 def train(images, **settings):
     """Queue a run and wait for its end; its last status."""
     base = {"name": NAME, "overwrite": True, "concepts": [{"images": str(images), "prompt": "subject_filewords.txt"}],
             "dataset": {"resolution": 64, "min_bucket_reso": 64}, "train": {"max_train_steps": 8},
-            "sample": {"every_n_steps": 4, "steps": 2, "prompts": [f"a photo of {NAME}"]}}
+            "save": {"every_n_steps": 4, "precision": "float"}, "sample": {"every_n_steps": 4, "steps": 2}}
     status, answer = call("/sdtune/v1/runs", base | settings)
     assert status == 201, answer
     while (run := call(f"/sdtune/v1/runs/{NAME}")[1])["state"] not in ("finished", "failed", "stopped"):
@@ -69,13 +78,14 @@ def removed():
 def test_an_embedding(images, removed, ending):
     plain, other = draw(f"a photo of {NAME}"), draw("a red cat")
     run = train(images, method="textual_inversion",
+                sample={"every_n_steps": 4, "steps": 2, "prompts": [f"a photo of {NAME}"]},
                 textual_inversion={"lr": 0.2, "num_vectors_per_token": 2, "init_text": "cat", "save_model_as": ending})
     file = Path(run["artefacts"][-1])
     removed.append(file)
     listed = call("/sdapi/v1/embeddings")[1]
     assert listed["loaded"][NAME]["vectors"] == 2 and NAME not in listed["skipped"] and file.suffix == f".{ending}"
     assert draw(f"a photo of {NAME}") != plain and draw("a red cat") == other
-    assert len(run["samples"]) == 1 and Path(run["samples"][0]).read_bytes()
+    assert sampled(run) == draw(f"a photo of {NAME}-step00000004"), "a sample shows what a file saved at that moment would"
     file.unlink()
     call("/sdapi/v1/refresh-embeddings", {})
     assert draw(f"a photo of {NAME}") == plain
@@ -83,11 +93,13 @@ def test_an_embedding(images, removed, ending):
 
 def test_a_hypernetwork(images, removed):
     plain = draw("a red cat")
-    run = train(images, method="hypernetwork", hypernetwork={"lr": 0.01, "activation": "swish"})
+    run = train(images, method="hypernetwork", sample={"every_n_steps": 4, "steps": 2, "prompts": ["a red cat"]},
+                hypernetwork={"lr": 0.01, "activation": "swish"})
     removed.append(Path(run["artefacts"][-1]))
     assert NAME in [one["name"] for one in call("/sdapi/v1/hypernetworks")[1]]
     full, half = draw(f"a red cat <hypernet:{NAME}:1>"), draw(f"a red cat <hypernet:{NAME}:0.5>")
     assert len({plain, full, half}) == 3
+    assert sampled(run) == draw(f"a red cat <hypernet:{NAME}-step00000004:1>")
     assert draw("a red cat") == plain
 
 
