@@ -11,7 +11,7 @@ from lib_sdtune import __version__
 from lib_sdtune.cli.console import speak
 from lib_sdtune.errors import RunError, UserError
 
-VERBS = ("train", "sample", "inspect", "prepare", "class-pictures", "list", "schema", "demo", "ui")
+VERBS = ("train", "sample", "choose", "compare", "report", "inspect", "prepare", "class-pictures", "list", "schema", "demo", "ui")
 
 
 class Parser(argparse.ArgumentParser):

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+from lib_sdtune.__main__ import main
 from lib_sdtune.choose import choice as choices
 from lib_sdtune.choose import compare, page, report_page
 from lib_sdtune.choose.choice import Choice, result
@@ -161,3 +162,12 @@ def test_the_report_tells_all_of_a_run_and_nothing_of_the_machine(host, run, tmp
 def test_a_page_escapes_what_it_is_told():
     html = page.page("<i>", page.paragraph("<script>"), page.table(["<a>"], [["<u>"]]), page.listing(["<s>"]), page.picture(Image.new("RGB", (9, 9)), 8, '"<p>'))
     assert not any(tag in html for tag in ("<i>", "<script>", "<a>", "<u>", "<s>", '""<p>')) and "&quot;&lt;p&gt;" in html
+
+
+def test_the_command_line_chooses_publishes_and_takes_back(host, run, capsys):
+    data = ["--data-dir", str(host.data_dir)]
+    assert main(["choose", "ron", *data, "--publish", "--file", "ron-000001", "--weight", "0.5"]) == 0
+    assert "ron-000001, preferred weight 0.5" in capsys.readouterr().out and not (host.folder("lora") / "ron-000001.safetensors").exists()
+    assert main(["choose", "ron", *data, "--undo"]) == 0 and (host.folder("lora") / "ron-000001.safetensors").exists()
+    assert main(["report", "ron", *data]) == 0 and capsys.readouterr().out.strip().endswith("report.html")
+    assert main(["compare", "ron", "ron", *data, "--out", str(host.data_dir / "two.html")]) == 0 and (host.data_dir / "two.html").exists()

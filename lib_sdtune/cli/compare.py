@@ -1,0 +1,22 @@
+"""Compare two runs: the settings that differ, their curves over each other, samples of the same prompt and seed."""
+
+from pathlib import Path
+
+from lib_sdtune.cli.choose import opened
+
+
+def arguments(parser):
+    parser.add_argument("one", metavar="RUN")
+    parser.add_argument("other", metavar="RUN")
+    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where runs live (default: sdtune-data)")
+    parser.add_argument("--out", default="", metavar="FILE", help="the page to write (default: compare.html in the first run's folder)")
+
+
+def run(args):
+    from lib_sdtune.choose import compare
+
+    one, other = (opened(args.data_dir, "", name)[1] for name in (args.one, args.other))
+    for row in compare.differing(one.config().to_dict(), other.config().to_dict()):
+        print(f"{row['setting']}: {row['one']} / {row['other']}")
+    print(compare.write(one, other, Path(args.out or one.path / "compare.html")))
+    return 0

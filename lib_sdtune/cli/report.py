@@ -1,0 +1,17 @@
+"""Write a run's report.html: settings, curves, pictures, versions, on one page that opens anywhere."""
+
+from lib_sdtune.cli.choose import opened
+
+
+def arguments(parser):
+    parser.add_argument("name", metavar="RUN")
+    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where runs live (default: sdtune-data)")
+
+
+def run(args):
+    from lib_sdtune import report
+    from lib_sdtune.choose import report_page
+
+    _, folder = opened(args.data_dir, "", args.name)
+    print(report_page.write(folder, folder.status(), f"{report.machine()}, {report.packages()}"))
+    return 0
