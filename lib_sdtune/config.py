@@ -45,7 +45,7 @@ class Concept:
 
     images: str = field(metadata={"help": "the folder of the training pictures."})
     repeats: int | None = option(None, "Empty takes the number in front of the folder's name (10_ron), else 1.", low=1, high=100000)
-    prompt: str = option("", "Caption of pictures that have none, such as \"a photo of ron cat\".")
+    prompt: str = option("", "Caption of pictures that have none, such as \"a photo of ron cat\"; or a template such as subject.txt.")
     class_images: str = option("", "Folder of regularisation pictures: the class without your subject.")
     class_prompt: str = option("", "Caption of the regularisation pictures, such as \"a photo of a cat\".")
     num_class_images: int = option(0, "Missing regularisation pictures are generated until there are this many.", low=0, high=100000)
