@@ -11,7 +11,8 @@ from lib_sdtune.ui.tab import build
 
 ROOT = Path(__file__).parents[2]
 TEXT = r"'((?:[^'\\]|\\.)+)'"
-KEYS = re.compile(r"\b(?:METHODS|KINDS|NAMES) = \{(.*?)\};", re.S)
+LABEL = r"'([A-Z](?:[^'\\]|\\.)*)'"
+KEYS = re.compile(r"\b(?:METHODS|NAMES|VERDICTS) = \{(.*?)\};", re.S)
 
 
 def of_form():
@@ -37,8 +38,9 @@ def of_scripts():
     for path in sorted((ROOT / "javascript").glob("*.js")):
         text = path.read_text(encoding="utf-8").replace("' +\n", "'+").replace("+                ", "+")
         text = re.sub(r"'\+\s*'", "", text)
-        found |= set(re.findall(rf"\bt\({TEXT}", text)) | set(re.findall(rf"\b(?:button|copy)\((?:[a-z]+, )?{TEXT}", text))
-        found |= set(re.findall(rf"\bbutton\('[^']+', {TEXT}", text)) | set(re.findall(rf"\bkey\('\w+', {TEXT}", text))
+        found |= set(re.findall(rf"\bt\({TEXT}", text)) | set(re.findall(rf"\b(?:button|copy)\((?:[a-z]+, )?{LABEL}", text))
+        found |= set(re.findall(rf"\bbutton\('[^']+', {LABEL}", text)) | set(re.findall(rf"\bkey\('\w+', {TEXT}", text))
+        found |= set(re.findall(rf"\bfield\('\w+', {LABEL}", text)) | set(re.findall(rf"\['\w+', {LABEL}\]", text))
         found |= set(re.findall(r"\['((?:What|Most)[^']*)'", text)) | set(re.findall(rf"cell\({TEXT}", text))
         found |= {word for group in KEYS.findall(text) for word in re.findall(rf": {TEXT}", group)}
     panel = (ROOT / "lib_sdtune" / "ui" / "panel.html").read_text(encoding="utf-8")
