@@ -66,7 +66,8 @@ def files_of(root, key, problems, needed=True):
     if not files and needed:
         kinds = " ".join(suffix[1:] for suffix in SUFFIXES)
         if key.endswith("class_images"):
-            raise UserError(f'"{key}": {shown(root)} holds no pictures ({kinds}); put some there, or set "num_class_images" to have them drawn.')
+            raise UserError(f'"{key}": {shown(root)} holds no pictures ({kinds}); put some there, '
+                            'or set "num_class_images" to have them drawn.')
         strange = next((problem.text for problem in problems if problem.path.is_relative_to(root)), "")
         raise UserError(f'"{key}": {shown(root)} holds no pictures ({kinds}). {strange}'.strip())
     return files
