@@ -35,6 +35,13 @@ def api(demo, app):
     api(demo, app)
 
 
+def axis():
+    from lib_sdtune.host.webui.doors import axis
+
+    axis()
+
+
+script_callbacks.on_before_ui(axis, name="sdtune")
 script_callbacks.on_ui_settings(settings, name="sdtune")
 script_callbacks.on_ui_tabs(tab, name="sdtune")
 script_callbacks.on_app_started(api, name="sdtune")

@@ -7,7 +7,7 @@ from pathlib import Path
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.about import about
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.prompts import TAG
+from lib_sdtune.prompts import TAG, tags
 from lib_sdtune.training.results import intermediate
 
 KINDS = {"lora": "lora", "embedding": "embeddings", "hypernetwork": "hypernetworks", "checkpoint": "checkpoints"}
@@ -50,8 +50,19 @@ class Candidate:
 
 def bare(text, candidate):
     """The prompt without tags that name the run's own files."""
-    own = re.compile(rf"{re.escape(candidate.run or candidate.stem)}(-\d{{6}}|-step\d{{8}})?$")
+    own = names(candidate)
     return TAG.sub(lambda tag: "" if own.match(tag[2].split(":")[0]) else tag[0], text).strip()
+
+
+def names(candidate):
+    """What the files of the candidate's run are called."""
+    return re.compile(rf"{re.escape(candidate.run or candidate.stem)}(-\d{{6}}|-step\d{{8}})?$")
+
+
+def weight_in(text, candidate):
+    """The weight at which the prompt uses one of the run's files; 1 where it does not."""
+    own = names(candidate)
+    return next((tag.weight() for tag in tags(text)[1] if own.match(tag.name)), 1.0)
 
 
 def wordless(text, candidate):

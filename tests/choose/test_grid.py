@@ -7,7 +7,7 @@ from PIL import Image
 
 from lib_sdtune.choose import grid as grids
 from lib_sdtune.choose import wishes
-from lib_sdtune.choose.candidates import Candidate, of_files, of_run
+from lib_sdtune.choose.candidates import Candidate, of_files, of_run, weight_in
 from lib_sdtune.choose.grid import Grid, cells
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats import tensors
@@ -60,6 +60,12 @@ def test_the_files_of_a_run_know_their_step(host):
 def test_the_prompt_that_uses_a_file(tmp_path, kind, word, text, weight, prompt):
     one = Candidate(tmp_path / "ron-000002.safetensors", kind, "ron", 10, 2, word=word)
     assert one.prompt(text, weight) == prompt
+
+
+def test_an_axis_keeps_the_weight_that_stands_in_the_prompt(tmp_path):
+    one = Candidate(tmp_path / "ron-000002.safetensors", "lora", "ron")
+    for text, weight in (("a <lora:ron:0.7>", 0.7), ("a <lora:ron-000001:0.4> <lora:other:0.2>", 0.4), ("a cat", 1.0), ("<lora:ronald:0.3>", 1.0)):
+        assert weight_in(text, one) == weight
 
 
 def test_a_grid_is_gone_on_with_and_draws_nothing_twice(host, tmp_path):

@@ -81,3 +81,10 @@ def settings():
     add("sdtune_roots", option("", "Folders that training pictures may come from when the WebUI can be reached by others",
                                component_args={"lines": 3, **shared.hide_dirs}, section=SECTION, restrict_api=True).info("one per line"))
     shared.restricted_opts |= {"sdtune_subfolder", "sdtune_roots"}
+
+
+def axis():
+    """Our runs on an axis of the WebUI's own X/Y/Z plot."""
+    from lib_sdtune.host.webui import xyz
+
+    xyz.add(jobs)

@@ -145,6 +145,12 @@ class WebUIHost(Host):
 
         return interrogator(name, options, self.lock)
 
+    def image_encoder(self):
+        """The WebUI's CLIP, where its weights are there."""
+        from lib_sdtune.host.webui import clip
+
+        return clip.encoder()
+
     def publish(self, artefact):
         self.lock.acquire()
         try:
