@@ -11,7 +11,8 @@ from lib_sdtune.errors import UserError
 FLAG = re.compile(r"(?:^|\s)--(\w+)(?:\s+|$)")
 WHOLE, FRACTION, TEXT = "a whole number", "a number", "text"
 FLAGS = {"n": ("negative_prompt", TEXT, None, None), "w": ("width", WHOLE, 8, 4096), "h": ("height", WHOLE, 8, 4096),
-         "d": ("seed", WHOLE, 0, 2**32 - 1), "l": ("cfg_scale", FRACTION, 1, 30), "s": ("steps", WHOLE, 1, 150), "ss": ("sampler", TEXT, None, None)}
+         "d": ("seed", WHOLE, 0, 2**32 - 1), "l": ("cfg_scale", FRACTION, 1, 30), "s": ("steps", WHOLE, 1, 150),
+         "ss": ("sampler", TEXT, None, None)}
 
 
 def parse(line):
@@ -20,7 +21,8 @@ def parse(line):
     found = {"prompt": prompt.strip()}
     for flag, text in zip(rest[::2], rest[1::2], strict=True):
         if flag not in FLAGS:
-            raise UserError(f'"sample.prompts": --{flag} is not known in {shortened(line)}; there are {", ".join("--" + name for name in FLAGS)}.')
+            known = ", ".join("--" + name for name in FLAGS)
+            raise UserError(f'"sample.prompts": --{flag} is not known in {shortened(line)}; there are {known}.')
         name, kind, low, high = FLAGS[flag]
         found[name] = value(flag, text.strip(), kind, low, high, line)
     return found

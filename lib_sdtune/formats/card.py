@@ -18,7 +18,8 @@ def write(artefact, config, family, step, samples):
     write_json(path, held | {
         "description": held.get("description", ""), "sd version": family.sd_version, "activation text": artefact.activation_text,
         "preferred weight": held.get("preferred weight", 1.0), "negative text": held.get("negative text", ""),
-        "notes": f"{config.method}, {step} steps, {config.train.optimizer}, resolution {config.dataset.resolution}, seed {config.train.seed}"})
+        "notes": f"{config.method}, {step} steps, {config.train.optimizer}, resolution {config.dataset.resolution}, "
+                 f"seed {config.train.seed}"})
     pictures = sorted(samples.glob("step*-00.png")) if samples.exists() else []
     if pictures:
         with atomic(artefact.path.with_suffix(".preview.png")) as unfinished:

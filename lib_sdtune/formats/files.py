@@ -27,8 +27,9 @@ def atomic(path):
             unfinished.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as error:
-        raise (DiskFull if error.errno in FULL else RunError)(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. "
-                       "Make room there or give it another folder; earlier files are unharmed.") from error
+        kind = DiskFull if error.errno in FULL else RunError
+        raise kind(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. "
+                   "Make room there or give it another folder; earlier files are unharmed.") from error
 
 
 def sync(path):

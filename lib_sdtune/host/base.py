@@ -118,7 +118,7 @@ class Host:
         """After a run, also one that ran out of memory: give back what it no longer holds."""
 
     def folder(self, kind) -> Path:
-        """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), or "sdtune" (our own)."""
+        """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), "sdtune" (ours)."""
         raise NotImplementedError
 
     def image_encoder(self):

@@ -57,7 +57,8 @@ def places(config, number, base):
     there = walk(folder, []) if folder.exists() else []
     names = {found.path.name for found in there}
     free = (i for i in range(2 * concept.num_class_images) if name(i) not in names)
-    return [(folder / name(i), request(config, number, i)) for _, i in zip(range(concept.num_class_images - len(there)), free, strict=False)]
+    missing = range(concept.num_class_images - len(there))
+    return [(folder / name(i), request(config, number, i)) for _, i in zip(missing, free, strict=False)]
 
 
 def name(number):

@@ -36,7 +36,8 @@ def refuse_too_little_memory(needed, device, optimizer):
     free = free_memory(device)
     if free is not None and needed > free:
         where = "GPU memory" if device.type == "cuda" else "memory"
-        raise UserError(f"Not even one step would fit: {optimizer} needs {amount(needed)} of {where} beside the model and {amount(free)} are free. "
+        raise UserError(f"Not even one step would fit: {optimizer} needs {amount(needed)} of {where} beside the model "
+                        f"and {amount(free)} are free. "
                         'Choose Lion or AdamW8bit, set "dreambooth.weights" to "bfloat16", or train a LoRA instead.')
 
 

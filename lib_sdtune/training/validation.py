@@ -23,7 +23,8 @@ class Validation:
         self.trainer, self.settings = trainer, trainer.config.validation
         material = trainer.material
         aside = fewer(material.held_out())
-        self.parts = dict(zip(COLUMNS, (aside, fewer(material.still(False), len(aside)), fewer(material.still(True))), strict=True)) if aside else {}
+        parts = aside, fewer(material.still(False), len(aside)), fewer(material.still(True))
+        self.parts = dict(zip(COLUMNS, parts, strict=True)) if aside else {}
         self.timesteps = timesteps(trainer.config.noise.min_timestep, trainer.config.noise.max_timestep)
 
     def due(self, step):

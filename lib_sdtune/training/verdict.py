@@ -41,12 +41,14 @@ def parted(points):
     """Where the loss on pictures kept aside left its best for good, and what the trained ones did meanwhile."""
     steps, aside, fit = zip(*(point[:3] for point in points), strict=True)
     if len(points) < FEWEST:
-        return told("unknown", None, f"Measured {len(points)} {'time' if len(points) == 1 else 'times'} so far; {FEWEST} are needed to tell learning from memorising.")
+        times = "time" if len(points) == 1 else "times"
+        return told("unknown", None, f"Measured {len(points)} {times} so far; {FEWEST} are needed to tell learning from memorising.")
     best = min(range(len(points)), key=lambda i: aside[i])
     near = aside[best] + slack(aside)
     last = max(i for i, loss in enumerate(aside) if loss <= near)
     if len(points) - 1 - last < max(ENOUGH, len(points) // SHARE):
-        return told("learning", None, f"Still learning: pictures kept aside have their best loss so far, {aside[best]:.4g}, at step {steps[best]}.")
+        return told("learning", None, "Still learning: pictures kept aside have their best loss so far, "
+                                      f"{aside[best]:.4g}, at step {steps[best]}.")
     rise = f"its best was {aside[best]:.4g} at step {steps[best]} and it is {percent(aside[-1], aside[best])} above that now"
     if fit[-1] > fit[last] + slack(fit):
         return told("diverges", steps[last], f"Gets worse from step {steps[last]}: both losses rise, that of pictures kept aside "
