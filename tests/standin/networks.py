@@ -107,17 +107,14 @@ def network_apply_weights(self):
     self.network_current_names = wanted
 
 
-def patch():
-    """Every layer of torch looks for networks before its forward, as long as the WebUI runs."""
-    before = {kind: kind.forward for kind in KINDS}
+def patched(kind):
+    """The forward of torch's `kind` that looks for networks first."""
 
-    def patched(forward):
-        def inside(self, input):
-            network_apply_weights(self)
-            return forward(self, input)
+    def forward(self, input):
+        network_apply_weights(self)
+        return getattr(originals, kind.__name__)(self, input)
 
-        return inside
+    return forward
 
-    for kind, forward in before.items():
-        kind.forward = patched(forward)
-    return before
+
+forwards = {kind: patched(kind) for kind in KINDS}

@@ -1,5 +1,6 @@
 """Living together: generations between two steps, pauses, and a queue in which nobody is forgotten."""
 
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -8,7 +9,9 @@ import pytest
 import torch
 
 from lib_sdtune.config import Model
+from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.webui.lock import QueueLock
+from lib_sdtune.networks.base import bent
 from tests.waiting import until
 
 
@@ -90,6 +93,35 @@ def unchanged_weights(host):
     before = house.fingerprint()
     yield
     assert not [key for key in house.differences(before, house.fingerprint()) if key.startswith(("weights", "flags", "module"))]
+
+
+def test_reload_ui_takes_the_lora_extension_out_and_in_under_the_run(host):
+    networks, patches = sys.modules["networks"], sys.modules["lora_patches"]
+    house.make_lora("after")
+    plain, dressed = house.draw(seed=7), house.draw("a cat <lora:after:1>", seed=7)
+    layer, x = house.weight(), torch.ones(1, house.weight().in_features)
+
+    def answered():
+        with torch.no_grad():
+            return layer(x)
+
+    with host.borrow(Model()), bent([(layer, Wide(layer.out_features))]):
+        answer = answered()
+        networks.originals.undo()
+        assert torch.equal(answered(), answer)
+        between = list(host.generate([SampleRequest("a cat", steps=2, width=house.SIZE, height=house.SIZE)]))
+        networks.originals = patches.LoraPatches()
+        assert torch.equal(answered(), answer) and len(between) == 1
+    assert (house.draw("a cat <lora:after:1>", seed=7) == dressed).all() and (house.draw(seed=7) == plain).all()
+
+
+class Wide(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.width = width
+
+    def forward(self, x):
+        return x.mean(-1, keepdim=True).expand(*x.shape[:-1], self.width)
 
 
 def queue_lock():

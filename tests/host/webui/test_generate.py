@@ -62,6 +62,15 @@ def test_a_sample_prompt_may_name_loras_and_hypernetworks(host):
     assert (drawn == expected).all()
 
 
+def test_a_lora_of_a_sample_prompt_reaches_layers_that_are_being_trained(host):
+    house.make_lora("extra", seed=4)
+    expected = house.draw("a cat <lora:extra:1>")
+    layer = house.weight()
+    with host.borrow(Model()), bent([(layer, torch.nn.Linear(layer.in_features, layer.out_features))], multiplier=0.0):
+        drawn = numpy.asarray(next(host.generate([request("a cat <lora:extra:1>")])))
+    assert (drawn == expected).all()
+
+
 def test_a_sample_prompt_may_name_an_embedding_in_the_making(host):
     bare = house.draw("a zzz")
     with host.borrow(Model()) as model:

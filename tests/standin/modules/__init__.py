@@ -23,6 +23,7 @@ def start(data):
     for folder in (*flags.values(), data / "models/Stable-diffusion"):
         folder.mkdir(parents=True, exist_ok=True)
 
+    import lora_patches
     import networks
 
     from modules import sd_hijack, sd_models
@@ -31,7 +32,7 @@ def start(data):
     for seed, name in enumerate(("one", "two")):
         sd_models.write_checkpoint(name, seed)
     sd_models.list_models()
-    networks.originals = networks.patch()
+    networks.originals = lora_patches.LoraPatches()
     shared.opts.onchange("sd_model_checkpoint", sd_models.queued(lambda: sd_models.reload_model_weights()))
     shared.opts.data["sd_model_checkpoint"] = "one.safetensors"
     sd_hijack.model_hijack.embedding_db.add_embedding_dir(shared.cmd_opts.embeddings_dir)
@@ -44,8 +45,7 @@ def stop():
     import networks
     from ldm.modules.attention import CrossAttention
 
-    for kind, forward in networks.originals.items():
-        kind.forward = forward
+    networks.originals.undo()
     CrossAttention.forward = original_attention
 
 
