@@ -1,7 +1,6 @@
 """Tensors put by in a file for a while, to be had back bit for bit without a second copy in memory."""
 
 import hashlib
-from contextlib import contextmanager
 
 from lib_sdtune.errors import RunError
 from lib_sdtune.formats import tensors as safetensors
@@ -17,40 +16,16 @@ class Aside:
         """Write name -> tensor, and read it again to be sure. RunError if the disk gives back something else."""
         safetensors.write(self.path, tensors, finite=False)
         self.digest = digest(tensors)
-        with self.opened() as kept:
-            if digest(kept) != self.digest:
-                raise RunError(f"{self.path} does not hold what was written to it; check that disk.")
+        if digest(self.tensors()) != self.digest:
+            raise RunError(f"{self.path} does not hold what was written to it; check that disk.")
 
-    @contextmanager
-    def opened(self):
+    def tensors(self):
         """name -> tensor, each read from the disk when it is asked for."""
-        from safetensors import safe_open
-
-        with safe_open(self.path, framework="pt") as file:
-            yield Lazy(file)
+        return safetensors.Stored(self.path)
 
     def drop(self):
         self.path.unlink(missing_ok=True)
         self.digest = None
-
-
-class Lazy:
-    """A mapping over an open safetensors file."""
-
-    def __init__(self, file):
-        self.file, self.names = file, set(file.keys())
-
-    def __getitem__(self, name):
-        return self.file.get_tensor(name)
-
-    def __contains__(self, name):
-        return name in self.names
-
-    def __iter__(self):
-        return iter(self.names)
-
-    def items(self):
-        return ((name, self[name]) for name in self.names)
 
 
 def digest(tensors):

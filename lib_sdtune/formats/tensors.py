@@ -7,6 +7,7 @@ sorts, streams one tensor at a time, and refuses values that are not finite.
 
 import json
 import struct
+from collections.abc import Mapping
 
 import torch
 
@@ -15,6 +16,7 @@ from lib_sdtune.formats.files import atomic
 
 NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
          torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL"}
+DTYPES = {name: dtype for dtype, name in NAMES.items()}
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float": torch.float32}
 
 
@@ -58,6 +60,45 @@ def refuse_non_finite(tensors, path):
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise RunError(f"{name} holds values that are not numbers, so {path.name} was not written. "
                            "Lower the learning rate and resume from the last state.")
+
+
+class Stored(Mapping):
+    """name -> tensor over a file written by us; each tensor is read when it is asked for, into memory of its own.
+
+    prefix: only the names that begin with it, without it.
+    """
+
+    def __init__(self, path, prefix=""):
+        self.path, self.prefix = path, prefix
+        with open(path, "rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            header = json.loads(file.read(length))
+        self.start, self.metadata = 8 + length, header.pop("__metadata__", {})
+        self.entries = {name.removeprefix(prefix): entry for name, entry in header.items() if name.startswith(prefix)}
+
+    def __getitem__(self, name):
+        first, end = self.entries[name]["data_offsets"]
+        tensor = torch.empty(self.entries[name]["shape"], dtype=DTYPES[self.entries[name]["dtype"]])
+        if end > first:
+            with open(self.path, "rb", buffering=0) as file:
+                file.seek(self.start + first)
+                fill(raw(tensor), file)
+        return tensor
+
+    def __iter__(self):
+        return iter(self.entries)
+
+    def __len__(self):
+        return len(self.entries)
+
+
+def fill(memory, file):
+    """Read until `memory` is full; one call gives at most 2 GB."""
+    while memory:
+        count = file.readinto(memory)
+        if not count:
+            raise RunError(f"{file.name} is cut short.")
+        memory = memory[count:]
 
 
 def read(path):

@@ -131,21 +131,21 @@ class DreamBooth(Method):
                 carrier.take(self.waiting[name])
             self.waiting = None
             return
-        with self.shelf.opened() as kept:
-            for name, carrier in self.learning.items():
-                if carrier.leaves:
-                    carrier.take(kept[name])
-                else:
-                    carrier.apply()
+        kept = self.shelf.tensors()
+        for name, carrier in self.learning.items():
+            if carrier.leaves:
+                carrier.take(kept[name])
+            else:
+                carrier.apply()
 
     @torch.no_grad()
     def move_out(self):
-        with self.originals.opened() as kept:
-            for name, carrier in self.learning.items():
-                home = self.homes[name]
-                regain(home)
-                home.copy_(kept[name])
-                carrier.weight.data = home
+        kept = self.originals.tensors()
+        for name, carrier in self.learning.items():
+            home = self.homes[name]
+            regain(home)
+            home.copy_(kept[name])
+            carrier.weight.data = home
 
     def put_by(self):
         """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to memory if that is full."""
@@ -214,11 +214,10 @@ class DreamBooth(Method):
                 "ss_full_bf16": self.format == torch.bfloat16, "sdtune_ema_decay": self.settings.ema_decay or None}
 
     def export(self, path, metadata):
-        chosen = self.chosen()
-        with self.originals.opened() as kept:
-            if all(torch.equal(chosen[name].cpu().float(), kept[name].float()) for name in chosen):
-                raise RunError("The model learned nothing: every weight is as it was at the start. "
-                               "Raise the learning rate or the number of steps.")
+        chosen, kept = self.chosen(), self.originals.tensors()
+        if all(torch.equal(chosen[name].cpu().float(), kept[name].float()) for name in chosen):
+            raise RunError("The model learned nothing: every weight is as it was at the start. "
+                           "Raise the learning rate or the number of steps.")
         facts = inherited(self.model.path) | metadata
         checkpoint.write(path, checkpoint.tensors(self.places(), chosen), facts, safetensors.PRECISIONS[self.config.save.precision])
         checkpoint.copy_config(self.model.path, path)
@@ -236,12 +235,12 @@ class DreamBooth(Method):
 
     def differences(self):
         """(kohya's key, trained weight, original weight) of every layer that a LoRA can bend."""
-        chosen, names = self.chosen(), {id(carrier.weight): name for name, carrier in self.learning.items()}
-        with self.originals.opened() as kept:
-            for target in self.model.family.targets(self.model):
-                name = names.get(id(target.layer.weight))
-                if name:
-                    yield target.key, chosen[name], kept[name]
+        chosen, kept = self.chosen(), self.originals.tensors()
+        names = {id(carrier.weight): name for name, carrier in self.learning.items()}
+        for target in self.model.family.targets(self.model):
+            name = names.get(id(target.layer.weight))
+            if name:
+                yield target.key, chosen[name], kept[name]
 
 
 def plan(setting, device, dtype, count):

@@ -41,12 +41,9 @@ def kept(size):
 
 
 def load(path):
-    """(learned tensors, everything else) of a state file."""
-    held, metadata = safetensors.read(path)
-    learned = {name.removeprefix("learned."): t for name, t in held.items() if name.startswith("learned.")}
-    rest = json.loads(metadata["sdtune_state"])
-    rest["optimizer_tensors"] = {name: t for name, t in held.items() if name.startswith("optimizer.")}
-    return learned, rest
+    """(learned tensors, everything else) of a state file; tensors are read when they are asked for."""
+    learned = safetensors.Stored(path, "learned.")
+    return learned, json.loads(learned.metadata["sdtune_state"]) | {"optimizer_tensors": safetensors.Stored(path, "optimizer.")}
 
 
 def optimizer_tensors(optimizer, first=0):
@@ -71,15 +68,16 @@ def slots(rest):
     """parameter's number -> {slot: value} of a loaded state."""
     found = {int(index): dict(values) for index, values in rest["optimizer"]["state"].items()}
     for name, tensor in rest["optimizer_tensors"].items():
-        _, index, slot = name.split(".", 2)
-        found.setdefault(int(index), {})[slot] = tensor.clone()  # not the file's own bytes, for the file will be deleted
+        index, slot = name.split(".", 1)
+        found.setdefault(int(index), {})[slot] = tensor
     return found
 
 
 def restore_optimizer(optimizer, slots, groups=()):
     """Give an optimiser its slots, numbered from 0, and the numbers of its groups."""
     fresh = optimizer.state_dict()
-    groups = [{**old, **saved, "params": old["params"]} for old, saved in zip(fresh["param_groups"], groups or fresh["param_groups"], strict=True)]
+    groups = [{**old, **saved, "params": old["params"]}
+              for old, saved in zip(fresh["param_groups"], groups or fresh["param_groups"], strict=True)]
     for group in groups:
         group.update({key: tuple(value) for key, value in group.items() if isinstance(value, list) and key == "betas"})
     optimizer.load_state_dict({"state": slots, "param_groups": groups})

@@ -1,0 +1,46 @@
+"""Tensors in a file come back bit for bit, whatever their format, and a broken disk is noticed."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lib_sdtune.errors import RunError
+from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.formats.aside import Aside, digest
+
+
+def sample():
+    chance = torch.Generator().manual_seed(1)
+    values = torch.randn(7, 5, generator=chance)
+    return {"a.float": values, "a.half": values.half(), "a.brain": values.bfloat16(), "b.whole": torch.arange(5), "b.one": torch.tensor(3.0),
+            "b.none": torch.empty(0, 3), "b.nan": torch.tensor([float("nan"), float("inf")])}
+
+
+def test_what_is_put_by_comes_back_and_others_can_read_it(tmp_path):
+    aside = Aside(tmp_path / "x.safetensors")
+    aside.keep(sample())
+    assert digest(aside.tensors()) == digest(sample()) == digest(load_file(aside.path))
+    assert sorted(safetensors.Stored(aside.path, "a.")) == ["brain", "float", "half"]
+    aside.drop()
+    assert not list(tmp_path.iterdir()) and aside.digest is None
+
+
+def test_the_digest_sees_names_shapes_formats_and_single_bits():
+    base = {"x": torch.zeros(4)}
+    others = [{"y": torch.zeros(4)}, {"x": torch.zeros(2, 2)}, {"x": torch.zeros(4, dtype=torch.int32)}, {"x": torch.tensor([0.0, 0, 0, -0.0])}]
+    assert len({digest(held) for held in [base, *others]}) == 5
+
+
+def test_a_disk_that_gives_back_something_else_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(safetensors.Stored, "__getitem__", lambda self, name: torch.zeros(3))
+    with pytest.raises(RunError, match="check that disk"):
+        Aside(tmp_path / "x.safetensors").keep({"x": torch.ones(3)})
+
+
+def test_precision_applies_to_floating_tensors_alone_and_overflow_is_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    safetensors.write(path, {"w": torch.full((2,), 0.1), "ids": torch.arange(3)}, precision=torch.float16)
+    assert load_file(path)["w"].dtype == torch.float16 and load_file(path)["ids"].dtype == torch.int64
+    with pytest.raises(RunError, match="not numbers"):
+        safetensors.write(path, {"w": torch.tensor([1e6])}, precision=torch.float16)
+    assert load_file(path)["w"][0] == torch.tensor(0.1).half()
