@@ -87,6 +87,7 @@ class Jobs:
         closer: `scan`'s `look`.
         """
         from lib_sdtune.data.folder import scan
+        from lib_sdtune.data.listing import behind
         from lib_sdtune.data.wording import refuse_wordless
         from lib_sdtune.formats.names import check_name
         from lib_sdtune.methods import registry as methods
@@ -96,6 +97,8 @@ class Jobs:
             for key in ("images", "class_images"):
                 if getattr(concept, key):
                     setattr(concept, key, str(self.access.folder(getattr(concept, key), f"concepts[{number}].{key}")))
+            for folder in behind(concept.images):
+                self.access.folder(folder, f"concepts[{number}].images")
         if config.validation.images:
             config.validation.images = str(self.access.folder(config.validation.images, "validation.images"))
         self.host.check(config.model)

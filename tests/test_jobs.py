@@ -191,6 +191,16 @@ def test_folders_outside_the_allowed_ones_are_refused_and_nothing_is_written(hos
     assert not (host.data_dir / "sdtune").exists()
 
 
+def test_a_dataset_toml_cannot_lead_outside_the_allowed_folders(host, images, tmp_path):
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (allowed / "set.toml").write_text(f"[[datasets]]\n[[datasets.subsets]]\nimage_dir = '{images}'\n", encoding="utf-8")
+    jobs = Jobs(lambda: host, Access(roots=lambda: [allowed]))
+    with pytest.raises(UserError, match="allowed"):
+        jobs.submit(settings(allowed / "set.toml"))
+    assert not (host.data_dir / "sdtune").exists()
+
+
 def test_wrong_input_writes_nothing(jobs, host, tmp_path):
     (tmp_path / "empty").mkdir()
     for images in (tmp_path / "empty", tmp_path / "missing"):

@@ -73,6 +73,14 @@ def files_of(root, key, problems, needed=True):
     return files
 
 
+def behind(images):
+    """The folders that a concept's pictures come from when they are given as a dataset TOML: absolute; none otherwise."""
+    path = Path(images)
+    if path.suffix.lower() != ".toml" or not path.is_file():
+        return []
+    return [str(path.parent / subset.images) for subset in kohya.read(path, None, [])]
+
+
 def of_toml(number, concept, loss, base, result, dataset):
     """The jobs of a kohya dataset TOML given as a concept's pictures; its folders are relative to it."""
     key = f"concepts[{number}].images"
