@@ -98,6 +98,7 @@ window.sdtune = window.sdtune || {};
             parts.push(el('table', {class: 'sdtune-ranking'}, el('tbody', {}, ...made.ranking.map((one, place) => row(made, one, place, found.published || busy)))));
             parts.push(el('p', {class: 'sdtune-soft'}, t('Compared by {what}. It is a proposal; look at the pictures.', {what: made.measured_by})));
         }
+        if (made.note) parts.push(el('p', {class: 'sdtune-soft'}, made.note));
         if (made.strength) parts.push(el('p', {class: 'sdtune-note'}, made.strength.sentence));
         const link = (what, label) => el('a', {href: sdtune.fileUrl(shown.id, 'choose/' + what), target: '_blank', rel: 'noopener'}, t(label));
         parts.push(el('p', {class: 'sdtune-links'}, link('page', 'All pictures'), link('sheet', 'Contact sheet')));

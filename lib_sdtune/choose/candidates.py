@@ -122,7 +122,8 @@ def refuse_mixed(candidates, host):
         if one.kind == "checkpoints" or not version:
             continue
         if first and first[1] != version:
-            raise UserError(f"{first[0].path.name} is for {first[1]} and {one.path.name} for {version}; one grid takes files of one family.")
+            raise UserError(f"{first[0].path.name} is for {first[1]} and {one.path.name} for {version}; "
+                            "one grid takes files of one family.")
         first = first or (one, version)
         if loaded and version != loaded:
             raise UserError(f"{one.path.name} is for {version} and the loaded checkpoint is {loaded}; load one of its family first.")

@@ -42,8 +42,8 @@ class Choice:
     def make(self):
         """Everything; the result, as result.json in the run's folder `choose` holds it. Started again it goes on."""
         self.grid.make(self.cells, self.wanted.sure)
-        result = {"run": self.config.name, "kind": self.candidates[0].kind, "problem": "", "measured_by": "", "ranking": [], "strength": None,
-                  "curve": [], "proposal": None, "validation": verdict(self.run.log()), **self.layout(self.cells)}
+        result = {"run": self.config.name, "kind": self.candidates[0].kind, "problem": "", "measured_by": "", "note": "", "ranking": [],
+                  "strength": None, "curve": [], "proposal": None, "validation": verdict(self.run.log()), **self.layout(self.cells)}
         try:
             result |= self.judged()
         except UserError as problem:  # the grid alone is worth having
@@ -62,7 +62,7 @@ class Choice:
             entries = [self.entry(judge, one, main) for one in self.candidates]
         order = ranking.ranked(entries, (verdict(self.run.log()) or {}).get("step"))
         best = next(one for one in self.candidates if one.stem == order[0]["file"])
-        found = {"measured_by": judge.encoder.name, "obedience_of_the_bare_model": round(judge.usual, 3), "ranking": order,
+        found = {"measured_by": judge.encoder.name, "note": judge.note(), "ranking": order,
                  "proposal": {"file": best.stem, "weight": main}}
         if self.wanted.strength:
             found |= self.strength(best, judge)
@@ -115,7 +115,9 @@ class Choice:
         labels = {one.stem: one.label for one in self.candidates}
         rows = list(dict.fromkeys((cell.row, cell.request.seed) for cell in wanted))
         at = {(cell.candidate.stem if cell.candidate else "", cell.weight, cell.row, cell.request.seed): cell.name for cell in wanted}
-        return {"columns": [{"file": stem, "weight": weight, "label": f"{labels[stem]} · {weight:g}" if stem else "without"} for stem, weight in columns],
+        heads = [{"file": stem, "weight": weight, "label": f"{labels[stem]} · {weight:g}" if stem else "without"}
+                 for stem, weight in columns]
+        return {"columns": heads,
                 "rows": [{"prompt": self.requests[row].prompt, "seed": seed} for row, seed in rows],
                 "cells": [[at.get((*column, *row)) for column in columns] for row in rows]}
 

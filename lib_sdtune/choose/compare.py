@@ -66,12 +66,15 @@ def write(one, other, path):
     seen = compare(one, other)
     names = [run.path.name for run in (one, other)]
     settings = table(["Setting", *names], [[row["setting"], shown(row["one"]), shown(row["other"])] for row in seen["differing"]])
-    charts = [chart(dict(zip(names, seen["curves"][name], strict=True)), title) for name, title in (("loss", "Loss, smoothed"), ("val_loss", "Loss on pictures kept aside"))]
-    rows = [[row["prompt"], row["seed"], *(picture(run.path / "samples" / row[side], 256) for run, side in ((one, "one"), (other, "other")))]
+    charts = [chart(dict(zip(names, seen["curves"][name], strict=True)), title)
+              for name, title in (("loss", "Loss, smoothed"), ("val_loss", "Loss on pictures kept aside"))]
+    sides = ((one, "one"), (other, "other"))
+    rows = [[row["prompt"], row["seed"], *(picture(run.path / "samples" / row[side], 256) for run, side in sides)]
             for row in seen["samples"]]
     said = "".join(paragraph(f"{name}: {sentence}") for name, sentence in zip(names, seen["said"], strict=True) if sentence)
     write_text(path, page(f"{names[0]} and {names[1]}", section("Settings that differ", settings or paragraph("None but the name.")),
-                          section("Curves", Raw("".join(charts)), said), section("Same prompt, same seed", table(["Prompt", "Seed", *names], rows))))
+                          section("Curves", Raw("".join(charts)), said),
+                          section("Same prompt, same seed", table(["Prompt", "Seed", *names], rows))))
     return path
 
 

@@ -101,7 +101,8 @@ class Desk:
             files = [{"file": one.stem, "label": one.label, "step": one.step} for one in of_run(self.jobs.host, run)]
         except UserError:
             files = []
-        return {"work": work.seen() if work else None, "result": result(run), "published": (run.path / publish.JOURNAL).exists(), "files": files}
+        return {"work": work.seen() if work else None, "result": result(run), "files": files,
+                "published": (run.path / publish.JOURNAL).exists()}
 
     # publishing
 

@@ -117,13 +117,15 @@ class Grid:
 
     def too_many(self, missing):
         known = self.estimate(missing)
-        return (f"The grid has {len(missing):,} pictures to draw, which takes about {duration(known['seconds'])} and {known['bytes'] / 2**20:,.0f} MB. "
-                "Take fewer files, weights, prompts or seeds, or say that you are sure (\"sure\": true).")
+        return (f"The grid has {len(missing):,} pictures to draw, which takes about {duration(known['seconds'])} "
+                f"and {known['bytes'] / 2**20:,.0f} MB. Take fewer files, weights, prompts or seeds, "
+                "or say that you are sure (\"sure\": true).")
 
     def refuse_too_little_room(self, missing):
         needed, free = sum(size(cell) for cell in missing) + SPARE, free_space(self.folder)
         if missing and needed > free:
-            raise UserError(f"The grid needs about {needed / 2**20:,.0f} MB of disk space in {self.folder} and {free / 2**20:,.0f} MB are free. "
+            raise UserError(f"The grid needs about {needed / 2**20:,.0f} MB of disk space in {self.folder} "
+                            f"and {free / 2**20:,.0f} MB are free. "
                             "Make room, or take fewer pictures.")
 
 

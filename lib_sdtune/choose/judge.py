@@ -27,6 +27,13 @@ class Judge:
         self.usual = float(measures.recognised(encoder.recognise(images, self.prompts), rows).mean())
         self.varied = measures.variety(encoder.latents(images), rows)
 
+    def note(self):
+        """What could not be told, in a sentence, or ""."""
+        if self.usual >= measures.KNOWS:
+            return ""
+        return (f"The bare model hardly follows these prompts itself ({self.usual:.2f}, where 0.5 is chance), so straying from them "
+                "could not be told; use prompts that it knows.")
+
     def measure(self, pictures):
         """{"subject", "prompt", "variety", "copies", "best"} of [(row, PIL image)]; best: the place of the picture to show."""
         rows, images = zip(*pictures, strict=True)

@@ -9,7 +9,7 @@ KNOWS = 0.6  # how surely the bare model must follow the prompts before straying
 
 
 def direction(bare, trained):
-    """(axis, middle) for `subject`: from the bare model's pictures (N, D) to the training pictures (M, D), every feature by its own spread."""
+    """(axis, middle) for `subject`: from the bare model's pictures (N, D) to the training pictures (M, D), each feature by its spread."""
     spread = torch.cat([bare - bare.mean(0), trained - trained.mean(0)]).std(0) + 1e-6
     away = (trained.mean(0) - bare.mean(0)) / spread
     return away / spread / away.square().sum().clamp(min=1e-12), bare.mean(0)

@@ -12,13 +12,19 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 .soft, figcaption .keys, th, text { color: var(--soft); fill: var(--soft); } text { font: 11px system-ui, sans-serif; }
-table { border-collapse: collapse; width: 100%; } th { font-weight: 500; } th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-.grid { overflow-x: auto; } .grid td { padding: 2px; border: 0; } .grid th { position: sticky; left: 0; max-width: 16rem; font-size: .85rem; background: Canvas; }
+table { border-collapse: collapse; width: 100%; } th { font-weight: 500; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .6rem;
+  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+.grid { overflow-x: auto; } .grid td { padding: 2px; border: 0; }
+.grid th { position: sticky; left: 0; max-width: 16rem; font-size: .85rem; background: Canvas; }
 img { display: block; max-width: 100%; border-radius: 4px; } ul { margin: 0; padding-left: 1.1rem; }
 .best { outline: 2px solid var(--good); border-radius: 6px; } .chip { color: var(--good); font-weight: 600; }
-figure { margin: .5rem 0; } figcaption { display: flex; gap: 1rem; flex-wrap: wrap; font-size: .9rem; } .keys span { margin-right: .8rem; } .keys i { display: inline-block; width: 14px; height: 3px; margin-right: .3rem; vertical-align: middle; }
+figure { margin: .5rem 0; } figcaption { display: flex; gap: 1rem; flex-wrap: wrap; font-size: .9rem; }
+.keys span { margin-right: .8rem; }
+.keys i { display: inline-block; width: 14px; height: 3px; margin-right: .3rem; vertical-align: middle; }
 svg { width: 100%; max-width: 760px; } .line { stroke: var(--line); } .mark { stroke: #dc2626; stroke-dasharray: 4 3; }
-.strip { display: flex; flex-wrap: wrap; gap: 6px; } .strip figure { width: 128px; margin: 0; font-size: .8rem; } pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
+.strip { display: flex; flex-wrap: wrap; gap: 6px; } .strip figure { width: 128px; margin: 0; font-size: .8rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
 """
 
 

@@ -16,7 +16,8 @@ def grid(folder, result):
     """Write both."""
     write_sheet(folder, result)
     title = f"Which file of {result['run']}?"
-    write_text(folder / "index.html", page(title, verdict(result), order(folder, result), curve(result), section("Grid", pictures(folder, result))))
+    parts = verdict(result), order(folder, result), curve(result), section("Grid", pictures(folder, result))
+    write_text(folder / "index.html", page(title, *parts))
 
 
 def write_sheet(folder, result):
@@ -33,11 +34,13 @@ def verdict(result):
     proposal, strength = result["proposal"], result["strength"]
     said = f"Proposed: {proposal['file']} at weight {proposal['weight']:g}. It is a proposal; look at the pictures." if proposal else ""
     validation = (result["validation"] or {}).get("sentence", "")
-    return paragraph(said, "chip") + paragraph(strength["sentence"] if strength else "") + paragraph(validation) + paragraph(result["problem"])
+    others = (strength["sentence"] if strength else "", result["note"], validation, result["problem"])
+    return paragraph(said, "chip") + "".join(map(paragraph, others))
 
 
 def order(folder, result):
-    rows = [[f"{place}. {one['label']}", one["file"], f"{one['score']:.2f}", listing(one["reasons"]), picture(folder / "cells" / one["picture"], 128, one["file"])]
+    rows = [[f"{place}. {one['label']}", one["file"], f"{one['score']:.2f}", listing(one["reasons"]),
+             picture(folder / "cells" / one["picture"], 128, one["file"])]
             for place, one in enumerate(result["ranking"], 1)]
     by = paragraph(f"Pictures were compared by {result['measured_by']}.", "soft") if rows else ""
     return section("Ranking", table(["", "File", "Score", "Why", ""], rows), by) if rows else ""
@@ -58,8 +61,9 @@ def pictures(folder, result):
     head = "".join(f"<th>{section_of(column, best)}</th>" for column in result["columns"])
     lines = []
     for row, names in zip(result["rows"], result["cells"], strict=True):
-        shown = "".join(f"<td>{picture(folder / 'cells' / name, side, row['prompt'], 'best' if column['file'] == best else '') if name else ''}</td>"
-                        for name, column in zip(names, result["columns"], strict=True))
+        kinds = ["best" if column["file"] == best else "" for column in result["columns"]]
+        shown = "".join(f"<td>{picture(folder / 'cells' / name, side, row['prompt'], kind) if name else ''}</td>"
+                        for name, kind in zip(names, kinds, strict=True))
         lines.append(f"<tr><th>{words(row)}</th>{shown}</tr>")
     return Raw(f'<div class="grid"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>')
 

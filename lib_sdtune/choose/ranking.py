@@ -36,7 +36,8 @@ def held(value):
 
 
 def reasons(one, all_of_them, lowest, memorises):
-    said = [f"shows the subject {of(one, all_of_them, 'subject')} ({100 * held(one['subject']):.0f} % of the way from the bare model to the training pictures)"]
+    said = [f"shows the subject {of(one, all_of_them, 'subject')} "
+            f"({100 * held(one['subject']):.0f} % of the way from the bare model to the training pictures)"]
     if one["prompt"] is not None:
         said.append(f"follows the prompt {of(one, all_of_them, 'prompt')} ({100 * one['prompt']:.0f} % of what the bare model does)")
     if one["variety"] is not None and one["variety"] < 0.75:
@@ -45,7 +46,8 @@ def reasons(one, all_of_them, lowest, memorises):
         said.append(f"{100 * one['copies']:.0f} % of its pictures are nearly copies of a training picture")
     if one["val_loss"] is not None and lowest:
         above = 100 * (one["val_loss"] - lowest) / lowest
-        said.append("has the lowest loss on pictures kept aside" if above < 0.05 else f"loss on pictures kept aside {above:.1f} % above the lowest")
+        told = f"loss on pictures kept aside {above:.1f} % above the lowest"
+        said.append("has the lowest loss on pictures kept aside" if above < 0.05 else told)
     if memorises is not None and (one["step"] or 0) > memorises:
         said.append(f"comes after step {memorises}, where memorising starts")
     return said
@@ -64,7 +66,7 @@ def of(one, all_of_them, name):
 
 
 def strength(curve):
-    """{"weight", "stops_at", "sentence"} from [{"weight", "subject", "prompt"}]: the weight to prefer, and where obedience ends (or None)."""
+    """{"weight", "stops_at", "sentence"} of [{"weight", "subject", "prompt"}]: the weight to prefer, and where obedience ends (or None)."""
     curve = sorted(curve, key=lambda point: point["weight"])
     obeys = [1.0 if point["prompt"] is None else point["prompt"] for point in curve]
     values = [held(point["subject"]) * given for point, given in zip(curve, obeys, strict=True)]

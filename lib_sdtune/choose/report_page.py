@@ -15,7 +15,7 @@ from lib_sdtune.training import board
 from lib_sdtune.training.verdict import verdict
 
 SAMPLES, PICTURES = 60, 8
-VERDICTS = {"hard": "never converges", "memorised": "memorised"}
+VERDICTS = {"": "", "hard": ", never converges", "memorised": ", memorised"}
 
 
 def write(run, status, versions=""):
@@ -23,9 +23,10 @@ def write(run, status, versions=""):
     config, rows = run.config(), run.log()
     path = run.path / "report.html"
     made = result(run)
-    parts = [paragraph(f"{config.method}, {status.get('state', '')} at step {status.get('step', 0)} of {status.get('total_steps', 0)}.", "soft"),
-             curves(rows), section("Samples", samples(run)), section("Pictures by their loss", losses(run)), chosen(run, made),
-             section("Settings", settings(config)), section("Versions", Raw(f"<p>SD Tune {__version__}</p>"), paragraph(versions))]
+    where = f"{status.get('state', '')} at step {status.get('step', 0)} of {status.get('total_steps', 0)}"
+    about = section("Versions", paragraph(f"SD Tune {__version__}"), paragraph(versions))
+    parts = [paragraph(f"{config.method}, {where}.", "soft"), curves(rows), section("Samples", samples(run)),
+             section("Pictures by their loss", losses(run)), chosen(run, made), section("Settings", settings(config)), about]
     write_text(path, page(config.name, *parts))
     return path
 
@@ -37,7 +38,8 @@ def curves(rows):
     measured = {words: [(row["step"], row[name]) for row in rows if row.get(name) is not None]
                 for name, words in (("val_loss", "kept aside"), ("fit_loss", "trained"), ("class_loss", "class"))}
     rates = {"learning rate": thinned([(row["step"], row["lr"]) for row in rows if row.get("lr") is not None])}
-    return section("Curves", chart({"loss": thinned(loss)} if loss else {}, "Loss, smoothed"), chart(measured, "Measured at fixed noise", marks),
+    return section("Curves", chart({"loss": thinned(loss)} if loss else {}, "Loss, smoothed"),
+                   chart(measured, "Measured at fixed noise", marks),
                    paragraph(said.get("sentence", "")), paragraph(said.get("forgetting", "")), chart(rates, "Learning rate"))
 
 
@@ -51,7 +53,7 @@ def losses(run):
     """The hardest and the easiest pictures."""
     rows = board.read(run.path)["pictures"]
     picked = rows if len(rows) <= 2 * PICTURES else [*rows[:PICTURES], *rows[-PICTURES:]]
-    return strip((row["path"], f"{row['file']}: {row['factor']:.2f} × the usual loss{', ' + VERDICTS[row['verdict']] if row['verdict'] else ''}") for row in picked)
+    return strip((row["path"], f"{row['file']}: {row['factor']:.2f} × the usual loss{VERDICTS[row['verdict']]}") for row in picked)
 
 
 def strip(pairs):

@@ -26,7 +26,8 @@ def chart(series, label="", marks=()):
     parts = [*grid(place, left, right, low, high), *(mark(place, x, text, low, high) for x, text in marks)]
     for colour, (name, points) in zip(COLOURS * len(series), series.items(), strict=False):
         parts.append(curve([place(*point) for point in points], colour, name))
-    keys = "".join(f'<span><i style="background:{colour}"></i>{escape(name)}</span>' for colour, name in zip(COLOURS * len(series), series, strict=False))
+    keys = "".join(f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
+                   for colour, name in zip(COLOURS * len(series), series, strict=False))
     return (f'<figure><figcaption><b>{escape(label)}</b><span class="keys">{keys}</span></figcaption>'
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg></figure>')
 
@@ -36,14 +37,16 @@ def curve(points, colour, name):
         return f'<circle cx="{points[0][0]}" cy="{points[0][1]}" r="3" fill="{colour}"/>'
     line = "M" + "L".join(" ".join(point) for point in points)
     dots = "".join(f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>' for x, y in points) if len(points) < 60 else ""
-    return f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-linejoin="round"><title>{escape(name)}</title></path>{dots}'
+    return (f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-linejoin="round">'
+            f"<title>{escape(name)}</title></path>{dots}")
 
 
 def grid(place, left, right, low, high):
     for number in range(4):
         y = low + (high - low) * number / 3
         (a, down), (b, _) = place(left, y), place(right, y)
-        yield f'<line x1="{a}" x2="{b}" y1="{down}" y2="{down}" class="line"/><text x="{float(a) - 6}" y="{float(down) + 4}" text-anchor="end">{y:.3g}</text>'
+        yield f'<line x1="{a}" x2="{b}" y1="{down}" y2="{down}" class="line"/>'
+        yield f'<text x="{float(a) - 6}" y="{float(down) + 4}" text-anchor="end">{y:.3g}</text>'
     for number in range(5):
         x = left + (right - left) * number / 4
         yield f'<text x="{place(x, low)[0]}" y="{HEIGHT - 8}" text-anchor="middle">{x:.6g}</text>'

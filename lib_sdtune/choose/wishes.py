@@ -15,7 +15,7 @@ class Wishes:
     """A grid: files x weights x prompts x seeds."""
 
     files: list[str] = option([], "Empty takes every saved file of the run; otherwise file names without ending.")
-    prompts: list[str] = option([], "Empty takes the run's sample prompts, or makes some of its trigger words; --n --w --h --l --s as in sample prompts.")
+    prompts: list[str] = option([], "Empty takes the run's sample prompts, or makes some of its trigger words; --n --w --h --l --s work.")
     weights: list[float] = option([1.0], "1: how strongly each file is used.", above=0, high=4)
     seeds: list[int] = option([1, 2, 3], "1, 2, 3: every prompt is drawn with each.", low=0, high=2**32 - 1)
     strength: bool = option(True, "Then draw the proposed file at several weights and recommend one.")
@@ -58,5 +58,6 @@ def requests(wishes, config):
     own = config.sample if config else None
     general = SampleRequest("", wishes.negative_prompt, wishes.steps or (own.steps if own else 20),
                             wishes.cfg_scale or (own.cfg_scale if own else 7.0), 0,
-                            wishes.width or (own.width if own else 0) or side, wishes.height or (own.height if own else 0) or side, wishes.sampler)
+                            wishes.width or (own.width if own else 0) or side, wishes.height or (own.height if own else 0) or side,
+                            wishes.sampler)
     return [replace(general, **prompt_lines.parse(line)) for line in lines(wishes, config)]

@@ -24,7 +24,8 @@ def place(tmp_path_factory):
     """A host with one finished run of two saved files."""
     place = tmp_path_factory.mktemp("desk")
     host = TinyHost(place / "data")
-    train(host, settings(pictures(place / "2_ron", 1), train={"max_train_steps": 2}, save={"every_n_steps": 1}, sample={"every_n_steps": 1, "width": 64, "height": 64}))
+    train(host, settings(pictures(place / "2_ron", 1), train={"max_train_steps": 2}, save={"every_n_steps": 1},
+                         sample={"every_n_steps": 1, "width": 64, "height": 64}))
     return host
 
 
@@ -72,7 +73,8 @@ def test_reports_and_comparisons(client):
 
 
 @pytest.mark.parametrize(("address", "body", "word"), [
-    ("choose", {"weight": [1]}, "did you mean"), ("choose", {"files": ["nobody"]}, "no saved file"), ("choose", {"seeds": [-1]}, "smallest"),
+    ("choose", {"weight": [1]}, "did you mean"), ("choose", {"files": ["nobody"]}, "no saved file"),
+    ("choose", {"seeds": [-1]}, "smallest"),
     ("publish", {"file": "../x"}, "no saved file"), ("publish", {"file": 3}, "text"), ("publish", {"weight": 0, "file": "ron"}, "above 0"),
     ("publish", {"name": "x"}, "not a setting"), ("unpublish", {}, "nothing to take back")])
 def test_what_cannot_be_is_told_in_a_sentence(client, address, body, word):

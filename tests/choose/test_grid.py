@@ -64,14 +64,16 @@ def test_the_prompt_that_uses_a_file(tmp_path, kind, word, text, weight, prompt)
 
 def test_an_axis_keeps_the_weight_that_stands_in_the_prompt(tmp_path):
     one = Candidate(tmp_path / "ron-000002.safetensors", "lora", "ron")
-    for text, weight in (("a <lora:ron:0.7>", 0.7), ("a <lora:ron-000001:0.4> <lora:other:0.2>", 0.4), ("a cat", 1.0), ("<lora:ronald:0.3>", 1.0)):
+    for text, weight in (("a <lora:ron:0.7>", 0.7), ("a <lora:ron-000001:0.4> <lora:other:0.2>", 0.4), ("a cat", 1.0),
+                         ("<lora:ronald:0.3>", 1.0)):
         assert weight_in(text, one) == weight
 
 
 def test_a_grid_is_gone_on_with_and_draws_nothing_twice(host, tmp_path):
     lora(host, "ron-000001"), lora(host, "ron")
     candidates = of_run(host, run_folder(host))
-    wanted = cells(candidates, [0.5, 1.0], [SampleRequest("a ron cat", width=16, height=16), SampleRequest("a dog", "bad", width=16, height=16)], [1, 2])
+    requests = [SampleRequest("a ron cat", width=16, height=16), SampleRequest("a dog", "bad", width=16, height=16)]
+    wanted = cells(candidates, [0.5, 1.0], requests, [1, 2])
     assert len(wanted) == 4 + 2 * 2 * 4
 
     def stop(done, total, text):
@@ -145,7 +147,8 @@ def test_missing_files_are_named(host, tmp_path):
 
 
 @pytest.mark.parametrize("data, word", [({"weights": []}, "weights"), ({"seeds": []}, "seeds"), ({"weight": [1]}, "did you mean 'weights'"),
-                                        ({"weights": [9.0]}, "largest"), ({"width": 100}, "multiple of 8"), ({"prompts": ["a --q 1"]}, "--q"),
+                                        ({"weights": [9.0]}, "largest"), ({"width": 100}, "multiple of 8"),
+                                        ({"prompts": ["a --q 1"]}, "--q"),
                                         ({"seeds": "1"}, "seeds")])
 def test_wishes_are_checked_by_key(data, word):
     with pytest.raises(UserError, match=word):

@@ -12,8 +12,8 @@ def entry(label, step, subject, prompt=1.0, variety=1.0, copies=0.0, val_loss=No
 UNDER, WELL = entry("under", 100, 0.15), entry("well", 500, 0.8, 0.95, 0.9)
 
 
-@pytest.mark.parametrize("over", [entry("over", 2000, 0.9, 0.3), entry("over", 2000, 0.95, 0.9, 0.2), entry("over", 2000, 0.95, 0.9, 0.9, 0.5),
-                                  entry("over", 2000, 1.4, 0.5, 0.5, 0.2)])
+@pytest.mark.parametrize("over", [entry("over", 2000, 0.9, 0.3), entry("over", 2000, 0.95, 0.9, 0.2),
+                                  entry("over", 2000, 0.95, 0.9, 0.9, 0.5), entry("over", 2000, 1.4, 0.5, 0.5, 0.2)])
 def test_under_and_over_trained_files_stand_behind(over):
     found = ranked([UNDER, WELL, over])
     assert found[0]["label"] == "well" and found[0]["score"] > found[1]["score"]

@@ -13,7 +13,8 @@ def rows(aside, fit, regular=None, every=50):
     found = []
     for number, (a, f) in enumerate(zip(aside, fit, strict=True), 1):
         found += [{"step": every * (number - 1) + i, "loss": 0.3, "val_loss": None} for i in range(1, every, 20)]
-        found.append({"step": every * number, "loss": 0.3, "val_loss": a, "fit_loss": f, "class_loss": regular[number - 1] if regular else None})
+        kept = regular[number - 1] if regular else None
+        found.append({"step": every * number, "loss": 0.3, "val_loss": a, "fit_loss": f, "class_loss": kept})
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import UserError
+from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.training import board, log
 from lib_sdtune.training.runs import RunFolder
@@ -98,9 +99,10 @@ def test_the_board_survives_an_interruption(tmp_path):
 
 def test_a_prompts_own_settings_and_what_samples_cost(host, tmp_path):
     own = pictures(tmp_path / "1_ron")
-    control = train(host, settings(own, sample={"every_n_steps": 2, "seed": 9, "prompts": ["# mine", "ron --n dog --w 64 --h 96 --d 5 --l 3 --s 4", "cat"]}))
+    lines = ["# mine", "ron --n dog --w 64 --h 96 --d 5 --l 3 --s 4", "cat"]
+    control = train(host, settings(own, sample={"every_n_steps": 2, "seed": 9, "prompts": lines}))
     first, second = host.asked[:2]
-    assert (first.prompt, first.negative_prompt, first.width, first.height, first.seed, first.cfg_scale, first.steps) == ("ron", "dog", 64, 96, 5, 3, 4)
+    assert first == SampleRequest("ron", "dog", 4, 3, 5, 64, 96)
     assert (second.prompt, second.seed, second.width) == ("cat", 9, 128)
     control.spent = {"training": 89.0, "samples": 11.0}
     assert control.snapshot()["overhead"] == "samples take 11 % of the time"
