@@ -19,12 +19,16 @@ WISHES = ("pause", "resume", "sample", "save")
 def attach(app, jobs):
     """Add the routes to a FastAPI app. Every one of them asks `jobs.access` first."""
     from lib_sdtune.api_choose import choosing, looking
+    from lib_sdtune.api_workshop import captioning, drawing, preparing
 
     router = APIRouter(prefix=PREFIX)
     looking(router, jobs)
     watching(router, jobs)
     choosing(router, jobs)
     steering(router, jobs)
+    captioning(router, jobs)
+    preparing(router, jobs)
+    drawing(router, jobs)
     app.include_router(router)
     return app
 

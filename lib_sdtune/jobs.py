@@ -42,7 +42,7 @@ class Jobs:
         self.make_host, self.access = make_host, access or Access()
         self.controls, self.waiting, self.current = {}, [], None
         self.changed = threading.Condition(threading.RLock())
-        self.worker = self.made = self._desk = None
+        self.worker = self.made = self._desk = self._workshop = None
 
     @property
     def host(self):
@@ -60,6 +60,16 @@ class Jobs:
             if self._desk is None:
                 self._desk = Desk(self)
             return self._desk
+
+    @property
+    def workshop(self):
+        """Where pictures and captions are looked after."""
+        from lib_sdtune.workshop import Workshop
+
+        with self.changed:
+            if self._workshop is None:
+                self._workshop = Workshop(self)
+            return self._workshop
 
     # starting
 
@@ -114,12 +124,20 @@ class Jobs:
         control = runs.begin(config, self.host, resume)
         self.controls.pop(config.name, None)
         self.controls[config.name] = control
-        self.waiting.append(control)
+        self.line_up(control)
+        return config.name
+
+    def errand(self, function):
+        """Call `function()` when the runs before it have ended: for what needs the model, but is no run. It tells its own errors."""
+        with self.changed:
+            self.line_up(function)
+
+    def line_up(self, waiting):
+        self.waiting.append(waiting)
         if self.worker is None or not self.worker.is_alive():
             self.worker = threading.Thread(target=self.work, name="sdtune-worker", daemon=True)
             self.worker.start()
         self.changed.notify_all()
-        return config.name
 
     # the worker
 
@@ -128,7 +146,7 @@ class Jobs:
             with self.changed:
                 self.changed.wait_for(lambda: self.waiting)
                 control = self.current = self.waiting.pop(0)
-            self.train(control)
+            control() if callable(control) else self.train(control)
             with self.changed:
                 self.current = None
 
@@ -179,6 +197,8 @@ class Jobs:
         with self.changed:
             if self.live(name):
                 raise Refused(f"The run {name} is {self.controls[name].state}; stop it first.")
+            if (self.folder(name).path / "published.json").exists():
+                raise Refused(f"The other files of {name} were put into its folder when it was published; take that back first.")
             shutil.rmtree(self.folder(name).path)
             self.controls.pop(name, None)
 

@@ -79,6 +79,11 @@ class Captions:
             self.entries[name].caption = new[name]
         return len(before)
 
+    @property
+    def steps(self):
+        """How many changes can be undone."""
+        return len(self._undo)
+
     def undo(self):
         """Take the last change back; the number of captions, 0 when there is nothing left to undo."""
         before = self._undo.pop() if self._undo else {}

@@ -121,6 +121,9 @@ class Host:
         """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), "sdtune" (ours)."""
         raise NotImplementedError
 
+    def tokenizer(self):
+        """A function text -> token ids of the model that is there now, for counting; None where asking would mean loading one."""
+
     def image_encoder(self):
         """An encoder for comparing pictures (see `choose.encoders`) that knows more than the model itself, or None."""
 

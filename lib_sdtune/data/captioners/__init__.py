@@ -28,6 +28,9 @@ class Captioner:
     def __init__(self, host, **options):
         self.host, self.options = host, build(self.Options, options, self.name)
 
+    def refuse(self):
+        """UserError where it can't work, before anything begins."""
+
     def __enter__(self):
         return self
 
@@ -42,12 +45,14 @@ class Captioner:
 class Hosted(Captioner):
     """A captioner whose model belongs to the host: `host.interrogator(name, options)` is a context manager for image -> text."""
 
-    def __enter__(self):
-        lend = getattr(self.host, "interrogator", None)
-        if lend is None:
+    def refuse(self):
+        if getattr(self.host, "interrogator", None) is None:
             raise UserError(f"{self.label} is a part of the WebUI; open the SD Tune tab there to write captions with it, "
                             "or put captions into .txt files beside the pictures.")
-        self.lent = lend(self.name, self.options)
+
+    def __enter__(self):
+        self.refuse()
+        self.lent = self.host.interrogator(self.name, self.options)
         self.ask = self.lent.__enter__()
         return self
 

@@ -78,6 +78,11 @@ class EmbeddedHost(Host):
             self._model, self._key = self.load(path), key
         return self._model
 
+    def tokenizer(self):
+        shapes, _ = checkpoint.header(self.checkpoint)
+        size = next((shape[0] for name, shape in shapes.items() if name.endswith("token_embedding.weight")), None)
+        return tokenizer.find(self.checkpoint, size) if size else None
+
     def load(self, path):
         tensors, metadata = checkpoint.read(path)
         family = family_of({name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)

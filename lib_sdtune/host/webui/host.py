@@ -145,6 +145,10 @@ class WebUIHost(Host):
 
         return interrogator(name, options, self.lock)
 
+    def tokenizer(self):
+        loaded = sd_models.model_data.sd_model
+        return None if loaded is None else model.Tokenizer(model.first_wrapper(loaded))
+
     def image_encoder(self):
         """The WebUI's CLIP, where its weights are there."""
         from lib_sdtune.host.webui import clip

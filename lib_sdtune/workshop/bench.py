@@ -1,0 +1,107 @@
+"""Where a page prepares pictures: a look at one before and after, then the whole folder in the background."""
+
+from pathlib import Path
+
+from lib_sdtune.data.problem import shown
+from lib_sdtune.declaration import build
+from lib_sdtune.errors import UserError
+from lib_sdtune.workshop.questions import group, known, text, whole
+from lib_sdtune.workshop.thumbnails import address
+from lib_sdtune.workshop.work import Work
+
+SIDE = 512  # pixels of a preview
+MOST = 20  # problems that are told
+
+
+class Bench:
+    """One folder at a time."""
+
+    def __init__(self, jobs):
+        self.jobs, self.work, self.out = jobs, None, ""
+
+    def folder(self, data, key):
+        return self.jobs.access.folder(data.get(key), key)
+
+    def preview(self, data):
+        """One picture of {"source"} before and after {"settings"}: {"number", "name", "total", "before", "size", "after": [...]}.
+
+        number: which, from 0. box: a crop drawn by hand, as fractions [left, top, right, bottom].
+        """
+        from lib_sdtune.data.prepare import PrepareConfig
+        from lib_sdtune.data.prepare.run import original
+        from lib_sdtune.data.prepare.run import preview as prepared
+
+        known(data, "source", "settings", "number", "box")
+        settings, pictures = build(PrepareConfig, group(data, "settings")), self.pictures(data)
+        number = whole(data, "number") % len(pictures)
+        path = pictures[number].path
+        pieces = prepared(path, settings, data.get("box"))
+        before = original(path)[0]
+        after = [{"picture": address(on_checks(image), SIDE), "size": list(image.size), "did": did, "suffix": suffix}
+                 for suffix, image, did in pieces]
+        return {"number": number, "name": shown(pictures[number].relative), "total": len(pictures), "size": list(before.size),
+                "before": address(on_checks(before), SIDE), "after": after}
+
+    def pictures(self, data):
+        from lib_sdtune.data.walk import locate, walk
+
+        source = self.folder(data, "source")
+        found = walk(locate(str(source), Path.cwd(), "source"), [])
+        if not found:
+            raise UserError(f'"source": {shown(source)} holds no pictures.')
+        return found
+
+    def start(self, data):
+        """Prepare {"source"} into {"out"} with {"settings"} and crops {"boxes"} of single pictures; what `look` says."""
+        from lib_sdtune.data.prepare import PrepareConfig, prepare
+        from lib_sdtune.data.prepare.run import folders
+        from lib_sdtune.data.prepare.settings import check
+
+        known(data, "source", "out", "settings", "boxes")
+        if self.work and self.work.live:
+            raise UserError(f"{shown(self.out)} is being prepared; wait for it, or stop it.")
+        settings, boxes = build(PrepareConfig, group(data, "settings")), group(data, "boxes")
+        check(settings)
+        for name, box in boxes.items():
+            if not isinstance(box, list):
+                raise UserError(f'"boxes": the crop of {name!r} is not a list of four numbers.')
+        source, out = self.folder(data, "source"), self.folder(data, "out")
+        folders(source, out, Path.cwd())
+        self.out, self.work = out, Work("looking for pictures")
+        self.work.begin(lambda progress: prepare(source, out, settings, progress, boxes))
+        return self.look()
+
+    def look(self):
+        """{"work", "out", "made", "kept", "removed", "problems"} of the latest preparation."""
+        if self.work is None:
+            return {"work": None}
+        seen, outcome = {"work": self.work.seen(), "out": shown(self.out)}, self.work.result
+        if outcome is not None:
+            seen |= {"made": len(outcome.made), "kept": len(outcome.kept), "removed": len(outcome.removed)}
+            sentences = [problem.text for problem in outcome.problems]
+            more = [f"… and {len(sentences) - MOST} more."] if len(sentences) > MOST else []
+            seen["problems"] = sentences[:MOST] + more
+        return seen
+
+    def stop(self):
+        if self.work:
+            self.work.stop()
+        return self.look()
+
+
+def on_checks(image):
+    """RGB; what is transparent shows squares."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    from PIL import Image
+
+    squares = Image.new("L", (2, 2), 200)
+    squares.putpixel((0, 0), 235)
+    squares.putpixel((1, 1), 235)
+    tile = squares.resize((32, 32), Image.Resampling.NEAREST).convert("RGB")
+    ground = Image.new("RGB", image.size)
+    for left in range(0, image.width, 32):
+        for top in range(0, image.height, 32):
+            ground.paste(tile, (left, top))
+    ground.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    return ground

@@ -1,0 +1,252 @@
+"""Pictures and captions through the API: what is shown, what is written when, and which folders may be named."""
+
+import pytest
+from PIL import Image
+
+from lib_sdtune.access import Access
+from lib_sdtune.jobs import Jobs
+from tests.hosts import TinyHost, pictures, settings
+from tests.waiting import until
+
+pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
+from fastapi import FastAPI  # noqa: E402
+from fastapi.testclient import TestClient  # noqa: E402
+
+from lib_sdtune import api  # noqa: E402
+
+ROOT = "/sdtune/v1"
+
+
+class Teller(TinyHost):
+    """A host whose interrogator says how many pictures it saw; `patient` is called before each."""
+
+    seen, patient = 0, staticmethod(lambda: None)
+
+    def interrogator(self, name, options):
+        from contextlib import contextmanager
+
+        @contextmanager
+        def lent():
+            yield self.tell
+
+        return lent()
+
+    def tell(self, image):
+        self.patient()
+        self.seen += 1
+        return f"seen {self.seen}"
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    host = Teller(tmp_path / "data")
+    return Jobs(lambda: host)
+
+
+@pytest.fixture
+def images(tmp_path):
+    return pictures(tmp_path / "10_ron", count=5)
+
+
+@pytest.fixture
+def client(jobs):
+    return TestClient(api.attach(FastAPI(), jobs), raise_server_exceptions=False)
+
+
+@pytest.fixture
+def ask(client):
+    def ask(path, body=None, method="post", wrong=0):
+        answer = client.get(ROOT + path) if method == "get" else client.post(ROOT + path, json=body or {})
+        assert answer.status_code == (wrong or 200), answer.text
+        return answer.json()["detail"] if wrong else answer.json()
+
+    return ask
+
+
+@pytest.fixture
+def album(ask, images):
+    return "/captions/" + ask("/captions", {"images": str(images)})["id"]
+
+
+def ended(ask, path):
+    found = {}
+
+    def over():
+        found.update(ask(path, method="get"))
+        return found["work"]["state"] not in ("waiting", "working")
+
+    until(over)
+    return found
+
+
+def test_an_album_shows_pictures_and_counts(ask, album, client):
+    seen = ask(album + "?query=number%202", method="get")
+    assert (seen["total"], seen["found"], [row["caption"] for row in seen["rows"]]) == (5, 1, ["a cat, number 2"])
+    assert ask(album, method="get")["tags"][0] == ["a cat", 5]
+    picture = client.get(f"{ROOT}{album}/pictures/2")
+    assert picture.headers["content-type"] == "image/jpeg" and picture.content[:2] == b"\xff\xd8"
+    for bad in ("9", "-1", "x", "..%2F0.png"):
+        assert client.get(f"{ROOT}{album}/pictures/{bad}").status_code == 404
+
+
+def test_nothing_is_written_before_save_and_the_old_text_stays_beside(ask, album, images):
+    edit = {"do": "front", "words": "ron", "query": "number 1 or number 2"}
+    preview = ask(album + "/preview", edit)
+    assert preview["count"] == 2 and preview["examples"][0]["after"] == "ron, a cat, number 1"
+    assert ask(album, method="get")["changed"] == 0
+    assert ask(album + "/edit", edit) == {"count": 2}
+    assert (images / "1.txt").read_text() == "a cat, number 1"
+    assert ask(album + "/save") == {"written": 2, "problems": []}
+    assert (images / "1.txt").read_text() == "ron, a cat, number 1\n"
+    assert (images / "1.txt.bak").read_text() == "a cat, number 1"
+    assert ask(album + "/undo") == {"count": 2} and ask(album, method="get")["changed"] == 2
+
+
+def test_what_somebody_else_wrote_meanwhile_is_not_overwritten(ask, album, images):
+    ask(album + "/write", {"name": "0.png", "caption": "mine"})
+    (images / "0.txt").write_text("theirs")
+    saved = ask(album + "/save")
+    assert saved["written"] == 0 and "changed by somebody else" in saved["problems"][0]
+    assert (images / "0.txt").read_text() == "theirs"
+    again = ask("/captions", {"images": str(images), "again": True})
+    assert not again["kept"] and again["rows"][0]["caption"] == "theirs"
+
+
+def test_a_page_that_is_loaded_again_finds_its_changes(ask, album, images):
+    ask(album + "/edit", {"do": "add", "words": "hat"})
+    again = ask("/captions", {"images": str(images)})
+    assert again["kept"] and "/captions/" + again["id"] == album and again["changed"] == 5
+
+
+@pytest.mark.parametrize(("do", "words", "new", "after"), [
+    ("remove", "number*", "", "a cat"), ("replace", "a cat", "dog", "dog, number 0"), ("regex", r"number (\d)", r"no. \1", "a cat, no. 0"),
+    ("add", "hat", "", "a cat, number 0, hat")])
+def test_every_edit(ask, album, do, words, new, after):
+    ask(album + "/edit", {"do": do, "words": words, "new": new})
+    assert ask(album, method="get")["rows"][0]["caption"] == after
+
+
+@pytest.mark.parametrize(("verb", "body", "named"), [
+    ("edit", {"do": "ad", "words": "x"}, "did you mean 'add'"), ("edit", {"do": "add"}, "lacks its words"), ("edit", {"do": "regex", "words": "("}, "compile"),
+    ("edit", {"do": "regex", "words": "a", "new": r"\9"}, "can't be used"), ("edit", {"do": "add", "words": 5}, "must be text"),
+    ("edit", {"do": "add", "words": "x", "query": "not"}, "filter"), ("write", {"name": "../0.png", "caption": "x"}, "no picture"),
+    ("describe", {"captioner": "x"}, "no captioner"), ("finals", {"dataset": {"resolutio": 1}}, "did you mean"), ("prune", {}, "trigger word")])
+def test_wrong_wishes_are_told_in_a_sentence_and_change_nothing(ask, album, verb, body, named):
+    assert named in ask(f"{album}/{verb}", body, wrong=422)
+    assert ask(album, method="get")["changed"] == 0
+
+
+def test_trigger_word_and_pruning_are_one_step(ask, album):
+    common = ask(album + "/common", {"trigger": "ron"})
+    assert common["tags"] == ["a cat"] and "trigger word" in common["why"]
+    wish = {"trigger": "ron", "tags": "a cat"}
+    assert ask(album + "/prune", wish | {"only_preview": True})["examples"][0]["after"] == "ron, number 0"
+    assert ask(album, method="get")["changed"] == 0
+    ask(album + "/prune", wish)
+    assert ask(album, method="get")["rows"][4]["caption"] == "ron, number 4"
+    ask(album + "/undo")
+    assert ask(album, method="get")["changed"] == 0
+
+
+def test_final_captions_are_those_of_the_trainer(ask, album):
+    ask(album + "/write", {"name": "0.png", "caption": "a, b, c, d, e, f"})
+    rows = ask(album + "/finals", {"dataset": {"shuffle_caption": True, "keep_tokens": 1}})
+    assert len(rows) == 5 and rows[0]["caption"].startswith("a, ") and rows[0]["caption"] != "a, b, c, d, e, f"
+    rows = ask(album + "/finals", {"prompt": "a photo of [name], [filewords]", "word": "ron"})
+    assert rows[1]["caption"] == "a photo of ron, a cat, number 1"
+
+
+def test_captions_are_described_in_the_background_and_nothing_is_saved(ask, album, images):
+    ask(album + "/write", {"name": "3.png", "caption": ""})
+    ask(album + "/describe", {"captioner": "blip", "existing": "keep"})
+    assert ended(ask, album + "/work")["work"]["state"] == "done"
+    assert ask(album, method="get")["rows"][3]["caption"] == "seen 1"
+    assert (images / "3.txt").read_text() == "a cat, number 3"
+
+
+def test_describing_stops_and_keeps_what_it_has(ask, album, jobs):
+    jobs.host.patient = lambda: jobs.host.seen == 1 and ask(album + "/stop")
+    ask(album + "/describe", {"captioner": "blip", "existing": "replace"})
+    assert ended(ask, album + "/work")["work"]["state"] == "stopped"
+    assert [row["caption"] for row in ask(album, method="get")["rows"]][:3] == ["seen 1", "seen 2", "a cat, number 2"]
+
+
+def test_a_host_without_interrogators_says_so_at_once(tmp_path, images):
+    client = TestClient(api.attach(FastAPI(), Jobs(lambda: TinyHost(tmp_path / "data"))))
+    name = client.post(ROOT + "/captions", json={"images": str(images)}).json()["id"]
+    answer = client.post(f"{ROOT}/captions/{name}/describe", json={"captioner": "deepbooru"})
+    assert answer.status_code == 422 and "part of the WebUI" in answer.json()["detail"]
+
+
+def test_a_folder_is_previewed_and_prepared(ask, images, tmp_path):
+    Image.new("RGB", (300, 100), "red").save(images / "5.png")
+    wish = {"source": str(images), "settings": {"resize": "square", "resolution": 64}}
+    seen = ask("/prepare/preview", wish | {"number": 5})
+    assert (seen["name"], seen["total"], seen["size"], seen["after"][0]["size"]) == ("5.png", 6, [300, 100], [64, 64])
+    assert seen["before"].startswith("data:image/jpeg;base64,")
+    out = tmp_path / "out"
+    ask("/prepare", wish | {"out": str(out), "boxes": {"5.png": [0, 0, 0.5, 1]}})
+    done = ended(ask, "/prepare")
+    assert (done["work"]["state"], done["made"], done["problems"]) == ("done", 11, [])
+    assert Image.open(out / "5.png").size == (64, 64) and Image.open(images / "5.png").size == (300, 100)
+
+
+@pytest.mark.parametrize(("change", "named"), [({"out": ""}, "out"), ({"source": "/no/such"}, "/no/such"), ({"settings": {"crop": "x"}}, "crop"),
+                                               ({"boxes": {"0.png": 5}}, "boxes"), ({"sorce": 1}, "sorce")])
+def test_a_wrong_preparation_is_refused_before_it_begins(ask, images, tmp_path, change, named):
+    assert named in ask("/prepare", {"source": str(images), "out": str(tmp_path / "out")} | change, wrong=422)
+    assert ask("/prepare", method="get") == {"work": None} and not (tmp_path / "out").exists()
+
+
+def test_output_inside_the_input_is_refused(ask, images):
+    assert "lies in IN" in ask("/prepare", {"source": str(images), "out": str(images / "out")}, wrong=422)
+
+
+def test_class_pictures_are_drawn_in_the_queue(ask, images, tmp_path, jobs):
+    config = settings(images)
+    config["concepts"][0] |= {"class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3}
+    ask("/class-pictures", config)
+    assert ended(ask, "/class-pictures")["work"] == {"state": "done", "done": 3, "total": 3, "text": "drawing class pictures", "message": ""}
+    assert len(list((tmp_path / "class").glob("*.png"))) == 3
+    assert "nothing is missing" in ask("/class-pictures", config, wrong=422)
+    assert jobs.runs() == []
+
+
+@pytest.mark.parametrize(("change", "named"), [({"num_class_images": 0}, "num_class_images"), ({"class_prompt": " "}, "class_prompt"),
+                                               ({"class_images": ""}, "class_images")])
+def test_class_pictures_that_cannot_be_are_refused(ask, images, tmp_path, change, named):
+    config = settings(images)
+    config["concepts"][0] |= {"class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3} | change
+    assert named in ask("/class-pictures", config, wrong=422)
+
+
+def test_a_failing_sampler_is_told_and_the_queue_goes_on(ask, images, tmp_path, jobs, monkeypatch):
+    monkeypatch.setattr(jobs.host, "generate", lambda requests: iter(()), raising=False)
+    config = settings(images, train={"max_train_steps": 1})
+    wanted = config | {"concepts": [config["concepts"][0] | {"class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3}]}
+    ask("/class-pictures", wanted)
+    assert "interrupted" in ended(ask, "/class-pictures")["work"]["message"]
+    jobs.submit(config)
+    until(lambda: jobs.status("ron")["state"] == "finished")
+
+
+@pytest.mark.parametrize(("path", "body"), [("/captions", {"images": "X"}), ("/prepare", {"source": "X", "out": "Y"}), ("/prepare", {"source": "Y", "out": "X"}),
+                                            ("/prepare/preview", {"source": "X"})])
+def test_folders_outside_the_allowed_ones_are_refused(tmp_path, images, path, body):
+    inside = tmp_path / "inside"
+    pictures(inside)
+    jobs = Jobs(lambda: TinyHost(tmp_path / "data"), Access(roots=lambda: [inside]))
+    client = TestClient(api.attach(FastAPI(), jobs))
+    places = {"X": str(images), "Y": str(inside)}
+    answer = client.post(ROOT + path, json={key: places[name] for key, name in body.items()})
+    assert answer.status_code == 422 and "outside the folders" in answer.json()["detail"]
+
+
+def test_strangers_and_other_sites_are_kept_out(client, jobs, images):
+    foreign = {"Origin": "http://evil.example"}
+    assert client.post(ROOT + "/captions", json={"images": str(images)}, headers=foreign).status_code == 403
+    assert client.post(ROOT + "/prepare", json={}, headers=foreign).status_code == 403
+    jobs.access = Access({"me": "secret"})
+    assert client.post(ROOT + "/captions", json={"images": str(images)}).status_code == 401
+    assert client.get(ROOT + "/captions/x/pictures/0").status_code == 401
+    assert client.get(f"{ROOT}/captions/x/pictures/0?key={jobs.access.key}").status_code == 404
