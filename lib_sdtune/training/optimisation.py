@@ -7,12 +7,15 @@ each tensor's own gradient, and a tensor whose gradient is not finite stays as i
 
 import math
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 
 from lib_sdtune import optim
 from lib_sdtune.optim.schedule import rate
 from lib_sdtune.training import state
+
+SMALL = 2**14  # values; most tensors are smaller than that, and all of them together are next to nothing
 
 
 def choose(config, method, scale, world):
@@ -106,18 +109,27 @@ class Together:
 
 
 class OneByOne(Together):
-    """Each tensor is stepped and its gradient dropped in the middle of the backward pass."""
+    """Each large tensor is stepped and its gradient dropped in the middle of the backward pass, the small ones after it."""
 
     def build(self):
-        owners = [group for group in self.described for _ in group["params"]]
-        self.optimizers = [self.make([{**group, "params": [carrier.value]}]) for group, carrier in zip(owners, self.carriers, strict=True)]
-        self.places = [next(i for i, group in enumerate(self.described) if group is owner) for owner in owners]
+        places = [place for place, group in enumerate(self.described) for _ in group["params"]]
+        sizes = [carrier.weight.numel() for carrier in self.carriers]
+        self.alone = {index: self.made([index], places) for index, size in enumerate(sizes) if size > SMALL}
+        self.small = [index for index, size in enumerate(sizes) if size <= SMALL]
+        self.parts = [*self.alone.values(), *([self.made(self.small, places)] if self.small else [])]
         self.squares = []
+
+    def made(self, indices, places):
+        """An optimiser of some carriers, which knows their numbers and those of their groups."""
+        used = sorted({places[index] for index in indices})
+        values = {place: [self.carriers[index].value for index in indices if places[index] == place] for place in used}
+        return Part(self.make([{**self.described[place], "params": values[place]} for place in used]), indices, used)
 
     def set_rates(self):
         self.squares = []
-        for optimizer, place in zip(self.optimizers, self.places, strict=True):
-            optimizer.param_groups[0]["lr"] = self.rates[place]
+        for part in self.parts:
+            for group, place in zip(part.optimizer.param_groups, part.places, strict=True):
+                group["lr"] = self.rates[place]
 
     def backward(self, loss):
         """A loss that is not finite moves nothing; a gradient that is not, not its own tensor."""
@@ -129,8 +141,8 @@ class OneByOne(Together):
 
     @contextmanager
     def listening(self):
-        hooks = [carrier.weight.register_post_accumulate_grad_hook(lambda weight, index=index: self.arrived(index))
-                 for index, carrier in enumerate(self.carriers) if carrier.weight.requires_grad]
+        hooks = [self.carriers[index].weight.register_post_accumulate_grad_hook(lambda weight, index=index: self.move([index], self.alone[index]))
+                 for index in self.alone if self.carriers[index].weight.requires_grad]
         try:
             yield
         finally:
@@ -138,36 +150,52 @@ class OneByOne(Together):
                 hook.remove()
 
     @torch.no_grad()
-    def arrived(self, index):
-        carrier = self.carriers[index]
-        carrier.ready(1 / self.scale.scale)
-        norm = float(carrier.value.grad.norm())
-        self.squares.append(norm**2)
-        if math.isfinite(norm):
-            if norm > self.limit:
+    def move(self, indices, part):
+        """Step these carriers, each gradient shortened by itself and left out where it is not finite."""
+        carriers = [self.carriers[index] for index in indices]
+        for carrier in carriers:
+            carrier.ready(1 / self.scale.scale)
+        norms = torch.stack(torch._foreach_norm([carrier.value.grad for carrier in carriers])).tolist()
+        self.squares += [norm**2 for norm in norms]
+        for carrier, norm in zip(carriers, norms, strict=True):
+            if not math.isfinite(norm):
+                self.finite = False
+                carrier.forget()
+            elif norm > self.limit:
                 carrier.value.grad.mul_(self.limit / (norm + 1e-6))
-            self.optimizers[index].step()
-            carrier.apply(*self.chance(index))
-        else:
-            self.finite = False
-        carrier.forget()
+        part.optimizer.step()
+        for index, carrier in zip(indices, carriers, strict=True):
+            if carrier.value.grad is not None:
+                carrier.apply(*self.chance(index))
+                carrier.forget()
 
     def gradients(self):
         return max(carrier.weight.nbytes for carrier in self.carriers)
 
     def step(self):
+        waiting = [index for index in self.small if self.carriers[index].weight.grad is not None]
+        if waiting:
+            self.move(waiting, self.parts[-1])
         norm = math.sqrt(sum(self.squares)) if self.finite else math.nan
         return norm, self.finite
 
     def state(self):
         tensors, plain = {}, {"state": {}, "groups": []}
-        for index, optimizer in enumerate(self.optimizers):
-            own, numbers = state.optimizer_tensors(optimizer, index)
+        for part in self.parts:
+            own, numbers = state.optimizer_tensors(part.optimizer, part.indices)
             tensors |= own
             plain["state"] |= numbers["state"]
         return tensors, plain
 
     def load(self, rest):
         slots = state.slots(rest)
-        for index, optimizer in enumerate(self.optimizers):
-            state.restore_optimizer(optimizer, {0: slots[index]} if index in slots else {})
+        for part in self.parts:
+            state.restore_optimizer(part.optimizer, {own: slots[index] for own, index in enumerate(part.indices) if index in slots})
+
+
+class Part(NamedTuple):
+    """An optimiser of its own, the numbers of its carriers in its order, and those of their groups."""
+
+    optimizer: object
+    indices: list
+    places: list

@@ -46,16 +46,17 @@ def load(path):
     return learned, json.loads(learned.metadata["sdtune_state"]) | {"optimizer_tensors": safetensors.Stored(path, "optimizer.")}
 
 
-def optimizer_tensors(optimizer, first=0):
-    """(name -> tensor, plain numbers) of an optimiser's state; its parameters are numbered from `first`."""
+def optimizer_tensors(optimizer, numbered=None):
+    """(name -> tensor, plain numbers) of an optimiser's state. numbered: its parameters' numbers, if not 0, 1, 2, ..."""
     state = optimizer.state_dict()
     stored, plain = {}, {"state": {}, "groups": [numbers(group) for group in state["param_groups"]]}
     for index, slots in state["state"].items():
+        number = numbered[index] if numbered else index
         for slot, value in slots.items():
             if isinstance(value, torch.Tensor):
-                stored[f"optimizer.{first + index}.{slot}"] = value
+                stored[f"optimizer.{number}.{slot}"] = value
             else:
-                plain["state"].setdefault(str(first + index), {})[slot] = value
+                plain["state"].setdefault(str(number), {})[slot] = value
     return stored, plain
 
 
