@@ -18,7 +18,7 @@ LEVELS = [  # a file may import from its own line and those above it
     "training",
     "choose workshop",
     "jobs access report",
-    "ui api api_choose api_workshop cli __main__ host.webui.doors",
+    "ui api api_choose api_workshop cli __main__ host.webui.doors host.webui.xyz",
 ]
 LEVEL = {f"lib_sdtune.{name}": number for number, line in enumerate(LEVELS) for name in line.split()}
 LATE = {"lib_sdtune.config"}  # looks up inside functions what its choices are, so that declaring settings imports no plug-in

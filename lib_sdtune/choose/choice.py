@@ -12,6 +12,7 @@ from lib_sdtune.choose.judge import Judge, opened, training_pictures
 from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.formats.names import check_name
 from lib_sdtune.training.verdict import verdict
 
 log = logging.getLogger("sdtune")
@@ -19,8 +20,24 @@ STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
 FOLDER, RESULT = "choose", "result.json"
 
 
+class Loose:
+    """Files that need not be of one run: compared in a folder of their own, without settings, curves and training pictures."""
+
+    def __init__(self, host, name, files):
+        self.path, self.files = host.folder("sdtune") / "choices" / check_name(name), files
+
+    def config(self):
+        return None
+
+    def log(self):
+        return []
+
+
 class Choice:
-    """The saved files of one run, compared. `wanted`: `wishes.Wishes`; `progress(done, total, text)` may raise to stop."""
+    """The saved files of one `RunFolder`, or of a `Loose` lot, compared.
+
+    wanted: `wishes.Wishes`; progress(done, total, text) may raise to stop.
+    """
 
     def __init__(self, host, run, wanted, progress=None):
         self.host, self.run, self.wanted = host, run, wanted
@@ -28,7 +45,8 @@ class Choice:
         self.folder = run.path / FOLDER
         self.progress = progress or (lambda done, total, text: None)
         self.grid = Grid(host, self.folder, self.progress)
-        self.candidates = named(saved.of_run(host, run), wanted.files)
+        found = saved.of_files(host, run.files) if isinstance(run, Loose) else saved.of_run(host, run)
+        self.candidates = named(found, wanted.files)
         saved.refuse_mixed(self.candidates, host)
         self.requests = wishes.requests(wanted, self.config)
         if self.candidates[0].kind == "checkpoints":
@@ -42,7 +60,7 @@ class Choice:
     def make(self):
         """Everything; the result, as result.json in the run's folder `choose` holds it. Started again it goes on."""
         self.grid.make(self.cells, self.wanted.sure)
-        result = {"run": self.config.name, "kind": self.candidates[0].kind, "problem": "", "measured_by": "", "note": "", "ranking": [],
+        result = {"run": self.run.path.name, "kind": self.candidates[0].kind, "problem": "", "measured_by": "", "note": "", "ranking": [],
                   "strength": None, "curve": [], "proposal": None, "validation": verdict(self.run.log()), **self.layout(self.cells)}
         try:
             result |= self.judged()
@@ -55,6 +73,8 @@ class Choice:
     # judging
 
     def judged(self):
+        if self.config is None:
+            raise UserError("the pictures that they were trained on are not known.")
         trained = training_pictures(self.config, Path.cwd())
         main = min(self.wanted.weights, key=lambda weight: abs(weight - 1))
         with self.encoder() as encoder:

@@ -1,6 +1,7 @@
 """Compare the saved files of a run: a grid, a ranking with reasons, a proposal, a recommended strength.
 
 The pages index.html and sheet.png in the run's folder `choose` show it. Started again, it goes on where it was.
+With --of FILE FILE … any files of one family are drawn side by side, in a folder called RUN below sdtune/choices, without a ranking.
 --publish makes the proposed file the one that is used (--file chooses another), --undo takes that back.
 """
 
@@ -23,6 +24,7 @@ def arguments(parser):
         parser.add_argument(f"--{name}", type=int, default=None, metavar="N")
     parser.add_argument("--cfg-scale", type=float, default=None, metavar="X")
     parser.add_argument("--negative-prompt", default=None, metavar="P")
+    parser.add_argument("--of", nargs="+", default=[], metavar="FILE", help="files to draw side by side instead of a run's")
     parser.add_argument("--sure", action="store_true", default=None, help="make the grid even if it is large")
     parser.add_argument("--publish", action="store_true", help="publish the proposed file, or --file")
     parser.add_argument("--file", default="", metavar="F", help="the file to publish instead of the proposed one")
@@ -32,9 +34,12 @@ def arguments(parser):
 
 def run(args):
     from lib_sdtune.choose import publish, wishes
-    from lib_sdtune.choose.choice import Choice, result
+    from lib_sdtune.choose.choice import Choice, Loose, result
 
-    host, folder = opened(args.data_dir, args.checkpoint, args.name)
+    if args.of and (args.publish or args.undo):
+        raise UserError("--of only draws; publishing is for the files of a run.")
+    host = lent(args.data_dir, args.checkpoint)
+    folder = Loose(host, args.name, args.of) if args.of else opened(host, args.name)
     if args.undo:
         print("\n".join(publish.undo(host, folder)))
         return 0
@@ -64,15 +69,20 @@ def told(made):
         yield made["problem"]
 
 
-def opened(data_dir, checkpoint, name):
-    """(host, `RunFolder`) of a run. UserError when there is none."""
-    from lib_sdtune.formats.names import check_name
+def lent(data_dir, checkpoint=""):
+    """The embedded host."""
     from lib_sdtune.host.embedded import EmbeddedHost
+
+    return EmbeddedHost(Path(data_dir), checkpoint or None)
+
+
+def opened(host, name):
+    """The `RunFolder` of a run. UserError when there is none."""
+    from lib_sdtune.formats.names import check_name
     from lib_sdtune.training.runs import RunFolder, folder_of
 
-    host = EmbeddedHost(Path(data_dir), checkpoint or None)
     path = folder_of(host, check_name(name))
     if not (path / "config.json").is_file():
         known = sorted(one.parent.name for one in path.parent.glob("*/config.json"))
         raise UserError(f"There is no run called {name!r} in {path.parent}; there are: {', '.join(known) or 'none'}.")
-    return host, RunFolder(path)
+    return RunFolder(path)

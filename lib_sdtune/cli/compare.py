@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lib_sdtune.cli.choose import opened
+from lib_sdtune.cli.choose import lent, opened
 
 
 def arguments(parser):
@@ -15,7 +15,7 @@ def arguments(parser):
 def run(args):
     from lib_sdtune.choose import compare
 
-    one, other = (opened(args.data_dir, "", name)[1] for name in (args.one, args.other))
+    one, other = (opened(lent(args.data_dir), name) for name in (args.one, args.other))
     for row in compare.differing(one.config().to_dict(), other.config().to_dict()):
         print(f"{row['setting']}: {row['one']} / {row['other']}")
     print(compare.write(one, other, Path(args.out or one.path / "compare.html")))

@@ -1,6 +1,6 @@
 """Write a run's report.html: settings, curves, pictures, versions, on one page that opens anywhere."""
 
-from lib_sdtune.cli.choose import opened
+from lib_sdtune.cli.choose import lent, opened
 
 
 def arguments(parser):
@@ -12,6 +12,6 @@ def run(args):
     from lib_sdtune import report
     from lib_sdtune.choose import report_page
 
-    _, folder = opened(args.data_dir, "", args.name)
+    folder = opened(lent(args.data_dir), args.name)
     print(report_page.write(folder, folder.status(), f"{report.machine()}, {report.packages()}"))
     return 0

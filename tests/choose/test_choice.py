@@ -164,6 +164,15 @@ def test_the_report_tells_all_of_a_run_and_nothing_of_the_machine(host, run, tmp
     assert "lora.dim" in html and "torch 2" in html and str(tmp_path) not in html and "http" not in html
 
 
+def test_files_of_no_run_are_drawn_side_by_side(host, run, capsys):
+    files = [str(host.folder("lora") / name) for name in ("ron.safetensors", "ron-000001.safetensors")]
+    arguments = ["choose", "old ones", "--data-dir", str(host.data_dir), "--prompts", "a red ron toy", "--seeds", "1", "--steps", "1", "--width", "64"]
+    assert main([*arguments, "--height", "64", "--of", *files]) == 0
+    assert "drawn but not ranked" in capsys.readouterr().out
+    folder = host.folder("sdtune") / "choices" / "old ones" / "choose"
+    assert (folder / "sheet.png").exists() and len(list((folder / "cells").glob("*.png"))) == 3
+
+
 def test_a_page_escapes_what_it_is_told():
     html = page.page("<i>", page.paragraph("<script>"), page.table(["<a>"], [["<u>"]]), page.listing(["<s>"]),
                      page.picture(Image.new("RGB", (9, 9)), 8, '"<p>'))

@@ -56,6 +56,7 @@ def test_from_the_grid_to_a_published_file_and_back(client, place):
     assert told.status_code == 200 and {path.name for path in place.folder("lora").glob("*.safetensors")} == {"ron.safetensors"}
     assert place.published[-1].tag.startswith("<lora:") and client.get(f"{RON}/choose").json()["published"]
     assert client.post(f"{RON}/publish", json={"file": "ron"}).status_code == 422
+    assert client.delete(RON).status_code == 409
     assert client.post(f"{RON}/unpublish").json()["files"] == ["ron-step00000001.safetensors", "ron.safetensors"]
 
 
