@@ -18,7 +18,8 @@ LABELS = {"lora": "lora", "embeddings": "textual-inversion"}
 def describe(config, model, method, material, stem, step):
     """All metadata of the file `stem`, str -> str; the WebUI wants JSON objects where it parses, plain text elsewhere."""
     facts = {**shape(model), **recipe(config, step, material), **pictures(config, material), **method.facts(),
-             "ss_output_name": stem, "ss_sd_model_name": model.name, "ss_sd_model_hash": model.hash[:10], "ss_new_sd_model_hash": model.hash,
+             "ss_output_name": stem, "ss_sd_model_name": model.name, "ss_sd_model_hash": model.hash[:10],
+             "ss_new_sd_model_hash": model.hash,
              "sdtune_version": __version__, "sdtune_config": shared_config(config)}
     facts["ss_session_id"] = int(sha256(printed(facts["sdtune_config"]).encode()).hexdigest()[:8], 16)
     return {key: printed(value) for key, value in (facts | modelspec(config, model, method, stem)).items() if value is not None}
@@ -99,4 +100,6 @@ def modelspec(config, model, method, stem):
 
 
 def printed(value):
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True) if isinstance(value, dict | list) else str(value)
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return str(value)
