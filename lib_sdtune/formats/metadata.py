@@ -52,10 +52,11 @@ def pictures(config, material):
     """Counts by folder and bucket, and how often each tag stands in the captions (once per picture, as kohya counts)."""
     trained = [p for p in material.scan.pictures if not p.is_class]
     regular = [p for p in material.scan.pictures if p.is_class]
+    sizes = enumerate(material.dataset.bucket_counts.items())
+    buckets = {str(number): {"resolution": list(size), "count": count} for number, (size, count) in sizes}
     return {"ss_num_train_images": sum(p.repeats for p in trained), "ss_num_reg_images": sum(p.repeats for p in regular),
-            "ss_dataset_dirs": folders(trained), "ss_reg_dataset_dirs": folders(regular) or None, "ss_tag_frequency": tag_frequency(trained),
-            "ss_bucket_info": {"buckets": {str(i): {"resolution": list(size), "count": n} for i, (size, n) in enumerate(material.dataset.bucket_counts.items())},
-                               "mean_img_ar_error": 0.0}}
+            "ss_dataset_dirs": folders(trained), "ss_reg_dataset_dirs": folders(regular) or None,
+            "ss_tag_frequency": tag_frequency(trained), "ss_bucket_info": {"buckets": buckets}}
 
 
 def folders(found):
