@@ -31,7 +31,7 @@ window.sdtune = window.sdtune || {};
         if (!section.firstChild) frame(section);
         const busy = Boolean(found.work) && ['waiting', 'working'].includes(found.work.state);
         if (busy) timer = setTimeout(look, 1200);
-        sdtune.text('sdtune_choice_files', t('{n} saved files', {n: found.files.length}));
+        sdtune.text('sdtune_choice_files', t('Saved files: {n}', {n: found.files.length}));
         sdtune.text('sdtune_choice_progress', busy ? progress(found.work) : found.work && found.work.message || '');
         sdtune.show('sdtune_choice_start', !busy && !found.published);
         sdtune.show('sdtune_choice_fields', !busy && !found.published);

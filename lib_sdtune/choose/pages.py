@@ -34,7 +34,7 @@ def verdict(result):
     proposal, strength = result["proposal"], result["strength"]
     said = f"Proposed: {proposal['file']} at weight {proposal['weight']:g}. It is a proposal; look at the pictures." if proposal else ""
     validation = (result["validation"] or {}).get("sentence", "")
-    others = (strength["sentence"] if strength else "", result["note"], validation, result["problem"])
+    others = (strength["sentence"] if strength else "", result.get("note", ""), validation, result["problem"])
     return paragraph(said, "chip") + "".join(map(paragraph, others))
 
 

@@ -70,6 +70,8 @@ def strength(curve):
     curve = sorted(curve, key=lambda point: point["weight"])
     obeys = [1.0 if point["prompt"] is None else point["prompt"] for point in curve]
     values = [held(point["subject"]) * given for point, given in zip(curve, obeys, strict=True)]
+    if all(point["prompt"] is None for point in curve):  # stronger may be worse, and nobody could tell
+        values = [value if point["weight"] <= 1 else 0.0 for point, value in zip(curve, values, strict=True)]
     good = [point["weight"] for point, value in zip(curve, values, strict=True) if value >= GOOD_ENOUGH * max(values)]
     weight = min(good, key=lambda one: abs(one - 1))
     stops = None

@@ -54,8 +54,9 @@ def grid(place, left, right, low, high):
 
 def mark(place, x, text, low, high):
     (across, bottom), (_, top) = place(x, low), place(x, high)
+    beside, anchor = (-4, "end") if float(across) > WIDTH / 2 else (4, "start")
     return (f'<line x1="{across}" x2="{across}" y1="{top}" y2="{bottom}" class="mark"/>'
-            f'<text x="{float(across) + 4}" y="{float(top) + 11}">{escape(text)}</text>')
+            f'<text x="{float(across) + beside}" y="{float(top) + 11}" text-anchor="{anchor}">{escape(text)}</text>')
 
 
 def limits(values):

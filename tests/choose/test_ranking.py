@@ -53,5 +53,10 @@ def test_a_file_that_obeys_to_the_end_is_used_at_one():
     assert said["weight"] == 1.0 and said["stops_at"] is None
 
 
+def test_nobody_is_sent_beyond_one_without_knowing_what_it_costs():
+    assert strength(curve((0.5, 0.3, None), (1.0, 0.5, None), (1.2, 0.7, None)))["weight"] == 1.0
+    assert strength(curve((0.5, 0.3, 1.0), (1.0, 0.5, 1.0), (1.2, 0.7, 1.0)))["weight"] == 1.2
+
+
 def test_obedience_that_comes_back_is_noise():
     assert strength(curve((0.4, 0.5, 1.0), (0.6, 0.6, 0.7), (0.8, 0.8, 0.95), (1.0, 0.9, 0.95)))["stops_at"] is None
