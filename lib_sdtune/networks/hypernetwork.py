@@ -72,7 +72,7 @@ class HyperModule(nn.Module):
 
     def forward(self, x, multiplier=1.0, product=None):
         """`product` is what `product()` gave, in place of the layers it stands for."""
-        half = None if torch.is_autocast_enabled() or x.dtype == torch.float32 else x.dtype
+        half = None if autocasting(x) or x.dtype == torch.float32 else x.dtype
         wide = x.float() if half else x
         delta = F.linear(wide, *product) if product else self.linear(wide)
         answer = wide + (delta if multiplier == 1.0 else delta * multiplier)
@@ -101,6 +101,13 @@ class HyperModule(nn.Module):
                 normed = isinstance(part, nn.LayerNorm)
                 part.weight.copy_(beginning(part.weight, "Normal" if normed else weight_init, chance))
                 part.bias.zero_()
+
+
+def autocasting(x):
+    try:
+        return torch.is_autocast_enabled(x.device.type)
+    except TypeError:  # torch before 2.4
+        return torch.is_autocast_enabled() if x.is_cuda else torch.is_autocast_cpu_enabled()
 
 
 def beginning(weight, weight_init, chance):
