@@ -35,8 +35,10 @@ def write(path, tensors, metadata, precision):
 
 
 def copy_config(source, path):
-    """A checkpoint whose kind the WebUI cannot tell has a .yaml beside it; one that is made from it needs the same."""
+    """A checkpoint whose kind the WebUI cannot tell has a .yaml beside it; one that is made from it needs the same. Whether there was one."""
     config = Path(source).with_suffix(".yaml") if source else None
-    if config and config.is_file():
-        with atomic(path.with_suffix(".yaml")) as unfinished:
-            shutil.copyfile(config, unfinished)
+    if config is None or not config.is_file():
+        return False
+    with atomic(path.with_suffix(".yaml")) as unfinished:
+        shutil.copyfile(config, unfinished)
+    return True

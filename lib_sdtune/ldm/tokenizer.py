@@ -103,7 +103,7 @@ def find(checkpoint, size):
     """The tokenizer of a checkpoint whose text encoder knows `size` tokens.
 
     Looked for beside the checkpoint, in a folder of its name, in the folder that its .yaml names, in Hugging Face's cache,
-    and in an installed open_clip or clip. UserError if none of them fits.
+    in the embedded model's folder, and in an installed open_clip or clip. UserError if none of them fits.
     """
     for folder in folders(Path(checkpoint)):
         if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
@@ -121,10 +121,11 @@ def folders(checkpoint):
     yield from (checkpoint.parent, checkpoint.with_suffix(""))
     config = checkpoint.with_suffix(".yaml")
     if config.is_file():
-        for named in re.findall(r"^\s*version:\s*['\"]?(.+?)['\"]?\s*$", config.read_text(encoding="utf-8", errors="replace"), re.M):
+        for named in re.findall(r"^\s*['\"]?version['\"]?:\s*['\"]?(.+?)['\"]?\s*$", config.read_text(encoding="utf-8", errors="replace"), re.M):
             yield from (Path(named), checkpoint.parent / named)
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     yield from sorted(home.glob("hub/models--openai--clip-vit-large-patch14/snapshots/*"))
+    yield Path(__file__).parent / "embedded"
 
 
 def installed():

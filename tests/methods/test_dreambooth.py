@@ -1,10 +1,15 @@
 """DreamBooth on a tiny model: the whole model learns, a whole checkpoint comes out, and the lent model is as it was."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors import safe_open
 
+from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.ldm import checkpoint
 from lib_sdtune.training import optimisation, state
 from tests.hosts import TinyHost, bits, pictures, settings, train
@@ -227,3 +232,20 @@ def test_refusals_before_anything_is_trained(host, images, tmp_path, monkeypatch
     monkeypatch.setattr("lib_sdtune.training.room.free_memory", lambda device: 2**20)
     with pytest.raises(UserError, match="Not even one step would fit: AdamW needs"):
         train(host, dream(images, name="lack"))
+
+
+def test_a_model_made_from_the_embedded_one_goes_on_like_it(tmp_path, images):
+    """Its build, its vocabulary and its settings go with it, and the WebUI gets a description of its sizes."""
+    host = EmbeddedHost(tmp_path / "data")
+    config = {"name": "mine", "method": "dreambooth", "concepts": [{"images": str(images), "prompt": "a photo of ron cat"}],
+              "train": {"max_train_steps": 1, "batch_size": 1}, "save": {"precision": "fp16"}}
+    train(host, Config.from_dict(config, host.defaults()))
+    path = host.folder("checkpoints") / "mine.safetensors"
+    made, source = EmbeddedHost(tmp_path / "data", "mine"), host.defaults()
+    assert made.defaults() == source and made.resolution == host.resolution
+    with made.borrow() as model, torch.no_grad():
+        assert model.unet.middle_block[1].transformer_blocks[0].attn1.heads == 8
+        model.family.encode_text(model, ["a photo of a cat"])
+    described = json.loads(path.with_suffix(".yaml").read_text())["model"]["params"]
+    assert described["unet_config"]["params"]["context_dim"] == 64 and described["unet_config"]["params"]["num_heads"] == 8
+    assert (Path(described["cond_stage_config"]["params"]["version"]) / "vocab.json").exists()
