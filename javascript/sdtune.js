@@ -150,6 +150,7 @@ window.sdtune = window.sdtune || {};
 
     function opened() {
         sdtune.look();
+        sdtune.classes.look();
         sdtune.call('').then((about) => {
             view.about = about;
             sdtune.form.about(about);

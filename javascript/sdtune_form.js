@@ -90,6 +90,12 @@ window.sdtune = window.sdtune || {};
         return [[String(lines || '').trimEnd(), line].filter(Boolean).join('\n')];
     };
 
+    // What stands in a field, for other pages of the tab.
+    form.value = function(path) {
+        const all = kept();
+        return path in all ? all[path] : base[path] ? base[path][1] : '';
+    };
+
     // Groups of other methods are hidden, not emptied.
     function seen(method) {
         for (const group of document.querySelectorAll('#sdtune_form [class*="sdtune-method-"]')) {

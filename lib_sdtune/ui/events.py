@@ -36,6 +36,9 @@ def wire(door, fields, parts):
     def look(*values):
         return guarded(lambda made: (check.report(made, door.jobs), ""), *values)[0]
 
+    def draw(*values):
+        return guarded(lambda made: (door.jobs.workshop.classes.start(made) and "", ""), *values)[0]
+
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
     def received(files, name):
@@ -47,6 +50,8 @@ def wire(door, fields, parts):
 
     parts["upload"].upload(received, [parts["upload"], parts["name"]], [parts["concept.images"], parts["report"]])
     parts["check"].click(look, inputs, [parts["report"]])
+    parts["class_draw"].click(draw, inputs, [parts["class_message"]], queue=False).then(
+        None, [], None, _js="() => { sdtune.classes.look(); return []; }")
     if "from_txt2img" in parts:
         prompts = parts["sample.prompts"]
         parts["from_txt2img"].click(None, [prompts], [prompts], _js="(lines) => sdtune.form.fromTxt2img(lines)")

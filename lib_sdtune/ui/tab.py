@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from lib_sdtune.ui import events
+from lib_sdtune.ui import events, workshop
 from lib_sdtune.ui.boxes import box
 from lib_sdtune.ui.components import component
 from lib_sdtune.ui.fields import declared
@@ -31,13 +31,21 @@ def whole(door):
     fields = declared()
     values = initial()  # what the host recommends comes in when the page is opened: the WebUI keeps these as its own defaults
     parts = {}
+    with gr.Tabs(elem_id="sdtune_pages"):
+        with gr.Tab("Train", elem_id="sdtune_page_train"):
+            training(door, fields, values, parts)
+        with gr.Tab("Pictures", elem_id="sdtune_page_pictures"):
+            gr.HTML(workshop.html())
+    events.wire(door, fields, parts)
+
+
+def training(door, fields, values, parts):
     with gr.Row(elem_id="sdtune_columns"):
         with gr.Column(scale=5, min_width=320, elem_id="sdtune_form"):
             form(fields, values, parts, door.home)
         with gr.Column(scale=7, min_width=320, elem_id="sdtune_results"):
             gr.HTML(panel(door))
     gr.HTML('<div id="sdtune_runs"></div>')
-    events.wire(door, fields, parts)
 
 
 def form(fields, values, parts, home):
@@ -61,11 +69,7 @@ def form(fields, values, parts, home):
     groups, expert = arrange(fields)
     for title, members in groups.items():
         with accordion(title, members):
-            lines = next((number for number, field in enumerate(members, 1) if field.path == "sample.prompts"), 0)
-            grid(members[:lines], place)
-            if lines and home == "webui":
-                parts["from_txt2img"] = gr.Button("Take from txt2img", elem_id="sdtune_from_txt2img", size="sm")
-            grid(members[lines:], place)
+            grids(members, place, buttons(parts, home))
     with gr.Accordion("Expert", open=False, elem_id="sdtune_group_expert", elem_classes=["sdtune-group"]):
         for title, members in expert.items():
             if members:
@@ -80,6 +84,32 @@ def accordion(title, members):
     method = method_of(members)
     classes = ["sdtune-group", *([f"sdtune-method-{method}"] if method else [])]
     return gr.Accordion(title, open=False, elem_id="sdtune_group_" + title.lower().replace(" ", "_"), elem_classes=classes)
+
+
+def buttons(parts, home):
+    """{path of a field: function that puts a button below it}."""
+
+    def from_txt2img():
+        if home == "webui":
+            parts["from_txt2img"] = gr.Button("Take from txt2img", elem_id="sdtune_from_txt2img", size="sm")
+
+    def class_pictures():
+        parts["class_draw"] = gr.Button("Generate class pictures", elem_id="sdtune_class_draw", size="sm")
+        parts["class_message"] = gr.HTML("", elem_id="sdtune_class_message")
+        gr.HTML('<div id="sdtune_class_work"></div>')
+
+    return {"sample.prompts": from_txt2img, "concept.num_class_images": class_pictures}
+
+
+def grids(members, place, below):
+    """The fields, with what stands below some of them."""
+    begin = 0
+    for number, field in enumerate(members, 1):
+        if field.path in below:
+            grid(members[begin:number], place)
+            below[field.path]()
+            begin = number
+    grid(members[begin:], place)
 
 
 def grid(members, place):

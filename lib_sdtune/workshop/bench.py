@@ -5,7 +5,7 @@ from pathlib import Path
 from lib_sdtune.data.problem import shown
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
-from lib_sdtune.workshop.questions import group, known, text, whole
+from lib_sdtune.workshop.questions import group, known, whole
 from lib_sdtune.workshop.thumbnails import address
 from lib_sdtune.workshop.work import Work
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import gradio as gr
 
 from lib_sdtune import failures
+from lib_sdtune.data.editing import PRUNING
+from lib_sdtune.ui import workshop
 from lib_sdtune.ui.door import Door
 from lib_sdtune.ui.tab import build
 
@@ -28,7 +30,16 @@ def of_form():
             found |= {shown for shown, _ in block.choices}
         if isinstance(block, gr.HTML) and "sdtune-heading" in str(block.value):
             found |= set(re.findall(">([^<]+)<", block.value))
-    return {text for text in found if text}
+        if isinstance(block, gr.TabItem):
+            found.add(block.label)
+    return {text for text in found | of_declarations() if text}
+
+
+def of_declarations():
+    """What the page for pictures reads off the declarations, and the explanation that the server sends with them."""
+    facts = workshop.facts()
+    fields = [field for group in (facts["prepare"], *(one["fields"] for one in facts["captioners"])) for field in group]
+    return {field[key] for field in fields for key in ("label", "info")} | {one["label"] for one in facts["captioners"]} | {PRUNING}
 
 
 def of_scripts():

@@ -82,6 +82,43 @@ def test_a_refusal_is_a_red_sentence_with_the_fields_label():
     assert "<script>" not in message
 
 
+class Classes:
+    """Takes configs as `workshop.classes` does."""
+
+    def __init__(self, refusal=None):
+        self.workshop, self.classes, self.taken, self.refusal = self, self, [], refusal
+
+    def start(self, config):
+        if self.refusal:
+            raise self.refusal
+        self.taken.append(config)
+        return {"work": None}
+
+
+def test_class_pictures_are_asked_for_with_the_form():
+    classes = Classes()
+    message = fire(build(Door(classes)), "sdtune_class_draw", *values(**{"concept.num_class_images": 20}))
+    assert message == "" and classes.taken[0]["concepts"] == [{"images": "pics", "num_class_images": 20}]
+
+
+def test_class_pictures_that_cannot_be_are_told_by_the_fields_label():
+    message = fire(build(Door(Classes(UserError('"concepts[0].class_prompt" is empty')))), "sdtune_class_draw", *values())
+    assert "&quot;Class prompt&quot; is empty" in message
+
+
+def test_the_page_for_pictures_has_every_setting_of_preparing(queue):
+    import html
+
+    from lib_sdtune.data.prepare import PrepareConfig
+
+    _, markup = page(build(Door(queue)))
+    facts = json.loads(html.unescape(re.search(r'data-facts="([^"]*)"', markup).group(1)))
+    assert {field["name"] for field in facts["prepare"]} == set(PrepareConfig.__dataclass_fields__)
+    assert {one["name"] for one in facts["captioners"]} == {"blip", "deepbooru"}
+    labels = [field["label"] for field in facts["prepare"]]
+    assert len(set(labels)) == len(labels)
+
+
 def test_a_fault_of_ours_is_told_and_not_thrown(capsys):
     message, started = fire(build(Door(Queue(ZeroDivisionError("<i>")))), "sdtune_start", *values())
     assert "ZeroDivisionError: &lt;i&gt;" in message and started == ""
