@@ -10,7 +10,6 @@ window.sdtune = window.sdtune || {};
     const shop = () => sdtune.workshop;
     const path = (rest) => 'captions/' + encodeURIComponent(at.id) + (rest ? '/' + rest : '');
     const query = () => shop().value('captions_query');
-    const say = (text, bad) => shop().say('captions_note', text, bad);
 
     captions.frame = function(place) {
         const {el} = sdtune;
@@ -42,14 +41,14 @@ window.sdtune = window.sdtune || {};
 
     function gallery() {
         const {el} = sdtune;
-        const {input, action} = shop();
+        const {input, action, note} = shop();
         const search = input(t('cat and not dog, or: missing'), {id: 'sdtune_captions_query', 'aria-label': t('Filter'), onchange: () => turn(0)});
         const pager = el('div', {class: 'sdtune-buttons sdtune-pager'}, action('captions_back', '‹', () => turn(at.page - 1)),
             el('span', {class: 'sdtune-soft', id: 'sdtune_captions_page'}), action('captions_next', '›', () => turn(at.page + 1)));
         pager.firstChild.setAttribute('aria-label', t('Previous page'));
         pager.lastChild.setAttribute('aria-label', t('Next page'));
         return el('div', {class: 'sdtune-main'}, el('div', {class: 'sdtune-line'}, search, action('captions_missing', t('Without caption'), () => filter('missing')),
-            action('captions_all', t('Show all'), () => filter(''))),
+            action('captions_all', t('Show all'), () => filter(''))), note('captions_filter_note'),
         el('div', {class: 'sdtune-head'}, el('span', {class: 'sdtune-soft', id: 'sdtune_captions_found'}), pager), el('div', {id: 'sdtune_captions_pictures'}));
     }
 
@@ -58,7 +57,7 @@ window.sdtune = window.sdtune || {};
         const group = (title, open, ...inside) => el('details', {class: 'sdtune-card', open}, el('summary', {}, el('h4', {}, title)), ...inside);
         const {action, note} = shop();
         return el('aside', {}, el('div', {class: 'sdtune-card', id: 'sdtune_captions_saving'}, el('span', {id: 'sdtune_captions_changed'}),
-            el('div', {class: 'sdtune-buttons'}, action('captions_save', t('Save captions'), save, 'sdtune-strong'), action('captions_undo', t('Undo'), () => change('undo')))),
+            el('div', {class: 'sdtune-buttons'}, action('captions_save', t('Save captions'), save, 'sdtune-strong'), action('captions_undo', t('Undo'), () => change('undo'))), note('captions_saved')),
         group(t('Change many at once'), true, ...editing()), group(t('Trigger word'), false, ...pruning()),
         group(t('Tags'), true, el('p', {class: 'sdtune-soft', id: 'sdtune_captions_kinds'}), el('div', {class: 'sdtune-cloud', id: 'sdtune_captions_cloud'})),
         group(t('Automatic captions'), false, ...describing()),
@@ -118,40 +117,39 @@ window.sdtune = window.sdtune || {};
         try {
             return await sdtune.call(path(verb), 'POST', body || {});
         } catch (problem) {
-            note ? shop().say(note, problem.message, true) : say(problem.message, true);
+            shop().say(note || 'captions_saved', problem.message, true);
             return null;
         }
     }
 
     async function load(again) {
-        say(t('Loading …'));
+        shop().say('captions_note', t('Loading …'));
         try {
             const found = await sdtune.call('captions', 'POST', {images: shop().value('captions_folder'), extension: shop().value('captions_ending'), again});
             at.id = found.id;
             at.page = 0;
             sdtune.byId('sdtune_captions_pictures').replaceChildren();
             for (const id of ['changes', 'pruned', 'finals', 'often']) sdtune.byId('sdtune_captions_' + id).replaceChildren();
-            say(found.kept ? t('Your unsaved changes in this folder are still here.') : found.problems.slice(0, 3).join(' '));
+            shop().say('captions_note', found.kept ? t('Your unsaved changes in this folder are still here.') : found.problems.slice(0, 3).join(' '));
             sdtune.show('sdtune_captions_again_line', found.kept);
+            shop().say('captions_saved', '');
             await refresh();
         } catch (problem) {
-            say(problem.message, true);
+            shop().say('captions_note', problem.message, true);
         }
     }
 
     async function refresh() {
         try {
             paint(await sdtune.call(path() + '?query=' + encodeURIComponent(query()) + '&page=' + at.page));
-            sdtune.byId('sdtune_captions_query').classList.remove('sdtune-wrong');
+            shop().say('captions_filter_note', '');
         } catch (problem) {
-            sdtune.byId('sdtune_captions_query').classList.toggle('sdtune-wrong', problem.status === 422);
-            say(problem.message, true);
+            shop().say('captions_filter_note', problem.message, true);
         }
     }
 
     function turn(page) {
         at.page = Math.max(0, page);
-        say('');
         return refresh();
     }
 
@@ -161,6 +159,7 @@ window.sdtune = window.sdtune || {};
     }
 
     async function change(verb, body, note) {
+        shop().say('captions_saved', '');
         const done = await ask(verb, body, note);
         if (done) await refresh();
         return done;
@@ -208,7 +207,7 @@ window.sdtune = window.sdtune || {};
 
     async function save() {
         const done = await change('save');
-        if (done) say([t('Captions saved: {n}; the old ones are beside them as .bak.', {n: done.written}), ...done.problems].join(' '), done.problems.length > 0);
+        if (done) shop().say('captions_saved', [t('Captions saved: {n}; the old ones are beside them as .bak.', {n: done.written}), ...done.problems].join(' '), done.problems.length > 0);
     }
 
     async function describe() {

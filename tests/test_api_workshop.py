@@ -205,7 +205,7 @@ def test_output_inside_the_input_is_refused(ask, images):
 def test_class_pictures_are_drawn_in_the_queue(ask, images, tmp_path, jobs):
     config = settings(images)
     config["concepts"][0] |= {"class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3}
-    ask("/class-pictures", config)
+    ask("/class-pictures", config | {"name": ""})
     assert ended(ask, "/class-pictures")["work"] == {"state": "done", "done": 3, "total": 3, "text": "drawing class pictures", "message": ""}
     assert len(list((tmp_path / "class").glob("*.png"))) == 3
     assert "nothing is missing" in ask("/class-pictures", config, wrong=422)

@@ -38,7 +38,7 @@ class Album:
             found = self.captions.select(text(data, "query"))
             pages = max(1, -(-len(found) // PAGE))
             page = min(whole(data, "page"), pages - 1)
-            counts = self.captions.counts(found)
+            counts = self.captions.counts()
             return {"folder": shown(self.captions.root), "total": len(self.names), "found": len(found), "page": page, "pages": pages,
                     "rows": [self.row(name) for name in found[page * PAGE : (page + 1) * PAGE]],
                     "tags": counts[:CLOUD], "kinds": len(counts), "missing": sum(not self.captions[name].strip() for name in self.names),

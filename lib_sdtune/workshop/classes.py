@@ -18,7 +18,7 @@ class Classes:
 
         if self.work and self.work.live:
             raise UserError("Class pictures are being drawn already; wait for them, or stop them.")
-        config = self.jobs.read(wanted)
+        config = self.jobs.read(wanted | {"name": wanted.get("name") or "class-pictures"})  # no run yet, so it needs no name
         asked = [number for number, concept in enumerate(config.concepts) if concept.num_class_images]
         if not asked:
             raise UserError('"concepts[0].num_class_images" is 0, so there is nothing to draw; set it, say to 100.')
