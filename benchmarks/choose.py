@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from benchmarks import measures, toyworld
+from lib_sdtune.choose.candidates import of_run
 from lib_sdtune.choose.choice import Choice
 from lib_sdtune.choose.judge import opened
 from lib_sdtune.choose.wishes import read
@@ -26,7 +27,7 @@ from lib_sdtune.training.runs import RunFolder, begin
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ron"
 ASKED = [("red", "snow"), ("blue", "sand"), ("green", "night"), ("yellow", "sky")]
-STEPS = {"under": 10, "well": 80, "over": 400}
+STEPS = {"under": 15, "well": 150, "over": 450}
 
 
 def main():
@@ -49,7 +50,8 @@ def one(seed, steps):
         config = Config.from_dict(settings(wordless(Path(place)), seed, steps), host.defaults(Model()))
         train(config, host, begin(config, host))
         run = RunFolder(host.folder("sdtune") / "runs" / config.name)
-        kept = [f"ron-step{step:08d}" for step in steps[:2]] + ["ron"]
+        saved = {one.step: one.stem for one in of_run(host, run)}  # those at an epoch's end are called by the epoch
+        kept = [saved[step] for step in steps]
         prompts = [f"a photo of a {colour} ron toy on {background}" for colour, background in ASKED]
         choice = Choice(host, run, read({"prompts": prompts, "files": kept, "seeds": [1, 2], "strength": False}))
         made = choice.make()
@@ -62,7 +64,7 @@ def one(seed, steps):
     order = sorted(found, key=lambda row: -row["truth"])
     for number, row in enumerate(order, 1):
         row["true_place"] = number
-    print(f"seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
+    print(f"seed {seed}: {time.perf_counter() - started:.0f} s\n{table(found)}", flush=True)
     return found
 
 
@@ -78,9 +80,9 @@ def wordless(place):
 def settings(images, seed, steps):
     """One prompt for all pictures and a high rate."""
     return {"name": "ron", "concepts": [{"images": str(images), "prompt": "a photo of a ron toy"}],
-            "lora": {"dim": 8, "alpha": 8, "unet_lr": 3e-3, "text_encoder_lr": 1e-3},
-            "train": {"seed": seed, "max_train_steps": steps[2], "batch_size": 4, "lr_scheduler": "constant"},
-            "save": {"every_n_steps": steps[0], "state_every_n_steps": 0}, "sample": {"steps": 20, "cfg_scale": 4.0}}
+            "lora": {"dim": 8, "alpha": 8, "unet_lr": 8e-3, "text_encoder_lr": 1e-3},
+            "train": {"seed": seed, "max_train_steps": steps[2], "batch_size": 8, "lr_scheduler": "constant"},
+            "save": {"every_n_steps": steps[0], "state_every_n_steps": 0}, "sample": {"steps": 12, "cfg_scale": 4.0}}
 
 
 def truth(choice, file):
