@@ -31,12 +31,13 @@ def ron():
         yield thing, toyworld.full_caption(thing, f"{TOKEN} {toyworld.CLASS}")
 
 
-def toys(each=3):
-    """Every shape equally often; half of the captions name the shape, half say only that it is a toy."""
+def toys(each=6):
+    """Every shape equally often; a third of the captions name it, a third say only that it is a toy, a third say no more than that."""
     rng = random.Random(8)
     for i, form in enumerate(list(toyworld.SHAPES) * each):
         thing = toyworld.thing(rng, form)
-        yield thing, toyworld.full_caption(thing, toyworld.CLASS if (i + i // 8) % 2 else form)
+        kind = (i + i // 8) % 3
+        yield thing, f"a photo of a {toyworld.CLASS}" if kind == 2 else toyworld.full_caption(thing, (form, toyworld.CLASS)[kind])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ DEFAULTS = {
     "dreambooth": {"unet_lr": 2e-4, "text_encoder_lr": 1e-4},
     "textual_inversion": {"lr": 5e-2},
     "hypernetwork": {"lr": 1e-3},
-    "train": {"max_train_steps": 400, "batch_size": 8},
+    "train": {"max_train_steps": 300, "batch_size": 10, "lr_scheduler": "cosine"},
     "sample": {"steps": 20, "cfg_scale": 4.0, "width": 64, "height": 64},
 }
 

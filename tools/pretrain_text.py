@@ -1,4 +1,4 @@
-"""Teaches the embedded text encoder to read, before it meets the UNet: python tools/pretrain_text.py FOLDER [--steps 500].
+"""Teaches the embedded text encoder to read, before it meets the UNet: python tools/pretrain_text.py FOLDER [--steps 300].
 
 Every position from the end token on learns to hold, linearly, which form, colour and background the caption names. So
 cross-attention finds the words at once, and the UNet's time goes into drawing. A few minutes on two cores.
@@ -56,7 +56,7 @@ def train(text, captions, steps, size=96):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=300)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     captions = toy_captions.Captions(VOCABULARY)

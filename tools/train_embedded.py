@@ -1,4 +1,4 @@
-"""Trains the embedded model's UNet and text encoder: python tools/train_embedded.py FOLDER [--steps 2300].
+"""Trains the embedded model's UNet and text encoder: python tools/train_embedded.py FOLDER [--steps 2000].
 
 FOLDER holds `vae.safetensors` (train_embedded_vae.py), `text.pt` (pretrain_text.py), the latents (toy_latents.py) and the
 state: run it again to go on. Words matter only at high noise, so at first three quarters of the timesteps lie there and the
@@ -145,10 +145,10 @@ class Run:
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=2300)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--rounds", type=int, default=32, help="pictures of every combination")
+    parser.add_argument("--rounds", type=int, default=30, help="pictures of every combination")
     parser.add_argument("--report", type=int, default=250)
     parser.add_argument("--workers", type=int, default=1, help="processes that share a step, better than threads on a busy machine")
     args = parser.parse_args()

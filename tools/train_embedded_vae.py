@@ -1,4 +1,4 @@
-"""Trains the embedded model's autoencoder on drawings: python tools/train_embedded_vae.py FOLDER [--steps 2600].
+"""Trains the embedded model's autoencoder on drawings: python tools/train_embedded_vae.py FOLDER [--steps 2000].
 
 About ten minutes on two free cores. What makes so small a one work: GroupNorm with eps 1 while training (a picture
 that is flat stays flat), channel pairs (x, -x) that carry the mean colours straight through, edges weighted more, and
@@ -192,7 +192,7 @@ def whiten(vae, pictures):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--sharpen", action="store_true", help="go on with the decoder alone, after the UNet's training or beside it")
