@@ -26,7 +26,7 @@ window.sdtune = window.sdtune || {};
 
     captions.opened = function() {
         const field = sdtune.byId('sdtune_captions_folder');
-        if (!field.value) field.value = sdtune.form.value('concept.images') || '';
+        if (!at.id) field.value = sdtune.form.value('concept.images') || field.value;
         const word = sdtune.byId('sdtune_captions_trigger');
         if (!word.value) word.value = sdtune.form.value('textual_inversion.token') || '';
     };
@@ -113,7 +113,11 @@ window.sdtune = window.sdtune || {};
 
     // Asking
 
-    async function ask(verb, body, note) {
+    // One after the other: what is typed last is on its way before Save is.
+    let line = Promise.resolve();
+    const ask = (...given) => line = line.then(() => asked(...given));
+
+    async function asked(verb, body, note) {
         try {
             return await sdtune.call(path(verb), 'POST', body || {});
         } catch (problem) {
@@ -289,7 +293,7 @@ window.sdtune = window.sdtune || {};
         const {el} = sdtune;
         const address = sdtune.url(path('pictures/' + row.index)) + '?key=' + encodeURIComponent(sdtune.byId('sdtune_panel').dataset.key || '');
         const words = el('textarea', {rows: 3, 'aria-label': t('Caption of {name}', {name: row.name}), placeholder: t('no caption'),
-            onchange: () => change('write', {name: row.name, caption: words.value})});
+            oninput: () => { sdtune.byId('sdtune_captions_save').disabled = false; }, onchange: () => change('write', {name: row.name, caption: words.value})});
         return el('figure', {class: 'sdtune-worded', 'data-index': row.index}, el('img', {src: address, alt: row.name, loading: 'lazy'}),
             el('figcaption', {title: row.name}, row.name), words);
     }

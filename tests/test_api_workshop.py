@@ -171,6 +171,14 @@ def test_describing_stops_and_keeps_what_it_has(ask, album, jobs):
     assert [row["caption"] for row in ask(album, method="get")["rows"]][:3] == ["seen 1", "seen 2", "a cat, number 2"]
 
 
+def test_nothing_else_changes_captions_while_they_are_described(ask, album, jobs):
+    refused = []
+    jobs.host.patient = lambda: refused.append(ask(album + "/edit", {"do": "add", "words": "x"}, wrong=422)) if not refused else None
+    ask(album + "/describe", {"captioner": "blip", "existing": "replace"})
+    ended(ask, album + "/work")
+    assert "stop that first" in refused[0]
+
+
 def test_a_host_without_interrogators_says_so_at_once(tmp_path, images):
     client = TestClient(api.attach(FastAPI(), Jobs(lambda: TinyHost(tmp_path / "data"))))
     name = client.post(ROOT + "/captions", json={"images": str(images)}).json()["id"]

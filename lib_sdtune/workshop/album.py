@@ -1,6 +1,7 @@
 """The captions of one folder as a page edits them: what is shown, what an edit would do, and what is written when asked."""
 
 import threading
+from contextlib import contextmanager
 
 from lib_sdtune.data import tags
 from lib_sdtune.data.editing import PRUNING, Captions
@@ -129,10 +130,13 @@ class Album:
             written, problems = self.captions.save()
         return {"written": len(written), "problems": [problem.text for problem in problems]}
 
+    @contextmanager
     def mine(self):
-        if self.busy:
-            raise UserError("Captions are being written automatically; stop that first.")
-        return self.turn
+        """The turn of whoever changes captions; refused while a program writes them."""
+        with self.turn:
+            if self.busy:
+                raise UserError("Captions are being written automatically; stop that first.")
+            yield
 
     # describing
 
