@@ -64,9 +64,11 @@ def told(kind, step, sentence):
 
 def slack(values):
     """How far a measurement may lie above the best one without meaning anything: the best of many is low by chance too."""
-    bends = [abs(a - 2 * b + c) for a, b, c in zip(values, values[1:], values[2:], strict=False)]
-    trembling = sum(bends) / len(bends) / (0.798 * math.sqrt(6)) if bends else 0.0  # second differences of white noise
-    return max(3.5 * trembling, SLIGHT * abs(min(values)))
+    bends = sorted(abs(a - 2 * b + c) for a, b, c in zip(values, values[1:], values[2:], strict=False))  # second differences
+    if not bends:
+        return SLIGHT * abs(min(values))
+    typical = min(sum(bends) / len(bends) / 0.798, 2 * bends[len(bends) // 2] / 0.674)  # the latter where a few jumps stand out
+    return max(3.5 * typical / math.sqrt(6), SLIGHT * abs(min(values)))
 
 
 def percent(high, low):

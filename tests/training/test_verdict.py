@@ -74,6 +74,12 @@ def test_both_rising_is_another_matter():
     assert said["kind"] == "diverges" and "learning rate" in said["sentence"]
 
 
+def test_a_curve_that_jumps_and_stays_up_is_told():
+    """As measured with a rate far too high: the jump itself is no trembling."""
+    said = verdict(rows([0.562, 1.065, 1.629, 1.024, 1.023, 1.024, 1.024, 1.024], [0.639, 1.085, 1.067, 1.068, 1.067, 1.066, 1.065, 1.065]))
+    assert said["kind"] == "diverges" and said["step"] == 50
+
+
 def test_a_class_that_is_forgotten_is_told():
     said = verdict(rows(falling(12), falling(12), [0.1, 0.1, 0.101, 0.1, 0.102, 0.103, 0.105, 0.108, 0.11, 0.112, 0.115, 0.118]))
     assert "forgotten" in said["forgetting"] and "18 %" in said["forgetting"]
