@@ -4,8 +4,8 @@
 
 One run on the embedded model per seed, with a learning rate that ends in over-training; its files saved early, in the
 middle and at the end are ranked by what a user has (pictures and the model), and measured by what only the toy world
-knows: the share of pictures with the taught form, and of those that also have the colour and background asked for.
-The truth of a file is the mean of these two shares times the variety that the bare model's pictures have.
+knows: the share of pictures with the taught form, and the share of colours and backgrounds that are those asked for.
+The truth of a file is the product of the two.
 """
 
 import argparse
