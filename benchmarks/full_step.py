@@ -1,6 +1,6 @@
 """How near a step of the whole UNet comes to what it cannot avoid: forward, full backward, and a fused optimiser step.
 
-    python -m benchmarks.full_step [--size embedded|sd15] [--ways floor AdamW Lion] [--steps 3]
+    python -m benchmarks.full_step [--size embedded|narrow|sd15] [--ways floor AdamW Lion] [--steps 3]
 
 Every way is measured in a process of its own, with random weights of Stable Diffusion 1.5's size at 256 pixels; sd15 wants
 16 GB of memory for the floor and 12 for our AdamW. Seconds are medians; processor seconds count all threads, so they say
@@ -20,10 +20,12 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from benchmarks.step_time import random_model
+from benchmarks.step_time import SIZES, random_model
 from lib_sdtune.config import Config
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.trainer import Trainer
+
+SIZES["narrow"] = {"model_channels": 128}, 256  # Stable Diffusion 1.5's shape with a sixth of its weights
 
 
 def floor(model, steps):
@@ -77,7 +79,7 @@ def apart(way, size, steps):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", default="sd15", choices=["embedded", "sd15"])
+    parser.add_argument("--size", default="sd15", choices=["embedded", "narrow", "sd15"])
     parser.add_argument("--ways", nargs="+", default=["floor", "AdamW", "Lion"], help="floor, or an optimizer of ours")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--one", help=argparse.SUPPRESS)
