@@ -54,10 +54,11 @@ window.sdtune = window.sdtune || {};
 
     function sidebar() {
         const {el} = sdtune;
-        const group = (title, open, ...inside) => el('details', {class: 'sdtune-card', open}, el('summary', {}, el('h4', {}, title)), ...inside);
-        const {action, note} = shop();
+        const wide = window.innerWidth > 900;
+        const group = (title, open, ...inside) => el('details', {class: 'sdtune-card', open: open && wide}, el('summary', {}, el('h4', {}, title)), ...inside);
+        const {action, note, bar} = shop();
         return el('aside', {}, el('div', {class: 'sdtune-card', id: 'sdtune_captions_saving'}, el('span', {id: 'sdtune_captions_changed'}),
-            el('div', {class: 'sdtune-buttons'}, action('captions_save', t('Save captions'), save, 'sdtune-strong'), action('captions_undo', t('Undo'), () => change('undo'))), note('captions_saved')),
+            el('div', {class: 'sdtune-buttons'}, action('captions_save', t('Save captions'), save, 'sdtune-strong'), action('captions_undo', t('Undo'), () => change('undo'))), bar('captions_save_bar'), note('captions_saved')),
         group(t('Change many at once'), true, ...editing()), group(t('Trigger word'), false, ...pruning()),
         group(t('Tags'), true, el('p', {class: 'sdtune-soft', id: 'sdtune_captions_kinds'}), el('div', {class: 'sdtune-cloud', id: 'sdtune_captions_cloud'})),
         group(t('Automatic captions'), false, ...describing()),
@@ -105,7 +106,7 @@ window.sdtune = window.sdtune || {};
         known.addEventListener('change', seen);
         const parts = [labelled('captions_captioner', t('Written by'), known), labelled('captions_existing', t('Captions that are there'),
             select([['keep', t('stay as they are')], ['append', t('get the new words at the end')], ['prepend', t('get the new words in front')], ['replace', t('are replaced')]])),
-        ...options, el('div', {class: 'sdtune-buttons'}, action('captions_describe', t('Write captions'), describe, 'sdtune-strong'), action('captions_stop', t('Stop'), () => ask('stop').then(follow))),
+        ...options, el('div', {class: 'sdtune-buttons'}, action('captions_describe', t('Write captions'), describe, 'sdtune-strong'), action('captions_stop', t('Stop'), () => ask('stop').then(() => follow(300)))),
         bar('captions_bar'), note('captions_work')];
         seen();
         return parts;
@@ -210,15 +211,17 @@ window.sdtune = window.sdtune || {};
     }
 
     async function save() {
-        const done = await change('save');
-        if (done) shop().say('captions_saved', [t('Captions saved: {n}; the old ones are beside them as .bak.', {n: done.written}), ...done.problems].join(' '), done.problems.length > 0);
+        const begun = await ask('save');
+        if (!begun) return;
+        at.saving = true;
+        follow(200);
     }
 
     async function describe() {
         const name = shop().value('captions_captioner');
         const entry = shop().facts.captioners.find((one) => one.name === name);
         const begun = await ask('describe', {captioner: name, options: shop().typed(name + '_', entry.fields), existing: shop().value('captions_existing'), query: query()}, 'captions_work');
-        if (begun) follow();
+        if (begun) follow(300);
     }
 
     async function finals() {
@@ -237,21 +240,35 @@ window.sdtune = window.sdtune || {};
 
     // While captions are written by a program
 
-    async function follow() {
+    function follow(wait) {
         clearTimeout(timer);
-        const found = await sdtune.call(path('work')).catch(() => null);
-        if (!found) return;
-        working(found.work);
-        if (shop().busy(found.work)) timer = setTimeout(follow, 1000);
-        else refresh();
+        timer = setTimeout(async() => {
+            const found = await sdtune.call(path('work')).catch(() => null);
+            if (found && shop().busy(found.work)) working(found.work);
+            else refresh();
+        }, wait);
     }
 
     function working(work) {
         const on = shop().busy(work);
+        const describing = work && work.what === 'describe' ? work : null;
         const ends = {done: t('Done; look at them, then save.'), stopped: t('Stopped; what was written stays, not saved yet.')};
-        shop().say('captions_work', shop().progress('captions_bar', work) || (work ? ends[work.state] || work.message : ''), work && work.state === 'failed');
-        sdtune.show('sdtune_captions_stop', on);
+        shop().say('captions_work', shop().progress('captions_bar', describing) || (describing ? ends[work.state] || work.message : ''), describing && work.state === 'failed');
+        sdtune.show('sdtune_captions_stop', on && describing);
         sdtune.show('sdtune_captions_describe', !on);
+        saving(work && work.what === 'save' ? work : null, on);
+        if (on) follow(1000);
+    }
+
+    function saving(work, on) {
+        const progress = shop().progress('captions_save_bar', work);
+        if (on && work) return shop().say('captions_saved', progress);
+        if (!work || !at.saving) return;
+        at.saving = false;
+        for (const id of ['edit', 'prune']) shop().say(`captions_${id}_note`, ''); // they said "not saved yet"
+        const problems = work.problems || [];
+        const told = work.state === 'done' ? t('Captions saved: {n}; the old ones are beside them as .bak.', {n: work.written}) : work.message;
+        shop().say('captions_saved', [told, ...problems].join(' '), problems.length || work.state === 'failed');
     }
 
     // Drawing
@@ -272,7 +289,6 @@ window.sdtune = window.sdtune || {};
         pictures(view.rows);
         cloud(view.tags);
         working(view.work);
-        if (shop().busy(view.work)) timer = setTimeout(follow, 1000);
     }
 
     // Cards stay while their picture is shown, so that typing is never interrupted.

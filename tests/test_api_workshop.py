@@ -79,6 +79,11 @@ def ended(ask, path):
     return found
 
 
+def save(ask, album):
+    ask(album + "/save")
+    return ended(ask, album + "/work")["work"]
+
+
 def test_an_album_shows_pictures_and_counts(ask, album, client):
     seen = ask(album + "?query=number%202", method="get")
     assert (seen["total"], seen["found"], [row["caption"] for row in seen["rows"]]) == (5, 1, ["a cat, number 2"])
@@ -96,7 +101,8 @@ def test_nothing_is_written_before_save_and_the_old_text_stays_beside(ask, album
     assert ask(album, method="get")["changed"] == 0
     assert ask(album + "/edit", edit) == {"count": 2}
     assert (images / "1.txt").read_text() == "a cat, number 1"
-    assert ask(album + "/save") == {"written": 2, "problems": []}
+    saved = save(ask, album)
+    assert (saved["written"], saved["problems"]) == (2, [])
     assert (images / "1.txt").read_text() == "ron, a cat, number 1\n"
     assert (images / "1.txt.bak").read_text() == "a cat, number 1"
     assert ask(album + "/undo") == {"count": 2} and ask(album, method="get")["changed"] == 2
@@ -105,7 +111,7 @@ def test_nothing_is_written_before_save_and_the_old_text_stays_beside(ask, album
 def test_what_somebody_else_wrote_meanwhile_is_not_overwritten(ask, album, images):
     ask(album + "/write", {"name": "0.png", "caption": "mine"})
     (images / "0.txt").write_text("theirs")
-    saved = ask(album + "/save")
+    saved = save(ask, album)
     assert saved["written"] == 0 and "changed by somebody else" in saved["problems"][0]
     assert (images / "0.txt").read_text() == "theirs"
     again = ask("/captions", {"images": str(images), "again": True})
@@ -116,6 +122,14 @@ def test_a_page_that_is_loaded_again_finds_its_changes(ask, album, images):
     ask(album + "/edit", {"do": "add", "words": "hat"})
     again = ask("/captions", {"images": str(images)})
     assert again["kept"] and "/captions/" + again["id"] == album and again["changed"] == 5
+
+
+def test_a_caption_that_cannot_be_written_is_told(ask, album, images):
+    ask(album + "/edit", {"do": "add", "words": "hat"})
+    (images / "1.txt.bak").mkdir()
+    saved = save(ask, album)
+    assert saved["state"] == "failed" and "1.txt can't be written" in saved["message"]
+    assert ask(album, method="get")["changed"] == 4
 
 
 @pytest.mark.parametrize(("do", "words", "new", "after"), [

@@ -95,19 +95,25 @@ class Captions:
         """Names whose captions differ from their files."""
         return [name for name, one in self.entries.items() if one.caption != one.original]
 
-    def save(self):
-        """Write what changed; (names written, problems of those that somebody else changed meanwhile)."""
-        written, problems = [], []
-        for name in self.changed():
+    def save(self, progress=None):
+        """Write what changed; (names written, problems of those that somebody else changed meanwhile).
+
+        progress(done, total, text) may raise to stop: what is written by then counts as saved. UserError where a file can't be written.
+        """
+        written, problems, changed = [], [], self.changed()
+        for done, name in enumerate(changed):
+            if progress:
+                progress(done, len(changed), "saving captions")
             one = self.entries[name]
             if content(one.file) != one.loaded:
                 problems.append(Problem(one.file, f"{shown(one.file.name)} was changed by somebody else since it was read; "
                                                   "it is left alone. Load the folder again to see it.", False, "changed outside"))
                 continue
-            if one.loaded is not None:
-                shutil.copyfile(one.file, one.file.with_name(one.file.name + ".bak"))
-            write_text(one.file, one.caption + (one.rest or "\n"))
-            one.loaded, one.original = content(one.file), one.caption
+            try:
+                write(one)
+            except OSError as error:
+                why = error.strerror or error
+                raise UserError(f"{shown(one.file)} can't be written ({why}); it and what follows is not saved.") from error
             written.append(name)
         return written, problems
 
@@ -134,6 +140,14 @@ def entry(found, extension):
     loaded = content(file)
     caption, rest = head(loaded or "")
     return Entry(found.path, file, loaded, caption, caption, rest)
+
+
+def write(one):
+    """The caption of an `Entry` into its file, the old text beside it."""
+    if one.loaded is not None:
+        shutil.copyfile(one.file, one.file.with_name(one.file.name + ".bak"))
+    write_text(one.file, one.caption + (one.rest or "\n"))
+    one.loaded, one.original = content(one.file), one.caption
 
 
 def content(file):

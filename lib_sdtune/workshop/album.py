@@ -24,7 +24,8 @@ class Album:
         self.jobs, self.captions, self.key = jobs, Captions(folder, extension), (folder.resolve(), extension)
         self.names = list(self.captions.entries)
         self.numbers = {name: number for number, name in enumerate(self.names)}
-        self.turn, self.work, self.thumbnails = threading.RLock(), None, thumbnails.Shelf()
+        self.turn, self.thumbnails = threading.RLock(), thumbnails.Shelf()
+        self.work, self.what = None, ""
 
     @property
     def busy(self):
@@ -44,15 +45,21 @@ class Album:
                     "rows": [self.row(name) for name in found[page * PAGE : (page + 1) * PAGE]],
                     "tags": counts[:CLOUD], "kinds": len(counts), "missing": sum(not self.captions[name].strip() for name in self.names),
                     "changed": len(self.captions.changed()), "undo": self.captions.steps,
-                    "problems": [problem.text for problem in self.captions.problems], "work": self.work.seen() if self.work else None}
+                    "problems": [problem.text for problem in self.captions.problems], **self.look()}
 
     def row(self, name):
         one = self.captions.entries[name]
         return {"index": self.numbers[name], "name": name, "caption": one.caption, "changed": one.caption != one.original}
 
     def look(self):
-        """How the describing goes."""
-        return {"work": self.work.seen() if self.work else None}
+        """How the describing or saving goes: {"work"}, its `what` "describe" or "save"; a finished save has `written` and `problems`."""
+        if self.work is None:
+            return {"work": None}
+        seen = self.work.seen() | {"what": self.what}
+        if self.what == "save" and self.work.result:
+            written, problems = self.work.result
+            seen |= {"written": len(written), "problems": [problem.text for problem in problems]}
+        return {"work": seen}
 
     def thumbnail(self, index):
         """JPEG bytes of a small copy of a picture; None if there is none of that number."""
@@ -123,19 +130,23 @@ class Album:
             return {"count": self.captions.undo()}
 
     def save(self):
-        """Write what changed; {"written", "problems"}."""
+        """Write what changed, in the background; in the end `look` says how it went."""
         with self.mine():
             for name in self.captions.changed():
                 self.jobs.access.folder(str(self.captions.entries[name].file), "images")
-            written, problems = self.captions.save()
-        return {"written": len(written), "problems": [problem.text for problem in problems]}
+            self.begin("save", "saving captions", self.captions.save)
+        return self.look()
+
+    def begin(self, what, text, function):
+        self.work, self.what = Work(text), what
+        self.work.begin(function)
 
     @contextmanager
     def mine(self):
         """The turn of whoever changes captions; refused while a program writes them."""
         with self.turn:
             if self.busy:
-                raise UserError("Captions are being written automatically; stop that first.")
+                raise UserError("Captions are being written; wait for it, or stop that first.")
             yield
 
     # describing
@@ -151,13 +162,13 @@ class Album:
         captioner = registry[text(data, "captioner")](self.jobs.host, **group(data, "options"))
         captioner.refuse()
         with self.mine():
-            names, self.work = self.captions.select(text(data, "query")), Work("loading the model")
+            names = self.captions.select(text(data, "query"))
 
             def work(progress):
                 with captioner:
                     return describe_all(self.captions, captioner, names, existing, progress)
 
-            self.work.begin(work)
+            self.begin("describe", "loading the model", work)
         return self.look()
 
     def stop(self):
