@@ -170,6 +170,23 @@ def test_final_captions_are_those_of_the_trainer(ask, album):
     assert rows[1]["caption"] == "a photo of ron, a cat, number 1"
 
 
+@pytest.mark.parametrize("prompt", ["", "a toy", "a photo of [name]"])
+def test_final_captions_of_pictures_without_words_are_the_trainers_too(ask, images, jobs, prompt):
+    from lib_sdtune.config import Config
+    from lib_sdtune.data.inspect import finals
+    from lib_sdtune.data.loader import Dataset
+
+    for number in range(4):
+        (images / f"{number}.txt").unlink()
+    config = settings(images)
+    config["concepts"][0] |= {"images": str(images), "prompt": prompt}
+    config = Config.from_dict(config)
+    trained = {row["path"]: row["caption"] for row in finals(Dataset(jobs.look(config), config), count=50)}
+    name = ask("/captions", {"images": str(images)})["id"]
+    shown = ask(f"/captions/{name}/finals", {"prompt": prompt, "word": "ron"})
+    assert {row["name"]: row["caption"] for row in shown} == trained
+
+
 def test_captions_are_described_in_the_background_and_nothing_is_saved(ask, album, images):
     ask(album + "/write", {"name": "3.png", "caption": ""})
     ask(album + "/describe", {"captioner": "blip", "existing": "keep"})

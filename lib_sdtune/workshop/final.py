@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from lib_sdtune.data import captions as caption
+from lib_sdtune.data.walk import NUMBERED
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
 from lib_sdtune.workshop.questions import group, known, text, whole
@@ -27,11 +28,18 @@ def captions(edited, data, host):
     count = counter(host)
     rows = []
     for index in chosen:
-        words = edited[names[index]] or ("" if lines else prompt) or caption.from_name(names[index].rpartition("/")[2])
+        words = edited[names[index]] or ("" if lines else prompt or folder_words(edited, names[index]))
+        words = words or caption.from_name(names[index].rpartition("/")[2])
         seen = caption.vary(words, dataset, seed, index, showing)
         seen = caption.filled(lines, word, seen, seed, index, showing) if lines else seen
         rows.append({"index": index, "name": names[index], "caption": seen, "tokens": count(seen)})
     return rows
+
+
+def folder_words(edited, name):
+    """Those of the nearest `10_name` folder, or ""."""
+    below = [edited.root.resolve().name, *name.split("/")[:-1]]
+    return next((match[2].strip() for match in map(NUMBERED.match, reversed(below)) if match), "")
 
 
 def counter(host):
