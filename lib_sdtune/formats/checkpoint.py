@@ -35,7 +35,10 @@ def write(path, tensors, metadata, precision):
 
 
 def copy_config(source, path):
-    """A checkpoint whose kind the WebUI cannot tell has a .yaml beside it; one that is made from it needs the same. Whether there was one."""
+    """A checkpoint whose kind the WebUI cannot tell has a .yaml beside it; one that is made from it needs the same.
+
+    Whether there was one.
+    """
     config = Path(source).with_suffix(".yaml") if source else None
     if config is None or not config.is_file():
         return False

@@ -18,7 +18,8 @@ def write(path, unet, vae, text_encoder, source):
     folder = vocabulary(source, text_encoder)
     if folder is None or all(sizes[key] == usual for key, usual in USUAL.items()):
         return
-    write_text(Path(path).with_suffix(".yaml"), json.dumps(config(sizes, unet, checkpoint.vae_sizes(vae.state_dict()), folder), indent=1) + "\n")
+    described = config(sizes, unet, checkpoint.vae_sizes(vae.state_dict()), folder)
+    write_text(Path(path).with_suffix(".yaml"), json.dumps(described, indent=1) + "\n")
 
 
 def vocabulary(source, text_encoder):
@@ -32,18 +33,28 @@ def vocabulary(source, text_encoder):
 
 
 def config(sizes, unet, vae, folder):
-    attention = unet.middle_block[1].transformer_blocks[0].attn1
+    """The whole file as nested dicts."""
     return {"model": {"target": "ldm.models.diffusion.ddpm.LatentDiffusion", "params": {
         "linear_start": 0.00085, "linear_end": 0.0120, "num_timesteps_cond": 1, "log_every_t": 200, "timesteps": 1000,
-        "first_stage_key": "jpg", "cond_stage_key": "txt", "image_size": 64, "channels": sizes["in_channels"], "cond_stage_trainable": False,
-        "conditioning_key": "crossattn", "monitor": "val/loss_simple_ema", "scale_factor": 0.18215, "use_ema": False,
-        "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": {
-            "image_size": 32, "in_channels": sizes["in_channels"], "out_channels": sizes["out_channels"], "model_channels": sizes["model_channels"],
-            "attention_resolutions": [2**level for level in sizes["attention_levels"]], "num_res_blocks": sizes["num_res_blocks"],
-            "channel_mult": list(sizes["channel_mult"]), "num_heads": attention.heads, "use_spatial_transformer": True, "transformer_depth": 1,
-            "context_dim": sizes["context_dim"], "use_checkpoint": False, "legacy": False}},
-        "first_stage_config": {"target": "ldm.models.autoencoder.AutoencoderKL", "params": {
-            "embed_dim": vae["embed_dim"], "monitor": "val/rec_loss", "lossconfig": {"target": "torch.nn.Identity"},
-            "ddconfig": {"double_z": True, "z_channels": vae["z_channels"], "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": vae["ch"],
-                         "ch_mult": list(vae["ch_mult"]), "num_res_blocks": vae["num_res_blocks"], "attn_resolutions": [], "dropout": 0.0}}},
+        "first_stage_key": "jpg", "cond_stage_key": "txt", "image_size": 64, "channels": sizes["in_channels"],
+        "cond_stage_trainable": False, "conditioning_key": "crossattn", "monitor": "val/loss_simple_ema",
+        "scale_factor": 0.18215, "use_ema": False,
+        "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": of_unet(sizes, unet)},
+        "first_stage_config": {"target": "ldm.models.autoencoder.AutoencoderKL", "params": of_vae(vae)},
         "cond_stage_config": {"target": "ldm.modules.encoders.modules.FrozenCLIPEmbedder", "params": {"version": folder}}}}}
+
+
+def of_unet(sizes, unet):
+    attention = unet.middle_block[1].transformer_blocks[0].attn1
+    return {"image_size": 32, "in_channels": sizes["in_channels"], "out_channels": sizes["out_channels"],
+            "model_channels": sizes["model_channels"], "attention_resolutions": [2**level for level in sizes["attention_levels"]],
+            "num_res_blocks": sizes["num_res_blocks"], "channel_mult": list(sizes["channel_mult"]), "num_heads": attention.heads,
+            "use_spatial_transformer": True, "transformer_depth": 1, "context_dim": sizes["context_dim"],
+            "use_checkpoint": False, "legacy": False}
+
+
+def of_vae(sizes):
+    return {"embed_dim": sizes["embed_dim"], "monitor": "val/rec_loss", "lossconfig": {"target": "torch.nn.Identity"},
+            "ddconfig": {"double_z": True, "z_channels": sizes["z_channels"], "resolution": 256, "in_channels": 3, "out_ch": 3,
+                         "ch": sizes["ch"], "ch_mult": list(sizes["ch_mult"]), "num_res_blocks": sizes["num_res_blocks"],
+                         "attn_resolutions": [], "dropout": 0.0}}

@@ -37,10 +37,13 @@ class DreamBooth(Method):
         super().__init__(config, model)
         self.settings = config.dreambooth
         self.parts = {name: module for name, module in model.modules() if not is_zero(self.rate(name))}
-        weights = {f"{part}.{checkpoint.plain(name)}": weight for part, module in self.parts.items() for name, weight in module.named_parameters()}
-        self.format, carrier = plan(self.settings.weights, model.device, model.dtype, sum(weight.numel() for weight in weights.values()))
+        weights = {f"{part}.{checkpoint.plain(name)}": weight
+                   for part, module in self.parts.items() for name, weight in module.named_parameters()}
+        count = sum(weight.numel() for weight in weights.values())
+        self.format, carrier = plan(self.settings.weights, model.device, model.dtype, count)
         self.learning = {name: carrier(weight) for name, weight in weights.items()}
-        self.average = Average(self.settings.ema_decay, every=1 if model.device.type == "cpu" else EVERY) if self.settings.ema_decay else None
+        every = 1 if model.device.type == "cpu" else EVERY
+        self.average = Average(self.settings.ema_decay, every) if self.settings.ema_decay else None
         self.homes, self.waiting, self.begun = {}, None, False
 
     def rate(self, part):
@@ -50,8 +53,8 @@ class DreamBooth(Method):
     def check(cls, config, folder):
         path = folder("lora") / f"{config.name}.safetensors"
         if config.dreambooth.lora_dim and path.exists() and not config.overwrite:
-            raise UserError(f'{path} exists already, and "dreambooth.lora_dim" would write the difference there. Choose another name, or allow '
-                            'overwriting ("overwrite": true).')
+            raise UserError(f'{path} exists already, and "dreambooth.lora_dim" would write the difference there. '
+                            'Choose another name, or allow overwriting ("overwrite": true).')
 
     @classmethod
     def look(cls, config, scan):
@@ -211,8 +214,9 @@ class DreamBooth(Method):
         return ""
 
     def facts(self):
-        return {"ss_unet_lr": self.settings.unet_lr, "ss_text_encoder_lr": self.settings.text_encoder_lr, "ss_learning_rate": self.settings.unet_lr,
-                "ss_full_bf16": self.format == torch.bfloat16, "sdtune_ema_decay": self.settings.ema_decay or None}
+        return {"ss_unet_lr": self.settings.unet_lr, "ss_text_encoder_lr": self.settings.text_encoder_lr,
+                "ss_learning_rate": self.settings.unet_lr, "ss_full_bf16": self.format == torch.bfloat16,
+                "sdtune_ema_decay": self.settings.ema_decay or None}
 
     def export(self, path, metadata):
         chosen, kept = self.chosen(), self.originals.tensors()

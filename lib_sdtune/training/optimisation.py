@@ -141,7 +141,10 @@ class OneByOne(Together):
 
     @contextmanager
     def listening(self):
-        hooks = [self.carriers[index].weight.register_post_accumulate_grad_hook(lambda weight, index=index: self.move([index], self.alone[index]))
+        def step_at_once(index):
+            return lambda weight: self.move([index], self.alone[index])
+
+        hooks = [self.carriers[index].weight.register_post_accumulate_grad_hook(step_at_once(index))
                  for index in self.alone if self.carriers[index].weight.requires_grad]
         try:
             yield

@@ -41,8 +41,8 @@ class Lender(TinyHost):
 def dream(images, **changes):
     small = {"method": "dreambooth", "dreambooth": {"unet_lr": 1e-4, "text_encoder_lr": 1e-5},
              "train": {"max_train_steps": 2, "gradient_checkpointing": "off"}, "save": {"state_every_n_steps": 1, "precision": "float"}}
-    return settings(images, **{key: {**small.get(key, {}), **changes.get(key, {})} if isinstance(small.get(key), dict) else small.get(key, changes.get(key))
-                               for key in {*small, *changes}})
+    both = {key: {**value, **changes.pop(key, {})} if isinstance(value, dict) else value for key, value in small.items()}
+    return settings(images, **both, **changes)
 
 
 def made(host, name="ron", kind="checkpoints"):
@@ -72,7 +72,8 @@ def test_a_run_leaves_a_whole_checkpoint_and_the_lent_model_as_it_was(host, imag
     unet, vae, (text,) = checkpoint.build(*checkpoint.read(host.folder("checkpoints") / "ron.safetensors"))
     assert all(torch.equal(p, q) for p, q in zip(vae.parameters(), host.model.vae.parameters(), strict=True))
     moved = [not torch.equal(p, q) for p, q in zip(unet.parameters(), host.model.unet.parameters(), strict=True)]
-    assert all(moved) and not torch.equal(text.text_model.encoder.layers[0].mlp.fc1.weight, host.model.text_encoders[0].text_model.encoder.layers[0].mlp.fc1.weight)
+    layers = [tower.text_model.encoder.layers[0].mlp.fc1.weight for tower in (text, host.model.text_encoders[0])]
+    assert all(moved) and not torch.equal(*layers)
     assert metadata["modelspec.architecture"] == "stable-diffusion-v1" and metadata["ss_unet_lr"] == "0.0001"
     assert control.artefacts == [str(host.folder("checkpoints") / "ron.safetensors")]
     assert not list((control.folder / "aside").rglob("*.safetensors"))

@@ -19,8 +19,8 @@ def with_class(tmp_path, count=4, folder="class", **changes):
     images = images if images.exists() else pictures(images)
     for text in images.glob("*.txt"):
         text.unlink()
-    concept = {"images": str(images), "prompt": "a photo of ron cat", "class_images": str(tmp_path / folder), "class_prompt": "a photo of a cat",
-               "num_class_images": count}
+    concept = {"images": str(images), "prompt": "a photo of ron cat", "class_images": str(tmp_path / folder),
+               "class_prompt": "a photo of a cat", "num_class_images": count}
     return settings(images, concepts=[concept], **{"train": {"max_train_steps": 1}, **changes})
 
 

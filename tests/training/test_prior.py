@@ -20,14 +20,16 @@ def host(tmp_path):
 
 
 def by_pictures(tmp_path, **changes):
-    concept = {"images": str(pictures(tmp_path / "ron")), "prompt": "a photo of ron cat", "class_images": str(pictures(tmp_path / "cats")),
-               "class_prompt": "a photo of a cat"}
-    return settings("", concepts=[concept], loss={"prior_loss_weight": 0.25}, **{"train": {"batch_size": 6, "max_train_steps": 1}, **changes})
+    concept = {"images": str(pictures(tmp_path / "ron")), "prompt": "a photo of ron cat",
+               "class_images": str(pictures(tmp_path / "cats")), "class_prompt": "a photo of a cat"}
+    return settings("", concepts=[concept], loss={"prior_loss_weight": 0.25},
+                    **{"train": {"batch_size": 6, "max_train_steps": 1}, **changes})
 
 
 def by_teacher(tmp_path, **changes):
     folder = tmp_path / "ron"
-    concept = {"images": str(folder if folder.exists() else pictures(folder)), "prompt": "a photo of ron cat", "class_prompt": "a photo of a cat"}
+    folder = folder if folder.exists() else pictures(folder)
+    concept = {"images": str(folder), "prompt": "a photo of ron cat", "class_prompt": "a photo of a cat"}
     return settings("", concepts=[concept], loss={"prior_loss_weight": 0.5, "prior_preservation": "teacher"},
                     **{"train": {"max_train_steps": 3}, **changes})
 
@@ -61,7 +63,8 @@ def test_the_loss_is_instance_plus_weighted_prior(host, tmp_path):
 def test_the_teacher_is_the_untouched_model(host, tmp_path, method):
     for text in pictures(tmp_path / "ron").glob("*.txt"):
         text.unlink()
-    config = Config.from_dict(by_teacher(tmp_path, method=method, dreambooth={"unet_lr": 1e-3, "text_encoder_lr": 1e-3}, hypernetwork={"lr": 1e-2}))
+    rates = {"dreambooth": {"unet_lr": 1e-3, "text_encoder_lr": 1e-3}, "hypernetwork": {"lr": 1e-2}}
+    config = Config.from_dict(by_teacher(tmp_path, method=method, **rates))
     before, control = bits(host.model), begin(config, host)
     with Trainer(config, host.model, control) as trainer:
         for number in range(2):
@@ -84,6 +87,11 @@ def test_the_teacher_is_the_untouched_model(host, tmp_path, method):
         assert torch.allclose(host.model.unet(noisy, taught.timesteps, context=context), answers, atol=1e-5)
 
 
+def stop_at_two(control):
+    if control.state == "training" and control.step == 2:
+        control.request("stop_without_saving")
+
+
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])
 def test_with_a_teacher_stopping_and_resuming_gives_the_same(tmp_path, method):
     states = []
@@ -91,7 +99,7 @@ def test_with_a_teacher_stopping_and_resuming_gives_the_same(tmp_path, method):
         host = TinyHost(tmp_path / place)
         config = by_teacher(tmp_path, method=method)
         if place == "broken":
-            train(host, config, watch=lambda control: control.request("stop_without_saving") if control.state == "training" and control.step == 2 else None)
+            train(host, config, watch=stop_at_two)
         train(host, config, resume=place == "broken")
         states.append(state.load(state.newest(host.folder("sdtune") / "runs" / "ron"))[0])
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

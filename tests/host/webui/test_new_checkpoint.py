@@ -29,9 +29,10 @@ def test_the_new_checkpoint_is_listed_loaded_and_drawn_with(host, tmp_path):
 
     plain, old = house.draw(seed=5), shared.sd_model.sd_checkpoint_info
     images = pictures(tmp_path / "ron", count=2, size=(64, 64))
-    config = Config.from_dict({"name": "fresh", "method": "dreambooth", "overwrite": True, "concepts": [{"images": str(images), "prompt": "a photo of ron"}],
-                               "dataset": {"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 128}, "dreambooth": {"unet_lr": 1e-3},
-                               "train": {"max_train_steps": 2}})
+    config = Config.from_dict({
+        "name": "fresh", "method": "dreambooth", "overwrite": True, "concepts": [{"images": str(images), "prompt": "a photo of ron"}],
+        "dataset": {"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 128}, "dreambooth": {"unet_lr": 1e-3},
+        "train": {"max_train_steps": 2}})
     artefact = run(config, host, begin(config, host))
     try:
         assert (house.draw(seed=5) == plain).all()
