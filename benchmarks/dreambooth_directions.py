@@ -1,6 +1,6 @@
 """DreamBooth's two directions (arXiv 2208.12242, the ablation of the prior-preservation loss) on the embedded model.
 
-    python -m benchmarks.dreambooth_directions [--seeds 1 2 3] [--steps 200] [--out FOLDER]
+    python -m benchmarks.dreambooth_directions [--seeds 1 2 3] [--steps 120] [--out FOLDER]
 
 Each seed trains Ron twice, with and without prior preservation; the class pictures are made by the model itself. Printed
 per run: subject fidelity; how many of the class's pictures turned into the subject (the paper's PRES), how varied they are
@@ -27,7 +27,7 @@ COLUMNS = ["subject fidelity", "colour", "background", "class became subject", "
 def config(seed, steps, preserve, work):
     concept = {"images": str(EXAMPLE / "ron"), "class_prompt": f"a photo of a {toyworld.CLASS}"}
     if preserve:
-        concept |= {"class_images": str(work / "class"), "num_class_images": 48}
+        concept |= {"class_images": str(work / "class"), "num_class_images": 32}
     return {"name": f"ron-{'prior' if preserve else 'plain'}-{seed}", "method": "dreambooth", "concepts": [concept],
             "train": {"seed": seed, "max_train_steps": steps, "batch_size": 20 if preserve else 10, "lr_scheduler": "cosine"},
             "save": {"state_every_n_steps": 0}, "loss": {"debiased_estimation": True}}
@@ -75,8 +75,8 @@ def sheet(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--pictures", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--pictures", type=int, default=16)
     parser.add_argument("--out", type=Path, help="keep the table, the figures and a sheet of pictures there")
     args = parser.parse_args()
     rows = {"before": [], "prior preservation": [], "without": []}
