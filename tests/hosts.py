@@ -46,11 +46,11 @@ def bits(model):
     return {f"{part}.{name}": tensor.clone() for part, module in model.modules() for name, tensor in module.state_dict().items()}
 
 
-def pictures(folder, count=3, size=(128, 128)):
-    """`count` different pictures with captions."""
+def pictures(folder, count=3, size=(128, 128), seed=0):
+    """`count` different pictures with captions; another seed gives other pictures."""
     folder.mkdir(parents=True)
     for number in range(count):
-        picture = Image.frombytes("RGB", size, random.Random(number).randbytes(3 * size[0] * size[1]))
+        picture = Image.frombytes("RGB", size, random.Random(1000 * seed + number).randbytes(3 * size[0] * size[1]))
         picture.paste((40 * number % 256, 90, 200), (number, number, number + 30, number + 30))
         picture.save(folder / f"{number}.png")
         (folder / f"{number}.txt").write_text(f"a cat, number {number}", encoding="utf-8")

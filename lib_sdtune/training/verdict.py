@@ -5,6 +5,7 @@ import math
 FEWEST = 4  # measurements before anything is said
 ENOUGH, SHARE = 2, 6  # measurements in a row that confirm it, or this part of them all
 SLIGHT = 0.005  # of the best loss: what counts as being as good
+LARGE = 0.5  # of the best loss: what no trembling explains, for noise and timesteps are the same every time
 
 
 def verdict(rows):
@@ -64,11 +65,12 @@ def told(kind, step, sentence):
 
 def slack(values):
     """How far a measurement may lie above the best one without meaning anything: the best of many is low by chance too."""
+    low = abs(min(values))
     bends = sorted(abs(a - 2 * b + c) for a, b, c in zip(values, values[1:], values[2:], strict=False))  # second differences
     if not bends:
-        return SLIGHT * abs(min(values))
+        return SLIGHT * low
     typical = min(sum(bends) / len(bends) / 0.798, 2 * bends[len(bends) // 2] / 0.674)  # the latter where a few jumps stand out
-    return max(3.5 * typical / math.sqrt(6), SLIGHT * abs(min(values)))
+    return min(max(3.5 * typical / math.sqrt(6), SLIGHT * low), LARGE * low)
 
 
 def percent(high, low):

@@ -29,7 +29,7 @@ def rows(control):
 
 
 def test_validation_measures_three_kinds_of_pictures_in_four_bins(host, tmp_path):
-    own, other = pictures(tmp_path / "1_ron", 4), pictures(tmp_path / "class", 2)
+    own, other = pictures(tmp_path / "1_ron", 4), pictures(tmp_path / "class", 2, seed=1)
     config = settings(own, **MEASURING, train={"max_train_steps": 8})
     config["concepts"][0] |= {"class_images": str(other), "class_prompt": "a cat"}
     control = train(host, config)
@@ -54,7 +54,7 @@ def test_only_learning_moves_the_measure(host, tmp_path):
 
 
 def test_a_folder_of_its_own_is_measured_and_never_trained(host, tmp_path):
-    own, aside, same = pictures(tmp_path / "1_ron", 3), pictures(tmp_path / "aside", 2, (120, 128)), tmp_path / "same"
+    own, aside, same = pictures(tmp_path / "1_ron", 3), pictures(tmp_path / "aside", 2, (120, 128), seed=1), tmp_path / "same"
     shutil.copytree(own, same)
     shutil.copy(own / "0.png", aside / "again.png")
     control = train(host, settings(own, validation={"images": str(aside), "every_n_steps": 3}))

@@ -23,12 +23,14 @@ def webui(tmp_path_factory):
         yield
         return
     pytest.importorskip("ldm.modules.attention", reason="stable-diffusion-sdkit is not installed (pip install --no-deps it)")
-    sys.path.insert(0, str(HERE.parents[1] / "standin"))
+    standin = str(HERE.parents[1] / "standin")
+    sys.path.insert(0, standin)
     import modules
 
     modules.start(tmp_path_factory.mktemp("webui"))
     yield
     modules.stop()
+    sys.path.remove(standin)
 
 
 @pytest.fixture

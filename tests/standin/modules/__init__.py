@@ -4,6 +4,7 @@ tests/host/webui runs on this in CI and on the real WebUI where there is one, so
 names, signatures and effects are the WebUI's, the code is not.
 """
 
+import sys
 from types import SimpleNamespace
 
 
@@ -47,6 +48,13 @@ def stop():
 
     networks.originals.undo()
     CrossAttention.forward = original_attention
+    for name in [name for name in sys.modules if belongs(name)]:
+        del sys.modules[name]
+
+
+def belongs(name):
+    """Whether a module is part of the stand-in, or was made for the one that is going."""
+    return name.partition(".")[0] in ("modules", "networks", "lora_patches", "omegaconf") or name.startswith("lib_sdtune.host.webui")
 
 
 def remember():

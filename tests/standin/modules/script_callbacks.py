@@ -11,3 +11,7 @@ def on_ui_settings(callback, *, name=None):
 
 def on_app_started(callback, *, name=None):
     registered.append(("app_started", callback))
+
+
+def on_before_ui(callback, *, name=None):
+    registered.append(("before_ui", callback))
