@@ -121,7 +121,8 @@ def folders(checkpoint):
     yield from (checkpoint.parent, checkpoint.with_suffix(""))
     config = checkpoint.with_suffix(".yaml")
     if config.is_file():
-        for named in re.findall(r"^\s*['\"]?version['\"]?:\s*['\"]?(.+?)['\"]?\s*$", config.read_text(encoding="utf-8", errors="replace"), re.M):
+        said = config.read_text(encoding="utf-8", errors="replace")
+        for named in re.findall(r"^\s*['\"]?version['\"]?:\s*['\"]?(.+?)['\"]?\s*$", said, re.M):
             yield from (Path(named), checkpoint.parent / named)
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     yield from sorted(home.glob("hub/models--openai--clip-vit-large-patch14/snapshots/*"))
