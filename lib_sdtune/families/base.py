@@ -64,6 +64,9 @@ class Family:
         """Mean and std of the scaled latents, (B, 4, h/8, w/8) each, for pixels (B, 3, h, w) in -1..1."""
         raise NotImplementedError
 
+    def write_config(self, model, path):
+        """Write the .yaml that the WebUI needs beside a checkpoint at `path`, if it cannot tell by itself what that is."""
+
     def predict(self, model, noisy, timesteps, conditioning):
         """The UNet's answer, (B, 4, h, w), for noisy latents at timesteps (B,)."""
         return model.unet(noisy, timesteps, context=conditioning.context)

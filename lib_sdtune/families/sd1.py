@@ -2,6 +2,7 @@
 
 from lib_sdtune.families import registry
 from lib_sdtune.families.base import Conditioning, Family, Target
+from lib_sdtune.ldm import webui_config
 from lib_sdtune.ldm.layers import text_layers, unet_layers
 from lib_sdtune.ldm.prompt import encode
 from lib_sdtune.ldm.vae import moments
@@ -36,3 +37,6 @@ class SD1(Family):
         vae = model.vae
         mean, std = moments(vae.quant_conv(vae.encoder(pixels.to(vae.quant_conv.weight.dtype))))
         return mean.float() * self.scale_factor, std.float() * self.scale_factor
+
+    def write_config(self, model, path):
+        webui_config.write(path, model.unet, model.vae, model.text_encoders[0], model.path)

@@ -13,7 +13,6 @@ from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.aside import Aside, digest
-from lib_sdtune.ldm import webui_config
 from lib_sdtune.ldm.checkpoint import header
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import Artefact, Method
@@ -230,8 +229,8 @@ class DreamBooth(Method):
     def write_config(self, path):
         """The .yaml beside the checkpoint, where the WebUI needs one to know what it is."""
         model = self.model
-        if not checkpoint.copy_config(model.path, path) and model.path and model.family.sd_version == "SD1":
-            webui_config.write(path, model.unet, model.vae, model.text_encoders[0], model.path)
+        if not checkpoint.copy_config(model.path, path) and model.path:
+            model.family.write_config(model, path)
 
     def by_products(self, artefact):
         dim = self.settings.lora_dim
