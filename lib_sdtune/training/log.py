@@ -2,14 +2,18 @@
 
 import csv
 import math
+from contextlib import suppress
 from pathlib import Path
+
+from lib_sdtune.formats.events import Events
 
 MEASURED = ["val_loss", "fit_loss", "class_loss"]  # on pictures kept aside, trained ones, and class pictures; see `training.validation`
 COLUMNS = ["step", "epoch", "loss", "lr", "seconds", *MEASURED, "grad_norm", "skipped", "val_q1", "val_q2", "val_q3", "val_q4"]
+CURVES = ("loss", "lr", "grad_norm", *MEASURED)
 
 
 class Log:
-    """Appends rows; mirrors them to TensorBoard files when TensorBoard is importable. `rows`: those with a validation loss."""
+    """Appends rows, and the curves among them to files for TensorBoard. `rows`: those with a validation loss."""
 
     def __init__(self, folder, resume_from=0):
         self.path = Path(folder) / "log.csv"
@@ -20,7 +24,7 @@ class Log:
         self.writer.writerows(kept)
         self.file.flush()
         self.rows = [row for row in kept if row.get("val_loss") is not None]
-        self.board = tensorboard(folder)
+        self.events = Events(Path(folder) / "tensorboard", resume_from)
 
     def write(self, row):
         """`row` maps column names to numbers; missing columns stay empty."""
@@ -28,15 +32,13 @@ class Log:
         self.file.flush()
         if row.get("val_loss") is not None:
             self.rows.append(row)
-        if self.board:
-            for key in ("loss", "lr", *MEASURED):
-                if row.get(key) is not None:
-                    self.board.add_scalar(key, row[key], row["step"])
+        with suppress(OSError):  # a full disk pauses the run where it matters
+            self.events.scalars(row["step"], {key: row[key] for key in CURVES if row.get(key) is not None})
 
     def close(self):
         self.file.close()
-        if self.board:
-            self.board.close()
+        with suppress(OSError):
+            self.events.close()
 
 
 def round_off(value):
@@ -67,11 +69,3 @@ def number(text):
         return None
     value = float(text)
     return int(value) if value.is_integer() and "." not in text and "e" not in text else value
-
-
-def tensorboard(folder):
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except Exception:  # TensorBoard is optional, and half-installed ones fail in many ways
-        return None
-    return SummaryWriter(str(Path(folder) / "tensorboard"))
