@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib_sdtune.data import captions
+from lib_sdtune.data import captions, remembered
 from lib_sdtune.data.listing import jobs_of
 from lib_sdtune.data.parallel import ordered
-from lib_sdtune.data.picture import Unreadable, examine
+from lib_sdtune.data.picture import Unreadable
 from lib_sdtune.data.problem import Problem, shown
 from lib_sdtune.errors import UserError
 
@@ -94,7 +94,7 @@ def check(concepts, loss, base, template_folders=()):
 
 def examined(path, look):
     try:
-        return examine(path, look)
+        return remembered.examined(path, look)
     except Unreadable as error:
         return error
     except Exception as error:  # one bad picture never ends a run

@@ -5,6 +5,7 @@ way up, with transparency shown on white. Only the kinds in `SUFFIXES` are opene
 """
 
 import hashlib
+import math
 import threading
 import warnings
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from PIL import Image, ImageFile
 
 LARGEST = 128_000_000  # pixels: four bytes each are what a modest machine can spare
 LARGEST_FILE = 1 << 30  # bytes
+LOOKED_AT = 512  # pixels of the long side that are enough for a look
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".avif": "AVIF", ".jxl": "JXL"}
 WHITE = (255, 255, 255)
+GAP = 3.0  # a picture far too large is first halved, or the like, by means: the result differs by less than one grey in 255
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
          5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
 ORIENTATION = 0x0112
@@ -54,7 +57,7 @@ def examine(path, look=None):
     image = opened(data)
     size, turn = image.size, orientation(image)
     notes = tuple(remarks(image, path))
-    image.draft("RGB", (512, 512))  # JPEG only: an eighth of the work, and still every byte is read
+    drafted(image, LOOKED_AT)  # still every byte is read
     decoded(image, data)
     check_sums(image.format, data)
     flat, alpha = split(upright(image, turn))
@@ -184,6 +187,13 @@ def decoded(image, data):
     return image
 
 
+def drafted(image, long):
+    """Let a JPEG be decoded at a half, a quarter or an eighth of its size if its long side keeps `long` pixels: as much less work."""
+    share = long / max(image.size)
+    if share < 1:
+        image.draft("RGB", tuple(max(1, math.floor(side * share)) for side in image.size))
+
+
 def check_sums(kind, data):
     """A PNG carries checksums that Pillow skips when it decodes; without them, flipped bits pass as colours."""
     if kind != "PNG":
@@ -251,7 +261,7 @@ def cut(image, scaled, crop, size, resample=Image.Resampling.LANCZOS):
         return image.crop((left, top, right, bottom))
     across, down = image.width / scaled[0], image.height / scaled[1]
     part = left * across, top * down, min(right * across, image.width), min(bottom * down, image.height)
-    return image.resize(size, resample, box=part)
+    return image.resize(size, resample, box=part, reducing_gap=GAP)
 
 
 def pixels(image, example):
