@@ -83,8 +83,14 @@ class LoraMethod(Method):
 
     def export(self, path, metadata):
         precision = safetensors.PRECISIONS[self.config.save.precision]
-        held = {name: tensor.to(precision) if tensor.ndim else tensor.float() for name, tensor in self.tensors().items()}
+        held = {name: rounded(tensor, precision) for name, tensor in self.tensors().items()}
         if not any(torch.count_nonzero(bend.delta_weight()) for bend in self.bends.values()):
             raise RunError("The LoRA learned nothing: every layer is as it was at the start. "
                            "Raise the learning rate or the number of steps.")
         safetensors.write(path, held, metadata)
+
+
+def rounded(tensor, precision):
+    """In the file's precision; an alpha that this would change (0.1, say) stays float32, because it scales everything."""
+    held = tensor.to(precision)
+    return held if tensor.ndim or held.float() == tensor.float() else tensor.float()

@@ -1,3 +1,28 @@
+from lib_sdtune.errors import UserError
 from lib_sdtune.registry import Registry
 
 registry = Registry("lib_sdtune.optim", "optimizer")
+
+
+def make(train, groups):
+    """The optimiser that `train` (the config's section) names, over torch's parameter groups, each with its "lr".
+
+    UserError when it is not installed or its arguments are none of its own.
+    """
+    name, arguments = train.optimizer, train.optimizer_args
+    if "lr" in arguments:
+        raise UserError('"train.optimizer_args" sets "lr", which the method\'s own section does; take it out.')
+    try:
+        return registry[name](groups, **arguments)
+    except UserError:
+        raise
+    except Exception as error:  # each optimiser refuses in its own way
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise UserError(f'"train.optimizer_args" is {arguments}, which {name} does not take ({reason}); correct or empty it.') from error
+
+
+def check(train):
+    """UserError when the optimiser could not be made, found out on one number."""
+    import torch
+
+    make(train, [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1e-3}])

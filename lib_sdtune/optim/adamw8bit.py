@@ -9,7 +9,7 @@ def adamw8bit(groups, **arguments):
     try:
         from bitsandbytes.optim import AdamW8bit
     except Exception as error:  # a broken native library raises anything
-        raise UserError("AdamW8bit needs a working bitsandbytes, and none is installed here; choose AdamW or Lion.") from error
+        raise UserError('"train.optimizer" is AdamW8bit, which needs a working bitsandbytes; choose AdamW or Lion.') from error
     return AdamW8bit(groups, **arguments)
 
 

@@ -9,7 +9,7 @@ def prodigy(groups, **arguments):
     try:
         from prodigyopt import Prodigy
     except ImportError as error:
-        raise UserError("Prodigy needs the package prodigyopt, which is not installed here; choose AdamW or Lion.") from error
+        raise UserError('"train.optimizer" is Prodigy, which needs the package prodigyopt; choose AdamW or Lion.') from error
     return Prodigy(groups, **arguments)
 
 

@@ -128,12 +128,15 @@ class Control:
         self.changed()
 
     def wants(self, wish, step):
-        """Whether the run should do this now: asked for by somebody, or due by the config at this step."""
+        """Whether the run should do this now: asked for by somebody, or due by the config at this step.
+
+        At the last step the final file is what would be saved.
+        """
         if wish == "stop":
             return self.world.agree(self.leaving())
         if wish == "pause":
             return self.world.agree(self.asked("pause"))
-        return self.take(wish) or due(getattr(self.config, wish), step)
+        return self.take(wish) or due(getattr(self.config, wish), step) and not (wish == "save" and step.last)
 
     def asked(self, wish):
         return wish in self._asked
@@ -152,7 +155,7 @@ class Control:
         self.changed(at_once=True)
 
     def made(self, file):
-        if file and str(file) not in self.artefacts:
+        if str(file) not in self.artefacts:
             self.artefacts.append(str(file))
         self.changed(at_once=True)
 
@@ -198,7 +201,7 @@ def due(settings, step):
     """Whether `every_n_steps` or `every_n_epochs` of a config section falls on this step."""
     by_step = settings.every_n_steps and step.number % settings.every_n_steps == 0
     by_epoch = settings.every_n_epochs and step.epoch_ends and step.epoch % settings.every_n_epochs == 0
-    return bool(by_step or by_epoch) and not step.last
+    return bool(by_step or by_epoch)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Together:
     def make(self, groups):
         """An optimiser over described groups; further keys of theirs are its own."""
         plain = [{**{key: value for key, value in group.items() if key != "name"}, "lr": rate(group["lr"], 0, 1)} for group in groups]
-        return optim.registry[self.train.optimizer](plain, **self.train.optimizer_args)
+        return optim.make(self.train, plain)
 
     def begin(self, step, total):
         """Set the rates of step `step` (from 0) of `total`."""

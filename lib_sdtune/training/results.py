@@ -78,8 +78,17 @@ class Results:
         return metadata.describe(self.config, self.model, self.method, self.material, stem, step)
 
     def save(self, folder, step, epoch):
-        """NAME-000002 at an epoch's end, NAME-step00000500 elsewhere."""
-        stem = f"{self.config.name}-{epoch:06d}" if epoch else f"{self.config.name}-step{step:08d}"
+        """The files that are due at `step`; `epoch` is the one that ends with it, or None."""
+        return [self.write(folder, stem, step) for stem in self.stems(step, epoch)]
+
+    def stems(self, step, epoch):
+        """NAME-000002 for an epoch, NAME-step00000500 for a step or a wish; both where both are due, as sd-scripts has it."""
+        save, name = self.config.save, self.config.name
+        ends = bool(epoch and save.every_n_epochs and epoch % save.every_n_epochs == 0)
+        by_step = bool(save.every_n_steps and step % save.every_n_steps == 0)
+        return ([f"{name}-{epoch:06d}"] if ends else []) + ([f"{name}-step{step:08d}"] if by_step or not ends else [])
+
+    def write(self, folder, stem, step):
         path = folder / f"{stem}{self.method.suffix}"
         self.method.export(path, self.metadata(stem, step))
         self.forget_old(folder)

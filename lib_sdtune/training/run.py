@@ -20,7 +20,8 @@ def run(config, host, control):
                     if control.wants("sample", step):
                         control.show(trainer.sample(host))
                     if control.wants("save", step):
-                        control.made(trainer.save(host.folder(method.kind)))
+                        for file in trainer.save(host.folder(method.kind)):
+                            control.made(file)
                     if control.wants("stop", step):
                         break
                     if control.wants("pause", step):

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+from lib_sdtune import optim
 from lib_sdtune.config import Config
 from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.formats.files import free_space, read_json, write_json
@@ -81,6 +82,7 @@ def begin(config, host, resume=False, on_change=None):
 
 
 def prepare(config, host, folder, resume):
+    optim.check(config.train)
     methods[config.method].check(config, host.folder)
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (host.folder(methods[config.method].kind), folder):

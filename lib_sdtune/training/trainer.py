@@ -263,10 +263,10 @@ class Trainer:
             return self.results.sample(host, self.step)
 
     def save(self, folder):
-        """An intermediate file beside the final one, and the state; the file's path, None if there was no room."""
+        """Intermediate files beside the final one, and the state; the files' paths, none if there was no room."""
         self.save_state()
         epoch, ends = self.material.epoch(self.step)
-        return self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None))
+        return self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None)) or []
 
     def export(self, host):
         """The final file with its card and preview, or None when the run is to leave nothing behind."""

@@ -109,6 +109,26 @@ def test_intermediate_files_and_samples(host, tmp_path):
     assert [request.prompt for request in host.asked][:2] == ["ron cat", "a dog"]
 
 
+def test_samples_show_the_last_step_too_and_steps_keep_their_name_where_an_epoch_ends(host, tmp_path):
+    four = pictures(tmp_path / "four", 4)
+    train(host, settings(four, train={"max_train_steps": 8}, save={"every_n_steps": 2}, sample={"every_n_epochs": 1, "prompts": ["ron"]}))
+    assert sorted(path.name for path in host.folder("lora").glob("*.safetensors")) == [
+        "ron-step00000002.safetensors", "ron-step00000004.safetensors", "ron-step00000006.safetensors", "ron.safetensors"]
+    samples = sorted((host.folder("sdtune") / "runs" / "ron" / "samples").iterdir())
+    assert [path.name for path in samples] == ["step00000004-00.png", "step00000008-00.png"]
+    train(host, settings(four, "both", train={"max_train_steps": 8}, save={"every_n_steps": 4, "every_n_epochs": 1}))
+    assert sorted(path.name for path in host.folder("lora").glob("both*.safetensors")) == [
+        "both-000001.safetensors", "both-step00000004.safetensors", "both.safetensors"]
+
+
+@pytest.mark.parametrize("precision, alpha, dtypes", [("fp16", 2, {torch.float16}), ("bf16", 0.1, {torch.bfloat16, torch.float32})])
+def test_the_file_is_in_its_precision_but_for_an_alpha_that_this_would_change(host, images, precision, alpha, dtypes):
+    train(host, settings(images, lora={"alpha": alpha}, save={"precision": precision}, train={"max_train_steps": 1}))
+    tensors, _ = opened(host.folder("lora") / "ron.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == dtypes
+    assert {round(float(tensor), 6) for name, tensor in tensors.items() if name.endswith(".alpha")} == {alpha}
+
+
 def test_a_name_in_use_is_refused_and_overwriting_is_allowed_when_asked(host, images):
     train(host, settings(images))
     made = (host.folder("lora") / "ron.safetensors").read_bytes()
