@@ -16,7 +16,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def atomic(path):
     """Yield a temporary path in the same folder; on success it becomes `path`, on failure it is removed."""
     path = Path(path)
-    try:
+    with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(path.name + ".tmp")
         try:
@@ -26,6 +26,13 @@ def atomic(path):
         finally:
             unfinished.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+@contextmanager
+def told(path):
+    """What the system says against writing `path`, as DiskFull or RunError in a sentence."""
+    try:
+        yield
     except OSError as error:
         kind = DiskFull if error.errno in FULL else RunError
         raise kind(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. "

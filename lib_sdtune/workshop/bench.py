@@ -36,10 +36,10 @@ class Bench:
         number = whole(data, "number") % len(pictures)
         path = pictures[number].path
         pieces = prepared(path, settings, data.get("box"))
-        before = original(path)[0]
+        before, size, _ = original(path, enough=lambda *_: SIDE)
         after = [{"picture": address(on_checks(image), SIDE), "size": list(image.size), "did": did, "suffix": suffix}
                  for suffix, image, did in pieces]
-        return {"number": number, "name": shown(pictures[number].relative), "total": len(pictures), "size": list(before.size),
+        return {"number": number, "name": shown(pictures[number].relative), "total": len(pictures), "size": list(size),
                 "before": address(on_checks(before), SIDE), "after": after}
 
     def pictures(self, data):

@@ -1,12 +1,15 @@
+import errno
 import json
 import os
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
-from lib_sdtune.data.prepare import PrepareConfig, background, crop, prepare, preview
-from lib_sdtune.errors import UserError
+from lib_sdtune.data.prepare import PrepareConfig, background, batch, crop, picture, prepare, preview, run
+from lib_sdtune.errors import RunError, UserError
 from tests.data import awful
 
 
@@ -111,6 +114,60 @@ def test_an_interruption_costs_nothing(source, tmp_path, forget):
     prepare(source, tmp_path / "whole", small())
     assert contents(tmp_path / "out") == contents(tmp_path / "whole") and not finished.problems
     assert len(finished.kept) >= 5 and len(finished.made) + len(finished.kept) == 13
+
+def test_a_large_jpeg_is_decoded_no_larger_than_needed(tmp_path):
+    large = awful.scene(1601, 1203, 4).filter(ImageFilter.GaussianBlur(2))
+    large.save(tmp_path / "a.jpg", quality=95, exif=awful.exif(6))
+    settings = small(resize="bucket")
+    image, size, content = run.original(tmp_path / "a.jpg", enough=partial(picture.enough, settings, None))
+    assert size == (1203, 1601) and image.size == (301, 401)
+    ((_, quick, did),) = picture.made(image, settings, None, size)
+    ((_, whole, same),) = picture.made(run.original(tmp_path / "a.jpg")[0], settings)
+    assert did == same and quick.size == whole.size
+    assert np.abs(np.asarray(quick, float) - np.asarray(whole, float)).mean() < 1.5
+
+
+@pytest.mark.parametrize("options, box", [({"resize": "none"}, None), ({"resize": "multiple"}, None), ({"split": True, "split_over": 1.2}, None),
+                                          ({}, (0, 0, 0.1, 0.1))])
+def test_where_pixels_count_all_are_decoded(options, box):
+    assert picture.enough(small(**options), box, 1600, 1200) is None
+
+
+def test_long_names_are_cut_for_disks(source, tmp_path):
+    for letter in "ab":
+        awful.scene(seed=ord(letter)).save(source / ("🦊" * 60 + letter * 11 + ".png"))
+    made = prepare(source, tmp_path / "out", small(flip=True)).made
+    assert len(made) == len(set(made)) == 10 and all(len(name.encode()) < 225 for name in made)
+
+
+def test_a_full_disk_is_told_and_what_is_there_is_whole(source, tmp_path, monkeypatch):
+    for number in range(4):
+        awful.scene(90, 90, number).save(source / f"{number}.png")
+    written, write = [], Path.write_bytes
+
+    def full(path, data):
+        written.append(path)
+        if len(written) > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunError, match="No space left"):
+        prepare(source, tmp_path / "out", small())
+    monkeypatch.undo()
+    assert not list((tmp_path / "out").glob("*.tmp"))
+    there = contents(tmp_path / "out")
+    prepare(source, tmp_path / "whole", small())
+    assert 3 <= len(there) < 8 and all(contents(tmp_path / "whole")[name] == data for name, data in there.items() if name != "manifest.json")
+    assert not prepare(source, tmp_path / "out", small()).problems
+
+
+def test_a_picture_is_in_the_manifest_only_when_it_is_in_place(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "sync", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(source, tmp_path / "out", small())
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["originals"] == {}
+    assert sorted(contents(tmp_path / "out")) == ["manifest.json"]
 
 
 def test_names_that_would_collide(source, tmp_path):

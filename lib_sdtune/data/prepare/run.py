@@ -3,22 +3,23 @@
 import json
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
 from lib_sdtune.data import captions
 from lib_sdtune.data.parallel import ordered
-from lib_sdtune.data.picture import Unreadable, check_sums, decoded, fingerprint, opened, orientation, read_bytes, upright
+from lib_sdtune.data.picture import Unreadable, check_sums, decoded, drafted, fingerprint, opened, orientation, read_bytes, upright
 from lib_sdtune.data.prepare import picture
-from lib_sdtune.data.prepare.manifest import Manifest, fingerprint_of
+from lib_sdtune.data.prepare.batch import Batch
+from lib_sdtune.data.prepare.manifest import Manifest
 from lib_sdtune.data.prepare.settings import PrepareConfig, check, edited
 from lib_sdtune.data.problem import Problem, shown
 from lib_sdtune.data.walk import absolute, fit_for_pictures, locate, walk
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats.files import atomic
 
-SAVE_EVERY = 50  # pictures: what an interruption may cost
+LONGEST = 200  # bytes of a name; disks allow some 255 with everything that is put behind it
 
 
 @dataclass
@@ -64,7 +65,8 @@ def preview(path, settings=None, box=None):
     settings = settings or PrepareConfig()
     check(settings)
     try:
-        return picture.made(original(path)[0], settings, box)
+        image, size, _ = original(path, enough=partial(picture.enough, settings, box))
+        return picture.made(image, settings, box, size)
     except Unreadable as error:
         raise UserError(f"{shown(Path(path).name)} {error}.") from error
 
@@ -103,6 +105,7 @@ def jobs_of(found, settings, boxes, outcome):
         relative = Path(one.relative)
         wanted = Path(settings.folder) / relative.stem if settings.folder else relative.with_suffix("")
         wanted = Path(shown(wanted).replace("?", "_"))
+        wanted = wanted.with_name(wanted.name.encode()[:LONGEST].decode("utf-8", "ignore"))
         stem = wanted.as_posix()
         if stem.casefold() in taken:
             stem = f"{stem}-{one.path.suffix[1:].lower()}"
@@ -126,6 +129,7 @@ def key(settings, box):
 
 def worked(jobs, out, settings, progress, describe, outcome):
     manifest, jobs = Manifest(out), list(jobs)
+    batch = Batch(manifest, outcome)
     manifest.settings = asdict(settings)
     for name in sorted(set(manifest.originals) - {shown(job.found.relative) for job in jobs}):
         outcome.problems.append(Problem(out / name, f"{name} is no longer in IN; what was made from it stays.", False, "original gone"))
@@ -135,25 +139,30 @@ def worked(jobs, out, settings, progress, describe, outcome):
             if isinstance(result, Unreadable):
                 outcome.problems.append(Problem(job.found.path, f"{shown(job.found.relative)} {result}.", True, result.kind))
             else:
-                take(job, result, out, manifest, settings, describe, outcome)
-            if done % SAVE_EVERY == 0:
-                manifest.save()
+                take(job, result, batch, settings, describe)
             progress(done, len(jobs), "preparing pictures")
     finally:
-        manifest.save()
+        batch.commit()
     return outcome
 
 
-def original(path, content=None):
-    """(upright RGB or RGBA image, hash of the file); (None, hash) if the hash is `content`."""
+def original(path, content=None, enough=None):
+    """(upright RGB or RGBA image, its size in the file, hash of the file); (None, None, hash) if the hash is `content`.
+
+    enough(width, height) -> pixels of the long side that will do, None for all: a JPEG is then decoded no larger than needed.
+    """
     data = read_bytes(path)
     if fingerprint(data) == content:
-        return None, content
+        return None, None, content
     image = opened(data)
     turn = orientation(image)
+    size = image.size[::-1] if turn > 4 else image.size
+    long = enough and enough(*size)
+    if long:
+        drafted(image, long)
     upright_image = upright(decoded(image, data), turn)
     check_sums(image.format, data)
-    return upright_image, fingerprint(data)
+    return upright_image, size, fingerprint(data)
 
 
 def prepared(job, manifest, settings):
@@ -162,65 +171,41 @@ def prepared(job, manifest, settings):
     whole = before["settings"] == job.key and before["stem"] == job.stem and all(
         made and (manifest.folder / file).exists() for file, made in before["files"].items())
     try:
-        image, content = original(job.found.path, before["content"] if whole else None)
+        enough = partial(picture.enough, settings, job.box)
+        image, size, content = original(job.found.path, before["content"] if whole else None, enough)
         if image is None:
             return content, None
         return content, [(f"{job.stem}{suffix}.{settings.format}", picture.encoded(one, settings), did)
-                         for suffix, one, did in picture.made(image, settings, job.box)]
+                         for suffix, one, did in picture.made(image, settings, job.box, size)]
     except Unreadable as error:
         return error
     except MemoryError:
         return Unreadable("too large", "is too large for this machine's memory; scale it down first")
 
 
-def take(job, result, out, manifest, settings, describe, outcome):
+def take(job, result, batch, settings, describe):
     """Write what one original gave, and note it."""
     content, files = result
     name = shown(job.found.relative)
-    before = manifest.of(name)
+    before = batch.manifest.of(name)
     entry = before | {"content": content, "settings": job.key, "stem": job.stem, "captions": {}}
     if files is None:
-        outcome.kept += entry["files"]
+        batch.outcome.kept += entry["files"]
     else:
-        entry["files"] = {file: write(out / file, file, data, manifest, outcome) for file, data, _ in files}
+        entry["files"] = {file: batch.write(file, data) for file, data, _ in files}
         entry["did"] = {file: did for file, _, did in files}
-        drop(set(before["files"]) - set(entry["files"]), before["files"], out, outcome)
+        batch.drop(set(before["files"]) - set(entry["files"]), before["files"])
     if describe and not job.caption and (files is not None or not before["described"]):
-        entry["described"] = described(describe, out / next(iter(entry["files"])))
+        entry["described"] = described(describe, BytesIO(files[0][1]) if files else batch.folder / next(iter(entry["files"])))
     text = edited(job.caption or entry["described"], settings)
     for file in entry["files"]:
         caption = f"{file.rpartition('.')[0]}.txt"
         if text or caption in before["captions"]:
-            entry["captions"][caption] = write(out / caption, caption, f"{text}\n".encode(), manifest, outcome)
-    drop(set(before["captions"]) - set(entry["captions"]), before["captions"], out, outcome)
-    manifest.note(name, entry)
+            entry["captions"][caption] = batch.write(caption, f"{text}\n".encode())
+    batch.drop(set(before["captions"]) - set(entry["captions"]), before["captions"])
+    batch.note(name, entry)
 
 
-def write(path, file, data, manifest, outcome):
-    """Write a file unless its owner changed it; the hash that it counts as made with."""
-    wanted, there, made = fingerprint(data), fingerprint_of(path), manifest.hashes.get(file)
-    if there == wanted:
-        outcome.kept.append(file)
-    elif there is None or there == made:
-        with atomic(path) as unfinished:
-            unfinished.write_bytes(data)
-        outcome.made.append(file)
-    else:
-        why = "was changed after it was prepared" if made else "was there before"
-        outcome.problems.append(Problem(path, f"{shown(file)} {why}; it is left alone. Remove it to have it made again.",
-                                        False, "left alone"))
-        return made or ""
-    return wanted
-
-
-def drop(files, made, out, outcome):
-    """Remove what earlier settings made and these don't, unless its owner changed it."""
-    for file in sorted(files):
-        if fingerprint_of(out / file) == made[file]:
-            (out / file).unlink()
-            outcome.removed.append(file)
-
-
-def described(describe, path):
-    with Image.open(path) as image:
+def described(describe, file):
+    with Image.open(file) as image:
         return describe(image.convert("RGB"))
