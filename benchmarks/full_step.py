@@ -1,6 +1,6 @@
 """How near a step of the whole UNet comes to what it cannot avoid: forward, full backward, and a fused optimiser step.
 
-    python -m benchmarks.full_step [--size embedded|narrow|sd15] [--ways floor AdamW Lion] [--steps 3]
+    python -m benchmarks.full_step [--size embedded|narrow|sd15] [--ways floor AdamW Lion AdamW-bfloat16] [--steps 3]
 
 Every way is measured in a process of its own, with random weights of Stable Diffusion 1.5's size at 256 pixels; sd15 wants
 16 GB of memory for the floor and 12 for our AdamW. Seconds are medians; processor seconds count all threads, so they say
@@ -44,7 +44,9 @@ def floor(model, steps):
     return timed(once, steps)
 
 
-def ours(model, steps, optimizer):
+def ours(model, steps, way):
+    """`way`: an optimizer, and after a dash what "dreambooth.weights" is, if not "auto"."""
+    optimizer, _, weights = way.partition("-")
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "sdtune" / "runs" / "step"
         folder.mkdir(parents=True)
@@ -54,6 +56,7 @@ def ours(model, steps, optimizer):
             Image.effect_noise((model.resolution, model.resolution), 64 + number).convert("RGB").save(pictures / f"{number}.png")
         config = Config.from_dict({
             "name": "step", "method": "dreambooth", "concepts": [{"images": str(pictures), "prompt": "a picture", "repeats": 8}],
+            "dreambooth": {"weights": weights or "auto"},
             "dataset": {"resolution": model.resolution, "min_bucket_reso": 64}, "train": {"optimizer": optimizer, "max_train_steps": 10**6},
             "save": {"state_every_n_steps": 0}})
         with Trainer(config, model, Control(config, folder)) as trainer:
@@ -80,7 +83,8 @@ def apart(way, size, steps):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="sd15", choices=["embedded", "narrow", "sd15"])
-    parser.add_argument("--ways", nargs="+", default=["floor", "AdamW", "Lion"], help="floor, or an optimizer of ours")
+    parser.add_argument("--ways", nargs="+", default=["floor", "AdamW", "Lion", "AdamW-bfloat16", "Lion-bfloat16"],
+                        help="floor, or an optimizer of ours, with -bfloat16 for such weights")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -5,6 +5,10 @@ class UserError(Exception):
     """Wrong input, found before work started: the command line exits 2, the API answers 422."""
 
 
+class TooLittleMemory(UserError):
+    """Not even one step would fit."""
+
+
 class RunError(Exception):
     """A failure during a run: the command line exits 1, the job becomes `failed`."""
 

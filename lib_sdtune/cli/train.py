@@ -4,6 +4,7 @@ CONFIG is JSON or TOML with at least "name" and the pictures' folder, "concepts"
 Ctrl+C saves the state and leaves; the same command with --resume goes on from there.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ def arguments(parser):
     parser.add_argument("--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)")
     parser.add_argument("--preset", default="", metavar="P", help="settings to start from, see `list presets`")
     parser.add_argument("--resume", action="store_true", help="go on from the saved state of the run of that name")
+    parser.add_argument("--measure", action="store_true", help="train nothing: try two steps and say what memory and time one takes")
 
 
 def takes_settings(parser):
@@ -35,6 +37,8 @@ def takes_settings(parser):
 
 def run(args):
     data = settings(args)
+    if args.measure:
+        return measure(data, args.data_dir, args.checkpoint, args.preset)
     artefact, control = train(data, args.data_dir, args.checkpoint, args.preset, args.resume)
     if control.state == "stopped":
         print(f"Interrupted after step {control.step}. The same command with --resume goes on from the saved state.")
@@ -71,6 +75,22 @@ def train(data, data_dir, checkpoint="", preset="", resume=False):
         control = runs.begin(config, host, resume, on_change=bar.run)
         with interruptible(control), forgotten_if_refused(control.folder, Path(data_dir), made):
             return train_run(config, host, control), control
+
+
+def measure(data, data_dir, checkpoint="", preset=""):
+    """Say what a step needs; the exit code is 0 if it fits as it is, 1 if something has to be changed."""
+    config, host = understood(data, data_dir, checkpoint, preset)
+
+    from lib_sdtune.data import folder
+    from lib_sdtune.training import measure as two_steps
+
+    folder.check(config.concepts, config.loss, Path.cwd())
+    with Bar() as bar:
+        need = two_steps.measure(config, host, bar.progress)
+    print(need.sentence())
+    if need.changes:
+        print("--set " + " ".join(f"{path}={json.dumps(value)}" for path, value in need.changes.items()))
+    return 1 if need.changes else 0
 
 
 def understood(data, data_dir, checkpoint="", preset=""):

@@ -3,6 +3,7 @@
 The WebUI is one host (`host/webui`), the embedded one (`host/embedded.py`) the other; nothing above this file knows which.
 """
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,19 @@ class LoadedModel:
         yield from ((f"text_encoder_{i + 1}", tower) for i, tower in enumerate(self.text_encoders))
 
 
+@dataclass(frozen=True)
+class Holding:
+    """What a model is made of, for arithmetic: shapes is part -> {name of a tensor: its shape}, as the host would lend it."""
+
+    shapes: dict
+    dtype: torch.dtype
+    device: torch.device
+
+    def count(self, part):
+        """Numbers in a part."""
+        return sum(math.prod(shape) for shape in self.shapes[part].values())
+
+
 @dataclass
 class SampleRequest:
     """One picture asked of the host's sampler. Sizes in pixels; `prompt` in the WebUI's syntax."""
@@ -83,6 +97,10 @@ class Host:
     def about(self):
         """What a user would see trained if nothing else is asked: {"model": its name, "family": "SD1"}; {} where unknown."""
         return {}
+
+    def holding(self, model_settings):
+        """The `Holding` of the model that a run would train, without loading it; None where unknown."""
+        return None
 
     def note(self):
         """What the watcher of the run should know about the host right now, in a sentence, or ""."""

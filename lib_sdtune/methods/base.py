@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lib_sdtune import optim
 from lib_sdtune.optim.carriers import Carrier
 
 
@@ -42,6 +43,21 @@ class Method:
     @classmethod
     def look(cls, config, scan):
         """UserError where the pictures that were read (`data.folder.Scan`) are no use; may give concepts prompt templates."""
+
+    @classmethod
+    def values(cls, config, holding):
+        """About how many float32 numbers learn beside the model of a `host.base.Holding`."""
+        return 0
+
+    @classmethod
+    def weighs(cls, config, holding):
+        """Bytes that training keeps beside the model, without activations: the numbers, their gradients, the optimiser's memory."""
+        return cls.values(config, holding) * (8 + optim.bytes_of(config.train.optimizer))
+
+    @classmethod
+    def format_of(cls, config, holding):
+        """The number format of the model's weights while it trains."""
+        return holding.dtype
 
     def parameter_groups(self):
         """[{"name": "unet", "params": [...], "lr": Rate}, ...]: everything that learns, float32 unless said otherwise.

@@ -5,10 +5,12 @@ whatever reason, and also for the time that somebody else uses the model; the tr
 """
 
 import logging
+import math
 from contextlib import contextmanager
 
 import torch
 
+from lib_sdtune import optim
 from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
@@ -18,11 +20,10 @@ from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import Artefact, Method
 from lib_sdtune.networks.extract import extract
 from lib_sdtune.optim.average import EVERY, Average
-from lib_sdtune.optim.carriers import Carrier, Copied, Rounded
+from lib_sdtune.optim.carriers import HALVES, Copied, plan
 from lib_sdtune.optim.schedule import is_zero
 
 log = logging.getLogger("sdtune")
-HALVES = (torch.float16, torch.bfloat16)
 
 
 @registry.register("dreambooth")
@@ -46,7 +47,29 @@ class DreamBooth(Method):
         self.homes, self.waiting, self.begun = {}, None, False
 
     def rate(self, part):
-        return {"unet": self.settings.unet_lr, "vae": 0}.get(part, self.settings.text_encoder_lr)
+        return rate(self.settings, part)
+
+    @classmethod
+    def learned(cls, config, holding):
+        """(how many numbers learn, how many the largest tensor has) in the model of a `Holding`."""
+        sizes = [math.prod(shape) for part, tensors in holding.shapes.items() if not is_zero(rate(config.dreambooth, part))
+                 for shape in tensors.values()]
+        return sum(sizes), max(sizes, default=0)
+
+    @classmethod
+    def weighs(cls, config, holding):
+        """The weights in their format instead of the lent ones, float32 copies, the optimiser's memory, and gradients: one or all."""
+        count, largest = cls.learned(config, holding)
+        dtype, carrier = plan(config.dreambooth.weights, holding.device, holding.dtype, count)
+        beside = dtype.itemsize - holding.dtype.itemsize + 4 * (carrier is Copied) + optim.bytes_of(config.train.optimizer)
+        average = 4 if config.dreambooth.ema_decay and holding.device.type == "cpu" else 0
+        at_once = config.train.gradient_accumulation_steps > 1 or optim.needs_all(config.train.optimizer)
+        gradients = count * dtype.itemsize if at_once else largest * (dtype.itemsize + (8 if dtype in HALVES else 0))
+        return count * (beside + average) + gradients
+
+    @classmethod
+    def format_of(cls, config, holding):
+        return plan(config.dreambooth.weights, holding.device, holding.dtype, cls.learned(config, holding)[0])[0]
 
     @classmethod
     def check(cls, config, folder):
@@ -253,19 +276,8 @@ class DreamBooth(Method):
                 yield target.key, chosen[name], kept[name]
 
 
-def plan(setting, device, dtype, count):
-    """(number format of the weights while they learn, the carrier for them).
-
-    Full precision learns in place. Half precision becomes bfloat16 where the device computes in it, because float16
-    gradients of a whole model overflow; with float32 copies if there is room for them and AdamW's two moments.
-    """
-    if setting == "bfloat16":
-        return torch.bfloat16, Rounded
-    if dtype not in HALVES:
-        return dtype, Carrier
-    half = torch.bfloat16 if device.type != "cuda" or torch.cuda.is_bf16_supported() else torch.float16
-    roomy = device.type != "cuda" or torch.cuda.get_device_properties(device).total_memory > count * (2 + 4 + 8) + 4 * 2**30
-    return (half, Copied) if setting == "float32" or roomy or half == torch.float16 else (half, Rounded)
+def rate(settings, part):
+    return {"unet": settings.unet_lr, "vae": 0}.get(part, settings.text_encoder_lr)
 
 
 def release(home, weight):

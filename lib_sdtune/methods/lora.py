@@ -27,6 +27,14 @@ class LoraMethod(Method):
             raise UserError("\"lora.unet_lr\" and \"lora.text_encoder_lr\" are both 0, so nothing would learn; set one of them.")
         self.bends = {target.key: self.bend(target) for target in self.targets}
 
+    @classmethod
+    def values(cls, config, holding):
+        settings = config.lora
+        rates = {part: settings.unet_lr if part == "unet" else settings.text_encoder_lr for part in holding.shapes if part != "vae"}
+        return sum(settings.dim * (shape[0] + shape[1]) for part, lr in rates.items() if not is_zero(lr)
+                   for name, shape in holding.shapes[part].items()
+                   if len(shape) == 2 and ("transformer_blocks" in name or ".layers." in name))
+
     def wanted(self, target):
         settings = self.config.lora
         if target.kind == "convolution" and not settings.conv_dim:

@@ -26,3 +26,24 @@ def check(train):
     import torch
 
     make(train, [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1e-3}])
+
+
+def bytes_of(name):
+    """What the optimiser of that name remembers for every number that learns."""
+    return getattr(registry[name], "bytes", 8)
+
+
+def needs_all(name):
+    """Whether it needs every gradient before its step."""
+    return getattr(registry[name], "needs_all", False)
+
+
+def there(name):
+    """Whether the optimiser of that name can be made here."""
+    import torch
+
+    try:
+        registry[name]([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1e-3}])
+    except Exception:  # a package that is missing or broken
+        return False
+    return True

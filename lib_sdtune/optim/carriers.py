@@ -9,6 +9,8 @@ from torch import nn
 
 from lib_sdtune.randomness import mix
 
+HALVES = (torch.float16, torch.bfloat16)
+
 
 class Carrier:
     """`weight` is the model's own parameter, where gradients arrive; `value` is what the optimiser sees, float32.
@@ -99,3 +101,18 @@ def rounded(values, *chance):
     generator = torch.Generator(values.device).manual_seed(mix(*chance))
     dice = torch.randint(0, 1 << 16, values.shape, generator=generator, device=values.device, dtype=torch.int32)
     return (values.view(torch.int32) + dice).bitwise_and_(-(1 << 16)).view(torch.float32).to(torch.bfloat16)
+
+
+def plan(setting, device, dtype, count):
+    """(number format of the weights while they learn, the carrier for them).
+
+    Full precision learns in place. Half precision becomes bfloat16 where the device computes in it, because float16
+    gradients of a whole model overflow; with float32 copies if there is room for them and AdamW's two moments.
+    """
+    if setting == "bfloat16":
+        return torch.bfloat16, Rounded
+    if dtype not in HALVES:
+        return dtype, Carrier
+    half = torch.bfloat16 if device.type != "cuda" or torch.cuda.is_bf16_supported() else torch.float16
+    roomy = device.type != "cuda" or torch.cuda.get_device_properties(device).total_memory > count * (2 + 4 + 8) + 4 * 2**30
+    return (half, Copied) if setting == "float32" or roomy or half == torch.float16 else (half, Rounded)

@@ -39,9 +39,14 @@ class Material:
         self.cache = LatentCache(folder, self.encode_images, vae_key(model), self.encode_precisely, masks=config.dataset.alpha_mask,
                                  downscale=model.family.downscale)
         self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, text_key(model, config.model.clip_skip))
+        needed = self.needed()
         if config.dataset.cache_latents:
-            self.cache.prepare(self.dataset.variants(), self.progress)
+            self.cache.prepare(needed, self.progress)
         return self
+
+    def needed(self):
+        """The examples whose latents are encoded before the first step."""
+        return self.dataset.variants()
 
     def __exit__(self, *error):
         self.progress = None

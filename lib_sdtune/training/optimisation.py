@@ -20,12 +20,8 @@ SMALL = 2**14  # values; most tensors are smaller than that, and all of them tog
 
 def choose(config, method, scale, world):
     """The way that suits: tensor by tensor where the method wants that and nothing needs the gradients together."""
-    together = world.size > 1 or config.train.gradient_accumulation_steps > 1 or needs_all(config.train.optimizer)
+    together = world.size > 1 or config.train.gradient_accumulation_steps > 1 or optim.needs_all(config.train.optimizer)
     return (Together if together or not method.fuses else OneByOne)(config, method, scale, world)
-
-
-def needs_all(optimizer):
-    return getattr(optim.registry[optimizer], "needs_all", False)
 
 
 class Together:
@@ -85,7 +81,7 @@ class Together:
 
     def bytes(self):
         """About how much the optimiser will remember."""
-        return getattr(optim.registry[self.train.optimizer], "bytes", 8) * sum(carrier.weight.numel() for carrier in self.carriers)
+        return optim.bytes_of(self.train.optimizer) * sum(carrier.weight.numel() for carrier in self.carriers)
 
     def memory(self):
         """Bytes beside the model that a step takes at least, without activations."""

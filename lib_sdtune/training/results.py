@@ -44,7 +44,7 @@ class Results:
     def saves(self, steps):
         save = self.config.save
         count = steps // save.every_n_steps if save.every_n_steps else 0
-        count += steps // (save.every_n_epochs * self.material.steps_per_epoch) if save.every_n_epochs else 0
+        count += steps // (save.every_n_epochs * self.material.steps_per_epoch) if steps and save.every_n_epochs else 0
         return min(count, save.keep_last) if save.keep_last else count
 
     # samples

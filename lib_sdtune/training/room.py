@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import TooLittleMemory, UserError
 from lib_sdtune.formats.files import free_space
+from lib_sdtune.training.meter import of_proc
 
 SPARE = 32 * 2**20  # bytes that stay free for logs and pictures
 
@@ -32,26 +33,20 @@ def existing(folder):
 
 
 def refuse_too_little_memory(needed, device, optimizer):
-    """UserError when what the optimiser keeps does not fit beside the model; `needed` in bytes."""
+    """TooLittleMemory when what the optimiser keeps does not fit beside the model; `needed` in bytes."""
     free = free_memory(device)
     if free is not None and needed > free:
         where = "GPU memory" if device.type == "cuda" else "memory"
-        raise UserError(f"Not even one step would fit: {optimizer} needs {amount(needed)} of {where} beside the model "
-                        f"and {amount(free)} are free. "
-                        'Choose Lion or AdamW8bit, set "dreambooth.weights" to "bfloat16", or train a LoRA instead.')
+        raise TooLittleMemory(f"Not even one step would fit: {optimizer} needs {amount(needed)} of {where} beside the model "
+                              f"and {amount(free)} are free. "
+                              'Choose Lion or AdamW8bit, set "dreambooth.weights" to "bfloat16", or train a LoRA instead.')
 
 
 def free_memory(device):
     """Bytes that could still be taken on the device; None where that cannot be told."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    if device.type != "cpu":
-        return None
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return None
+    return of_proc("/proc/meminfo", "MemAvailable") if device.type == "cpu" else None
 
 
 def amount(count):

@@ -13,8 +13,10 @@ def run(config, host, control):
     with control.running():
         method = methods[config.method]
         with host.borrow(config.model, method) as model:
+            control.trains(model)
+            trainer = Trainer(config, model, control)  # refuses what cannot fit, before hours of drawing
             class_pictures.complete(config, host, control)
-            with Trainer(config, model, control) as trainer:
+            with trainer:
                 for step in trainer:
                     control.report(step)
                     if control.wants("sample", step):

@@ -44,30 +44,39 @@ class Step:
 class Trainer:
     """`with Trainer(config, model, control) as trainer: for step in trainer: ...`
 
+    Making one refuses what cannot fit into memory or on the disk, before anything is drawn or encoded.
     On entering, the pictures are scanned and encoded, the state of an earlier try is taken over if there is one, and the
     add-on is attached; on leaving, the model is bare again.
     """
 
-    def __init__(self, config, model, control):
+    def __init__(self, config, model, control, material=Material):
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
         self.method = methods[config.method](config, model)
         self.dtype = precision.compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.scale = precision.LossScale(self.dtype)
         self.optimisation = optimisation.choose(config, self.method, self.scale, self.world)
+        self.material = material(config, model, self.folder, control.preparing, self.world)
+        self.results = Results(config, model, self.method, self.material, self.folder)
         self.step, self.skipped, self.skipped_in_a_row, self.unsaved = 0, 0, 0, False
+        self.refuse_what_cannot_fit()
+
+    def refuse_what_cannot_fit(self):
+        """As far as it can be told without the pictures; how many files epochs will make is known, and refused, on entering."""
+        self.results.refuse_own_source()
+        refuse_too_little_memory(self.optimisation.memory(), self.model.device, self.config.train.optimizer)
+        if not state.newest(self.folder):
+            epochs = self.config.train.max_train_epochs or self.config.save.every_n_epochs
+            self.results.refuse_too_little_room(0 if epochs else self.config.train.max_train_steps, self.optimisation.bytes())
 
     def __enter__(self):
         with ExitStack() as stack:
-            self.material = stack.enter_context(Material(self.config, self.model, self.folder, self.control.preparing, self.world))
+            stack.enter_context(self.material)
             self.schedule = self.model.alphas_cumprod.to(self.model.device, torch.float32)
             if self.config.noise.zero_terminal_snr:
                 self.schedule = diffusion.zero_terminal_snr(self.schedule)
             self.total = self.material.total_steps()
             self.conditioner = Conditioner(self.config, self.model, self.method, self.material.text_cache)
-            self.results = Results(self.config, self.model, self.method, self.material, self.folder)
-            self.results.refuse_own_source()
-            refuse_too_little_memory(self.optimisation.memory(), self.model.device, self.config.train.optimizer)
             self.validation = Validation(self)
             self.board = Board(self.material.scan.pictures, self.folder)
             self.resume()
@@ -80,7 +89,7 @@ class Trainer:
             self.teacher.prepare()
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
             stack.enter_context(self.attached())
-            self.control.begin(self.step, self.total)
+            self.control.begin(self.step, self.total, self.material.epoch(self.total)[0])
             self.stack = stack.pop_all()
         return self
 

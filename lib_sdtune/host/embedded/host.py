@@ -11,7 +11,7 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families import registry
 from lib_sdtune.formats import hashes
 from lib_sdtune.formats.shelf import find
-from lib_sdtune.host.base import Host, LoadedModel
+from lib_sdtune.host.base import Holding, Host, LoadedModel
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import as_it_was
 from lib_sdtune.ldm import checkpoint, tokenizer
@@ -56,6 +56,13 @@ class EmbeddedHost(Host):
     def about(self):
         shapes, _ = checkpoint.header(self.checkpoint)
         return {"model": self.checkpoint_name(self.checkpoint), "family": family_of(shapes, self.checkpoint).sd_version}
+
+    def holding(self, model_settings=None):
+        path = self.chosen(model_settings)
+        shapes, _ = checkpoint.header(path)
+        parts = {part: {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+                 for part, prefix in family_of(shapes, path).prefixes.items()}
+        return Holding(parts, torch.float32, self.device)
 
     @staticmethod
     def checkpoint_name(path):

@@ -38,6 +38,11 @@ class WebUIHost(Host):
             return {}
         return {"model": loaded.sd_checkpoint_info.name_for_extra, "family": registry[model.family_of(loaded)].sd_version}
 
+    def holding(self, model_settings):
+        """Of the loaded checkpoint, also where another one will be trained: families are of one size."""
+        loaded = sd_models.model_data.sd_model
+        return None if loaded is None else model.holding(loaded)
+
     def note(self):
         """What waits for the run's end, in a sentence, or ""."""
         return self.wishes.note()

@@ -6,7 +6,7 @@ import torch
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.host.base import Holding, LoadedModel
 from lib_sdtune.host.webui.folders import folder
 from lib_sdtune.host.webui.parts import text_towers
 
@@ -53,6 +53,16 @@ def lend(sd_model):
         folder=folder,
         path=Path(info.filename),
     )
+
+
+def holding(sd_model):
+    """What it is made of; the device is the one that computes, wherever the parts wait."""
+    from modules import devices
+
+    unet, towers = sd_model.model.diffusion_model, text_towers(sd_model)
+    parts = {"unet": unet, "vae": sd_model.first_stage_model} | {f"text_encoder_{i + 1}": tower for i, tower in enumerate(towers)}
+    shapes = {part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()} for part, module in parts.items()}
+    return Holding(shapes, next(unet.parameters()).dtype, devices.device)
 
 
 def first_wrapper(sd_model):

@@ -1,0 +1,31 @@
+"""What a step would need, by arithmetic: told before anything was measured, and called an estimate.
+
+The activations' figures were counted on a UNet of Stable Diffusion 1.5's shape: numbers that its forward keeps for the
+backward pass, without attention maps, which no backend of today keeps, per model channel and latent pixel.
+"""
+
+from lib_sdtune.methods import registry as methods
+from lib_sdtune.training import precision
+from lib_sdtune.training.memory import wants_checkpointing
+
+KEPT, RECOMPUTED = 420, 100  # numbers a channel and latent pixel, without and with gradient checkpointing
+BESIDE = 2**29  # bytes: the device's own kernels and what every program holds
+DOWNSCALE = 8
+
+
+def estimate(config, holding):
+    """Bytes that a step of `config` would hold in all, the model of the `host.base.Holding` included."""
+    method = methods[config.method]
+    whole = sum(holding.count(part) for part in holding.shapes) * holding.dtype.itemsize
+    return whole + method.weighs(config, holding) + activations(config, holding, method) + BESIDE
+
+
+def activations(config, holding, method):
+    dtype = method.format_of(config, holding)
+    compute = precision.compute_dtype(config.train.mixed_precision, holding.device, dtype) or dtype
+    on = wants_checkpointing(config.train.gradient_checkpointing, holding.device)
+    channels = holding.shapes["unet"]["input_blocks.0.0.weight"][0]
+    pixels = (config.dataset.resolution // DOWNSCALE) ** 2
+    examples = config.train.batch_size * (2 if config.loss.prior_preservation == "teacher" else 1)
+    casts = holding.count("unet") * compute.itemsize if compute != dtype else 0  # autocast keeps the weights in both formats
+    return examples * channels * pixels * (RECOMPUTED if on else KEPT) * compute.itemsize + casts

@@ -1,0 +1,205 @@
+"""Two real steps with the settings of a run, to know what they need instead of guessing; nothing of them stays.
+
+The model is borrowed as for a training and goes back bit for bit. The batch is the one that needs the most memory, so that
+what fits here fits all the way. Where it does not fit, cheaper settings are tried in the order of `training.ladder`.
+"""
+
+import copy
+import gc
+import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import torch
+
+from lib_sdtune.config import SampleConfig, ValidationConfig
+from lib_sdtune.errors import TooLittleMemory, UserError
+from lib_sdtune.failures import out_of_memory
+from lib_sdtune.methods import registry as methods
+from lib_sdtune.training import ladder
+from lib_sdtune.training.control import Control
+from lib_sdtune.training.estimate import estimate
+from lib_sdtune.training.material import Material
+from lib_sdtune.training.meter import Meter, capacity
+from lib_sdtune.training.parallel import World
+from lib_sdtune.training.trainer import Trainer
+
+STEPS = 2  # the first one makes the optimiser's memory, the second one shows the pace
+
+
+@dataclass
+class Need:
+    """What a step needs and what there is, in bytes (None: unknown); `seconds` a step, if it was measured.
+
+    changes: {path: value} of cheaper settings that these figures are for; {} for the settings as they are.
+    refused: why the settings as they are do not fit, in a sentence, where that is known without trying.
+    """
+
+    device: str
+    needs: int | None
+    has: int | None
+    seconds: float | None = None
+    changes: dict = field(default_factory=dict)
+    refused: str = ""
+
+    @property
+    def fits(self):
+        return self.needs is None or self.has is None or self.needs <= self.has
+
+    @property
+    def measured(self):
+        return self.seconds is not None
+
+    def facts(self):
+        """As JSON, with the sentence as a template and its values, so that a page can translate it."""
+        template, values = self.words()
+        return {"measured": self.measured, "fits": self.fits, "needs": self.needs, "has": self.has, "seconds": self.seconds,
+                "device": self.device, "changes": self.changes, "refused": self.refused, "template": template, "values": values}
+
+    def words(self):
+        values = {"device": self.device, "needs": gigabytes(self.needs), "has": gigabytes(self.has),
+                  "seconds": f"{self.seconds:.2g}" if self.measured else ""}
+        if not self.measured:
+            return (ESTIMATED_FITS if self.fits else ESTIMATED_NOT), values
+        if self.needs is None:
+            return TIME_ONLY, values
+        return (CHEAPER if self.changes else MEASURED), values
+
+    def sentence(self):
+        template, values = self.words()
+        return template.format(**values)
+
+
+ESTIMATED_FITS = "Estimated: a step needs about {needs} of the {has} GB of {device}, so it should fit."
+ESTIMATED_NOT = "Estimated: a step needs about {needs} GB and {device} has {has} GB for it, so it would not fit."
+MEASURED = "Measured: a step needs {needs} of the {has} GB of {device}, so it fits, and takes {seconds} s."
+CHEAPER = "Measured: this does not fit {device}. With the changes below it does: a step needs {needs} of {has} GB and takes {seconds} s."
+TIME_ONLY = "Measured: a step fits and takes {seconds} s; how much memory it needs cannot be told on this machine."
+NOTHING_FITS = "Measured: nothing fits {device}, not even the cheapest settings; use smaller pictures, or train a LoRA."
+
+
+def gigabytes(size):
+    return "?" if size is None else f"{size / 2**30:.1f}"
+
+
+def guess(config, host):
+    """The `Need` by arithmetic, without touching the model; None where the host cannot say what it has."""
+    holding = host.holding(config.model)
+    return None if holding is None else Need(name_of(holding.device), estimate(config, holding), capacity(holding.device))
+
+
+def measure(config, host, progress):
+    """The `Need` of the settings, or of the first cheaper ones that fit. TooLittleMemory when none do.
+
+    progress(done, total, text) is called now and then and may raise to stop.
+    """
+    refuse_several(World())
+    holding = host.holding(config.model)
+    device = holding.device if holding else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    refused = ""
+    for number, (changes, settings) in enumerate([({}, config), *ladder.rungs(config, device)]):
+        progress(number, 0, "measuring two steps")
+        try:
+            need = attempt(settings, host, changes, holding, progress)
+        except TooLittleMemory as error:
+            refused = refused or str(error)
+            continue
+        need.refused = refused
+        if need.fits:
+            return need
+        refused = refused or f"It took {gigabytes(need.needs)} GB of {gigabytes(need.has)} GB."
+    raise TooLittleMemory(NOTHING_FITS.format(device=name_of(device)))
+
+
+def attempt(config, host, changes, holding, progress):
+    """The `Need` of these settings, measured. TooLittleMemory when two steps do not fit."""
+    if device_kills(holding):
+        refuse_by_arithmetic(config, holding)
+    tidy(host)
+    try:
+        return two_steps(config, host, changes, progress)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        reason = str(error).split("\n")[0]
+    finally:
+        tidy(host)
+    raise TooLittleMemory(f"The device ran out of memory: {reason}")  # here nothing holds the attempt's tensors any more
+
+
+def device_kills(holding):
+    """Without a GPU a program that takes too much is ended, so nothing may be tried that is known not to fit."""
+    return holding is not None and holding.device.type == "cpu"
+
+
+def refuse_by_arithmetic(config, holding):
+    needs, has = estimate(config, holding), capacity(holding.device)
+    if has is not None and needs > has:
+        raise TooLittleMemory(f"A step would need about {gigabytes(needs)} GB and {gigabytes(has)} are there.")
+
+
+def two_steps(config, host, changes, progress):
+    config = alone(config)
+    with scratch(host) as folder, host.borrow(config.model, methods[config.method]) as model:
+        meter, has = Meter(model.device), capacity(model.device)
+        meter.begin()
+        control = Control(config, folder, on_change=lambda control: progress(0, 0, "measuring two steps"))
+        with Trainer(config, model, control, Heaviest) as trainer:
+            pace = [trainer.advance().seconds for _ in range(STEPS)]
+        return Need(name_of(model.device), meter.peak(), has, pace[-1], changes)
+
+
+def alone(config):
+    """The settings without what happens between the steps."""
+    config = copy.deepcopy(config)
+    config.train.max_train_steps, config.train.max_train_epochs = STEPS, 0
+    config.save.state_every_n_steps = config.save.every_n_steps = config.save.every_n_epochs = 0
+    config.validation, config.sample = ValidationConfig(), SampleConfig()
+    return config
+
+
+@contextmanager
+def scratch(host):
+    """A run folder, with a cache of its own, that is gone afterwards; also what an attempt that was killed has left."""
+    home = host.folder("sdtune") / "measuring"
+    shutil.rmtree(home, ignore_errors=True)
+    folder = home / "runs" / "measuring"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+        with suppress(OSError):
+            home.parent.rmdir()  # only where it was made for this
+
+
+class Heaviest(Material):
+    """The batch that needs the most memory, at every step; no other picture is encoded."""
+
+    def examples(self, micro_step):
+        return self.batch
+
+    def needed(self):
+        units = max(self.dataset.plan(0), key=lambda units: len(units) * self.area(units[0][0]))
+        self.batch = [self.dataset.example(*unit) for unit in units]
+        return self.batch
+
+    def area(self, index):
+        width, height = self.dataset.places[index].size
+        return width * height
+
+
+def tidy(host):
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    host.tidy()
+
+
+def name_of(device):
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "this computer"
+
+
+def refuse_several(world):
+    if world.size > 1:
+        raise UserError("Measuring is done by one process; call it without torchrun.")

@@ -1,0 +1,52 @@
+"""How much memory was held at most between two moments: of the GPU, or of this process where the CPU trains."""
+
+import sys
+
+import torch
+
+
+class Meter:
+    """`begin()`, then work, then `peak()` in bytes; None where this machine cannot tell."""
+
+    def __init__(self, device):
+        self.device = device
+
+    def begin(self):
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            forget_peak()
+
+    def peak(self):
+        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else process("VmHWM")
+
+
+def capacity(device):
+    """Bytes that this process could hold in all on the device, what it holds already included; None where that cannot be told."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    held, free = process("VmRSS"), of_proc("/proc/meminfo", "MemAvailable")
+    return None if held is None or free is None else held + free
+
+
+def process(key):
+    """A figure of this process's /proc entry in bytes: VmRSS is what it holds, VmHWM the most that it held."""
+    return of_proc("/proc/self/status", key)
+
+
+def of_proc(path, key):
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return next((int(line.split()[1]) * 1024 for line in file if line.startswith(f"{key}:")), None)
+    except OSError:
+        return None
+
+
+def forget_peak():
+    """Linux: from now on VmHWM is the most that is held from now on (proc(5), clear_refs)."""
+    if sys.platform.startswith("linux"):
+        try:
+            with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+                file.write("5")
+        except OSError:
+            return  # not allowed here: the figure is then that of the whole life of the process
