@@ -107,13 +107,6 @@ window.sdtune = window.sdtune || {};
         return run.model || asked ? [run.model || asked, run.family] : on ? [about.model, about.family] : [];
     }
 
-    // Known once the first epoch is over.
-    function epochs(run) {
-        const rows = sdtune.view.rows;
-        const second = rows.length && rows[0].step === 1 ? rows.find((row) => row.epoch === 2) : null;
-        return run.epochs || (second ? Math.ceil(run.total_steps / (second.step - 1)) : 0);
-    }
-
     function progress(run) {
         const phase = run.state === 'preparing' && run.phase_total;
         const done = phase ? run.phase_done / run.phase_total : run.total_steps ? run.step / run.total_steps : 0;
@@ -124,10 +117,18 @@ window.sdtune = window.sdtune || {};
         bar.classList.toggle('sdtune-busy', run.state === 'preparing' && !phase);
         bar.classList.toggle('sdtune-complete', run.state === 'finished');
         bar.classList.toggle('sdtune-resting', !['training', 'preparing'].includes(run.state));
-        const all = epochs(run);
-        const epoch = run.epoch ? ' · ' + (all ? t('epoch {n} of {all}', {n: run.epoch, all}) : t('epoch {n}', {n: run.epoch})) : '';
-        sdtune.text('sdtune_steps', run.total_steps ? t('step {n} / {all}', {n: run.step, all: run.total_steps}) + epoch : run.phase || run.message || sdtune.stateName(run.state));
+        sdtune.text('sdtune_steps', run.phase ? preparing(run) : run.total_steps ? steps(run) : run.message || sdtune.stateName(run.state));
         sdtune.text('sdtune_percent', run.total_steps || phase ? percent.toFixed(0) + ' %' : '');
+    }
+
+    function preparing(run) {
+        return t(run.phase) + (run.phase_total ? ` ${run.phase_done} / ${run.phase_total}` : ' …');
+    }
+
+    function steps(run) {
+        const step = t('step {n} / {all}', {n: run.step, all: run.total_steps});
+        const epoch = run.epochs ? t('epoch {n} of {all}', {n: run.epoch, all: run.epochs}) : t('epoch {n}', {n: run.epoch});
+        return run.epoch ? `${step} · ${epoch}` : step;
     }
 
     function pace(run) {

@@ -1,8 +1,15 @@
-"""Why a run most likely failed and what to turn, for the box that the tab shows."""
+"""What went wrong: in a sentence for the run's status, and why and what to turn for the box that the tab shows."""
 
 import re
 
-KNOWN = [
+from lib_sdtune.errors import RunError, UserError
+
+OUT_OF_MEMORY = ("The GPU ran out of memory. In the order of effect: set the batch size to 1, switch gradient checkpointing on, "
+                 "lower the resolution, leave the text encoder out (its rate 0), use a smaller dim. "
+                 "Then resume; everything up to the last state is kept.")
+DISK_FULL = "The disk is full. Make room and resume; everything up to the last state is kept."
+
+KNOWN = [  # what the sentence has in it, why, what to change, and the settings that do it
     (r"out of memory", "The model, the pictures of one batch and the optimizer need more memory than is free.",
      "Batch size 1 and gradient checkpointing on; then a lower resolution, the text encoder left out, a smaller dim. Resume afterwards.",
      {"train.batch_size": 1, "train.gradient_checkpointing": "on"}),
@@ -20,8 +27,24 @@ KNOWN = [
 ]
 
 
+def sentence(error):
+    """An exception as one line for a user."""
+    if isinstance(error, UserError | RunError):
+        return str(error)
+    if out_of_memory(error):
+        return OUT_OF_MEMORY
+    if isinstance(error, OSError) and error.errno == 28:
+        return DISK_FULL
+    first = str(error).strip().split("\n")[0][:300].rstrip(". ")
+    return f"The run failed with {type(error).__name__}: {first}. run.log in the run folder has the details."
+
+
+def out_of_memory(error):
+    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower() or isinstance(error, MemoryError)
+
+
 def explain(message):
-    """{"what", "why", "change", "settings"} for a failed run's message; settings are {path: value} that the tab can fill in."""
+    """{"what", "why", "change", "settings"} for a failed run's sentence; settings are {path: value} that the tab can fill in."""
     for pattern, why, change, settings in KNOWN:
         if re.search(pattern, message, re.IGNORECASE):
             return {"what": first_sentence(message), "why": why, "change": change, "settings": settings}

@@ -1,13 +1,11 @@
 """What the command line shows while it works. All of it goes to stdout, so that stderr holds nothing but errors."""
 
 import logging
-import re
 import sys
 import time
 from contextlib import contextmanager
 
 WIDTH = 30
-COUNTED = re.compile(r"(.*): (\d+) of (\d+)$")  # how `Control.preparing` words its progress
 
 
 @contextmanager
@@ -72,9 +70,9 @@ class Bar:
 
     def run(self, control):
         """As `Control.on_change`: the run's own words before the first step, the steps after it."""
-        counted = COUNTED.match(control.message)
-        if control.state == "preparing" and counted:
-            self.draw(int(counted[2]), int(counted[3]), counted[1])
+        phase = control.phase
+        if phase.get("phase_total"):
+            self.draw(phase["phase_done"], phase["phase_total"], phase["phase"])
         elif control.state == "training" and control.step:
             loss = "" if control.loss is None else f"loss {control.loss:.4f}"
             self.draw(control.step, control.total_steps, "training", f"{loss} {speed(control)}".strip())

@@ -6,9 +6,9 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
+from lib_sdtune import failures
 from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats.files import write_json
-from lib_sdtune.training import failures
 from lib_sdtune.training.parallel import World
 
 STATES = ("queued", "preparing", "training", "paused", "finished", "stopped", "failed")
@@ -29,7 +29,7 @@ class Control:
         self.config, self.folder, self.on_change, self.world = config, folder, on_change, World()
         self.state, self.message, self.waiting = "queued", "", ""
         self.step, self.total_steps, self.epoch, self.loss = 0, 0, 0, None
-        self.seconds = []
+        self.epochs, self.seconds, self.phase = 0, [], {}
         self.artefacts, self.samples = [], []
         self.facts, self.spent = {}, {}  # what else watchers are told; seconds by what they went to
         self.held = NOT_HELD
@@ -55,9 +55,10 @@ class Control:
         pace = self.pace()
         left = None if pace is None or not self.total_steps else max(0.0, (self.total_steps - self.step) * pace)
         return {"id": self.config.name, "method": self.config.method, "state": self.state, "step": self.step,
-                "total_steps": self.total_steps, "epoch": self.epoch, "loss": self.loss, "seconds_per_step": pace,
-                "eta_seconds": left, "message": self.waiting or self.message, "artefacts": list(self.artefacts),
-                "samples": list(self.samples), "overhead": self.overhead(), **self.facts}
+                "total_steps": self.total_steps, "epoch": self.epoch, "epochs": self.epochs, "loss": self.loss,
+                "seconds_per_step": pace, "eta_seconds": left, "message": self.waiting or self.message,
+                "waiting": bool(self.waiting), "artefacts": list(self.artefacts), "samples": list(self.samples),
+                "overhead": self.overhead(), **self.phase, **self.facts}
 
     def pace(self):
         """Median seconds of the last steps, or None."""
@@ -103,20 +104,26 @@ class Control:
                 raise RunError(self.message) from error
 
     def become(self, state, message=""):
-        self.state, self.message, self.waiting = state, message, ""
+        self.state, self.message, self.waiting, self.phase = state, message, "", {}
         if message:
             (log.error if state == "failed" else log.info)("%s: %s", state, message)
         self.changed(at_once=True)
 
     def preparing(self, done, total, text):
         """Progress callback of everything before the first step; raises `Stopped` when a stop was asked for."""
+        self.phase = {"phase": text, "phase_done": done, "phase_total": total}
         self.message = f"{text}: {done} of {total}" if total else text
         self.changed()
         if self.leaving():
             raise Stopped
 
-    def begin(self, step, total):
-        self.step, self.total_steps = step, total
+    def trains(self, model):
+        """Say which model (`host.base.LoadedModel`) is being trained."""
+        self.facts |= {"model": model.name, "family": model.family.sd_version}
+
+    def begin(self, step, total, epochs):
+        """The first step comes next: `step` of `total` are done already, and all of them are `epochs`."""
+        self.step, self.total_steps, self.epochs = step, total, epochs
         self.become("training")
 
     def report(self, step):

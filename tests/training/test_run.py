@@ -185,6 +185,16 @@ def test_pause_gives_the_bare_model_back_and_goes_on(host, images):
     assert control.state == "finished" and control.step == 6
 
 
+def test_watchers_hear_what_is_prepared_of_what_and_how_many_epochs_there_are(host, images):
+    heard = []
+    train(host, settings(images, train={"max_train_steps": 6, "batch_size": 8}), watch=lambda control: heard.append(control.snapshot()))
+    phases = [(seen["phase"], seen["phase_done"], seen["phase_total"]) for seen in heard if "phase" in seen]
+    assert ("reading pictures", 3, 3) in phases and ("encoding pictures", 2, 3) in phases
+    assert all(seen["state"] == "preparing" for seen in heard if "phase" in seen)
+    assert {seen["epochs"] for seen in heard if seen["state"] == "training"} == {2}  # 30 showings make 4 steps an epoch
+    assert heard[-1]["epoch"] == 2 and (heard[-1]["model"], heard[-1]["family"]) == (host.model.name, "SD1")
+
+
 def test_stop_in_the_middle_of_the_preparation(host, images):
     def stop_at_once(control):
         if control.state == "preparing":

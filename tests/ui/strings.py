@@ -14,6 +14,7 @@ from lib_sdtune.ui.tab import build
 ROOT = Path(__file__).parents[2]
 TEXT = r"'((?:[^'\\]|\\.)+)'"
 LABEL = r"'([A-Z](?:[^'\\]|\\.)*)'"
+PHASE = re.compile(r'\b(?:progress|preparing)\([^"\n]*"([^"]+)"\)')
 KEYS = re.compile(r"\b(?:METHODS|NAMES|VERDICTS) = \{(.*?)\};", re.S)
 
 
@@ -43,7 +44,7 @@ def of_declarations():
 
 
 def of_scripts():
-    """What the scripts say through `t` and its kin, the reasons of failures, and the buttons of the panel."""
+    """What the scripts say through `t` and its kin: also reasons of failures, phases of a run's preparation, buttons of the panel."""
     found = {sentence for _, why, change, _ in failures.KNOWN for sentence in (why, change)}
     found |= {failures.explain("")[part] for part in ("why", "change")}
     for path in sorted((ROOT / "javascript").glob("*.js")):
@@ -54,5 +55,7 @@ def of_scripts():
         found |= set(re.findall(rf"\bfield\('\w+', {LABEL}", text)) | set(re.findall(rf"\['\w+', {LABEL}\]", text))
         found |= set(re.findall(r"\['((?:What|Most)[^']*)'", text)) | set(re.findall(rf"cell\({TEXT}", text))
         found |= {word for group in KEYS.findall(text) for word in re.findall(rf": {TEXT}", group)}
+    for path in [ROOT / "lib_sdtune" / "jobs.py", *(ROOT / "lib_sdtune").glob("[dt]*/**/*.py")]:  # data, training
+        found |= set(PHASE.findall(path.read_text(encoding="utf-8")))
     panel = (ROOT / "lib_sdtune" / "ui" / "panel.html").read_text(encoding="utf-8")
     return found | set(re.findall(r"<button[^>]*>([^<]+)<", panel))
