@@ -70,13 +70,11 @@ class HyperModule(nn.Module):
         self.drops = any(isinstance(part, nn.Dropout) for part in parts)
         self.sizes = sizes
 
-    def forward(self, x, multiplier=1.0, product=None):
-        """`product` is what `product()` gave, in place of the layers it stands for."""
-        half = None if autocasting(x) or x.dtype == torch.float32 else x.dtype
-        wide = x.float() if half else x
-        delta = F.linear(wide, *product) if product else self.linear(wide)
+    def forward(self, x, multiplier=1.0):
+        wide = widened(x)
+        delta = self.linear(wide)
         answer = wide + (delta if multiplier == 1.0 else delta * multiplier)
-        return answer.to(half) if half else answer
+        return answer if wide is x else answer.to(x.dtype)
 
     def product(self):
         """(weight, bias) of the one layer that does what layers with nothing between them do."""
@@ -101,6 +99,32 @@ class HyperModule(nn.Module):
                 normed = isinstance(part, nn.LayerNorm)
                 part.weight.copy_(beginning(part.weight, "Normal" if normed else weight_init, chance))
                 part.bias.zero_()
+
+
+class Product:
+    """A pair of modules with nothing between their layers, as one layer: both of its answers in one go.
+
+    What the residual adds is part of the weights, but not where autocast would round them: 1 + 0.001 is 1 in bfloat16.
+    """
+
+    def __init__(self, pair, multiplier, rounded):
+        weights, biases = zip(*(module.product() for module in pair), strict=True)
+        self.weight, self.bias, self.rounded = torch.cat(weights) * multiplier, torch.cat(biases) * multiplier, rounded
+        if not rounded:
+            self.weight = self.weight + torch.eye(self.weight.shape[1], device=self.weight.device).repeat(len(pair), 1)
+
+    def __call__(self, x):
+        """(keys' x, values' x)."""
+        wide = widened(x)
+        answers = F.linear(wide, self.weight, self.bias).chunk(2, dim=-1)
+        if self.rounded:
+            answers = [wide + answer for answer in answers]
+        return answers if wide is x else [answer.to(x.dtype) for answer in answers]
+
+
+def widened(x):
+    """x in the networks' own precision; autocast sees to that itself."""
+    return x if x.dtype == torch.float32 or autocasting(x) else x.float()
 
 
 def autocasting(x):
@@ -180,20 +204,19 @@ class Hearing:
     """
 
     def __init__(self, unet, hypernetwork, multiplier):
-        self.hypernetwork, self.multiplier = hypernetwork, multiplier
+        self.pairs, self.multiplier = hypernetwork.pairs, multiplier
         self.layers = Counter(attention.to_k.in_features for attention in attentions(unet))
         self.narrowest = min(attention.to_q.in_features for attention in attentions(unet))
-        self.text, self.changed, self.products = None, {}, {}
+        self.text, self.changed, self.products, self.values = None, {}, {}, (None, None)
 
     def once_per_prediction(self, forward):
         def wrapped(noisy, timesteps, context=None, *args, **kwargs):
-            self.text, self.changed, self.products = context, {}, {}
-            for width, pair in self.hypernetwork.pairs.items():
-                for part, module in zip("kv", pair, strict=True):
-                    if module.linear_only and self.tokens(width, noisy, context) > module.break_even():
-                        self.products[part, width] = module.product()
-                    if context is not None and context.shape[-1] == width and not module.drops:
-                        self.changed[part, width] = self.answer(part, width, context)
+            self.text, self.changed, self.products, self.values = context, {}, {}, (None, None)
+            for width, pair in self.pairs.items():
+                if pair[0].linear_only and self.tokens(width, noisy, context) > pair[0].break_even():
+                    self.products[width] = Product(pair, self.multiplier, autocasting(noisy))
+                if context is not None and context.shape[-1] == width and not pair[0].drops:
+                    self.changed[width] = self.answers(width, context)
             return forward(noisy, timesteps, context, *args, **kwargs)  # all stays for the backward, which may recompute blocks
 
         return wrapped
@@ -203,19 +226,35 @@ class Hearing:
         heard = 0 if context is None or context.shape[-1] != width else context.shape[1]
         return noisy.shape[0] * self.layers[width] * (heard or noisy[0, 0].numel() * self.narrowest**2 // width**2)
 
-    def before(self, part, width):
-        def put(forward):
-            def wrapped(x):
-                same = x is self.text and (part, width) in self.changed
-                return forward(self.changed[part, width] if same else self.answer(part, width, x))
+    def answers(self, width, x):
+        if width in self.products:
+            return self.products[width](x)
+        return [module(x, self.multiplier) for module in self.pairs[width]]
 
-            return wrapped
+    def before(self, part, width):
+        hear = self.keys if part == "k" else self.values_of
+
+        def put(forward):
+            return lambda x: forward(hear(width, x))
 
         return put
 
-    def answer(self, part, width, x):
-        module = self.hypernetwork.pairs[width]["kv".index(part)]
-        return module(x, self.multiplier, self.products.get((part, width)))
+    def keys(self, width, x):
+        if x is self.text and width in self.changed:
+            return self.changed[width][0]
+        if width not in self.products:
+            return self.pairs[width][0](x, self.multiplier)
+        keys, values = self.products[width](x)
+        self.values = x, values  # a layer asks for its values next
+        return keys
+
+    def values_of(self, width, x):
+        if x is self.text and width in self.changed:
+            return self.changed[width][1]
+        if width not in self.products:
+            return self.pairs[width][1](x, self.multiplier)
+        (heard, values), self.values = self.values, (None, None)
+        return values if heard is x else self.products[width](x)[1]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from lib_sdtune.networks.hypernetwork import (
     WEIGHT_INITS,
     HyperModule,
     Hypernetwork,
+    Product,
     Structure,
     attentions,
     context_widths,
@@ -108,9 +109,13 @@ def test_attached_and_removed_without_trace(unet):
 
 @pytest.mark.parametrize("structure", [Structure((1, 2, 1)), Structure((1, 2, 0.5, 1)), Structure((1, 1))], ids=str)
 def test_linear_layers_are_as_good_as_their_product(structure):
-    module = randomise(HyperModule(16, structure), size=0.3)
-    assert module.linear_only
-    assert torch.allclose(module(x(), 0.7, module.product()), module(x(), 0.7), atol=1e-5)
+    pair = [randomise(HyperModule(16, structure), seed, size=0.3) for seed in (1, 2)]
+    assert pair[0].linear_only
+    for rounded in (False, True):
+        for answer, module in zip(Product(pair, 0.7, rounded)(x()), pair, strict=True):
+            assert torch.allclose(answer, module(x(), 0.7), atol=1e-5)
+        keys, values = Product(pair, 0.7, rounded)(x().half())
+        assert keys.dtype == torch.float16 and torch.allclose(values.float(), pair[1](x().half().float(), 0.7), rtol=1e-3, atol=1e-3)
     assert not HyperModule(16, Structure((1, 2, 1), "relu")).linear_only
 
 
@@ -176,3 +181,24 @@ def test_keys_and_values_hear_their_own_module_and_several_hypernetworks_the_con
         keys, values = attention.to_k(x()), attention.to_v(x())
     for answer, layer, i in ((keys, attention.to_k, 0), (values, attention.to_v, 1)):
         assert torch.allclose(answer, layer(two.pairs[16][i](one.pairs[16][i](x()), 0.5)), atol=1e-5)
+
+
+def test_small_changes_outlive_autocast():
+    pair = [HyperModule(16, Structure()) for _ in "kv"]
+    for module in pair:
+        module.begin("Normal", torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        keys, _ = Product(pair, 1.0, rounded=True)(x())
+    assert torch.allclose((keys - x()).float(), pair[0](x()) - x(), rtol=0.1, atol=1e-4)
+
+
+def test_values_that_hear_something_else_than_the_keys_before_them(unet):
+    hypernetwork = randomise(Hypernetwork([16], Structure()), size=0.3)
+    attention = next(a for a in attentions(unet) if a.to_k.in_features == 16)
+    noisy, long = torch.zeros(1, 4, 16, 16), torch.zeros(1, 77, 16)
+    with listening(unet, [(hypernetwork, 1.0)]):
+        unet(noisy, torch.tensor([300]), context=long)  # from here on there is a product
+        attention.to_k(x(seed=4))
+        answers = [attention.to_v(x()), attention.to_v(x())]
+    for answer in answers:
+        assert torch.allclose(answer, attention.to_v(hypernetwork.pairs[16][1](x())), atol=1e-5)
