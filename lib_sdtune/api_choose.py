@@ -11,22 +11,13 @@ HARMLESS = {"Content-Security-Policy": "default-src 'none'; img-src data:; style
 
 def looking(router, jobs):
     """Questions."""
+    shelf(router, jobs, "/runs/{name}/pictures", "pictures", "thumbnail", FileResponse)
+    shelf(router, jobs, "/runs/{name}/choose", "look", "file", shown)
+    shelf(router, jobs, "/choices/{name}", "look_loose", "file_loose", shown)
 
-    @router.get("/runs/{name}/pictures")
-    def pictures(request: Request, name: str):
-        return answer(request, jobs, lambda: jobs.desk.pictures(name))
-
-    @router.get("/runs/{name}/pictures/{index}")
-    def thumbnail(request: Request, name: str, index: str):
-        return answer(request, jobs, lambda: there(jobs.desk.thumbnail(name, index)), FileResponse)
-
-    @router.get("/runs/{name}/choose")
-    def choice(request: Request, name: str):
-        return answer(request, jobs, lambda: jobs.desk.look(name))
-
-    @router.get("/runs/{name}/choose/{file}")
-    def file(request: Request, name: str, file: str):
-        return answer(request, jobs, lambda: there(jobs.desk.file(name, file)), shown)
+    @router.get("/choices")
+    def choices(request: Request):
+        return answer(request, jobs, lambda: jobs.desk.files())
 
     @router.get("/runs/{name}/report.html")
     def report_page(request: Request, name: str):
@@ -63,10 +54,31 @@ def choosing(router, jobs):
         return answer(request, jobs, lambda: jobs.desk.unpublish(name))
 
 
-def there(path):
-    if path is None:
+    @router.post("/choices/{name}")
+    def start_loose(request: Request, name: str, body: bytes = Depends(raw)):
+        return answer(request, jobs, lambda: jobs.desk.start_loose(name, parsed(body)))
+
+    @router.post("/choices/{name}/stop")
+    def stop_loose(request: Request, name: str):
+        return answer(request, jobs, lambda: there(jobs.desk.stop_loose(name)))
+
+
+def shelf(router, jobs, address, whole, one, wrap):
+    """GET `address`: all of it as JSON, the desk's `whole(name)`; GET `address`/FILE: one file of it, the desk's `one(name, file)`."""
+
+    @router.get(address)
+    def everything(request: Request, name: str):
+        return answer(request, jobs, lambda: there(getattr(jobs.desk, whole)(name)))
+
+    @router.get(address + "/{file}")
+    def single(request: Request, name: str, file: str):
+        return answer(request, jobs, lambda: there(getattr(jobs.desk, one)(name, file)), wrap)
+
+
+def there(found):
+    if found is None:
         raise Unknown("There is no such file.")
-    return path
+    return found
 
 
 def shown(path):

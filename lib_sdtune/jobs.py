@@ -219,6 +219,8 @@ class Jobs:
         seen = self.now(name) if self.live(name) else since_ended(folder)
         if seen["state"] == "failed":
             seen["failure"] = explain(seen["message"])
+        if not self.live(name):
+            seen |= self.desk.left(folder, seen["artefacts"])
         return {**seen, "trigger": folder.settings()["concepts"][0].get("prompt", ""), "updated": folder.updated()}
 
     def now(self, name):

@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.about import about
+from lib_sdtune.ldm.checkpoint import header
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.prompts import TAG, tags
 from lib_sdtune.training.results import intermediate
@@ -102,7 +104,8 @@ def of_files(host, paths):
     for path in map(Path, paths):
         if not path.is_file():
             raise UserError(f"There is no file {path}.")
-        kind = KINDS.get(about(path)["kind"])
+        whole = path.absolute().is_relative_to(host.folder("checkpoints"))  # told by its place: reading it takes long
+        kind = "checkpoints" if whole else KINDS.get(about(path)["kind"])
         if kind is None or not path.absolute().is_relative_to(host.folder(kind)):
             where = f"; move it to {host.folder(kind)}" if kind else ""
             raise UserError(f"{path.name} is not where a prompt could use it{where}.")
@@ -118,8 +121,11 @@ def refuse_mixed(candidates, host):
     for one in candidates:
         if not one.path.is_file():
             raise UserError(f"{one.path} is not there any more; look at the run's files again.")
-        version = sd_version(one)
-        if one.kind == "checkpoints" or not version:
+        if one.kind == "checkpoints":
+            host.check(Model(checkpoint=str(one.path)))
+            continue
+        version = about(one.path)["family"].upper()
+        if not version:
             continue
         if first and first[1] != version:
             raise UserError(f"{first[0].path.name} is for {first[1]} and {one.path.name} for {version}; "
@@ -132,8 +138,14 @@ def refuse_mixed(candidates, host):
         raise UserError(f"One grid takes files of one kind, and these are of {' and '.join(sorted(kinds))}.")
 
 
-def sd_version(candidate):
-    """"SD1", "SD2", "SDXL", or "" where the file does not tell."""
-    if candidate.kind == "checkpoints":
-        return ""
-    return about(candidate.path)["family"].upper()
+def trained_on(candidate, config, host):
+    """The `config.Model` that draws beside the files: the one they were made from, where the host has it, else what is loaded."""
+    wanted = config.model if config else Model()
+    if wanted.checkpoint or candidate.kind != "checkpoints" or candidate.path.suffix != ".safetensors":
+        return wanted
+    source = Model(header(candidate.path)[1].get("ss_sd_model_name", ""), wanted.clip_skip)
+    try:
+        host.check(source)
+    except UserError:
+        return wanted
+    return source

@@ -9,28 +9,15 @@ from lib_sdtune.choose import pages, ranking, wishes
 from lib_sdtune.choose.encoders import ModelEncoder
 from lib_sdtune.choose.grid import Grid, cells
 from lib_sdtune.choose.judge import Judge, opened, training_pictures
-from lib_sdtune.config import Model
+from lib_sdtune.choose.loose import Loose
+from lib_sdtune.config import Concept, Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.files import read_json, write_json
-from lib_sdtune.formats.names import check_name
 from lib_sdtune.training.verdict import verdict
 
 log = logging.getLogger("sdtune")
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
 FOLDER, RESULT = "choose", "result.json"
-
-
-class Loose:
-    """Files that need not be of one run: compared in a folder of their own, without settings, curves and training pictures."""
-
-    def __init__(self, host, name, files):
-        self.path, self.files = host.folder("sdtune") / "choices" / check_name(name), files
-
-    def config(self):
-        return None
-
-    def log(self):
-        return []
 
 
 class Choice:
@@ -44,14 +31,17 @@ class Choice:
         self.config = run.config()
         self.folder = run.path / FOLDER
         self.progress = progress or (lambda done, total, text: None)
-        self.grid = Grid(host, self.folder, self.progress)
         found = saved.of_files(host, run.files) if isinstance(run, Loose) else saved.of_run(host, run)
         self.candidates = named(found, wanted.files)
         saved.refuse_mixed(self.candidates, host)
-        self.requests = wishes.requests(wanted, self.config)
+        self.model = saved.trained_on(self.candidates[0], self.config, host)
+        self.grid = Grid(host, self.folder, self.progress, self.model)
+        side = host.defaults(self.model).get("dataset", {}).get("resolution", 512)
+        self.requests = wishes.requests(wanted, self.config, side)
         if self.candidates[0].kind == "checkpoints":
             wanted.weights, wanted.strength = [1.0], False
-        self.cells = cells(self.candidates, wanted.weights, self.requests, wanted.seeds)
+        self.told = f"{self.model.checkpoint or host.about().get('model', '')}, clip skip {self.model.clip_skip}"
+        self.cells = cells(self.candidates, wanted.weights, self.requests, wanted.seeds, self.told)
 
     def estimate(self):
         """What the grid would take; see `Grid.estimate`."""
@@ -73,9 +63,7 @@ class Choice:
     # judging
 
     def judged(self):
-        if self.config is None:
-            raise UserError("the pictures that they were trained on are not known.")
-        trained = training_pictures(self.config, Path.cwd())
+        trained = self.training_pictures()
         main = min(self.wanted.weights, key=lambda weight: abs(weight - 1))
         with self.encoder() as encoder:
             judge = self.judge(encoder, trained)
@@ -88,6 +76,13 @@ class Choice:
             found |= self.strength(best, judge)
             found["proposal"]["weight"] = found["strength"]["weight"]
         return found
+
+    def training_pictures(self):
+        if self.config is not None:
+            return training_pictures(self.config, Path.cwd())
+        if not self.run.pictures:
+            raise UserError("the pictures that they were trained on are not known.")
+        return training_pictures(Config(name="", concepts=[Concept(images=self.run.pictures)]), Path.cwd())
 
     def judge(self, encoder, trained):
         bare = [(cell.row, opened(self.grid.path(cell))) for cell in self.cells if cell.candidate is None]
@@ -107,7 +102,8 @@ class Choice:
 
     def strength(self, best, judge):
         """Further pictures of one file, and what its weight does. The model is free while they are drawn."""
-        wanted = cells([best], sorted({*STRENGTHS, *self.wanted.weights}), self.requests, self.wanted.seeds[:2], with_bare=False)
+        wanted = cells([best], sorted({*STRENGTHS, *self.wanted.weights}), self.requests, self.wanted.seeds[:2], self.told,
+                       with_bare=False)
         self.grid.make(wanted, sure=True)
         curve = []
         with self.encoder() as judge.encoder:
@@ -120,7 +116,7 @@ class Choice:
     def encoder(self):
         """The best image encoder at hand: the host's, else the model's own features."""
         self.progress(0, 0, "comparing the pictures")
-        with self.host.borrow(Model()) as model:
+        with self.host.borrow(self.model) as model:
             own = ModelEncoder(model)
             foreign = self.host.image_encoder()
             if foreign is not None:
@@ -159,5 +155,3 @@ def result(run):
         return read_json(run.path / FOLDER / RESULT)
     except (OSError, ValueError):
         return None
-
-

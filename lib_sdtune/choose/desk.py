@@ -1,9 +1,10 @@
-"""Where the tab and the API have runs compared and published: one choice at a time, in a thread of its own."""
+"""Where the tab and the API have files compared and published: one choice at a time, in a thread of its own."""
 
 import logging
 import threading
+from pathlib import Path
 
-from lib_sdtune.choose import compare, grid, publish, report_page, wishes
+from lib_sdtune.choose import compare, grid, loose, publish, report_page, wishes
 from lib_sdtune.choose.candidates import of_run
 from lib_sdtune.choose.choice import FOLDER, Choice, result
 from lib_sdtune.errors import RunError, UserError
@@ -42,7 +43,7 @@ class Work:
 
 
 class Desk:
-    """`jobs` gives runs and the host."""
+    """`jobs` gives runs, the host, and says which folders may be named. `works`: folder of a choice -> its `Work`."""
 
     def __init__(self, jobs):
         self.jobs, self.works = jobs, {}
@@ -53,8 +54,11 @@ class Desk:
         run = self.jobs.folder(name)
         if self.jobs.live(name):
             raise UserError(f"The run {name} is still on; compare its files when it has ended.")
-        if name in self.works and self.works[name].live:
-            raise UserError(f"The files of {name} are being compared; stop that first.")
+        return self.idle(run)
+
+    def idle(self, run):
+        if run.path in self.works and self.works[run.path].live:
+            raise UserError(f"The files of {run.path.name} are being compared; stop that first.")
         return run
 
     # comparing
@@ -62,16 +66,27 @@ class Desk:
     def start(self, name, data):
         """Begin or go on with a choice. UserError for wishes that cannot be, or that are too much without being sure."""
         with self.changing:
-            run, wanted = self.resting(name), wishes.read(data)
-            choice = Choice(self.jobs.host, run, wanted)
-            missing = choice.grid.missing(choice.cells)
-            choice.grid.refuse_too_little_room(missing)
-            if len(missing) > grid.MANY and not wanted.sure and choice.grid.pace(missing[0]):
-                raise UserError(choice.grid.too_many(missing))
-            work = self.works[name] = Work()
-            choice.progress = choice.grid.progress = work.progress
-            threading.Thread(target=self.work, args=(choice, work), name="sdtune-choice", daemon=True).start()
+            self.begin(self.resting(name), data)
         return self.look(name)
+
+    def start_loose(self, name, data):
+        """The same with any files that the host has: {"kind", "of": [names], "pictures": a folder, or ""} and the wishes."""
+        with self.changing:
+            chosen = loose.read(self.jobs.host, name, data, self.jobs.access)
+            self.begin(self.idle(chosen), {key: value for key, value in data.items() if key not in loose.KEYS})
+            loose.remember(chosen)
+        return self.look_loose(name)
+
+    def begin(self, run, data):
+        wanted = wishes.read(data)
+        choice = Choice(self.jobs.host, run, wanted)
+        missing = choice.grid.missing(choice.cells)
+        choice.grid.refuse_too_little_room(missing)
+        if len(missing) > grid.MANY and not wanted.sure and choice.grid.pace(missing[0]):
+            raise UserError(choice.grid.too_many(missing))
+        work = self.works[run.path] = Work()
+        choice.progress = choice.grid.progress = work.progress
+        threading.Thread(target=self.work, args=(choice, work), name="sdtune-choice", daemon=True).start()
 
     def work(self, choice, work):
         try:
@@ -84,25 +99,45 @@ class Desk:
         except (UserError, RunError) as error:
             work.end("failed", str(error))
         except Exception as error:
-            log.exception("choosing %s", choice.config.name)
+            log.exception("choosing %s", choice.run.path.name)
             work.end("failed", f"The comparison failed with {type(error).__name__}: {error}.")
 
     def stop(self, name):
-        self.jobs.folder(name)
-        if name in self.works:
-            self.works[name].stopping = True
+        self.halt(self.jobs.folder(name))
         return self.look(name)
 
+    def stop_loose(self, name):
+        self.halt(loose.opened(self.jobs.host, name))
+        return self.look_loose(name)
+
+    def halt(self, run):
+        if run and run.path in self.works:
+            self.works[run.path].stopping = True
+
     def look(self, name):
-        """{"work", "result", "published", "files"} of a run."""
+        """{"work", "result", "published", "files"} of a run; published: see `publish.published`."""
         run = self.jobs.folder(name)
-        work = self.works.get(name)
         try:
             files = [{"file": one.stem, "label": one.label, "step": one.step} for one in of_run(self.jobs.host, run)]
         except UserError:
             files = []
-        return {"work": work.seen() if work else None, "result": result(run), "files": files,
-                "published": (run.path / publish.JOURNAL).exists()}
+        return {**self.seen(run), "files": files, "published": publish.published(run)}
+
+    def look_loose(self, name):
+        """The same of what `start_loose` compared, or None."""
+        run = loose.opened(self.jobs.host, name)
+        if run is None:
+            return None
+        files = [{"file": path.stem, "label": path.stem, "step": None} for path in run.files]
+        return {**self.seen(run), "files": files, "published": None}
+
+    def seen(self, run):
+        work = self.works.get(run.path)
+        return {"work": work.seen() if work else None, "result": result(run)}
+
+    def files(self):
+        """{"kinds": {kind: [names of the host's files]}, "choices": [names of what was compared so far]}."""
+        return loose.everything(self.jobs.host)
 
     # publishing
 
@@ -124,6 +159,14 @@ class Desk:
             return {"files": publish.undo(self.jobs.host, self.resting(name))}
 
     # looking
+
+    def left(self, run, artefacts):
+        """What is still there of a run's files: those that were swept away when one of them was published are not listed."""
+        done = publish.published(run)
+        found = [path for path in artefacts if Path(path).exists()]
+        if done and done["path"] not in found:
+            found.append(done["path"])
+        return {"artefacts": found, "published": done}
 
     def pictures(self, name):
         """The board of single pictures, without the machine's paths."""
@@ -151,10 +194,11 @@ class Desk:
 
     def file(self, name, what):
         """The path of a picture of the grid, of "page" or of "sheet"; None if there is none of that name."""
-        folder = self.jobs.folder(name).path / FOLDER
-        if what in PAGES:
-            return folder / PAGES[what] if (folder / PAGES[what]).is_file() else None
-        return next((path for path in (folder / "cells").glob("*.png") if path.name == what), None)
+        return drawn(self.jobs.folder(name), what)
+
+    def file_loose(self, name, what):
+        run = loose.opened(self.jobs.host, name)
+        return run and drawn(run, what)
 
     def report(self, name, versions=""):
         """report.html of a run; its path."""
@@ -167,3 +211,10 @@ class Desk:
         """The same as a page; its path."""
         first = self.jobs.folder(one)
         return compare.write(first, self.jobs.folder(other), first.path / "compare.html")
+
+
+def drawn(run, what):
+    folder = run.path / FOLDER
+    if what in PAGES:
+        return folder / PAGES[what] if (folder / PAGES[what]).is_file() else None
+    return next((path for path in (folder / "cells").glob("*.png") if path.name == what), None)

@@ -18,20 +18,25 @@ SPARE = 64 * 2**20  # bytes that stay free
 PACE = "pace.json"
 
 
+class TooMany(UserError):
+    """More pictures than anybody should wait for unasked; the sentence says how long they take."""
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One picture. candidate None: the bare model. row: the prompt's number. `request` is complete."""
+    """One picture. candidate None: the bare model. row: the prompt's number. `request` is complete. model: what draws it."""
 
     candidate: Candidate | None
     weight: float
     row: int
     request: SampleRequest
+    model: str = ""
 
     @property
     def name(self):
-        """The picture's file: the same for the same file, weight and request, another when any of them changes."""
+        """The picture's file: the same for the same file, weight, request and model, another when any of them changes."""
         file = [] if self.candidate is None else [str(self.candidate.path), *stamp(self.candidate.path)]
-        told = repr([*file, self.weight, sorted(asdict(self.request).items())])
+        told = repr([*file, self.weight, sorted(asdict(self.request).items()), self.model])
         return f"{hashlib.blake2b(told.encode(), digest_size=10).hexdigest()}.png"
 
 
@@ -43,20 +48,24 @@ def stamp(path):
     return seen.st_size, seen.st_mtime_ns
 
 
-def cells(candidates, weights, requests, seeds, with_bare=True):
-    """Every `Cell`: first the bare model, then file by file and weight by weight."""
+def cells(candidates, weights, requests, seeds, model="", with_bare=True):
+    """Every `Cell`: first the bare model, then file by file and weight by weight. model: what tells the bare model from others."""
     first = candidates[0]
     asked = [(row, replace(request, seed=seed)) for row, request in enumerate(requests) for seed in seeds]
-    found = [Cell(None, 0.0, row, replace(request, prompt=wordless(request.prompt, first))) for row, request in asked] if with_bare else []
-    return found + [Cell(one, weight, row, replace(request, prompt=one.prompt(request.prompt, weight)))
-                    for one in candidates for weight in weights for row, request in asked]
+    bare = [Cell(None, 0.0, row, replace(request, prompt=wordless(request.prompt, first)), model) for row, request in asked]
+    return (bare if with_bare else []) + [
+        Cell(one, weight, row, replace(request, prompt=one.prompt(request.prompt, weight)), "" if one.kind == "checkpoints" else model)
+        for one in candidates for weight in weights for row, request in asked]
 
 
 class Grid:
-    """The pictures of some cells in `folder`. `progress(done, total, text)` may raise to stop; what is done stays done."""
+    """The pictures of some cells in `folder`. `progress(done, total, text)` may raise to stop; what is done stays done.
 
-    def __init__(self, host, folder, progress=None):
-        self.host, self.folder = host, Path(folder)
+    model: `config.Model`, what draws the cells whose file is not a model itself; None is what the host has loaded.
+    """
+
+    def __init__(self, host, folder, progress=None, model=None):
+        self.host, self.folder, self.bare = host, Path(folder), model
         self.progress = progress or (lambda done, total, text: None)
 
     def path(self, cell):
@@ -66,13 +75,13 @@ class Grid:
         return [cell for cell in wanted if not self.path(cell).exists()]
 
     def make(self, wanted, sure=False):
-        """Draw what is missing. UserError when it is too much to start unasked, or the disk too full."""
+        """Draw what is missing. `TooMany` when it is too much to start unasked, UserError when the disk is too full."""
         missing = self.missing(wanted)
         self.refuse_too_little_room(missing)
         if len(missing) > MANY and not sure:
             if not self.pace(missing[0]):
                 self.draw(missing[:1], 0, len(missing))
-            raise UserError(self.too_many(missing))
+            raise TooMany(self.too_many(missing))
         done = len(wanted) - len(missing)
         for group in groups(missing):
             self.draw(group, done, len(wanted))
@@ -92,10 +101,10 @@ class Grid:
         self.learn_pace(group, time.perf_counter() - started)
 
     def model(self, cell):
-        """The checkpoint that the cell is drawn with: a file of its own where that is what was trained."""
-        if cell.candidate is None or cell.candidate.kind != "checkpoints":
-            return contextlib.nullcontext()
-        return self.host.borrow(Model(checkpoint=str(cell.candidate.path)))
+        """The model that the cell is drawn with, lent for as long: the file itself where that is what was trained."""
+        if cell.candidate is not None and cell.candidate.kind == "checkpoints":
+            return self.host.borrow(Model(str(cell.candidate.path), self.bare.clip_skip if self.bare else 1))
+        return contextlib.nullcontext() if self.bare in (None, Model()) else self.host.borrow(self.bare)
 
     # what it takes
 
@@ -119,7 +128,7 @@ class Grid:
         known = self.estimate(missing)
         return (f"The grid has {len(missing):,} pictures to draw, which takes about {duration(known['seconds'])} "
                 f"and {known['bytes'] / 2**20:,.0f} MB. Take fewer files, weights, prompts or seeds, "
-                "or say that you are sure (\"sure\": true).")
+                "or say that you are sure (\"sure\": true, --sure).")
 
     def refuse_too_little_room(self, missing):
         needed, free = sum(size(cell) for cell in missing) + SPARE, free_space(self.folder)

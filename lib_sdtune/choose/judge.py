@@ -19,19 +19,23 @@ class Judge:
     """
 
     def __init__(self, encoder, trained, bare, prompts):
-        self.encoder = encoder
-        self.prompts = prompts if len(prompts) > 1 else [*prompts, ""]
+        self.encoder, self.prompts = encoder, prompts
         rows, images = zip(*bare, strict=True)
         self.trained = encoder.latents(trained)
         self.axis, self.middle = measures.direction(encoder.images(images), encoder.images(trained))
-        self.usual = float(measures.recognised(encoder.recognise(images, self.prompts), rows).mean())
+        self.knows, self.usual = math.nan, 0.0
+        if len(prompts) > 1:
+            scores = encoder.recognise(images, prompts)
+            self.knows, self.usual = float(measures.recognised(scores, rows).mean()), float(measures.margins(scores, rows).mean())
         self.varied = measures.variety(encoder.latents(images), rows)
 
     def note(self):
         """What could not be told, in a sentence, or ""."""
-        if self.usual >= measures.KNOWS:
+        if len(self.prompts) == 1:
+            return "With one prompt it cannot be told whether a file still follows prompts; give two or more that ask for different things."
+        if self.knows >= measures.KNOWS:
             return ""
-        return (f"The bare model hardly follows these prompts itself ({self.usual:.2f}, where 0.5 is chance), so straying from them "
+        return (f"The bare model hardly follows these prompts itself ({self.knows:.2f}, where 0.5 is chance), so straying from them "
                 "could not be told; use prompts that it knows.")
 
     def measure(self, pictures):
@@ -39,13 +43,17 @@ class Judge:
         rows, images = zip(*pictures, strict=True)
         latents = self.encoder.latents(images)
         shown = measures.subject(self.encoder.images(images), self.axis, self.middle)
-        obeyed = measures.recognised(self.encoder.recognise(images, self.prompts), rows)
+        obeyed = self.obeyed(images, rows)
         varied = measures.variety(latents, rows)
         return {"subject": round(float(shown.mean()), 4),
-                "prompt": rounded(measures.obedience(float(obeyed.mean()), self.usual)),
+                "prompt": None if obeyed is None else round(measures.obedience(float(obeyed.mean()), self.usual), 4),
                 "variety": rounded(varied / self.varied) if self.varied > 0 and not math.isnan(varied) else None,
                 "copies": round(measures.copies(latents, self.trained), 4),
-                "best": int((shown.clamp(0, 1) * obeyed).argmax())}
+                "best": int((shown.clamp(0, 1) * (1 if obeyed is None else obeyed.clamp(min=0))).argmax())}
+
+    def obeyed(self, images, rows):
+        """(N,) by how much each picture fits its own prompt better than the others, or None where the bare model cannot tell."""
+        return measures.margins(self.encoder.recognise(images, self.prompts), rows) if self.knows >= measures.KNOWS else None
 
 
 def rounded(value):

@@ -5,7 +5,7 @@ import math
 import torch
 
 COPY = 0.6  # of the usual distance between training pictures: nearer than that to one of them is a copy
-KNOWS = 0.6  # how surely the bare model must follow the prompts before straying from them can be told
+KNOWS = 0.6  # how surely the bare model's pictures must tell its prompts apart before straying from them can be told
 
 
 def direction(bare, trained):
@@ -30,11 +30,15 @@ def recognised(scores, rows):
     return (beaten.sum(1) - 0.5) / (scores.shape[1] - 1)
 
 
+def margins(scores, rows):
+    """(N,) how much better each picture's own prompt fits it than the other prompts do on average; 0 is chance."""
+    own = scores.gather(1, torch.tensor(rows)[:, None])[:, 0]
+    return own - (scores.sum(1) - own) / (scores.shape[1] - 1)
+
+
 def obedience(found, usual):
-    """What is left of the bare model's obedience, 0..1 (1: follows as well), or None where the bare model follows none itself."""
-    if usual < KNOWS:
-        return None
-    return min(1.0, max(0.0, (found - 0.5) / (usual - 0.5)))
+    """What is left of the bare model's margin, 0..1 (1: the pictures tell their prompts apart as well as the bare model's)."""
+    return min(1.0, max(0.0, found / usual)) if usual > 0 else 0.0
 
 
 def variety(latents, rows):

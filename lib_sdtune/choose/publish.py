@@ -15,10 +15,12 @@ from lib_sdtune.choose.choice import FOLDER, result
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats import pickled
 from lib_sdtune.formats.files import atomic, free_space, read_json, write_json
+from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 
 JOURNAL, KEPT = "published.json", "epochs"
 SIDECARS = (".json", ".preview.png", ".yaml", ".txt")
+SPARE = 2**20  # bytes
 
 
 def publish(host, run, file="", weight=None, negative_text=None):
@@ -38,8 +40,8 @@ def publish(host, run, file="", weight=None, negative_text=None):
     if winner is None:
         raise UserError(f"The run has no saved file {name!r}; there are: {', '.join(one.stem for one in found)}.")
     weight = proposal.get("weight", 1.0) if weight is None and name == proposal.get("file") else 1.0 if weight is None else weight
-    if winner.path.stat().st_size + 2**20 > free_space(winner.path.parent):
-        raise UserError(f"{winner.path.parent} has no room for a copy of {winner.path.name}; make room first.")
+    refuse_loaded(host, run, [one.path for one in found])
+    refuse_too_little_room(run.path, winner.path, [one.path for one in found])
     final = winner.path.with_name(config.name + winner.path.suffix)
     journal = Journal(run.path)
     try:
@@ -48,10 +50,12 @@ def publish(host, run, file="", weight=None, negative_text=None):
         if source != final:
             journal.creates(final)
             renamed(source, final, config.name)
+            described(journal, source, final)
         write_card(journal, final, source, winner, run, made, weight, negative_text)
     except (OSError, RunError) as error:
         journal.undo()
         raise RunError(f"{name} was not published ({error}); everything is as before.") from error
+    journal.note(published={"file": winner.stem, "weight": weight, "path": str(final)})
     artefact = Artefact(final, winner.kind, winner.prompt("", weight) if winner.kind != "embeddings" else config.name)
     host.publish(artefact)
     return {"file": winner.stem, "weight": weight, "path": str(final), "swept": sorted(path.name for path in kept)}
@@ -62,11 +66,38 @@ def undo(host, run):
     path = run.path / JOURNAL
     if not path.exists():
         raise UserError(f"{run.path.name} is not published, so there is nothing to take back.")
-    Journal(run.path, read_json(path)).undo()
+    deeds = read_json(path)
+    refuse_loaded(host, run, [Path(deed["made"]) for deed in deeds if "made" in deed])
+    Journal(run.path, deeds).undo()
     found = of_run(host, run)
     for one in found[-1:]:
         host.publish(Artefact(one.path, one.kind, one.prompt("", 1)))
     return [one.path.name for one in found]
+
+
+def published(run):
+    """{"file", "weight", "path"} of what was published of a `RunFolder`, or None."""
+    try:
+        deeds = read_json(run.path / JOURNAL)
+    except (OSError, ValueError):
+        return None
+    return next((deed["published"] for deed in deeds if "published" in deed), None)
+
+
+def refuse_loaded(host, run, paths):
+    """UserError when the host has one of these checkpoints loaded: it would go on with weights that are no longer those of the file."""
+    loaded = host.about().get("model") if methods[run.config().method].kind == "checkpoints" else None
+    if loaded and loaded in {path.stem for path in paths}:
+        raise UserError(f"{loaded} is the checkpoint that is loaded; choose another one first, so that its file can be moved.")
+
+
+def refuse_too_little_room(folder, winner, files):
+    """UserError when the copy does not fit beside the winner, or, on another disk, the swept files into the run folder."""
+    if winner.stat().st_size + SPARE > free_space(winner.parent):
+        raise UserError(f"{winner.parent} has no room for a copy of {winner.name}; make room first.")
+    swept = sum(path.stat().st_size for path in files)
+    if folder.stat().st_dev != winner.parent.stat().st_dev and swept + SPARE > free_space(folder):
+        raise UserError(f"{folder} has no room for the other files ({swept / 2**20:,.0f} MB); make room first.")
 
 
 class Journal:
@@ -100,8 +131,8 @@ class Journal:
         for deed in reversed(self.deeds):
             if "made" in deed:
                 Path(deed["made"]).unlink(missing_ok=True)
-            elif Path(deed["to"]).exists():
-                shutil.move(deed["to"], deed["moved"])
+            elif "moved" in deed and Path(deed["to"]).exists() and not Path(deed["moved"]).exists():
+                shutil.move(deed["to"], deed["moved"])  # where both are there, it was cut off between two disks and the first is whole
         (self.folder / JOURNAL).unlink(missing_ok=True)
         if (self.folder / KEPT).is_dir() and not any((self.folder / KEPT).iterdir()):
             (self.folder / KEPT).rmdir()
@@ -119,6 +150,13 @@ def renamed(source, final, name):
             copy(source, final)
     else:
         copy(source, final)
+
+
+def described(journal, source, final):
+    """The .yaml by which the WebUI knows what kind of checkpoint it is."""
+    if source.with_suffix(".yaml").exists():
+        journal.creates(final.with_suffix(".yaml"))
+        copy(source.with_suffix(".yaml"), final.with_suffix(".yaml"))
 
 
 def copy(source, final):

@@ -1,7 +1,8 @@
 """The order of the files with its reasons, and the strength to use the best one at. Pure functions of measures."""
 
 GOOD_ENOUGH = 0.97  # of the best score: an earlier file that reaches it is as good
-OBEYS = 0.8  # of its obedience at low weights
+OBEYS = 0.6  # of its obedience at low weights: where it falls below, about half of what is asked for is not shown
+VARIED = 0.5  # of the bare model's variety: one subject varies less than everything that the bare model makes of the same words
 
 
 def ranked(entries, memorises=None):
@@ -26,7 +27,7 @@ def score(one, lowest):
     """What shows the subject, follows the prompt, varies, and copies nothing."""
     shown = held(one["subject"])
     obeys = 1.0 if one["prompt"] is None else one["prompt"]
-    varied = 1.0 if one["variety"] is None else held(one["variety"]) ** 0.5
+    varied = 1.0 if one["variety"] is None else held(one["variety"] / VARIED) ** 0.5
     kept = 1.0 if one["val_loss"] is None or not lowest else max(0.5, 1 - 2 * (one["val_loss"] - lowest) / lowest)
     return shown * obeys * varied * (1 - one["copies"]) * kept
 
@@ -40,7 +41,7 @@ def reasons(one, all_of_them, lowest, memorises):
             f"({100 * held(one['subject']):.0f} % of the way from the bare model to the training pictures)"]
     if one["prompt"] is not None:
         said.append(f"follows the prompt {of(one, all_of_them, 'prompt')} ({100 * one['prompt']:.0f} % of what the bare model does)")
-    if one["variety"] is not None and one["variety"] < 0.75:
+    if one["variety"] is not None and one["variety"] < VARIED:
         said.append(f"its seeds differ less: {100 * one['variety']:.0f} % of the bare model's variety")
     if one["copies"]:
         said.append(f"{100 * one['copies']:.0f} % of its pictures are nearly copies of a training picture")

@@ -1,13 +1,16 @@
 """The contact sheet: one row a prompt and seed, one column a file and weight."""
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 SIDE, GAP, LINE, LARGEST = 192, 6, 18, 16000
+LEAST = 96  # pixels a side, so that there is room for the words
 
 
 def sheet(columns, rows, pictures):
     """A PIL image. columns, rows: their words; pictures[row][column]: PIL image or None."""
-    side = max(24, min(SIDE, (LARGEST - 2 * LINE) // max(len(columns), len(rows), 1) - GAP - LINE))
+    room = (LARGEST - 2 * LINE) // max(len(columns), len(rows), 1) - GAP - LINE
+    largest = max((max(image.size) for line in pictures for image in line if image is not None), default=SIDE)
+    side = max(24, min(SIDE, room, max(largest, LEAST)))
     width, height = GAP + len(columns) * (side + GAP), LINE + len(rows) * (side + GAP + LINE)
     canvas = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(canvas)
@@ -18,8 +21,7 @@ def sheet(columns, rows, pictures):
         draw.text((GAP, top + 2), fitting(draw, words, width - 2 * GAP), "black")
         for place, image in enumerate(pictures[line]):
             if image is not None:
-                small = image.convert("RGB")
-                small.thumbnail((side, side))
+                small = ImageOps.contain(image.convert("RGB"), (side, side))
                 canvas.paste(small, (GAP + place * (side + GAP), top + LINE))
     return canvas
 

@@ -52,9 +52,9 @@ def lines(wishes, config):
     return [first + place for place in PLACES]
 
 
-def requests(wishes, config):
-    """One `SampleRequest` a prompt line, without its tag; the seed is the grid's."""
-    side = config.dataset.resolution if config else 512
+def requests(wishes, config, side=512):
+    """One `SampleRequest` a prompt line, without its tag; the seed is the grid's. side: pixels, where no config tells."""
+    side = config.dataset.resolution if config else side
     own = config.sample if config else None
     general = SampleRequest("", wishes.negative_prompt, wishes.steps or (own.steps if own else 20),
                             wishes.cfg_scale or (own.cfg_scale if own else 7.0), 0,

@@ -1,10 +1,12 @@
 """Compare the saved files of a run: a grid, a ranking with reasons, a proposal, a recommended strength.
 
 The pages index.html and sheet.png in the run's folder `choose` show it. Started again, it goes on where it was.
-With --of FILE FILE … any files of one family are drawn side by side, in a folder called RUN below sdtune/choices, without a ranking.
+With --of FILE FILE … any files of one family are drawn side by side, in a folder called RUN below sdtune/choices; with --pictures FOLDER,
+which holds what they shall show, they are ranked too.
 --publish makes the proposed file the one that is used (--file chooses another), --undo takes that back.
 """
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -25,6 +27,7 @@ def arguments(parser):
     parser.add_argument("--cfg-scale", type=float, default=None, metavar="X")
     parser.add_argument("--negative-prompt", default=None, metavar="P")
     parser.add_argument("--of", nargs="+", default=[], metavar="FILE", help="files to draw side by side instead of a run's")
+    parser.add_argument("--pictures", default="", metavar="FOLDER", help="with --of: the pictures by which to rank them")
     parser.add_argument("--sure", action="store_true", default=None, help="make the grid even if it is large")
     parser.add_argument("--publish", action="store_true", help="publish the proposed file, or --file")
     parser.add_argument("--file", default="", metavar="F", help="the file to publish instead of the proposed one")
@@ -34,19 +37,21 @@ def arguments(parser):
 
 def run(args):
     from lib_sdtune.choose import publish, wishes
-    from lib_sdtune.choose.choice import Choice, Loose, result
+    from lib_sdtune.choose.choice import result
+    from lib_sdtune.choose.loose import Loose
 
     if args.of and (args.publish or args.undo):
-        raise UserError("--of only draws; publishing is for the files of a run.")
+        raise UserError("--of only compares; publishing is for the files of a run.")
+    if args.pictures and not args.of:
+        raise UserError("--pictures goes with --of; a run knows its pictures itself.")
     host = lent(args.data_dir, args.checkpoint)
-    folder = Loose(host, args.name, args.of) if args.of else opened(host, args.name)
+    folder = Loose(host, args.name, args.of, args.pictures) if args.of else opened(host, args.name)
     if args.undo:
         print("\n".join(publish.undo(host, folder)))
         return 0
     wanted = wishes.read({one.name: value for one in fields(wishes.Wishes) if (value := getattr(args, one.name, None)) is not None})
     if not (args.publish and (args.file or result(folder))):
-        with Bar() as bar:
-            made = Choice(host, folder, wanted, bar.progress).make()
+        made = chosen(host, folder, wanted)
         for line in told(made):
             print(line)
         print(folder.path / "choose" / "index.html")
@@ -54,6 +59,21 @@ def run(args):
         done = publish.publish(host, folder, args.file, args.weight)
         print(f"{done['path']} is {done['file']}, preferred weight {done['weight']:g}; --undo takes that back.")
     return 0
+
+
+def chosen(host, folder, wanted):
+    """The result; a grid that is large is asked about where somebody sits at the keyboard."""
+    from lib_sdtune.choose.choice import Choice
+    from lib_sdtune.choose.grid import TooMany
+
+    try:
+        with Bar() as bar:
+            return Choice(host, folder, wanted, bar.progress).make()
+    except TooMany as question:
+        if not sys.stdin.isatty() or input(f"{question} Draw them all the same? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise
+    wanted.sure = True
+    return chosen(host, folder, wanted)
 
 
 def told(made):

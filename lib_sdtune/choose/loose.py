@@ -1,0 +1,64 @@
+"""Files that need not be of one run, of whatever past: named by kind and name, compared in a folder of their own."""
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.formats.names import check_name
+from lib_sdtune.formats.shelf import find, listed
+
+ENDINGS = {"lora": (".safetensors", ".pt", ".ckpt"), "embeddings": (".safetensors", ".pt", ".bin"), "hypernetworks": (".pt",),
+           "checkpoints": (".safetensors", ".ckpt")}
+NOUNS = {"lora": "LoRA", "embeddings": "embedding", "hypernetworks": "hypernetwork", "checkpoints": "checkpoint"}
+KEYS = ("kind", "of", "pictures")
+FILE = "files.json"
+
+
+class Loose:
+    """Like a `RunFolder` without settings and curves.
+
+    files: their paths. pictures: a folder of what they shall show, for the ranking; without it they are drawn and not ranked.
+    """
+
+    def __init__(self, host, name, files, pictures=""):
+        self.path, self.files, self.pictures = home(host) / check_name(name), files, pictures
+
+    def config(self):
+        return None
+
+    def log(self):
+        return []
+
+
+def home(host):
+    return host.folder("sdtune") / "choices"
+
+
+def read(host, name, data, access):
+    """A `Loose` from {"kind", "of", "pictures"}. UserError for files that are not there and folders that may not be named."""
+    kind, names, pictures = data.get("kind", "lora"), data.get("of"), data.get("pictures") or ""
+    if kind not in ENDINGS:
+        raise UserError(f'"kind" is {kind!r}; it can be {", ".join(ENDINGS)}.')
+    if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
+        raise UserError('"of" must be a list of the names of one or more files.')
+    files = [find(host.folder(kind), one, ENDINGS[kind], NOUNS[kind]) for one in dict.fromkeys(names)]
+    return Loose(host, name, files, str(access.folder(pictures, "pictures")) if pictures else "")
+
+
+def remember(chosen):
+    """What was compared, for looking at it later."""
+    write_json(chosen.path / FILE, {"files": list(map(str, chosen.files)), "pictures": chosen.pictures})
+
+
+def opened(host, name):
+    """What `remember` wrote, as a `Loose`; None where there is nothing of that name."""
+    try:
+        held = read_json(home(host) / check_name(name) / FILE)
+    except (OSError, ValueError, UserError):
+        return None
+    return Loose(host, name, [home(host) / one for one in held["files"]], held["pictures"])
+
+
+def everything(host):
+    """{"kinds": {kind: [names of the host's files]}, "choices": [names of what was compared, the latest first]}."""
+    kinds = {kind: sorted(listed(host.folder(kind), endings), key=str.lower) for kind, endings in ENDINGS.items()}
+    made = sorted(home(host).glob(f"*/{FILE}"), key=lambda path: -path.stat().st_mtime)
+    return {"kinds": kinds, "choices": [path.parent.name for path in made]}
