@@ -23,3 +23,13 @@ def generator(seed, purpose, *numbers):
 def rng(seed, purpose, *numbers):
     """A `random.Random` for choices, shuffles and single floats."""
     return random.Random(mix(seed, purpose, *numbers))
+
+
+def seed_layers(device, seed, purpose, *numbers):
+    """Fix what layers draw by themselves on `device`, such as dropout.
+
+    `torch.manual_seed` would ask for all kinds of GPU, which takes milliseconds.
+    """
+    torch.default_generator.manual_seed(mix(seed, purpose, *numbers))
+    if device.type == "cuda":
+        torch.cuda.manual_seed(mix(seed, purpose, *numbers))

@@ -10,7 +10,7 @@ from lib_sdtune import diffusion
 from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.randomness import mix
+from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training import optimisation, precision, state, teacher
 from lib_sdtune.training.batch import draw
 from lib_sdtune.training.board import Board
@@ -161,7 +161,7 @@ class Trainer:
 
     def accumulate(self, micro_step, examples, share):
         """Forward and backward of one micro-batch of `share`; its loss."""
-        torch.manual_seed(mix(self.config.train.seed, "dropout", micro_step))
+        seed_layers(self.model.device, self.config.train.seed, "dropout", micro_step)
         drawn = draw(examples, micro_step, self.material.cache, self.config)
         losses = self.losses(drawn.to(self.model.device))
         taught = [self.losses(batch) for batch in self.teacher.batches(micro_step, examples)]
