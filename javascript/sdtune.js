@@ -151,6 +151,8 @@ window.sdtune = window.sdtune || {};
     function opened() {
         sdtune.look();
         sdtune.classes.look();
+        sdtune.memory.look();
+        sdtune.memory.ask();
         sdtune.call('').then((about) => {
             view.about = about;
             sdtune.form.about(about);
@@ -163,6 +165,7 @@ window.sdtune = window.sdtune || {};
         panel().dataset.begun = '1';
         sdtune.form.begin();
         sdtune.status.begin();
+        sdtune.loose.begin();
         new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && opened()).observe(panel());
         tick();
     }

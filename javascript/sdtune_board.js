@@ -56,7 +56,4 @@ window.sdtune = window.sdtune || {};
             el('img', {src: sdtune.fileUrl(seen.id, 'pictures/' + row.index), alt: row.caption || row.file, loading: 'lazy'}),
             el('figcaption', {}, el('b', {}, '× ' + row.factor.toFixed(2)), ' ', t('seen {n} times', {n: row.shown}), verdict && el('span', {}, verdict)));
     }
-
-    sdtune.fileUrl = (id, path) => sdtune.url('runs/' + encodeURIComponent(id) + '/' + path + '?key=' +
-        encodeURIComponent(sdtune.byId('sdtune_panel').dataset.key || ''));
 })(window.sdtune);

@@ -9,7 +9,7 @@ window.sdtune = window.sdtune || {};
     result.draw = function(run) {
         const files = (run.artefacts || []).map(read).filter((file) => file.path);
         const done = !sdtune.isOn(run) && files.length > 0;
-        swap('sdtune_done', done, JSON.stringify([run.id, run.state, files, (run.samples || []).length]), () => card(run, files));
+        swap('sdtune_done', done, JSON.stringify([run.id, run.state, files, run.published, (run.samples || []).length]), () => card(run, files));
         swap('sdtune_failure', run.state === 'failed', JSON.stringify([run.id, run.message]), () => box(run));
     };
 
@@ -20,7 +20,8 @@ window.sdtune = window.sdtune || {};
         sdtune.byId(id).replaceChildren(...draw());
     }
 
-    const KINDS = {lora: (name) => `<lora:${name}:1>`, hypernetwork: (name) => `<hypernet:${name}:1>`, textual_inversion: (name) => name, dreambooth: () => ''};
+    const KINDS = {lora: (name, weight) => `<lora:${name}:${weight}>`, hypernetwork: (name, weight) => `<hypernet:${name}:${weight}>`,
+        textual_inversion: (name, weight) => weight === 1 ? name : `(${name}:${weight})`, dreambooth: () => ''};
 
     function read(artefact) {
         const given = typeof artefact === 'string' ? {path: artefact} : artefact;
@@ -31,13 +32,14 @@ window.sdtune = window.sdtune || {};
     function card(run, files) {
         const {el} = sdtune;
         const last = files.find((file) => file.name === run.id) || files[files.length - 1];
-        const tag = last.tag !== undefined ? last.tag : (KINDS[run.method] || KINDS.lora)(last.name);
+        const tag = last.tag !== undefined ? last.tag : (KINDS[run.method] || KINDS.lora)(last.name, (run.published || {}).weight || 1);
         const word = run.trigger || '';
         const text = [tag, run.method === 'textual_inversion' ? '' : word].filter(Boolean).join(' ');
         const title = run.state === 'finished' ? t('Done. Type this in a prompt:') : t('Saved so far. Type this in a prompt:');
         const parts = el('div', {class: 'sdtune-done-text'}, el('h4', {}, tag ? title : t('Done. The checkpoint is in the list of checkpoints.')));
         if (text) parts.append(el('code', {class: 'sdtune-tag', id: 'sdtune_tag'}, text));
-        parts.append(el('div', {class: 'sdtune-buttons'}, text && copy(text, 'Copy'), text && promptBox() && send(text)), paths(files));
+        parts.append(el('div', {class: 'sdtune-buttons'}, text && copy(text, 'Copy'), text && promptBox() && send(text),
+            sdtune.el('a', {class: 'sdtune-button', id: 'sdtune_report_page', href: sdtune.fileUrl(run.id, 'report.html'), target: '_blank', rel: 'noopener'}, t('Report'))), paths(files));
         return [parts];
     }
 

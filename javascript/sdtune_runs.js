@@ -5,15 +5,18 @@ window.sdtune = window.sdtune || {};
     const runs = sdtune.runs = {};
     const t = (...given) => sdtune.t(...given);
     let drawn = '';
+    let one = ''; // the run that is to be compared with another
 
     runs.draw = function(list) {
         const place = sdtune.byId('sdtune_runs');
-        const mark = JSON.stringify(list.map((run) => [run.id, run.state, run.step, run.updated, run.resumable, run.id === shown()]));
+        const mark = JSON.stringify(list.map((run) => [run.id, run.state, run.step, run.updated, run.resumable, run.id === shown()])) + one;
         if (!place || mark === drawn || place.querySelector('[data-asked]')) return;
         drawn = mark;
         const sorted = list.slice().sort((a, b) => (b.updated || 0) - (a.updated || 0));
-        place.replaceChildren(...(sorted.length ? [sdtune.el('h4', {}, t('Runs')), table(sorted)] : []));
+        place.replaceChildren(...(sorted.length ? [sdtune.el('h4', {}, t('Runs')), hint(), table(sorted)] : []));
     };
+
+    const hint = () => sdtune.el('p', {class: 'sdtune-soft', hidden: !one}, t('Choose the run to compare {name} with.', {name: one}));
 
     const shown = () => sdtune.view.chosen || (sdtune.view.run || {}).id;
 
@@ -48,9 +51,24 @@ window.sdtune = window.sdtune || {};
             !on && run.resumable && button('Resume', 'Go on from the last resume point', () => post(run, 'resume', 'POST')),
             button('Show', 'Show this run above', () => sdtune.choose(run.id)),
             button('Use settings', 'Fill the form with the settings of this run', () => sdtune.form.use(run.id)),
+            ...one ? [against(button, run)] : [],
+            !one && sdtune.view.runs.length > 1 && button('Compare', 'Compare this run with another one, side by side', () => choose(run.id)),
+            run.step > 0 && el('a', {class: 'sdtune-button sdtune-small', href: sdtune.fileUrl(run.id, 'report.html'), target: '_blank', rel: 'noopener',
+                title: t('The run on one page: settings, curves, pictures, versions')}, t('Report')),
             !on && button('Delete', 'Delete the run folder: samples, log and resume point; the trained files stay', (event) => {
                 if (sdtune.sure(event.currentTarget)) post(run, '', 'DELETE');
             }, 'sdtune-quiet'));
+    }
+
+    function against(button, run) {
+        if (run.id === one) return button('Cancel', 'Compare nothing', () => choose(''));
+        const address = sdtune.keyed('compare.html?one=' + encodeURIComponent(one) + '&other=' + encodeURIComponent(run.id));
+        return sdtune.el('a', {class: 'sdtune-button sdtune-small sdtune-strong', href: address, target: '_blank', rel: 'noopener', onclick: () => setTimeout(() => choose(''), 0)}, t('With this one'));
+    }
+
+    function choose(name) {
+        one = name;
+        runs.draw(sdtune.view.runs);
     }
 
     async function post(run, verb, method) {

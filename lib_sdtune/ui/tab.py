@@ -5,10 +5,10 @@ from pathlib import Path
 
 import gradio as gr
 
-from lib_sdtune.ui import events, workshop
+from lib_sdtune.ui import events, memory, workshop
 from lib_sdtune.ui.boxes import box
 from lib_sdtune.ui.components import component
-from lib_sdtune.ui.fields import declared
+from lib_sdtune.ui.fields import FURTHER, declared
 from lib_sdtune.ui.form import initial
 from lib_sdtune.ui.layout import arrange, method_of
 
@@ -45,7 +45,7 @@ def training(door, fields, values, parts):
             form(fields, values, parts, door.home)
         with gr.Column(scale=7, min_width=320, elem_id="sdtune_results"):
             gr.HTML(panel(door))
-    gr.HTML('<div id="sdtune_runs"></div>')
+    gr.HTML('<div id="sdtune_runs"></div><div id="sdtune_loose"></div>')
 
 
 def form(fields, values, parts, home):
@@ -75,9 +75,10 @@ def form(fields, values, parts, home):
             if members:
                 gr.HTML(f'<h4 class="sdtune-heading">{escape(title)}</h4>')
                 grid(members, place)
+    memory.place(parts)
     parts["start"] = gr.Button("Start training", variant="primary", elem_id="sdtune_start")
     parts["message"] = gr.HTML("", elem_id="sdtune_start_message")
-    hidden(parts)
+    hidden(parts, place)
 
 
 def accordion(title, members):
@@ -97,6 +98,7 @@ def buttons(parts, home):
         parts["class_draw"] = gr.Button("Generate class pictures", elem_id="sdtune_class_draw", size="sm")
         parts["class_message"] = gr.HTML("", elem_id="sdtune_class_message")
         gr.HTML('<div id="sdtune_class_work"></div>')
+        gr.HTML('<div id="sdtune_concepts"></div>')
 
     return {"sample.prompts": from_txt2img, "concept.num_class_images": class_pictures}
 
@@ -119,7 +121,7 @@ def grid(members, place):
                 place(field.path)
 
 
-def hidden(parts):
+def hidden(parts, place):
     """What the page's scripts and the server hand each other; never seen, never saved."""
     with gr.Row(elem_classes=["sdtune-hidden"]):
         for name in ("started", "wanted", "base"):
@@ -128,6 +130,8 @@ def hidden(parts):
         for name in ("restore", "use"):
             parts[name] = gr.Button(f"SD Tune {name}", elem_id=f"sdtune_{name}_button")
             parts[name].do_not_save_to_config = True
+        memory.hidden(parts)
+        place(FURTHER)
     parts["preset"].do_not_save_to_config = True
 
 
