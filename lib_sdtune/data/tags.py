@@ -38,22 +38,6 @@ def replace(caption, old, new):
     return join(dedupe_list([split_tag for tag in split(caption) for split_tag in (split(new) if matches(tag, old.strip()) else [tag])]))
 
 
-def substitute(caption, pattern, new):
-    """Every match of a regular expression replaced; `new` may hold \\1 and the like."""
-    try:
-        return re.sub(pattern, new, caption)
-    except (re.error, IndexError) as error:
-        raise UserError(f"The regular expression {pattern!r} with {new!r} can't be used: {error}.") from None
-
-
-def compiled(pattern):
-    """The pattern, if it is one; checked before the first caption is touched."""
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"The regular expression {pattern!r} does not compile: {error}.") from None
-
-
 def arrange(caption):
     """Tags in alphabetical order."""
     return join(sorted(split(caption), key=str.casefold))

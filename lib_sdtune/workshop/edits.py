@@ -1,8 +1,7 @@
 """The edits that a page may ask for, as functions caption -> caption."""
 
-from functools import partial
-
 from lib_sdtune.data import tags
+from lib_sdtune.data.expressions import Substitution
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
 from lib_sdtune.workshop.questions import text
@@ -26,10 +25,4 @@ def edit(data):
         return lambda caption: WORDED[do](caption, words)
     if do == "replace":
         return lambda caption: tags.replace(caption, words, new)
-    pattern = tags.compiled(words).pattern
-    tags.substitute("", pattern, new)
-    return partial(substituted, pattern=pattern, new=new)
-
-
-def substituted(caption, pattern, new):
-    return tags.substitute(caption, pattern, new)
+    return Substitution(words, new).check()

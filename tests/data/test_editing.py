@@ -2,6 +2,7 @@ import pytest
 
 from lib_sdtune.data import tags
 from lib_sdtune.data.editing import Captions
+from lib_sdtune.data.expressions import Substitution
 from lib_sdtune.errors import UserError
 from tests.data import awful
 
@@ -57,7 +58,7 @@ def test_undo_goes_back_step_by_step(folder):
 def test_an_edit_that_fails_alters_nothing(folder):
     captions = Captions(folder)
     with pytest.raises(UserError):
-        captions.edit(lambda caption: tags.substitute(caption, "(", ""))
+        captions.edit(Substitution("(", ""))
     with pytest.raises(UserError, match="no picture"):
         captions.put({"a.png": "x", "../z.png": "y"})
     assert not captions.changed() and captions.undo() == 0

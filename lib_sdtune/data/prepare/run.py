@@ -14,7 +14,7 @@ from lib_sdtune.data.picture import Unreadable, check_sums, decoded, drafted, fi
 from lib_sdtune.data.prepare import picture
 from lib_sdtune.data.prepare.batch import Batch
 from lib_sdtune.data.prepare.manifest import Manifest
-from lib_sdtune.data.prepare.settings import PrepareConfig, check, edited
+from lib_sdtune.data.prepare.settings import PrepareConfig, check, edited, expressions
 from lib_sdtune.data.problem import Problem, shown
 from lib_sdtune.data.walk import absolute, fit_for_pictures, locate, walk
 from lib_sdtune.errors import UserError
@@ -129,7 +129,7 @@ def key(settings, box):
 
 def worked(jobs, out, settings, progress, describe, outcome):
     manifest, jobs = Manifest(out), list(jobs)
-    batch = Batch(manifest, outcome)
+    batch, edit = Batch(manifest, outcome), editor(settings, jobs)
     manifest.settings = asdict(settings)
     for name in sorted(set(manifest.originals) - {shown(job.found.relative) for job in jobs}):
         outcome.problems.append(Problem(out / name, f"{name} is no longer in IN; what was made from it stays.", False, "original gone"))
@@ -139,11 +139,20 @@ def worked(jobs, out, settings, progress, describe, outcome):
             if isinstance(result, Unreadable):
                 outcome.problems.append(Problem(job.found.path, f"{shown(job.found.relative)} {result}.", True, result.kind))
             else:
-                take(job, result, batch, settings, describe)
+                take(job, result, batch, edit, describe)
             progress(done, len(jobs), "preparing pictures")
     finally:
         batch.commit()
     return outcome
+
+
+def editor(settings, jobs):
+    """caption -> caption as the settings ask; UserError now for an expression that can't cope with the captions at hand."""
+    edit = partial(edited, settings=settings, expressions=expressions(settings))
+    if settings.replace_regex:
+        for job in jobs:
+            edit(job.caption)
+    return edit
 
 
 def original(path, content=None, enough=None):
@@ -183,8 +192,8 @@ def prepared(job, manifest, settings):
         return Unreadable("too large", "is too large for this machine's memory; scale it down first")
 
 
-def take(job, result, batch, settings, describe):
-    """Write what one original gave, and note it."""
+def take(job, result, batch, edit, describe):
+    """Write what one original gave, and note it. edit: caption -> caption."""
     content, files = result
     name = shown(job.found.relative)
     before = batch.manifest.of(name)
@@ -197,7 +206,7 @@ def take(job, result, batch, settings, describe):
         batch.drop(set(before["files"]) - set(entry["files"]), before["files"])
     if describe and not job.caption and (files is not None or not before["described"]):
         entry["described"] = described(describe, BytesIO(files[0][1]) if files else batch.folder / next(iter(entry["files"])))
-    text = edited(job.caption or entry["described"], settings)
+    text = edit(job.caption or entry["described"])
     for file in entry["files"]:
         caption = f"{file.rpartition('.')[0]}.txt"
         if text or caption in before["captions"]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from PIL import ImageColor
 
 from lib_sdtune.data import tags
+from lib_sdtune.data.expressions import Substitution
 from lib_sdtune.declaration import option
 from lib_sdtune.errors import UserError
 
@@ -62,9 +63,8 @@ def check(settings):
     for rule in settings.replace + settings.replace_regex:
         if not rule.partition("=")[1] or not rule.partition("=")[0].strip():
             raise UserError(f'"{rule}" is no replacement; write OLD=NEW.')
-    for rule in settings.replace_regex:
-        old, _, new = rule.partition("=")
-        tags.substitute("", tags.compiled(old).pattern, new)
+    for expression in expressions(settings):
+        expression.check()
 
 
 def colour(name):
@@ -74,12 +74,17 @@ def colour(name):
         raise UserError(f'"background" {name!r} is no colour; write white, or for example #8090a0.') from None
 
 
-def edited(caption, settings):
+def expressions(settings):
+    """The regular expressions of `replace_regex`; what makes them slow counts over all captions that one of them is used on."""
+    parts = [rule.partition("=") for rule in settings.replace_regex]
+    return [Substitution(old, new) for old, _, new in parts]
+
+
+def edited(caption, settings, expressions=()):
     """A caption after all edits that the settings ask for; pictures without words get the prompt and the trigger word."""
     caption = caption or settings.prompt
-    for rule in settings.replace_regex:
-        old, _, new = rule.partition("=")
-        caption = tags.substitute(caption, old, new)
+    for substitute in expressions:
+        caption = substitute(caption)
     for rule in settings.replace:
         old, _, new = rule.partition("=")
         caption = tags.replace(caption, old, new)
