@@ -89,7 +89,8 @@ def judged(shown, early, lately, error):
         return ""
     if lately > math.log(HIGH) and lately > 2 * error and lately > early - error:
         return "hard"
-    if lately < math.log(LOW) and lately < -2 * error and lately < early - 2 * error:
+    fall = error * math.sqrt(1 + LATELY / EARLY)  # of the difference: the start was measured on fewer showings
+    if lately < math.log(LOW) and lately < -2 * error and lately < early - 2 * fall:
         return "memorised"
     return ""
 

@@ -47,12 +47,17 @@ def test_like_is_compared_with_like(tmp_path):
 
 
 def test_chance_alone_is_not_judged(tmp_path):
-    board = Board(PICTURES, tmp_path)
-    for showing in range(40):
-        for index in range(8):
-            chance = random.Random(f"{showing} {index}")
-            board.note([Example(index)], [chance.randrange(1000)], [chance.lognormvariate(-2, 0.6)])
-    assert sum(bool(row["verdict"]) for row in board.rows()) <= 1
+    """Looked at again and again on the way, as a user does."""
+    memorised = hard = looks = 0
+    for seed in range(20):
+        board = Board(PICTURES, tmp_path)
+        for showing in range(40):
+            for index in range(8):
+                chance = random.Random(f"{seed} {showing} {index}")
+                board.note([Example(index)], [chance.randrange(1000)], [chance.lognormvariate(-2, 0.6)])
+            verdicts = [row["verdict"] for row in board.rows() if row["shown"] > 12]
+            memorised, hard, looks = memorised + verdicts.count("memorised"), hard + verdicts.count("hard"), looks + len(verdicts)
+    assert memorised < 0.005 * looks and hard < 0.05 * looks
 
 
 def test_the_weight_of_class_pictures_and_bad_losses_count_for_nothing(tmp_path):
