@@ -97,6 +97,8 @@ window.sdtune = window.sdtune || {};
         sdtune.show('sdtune_live', true);
         progress(run);
         sdtune.text('sdtune_pace', pace(run));
+        sdtune.text('sdtune_notes', (run.notes || []).join('\n'));
+        sdtune.show('sdtune_notes', (run.notes || []).length > 0);
         buttons(run, on);
     };
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from lib_sdtune import failures
 from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats.files import write_json
+from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
 
 STATES = ("queued", "preparing", "training", "paused", "finished", "stopped", "failed")
@@ -86,7 +87,7 @@ class Control:
     @contextmanager
     def running(self):
         """Keep the state true from the first moment to the last, whatever happens inside."""
-        with recorded(self.folder):
+        with recorded(self.folder), noted(self):
             try:
                 self.become("preparing")
                 yield

@@ -74,6 +74,12 @@ def test_more_init_text_than_vectors_is_cut_with_a_note(host, caplog):
     assert '"textual_inversion.init_text" has 3 tokens and there are 2 vectors, so it was cut to the first 2.' in caplog.text
 
 
+def test_a_note_reaches_who_watches_the_run(host, images):
+    told = train(host, config(images, textual_inversion={"init_text": "cat dog cat", "num_vectors_per_token": 2})).snapshot()["notes"]
+    assert told == ['"textual_inversion.init_text" has 3 tokens and there are 2 vectors, so it was cut to the first 2.']
+    assert "notes" not in train(host, config(images, name="other")).snapshot()
+
+
 def test_no_init_text_starts_at_zero(host):
     assert not method(host, init_text="", num_vectors_per_token=3).rows.any()
 

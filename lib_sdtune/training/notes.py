@@ -1,0 +1,41 @@
+"""What a run warns of, for those who watch it: a user of the tab sees no log."""
+
+import logging
+import threading
+from contextlib import contextmanager
+
+MOST = 8
+log = logging.getLogger("sdtune")
+
+
+class Notes(logging.Handler):
+    """A list of the warnings that the making thread logs, each once; `told()` is what to show of them."""
+
+    def __init__(self, changed):
+        super().__init__(logging.WARNING)
+        self.thread, self.changed, self.lines = threading.get_ident(), changed, []
+
+    def emit(self, record):
+        line = record.getMessage()
+        if record.levelno == logging.WARNING and record.thread == self.thread and line not in self.lines:
+            self.lines.append(line)
+            self.changed()
+
+    def told(self):
+        more = len(self.lines) - MOST
+        return self.lines[:MOST] + ([f"And {more} more; run.log in the run's folder has all of them."] if more > 0 else [])
+
+
+@contextmanager
+def noted(control):
+    """`control.facts["notes"]` follows what is warned of inside."""
+    def changed():
+        control.facts["notes"] = handler.told()
+        control.changed()
+
+    handler = Notes(changed)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
