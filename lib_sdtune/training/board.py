@@ -1,12 +1,14 @@
 """How every single picture is doing: a by-product of the losses that training computes anyway.
 
 A loss depends on its timestep far more than on its picture, so each one is compared with what is usual at its timestep,
-as a logarithm; what a picture gets is the mean of these, shortly after the start and lately. 1 means: as the others.
+as a logarithm; what a picture gets is the mean of these, shortly after the start and lately, beside the middle one of all
+pictures. 1 means: as the others.
 """
 
 import math
 import time
 from contextlib import suppress
+from statistics import median
 
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats.files import read_json, write_json
@@ -49,7 +51,10 @@ class Board:
 
         factor: how many times the usual loss this picture has lately; early: at its start; error: relative standard error.
         """
-        rows = [self.row(index, *entry) for index, entry in self.known.items()]
+        others = [entry for index, entry in self.known.items() if not self.pictures[index].is_class] or [*self.known.values()]
+        middle = [median(entry[place] for entry in others) for place in (2, 3)] if others else (0.0, 0.0)  # all of them fall while learning
+        rows = [self.row(index, shown, loss, early - middle[0], lately - middle[1])
+                for index, (shown, loss, early, lately) in self.known.items()]
         return sorted(rows, key=lambda row: -row["factor"])
 
     def row(self, index, shown, loss, early, lately):

@@ -1,6 +1,7 @@
 """The board of single pictures."""
 
 import json
+import math
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,18 +47,18 @@ def test_like_is_compared_with_like(tmp_path):
     assert rows[0]["factor"] == pytest.approx(2, rel=0.35) and rows[1]["factor"] < 0.5 < rows[1]["early"]
 
 
-def test_chance_alone_is_not_judged(tmp_path):
-    """Looked at again and again on the way, as a user does."""
-    memorised = hard = looks = 0
+@pytest.mark.parametrize("fall", [0.0, 1.0])
+def test_chance_and_what_all_of_them_do_is_not_judged(tmp_path, fall):
+    """Looked at again and again, as a user does, also while the loss of every picture falls."""
+    verdicts = []
     for seed in range(20):
         board = Board(PICTURES, tmp_path)
         for showing in range(40):
             for index in range(8):
-                chance = random.Random(f"{seed} {showing} {index}")
-                board.note([Example(index)], [chance.randrange(1000)], [chance.lognormvariate(-2, 0.6)])
-            verdicts = [row["verdict"] for row in board.rows() if row["shown"] > 12]
-            memorised, hard, looks = memorised + verdicts.count("memorised"), hard + verdicts.count("hard"), looks + len(verdicts)
-    assert memorised < 0.005 * looks and hard < 0.05 * looks
+                chance, own = random.Random(f"{seed} {showing} {index}"), random.Random(f"{seed} {index}").gauss(0, 0.1)
+                board.note([Example(index)], [chance.randrange(1000)], [math.exp(own - fall * (1 - math.exp(-showing / 6)) + chance.gauss(0, 0.3))])
+            verdicts += [row["verdict"] for row in board.rows() if row["shown"] > 12]
+    assert verdicts.count("memorised") < 0.003 * len(verdicts) and verdicts.count("hard") < 0.05 * len(verdicts)
 
 
 def test_the_weight_of_class_pictures_and_bad_losses_count_for_nothing(tmp_path):
