@@ -140,7 +140,9 @@ window.sdtune = window.sdtune || {};
     sdtune.choose = function(id) {
         view.chosen = id;
         sdtune.look();
-        if (window.innerWidth < 760) sdtune.byId('sdtune_status').scrollIntoView({behavior: 'smooth'});
+        const card = sdtune.byId('sdtune_status');
+        const {top, bottom} = card.getBoundingClientRect();
+        if (bottom < 0 || top > window.innerHeight) card.scrollIntoView({behavior: 'smooth', block: 'center'});
     };
 
     // Called when Start was pressed: the id of the new run, or '' when it was refused.

@@ -28,6 +28,8 @@ window.sdtune = window.sdtune || {};
     // Called by each field when it changes. What equals the recommendation is not kept, so that it follows the model.
     form.keep = function(path, value) {
         if (path === 'method') seen(value);
+        sdtune.memory.changed(path);
+        if (path === 'further_concepts') sdtune.concepts.draw(value);
         if (!ready) return;
         const all = kept();
         if (path in base && same(base[path][1], value)) delete all[path];
@@ -60,6 +62,7 @@ window.sdtune = window.sdtune || {};
         for (const [path, value] of Object.entries(pending)) form.keep(path, value);
         pending = {};
         seen(known[paths.indexOf('method')]);
+        sdtune.concepts.draw(known[paths.indexOf('further_concepts')]);
         return known;
     };
 

@@ -19,7 +19,7 @@ WISHES = ("pause", "resume", "sample", "save")
 def attach(app, jobs):
     """Add the routes to a FastAPI app. Every one of them asks `jobs.access` first."""
     from lib_sdtune.api_choose import choosing, looking
-    from lib_sdtune.api_workshop import captioning, drawing, preparing
+    from lib_sdtune.api_workshop import captioning, drawing, measuring, preparing
 
     router = APIRouter(prefix=PREFIX)
     looking(router, jobs)
@@ -29,6 +29,7 @@ def attach(app, jobs):
     captioning(router, jobs)
     preparing(router, jobs)
     drawing(router, jobs)
+    measuring(router, jobs)
     app.include_router(router)
     return app
 

@@ -1,4 +1,4 @@
-"""The routes for pictures and captions: albums of captions, preparing a folder, class pictures."""
+"""The routes for pictures and captions: albums of captions, preparing a folder, class pictures, measuring."""
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
@@ -79,6 +79,26 @@ def drawing(router, jobs):
     @router.post("/class-pictures/stop")
     def stop(request: Request):
         return answer(request, jobs, lambda: jobs.workshop.classes.stop())
+
+
+def measuring(router, jobs):
+    """What a CONFIG would need: guessed at once (/memory), or by two real steps (/measure)."""
+
+    @router.post("/memory")
+    def guess(request: Request, body: bytes = Depends(raw)):
+        return answer(request, jobs, lambda: jobs.workshop.wizard.guess(parsed(body)))
+
+    @router.get("/measure")
+    def look(request: Request):
+        return answer(request, jobs, lambda: jobs.workshop.wizard.look())
+
+    @router.post("/measure")
+    def start(request: Request, body: bytes = Depends(raw)):
+        return answer(request, jobs, lambda: jobs.workshop.wizard.start(parsed(body)))
+
+    @router.post("/measure/stop")
+    def stop(request: Request):
+        return answer(request, jobs, lambda: jobs.workshop.wizard.stop())
 
 
 def there(data):

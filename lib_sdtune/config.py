@@ -46,9 +46,9 @@ class Concept:
     images: str = field(metadata={"help": "the folder of the training pictures."})
     repeats: int | None = option(None, "Empty takes the number in front of the folder's name (10_ron), else 1.", low=1, high=100000)
     prompt: str = option("", "Caption of pictures that have none, such as \"a photo of ron cat\"; or a template such as subject.txt.")
-    class_images: str = option("", "Folder of regularisation pictures: the class without your subject.")
-    class_prompt: str = option("", "Caption of the regularisation pictures, such as \"a photo of a cat\".")
-    num_class_images: int = option(0, "Missing regularisation pictures are generated until there are this many.", low=0, high=100000)
+    class_images: str = option("", "Folder of class (regularisation) pictures: the class without your subject.")
+    class_prompt: str = option("", "Caption of the class pictures, such as \"a photo of a cat\".")
+    num_class_images: int = option(0, "Missing class pictures are generated until there are this many.", low=0, high=100000)
 
 
 @dataclass
@@ -166,7 +166,7 @@ class NoiseConfig:
 class LossConfig:
     """What counts as wrong."""
 
-    prior_loss_weight: float = option(1.0, "1: how much regularisation pictures count.", low=0, high=100)
+    prior_loss_weight: float = option(1.0, "1: how much class pictures count.", low=0, high=100)
     prior_preservation: str = option("pictures", "pictures of the class keep it as it is; teacher needs none: the untouched model says what the class is.",
                                      choices=["pictures", "teacher"])
     min_snr_gamma: float = option(0.0, "0, or 5 to learn evenly over the timesteps (arXiv 2303.09556).", low=0, high=100)

@@ -1,9 +1,13 @@
 """Pictures and captions through the API: what is shown, what is written when, and which folders may be named."""
 
+import threading
+
 import pytest
+import torch
 from PIL import Image
 
 from lib_sdtune.access import Access
+from lib_sdtune.host.base import Holding
 from lib_sdtune.jobs import Jobs
 from tests.hosts import TinyHost, pictures, settings
 from tests.waiting import until
@@ -257,6 +261,35 @@ def test_class_pictures_that_cannot_be_are_refused(ask, images, tmp_path, change
     config = settings(images)
     config["concepts"][0] |= {"class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3} | change
     assert named in ask("/class-pictures", config, wrong=422)
+
+
+def test_two_steps_are_measured_in_the_queue(ask, images, jobs):
+    assert ask("/measure", method="get") == {"work": None, "found": None}
+    ask("/measure", settings(images) | {"name": ""})
+    seen = ended(ask, "/measure")
+    assert seen["work"]["state"] == "done" and seen["found"]["measured"] and seen["found"]["fits"] and seen["found"]["changes"] == {}
+    assert "{seconds}" in seen["found"]["template"] and set(seen["found"]["values"]) == {"device", "needs", "has", "seconds"}
+    assert jobs.runs() == [] and not (jobs.host.folder("sdtune") / "measuring").exists()
+
+
+def test_measuring_refuses_what_start_would_and_can_be_stopped(ask, images, jobs):
+    assert "images" in ask("/measure", {"concepts": [{"images": str(images / "none")}]}, wrong=422)
+    gate = threading.Event()
+    jobs.errand(gate.wait)  # somebody before us
+    ask("/measure", settings(images))
+    assert "already" in ask("/measure", settings(images), wrong=422)
+    ask("/measure/stop")
+    gate.set()
+    assert ended(ask, "/measure")["work"]["state"] == "stopped"
+
+
+def test_memory_is_guessed_without_pictures_where_the_host_knows_its_model(ask, jobs, monkeypatch):
+    wanted = {"concepts": [{"images": "not there yet"}], "method": "dreambooth"}
+    assert ask("/memory", wanted) == {}
+    shapes = {"unet": {"input_blocks.0.0.weight": (320, 4, 3, 3)}, "vae": {}, "text_encoder_1": {}}
+    monkeypatch.setattr(jobs.host, "holding", lambda model: Holding(shapes, torch.float32, torch.device("cpu")), raising=False)
+    facts = ask("/memory", wanted)
+    assert not facts["measured"] and facts["needs"] > 0 and facts["template"].startswith("Estimated")
 
 
 def test_a_failing_sampler_is_told_and_the_queue_goes_on(ask, images, tmp_path, jobs, monkeypatch):

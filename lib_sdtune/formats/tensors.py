@@ -5,6 +5,7 @@ The format is a little-endian 64-bit length, a JSON header, and the raw tensors
 sorts, streams one tensor at a time, and refuses values that are not finite.
 """
 
+import ctypes
 import json
 import struct
 from collections.abc import Mapping
@@ -51,8 +52,13 @@ def describe(tensors, names, formats, metadata):
 
 
 def raw(tensor):
+    """A view of the bytes. Not by way of numpy: a tensor that numpy has seen can never free its memory by resizing."""
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else b""
+    if not flat.numel():
+        return b""
+    memory = (ctypes.c_ubyte * flat.nbytes).from_address(flat.data_ptr())
+    memory.tensor = flat  # lives as long as the view
+    return memoryview(memory).cast("B")
 
 
 def refuse_non_finite(tensors, path):

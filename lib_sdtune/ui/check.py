@@ -41,7 +41,7 @@ def counted(pictures):
     written = sum(picture.caption_from == "file" for picture in own)
     having = f"{written or 'none'} with {'a caption of its own' if written == 1 else 'captions of their own'}"
     classes = len(pictures) - len(own)
-    return f"{plural(len(own), 'picture')}, {having}" + (f"; {plural(classes, 'regularisation picture')}" if classes else "") + "."
+    return f"{plural(len(own), 'picture')}, {having}" + (f"; {plural(classes, 'class picture')}" if classes else "") + "."
 
 
 def problems(found, config, most=3):

@@ -1,13 +1,14 @@
 """What happens on a click. Every event is short: a run lives in `jobs`, and the page watches it through the API."""
 
 import json
+import re
 import traceback
 
 import gradio as gr
 
 from lib_sdtune import presets
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.ui import check, form, upload
+from lib_sdtune.ui import check, form, memory, upload
 from lib_sdtune.ui.boxes import box
 
 
@@ -57,6 +58,7 @@ def wire(door, fields, parts):
         parts["from_txt2img"].click(None, [prompts], [prompts], _js="(lines) => sdtune.form.fromTxt2img(lines)")
     for path in paths:
         parts[path].change(None, [parts[path]], None, _js=f"(value) => {{ sdtune.form.keep({json.dumps(path)}, value); return []; }}")
+    memory.wire(door, parts, inputs, config, guarded)
     fill(door, fields, parts, inputs)
 
 
@@ -101,4 +103,10 @@ def by_label(sentence, names):
     """Keys in a sentence under the names that the fields have in the tab."""
     for key, shown in names.items():
         sentence = sentence.replace(key, shown)
-    return sentence
+    return re.sub(r'"concepts\[(\d+)\]\.(\w+)"', lambda found: further(int(found[1]), found[2], names), sentence)
+
+
+def further(number, key, names):
+    """A setting of a concept that is not the first."""
+    first = f'"concepts[0].{key}"'
+    return f"{names.get(first, key)} of concept {number + 1}"

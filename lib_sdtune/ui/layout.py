@@ -2,7 +2,7 @@
 
 from lib_sdtune.ui.labels import METHODS
 
-TOP = ("method", "name", "concept.prompt", "concept.images")
+TOP = ("method", "name", "concept.prompt", "concept.images", "further_concepts")
 
 GROUPS = {
     "Pictures and captions": ("concept", "dataset"),
@@ -23,7 +23,7 @@ EXPERT = {
                           "dataset.random_crop", "dataset.alpha_mask", "dataset.cache_latents", "dataset.caption_extension"),
     "Optimizer": ("train.optimizer_args", "train.lr_scheduler_num_cycles", "train.max_grad_norm", "train.gradient_accumulation_steps",
                   "train.stop_text_encoder_training", "train.gradient_checkpointing", "train.mixed_precision"),
-    "More": ("further_concepts",),
+    "More": (),
 }
 
 

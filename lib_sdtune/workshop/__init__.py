@@ -1,4 +1,4 @@
-"""Pictures and captions from a page: albums of captions being edited, folders being prepared, class pictures being drawn."""
+"""Pictures and captions from a page: albums of captions, folders being prepared, class pictures being drawn, steps being measured."""
 
 from functools import cached_property
 
@@ -26,3 +26,9 @@ class Workshop:
         from lib_sdtune.workshop.classes import Classes
 
         return Classes(self.jobs)
+
+    @cached_property
+    def wizard(self):
+        from lib_sdtune.workshop.wizard import Wizard
+
+        return Wizard(self.jobs)

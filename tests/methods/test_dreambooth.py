@@ -161,6 +161,20 @@ def test_large_gradients_never_exist_all_at_once(host, images, monkeypatch):
     assert len(most) > 200 and max(most) == 1
 
 
+def test_the_originals_take_no_memory_while_the_weights_live_in_another_format(host, images):
+    held = []
+
+    def watch(control):
+        if control.state == "training" and control.step == 1:
+            held.append(sum(home.untyped_storage().nbytes() for home in homes))
+
+    homes = [p.data for p in host.model.unet.parameters()]
+    before = bits(host.model)
+    train(host, dream(images, dreambooth={"weights": "bfloat16", "text_encoder_lr": 0}), watch=watch)
+    assert held and set(held) == {0}
+    assert same(before, bits(host.model)) and all(home.untyped_storage().nbytes() == home.nbytes for home in homes)
+
+
 def test_numbers_that_overflow_are_skipped_and_the_originals_come_back(host, images):
     before = bits(host.model)
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from lib_sdtune.training import log
 from tests.hosts import TinyHost, pictures, settings, train
 
@@ -20,15 +22,21 @@ train(host, config, resume=state.newest(folder_of(host, "ron")) is not None)
 """
 
 
-def test_killed_at_random_moments(tmp_path):
-    config = settings(pictures(tmp_path / "10_ron"), train={"max_train_steps": 20}, save={"state_every_n_steps": 3})
+WHOLE_MODEL = {"method": "dreambooth", "train": {"max_train_steps": 10, "stop_text_encoder_training": 7},
+               "dreambooth": {"unet_lr": 1e-4, "text_encoder_lr": 1e-5, "weights": "bfloat16", "ema_decay": 0.9}}
+
+
+@pytest.mark.parametrize(("kind", "changes", "moments"), [("lora", {"train": {"max_train_steps": 20}}, (4, 12)), ("checkpoints", WHOLE_MODEL, (4,))],
+                         ids=["lora", "dreambooth"])
+def test_killed_at_random_moments(tmp_path, kind, changes, moments):
+    config = settings(pictures(tmp_path / "10_ron"), save={"state_every_n_steps": 3}, **changes)
     whole, killed = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "killed")
     train(whole, config)
     chance = random.Random(time.time_ns())  # another moment at every run of the test
     rows = killed.folder("sdtune") / "runs" / "ron" / "log.csv"
-    final = killed.folder("lora") / "ron.safetensors"
+    final = killed.folder(kind) / "ron.safetensors"
     kills = 0
-    for target in (4, 12, 1000):
+    for target in (*moments, 1000):
         worker = subprocess.Popen([sys.executable, "-c", WORKER, str(killed.data_dir), json.dumps(config)],
                                   env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
         while worker.poll() is None and not (rows.exists() and any(row["step"] >= target for row in log.read(rows))):
@@ -38,7 +46,7 @@ def test_killed_at_random_moments(tmp_path):
             worker.kill()
             kills += 1
         assert worker.wait() in (0, 1 if os.name == "nt" else -9), worker.stderr.read().decode()[-2000:]
-    assert kills == 2
-    assert final.read_bytes() == (whole.folder("lora") / "ron.safetensors").read_bytes()
-    assert [row["step"] for row in log.read(rows)] == list(range(1, 21))
+    assert kills == len(moments)
+    assert final.read_bytes() == (whole.folder(kind) / "ron.safetensors").read_bytes()
+    assert [row["step"] for row in log.read(rows)] == list(range(1, config["train"]["max_train_steps"] + 1))
     assert not list(killed.data_dir.rglob("*.tmp"))

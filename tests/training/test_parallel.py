@@ -6,10 +6,12 @@ import socket
 import subprocess
 import sys
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.hosts import TinyHost, pictures, settings, train
+from tests.models import checkpoint_tensors
 
 WORKER = """
 import sys, pathlib, json
@@ -25,16 +27,23 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_two_processes_equal_one_that_accumulates(tmp_path):
+@pytest.mark.parametrize(("method", "file"), [("lora", "models/Lora"), ("dreambooth", "models/Stable-diffusion")])
+def test_two_processes_equal_one_that_accumulates(tmp_path, method, file):
     images = pictures(tmp_path / "2_ron", 2)
-    config = settings(images, train={"max_train_steps": 3, "optimizer": "SGDNesterov"})
+    steps = {"max_train_steps": 3, "optimizer": "SGDNesterov"}
+    config = settings(images, method=method, train=steps, dreambooth={"unet_lr": 1e-3})
     alone = TinyHost(tmp_path / "alone")
-    train(alone, settings(images, train={"max_train_steps": 3, "optimizer": "SGDNesterov", "gradient_accumulation_steps": 2}))
+    train(alone, settings(images, method=method, train=steps | {"gradient_accumulation_steps": 2}, dreambooth={"unet_lr": 1e-3}))
     common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", WORKER, str(tmp_path / "both"), json.dumps(config)]
     workers = [subprocess.Popen(command, env={**common, "RANK": str(rank)}) for rank in range(2)]
     assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
-    one, two = (load_file(place / "models/Lora/ron.safetensors") for place in (tmp_path / "alone", tmp_path / "both"))
+    one, two = (load_file(place / file / "ron.safetensors") for place in (tmp_path / "alone", tmp_path / "both"))
     assert one.keys() == two.keys()
     assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
-    assert any(two[name].count_nonzero() for name in two if "up.weight" in name)
+    if method == "lora":
+        assert any(two[name].count_nonzero() for name in two if "up.weight" in name)
+    else:
+        start = checkpoint_tensors(TinyHost(tmp_path / "start").model)
+        moved = [float((one[name] - start[name]).abs().max()) for name in one if "diffusion_model" in name]
+        assert max(moved) > 1e-4 and not list((tmp_path / "both").rglob("originals.safetensors"))

@@ -34,26 +34,35 @@ def by_teacher(tmp_path, **changes):
                     **{"train": {"max_train_steps": 3}, **changes})
 
 
-def by_hand(model, trainer, batch):
-    """(B,) |noise - prediction|^2 of every example at its timestep, one by one, from the published formulas."""
+def by_hand(model, batch):
+    """(B,) |target - prediction|^2 of every example at its timestep, one by one, from the published formulas.
+
+    The target is the noise, or v = sqrt(abar) noise - sqrt(1 - abar) latents (Salimans & Ho 2022, arXiv 2202.00512).
+    """
     found = []
     for row in range(len(batch.latents)):
         abar = model.alphas_cumprod[batch.timesteps[row]]
         noisy = abar.sqrt() * batch.latents[row] + (1 - abar).sqrt() * batch.noise[row]
-        context = model.family.encode_text(model, [batch.captions[row]]).context
+        velocity = abar.sqrt() * batch.noise[row] - (1 - abar).sqrt() * batch.latents[row]
+        target = velocity if model.prediction_type == "v_prediction" else batch.noise[row]
+        told = model.family.encode_text(model, [batch.captions[row]])
         with torch.no_grad():
-            found.append((model.unet(noisy[None], batch.timesteps[row][None], context=context)[0] - batch.noise[row]).square().mean())
+            found.append((model.unet(noisy[None], batch.timesteps[row][None], context=told.context)[0] - target).square().mean())
     return torch.stack(found)
 
 
-def test_the_loss_is_instance_plus_weighted_prior(host, tmp_path):
-    config = Config.from_dict(by_pictures(tmp_path))
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("method", ["lora", "dreambooth"])
+def test_the_loss_is_instance_plus_weighted_prior(host, tmp_path, method, prediction):
+    """SD1 predicts the noise; SD2 and later families the velocity."""
+    host.model.prediction_type = prediction
+    config = Config.from_dict(by_pictures(tmp_path, method=method))
     control = begin(config, host)
     with Trainer(config, host.model, control) as trainer:
         examples = trainer.material.examples(0)
         assert sorted(e.picture.is_class for e in examples) == [False] * 3 + [True] * 3
         batch = draw(examples, 0, trainer.material.cache, config)
-        plain = by_hand(host.model, trainer, batch)
+        plain = by_hand(host.model, batch)
         subject = torch.tensor([not example.picture.is_class for example in examples])
         wanted = (plain[subject].sum() + 0.25 * plain[~subject].sum()) / 6
         assert trainer.advance().loss == pytest.approx(float(wanted), rel=1e-4)

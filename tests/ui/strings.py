@@ -7,6 +7,7 @@ import gradio as gr
 
 from lib_sdtune import failures
 from lib_sdtune.data.editing import PRUNING
+from lib_sdtune.training import measure
 from lib_sdtune.ui import workshop
 from lib_sdtune.ui.door import Door
 from lib_sdtune.ui.tab import build
@@ -22,7 +23,7 @@ def of_form():
     """Labels, infos, placeholders, buttons, accordions, choices with words, headings."""
     found = set()
     for block in build(Door(home="webui")).blocks.values():
-        if str(block.elem_id).endswith(("_started", "_wanted", "_base", "_restore_button", "_use_button")):
+        if str(block.elem_id).endswith(("_started", "_wanted", "_base", "_estimated", "_restore_button", "_use_button", "_estimate_button")):
             continue
         found |= {getattr(block, name, None) for name in ("label", "info")}
         if isinstance(block, gr.Button):
@@ -58,4 +59,5 @@ def of_scripts():
     for path in [ROOT / "lib_sdtune" / "jobs.py", *(ROOT / "lib_sdtune").glob("[dt]*/**/*.py")]:  # data, training
         found |= set(PHASE.findall(path.read_text(encoding="utf-8")))
     panel = (ROOT / "lib_sdtune" / "ui" / "panel.html").read_text(encoding="utf-8")
+    found |= {text for name, text in vars(measure).items() if name.isupper() and isinstance(text, str)}
     return found | set(re.findall(r"<button[^>]*>([^<]+)<", panel))

@@ -1,0 +1,90 @@
+// The memory line: what the settings need, estimated as they change, measured when asked for.
+window.sdtune = window.sdtune || {};
+
+(function(sdtune) {
+    const memory = sdtune.memory = {};
+    const t = (...given) => sdtune.t(...given);
+    const COUNTS = /^(method$|model\.|lora\.|dreambooth\.|train\.(batch_size|optimizer$|gradient|mixed)|dataset\.resolution|loss\.prior_preservation)/;
+    let timer = null;
+    let delay = null;
+    let waited = false;
+
+    // Called for every field that changes: what was measured counts no more.
+    memory.changed = function(path) {
+        if (!COUNTS.test(path)) return;
+        clearTimeout(delay);
+        delay = setTimeout(memory.ask, 500);
+    };
+    memory.ask = function() {
+        const button = sdtune.byId('sdtune_estimate_button');
+        if (button) button.click();
+    };
+
+    memory.guessed = function(text) {
+        let facts = {};
+        try {
+            facts = JSON.parse(text);
+        } catch (problem) { /* an empty answer: nothing to say */ }
+        if (!waited) draw(facts);
+    };
+
+    // How far the measuring is; its figures are shown to whoever waited for them.
+    memory.look = async function(asked) {
+        clearTimeout(timer);
+        const seen = await sdtune.call('measure').catch(() => null);
+        if (!seen || !sdtune.byId('sdtune_memory')) return;
+        const on = sdtune.workshop.busy(seen.work);
+        if (on) {
+            waited = true;
+            progress(seen.work);
+            timer = setTimeout(memory.look, 700);
+        } else if (waited || asked) {
+            waited = false;
+            if (seen.work && seen.work.state === 'done' && seen.found) draw(seen.found);
+            else if (seen.work && seen.work.state === 'failed') say(seen.work.message, true);
+            else memory.ask();
+        }
+    };
+
+    const line = (...children) => sdtune.byId('sdtune_memory').replaceChildren(...children);
+    const say = (text, bad) => line(sdtune.el('p', {class: bad ? 'sdtune-box sdtune-red' : 'sdtune-memory-line', role: bad ? 'alert' : 'status'}, text));
+
+    function progress(work) {
+        const {el} = sdtune;
+        if (!sdtune.byId('sdtune_memory_note')) {
+            line(el('p', {class: 'sdtune-memory-line', role: 'status'}, el('span', {id: 'sdtune_memory_note'}), ' ',
+                sdtune.workshop.action('memory_stop', t('Stop measuring'), () => sdtune.call('measure/stop', 'POST').then(() => memory.look()).catch(() => {}), 'sdtune-small')));
+        }
+        const NAMES = {'waiting for the model': 'waiting for the model', 'measuring two steps': 'measuring two steps'};
+        sdtune.text('sdtune_memory_note', t(NAMES[work.text] || 'measuring two steps') + ' …');
+    }
+
+    function draw(facts) {
+        const {el} = sdtune;
+        if (!facts.template) return line();
+        const values = {...facts.values, device: facts.values.device === 'this computer' ? t('this computer') : facts.values.device};
+        const good = facts.fits && !Object.keys(facts.changes).length;
+        const parts = [el('p', {class: 'sdtune-memory-line ' + (good ? 'sdtune-fits' : 'sdtune-fits-not'), role: 'status'}, t(facts.template, values))];
+        const changes = Object.entries(facts.changes);
+        if (changes.length) {
+            parts.push(el('ul', {class: 'sdtune-changes-list'}, ...changes.filter(([path]) => path !== 'train.optimizer_args').map(([path, value]) => el('li', {}, `${label(path)}: ${value}`))));
+            parts.push(sdtune.workshop.action('memory_use', t('Use these settings'), () => use(facts.changes), 'sdtune-small'));
+        }
+        line(...parts);
+    }
+
+    const field = (path) => sdtune.byId('sdtune_' + path.replace(/\./g, '_'));
+
+    function label(path) {
+        const words = field(path) && field(path).querySelector('label > span, span[data-testid="block-info"]');
+        return words ? words.textContent.trim() : path;
+    }
+
+    function use(changes) {
+        const shown = Object.entries(changes).map(([path, value]) => {
+            const typed = typeof value === 'object' ? '' : value; // emptied arguments
+            return [path, field(path) && field(path).querySelector('textarea') ? String(typed) : typed];
+        });
+        sdtune.form.fill(Object.fromEntries(shown));
+    }
+})(window.sdtune);

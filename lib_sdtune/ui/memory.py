@@ -1,0 +1,43 @@
+"""The line above Start that says what memory the settings need, and the button that measures it; the page's scripts draw it."""
+
+import json
+
+import gradio as gr
+
+HIDDEN = "estimated", "estimate"
+
+
+def place(parts):
+    """The line and its button."""
+    with gr.Row(elem_id="sdtune_memory_row", elem_classes=["sdtune-row"]):
+        gr.HTML('<div id="sdtune_memory"></div>')
+        parts["measure"] = gr.Button("Measure two steps", elem_id="sdtune_measure", size="sm", scale=0, min_width=150)
+    parts["measure_message"] = gr.HTML("", elem_id="sdtune_measure_message")
+
+
+def hidden(parts):
+    """What the scripts press when a setting has changed, and where the answer goes."""
+    parts["estimated"] = gr.Textbox("", label="SD Tune estimated", elem_id="sdtune_estimated")
+    parts["estimate"] = gr.Button("SD Tune estimate", elem_id="sdtune_estimate_button")
+    for name in HIDDEN:
+        parts[name].do_not_save_to_config = True
+
+
+def wire(door, parts, inputs, config, guarded):
+    """config(values): CONFIG of the form; guarded(work, *values): (box with what is wrong or "", ...)."""
+
+    def guess(*values):
+        try:
+            made = config(values)
+            made["concepts"] = [{**one, "images": one.get("images") or "."} for one in made["concepts"]]  # pictures may come later
+            return json.dumps(door.jobs.workshop.wizard.guess(made))
+        except Exception:
+            return "{}"  # what is wrong with the settings is told by Check and Start
+
+    def measure(*values):
+        return guarded(lambda made: (door.jobs.workshop.wizard.start(made) and "", ""), *values)[0]
+
+    parts["estimate"].click(guess, inputs, [parts["estimated"]], queue=False).then(
+        None, [parts["estimated"]], None, _js="(facts) => { sdtune.memory.guessed(facts); return []; }")
+    parts["measure"].click(measure, inputs, [parts["measure_message"]], queue=False).then(
+        None, [], None, _js="() => { sdtune.memory.look(true); return []; }")
