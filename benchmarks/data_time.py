@@ -2,12 +2,14 @@
 
     python benchmarks/data_time.py 1000 10000
 
-Draws JPEG photographs of 1024 x 768 pixels (about 250 kB) into a temporary folder; every file has other bytes.
+Draws JPEG photographs of 1024 x 768 pixels (about 250 kB) into a temporary folder; every file has other bytes. What each kind of
+work costs is compared with Pillow decoding the same pictures in the same process.
 """
 
 import resource
 import sys
 import tempfile
+import threading
 import time
 from io import BytesIO
 from pathlib import Path
@@ -46,25 +48,68 @@ def fill(folder, count):
     return sum(map(len, pictures)) / DIFFERENT
 
 
-def timed(name, count, work):
-    began, worked = time.perf_counter(), time.process_time()
-    work()
-    seconds, busy = time.perf_counter() - began, time.process_time() - worked
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{name:8} {count:6} pictures {seconds:7.1f} s, {1000 * busy / count:5.1f} ms of one core each, peak {peak:4.0f} MB", flush=True)
+def decoded(folder):
+    """The floor: nothing but Pillow decoding every picture."""
+    for path in sorted(folder.glob("*.jpg")):
+        with Image.open(path) as image:
+            image.convert("RGB")
+
+
+class Peak:
+    """The most memory that the process needed while it was watched, in MB."""
+
+    def __enter__(self):
+        self.most, self.over = resident(), threading.Event()
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.watcher.start()
+        return self
+
+    def watch(self):
+        while not self.over.wait(0.02):
+            self.most = max(self.most, resident())
+
+    def __exit__(self, *error):
+        self.over.set()
+        self.watcher.join()
+
+
+def resident():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+class Times:
+    """What each kind of work takes, beside the floor of the same pictures."""
+
+    def __init__(self, count):
+        self.count, self.floor = count, None
+
+    def take(self, name, work):
+        with Peak() as peak:
+            began, worked = time.perf_counter(), time.process_time()
+            work()
+            seconds, busy = time.perf_counter() - began, time.process_time() - worked
+        self.floor = self.floor or busy
+        print(f"{name:14} {self.count:6} pictures {seconds:7.1f} s {1000 * busy / self.count:6.2f} ms of a processor each, "
+              f"{busy / self.floor:5.2f} x decoding, peak {peak.most:4.0f} MB", flush=True)
 
 
 def main(counts):
     for count in counts:
         with tempfile.TemporaryDirectory() as base:
-            source = Path(base, "in")
+            source, out = Path(base, "in"), Path(base, "out")
             source.mkdir()
-            size = fill(source, count)
-            print(f"{count} pictures of {size / 1000:.0f} kB")
-            timed("scan", count, lambda source=source: scan([Concept(str(source))], DatasetConfig(), LossConfig(), source))
-            timed("inspect", count, lambda source=source: inspect(source))
-            for name in "prepare", "again":
-                timed(name, count, lambda source=source, base=base: prepare(source, Path(base, "out"), PrepareConfig(format="jpg")))
+            print(f"{count} pictures of {fill(source, count) / 1000:.0f} kB")
+            times, again = Times(count), " again"
+            times.take("decode", lambda source=source: decoded(source))
+            time.sleep(3)  # what was written within two seconds is not remembered
+            for name in "scan", "scan" + again:
+                times.take(name, lambda source=source: scan([Concept(str(source))], DatasetConfig(), LossConfig(), source))
+            times.take("inspect", lambda source=source: inspect(source))
+            for kind in "png", "jpg":
+                for name in f"prepare {kind}", kind + again:
+                    times.take(name, lambda kind=kind, source=source, out=out: prepare(source, out / kind, PrepareConfig(format=kind)))
+            times.take("decode" + again, lambda source=source: decoded(source))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Teller(TinyHost):
 
     seen, patient = 0, staticmethod(lambda: None)
 
-    def interrogator(self, name, options):
+    def interrogator(self, name, options, patience):
         from contextlib import contextmanager
 
         @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from lib_sdtune.config import Config
 from lib_sdtune.declaration import hint
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats import toml
 
 
 def read(path):
@@ -21,7 +22,7 @@ def read(path):
         raise UserError(f"{path} could not be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a text in UTF-8; save it as UTF-8.") from None
-    data = from_toml(path, text) if path.suffix.lower() == ".toml" else from_json(path, text)
+    data = toml.parse(text, path) if path.suffix.lower() == ".toml" else from_json(path, text)
     if not isinstance(data, dict):
         raise UserError(f"{path} must hold a group of settings ({{...}}), with \"name\" and \"concepts\".")
     return absolute(data, path.absolute().parent)
@@ -43,20 +44,6 @@ def no_twins(pairs):
     if twin is not None:
         raise UserError(f'"{twin}" is given twice; remove one of them.')
     return dict(pairs)
-
-
-def from_toml(path, text):
-    try:
-        import tomllib
-    except ModuleNotFoundError:
-        try:
-            import tomli as tomllib
-        except ModuleNotFoundError:
-            raise UserError(f"{path} is TOML, which Python 3.10 reads only with the package tomli; install it or write JSON.") from None
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not valid TOML: {error}.") from None
 
 
 def absolute(data, base):

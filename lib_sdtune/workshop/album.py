@@ -165,6 +165,7 @@ class Album:
             names = self.captions.select(text(data, "query"))
 
             def work(progress):
+                captioner.patience = lambda: progress(self.work.done, self.work.total, "waiting for the model")
                 with captioner:
                     return describe_all(self.captions, captioner, names, existing, progress)
 

@@ -20,6 +20,7 @@ class Captioner:
     """
 
     label = ""
+    patience = staticmethod(lambda: None)  # called while it waits for the host; may raise to stop
 
     @dataclass
     class Options:
@@ -43,7 +44,7 @@ class Captioner:
 
 
 class Hosted(Captioner):
-    """A captioner whose model belongs to the host: `host.interrogator(name, options)` is a context manager for image -> text."""
+    """A captioner whose model belongs to the host: `host.interrogator(name, options, patience)` is a context manager for image -> text."""
 
     def refuse(self):
         if getattr(self.host, "interrogator", None) is None:
@@ -52,7 +53,7 @@ class Hosted(Captioner):
 
     def __enter__(self):
         self.refuse()
-        self.lent = self.host.interrogator(self.name, self.options)
+        self.lent = self.host.interrogator(self.name, self.options, self.patience)
         self.ask = self.lent.__enter__()
         return self
 

@@ -144,11 +144,11 @@ class WebUIHost(Host):
     def folder(self, kind):
         return folders.folder(kind)
 
-    def interrogator(self, name, options):
-        """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip"."""
+    def interrogator(self, name, options, patience):
+        """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip". patience: as for the lock."""
         from lib_sdtune.host.webui.interrogating import interrogator
 
-        return interrogator(name, options, self.lock)
+        return interrogator(name, options, self.lock, patience)
 
     def tokenizer(self):
         loaded = sd_models.model_data.sd_model

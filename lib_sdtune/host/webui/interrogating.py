@@ -11,11 +11,41 @@ OPTIONS = {"threshold": "interrogate_deepbooru_score_threshold", "sort_alpha": "
 
 
 @contextmanager
-def interrogator(name, options, lock):
-    """Give a function RGB image -> text; the queue lock is held for each picture alone, so that others can generate between."""
-    ready = {"deepbooru": tagger, "blip": teller}[name]
-    with chosen(options), ready(lock) as ask:
-        yield ask
+def interrogator(name, options, lock, patience):
+    """Give a function RGB image -> text; the queue lock is held for each picture alone, so that others can generate between.
+
+    patience() is called while somebody else has the lock, and gives up by raising.
+    """
+
+    @contextmanager
+    def turn():
+        lock.acquire(patience)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    label, load, ask, unload = {"deepbooru": tagger, "blip": teller}[name]()
+    with chosen(options):
+        with turn(), explained(label):
+            load()
+        try:
+            yield lambda image: asked(turn, ask, image)
+        finally:
+            unload()
+
+
+def tagger():
+    return "DeepBooru", deepbooru.model.start, deepbooru.model.tag_multi, deepbooru.model.stop
+
+
+def teller():
+    return "BLIP", shared.interrogator.load, shared.interrogator.generate_caption, shared.interrogator.unload
+
+
+def asked(turn, ask, image):
+    with turn():
+        return ask(image)
 
 
 @contextmanager
@@ -33,47 +63,11 @@ def chosen(options):
 
 
 @contextmanager
-def tagger(lock):
-    with held(lock), explained("DeepBooru"):
-        deepbooru.model.start()
-    try:
-        yield locked(lock, lambda image: deepbooru.model.tag_multi(image))
-    finally:
-        deepbooru.model.stop()
-
-
-@contextmanager
-def teller(lock):
-    with held(lock), explained("BLIP"):
-        shared.interrogator.load()
-    try:
-        yield locked(lock, lambda image: shared.interrogator.generate_caption(image))
-    finally:
-        shared.interrogator.unload()
-
-
-def locked(lock, function):
-    def ask(image):
-        with held(lock):
-            return function(image)
-
-    return ask
-
-
-@contextmanager
-def held(lock):
-    lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
 def explained(label):
     """What went wrong while the WebUI fetched or loaded its interrogator, in a sentence."""
     try:
         yield
     except Exception as error:
-        raise RunError(f"{label} could not be loaded by the WebUI ({type(error).__name__}: {error}); "
+        why = " ".join(str(error).split())[:200]
+        raise RunError(f"{label} could not be loaded by the WebUI ({type(error).__name__}: {why}); "
                        "try Interrogate in its img2img tab, which needs the same files.") from error
