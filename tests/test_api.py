@@ -97,7 +97,8 @@ EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), 
          ("GET", "/runs/x/report.html"), ("GET", "/compare?one=x&other=z"), ("GET", "/compare.html?one=x&other=z"),
          ("POST", "/captions"), ("GET", "/captions/x"), ("GET", "/captions/x/work"), ("GET", "/captions/x/pictures/0"),
          ("POST", "/captions/x/save"), ("GET", "/prepare"), ("POST", "/prepare"), ("POST", "/prepare/preview"), ("POST", "/prepare/stop"),
-         ("GET", "/class-pictures"), ("POST", "/class-pictures"), ("POST", "/class-pictures/stop")]
+         ("GET", "/class-pictures"), ("POST", "/class-pictures"), ("POST", "/class-pictures/stop"),
+         ("POST", "/memory"), ("GET", "/measure"), ("POST", "/measure"), ("POST", "/measure/stop")]
 PLACES = {"/x": "/{name}", "y.png": "{file}", "/pause": "/{wish}", "/0": "/{index}", "/save": "/{verb}"}
 
 
