@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import logging
+import os
 import sys
 import traceback
 import warnings
@@ -11,6 +12,7 @@ from lib_sdtune import __version__
 from lib_sdtune.cli.console import speak
 from lib_sdtune.errors import RunError, UserError
 
+INTERRUPTED = 130
 VERBS = ("train", "sample", "choose", "compare", "report", "inspect", "prepare", "class-pictures", "list", "schema", "demo", "ui")
 
 
@@ -47,7 +49,7 @@ def main(argv=None):
             warnings.simplefilter("default" if debug else "ignore")  # they are for programmers, and stderr is for errors
             return args.run(args) or 0
     except KeyboardInterrupt:
-        return complain("Interrupted.", 130)
+        return complain("Interrupted.", INTERRUPTED)
     except UserError as error:
         return complain(error, 2, debug)
     except RunError as error:
@@ -68,5 +70,14 @@ def first_line(error):
     return (str(error).splitlines() or [""])[0]
 
 
+def leave(code):
+    """Exit. An interrupt that came in the middle of an import can make Python end by the signal whatever the code; not so here."""
+    if code == INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -112,11 +112,16 @@ def limits(field, given, where):
             continue
         low, high, above = (field.metadata.get(name) for name in ("low", "high", "above"))
         if low is not None and number < low:
-            raise UserError(f'"{where}" is {number:g}; the smallest value is {low:g}.')
+            raise UserError(f'"{where}" is {shown(number)}; the smallest value is {shown(low)}.')
         if above is not None and number <= above:
-            raise UserError(f'"{where}" is {number:g}; it must be greater than {above:g}.')
+            raise UserError(f'"{where}" is {shown(number)}; it must be greater than {shown(above)}.')
         if high is not None and number > high:
-            raise UserError(f'"{where}" is {number:g}; the largest value is {high:g}.')
+            raise UserError(f'"{where}" is {shown(number)}; the largest value is {shown(high)}.')
+
+
+def shown(number):
+    """Whole numbers in full, so that the last digit tells."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a group", type(None): "null"}

@@ -55,6 +55,7 @@ def test_defaults_lie_under_what_the_user_says():
     ("train.seed", "42", ["train.seed", "whole number"]),
     ("train.seed", True, ["train.seed", "whole number"]),
     ("train.batch_size", 1.5, ["train.batch_size"]),
+    ("sample.seed", 2**32, ["4294967296", "4294967295"]),
     ("dataset.flip_aug", 1, ["dataset.flip_aug", "true or false"]),
     ("lora", [], ["lora", "group"]),
     ("concepts", {}, ["concepts", "list"]),

@@ -72,7 +72,8 @@ def test_a_lora_from_the_pictures_to_the_prompt(place, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl+C to one process")
-def test_interrupt_saves_the_state_and_resume_ends_the_same(place):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_saves_the_state_and_resume_ends_the_same(place, number):
     arguments = ["train", str(place / "run.json"), "--set", "train.max_train_steps=16", "--data-dir"]
     state = place / "cut" / "sdtune" / "runs" / "ron" / "state"
     process = subprocess.Popen([sys.executable, "-m", "lib_sdtune", *arguments, place / "cut"], cwd=ROOT, stdout=subprocess.PIPE,
@@ -80,7 +81,7 @@ def test_interrupt_saves_the_state_and_resume_ends_the_same(place):
     until = time.monotonic() + 300
     while not list(state.glob("*.safetensors")) and process.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (130, "") and "--resume" in out.splitlines()[-1]
     assert list(state.glob("*.safetensors")) and not (place / "cut" / "models" / "Lora" / "ron.safetensors").exists()
@@ -89,6 +90,22 @@ def test_interrupt_saves_the_state_and_resume_ends_the_same(place):
     assert main([*arguments, str(place / "whole")]) == 0
     cut, whole = (place / name / "models" / "Lora" / "ron.safetensors" for name in ("cut", "whole"))
     assert cut.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl+C to one process")
+def test_an_interrupt_before_there_is_anything_to_save(place):
+    """In the middle of an import, and while pictures are read: the code is the same, and nothing is promised that is not there."""
+    command = [sys.executable, "-c", "import os, signal, sys; from lib_sdtune import __main__ as door\n"
+               "def arguments(parser): exec('os.kill(os.getpid(), signal.SIGINT)')\n"
+               "from lib_sdtune.cli import train; train.arguments = arguments; sys.argv[1:] = ['train']; door.leave(door.main())"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+    command = [sys.executable, "-c", "import os, signal, sys; from lib_sdtune import __main__ as door; from lib_sdtune.training import control\n"
+               "told = control.Control.preparing\n"
+               "def preparing(self, *what): signal.raise_signal(signal.SIGINT); told(self, *what)\n"
+               "control.Control.preparing = preparing; door.leave(door.main())", "train", str(place / "run.json"), "--data-dir", str(place / "d")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "") and "--resume" not in done.stdout.splitlines()[-1]
 
 
 def test_class_pictures_are_drawn_once(place, capsys):

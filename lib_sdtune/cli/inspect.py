@@ -68,9 +68,12 @@ def file(path):
     from lib_sdtune.data.picture import SUFFIXES
     from lib_sdtune.formats.about import about
 
-    if path.suffix.lower() in SUFFIXES:
-        raise UserError(f"{path} is a picture; give the folder that it lies in.")
-    seen = about(path)
+    try:
+        seen = about(path)
+    except UserError:
+        if path.suffix.lower() in SUFFIXES:
+            raise UserError(f"{path} is a picture, and no embedding is in it; give the folder that it lies in.") from None
+        raise
     return seen, list(about_file(seen))
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib_sdtune import presets
@@ -41,11 +41,19 @@ def run(args):
         return measure(data, args.data_dir, args.checkpoint, args.preset)
     artefact, control = train(data, args.data_dir, args.checkpoint, args.preset, args.resume)
     if control.state == "stopped":
-        print(f"Interrupted after step {control.step}. The same command with --resume goes on from the saved state.")
+        print(farewell(control))
         return INTERRUPTED
     if artefact:
         print(artefact.path)
     return 0
+
+
+def farewell(control):
+    from lib_sdtune.training import state
+
+    if state.newest(control.folder) is None:
+        return "Interrupted before the first step; the same command starts it anew."
+    return f"Interrupted after step {control.step}. The same command with --resume goes on from the saved state."
 
 
 def settings(args):
@@ -108,16 +116,18 @@ def understood(data, data_dir, checkpoint="", preset=""):
 
 @contextmanager
 def interruptible(control):
-    """The first Ctrl+C asks the run to save its state and leave, the second one leaves at once."""
+    """The first Ctrl+C, or what ends a process politely, asks the run to save its state and leave; a second Ctrl+C leaves at once."""
     def ask(number, frame):
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        control.request("interrupt")
+        with suppress(UserError):  # it has ended already
+            control.request("interrupt")
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -5,8 +5,11 @@ from collections import Counter
 import torch
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats import embedding_picture
+from lib_sdtune.formats.files import read_json
 from lib_sdtune.formats.kinds import NOUNS, kind
 
+PICTURES = (".png", ".webp")
 WIDTHS = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # of the vectors that the UNet's cross-attention reads
 
 
@@ -15,18 +18,29 @@ def about(path):
 
     UserError if the file is missing, damaged, carries code, or is none of the known kinds.
     """
-    from lib_sdtune.ldm.checkpoint import read_any
-
-    held, metadata = read_any(path)
+    held, metadata = read(path)
     sort = kind(held)
     if not sort:
         raise UserError(f"{path} is neither a checkpoint nor a LoRA, embedding or hypernetwork; "
                         f"its first entry is {next(iter(held), 'missing')!r}.")
     tensors = dict(flat(held))
-    facts = {"path": str(path), "kind": sort, "noun": NOUNS[sort], "family": family(sort, tensors, metadata), "tensors": len(tensors),
+    facts = {"path": str(path), "kind": sort, "noun": NOUNS[sort],
+             "family": family(sort, held, tensors, metadata) or by_card(path), "tensors": len(tensors),
              "parameters": sum(tensor.numel() for tensor in tensors.values()),
              "dtypes": dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()))}
-    return facts | OWN.get(sort, lambda held, tensors: {})(held, tensors) | {"metadata": metadata}
+    return facts | OWN.get(sort, lambda held, tensors: {})(held, tensors) | {"metadata": metadata or sayings(held)}
+
+
+def read(path):
+    """(name -> value, metadata); pictures may carry an embedding."""
+    from lib_sdtune.ldm.checkpoint import read_any
+
+    return (embedding_picture.read(path), {}) if path.suffix.lower() in PICTURES else read_any(path)
+
+
+def sayings(held):
+    """What a pickled file says of itself beside its tensors, as metadata."""
+    return {name: str(value) for name, value in held.items() if isinstance(name, str) and isinstance(value, str | int | float)}
 
 
 def flat(held, prefix=""):
@@ -39,7 +53,16 @@ def flat(held, prefix=""):
             yield from flat(value, f"{prefix}{name}.")
 
 
-def family(sort, tensors, metadata):
+def by_card(path):
+    """The family that the WebUI's card beside the file names, or ""."""
+    try:
+        said = str(read_json(path.with_suffix(".json")).get("sd version", "")).lower()
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return said if said in WIDTHS.values() else ""
+
+
+def family(sort, held, tensors, metadata):
     """The name of the family by the file's own word, else by its shapes; "" when neither tells."""
     from lib_sdtune.families import registry
 
@@ -52,6 +75,8 @@ def family(sort, tensors, metadata):
         return ""
     if any(name.startswith(("lora_te2_", "clip_g")) for name in shapes):
         return "sdxl"
+    if sort == "hypernetwork":
+        return next((WIDTHS[width] for width in WIDTHS if width in held), "")
     return next((WIDTHS[shape[-1]] for name, shape in shapes.items() if reads_text(sort, name) and shape[-1:] and shape[-1] in WIDTHS), "")
 
 

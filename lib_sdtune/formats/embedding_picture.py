@@ -23,14 +23,17 @@ def read(path):
     try:
         with Image.open(path) as picture:
             chunk = getattr(picture, "text", {}).get(CHUNK)
-            return from_json(base64.b64decode(chunk)) if chunk else from_json(hidden(np.asarray(picture.convert("RGB"))))
-    except (OSError, ValueError, KeyError, zlib.error, json.JSONDecodeError) as error:
+            return from_json(base64.b64decode(chunk) if chunk else hidden(np.asarray(picture.convert("RGB"))))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, zlib.error, Image.DecompressionBombError) as error:
         raise UserError(f"{path.name} is a picture without an embedding in it.") from error
 
 
 def from_json(text):
     """The dict as the WebUI writes it: a tensor is {"TORCHTENSOR": nested lists}."""
-    return json.loads(text, object_hook=lambda d: torch.tensor(d["TORCHTENSOR"], dtype=torch.float32) if "TORCHTENSOR" in d else d)
+    data = json.loads(text, object_hook=lambda d: torch.tensor(d["TORCHTENSOR"], dtype=torch.float32) if "TORCHTENSOR" in d else d)
+    if not isinstance(data, dict):
+        raise ValueError("no dict")
+    return data
 
 
 def hidden(pixels):

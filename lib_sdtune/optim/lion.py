@@ -9,7 +9,8 @@ def lion(groups, **arguments):
     try:
         from lion_pytorch import Lion
     except ImportError as error:
-        raise UserError('"train.optimizer" is Lion, which needs the package lion-pytorch; restart the WebUI once, or choose AdamW.') from error
+        raise UserError('"train.optimizer" is Lion, which needs the package lion-pytorch; '
+                        "restart the WebUI once, or choose AdamW.") from error
     return Lion(groups, **arguments)
 
 

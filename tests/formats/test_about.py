@@ -1,7 +1,12 @@
 """What a file is told to be, for every kind, whatever it is called."""
 
+import base64
+import json
+
 import pytest
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 
 from lib_sdtune.errors import UserError
@@ -39,7 +44,31 @@ def test_pickled_add_ons(tmp_path):
     pickled.write(tmp_path / "word.pt", {"string_to_token": {"*": 265}, "string_to_param": {"*": torch.zeros(2, 1024)}, "name": "word"})
     pickled.write(tmp_path / "hyper.pt", {768: [{"linear.0.weight": torch.zeros(2, 2)}], "layer_structure": [1, 2, 1], "step": 9})
     assert about(tmp_path / "word.pt").items() >= {"kind": "embedding", "family": "sd2", "vectors": 2}.items()
-    assert about(tmp_path / "hyper.pt").items() >= {"kind": "hypernetwork", "widths": [768], "step": 9}.items()
+    assert about(tmp_path / "hyper.pt").items() >= {"kind": "hypernetwork", "family": "sd1", "widths": [768], "step": 9}.items()
+    assert about(tmp_path / "word.pt")["metadata"] == {"name": "word"}
+
+
+def test_the_card_tells_the_family_where_the_shapes_do_not(tmp_path):
+    pickled.write(tmp_path / "word.pt", {"string_to_token": {"*": 265}, "string_to_param": {"*": torch.zeros(2, 64)}, "name": "word"})
+    assert about(tmp_path / "word.pt")["family"] == ""
+    (tmp_path / "word.json").write_text('{"sd version": "SD1"}')
+    assert about(tmp_path / "word.pt")["family"] == "sd1"
+    (tmp_path / "word.json").write_text("[1]")
+    assert about(tmp_path / "word.pt")["family"] == ""
+
+
+def test_an_embedding_in_a_picture(tmp_path):
+    chunk = PngInfo()
+    data = {"string_to_token": {"*": 265}, "string_to_param": {"*": {"TORCHTENSOR": [[0.5] * 768] * 2}}, "name": "word", "step": 4}
+    chunk.add_text("sd-ti-embedding", base64.b64encode(json.dumps(data).encode()).decode())
+    Image.new("RGB", (8, 8)).save(tmp_path / "word.png", pnginfo=chunk)
+    assert about(tmp_path / "word.png").items() >= {"kind": "embedding", "family": "sd1", "vectors": 2}.items()
+    for wrong in (None, "[1]", '{"a": {"TORCHTENSOR": {}}}', "[" * 100_000):
+        chunk = PngInfo()
+        chunk.add_text("sd-ti-embedding", base64.b64encode((wrong or "").encode()).decode())
+        Image.new("RGB", (8, 8)).save(tmp_path / "none.png", pnginfo=chunk)
+        with pytest.raises(UserError, match=r"none\.png"):
+            about(tmp_path / "none.png")
 
 
 def test_something_else_is_refused(tmp_path):
