@@ -157,6 +157,17 @@ def test_inspect_refuses_in_one_sentence(pictures, capsys, path, word):
     assert printed.out == "" and printed.err.count("\n") == 1 and word in printed.err
 
 
+def test_templates_of_the_data_folder_count(pictures, tmp_path, capsys):
+    templates = tmp_path / "data" / "textual_inversion_templates"
+    templates.mkdir(parents=True)
+    (templates / "mine.txt").write_text("a nice [name]")
+    given = {"name": "zwxq", "method": "textual_inversion", "concepts": [{"images": str(pictures), "prompt": "mine.txt"}],
+             "train": {"max_train_steps": 1}}
+    (tmp_path / "run.json").write_text(json.dumps(given))
+    assert main(["train", str(tmp_path / "run.json"), "--data-dir", str(tmp_path / "data")]) == 0
+    assert (tmp_path / "data" / "embeddings" / "zwxq.safetensors").is_file()
+
+
 def test_prepare_makes_a_folder_that_trains(pictures, capsys):
     out = pictures.parent / "out"
     command = ["prepare", str(pictures), str(out), "--resolution", "128", "--folder", "5_ron", "--trigger", "ron", "--flip"]

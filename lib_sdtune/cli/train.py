@@ -77,7 +77,7 @@ def train(data, data_dir, checkpoint="", preset="", resume=False):
     from lib_sdtune.training import runs
     from lib_sdtune.training.run import run as train_run
 
-    folder.check(config.concepts, config.loss, Path.cwd())
+    folder.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
     made = not runs.folder_of(host, config.name).exists()
     with Bar() as bar:
         control = runs.begin(config, host, resume, on_change=bar.run)
@@ -92,7 +92,7 @@ def measure(data, data_dir, checkpoint="", preset=""):
     from lib_sdtune.data import folder
     from lib_sdtune.training import measure as two_steps
 
-    folder.check(config.concepts, config.loss, Path.cwd())
+    folder.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
     with Bar() as bar:
         need = two_steps.measure(config, host, bar.progress)
     print(need.sentence())
