@@ -90,10 +90,12 @@ def made(target, tensors, path):
 def embeddings(model, folder):
     """name -> (n, D) of the folder's embeddings that are this model's; others are passed over, as the WebUI does."""
     widths = [tower.text_model.embeddings.token_embedding.weight.shape[1] for tower in model.text_encoders]
-    found = {}
+    found, strange = {}, []
     for name, path in embedding.listed(folder).items():
         try:
             found[name] = embedding.read(path, model.family.embedding_keys, widths).to(model.device)
         except UserError as error:
-            log.info("%s Passed over.", error)
+            strange.append(error)
+    if strange:
+        log.info("%s Passed over%s.", strange[0], f", like {len(strange) - 1} more" if strange[1:] else "")
     return found
