@@ -48,10 +48,10 @@ class WebUI:
             time.sleep(0.1)
         return run
 
-    def draw(self, prompt, seed=11):
-        """The PNG's pixels, as the API gives them."""
+    def draw(self, prompt, seed=11, **changes):
+        """The picture's pixels; `changes` are settings of the API's."""
         asked = {"prompt": prompt, "seed": seed, "steps": 3, "width": 64, "height": 64, "cfg_scale": 4, "sampler_name": "Euler",
-                 "scheduler": "Automatic"}
+                 "scheduler": "Automatic", **changes}
         status, answer = self.call("/sdapi/v1/txt2img", asked)
         assert status == 200, answer
         return pixels(base64.b64decode(answer["images"][0]))
