@@ -6,6 +6,9 @@ FEWEST = 4  # measurements before anything is said
 ENOUGH, SHARE = 2, 6  # measurements in a row that confirm it, or this part of them all
 SLIGHT = 0.005  # of the best loss: what counts as being as good
 LARGE = 0.5  # of the best loss: what no trembling explains, for noise and timesteps are the same every time
+WIDE = 3.5  # standard deviations that the best of many may lie below the others
+APART = 8  # trembling is also looked for between measurements this part of the curve apart: weights wander slowly too
+REACH = 16  # the turning point is sought on means over neighbours within this part of the curve
 
 
 def verdict(rows):
@@ -50,12 +53,14 @@ def parted(points):
     if len(points) - 1 - last < max(ENOUGH, len(points) // SHARE):
         return told("learning", None, "Still learning: pictures kept aside have their best loss so far, "
                                       f"{aside[best]:.4g}, at step {steps[best]}.")
-    rise = f"its best was {aside[best]:.4g} at step {steps[best]} and it is {percent(aside[-1], aside[best])} above that now"
-    if fit[-1] > fit[last] + slack(fit):
-        return told("diverges", steps[last], f"Gets worse from step {steps[last]}: both losses rise, that of pictures kept aside "
+    turn = turning(aside, last)
+    level = mean_around(aside, turn, last)
+    rise = f"it was {level:.4g} there and is {percent(aside[-1], level)} above that now"
+    if fit[-1] > fit[turn] + slack(fit):
+        return told("diverges", steps[turn], f"Gets worse from step {steps[turn]}: both losses rise, that of pictures kept aside "
                                              f"for good ({rise}); lower the learning rate.")
-    fell = f"fell by {percent(fit[last], fit[-1])}" if fit[-1] < fit[last] - slack(fit) else "did not"
-    return told("memorises", steps[last], f"Starts to memorise at step {steps[last]}: from there the loss on pictures kept aside rises "
+    fell = f"fell by {percent(fit[turn], fit[-1])}" if fit[-1] < fit[turn] - slack(fit) else "did not"
+    return told("memorises", steps[turn], f"Starts to memorise at step {steps[turn]}: from there the loss on pictures kept aside rises "
                                           f"for good ({rise}), while that on trained pictures {fell}.")
 
 
@@ -66,11 +71,30 @@ def told(kind, step, sentence):
 def slack(values):
     """How far a measurement may lie above the best one without meaning anything: the best of many is low by chance too."""
     low = abs(min(values))
-    bends = sorted(abs(a - 2 * b + c) for a, b, c in zip(values, values[1:], values[2:], strict=False))  # second differences
+    trembles = max(trembling(values, 1), trembling(values, max(1, len(values) // APART)))
+    return min(max(WIDE * trembles, SLIGHT * low), LARGE * low)
+
+
+def trembling(values, lag):
+    """The standard deviation around a smooth curve, from second differences between values `lag` apart."""
+    bends = sorted(abs(a - 2 * b + c) for a, b, c in zip(values, values[lag:], values[2 * lag:], strict=False))
     if not bends:
-        return SLIGHT * low
-    typical = min(sum(bends) / len(bends) / 0.798, 2 * bends[len(bends) // 2] / 0.674)  # the latter where a few jumps stand out
-    return min(max(3.5 * typical / math.sqrt(6), SLIGHT * low), LARGE * low)
+        return 0.0
+    typical = bends[len(bends) // 2] / 0.674
+    if lag == 1:
+        typical = min(sum(bends) / len(bends) / 0.798, 2 * typical)  # the latter where a few jumps stand out
+    return typical / math.sqrt(6)
+
+
+def turning(values, last):
+    """The place of the lowest level up to the place `last`."""
+    return min(range(last + 1), key=lambda place: mean_around(values, place, last))
+
+
+def mean_around(values, place, last):
+    reach = max(1, last // REACH) if last > 5 else 0
+    part = values[max(0, place - reach):place + reach + 1]
+    return sum(part) / len(part)
 
 
 def percent(high, low):

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from lib_sdtune.training.verdict import measured, verdict
+from lib_sdtune.training.verdict import measured, parted, verdict
 
 
 def rows(aside, fit, regular=None, every=50):
@@ -78,6 +78,54 @@ def test_a_curve_that_jumps_and_stays_up_is_told():
     """As measured with a rate far too high: the jump itself is no trembling."""
     said = verdict(rows([0.562, 1.065, 1.629, 1.024, 1.023, 1.024, 1.024, 1.024], [0.639, 1.085, 1.067, 1.068, 1.067, 1.066, 1.065, 1.065]))
     assert said["kind"] == "diverges" and said["step"] == 50
+
+
+def wandering(values, size, seed, keeps=0.7):
+    """Trembles around the values and wanders off a little, as weights do at a high rate."""
+    chance, away, found = random.Random(seed), 0.0, []
+    for value in values:
+        away = keeps * away + math.sqrt(1 - keeps**2) * chance.gauss(0, size)
+        found.append(value * (1 + away))
+    return found
+
+
+def settling(count, turn, rise=0.0):
+    """Falls by 30 %, ever more slowly, until `turn`; then rises by the share `rise` a measurement."""
+    return [0.2 * (0.7 + 0.3 * math.exp(-3 * i / turn) + rise * max(0, i - turn)) for i in range(count)]
+
+
+def looked_at(aside, fit):
+    """What is said after every measurement, from the fourth on."""
+    whole = [(50 * number, a, f, None) for number, (a, f) in enumerate(zip(aside, fit, strict=True), 1)]
+    return [parted(whole[:count]) for count in range(4, len(whole) + 1)]
+
+
+@pytest.mark.parametrize("keeps, size, bar", [(0, 0.003, 0), (0, 0.03, 0.05), (0, 0.06, 0.1), (0.7, 0.01, 0.05), (0.7, 0.03, 0.15),
+                                              (0.7, 0.06, 0.3)])
+@pytest.mark.parametrize("count", [8, 20, 60])
+def test_healthy_runs_give_no_alarm_whenever_they_are_looked_at(count, keeps, size, bar):
+    alarms, false = 0, 0
+    for seed in range(40):
+        said = looked_at(wandering(settling(count, 0.6 * count), size, 2 * seed, keeps), wandering(settling(count, count), size, 2 * seed + 1, keeps))
+        wrong = [one["kind"] in ("memorises", "diverges") for one in said]
+        alarms, false = alarms + any(wrong), false + wrong[-1]
+    assert alarms <= bar * 40 and false <= 0.05 * 40
+
+
+@pytest.mark.parametrize("size, rise, reach, delay", [(0.003, 0.03, 1, 5), (0.01, 0.03, 2, 6), (0.01, 0.1, 2, 5), (0.03, 0.03, 5, 9),
+                                                      (0.03, 0.1, 5, 6)])
+@pytest.mark.parametrize("count", [12, 24, 60])
+def test_memorising_is_told_where_it_starts_and_soon(count, size, rise, reach, delay):
+    turn, fell = count // 3, [0.2 * 0.97**i for i in range(count)]
+    late, off = [], []
+    for seed in range(20):
+        said = looked_at(trembling(settling(count, turn, rise), size, 2 * seed), trembling(fell, size, 2 * seed + 1))
+        if said[-1]["kind"] == "memorises":
+            off.append(said[-1]["step"] / 50 - 1 - turn)
+            late.append(4 + max((place + 1 for place, one in enumerate(said) if one["kind"] != "memorises"), default=0) - 1 - turn)
+    assert len(off) >= 18
+    assert abs(sorted(off)[len(off) // 2]) <= max(1, reach - 2) and sum(abs(one) <= reach for one in off) >= 0.75 * len(off)
+    assert sorted(late)[len(late) // 2] <= delay
 
 
 def test_a_class_that_is_forgotten_is_told():
