@@ -91,10 +91,10 @@ class Jobs:
         first = Config.from_dict(data)
         return Config.from_dict(data, self.host.defaults(first.model))
 
-    def look(self, config, closer=None):
+    def look(self, config, closer=None, progress=None):
         """The `Scan` of a run's pictures; folders that may not be named, or hold no usable picture, are refused.
 
-        closer: `scan`'s `look`.
+        closer: `scan`'s `look`. progress(done, total, text) may raise to stop.
         """
         from lib_sdtune.data.folder import scan
         from lib_sdtune.data.listing import behind
@@ -113,7 +113,7 @@ class Jobs:
             config.validation.images = str(self.access.folder(config.validation.images, "validation.images"))
         self.host.check(config.model)
         templates = [self.host.folder("templates")]
-        found = scan(config.concepts, config.dataset, config.loss, Path.cwd(), look=closer, template_folders=templates)
+        found = scan(config.concepts, config.dataset, config.loss, Path.cwd(), progress, look=closer, template_folders=templates)
         refuse_wordless(found)
         methods[config.method].look(config, found)
         return found
@@ -216,7 +216,7 @@ class Jobs:
     def status(self, name):
         """The snapshot of one run, in the words of the HTTP contract, and what the tab shows besides."""
         folder = self.folder(name)
-        seen = self.now(name) if self.live(name) else since_ended(folder)
+        seen = self.now(name) if self.live(name) else since_ended(folder, self.controls.get(name))
         if seen["state"] == "failed":
             seen["failure"] = explain(seen["message"])
         if not self.live(name):
@@ -263,11 +263,16 @@ class Jobs:
         return report(self.folder(name), self.status(name))
 
 
-def since_ended(folder):
-    """The last snapshot of a run that is not on, also of one that was cut off."""
-    method = folder.settings().get("method", "lora")
+def since_ended(folder, control=None):
+    """The last snapshot of a run that is not on, also of one that was cut off.
+
+    control: the run's own, if it ended in this process; it knows better where its last word is not on the disk (yet).
+    """
+    told, method = folder.status(), folder.settings().get("method", "lora")
+    if control and told.get("state") in LIVE:
+        told = control.snapshot()
     seen = {"id": folder.path.name, "method": method, "state": "queued", "step": 0, "total_steps": 0, "epoch": 0, "loss": None,
-            "seconds_per_step": None, "message": "", "artefacts": [], "samples": [], **folder.status(), "eta_seconds": None}
+            "seconds_per_step": None, "message": "", "artefacts": [], "samples": [], **told, "eta_seconds": None}
     if seen["state"] in LIVE:
         seen |= {"state": "stopped", "message": "The program ended before the run did; resume to go on."}
     return {**seen, "resumable": folder.resumable()}

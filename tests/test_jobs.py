@@ -68,12 +68,28 @@ def test_pause_resume_sample_save(jobs, host, images):
     assert jobs.status(name)["step"] == step
     with pytest.raises(Refused, match="is paused"):
         jobs.request(name, "pause")
+    jobs.request(name, "sample")
+    jobs.request(name, "save")
+    until(lambda: jobs.status(name)["samples"] and jobs.status(name)["artefacts"])
+    until(lambda: state(jobs, name) == "paused")
+    assert jobs.status(name)["step"] == step and len(jobs.status(name)["artefacts"]) == len(jobs.status(name)["samples"]) == 1
     jobs.request(name, "resume")
     until(lambda: jobs.status(name)["step"] > step)
     jobs.request(name, "sample")
     jobs.request(name, "save")
-    until(lambda: jobs.status(name)["samples"] and jobs.status(name)["artefacts"])
+    until(lambda: len(jobs.status(name)["samples"]) == len(jobs.status(name)["artefacts"]) == 2)
     assert jobs.sample(name, jobs.status(name)["samples"][0].replace("\\", "/").split("/")[-1]).exists()
+
+
+def test_a_paused_run_stops_where_it_is(jobs, images):
+    name = jobs.submit({**long(images), "sample": {"prompts": ["ron"], "every_n_steps": 1}})
+    until(lambda: jobs.status(name)["step"] >= 1)
+    jobs.request(name, "pause")
+    until(lambda: state(jobs, name) == "paused")
+    step, shown = jobs.status(name)["step"], jobs.status(name)["samples"]
+    jobs.request(name, "stop_without_saving")
+    until(lambda: state(jobs, name) == "stopped")
+    assert jobs.status(name)["step"] == step and jobs.status(name)["samples"] == shown and len(set(shown)) == len(shown) == step
 
 
 def test_a_waiting_run_can_be_taken_back_and_put_in_again(jobs, images):
@@ -114,6 +130,14 @@ def test_what_a_killed_process_leaves_is_listed_and_goes_on(jobs, host, images):
     again.request(name, "resume")
     until(lambda: again.status(name)["state"] == "finished")
     assert again.status(name)["step"] == 6 and (host.folder("lora") / "ron.safetensors").exists()
+
+
+def test_an_end_that_is_not_on_the_disk_yet_is_an_end(jobs, images):
+    name = jobs.submit(settings(images))
+    until(lambda: state(jobs, name) == "finished")
+    file = jobs.folder(name).path / "status.json"
+    write_json(file, read_json(file) | {"state": "training"})
+    assert state(jobs, name) == "finished"
 
 
 def test_a_run_cut_off_before_its_first_state_begins_anew(host, images):
