@@ -1,7 +1,6 @@
-"""Textual inversion and hypernetworks: against the floor, beside the WebUI's own trainers, and what they teach.
+"""Textual inversion and hypernetworks: against the floor, and beside the WebUI's own trainers. What they teach: `similarity`.
 
     python -m benchmarks.ti_hypernetwork floor [--unet embedded sd15] [--rounds 12]
-    python -m benchmarks.ti_hypernetwork similarity [--seeds 1 2 3]
     SDTUNE_WEBUI_DIR=... SDTUNE_WEBUI_PYTHON=... python -m benchmarks.ti_hypernetwork webui [--steps 200] [--seeds 1 2 3]
 
 The floor is what no trainer can leave out: forward through the frozen parts and backward through their activations (the UNet,
@@ -21,21 +20,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks import measures
 from benchmarks.step_time import floor as unet_floor
 from benchmarks.step_time import random_model, seconds
-from lib_sdtune.config import Config, Model
-from lib_sdtune.host.base import SampleRequest
-from lib_sdtune.host.embedded.host import EmbeddedHost
+from lib_sdtune.config import Config
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.run import run
-from lib_sdtune.training.runs import begin
 from lib_sdtune.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
-RON = ROOT / "examples" / "ron"
 METHODS = ("textual_inversion", "hypernetwork")
-TAUGHT = {"textual_inversion": {"init_text": "toy", "num_vectors_per_token": 4, "lr": 0.02}, "hypernetwork": {"lr": 2e-3}}
 
 
 def trainer(method, model, folder, batch):
@@ -74,39 +66,6 @@ def floor_table(unets, batch, rounds):
             print(f"| {size} | {method} | {batch} | {middle['floor']:.3f} | {middle[method]:.3f} | {ratio:.2f} |", flush=True)
 
 
-# what is learned
-
-def taught(method, seed, steps, folder):
-    """(overlaps with the subject's form before, after): one figure per picture of the show."""
-    show, host = json.loads((RON / "show.json").read_text()), EmbeddedHost(folder)
-    config = Config.from_dict({"name": "ron", "method": method, "concepts": [{"images": str(RON / "ron")}], method: TAUGHT[method],
-                               "train": {"seed": seed, "max_train_steps": steps, "batch_size": 4, "lr_scheduler": "cosine"}},
-                              host.defaults(Model()))
-
-    def overlaps(tag):
-        requests = [SampleRequest(f"{prompt} {tag}", steps=show["steps"], cfg_scale=show["cfg_scale"], seed=one, width=64, height=64)
-                    for prompt in show["prompts"] for one in show["seeds"]]
-        return [measures.look(picture, (show["form"],)).overlap for picture in host.generate(requests)]
-
-    before = overlaps("")
-    artefact = run(config, host, begin(config, host))
-    return before, overlaps(artefact.tag if artefact.tag.startswith("<") else "")
-
-
-def similarity_table(seeds, steps):
-    print("| method | runs | overlap before | overlap after | gain per picture (mean ± standard error) |\n|---|---|---|---|---|")
-    for method in METHODS:
-        before, after = [], []
-        for seed in seeds:
-            with tempfile.TemporaryDirectory() as folder:
-                one, two = taught(method, seed, steps, Path(folder))
-            before, after = before + one, after + two
-        gains = [b - a for a, b in zip(before, after, strict=True)]
-        error = statistics.stdev(gains) / len(gains) ** 0.5
-        print(f"| {method} | {len(seeds)} | {statistics.mean(before):.3f} | {statistics.mean(after):.3f} | "
-              f"{statistics.mean(gains):+.3f} ± {error:.3f} |", flush=True)
-
-
 # beside the WebUI's own trainers
 
 def inside(*arguments):
@@ -123,17 +82,24 @@ def webui_table(steps, seeds, methods):
     for method in methods:
         times = inside("time", method)
         grown = {who: inside("memory", method, who) for who in ("floor", "theirs", "ours")}
-        losses = {who: [inside("learn", method, who, "--steps", steps, "--seed", seed) for seed in seeds] for who in ("theirs", "ours")}
+        losses = {who: inside("learn", method, who, "--steps", steps, "--seeds", *seeds) for who in ("theirs", "ours")}
         for who in ("theirs", "ours"):
-            after = [loss["after"] for loss in losses[who]]
+            after = losses[who]["after"]
             spread = statistics.stdev(after) if len(after) > 1 else 0.0
             print(f"| {method} | {who} | {times[who] / times['floor']:.2f} | {grown[who] / grown['floor']:.2f} | "
-                  f"{losses[who][0]['before']:.4f} | {statistics.mean(after):.4f} ± {spread:.4f} |", flush=True)
+                  f"{losses[who]['before']:.4f} | {statistics.mean(after):.4f} ± {spread:.4f} |", flush=True)
+        print(f"{method}: ours ends lower by {lower(**{who: losses[who]['after'] for who in losses})}", flush=True)
+
+
+def lower(theirs, ours):
+    """The difference of the means with its standard error."""
+    error = sum(statistics.variance(one) / len(one) for one in (theirs, ours)) ** 0.5 if min(len(theirs), len(ours)) > 1 else float("nan")
+    return f"{statistics.mean(theirs) - statistics.mean(ours):.4f} ± {error:.4f}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["floor", "similarity", "webui"])
+    parser.add_argument("what", choices=["floor", "webui"])
     parser.add_argument("--unet", nargs="+", default=["embedded"], choices=["embedded", "sd15"])
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=12)
@@ -143,8 +109,6 @@ def main():
     wanted = parser.parse_args()
     if wanted.what == "floor":
         floor_table(wanted.unet, wanted.batch, wanted.rounds)
-    elif wanted.what == "similarity":
-        similarity_table(wanted.seeds, wanted.steps)
     else:
         webui_table(wanted.steps, wanted.seeds, wanted.methods)
 

@@ -215,10 +215,13 @@ def resident(what):
     return int(line.split()[1]) / 1024
 
 
-def measured_learning(method, folder, who, steps, seed):
-    """Validation loss of the bare model and with the file that was made."""
-    WHO[who](method, folder, steps, seed)
-    return {"before": validation(method, folder, None), "after": validation(method, folder, NAME)}
+def measured_learning(method, folder, who, steps, seeds):
+    """Validation loss of the bare model, and with the file of each seed's training."""
+    found = {"before": validation(method, folder, None), "after": []}
+    for seed in seeds:
+        WHO[who](method, folder, steps, seed)
+        found["after"].append(validation(method, folder, NAME))
+    return found
 
 
 def validation(method, folder, name):
@@ -261,7 +264,7 @@ def main():
     parser.add_argument("method", choices=list(RATES))
     parser.add_argument("who", nargs="?", choices=list(WHO))
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     wanted = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory() as place:
@@ -273,7 +276,7 @@ def main():
         elif wanted.what == "memory":
             answer = measured_memory(wanted.method, folder, wanted.who)
         else:
-            answer = measured_learning(wanted.method, folder, wanted.who, wanted.steps, wanted.seed)
+            answer = measured_learning(wanted.method, folder, wanted.who, wanted.steps, wanted.seeds)
     print(json.dumps(answer))
 
 
