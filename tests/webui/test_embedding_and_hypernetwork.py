@@ -40,8 +40,8 @@ def draw(prompt):
 
 
 def sampled(run):
-    (file,) = run["samples"]
-    return Image.open(file).convert("RGB").tobytes()
+    """The pixels of the sample on the way, and of the last step's."""
+    return [Image.open(file).convert("RGB").tobytes() for file in run["samples"]]
 
 
 def train(images, **settings):
@@ -85,7 +85,8 @@ def test_an_embedding(images, removed, ending):
     listed = call("/sdapi/v1/embeddings")[1]
     assert listed["loaded"][NAME]["vectors"] == 2 and NAME not in listed["skipped"] and file.suffix == f".{ending}"
     assert draw(f"a photo of {NAME}") != plain and draw("a red cat") == other
-    assert sampled(run) == draw(f"a photo of {NAME}-step00000004"), "a sample shows what a file saved at that moment would"
+    shown = [draw(f"a photo of {NAME}-step00000004"), draw(f"a photo of {NAME}")]
+    assert sampled(run) == shown, "a sample shows what a file saved at that moment would"
     file.unlink()
     call("/sdapi/v1/refresh-embeddings", {})
     assert draw(f"a photo of {NAME}") == plain
@@ -99,7 +100,7 @@ def test_a_hypernetwork(images, removed):
     assert NAME in [one["name"] for one in call("/sdapi/v1/hypernetworks")[1]]
     full, half = draw(f"a red cat <hypernet:{NAME}:1>"), draw(f"a red cat <hypernet:{NAME}:0.5>")
     assert len({plain, full, half}) == 3
-    assert sampled(run) == draw(f"a red cat <hypernet:{NAME}-step00000004:1>")
+    assert sampled(run) == [draw(f"a red cat <hypernet:{NAME}-step00000004:1>"), full]
     assert draw("a red cat") == plain
 
 
