@@ -73,6 +73,11 @@ window.sdtune = window.sdtune || {};
         line(...parts);
     }
 
+    // The server's answer takes a moment; a click shows at once that it was heard.
+    document.addEventListener('click', (event) => {
+        if (event.target.closest('#sdtune_measure')) say(t('waiting for the model') + ' …');
+    });
+
     const field = (path) => sdtune.byId('sdtune_' + path.replace(/\./g, '_'));
 
     function label(path) {

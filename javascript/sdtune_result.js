@@ -36,7 +36,8 @@ window.sdtune = window.sdtune || {};
         const word = run.trigger || '';
         const text = [tag, run.method === 'textual_inversion' ? '' : word].filter(Boolean).join(' ');
         const title = run.state === 'finished' ? t('Done. Type this in a prompt:') : t('Saved so far. Type this in a prompt:');
-        const parts = el('div', {class: 'sdtune-done-text'}, el('h4', {}, tag ? title : t('Done. The checkpoint is in the list of checkpoints.')));
+        const chosen = t('Done. Choose {name} in the list of checkpoints and type this in a prompt:', {name: last.name});
+        const parts = el('div', {class: 'sdtune-done-text'}, el('h4', {}, tag ? title : text ? chosen : t('Done. The checkpoint is in the list of checkpoints.')));
         if (text) parts.append(el('code', {class: 'sdtune-tag', id: 'sdtune_tag'}, text));
         parts.append(el('div', {class: 'sdtune-buttons'}, text && copy(text, 'Copy'), text && promptBox() && send(text),
             sdtune.el('a', {class: 'sdtune-button', id: 'sdtune_report_page', href: sdtune.fileUrl(run.id, 'report.html'), target: '_blank', rel: 'noopener'}, t('Report'))), paths(files));

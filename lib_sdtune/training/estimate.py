@@ -7,6 +7,7 @@ backward pass, without attention maps, which no backend of today keeps, per mode
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import precision
 from lib_sdtune.training.memory import wants_checkpointing
+from lib_sdtune.training.meter import process
 
 KEPT, RECOMPUTED = 420, 100  # numbers a channel and latent pixel, without and with gradient checkpointing
 BESIDE = 2**29  # bytes: the device's own kernels and what every program holds
@@ -16,8 +17,9 @@ DOWNSCALE = 8
 def estimate(config, holding):
     """Bytes that a step of `config` would hold in all, the model of the `host.base.Holding` included."""
     method = methods[config.method]
-    whole = sum(holding.count(part) for part in holding.shapes) * holding.dtype.itemsize
-    return whole + method.weighs(config, holding) + activations(config, holding, method) + BESIDE
+    whole = sum(holding.count(part) for part in holding.shapes) * holding.dtype.itemsize + BESIDE
+    held = (process("VmRSS") or 0) if holding.device.type == "cpu" else 0  # with the model, where that is loaded already
+    return max(whole, held) + method.weighs(config, holding) + activations(config, holding, method)
 
 
 def activations(config, holding, method):

@@ -9,7 +9,7 @@ from lib_sdtune.host.webui.swap import replaced
 
 
 def picture(request, pins):
-    """One PIL image for a `SampleRequest`; its infotext is in `.info["parameters"]`."""
+    """One PIL image for a `SampleRequest`, its infotext in `.info["parameters"]`; None if somebody pressed Interrupt or Skip."""
     p = processing.StableDiffusionProcessingTxt2Img(
         sd_model=shared.sd_model,
         prompt=request.prompt,
@@ -33,8 +33,8 @@ def picture(request, pins):
         made = processing.process_images(p)
     finally:
         p.close()
-    if not made.images:
-        return None  # interrupted
+    if not made.images or shared.state.interrupted or shared.state.skipped:
+        return None  # the WebUI gives back what is half drawn, and nobody wants that among the class pictures
     image = made.images[0]
     image.info["parameters"] = made.infotexts[0]
     return image

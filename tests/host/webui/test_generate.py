@@ -4,6 +4,7 @@ from pathlib import Path
 
 import house
 import numpy
+import pytest
 import torch
 
 from lib_sdtune.config import Model
@@ -81,10 +82,16 @@ def test_a_sample_prompt_may_name_an_embedding_in_the_making(host):
     assert (house.draw("a zzz") == bare).all(), "it must be forgotten with the run"
 
 
-def test_interrupt_ends_the_samples_and_not_the_run(host, monkeypatch):
+@pytest.mark.parametrize("when", ["before the first step", "in the middle"])
+def test_interrupt_ends_the_samples_and_not_the_run(host, monkeypatch, when):
+    """In the middle the WebUI gives back what is half drawn; that is no class picture."""
     from modules import processing, shared
 
     def interrupted(p):
+        if when == "in the middle":
+            made = original(p)
+            shared.state.interrupt()
+            return made
         shared.state.interrupt()
         return original(p)
 
