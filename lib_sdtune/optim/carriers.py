@@ -100,7 +100,7 @@ def rounded(values, *chance):
     """float32 as bfloat16: up or down by the odds of how near each is. A pure function of the values and `chance`."""
     generator = torch.Generator(values.device).manual_seed(mix(*chance))
     dice = torch.randint(0, 1 << 16, values.shape, generator=generator, device=values.device, dtype=torch.int32)
-    return (values.view(torch.int32) + dice).bitwise_and_(-(1 << 16)).view(torch.float32).to(torch.bfloat16)
+    return dice.add_(values.view(torch.int32)).bitwise_and_(-(1 << 16)).view(torch.float32).to(torch.bfloat16)
 
 
 def plan(setting, device, dtype, count):
