@@ -1,11 +1,12 @@
 """How long a data set of photographs takes to look through and to prepare, and how much memory that needs.
 
-    python benchmarks/data_time.py 1000 10000
+    python benchmarks/data_time.py 1000 10000 --formats png jpg
 
 Draws JPEG photographs of 1024 x 768 pixels (about 250 kB) into a temporary folder; every file has other bytes. What each kind of
 work costs is compared with Pillow decoding the same pictures in the same process.
 """
 
+import argparse
 import resource
 import sys
 import tempfile
@@ -94,7 +95,7 @@ class Times:
               f"{busy / self.floor:5.2f} x decoding, peak {peak.most:4.0f} MB", flush=True)
 
 
-def main(counts):
+def main(counts, kinds):
     for count in counts:
         with tempfile.TemporaryDirectory() as base:
             source, out = Path(base, "in"), Path(base, "out")
@@ -106,11 +107,15 @@ def main(counts):
             for name in "scan", "scan" + again:
                 times.take(name, lambda source=source: scan([Concept(str(source))], DatasetConfig(), LossConfig(), source))
             times.take("inspect", lambda source=source: inspect(source))
-            for kind in "png", "jpg":
+            for kind in kinds:
                 for name in f"prepare {kind}", kind + again:
                     times.take(name, lambda kind=kind, source=source, out=out: prepare(source, out / kind, PrepareConfig(format=kind)))
             times.take("decode" + again, lambda source=source: decoded(source))
 
 
 if __name__ == "__main__":
-    main([int(argument) for argument in sys.argv[1:]] or [1000])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("counts", nargs="*", type=int, default=[1000])
+    parser.add_argument("--formats", nargs="+", default=["png", "jpg"])
+    args = parser.parse_args()
+    main(args.counts, args.formats)

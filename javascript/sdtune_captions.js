@@ -167,7 +167,8 @@ window.sdtune = window.sdtune || {};
         const address = sdtune.url(captions.path('pictures/' + row.index)) + '?key=' + encodeURIComponent(sdtune.byId('sdtune_panel').dataset.key || '');
         const words = el('textarea', {rows: 3, 'aria-label': t('Caption of {name}', {name: row.name}), placeholder: t('no caption'),
             oninput: () => { sdtune.byId('sdtune_captions_save').disabled = false; }, onchange: () => captions.change('write', {name: row.name, caption: words.value})});
-        return el('figure', {class: 'sdtune-worded', 'data-index': row.index}, el('img', {src: address, alt: row.name, loading: 'lazy'}),
+        return el('figure', {class: 'sdtune-worded', 'data-index': row.index}, el('img', {src: address, alt: row.name, loading: 'lazy',
+            onerror: (event) => event.target.replaceWith(el('div', {class: 'sdtune-unreadable'}, t('This picture cannot be read.')))}),
             el('figcaption', {title: row.name}, row.name), words);
     }
 

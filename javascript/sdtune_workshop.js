@@ -80,7 +80,7 @@ window.sdtune = window.sdtune || {};
     };
     workshop.note = (id) => sdtune.el('p', {class: 'sdtune-note', id: 'sdtune_' + id, role: 'status'});
 
-    const NAMES = {'loading the model': 'loading the model', 'describing pictures': 'describing pictures', 'saving captions': 'saving captions', 'looking for pictures': 'looking for pictures',
+    const NAMES = {'loading the model': 'loading the model', 'describing pictures': 'describing pictures', 'saving captions': 'saving captions', 'reading pictures': 'reading pictures', 'looking for pictures': 'looking for pictures',
         'preparing pictures': 'preparing pictures', 'waiting for the model': 'waiting for the model', 'drawing class pictures': 'drawing class pictures'};
     workshop.busy = (work) => Boolean(work) && ['waiting', 'working'].includes(work.state);
     workshop.bar = (id) => sdtune.el('div', {class: 'sdtune-progress', id: 'sdtune_' + id, hidden: true, role: 'progressbar'}, sdtune.el('div', {}));

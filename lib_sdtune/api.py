@@ -19,7 +19,7 @@ WISHES = ("pause", "resume", "sample", "save")
 def attach(app, jobs):
     """Add the routes to a FastAPI app. Every one of them asks `jobs.access` first."""
     from lib_sdtune.api_choose import choosing, looking
-    from lib_sdtune.api_workshop import captioning, drawing, measuring, preparing
+    from lib_sdtune.api_workshop import captioning, stations
 
     router = APIRouter(prefix=PREFIX)
     looking(router, jobs)
@@ -27,9 +27,7 @@ def attach(app, jobs):
     choosing(router, jobs)
     steering(router, jobs)
     captioning(router, jobs)
-    preparing(router, jobs)
-    drawing(router, jobs)
-    measuring(router, jobs)
+    stations(router, jobs)
     app.include_router(router)
     return app
 
@@ -74,7 +72,7 @@ def watching(router, jobs):
 
 
 def steering(router, jobs):
-    """Orders, and the look into a folder; only from the page's own origin."""
+    """Orders; only from the page's own origin."""
 
     @router.post("/runs", status_code=201)
     def submit(request: Request, body: bytes = Depends(raw)):
@@ -93,10 +91,6 @@ def steering(router, jobs):
     @router.delete("/runs/{name}")
     def delete(request: Request, name: str):
         return answer(request, jobs, lambda: jobs.delete(name) or {})
-
-    @router.post("/inspect")
-    def inspect(request: Request, body: bytes = Depends(raw)):
-        return answer(request, jobs, lambda: looked(jobs, parsed(body)))
 
 
 async def raw(request: Request):
@@ -129,16 +123,6 @@ def truth(key, text):
 def told(jobs, name, wish):
     jobs.request(name, wish)
     return jobs.status(name)
-
-
-def looked(jobs, question):
-    """What `inspect --json` says of a folder of pictures."""
-    from lib_sdtune.data.inspect import inspect
-
-    unknown = set(question) - {"images"}
-    if unknown:
-        raise UserError(f'"{min(unknown)}" is not a setting; send {{"images": FOLDER}}.')
-    return inspect(jobs.access.folder(question.get("images"), "images"))
 
 
 def created(data):

@@ -1,4 +1,4 @@
-"""The routes for pictures and captions: albums of captions, preparing a folder, class pictures, measuring."""
+"""The routes for pictures and captions: albums of captions, and the stations where pictures are looked at, prepared and drawn."""
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
@@ -49,56 +49,35 @@ def done(album, verb, data):
     return getattr(album, verb)(data)
 
 
-def preparing(router, jobs):
-    @router.get("/prepare")
+def stations(router, jobs):
+    """Where something is at work: a look at it, its beginning and its end."""
+    bench, wizard = (lambda: jobs.workshop.bench), (lambda: jobs.workshop.wizard)
+    station(router, jobs, "/inspect", lambda: jobs.workshop.looking, begin="inspect")
+    station(router, jobs, "/prepare", bench)
+    station(router, jobs, "/class-pictures", lambda: jobs.workshop.classes)
+    station(router, jobs, "/measure", wizard)
+    question(router, jobs, "/prepare/preview", lambda data: bench().preview(data))
+    question(router, jobs, "/memory", lambda data: wizard().guess(data))
+
+
+def station(router, jobs, path, of, begin="start"):
+    """GET: how the work goes. POST: begin it with what the body says. POST /stop: end it."""
+
+    @router.get(path)
     def look(request: Request):
-        return answer(request, jobs, lambda: jobs.workshop.bench.look())
+        return answer(request, jobs, lambda: of().look())
 
-    @router.post("/prepare")
-    def start(request: Request, body: bytes = Depends(raw)):
-        return answer(request, jobs, lambda: jobs.workshop.bench.start(parsed(body)))
-
-    @router.post("/prepare/preview")
-    def preview(request: Request, body: bytes = Depends(raw)):
-        return answer(request, jobs, lambda: jobs.workshop.bench.preview(parsed(body)))
-
-    @router.post("/prepare/stop")
+    @router.post(f"{path}/stop")
     def stop(request: Request):
-        return answer(request, jobs, lambda: jobs.workshop.bench.stop())
+        return answer(request, jobs, lambda: of().stop())
+
+    question(router, jobs, path, lambda data: getattr(of(), begin)(data))
 
 
-def drawing(router, jobs):
-    @router.get("/class-pictures")
-    def look(request: Request):
-        return answer(request, jobs, lambda: jobs.workshop.classes.look())
-
-    @router.post("/class-pictures")
-    def start(request: Request, body: bytes = Depends(raw)):
-        return answer(request, jobs, lambda: jobs.workshop.classes.start(parsed(body)))
-
-    @router.post("/class-pictures/stop")
-    def stop(request: Request):
-        return answer(request, jobs, lambda: jobs.workshop.classes.stop())
-
-
-def measuring(router, jobs):
-    """What a CONFIG would need: guessed at once (/memory), or by two real steps (/measure)."""
-
-    @router.post("/memory")
-    def guess(request: Request, body: bytes = Depends(raw)):
-        return answer(request, jobs, lambda: jobs.workshop.wizard.guess(parsed(body)))
-
-    @router.get("/measure")
-    def look(request: Request):
-        return answer(request, jobs, lambda: jobs.workshop.wizard.look())
-
-    @router.post("/measure")
-    def start(request: Request, body: bytes = Depends(raw)):
-        return answer(request, jobs, lambda: jobs.workshop.wizard.start(parsed(body)))
-
-    @router.post("/measure/stop")
-    def stop(request: Request):
-        return answer(request, jobs, lambda: jobs.workshop.wizard.stop())
+def question(router, jobs, path, reply):
+    @router.post(path)
+    def ask(request: Request, body: bytes = Depends(raw)):
+        return answer(request, jobs, lambda: reply(parsed(body)))
 
 
 def there(data):

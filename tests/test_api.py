@@ -91,7 +91,7 @@ def test_orders_from_the_own_page_and_from_programs_are_taken(client):
 
 EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"),
          ("DELETE", "/runs/x"), ("GET", "/runs/x/log"), ("GET", "/runs/x/config"), ("GET", "/runs/x/report"),
-         ("GET", "/runs/x/samples/y.png"), ("POST", "/inspect"), ("GET", "/schema"),
+         ("GET", "/runs/x/samples/y.png"), ("GET", "/inspect"), ("POST", "/inspect"), ("POST", "/inspect/stop"), ("GET", "/schema"),
          ("GET", "/runs/x/pictures"), ("GET", "/runs/x/pictures/0"), ("GET", "/runs/x/choose"), ("POST", "/runs/x/choose"),
          ("GET", "/runs/x/choose/y.png"), ("POST", "/runs/x/choose/stop"), ("POST", "/runs/x/publish"), ("POST", "/runs/x/unpublish"),
          ("GET", "/runs/x/report.html"), ("GET", "/compare?one=x&other=z"), ("GET", "/compare.html?one=x&other=z"),

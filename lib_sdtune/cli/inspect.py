@@ -19,21 +19,27 @@ BAR = 40
 def arguments(parser):
     parser.add_argument("path", metavar="PATH", help="a folder of pictures, a dataset .toml, or a .safetensors, .ckpt or .pt file")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument("--chart", metavar="FILE.svg", help="draw how many pictures each bucket and each tag has")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",
                         help="look with one setting changed, such as dataset.resolution=768")
 
 
 def run(args):
+    from lib_sdtune.data.problem import shown
+
     path = Path(args.path)
     if not path.exists():
-        raise UserError(f"There is no file or folder {path}.")
+        raise UserError(f"There is no file or folder {shown(path)}.")
+    if args.chart and Path(args.chart).suffix.lower() != ".svg":
+        raise UserError(f"--chart {args.chart}: it is drawn as SVG; give a name that ends in .svg.")
     seen, told = folder(args, path) if path.is_dir() or path.suffix.lower() == ".toml" else file(path)
     print(json.dumps(seen, indent=2, ensure_ascii=False) if args.json else "\n".join(told))
     return 0
 
 
 def folder(args, path):
-    from lib_sdtune.data.inspect import inspect
+    from lib_sdtune.data.inspect import drawn, inspect
+    from lib_sdtune.formats.files import write_text
 
     changes = {}
     for change in args.changes:
@@ -44,6 +50,8 @@ def folder(args, path):
     else:
         with Bar() as bar:
             seen = inspect(path, settings, progress=bar.progress)
+    if args.chart:
+        write_text(args.chart, drawn(seen["buckets"], seen["tags"]))
     return seen, list(about_folder(seen))
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
-from lib_sdtune.data import captions
+from lib_sdtune.data import captions, charts
 from lib_sdtune.data.buckets import Buckets
 from lib_sdtune.data.folder import scan
 from lib_sdtune.data.loader import Dataset
@@ -51,6 +51,11 @@ def report(found, config, tokenizer=None):
         "pictures": [row(picture, place) for picture, place in zip(found.pictures, places, strict=True)],
         "summary": sentences(found, config, problems),
     }
+
+
+def drawn(buckets, tags):
+    """The counts of a report's "buckets" and "tags" as one SVG."""
+    return charts.stacked([charts.bars(title, counts) for title, counts in (("Buckets", buckets), ("Tags", tags)) if counts])
 
 
 def placed(pictures, dataset):

@@ -1,6 +1,6 @@
 """What the Check button says about the pictures, in words a person would use."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from math import ceil
 from pathlib import Path
 
@@ -15,14 +15,23 @@ def report(made, jobs):
     from lib_sdtune.data.look import look
 
     config = jobs.read(made)
-    found = jobs.look(config, look)
+    found = jobs.workshop.looking.through(lambda progress: jobs.look(config, look, progress))
     dataset = Dataset(found, config)
     lines = [counted(found.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += [time(dataset, config, jobs), room(dataset, config, jobs)]
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     parts = [box("red", taken(config, jobs)), box("plain", *lines), box("yellow", *problems(found, config)),
-             listing("Captions as they will be read", captions)]
+             listing("Captions as they will be read", captions), charts(found, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
+
+
+def charts(found, dataset):
+    """Sizes and tags as bars, folded away."""
+    from lib_sdtune.data.inspect import drawn
+
+    tags = sum(map(Counter, found.tag_frequency().values()), Counter()).most_common()
+    sizes = {f"{width} × {height}": count for (width, height), count in sorted(dataset.bucket_counts.items())}
+    return f"<details><summary>Sizes and tags as bars</summary>{drawn(sizes, dict(tags))}</details>"
 
 
 def taken(config, jobs):

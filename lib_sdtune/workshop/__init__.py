@@ -32,3 +32,9 @@ class Workshop:
         from lib_sdtune.workshop.wizard import Wizard
 
         return Wizard(self.jobs)
+
+    @cached_property
+    def looking(self):
+        from lib_sdtune.workshop.looking import Looking
+
+        return Looking(self.jobs)

@@ -1,6 +1,6 @@
 from xml.etree import ElementTree
 
-from lib_sdtune.data.charts import bars
+from lib_sdtune.data.charts import bars, stacked
 
 
 def test_every_count_has_a_bar_of_its_length():
@@ -14,3 +14,11 @@ def test_what_is_too_much_is_summed_up():
     root = ElementTree.fromstring(bars("Tags", {f"tag {n}": 1 for n in range(100)}, most=10))
     assert len(list(root.iter("{http://www.w3.org/2000/svg}rect"))) == 10 and "and 91 more" in "".join(root.itertext())
     assert ElementTree.fromstring(bars("Nothing", {})) is not None
+
+
+def test_charts_stand_below_each_other_whatever_their_names_hold():
+    both = stacked([bars("Buckets", {"512x512": 4}), bars("Tags", {"a\x01\x0b\udcff🦊": 1, "b": 2})])
+    root = ElementTree.fromstring(both.encode())
+    inner = [child for child in root if child.tag.endswith("svg")]
+    assert [int(child.get("y")) for child in inner] == [0, int(inner[0].get("height"))]
+    assert int(root.get("height")) == sum(int(child.get("height")) for child in inner) and "🦊" in "".join(root.itertext())

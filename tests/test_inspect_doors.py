@@ -1,0 +1,123 @@
+"""A look into a folder gives the same report on the command line and over HTTP, for every way in which pictures come."""
+
+import json
+import threading
+
+import pytest
+
+from lib_sdtune.__main__ import main
+from lib_sdtune.access import Access
+from lib_sdtune.jobs import Jobs
+from tests.data import awful
+from tests.hosts import TinyHost, pictures
+from tests.waiting import until
+
+pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
+from fastapi import FastAPI  # noqa: E402
+from fastapi.testclient import TestClient  # noqa: E402
+
+from lib_sdtune import api  # noqa: E402
+
+ADDRESS = "/sdtune/v1/inspect"
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    return Jobs(lambda: TinyHost(tmp_path / "data"))
+
+
+@pytest.fixture
+def client(jobs):
+    return TestClient(api.attach(FastAPI(), jobs), raise_server_exceptions=False)
+
+
+def tree(base):
+    pictures(base / "train/10_ron cat", count=2)
+    pictures(base / "train/3_🦊 日本語", count=1)
+    return base / "train", {"images": 3, "captions": 3}
+
+
+def toml(base):
+    tree(base)
+    (base / "données 🦊.toml").write_text('[[datasets]]\n[[datasets.subsets]]\nimage_dir = "train/10_ron cat"\nnum_repeats = 4\n'
+                                         '[[datasets.subsets]]\nimage_dir = "train/3_🦊 日本語"\nis_reg = true\n', encoding="utf-8")
+    return base / "données 🦊.toml", {"images": 2, "class_images": 1}
+
+
+def listed(base):
+    folder = base / "hub"
+    folder.mkdir()
+    (folder / "é.png").write_bytes(awful.data(awful.scene()))
+    (folder / "metadata.jsonl").write_text('{"file_name": "é.png", "text": "ron, a cat"}\n', encoding="utf-8")
+    return folder, {"images": 1, "captions": 1, "tags": {"ron": 1, "a cat": 1}}
+
+
+def names(base):
+    folder = base / "habit"
+    folder.mkdir()
+    (folder / "0001-ron on a sofa.png").write_bytes(awful.data(awful.scene()))
+    return folder, {"images": 1, "caption_sources": {"name": 1}, "tags": {"ron on a sofa": 1}}
+
+
+@pytest.mark.parametrize("made", [tree, toml, listed, names])
+def test_command_line_and_http_say_the_same(made, tmp_path, client, capsys):
+    path, wanted = made(tmp_path)
+    assert main(["inspect", str(path), "--json", "--set", "dataset.resolution=128"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    answer = client.post(ADDRESS, json={"images": str(path), "dataset": {"resolution": 128}})
+    assert answer.status_code == 200 and answer.json() == said
+    assert {key: said[key] for key in wanted} == wanted
+
+
+def test_a_chart_is_drawn(tmp_path, capsys):
+    folder, _ = listed(tmp_path)
+    assert main(["inspect", str(folder), "--chart", str(tmp_path / "counts.svg")]) == 0
+    assert "a cat" in (tmp_path / "counts.svg").read_text(encoding="utf-8")
+    assert main(["inspect", str(folder), "--chart", str(tmp_path / "counts.png")]) == 2
+    assert "ends in .svg" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("body, words", [({"images": "gone"}, "no folder"), ({"images": ""}, "must name a folder"), ({"image": "x"}, "images"),
+                                         ({"images": "x", "dataset": {"resolutoin": 1}}, "resolution"), ({"images": "x", "dataset": 3}, "group"),
+                                         ({"images": "broken.toml"}, "TOML"), ({"images": "gone.toml"}, "no file")])
+def test_wrong_questions_are_one_sentence(tmp_path, client, monkeypatch, body, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.toml").write_text("[[")
+    answer = client.post(ADDRESS, json=body)
+    assert answer.status_code == 422 and words in answer.json()["detail"] and "\n" not in answer.json()["detail"].strip()
+
+
+def test_a_toml_leads_nowhere_that_may_not_be_named(tmp_path):
+    path, _ = toml(tmp_path)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    text = path.read_text(encoding="utf-8").replace("train/", "../train/")
+    (inside / "data.toml").write_text(text, encoding="utf-8")
+    jobs = Jobs(lambda: TinyHost(tmp_path / "data"), Access(roots=lambda: [inside]))
+    answer = TestClient(api.attach(FastAPI(), jobs)).post(ADDRESS, json={"images": str(inside / "data.toml")})
+    assert answer.status_code == 422 and "outside the folders" in answer.json()["detail"]
+
+
+def test_it_can_be_watched_and_stopped(tmp_path, client, monkeypatch):
+    folder = pictures(tmp_path / "pics", count=40)
+    looked, go_on, answers = threading.Event(), threading.Event(), []
+    from lib_sdtune.data import remembered
+
+    examine = remembered.examine
+
+    def slowly(path, look=None):
+        looked.set()
+        go_on.wait(30)
+        return examine(path, look)
+
+    monkeypatch.setattr(remembered, "examine", slowly)
+    asking = threading.Thread(target=lambda: answers.append(client.post(ADDRESS, json={"images": str(folder)})))
+    asking.start()
+    assert looked.wait(30)
+    until(lambda: client.get(ADDRESS).json()["work"]["total"] == 40)
+    assert client.post(ADDRESS + "/stop").json()["work"]["state"] == "working"
+    go_on.set()
+    asking.join(30)
+    assert answers[0].status_code == 422 and "Stopped" in answers[0].json()["detail"]
+    assert client.get(ADDRESS).json()["work"]["done"] < 40
+    assert client.post(ADDRESS, json={"images": str(folder)}).json()["images"] == 40
