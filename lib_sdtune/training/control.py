@@ -33,7 +33,7 @@ class Control:
         self.epochs, self.seconds, self.phase = 0, [], {}
         self.artefacts, self.samples = [], []
         self.facts, self.spent = {}, {}  # what else watchers are told; seconds by what they went to
-        self.held = NOT_HELD
+        self.held, self.served = NOT_HELD, {}
         self._asked, self._changed, self._written = set(), threading.Condition(), 0.0
 
     # what watchers call
@@ -138,13 +138,14 @@ class Control:
     def wants(self, wish, step):
         """Whether the run should do this now: asked for by somebody, or due by the config at this step.
 
-        At the last step the final file is what would be saved.
+        At the last step the final file is what would be saved. What is due is due once.
         """
         if wish == "stop":
             return self.world.agree(self.leaving())
         if wish == "pause":
             return self.world.agree(self.asked("pause"))
-        return self.take(wish) or due(getattr(self.config, wish), step) and not (wish == "save" and step.last)
+        new, self.served[wish] = self.served.get(wish) != step.number, step.number
+        return self.take(wish) or new and due(getattr(self.config, wish), step) and not (wish == "save" and step.last)
 
     def asked(self, wish):
         return wish in self._asked
@@ -168,19 +169,24 @@ class Control:
         self.changed(at_once=True)
 
     def resting(self):
-        """True while the run should stay paused; sleeps a little, so that it can be called in a loop."""
+        """True while the run should rest; sleeps a little, so that it can be called in a loop.
+
+        A sample or a file that is asked for ends the rest, not the pause.
+        """
         reason, over = self.held
         if self.state != "paused":
             self.become("paused", reason)
         with self._changed:
-            self._changed.wait_for(lambda: not self.asked("pause") or self.leaving(), timeout=0.2)
-        if over():
+            self._changed.wait_for(lambda: not self.asked("pause") or self.leaving() or self.errand(), timeout=0.2)
+        if self.leaving() or over():
             self.take("pause")
-        still = self.asked("pause") and not self.leaving()
-        if not still:
+        if not self.asked("pause"):
             self.held = NOT_HELD
             self.become("training")
-        return still
+        return self.asked("pause") and not self.errand()
+
+    def errand(self):
+        return self.asked("sample") or self.asked("save")
 
     def hold(self, reason, over):
         """Pause because of something that somebody has to mend; `over()` tells when it is, and then the run goes on by itself."""

@@ -19,18 +19,24 @@ def run(config, host, control):
             with trainer:
                 for step in trainer:
                     control.report(step)
-                    if control.wants("sample", step):
-                        control.show(trainer.sample(host))
-                    if control.wants("save", step):
-                        for file in trainer.save(host.folder(method.kind)):
-                            control.made(file)
+                    attend(step, trainer, host, control)
+                    while control.wants("pause", step):
+                        host.rest(trainer.detached, control.resting)
+                        attend(step, trainer, host, control)
                     if control.wants("stop", step):
                         break
-                    if control.wants("pause", step):
-                        host.rest(trainer.detached, control.resting)
                     host.breathe(trainer.detached, control.wait_for)
                 artefact = trainer.export(host)
         for made in [artefact, *artefact.others] if artefact else []:
             control.made(made.path)
             host.publish(made)
         return artefact
+
+
+def attend(step, trainer, host, control):
+    """What is due at this step, or was asked for since, also in a pause."""
+    if control.wants("sample", step):
+        control.show(trainer.sample(host))
+    if control.wants("save", step):
+        for file in trainer.save(host.folder(trainer.method.kind)):
+            control.made(file)
