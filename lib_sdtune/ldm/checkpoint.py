@@ -165,16 +165,17 @@ def assemble(tensors, prefix, cls, sizes, said, dtype):
         raise unsuitable(f"lacks {prefix}{error.args[0]}") from error
     with torch.device("meta"):
         module = cls(**arguments)
-    module.load_state_dict({name: fit(own, prefix, name, like, dtype) for name, like in module.state_dict().items()}, assign=True)
+    module.load_state_dict({name: fit(tensors, prefix, name, like, dtype) for name, like in module.state_dict().items()}, assign=True)
     return module.eval().requires_grad_(False)
 
 
-def fit(own, prefix, name, like, dtype):
+def fit(tensors, prefix, name, like, dtype):
     """The file's tensor in our dtype, in memory of its own, for the parameter that looks like `like`."""
-    if name not in own or own[name].numel() != like.numel():
-        state = "lacks" if name not in own else f"has an unexpected shape {tuple(own[name].shape)} of"
+    found = tensors.get(prefix + name)
+    if found is None or found.numel() != like.numel():
+        state = "lacks" if found is None else f"has an unexpected shape {tuple(found.shape)} of"
         raise unsuitable(f"{state} {prefix}{name}")
-    return own[name].to(dtype, copy=True).reshape(like.shape)  # 1x1 convolutions are sometimes kept as matrices
+    return found.to(dtype, copy=True).reshape(like.shape)  # 1x1 convolutions are sometimes kept as matrices
 
 
 def unsuitable(why):

@@ -131,9 +131,9 @@ class EmbeddedHost(Host):
     def restore_weights(self, model):
         """Put back what training moved, from the file; a file that is no longer there or another one is loaded anew when needed."""
         try:
-            tensors, metadata = checkpoint.read(self._key[0])
-            for (_, part), fresh in zip(model.modules(), checkpoint.parts(tensors, metadata), strict=True):
-                put_back(part, fresh)
+            tensors, _ = checkpoint.read(self._key[0])
+            for name, part in model.modules():
+                put_back(part, tensors, model.family.prefixes[name])
         except UserError:
             self._model = self._key = None
 
@@ -159,9 +159,11 @@ def family_of(shapes, path):
 
 
 @torch.no_grad()
-def put_back(part, fresh):
-    for tensor, was in zip(part.parameters(), fresh.parameters(), strict=True):
-        if not torch.equal(tensor, was.to(tensor)):
+def put_back(part, tensors, prefix):
+    """Tensor by tensor, so that no second model is in memory meanwhile."""
+    for name, tensor in part.named_parameters():
+        was = checkpoint.fit(tensors, prefix, name, tensor, tensor.dtype).to(tensor.device)
+        if not torch.equal(tensor, was):
             tensor.copy_(was)
 
 
