@@ -10,6 +10,7 @@ from lib_sdtune.data.folder import scan
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.look import BLURRED, doubles, look
 from lib_sdtune.data.problem import Problem, shown
+from lib_sdtune.errors import UserError
 
 ENLARGED = 1.25  # times: more than this shows
 LOST = 0.3  # share of a picture that is cropped away
@@ -23,7 +24,11 @@ def inspect(path, dataset=None, tokenizer=None, progress=None):
     path = Path(path)
     dataset = dataset or DatasetConfig()
     concepts = [Concept(images=str(path.absolute()))]
-    found = scan(concepts, dataset, LossConfig(), path.parent, progress, look=look, strict=False)
+    try:
+        found = scan(concepts, dataset, LossConfig(), path.parent, progress, look=look, strict=False)
+    except UserError as error:  # whoever asks for one folder knows of no concepts
+        sentence = str(error).removeprefix('"concepts[0].images": ')
+        raise UserError(sentence[:1].upper() + sentence[1:]) from None
     config = Config(name=path.name, concepts=concepts, dataset=dataset)
     return {"path": shown(path)} | report(found, config, tokenizer)
 
