@@ -42,11 +42,17 @@ class Access:
         """A folder that somebody named, absolute. UserError when it is outside the allowed ones, also through a link."""
         if not isinstance(given, str) or not given.strip() or "\0" in given:
             raise UserError(f'"{key}" must name a folder.')
-        path = Path(given).expanduser().absolute()
         if self.roots is None:
-            return path
+            return Path(given).expanduser().absolute()
         roots = [Path(root).resolve() for root in self.roots()]
-        if not any(path.resolve().is_relative_to(root) for root in roots):
+        path = Path(given).expanduser().absolute()
+        elsewhere = share(given) and not any(share(str(root)) for root in roots)  # merely asking for it would log on there
+        if elsewhere or not any(path.resolve().is_relative_to(root) for root in roots):
             places = ", ".join(map(str, roots)) or "none is set up"
             raise UserError(f'"{key}" is outside the folders that are allowed here ({places}); whoever runs the WebUI can add others.')
         return path
+
+
+def share(text):
+    """Whether this is a place on another machine, as Windows writes it."""
+    return text.strip().replace("\\", "/").startswith("//")

@@ -47,6 +47,16 @@ def test_what_is_no_folder_is_refused(given):
         Access().folder(given, "images")
 
 
+@pytest.mark.parametrize("given", [r"\\server\share", "//server/share", r" \\server\share"])
+def test_another_machine_is_not_even_asked(tmp_path, given, monkeypatch):
+    access = Access(roots=lambda: [tmp_path])
+    resolved, resolve = [], Path.resolve
+    monkeypatch.setattr(Path, "resolve", lambda self, *how: resolved.append(self) or resolve(self, *how))
+    with pytest.raises(UserError, match="outside"):
+        access.folder(given, "images")
+    assert resolved == [tmp_path]
+
+
 def test_folders_inside_the_roots_are_allowed(tmp_path):
     (tmp_path / "root/inside").mkdir(parents=True)
     access = Access(roots=lambda: [tmp_path / "other", tmp_path / "root"])
