@@ -24,10 +24,15 @@ window.sdtune = window.sdtune || {};
         return parts;
     };
 
+    // The options of a captioner as they are typed here; preparing uses them too.
+    captions.options = function(name) {
+        const entry = shop().facts.captioners.find((one) => one.name === name);
+        return entry ? shop().typed(name + '_', entry.fields) : {};
+    };
+
     async function describe() {
         const name = shop().value('captions_captioner');
-        const entry = shop().facts.captioners.find((one) => one.name === name);
-        const begun = await captions.ask('describe', {captioner: name, options: shop().typed(name + '_', entry.fields), existing: shop().value('captions_existing'), query: captions.query()}, 'captions_work');
+        const begun = await captions.ask('describe', {captioner: name, options: captions.options(name), existing: shop().value('captions_existing'), query: captions.query()}, 'captions_work');
         if (begun) captions.follow(300);
     }
 

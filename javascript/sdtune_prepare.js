@@ -19,7 +19,8 @@ window.sdtune = window.sdtune || {};
         const left = el('div', {class: 'sdtune-card'},
             labelled('prepare_source', t('Folder of originals'), input(t('folder on the machine that trains')), t('They are only read.')),
             labelled('prepare_out', t('Folder for what is made of them'), input(t('folder on the machine that trains'))),
-            fields(often), el('details', {}, el('summary', {}, el('h4', {}, t('More settings'))), fields(rest)),
+            fields(often), labelled('prepare_captioner', t('Pictures without caption'), shop().select([['', t('stay without')], ...facts.captioners.map((one) => [one.name, t(one.label)])]),
+                t('Described by the WebUI; how is set on the page Captions.')), el('details', {}, el('summary', {}, el('h4', {}, t('More settings'))), fields(rest)),
             el('div', {class: 'sdtune-buttons'}, action('prepare_start', t('Prepare all'), start, 'sdtune-strong'), action('prepare_stop', t('Stop'), stop)),
             bar('prepare_bar'), note('prepare_note'), el('ul', {id: 'sdtune_prepare_problems', class: 'sdtune-problems'}),
             el('div', {class: 'sdtune-buttons', id: 'sdtune_prepare_next', hidden: true}, action('prepare_use', t('Use this folder for training'), use, 'sdtune-strong'),
@@ -56,9 +57,10 @@ window.sdtune = window.sdtune || {};
         if (at.source !== shop().value('prepare_source')) Object.assign(at, {source: shop().value('prepare_source'), number: 0, name: '', total: 0, boxes: {}});
         at.number = at.total ? (at.number + step + at.total) % at.total : 0;
         const asked = ++at.asked;
-        const box = at.names && at.boxes[at.names[at.number]];
+        const name = at.names && at.names[at.number];
+        const drawn = name in at.boxes ? {box: at.boxes[name]} : {};
         try {
-            const found = await sdtune.call('prepare/preview', 'POST', {...body(), number: at.number, box: box || null});
+            const found = await sdtune.call('prepare/preview', 'POST', {...body(), ...drawn, number: at.number, out: shop().value('prepare_out')});
             if (asked === at.asked) paint(found);
         } catch (problem) {
             if (asked === at.asked) shop().say('prepare_look_note', problem.message, true);
@@ -74,7 +76,7 @@ window.sdtune = window.sdtune || {};
         sdtune.text('sdtune_prepare_number', t('{n} of {m}', {n: found.number + 1, m: found.total}));
         sdtune.text('sdtune_prepare_was', `${found.name} · ${found.size.join(' × ')}`);
         sdtune.byId('sdtune_prepare_before').firstChild.src = found.before;
-        frame(at.boxes[found.name]);
+        frame(found.box);
         sdtune.byId('sdtune_prepare_after').replaceChildren(...found.after.map((one) => el('figure', {}, el('img', {src: one.picture, alt: t('after')}),
             el('figcaption', {}, [one.size.join(' × '), ...one.did].join(' · ').replace(/(\d)x(\d)/g, '$1 × $2')))));
     }
@@ -117,7 +119,7 @@ window.sdtune = window.sdtune || {};
     }
 
     function uncrop() {
-        delete at.boxes[at.name];
+        at.boxes[at.name] = null;
         look(0);
     }
 
@@ -125,8 +127,9 @@ window.sdtune = window.sdtune || {};
 
     async function start() {
         try {
+            const captioner = shop().value('prepare_captioner');
             const boxes = at.source === shop().value('prepare_source') ? at.boxes : {};
-            draw(await sdtune.call('prepare', 'POST', {...body(), out: shop().value('prepare_out'), boxes}));
+            draw(await sdtune.call('prepare', 'POST', {...body(), out: shop().value('prepare_out'), boxes, captioner, options: sdtune.captions.options(captioner)}));
         } catch (problem) {
             say(problem.message, true);
         }

@@ -177,6 +177,10 @@ def test_prepare_makes_a_folder_that_trains(pictures, capsys):
     assert "ron, fog" in {path.read_text().strip() for path in out.rglob("*.txt")}
     assert main(["inspect", str(out), "--json", "--set", "dataset.resolution=128"]) == 0
     assert json.loads(capsys.readouterr().out)["folders"]["5_ron"] == {"images": 6, "repeats": 5, "is_class": False}
+    name = next(path.name for path in sorted(pictures.iterdir()) if path.suffix == ".png" and path.name != "broken.png")
+    assert main([*command, "--crop-box", f"{name}=0,0,.5,1"]) == 0
+    assert "cropped by hand" in (out / "manifest.json").read_text()
+    capsys.readouterr()
     assert main(command) == 0
     assert "0 removed" in capsys.readouterr().out
 
@@ -189,6 +193,9 @@ def test_prepare_makes_a_folder_that_trains(pictures, capsys):
     (["--caption", "blop"], "'blip'"),
     (["--replace", "x"], "OLD=NEW"),
     (["--replace-regex", "(=x"], "("),
+    (["--crop-box", "a.png"], "FILE="),
+    (["--crop-box", "a.png=1,2"], "four numbers"),
+    (["--crop-box", "nobody.png=0,0,1,1"], "no such picture"),
 ])
 def test_prepare_refuses_in_one_sentence(pictures, capsys, arguments, word):
     assert main(["prepare", str(pictures), str(pictures.parent / "out"), *arguments]) == 2

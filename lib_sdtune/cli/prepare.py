@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.settings import typed
 from lib_sdtune.declaration import build, choices, hint
+from lib_sdtune.errors import UserError
 
 
 def arguments(parser):
@@ -18,6 +19,9 @@ def arguments(parser):
     parser.add_argument("out", metavar="OUT", help="folder for what is made of them")
     parser.add_argument("--caption", default="", metavar="NAME",
                         help="have pictures without caption described: deepbooru or blip (in the WebUI)")
+    parser.add_argument("--crop-box", action="append", default=[], metavar="FILE=L,T,R,B",
+                        help="crop that picture of IN by hand: left, top, right, bottom from 0 to 1; it stays for later calls, "
+                             "and FILE= takes it back")
     for field in dataclasses.fields(PrepareConfig):
         flag = f"--{field.name.replace('_', '-')}"
         parser.add_argument(flag, dest=f"set_{field.name}", default=None, help=field.metadata["help"].replace("%", "%%"), **kind(field))
@@ -35,9 +39,9 @@ def kind(field):
 def run(args):
     from lib_sdtune.data.prepare import prepare
 
-    chosen = settings(args)
+    chosen, boxes = settings(args), dict(map(box, args.crop_box))
     with captioner(args.caption) as describe, Bar() as bar:
-        outcome = prepare(args.source, args.out, chosen, progress=bar.progress, describe=describe)
+        outcome = prepare(args.source, args.out, chosen, progress=bar.progress, boxes=boxes, describe=describe)
     print(f"{len(outcome.made)} files made, {len(outcome.kept)} kept, {len(outcome.removed)} removed.")
     for problem in outcome.problems:
         print(f"  {'left out: ' if problem.fatal else ''}{problem.text}")
@@ -50,6 +54,14 @@ def settings(args):
     given = {field.name: getattr(args, f"set_{field.name}") for field in dataclasses.fields(PrepareConfig)}
     return build(PrepareConfig, {name: value if isinstance(value, bool | list) else typed(hint(PrepareConfig, name), value)
                                  for name, value in given.items() if value is not None})
+
+
+def box(text):
+    """(file, fractions or None) of FILE=L,T,R,B."""
+    name, equals, edges = text.rpartition("=")
+    if not equals or not name:
+        raise UserError(f"--crop-box {text!r} is not FILE=L,T,R,B, such as photo.jpg=0.1,0,0.9,1.")
+    return name, edges.split(",") if edges.strip() else None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ SHARP_SIDE = 512  # pixels: what is blurred at this size is blurred in training
 BLURRED = 0.16  # sharpness below this is that of a blur of some 2 pixels in 512
 SAME_BITS = 10  # of 128: copies that were scaled or compressed differ in fewer
 SAME_COLOUR = 12.0  # of 255, mean over 4 x 4 fields
-BLOCK = 1024  # pictures compared with all others at a time
+BLOCK = 256  # pictures compared with all others at a time
 
 
 class Look(NamedTuple):

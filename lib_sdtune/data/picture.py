@@ -142,10 +142,17 @@ MARKS = {b"\x89PNG": "a damaged PNG", b"\xff\xd8\xff": "a damaged JPEG", b"GIF8"
 def guess(data):
     """What a file that is no picture seems to be."""
     if data[4:8] == b"ftyp":
-        return "an AVIF, which needs Pillow's AVIF support" if b"avif" in data[:32] else "a HEIC photo or a film"
+        return unsupported("AVIF") if b"avif" in data[:32] else "a HEIC photo or a film"
     if data[:12] == b"\0\0\0\x0cJXL \r\n\x87\n" or data[:2] == b"\xff\x0a":
-        return "a JPEG XL, which needs Pillow's JPEG XL support"
+        return unsupported("JXL")
     return next((name for mark, name in MARKS.items() if data.startswith(mark)), "its content is of an unknown kind")
+
+
+def unsupported(kind):
+    name = {"AVIF": "AVIF", "JXL": "JPEG XL"}[kind]
+    if kind in Image.OPEN:
+        return f"a damaged {name}"
+    return f"{'an' if kind == 'AVIF' else 'a'} {name}, which the Pillow here does not know"
 
 
 def remarks(image, path):

@@ -98,4 +98,4 @@ def test_preparing_refuses_it_before_anything_is_written(tmp_path):
     (source / "a.txt").write_text(ENDLESS[0][1])
     with pytest.raises(UserError, match="takes too long"):
         prepare(source, tmp_path / "out", PrepareConfig(replace_regex=["(a+)+$=b"]))
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()

@@ -101,3 +101,20 @@ def test_masks_of_opaque_and_of_empty_pictures_are_all_ones():
     one = Example(None, 0, 0, "", (128, 64), (0, 0), False, 1.0, (128, 64))
     for alpha in (None, Image.new("L", (128, 64), 255), Image.new("L", (128, 64), 0)):
         assert picture.mask(alpha, one).eq(1).all()
+
+
+@pytest.mark.parametrize("name, data", [("a.avif", b"\0\0\0\x1cftypavif\0\0\0\0avifmif1"), ("a.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 20),
+                                        ("bare.jxl", b"\xff\x0a" + b"\0" * 20)])
+@pytest.mark.parametrize("known", [False, True])
+def test_kinds_that_pillow_may_not_know_are_named(tmp_path, monkeypatch, name, data, known):
+    kind = name.rpartition(".")[2].upper()
+    Image.init()
+    others = {other: made for other, made in Image.OPEN.items() if other != kind}
+    monkeypatch.setattr(Image, "OPEN", others | ({kind: (lambda *given: 1 / 0, lambda prefix: True)} if known else {}))
+    monkeypatch.setattr(Image, "ID", list(Image.OPEN))
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(picture.Unreadable) as told:
+        picture.examine(tmp_path / name)
+    shown = "AVIF" if kind == "AVIF" else "JPEG XL"
+    assert (f"a damaged {shown}" if known else f"{shown}, which the Pillow here does not know") in str(told.value)
+    assert "save it again as PNG or JPEG" in str(told.value)

@@ -1,8 +1,10 @@
 import errno
 import json
 import os
+import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -286,6 +288,80 @@ def test_a_crop_drawn_by_hand(source, tmp_path):
             prepare(source, tmp_path / "out2", small(), boxes={"a.png": bad})
     with pytest.raises(UserError, match="no such picture"):
         prepare(source, tmp_path / "out2", small(), boxes={"z.png": [0, 0, 1, 1]})
+
+
+def test_a_crop_drawn_by_hand_stays_until_it_is_taken_back(source, tmp_path):
+    settings = small(resize="none")
+    prepare(source, tmp_path / "out", settings, boxes={"a.png": [0.25, 0, 0.75, 0.5]})
+    awful.scene(seed=3).save(source / "c.png")
+    assert prepare(source, tmp_path / "out", settings).made == ["c.png"]
+    assert sizes(tmp_path / "out")["a.png"] == (100, 75)
+    (source / "a.png").rename(tmp_path / "a.png")
+    assert prepare(source, tmp_path / "out", settings).problems[-1].kind == "original gone"
+    (tmp_path / "a.png").rename(source / "a.png")
+    prepare(source, tmp_path / "out", settings, boxes={"a.png": None})
+    assert sizes(tmp_path / "out")["a.png"] == (200, 150)
+
+
+class Cutter:
+    """In the place of rembg: what is left of the middle is background."""
+
+    @staticmethod
+    def remove(image):
+        assert image.mode == "RGB"
+        image = image.convert("RGBA")
+        image.paste((0, 0, 0, 0), (0, 0, image.width // 2, image.height))
+        return image
+
+
+def test_rembg_cuts_out_where_it_is_installed(source, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rembg", Cutter)
+    settings = small(resize="none", cut_out="rembg")
+    prepare(source, tmp_path / "white", small(resize="none", cut_out="rembg", background="white"))
+    image = Image.open(tmp_path / "white/a.png")
+    assert image.mode == "RGB" and image.getpixel((10, 10)) == (255, 255, 255)
+    assert image.getpixel((190, 10)) == Image.open(source / "a.png").getpixel((190, 10))
+    settings.alpha = True
+    prepare(source, tmp_path / "mask", settings)
+    assert Image.open(tmp_path / "mask/a.png").getchannel("A").getextrema() == (0, 255)
+    did = json.loads((tmp_path / "mask/manifest.json").read_text())["originals"]["a.png"]["did"]
+    assert did == {"a.png": ["cut out by rembg, mask kept"]}
+
+
+def test_rembg_that_is_not_there_is_a_sentence(source, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rembg", None)
+    with pytest.raises(UserError, match="not installed here"):
+        prepare(source, tmp_path / "out", small(cut_out="rembg", background="white"))
+
+
+class Finder:
+    """In the place of OpenCV's: sees a face 40 pixels wide at the given place, or none."""
+
+    place = (200, 30)
+
+    def __init__(self, file):
+        assert file.endswith("haarcascade_frontalface_default.xml")
+
+    def detectMultiScale(self, grey, scale, neighbours):
+        assert grey.dtype == np.uint8 and max(grey.shape) == 256
+        return [(*self.place, 40, 40)] if self.place else ()
+
+
+def test_a_face_is_kept_in_the_picture(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(data=SimpleNamespace(haarcascades="/somewhere/"), CascadeClassifier=Finder))
+    image, where = Image.new("RGB", (400, 100), (90, 90, 90)), crop.Place((100, 100), (400, 100))
+    left, top = crop.offset(image, where, "face")
+    assert left <= 200 * 400 / 256 and left + 100 >= 240 * 400 / 256 and top == 0
+    monkeypatch.setattr(Finder, "place", None)
+    image.paste(awful.noise(100, 100), (300, 0))
+    assert crop.offset(image, where, "face")[0] >= 290  # then where most is to be seen
+
+
+def test_faces_without_opencv_are_a_sentence(source, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(UserError, match="needs OpenCV"):
+        prepare(source, tmp_path / "out", small(crop="face"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_awful_pictures_are_prepared_or_named(tmp_path):

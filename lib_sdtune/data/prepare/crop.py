@@ -85,20 +85,24 @@ def reduced(image):
 
 def face(image):
     """The largest face; where most is to be seen if there is none. Found by OpenCV, which the WebUI has."""
-    try:
-        import cv2
-
-        finder = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml")
-    except Exception as error:
-        raise UserError('"crop" is face, which needs OpenCV (the WebUI has it); choose edges or entropy instead.') from error
     grey = reduced(image).astype(np.uint8)
-    found = finder.detectMultiScale(grey, 1.1, 5)
+    found = finder().detectMultiScale(grey, 1.1, 5)
     if not len(found):
         return edges(image)
     left, top, width, height = max(found, key=lambda one: one[2] * one[3])
     interest = np.zeros(grey.shape)
     interest[top : top + height, left : left + width] = 1
     return interest
+
+
+def finder():
+    """OpenCV's detector of faces seen from the front; UserError without OpenCV. One for each picture: threads can't share it."""
+    try:
+        import cv2
+
+        return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml")
+    except Exception as error:
+        raise UserError('"crop" is face, which needs OpenCV (the WebUI has it); choose edges or entropy instead.') from error
 
 
 INTEREST = {"edges": edges, "entropy": entropy, "face": face}

@@ -43,6 +43,10 @@ class Manifest:
         nothing = {"content": "", "settings": "", "stem": "", "did": {}, "described": "", "files": {}, "captions": {}}
         return self.originals.get(name, nothing)
 
+    def boxes(self):
+        """{name: crop drawn by hand} of what was prepared before."""
+        return {name: one["box"] for name, one in self.originals.items() if one.get("box")}
+
     def note(self, name, entry):
         self.originals[name] = entry
         self.hashes |= entry["files"] | entry["captions"]

@@ -11,7 +11,7 @@ from PIL import Image
 from lib_sdtune.data import captions
 from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.picture import Unreadable, check_sums, decoded, drafted, fingerprint, opened, orientation, read_bytes, upright
-from lib_sdtune.data.prepare import picture
+from lib_sdtune.data.prepare import crop, picture
 from lib_sdtune.data.prepare.batch import Batch
 from lib_sdtune.data.prepare.manifest import Manifest
 from lib_sdtune.data.prepare.settings import PrepareConfig, check, edited, expressions
@@ -46,7 +46,8 @@ class Job:
 def prepare(source, out, settings=None, progress=None, boxes=None, describe=None, base="."):
     """Prepare every picture below `source` into `out`; `Outcome`.
 
-    boxes: {relative path: (left, top, right, bottom) as fractions} of crops drawn by hand. describe(RGB image) -> caption for
+    boxes: {relative path: (left, top, right, bottom) as fractions} of crops drawn by hand; those of an earlier call stay unless they
+    are replaced, by None to have none. describe(RGB image) -> caption for
     pictures that have none. progress(done, total, text) may raise to stop; the next call goes on. UserError before anything
     is written if the folders or settings are wrong.
     """
@@ -57,7 +58,12 @@ def prepare(source, out, settings=None, progress=None, boxes=None, describe=None
     found = walk(source, outcome.problems)
     if not found:
         raise UserError(f"{shown(source)} holds no pictures.")
-    return worked(jobs_of(found, settings, boxes or {}, outcome), out, settings, progress or (lambda *_: None), describe, outcome)
+    boxes, manifest = boxes or {}, Manifest(out)
+    refuse_crops(boxes, {shown(one.relative) for one in found})
+    jobs = list(jobs_of(found, settings, manifest.boxes() | boxes, outcome))
+    edit = editor(settings, jobs)
+    writable(out)
+    return worked(jobs, manifest, settings, edit, progress or (lambda *_: None), describe, outcome)
 
 
 def preview(path, settings=None, box=None):
@@ -85,6 +91,11 @@ def folders(source, out, base):
         raise UserError(f"IN {shown(source)} lies in OUT; give OUT a folder of its own, so that originals and results stay apart.")
     if out.exists() and not out.is_dir():
         raise UserError(f"OUT {shown(out)} is a file; give a folder.")
+    return source, out
+
+
+def writable(out):
+    """The folder is there and takes files, or a UserError says why not."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".sdtune-can-write"
@@ -92,14 +103,10 @@ def folders(source, out, base):
         probe.unlink()
     except OSError as error:
         raise UserError(f"OUT {shown(out)} can't be written to ({error.strerror or error}); give another folder.") from error
-    return source, out
 
 
 def jobs_of(found, settings, boxes, outcome):
     """One `Job` per original, with names that don't collide on any system."""
-    unknown = set(boxes) - {one.relative for one in found}
-    if unknown:
-        raise UserError(f"There is a crop for {min(unknown)!r}, but no such picture.")
     taken = set()
     for one in found:
         relative = Path(one.relative)
@@ -114,9 +121,19 @@ def jobs_of(found, settings, boxes, outcome):
             count += 1
             stem = f"{wanted.as_posix()}-{count}"
         taken.add(stem.casefold())
-        box = boxes.get(one.relative)
+        box = boxes.get(shown(one.relative))
         caption = captions.from_file(one, ".txt", outcome.problems) or one.listed
-        yield Job(one, stem, tuple(box) if box else None, caption, key(settings, box))
+        box = tuple(map(float, box)) if box else None
+        yield Job(one, stem, box, caption, key(settings, box))
+
+
+def refuse_crops(boxes, names):
+    """UserError for a crop that is none, or is of no picture."""
+    for name, box in boxes.items():
+        if box is not None:
+            crop.drawn(box, (1 << 20, 1 << 20))
+        if name not in names:
+            raise UserError(f"There is a crop for {name!r}, but no such picture.")
 
 
 CAPTION_ONLY = ("prompt", "trigger", "add_tags", "remove_tags", "replace", "replace_regex", "sort_tags", "dedupe_tags")
@@ -127,12 +144,12 @@ def key(settings, box):
     return json.dumps([{name: value for name, value in asdict(settings).items() if name not in CAPTION_ONLY}, box], sort_keys=True)
 
 
-def worked(jobs, out, settings, progress, describe, outcome):
-    manifest, jobs = Manifest(out), list(jobs)
-    batch, edit = Batch(manifest, outcome), editor(settings, jobs)
+def worked(jobs, manifest, settings, edit, progress, describe, outcome):
+    batch = Batch(manifest, outcome)
     manifest.settings = asdict(settings)
     for name in sorted(set(manifest.originals) - {shown(job.found.relative) for job in jobs}):
-        outcome.problems.append(Problem(out / name, f"{name} is no longer in IN; what was made from it stays.", False, "original gone"))
+        gone = f"{name} is no longer in IN; what was made from it stays."
+        outcome.problems.append(Problem(manifest.folder / name, gone, False, "original gone"))
     progress(0, len(jobs), "preparing pictures")
     try:
         for done, (job, result) in enumerate(ordered(partial(prepared, manifest=manifest, settings=settings), jobs), 1):
@@ -197,7 +214,7 @@ def take(job, result, batch, edit, describe):
     content, files = result
     name = shown(job.found.relative)
     before = batch.manifest.of(name)
-    entry = before | {"content": content, "settings": job.key, "stem": job.stem, "captions": {}}
+    entry = before | {"content": content, "settings": job.key, "stem": job.stem, "captions": {}, "box": job.box}
     if files is None:
         batch.outcome.kept += entry["files"]
     else:

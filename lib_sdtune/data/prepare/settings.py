@@ -6,6 +6,7 @@ from PIL import ImageColor
 
 from lib_sdtune.data import tags
 from lib_sdtune.data.expressions import Substitution
+from lib_sdtune.data.prepare.crop import finder
 from lib_sdtune.declaration import option
 from lib_sdtune.errors import UserError
 
@@ -52,6 +53,8 @@ def check(settings):
         colour(settings.background)
     if settings.alpha and settings.format == "jpg":
         raise UserError('"alpha" needs png or webp; a jpg can\'t be transparent.')
+    if settings.crop == "face":
+        finder()
     if settings.cut_out == "rembg":
         try:
             import rembg  # noqa: F401
