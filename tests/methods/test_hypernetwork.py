@@ -10,18 +10,8 @@ from lib_sdtune.formats import pickled
 from lib_sdtune.methods.hypernetwork import HypernetworkMethod
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
 from tests.formats.webui_rules import check_pt
-from tests.hosts import TinyHost, bits, pictures, settings, train
+from tests.hosts import bits, resumed, settings, train
 from tests.models import randomise
-
-
-@pytest.fixture
-def host(tmp_path):
-    return TinyHost(tmp_path / "data")
-
-
-@pytest.fixture
-def images(tmp_path):
-    return pictures(tmp_path / "10_ron")
 
 
 def config(images, **changes):
@@ -79,18 +69,9 @@ def test_going_on_from_a_file_takes_its_structure(host, images):
     assert 0 < max(moved) < 1e-3
 
 
-def stop_at_three(control):
-    if control.state == "training" and control.step == 3:
-        control.request("stop_without_saving")
-
-
 @pytest.mark.parametrize("changes", [{}, {"hypernetwork": {"dropout": True, "activation": "relu", "lr": 1e-2}}])
 def test_stopping_and_resuming_gives_the_same_bytes(images, tmp_path, changes):
-    whole, broken = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "broken")
-    wanted = config(images, **changes)
-    train(whole, wanted)
-    train(broken, wanted, watch=stop_at_three)
-    train(broken, wanted, resume=True)
+    whole, broken = resumed(tmp_path, config(images, **changes))
     assert (folder(whole) / "ron.pt").read_bytes() == (folder(broken) / "ron.pt").read_bytes()
 
 

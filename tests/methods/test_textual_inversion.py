@@ -13,19 +13,9 @@ from lib_sdtune.formats import embedding
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.textual_inversion import TextualInversion
 from tests.formats.webui_rules import check_pt
-from tests.hosts import TinyHost, bits, pictures, settings, train
+from tests.hosts import bits, resumed, settings, train
 
 KEYS, WIDTHS = ("emb_params",), (16,)
-
-
-@pytest.fixture
-def host(tmp_path):
-    return TinyHost(tmp_path / "data")
-
-
-@pytest.fixture
-def images(tmp_path):
-    return pictures(tmp_path / "10_ron")
 
 
 def config(images, prompt="", **changes):
@@ -169,18 +159,9 @@ def test_schedule_text_sets_the_rate(host, images):
     assert [float(line.split(",")[column]) for line in lines[1:]] == [5e-3, 5e-3, 1e-3, 1e-3, 1e-4, 1e-4]
 
 
-def stop_at_three(control):
-    if control.state == "training" and control.step == 3:
-        control.request("stop_without_saving")
-
-
 @pytest.mark.parametrize("changes", [{}, {"dataset": {"shuffle_caption": True, "caption_tag_dropout_rate": 0.5, "alpha_mask": True}}])
 def test_stopping_and_resuming_gives_the_same_bytes(images, tmp_path, changes):
-    whole, broken = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "broken")
-    wanted = config(images, **changes)
-    train(whole, wanted)
-    train(broken, wanted, watch=stop_at_three)
-    train(broken, wanted, resume=True)
+    whole, broken = resumed(tmp_path, config(images, **changes))
     assert torch.equal(read(whole), read(broken))
 
 

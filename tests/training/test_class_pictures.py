@@ -9,11 +9,6 @@ from lib_sdtune.training import class_pictures
 from tests.hosts import TinyHost, pictures, settings, train
 
 
-@pytest.fixture
-def host(tmp_path):
-    return TinyHost(tmp_path / "data")
-
-
 def with_class(tmp_path, count=4, folder="class", **changes):
     images = tmp_path / "10_ron"
     images = images if images.exists() else pictures(images)

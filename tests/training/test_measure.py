@@ -29,11 +29,6 @@ def host(tmp_path):
     return Weighed(tmp_path / "data")
 
 
-@pytest.fixture
-def images(tmp_path):
-    return pictures(tmp_path / "10_ron")
-
-
 def files(folder):
     return sorted(path for path in folder.rglob("*") if path.is_file())
 

@@ -8,17 +8,7 @@ from safetensors import safe_open
 
 from lib_sdtune.errors import NameTaken, RunError, UserError
 from lib_sdtune.training import state
-from tests.hosts import TinyHost, bits, pictures, settings, train
-
-
-@pytest.fixture
-def host(tmp_path):
-    return TinyHost(tmp_path / "data")
-
-
-@pytest.fixture
-def images(tmp_path):
-    return pictures(tmp_path / "10_ron")
+from tests.hosts import TinyHost, bits, pictures, resumed, settings, train
 
 
 def opened(path):
@@ -70,17 +60,7 @@ def test_the_same_config_gives_the_same_bytes(images, tmp_path):
     {"dataset": {"flip_aug": True, "random_crop": True, "caption_tag_dropout_rate": 0.5, "shuffle_caption": True}},
     {"noise": {"noise_offset": 0.1, "multires_noise_iterations": 3, "ip_noise_gamma": 0.1}, "lora": {"text_encoder_lr": 0}}])
 def test_stopping_and_resuming_gives_the_same_bytes(images, tmp_path, changes):
-    whole, broken = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "broken")
-    config = settings(images, **changes)
-    train(whole, config)
-
-    def stop_at_three(control):
-        if control.state == "training" and control.step == 3:
-            control.request("stop_without_saving")
-
-    stopped = train(broken, config, watch=stop_at_three)
-    assert stopped.state == "stopped" and not (broken.folder("lora") / "ron.safetensors").exists()
-    train(broken, config, resume=True)
+    whole, broken = resumed(tmp_path, settings(images, **changes))
     assert (whole.folder("lora") / "ron.safetensors").read_bytes() == (broken.folder("lora") / "ron.safetensors").read_bytes()
     logs = [(h.folder("sdtune") / "runs/ron/log.csv").read_text().splitlines() for h in (whole, broken)]
     assert [line.split(",")[:3] for line in logs[0]] == [line.split(",")[:3] for line in logs[1]]

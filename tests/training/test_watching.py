@@ -19,11 +19,6 @@ EXAMPLE = ROOT / "examples" / "ron" / "ron"
 MEASURING = {"validation": {"split": 0.34, "every_n_steps": 2}}
 
 
-@pytest.fixture
-def host(tmp_path):
-    return TinyHost(tmp_path / "data")
-
-
 def rows(control):
     return [row for row in RunFolder(control.folder).log() if row["val_loss"] is not None]
 
