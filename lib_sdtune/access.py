@@ -52,6 +52,11 @@ class Access:
             raise UserError(f'"{key}" is outside the folders that are allowed here ({places}); whoever runs the WebUI can add others.')
         return path
 
+    def template(self, prompt, key):
+        """UserError when a prompt names a template file outside the templates' folders where folders are restricted."""
+        if self.roots is not None and prompt.strip().lower().endswith(".txt") and set("/\\:") & set(prompt):
+            raise UserError(f'"{key}" names a template by its path, which is not allowed here; give the name of a template alone.')
+
 
 def share(text):
     """Whether this is a place on another machine, as Windows writes it."""

@@ -107,6 +107,7 @@ class Jobs:
             for key in ("images", "class_images"):
                 if getattr(concept, key):
                     setattr(concept, key, str(self.access.folder(getattr(concept, key), f"concepts[{number}].{key}")))
+            self.access.template(concept.prompt, f"concepts[{number}].prompt")
             for folder in behind(concept.images):
                 self.access.folder(folder, f"concepts[{number}].images")
         if config.validation.images:

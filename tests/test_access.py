@@ -41,6 +41,15 @@ def test_folders_outside_the_roots_are_refused(tmp_path, given):
         Access(roots=lambda: [tmp_path / "root"]).folder(str(tmp_path / "root" / given), "images")
 
 
+@pytest.mark.parametrize("prompt", ["/home/me/secret.txt", "../secret.txt", "C:secret.TXT", "..\\secret.txt "])
+def test_a_template_is_no_way_to_read_other_files(prompt):
+    with pytest.raises(UserError, match="prompt"):
+        Access(roots=list).template(prompt, "concepts[0].prompt")
+    Access().template(prompt, "concepts[0].prompt")
+    Access(roots=list).template("subject.txt", "concepts[0].prompt")
+    Access(roots=list).template("a/b and c", "concepts[0].prompt")
+
+
 @pytest.mark.parametrize("given", ["", "   ", "a\0b", None, 3])
 def test_what_is_no_folder_is_refused(given):
     with pytest.raises(UserError, match="images"):
