@@ -4,11 +4,14 @@ window.sdtune = window.sdtune || {};
 (function(sdtune) {
     const result = sdtune.result = {};
     const drawn = {};
+    const going = new Set();
     const t = (...given) => sdtune.t(...given);
 
     result.draw = function(run) {
         const files = (run.artefacts || []).map(read).filter((file) => file.path);
         const done = !sdtune.isOn(run) && files.length > 0;
+        if (sdtune.isOn(run)) going.add(run.id);
+        else if (going.delete(run.id) && done) showCards(run.method);
         swap('sdtune_done', done, JSON.stringify([run.id, run.state, files, run.published, (run.samples || []).length]), () => card(run, files));
         swap('sdtune_failure', run.state === 'failed', JSON.stringify([run.id, run.message]), () => box(run));
     };
@@ -22,6 +25,16 @@ window.sdtune = window.sdtune || {};
 
     const KINDS = {lora: (name, weight) => `<lora:${name}:${weight}>`, hypernetwork: (name, weight) => `<hypernet:${name}:${weight}>`,
         textual_inversion: (name, weight) => weight === 1 ? name : `(${name}:${weight})`, dreambooth: () => ''};
+
+    const CARDS = {lora: 'lora', hypernetwork: 'hypernetworks', textual_inversion: 'textual_inversion', dreambooth: 'checkpoints'};
+
+    // The WebUI lists a new file at once, but shows its card only after its own button was pressed.
+    function showCards(method) {
+        for (const page of ['txt2img', 'img2img']) {
+            const button = document.getElementById(`${page}_${CARDS[method] || method}_extra_refresh_internal`);
+            if (button) button.dispatchEvent(new Event('click'));
+        }
+    }
 
     function read(artefact) {
         const given = typeof artefact === 'string' ? {path: artefact} : artefact;
