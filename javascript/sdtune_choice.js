@@ -32,7 +32,7 @@ window.sdtune = window.sdtune || {};
         };
         section.append(el('div', {class: 'sdtune-head'}, el('h4', {}, t('Which file is best?')), el('span', {class: 'sdtune-soft', id: 'sdtune_choice_files'})),
             el('p', {class: 'sdtune-soft'}, t('Draws every saved file with the same prompts and seeds, ranks them with reasons, and finds the best strength.')),
-            panel.fields(), ...panel.rest());
+            panel.fields(t('Prompts, one a line; empty takes the sample prompts')), ...panel.rest());
     }
 
     function above(found) {

@@ -12,11 +12,11 @@ window.sdtune = window.sdtune || {};
         const id = (name) => 'sdtune_' + prefix + '_' + name;
         const made = {mark: '', timer: null, current: path};
 
-        made.fields = function(...extra) {
+        made.fields = function(prompts, ...extra) {
             const {el} = sdtune;
             const field = (name, label, hint) => el('label', {}, el('span', {}, t(label)), el('input', {type: 'text', id: id(name), placeholder: hint}));
             return el('div', {id: id('fields'), class: 'sdtune-fields'}, ...extra,
-                el('label', {class: 'sdtune-wide'}, el('span', {}, t('Prompts, one a line; empty takes the sample prompts')), el('textarea', {id: id('prompts'), rows: 2})),
+                el('label', {class: 'sdtune-wide'}, el('span', {}, prompts), el('textarea', {id: id('prompts'), rows: 2})),
                 field('seeds', 'Seeds', '1, 2, 3'), field('weights', 'Weights', '1'));
         };
 

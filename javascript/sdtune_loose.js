@@ -26,7 +26,7 @@ window.sdtune = window.sdtune || {};
         const filter = el('input', {type: 'search', id: 'sdtune_loose_filter', placeholder: t('Filter'), oninput: list});
         place.append(el('details', {ontoggle: (event) => event.currentTarget.open && load()}, el('summary', {}, el('h4', {}, t('Compare any files'))),
             el('p', {class: 'sdtune-soft'}, t('Files of any past and any program are drawn side by side with the same prompts and seeds. With pictures of the subject they are ranked too.')),
-            panel.fields(el('label', {}, el('span', {}, t('Kind')), kinds), field('name', 'Name of the comparison', 'compared'),
+            panel.fields(t('Prompts, one a line'), el('label', {}, el('span', {}, t('Kind')), kinds), field('name', 'Name of the comparison', 'compared'),
                 el('div', {class: 'sdtune-wide'}, el('span', {id: 'sdtune_loose_count'}), filter, el('div', {class: 'sdtune-files', id: 'sdtune_loose_files'})),
                 el('label', {class: 'sdtune-wide'}, el('span', {}, t('Folder with pictures of the subject, to rank by; may be empty')), el('input', {type: 'text', id: 'sdtune_loose_pictures'}))),
             ...panel.rest(), el('p', {class: 'sdtune-links', id: 'sdtune_loose_earlier'})));

@@ -67,7 +67,7 @@ class Choice:
         main = min(self.wanted.weights, key=lambda weight: abs(weight - 1))
         with self.encoder() as encoder:
             judge = self.judge(encoder, trained)
-            entries = [self.entry(judge, one, main) for one in self.candidates]
+            entries = [self.entry(judge, one, main) for one in self.counted(self.candidates)]
         order = ranking.ranked(entries, (verdict(self.run.log()) or {}).get("step"))
         best = next(one for one in self.candidates if one.stem == order[0]["file"])
         found = {"measured_by": judge.encoder.name, "note": judge.note(), "ranking": order,
@@ -76,6 +76,12 @@ class Choice:
             found |= self.strength(best, judge)
             found["proposal"]["weight"] = found["strength"]["weight"]
         return found
+
+    def counted(self, things):
+        """The things, one by one, with their progress."""
+        for place, one in enumerate(things):
+            self.progress(place, len(things), "comparing the pictures")
+            yield one
 
     def training_pictures(self):
         if self.config is not None:
@@ -107,7 +113,7 @@ class Choice:
         self.grid.make(wanted, sure=True)
         curve = []
         with self.encoder() as judge.encoder:
-            for weight in sorted({cell.weight for cell in wanted}):
+            for weight in self.counted(sorted({cell.weight for cell in wanted})):
                 found = judge.measure([(cell.row, opened(self.grid.path(cell))) for cell in wanted if cell.weight == weight])
                 curve.append({"weight": weight, "subject": found["subject"], "prompt": found["prompt"]})
         return {"curve": curve, "strength": ranking.strength(curve)}

@@ -1,6 +1,7 @@
 """report.html: one run on one page that opens anywhere, with settings, curves, pictures and versions."""
 
 import json
+import re
 from html import escape
 
 from lib_sdtune import __version__
@@ -46,7 +47,13 @@ def curves(rows):
 def samples(run):
     found = sorted((run.path / "samples").glob("*.png"))
     step = max(1, -(-len(found) // SAMPLES))
-    return strip((path, path.stem) for path in found[::step])
+    return strip((path, caption(path)) for path in found[::step])
+
+
+def caption(path):
+    """"step 30, prompt 1" of step00000030-00.png."""
+    numbers = re.fullmatch(r"step(\d+)-(\d+)", path.stem)
+    return f"step {int(numbers[1])}, prompt {int(numbers[2]) + 1}" if numbers else path.stem
 
 
 def losses(run):

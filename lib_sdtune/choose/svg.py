@@ -49,7 +49,7 @@ def grid(place, left, right, low, high):
         yield f'<text x="{float(a) - 6}" y="{float(down) + 4}" text-anchor="end">{y:.3g}</text>'
     for number in range(5):
         x = left + (right - left) * number / 4
-        yield f'<text x="{place(x, low)[0]}" y="{HEIGHT - 8}" text-anchor="middle">{x:.6g}</text>'
+        yield f'<text x="{place(x, low)[0]}" y="{HEIGHT - 8}" text-anchor="middle">{x:{".0f" if right - left > 20 else ".3g"}}</text>'
 
 
 def mark(place, x, text, low, high):
