@@ -245,8 +245,10 @@ def test_refusals_before_anything_is_trained(host, images, tmp_path, monkeypatch
         train(host, dream(images, name="lack"))
     monkeypatch.undo()
     monkeypatch.setattr("lib_sdtune.training.room.free_memory", lambda device: 2**20)
+    drawing = {"images": str(images), "class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3}
     with pytest.raises(UserError, match="Not even one step would fit: AdamW needs"):
-        train(host, dream(images, name="lack"))
+        train(host, dream(images, name="lack", concepts=[drawing]))
+    assert not host.asked, "it must be told before hours of drawing class pictures"
 
 
 def test_a_model_made_from_the_embedded_one_goes_on_like_it(tmp_path, images):
