@@ -2,8 +2,9 @@
 
     python -m benchmarks.step_time [--unet embedded|sd15|both] [--batch 1 2] [--rounds 12]
 
-Both are measured in one process, taking turns, with the same sizes; the figures are medians. Peak memory is measured in
-a process of its own for each of the two.
+Beside them stands the shortest LoRA step that one would write by hand, of the same layers and dim: nothing but its two
+products a layer, the loss, clipping and a fused AdamW. All are measured in one process, taking turns, with the same
+sizes; the figures are medians. Peak memory is measured in processes of their own.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from lib_sdtune import families
 from lib_sdtune.config import Config
@@ -85,6 +87,41 @@ def floor(model, batch):
     return once
 
 
+@contextmanager
+def lora_by_hand(model, batch, dim=16):
+    """A function that does a LoRA step and nothing else."""
+    layers = [target.layer for target in model.family.targets(model) if target.part == "unet" and target.kind == "attention"]
+    pairs = [(torch.randn(dim, layer.weight.shape[1], requires_grad=True), torch.zeros(len(layer.weight), dim, requires_grad=True))
+             for layer in layers]
+    learned = [tensor for pair in pairs for tensor in pair]
+    optimizer = torch.optim.AdamW(learned, lr=1e-4, fused=True)
+    side, width = model.resolution // 8, model.text_encoders[0].text_model.embeddings.token_embedding.weight.shape[1]
+    context = torch.randn(batch, 77, width)
+
+    def once():
+        noise, latents, timesteps = torch.randn(batch, 4, side, side), torch.randn(batch, 4, side, side), torch.randint(0, 1000, (batch,))
+        answer = model.unet(0.7 * latents + 0.7 * noise, timesteps, context=context)
+        (answer - noise).square().mean().backward()
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    for layer, (down, up) in zip(layers, pairs, strict=True):
+        layer.forward = product_beside(layer, down, up)
+    try:
+        yield once
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def product_beside(layer, down, up, scale=0.5):
+    straight = layer.forward
+    if isinstance(layer, torch.nn.Conv2d):
+        return lambda x: straight(x) + F.conv2d(F.conv2d(x, down[:, :, None, None]), up[:, :, None, None]) * scale
+    return lambda x: straight(x) + F.linear(F.linear(x, down), up) * scale
+
+
 def seconds(function):
     started = time.perf_counter()
     function()
@@ -92,19 +129,22 @@ def seconds(function):
 
 
 def compare(size, batch, rounds):
-    """(seconds of the floor, seconds of a LoRA step), medians of `rounds` turns each."""
+    """Seconds of the floor, of a LoRA step by hand, and of ours: medians of `rounds` turns each."""
     model = random_model(size)
-    bare, ours = [], []
+    bare, by_hand, ours = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         once = floor(model, batch)
         for turn in range(-1, rounds):  # the first turn warms up
-            bare.append(seconds(once))
+            bare += [seconds(once) for _ in range(2)]
+            with lora_by_hand(model, batch) as step:
+                step()
+                by_hand += [seconds(step) for _ in range(2)]
             with lora_trainer(model, batch, Path(folder)) as trainer:
                 trainer.advance()
                 ours += [seconds(trainer.advance) for _ in range(2)]
             if turn < 0:
-                bare, ours = [], []
-    return statistics.median(bare), statistics.median(ours)
+                bare, by_hand, ours = [], [], []
+    return tuple(map(statistics.median, (bare, by_hand, ours)))
 
 
 def peak(what, size, batch):
@@ -136,12 +176,13 @@ def main():
     if arguments.peak:
         print(json.dumps(peak(arguments.peak, arguments.unet, arguments.batch[0])))
         return
-    print("| UNet | pixels | batch | floor s | LoRA step s | step / floor | peak / floor |\n|---|---|---|---|---|---|---|")
+    print("| UNet | pixels | batch | floor s | by hand / floor | step / floor | peak / floor |\n|---|---|---|---|---|---|---|")
     for size in SIZES if arguments.unet == "both" else [arguments.unet]:
         for batch in arguments.batch:
-            bare, ours = compare(size, batch, arguments.rounds)
+            bare, by_hand, ours = compare(size, batch, arguments.rounds)
             memory = peak_apart("lora", size, batch) / peak_apart("floor", size, batch)
-            print(f"| {size} | {SIZES[size][1]} | {batch} | {bare:.3f} | {ours:.3f} | {ours / bare:.2f} | {memory:.2f} |", flush=True)
+            ratios = f"{by_hand / bare:.2f} | {ours / bare:.2f} | {memory:.2f}"
+            print(f"| {size} | {SIZES[size][1]} | {batch} | {bare:.3f} | {ratios} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from lib_sdtune.formats.files import write_json
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
 
-STATES = ("queued", "preparing", "training", "paused", "finished", "stopped", "failed")
+ENDED = ("finished", "stopped", "failed")  # the other states: queued, preparing, training, paused
 LEAVING = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone
 REQUESTS = (*LEAVING, "pause", "resume", "sample", "save")
 NOT_HELD = "", lambda: False
@@ -42,7 +42,7 @@ class Control:
         """Ask for something; it takes effect at the next step. UserError where it makes no sense."""
         if wish not in REQUESTS:
             raise UserError(f"A run cannot be asked to {wish!r}; it can: {', '.join(REQUESTS)}.")
-        if self.state in ("finished", "stopped", "failed"):
+        if self.state in ENDED:
             raise UserError(f"The run {self.config.name} is {self.state}, so it cannot {wish.replace('_', ' ')} now.")
         with self._changed:
             if wish == "resume":

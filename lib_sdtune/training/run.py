@@ -21,11 +21,11 @@ def run(config, host, control):
                     control.report(step)
                     attend(step, trainer, host, control)
                     while control.wants("pause", step):
-                        host.rest(trainer.detached, control.resting)
+                        host.rest(trainer.attachment.detached, control.resting)
                         attend(step, trainer, host, control)
                     if control.wants("stop", step):
                         break
-                    host.breathe(trainer.detached, control.wait_for)
+                    host.breathe(trainer.attachment.detached, control.wait_for)
                 artefact = trainer.export(host)
         for made in [artefact, *artefact.others] if artefact else []:
             control.made(made.path)

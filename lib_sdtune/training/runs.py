@@ -15,8 +15,6 @@ from lib_sdtune.training.parallel import World
 from lib_sdtune.training.results import intermediate
 from lib_sdtune.training.room import SPARE, amount, existing
 
-ENDED = ("finished", "stopped", "failed")
-
 
 class RunFolder:
     """One run on disk, whoever wrote it and whether or not it still runs."""
@@ -84,6 +82,8 @@ def begin(config, host, resume=False, on_change=None):
 def prepare(config, host, folder, resume):
     optim.check(config.train)
     methods[config.method].check(config, host.folder)
+    if not config.model.checkpoint and (holding := host.holding(config.model)):  # the model that is loaded
+        methods[config.method].fits(config, host.folder, holding)
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (host.folder(methods[config.method].kind), folder):
         check_writable(needed)

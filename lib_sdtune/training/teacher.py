@@ -47,7 +47,7 @@ class Asked:
         batch = self.question(micro_step, examples)
         if batch is None:
             return []
-        with self.trainer.undressed():
+        with self.trainer.attachment.undressed():
             return [replace(batch, answers=self.answer(batch))]
 
     def question(self, micro_step, examples):

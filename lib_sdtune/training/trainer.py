@@ -1,7 +1,7 @@
 """The one trainer: an iterator over optimiser steps, with three verbs (`sample`, `save`, `export`) for the loop around it."""
 
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -12,12 +12,13 @@ from lib_sdtune.formats.files import free_space
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training import optimisation, precision, state, teacher
+from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import draw
 from lib_sdtune.training.board import Board
 from lib_sdtune.training.conditioning import Conditioner
 from lib_sdtune.training.log import Log
 from lib_sdtune.training.material import Material
-from lib_sdtune.training.memory import checkpointed, steady_heap, wants_checkpointing
+from lib_sdtune.training.memory import steady_heap
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.results import Results
 from lib_sdtune.training.room import SPARE, refuse_too_little_memory
@@ -58,6 +59,7 @@ class Trainer:
         self.optimisation = optimisation.choose(config, self.method, self.scale, self.world)
         self.material = material(config, model, self.folder, control.preparing, self.world)
         self.results = Results(config, model, self.method, self.material, self.folder)
+        self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing)
         self.step, self.skipped, self.skipped_in_a_row, self.unsaved = 0, 0, 0, False
         self.refuse_what_cannot_fit()
 
@@ -88,50 +90,13 @@ class Trainer:
             self.teacher = teacher.choose(self)
             self.teacher.prepare()
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
-            stack.enter_context(self.attached())
+            stack.enter_context(self.attachment)
             self.control.begin(self.step, self.total, self.material.epoch(self.total)[0])
             self.stack = stack.pop_all()
         return self
 
     def __exit__(self, *error):
         self.stack.close()
-
-    # the model between the bare and the trained state
-
-    @contextmanager
-    def attached(self):
-        self.held = ExitStack()
-        self.hold()
-        try:
-            yield
-        finally:
-            self.held.close()
-
-    def hold(self):
-        self.held.enter_context(precision.frozen(self.model))
-        on = wants_checkpointing(self.config.train.gradient_checkpointing, self.model.device)
-        self.held.enter_context(checkpointed(self.model.unet, on))
-        self.worn = self.held.enter_context(ExitStack())
-        self.worn.enter_context(self.method.attached())
-
-    @contextmanager
-    def undressed(self):
-        """The model without its add-on, in the middle of a step."""
-        self.worn.close()
-        try:
-            yield
-        finally:
-            self.worn.enter_context(self.method.attached())
-
-    @contextmanager
-    def detached(self):
-        """The bare model, for somebody else to use; attached again on exit."""
-        self.method.put_by()
-        self.held.close()
-        try:
-            yield
-        finally:
-            self.hold()
 
     # the loop
 

@@ -1,0 +1,48 @@
+"""The add-on on the model while it trains, and off it in the middle of a step or for somebody else."""
+
+from contextlib import ExitStack, contextmanager
+
+from lib_sdtune.training import precision
+from lib_sdtune.training.memory import checkpointed, wants_checkpointing
+
+
+class Attachment:
+    """A context manager: inside, the model is frozen but for the method's add-on, which it wears; afterwards it is bare.
+
+    checkpointing: the setting, "auto", "on" or "off".
+    """
+
+    def __init__(self, method, model, checkpointing):
+        self.method, self.model = method, model
+        self.recomputing = wants_checkpointing(checkpointing, model.device)
+
+    def __enter__(self):
+        with ExitStack() as stack:
+            stack.enter_context(precision.frozen(self.model))
+            stack.enter_context(checkpointed(self.model.unet, self.recomputing))
+            self.worn = stack.enter_context(ExitStack())
+            self.worn.enter_context(self.method.attached())
+            self.held = stack.pop_all()
+        return self
+
+    def __exit__(self, *error):
+        self.held.close()
+
+    @contextmanager
+    def undressed(self):
+        """The model without its add-on, in the middle of a step."""
+        self.worn.close()
+        try:
+            yield
+        finally:
+            self.worn.enter_context(self.method.attached())
+
+    @contextmanager
+    def detached(self):
+        """The bare model, for somebody else to use; attached again on exit."""
+        self.method.put_by()
+        self.held.close()
+        try:
+            yield
+        finally:
+            self.__enter__()
