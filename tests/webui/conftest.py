@@ -48,6 +48,12 @@ class WebUI:
             time.sleep(0.1)
         return run
 
+    def wait(self, over, seconds=240):
+        deadline = time.monotonic() + seconds
+        while not over():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.2)
+
     def draw(self, prompt, seed=11, **changes):
         """The picture's pixels; `changes` are settings of the API's."""
         asked = {"prompt": prompt, "seed": seed, "steps": 3, "width": 64, "height": 64, "cfg_scale": 4, "sampler_name": "Euler",
