@@ -4,9 +4,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lib_sdtune.errors import UserError
 from lib_sdtune.formats import hypernetwork
+from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.jobs import Jobs
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
-from tests.test_wrong_input import place, refused, write  # noqa: F401 - place is a fixture
+from tests.test_wrong_input import place, refused, tree, write  # noqa: F401 - place is a fixture
 
 
 class Bomb:
@@ -49,3 +52,14 @@ def test_is_refused(shelves, capsys, changes, words):
     error = refused(shelves, capsys)
     assert all(word in error for word in words), error
     assert "code ran" not in error
+
+
+@pytest.mark.parametrize("changes", [TI | {"textual_inversion": {"init_embedding": "sd2"}}, HN | {"hypernetwork": {"init_hypernetwork": "sd2"}},
+                                     HN | {"hypernetwork": {"enable_sizes": [768]}}], ids=str)
+def test_another_models_sizes_are_refused_before_a_run_is_queued(shelves, monkeypatch, changes):
+    monkeypatch.chdir(shelves)
+    before = tree(shelves)
+    given = {"name": "ron", "concepts": [{"images": "pictures", "prompt": "a photo of [name]"}], **changes}
+    with pytest.raises(UserError, match=r"1024|768"):
+        Jobs(lambda: EmbeddedHost(shelves / "data")).submit(given)
+    assert tree(shelves) == before

@@ -48,6 +48,14 @@ def read(path, keys, widths):
     return rows
 
 
+def refuse_other_widths(path, widths):
+    """UserError for a file that `read` would refuse for towers of these widths, whatever their keys."""
+    found = [table.shape[-1] for table in tables_of(path).values()]
+    if sorted(found) != sorted(widths):
+        raise UserError(f"{path.name} has vectors of width {wide(found)} and this model's are {wide(widths)} wide: "
+                        "it is an embedding of another model family.")
+
+
 def wide(widths):
     return " + ".join(str(width) for width in widths)
 

@@ -41,6 +41,10 @@ class Method:
         """UserError for what can be told from the config and the host's files alone; `folder(kind)` is the host's."""
 
     @classmethod
+    def fits(cls, config, folder, holding):
+        """UserError where a file to go on from, or a size, is not the model's, of which only the `host.base.Holding` is known."""
+
+    @classmethod
     def look(cls, config, scan):
         """UserError where the pictures that were read (`data.folder.Scan`) are no use; may give concepts prompt templates."""
 

@@ -27,6 +27,16 @@ class HypernetworkMethod(Method):
         if config.hypernetwork.init_hypernetwork:
             file.read(file.find(folder(cls.kind), config.hypernetwork.init_hypernetwork))
 
+    @classmethod
+    def fits(cls, config, folder, holding):
+        settings = config.hypernetwork
+        known = sorted({shape[1] for name, shape in holding.shapes["unet"].items() if name.endswith("to_k.weight")})
+        if settings.init_hypernetwork:
+            path = file.find(folder(cls.kind), settings.init_hypernetwork)
+            refuse_unknown(file.read(path)[0].pairs, known, path.name)
+        else:
+            refuse_unknown(settings.enable_sizes, known, '"hypernetwork.enable_sizes"')
+
     def __init__(self, config, model):
         super().__init__(config, model)
         begun = self.continued() if config.hypernetwork.init_hypernetwork else self.new()

@@ -28,6 +28,13 @@ class TextualInversion(Method):
             file.tables_of(file.find(folder(cls.kind), config.textual_inversion.init_embedding))
 
     @classmethod
+    def fits(cls, config, folder, holding):
+        widths = [shape[1] for part, shapes in sorted(holding.shapes.items()) if part.startswith("text_encoder")
+                  for name, shape in shapes.items() if name.endswith("token_embedding.weight")]
+        if config.textual_inversion.init_embedding:
+            file.refuse_other_widths(file.find(folder(cls.kind), config.textual_inversion.init_embedding), widths)
+
+    @classmethod
     def look(cls, config, scan):
         say_the_word(scan, config, word_of(config))
 
