@@ -241,6 +241,28 @@ def test_a_wrong_preparation_is_refused_before_it_begins(ask, images, tmp_path, 
     assert ask("/prepare", method="get") == {"work": None} and not (tmp_path / "out").exists()
 
 
+def test_an_earlier_crop_is_shown_and_can_be_taken_back(ask, images, tmp_path):
+    wish = {"source": str(images), "settings": {"resolution": 64, "min_bucket_reso": 64}, "out": str(tmp_path / "out")}
+    assert ask("/prepare/preview", wish)["box"] is None
+    ask("/prepare", wish | {"boxes": {"1.png": [0, 0, 0.5, 1]}})
+    ended(ask, "/prepare")
+    assert ask("/prepare/preview", wish | {"number": 1})["box"] == [0, 0, 0.5, 1]
+    assert ask("/prepare/preview", wish | {"number": 1, "box": None})["box"] is None
+    ask("/prepare", wish | {"boxes": {"1.png": None}})
+    ended(ask, "/prepare")
+    assert ask("/prepare/preview", wish | {"number": 1})["box"] is None
+
+
+def test_pictures_without_words_are_described_while_preparing(ask, images, tmp_path):
+    (images / "1.txt").unlink()
+    wish = {"source": str(images), "out": str(tmp_path / "out"), "captioner": "deepbooru", "options": {"threshold": 0.6}}
+    ask("/prepare", wish)
+    assert ended(ask, "/prepare")["work"]["state"] == "done"
+    assert (tmp_path / "out/1.txt").read_text() == "seen 1\n" and (tmp_path / "out/2.txt").read_text() == "a cat, number 2\n"
+    for change, named in (({"captioner": "blop"}, "blip"), ({"options": {"treshold": 1}}, "threshold")):
+        assert named in ask("/prepare", wish | change, wrong=422)
+
+
 def test_output_inside_the_input_is_refused(ask, images):
     assert "lies in IN" in ask("/prepare", {"source": str(images), "out": str(images / "out")}, wrong=422)
 

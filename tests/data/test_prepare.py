@@ -220,6 +220,14 @@ def test_a_plain_background_is_flooded_from_the_border_only(tmp_path):
     assert "plain background" in did[0]
 
 
+def test_grain_in_a_plain_background_leaves_no_islands(tmp_path):
+    grain = np.random.default_rng(0).normal(0, 10, (80, 120, 3))
+    Image.fromarray((np.asarray(subject(ground=(200, 190, 180)), float) + grain).clip(0, 255).astype(np.uint8)).save(tmp_path / "a.png")
+    ((_, image, _),) = preview(tmp_path / "a.png", PrepareConfig(resize="none", background="#00ff00", cut_out="border"))
+    corner = np.asarray(image)[:, :25]
+    assert (corner == (0, 255, 0)).all()
+
+
 def test_a_background_that_is_not_plain_stays(tmp_path):
     awful.noise().save(tmp_path / "a.png")
     ((_, image, did),) = preview(tmp_path / "a.png", PrepareConfig(resize="none", background="white", cut_out="border"))

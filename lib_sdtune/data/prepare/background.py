@@ -16,7 +16,7 @@ def cut_out(image, settings):
 
         return rembg.remove(image.convert("RGB")).convert("RGBA"), "cut out by rembg"
     flat = image.convert("RGB")
-    outside = flooded(np.asarray(flat), settings.tolerance)
+    outside = flooded(np.asarray(flat.filter(ImageFilter.MedianFilter(3))), settings.tolerance)  # grain would leave islands
     if outside is None:
         return flat.convert("RGBA"), ""
     alpha = Image.fromarray(np.where(outside, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.8))

@@ -51,8 +51,11 @@ class Batch:
         if len(self.originals) >= FULL:
             self.commit()
 
-    def commit(self):
-        """Put in place and note what was written; what belongs to an original that was not noted is forgotten."""
+    def commit(self, hurry=False):
+        """Put in place and note what was written; what belongs to an original that was not noted is forgotten.
+
+        hurry: nothing comes after it, so the manifest is written in any case.
+        """
         folders = set()
         try:
             for _, _, written, _ in self.originals:
@@ -68,7 +71,7 @@ class Batch:
             self.begin()
             for folder in folders:
                 sync_folder(folder)
-            self.manifest.save()
+            self.manifest.save(hurry)
 
     def settle(self, name, entry, written, dropped):
         """The folders that changed."""

@@ -6,12 +6,14 @@ file made from it a hash. A file whose hash differs was changed by its owner and
 
 import hashlib
 import json
+import time
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.formats.files import read_json, write_text
 
 NAME = "manifest.json"
 FORMAT = "sd-tune-prepare-1"
+REST = 20  # times as long as a writing took
 
 
 class Manifest:
@@ -24,7 +26,7 @@ class Manifest:
         if self.path.exists():
             self.read()
         self.hashes = {file: made for one in self.originals.values() for file, made in (one["files"] | one["captions"]).items()}
-        self.saved = self.text()
+        self.stale, self.before, self.written, self.took = False, self.settings, 0.0, 0.0
 
     def read(self):
         try:
@@ -48,18 +50,28 @@ class Manifest:
         return {name: one["box"] for name, one in self.originals.items() if one.get("box")}
 
     def note(self, name, entry):
-        self.originals[name] = entry
+        if entry != self.originals.get(name):
+            self.originals[name], self.stale = entry, True
         self.hashes |= entry["files"] | entry["captions"]
 
-    def text(self):
-        return json.dumps([self.originals, self.settings], sort_keys=True)
+    def save(self, hurry=True):
+        """Write it if anything is different; without hurry only now and then, so that writing stays a small part of the work."""
+        rested = time.monotonic() - self.written >= REST * self.took
+        if self.path.exists() and not (self.stale or self.settings != self.before) or not (hurry or rested):
+            return
+        began = time.monotonic()
+        write_text(self.path, self.text())
+        self.stale, self.before, self.written = False, self.settings, time.monotonic()
+        self.took = self.written - began
 
-    def save(self):
-        """Write it if anything is different."""
-        now = self.text()
-        if now != self.saved or not self.path.exists():
-            write_json(self.path, {"format": FORMAT, "settings": self.settings, "originals": dict(sorted(self.originals.items()))})
-            self.saved = now
+    def text(self):
+        """JSON with a line for each original: quick to write, and easy to compare."""
+        lines = ",\n".join(f"  {dumps(name)}: {dumps(entry)}" for name, entry in sorted(self.originals.items()))
+        return f'{{\n "format": {dumps(FORMAT)},\n "settings": {dumps(self.settings)},\n "originals": {{\n{lines}\n }}\n}}\n'
+
+
+def dumps(value):
+    return json.dumps(value, ensure_ascii=False)
 
 
 def fingerprint(data):

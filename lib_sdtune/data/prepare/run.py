@@ -159,7 +159,7 @@ def worked(jobs, manifest, settings, edit, progress, describe, outcome):
                 take(job, result, batch, edit, describe)
             progress(done, len(jobs), "preparing pictures")
     finally:
-        batch.commit()
+        batch.commit(hurry=True)
     return outcome
 
 
@@ -214,7 +214,7 @@ def take(job, result, batch, edit, describe):
     content, files = result
     name = shown(job.found.relative)
     before = batch.manifest.of(name)
-    entry = before | {"content": content, "settings": job.key, "stem": job.stem, "captions": {}, "box": job.box}
+    entry = before | {"content": content, "settings": job.key, "stem": job.stem, "captions": {}, "box": list(job.box) if job.box else None}
     if files is None:
         batch.outcome.kept += entry["files"]
     else:
