@@ -164,3 +164,12 @@ def test_lion_comes_with_a_third_of_the_rate():
     config = Config.from_dict(settings("x", method="dreambooth", dreambooth={"unet_lr": 3e-6}))
     changes = next(changes for changes, _ in ladder.rungs(config, CPU) if "train.optimizer" in changes)
     assert changes["train.optimizer"] == "Lion" and changes["dreambooth.unet_lr"] == pytest.approx(1e-6)
+
+
+def test_the_command_line_measures_and_trains_nothing(images, tmp_path, capsys):
+    from lib_sdtune.__main__ import main
+
+    (tmp_path / "run.json").write_text(json.dumps(settings(images, method="dreambooth")), encoding="utf-8")
+    assert main(["train", str(tmp_path / "run.json"), "--data-dir", str(tmp_path / "out"), "--measure"]) == 0
+    assert "Measured: a step needs" in capsys.readouterr().out
+    assert files(tmp_path / "out") == []

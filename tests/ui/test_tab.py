@@ -191,3 +191,38 @@ def test_failures_are_explained_with_settings_that_exist(message, settings):
     assert said["settings"].items() >= settings.items()
     assert said["what"] == message.split(". ")[0].rstrip(".") + "." and said["why"] and said["change"]
     assert {path for _, _, _, given in failures.KNOWN for path in given} <= {field.path for field in declared()}
+
+
+class Wizard(Classes):
+    """Takes configs as `workshop.wizard` does."""
+
+    @property
+    def wizard(self):
+        return self
+
+    def guess(self, config):
+        self.taken.append(config)
+        return {"template": "Estimated", "fits": True}
+
+
+def test_the_memory_line_is_asked_for_before_there_are_pictures():
+    wizard = Wizard()
+    facts = fire(build(Door(wizard)), "sdtune_estimate_button", *values(**{"concept.images": "", "train.batch_size": 4}))
+    assert json.loads(facts)["fits"] and wizard.taken[0]["train"] == {"batch_size": 4} and wizard.taken[0]["concepts"][0]["images"]
+
+
+def test_settings_that_cannot_be_read_leave_the_memory_line_empty(queue):
+    assert fire(build(Door(queue)), "sdtune_estimate_button", *values(**{"dreambooth.unet_lr": "often"})) == "{}"
+
+
+def test_measuring_takes_the_form_and_tells_a_refusal():
+    wizard = Wizard()
+    assert fire(build(Door(wizard)), "sdtune_measure", *values(**{"train.batch_size": 2})) == ""
+    assert wizard.taken[0]["train"] == {"batch_size": 2}
+    message = fire(build(Door(Wizard(UserError('"concepts[1].images" is empty')))), "sdtune_measure", *values())
+    assert "&quot;Pictures&quot; of concept 2 is empty" in message
+
+
+def test_further_concepts_reach_the_run(queue):
+    fire(build(Door(queue)), "sdtune_start", *values(further_concepts='[{"images": "cups", "prompt": "a photo of my cup", "repeats": 2}]'))
+    assert queue.taken[0]["concepts"] == [{"images": "pics"}, {"images": "cups", "prompt": "a photo of my cup", "repeats": 2}]
