@@ -24,6 +24,7 @@ MAKES_SENSE = {
     "sample": ("training", "paused"),
     "save": ("training", "paused"),
 }
+CLOSING = 60  # seconds that the last words of a run that has ended may take to reach the disk
 log = logging.getLogger("sdtune")
 
 
@@ -150,6 +151,7 @@ class Jobs:
             control() if callable(control) else self.train(control)
             with self.changed:
                 self.current = None
+                self.changed.notify_all()
 
     def train(self, control):
         from lib_sdtune.training.run import run
@@ -198,6 +200,7 @@ class Jobs:
         with self.changed:
             if self.live(name):
                 raise Refused(f"The run {name} is {self.controls[name].state}; stop it first.")
+            self.changed.wait_for(lambda: self.current is None or self.current is not self.controls.get(name), CLOSING)
             if (self.folder(name).path / "published.json").exists():
                 raise Refused(f"The other files of {name} were put into its folder when it was published; take that back first.")
             shutil.rmtree(self.folder(name).path)
@@ -272,8 +275,8 @@ def since_ended(folder, control=None):
     told, method = folder.status(), folder.settings().get("method", "lora")
     if control and told.get("state") in LIVE:
         told = control.snapshot()
-    seen = {"id": folder.path.name, "method": method, "state": "queued", "step": 0, "total_steps": 0, "epoch": 0, "loss": None,
-            "seconds_per_step": None, "message": "", "artefacts": [], "samples": [], **told, "eta_seconds": None}
+    seen = {"method": method, "state": "queued", "step": 0, "total_steps": 0, "epoch": 0, "loss": None,
+            "seconds_per_step": None, "message": "", "artefacts": [], "samples": [], **told, "id": folder.path.name, "eta_seconds": None}
     if seen["state"] in LIVE:
         seen |= {"state": "stopped", "message": "The program ended before the run did; resume to go on."}
     return {**seen, "resumable": folder.resumable()}

@@ -60,6 +60,38 @@ def test_from_the_grid_to_a_published_file_and_back(client, place):
     assert client.post(f"{RON}/unpublish").json()["files"] == ["ron-step00000001.safetensors", "ron.safetensors"]
 
 
+def test_files_of_any_past_are_compared(client, place):
+    known = client.get("/sdtune/v1/choices").json()
+    assert known["kinds"]["lora"] == ["ron", "ron-step00000001"] and known["kinds"]["checkpoints"] == [] and known["choices"] == []
+    assert client.get("/sdtune/v1/choices/old").status_code == client.post("/sdtune/v1/choices/old/stop").status_code == 404
+    for body, word in (({"of": []}, '"of"'), ({"kind": "vae", "of": ["ron"]}, '"kind"'), ({"of": ["rom"]}, "did you mean 'ron'"),
+                       ({"of": ["../ron"]}, "no LoRA"), ({"of": ["ron"], "seed": 1}, "did you mean 'seeds'"), ({"of": ["ron"], "pictures": 3}, "folder")):
+        answer = client.post("/sdtune/v1/choices/old", json=body)
+        assert answer.status_code == 422 and word in answer.json()["detail"], body
+    assert client.post("/sdtune/v1/choices/..%2Fevil", json={"of": ["ron"]}).status_code in (404, 405, 422)
+    wanted = {key: value for key, value in SMALL.items() if key != "strength"}
+    pictures = str(place.data_dir.parent / "2_ron")
+    answer = client.post("/sdtune/v1/choices/old", json={**wanted, "of": ["ron", "ron-step00000001"], "pictures": pictures, "strength": False})
+    assert answer.status_code == 200, answer.json()
+    until(lambda: client.get("/sdtune/v1/choices/old").json()["work"]["state"] not in ("waiting", "working"))
+    seen = client.get("/sdtune/v1/choices/old").json()
+    assert seen["work"]["state"] == "done" and len(seen["result"]["ranking"]) == 2 and seen["published"] is None, seen["work"]
+    assert client.get("/sdtune/v1/choices/old/page").text.startswith("<!doctype html>")
+    assert client.get(f"/sdtune/v1/choices/old/{seen['result']['cells'][0][0]}").content[:4] == b"\x89PNG"
+    assert client.get("/sdtune/v1/choices").json()["choices"] == ["old"]
+
+
+def test_what_was_swept_away_is_not_listed(client, place):
+    before = client.get(RON).json()
+    assert [path.endswith(".safetensors") for path in before["artefacts"]] == [True, True] and before["published"] is None
+    client.post(f"{RON}/publish", json={"file": "ron-step00000001", "weight": 0.7})
+    after = client.get(RON).json()
+    assert after["artefacts"] == [str(place.folder("lora") / "ron.safetensors")]
+    assert after["published"]["file"] == "ron-step00000001" and after["published"]["weight"] == 0.7
+    client.post(f"{RON}/unpublish")
+    assert client.get(RON).json()["artefacts"] == before["artefacts"]
+
+
 def test_the_board_and_its_thumbnails(client):
     seen = client.get(f"{RON}/pictures").json()
     assert [row["file"] for row in seen["pictures"]] == ["0.png"] and "path" not in seen["pictures"][0] and seen["step"] == 2
@@ -102,6 +134,7 @@ def test_strangers_are_refused(place):
     client = TestClient(app, raise_server_exceptions=False)
     for address in ("pictures", "pictures/0", "choose", "choose/page", "report.html"):
         assert client.get(f"{RON}/{address}").status_code == 401
+    assert client.get("/sdtune/v1/choices").status_code == client.post("/sdtune/v1/choices/x", json={}).status_code == 401
     for address in ("choose", "publish", "unpublish"):
         assert client.post(f"{RON}/{address}", json={}).status_code == 401
         assert client.post(f"{RON}/{address}", json={}, headers={"Origin": "http://evil"}).status_code == 403

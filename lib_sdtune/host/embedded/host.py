@@ -38,7 +38,9 @@ class EmbeddedHost(Host):
         return self.data_dir / FOLDERS[kind]
 
     def find(self, name):
-        """The file of a checkpoint given by path, or by its name in models/Stable-diffusion."""
+        """The file of a checkpoint given by path, or by its name in models/Stable-diffusion; our own model goes by its name too."""
+        if str(name) == self.checkpoint_name(EMBEDDED):
+            return EMBEDDED
         return Path(name).absolute() if Path(name).is_file() else find(self.folder("checkpoints"), str(name), ENDINGS, "checkpoint")
 
     def chosen(self, model_settings=None):
