@@ -208,6 +208,17 @@ def test_encoded_prompts_are_forgotten_afterwards(host, unchanged):
     assert StableDiffusionProcessing.cached_c == [None, None] == StableDiffusionProcessing.cached_uc
 
 
+def test_the_webui_can_read_its_embeddings_anew_meanwhile(host, unchanged):
+    """Its page for embeddings does so at Refresh; what fails there leaves the user without embeddings."""
+    from modules.sd_hijack import model_hijack
+
+    database = model_hijack.embedding_db
+    there = set(database.word_embeddings)
+    with host.borrow(Model()):
+        database.load_textual_inversion_embeddings(force_reload=True)
+        assert set(database.word_embeddings) >= there
+
+
 def test_the_token_table_is_plain_and_captions_may_name_embeddings(host):
     house.make_embedding("zwirbel")
     picture = house.draw("a zwirbel", seed=2)

@@ -41,6 +41,10 @@ class FrozenCLIPEmbedderWithCustomWords(torch.nn.Module):
     def tokenize(self, texts):
         return [list(self.wrapped.tokenizer(text)) for text in texts]
 
+    def encode_embedding_init_text(self, init_text, nvpt):
+        table = self.wrapped.transformer.text_model.embeddings.token_embedding
+        return table.wrapped(torch.tensor(self.tokenize([init_text])[0][:nvpt]))
+
     def forward(self, texts):
         tokens, chunk, fixes, position = self.tokenize(texts)[0], [], [], 0
         while position < len(tokens):

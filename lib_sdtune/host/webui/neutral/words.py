@@ -12,7 +12,18 @@ def plain(sd_model):
             table = owner._modules.get("token_embedding")
             if hasattr(table, "wrapped") and hasattr(table, "embeddings"):
                 stack.enter_context(child(owner, "token_embedding", table.wrapped))
+                stack.enter_context(wrapping_itself(table.wrapped))
         yield
+
+
+@contextmanager
+def wrapping_itself(table):
+    """Whoever asks the WebUI's table for the plain one gets it: its Refresh of the embeddings does, at any time."""
+    vars(table)["wrapped"] = table  # not by setattr, which would make it a part of itself
+    try:
+        yield
+    finally:
+        del vars(table)["wrapped"]
 
 
 @contextmanager

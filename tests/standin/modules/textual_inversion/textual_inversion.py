@@ -35,12 +35,14 @@ class EmbeddingDatabase:
             return
         self.ids_lookup.clear()
         self.word_embeddings.clear()
+        self.expected_shape = shared.sd_model.cond_stage_model.encode_embedding_init_text(",", 1).shape[1]
         for folder in self.embedding_dirs:
             for path in sorted(Path(folder).glob("*.safetensors")):
                 vectors = next(iter(load_file(path).values()))
                 embedding = Embedding(vectors.float(), path.stem)
                 embedding.vectors, embedding.shape = vectors.shape
-                self.register_embedding(embedding, shared.sd_model)
+                if embedding.shape == self.expected_shape:
+                    self.register_embedding(embedding, shared.sd_model)
 
     def find_embedding_at_position(self, tokens, offset):
         for ids, embedding in self.ids_lookup.get(tokens[offset], []):
