@@ -12,6 +12,8 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
 
 Rate = float | str
+NUMBER = r"\s*(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*"
+SCHEDULE = rf"^{NUMBER}(:\s*-?\d+\s*)?(,{NUMBER}(:\s*-?\d+\s*)?)*$"
 """A learning rate: a number, or the WebUI's schedule text such as "5e-3:200, 1e-3"."""
 
 
@@ -132,7 +134,7 @@ def spell(kinds):
 
 
 def describe(given):
-    text = repr(given)
+    text = str(given).lower() if isinstance(given, bool) else "null" if given is None else repr(given)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -153,7 +155,8 @@ def field_schema(cls, field):
         return schema(field.metadata["section"])
     facts = {"description": field.metadata.get("help", ""), **type_schema(hint(cls, field.name))}
     names = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum"}
-    facts |= {names[key]: field.metadata[key] for key in names if field.metadata.get(key) is not None}
+    numbers = facts["items"] if facts.get("type") == "array" else facts
+    numbers |= {names[key]: field.metadata[key] for key in names if field.metadata.get(key) is not None}
     if choices(field):
         facts["enum"] = choices(field)
     if field.default is not dataclasses.MISSING:
@@ -166,7 +169,9 @@ def field_schema(cls, field):
 def type_schema(kind):
     if typing.get_origin(kind) is list:
         inner = typing.get_args(kind)[0]
-        return {"type": "array", "items": schema(inner) if dataclasses.is_dataclass(inner) else type_schema(inner)}
+        if dataclasses.is_dataclass(inner):
+            return {"type": "array", "items": schema(inner), "minItems": 1}
+        return {"type": "array", "items": type_schema(inner)}
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return {"type": [JSON_TYPES[one] for one in typing.get_args(kind)]}
+        return {"type": [JSON_TYPES[one] for one in typing.get_args(kind)]} | ({"pattern": SCHEDULE} if kind == Rate else {})
     return {"type": JSON_TYPES[kind]}

@@ -1,6 +1,7 @@
 """The declaration and what is read off it: CONTRACT's example, refusals that name the key, defaults, JSON Schema, presets."""
 
 import json
+import re
 
 import pytest
 
@@ -8,6 +9,7 @@ from lib_sdtune import presets
 from lib_sdtune.config import Config
 from lib_sdtune.declaration import schema
 from lib_sdtune.errors import UserError
+from lib_sdtune.optim import schedule
 
 LEAST = {"name": "ron", "concepts": [{"images": "train/10_ron"}]}
 
@@ -114,7 +116,22 @@ def test_the_schema_says_what_the_declaration_says():
     assert (dim["type"], dim["default"], dim["minimum"], dim["maximum"]) == ("integer", 16, 1, 1024)
     assert "lora" in found["properties"]["method"]["enum"]
     assert found["properties"]["concepts"]["items"]["required"] == ["images"]
+    assert found["properties"]["concepts"]["minItems"] == 1
+    layers = found["properties"]["hypernetwork"]["properties"]["layer_structure"]
+    assert layers["items"] == {"type": "number", "exclusiveMinimum": 0, "maximum": 16} and "maximum" not in layers
     assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize("text, good", [("1e-4", True), ("5e-3:200, 1e-3:500, 1e-4", True), (" .5 : 10 ,1.:-1", True), ("abc", False),
+                                        ("1e-3:x", False), ("-1", False), ("1e-3,", False), ("", False)])
+def test_the_schema_knows_a_schedule(text, good):
+    pattern = schema(Config)["properties"]["lora"]["properties"]["unet_lr"]["pattern"]
+    assert bool(re.search(pattern, text)) == good
+    if good:
+        schedule.parse(text)
+    else:
+        with pytest.raises(UserError):
+            schedule.parse(text)
 
 
 @pytest.mark.parametrize("name", presets.names())
