@@ -135,6 +135,7 @@ def test_what_a_killed_process_leaves_is_listed_and_goes_on(jobs, host, images):
 def test_an_end_that_is_not_on_the_disk_yet_is_an_end(jobs, images):
     name = jobs.submit(settings(images))
     until(lambda: state(jobs, name) == "finished")
+    until(lambda: jobs.current is None)
     file = jobs.folder(name).path / "status.json"
     write_json(file, read_json(file) | {"state": "training"})
     assert state(jobs, name) == "finished"
@@ -199,10 +200,12 @@ def test_only_its_samples_are_shown(jobs, host, images):
             jobs.sample(name, file)
 
 
-def test_deleting_takes_the_run_folder_and_leaves_the_file(jobs, host, images):
+def test_deleting_takes_the_run_folder_and_leaves_the_file(jobs, host, images, monkeypatch):
     name = jobs.submit(settings(images, train={"max_train_steps": 1}))
+    monkeypatch.setattr(host, "tidy", lambda: time.sleep(0.3) or (jobs.folder(name).path / "late.txt").write_text("last words"), raising=False)
     until(lambda: state(jobs, name) == "finished")
     jobs.delete(name)
+    assert not (host.folder("sdtune") / "runs" / name).exists() and jobs.current is None
     assert (host.folder("lora") / "ron.safetensors").exists()
     with pytest.raises(Unknown):
         jobs.status(name)
