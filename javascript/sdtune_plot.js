@@ -54,7 +54,7 @@ window.sdtune = window.sdtune || {};
         const checks = Object.keys(MEASURED).map((name) => [MEASURED[name], drawn.rows.filter((row) => Number.isFinite(row[name]))
             .map((row) => [row.step, row[name]])]);
         const measured = checks.flatMap(([, points]) => points.map(([, value]) => value));
-        const end = Math.max(2, run.total_steps || 0, points.length ? points[points.length - 1].step : 0);
+        const end = shownSteps(run.total_steps || 0, points.length ? points[points.length - 1].step : 0);
         const [low, high] = range(points.map((row) => row.loss), smooth, measured);
         const x = (step) => EDGE.left + inner.w * step / end;
         const y = (loss) => EDGE.top + inner.h * (1 - (loss - low) / (high - low));
@@ -121,6 +121,13 @@ window.sdtune = window.sdtune || {};
     }
 
     const line = (points, x, y) => points.map(([step, value], i) => `${i ? 'L' : 'M'}${x(step).toFixed(1)} ${y(value).toFixed(1)}`).join('');
+
+    // All steps, or the half, the quarter and so on that holds the curve: its beginning can be read, and the axis seldom changes.
+    function shownSteps(total, last) {
+        let end = Math.max(2, total, last);
+        while (end / 2 >= Math.max(20, last)) end /= 2;
+        return end;
+    }
 
     function ticks(low, high, count) {
         const rough = (high - low) / count;
