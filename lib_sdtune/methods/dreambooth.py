@@ -6,7 +6,7 @@ whatever reason, and also for the time that somebody else uses the model; the tr
 
 import logging
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -283,8 +283,9 @@ def rate(settings, part):
 def release(home, weight):
     """Free the memory of a lent tensor whose weight now lives elsewhere, but keep the tensor itself for those who know it."""
     storage = home.untyped_storage()
-    if home.data_ptr() != weight.data_ptr() and storage.resizable() and storage.nbytes() == home.nbytes:
-        storage.resize_(0)
+    if home.data_ptr() != weight.data_ptr() and storage.nbytes() == home.nbytes:
+        with suppress(RuntimeError):  # memory that is not torch's own, such as a mapped file's
+            storage.resize_(0)
 
 
 def regain(home):
