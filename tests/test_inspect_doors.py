@@ -69,6 +69,17 @@ def test_command_line_and_http_say_the_same(made, tmp_path, client, capsys):
     assert {key: said[key] for key in wanted} == wanted
 
 
+def test_pictures_are_listed_by_folder_and_long_captions_told(tmp_path, client, capsys):
+    folder = pictures(tmp_path / "10_ron", count=23)
+    (folder / "7.txt").write_text("very " * 90 + "long")
+    assert main(["inspect", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "10_ron (23 pictures, counted 10 times):" in said and "  0.png  " in said and "... and 3 more" in said
+    assert "The caption of 7.png has more than 75 tokens" in said
+    problems = client.post(ADDRESS, json={"images": str(folder)}).json()["problems"]
+    assert [problem["path"] for problem in problems if problem["kind"] == "caption long"] == ["7.png"]
+
+
 def test_a_chart_is_drawn(tmp_path, capsys):
     folder, _ = listed(tmp_path)
     assert main(["inspect", str(folder), "--chart", str(tmp_path / "counts.svg")]) == 0

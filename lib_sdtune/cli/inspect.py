@@ -14,6 +14,7 @@ from lib_sdtune.errors import UserError
 
 LONGEST = 100  # characters of a metadata value that are shown
 BAR = 40
+SHOWN, WIDE = 20, 160  # pictures of a folder, and letters of a line
 
 
 def arguments(parser):
@@ -58,6 +59,13 @@ def folder(args, path):
 def about_folder(seen):
     """The report in lines that a person reads."""
     yield from seen["summary"]
+    for name, folder in seen["folders"].items():
+        yield f"{name} ({'class, ' if folder['is_class'] else ''}{folder['images']} pictures, counted {folder['repeats']} times):"
+        rows = [row for row in seen["pictures"] if row["folder"] == name]
+        yield from (f"  {row['path']}  {row['width']}x{row['height']} -> {'x'.join(map(str, row['bucket']))}  {row['caption']}"[:WIDE]
+                    for row in rows[:SHOWN])
+        if len(rows) > SHOWN:
+            yield f"  ... and {len(rows) - SHOWN} more; --json names all."
     yield from chart("Buckets", seen["buckets"])
     yield from chart("Tags", dict(list(seen["tags"].items())[:20]))
     if seen["problems"]:

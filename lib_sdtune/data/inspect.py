@@ -11,6 +11,7 @@ from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.look import BLURRED, doubles, look
 from lib_sdtune.data.problem import Problem, shown
 from lib_sdtune.errors import UserError
+from lib_sdtune.ldm import tokenizer as ldm
 
 ENLARGED = 1.25  # times: more than this shows
 LOST = 0.3  # share of a picture that is cropped away
@@ -30,7 +31,15 @@ def inspect(path, dataset=None, tokenizer=None, progress=None):
         sentence = str(error).removeprefix('"concepts[0].images": ')
         raise UserError(sentence[:1].upper() + sentence[1:]) from None
     config = Config(name=path.name, concepts=concepts, dataset=dataset)
-    return {"path": shown(path)} | report(found, config, tokenizer)
+    return {"path": shown(path)} | report(found, config, tokenizer or clip())
+
+
+def clip():
+    """CLIP's tokenizer where a package here has it; else what parts a text into words, each of which is a token or more."""
+    try:
+        return ldm.find(Path("clip"), 49408)
+    except UserError:
+        return lambda text: list(ldm.words(text))
 
 
 def report(found, config, tokenizer=None):
@@ -137,8 +146,8 @@ def wording(pictures, tokenizer):
             words = f"{INSTEAD[picture.caption_from]}, {picture.caption!r}, is taken" if picture.caption else "it is learnt without words"
             yield Problem(picture.path, f"{picture.relative} has no caption; {words}.", False, "caption missing")
         if tokenizer and (count := len(tokenizer(picture.caption))) > CHUNK:
-            yield Problem(picture.path, f"The caption of {picture.relative} has {count} tokens; beyond {CHUNK} it is read in pieces.",
-                          False, "caption long")
+            yield Problem(picture.path, f"The caption of {picture.relative} has more than {CHUNK} tokens (about {count}); "
+                                        "it is read in pieces.", False, "caption long")
 
 
 def sentences(found, config, problems):

@@ -20,7 +20,7 @@ def report(made, jobs):
     lines = [counted(found.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += [time(dataset, config, jobs), room(dataset, config, jobs)]
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
-    parts = [box("red", taken(config, jobs)), box("plain", *lines), box("yellow", *problems(found, config)),
+    parts = [box("red", taken(config, jobs)), box("plain", *lines), box("yellow", *problems(found, config, jobs)),
              listing("Captions as they will be read", captions), charts(found, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
 
@@ -53,12 +53,14 @@ def counted(pictures):
     return f"{plural(len(own), 'picture')}, {having}" + (f"; {plural(classes, 'class picture')}" if classes else "") + "."
 
 
-def problems(found, config, most=3):
+def problems(found, config, jobs, most=3):
     """Sentences about single files, those that are left out first; many of a kind are told once, with their names."""
-    from lib_sdtune.data.inspect import findings
+    from lib_sdtune.data.inspect import clip, findings
+    from lib_sdtune.workshop.final import tokenizer_of
 
     kinds = defaultdict(list)
-    for problem in sorted([*found.problems, *findings(found, config)], key=lambda problem: not problem.fatal):
+    told = [*found.problems, *findings(found, config, tokenizer_of(jobs.host) or clip())]
+    for problem in sorted(told, key=lambda problem: not problem.fatal):
         kinds[problem.kind].append(problem)
     for alike in kinds.values():
         yield from (problem.text for problem in alike[: most if len(alike) <= most else 1])

@@ -44,8 +44,13 @@ def folder_words(edited, name):
 
 def counter(host):
     """A function text -> number of tokens; None for each where the host can't tell now."""
-    try:
-        tokenizer = host.tokenizer()
-    except UserError:  # a checkpoint whose words are not there; training will say so
-        tokenizer = None
+    tokenizer = tokenizer_of(host)
     return (lambda words: len(tokenizer(words))) if tokenizer else lambda words: None
+
+
+def tokenizer_of(host):
+    """The host's tokenizer; None where it can't tell now."""
+    try:
+        return host.tokenizer()
+    except UserError:  # a checkpoint whose words are not there; training will say so
+        return None

@@ -2,6 +2,7 @@
 
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
+from lib_sdtune.workshop.final import tokenizer_of
 from lib_sdtune.workshop.questions import group, known
 from lib_sdtune.workshop.work import Stopped, Work
 
@@ -23,7 +24,7 @@ class Looking:
         path = self.jobs.access.folder(data.get("images"), "images")
         for folder in behind(str(path)):
             self.jobs.access.folder(folder, "images")
-        return self.through(lambda progress: inspect(path, dataset, progress=progress))
+        return self.through(lambda progress: inspect(path, dataset, tokenizer_of(self.jobs.host), progress))
 
     def through(self, function):
         """The result of `function(progress)`; UserError if somebody stopped it."""
