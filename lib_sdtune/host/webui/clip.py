@@ -25,7 +25,10 @@ class ClipEncoder:
     name = f"CLIP {clip_model_name}"
 
     def __init__(self):
-        self.model, self.prepare = shared.interrogator.load_clip_model()
+        import clip
+
+        model, self.prepare = clip.load(str(weights()), device="cpu")  # by its path: by its name a damaged file would be downloaded anew
+        self.model = model.eval().to(devices.device_interrogate)
 
     @torch.no_grad()
     def images(self, images):

@@ -7,6 +7,7 @@ takes, nor can the model be swapped under it.
 """
 
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from modules import sd_models, shared
 
@@ -38,11 +39,25 @@ def chosen(checkpoint):
     """The WebUI's entry for a checkpoint by name, title, hash or file; None for "" (the one that is loaded). UserError if unknown."""
     if not checkpoint:
         return None
-    found = sd_models.get_closet_checkpoint_match(checkpoint)
+    found = of_file(checkpoint) or sd_models.get_closet_checkpoint_match(checkpoint)
     if found is None:
         raise UserError(f'"model.checkpoint" is {checkpoint!r}, which the WebUI does not know; put the file into its Stable-diffusion '
                         "folder, or leave the setting empty to train what is loaded.")
     return found
+
+
+def of_file(checkpoint):
+    """The WebUI's entry for a file given by its whole path, also one that was written since it looked last; else None."""
+    path = Path(checkpoint)
+    if not path.is_absolute() or not path.is_file():
+        return None
+    for look_again in (False, True):
+        if look_again:
+            sd_models.list_models()
+        for info in sd_models.checkpoints_list.values():
+            if Path(info.filename).resolve() == path.resolve():
+                return info
+    return None
 
 
 @contextmanager
