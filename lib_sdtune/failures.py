@@ -43,14 +43,25 @@ def out_of_memory(error):
     return type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower() or isinstance(error, MemoryError)
 
 
-def explain(message):
-    """{"what", "why", "change", "settings"} for a failed run's sentence; settings are {path: value} that the tab can fill in."""
+def explain(message, config=None):
+    """{"what", "why", "change", "settings"} for a failed run's sentence; settings are {path: value} that the tab can fill in.
+
+    config: the run's, as a nested dict, where it is known.
+    """
     for pattern, why, change, settings in KNOWN:
         if re.search(pattern, message, re.IGNORECASE):
-            return {"what": first_sentence(message), "why": why, "change": change, "settings": settings}
+            slower = thirds(config or {}) if "learning rate" in why else {}
+            return {"what": first_sentence(message), "why": why, "change": change, "settings": slower or settings}
     return {"what": message, "why": "This failure is not one that SD Tune knows.",
             "change": "Copy the report and open an issue with it. Resume goes on from the last resume point, if there is one.",
             "settings": {}}
+
+
+def thirds(config):
+    """A third of each learning rate that is a plain number."""
+    method = config.get("method", "lora")
+    rates = {key: value for key, value in config.get(method, {}).items() if key.endswith("lr") and isinstance(value, int | float)}
+    return {f"{method}.{key}": float(f"{value / 3:.2g}") for key, value in rates.items() if value}
 
 
 def first_sentence(text):

@@ -222,7 +222,7 @@ class Jobs:
         folder = self.folder(name)
         seen = self.now(name) if self.live(name) else since_ended(folder, self.controls.get(name))
         if seen["state"] == "failed":
-            seen["failure"] = explain(seen["message"])
+            seen["failure"] = explain(seen["message"], folder.settings())
         if not self.live(name):
             seen |= self.desk.left(folder, seen["artefacts"])
         return {**seen, "trigger": folder.settings()["concepts"][0].get("prompt", ""), "updated": folder.updated()}

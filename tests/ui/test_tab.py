@@ -193,6 +193,14 @@ def test_failures_are_explained_with_settings_that_exist(message, settings):
     assert {path for _, _, _, given in failures.KNOWN for path in given} <= {field.path for field in declared()}
 
 
+def test_what_overflowed_is_started_with_a_third_of_its_rates():
+    config = {"method": "lora", "lora": {"unet_lr": 1e-4, "text_encoder_lr": 0.0, "dim": 8}, "dreambooth": {"unet_lr": 1e-6}}
+    overflowed = "10 steps in a row gave numbers that overflowed. Lower the learning rate."
+    assert failures.explain(overflowed, config)["settings"] == {"lora.unet_lr": 3.3e-5}
+    config["lora"]["unet_lr"] = "1e-3:100, 1e-4"
+    assert failures.explain(overflowed, config)["settings"] == {"train.mixed_precision": "no"}
+
+
 class Wizard(Classes):
     """Takes configs as `workshop.wizard` does."""
 
