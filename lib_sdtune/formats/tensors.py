@@ -9,6 +9,7 @@ import ctypes
 import json
 import struct
 from collections.abc import Mapping
+from hashlib import sha256
 
 import torch
 
@@ -18,6 +19,7 @@ from lib_sdtune.formats.files import atomic
 NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
          torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL"}
 DTYPES = {name: dtype for dtype, name in NAMES.items()}
+OLD_HASH = slice(0x100000, 0x110000)  # the bytes that the WebUI's oldest model hash looks at
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float": torch.float32}
 
 
@@ -26,18 +28,43 @@ def write(path, tensors, metadata=None, finite=True, precision=None):
 
     precision: a dtype for all floating tensors instead of their own. RunError if a value is not finite, unless told otherwise.
     """
-    formats = {name: precision if precision and tensor.is_floating_point() else tensor.dtype for name, tensor in tensors.items()}
-    # widest element first keeps every tensor aligned to its own size
-    names = sorted(tensors, key=lambda name: (-formats[name].itemsize, name))
-    header = json.dumps(describe(tensors, names, formats, metadata), separators=(",", ":"), ensure_ascii=False).encode()
-    header += b" " * (-len(header) % 8)
+    names, formats = arranged(tensors, precision)
     with atomic(path) as unfinished, open(unfinished, "wb") as file:
-        file.write(struct.pack("<Q", len(header)) + header)
+        file.write(head(tensors, names, formats, metadata))
         for name in names:
             tensor = tensors[name].detach().to(formats[name])
             if finite:
                 refuse_non_finite({name: tensor}, path)
             file.write(raw(tensor))
+
+
+def hashes(tensors, metadata, precision=None):
+    """sd-scripts' two hashes of an add-on, as metadata: of all tensors' bytes, and an old one of a piece of the file.
+
+    The WebUI shows the first and need not read the file for it. The second is of a file with the ss_* metadata alone.
+    """
+    names, formats = arranged(tensors, precision)
+    start = bytearray(head(tensors, names, formats, {key: value for key, value in metadata.items() if key.startswith("ss_")}))
+    body = sha256()
+    for name in names:
+        data = raw(tensors[name].detach().to(formats[name]))
+        body.update(data)
+        start += data[: max(0, OLD_HASH.stop - len(start))]
+    return {"sshs_model_hash": body.hexdigest(), "sshs_legacy_hash": sha256(start[OLD_HASH]).hexdigest()[:8]}
+
+
+def arranged(tensors, precision):
+    """(names in the file's order, name -> dtype in the file)."""
+    formats = {name: precision if precision and tensor.is_floating_point() else tensor.dtype for name, tensor in tensors.items()}
+    # widest element first keeps every tensor aligned to its own size
+    return sorted(tensors, key=lambda name: (-formats[name].itemsize, name)), formats
+
+
+def head(tensors, names, formats, metadata):
+    """Everything before the tensors."""
+    header = json.dumps(describe(tensors, names, formats, metadata), separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header
 
 
 def describe(tensors, names, formats, metadata):

@@ -263,7 +263,8 @@ class DreamBooth(Method):
         facts = artefact.metadata | {"ss_network_module": "networks.lora", "ss_network_dim": str(dim), "ss_network_alpha": str(dim),
                                      "modelspec.architecture": artefact.metadata["modelspec.architecture"] + "/lora"}
         precision = safetensors.PRECISIONS[self.config.save.precision]
-        safetensors.write(path, extract(self.differences(), dim), facts, precision=precision)
+        held = extract(self.differences(), dim)
+        safetensors.write(path, held, facts | safetensors.hashes(held, facts, precision), precision=precision)
         return [Artefact(path, "lora", f"<lora:{self.config.name}:1>", artefact.activation_text, facts)]
 
     def differences(self):

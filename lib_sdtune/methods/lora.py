@@ -95,7 +95,7 @@ class LoraMethod(Method):
         if not any(torch.count_nonzero(bend.delta_weight()) for bend in self.bends.values()):
             raise RunError("The LoRA learned nothing: every layer is as it was at the start. "
                            "Raise the learning rate or the number of steps.")
-        safetensors.write(path, held, metadata)
+        safetensors.write(path, held, metadata | safetensors.hashes(held, metadata))
 
 
 def rounded(tensor, precision):

@@ -1,5 +1,6 @@
 """A whole LoRA run on a tiny model: what it leaves behind, and what it does not touch."""
 
+import hashlib
 import json
 
 import pytest
@@ -44,6 +45,9 @@ def test_metadata_speaks_the_readers_language_and_tells_no_paths(host, images, t
     assert json.loads(metadata["ss_bucket_info"])["buckets"]["0"]["resolution"] == [128, 128]
     assert metadata["modelspec.architecture"] == "stable-diffusion-v1/lora"
     assert not any(str(tmp_path) in value for value in metadata.values())
+    content = (host.folder("lora") / "ron.safetensors").read_bytes()
+    body = content[8 + int.from_bytes(content[:8], "little"):]
+    assert metadata["sshs_model_hash"] == hashlib.sha256(body).hexdigest() and len(metadata["sshs_legacy_hash"]) == 8
 
 
 def test_the_same_config_gives_the_same_bytes(images, tmp_path):
