@@ -6,8 +6,8 @@ import pytest
 @pytest.fixture
 def dream(config, tmp_path):
     concept = config["concepts"][0] | {"class_images": str(tmp_path / "class"), "class_prompt": "a photo of a cat", "num_class_images": 2}
-    return config | {"name": "live-dream", "method": "dreambooth", "concepts": [concept], "sample": {"steps": 2},
-                     "dreambooth": {"unet_lr": 0.002, "lora_dim": 4}, "train": {"max_train_steps": 6}}
+    return config | {"name": "live-dream", "method": "dreambooth", "concepts": [concept], "sample": {"steps": 2, "every_n_steps": 3},
+                     "dreambooth": {"unet_lr": 0.002, "lora_dim": 4, "weights": "bfloat16"}, "train": {"max_train_steps": 6}}
 
 
 def loaded(webui):
