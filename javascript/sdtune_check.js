@@ -1,4 +1,4 @@
-// Check: while a large folder is looked through, how far it is, and Stop.
+// Check and Start: while a large folder is looked through, how far it is, and Stop.
 window.sdtune = window.sdtune || {};
 
 (function(sdtune) {
@@ -33,5 +33,5 @@ window.sdtune = window.sdtune || {};
         sdtune.workshop.say('check_note', sdtune.workshop.progress('check_bar', work));
     }
 
-    document.addEventListener('click', (event) => event.target.closest && event.target.closest('#sdtune_check') && follow(PATIENCE, false));
+    document.addEventListener('click', (event) => event.target.closest && event.target.closest('#sdtune_check, #sdtune_start') && follow(PATIENCE, false));
 })(window.sdtune);

@@ -79,7 +79,7 @@ class Jobs:
         from lib_sdtune.config import Config
 
         config = wanted if isinstance(wanted, Config) else self.read(wanted)
-        self.look(config)
+        self.workshop.looking.through(lambda progress: self.look(config, progress=progress))
         with self.changed:
             if self.live(config.name):
                 raise NameTaken(f"A run called {config.name} is {self.controls[config.name].state}; choose another name, or stop it first.")

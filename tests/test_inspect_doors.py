@@ -1,6 +1,7 @@
 """A look into a folder gives the same report on the command line and over HTTP, for every way in which pictures come."""
 
 import json
+import os
 import threading
 
 import pytest
@@ -9,7 +10,7 @@ from lib_sdtune.__main__ import main
 from lib_sdtune.access import Access
 from lib_sdtune.jobs import Jobs
 from tests.data import awful
-from tests.hosts import TinyHost, pictures
+from tests.hosts import TinyHost, pictures, settings
 from tests.waiting import until
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
@@ -132,3 +133,18 @@ def test_it_can_be_watched_and_stopped(tmp_path, client, monkeypatch):
     assert answers[0].status_code == 422 and "Stopped" in answers[0].json()["detail"]
     assert client.get(ADDRESS).json()["work"]["done"] < 40
     assert client.post(ADDRESS, json={"images": str(folder)}).json()["images"] == 40
+
+
+def test_start_looks_at_what_check_has_seen_only_for_changes(tmp_path, jobs, monkeypatch):
+    from lib_sdtune.data import remembered
+    from lib_sdtune.data.look import look
+
+    folder, opened, examine = pictures(tmp_path / "pics", count=4), [], remembered.examine
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+    monkeypatch.setattr(remembered, "examine", lambda path, look=None: opened.append(path.name) or examine(path, look))
+    monkeypatch.setattr(jobs, "enqueue", lambda config, resume: config.name)
+    jobs.look(jobs.read(settings(folder)), look)
+    assert len(opened) == 4
+    assert jobs.submit(settings(folder)) == "ron" and len(opened) == 4
+    assert jobs.workshop.looking.look()["work"]["done"] == 4
