@@ -59,7 +59,7 @@ def parted(points):
     if fit[-1] > fit[turn] + slack(fit):
         return told("diverges", steps[turn], f"Gets worse from step {steps[turn]}: both losses rise, that of pictures kept aside "
                                              f"for good ({rise}); lower the learning rate.")
-    fell = f"fell by {percent(fit[turn], fit[-1])}" if fit[-1] < fit[turn] - slack(fit) else "did not"
+    fell = f"fell by {100 * (1 - fit[-1] / fit[turn]):.2g} %" if fit[-1] < fit[turn] - slack(fit) else "did not"
     return told("memorises", steps[turn], f"Starts to memorise at step {steps[turn]}: from there the loss on pictures kept aside rises "
                                           f"for good ({rise}), while that on trained pictures {fell}.")
 

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from lib_sdtune.__main__ import main
 from lib_sdtune.choose import choice as choices
 from lib_sdtune.choose import compare, page, report_page
+from lib_sdtune.choose import publish as publishing
 from lib_sdtune.choose.choice import Choice, result
 from lib_sdtune.choose.publish import JOURNAL, publish, undo
 from lib_sdtune.choose.wishes import read
@@ -71,7 +72,7 @@ def test_a_choice_ranks_with_reasons_and_leaves_pages(host, run, monkeypatch):
     assert len(made["curve"]) == 2 and result(run) == json.loads(json.dumps(made)) and max(steps)[0] > 0
 
     sheet = Image.open(run.path / "choose" / "sheet.png")
-    assert sheet.width > 3 * 64 and len(set(sheet.resize((32, 32)).getdata())) > 20
+    assert 3 * 96 < sheet.width < 4 * 96 and len(set(sheet.resize((32, 32)).getdata())) > 20
     html = (run.path / "choose" / "index.html").read_text()
     assert html.count("data:image/jpeg;base64,") >= 12 and not re.search(r"(src|href)=[\"']?(http|file|/|\.)", html)
     assert "<b>blue" not in html and "&lt;b&gt;blue" in html
@@ -143,6 +144,25 @@ def test_a_crash_in_the_middle_can_be_taken_back(host, run, monkeypatch):
     assert listing(host) != before
     undo(host, run)
     assert listing(host) == before
+
+
+def test_a_move_that_was_cut_off_between_two_disks_loses_nothing(host, run):
+    """The journal says that a file went to the run folder, but only half of it is there and the first one is still in its place."""
+    before, path = listing(host), host.folder("lora") / "ron-000001.safetensors"
+    half = run.path / "epochs" / path.name
+    half.parent.mkdir()
+    half.write_bytes(path.read_bytes()[:100])
+    (run.path / JOURNAL).write_text(json.dumps([{"moved": str(path), "to": str(half)}]))
+    undo(host, run)
+    assert listing(host) == before and not (run.path / JOURNAL).exists()
+
+
+def test_no_room_is_told_before_anything_is_moved(host, run, monkeypatch):
+    before = listing(host)
+    monkeypatch.setattr(publishing, "free_space", lambda folder: 1000)
+    with pytest.raises(UserError, match="no room for a copy of ron-000001"):
+        publish(host, run, "ron-000001")
+    assert listing(host) == before and not (run.path / JOURNAL).exists()
 
 
 def test_two_runs_side_by_side(host, run, tmp_path):

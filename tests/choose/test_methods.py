@@ -71,6 +71,8 @@ def test_every_file_draws_its_own_pictures_and_the_best_one_is_published_and_tak
 
     before, other = files(host), choice.candidates[1]
     told = publish(host, run, other.stem)
+    left = {path.name for path in files(host)}
+    assert all(name.startswith("zwx.") for name in left) and ("zwx.yaml" in left) == (run.config().method == "dreambooth")
     (final,) = [path for path in files(host) if path.suffix in (".safetensors", ".pt")]
     assert final.stem == "zwx" and told["file"] == other.stem and len(told["swept"]) == 3
     if final.suffix == ".pt":

@@ -1,14 +1,45 @@
 """The verbs for choosing, on a run of the embedded model."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from lib_sdtune.__main__ import main
+from lib_sdtune.choose import choice as choices
+from lib_sdtune.choose import wishes
+from lib_sdtune.choose.grid import TooMany
+from lib_sdtune.cli import choose
 
 
 @pytest.mark.parametrize(("argv", "word"), [
     (["choose", "nobody"], "no run called 'nobody'"), (["choose", "../x"], "name"), (["compare", "a", "b"], "no run called 'a'"),
-    (["report", "nobody"], "no run"), (["choose", "x", "--seeds", "many"], "--seeds")])
+    (["report", "nobody"], "no run"), (["choose", "x", "--seeds", "many"], "--seeds"), (["choose", "x", "--pictures", "y"], "--of"),
+    (["choose", "x", "--of", "gone.safetensors", "--publish"], "--of only"), (["choose", "x", "--of", "gone.safetensors"], "no file")])
 def test_wrong_input_is_a_sentence(argv, word, tmp_path, capsys):
     assert main([*argv, "--data-dir", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert word in error and len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("terminal", "said", "made"), [(True, "y", True), (True, "", False), (False, "y", False)])
+def test_a_large_grid_is_asked_about_where_somebody_sits(monkeypatch, terminal, said, made):
+    class Large:
+        def __init__(self, host, folder, wanted, progress):
+            self.sure = wanted.sure
+
+        def make(self):
+            if not self.sure:
+                raise TooMany("It takes about 3 h.")
+            return {"ranking": []}
+
+    questions = []
+    monkeypatch.setattr(choices, "Choice", Large)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: terminal))
+    monkeypatch.setattr("builtins.input", lambda text: questions.append(text) or said)
+    if made:
+        assert choose.chosen(None, None, wishes.read({})) == {"ranking": []}
+    else:
+        with pytest.raises(TooMany):
+            choose.chosen(None, None, wishes.read({}))
+    assert len(questions) == terminal and all("3 h" in text for text in questions)

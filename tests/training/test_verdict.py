@@ -55,6 +55,10 @@ def test_a_valley_is_where_memorising_starts(size):
         assert f"memorise at step {said['step']}" in said["sentence"]
 
 
+def test_what_falls_falls_by_less_than_all_of_it():
+    assert "trained pictures fell by 89 %" in verdict(rows(valley(20, 9), [0.2] * 9 + falling(11, 0.15, 0.2)))["sentence"]
+
+
 def test_a_bump_that_passes_is_learning():
     aside = falling(10)
     assert verdict(rows([*aside[:4], 0.21, 0.22, *aside[4:]], falling(12)))["kind"] == "learning"
