@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from lib_sdtune.host.webui.neutral import norms
-
 
 class GroupNorm32(nn.GroupNorm):
     """As latent diffusion has it."""
@@ -17,7 +15,9 @@ class GroupNorm32(nn.GroupNorm):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_it_is_the_same_normalisation_and_leaves_no_trace(dtype):
+def test_it_is_the_same_normalisation_and_leaves_no_trace(host, dtype):
+    from lib_sdtune.host.webui.neutral import norms
+
     torch.manual_seed(0)
     norm = GroupNorm32(4, 8)
     nn.init.normal_(norm.weight)
