@@ -59,6 +59,8 @@ class Need:
     def words(self):
         values = {"device": self.device, "needs": gigabytes(self.needs), "has": gigabytes(self.has),
                   "seconds": f"{self.seconds:.2g}" if self.measured else ""}
+        if not self.measured and self.has is None:
+            return ESTIMATED_ALONE, values
         if not self.measured:
             return (ESTIMATED_FITS if self.fits else ESTIMATED_NOT), values
         if self.needs is None:
@@ -72,6 +74,7 @@ class Need:
 
 ESTIMATED_FITS = "Estimated: a step needs about {needs} of the {has} GB of {device}, so it should fit."
 ESTIMATED_NOT = "Estimated: a step needs about {needs} GB and {device} has {has} GB for it, so it would not fit."
+ESTIMATED_ALONE = "Estimated: a step needs about {needs} GB; how much {device} has for it cannot be told."
 MEASURED = "Measured: a step needs {needs} of the {has} GB of {device}, so it fits, and takes {seconds} s."
 CHEAPER = "Measured: this does not fit {device}. With the changes below it does: a step needs {needs} of {has} GB and takes {seconds} s."
 TIME_ONLY = "Measured: a step fits and takes {seconds} s; how much memory it needs cannot be told on this machine."

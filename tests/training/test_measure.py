@@ -123,6 +123,16 @@ def test_a_stop_in_the_middle_gives_the_model_back(host, images, tmp_path):
     assert not (tmp_path / "data" / "sdtune" / "measuring").exists()
 
 
+@pytest.mark.parametrize(("needs", "has", "seconds", "said"), [
+    (2, 4, None, "Estimated: a step needs about 2.0 of the 4.0 GB of it, so it should fit."),
+    (5, 4, None, "Estimated: a step needs about 5.0 GB and it has 4.0 GB for it, so it would not fit."),
+    (2, None, None, "Estimated: a step needs about 2.0 GB; how much it has for it cannot be told."),
+    (None, None, 0.123, "Measured: a step fits and takes 0.12 s; how much memory it needs cannot be told on this machine.")])
+def test_what_is_not_known_is_not_claimed(needs, has, seconds, said):
+    sizes = [None if size is None else size * 2**30 for size in (needs, has)]
+    assert measure.Need("it", *sizes, seconds).sentence() == said
+
+
 # the estimate: SD1's sizes
 
 SD1 = {"unet": {"input_blocks.0.0.weight": (320, 4, 3, 3), **{f"{i}.weight": (23_875_262,) for i in range(36)}}, "vae": {"all": (83_653_863,)},
