@@ -25,6 +25,7 @@ from lib_sdtune.data.folder import scan  # noqa: E402
 from lib_sdtune.data.inspect import inspect  # noqa: E402
 from lib_sdtune.data.prepare import PrepareConfig, prepare  # noqa: E402
 
+SAMPLE = 200  # pictures that the floor is measured on
 DIFFERENT = 40  # drawings; the files differ by a comment inside
 
 
@@ -50,10 +51,12 @@ def fill(folder, count):
 
 
 def decoded(folder):
-    """The floor: nothing but Pillow decoding every picture."""
-    for path in sorted(folder.glob("*.jpg")):
-        with Image.open(path) as image:
+    """The floor: processor seconds a picture of nothing but Pillow decoding the first `SAMPLE`."""
+    worked = time.process_time()
+    for number in range(SAMPLE):
+        with Image.open(folder / f"{number:05}.jpg") as image:
             image.convert("RGB")
+    return (time.process_time() - worked) / SAMPLE
 
 
 class Peak:
@@ -80,19 +83,22 @@ def resident():
 
 
 class Times:
-    """What each kind of work takes, beside the floor of the same pictures."""
+    """What each kind of work takes, beside the floor just before and after it."""
 
-    def __init__(self, count):
-        self.count, self.floor = count, None
+    def __init__(self, folder, count):
+        self.folder, self.count = folder, count
+        decoded(folder)
+        self.before, self.memory = decoded(folder), resident()
 
     def take(self, name, work):
         with Peak() as peak:
             began, worked = time.perf_counter(), time.process_time()
             work()
-            seconds, busy = time.perf_counter() - began, time.process_time() - worked
-        self.floor = self.floor or busy
-        print(f"{name:14} {self.count:6} pictures {seconds:7.1f} s {1000 * busy / self.count:6.2f} ms of a processor each, "
-              f"{busy / self.floor:5.2f} x decoding, peak {peak.most:4.0f} MB", flush=True)
+            seconds, busy = time.perf_counter() - began, (time.process_time() - worked) / self.count
+        after = decoded(self.folder)
+        print(f"{name:12} {self.count:6} pictures {seconds:7.1f} s {1000 * busy:6.2f} ms of a processor each, "
+              f"{2 * busy / (self.before + after):5.2f} x decoding, {peak.most - self.memory:+4.0f} MB", flush=True)
+        self.before = after
 
 
 def main(counts, kinds):
@@ -101,8 +107,7 @@ def main(counts, kinds):
             source, out = Path(base, "in"), Path(base, "out")
             source.mkdir()
             print(f"{count} pictures of {fill(source, count) / 1000:.0f} kB")
-            times, again = Times(count), " again"
-            times.take("decode", lambda source=source: decoded(source))
+            times, again = Times(source, count), " again"
             time.sleep(3)  # what was written within two seconds is not remembered
             for name in "scan", "scan" + again:
                 times.take(name, lambda source=source: scan([Concept(str(source))], DatasetConfig(), LossConfig(), source))
@@ -110,7 +115,6 @@ def main(counts, kinds):
             for kind in kinds:
                 for name in f"prepare {kind}", kind + again:
                     times.take(name, lambda kind=kind, source=source, out=out: prepare(source, out / kind, PrepareConfig(format=kind)))
-            times.take("decode" + again, lambda source=source: decoded(source))
 
 
 if __name__ == "__main__":
