@@ -68,6 +68,7 @@ class Batch:
         finally:
             for path in [path for *_, written, _ in self.originals for path in written.values()] + list(self.written.values()):
                 path.unlink(missing_ok=True)
+            self.originals = []
             self.begin()
             for folder in folders:
                 sync_folder(folder)
