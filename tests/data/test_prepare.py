@@ -167,7 +167,15 @@ def test_a_full_disk_is_told_and_what_is_there_is_whole(source, tmp_path, monkey
 @pytest.mark.parametrize("full", [1, 50])
 def test_a_picture_is_in_the_manifest_only_when_it_is_in_place(source, tmp_path, monkeypatch, full):
     monkeypatch.setattr(batch, "FULL", full)
-    monkeypatch.setattr(batch, "sync", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+    sync, pressed = batch.sync, []
+
+    def interrupted(path):
+        if not pressed:
+            pressed.append(path)
+            raise KeyboardInterrupt
+        sync(path)
+
+    monkeypatch.setattr(batch, "sync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(source, tmp_path / "out", small())
     assert json.loads((tmp_path / "out/manifest.json").read_text())["originals"] == {}
