@@ -23,11 +23,21 @@ class RunFolder:
         self.path = path
 
     def config(self):
-        return Config.from_dict(read_json(self.path / "config.json"))
+        return Config.from_dict(self.settings())
 
     def settings(self):
-        """The config as it was written, which a newer version may no longer take."""
-        return read_json(self.path / "config.json")
+        """The config as it was written, which a newer version may no longer take. UserError if it cannot be read."""
+        path = self.path / "config.json"
+        try:
+            return read_json(path)
+        except (OSError, ValueError):
+            raise UserError(f"{path} is damaged; put it back from a copy, or start under another name.") from None
+
+    def readable(self):
+        try:
+            return isinstance(self.settings(), dict)
+        except UserError:
+            return False
 
     def status(self):
         """The last written snapshot; {} if there is none."""
@@ -59,10 +69,11 @@ def folder_of(host, name):
 
 
 def all_runs(host):
-    """Every `RunFolder` of the host that holds a config, oldest first."""
+    """Every `RunFolder` of the host that holds a config that can be read, oldest first."""
     runs = host.folder("sdtune") / "runs"
     found = [path for path in runs.iterdir() if (path / "config.json").exists()] if runs.exists() else []
-    return [RunFolder(path) for path in sorted(found, key=lambda path: (path / "config.json").stat().st_mtime)]
+    ordered = sorted(found, key=lambda path: (path / "config.json").stat().st_mtime)
+    return [folder for folder in map(RunFolder, ordered) if folder.readable()]
 
 
 def begin(config, host, resume=False, on_change=None):
@@ -110,7 +121,7 @@ def check_resume(config, host, folder):
     path = state.newest(folder)
     if path is None:
         raise UserError(f"There is nothing to resume: {folder} holds no state. Start the run without resuming.")
-    state.refuse_changes(read_json(folder / "config.json"), config.to_dict())
+    state.refuse_changes(RunFolder(folder).settings(), config.to_dict())
 
 
 def check_writable(folder):

@@ -17,9 +17,9 @@ from lib_sdtune.choose.choice import Choice, result
 from lib_sdtune.choose.publish import JOURNAL, publish, undo
 from lib_sdtune.choose.wishes import read
 from lib_sdtune.config import Config, Model
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.host.embedded import EmbeddedHost
-from lib_sdtune.training.runs import RunFolder
+from lib_sdtune.training.runs import RunFolder, begin
 from tests.hosts import train
 from tests.test_architecture import ROOT
 
@@ -155,6 +155,16 @@ def test_a_move_that_was_cut_off_between_two_disks_loses_nothing(host, run):
     (run.path / JOURNAL).write_text(json.dumps([{"moved": str(path), "to": str(half)}]))
     undo(host, run)
     assert listing(host) == before and not (run.path / JOURNAL).exists()
+
+
+def test_a_published_run_is_not_trained_over(host, run):
+    publish(host, run, "ron-000001")
+    for resume, overwrite in ((False, True), (True, False)):
+        config = run.config()
+        config.overwrite = overwrite
+        with pytest.raises(NameTaken, match="published"):
+            begin(config, host, resume)
+    assert (run.path / "log.csv").exists() and (run.path / JOURNAL).exists()
 
 
 def test_no_room_is_told_before_anything_is_moved(host, run, monkeypatch):

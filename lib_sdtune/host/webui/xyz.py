@@ -13,7 +13,7 @@ def add(jobs):
         if options is None or any(option.label == LABEL for option in options):
             continue
         options.append(module.AxisOption(LABEL, str, lambda p, x, xs: apply(p, x, jobs()), confirm=lambda p, xs: confirm(xs, jobs()),
-                                         choices=lambda: sorted(files(jobs()))))
+                                         choices=lambda: list(files(jobs()))))
 
 
 def files(jobs):
