@@ -60,15 +60,16 @@ def wide(widths):
     return " + ".join(str(width) for width in widths)
 
 
+def steps(path):
+    """For how many steps it has learned, as far as the file says: 0 if it does not."""
+    data = data_of(path)
+    told = data.get("step") if isinstance(data, dict) else None
+    return told if isinstance(told, int) and told > 0 else 0
+
+
 def tables_of(path):
     """key -> tensor, as the file has them."""
-    ending = path.suffix.lower()
-    if ending in (".png", ".webp"):
-        data = read_picture(path)
-    elif ending == ".safetensors":
-        data = read_safetensors(path)
-    else:
-        data = pickled.read(path)
+    data = data_of(path)
     if isinstance(data, dict) and "string_to_param" in data:
         data = data["string_to_param"]
     if not isinstance(data, dict):
@@ -77,6 +78,13 @@ def tables_of(path):
     if not tables or any(table.ndim not in (1, 2) for table in tables.values()):
         raise UserError(f"{path.name} is not an embedding.")
     return tables
+
+
+def data_of(path):
+    ending = path.suffix.lower()
+    if ending in (".png", ".webp"):
+        return read_picture(path)
+    return read_safetensors(path) if ending == ".safetensors" else pickled.read(path)
 
 
 def read_safetensors(path):

@@ -39,6 +39,7 @@ class HypernetworkMethod(Method):
 
     def __init__(self, config, model):
         super().__init__(config, model)
+        self.steps_before = 0
         begun = self.continued() if config.hypernetwork.init_hypernetwork else self.new()
         self.hypernetwork = begun.to(model.device).requires_grad_(True)
 
@@ -62,6 +63,7 @@ class HypernetworkMethod(Method):
         path = file.find(self.model.folder(self.kind), self.config.hypernetwork.init_hypernetwork)
         begun, facts = file.read(path)
         refuse_unknown(begun.pairs, context_widths(self.model.unet), path.name)
+        self.steps_before = facts.step or 0
         log.info("Going on from %s, which has learned for %d steps; its own layer structure counts.", path.name, facts.step)
         return begun
 
@@ -89,7 +91,8 @@ class HypernetworkMethod(Method):
         return f"<hypernet:{name}:1>"
 
     def export(self, path, metadata):
-        facts = file.Facts(path.stem, int(metadata.get("ss_steps") or 0), self.model.hash or None, self.model.name or None)
+        steps = self.steps_before + int(metadata.get("ss_steps") or 0)
+        facts = file.Facts(path.stem, steps, self.model.hash or None, self.model.name or None)
         file.write(path, self.hypernetwork, facts, PRECISIONS[self.config.save.precision])
 
 

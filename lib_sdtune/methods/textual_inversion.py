@@ -45,6 +45,7 @@ class TextualInversion(Method):
         self.word = word_of(config)
         self.tables = [tower.text_model.embeddings.token_embedding for tower in model.text_encoders]
         self.warn_of_collision()
+        self.steps_before = 0
         begun = self.continued() if self.settings.init_embedding else self.new()
         self.rows = nn.Parameter(begun.to(model.device, torch.float32))
         self.norms = [usual_norm(table) for table in self.tables] if self.settings.preserve_norm else []
@@ -76,6 +77,7 @@ class TextualInversion(Method):
 
     def continued(self):
         path = file.find(self.model.folder(self.kind), self.settings.init_embedding)
+        self.steps_before = file.steps(path)
         rows = file.read(path, self.model.family.embedding_keys, self.widths)
         if len(rows) != self.settings.num_vectors_per_token:
             log.info("Going on from %s with its own %d vectors.", path.name, len(rows))
@@ -124,7 +126,7 @@ class TextualInversion(Method):
     def export(self, path, metadata):
         precision = PRECISIONS[self.config.save.precision]
         file.write(path, self.rows.detach().to(precision), self.model.family.embedding_keys, self.widths,
-                   metadata, name=path.stem, step=int(metadata.get("ss_steps") or 0))
+                   metadata, name=path.stem, step=self.steps_before + int(metadata.get("ss_steps") or 0))
         for suffix in self.suffixes:  # two files of one name would leave it to chance which one a prompt gets
             if suffix != self.suffix:
                 path.with_suffix(suffix).unlink(missing_ok=True)

@@ -63,7 +63,8 @@ def test_going_on_from_a_file_takes_its_structure(host, images):
     begun = randomise(Hypernetwork([32], Structure((1, 1.5, 1), "relu")), size=0.1)
     file.write(folder(host) / "old.pt", begun, file.Facts("old", 100))
     train(host, config(images, hypernetwork={"init_hypernetwork": "old", "lr": 1e-4}))
-    learned, _ = file.read(folder(host) / "ron.pt")
+    learned, facts = file.read(folder(host) / "ron.pt")
+    assert facts.step == 106, "the WebUI counts on from what the file says"
     assert learned.structure == begun.structure and list(learned.pairs) == [32]
     moved = [(learned.tensors()[name] - tensor).abs().max() for name, tensor in begun.tensors().items()]
     assert 0 < max(moved) < 1e-3

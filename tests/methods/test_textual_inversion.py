@@ -138,6 +138,14 @@ def test_going_on_from_an_embedding(host, images):
     assert torch.equal(read(host, "old.pt"), torch.full((3, 16), 0.5))
 
 
+def test_steps_are_counted_on_from_the_file(host, images):
+    embedding.write(host.folder("embeddings") / "old.pt", torch.full((3, 16), 0.5), KEYS, WIDTHS, {}, "old", 100)
+    train(host, config(images, textual_inversion={"init_embedding": "old", "save_model_as": "pt"}))
+    assert embedding.steps(host.folder("embeddings") / "ron.pt") == 106
+    embedding.write(host.folder("embeddings") / "plain.safetensors", torch.full((3, 16), 0.5), KEYS, WIDTHS, {})
+    assert embedding.steps(host.folder("embeddings") / "plain.safetensors") == 0
+
+
 def test_a_name_is_taken_whatever_the_ending(host, images):
     embedding.write(host.folder("embeddings") / "ron.pt", torch.full((1, 16), 0.5), KEYS, WIDTHS, {}, "ron")
     with pytest.raises(NameTaken, match=r"ron\.pt exists"):
