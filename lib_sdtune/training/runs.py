@@ -95,6 +95,7 @@ def prepare(config, host, folder, resume):
     methods[config.method].check(config, host.folder)
     if not config.model.checkpoint and (holding := host.holding(config.model)):  # the model that is loaded
         methods[config.method].fits(config, host.folder, holding)
+    check_not_published(config, folder)
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (host.folder(methods[config.method].kind), folder):
         check_writable(needed)
@@ -102,6 +103,12 @@ def prepare(config, host, folder, resume):
         clear(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config.to_dict())
+
+
+def check_not_published(config, folder):
+    if (folder / "published.json").exists():
+        raise NameTaken(f"A file of the run {config.name} is published, and training on would mix it with new ones. "
+                        "Take that back first, or choose another name.")
 
 
 def check_new(config, host, folder):
