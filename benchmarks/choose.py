@@ -23,6 +23,7 @@ from lib_sdtune.choose.candidates import of_run
 from lib_sdtune.choose.choice import Choice
 from lib_sdtune.choose.judge import opened
 from lib_sdtune.choose.loose import Loose
+from lib_sdtune.choose.sheet import sheet
 from lib_sdtune.choose.wishes import read
 from lib_sdtune.config import Config, Model
 from lib_sdtune.host.embedded import EmbeddedHost
@@ -44,10 +45,11 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", type=int, default=0)
     parser.add_argument("--out", default="")
+    parser.add_argument("--sheet", default="", help="a picture of the three files of the last seed")
     args = parser.parse_args()
     found = read_back(args.out) if args.only else {}
     for seed in [args.only] if args.only else range(1, args.seeds + 1):
-        found[seed] = one(seed)
+        found[seed] = one(seed, args.sheet)
         if args.out:
             Path(args.out).write_text(json.dumps(list(dict(sorted(found.items())).values()), indent=1) + "\n", encoding="utf-8")
     print(told(list(dict(sorted(found.items())).values())))
@@ -67,7 +69,7 @@ def told(found):
         f"{sum(reached(seed['epochs']) for seed in found) / len(found):.2f} of the best truth.")])
 
 
-def one(seed):
+def one(seed, sheet_path=""):
     """{"seed", "runs": rows of the three files, "epochs": rows of the careless run's, "verdict": what its curves say}."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
@@ -79,7 +81,8 @@ def one(seed):
         three = Choice(host, Loose(host, "three", files, str(EXAMPLE / "ron")), wanted())
         kept = [step(host, careless, number).stem for number in CARELESS] + [step(host, careless).stem]
         within = Choice(host, careless, wanted(files=kept))
-        found = {"seed": seed, "runs": rows(seed, three), "epochs": rows(seed, within), "verdict": verdict(careless.log())["sentence"]}
+        found = {"seed": seed, "runs": rows(seed, three, sheet_path), "epochs": rows(seed, within),
+                 "verdict": verdict(careless.log())["sentence"]}
     print(f"seed {seed}: training {trained_at - started:.0f} s, comparing {time.perf_counter() - trained_at:.0f} s", flush=True)
     return found
 
@@ -130,9 +133,11 @@ def wanted(**changes):
 
 # the figures
 
-def rows(seed, choice):
+def rows(seed, choice, sheet_path=""):
     """One row a file, in the order of the files."""
     made, found = choice.make(), []
+    if sheet_path:
+        draw(choice, made, sheet_path)
     for one in choice.candidates:
         place, entry = next((place, entry) for place, entry in enumerate(made["ranking"], 1) if entry["file"] == one.stem)
         found.append({"seed": seed, "trained": one.label, "place": place, "score": entry["score"],
@@ -140,6 +145,15 @@ def rows(seed, choice):
     for number, row in enumerate(sorted(found, key=lambda row: -row["truth"]), 1):
         row["true_place"] = number
     return found
+
+
+def draw(choice, made, path):
+    """The first seed of every prompt, without and with the files."""
+    heads = ["without", *(one.stem for one in choice.candidates)]
+    seed = made["rows"][0]["seed"]
+    first = [(row["prompt"], names) for row, names in zip(made["rows"], made["cells"], strict=True) if row["seed"] == seed]
+    pictures = [[opened(choice.folder / "cells" / name) for name in names] for _, names in first]
+    sheet(heads, [prompt for prompt, _ in first], pictures).save(path, quality=90)
 
 
 def truth(choice, candidate):
