@@ -1,7 +1,9 @@
 """The order of files and the recommended strength, from made-up measures."""
 
 import pytest
+import torch
 
+from lib_sdtune.choose import measures
 from lib_sdtune.choose.ranking import ranked, strength
 
 
@@ -60,3 +62,20 @@ def test_nobody_is_sent_beyond_one_without_knowing_what_it_costs():
 
 def test_obedience_that_comes_back_is_noise():
     assert strength(curve((0.4, 0.5, 1.0), (0.6, 0.6, 0.7), (0.8, 0.8, 0.95), (1.0, 0.9, 0.95)))["stops_at"] is None
+
+
+def test_obedience_is_graded_by_how_far_the_other_prompts_are_behind():
+    """Half of what is asked for still beats every other prompt, and is worth about half."""
+    rows, asked = [0, 1, 2], torch.eye(3)
+    usual = float(measures.margins(asked, rows).mean())
+    found = [measures.obedience(float(measures.margins(share * asked - 5, rows).mean()), usual) for share in (1.2, 1, 0.5, 0, -1)]
+    assert found == pytest.approx([1, 1, 0.5, 0, 0], abs=1e-5)
+    assert measures.recognised(0.5 * asked, rows).tolist() == [1, 1, 1]
+    assert measures.obedience(1.0, 0.0) == 0
+
+
+def test_one_subject_may_vary_less_than_all_that_the_bare_model_draws():
+    alike, varied = entry("alike", 500, 0.8, variety=0.1), entry("varied", 500, 0.8, variety=0.6)
+    found = {one["label"]: one for one in ranked([alike, varied, entry("free", 500, 0.8)])}
+    assert found["varied"]["score"] == found["free"]["score"] > 2 * found["alike"]["score"]
+    assert any("seeds differ less" in reason for reason in found["alike"]["reasons"])
