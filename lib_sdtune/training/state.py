@@ -4,12 +4,16 @@ No generator state is in it: chance is a function of the step (`lib_sdtune.rando
 """
 
 import json
+import logging
+import struct
+from functools import lru_cache
 
 import torch
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import tensors as safetensors
 
+log = logging.getLogger("sdtune")
 LARGE = 2**30  # bytes
 MAY_CHANGE = ("save", "sample", "overwrite")
 MAY_GROW = (("train", "max_train_steps"), ("train", "max_train_epochs"))
@@ -21,8 +25,19 @@ def path_of(folder, step):
 
 def newest(folder):
     """The last whole state of a run folder, or None."""
-    found = sorted((folder / "state").glob("step*.safetensors"))
-    return found[-1] if found else None
+    found = sorted((folder / "state").glob("step*.safetensors"), reverse=True)
+    return next((path for path in found if whole(path, path.stat().st_mtime_ns, path.stat().st_size)), None)
+
+
+@lru_cache(maxsize=256)
+def whole(path, changed_at, size):
+    """Whether a file has all the bytes that its header speaks of; a disk may lose some. Looked at once for each version of it."""
+    try:
+        held = safetensors.Stored(path)
+    except (OSError, ValueError, struct.error, AttributeError):
+        log.warning("%s is damaged and left aside", path)
+        return False
+    return held.start + max((entry["data_offsets"][1] for entry in held.entries.values()), default=0) == size
 
 
 def save(folder, step, learned, optimisation, extra):

@@ -11,7 +11,7 @@ from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.randomness import seed_layers
-from lib_sdtune.training import optimisation, precision, state, teacher
+from lib_sdtune.training import optimisation, precision, sameness, state, teacher
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import draw
 from lib_sdtune.training.board import Board
@@ -203,6 +203,8 @@ class Trainer:
         if not path:
             return
         learned, rest = state.load(path)
+        if "sameness" in rest:
+            sameness.compare(rest["sameness"], sameness.of(self.material.scan))
         self.method.load_tensors(learned)
         self.optimisation.load(rest)
         self.step, self.skipped = rest["step"], rest["skipped"]
@@ -214,7 +216,8 @@ class Trainer:
         """The resume point. Where the disk is full the run pauses, with the last state kept, until there is room."""
         if not self.world.leads:
             return
-        extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.good], "board": self.board.state()}
+        extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.good], "board": self.board.state(),
+                 "sameness": sameness.of(self.material.scan)}
         self.unsaved = not self.fits(lambda: state.save(self.folder, self.step, self.method.tensors(), self.optimisation, extra) or True)
         self.board.write(self.step, at_once=True)
 

@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 
 from lib_sdtune.errors import NameTaken, RunError, UserError
-from lib_sdtune.training import state
+from lib_sdtune.training import runs, state
 from tests.hosts import TinyHost, bits, pictures, resumed, settings, train
 
 
@@ -121,6 +121,54 @@ def test_a_name_in_use_is_refused_and_overwriting_is_allowed_when_asked(host, im
     assert (host.folder("lora") / "ron.safetensors").read_bytes() == made
     train(host, settings(images, train={"seed": 7}, overwrite=True))
     assert (host.folder("lora") / "ron.safetensors").read_bytes() != made
+
+
+def stopped(host, images, at=3):
+    def stop(control):
+        if control.state == "training" and control.step == at:
+            control.request("stop_without_saving")
+
+    return train(host, settings(images), watch=stop)
+
+
+@pytest.mark.parametrize("change", ["added", "gone", "other"])
+def test_resume_refuses_other_pictures(host, images, change):
+    stopped(host, images)
+    if change == "added":
+        (images / "9.png").write_bytes((images / "1.png").read_bytes() + b" ")
+    elif change == "gone":
+        (images / "1.png").unlink()
+    else:
+        (images / "1.png").write_bytes((images / "1.png").read_bytes() + b" ")
+    with pytest.raises(UserError, match="pictures are not those"):
+        train(host, settings(images), resume=True)
+
+
+def test_resume_goes_on_with_new_captions_and_says_so(host, images):
+    stopped(host, images)
+    (images / "1.txt").write_text("another")
+    control = train(host, settings(images), resume=True)
+    assert control.state == "finished" and "captions have changed" in (control.folder / "run.log").read_text()
+
+
+def test_a_damaged_state_gives_way_to_the_one_before(host, tmp_path, images):
+    whole = TinyHost(tmp_path / "whole")
+    train(whole, settings(images))
+    folder = stopped(host, images, at=5).folder
+    older, newer = sorted((folder / "state").iterdir())
+    newer.write_bytes(newer.read_bytes()[:1000])
+    assert state.newest(folder) == older
+    train(host, settings(images), resume=True)
+    assert (whole.folder("lora") / "ron.safetensors").read_bytes() == (host.folder("lora") / "ron.safetensors").read_bytes()
+
+
+def test_a_damaged_config_is_told_and_hides_no_other_run(host, images):
+    folder = stopped(host, images).folder
+    train(host, settings(images, "second"))
+    (folder / "config.json").write_text("{")
+    assert [one.path.name for one in runs.all_runs(host)] == ["second"]
+    with pytest.raises(UserError, match=r"config\.json is damaged"):
+        train(host, settings(images), resume=True)
 
 
 def test_resume_refuses_a_changed_config_by_key_and_nothing_to_resume(host, images):
