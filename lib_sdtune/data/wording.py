@@ -20,7 +20,7 @@ def refuse_wordless(scan):
 
 
 def say_the_word(scan, config, word):
-    """Let every concept's captions say `word`: a concept without a prompt whose caption files never do gets a template.
+    """Let every concept's captions say `word`: where caption files never do, a prompt that does is the template, or ours is.
 
     UserError for a concept whose captions never say the word.
     """
@@ -28,8 +28,12 @@ def say_the_word(scan, config, word):
         pictures = learned(scan, number)
         silent = [picture for picture in pictures if not says(picture.caption, word)]
         described = [picture for picture in pictures if picture.caption_from == "file"]
-        if number not in scan.templates and not concept.prompt and not any(says(picture.caption, word) for picture in described):
-            scan.templates[number] = template("subject_filewords.txt" if described else "subject.txt", ())
+        if number not in scan.templates and not any(says(picture.caption, word) for picture in described):
+            if not concept.prompt:
+                scan.templates[number] = template("subject_filewords.txt" if described else "subject.txt", ())
+            elif described and says(concept.prompt, word):
+                log.info('the caption files never say "%s", so "concepts[%d].prompt" is the template.', word, number)
+                scan.templates[number] = [concept.prompt]
         if number in scan.templates:
             refuse_silent_template(scan.templates[number], silent, number, word)
         elif len(silent) == len(pictures):

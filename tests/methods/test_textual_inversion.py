@@ -213,6 +213,12 @@ def test_a_prompt_may_be_a_template_itself(host, images):
     assert set(captions(host, images, "[name]: [filewords]")) == {f"ron: a cat, number {number}" for number in range(3)}
 
 
+def test_a_prompt_that_says_the_word_goes_before_caption_files_that_never_do(host, images):
+    assert set(captions(host, images, "a photo of ron")) == {"a photo of ron"}
+    (images / "1.txt").write_text("ron on a picture", encoding="utf-8")
+    assert set(captions(host, images, "a photo of ron")) == {"a cat, number 0", "ron on a picture", "a cat, number 2"}
+
+
 def untouched(host):
     return not [path for path in host.data_dir.rglob("*") if path.is_file() and "runs" not in path.parts and "cache" not in path.parts]
 
