@@ -7,6 +7,7 @@ from lib_sdtune.errors import RunError, UserError
 OUT_OF_MEMORY = ("The GPU ran out of memory. In the order of effect: set the batch size to 1, switch gradient checkpointing on, "
                  "lower the resolution, leave the text encoder out (its rate 0), use a smaller dim. "
                  "Then resume; everything up to the last state is kept.")
+UNFORESEEN = "The run failed with"  # what every sentence about an error that we did not foresee begins with
 DISK_FULL = "The disk is full. Make room and resume; everything up to the last state is kept."
 
 KNOWN = [  # what the sentence has in it, why, what to change, and the settings that do it
@@ -36,7 +37,7 @@ def sentence(error):
     if isinstance(error, OSError) and error.errno == 28:
         return DISK_FULL
     first = str(error).strip().split("\n")[0][:300].rstrip(". ")
-    return f"The run failed with {type(error).__name__}: {first}. run.log in the run folder has the details."
+    return f"{UNFORESEEN} {type(error).__name__}: {first}. run.log in the run folder has the details."
 
 
 def out_of_memory(error):
@@ -46,12 +47,16 @@ def out_of_memory(error):
 def explain(message, config=None):
     """{"what", "why", "change", "settings"} for a failed run's sentence; settings are {path: value} that the tab can fill in.
 
+    A sentence of ours that is not in `KNOWN` says itself what to change, and why is left empty.
     config: the run's, as a nested dict, where it is known.
     """
     for pattern, why, change, settings in KNOWN:
         if re.search(pattern, message, re.IGNORECASE):
             slower = thirds(config or {}) if "learning rate" in why else {}
             return {"what": first_sentence(message), "why": why, "change": change, "settings": slower or settings}
+    if message and not message.startswith(UNFORESEEN):
+        what = first_sentence(message)
+        return {"what": what, "why": "", "change": message.strip()[len(what):].strip(), "settings": {}}
     return {"what": message, "why": "This failure is not one that SD Tune knows.",
             "change": "Copy the report and open an issue with it. Resume goes on from the last resume point, if there is one.",
             "settings": {}}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lib_sdtune.access import Access
 from lib_sdtune.errors import NameTaken, RunError, UserError
-from lib_sdtune.failures import explain
+from lib_sdtune.failures import explain, sentence
 
 LIVE = ("queued", "preparing", "training", "paused")
 MAKES_SENSE = {
@@ -164,7 +164,7 @@ class Jobs:
         except BaseException as error:
             log.exception("run %s", control.config.name)
             if control.state in LIVE:
-                control.become("failed", f"The run failed with {type(error).__name__}: {error}.")
+                control.become("failed", sentence(error))
         finally:
             vars(self.host).pop("patience", None)  # whoever waits for the model next does not wait for this run
         self.host.tidy()  # only here does nothing hold the failed run's tensors any more

@@ -96,7 +96,7 @@ def test_interrupt_saves_the_state_and_resume_ends_the_same(place, number):
 def test_an_interrupt_before_there_is_anything_to_save(place):
     """In the middle of an import, and while pictures are read: the code is the same, and nothing is promised that is not there."""
     command = [sys.executable, "-c", "import os, signal, sys; from lib_sdtune import __main__ as door\n"
-               "def arguments(parser): exec('os.kill(os.getpid(), signal.SIGINT)')\n"
+               "def arguments(parser): exec('signal.raise_signal(signal.SIGINT)')\n"
                "from lib_sdtune.cli import train; train.arguments = arguments; sys.argv[1:] = ['train']; door.leave(door.main())"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "Interrupted.\n")

@@ -185,12 +185,19 @@ def test_boxes_escape_every_word():
 
 
 @pytest.mark.parametrize("message, settings", [("The GPU ran out of memory. In the order of effect: …", {"train.batch_size": 1}),
-                                               ("The disk is full. Make room.", {"save.keep_last": 2}), ("Something odd.", {})])
+                                               ("The disk is full. Make room.", {"save.keep_last": 2}),
+                                               ("The run failed with TypeError: Something odd.", {})])
 def test_failures_are_explained_with_settings_that_exist(message, settings):
     said = failures.explain(message)
     assert said["settings"].items() >= settings.items()
     assert said["what"] == message.split(". ")[0].rstrip(".") + "." and said["why"] and said["change"]
     assert {path for _, _, _, given in failures.KNOWN for path in given} <= {field.path for field in declared()}
+
+
+def test_a_sentence_of_ours_says_itself_what_to_change():
+    said = failures.explain("The model learned nothing: every weight is as it was. Raise the learning rate or the number of steps.")
+    assert said == {"what": "The model learned nothing: every weight is as it was.", "why": "",
+                    "change": "Raise the learning rate or the number of steps.", "settings": {}}
 
 
 def test_what_overflowed_is_started_with_a_third_of_its_rates():
