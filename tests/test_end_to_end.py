@@ -95,12 +95,13 @@ def test_interrupt_saves_the_state_and_resume_ends_the_same(place, number):
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl+C to one process")
 def test_an_interrupt_before_there_is_anything_to_save(place):
     """In the middle of an import, and while pictures are read: the code is the same, and nothing is promised that is not there."""
-    command = [sys.executable, "-c", "import os, signal, sys; from lib_sdtune import __main__ as door\n"
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background programs ignore it
+    command = [sys.executable, "-c", heard + "import sys; from lib_sdtune import __main__ as door\n"
                "def arguments(parser): exec('signal.raise_signal(signal.SIGINT)')\n"
                "from lib_sdtune.cli import train; train.arguments = arguments; sys.argv[1:] = ['train']; door.leave(door.main())"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
-    command = [sys.executable, "-c", "import os, signal, sys; from lib_sdtune import __main__ as door; from lib_sdtune.training import control\n"
+    command = [sys.executable, "-c", heard + "from lib_sdtune import __main__ as door; from lib_sdtune.training import control\n"
                "told = control.Control.preparing\n"
                "def preparing(self, *what): signal.raise_signal(signal.SIGINT); told(self, *what)\n"
                "control.Control.preparing = preparing; door.leave(door.main())", "train", str(place / "run.json"), "--data-dir", str(place / "d")]
