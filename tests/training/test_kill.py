@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from lib_sdtune.training import log
 from tests.hosts import TinyHost, pictures, settings, train
@@ -38,7 +39,7 @@ def test_killed_at_random_moments(tmp_path, kind, changes, moments):
     kills = 0
     for target in (*moments, 1000):
         worker = subprocess.Popen([sys.executable, "-c", WORKER, str(killed.data_dir), json.dumps(config)],
-                                  env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+                                  env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}, stderr=subprocess.PIPE)
         while worker.poll() is None and not (rows.exists() and any(row["step"] >= target for row in log.read(rows))):
             time.sleep(0.02)
         if worker.poll() is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import house
 import pytest
+from PIL import Image
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError
@@ -59,6 +60,7 @@ PHASES = {
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_failure_leaves_the_webui_as_it_was(host, unchanged, images, monkeypatch, phase):
     monkeypatch.setattr(PHASES[phase], broken)
+    Image.effect_noise((64, 64), 50).convert("RGB").save(images / "unseen.png")  # in no cache that an earlier session left
     config = settings(images, f"broken {phase}", dataset={"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 128})
     with pytest.raises((RunError, Broken), match="on purpose"):
         train(host, config)

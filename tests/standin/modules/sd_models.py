@@ -74,6 +74,11 @@ def loaded(model):
 
 
 def fill(model, info):
+    import networks
+
+    for layer in model.modules():
+        if isinstance(layer, networks.KINDS):
+            networks.network_reset_cached_weight(layer)  # the extension does so wherever a layer is loaded
     plain = {key.replace(".wrapped", ""): weight for key, weight in model.named_parameters()}
     with torch.no_grad():
         for key, tensor in load_file(info.filename).items():
