@@ -12,9 +12,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from PIL import Image
-
 from benchmarks import measures, toyworld
+from benchmarks.sheet import sheet
 from lib_sdtune.cli.train import train
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost
@@ -62,14 +61,6 @@ def table(rows):
         cells = [[values[column] for values in found] for column in COLUMNS]
         lines.append(f"| {label} |" + "|".join(f"{sum(c) / len(c):.2f} ({min(c):.2f} to {max(c):.2f})" for c in cells) + "|")
     return "\n".join(lines)
-
-
-def sheet(rows):
-    out = Image.new("RGB", (16 * 66, len(rows) * 66), "white")
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            out.paste(picture, (x * 66 + 1, y * 66 + 1))
-    return out
 
 
 def main():

@@ -26,6 +26,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from benchmarks import measures
+from benchmarks.sheet import sheet
 from lib_sdtune.choose.encoders import ModelEncoder
 from lib_sdtune.cli.demo import thing
 from lib_sdtune.config import Config, Model
@@ -114,14 +115,6 @@ def row(method, name, before, after):
     each = ", ".join(f"{gain:+.2f}" for gain in gains.mean(1))
     return (f"| {method} | {name} | {before.mean():.2f} | {after.mean():.2f} | {gains.mean():+.2f} ({low:+.2f} to {high:+.2f}) | "
             f"{each} | {f'{p:.4f}' if p > 1 / RESAMPLED else '< 0.0001'} |")
-
-
-def sheet(rows):
-    out = Image.new("RGB", (max(map(len, rows)) * 66 + 2, len(rows) * 66 + 2), "white")
-    for y, pictures in enumerate(rows):
-        for x, picture in enumerate(pictures):
-            out.paste(picture, (x * 66 + 2, y * 66 + 2))
-    return out
 
 
 def main():

@@ -250,6 +250,11 @@ class Config:
         """The section of the chosen method (`config.lora`, …)."""
         return getattr(self, self.method)
 
+    @property
+    def word(self):
+        """What [name] stands for in prompt templates: the word that an embedding teaches."""
+        return self.textual_inversion.token or self.name
+
 
 def overlaid(data, defaults):
     """`defaults` with `data` laid over them, group by group; lists are taken whole."""

@@ -156,17 +156,15 @@ class Jobs:
     def train(self, control):
         from lib_sdtune.training.run import run
 
-        self.host.patience = lambda: control.preparing(0, 0, "waiting for the model to be free")
         try:
-            run(control.config, self.host, control)
+            with self.host.patient(lambda: control.preparing(0, 0, "waiting for the model to be free")):
+                run(control.config, self.host, control)
         except (UserError, RunError):
             pass  # the run's own status tells it
         except BaseException as error:
             log.exception("run %s", control.config.name)
             if control.state in LIVE:
                 control.become("failed", sentence(error))
-        finally:
-            vars(self.host).pop("patience", None)  # whoever waits for the model next does not wait for this run
         self.host.tidy()  # only here does nothing hold the failed run's tensors any more
 
     # asking

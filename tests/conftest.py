@@ -17,3 +17,15 @@ def images(tmp_path):
     from tests.hosts import pictures
 
     return pictures(tmp_path / "10_ron")
+
+
+@pytest.fixture
+def client(jobs):
+    """A client of the REST door on the `jobs` of the test's own file."""
+    pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from lib_sdtune import api
+
+    return TestClient(api.attach(FastAPI(), jobs), raise_server_exceptions=False)

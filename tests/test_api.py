@@ -9,7 +9,6 @@ from tests.waiting import until
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
 from fastapi import FastAPI  # noqa: E402
-from fastapi.testclient import TestClient  # noqa: E402
 
 from lib_sdtune import api  # noqa: E402
 
@@ -22,11 +21,6 @@ def jobs(tmp_path):
 @pytest.fixture
 def images(tmp_path):
     return pictures(tmp_path / "10_ron", count=2)
-
-
-@pytest.fixture
-def client(jobs):
-    return TestClient(api.attach(FastAPI(), jobs), raise_server_exceptions=False)
 
 
 def test_a_run_from_start_to_finish(client, images):

@@ -22,9 +22,9 @@ ROOT = "/sdtune/v1"
 
 
 class Teller(TinyHost):
-    """A host whose interrogator says how many pictures it saw; `patient` is called before each."""
+    """A host whose interrogator says how many pictures it saw; `turn` is called before each."""
 
-    seen, patient = 0, staticmethod(lambda: None)
+    seen, turn = 0, staticmethod(lambda: None)
 
     def interrogator(self, name, options, patience):
         from contextlib import contextmanager
@@ -36,7 +36,7 @@ class Teller(TinyHost):
         return lent()
 
     def tell(self, image):
-        self.patient()
+        self.turn()
         self.seen += 1
         return f"seen {self.seen}"
 
@@ -50,11 +50,6 @@ def jobs(tmp_path):
 @pytest.fixture
 def images(tmp_path):
     return pictures(tmp_path / "10_ron", count=5)
-
-
-@pytest.fixture
-def client(jobs):
-    return TestClient(api.attach(FastAPI(), jobs), raise_server_exceptions=False)
 
 
 @pytest.fixture
@@ -200,7 +195,7 @@ def test_captions_are_described_in_the_background_and_nothing_is_saved(ask, albu
 
 
 def test_describing_stops_and_keeps_what_it_has(ask, album, jobs):
-    jobs.host.patient = lambda: jobs.host.seen == 1 and ask(album + "/stop")
+    jobs.host.turn = lambda: jobs.host.seen == 1 and ask(album + "/stop")
     ask(album + "/describe", {"captioner": "blip", "existing": "replace"})
     assert ended(ask, album + "/work")["work"]["state"] == "stopped"
     assert [row["caption"] for row in ask(album, method="get")["rows"]][:3] == ["seen 1", "seen 2", "a cat, number 2"]
@@ -208,7 +203,7 @@ def test_describing_stops_and_keeps_what_it_has(ask, album, jobs):
 
 def test_nothing_else_changes_captions_while_they_are_described(ask, album, jobs):
     refused = []
-    jobs.host.patient = lambda: refused.append(ask(album + "/edit", {"do": "add", "words": "x"}, wrong=422)) if not refused else None
+    jobs.host.turn = lambda: refused.append(ask(album + "/edit", {"do": "add", "words": "x"}, wrong=422)) if not refused else None
     ask(album + "/describe", {"captioner": "blip", "existing": "replace"})
     ended(ask, album + "/work")
     assert "stop that first" in refused[0]

@@ -27,11 +27,6 @@ def jobs(tmp_path):
     return Jobs(lambda: TinyHost(tmp_path / "data"))
 
 
-@pytest.fixture
-def client(jobs):
-    return TestClient(api.attach(FastAPI(), jobs), raise_server_exceptions=False)
-
-
 def tree(base):
     pictures(base / "train/10_ron cat", count=2)
     pictures(base / "train/3_🦊 日本語", count=1)

@@ -80,7 +80,7 @@ def of_run(host, run):
     config, status = run.config(), run.status()
     method = methods[config.method]
     folder = host.folder(method.kind)
-    word = (config.textual_inversion.token or config.name) if method.kind == "embeddings" else ""
+    word = config.word if method.kind == "embeddings" else ""
     found = []
     ends = {row["epoch"]: row["step"] for row in run.log()}
     for suffix in method.suffixes:

@@ -216,7 +216,8 @@ def common_negative(config):
 
 def recipe(config, winner, made):
     """One line of notes: how the file came about, and how it was chosen."""
-    dim = f", dim {config.lora.dim}, alpha {config.lora.alpha:g}" if config.method == "lora" else ""
+    size = vars(config.settings)
+    dim = f", dim {size['dim']}, alpha {size['alpha']:g}" if "dim" in size else ""
     rates = ", ".join(f"{key} {value}" for key, value in vars(config.settings).items() if key == "lr" or key.endswith("_lr"))
     chosen = f"; chosen from {len(made['ranking'])} files ({winner.label})" if made and made.get("ranking") else f"; {winner.label}"
     return (f"{config.method}, step {winner.step}{dim}, {rates}, {config.train.optimizer}, batch {config.train.batch_size}, "

@@ -158,12 +158,7 @@ class Dataset:
         lines = self.scan.templates.get(picture.concept)
         if picture.is_class or not lines:
             return words
-        return captions.filled(lines, self.name, words, self.seed, index, occurrence)
-
-    @property
-    def name(self):
-        """What [name] stands for in a prompt template."""
-        return self.config.textual_inversion.token or self.config.name
+        return captions.filled(lines, self.config.word, words, self.seed, index, occurrence)
 
     def flip(self, index, occurrence):
         """Every second showing, beginning with either: both sides are seen equally often."""

@@ -87,6 +87,15 @@ class Host:
     patience = staticmethod(lambda: None)
     """Called again and again while the model is not free yet; may raise to give up waiting."""
 
+    @contextmanager
+    def patient(self, patience):
+        """Inside, `patience` is what is called; whoever waits for the model next does not wait for this one."""
+        self.patience = patience
+        try:
+            yield
+        finally:
+            del self.patience
+
     def defaults(self, model_settings):
         """Settings that suit the model better than the general ones: a nested dict laid under the user's config."""
         return {}

@@ -30,6 +30,7 @@ class Method:
     kind: str
     comes_off = True  # whether leaving `attached` costs next to nothing, so that it can be done at every step
     fuses = False  # whether each tensor may be stepped as soon as its gradient is known, to save the memory of the others
+    cheaper = ()  # functions (config, device) -> {path: value} of settings of its own that need less memory, {} when all is turned
     suffix = ".safetensors"
     suffixes = (".safetensors",)
 

@@ -5,29 +5,28 @@ whatever reason, and also for the time that somebody else uses the model; the tr
 """
 
 import logging
-import math
 from contextlib import contextmanager, suppress
 
 import torch
 
-from lib_sdtune import optim
 from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.aside import Aside, digest
 from lib_sdtune.ldm.checkpoint import header
 from lib_sdtune.methods import registry
-from lib_sdtune.methods.base import Artefact, Method
+from lib_sdtune.methods.base import Artefact
+from lib_sdtune.methods.whole_model import WholeModel, rate
 from lib_sdtune.networks.extract import extract
 from lib_sdtune.optim.average import EVERY, Average
-from lib_sdtune.optim.carriers import HALVES, Copied, plan
+from lib_sdtune.optim.carriers import Copied, plan
 from lib_sdtune.optim.schedule import is_zero
 
 log = logging.getLogger("sdtune")
 
 
 @registry.register("dreambooth")
-class DreamBooth(Method):
+class DreamBooth(WholeModel):
     """`learning`: "part.name" -> carrier of every weight that learns; `homes`: the tensors that they were lent as."""
 
     kind, fuses, comes_off = "checkpoints", True, False
@@ -48,28 +47,6 @@ class DreamBooth(Method):
 
     def rate(self, part):
         return rate(self.settings, part)
-
-    @classmethod
-    def learned(cls, config, holding):
-        """(how many numbers learn, how many the largest tensor has) in the model of a `Holding`."""
-        sizes = [math.prod(shape) for part, tensors in holding.shapes.items() if not is_zero(rate(config.dreambooth, part))
-                 for shape in tensors.values()]
-        return sum(sizes), max(sizes, default=0)
-
-    @classmethod
-    def weighs(cls, config, holding):
-        """The weights in their format instead of the lent ones, float32 copies, the optimiser's memory, and gradients: one or all."""
-        count, largest = cls.learned(config, holding)
-        dtype, carrier = plan(config.dreambooth.weights, holding.device, holding.dtype, count)
-        beside = dtype.itemsize - holding.dtype.itemsize + 4 * (carrier is Copied) + optim.bytes_of(config.train.optimizer)
-        average = 4 if config.dreambooth.ema_decay and holding.device.type == "cpu" else 0
-        at_once = config.train.gradient_accumulation_steps > 1 or optim.needs_all(config.train.optimizer)
-        gradients = count * dtype.itemsize if at_once else largest * (dtype.itemsize + (8 if dtype in HALVES else 0))
-        return count * (beside + average) + gradients
-
-    @classmethod
-    def format_of(cls, config, holding):
-        return plan(config.dreambooth.weights, holding.device, holding.dtype, cls.learned(config, holding)[0])[0]
 
     @classmethod
     def check(cls, config, folder):
@@ -275,10 +252,6 @@ class DreamBooth(Method):
             name = names.get(id(target.layer.weight))
             if name:
                 yield target.key, chosen[name], kept[name]
-
-
-def rate(settings, part):
-    return {"unet": settings.unet_lr, "vae": 0}.get(part, settings.text_encoder_lr)
 
 
 def release(home, weight):

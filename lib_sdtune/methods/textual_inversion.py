@@ -36,13 +36,13 @@ class TextualInversion(Method):
 
     @classmethod
     def look(cls, config, scan):
-        say_the_word(scan, config, word_of(config))
+        say_the_word(scan, config, config.word)
 
     def __init__(self, config, model):
         super().__init__(config, model)
         self.settings = config.textual_inversion
         self.suffix = f".{self.settings.save_model_as}"
-        self.word = word_of(config)
+        self.word = config.word
         self.tables = [tower.text_model.embeddings.token_embedding for tower in model.text_encoders]
         self.warn_of_collision()
         self.steps_before = 0
@@ -130,11 +130,6 @@ class TextualInversion(Method):
         for suffix in self.suffixes:  # two files of one name would leave it to chance which one a prompt gets
             if suffix != self.suffix:
                 path.with_suffix(suffix).unlink(missing_ok=True)
-
-
-def word_of(config):
-    """The word of captions and templates that is learned."""
-    return config.textual_inversion.token or config.name
 
 
 def usual_norm(table):

@@ -6,6 +6,7 @@ from lib_sdtune.data.problem import shown
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
 from lib_sdtune.workshop.questions import group, known, text, whole
+from lib_sdtune.workshop.station import Station
 from lib_sdtune.workshop.thumbnails import address
 from lib_sdtune.workshop.work import Work
 
@@ -13,11 +14,12 @@ SIDE = 512  # pixels of a preview
 MOST = 20  # problems that are told
 
 
-class Bench:
+class Bench(Station):
     """One folder at a time."""
 
     def __init__(self, jobs):
-        self.jobs, self.work, self.out = jobs, None, ""
+        super().__init__(jobs)
+        self.out = ""
 
     def folder(self, data, key):
         return self.jobs.access.folder(data.get(key), key)
@@ -115,11 +117,6 @@ class Bench:
             more = [f"… and {len(sentences) - MOST} more."] if len(sentences) > MOST else []
             seen["problems"] = sentences[:MOST] + more
         return seen
-
-    def stop(self):
-        if self.work:
-            self.work.stop()
-        return self.look()
 
 
 def on_checks(image):

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.workshop.station import Station
 from lib_sdtune.workshop.work import Work
 
 
-class Classes:
+class Classes(Station):
     """One set at a time."""
-
-    def __init__(self, jobs):
-        self.jobs, self.work = jobs, None
 
     def start(self, wanted):
         """Draw what the concepts of a CONFIG lack. UserError when there is nothing to draw or a folder may not be named."""
@@ -44,17 +42,6 @@ class Classes:
         from lib_sdtune.training.class_pictures import draw
 
         host = self.jobs.host
-        host.patience = lambda: progress(0, 0, "waiting for the model")
-        try:
+        with host.patient(lambda: progress(0, 0, "waiting for the model")):
             draw(config, host, progress)
-        finally:
-            vars(host).pop("patience", None)
         host.tidy()
-
-    def look(self):
-        return {"work": self.work.seen() if self.work else None}
-
-    def stop(self):
-        if self.work:
-            self.work.stop()
-        return self.look()

@@ -4,14 +4,12 @@ from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
 from lib_sdtune.workshop.final import tokenizer_of
 from lib_sdtune.workshop.questions import group, known
+from lib_sdtune.workshop.station import Station
 from lib_sdtune.workshop.work import Stopped, Work
 
 
-class Looking:
+class Looking(Station):
     """The latest one is shown."""
-
-    def __init__(self, jobs):
-        self.jobs, self.work = jobs, None
 
     def inspect(self, data):
         """What `inspect --json` says of {"images": a folder or a dataset TOML} under the settings {"dataset"}."""
@@ -36,11 +34,3 @@ class Looking:
             raise UserError("Stopped before all pictures were looked at.") from None
         finally:
             work.state = "done"
-
-    def look(self):
-        return {"work": self.work.seen() if self.work else None}
-
-    def stop(self):
-        if self.work:
-            self.work.stop()
-        return self.look()

@@ -1,14 +1,12 @@
 """What a training would need: guessed at once, or measured by two real steps, which wait their turn among the runs."""
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.workshop.station import Station
 from lib_sdtune.workshop.work import Work
 
 
-class Wizard:
+class Wizard(Station):
     """One measurement at a time; `found` is the last one's."""
-
-    def __init__(self, jobs):
-        self.jobs, self.work = jobs, None
 
     def guess(self, wanted):
         """The facts of an estimate for a CONFIG, pictures or not; {} where the host cannot say what it has."""
@@ -31,20 +29,12 @@ class Wizard:
         from lib_sdtune.training import measure
 
         host = self.jobs.host
-        host.patience = lambda: progress(0, 0, "waiting for the model")
-        try:
+        with host.patient(lambda: progress(0, 0, "waiting for the model")):
             return measure.measure(config, host, progress).facts()
-        finally:
-            vars(host).pop("patience", None)
 
     def look(self):
         """{"work": how far it is, "found": what was measured}; null where there is none."""
-        return {"work": self.work.seen() if self.work else None, "found": self.work.result if self.work else None}
-
-    def stop(self):
-        if self.work:
-            self.work.stop()
-        return self.look()
+        return super().look() | {"found": self.work.result if self.work else None}
 
 
 def named(wanted):

@@ -12,7 +12,7 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.ldm import checkpoint
 from lib_sdtune.training import optimisation, state
-from tests.hosts import TinyHost, bits, pictures, settings, train
+from tests.hosts import TinyHost, bits, settings, train
 from tests.models import checkpoint_tensors
 
 OLD = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 2)
@@ -21,11 +21,6 @@ OLD = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 2)
 @pytest.fixture
 def host(tmp_path):
     return Lender(tmp_path / "data")
-
-
-@pytest.fixture
-def images(tmp_path):
-    return pictures(tmp_path / "10_ron")
 
 
 class Lender(TinyHost):

@@ -1,0 +1,58 @@
+"""What it takes to train the model's own weights, by arithmetic, and what makes it cheaper."""
+
+import math
+
+from lib_sdtune import optim
+from lib_sdtune.methods.base import Method
+from lib_sdtune.optim.carriers import HALVES, Copied, plan
+from lib_sdtune.optim.schedule import is_zero
+
+
+def rate(settings, part):
+    return {"unet": settings.unet_lr, "vae": 0}.get(part, settings.text_encoder_lr)
+
+
+def smaller_optimizer(config, device):
+    """One that remembers less; Lion wants about a third of the rate."""
+    train = config.train
+    if optim.bytes_of(train.optimizer) <= optim.bytes_of("Lion"):
+        return {}
+    if device.type == "cuda" and train.optimizer == "AdamW" and optim.there("AdamW8bit"):
+        return {"train.optimizer": "AdamW8bit"}
+    if not optim.there("Lion"):
+        return {}
+    rates = {key: getattr(config.settings, key) for key in ("unet_lr", "text_encoder_lr")}
+    lower = {f"{config.method}.{key}": float(f"{lr / 3:.1e}") for key, lr in rates.items() if not isinstance(lr, str) and lr}
+    return {"train.optimizer": "Lion", "train.optimizer_args": {}} | lower
+
+
+def half_weights(config, device):
+    return {f"{config.method}.weights": "bfloat16"} if config.settings.weights != "bfloat16" else {}
+
+
+class WholeModel(Method):
+    """A method whose section of the config has "unet_lr", "text_encoder_lr", "weights" and "ema_decay"."""
+
+    cheaper = (smaller_optimizer, half_weights)
+
+    @classmethod
+    def learned(cls, config, holding):
+        """(how many numbers learn, how many the largest tensor has) in the model of a `Holding`."""
+        sizes = [math.prod(shape) for part, tensors in holding.shapes.items() if not is_zero(rate(config.settings, part))
+                 for shape in tensors.values()]
+        return sum(sizes), max(sizes, default=0)
+
+    @classmethod
+    def weighs(cls, config, holding):
+        """The weights in their format instead of the lent ones, float32 copies, the optimiser's memory, and gradients: one or all."""
+        count, largest = cls.learned(config, holding)
+        dtype, carrier = plan(config.settings.weights, holding.device, holding.dtype, count)
+        beside = dtype.itemsize - holding.dtype.itemsize + 4 * (carrier is Copied) + optim.bytes_of(config.train.optimizer)
+        average = 4 if config.settings.ema_decay and holding.device.type == "cpu" else 0
+        at_once = config.train.gradient_accumulation_steps > 1 or optim.needs_all(config.train.optimizer)
+        gradients = count * dtype.itemsize if at_once else largest * (dtype.itemsize + (8 if dtype in HALVES else 0))
+        return count * (beside + average) + gradients
+
+    @classmethod
+    def format_of(cls, config, holding):
+        return plan(config.settings.weights, holding.device, holding.dtype, cls.learned(config, holding)[0])[0]
