@@ -40,7 +40,7 @@ class Example:
 class Unit(NamedTuple):
     """A picture and which of its repeats."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # of the picture, not the tuple's method
     repeat: int
 
 

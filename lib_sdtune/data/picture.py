@@ -263,7 +263,8 @@ def cut(image, scaled, crop, size, resample=Image.Resampling.LANCZOS):
 
     Only that part is computed, so a picture of 1 x 100,000 pixels costs no more than another.
     """
-    left, top, right, bottom = *crop, crop[0] + size[0], crop[1] + size[1]
+    left, top = crop
+    right, bottom = left + size[0], top + size[1]
     if image.size == tuple(scaled):
         return image.crop((left, top, right, bottom))
     across, down = image.width / scaled[0], image.height / scaled[1]

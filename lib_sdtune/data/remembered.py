@@ -14,7 +14,8 @@ from lib_sdtune.data.picture import examine
 MOST = 50_000  # pictures, of about a kilobyte each
 YOUNG = 2_000_000_000  # nanoseconds
 
-_known, _turn = OrderedDict(), threading.Lock()
+_known: OrderedDict = OrderedDict()
+_turn = threading.Lock()
 
 
 def examined(path, look=None):

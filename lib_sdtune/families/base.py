@@ -37,7 +37,7 @@ class Family:
     sd_version: str  # the WebUI's word: "SD1" | "SD2" | "SDXL"
     base_model_version: str  # kohya's ss_base_model_version
     architecture: str  # modelspec.architecture without its suffix
-    defaults = {}  # settings that suit the family better than the general ones, nested as in a config
+    defaults: dict[str, dict] = {}  # settings that suit the family better than the general ones, nested as in a config
     embedding_keys = ("emb_params",)  # of the tables in an embedding file, one per text tower
     prefixes = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text_encoder_1": "cond_stage_model.transformer."}
     """Part of the model -> what the names of its tensors begin with in a checkpoint."""
