@@ -30,6 +30,8 @@ def write(path, data):
 
 def read(path):
     """The data of a `.pt` or `.bin`, tensors on the CPU. UserError if it is damaged, or holds more than numbers and text."""
+    if not begins_like_torch(path):
+        raise damaged(path)
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -40,6 +42,13 @@ def read(path):
     if data is None:  # the WebUI's own loader reports and gives nothing
         raise UserError(f"{path.name} did not pass the WebUI's safety check, so it was not opened.")
     return data
+
+
+def begins_like_torch(path):
+    """Whether this is a zip or a bare pickle; torch up to 2.5 runs code in a third kind, tar, also with `weights_only` (CVE-2025-32434)."""
+    with open(path, "rb") as file:
+        head = file.read(4)
+    return head == b"PK\x03\x04" or head[:1] == b"\x80"
 
 
 def damaged(path):

@@ -1,7 +1,9 @@
 """Reads old training checkpoints, in which the weights lie among a trainer's own objects, without making any of those.
 
-Used as `torch.load(..., pickle_module=unpickler)` where `weights_only=True` refuses. A class is looked up only if tensors are
-made of it; what Lightning and numpy left there becomes an empty `Leftover`; anything else ends the reading.
+Used as `torch.load(..., pickle_module=unpickler)` where `weights_only=True` refuses. A pickle can change what it looks up
+(its opcode BUILD sets attributes, also of classes and functions), so everything that it gets is a stand-in that was made for
+this one reading: tensors are rebuilt through it, what Lightning and numpy left becomes an empty object, and any other name
+ends the reading.
 """
 
 import pickle
@@ -9,38 +11,57 @@ from collections import OrderedDict
 
 import torch
 
-TENSORS = {("collections", "OrderedDict"): OrderedDict, ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-           ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter}
 LEFT_BEHIND = ("pytorch_lightning", "lightning", "numpy", "_codecs")
 
 
-class Leftover:
-    """Takes whatever a pickle does to it, and does nothing."""
+def stand_ins():
+    """{(module, name): what a pickle gets for it}; the typed storages get theirs from `torch.load` itself, also as stand-ins."""
 
-    def __init__(self, *args, **kwargs):
-        pass
+    def rebuild_tensor(*args):
+        return torch._utils._rebuild_tensor_v2(*args)
 
-    def __setstate__(self, state):
-        pass
+    def rebuild_parameter(data, requires_grad, hooks):
+        return torch._utils._rebuild_parameter(data, requires_grad, OrderedDict())
 
-    def __setitem__(self, key, value):
-        pass
+    def ordered_dict(*args):
+        return OrderedDict(*args)
 
-    def append(self, value):
-        pass
+    return {("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor, ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
+            ("collections", "OrderedDict"): ordered_dict}
 
-    def extend(self, values):
-        pass
+
+def empty_class():
+    """A class whose objects take whatever a pickle does to them, and do nothing."""
+
+    class Empty:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def __setstate__(self, state):
+            pass
+
+        def __setitem__(self, key, value):
+            pass
+
+        def append(self, value):
+            pass
+
+        def extend(self, values):
+            pass
+
+    return Empty
 
 
 class Unpickler(pickle.Unpickler):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.stand_ins, self.empty = stand_ins(), empty_class()
+
     def find_class(self, module, name):
-        if (module, name) in TENSORS:
-            return TENSORS[module, name]
-        if module in ("torch", "torch.storage") and name.endswith("Storage") and "." not in name:
-            return getattr(torch, name)
+        if (module, name) in self.stand_ins:
+            return self.stand_ins[module, name]
         if module.split(".")[0] in LEFT_BEHIND:
-            return Leftover
+            return self.empty
         raise pickle.UnpicklingError(f"{module}.{name} is no part of a model's weights")
 
 

@@ -1,4 +1,5 @@
 import pickle
+import tarfile
 
 import pytest
 import torch
@@ -53,3 +54,12 @@ def test_damaged_file(tmp_path):
     (tmp_path / "a.pt").write_bytes((tmp_path / "a.pt").read_bytes()[:400])
     with pytest.raises(UserError, match=r"a\.pt"):
         pickled.read(tmp_path / "a.pt")
+
+
+def test_a_tar_is_refused_before_torch_sees_it(tmp_path, monkeypatch):
+    with tarfile.open(tmp_path / "old.pt", "w") as file:
+        (tmp_path / "pickle").write_bytes(pickle.dumps({"x": Bomb(tmp_path / "ran")}))
+        file.add(tmp_path / "pickle", "pickle")
+    monkeypatch.setattr(torch, "load", lambda *args, **kwargs: pytest.fail("torch was asked"))
+    with pytest.raises(UserError, match=r"old\.pt is damaged"):
+        pickled.read(tmp_path / "old.pt")

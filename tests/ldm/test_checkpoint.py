@@ -3,6 +3,7 @@ import os
 import pickle
 import sys
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -173,3 +174,28 @@ def test_schedule():
     abar = checkpoint.alphas_cumprod()
     assert abar.dtype == torch.float32 and len(abar) == 1000
     assert abar[[0, 499, 999]].tolist() == pytest.approx([0.99915, 0.27767, 0.00466], abs=1e-5)
+
+
+def attack(name):
+    """A pickle that gives the class or function `name` an attribute, then ends with an empty dictionary."""
+    module, attribute = name.rsplit(".", 1)
+    return (b"\x80\x02c" + module.encode() + b"\n" + attribute.encode() + b"\n"
+            + b"N}X\x05\x00\x00\x00splitK\x07s\x86b0}.")  # state (None, {"split": 7}), BUILD, POP, {}
+
+
+@pytest.mark.parametrize("name", ["torch.UntypedStorage", "torch.FloatStorage", "torch.storage.UntypedStorage", "torch._utils._rebuild_tensor_v2",
+                                  "torch._utils._rebuild_parameter", "collections.OrderedDict", "lightning.Callback"])
+def test_a_pickle_changes_nothing_of_torch(tmp_path, name):
+    import importlib
+
+    try:
+        parent = importlib.import_module(name.rsplit(".", 1)[0])
+        before = dict(vars(getattr(parent, name.rsplit(".", 1)[1])))
+    except ImportError:
+        parent = None
+    with zipfile.ZipFile(tmp_path / "m.ckpt", "w") as file:
+        file.writestr("m/data.pkl", attack(name))
+        file.writestr("m/version", "3\n")
+    with pytest.raises(UserError, match=r"m\.ckpt"):
+        checkpoint.read(tmp_path / "m.ckpt")
+    assert parent is None or dict(vars(getattr(parent, name.rsplit(".", 1)[1]))) == before
