@@ -19,14 +19,14 @@ import time
 from pathlib import Path
 
 from benchmarks import measures, toyworld
-from lib_sdtune.choose.candidates import of_run
-from lib_sdtune.choose.choice import Choice
-from lib_sdtune.choose.judge import opened
-from lib_sdtune.choose.loose import Loose
-from lib_sdtune.choose.sheet import sheet
-from lib_sdtune.choose.wishes import read
 from lib_sdtune.config import Config, Model
+from lib_sdtune.evaluation.any_files import AnyFiles
+from lib_sdtune.evaluation.candidates import of_run
+from lib_sdtune.evaluation.evaluation import Evaluation
+from lib_sdtune.evaluation.judge import opened
+from lib_sdtune.evaluation.settings import read
 from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.pages.contact_sheet import sheet
 from lib_sdtune.training.run import run as train
 from lib_sdtune.training.runs import RunFolder, begin
 from lib_sdtune.training.verdict import verdict
@@ -78,9 +78,9 @@ def one(seed, sheet_path=""):
         trained_at = time.perf_counter()
         files = [renamed(host, step(host, careful, UNDER), "under"), renamed(host, step(host, careful), "well"),
                  renamed(host, step(host, careless), "over")]
-        three = Choice(host, Loose(host, "three", files, str(EXAMPLE / "ron")), wanted())
+        three = Evaluation(host, AnyFiles(host, "three", files, str(EXAMPLE / "ron")), wanted())
         kept = [step(host, careless, number).stem for number in CARELESS] + [step(host, careless).stem]
-        within = Choice(host, careless, wanted(files=kept))
+        within = Evaluation(host, careless, wanted(files=kept))
         found = {"seed": seed, "runs": rows(seed, three, sheet_path), "epochs": rows(seed, within),
                  "verdict": verdict(careless.log())["sentence"]}
     print(f"seed {seed}: training {trained_at - started:.0f} s, comparing {time.perf_counter() - trained_at:.0f} s", flush=True)

@@ -6,7 +6,7 @@ The concept is Ron, a form that the model has never seen, from the ten pictures 
 is a training of its own with seeds of its own for the pictures. Three measures per picture:
 
 - similarity: mean cosine to the training pictures in an image encoder's features, as the paper measures it (Gal et al. 2022,
-  arXiv 2208.01618, section 5.3, there with CLIP's). The encoder is the untrained model's UNet (`choose/encoders.py`); each
+  arXiv 2208.01618, section 5.3, there with CLIP's). The encoder is the untrained model's UNet (`evaluation/encoders.py`); each
   feature counts from its mean and by its spread over the pictures before and the training pictures.
 - overlap: of the silhouette with the drawn form (`measures.look`), 0..1.
 - shown: whether the form is plainly there, and is the best of all twelve forms.
@@ -27,9 +27,9 @@ from torch.nn import functional as F
 
 from benchmarks import measures
 from benchmarks.sheet import sheet
-from lib_sdtune.choose.encoders import ModelEncoder
 from lib_sdtune.cli.demo import thing
 from lib_sdtune.config import Config, Model
+from lib_sdtune.evaluation.encoders import ModelEncoder
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded.host import EmbeddedHost
 from lib_sdtune.training.run import run

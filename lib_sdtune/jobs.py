@@ -55,11 +55,11 @@ class Jobs:
     @property
     def desk(self):
         """Where a run's files are compared and published."""
-        from lib_sdtune.choose.desk import Desk
+        from lib_sdtune.evaluation.service import EvaluationService
 
         with self.changed:
             if self._desk is None:
-                self._desk = Desk(self)
+                self._desk = EvaluationService(self)
             return self._desk
 
     @property

@@ -12,11 +12,11 @@ FILES = sorted((ROOT / "lib_sdtune").rglob("*.py"))
 
 LEVELS = [  # a file may import from its own line and those above it
     "errors registry randomness declaration config failures presets prompts prompt_lines",
-    "networks families optim diffusion formats ldm prompts prompt_lines",
+    "networks families optim diffusion formats ldm pages prompts prompt_lines",
     "host.base contradictions",
     "methods data host.embedded host.webui",
     "training",
-    "choose workshop",
+    "evaluation workshop",
     "jobs access report",
     "ui api api_choose api_workshop cli __main__ host.webui.doors host.webui.xyz",
 ]

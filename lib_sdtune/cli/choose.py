@@ -36,20 +36,22 @@ def arguments(parser):
 
 
 def run(args):
-    from lib_sdtune.choose import publish, wishes
-    from lib_sdtune.choose.choice import result
-    from lib_sdtune.choose.loose import Loose
+    from lib_sdtune.evaluation import publish, settings
+    from lib_sdtune.evaluation.any_files import AnyFiles
+    from lib_sdtune.evaluation.evaluation import result
 
     if args.of and (args.publish or args.undo):
         raise UserError("--of only compares; publishing is for the files of a run.")
     if args.pictures and not args.of:
         raise UserError("--pictures goes with --of; a run knows its pictures itself.")
     host = lent(args.data_dir, args.checkpoint)
-    folder = Loose(host, args.name, args.of, args.pictures) if args.of else opened(host, args.name)
+    folder = AnyFiles(host, args.name, args.of, args.pictures) if args.of else opened(host, args.name)
     if args.undo:
         print("\n".join(publish.undo(host, folder)))
         return 0
-    wanted = wishes.read({one.name: value for one in fields(wishes.Wishes) if (value := getattr(args, one.name, None)) is not None})
+    chosen_settings = {field.name: value for field in fields(settings.EvaluationSettings)
+                       if (value := getattr(args, field.name, None)) is not None}
+    wanted = settings.read(chosen_settings)
     if not (args.publish and (args.file or result(folder))):
         made = chosen(host, folder, wanted)
         for line in told(made):
@@ -63,12 +65,12 @@ def run(args):
 
 def chosen(host, folder, wanted):
     """The result; a grid that is large is asked about where somebody sits at the keyboard."""
-    from lib_sdtune.choose.choice import Choice
-    from lib_sdtune.choose.grid import TooMany
+    from lib_sdtune.evaluation.evaluation import Evaluation
+    from lib_sdtune.evaluation.grid import TooMany
 
     try:
         with Bar() as bar:
-            return Choice(host, folder, wanted, bar.progress).make()
+            return Evaluation(host, folder, wanted, bar.progress).make()
     except TooMany as question:
         if not sys.stdin.isatty() or input(f"{question} Draw them all the same? [y/N] ").strip().lower() not in ("y", "yes"):
             raise

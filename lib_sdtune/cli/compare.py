@@ -13,10 +13,10 @@ def arguments(parser):
 
 
 def run(args):
-    from lib_sdtune.choose import compare
+    from lib_sdtune.evaluation import comparison
 
     one, other = (opened(lent(args.data_dir), name) for name in (args.one, args.other))
-    for row in compare.differing(one.config().to_dict(), other.config().to_dict()):
+    for row in comparison.differing(one.config().to_dict(), other.config().to_dict()):
         print(f"{row['setting']}: {row['one']} / {row['other']}")
-    print(compare.write(one, other, Path(args.out or one.path / "compare.html")))
+    print(comparison.write(one, other, Path(args.out or one.path / "compare.html")))
     return 0

@@ -10,8 +10,8 @@ def arguments(parser):
 
 def run(args):
     from lib_sdtune import report
-    from lib_sdtune.choose import report_page
+    from lib_sdtune.evaluation import run_report
 
     folder = opened(lent(args.data_dir), args.name)
-    print(report_page.write(folder, folder.status(), f"{report.machine()}, {report.packages()}"))
+    print(run_report.write(folder, folder.status(), f"{report.machine()}, {report.packages()}"))
     return 0

@@ -152,7 +152,7 @@ class Host:
         """A function text -> token ids of the model that is there now, for counting; None where asking would mean loading one."""
 
     def image_encoder(self):
-        """An encoder for comparing pictures (see `choose.encoders`) that knows more than the model itself, or None."""
+        """An encoder for comparing pictures (see `evaluation.encoders`) that knows more than the model itself, or None."""
 
     def publish(self, artefact):
         """Make a finished file selectable in the next prompt: refresh the host's lists."""

@@ -20,7 +20,7 @@ def weights():
 
 
 class ClipEncoder:
-    """See `choose.encoders`; `latents` is set by whoever compares."""
+    """See `evaluation.encoders`; `latents` is set by whoever compares."""
 
     name = f"CLIP {clip_model_name}"
 

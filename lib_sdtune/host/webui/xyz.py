@@ -18,8 +18,8 @@ def add(jobs):
 
 def files(jobs):
     """{name of the file: its `Candidate`} over all runs that have any, but for checkpoints, which have an axis of their own."""
-    from lib_sdtune.choose.candidates import of_run
     from lib_sdtune.errors import UserError
+    from lib_sdtune.evaluation.candidates import of_run
     from lib_sdtune.training.runs import all_runs
 
     found = {}
@@ -40,7 +40,7 @@ def confirm(xs, jobs):
 
 def apply(p, x, jobs):
     """The prompt with this file instead of the run's own, at the weight that stands there."""
-    from lib_sdtune.choose.candidates import weight_in
+    from lib_sdtune.evaluation.candidates import weight_in
 
     one = files(jobs)[x]
     p.prompt = one.prompt(p.prompt, weight_in(p.prompt, one))

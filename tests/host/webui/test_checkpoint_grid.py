@@ -30,9 +30,9 @@ def saved(host):
 def test_every_file_is_drawn_with_itself(host, saved, tmp_path):
     from modules import shared
 
-    from lib_sdtune.choose.candidates import of_files, trained_on
-    from lib_sdtune.choose.grid import Grid, cells
-    from lib_sdtune.choose.judge import opened
+    from lib_sdtune.evaluation.candidates import of_files, trained_on
+    from lib_sdtune.evaluation.grid import Grid, cells
+    from lib_sdtune.evaluation.judge import opened
     from lib_sdtune.host.base import SampleRequest
 
     plain, before = house.draw(seed=5), shared.sd_model.sd_checkpoint_info.filename

@@ -76,12 +76,12 @@ def test_pictures_and_prompts_are_compared_by_cosines(host, models):
 
 
 def test_it_judges_in_place_of_the_models_own_features(host, models):
-    from lib_sdtune.choose.choice import Choice
-    from lib_sdtune.choose.judge import Judge
     from lib_sdtune.config import Model
+    from lib_sdtune.evaluation.evaluation import Evaluation
+    from lib_sdtune.evaluation.judge import Judge
 
     write_weights(models)
-    choice = Choice.__new__(Choice)
+    choice = Evaluation.__new__(Evaluation)
     choice.host, choice.model, choice.progress = host, Model(), lambda done, total, text: None
     pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue", "white")]
     with choice.encoder() as encoder:

@@ -6,9 +6,9 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from lib_sdtune.choose.candidates import Candidate, wordless
 from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.evaluation.candidates import Candidate, wordless
 from lib_sdtune.formats import infotext
 from lib_sdtune.formats.files import free_space, read_json, write_json
 from lib_sdtune.host.base import SampleRequest

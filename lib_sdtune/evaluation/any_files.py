@@ -12,7 +12,7 @@ KEYS = ("kind", "of", "pictures")
 FILE = "files.json"
 
 
-class Loose:
+class AnyFiles:
     """Like a `RunFolder` without settings and curves.
 
     files: their paths. pictures: a folder of what they shall show, for the ranking; without it they are drawn and not ranked.
@@ -33,14 +33,14 @@ def home(host):
 
 
 def read(host, name, data, access):
-    """A `Loose` from {"kind", "of", "pictures"}. UserError for files that are not there and folders that may not be named."""
+    """A `AnyFiles` from {"kind", "of", "pictures"}. UserError for files that are not there and folders that may not be named."""
     kind, names, pictures = data.get("kind", "lora"), data.get("of"), data.get("pictures") or ""
     if kind not in ENDINGS:
         raise UserError(f'"kind" is {kind!r}; it can be {", ".join(ENDINGS)}.')
     if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
         raise UserError('"of" must be a list of the names of one or more files.')
     files = [find(host.folder(kind), one, ENDINGS[kind], NOUNS[kind]) for one in dict.fromkeys(names)]
-    return Loose(host, name, files, str(access.folder(pictures, "pictures")) if pictures else "")
+    return AnyFiles(host, name, files, str(access.folder(pictures, "pictures")) if pictures else "")
 
 
 def remember(chosen):
@@ -49,12 +49,12 @@ def remember(chosen):
 
 
 def opened(host, name):
-    """What `remember` wrote, as a `Loose`; None where there is nothing of that name."""
+    """What `remember` wrote, as a `AnyFiles`; None where there is nothing of that name."""
     try:
         held = read_json(home(host) / check_name(name) / FILE)
     except (OSError, ValueError, UserError):
         return None
-    return Loose(host, name, [home(host) / one for one in held["files"]], held["pictures"])
+    return AnyFiles(host, name, [home(host) / one for one in held["files"]], held["pictures"])
 
 
 def everything(host):

@@ -10,9 +10,9 @@ import struct
 from pathlib import Path
 
 from lib_sdtune import prompt_lines
-from lib_sdtune.choose.candidates import of_run
-from lib_sdtune.choose.choice import FOLDER, result
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.evaluation.candidates import of_run
+from lib_sdtune.evaluation.evaluation import FOLDER, result
 from lib_sdtune.formats import pickled
 from lib_sdtune.formats.files import atomic, free_space, read_json, write_json
 from lib_sdtune.methods import registry as methods

@@ -5,13 +5,13 @@ import re
 from html import escape
 
 from lib_sdtune import __version__
-from lib_sdtune.choose import pages
-from lib_sdtune.choose.choice import FOLDER, result
-from lib_sdtune.choose.page import Raw, page, paragraph, picture, section, table
-from lib_sdtune.choose.svg import chart, smoothed, thinned
 from lib_sdtune.config import Config
+from lib_sdtune.evaluation import page as evaluation_page
+from lib_sdtune.evaluation.evaluation import FOLDER, result
 from lib_sdtune.formats.files import write_text
 from lib_sdtune.formats.metadata import shared_config
+from lib_sdtune.pages.html import Raw, page, paragraph, picture, section, table
+from lib_sdtune.pages.line_chart import chart, smoothed, thinned
 from lib_sdtune.training import board
 from lib_sdtune.training.verdict import verdict
 
@@ -69,7 +69,7 @@ def strip(pairs):
 
 
 def chosen(run, made):
-    return pages.verdict(made) + pages.order(run.path / FOLDER, made) + pages.curve(made) if made else ""
+    return evaluation_page.verdict(made) + evaluation_page.order(run.path / FOLDER, made) + evaluation_page.curve(made) if made else ""
 
 
 def settings(config):

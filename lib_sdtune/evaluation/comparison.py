@@ -2,10 +2,10 @@
 
 from PIL import Image
 
-from lib_sdtune.choose.page import Raw, page, paragraph, picture, section, table
-from lib_sdtune.choose.svg import chart, smoothed, thinned
 from lib_sdtune.formats import infotext
 from lib_sdtune.formats.files import write_text
+from lib_sdtune.pages.html import Raw, page, paragraph, picture, section, table
+from lib_sdtune.pages.line_chart import chart, smoothed, thinned
 from lib_sdtune.training.verdict import verdict
 
 SAME = ("Steps", "Sampler", "CFG scale", "Seed", "Size")

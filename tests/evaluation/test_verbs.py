@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from lib_sdtune.__main__ import main
-from lib_sdtune.choose import choice as choices
-from lib_sdtune.choose import wishes
-from lib_sdtune.choose.grid import TooMany
 from lib_sdtune.cli import choose
+from lib_sdtune.evaluation import evaluation
+from lib_sdtune.evaluation import settings as evaluation_settings
+from lib_sdtune.evaluation.grid import TooMany
 
 
 @pytest.mark.parametrize(("argv", "word"), [
@@ -34,12 +34,12 @@ def test_a_large_grid_is_asked_about_where_somebody_sits(monkeypatch, terminal, 
             return {"ranking": []}
 
     questions = []
-    monkeypatch.setattr(choices, "Choice", Large)
+    monkeypatch.setattr(evaluation, "Evaluation", Large)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: terminal))
     monkeypatch.setattr("builtins.input", lambda text: questions.append(text) or said)
     if made:
-        assert choose.chosen(None, None, wishes.read({})) == {"ranking": []}
+        assert choose.chosen(None, None, evaluation_settings.read({})) == {"ranking": []}
     else:
         with pytest.raises(TooMany):
-            choose.chosen(None, None, wishes.read({}))
+            choose.chosen(None, None, evaluation_settings.read({}))
     assert len(questions) == terminal and all("3 h" in text for text in questions)

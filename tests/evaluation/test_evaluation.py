@@ -10,15 +10,15 @@ from PIL import Image
 from safetensors import safe_open
 
 from lib_sdtune.__main__ import main
-from lib_sdtune.choose import choice as choices
-from lib_sdtune.choose import compare, page, report_page
-from lib_sdtune.choose import publish as publishing
-from lib_sdtune.choose.choice import Choice, result
-from lib_sdtune.choose.publish import JOURNAL, publish, undo
-from lib_sdtune.choose.wishes import read
 from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import NameTaken, UserError
+from lib_sdtune.evaluation import comparison, evaluation, run_report
+from lib_sdtune.evaluation import publish as publishing
+from lib_sdtune.evaluation.evaluation import Evaluation, result
+from lib_sdtune.evaluation.publish import JOURNAL, publish, undo
+from lib_sdtune.evaluation.settings import read
 from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.pages import html as html_page
 from lib_sdtune.training.runs import RunFolder, begin
 from tests.hosts import train
 from tests.test_architecture import ROOT
@@ -60,11 +60,11 @@ def listing(host):
 
 
 def test_a_choice_ranks_with_reasons_and_leaves_pages(host, run, monkeypatch):
-    monkeypatch.setattr(choices, "STRENGTHS", (0.5, 1.0))
+    monkeypatch.setattr(evaluation, "STRENGTHS", (0.5, 1.0))
     steps = []
-    made = Choice(host, run, read(WANTED), lambda done, total, text: steps.append((done, total))).make()
+    made = Evaluation(host, run, read(WANTED), lambda done, total, text: steps.append((done, total))).make()
     assert {one["file"] for one in made["ranking"]} == {"ron", "ron-000001"}
-    assert made["proposal"]["file"] == made["ranking"][0]["file"] and made["proposal"]["weight"] in choices.STRENGTHS
+    assert made["proposal"]["file"] == made["ranking"][0]["file"] and made["proposal"]["weight"] in evaluation.STRENGTHS
     assert all(one["reasons"] and 0 <= one["score"] <= 1 for one in made["ranking"]) and "UNet" in made["measured_by"]
     by_step = sorted(made["ranking"], key=lambda one: one["step"])
     assert [one["val_loss"] for one in by_step] == [row["val_loss"] for row in run.log() if row["val_loss"]]
@@ -82,7 +82,7 @@ def test_a_choice_ranks_with_reasons_and_leaves_pages(host, run, monkeypatch):
             assert "Seed: " in image.info["parameters"] and "Model: sdtune-embedded" in image.info["parameters"]
 
     before = {path: path.stat().st_mtime_ns for path in cells}
-    Choice(host, run, read({**WANTED, "files": ["ron"], "strength": False})).make()
+    Evaluation(host, run, read({**WANTED, "files": ["ron"], "strength": False})).make()
     after = (run.path / "choose" / "cells").glob("*.png")
     assert {path: path.stat().st_mtime_ns for path in after} == before
 
@@ -181,15 +181,15 @@ def test_two_runs_side_by_side(host, run, tmp_path):
     changed = json.loads((other.path / "config.json").read_text())
     changed["name"], changed["lora"]["dim"] = "second", 8
     (other.path / "config.json").write_text(json.dumps(changed))
-    seen = compare.compare(run, other)
+    seen = comparison.compare(run, other)
     assert seen["differing"] == [{"setting": "lora.dim", "one": 2, "other": 8}]
     assert [len(points) for points in seen["curves"]["loss"]] == [2, 2] and len(seen["samples"]) == 1 and seen["samples"][0]["seed"] == "1"
-    html = compare.write(run, other, tmp_path / "two.html").read_text()
+    html = comparison.write(run, other, tmp_path / "two.html").read_text()
     assert html.count("data:image/jpeg;base64,") == 2 and "lora.dim" in html and "<svg" in html
 
 
 def test_the_report_tells_all_of_a_run_and_nothing_of_the_machine(host, run, tmp_path):
-    html = report_page.write(run, run.status(), "torch 2").read_text()
+    html = run_report.write(run, run.status(), "torch 2").read_text()
     assert html.count("<svg") >= 2 and html.count("data:image/jpeg;base64,") == 2 + 3 - 1
     assert "lora.dim" in html and "torch 2" in html and str(tmp_path) not in html and "http" not in html
 
@@ -204,8 +204,8 @@ def test_files_of_no_run_are_drawn_side_by_side(host, run, capsys):
 
 
 def test_a_page_escapes_what_it_is_told():
-    html = page.page("<i>", page.paragraph("<script>"), page.table(["<a>"], [["<u>"]]), page.listing(["<s>"]),
-                     page.picture(Image.new("RGB", (9, 9)), 8, '"<p>'))
+    html = html_page.page("<i>", html_page.paragraph("<script>"), html_page.table(["<a>"], [["<u>"]]), html_page.listing(["<s>"]),
+                     html_page.picture(Image.new("RGB", (9, 9)), 8, '"<p>'))
     assert not any(tag in html for tag in ("<i>", "<script>", "<a>", "<u>", "<s>", '""<p>')) and "&quot;&lt;p&gt;" in html
 
 

@@ -11,7 +11,7 @@ PLACES = ("", " on a beach", " at night", ", close-up")
 
 
 @dataclass
-class Wishes:
+class EvaluationSettings:
     """A grid: files x weights x prompts x seeds."""
 
     files: list[str] = option([], "Empty takes every saved file of the run; otherwise file names without ending.")
@@ -29,8 +29,8 @@ class Wishes:
 
 
 def read(data):
-    """Checked `Wishes` from a plain dict. UserError names the key."""
-    wishes = build(Wishes, data)
+    """Checked `EvaluationSettings` from a plain dict. UserError names the key."""
+    wishes = build(EvaluationSettings, data)
     for name in ("weights", "seeds"):
         if not getattr(wishes, name):
             raise UserError(f'"{name}" is empty, so there would be nothing to draw.')

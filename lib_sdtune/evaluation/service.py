@@ -4,10 +4,10 @@ import logging
 import threading
 from pathlib import Path
 
-from lib_sdtune.choose import compare, grid, loose, publish, report_page, wishes
-from lib_sdtune.choose.candidates import of_run
-from lib_sdtune.choose.choice import FOLDER, Choice, result
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.evaluation import any_files, comparison, grid, publish, run_report, settings
+from lib_sdtune.evaluation.candidates import of_run
+from lib_sdtune.evaluation.evaluation import FOLDER, Evaluation, result
 from lib_sdtune.formats.files import atomic
 from lib_sdtune.training import board
 
@@ -42,7 +42,7 @@ class Work:
         return {"state": self.state, "done": self.done, "total": self.total, "text": self.text, "message": self.message}
 
 
-class Desk:
+class EvaluationService:
     """`jobs` gives runs, the host, and says which folders may be named. `works`: folder of a choice -> its `Work`."""
 
     def __init__(self, jobs):
@@ -70,16 +70,16 @@ class Desk:
         return self.look(name)
 
     def start_loose(self, name, data):
-        """The same with any files that the host has: {"kind", "of": [names], "pictures": a folder, or ""} and the wishes."""
+        """The same with any files that the host has: {"kind", "of": [names], "pictures": a folder, or ""} and the settings."""
         with self.changing:
-            chosen = loose.read(self.jobs.host, name, data, self.jobs.access)
-            self.begin(self.idle(chosen), {key: value for key, value in data.items() if key not in loose.KEYS})
-            loose.remember(chosen)
+            chosen = any_files.read(self.jobs.host, name, data, self.jobs.access)
+            self.begin(self.idle(chosen), {key: value for key, value in data.items() if key not in any_files.KEYS})
+            any_files.remember(chosen)
         return self.look_loose(name)
 
     def begin(self, run, data):
-        wanted = wishes.read(data)
-        choice = Choice(self.jobs.host, run, wanted)
+        wanted = settings.read(data)
+        choice = Evaluation(self.jobs.host, run, wanted)
         missing = choice.grid.missing(choice.cells)
         choice.grid.refuse_too_little_room(missing)
         if len(missing) > grid.MANY and not wanted.sure and choice.grid.pace(missing[0]):
@@ -107,7 +107,7 @@ class Desk:
         return self.look(name)
 
     def stop_loose(self, name):
-        self.halt(loose.opened(self.jobs.host, name))
+        self.halt(any_files.opened(self.jobs.host, name))
         return self.look_loose(name)
 
     def halt(self, run):
@@ -125,7 +125,7 @@ class Desk:
 
     def look_loose(self, name):
         """The same of what `start_loose` compared, or None."""
-        run = loose.opened(self.jobs.host, name)
+        run = any_files.opened(self.jobs.host, name)
         if run is None:
             return None
         files = [{"file": path.stem, "label": path.stem, "step": None} for path in run.files]
@@ -137,7 +137,7 @@ class Desk:
 
     def files(self):
         """{"kinds": {kind: [names of the host's files]}, "choices": [names of what was compared so far]}."""
-        return loose.everything(self.jobs.host)
+        return any_files.everything(self.jobs.host)
 
     # publishing
 
@@ -197,20 +197,20 @@ class Desk:
         return drawn(self.jobs.folder(name), what)
 
     def file_loose(self, name, what):
-        run = loose.opened(self.jobs.host, name)
+        run = any_files.opened(self.jobs.host, name)
         return run and drawn(run, what)
 
     def report(self, name, versions=""):
         """report.html of a run; its path."""
-        return report_page.write(self.jobs.folder(name), self.jobs.status(name), versions)
+        return run_report.write(self.jobs.folder(name), self.jobs.status(name), versions)
 
     def compare(self, one, other):
-        return compare.compare(self.jobs.folder(one), self.jobs.folder(other))
+        return comparison.compare(self.jobs.folder(one), self.jobs.folder(other))
 
     def comparison(self, one, other):
         """The same as a page; its path."""
         first = self.jobs.folder(one)
-        return compare.write(first, self.jobs.folder(other), first.path / "compare.html")
+        return comparison.write(first, self.jobs.folder(other), first.path / "comparison.html")
 
 
 def drawn(run, what):

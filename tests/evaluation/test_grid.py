@@ -5,11 +5,11 @@ import json
 import pytest
 from PIL import Image
 
-from lib_sdtune.choose import grid as grids
-from lib_sdtune.choose import wishes
-from lib_sdtune.choose.candidates import Candidate, of_files, of_run, weight_in
-from lib_sdtune.choose.grid import Grid, cells
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.evaluation import grid as grids
+from lib_sdtune.evaluation import settings
+from lib_sdtune.evaluation.candidates import Candidate, of_files, of_run, weight_in
+from lib_sdtune.evaluation.grid import Grid, cells
 from lib_sdtune.formats import tensors
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.training.runs import RunFolder
@@ -152,4 +152,4 @@ def test_missing_files_are_named(host, tmp_path):
                                         ({"seeds": "1"}, "seeds")])
 def test_wishes_are_checked_by_key(data, word):
     with pytest.raises(UserError, match=word):
-        wishes.read(data)
+        settings.read(data)

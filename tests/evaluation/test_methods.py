@@ -5,13 +5,13 @@ import shutil
 import pytest
 from PIL import Image, ImageChops
 
-from lib_sdtune.choose.candidates import of_files
-from lib_sdtune.choose.choice import Choice
-from lib_sdtune.choose.loose import Loose
-from lib_sdtune.choose.publish import publish, undo
-from lib_sdtune.choose.wishes import read
 from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import UserError
+from lib_sdtune.evaluation.any_files import AnyFiles
+from lib_sdtune.evaluation.candidates import of_files
+from lib_sdtune.evaluation.evaluation import Evaluation
+from lib_sdtune.evaluation.publish import publish, undo
+from lib_sdtune.evaluation.settings import read
 from lib_sdtune.formats import pickled
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost
@@ -62,7 +62,7 @@ def same(one, other):
 
 
 def test_every_file_draws_its_own_pictures_and_the_best_one_is_published_and_taken_back(host, run):
-    choice = Choice(host, run, read(WANTED))
+    choice = Evaluation(host, run, read(WANTED))
     made = choice.make()
     assert len(made["ranking"]) == 3 and made["proposal"]["weight"] == 1 and not made["problem"]
     names = [list(column) for column in zip(*made["cells"], strict=True)]
@@ -77,7 +77,7 @@ def test_every_file_draws_its_own_pictures_and_the_best_one_is_published_and_tak
     assert final.stem == "zwx" and told["file"] == other.stem and len(told["swept"]) == 3
     if final.suffix == ".pt":
         assert pickled.read(host.data_dir / final)["name"] == "zwx"
-    request = SampleRequest(Choice(host, run, read(WANTED)).candidates[-1].prompt(WANTED["prompts"][0], 1), "", 2, 4, 1, 64, 64)
+    request = SampleRequest(Evaluation(host, run, read(WANTED)).candidates[-1].prompt(WANTED["prompts"][0], 1), "", 2, 4, 1, 64, 64)
     shown = EmbeddedHost(host.data_dir, host.data_dir / final) if "Stable-diffusion" in final.parts else host
     assert same(next(iter(shown.generate([request]))), pictures[2][0])
 
@@ -90,7 +90,7 @@ def test_a_checkpoint_stands_beside_the_one_it_was_made_from(host, run):
     if run.config().method != "dreambooth":
         pytest.skip("draws with what is loaded")
     other, wanted = EmbeddedHost(host.data_dir, "zwx"), {**WANTED, "files": ["zwx"]}
-    choice, usual = Choice(other, run, read(wanted)), Choice(host, run, read(wanted))
+    choice, usual = Evaluation(other, run, read(wanted)), Evaluation(host, run, read(wanted))
     assert [cell.name for cell in choice.cells] == [cell.name for cell in usual.cells] and choice.cells[0].candidate is None
     choice.grid.make(choice.cells[:1])
     drawn = next(iter(host.generate([choice.cells[0].request])))
@@ -103,5 +103,5 @@ def test_any_files_are_ranked_by_pictures_that_are_named(host):
     kind = next(kind for kind in ("embeddings", "hypernetworks", "checkpoints") if host.folder(kind).exists())
     paths = sorted(path for path in host.folder(kind).glob("zwx*") if path.suffix in (".safetensors", ".pt"))[:2]
     assert [one.kind for one in of_files(host, paths)] == [kind] * 2
-    made = Choice(host, Loose(host, "some", paths, str(host.data_dir.parent / "1_zwx")), read({**WANTED, "prompts": WANTED["prompts"][:1]})).make()
+    made = Evaluation(host, AnyFiles(host, "some", paths, str(host.data_dir.parent / "1_zwx")), read({**WANTED, "prompts": WANTED["prompts"][:1]})).make()
     assert len(made["ranking"]) == 2 and made["ranking"][0]["prompt"] is None and "two or more" in made["note"]

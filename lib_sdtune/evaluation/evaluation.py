@@ -4,14 +4,14 @@ import contextlib
 import logging
 from pathlib import Path
 
-from lib_sdtune.choose import candidates as saved
-from lib_sdtune.choose import pages, ranking, wishes
-from lib_sdtune.choose.encoders import ModelEncoder
-from lib_sdtune.choose.grid import Grid, cells
-from lib_sdtune.choose.judge import Judge, opened, training_pictures
-from lib_sdtune.choose.loose import Loose
 from lib_sdtune.config import Concept, Config
 from lib_sdtune.errors import UserError
+from lib_sdtune.evaluation import candidates as saved
+from lib_sdtune.evaluation import page, ranking, settings
+from lib_sdtune.evaluation.any_files import AnyFiles
+from lib_sdtune.evaluation.encoders import ModelEncoder
+from lib_sdtune.evaluation.grid import Grid, cells
+from lib_sdtune.evaluation.judge import Judge, opened, training_pictures
 from lib_sdtune.formats.files import read_json, write_json
 from lib_sdtune.training.verdict import verdict
 
@@ -20,10 +20,10 @@ STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
 FOLDER, RESULT = "choose", "result.json"
 
 
-class Choice:
-    """The saved files of one `RunFolder`, or of a `Loose` lot, compared.
+class Evaluation:
+    """The saved files of one `RunFolder`, or of a `AnyFiles` lot, compared.
 
-    wanted: `wishes.Wishes`; progress(done, total, text) may raise to stop.
+    wanted: `settings.EvaluationSettings`; progress(done, total, text) may raise to stop.
     """
 
     def __init__(self, host, run, wanted, progress=None):
@@ -31,13 +31,13 @@ class Choice:
         self.config = run.config()
         self.folder = run.path / FOLDER
         self.progress = progress or (lambda done, total, text: None)
-        found = saved.of_files(host, run.files) if isinstance(run, Loose) else saved.of_run(host, run)
+        found = saved.of_files(host, run.files) if isinstance(run, AnyFiles) else saved.of_run(host, run)
         self.candidates = named(found, wanted.files)
         saved.refuse_mixed(self.candidates, host)
         self.model = saved.trained_on(self.candidates[0], self.config, host)
         self.grid = Grid(host, self.folder, self.progress, self.model)
         side = host.defaults(self.model).get("dataset", {}).get("resolution", 512)
-        self.requests = wishes.requests(wanted, self.config, side)
+        self.requests = settings.requests(wanted, self.config, side)
         if self.candidates[0].kind == "checkpoints":
             wanted.weights, wanted.strength = [1.0], False
         self.told = f"{self.model.checkpoint or host.about().get('model', '')}, clip skip {self.model.clip_skip}"
@@ -57,7 +57,7 @@ class Choice:
         except UserError as problem:  # the grid alone is worth having
             result["problem"] = f"The files were drawn but not ranked: {problem}"
         write_json(self.folder / RESULT, result)
-        pages.grid(self.folder, result)
+        page.grid(self.folder, result)
         return result
 
     # judging

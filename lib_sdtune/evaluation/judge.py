@@ -4,10 +4,10 @@ import math
 
 from PIL import Image
 
-from lib_sdtune.choose import measures
 from lib_sdtune.data.folder import scan
 from lib_sdtune.data.picture import load
 from lib_sdtune.errors import UserError
+from lib_sdtune.evaluation import measures
 
 MOST = 48  # training pictures that are looked at
 
@@ -15,7 +15,7 @@ MOST = 48  # training pictures that are looked at
 class Judge:
     """Measures pictures against the training pictures and against the bare model's pictures of the same prompts.
 
-    encoder: see `choose.encoders`. bare: [(row, PIL image)] by the bare model. prompts: the words of every row.
+    encoder: see `evaluation.encoders`. bare: [(row, PIL image)] by the bare model. prompts: the words of every row.
     """
 
     def __init__(self, encoder, trained, bare, prompts):

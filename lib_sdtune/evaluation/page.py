@@ -4,10 +4,10 @@ from html import escape
 
 from PIL import Image
 
-from lib_sdtune.choose.page import Raw, listing, page, paragraph, picture, section, table
-from lib_sdtune.choose.sheet import sheet
-from lib_sdtune.choose.svg import chart
 from lib_sdtune.formats.files import atomic, write_text
+from lib_sdtune.pages.contact_sheet import sheet
+from lib_sdtune.pages.html import Raw, listing, page, paragraph, picture, section, table
+from lib_sdtune.pages.line_chart import chart
 
 THUMBS = 600  # pictures that a page holds in full size; more are made smaller
 

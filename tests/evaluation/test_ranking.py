@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lib_sdtune.choose import measures
-from lib_sdtune.choose.ranking import ranked, strength
+from lib_sdtune.evaluation import measures
+from lib_sdtune.evaluation.ranking import ranked, strength
 
 
 def entry(label, step, subject, prompt=1.0, variety=1.0, copies=0.0, val_loss=None):
