@@ -1,27 +1,31 @@
-// SD Tune in the browser: watches a run through the API and draws it. Nothing here can harm a run; closing the page changes nothing.
+// SD Tune in the browser: watches a run through the API and draws it.
+// Nothing here can harm a run; closing the page changes nothing.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
+(function (sdtune) {
     const ON = ['queued', 'preparing', 'training', 'paused'];
-    const view = sdtune.view = {run: null, rows: [], chosen: null, runs: [], failures: 0, listed: 0};
+    const view = (sdtune.view = {run: null, rows: [], chosen: null, runs: [], failures: 0, listed: 0});
 
     sdtune.byId = (id) => document.getElementById(id);
     sdtune.isOn = (run) => Boolean(run) && ON.includes(run.state);
 
     // An element with text, never markup: el('b', {class: 'x'}, 'text', child).
-    sdtune.el = function(tag, attributes, ...children) {
-        const svg = ['svg', 'path', 'g', 'line', 'circle', 'text', 'rect', 'defs', 'clipPath', 'polyline'].includes(tag);
+    sdtune.el = function (tag, attributes, ...children) {
+        const svg = ['svg', 'path', 'g', 'line', 'circle', 'text', 'rect', 'defs', 'clipPath', 'polyline'].includes(
+            tag,
+        );
         const made = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag);
         for (const [name, value] of Object.entries(attributes || {})) {
             if (name.startsWith('on')) made.addEventListener(name.slice(2), value);
-            else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value === true ? '' : value);
+            else if (value !== null && value !== undefined && value !== false)
+                made.setAttribute(name, value === true ? '' : value);
         }
         made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
         return made;
     };
 
     // Set only what differs, so that nothing flickers and a selection survives.
-    sdtune.text = function(id, text) {
+    sdtune.text = function (id, text) {
         const element = typeof id === 'string' ? sdtune.byId(id) : id;
         if (element && element.dataset.text !== text) {
             element.dataset.text = text;
@@ -34,20 +38,31 @@ window.sdtune = window.sdtune || {};
     };
 
     // The WebUI's translations, or the browser's language where the tab stands alone.
-    sdtune.t = function(text, values) {
+    sdtune.t = function (text, values) {
         const table = window.localization || {};
         const translated = Object.prototype.hasOwnProperty.call(table, text) ? table[text] : text;
-        return translated.replace(/\{(\w+)\}/g, (all, name) => values && name in values ? values[name] : all);
+        return translated.replace(/\{(\w+)\}/g, (all, name) => (values && name in values ? values[name] : all));
     };
 
     const panel = () => sdtune.byId('sdtune_panel');
     sdtune.url = (path) => './sdtune/v1/' + path;
-    sdtune.imageUrl = (id, file) => sdtune.url('runs/' + encodeURIComponent(id) + '/samples/' + encodeURIComponent(file) +
-        '?key=' + encodeURIComponent(panel().dataset.key || ''));
+    sdtune.imageUrl = (id, file) =>
+        sdtune.url(
+            'runs/' +
+                encodeURIComponent(id) +
+                '/samples/' +
+                encodeURIComponent(file) +
+                '?key=' +
+                encodeURIComponent(panel().dataset.key || ''),
+        );
 
-    sdtune.call = async function(path, method, body) {
-        const answer = await fetch(sdtune.url(path), {method: method || 'GET', headers: {'X-SDTune-Key': panel().dataset.key || ''}, cache: 'no-store',
-            body: body === undefined ? undefined : JSON.stringify(body)});
+    sdtune.call = async function (path, method, body) {
+        const answer = await fetch(sdtune.url(path), {
+            method: method || 'GET',
+            headers: {'X-SDTune-Key': panel().dataset.key || ''},
+            cache: 'no-store',
+            body: body === undefined ? undefined : JSON.stringify(body),
+        });
         const kind = answer.headers.get('content-type') || '';
         const said = kind.includes('json') ? await answer.json() : await answer.text();
         if (!answer.ok) throw Object.assign(new Error(detail(said, answer)), {status: answer.status});
@@ -80,7 +95,7 @@ window.sdtune = window.sdtune || {};
 
     // One look at a time: two at once would draw the same rows twice.
     let looking = Promise.resolve();
-    const look = () => looking = looking.catch(() => {}).then(lookOnce);
+    const look = () => (looking = looking.catch(() => {}).then(lookOnce));
 
     async function lookOnce() {
         const stale = Date.now() - view.listed > 10000 || !sdtune.isOn(view.run);
@@ -103,22 +118,26 @@ window.sdtune = window.sdtune || {};
         return on ? on.id : view.runs.length ? sdtune.newest(view.runs).id : null;
     }
 
-    sdtune.newest = (runs) => runs.reduce((best, run) => (run.updated || 0) >= (best.updated || 0) ? run : best, runs[0]);
+    sdtune.newest = (runs) =>
+        runs.reduce((best, run) => ((run.updated || 0) >= (best.updated || 0) ? run : best), runs[0]);
 
     async function watch(id) {
         const before = view.run;
         const run = await sdtune.call('runs/' + encodeURIComponent(id));
         if (!before || before.id !== run.id) view.rows = [];
-        if (!view.config || view.config.name !== run.id) view.config = await sdtune.call('runs/' + encodeURIComponent(id) + '/config').catch(() => null);
+        if (!view.config || view.config.name !== run.id)
+            view.config = await sdtune.call('runs/' + encodeURIComponent(id) + '/config').catch(() => null);
         const last = view.rows.length ? view.rows[view.rows.length - 1].step : 0;
         if (run.step < last) view.rows = [];
         if (!view.rows.length || run.step > last) {
-            const fresh = await sdtune.call('runs/' + encodeURIComponent(id) + '/log?since=' + (view.rows.length ? last : 0));
+            const fresh = await sdtune.call(
+                'runs/' + encodeURIComponent(id) + '/log?since=' + (view.rows.length ? last : 0),
+            );
             view.rows = view.rows.concat(fresh.filter((row) => !view.rows.length || row.step > last));
         }
         if (before && before.id === run.id && before.state !== run.state) view.listed = 0;
         view.run = run;
-        view.runs = view.runs.map((one) => one.id === run.id ? {...one, ...run} : one);
+        view.runs = view.runs.map((one) => (one.id === run.id ? {...one, ...run} : one));
         draw();
     }
 
@@ -137,7 +156,7 @@ window.sdtune = window.sdtune || {};
         return look().catch(sdtune.status.offline);
     };
 
-    sdtune.choose = function(id) {
+    sdtune.choose = function (id) {
         view.chosen = id;
         sdtune.look();
         const card = sdtune.byId('sdtune_status');
@@ -155,10 +174,13 @@ window.sdtune = window.sdtune || {};
         sdtune.classes.look();
         sdtune.memory.look();
         sdtune.memory.ask();
-        sdtune.call('').then((about) => {
-            view.about = about;
-            sdtune.form.about(about);
-        }).catch(() => {});
+        sdtune
+            .call('')
+            .then((about) => {
+                view.about = about;
+                sdtune.form.about(about);
+            })
+            .catch(() => {});
     }
 
     function begin() {

@@ -1,17 +1,21 @@
 // Every training picture by its loss, compared with what is usual at the same timesteps.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
-    const board = sdtune.board = {};
+(function (sdtune) {
+    const board = (sdtune.board = {});
     const t = (...given) => sdtune.t(...given);
-    const SORTS = [['factor', 'Hardest first'], ['memorised', 'Easiest first'], ['file', 'By name']];
+    const SORTS = [
+        ['factor', 'Hardest first'],
+        ['memorised', 'Easiest first'],
+        ['file', 'By name'],
+    ];
     const VERDICTS = {hard: 'never converges; look at its caption', memorised: 'memorised'};
     const MOST = 200;
     let seen = {id: '', step: -1, rows: []};
     let sort = 'factor';
     let asked = 0;
 
-    board.draw = function(run) {
+    board.draw = function (run) {
         const section = sdtune.byId('sdtune_board');
         if (seen.id !== run.id) seen = {id: run.id, step: -1, rows: []};
         sdtune.show(section, run.step > 0);
@@ -22,19 +26,41 @@ window.sdtune = window.sdtune || {};
 
     function frame(section) {
         const {el} = sdtune;
-        const buttons = SORTS.map(([name, label]) => el('button', {type: 'button', class: 'sdtune-button sdtune-small', 'data-sort': name, onclick: () => {
-            sort = name;
-            paint();
-        }}, t(label)));
-        const details = el('details', {ontoggle: () => sdtune.view.run && board.draw(sdtune.view.run)},
+        const buttons = SORTS.map(([name, label]) =>
+            el(
+                'button',
+                {
+                    type: 'button',
+                    class: 'sdtune-button sdtune-small',
+                    'data-sort': name,
+                    onclick: () => {
+                        sort = name;
+                        paint();
+                    },
+                },
+                t(label),
+            ),
+        );
+        const details = el(
+            'details',
+            {ontoggle: () => sdtune.view.run && board.draw(sdtune.view.run)},
             el('summary', {}, el('h4', {}, t('Pictures by their loss'))),
-            el('p', {class: 'sdtune-soft'}, t('1 is the usual loss at the same timesteps. Pictures that stay above it are hard to learn; those far below are known by heart.')),
-            el('div', {class: 'sdtune-buttons'}, ...buttons), el('div', {class: 'sdtune-board'}));
+            el(
+                'p',
+                {class: 'sdtune-soft'},
+                t(
+                    '1 is the usual loss at the same timesteps. Pictures that stay above it are hard to learn; ' +
+                        'those far below are known by heart.',
+                ),
+            ),
+            el('div', {class: 'sdtune-buttons'}, ...buttons),
+            el('div', {class: 'sdtune-board'}),
+        );
         section.append(details);
     }
 
     async function load(run) {
-        if (Date.now() - asked < 5000 && seen.step >= 0 || seen.step === run.step) return;
+        if ((Date.now() - asked < 5000 && seen.step >= 0) || seen.step === run.step) return;
         asked = Date.now();
         const found = await sdtune.call('runs/' + encodeURIComponent(run.id) + '/pictures').catch(() => null);
         if (!found || seen.id !== run.id || found.step === seen.step) return;
@@ -44,16 +70,35 @@ window.sdtune = window.sdtune || {};
 
     function paint() {
         const place = sdtune.byId('sdtune_board').querySelector('.sdtune-board');
-        for (const button of sdtune.byId('sdtune_board').querySelectorAll('[data-sort]')) button.setAttribute('aria-pressed', button.dataset.sort === sort);
-        const order = {factor: (a, b) => b.factor - a.factor, memorised: (a, b) => a.factor - b.factor, file: (a, b) => a.file.localeCompare(b.file)};
+        for (const button of sdtune.byId('sdtune_board').querySelectorAll('[data-sort]'))
+            button.setAttribute('aria-pressed', button.dataset.sort === sort);
+        const order = {
+            factor: (a, b) => b.factor - a.factor,
+            memorised: (a, b) => a.factor - b.factor,
+            file: (a, b) => a.file.localeCompare(b.file),
+        };
         place.replaceChildren(...seen.rows.slice().sort(order[sort]).slice(0, MOST).map(card));
     }
 
     function card(row) {
         const {el} = sdtune;
         const verdict = row.verdict ? t(VERDICTS[row.verdict]) : row.class ? t('class picture') : '';
-        return el('figure', {class: 'sdtune-picture sdtune-is-' + (row.verdict || 'usual'), title: row.file + '\n' + row.caption},
-            el('img', {src: sdtune.fileUrl(seen.id, 'pictures/' + row.index), alt: row.caption || row.file, loading: 'lazy'}),
-            el('figcaption', {}, el('b', {}, '× ' + row.factor.toFixed(2)), ' ', t('seen {n} times', {n: row.shown}), verdict && el('span', {}, verdict)));
+        return el(
+            'figure',
+            {class: 'sdtune-picture sdtune-is-' + (row.verdict || 'usual'), title: row.file + '\n' + row.caption},
+            el('img', {
+                src: sdtune.fileUrl(seen.id, 'pictures/' + row.index),
+                alt: row.caption || row.file,
+                loading: 'lazy',
+            }),
+            el(
+                'figcaption',
+                {},
+                el('b', {}, '× ' + row.factor.toFixed(2)),
+                ' ',
+                t('seen {n} times', {n: row.shown}),
+                verdict && el('span', {}, verdict),
+            ),
+        );
     }
 })(window.sdtune);

@@ -1,74 +1,32 @@
-// Captions: a page of pictures with their words, a filter, edits of many at once. Nothing is written before Save.
+// Captions: a page of pictures with their words, a filter. Nothing is written before Save.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
-    const captions = sdtune.captions = sdtune.captions || {};
+(function (sdtune) {
+    const captions = (sdtune.captions = sdtune.captions || {});
     const t = (...given) => sdtune.t(...given);
     const at = {id: '', page: 0};
     const shop = () => sdtune.workshop;
     captions.path = (rest) => 'captions/' + encodeURIComponent(at.id) + (rest ? '/' + rest : '');
     captions.query = () => shop().value('captions_query');
 
-    captions.frame = function(place) {
-        const {el} = sdtune;
-        const {labelled, input, select, action, note} = shop();
-        const open = el('div', {class: 'sdtune-card'},
-            el('div', {class: 'sdtune-line'}, labelled('captions_folder', t('Folder of pictures'), input(t('folder on the machine that trains'))),
-                labelled('captions_ending', t('Captions are in'), select([['.txt', '.txt'], ['.caption', '.caption']])),
-                action('captions_load', t('Load'), () => load(false), 'sdtune-strong')),
-            note('captions_note'), el('div', {class: 'sdtune-buttons', id: 'sdtune_captions_again_line', hidden: true},
-                action('captions_again', t('Drop the changes and read the files again'), (event) => sdtune.sure(event.target) && load(true))));
-        const desk = el('div', {id: 'sdtune_captions_desk', hidden: true}, gallery(), sidebar());
-        place.append(open, desk);
-    };
-
-    captions.opened = function() {
+    captions.opened = function () {
         const field = sdtune.byId('sdtune_captions_folder');
         if (!at.id) field.value = sdtune.form.value('concept.images') || field.value;
         const word = sdtune.byId('sdtune_captions_trigger');
         if (!word.value) word.value = sdtune.form.value('textual_inversion.token') || '';
     };
 
-    captions.of = function(folder) {
+    captions.of = function (folder) {
         shop().set('captions_folder', folder);
         shop().show('captions');
-        return load(false);
+        return captions.load(false);
     };
-
-    // The parts
-
-    function gallery() {
-        const {el} = sdtune;
-        const {input, action, note} = shop();
-        const search = input(t('cat and not dog, or: missing'), {id: 'sdtune_captions_query', 'aria-label': t('Filter'), onchange: () => turn(0)});
-        const pager = el('div', {class: 'sdtune-buttons sdtune-pager'}, action('captions_back', '‹', () => turn(at.page - 1)),
-            el('span', {class: 'sdtune-soft', id: 'sdtune_captions_page'}), action('captions_next', '›', () => turn(at.page + 1)));
-        pager.firstChild.setAttribute('aria-label', t('Previous page'));
-        pager.lastChild.setAttribute('aria-label', t('Next page'));
-        return el('div', {class: 'sdtune-main'}, el('div', {class: 'sdtune-line'}, search, action('captions_missing', t('Without caption'), () => filter('missing')),
-            action('captions_all', t('Show all'), () => filter(''))), note('captions_filter_note'),
-        el('div', {class: 'sdtune-head'}, el('span', {class: 'sdtune-soft', id: 'sdtune_captions_found'}), pager), el('div', {id: 'sdtune_captions_pictures'}));
-    }
-
-    function sidebar() {
-        const {el} = sdtune;
-        const wide = window.innerWidth > 900;
-        const group = (title, open, ...inside) => el('details', {class: 'sdtune-card', open: open && wide}, el('summary', {}, el('h4', {}, title)), ...inside);
-        const {action, note, bar} = shop();
-        return el('aside', {}, el('div', {class: 'sdtune-card', id: 'sdtune_captions_saving'}, el('span', {id: 'sdtune_captions_changed'}),
-            el('div', {class: 'sdtune-buttons'}, action('captions_save', t('Save captions'), save, 'sdtune-strong'), action('captions_undo', t('Undo'), () => captions.change('undo'))), bar('captions_save_bar'), note('captions_saved')),
-        group(t('Change many at once'), true, ...captions.editing()), group(t('Trigger word'), false, ...captions.pruning()),
-        group(t('Tags'), true, el('p', {class: 'sdtune-soft', id: 'sdtune_captions_kinds'}), el('div', {class: 'sdtune-cloud', id: 'sdtune_captions_cloud'})),
-        group(t('Automatic captions'), false, ...captions.describing()),
-        group(t('As the trainer reads them'), false, el('p', {class: 'sdtune-soft'}, t('Five captions with the shuffling and dropout set on the Train page.')),
-            el('div', {class: 'sdtune-buttons'}, action('captions_finals_show', t('Show five'), () => captions.finals())), note('captions_finals_note'), el('div', {id: 'sdtune_captions_finals', class: 'sdtune-changes'})));
-    }
 
     // Asking
 
     // One after the other: what is typed last is on its way before Save is.
     let line = Promise.resolve();
-    captions.ask = (...given) => line = line.then(() => asked(...given));
+    captions.ask = (...given) => (line = line.then(() => asked(...given)));
 
     async function asked(verb, body, note) {
         try {
@@ -79,70 +37,95 @@ window.sdtune = window.sdtune || {};
         }
     }
 
-    async function load(again) {
+    captions.load = async function (again) {
         shop().say('captions_note', t('Loading …'));
         try {
-            const found = await sdtune.call('captions', 'POST', {images: shop().value('captions_folder'), extension: shop().value('captions_ending'), again});
+            const found = await sdtune.call('captions', 'POST', {
+                images: shop().value('captions_folder'),
+                extension: shop().value('captions_ending'),
+                again,
+            });
             at.id = found.id;
             at.page = 0;
             sdtune.byId('sdtune_captions_pictures').replaceChildren();
-            for (const id of ['changes', 'pruned', 'finals', 'often']) sdtune.byId('sdtune_captions_' + id).replaceChildren();
-            shop().say('captions_note', found.kept ? t('Your unsaved changes in this folder are still here.') : found.problems.slice(0, 3).join(' '));
+            for (const id of ['changes', 'pruned', 'finals', 'often'])
+                sdtune.byId('sdtune_captions_' + id).replaceChildren();
+            shop().say(
+                'captions_note',
+                found.kept
+                    ? t('Your unsaved changes in this folder are still here.')
+                    : found.problems.slice(0, 3).join(' '),
+            );
             sdtune.show('sdtune_captions_again_line', found.kept);
             shop().say('captions_saved', '');
             await captions.refresh();
         } catch (problem) {
             shop().say('captions_note', problem.message, true);
         }
-    }
+    };
 
-    captions.refresh = async function() {
+    captions.refresh = async function () {
         try {
-            paint(await sdtune.call(captions.path() + '?query=' + encodeURIComponent(captions.query()) + '&page=' + at.page));
+            paint(
+                await sdtune.call(
+                    captions.path() + '?query=' + encodeURIComponent(captions.query()) + '&page=' + at.page,
+                ),
+            );
             shop().say('captions_filter_note', '');
         } catch (problem) {
             shop().say('captions_filter_note', problem.message, true);
         }
     };
 
-    function turn(page) {
+    captions.turnTo = function (page) {
         at.page = Math.max(0, page);
         return captions.refresh();
-    }
+    };
+    captions.turnBy = (pages) => captions.turnTo(at.page + pages);
 
-    function filter(text) {
+    captions.filter = function (text) {
         sdtune.byId('sdtune_captions_query').value = text;
-        return turn(0);
-    }
+        return captions.turnTo(0);
+    };
 
-    captions.change = async function(verb, body, note) {
+    captions.change = async function (verb, body, note) {
         shop().say('captions_saved', '');
         const done = await captions.ask(verb, body, note);
         if (done) await captions.refresh();
         return done;
     };
 
-    async function save() {
+    captions.save = async function () {
         const begun = await captions.ask('save');
         if (!begun) return;
         captions.follow(200, true);
-    }
+    };
 
     // Drawing
 
     function paint(view) {
         at.page = view.page;
         sdtune.show('sdtune_captions_desk', true);
-        sdtune.text('sdtune_captions_found', view.found === view.total ? t('Pictures: {n}, without caption: {m}', {n: view.total, m: view.missing})
-            : t('{n} of {total} pictures; changes concern only these', {n: view.found, total: view.total}));
+        sdtune.text(
+            'sdtune_captions_found',
+            view.found === view.total
+                ? t('Pictures: {n}, without caption: {m}', {n: view.total, m: view.missing})
+                : t('{n} of {total} pictures; changes concern only these', {n: view.found, total: view.total}),
+        );
         sdtune.text('sdtune_captions_page', t('page {n} of {m}', {n: view.page + 1, m: view.pages}));
         sdtune.show(sdtune.byId('sdtune_captions_page').parentElement, view.pages > 1);
         sdtune.byId('sdtune_captions_back').disabled = view.page === 0;
         sdtune.byId('sdtune_captions_next').disabled = view.page + 1 >= view.pages;
-        sdtune.text('sdtune_captions_changed', view.changed ? t('Changed captions, not saved: {n}', {n: view.changed}) : t('Everything is saved'));
+        sdtune.text(
+            'sdtune_captions_changed',
+            view.changed ? t('Changed captions, not saved: {n}', {n: view.changed}) : t('Everything is saved'),
+        );
         sdtune.byId('sdtune_captions_save').disabled = !view.changed;
         sdtune.byId('sdtune_captions_undo').disabled = !view.undo;
-        sdtune.text('sdtune_captions_kinds', t('Different tags: {n}. A click shows the pictures that have one.', {n: view.kinds}));
+        sdtune.text(
+            'sdtune_captions_kinds',
+            t('Different tags: {n}. A click shows the pictures that have one.', {n: view.kinds}),
+        );
         pictures(view.rows);
         cloud(view.tags);
         captions.working(view.work);
@@ -151,9 +134,10 @@ window.sdtune = window.sdtune || {};
     // Cards stay while their picture is shown, so that typing is never interrupted.
     function pictures(rows) {
         const place = sdtune.byId('sdtune_captions_pictures');
-        const there = new Map([...place.children].map((card) => [card.dataset.index, card]));
-        const cards = rows.map((row) => there.get(String(row.index)) || card(row));
-        if (cards.length !== place.children.length || cards.some((one, number) => one !== place.children[number])) place.replaceChildren(...cards);
+        const present = new Map([...place.children].map((child) => [child.dataset.index, child]));
+        const cards = rows.map((row) => present.get(String(row.index)) || card(row));
+        if (cards.length !== place.children.length || cards.some((one, number) => one !== place.children[number]))
+            place.replaceChildren(...cards);
         rows.forEach((row, number) => {
             const words = cards[number].querySelector('textarea');
             if (document.activeElement !== words || words.value === words.dataset.shown) words.value = row.caption;
@@ -164,12 +148,34 @@ window.sdtune = window.sdtune || {};
 
     function card(row) {
         const {el} = sdtune;
-        const address = sdtune.url(captions.path('pictures/' + row.index)) + '?key=' + encodeURIComponent(sdtune.byId('sdtune_panel').dataset.key || '');
-        const words = el('textarea', {rows: 3, 'aria-label': t('Caption of {name}', {name: row.name}), placeholder: t('no caption'),
-            oninput: () => { sdtune.byId('sdtune_captions_save').disabled = false; }, onchange: () => captions.change('write', {name: row.name, caption: words.value})});
-        return el('figure', {class: 'sdtune-worded', 'data-index': row.index}, el('img', {src: address, alt: row.name, loading: 'lazy',
-            onerror: (event) => event.target.replaceWith(el('div', {class: 'sdtune-unreadable'}, t('This picture cannot be read.')))}),
-            el('figcaption', {title: row.name}, row.name), words);
+        const address =
+            sdtune.url(captions.path('pictures/' + row.index)) +
+            '?key=' +
+            encodeURIComponent(sdtune.byId('sdtune_panel').dataset.key || '');
+        const words = el('textarea', {
+            rows: 3,
+            'aria-label': t('Caption of {name}', {name: row.name}),
+            placeholder: t('no caption'),
+            oninput: () => {
+                sdtune.byId('sdtune_captions_save').disabled = false;
+            },
+            onchange: () => captions.change('write', {name: row.name, caption: words.value}),
+        });
+        return el(
+            'figure',
+            {class: 'sdtune-worded', 'data-index': row.index},
+            el('img', {
+                src: address,
+                alt: row.name,
+                loading: 'lazy',
+                onerror: (event) =>
+                    event.target.replaceWith(
+                        el('div', {class: 'sdtune-unreadable'}, t('This picture cannot be read.')),
+                    ),
+            }),
+            el('figcaption', {title: row.name}, row.name),
+            words,
+        );
     }
 
     // A tag as the filter reads it: its own "and", "or" and "not" are words.
@@ -178,7 +184,22 @@ window.sdtune = window.sdtune || {};
     function cloud(tags) {
         const {el} = sdtune;
         const most = tags.length ? tags[0][1] : 1;
-        sdtune.byId('sdtune_captions_cloud').replaceChildren(...tags.map(([tag, count]) => el('button', {type: 'button', class: 'sdtune-tag-chip',
-            style: `--share: ${count / most}`, onclick: () => filter(term(tag))}, tag, el('span', {}, String(count)))));
+        sdtune
+            .byId('sdtune_captions_cloud')
+            .replaceChildren(
+                ...tags.map(([tag, count]) =>
+                    el(
+                        'button',
+                        {
+                            type: 'button',
+                            class: 'sdtune-tag-chip',
+                            style: `--share: ${count / most}`,
+                            onclick: () => captions.filter(term(tag)),
+                        },
+                        tag,
+                        el('span', {}, String(count)),
+                    ),
+                ),
+            );
     }
 })(window.sdtune);

@@ -1,7 +1,7 @@
 // Check and Start: while a large folder is looked through, how far it is, and Stop.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
+(function (sdtune) {
     const t = (...given) => sdtune.t(...given);
     const PATIENCE = 8; // looks after which nothing large seems to have begun
     let timer = null;
@@ -12,14 +12,22 @@ window.sdtune = window.sdtune || {};
         if (there) return there;
         const made = el('div', {id: 'sdtune_check_work', hidden: true});
         sdtune.byId('sdtune_report').before(made);
-        made.append(workshop.bar('check_bar'), workshop.note('check_note'), workshop.action('check_stop', t('Stop'),
-            () => sdtune.call('inspect/stop', 'POST').catch(() => {}), 'sdtune-small'));
+        made.append(
+            workshop.bar('check_bar'),
+            workshop.note('check_note'),
+            workshop.action(
+                'check_stop',
+                t('Stop'),
+                () => sdtune.call('inspect/stop', 'POST').catch(() => {}),
+                'sdtune-small',
+            ),
+        );
         return made;
     }
 
     function follow(left, began) {
         clearTimeout(timer);
-        timer = setTimeout(async() => {
+        timer = setTimeout(async () => {
             const found = await sdtune.call('inspect').catch(() => null);
             const work = found && found.work;
             const on = sdtune.workshop.busy(work);
@@ -33,5 +41,9 @@ window.sdtune = window.sdtune || {};
         sdtune.workshop.say('check_note', sdtune.workshop.progress('check_bar', work));
     }
 
-    document.addEventListener('click', (event) => event.target.closest && event.target.closest('#sdtune_check, #sdtune_start') && follow(PATIENCE, false));
+    document.addEventListener(
+        'click',
+        (event) =>
+            event.target.closest && event.target.closest('#sdtune_check, #sdtune_start') && follow(PATIENCE, false),
+    );
 })(window.sdtune);

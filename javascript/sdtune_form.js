@@ -1,8 +1,8 @@
 // The form: what was typed survives a reload, and the method decides which groups are seen.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
-    const form = sdtune.form = {};
+(function (sdtune) {
+    const form = (sdtune.form = {});
     const STORE = 'sdtune_form';
     let ready = false;
     let base = {};
@@ -26,7 +26,7 @@ window.sdtune = window.sdtune || {};
     }
 
     // Called by each field when it changes. What equals the recommendation is not kept, so that it follows the model.
-    form.keep = function(path, value) {
+    form.keep = function (path, value) {
         if (path === 'method') seen(value);
         sdtune.memory.changed(path);
         if (path === 'further_concepts') sdtune.concepts.draw(value);
@@ -36,13 +36,15 @@ window.sdtune = window.sdtune || {};
         else all[path] = value;
         try {
             localStorage.setItem(STORE, JSON.stringify(all));
-        } catch (problem) { /* private windows forget; the form still works */ }
+        } catch (problem) {
+            /* private windows forget; the form still works */
+        }
     };
 
     const same = (a, b) => String(a ?? '') === String(b ?? '');
 
     // Values for every field: what the user typed, else the host's recommendation, else what stands there.
-    form.restore = function(names, values) {
+    form.restore = function (names, values) {
         paths = names;
         const before = base;
         const current = values.slice(1, 1 + names.length); // gradio appends what the outputs hold
@@ -67,13 +69,13 @@ window.sdtune = window.sdtune || {};
     };
 
     // Fill single fields from outside: {'train.batch_size': 1}.
-    form.fill = function(settings) {
+    form.fill = function (settings) {
         pending = settings;
         press('sdtune_restore_button');
     };
 
     // The settings of an earlier run, fetched by the server's own event.
-    form.use = function(id) {
+    form.use = function (id) {
         const area = document.querySelector('#sdtune_wanted textarea, #sdtune_wanted input');
         area.value = id;
         area.dispatchEvent(new Event('input', {bubbles: true}));
@@ -81,20 +83,35 @@ window.sdtune = window.sdtune || {};
         if (window.innerWidth < 760) sdtune.byId('sdtune_form').scrollIntoView({behavior: 'smooth'});
     };
 
-    // The WebUI's own prompt and settings as one more sample line: a cat --n blurry --w 512 ... (called by the button's event).
-    form.fromTxt2img = function(lines) {
-        const read = (id) => (document.querySelector(`#txt2img_${id} textarea, #txt2img_${id} input[type="number"], #txt2img_${id} input`) || {}).value;
-        const words = (text) => String(text || '').replace(/\s+/g, ' ').trim();
+    // The WebUI's own prompt and settings as one more sample line: a cat --n blurry --w 512 ...
+    // (called by the button's event).
+    form.fromTxt2img = function (lines) {
+        const read = (id) =>
+            (
+                document.querySelector(
+                    `#txt2img_${id} textarea, #txt2img_${id} input[type="number"], #txt2img_${id} input`,
+                ) || {}
+            ).value;
+        const words = (text) =>
+            String(text || '')
+                .replace(/\s+/g, ' ')
+                .trim();
         const prompt = words(read('prompt'));
         if (!prompt) return [lines];
-        const settings = [['n', words(read('neg_prompt'))], ['w', read('width')], ['h', read('height')], ['d', read('seed')],
-            ['l', read('cfg_scale')], ['s', read('steps')]].filter(([, value]) => value !== undefined && value !== '' && !(Number(value) < 0));
+        const settings = [
+            ['n', words(read('neg_prompt'))],
+            ['w', read('width')],
+            ['h', read('height')],
+            ['d', read('seed')],
+            ['l', read('cfg_scale')],
+            ['s', read('steps')],
+        ].filter(([, value]) => value !== undefined && value !== '' && !(Number(value) < 0));
         const line = [prompt, ...settings.map(([flag, value]) => `--${flag} ${value}`)].join(' ');
         return [[String(lines || '').trimEnd(), line].filter(Boolean).join('\n')];
     };
 
     // What stands in a field, for other pages of the tab.
-    form.value = function(path) {
+    form.value = function (path) {
         const all = kept();
         return path in all ? all[path] : base[path] ? base[path][1] : '';
     };
@@ -106,10 +123,14 @@ window.sdtune = window.sdtune || {};
         }
     }
 
-    form.about = function(about) {
+    form.about = function (about) {
         const model = about && about.model;
-        if (form.model && model && form.model !== model) press('sdtune_restore_button'); // another model, other recommendations
+        // Another model, other recommendations.
+        if (form.model && model && form.model !== model) press('sdtune_restore_button');
         form.model = model;
-        sdtune.text('sdtune_model', model ? sdtune.t('Trains {model}', {model: [model, about.family].filter(Boolean).join(' · ')}) : '');
+        sdtune.text(
+            'sdtune_model',
+            model ? sdtune.t('Trains {model}', {model: [model, about.family].filter(Boolean).join(' · ')}) : '',
+        );
     };
 })(window.sdtune);

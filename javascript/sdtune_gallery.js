@@ -1,24 +1,28 @@
 // Samples made on the way: one row a prompt, one column a step, newest on the right.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
-    const gallery = sdtune.gallery = {};
+(function (sdtune) {
+    const gallery = (sdtune.gallery = {});
     let drawn = '';
     let shots = [];
 
     // {file, step, prompt, seed} of a sample, whichever way the server names it.
     function read(sample) {
         const given = typeof sample === 'string' ? {file: sample} : sample;
-        const file = String(given.file || given.path || '').split(/[\\/]/).pop();
+        const file = String(given.file || given.path || '')
+            .split(/[\\/]/)
+            .pop();
         const numbers = file.match(/\d+/g) || [];
         const step = given.step !== undefined ? given.step : numbers.length ? Number(numbers[0]) : 0;
-        const row = given.index !== undefined ? given.index : numbers.length > 1 ? Number(numbers[numbers.length - 1]) : 0;
-        const prompts = (((sdtune.view.config || {}).sample || {}).prompts || []).filter((line) => line.trim() && !line.trim().startsWith('#'))
+        const row =
+            given.index !== undefined ? given.index : numbers.length > 1 ? Number(numbers[numbers.length - 1]) : 0;
+        const prompts = (((sdtune.view.config || {}).sample || {}).prompts || [])
+            .filter((line) => line.trim() && !line.trim().startsWith('#'))
             .map((line) => line.split(/\s--\w+(?:\s|$)/)[0]);
         return {file, step, row, prompt: given.prompt || prompts[row] || '', seed: given.seed};
     }
 
-    gallery.draw = function(run) {
+    gallery.draw = function (run) {
         const section = sdtune.byId('sdtune_gallery');
         shots = (run.samples || []).map(read).filter((shot) => shot.file);
         const mark = run.id + '|' + shots.map((shot) => shot.file + shot.prompt).join('|');
@@ -43,7 +47,8 @@ window.sdtune = window.sdtune || {};
         for (const row of rows) {
             const prompt = shots.find((shot) => shot.row === row).prompt;
             if (prompt) strip.append(el('span', {class: 'sdtune-prompt', title: prompt}, el('span', {}, prompt)));
-            for (const step of steps) strip.append(cell(run, shots.filter((shot) => shot.row === row && shot.step === step).pop()));
+            for (const step of steps)
+                strip.append(cell(run, shots.filter((shot) => shot.row === row && shot.step === step).pop()));
         }
         return strip;
     }
@@ -52,8 +57,11 @@ window.sdtune = window.sdtune || {};
         const {el} = sdtune;
         if (!shot) return el('span', {class: 'sdtune-shot'});
         const words = [shot.prompt, sdtune.t('step {n}', {n: shot.step})].filter(Boolean).join(' · ');
-        return el('button', {type: 'button', class: 'sdtune-shot', title: words, onclick: () => open(run, shots.indexOf(shot))},
-            el('img', {src: sdtune.imageUrl(run.id, shot.file), alt: words, loading: 'lazy'}));
+        return el(
+            'button',
+            {type: 'button', class: 'sdtune-shot', title: words, onclick: () => open(run, shots.indexOf(shot))},
+            el('img', {src: sdtune.imageUrl(run.id, shot.file), alt: words, loading: 'lazy'}),
+        );
     }
 
     // The picture large; arrow keys walk, Escape closes.
@@ -61,12 +69,19 @@ window.sdtune = window.sdtune || {};
         const {el} = sdtune;
         const picture = el('img', {});
         const caption = el('p', {});
-        const dialog = el('dialog', {class: 'sdtune-dialog', onclick: () => dialog.close(), onclose: () => dialog.remove()}, picture, caption);
+        const dialog = el(
+            'dialog',
+            {class: 'sdtune-dialog', onclick: () => dialog.close(), onclose: () => dialog.remove()},
+            picture,
+            caption,
+        );
         const turn = (to) => {
             index = (to + shots.length) % shots.length;
             picture.src = sdtune.imageUrl(run.id, shots[index].file);
             picture.alt = shots[index].prompt;
-            caption.textContent = [shots[index].prompt, sdtune.t('step {n}', {n: shots[index].step})].filter(Boolean).join(' · ');
+            caption.textContent = [shots[index].prompt, sdtune.t('step {n}', {n: shots[index].step})]
+                .filter(Boolean)
+                .join(' · ');
         };
         dialog.addEventListener('keydown', (event) => {
             if (event.key === 'ArrowRight') turn(index + 1);

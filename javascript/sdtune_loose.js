@@ -1,35 +1,88 @@
 // Any files that the WebUI has, of whatever past, drawn side by side.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
-    const loose = sdtune.loose = {};
+(function (sdtune) {
+    const loose = (sdtune.loose = {});
     const t = (...given) => sdtune.t(...given);
-    const KIND_NAMES = {lora: 'LoRA', embeddings: 'Embedding', hypernetworks: 'Hypernetwork', checkpoints: 'Checkpoint'};
+    const KIND_NAMES = {
+        lora: 'LoRA',
+        embeddings: 'Embedding',
+        hypernetworks: 'Hypernetwork',
+        checkpoints: 'Checkpoint',
+    };
     const MOST = 300;
     let panel = null;
     let known = {kinds: {}, choices: []};
     const picked = new Set();
 
     const value = (name) => sdtune.byId('sdtune_loose_' + name).value.trim();
-    const path = () => sdtune.byId('sdtune_loose_name') ? 'choices/' + encodeURIComponent(value('name') || 'compared') : '';
+    const path = () =>
+        sdtune.byId('sdtune_loose_name') ? 'choices/' + encodeURIComponent(value('name') || 'compared') : '';
 
-    loose.begin = function() {
+    loose.begin = function () {
         const place = sdtune.byId('sdtune_loose');
         if (place && !place.firstChild) frame(place);
     };
 
     function frame(place) {
         const {el} = sdtune;
-        panel = sdtune.comparison('loose', {path, own: () => ({kind: value('kind'), of: [...picked], pictures: value('pictures')})});
-        const field = (name, label, hint) => el('label', {}, el('span', {}, t(label)), el('input', {type: 'text', id: 'sdtune_loose_' + name, placeholder: hint}));
-        const kinds = el('select', {id: 'sdtune_loose_kind', onchange: () => (picked.clear(), list())}, ...Object.entries(KIND_NAMES).map(([kind, name]) => el('option', {value: kind}, t(name))));
-        const filter = el('input', {type: 'search', id: 'sdtune_loose_filter', placeholder: t('Filter'), oninput: list});
-        place.append(el('details', {ontoggle: (event) => event.currentTarget.open && load()}, el('summary', {}, el('h4', {}, t('Compare any files'))),
-            el('p', {class: 'sdtune-soft'}, t('Files of any past and any program are drawn side by side with the same prompts and seeds. With pictures of the subject they are ranked too.')),
-            panel.fields(t('Prompts, one a line'), el('label', {}, el('span', {}, t('Kind')), kinds), field('name', 'Name of the comparison', 'compared'),
-                el('div', {class: 'sdtune-wide'}, el('span', {id: 'sdtune_loose_count'}), filter, el('div', {class: 'sdtune-files', id: 'sdtune_loose_files'})),
-                el('label', {class: 'sdtune-wide'}, el('span', {}, t('Folder with pictures of the subject, to rank by; may be empty')), el('input', {type: 'text', id: 'sdtune_loose_pictures'}))),
-            ...panel.rest(), el('p', {class: 'sdtune-links', id: 'sdtune_loose_earlier'})));
+        panel = sdtune.comparison('loose', {
+            path,
+            own: () => ({kind: value('kind'), of: [...picked], pictures: value('pictures')}),
+        });
+        const field = (name, label, hint) =>
+            el(
+                'label',
+                {},
+                el('span', {}, t(label)),
+                el('input', {type: 'text', id: 'sdtune_loose_' + name, placeholder: hint}),
+            );
+        const kinds = el(
+            'select',
+            {id: 'sdtune_loose_kind', onchange: () => (picked.clear(), list())},
+            ...Object.entries(KIND_NAMES).map(([kind, name]) => el('option', {value: kind}, t(name))),
+        );
+        const filter = el('input', {
+            type: 'search',
+            id: 'sdtune_loose_filter',
+            placeholder: t('Filter'),
+            oninput: list,
+        });
+        place.append(
+            el(
+                'details',
+                {ontoggle: (event) => event.currentTarget.open && load()},
+                el('summary', {}, el('h4', {}, t('Compare any files'))),
+                el(
+                    'p',
+                    {class: 'sdtune-soft'},
+                    t(
+                        'Files of any past and any program are drawn side by side with the same prompts and seeds. ' +
+                            'With pictures of the subject they are ranked too.',
+                    ),
+                ),
+                panel.fields(
+                    t('Prompts, one a line'),
+                    el('label', {}, el('span', {}, t('Kind')), kinds),
+                    field('name', 'Name of the comparison', 'compared'),
+                    el(
+                        'div',
+                        {class: 'sdtune-wide'},
+                        el('span', {id: 'sdtune_loose_count'}),
+                        filter,
+                        el('div', {class: 'sdtune-files', id: 'sdtune_loose_files'}),
+                    ),
+                    el(
+                        'label',
+                        {class: 'sdtune-wide'},
+                        el('span', {}, t('Folder with pictures of the subject, to rank by; may be empty')),
+                        el('input', {type: 'text', id: 'sdtune_loose_pictures'}),
+                    ),
+                ),
+                ...panel.rest(),
+                el('p', {class: 'sdtune-links', id: 'sdtune_loose_earlier'}),
+            ),
+        );
         for (const name of ['stop', 'sure']) sdtune.show('sdtune_loose_' + name, false);
     }
 
@@ -42,15 +95,22 @@ window.sdtune = window.sdtune || {};
     function list() {
         const {el} = sdtune;
         const wanted = value('filter').toLowerCase();
-        const names = (known.kinds[value('kind')] || []).filter((name) => name.toLowerCase().includes(wanted) || picked.has(name));
-        sdtune.byId('sdtune_loose_files').replaceChildren(...names.slice(0, MOST).map((name) => {
-            const box = el('input', {type: 'checkbox', onchange: () => {
-                box.checked ? picked.add(name) : picked.delete(name);
-                count();
-            }});
-            box.checked = picked.has(name);
-            return el('label', {title: name}, box, el('span', {}, name));
-        }));
+        const names = (known.kinds[value('kind')] || []).filter(
+            (name) => name.toLowerCase().includes(wanted) || picked.has(name),
+        );
+        sdtune.byId('sdtune_loose_files').replaceChildren(
+            ...names.slice(0, MOST).map((name) => {
+                const box = el('input', {
+                    type: 'checkbox',
+                    onchange: () => {
+                        box.checked ? picked.add(name) : picked.delete(name);
+                        count();
+                    },
+                });
+                box.checked = picked.has(name);
+                return el('label', {title: name}, box, el('span', {}, name));
+            }),
+        );
         count();
     }
 
@@ -64,7 +124,11 @@ window.sdtune = window.sdtune || {};
             sdtune.byId('sdtune_loose_name').value = name;
             panel.look();
         };
-        sdtune.byId('sdtune_loose_earlier').replaceChildren(...known.choices.length ? [t('Compared earlier:'), ' '] : [],
-            ...known.choices.slice(0, 20).map((name) => el('a', {href: '#', onclick: open(name)}, name)));
+        sdtune
+            .byId('sdtune_loose_earlier')
+            .replaceChildren(
+                ...(known.choices.length ? [t('Compared earlier:'), ' '] : []),
+                ...known.choices.slice(0, 20).map((name) => el('a', {href: '#', onclick: open(name)}, name)),
+            );
     }
 })(window.sdtune);

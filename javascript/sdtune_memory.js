@@ -1,35 +1,38 @@
 // The memory line: what the settings need, estimated as they change, measured when asked for.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
-    const memory = sdtune.memory = {};
+(function (sdtune) {
+    const memory = (sdtune.memory = {});
     const t = (...given) => sdtune.t(...given);
-    const COUNTS = /^(method$|model\.|lora\.|dreambooth\.|train\.(batch_size|optimizer$|gradient|mixed)|dataset\.resolution|loss\.prior_preservation)/;
+    const SECTIONS = /^(method$|model\.|lora\.|dreambooth\.)/;
+    const SETTINGS = /^(train\.(batch_size|optimizer$|gradient|mixed)|dataset\.resolution|loss\.prior_preservation)/;
     let timer = null;
     let delay = null;
     let waited = false;
 
     // Called for every field that changes: what was measured counts no more.
-    memory.changed = function(path) {
-        if (!COUNTS.test(path)) return;
+    memory.changed = function (path) {
+        if (!SECTIONS.test(path) && !SETTINGS.test(path)) return;
         clearTimeout(delay);
         delay = setTimeout(memory.ask, 500);
     };
-    memory.ask = function() {
+    memory.ask = function () {
         const button = sdtune.byId('sdtune_estimate_button');
         if (button) button.click();
     };
 
-    memory.guessed = function(text) {
+    memory.guessed = function (text) {
         let facts = {};
         try {
             facts = JSON.parse(text);
-        } catch (problem) { /* an empty answer: nothing to say */ }
+        } catch (problem) {
+            /* an empty answer: nothing to say */
+        }
         if (!waited) draw(facts);
     };
 
     // How far the measuring is; its figures are shown to whoever waited for them.
-    memory.look = async function(asked) {
+    memory.look = async function (asked) {
         clearTimeout(timer);
         const seen = await sdtune.call('measure').catch(() => null);
         if (!seen || !sdtune.byId('sdtune_memory')) return;
@@ -47,13 +50,36 @@ window.sdtune = window.sdtune || {};
     };
 
     const line = (...children) => sdtune.byId('sdtune_memory').replaceChildren(...children);
-    const say = (text, bad) => line(sdtune.el('p', {class: bad ? 'sdtune-box sdtune-red' : 'sdtune-memory-line', role: bad ? 'alert' : 'status'}, text));
+    const say = (text, bad) =>
+        line(
+            sdtune.el(
+                'p',
+                {class: bad ? 'sdtune-box sdtune-red' : 'sdtune-memory-line', role: bad ? 'alert' : 'status'},
+                text,
+            ),
+        );
 
     function progress(work) {
         const {el} = sdtune;
         if (!sdtune.byId('sdtune_memory_note')) {
-            line(el('p', {class: 'sdtune-memory-line', role: 'status'}, el('span', {id: 'sdtune_memory_note'}), ' ',
-                sdtune.workshop.action('memory_stop', t('Stop measuring'), () => sdtune.call('measure/stop', 'POST').then(() => memory.look()).catch(() => {}), 'sdtune-small')));
+            line(
+                el(
+                    'p',
+                    {class: 'sdtune-memory-line', role: 'status'},
+                    el('span', {id: 'sdtune_memory_note'}),
+                    ' ',
+                    sdtune.workshop.action(
+                        'memory_stop',
+                        t('Stop measuring'),
+                        () =>
+                            sdtune
+                                .call('measure/stop', 'POST')
+                                .then(() => memory.look())
+                                .catch(() => {}),
+                        'sdtune-small',
+                    ),
+                ),
+            );
         }
         const NAMES = {'waiting for the model': 'waiting for the model', 'measuring two steps': 'measuring two steps'};
         sdtune.text('sdtune_memory_note', t(NAMES[work.text] || 'measuring two steps') + ' …');
@@ -62,13 +88,32 @@ window.sdtune = window.sdtune || {};
     function draw(facts) {
         const {el} = sdtune;
         if (!facts.template) return line();
-        const values = {...facts.values, device: facts.values.device === 'this computer' ? t('this computer') : facts.values.device};
+        const values = {
+            ...facts.values,
+            device: facts.values.device === 'this computer' ? t('this computer') : facts.values.device,
+        };
         const good = facts.fits && !Object.keys(facts.changes).length;
-        const parts = [el('p', {class: 'sdtune-memory-line ' + (good ? 'sdtune-fits' : 'sdtune-fits-not'), role: 'status'}, t(facts.template, values))];
+        const parts = [
+            el(
+                'p',
+                {class: 'sdtune-memory-line ' + (good ? 'sdtune-fits' : 'sdtune-fits-not'), role: 'status'},
+                t(facts.template, values),
+            ),
+        ];
         const changes = Object.entries(facts.changes);
         if (changes.length) {
-            parts.push(el('ul', {class: 'sdtune-changes-list'}, ...changes.filter(([path]) => path !== 'train.optimizer_args').map(([path, value]) => el('li', {}, `${label(path)}: ${value}`))));
-            parts.push(sdtune.workshop.action('memory_use', t('Use these settings'), () => use(facts.changes), 'sdtune-small'));
+            parts.push(
+                el(
+                    'ul',
+                    {class: 'sdtune-changes-list'},
+                    ...changes
+                        .filter(([path]) => path !== 'train.optimizer_args')
+                        .map(([path, value]) => el('li', {}, `${label(path)}: ${value}`)),
+                ),
+            );
+            parts.push(
+                sdtune.workshop.action('memory_use', t('Use these settings'), () => use(facts.changes), 'sdtune-small'),
+            );
         }
         line(...parts);
     }

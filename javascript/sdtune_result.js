@@ -1,18 +1,23 @@
 // How a run ended: the card of what was made, or the box that says what failed and what to change.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
-    const result = sdtune.result = {};
+(function (sdtune) {
+    const result = (sdtune.result = {});
     const drawn = {};
     const going = new Set();
     const t = (...given) => sdtune.t(...given);
 
-    result.draw = function(run) {
+    result.draw = function (run) {
         const files = (run.artefacts || []).map(read).filter((file) => file.path);
         const done = !sdtune.isOn(run) && files.length > 0;
         if (sdtune.isOn(run)) going.add(run.id);
         else if (going.delete(run.id) && done) showCards(run.method);
-        swap('sdtune_done', done, JSON.stringify([run.id, run.state, files, run.published, (run.samples || []).length]), () => card(run, files));
+        swap(
+            'sdtune_done',
+            done,
+            JSON.stringify([run.id, run.state, files, run.published, (run.samples || []).length]),
+            () => card(run, files),
+        );
         swap('sdtune_failure', run.state === 'failed', JSON.stringify([run.id, run.message]), () => box(run));
     };
 
@@ -23,10 +28,19 @@ window.sdtune = window.sdtune || {};
         sdtune.byId(id).replaceChildren(...draw());
     }
 
-    const KINDS = {lora: (name, weight) => `<lora:${name}:${weight}>`, hypernetwork: (name, weight) => `<hypernet:${name}:${weight}>`,
-        textual_inversion: (name, weight) => weight === 1 ? name : `(${name}:${weight})`, dreambooth: () => ''};
+    const KINDS = {
+        lora: (name, weight) => `<lora:${name}:${weight}>`,
+        hypernetwork: (name, weight) => `<hypernet:${name}:${weight}>`,
+        textual_inversion: (name, weight) => (weight === 1 ? name : `(${name}:${weight})`),
+        dreambooth: () => '',
+    };
 
-    const CARDS = {lora: 'lora', hypernetwork: 'hypernetworks', textual_inversion: 'textual_inversion', dreambooth: 'checkpoints'};
+    const CARDS = {
+        lora: 'lora',
+        hypernetwork: 'hypernetworks',
+        textual_inversion: 'textual_inversion',
+        dreambooth: 'checkpoints',
+    };
 
     // The WebUI lists a new file at once, but shows its card only after its own button was pressed.
     function showCards(method) {
@@ -39,42 +53,104 @@ window.sdtune = window.sdtune || {};
     function read(artefact) {
         const given = typeof artefact === 'string' ? {path: artefact} : artefact;
         const path = String(given.path || '');
-        return {path, tag: given.tag, name: given.name || path.split(/[\\/]/).pop().replace(/\.[^.]+$/, '')};
+        return {
+            path,
+            tag: given.tag,
+            name:
+                given.name ||
+                path
+                    .split(/[\\/]/)
+                    .pop()
+                    .replace(/\.[^.]+$/, ''),
+        };
     }
 
     function card(run, files) {
         const {el} = sdtune;
         const last = files.find((file) => file.name === run.id) || files[files.length - 1];
-        const tag = last.tag !== undefined ? last.tag : (KINDS[run.method] || KINDS.lora)(last.name, (run.published || {}).weight || 1);
+        const tag =
+            last.tag !== undefined
+                ? last.tag
+                : (KINDS[run.method] || KINDS.lora)(last.name, (run.published || {}).weight || 1);
         const word = run.trigger || '';
         const text = [tag, run.method === 'textual_inversion' ? '' : word].filter(Boolean).join(' ');
-        const title = run.state === 'finished' ? t('Done. Type this in a prompt:') : t('Saved so far. Type this in a prompt:');
-        const chosen = t('Done. Choose {name} in the list of checkpoints and type this in a prompt:', {name: last.name});
-        const parts = el('div', {class: 'sdtune-done-text'}, el('h4', {}, tag ? title : text ? chosen : t('Done. The checkpoint is in the list of checkpoints.')));
+        const title =
+            run.state === 'finished' ? t('Done. Type this in a prompt:') : t('Saved so far. Type this in a prompt:');
+        const chosen = t('Done. Choose {name} in the list of checkpoints and type this in a prompt:', {
+            name: last.name,
+        });
+        const parts = el(
+            'div',
+            {class: 'sdtune-done-text'},
+            el('h4', {}, tag ? title : text ? chosen : t('Done. The checkpoint is in the list of checkpoints.')),
+        );
         if (text) parts.append(el('code', {class: 'sdtune-tag', id: 'sdtune_tag'}, text));
-        parts.append(el('div', {class: 'sdtune-buttons'}, text && copy(text, 'Copy'), text && promptBox() && send(text),
-            sdtune.el('a', {class: 'sdtune-button', id: 'sdtune_report_page', href: sdtune.fileUrl(run.id, 'report.html'), target: '_blank', rel: 'noopener'}, t('Report'))), paths(files));
+        parts.append(
+            el(
+                'div',
+                {class: 'sdtune-buttons'},
+                text && copy(text, 'Copy'),
+                text && promptBox() && send(text),
+                sdtune.el(
+                    'a',
+                    {
+                        class: 'sdtune-button',
+                        id: 'sdtune_report_page',
+                        href: sdtune.fileUrl(run.id, 'report.html'),
+                        target: '_blank',
+                        rel: 'noopener',
+                    },
+                    t('Report'),
+                ),
+            ),
+            paths(files),
+        );
         return [parts];
     }
 
     function paths(files) {
         const {el} = sdtune;
-        const list = el('ul', {class: 'sdtune-paths'}, ...files.slice(-4).map((file) => el('li', {}, sdtune.byId('sdtune_panel').dataset.dirs === 'hidden' ? file.path.split(/[\\/]/).pop() : file.path)));
-        return files.length > 4 ? el('div', {}, list, el('p', {class: 'sdtune-soft'}, t('and {n} earlier files', {n: files.length - 4}))) : list;
+        const list = el(
+            'ul',
+            {class: 'sdtune-paths'},
+            ...files
+                .slice(-4)
+                .map((file) =>
+                    el(
+                        'li',
+                        {},
+                        sdtune.byId('sdtune_panel').dataset.dirs === 'hidden'
+                            ? file.path.split(/[\\/]/).pop()
+                            : file.path,
+                    ),
+                ),
+        );
+        return files.length > 4
+            ? el('div', {}, list, el('p', {class: 'sdtune-soft'}, t('and {n} earlier files', {n: files.length - 4})))
+            : list;
     }
 
     function copy(text, label) {
-        const button = sdtune.el('button', {type: 'button', class: 'sdtune-button', onclick: async() => {
-            await toClipboard(typeof text === 'function' ? await text() : text);
-            button.textContent = t('Copied');
-            setTimeout(() => button.textContent = t(label), 1500);
-        }}, t(label));
+        const button = sdtune.el(
+            'button',
+            {
+                type: 'button',
+                class: 'sdtune-button',
+                onclick: async () => {
+                    await toClipboard(typeof text === 'function' ? await text() : text);
+                    button.textContent = t('Copied');
+                    setTimeout(() => (button.textContent = t(label)), 1500);
+                },
+            },
+            t(label),
+        );
         return button;
     }
 
     // The clipboard API needs https or localhost; everybody else gets the old way.
     async function toClipboard(text) {
-        if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text).catch(() => oldWay(text));
+        if (navigator.clipboard && window.isSecureContext)
+            return navigator.clipboard.writeText(text).catch(() => oldWay(text));
         return oldWay(text);
     }
 
@@ -90,23 +166,54 @@ window.sdtune = window.sdtune || {};
     const promptBox = () => document.querySelector('#txt2img_prompt textarea');
 
     function send(text) {
-        return sdtune.el('button', {type: 'button', class: 'sdtune-button sdtune-strong', id: 'sdtune_send', onclick: () => {
-            const area = promptBox();
-            if (!area.value.includes(text)) area.value = [area.value.trim(), text].filter(Boolean).join(' ');
-            area.dispatchEvent(new Event('input', {bubbles: true}));
-            if (typeof switch_to_txt2img === 'function') switch_to_txt2img();
-        }}, t('Send to txt2img'));
+        return sdtune.el(
+            'button',
+            {
+                type: 'button',
+                class: 'sdtune-button sdtune-strong',
+                id: 'sdtune_send',
+                onclick: () => {
+                    const area = promptBox();
+                    if (!area.value.includes(text)) area.value = [area.value.trim(), text].filter(Boolean).join(' ');
+                    area.dispatchEvent(new Event('input', {bubbles: true}));
+                    if (window.switch_to_txt2img) window.switch_to_txt2img();
+                },
+            },
+            t('Send to txt2img'),
+        );
     }
 
     function box(run) {
         const {el} = sdtune;
         const said = run.failure || {what: run.message || t('The run failed.')};
-        const rows = [['What happened', said.what], ['Most likely', said.why], ['What to change', said.change]].filter(([, text]) => text);
+        const rows = [
+            ['What happened', said.what],
+            ['Most likely', said.why],
+            ['What to change', said.change],
+        ].filter(([, text]) => text);
         const list = el('dl', {}, ...rows.flatMap(([name, text]) => [el('dt', {}, t(name)), el('dd', {}, t(text))]));
         const settings = Object.entries(said.settings || {});
-        const buttons = el('div', {class: 'sdtune-buttons'},
-            settings.length > 0 && el('button', {type: 'button', class: 'sdtune-button sdtune-strong', onclick: () => sdtune.form.fill(Object.fromEntries(settings))}, t('Change it')),
-            copy(() => sdtune.call('runs/' + encodeURIComponent(run.id) + '/report').catch(() => JSON.stringify(run, null, 1)), 'Copy report'));
+        const buttons = el(
+            'div',
+            {class: 'sdtune-buttons'},
+            settings.length > 0 &&
+                el(
+                    'button',
+                    {
+                        type: 'button',
+                        class: 'sdtune-button sdtune-strong',
+                        onclick: () => sdtune.form.fill(Object.fromEntries(settings)),
+                    },
+                    t('Change it'),
+                ),
+            copy(
+                () =>
+                    sdtune
+                        .call('runs/' + encodeURIComponent(run.id) + '/report')
+                        .catch(() => JSON.stringify(run, null, 1)),
+                'Copy report',
+            ),
+        );
         return [list, buttons];
     }
 })(window.sdtune);

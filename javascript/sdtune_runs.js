@@ -1,37 +1,57 @@
 // Every run there is, and what can be done with it.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
-    const runs = sdtune.runs = {};
+(function (sdtune) {
+    const runs = (sdtune.runs = {});
     const t = (...given) => sdtune.t(...given);
     let drawn = '';
     let one = ''; // the run that is to be compared with another
 
-    runs.draw = function(list) {
+    runs.draw = function (list) {
         const place = sdtune.byId('sdtune_runs');
-        const mark = JSON.stringify(list.map((run) => [run.id, run.state, run.step, run.updated, run.resumable, run.id === shown()])) + one;
+        const mark =
+            JSON.stringify(
+                list.map((run) => [run.id, run.state, run.step, run.updated, run.resumable, run.id === shown()]),
+            ) + one;
         if (!place || mark === drawn || place.querySelector('[data-asked]')) return;
         drawn = mark;
         const sorted = list.slice().sort((a, b) => (b.updated || 0) - (a.updated || 0));
         place.replaceChildren(...(sorted.length ? [sdtune.el('h4', {}, t('Runs')), hint(), table(sorted)] : []));
     };
 
-    const hint = () => sdtune.el('p', {class: 'sdtune-soft', hidden: !one}, t('Choose the run to compare {name} with.', {name: one}));
+    const hint = () =>
+        sdtune.el('p', {class: 'sdtune-soft', hidden: !one}, t('Choose the run to compare {name} with.', {name: one}));
 
     const shown = () => sdtune.view.chosen || (sdtune.view.run || {}).id;
 
     function table(list) {
         const {el} = sdtune;
-        const head = el('tr', {}, ...['Name', 'Method', 'State', 'Step', 'When', ''].map((name) => el('th', {scope: 'col'}, t(name))));
-        return el('table', {class: 'sdtune-table'}, el('thead', {}, head), el('tbody', {}, ...list.slice(0, 50).map(row)));
+        const head = el(
+            'tr',
+            {},
+            ...['Name', 'Method', 'State', 'Step', 'When', ''].map((name) => el('th', {scope: 'col'}, t(name))),
+        );
+        return el(
+            'table',
+            {class: 'sdtune-table'},
+            el('thead', {}, head),
+            el('tbody', {}, ...list.slice(0, 50).map(row)),
+        );
     }
 
     function row(run) {
         const {el} = sdtune;
         const cell = (name, ...content) => el('td', {'data-label': t(name)}, ...content);
-        const made = el('tr', {}, cell('Name', el('b', {}, run.id)), cell('Method', t(sdtune.METHODS[run.method] || run.method || '')),
+        const made = el(
+            'tr',
+            {},
+            cell('Name', el('b', {}, run.id)),
+            cell('Method', t(sdtune.METHODS[run.method] || run.method || '')),
             cell('State', el('span', {class: 'sdtune-chip sdtune-is-' + run.state}, sdtune.stateName(run.state))),
-            cell('Step', run.total_steps ? `${run.step} / ${run.total_steps}` : '–'), cell('When', when(run.updated)), actions(run));
+            cell('Step', run.total_steps ? `${run.step} / ${run.total_steps}` : '–'),
+            cell('When', when(run.updated)),
+            actions(run),
+        );
         made.classList.toggle('sdtune-shown', run.id === shown());
         return made;
     }
@@ -46,24 +66,64 @@ window.sdtune = window.sdtune || {};
     function actions(run) {
         const {el} = sdtune;
         const on = sdtune.isOn(run);
-        const button = (label, title, act, extra) => el('button', {type: 'button', class: 'sdtune-button sdtune-small ' + (extra || ''), title: t(title), onclick: act}, t(label));
-        return el('td', {class: 'sdtune-actions'},
-            !on && run.resumable && button('Resume', 'Go on from the last resume point', () => post(run, 'resume', 'POST')),
+        const button = (label, title, act, extra) =>
+            el(
+                'button',
+                {type: 'button', class: 'sdtune-button sdtune-small ' + (extra || ''), title: t(title), onclick: act},
+                t(label),
+            );
+        return el(
+            'td',
+            {class: 'sdtune-actions'},
+            !on &&
+                run.resumable &&
+                button('Resume', 'Go on from the last resume point', () => post(run, 'resume', 'POST')),
             button('Show', 'Show this run above', () => sdtune.choose(run.id)),
             button('Use settings', 'Fill the form with the settings of this run', () => sdtune.form.use(run.id)),
-            ...one ? [against(button, run)] : [],
-            !one && sdtune.view.runs.length > 1 && button('Compare', 'Compare this run with another one, side by side', () => choose(run.id)),
-            run.step > 0 && el('a', {class: 'sdtune-button sdtune-small', href: sdtune.fileUrl(run.id, 'report.html'), target: '_blank', rel: 'noopener',
-                title: t('The run on one page: settings, curves, pictures, versions')}, t('Report')),
-            !on && button('Delete', 'Delete the run folder: samples, log and resume point; the trained files stay', (event) => {
-                if (sdtune.sure(event.currentTarget)) post(run, '', 'DELETE');
-            }, 'sdtune-quiet'));
+            ...(one ? [against(button, run)] : []),
+            !one &&
+                sdtune.view.runs.length > 1 &&
+                button('Compare', 'Compare this run with another one, side by side', () => choose(run.id)),
+            run.step > 0 &&
+                el(
+                    'a',
+                    {
+                        class: 'sdtune-button sdtune-small',
+                        href: sdtune.fileUrl(run.id, 'report.html'),
+                        target: '_blank',
+                        rel: 'noopener',
+                        title: t('The run on one page: settings, curves, pictures, versions'),
+                    },
+                    t('Report'),
+                ),
+            !on &&
+                button(
+                    'Delete',
+                    'Delete the run folder: samples, log and resume point; the trained files stay',
+                    (event) => {
+                        if (sdtune.sure(event.currentTarget)) post(run, '', 'DELETE');
+                    },
+                    'sdtune-quiet',
+                ),
+        );
     }
 
     function against(button, run) {
         if (run.id === one) return button('Cancel', 'Compare nothing', () => choose(''));
-        const address = sdtune.keyed('compare.html?one=' + encodeURIComponent(one) + '&other=' + encodeURIComponent(run.id));
-        return sdtune.el('a', {class: 'sdtune-button sdtune-small sdtune-strong', href: address, target: '_blank', rel: 'noopener', onclick: () => setTimeout(() => choose(''), 0)}, t('With this one'));
+        const address = sdtune.keyed(
+            'compare.html?one=' + encodeURIComponent(one) + '&other=' + encodeURIComponent(run.id),
+        );
+        return sdtune.el(
+            'a',
+            {
+                class: 'sdtune-button sdtune-small sdtune-strong',
+                href: address,
+                target: '_blank',
+                rel: 'noopener',
+                onclick: () => setTimeout(() => choose(''), 0),
+            },
+            t('With this one'),
+        );
     }
 
     function choose(name) {

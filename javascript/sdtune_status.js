@@ -1,24 +1,36 @@
 // The status card: how far, how fast, how long, and the buttons.
 window.sdtune = window.sdtune || {};
 
-(function(sdtune) {
+(function (sdtune) {
     const byId = (id) => document.getElementById(id);
     const t = (...given) => sdtune.t(...given);
-    const status = sdtune.status = {};
+    const status = (sdtune.status = {});
 
-    const NAMES = {queued: 'Queued', preparing: 'Preparing', training: 'Training', paused: 'Paused', finished: 'Finished',
-        stopped: 'Stopped', failed: 'Failed'};
-    sdtune.METHODS = {lora: 'LoRA', dreambooth: 'DreamBooth', textual_inversion: 'Embedding', hypernetwork: 'Hypernetwork'};
+    const NAMES = {
+        queued: 'Queued',
+        preparing: 'Preparing',
+        training: 'Training',
+        paused: 'Paused',
+        finished: 'Finished',
+        stopped: 'Stopped',
+        failed: 'Failed',
+    };
+    sdtune.METHODS = {
+        lora: 'LoRA',
+        dreambooth: 'DreamBooth',
+        textual_inversion: 'Embedding',
+        hypernetwork: 'Hypernetwork',
+    };
     sdtune.stateName = (state) => t(NAMES[state] || state);
 
-    sdtune.duration = function(seconds) {
+    sdtune.duration = function (seconds) {
         const s = Math.max(0, Math.round(seconds));
         if (s < 60) return t('{s} s', {s});
         if (s < 3600) return t('{m} min {s} s', {m: Math.floor(s / 60), s: s % 60});
-        return t('{h} h {m} min', {h: Math.floor(s / 3600), m: Math.floor(s % 3600 / 60)});
+        return t('{h} h {m} min', {h: Math.floor(s / 3600), m: Math.floor((s % 3600) / 60)});
     };
 
-    status.begin = function() {
+    status.begin = function () {
         for (const button of byId('sdtune_controls').querySelectorAll('button')) {
             button.textContent = t(button.textContent);
             button.addEventListener('click', () => ask(button));
@@ -32,7 +44,10 @@ window.sdtune = window.sdtune || {};
         if (!run || (button.dataset.verb === 'discard' && !sure(button))) return;
         button.disabled = true;
         try {
-            await sdtune.call('runs/' + encodeURIComponent(run.id) + '/' + (PATHS[button.dataset.verb] || button.dataset.verb), 'POST');
+            await sdtune.call(
+                'runs/' + encodeURIComponent(run.id) + '/' + (PATHS[button.dataset.verb] || button.dataset.verb),
+                'POST',
+            );
             status.say('');
         } catch (problem) {
             status.say(problem.message);
@@ -42,7 +57,7 @@ window.sdtune = window.sdtune || {};
     }
 
     // Two clicks for what cannot be undone; the question goes away by itself.
-    const sure = sdtune.sure = function(button) {
+    const sure = (sdtune.sure = function (button) {
         if (button.dataset.asked) {
             delete button.dataset.asked;
             button.textContent = button.dataset.label;
@@ -55,14 +70,14 @@ window.sdtune = window.sdtune || {};
             if (button.dataset.asked) sure(button);
         }, 4000);
         return false;
-    };
+    });
 
     status.say = (text) => {
         sdtune.text('sdtune_offline', text);
         sdtune.show('sdtune_offline', text);
     };
 
-    status.offline = function(problem) {
+    status.offline = function (problem) {
         const unreachable = problem instanceof TypeError;
         if (!unreachable || sdtune.view.failures > 1) {
             status.say(unreachable ? t('The connection is lost; trying again. The run goes on.') : problem.message);
@@ -70,13 +85,27 @@ window.sdtune = window.sdtune || {};
         }
     };
 
-    status.welcome = function() {
+    status.welcome = function () {
         back();
         sdtune.text('sdtune_title', t('Welcome'));
-        sdtune.text('sdtune_subtitle', t('Name what you want to teach, point to a folder with ten or more pictures of it, and press Start. ' +
-            'How the training goes, and pictures made on the way, will show here.'));
-        for (const id of ['sdtune_state', 'sdtune_live', 'sdtune_controls', 'sdtune_failure', 'sdtune_done', 'sdtune_loss_plot', 'sdtune_gallery',
-            'sdtune_board', 'sdtune_choice']) {
+        sdtune.text(
+            'sdtune_subtitle',
+            t(
+                'Name what you want to teach, point to a folder with ten or more pictures of it, and press Start. ' +
+                    'How the training goes, and pictures made on the way, will show here.',
+            ),
+        );
+        for (const id of [
+            'sdtune_state',
+            'sdtune_live',
+            'sdtune_controls',
+            'sdtune_failure',
+            'sdtune_done',
+            'sdtune_loss_plot',
+            'sdtune_gallery',
+            'sdtune_board',
+            'sdtune_choice',
+        ]) {
             sdtune.show(id, false);
         }
     };
@@ -86,14 +115,17 @@ window.sdtune = window.sdtune || {};
         status.lost = false;
     }
 
-    status.draw = function(run) {
+    status.draw = function (run) {
         back();
         const on = sdtune.isOn(run);
         sdtune.text('sdtune_title', run.id);
         sdtune.text('sdtune_state', sdtune.stateName(run.state));
         byId('sdtune_state').className = 'sdtune-chip sdtune-is-' + run.state;
         sdtune.show('sdtune_state', true);
-        sdtune.text('sdtune_subtitle', [t(sdtune.METHODS[run.method] || run.method), ...model(run, on)].filter(Boolean).join(' · '));
+        sdtune.text(
+            'sdtune_subtitle',
+            [t(sdtune.METHODS[run.method] || run.method), ...model(run, on)].filter(Boolean).join(' · '),
+        );
         sdtune.show('sdtune_live', true);
         progress(run);
         sdtune.text('sdtune_pace', pace(run));
@@ -119,7 +151,10 @@ window.sdtune = window.sdtune || {};
         bar.classList.toggle('sdtune-busy', run.state === 'preparing' && !phase);
         bar.classList.toggle('sdtune-complete', run.state === 'finished');
         bar.classList.toggle('sdtune-resting', !['training', 'preparing'].includes(run.state));
-        sdtune.text('sdtune_steps', run.phase ? preparing(run) : run.total_steps ? steps(run) : run.message || sdtune.stateName(run.state));
+        sdtune.text(
+            'sdtune_steps',
+            run.phase ? preparing(run) : run.total_steps ? steps(run) : run.message || sdtune.stateName(run.state),
+        );
         sdtune.text('sdtune_percent', run.total_steps || phase ? percent.toFixed(0) + ' %' : '');
     }
 
@@ -129,14 +164,21 @@ window.sdtune = window.sdtune || {};
 
     function steps(run) {
         const step = t('step {n} / {all}', {n: run.step, all: run.total_steps});
-        const epoch = run.epochs ? t('epoch {n} of {all}', {n: run.epoch, all: run.epochs}) : t('epoch {n}', {n: run.epoch});
+        const epoch = run.epochs
+            ? t('epoch {n} of {all}', {n: run.epoch, all: run.epochs})
+            : t('epoch {n}', {n: run.epoch});
         return run.epoch ? `${step} · ${epoch}` : step;
     }
 
     function pace(run) {
         const parts = [];
         if (run.seconds_per_step) parts.push(t('{n} s/step', {n: run.seconds_per_step.toPrecision(2)}));
-        if (sdtune.isOn(run) && run.eta_seconds !== null && run.eta_seconds !== undefined && run.state !== 'preparing') {
+        if (
+            sdtune.isOn(run) &&
+            run.eta_seconds !== null &&
+            run.eta_seconds !== undefined &&
+            run.state !== 'preparing'
+        ) {
             parts.push(t('{time} left', {time: sdtune.duration(run.eta_seconds)}));
         }
         if (run.overhead) parts.push(run.overhead);

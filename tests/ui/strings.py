@@ -19,6 +19,13 @@ PHASE = re.compile(r'\b(?:progress|preparing)\([^"\n]*"([^"]+)"\)')
 KEYS = re.compile(r"\b(?:METHODS|NAMES|VERDICTS) = \{(.*?)\};", re.S)
 
 
+def on_one_line(script):
+    """A script with each call, list and joined text on one line, however long: as the patterns here and in the tests read it."""
+    script = re.sub(r"([(\[{])\n\s*", r"\1", re.sub(r"'\s*\+\s*'", "", script))
+    script = re.sub(r",?\n\s*([)\]}])(?=[),;\].])", r"\1", script)
+    return re.sub(r",\n\s*", ", ", script)
+
+
 def of_form():
     """Labels, infos, placeholders, buttons, accordions, choices with words, headings."""
     found = set()
@@ -49,8 +56,7 @@ def of_scripts():
     found = {sentence for _, why, change, _ in failures.KNOWN for sentence in (why, change)}
     found |= {failures.explain("")[part] for part in ("why", "change")}
     for path in sorted((ROOT / "javascript").glob("*.js")):
-        text = path.read_text(encoding="utf-8").replace("' +\n", "'+").replace("+                ", "+")
-        text = re.sub(r"'\+\s*'", "", text)
+        text = on_one_line(path.read_text(encoding="utf-8"))
         found |= set(re.findall(rf"\bt\({TEXT}", text)) | set(re.findall(rf"\b(?:button|copy)\((?:[a-z]+, )?{LABEL}", text))
         found |= set(re.findall(rf"\bbutton\('[^']+', {LABEL}", text)) | set(re.findall(rf"\bkey\('\w+', {TEXT}", text))
         found |= set(re.findall(rf"\bfield\('\w+', {LABEL}", text)) | set(re.findall(rf"\['\w+', {LABEL}\]", text))

@@ -10,6 +10,7 @@ import pytest
 from lib_sdtune.ui import workshop
 from lib_sdtune.ui.door import Door
 from lib_sdtune.ui.tab import build
+from tests.ui.strings import on_one_line
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "javascript").glob("*.js"))
@@ -21,7 +22,7 @@ FULL = r"\b(?:byId|show|text|getElementById)\('(sdtune_[a-z0-9_]+)'(?! *\+)|'#(s
 
 
 def code():
-    return {path.name: path.read_text(encoding="utf-8") for path in SCRIPTS}
+    return {path.name: on_one_line(path.read_text(encoding="utf-8")) for path in SCRIPTS}
 
 
 def made():
