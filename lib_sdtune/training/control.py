@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from lib_sdtune import failures
 from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats.files import write_json
+from lib_sdtune.training import run_lock
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
 
@@ -109,6 +110,8 @@ class Control:
         if message:
             (log.error if state == "failed" else log.info)("%s: %s", state, message)
         self.changed(at_once=True)
+        if state in ENDED:
+            run_lock.release(self.folder)
 
     def preparing(self, done, total, text):
         """Progress callback of everything before the first step; raises `Stopped` when a stop was asked for."""

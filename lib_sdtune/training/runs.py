@@ -9,7 +9,7 @@ from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.formats.files import free_space, read_json, write_json
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import log, state
+from lib_sdtune.training import log, run_lock, state
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.results import intermediate
@@ -79,7 +79,8 @@ def all_runs(host):
 def begin(config, host, resume=False, on_change=None):
     """Refuse what cannot work, make the run folder, and give the `Control` that `training.run.run` wants.
 
-    UserError before anything is written; NameTaken when the name is in use.
+    UserError before anything is written; NameTaken when the name is in use, also by another program. The run folder is
+    this process's until the run has ended.
     """
     folder, world = folder_of(host, check_name(config.name)), World()
     if world.leads:
@@ -99,10 +100,15 @@ def prepare(config, host, folder, resume):
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (host.folder(methods[config.method].kind), folder):
         check_writable(needed)
-    if not resume:
-        clear(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", config.to_dict())
+    run_lock.acquire(folder)
+    try:
+        if not resume:
+            clear(folder)
+        write_json(folder / "config.json", config.to_dict())
+    except BaseException:
+        run_lock.release(folder)
+        raise
 
 
 def check_not_published(config, folder):

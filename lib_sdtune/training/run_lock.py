@@ -1,0 +1,64 @@
+"""One process per run folder: the operating system holds the lock, so that one whose owner was killed is free at once."""
+
+import contextlib
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+from lib_sdtune.errors import NameTaken
+
+NAME = "lock.json"
+_files: dict[Path, object] = {}  # run folder -> its open lock file, of this process
+
+
+def acquire(folder: Path) -> None:
+    """Take the run folder for this process; again is fine. NameTaken, naming the owner, while another process has it."""
+    if folder in _files:
+        return
+    file = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the lock is held
+    try:
+        lock(file)
+    except OSError:
+        owner = describe_owner(file)
+        file.close()
+        raise NameTaken(f"The run {folder.name} is being trained by another program ({owner}). Wait for it, stop it there, "
+                        "or choose another name.") from None
+    file.truncate(0)
+    json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}, file)
+    file.flush()
+    _files[folder] = file
+
+
+def release(folder: Path) -> None:
+    """Give the run folder back; nothing where this process does not have it."""
+    file = _files.pop(folder, None)
+    if file is not None:
+        with contextlib.suppress(OSError):
+            file.truncate(0)  # the file stays: who opened it a moment ago must find the one that others lock
+        file.close()
+
+
+def describe_owner(file) -> str:
+    try:
+        file.seek(0)
+        owner = json.load(file)
+        return f"process {owner['pid']} on {owner['host']}, since {owner['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its lock file does not say which"
+
+
+if os.name == "nt":
+    import msvcrt
+
+    FAR = 2**30  # Windows lets nobody read locked bytes, so the lock lies far behind the owner's name
+
+    def lock(file):
+        file.seek(FAR)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def lock(file):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
