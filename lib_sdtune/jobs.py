@@ -181,6 +181,7 @@ class Jobs:
             if control in self.waiting:
                 self.waiting.remove(control)
                 control.become("stopped", "Stopped before it began.")
+                control.close()
             else:
                 control.request(wish)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from lib_sdtune import failures
 from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats.files import write_json
-from lib_sdtune.training import run_lock
+from lib_sdtune.training import replaced, run_lock
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
 
@@ -88,30 +88,37 @@ class Control:
     @contextmanager
     def running(self):
         """Keep the state true from the first moment to the last, whatever happens inside."""
-        with recorded(self.folder), noted(self):
-            try:
-                self.become("preparing")
-                yield
-                self.become("stopped" if self.leaving() else "finished", self.message)
-            except Stopped:
-                self.become("stopped", "Stopped before the first step.")
-            except KeyboardInterrupt:
-                self.become("stopped", "Interrupted; resuming goes on from the last saved state.")
-                raise
-            except BaseException as error:
-                log.debug("run failed", exc_info=True)
-                self.become("failed", failures.sentence(error))
-                if isinstance(error, UserError | RunError) or not isinstance(error, Exception):
+        try:
+            with recorded(self.folder), noted(self):
+                try:
+                    self.become("preparing")
+                    yield
+                    self.become("stopped" if self.leaving() else "finished", self.message)
+                except Stopped:
+                    self.become("stopped", "Stopped before the first step.")
+                except KeyboardInterrupt:
+                    self.become("stopped", "Interrupted; resuming goes on from the last saved state.")
                     raise
-                raise RunError(self.message) from error
+                except BaseException as error:
+                    log.debug("run failed", exc_info=True)
+                    self.become("failed", failures.sentence(error))
+                    if isinstance(error, UserError | RunError) or not isinstance(error, Exception):
+                        raise
+                    raise RunError(self.message) from error
+        finally:
+            self.close()
+
+    def close(self):
+        """The run has ended: its folder is free again, and an earlier run that it would have replaced in vain is put back."""
+        if self.world.leads:
+            replaced.put_back(self.folder, self.message)
+            run_lock.release(self.folder)
 
     def become(self, state, message=""):
         self.state, self.message, self.waiting, self.phase = state, message, "", {}
         if message:
             (log.error if state == "failed" else log.info)("%s: %s", state, message)
         self.changed(at_once=True)
-        if state in ENDED:
-            run_lock.release(self.folder)
 
     def preparing(self, done, total, text):
         """Progress callback of everything before the first step; raises `Stopped` when a stop was asked for."""

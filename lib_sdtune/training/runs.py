@@ -1,7 +1,6 @@
 """Run folders: sdtune/runs/NAME with config.json, log.csv, samples/, state/, status.json and run.log."""
 
 import os
-import shutil
 
 from lib_sdtune import optim
 from lib_sdtune.config import Config
@@ -9,7 +8,7 @@ from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.formats.files import free_space, read_json, write_json
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import log, run_lock, state
+from lib_sdtune.training import log, replaced, run_lock, state
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.results import intermediate
@@ -104,7 +103,7 @@ def prepare(config, host, folder, resume):
     run_lock.acquire(folder)
     try:
         if not resume:
-            clear(folder)
+            replaced.put_aside(folder)
         write_json(folder / "config.json", config.to_dict())
     except BaseException:
         run_lock.release(folder)
@@ -146,11 +145,3 @@ def check_writable(folder):
     if free_space(place) < SPARE:
         raise UserError(f"The disk of {place} is full: {amount(free_space(place))} are free and a run needs at least "
                         f"{amount(SPARE)}. Make room first.")
-
-
-def clear(folder):
-    """Drop what an earlier run of the name left in its own folder, and nothing else."""
-    for name in ("state", "samples", "tensorboard", "aside", "choose", "thumbnails"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("log.csv", "run.log", "status.json", "config.json", "teacher.safetensors"):
-        (folder / name).unlink(missing_ok=True)

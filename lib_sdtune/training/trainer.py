@@ -11,7 +11,7 @@ from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.randomness import seed_layers
-from lib_sdtune.training import optimisation, precision, sameness, state, teacher
+from lib_sdtune.training import optimisation, precision, replaced, sameness, state, teacher
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import draw
 from lib_sdtune.training.board import Board
@@ -219,6 +219,8 @@ class Trainer:
         extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.good], "board": self.board.state(),
                  "sameness": sameness.of(self.material.scan)}
         self.unsaved = not self.fits(lambda: state.save(self.folder, self.step, self.method.tensors(), self.optimisation, extra) or True)
+        if not self.unsaved:
+            replaced.drop(self.folder)
         self.board.write(self.step, at_once=True)
 
     def fits(self, write):
