@@ -3,7 +3,7 @@
 from pathlib import PurePath
 
 from lib_sdtune import prompt_lines
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import require
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.optim import schedule
 
@@ -11,41 +11,36 @@ from lib_sdtune.optim import schedule
 def check(config):
     """UserError for the first contradiction in a `Config`; nothing is read from disk."""
     check_name(config.name)
-    for part in (length, timesteps, buckets, learning_rates, class_pictures, layers, sizes, samples, validation):
+    for part in (length, timesteps, buckets, learning_rates, class_pictures, method, sizes, samples, validation):
         part(config)
-
-
-def refuse(unless, sentence):
-    if not unless:
-        raise UserError(sentence)
 
 
 def length(config):
     train = config.train
-    refuse(train.max_train_steps or train.max_train_epochs,
-           '"train.max_train_steps" and "train.max_train_epochs" are both 0, so nothing would be trained; set one of them.')
-    refuse(train.max_train_epochs or train.lr_warmup_steps < train.max_train_steps,
-           f'"train.lr_warmup_steps" is {train.lr_warmup_steps} and "train.max_train_steps" {train.max_train_steps}: '
-           "the rate would never be reached; warm up for fewer steps.")
+    require(train.max_train_steps or train.max_train_epochs,
+            '"train.max_train_steps" and "train.max_train_epochs" are both 0, so nothing would be trained; set one of them.')
+    require(train.max_train_epochs or train.lr_warmup_steps < train.max_train_steps,
+            f'"train.lr_warmup_steps" is {train.lr_warmup_steps} and "train.max_train_steps" {train.max_train_steps}: '
+            "the rate would never be reached; warm up for fewer steps.")
 
 
 def timesteps(config):
     low, high = config.noise.min_timestep, config.noise.max_timestep
-    refuse(low < high, f'"noise.min_timestep" is {low} and "noise.max_timestep" {high}; the first must be smaller than the second.')
+    require(low < high, f'"noise.min_timestep" is {low} and "noise.max_timestep" {high}; the first must be smaller than the second.')
 
 
 def buckets(config):
     data = config.dataset
     if not data.enable_bucket:
-        refuse(data.resolution % 8 == 0,
-               f'"dataset.resolution" is {data.resolution}; without "dataset.enable_bucket" it must be a multiple of 8.')
+        require(data.resolution % 8 == 0,
+                f'"dataset.resolution" is {data.resolution}; without "dataset.enable_bucket" it must be a multiple of 8.')
         return
     low, high, steps = data.min_bucket_reso, data.max_bucket_reso, data.bucket_reso_steps
-    refuse(low <= high,
-           f'"dataset.min_bucket_reso" is {low} and "dataset.max_bucket_reso" {high}; the first must not be greater than the second.')
-    refuse(steps <= high,
-           f'"dataset.bucket_reso_steps" is {steps} and "dataset.max_bucket_reso" {high}: no bucket would fit; use smaller steps.')
-    refuse(steps % 8 == 0, f'"dataset.bucket_reso_steps" is {steps}; it must be a multiple of 8, the size of one latent.')
+    require(low <= high,
+            f'"dataset.min_bucket_reso" is {low} and "dataset.max_bucket_reso" {high}; the first must not be greater than the second.')
+    require(steps <= high,
+            f'"dataset.bucket_reso_steps" is {steps} and "dataset.max_bucket_reso" {high}: no bucket would fit; use smaller steps.')
+    require(steps % 8 == 0, f'"dataset.bucket_reso_steps" is {steps}; it must be a multiple of 8, the size of one latent.')
 
 
 def learning_rates(config):
@@ -54,28 +49,28 @@ def learning_rates(config):
     for key, rate in rates.items():
         schedule.parse(rate, f'"{key}"')
     keys = " and ".join(f'"{key}"' for key in rates)
-    refuse(not all(schedule.is_zero(rate) for rate in rates.values()),
-           f"{keys} {'are both' if len(rates) > 1 else 'is'} 0, so nothing would be trained.")
+    require(not all(schedule.is_zero(rate) for rate in rates.values()),
+            f"{keys} {'are both' if len(rates) > 1 else 'is'} 0, so nothing would be trained.")
 
 
 def class_pictures(config):
     for i, concept in enumerate(config.concepts):
         where = f"concepts[{i}]"
-        refuse(concept.images.strip(), f'"{where}.images" is empty; give the folder of the training pictures.')
+        require(concept.images.strip(), f'"{where}.images" is empty; give the folder of the training pictures.')
         if config.loss.prior_preservation == "teacher":
-            refuse(concept.class_prompt.strip() and not concept.class_images,
-                   f'"loss.prior_preservation" is "teacher", which needs "{where}.class_prompt" and no "{where}.class_images"; '
-                   'give the first and empty the second, or set it to "pictures".')
-        refuse(concept.class_images or not concept.num_class_images,
-               f'"{where}.num_class_images" is {concept.num_class_images} but "{where}.class_images" is empty; '
-               "name the folder that keeps them.")
+            require(concept.class_prompt.strip() and not concept.class_images,
+                    f'"loss.prior_preservation" is "teacher", which needs "{where}.class_prompt" and no "{where}.class_images"; '
+                    'give the first and empty the second, or set it to "pictures".')
+        require(concept.class_images or not concept.num_class_images,
+                f'"{where}.num_class_images" is {concept.num_class_images} but "{where}.class_images" is empty; '
+                "name the folder that keeps them.")
         if not concept.class_images:
             continue
-        refuse(concept.class_prompt.strip(),
-               f'"{where}.class_images" needs "{where}.class_prompt", what the class pictures show, such as "a photo of a cat".')
+        require(concept.class_prompt.strip(),
+                f'"{where}.class_images" needs "{where}.class_prompt", what the class pictures show, such as "a photo of a cat".')
         own, other = plain(concept.images), plain(concept.class_images)
-        refuse(own != other and own not in other.parents,
-               f'"{where}.class_images" lies in "{where}.images", so class pictures would train as the subject; keep them elsewhere.')
+        require(own != other and own not in other.parents,
+                f'"{where}.class_images" lies in "{where}.images", so class pictures would train as the subject; keep them elsewhere.')
 
 
 def plain(folder):
@@ -83,20 +78,15 @@ def plain(folder):
     return PurePath(folder.replace("\\", "/"))
 
 
-def layers(config):
-    if config.method == "hypernetwork":
-        layout = config.hypernetwork.layer_structure
-        refuse(len(layout) > 1 and layout[0] == layout[-1] == 1,
-               '"hypernetwork.layer_structure" must begin and end with 1, such as [1, 2, 1].')
-        dropout = config.hypernetwork.dropout_structure
-        refuse(not dropout or len(dropout) == len(layout) and dropout[0] == dropout[-1] == 0,
-               f'"hypernetwork.dropout_structure" must have {len(layout)} entries, one per layer, the first and the last 0; or none.')
+def method(config):
+    """What the chosen method's own settings find wrong with each other."""
+    config.settings.check()
 
 
 def sizes(config):
     for key in ("width", "height"):
         side = getattr(config.sample, key)
-        refuse(side % 8 == 0, f'"sample.{key}" is {side}; it must be a multiple of 8, or 0 for the training resolution.')
+        require(side % 8 == 0, f'"sample.{key}" is {side}; it must be a multiple of 8, or 0 for the training resolution.')
 
 
 def samples(config):
@@ -106,7 +96,7 @@ def samples(config):
 
 def validation(config):
     given = config.validation
-    refuse(given.split or given.images or not given.every_n_steps,
-           '"validation.every_n_steps" is set but "validation.split" is 0, so no picture would be kept aside; set the split to 0.1, say.')
-    refuse(not given.images or all(plain(given.images) != plain(concept.images) for concept in config.concepts),
-           '"validation.images" is a folder that is trained on; validation needs other pictures.')
+    require(given.split or given.images or not given.every_n_steps,
+            '"validation.every_n_steps" is set but "validation.split" is 0, so no picture would be kept aside; set the split to 0.1, say.')
+    require(not given.images or all(plain(given.images) != plain(concept.images) for concept in config.concepts),
+            '"validation.images" is a folder that is trained on; validation needs other pictures.')

@@ -17,21 +17,28 @@ SCHEDULE = rf"^{NUMBER}(:\s*-?\d+\s*)?(,{NUMBER}(:\s*-?\d+\s*)?)*$"
 """A learning rate: a number, or the WebUI's schedule text such as "5e-3:200, 1e-3"."""
 
 
-def option(default, help, *, low=None, high=None, above=None, choices=None, unit=""):
+def option(default, help, *, label="", low=None, high=None, above=None, choices=None, unit=""):
     """A field with its default, one sentence of help, inclusive limits `low`..`high`, exclusive lower limit `above`.
 
+    `label` is what the tab calls it; without one its name is made one.
     `choices` is a list, or a function that gives one (a registry's `names`, say).
     """
-    facts = {"help": help, "low": low, "high": high, "above": above, "choices": choices, "unit": unit}
+    facts = {"help": help, "label": label, "low": low, "high": high, "above": above, "choices": choices, "unit": unit}
     if isinstance(default, list | dict):
         kept = default
         return dataclasses.field(default_factory=lambda: type(kept)(kept), metadata=facts)
     return dataclasses.field(default=default, metadata=facts)
 
 
-def section(cls, help):
-    """A field that is itself a declared section."""
-    return dataclasses.field(default_factory=cls, metadata={"help": help, "section": cls})
+def section(cls, title):
+    """A field that is itself a declared section; `title` is what the tab calls it."""
+    return dataclasses.field(default_factory=cls, metadata={"title": title, "section": cls})
+
+
+def sections(cls):
+    """name -> (declared section, its title)."""
+    return {field.name: (field.metadata["section"], field.metadata["title"])
+            for field in dataclasses.fields(cls) if "section" in field.metadata}
 
 
 def hint(cls, name):

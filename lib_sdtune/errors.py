@@ -5,6 +5,12 @@ class UserError(Exception):
     """Wrong input, found before work started: the command line exits 2, the API answers 422."""
 
 
+def require(condition, sentence):
+    """UserError with that sentence unless the condition holds."""
+    if not condition:
+        raise UserError(sentence)
+
+
 class TooLittleMemory(UserError):
     """Not even one step would fit."""
 

@@ -1,10 +1,18 @@
-"""Plug-in folders: a file in the folder is an entry, and nothing else is edited to add one."""
+"""Plug-in folders: a file in the folder is an entry, and nothing else is edited to add one.
+
+Further folders are named by the environment variable SDTUNE_PLUGINS; each has sub-folders called as ours (methods, networks,
+optim, captioners, families), and their files are imported as if they lay in ours.
+"""
 
 import difflib
 import importlib
+import os
 import pkgutil
+from pathlib import Path
 
 from lib_sdtune.errors import UserError
+
+PLUGINS = "SDTUNE_PLUGINS"
 
 
 class Registry:
@@ -46,11 +54,36 @@ class Registry:
 
     def _load(self):
         if not self._imported:
-            folder = importlib.import_module(self.package).__path__
-            for module in pkgutil.iter_modules(folder):
+            package = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(package.__path__):
                 importlib.import_module(f"{self.package}.{module.name}")
+            for folder in plugin_folders(self.package.rpartition(".")[2]):
+                self._load_plugins(package, folder)
             self._imported = True
         return self._entries
+
+    def _load_plugins(self, package, folder):
+        """Import the files of a folder of the user's. UserError when one cannot be, or would hide another file."""
+        if str(folder) not in package.__path__:
+            package.__path__.append(str(folder))
+        for module in pkgutil.iter_modules([str(folder)]):
+            path = folder / f"{module.name}.py"
+            try:
+                loaded = importlib.import_module(f"{self.package}.{module.name}")
+            except Exception as error:
+                raise UserError(f"The plug-in {path} cannot be used ({type(error).__name__}: {error}); "
+                                "correct it, or take it out of the folder.") from error
+            if Path(loaded.__file__).parent != folder:
+                raise UserError(f"The plug-in {path} has the name of {loaded.__file__}; give it another name.")
+
+
+def plugin_folders(kind):
+    """The folders of that kind of entry below those that SDTUNE_PLUGINS names. UserError for one that is not there."""
+    bases = [Path(base).absolute() for base in os.environ.get(PLUGINS, "").split(os.pathsep) if base.strip()]
+    for base in bases:
+        if not base.is_dir():
+            raise UserError(f"{PLUGINS} names the folder {base}, which is not there; correct it, or leave it empty.")
+    return [base / kind for base in bases if (base / kind).is_dir()]
 
 
 def nearest(word, known):

@@ -5,8 +5,7 @@ import json
 import types
 import typing
 
-from lib_sdtune.config import Config
-from lib_sdtune.declaration import choices, hint, required, schema, spell
+from lib_sdtune.declaration import choices, hint, required, schema, sections, spell
 
 
 def arguments(parser):
@@ -14,19 +13,18 @@ def arguments(parser):
 
 
 def run(args):
+    from lib_sdtune.config import Config
+
     print(table() if args.readme else json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema(Config)}, indent=2))
     return 0
 
 
 def table():
     """Every setting as Markdown, one table per group."""
-    groups = [("", Config), ("concepts[]", concept())]
-    groups += [(field.name, field.metadata["section"]) for field in dataclasses.fields(Config) if "section" in field.metadata]
+    from lib_sdtune.config import Concept, Config
+
+    groups = [("", Config), ("concepts[]", Concept), *((name, cls) for name, (cls, _) in sections(Config).items())]
     return "\n\n".join(group_table(name, cls) for name, cls in groups)
-
-
-def concept():
-    return typing.get_args(hint(Config, "concepts"))[0]
 
 
 def group_table(name, cls):

@@ -7,7 +7,6 @@ import re
 import typing
 from pathlib import Path
 
-from lib_sdtune.config import Config
 from lib_sdtune.declaration import hint
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import toml
@@ -81,6 +80,8 @@ def assign(data, assignment):
         group = group[part] if fits(group, part) else None
     if not fits(group, parts[-1]):
         raise UserError(f"--set {key}: there is no such place in the settings; concepts are numbered from 0, as in concepts.0.images.")
+    from lib_sdtune.config import Config
+
     group[parts[-1]] = typed(declared(Config, parts), text)
 
 

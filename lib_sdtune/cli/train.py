@@ -14,7 +14,7 @@ from pathlib import Path
 from lib_sdtune import presets
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.settings import absolute, assign, read
-from lib_sdtune.config import Config, overlaid
+from lib_sdtune.config import overlaid
 from lib_sdtune.errors import UserError
 
 INTERRUPTED = 130
@@ -103,6 +103,8 @@ def measure(data, data_dir, checkpoint="", preset=""):
 
 def understood(data, data_dir, checkpoint="", preset=""):
     """The checked `Config`, with what the preset and the model recommend laid under it, and the host that will train it."""
+    from lib_sdtune.config import Config
+
     chosen = presets.load(preset)["settings"] if preset else {}
     if checkpoint:
         data = overlaid({"model": {"checkpoint": os.path.abspath(checkpoint)}}, data)

@@ -20,13 +20,27 @@ class Artefact:
     others: list = field(default_factory=list)  # further artefacts of the same run
 
 
+class MethodSettings:
+    """A method's section of the config: a dataclass of `declaration.option`s. Rates are called "lr" or end in "_lr"."""
+
+    def check(self):
+        """UserError for settings that contradict each other; nothing is read from disk."""
+
+
 class Method:
     """One per run: made from the config and the borrowed model, before the first step.
 
+    `Settings` is its section of the config, under the name that it registers. `title` is what the tab calls the method,
+    `settings_title` the group of its fields (else "<title> settings"); `order` its place among the others.
     `kind` is the folder of its files: "lora", "embeddings", "hypernetworks" or "checkpoints"; `suffix` their ending, and
     `suffixes` all endings by which the host would know a file there.
     """
 
+    name: str
+    title: str
+    settings_title = ""
+    order = 100
+    Settings: type = MethodSettings
     kind: str
     comes_off = True  # whether leaving `attached` costs next to nothing, so that it can be done at every step
     fuses = False  # whether each tensor may be stepped as soon as its gradient is known, to save the memory of the others

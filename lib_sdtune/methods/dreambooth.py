@@ -6,16 +6,18 @@ whatever reason, and also for the time that somebody else uses the model; the tr
 
 import logging
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import torch
 
+from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.aside import Aside, digest
 from lib_sdtune.ldm.checkpoint import header
 from lib_sdtune.methods import registry
-from lib_sdtune.methods.base import Artefact
+from lib_sdtune.methods.base import Artefact, MethodSettings
 from lib_sdtune.methods.whole_model import WholeModel, rate
 from lib_sdtune.networks.extract import extract
 from lib_sdtune.optim.average import EVERY, Average
@@ -25,10 +27,31 @@ from lib_sdtune.optim.schedule import is_zero
 log = logging.getLogger("sdtune")
 
 
+@dataclass
+class DreamBoothConfig(MethodSettings):
+    """Training the model itself."""
+
+    unet_lr: Rate = option(2e-6, "2e-6: how fast the UNet learns.",
+                           label="DreamBooth UNet learning rate", low=0, high=10)
+    text_encoder_lr: Rate = option(0.0, "0 leaves the text encoder alone; 1e-6 trains it too.",
+                                   label="DreamBooth text encoder learning rate", low=0, high=10)
+    weights: str = option(
+        "auto", "auto keeps float32 copies of half-precision weights where the GPU has room; bfloat16 needs half of "
+                "the memory.",
+        label="Training weights", choices=["auto", "float32", "bfloat16"])
+    ema_decay: float = option(
+        0.0, "0, or 0.999: saves a running average of the weights, kept in the computer's memory.",
+        label="DreamBooth EMA decay", low=0, high=0.99999)
+    lora_dim: int = option(0, "0, or 32 to 128: also writes what was learned as a LoRA of that rank.",
+                           label="Rank of an extra LoRA", low=0, high=1024)
+
+
 @registry.register("dreambooth")
 class DreamBooth(WholeModel):
     """`learning`: "part.name" -> carrier of every weight that learns; `homes`: the tensors that they were lent as."""
 
+    title, order = "DreamBooth", 2
+    Settings = DreamBoothConfig
     kind, fuses, comes_off = "checkpoints", True, False
     suffixes = (".safetensors", ".ckpt")
 

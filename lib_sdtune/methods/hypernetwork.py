@@ -2,22 +2,69 @@
 
 import logging
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from lib_sdtune.errors import UserError
+from lib_sdtune.declaration import Rate, option
+from lib_sdtune.errors import UserError, require
 from lib_sdtune.formats import hypernetwork as file
 from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.methods import registry
-from lib_sdtune.methods.base import Method
-from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure, context_widths, listening
+from lib_sdtune.methods.base import Method, MethodSettings
+from lib_sdtune.networks.hypernetwork import (
+    ACTIVATIONS,
+    WEIGHT_INITS,
+    Hypernetwork,
+    Structure,
+    context_widths,
+    listening,
+)
 from lib_sdtune.randomness import generator
 
 log = logging.getLogger("sdtune")
+
+
+@dataclass
+class HypernetworkConfig(MethodSettings):
+    """A hypernetwork."""
+
+    layer_structure: list[float] = option(
+        [1, 2, 1], "1, 2, 1: layer widths as multiples; the first and the last are 1.",
+        label="Layer structure", above=0, high=16)
+    activation: str = option("linear", "linear, or swish and the like for deeper structures.",
+                             label="Activation", choices=list(ACTIVATIONS))
+    activate_output: bool = option(False, "Activate the last layer too.", label="Activate output")
+    use_layer_norm: bool = option(False, "Normalise between layers.", label="Layer norm")
+    dropout: bool = option(False, "Leave out values at random while training.", label="Dropout")
+    dropout_structure: list[float] = option(
+        [], "Empty leaves out 0.3 after each hidden layer; otherwise a share per layer, first and last 0.",
+        label="Dropout structure", low=0, high=0.99)
+    weight_init: str = option("Normal", "Normal; Xavier or Kaiming for relu-like activations.",
+                              label="Weight initialisation", choices=list(WEIGHT_INITS))
+    enable_sizes: list[int] = option(
+        [], "Empty takes every context width of the model; 768 alone leaves SD1's self-attention as it is.",
+        label="Context widths", low=1, high=65536)
+    init_hypernetwork: str = option(
+        "", "Empty starts anew; otherwise the hypernetwork to go on from, by its name. Its own structure counts "
+            "then.",
+        label="Continue hypernetwork")
+    lr: Rate = option(1e-5, "1e-5, or a schedule such as 5e-5:1000, 1e-5.",
+                      label="Hypernetwork learning rate", low=0, high=10)
+
+    def check(self):
+        layout, dropout = self.layer_structure, self.dropout_structure
+        require(len(layout) > 1 and layout[0] == layout[-1] == 1,
+                '"hypernetwork.layer_structure" must begin and end with 1, such as [1, 2, 1].')
+        require(not dropout or len(dropout) == len(layout) and dropout[0] == dropout[-1] == 0,
+                f'"hypernetwork.dropout_structure" must have {len(layout)} entries, one per layer, '
+                "the first and the last 0; or none.")
 
 
 @registry.register("hypernetwork")
 class HypernetworkMethod(Method):
     """`hypernetwork` is what learns; its sizes are the context widths found in the model's own attention layers."""
 
+    title, order = "Hypernetwork", 4
+    Settings = HypernetworkConfig
     kind = "hypernetworks"
     suffix = ".pt"
     suffixes = file.ENDINGS

@@ -1,23 +1,45 @@
 """LoRA and its relatives: every chosen layer is bent by a small network, and only the networks learn."""
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
 from lib_sdtune import networks
+from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.methods import registry
-from lib_sdtune.methods.base import Method
+from lib_sdtune.methods.base import Method, MethodSettings
 from lib_sdtune.networks.base import bent
 from lib_sdtune.optim.schedule import is_zero
 from lib_sdtune.randomness import generator
+
+
+@dataclass
+class LoraConfig(MethodSettings):
+    """A LoRA or one of its relatives."""
+
+    network: str = option("lora", "lora suits nearly everything.",
+                          label="Network type", choices=networks.registry.names)
+    dim: int = option(16, "8 to 16 for a subject, 32 and more for a style (also called rank).",
+                      label="Dim (rank)", low=1, high=1024)
+    alpha: float = option(8.0, "Half of dim: the strength is alpha / dim.", label="Alpha", above=0, high=4096)
+    conv_dim: int = option(0, "0 leaves the 3x3 convolutions alone; 4 to 8 trains them too (LoCon).",
+                           label="Convolution dim", low=0, high=1024)
+    conv_alpha: float = option(1.0, "As alpha, for the convolutions.", label="Convolution alpha", above=0, high=4096)
+    unet_lr: Rate = option(1e-4, "1e-4: how fast the UNet part learns. 0 leaves it out.",
+                           label="UNet learning rate", low=0, high=10)
+    text_encoder_lr: Rate = option(5e-5, "5e-5: how fast the text encoder part learns. 0 leaves it out.",
+                                   label="Text encoder learning rate", low=0, high=10)
 
 
 @registry.register("lora")
 class LoraMethod(Method):
     """`bends` maps kohya's key of a layer to its bend, in the model's order."""
 
+    title, settings_title, order = "LoRA", "Network", 1
+    Settings = LoraConfig
     kind = "lora"
 
     def __init__(self, config, model):

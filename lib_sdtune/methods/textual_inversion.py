@@ -2,23 +2,51 @@
 
 import logging
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from lib_sdtune.data.wording import say_the_word
+from lib_sdtune.declaration import Rate, option
 from lib_sdtune.formats import embedding as file
 from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.methods import registry
-from lib_sdtune.methods.base import Method
+from lib_sdtune.methods.base import Method, MethodSettings
 
 log = logging.getLogger("sdtune")
+
+
+@dataclass
+class TextualInversionConfig(MethodSettings):
+    """A new word (embedding)."""
+
+    token: str = option(
+        "", "Empty takes the run's name, which is what you type in a prompt; otherwise the word of your captions "
+            "that it stands for.",
+        label="Embedding word")
+    init_text: str = option("*", 'A word that is near to your subject, such as "cat".', label="Initial words")
+    init_embedding: str = option(
+        "", "Empty starts from the text above; otherwise the embedding to go on from, by its name in the embeddings "
+            "folder.",
+        label="Continue embedding")
+    num_vectors_per_token: int = option(1, "1 to 4 for a subject, 4 to 8 for a style.",
+                                        label="Vectors per token", low=1, high=75)
+    lr: Rate = option(5e-3, "5e-3, or a schedule such as 5e-3:200, 1e-3:500, 1e-4.",
+                      label="Embedding learning rate", low=0, high=10)
+    preserve_norm: bool = option(
+        False, "Keep the vectors as long as those of ordinary words; they mix better with other words.",
+        label="Keep vector length")
+    save_model_as: str = option("safetensors", "safetensors; pt for old programs.",
+                                label="Embedding file format", choices=["safetensors", "pt"])
 
 
 @registry.register("textual_inversion")
 class TextualInversion(Method):
     """`rows` (n, D) float32 stand for the word; D is the widths of all text towers together, in their order."""
 
+    title, order = "Embedding", 3
+    Settings = TextualInversionConfig
     kind = "embeddings"
     suffixes = (".safetensors", ".pt", ".bin")
 

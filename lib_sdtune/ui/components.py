@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from lib_sdtune.ui.labels import METHODS
+from lib_sdtune.ui.labels import method_titles
 
 PLACEHOLDERS = {"name": "ron", "concept.prompt": "ron cat", "concept.images": "folder on the machine that trains"}
 
@@ -12,7 +12,7 @@ def component(field, value):
     facts = {"label": field.label, "info": field.info or None, "elem_id": field.elem_id, "elem_classes": ["sdtune-field"],
              "interactive": True}
     if field.path == "method":
-        return gr.Radio([(METHODS.get(name, name), name) for name in in_order(field.choices)], value=value, **{**facts, "info": None})
+        return gr.Radio([(title, name) for name, title in method_titles().items()], value=value, **{**facts, "info": None})
     if field.kind == "choice":
         return gr.Dropdown(list(field.choices), value=value, **facts)
     if field.kind == "bool":
@@ -23,11 +23,6 @@ def component(field, value):
     if field.path in PLACEHOLDERS:
         facts = {**facts, "info": None, "placeholder": PLACEHOLDERS[field.path]}
     return gr.Textbox(value, lines=lines, max_lines=3 if lines == 1 else 12, **facts)
-
-
-def in_order(names):
-    known = [name for name in METHODS if name in names]
-    return known + [name for name in names if name not in known]
 
 
 def step(field):

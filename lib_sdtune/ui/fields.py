@@ -41,7 +41,7 @@ def declared():
         made = describe(path, cls, field, taken)
         taken.add(made.label)
         found.append(made)
-    found.append(Field(FURTHER, "json_list", [], labels.label(FURTHER),
+    found.append(Field(FURTHER, "json_list", [], "Further concepts",
                        'Empty for one; else a list such as [{"images": "train/5_cup", "prompt": "a photo of my cup"}].'))
     return found
 
@@ -63,7 +63,7 @@ def describe(path, cls, field, taken):
     low = facts.get("low") if facts.get("low") is not None else facts.get("above")
     how = kind(declaration.hint(cls, field.name), facts)
     text = info(facts.get("help", ""), known)
-    return Field(path, how, default(field), labels.label(path, taken), text, tuple(known), low, facts.get("high"))
+    return Field(path, how, default(field), labels.label(path, taken, facts.get("label", "")), text, tuple(known), low, facts.get("high"))
 
 
 def info(text, known):

@@ -4,7 +4,6 @@ import json
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.ui.fields import FURTHER, declared
-from lib_sdtune.ui.labels import METHODS
 
 
 def shown(field, value):
@@ -79,10 +78,12 @@ def to_config(values, host=None):
     A setting that stands where the host puts it is left out, so that it follows the model; so is everything about the
     methods that were not chosen.
     """
-    preset = initial(host)
+    from lib_sdtune.methods import registry as methods
+
+    preset, sections = initial(host), methods.names()
     result, first, further = {}, {}, []
     for field in declared():
-        if field.path not in values or (field.section in METHODS and field.section != values.get("method")):
+        if field.path not in values or (field.section in sections and field.section != values.get("method")):
             continue
         value = typed(field, values[field.path])
         if field.path == FURTHER:

@@ -1,15 +1,9 @@
 """Which field stands where: what most people never open is folded away, the rest in Expert."""
 
-from lib_sdtune.ui.labels import METHODS
-
 TOP = ("method", "name", "concept.prompt", "concept.images", "further_concepts")
 
 GROUPS = {
     "Pictures and captions": ("concept", "dataset"),
-    "Network": ("lora",),
-    "DreamBooth settings": ("dreambooth",),
-    "Embedding settings": ("textual_inversion",),
-    "Hypernetwork settings": ("hypernetwork",),
     "Training": ("train",),
     "Samples": ("sample", "validation"),
     "Saving": ("save", "overwrite"),
@@ -27,23 +21,35 @@ EXPERT = {
 }
 
 
+def groups():
+    """`GROUPS`, with one more for each method's own settings behind the pictures."""
+    from lib_sdtune.methods import in_order
+
+    (title, members), *others = GROUPS.items()
+    own = {method.settings_title or f"{method.title} settings": (method.name,) for method in in_order()}
+    return {title: members} | own | dict(others)
+
+
 def arrange(fields):
     """(accordions, expert): {title: [fields]} twice. A new section's fields land in Expert under "More"."""
-    accordions, expert = {title: [] for title in GROUPS}, {title: [] for title in EXPERT}
+    often = groups()
+    accordions, expert = {title: [] for title in often}, {title: [] for title in EXPERT}
     for field in fields:
         if field.path in TOP:
             continue
-        title = place(field, EXPERT, exact=True) or place(field, GROUPS) or place(field, EXPERT)
+        title = place(field, EXPERT, exact=True) or place(field, often) or place(field, EXPERT)
         (accordions if title in accordions else expert)[title or "More"].append(field)
     return accordions, expert
 
 
 def place(field, groups, exact=False):
-    wanted = (field.path,) if exact else (field.path, field.section)
-    return next((title for title, members in groups.items() if set(wanted) & set(members)), None)
+    paths = (field.path,) if exact else (field.path, field.section)
+    return next((title for title, members in groups.items() if set(paths) & set(members)), None)
 
 
 def method_of(fields):
     """The method that a group of fields belongs to, or ""."""
+    from lib_sdtune.methods import registry
+
     sections = {field.section for field in fields}
-    return sections.pop() if len(sections) == 1 and sections <= set(METHODS) else ""
+    return sections.pop() if len(sections) == 1 and sections <= set(registry.names()) else ""

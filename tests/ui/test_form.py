@@ -8,9 +8,10 @@ from lib_sdtune import presets
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.ui import fields, form
+from lib_sdtune.ui.labels import method_titles
 from lib_sdtune.ui.layout import TOP, arrange
 
-EVERY = fields.declared()
+EVERY, METHODS = fields.declared(), method_titles()
 OTHER = {"text": "something", "int": 7, "float": 0.25, "bool": None, "rate": "5e-4:200, 1e-4", "optional": 3, "choice": None,
          "lines": ["one", "two, <b>three</b>"], "numbers": [1.0, 0.5, 1.0], "json": {"weight_decay": 0.01},
          "json_list": [{"images": "b", "prompt": "ein Käse"}]}
@@ -37,7 +38,7 @@ def test_every_setting_of_the_config_has_a_field():
 
 @pytest.mark.parametrize("field", EVERY, ids=lambda field: field.path)
 def test_a_changed_field_is_the_only_thing_that_the_config_says(field):
-    method = field.section if field.section in form.METHODS else "lora"
+    method = field.section if field.section in METHODS else "lora"
     values = form.initial() | {"name": "ron", "concept.images": "pics", "method": method}
     values[field.path] = form.shown(field, other(field))
     made = form.to_config(values)

@@ -17,34 +17,49 @@ FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
 class PrepareConfig:
     """How pictures are prepared."""
 
-    resize: str = option("bucket", "bucket: the sizes that training uses; square; multiple: only crop, to multiples of 64; none.",
-                         choices=["bucket", "square", "multiple", "none"])
-    resolution: int = option(512, "512 for SD1, 1024 for SDXL: the pixels a side of a square picture.", low=64, high=4096, unit="px")
-    min_bucket_reso: int = option(256, "Shortest side of a bucket.", low=64, high=4096, unit="px")
-    max_bucket_reso: int = option(1024, "Longest side of a bucket.", low=64, high=8192, unit="px")
-    bucket_reso_steps: int = option(64, "Sides are multiples of it.", low=8, high=256, unit="px")
-    bucket_no_upscale: bool = option(False, "Never enlarge small pictures.")
+    resize: str = option(
+        "bucket", "bucket: the sizes that training uses; square; multiple: only crop, to multiples of 64; none.",
+        label="Resize", choices=["bucket", "square", "multiple", "none"])
+    resolution: int = option(512, "512 for SD1, 1024 for SDXL: the pixels a side of a square picture.",
+                             label="Picture resolution", low=64, high=4096, unit="px")
+    min_bucket_reso: int = option(256, "Shortest side of a bucket.",
+                                  label="Shortest side", low=64, high=4096, unit="px")
+    max_bucket_reso: int = option(1024, "Longest side of a bucket.",
+                                  label="Longest side", low=64, high=8192, unit="px")
+    bucket_reso_steps: int = option(64, "Sides are multiples of it.",
+                                    label="Sides in steps of", low=8, high=256, unit="px")
+    bucket_no_upscale: bool = option(False, "Never enlarge small pictures.", label="Leave small pictures small")
     crop: str = option("centre", "centre; edges or entropy: where most is to be seen; face: around the largest face.",
-                       choices=["centre", "edges", "entropy", "face"])
-    split: bool = option(False, "Cut long pictures into overlapping squares instead of losing their ends.")
-    split_over: float = option(2.0, "How many times longer than wide a picture is split.", low=1.2, high=100)
-    flip: bool = option(False, "Add a mirrored copy of each picture; training can do that itself with flip_aug.")
-    background: str = option("", "Empty keeps it; white, or another colour's name or #rrggbb, paints it.")
-    cut_out: str = option("alpha", "What is background. alpha: what is transparent; border: the plain colour that reaches in "
-                                   "from the border; rembg: what that program finds.", choices=["alpha", "border", "rembg"])
-    tolerance: int = option(24, "How far a plain background may vary, of 255.", low=0, high=255)
-    alpha: bool = option(False, "Keep the background transparent in the file, for training with alpha_mask.")
-    format: str = option("png", "png; jpg and webp are smaller.", choices=list(FORMATS))
+                       label="Crop", choices=["centre", "edges", "entropy", "face"])
+    split: bool = option(False, "Cut long pictures into overlapping squares instead of losing their ends.",
+                         label="Split long pictures")
+    split_over: float = option(2.0, "How many times longer than wide a picture is split.",
+                               label="Long means longer than", low=1.2, high=100)
+    flip: bool = option(False, "Add a mirrored copy of each picture; training can do that itself with flip_aug.",
+                        label="Add mirrored copies")
+    background: str = option("", "Empty keeps it; white, or another colour's name or #rrggbb, paints it.",
+                             label="New background")
+    cut_out: str = option(
+        "alpha", "What is background. alpha: what is transparent; border: the plain colour that reaches in from the "
+                 "border; rembg: what that program finds.",
+        label="Find the background by", choices=["alpha", "border", "rembg"])
+    tolerance: int = option(24, "How far a plain background may vary, of 255.",
+                            label="Background tolerance", low=0, high=255)
+    alpha: bool = option(False, "Keep the background transparent in the file, for training with alpha_mask.",
+                         label="Keep it transparent")
+    format: str = option("png", "png; jpg and webp are smaller.", label="Save as", choices=list(FORMATS))
     quality: int = option(95, "Of jpg and webp.", low=1, high=100)
-    folder: str = option("", "Gather all pictures in one folder of this name, such as kohya's \"10_ron cat\".")
-    prompt: str = option("", "Caption of pictures that have none.")
-    trigger: str = option("", "Put in front of every caption.")
+    folder: str = option("", "Gather all pictures in one folder of this name, such as kohya's \"10_ron cat\".",
+                         label="Gather in a sub-folder")
+    prompt: str = option("", "Caption of pictures that have none.", label="Caption where there is none")
+    trigger: str = option("", "Put in front of every caption.", label="Word in front of captions")
     add_tags: str = option("", "Put at the end of every caption.")
     remove_tags: str = option("", "Taken out of every caption; * stands for anything.")
-    replace: list[str] = option([], "OLD=NEW: tags that are replaced.")
-    replace_regex: list[str] = option([], "PATTERN=NEW: regular expressions that are replaced in the captions.")
+    replace: list[str] = option([], "OLD=NEW: tags that are replaced.", label="Replace tags")
+    replace_regex: list[str] = option([], "PATTERN=NEW: regular expressions that are replaced in the captions.",
+                                      label="Replace by expression")
     sort_tags: bool = option(False, "Tags in alphabetical order (the trigger word stays in front).")
-    dedupe_tags: bool = option(False, "Each tag once.")
+    dedupe_tags: bool = option(False, "Each tag once.", label="Drop repeated tags")
 
 
 def check(settings):
