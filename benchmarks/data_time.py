@@ -21,9 +21,9 @@ from PIL import Image, ImageFilter
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib_sdtune.config import Concept, DatasetConfig, LossConfig  # noqa: E402
-from lib_sdtune.data.folder import scan  # noqa: E402
 from lib_sdtune.data.inspect import inspect  # noqa: E402
 from lib_sdtune.data.prepare import PrepareConfig, prepare  # noqa: E402
+from lib_sdtune.data.scan import scan  # noqa: E402
 
 SAMPLE = 200  # pictures that the floor is measured on
 DIFFERENT = 40  # drawings; the files differ by a comment inside
@@ -108,7 +108,7 @@ def main(counts, kinds):
             source.mkdir()
             print(f"{count} pictures of {fill(source, count) / 1000:.0f} kB")
             times, again = Times(source, count), " again"
-            time.sleep(3)  # what was written within two seconds is not remembered
+            time.sleep(3)  # what was written within two seconds is read again
             for name in "scan", "scan" + again:
                 times.take(name, lambda source=source: scan([Concept(str(source))], DatasetConfig(), LossConfig(), source))
             times.take("inspect", lambda source=source: inspect(source))

@@ -42,6 +42,7 @@ class Jobs:
     def __init__(self, make_host, access=None):
         self.make_host, self.access = make_host, access or Access()
         self.controls, self.waiting, self.current = {}, [], None
+        self.scan = None  # the latest: Check, Start and the run itself read only what has changed since
         self.changed = threading.Condition(threading.RLock())
         self.worker = self.made = self._desk = self._workshop = None
 
@@ -92,13 +93,13 @@ class Jobs:
         first = Config.from_dict(data)
         return Config.from_dict(data, self.host.defaults(first.model))
 
-    def look(self, config, closer=None, progress=None):
+    def look(self, config, appearance=False, progress=None):
         """The `Scan` of a run's pictures; folders that may not be named, or hold no usable picture, are refused.
 
-        closer: `scan`'s `look`. progress(done, total, text) may raise to stop.
+        appearance: see `scan`. progress(done, total, text) may raise to stop.
         """
-        from lib_sdtune.data.folder import scan
-        from lib_sdtune.data.listing import behind
+        from lib_sdtune.data.scan import scan
+        from lib_sdtune.data.subsets import toml_folders
         from lib_sdtune.data.wording import refuse_wordless
         from lib_sdtune.formats.names import check_name
         from lib_sdtune.methods import registry as methods
@@ -109,21 +110,23 @@ class Jobs:
                 if getattr(concept, key):
                     setattr(concept, key, str(self.access.folder(getattr(concept, key), f"concepts[{number}].{key}")))
             self.access.template(concept.prompt, f"concepts[{number}].prompt")
-            for folder in behind(concept.images):
+            for folder in toml_folders(concept.images):
                 self.access.folder(folder, f"concepts[{number}].images")
         if config.validation.images:
             config.validation.images = str(self.access.folder(config.validation.images, "validation.images"))
         self.host.check(config.model)
         templates = [self.host.folder("templates")]
-        found = scan(config.concepts, config.dataset, config.loss, Path.cwd(), progress, look=closer, template_folders=templates)
-        refuse_wordless(found)
-        methods[config.method].look(config, found)
-        return found
+        pictures = self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), progress, appearance,
+                                    templates, earlier=self.scan)
+        refuse_wordless(pictures)
+        methods[config.method].look(config, pictures)
+        return pictures
 
     def enqueue(self, config, resume):
         from lib_sdtune.training import runs
 
         control = runs.begin(config, self.host, resume)
+        control.scan = self.scan
         self.controls.pop(config.name, None)
         self.controls[config.name] = control
         self.line_up(control)

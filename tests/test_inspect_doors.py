@@ -108,16 +108,16 @@ def test_a_toml_leads_nowhere_that_may_not_be_named(tmp_path):
 def test_it_can_be_watched_and_stopped(tmp_path, client, monkeypatch):
     folder = pictures(tmp_path / "pics", count=40)
     looked, go_on, answers = threading.Event(), threading.Event(), []
-    from lib_sdtune.data import remembered
+    from lib_sdtune.data import scan
 
-    examine = remembered.examine
+    examine = scan.examine
 
-    def slowly(path, look=None):
+    def slowly(path, appearance=False):
         looked.set()
         go_on.wait(30)
-        return examine(path, look)
+        return examine(path, appearance)
 
-    monkeypatch.setattr(remembered, "examine", slowly)
+    monkeypatch.setattr(scan, "examine", slowly)
     asking = threading.Thread(target=lambda: answers.append(client.post(ADDRESS, json={"images": str(folder)})))
     asking.start()
     assert looked.wait(30)
@@ -130,16 +130,16 @@ def test_it_can_be_watched_and_stopped(tmp_path, client, monkeypatch):
     assert client.post(ADDRESS, json={"images": str(folder)}).json()["images"] == 40
 
 
-def test_start_looks_at_what_check_has_seen_only_for_changes(tmp_path, jobs, monkeypatch):
-    from lib_sdtune.data import remembered
-    from lib_sdtune.data.look import look
+def test_start_and_the_run_read_only_what_changed_since_check(tmp_path, jobs, monkeypatch):
+    from lib_sdtune.data import scan
 
-    folder, opened, examine = pictures(tmp_path / "pics", count=4), [], remembered.examine
+    folder, opened, examine = pictures(tmp_path / "pics", count=4), [], scan.examine
     for path in folder.iterdir():
         os.utime(path, (1, 1))
-    monkeypatch.setattr(remembered, "examine", lambda path, look=None: opened.append(path.name) or examine(path, look))
-    monkeypatch.setattr(jobs, "enqueue", lambda config, resume: config.name)
-    jobs.look(jobs.read(settings(folder)), look)
+    monkeypatch.setattr(scan, "examine", lambda path, appearance=False: opened.append(path.name) or examine(path, appearance))
+    jobs.look(jobs.read(settings(folder)), appearance=True)
     assert len(opened) == 4
-    assert jobs.submit(settings(folder)) == "ron" and len(opened) == 4
+    assert jobs.submit(settings(folder)) == "ron"
     assert jobs.workshop.looking.look()["work"]["done"] == 4
+    until(lambda: jobs.status("ron")["state"] == "finished")
+    assert len(opened) == 4

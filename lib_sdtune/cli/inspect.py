@@ -26,11 +26,11 @@ def arguments(parser):
 
 
 def run(args):
-    from lib_sdtune.data.problem import shown
+    from lib_sdtune.data.problem import printable
 
     path = Path(args.path)
     if not path.exists():
-        raise UserError(f"There is no file or folder {shown(path)}.")
+        raise UserError(f"There is no file or folder {printable(path)}.")
     if args.chart and Path(args.chart).suffix.lower() != ".svg":
         raise UserError(f"--chart {args.chart}: it is drawn as SVG; give a name that ends in .svg.")
     seen, told = folder(args, path) if path.is_dir() or path.suffix.lower() == ".toml" else file(path)

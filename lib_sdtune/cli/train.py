@@ -73,11 +73,11 @@ def train(data, data_dir, checkpoint="", preset="", resume=False):
     """One run to its end; (artefact or None, its `Control`)."""
     config, host = understood(data, data_dir, checkpoint, preset)
 
-    from lib_sdtune.data import folder
+    from lib_sdtune.data import scan
     from lib_sdtune.training import runs
     from lib_sdtune.training.run import run as train_run
 
-    folder.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
+    scan.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
     made = not runs.folder_of(host, config.name).exists()
     with Bar() as bar:
         control = runs.begin(config, host, resume, on_change=bar.run)
@@ -89,10 +89,10 @@ def measure(data, data_dir, checkpoint="", preset=""):
     """Say what a step needs; the exit code is 0 if it fits as it is, 1 if something has to be changed."""
     config, host = understood(data, data_dir, checkpoint, preset)
 
-    from lib_sdtune.data import folder
+    from lib_sdtune.data import scan
     from lib_sdtune.training import measure as two_steps
 
-    folder.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
+    scan.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
     with Bar() as bar:
         need = two_steps.measure(config, host, bar.progress)
     print(need.sentence())

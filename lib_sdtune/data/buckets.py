@@ -9,18 +9,22 @@ resolution x resolution, a picture goes to the bucket with the nearest width / h
 import math
 from typing import NamedTuple
 
+from lib_sdtune.config import DatasetConfig
+
+Size = tuple[int, int]  # (width, height) in pixels
+
 
 class Place(NamedTuple):
     """Where a picture goes: it is scaled to `scaled`, then cropped to `size`; (width, height) in pixels."""
 
-    size: tuple
-    scaled: tuple
+    size: Size
+    scaled: Size
 
 
 class Buckets:
     """The sizes that a `DatasetConfig` allows."""
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: DatasetConfig):
         self.step = dataset.bucket_reso_steps
         self.area = dataset.resolution**2
         self.longest = math.ceil(dataset.max_bucket_reso / self.step) * self.step
@@ -28,42 +32,42 @@ class Buckets:
         self.no_upscale = dataset.enable_bucket and dataset.bucket_no_upscale
         self.sizes = self.all() if dataset.enable_bucket else [self.square()]
 
-    def down(self, side):
+    def down(self, side: float) -> int:
         """The largest multiple of the step within `side`."""
         return int(side) // self.step * self.step
 
-    def square(self):
+    def square(self) -> Size:
         side = max(self.step, self.down(math.isqrt(self.area)))
         return side, side
 
-    def all(self):
+    def all(self) -> list[Size]:
         """Every (width, height), sorted."""
-        found = {self.square()}
+        sizes = {self.square()}
         for long in range(self.shortest, self.longest + 1, self.step):
             short = min(self.longest, self.down(self.area // long))
             if short >= self.shortest:
-                found |= {(long, short), (short, long)}
-        return sorted(found)
+                sizes |= {(long, short), (short, long)}
+        return sorted(sizes)
 
-    def place(self, width, height):
+    def place(self, width: int, height: int) -> Place:
         """`Place` of a picture of that size."""
         if self.no_upscale:
             return self.unenlarged(width, height)
         if (width, height) in self.sizes:
             return Place((width, height), (width, height))
         ratio = width / height
-        size = min(self.sizes, key=lambda one: abs(one[0] / one[1] - ratio))
+        size = min(self.sizes, key=lambda size: abs(size[0] / size[1] - ratio))
         return Place(size, cover((width, height), size))
 
-    def unenlarged(self, width, height):
+    def unenlarged(self, width: int, height: int) -> Place:
         """The largest bucket that fits into the picture, which is made smaller only if its area is too large."""
         scaled = (width, height) if width * height <= self.area else self.shrunk(width / height)
-        size = tuple(min(self.longest, max(self.step, self.down(side))) for side in scaled)
-        fits = all(have >= want for have, want in zip(scaled, size, strict=True))
-        return Place(size, scaled if fits else cover((width, height), size))
+        across, down = (min(self.longest, max(self.step, self.down(side))) for side in scaled)
+        fits = scaled[0] >= across and scaled[1] >= down
+        return Place((across, down), scaled if fits else cover((width, height), (across, down)))
 
-    def shrunk(self, ratio):
-        """Sides of about the allowed area: one is a multiple of the step, whichever distorts the ratio less."""
+    def shrunk(self, ratio: float) -> Size:
+        """Sides of about the allowed area: either is a multiple of the step, whichever distorts the ratio less."""
         wide, high = math.sqrt(self.area * ratio), math.sqrt(self.area / ratio)
         by_width = max(self.step, self.rounded(wide)), max(1, self.rounded(self.rounded(wide) / ratio))
         by_height = max(1, self.rounded(self.rounded(high) * ratio)), max(self.step, self.rounded(high))
@@ -73,16 +77,17 @@ class Buckets:
         height = by_height[1]
         return max(1, int(height * ratio + 0.5)), height
 
-    def rounded(self, side):
+    def rounded(self, side: float) -> int:
         return self.down(side + 0.5)
 
 
-def cover(picture, size):
+def cover(picture: Size, size: Size) -> Size:
     """The smallest size with the picture's shape that covers `size`."""
     scale = max(size[0] / picture[0], size[1] / picture[1])
-    return tuple(max(want, int(have * scale + 0.5)) for have, want in zip(picture, size, strict=True))
+    width, height = (max(side, int(length * scale + 0.5)) for length, side in zip(picture, size, strict=True))
+    return width, height
 
 
-def slack(place):
+def slack(place: Place) -> Size:
     """(horizontal, vertical) pixels that the crop cuts away."""
     return place.scaled[0] - place.size[0], place.scaled[1] - place.size[1]

@@ -1,71 +1,81 @@
 """Latents and text encodings that are computed once, kept on disk, and found again by the next run.
 
-Entries are keyed by what they depend on: the picture's bytes, the encoder, the bucket, the cut and the mirroring; or the
-caption and the encoder. Memory holds only the latest few, however large the data set.
+Entries are keyed by what they depend on: the picture's bytes, the encoder, the bucket, the crop and the mirroring; or
+the caption and the encoder. Memory holds only the latest few, however large the data set.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import torch
 
 from lib_sdtune.data import store
+from lib_sdtune.data.loader import Example
 from lib_sdtune.data.parallel import ordered
-from lib_sdtune.data.picture import Unreadable, load, mask, pixels
-from lib_sdtune.data.problem import shown
+from lib_sdtune.data.picture import Unreadable, load
+from lib_sdtune.data.pixels import mask, pixels
+from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import RunError
 from lib_sdtune.families.base import Conditioning
 
 VERSION = 1  # raise it when pictures are turned into pixels differently
 MEMORY = 64 << 20  # bytes of the latest entries
 TEXT_ON_DISK = 2 << 30  # bytes: shuffled captions are without end
+Tensors = dict[str, torch.Tensor]
+Progress = Callable[[int, int, str], None]
 
 
 class Recent:
     """The latest entries, up to `limit` bytes."""
 
-    def __init__(self, limit=MEMORY):
-        self.limit, self.size, self.entries = limit, 0, OrderedDict()
+    def __init__(self, limit: int = MEMORY):
+        self.limit, self.size = limit, 0
+        self.entries: OrderedDict[str, Tensors] = OrderedDict()
 
-    def get(self, name):
+    def get(self, name: str) -> Tensors | None:
         if name in self.entries:
             self.entries.move_to_end(name)
         return self.entries.get(name)
 
-    def put(self, name, tensors):
+    def put(self, name: str, tensors: Tensors) -> None:
         if name not in self.entries:
             self.entries[name] = tensors
-            self.size += weigh(tensors)
+            self.size += size_of(tensors)
         while self.size > self.limit and len(self.entries) > 1:
-            self.size -= weigh(self.entries.popitem(last=False)[1])
+            self.size -= size_of(self.entries.popitem(last=False)[1])
 
 
-def weigh(tensors):
+def size_of(tensors: Tensors) -> int:
+    """Bytes."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 class LatentCache:
     """Mean and std of the latents of pictures.
 
-    folder: where entries are kept, or None to encode at every showing. encode(pixels (B, 3, H, W) in -1..1) gives mean and
-    std, (B, 4, h, w) each. encoder_key: whatever distinguishes one encoder from another. encode_precisely: tried when
-    `encode` gives values that are not numbers (half precision overflows in some encoders). masks: keep alpha masks too.
+    folder: where entries are kept, or None to encode at every showing. encode(pixels (B, 3, H, W) in -1..1) gives mean
+    and std, (B, 4, h, w) each. encoder_key: whatever distinguishes one encoder from another. encode_precisely: tried
+    when `encode` gives values that are not numbers (half precision overflows in some encoders). masks: keep alpha masks
+    too. downscale: pixels a latent, each way.
     """
 
-    def __init__(self, folder, encode, encoder_key, encode_precisely=None, masks=False, downscale=8):
+    def __init__(self, folder: Path | None, encode, encoder_key: str, encode_precisely=None, masks: bool = False,
+                 downscale: int = 8):
         self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
         self.encode_precisely, self.masks, self.downscale = encode_precisely, masks, downscale
         self.recent = Recent()
 
-    def latents(self, example):
+    def latents(self, example: Example) -> tuple[torch.Tensor, torch.Tensor]:
         """(mean, std), CPU float32 (4, h, w) each."""
         entry = self.entry(example)
         return entry["mean"], entry["std"]
 
-    def mask(self, example):
+    def mask(self, example: Example) -> torch.Tensor | None:
         """(1, h, w) float32 in 0..1, how much each latent counts; None unless the cache was made with `masks`."""
         return self.entry(example)["mask"] if self.masks else None
 
-    def prepare(self, examples, progress=None, batch_size=1):
+    def prepare(self, examples: Iterable[Example], progress: Progress | None = None, batch_size: int = 1) -> None:
         """Encode what is missing; progress(done, total, text) may raise to stop, and what is done stays done.
 
         One picture at a time by default: a batch's size can change the last bit of its latents, and then a run that was
@@ -75,13 +85,13 @@ class LatentCache:
         examples = list(examples)
         missing, total = [], len(examples)
         for position, example in enumerate(examples):
-            if self.known(self.name(example)) is None:
+            if self.stored(self.name(example)) is None:
                 missing.append(example)
             if position % 100 == 0:
                 progress(position + 1 - len(missing), total, "looking for latents of an earlier run")
         done = total - len(missing)
         progress(done, total, "encoding pictures")
-        waiting = []
+        waiting: list = []
         for example, inputs in ordered(self.inputs, missing):
             if waiting and (len(waiting) == batch_size or waiting[0][0].size != example.size):
                 self.fill(waiting)
@@ -93,12 +103,13 @@ class LatentCache:
             self.fill(waiting)
             progress(total, total, "encoding pictures")
 
-    def name(self, example):
+    def name(self, example: Example) -> str:
         size, crop = "x".join(map(str, example.size)), "+".join(map(str, example.crop))
         scaled = "x".join(map(str, example.scaled))
-        return store.key(VERSION, example.picture.content, self.encoder_key, size, scaled, crop, example.flip, self.masks, self.downscale)
+        return store.key(VERSION, example.picture.content, self.encoder_key, size, scaled, crop, example.flip, self.masks,
+                         self.downscale)
 
-    def known(self, name):
+    def stored(self, name: str) -> Tensors | None:
         """The entry from memory or disk, or None."""
         entry = self.recent.get(name)
         if entry is None and self.folder is not None:
@@ -107,29 +118,29 @@ class LatentCache:
                 self.recent.put(name, entry)
         return entry
 
-    def entry(self, example):
-        entry = self.known(self.name(example))
+    def entry(self, example: Example) -> Tensors:
+        entry = self.stored(self.name(example))
         return entry if entry is not None else self.fill([(example, self.inputs(example))])[0]
 
-    def inputs(self, example):
-        """(pixels, mask or None), read from the picture's file."""
+    def inputs(self, example: Example) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(pixels, mask or None), read from the picture's file. RunError if it can't be read."""
         try:
             image, alpha = load(example.picture.path, example.picture.content)
         except Unreadable as error:
-            raise RunError(f"{shown(example.picture.path.name)} {error}.") from error
+            raise RunError(f"{printable(example.picture.path.name)} {error}.") from error
         return pixels(image, example), mask(alpha, example, self.downscale) if self.masks else None
 
-    def fill(self, pairs):
-        """Encode examples of one size and keep the results; the entries, in order."""
-        mean, std = self.encoded(torch.stack([inputs[0] for _, inputs in pairs]), [example for example, _ in pairs])
+    def fill(self, pairs: list) -> list[Tensors]:
+        """Encode [(example of one size, its inputs)] and keep the results; the entries, in order."""
+        means, stds = self.encoded(torch.stack([inputs[0] for _, inputs in pairs]), [example for example, _ in pairs])
         entries = []
-        for (example, (_, opaque)), one_mean, one_std in zip(pairs, mean, std, strict=True):
-            entry = {"mean": one_mean.clone(), "std": one_std.clone()} | ({} if opaque is None else {"mask": opaque})
+        for (example, (_, alpha_mask)), mean, std in zip(pairs, means, stds, strict=True):
+            entry = {"mean": mean.clone(), "std": std.clone()} | ({} if alpha_mask is None else {"mask": alpha_mask})
             entries.append(entry)
             self.keep(self.name(example), entry)
         return entries
 
-    def keep(self, name, entry):
+    def keep(self, name: str, entry: Tensors) -> None:
         self.recent.put(name, entry)
         if self.folder is None:
             return
@@ -139,41 +150,42 @@ class LatentCache:
             raise RunError(f"Latents could not be written to {self.folder} ({error.strerror or error}). "
                            "Make room there, or set dataset.cache_latents to false.") from error
 
-    def encoded(self, batch, examples):
-        mean, std = plain(self.encode(batch))
+    def encoded(self, batch: torch.Tensor, examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(mean, std) of a batch, CPU float32. RunError where they are not numbers."""
+        mean, std = on_cpu(self.encode(batch))
         for row, example in enumerate(examples):
             if finite(mean[row], std[row]):
                 continue
             if self.encode_precisely is not None:
-                again = plain(self.encode_precisely(batch[row : row + 1]))
-                mean[row], std[row] = again[0][0], again[1][0]
+                precise_mean, precise_std = on_cpu(self.encode_precisely(batch[row : row + 1]))
+                mean[row], std[row] = precise_mean[0], precise_std[0]
             if not finite(mean[row], std[row]):
-                raise RunError(f"The VAE gives values that are not numbers for {shown(example.picture.path.name)}. "
+                raise RunError(f"The VAE gives values that are not numbers for {printable(example.picture.path.name)}. "
                                "Remove that picture, or use a VAE that works in half precision.")
         return mean, std
 
 
-def plain(pair):
+def on_cpu(pair):
     return tuple(tensor.detach().to("cpu", torch.float32, copy=True) for tensor in pair)
 
 
-def finite(*tensors):
+def finite(*tensors: torch.Tensor) -> bool:
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
 class TextCache:
     """What a frozen text encoder says about captions.
 
-    encode(list of captions) -> Conditioning; encoder_key: whatever distinguishes one encoder (and clip-skip) from another.
-    folder: None keeps entries in memory only.
+    encode(list of captions) -> Conditioning; encoder_key: whatever distinguishes one encoder (and clip-skip) from
+    another. folder: None keeps entries in memory only.
     """
 
-    def __init__(self, folder, encode, encoder_key):
+    def __init__(self, folder: Path | None, encode: Callable[[list[str]], Conditioning], encoder_key: str):
         self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
         self.recent = Recent()
         self.room = TEXT_ON_DISK - (used(folder) if folder is not None else 0)
 
-    def conditioning(self, captions):
+    def conditioning(self, captions: list[str]) -> Conditioning:
         """`Conditioning` of a batch, on the CPU. Shorter captions are filled up with the empty caption's chunks."""
         rows = [self.row(caption) for caption in captions]
         longest = max(row["context"].shape[0] for row in rows)
@@ -181,20 +193,20 @@ class TextCache:
         vector = torch.stack([row["vector"] for row in rows]) if "vector" in rows[0] else None
         return Conditioning(context, vector)
 
-    def prepare(self, captions, progress=None):
+    def prepare(self, captions: Iterable[str], progress: Progress | None = None) -> None:
         progress = progress or (lambda done, total, text: None)
         captions = list(dict.fromkeys(captions))
         for done, caption in enumerate(captions, 1):
             self.row(caption)
             progress(done, len(captions), "encoding captions")
 
-    def filled(self, context, length):
+    def filled(self, context: torch.Tensor, length: int) -> torch.Tensor:
         if context.shape[0] == length:
             return context
         empty = self.row("")["context"]
         return torch.cat([context] + [empty] * ((length - context.shape[0]) // empty.shape[0]))
 
-    def row(self, caption):
+    def row(self, caption: str) -> Tensors:
         """{"context": (77n, D), "vector": (A,) if the family has one} of one caption."""
         name = store.key(VERSION, "text", self.encoder_key, caption)
         entry = self.recent.get(name)
@@ -206,26 +218,27 @@ class TextCache:
         self.recent.put(name, entry)
         return entry
 
-    def encoded(self, caption):
+    def encoded(self, caption: str) -> Tensors:
         with torch.no_grad():
-            answer = self.encode([caption])
-        entry = {"context": answer.context[0].detach().cpu().clone()}
-        if answer.vector is not None:
-            entry["vector"] = answer.vector[0].detach().cpu().clone()
+            conditioning = self.encode([caption])
+        entry = {"context": conditioning.context[0].detach().cpu().clone()}
+        if conditioning.vector is not None:
+            entry["vector"] = conditioning.vector[0].detach().cpu().clone()
         if not finite(*entry.values()):
             raise RunError(f"The text encoder gives values that are not numbers for the caption {caption[:80]!r}; "
                            "set train.mixed_precision to no, or change the caption.")
         return entry
 
-    def keep(self, name, entry):
+    def keep(self, name: str, entry: Tensors) -> None:
         if self.folder is None or self.room <= 0:
             return
-        self.room -= weigh(entry)
+        self.room -= size_of(entry)
         try:
             store.put(store.place(self.folder, name), entry)
         except OSError:
             self.room = 0  # a full disk costs time here, not the run
 
 
-def used(folder):
+def used(folder: Path) -> int:
+    """Bytes of the entries in a folder."""
     return sum(path.stat().st_size for path in folder.glob("*/*.safetensors")) if folder.exists() else 0

@@ -6,14 +6,15 @@ any step are known without running the steps before it, so a resumed run goes on
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from lib_sdtune import randomness
+from lib_sdtune.config import Config
 from lib_sdtune.data import captions
-from lib_sdtune.data.buckets import Buckets, slack
-from lib_sdtune.data.folder import Picture
+from lib_sdtune.data.buckets import Buckets, Place, Size, slack
+from lib_sdtune.data.scan import Picture, Scan
 
 CROPS = 8  # random crops of one picture when latents are cached: as many entries, times two if mirrored
 
@@ -23,35 +24,32 @@ class Example:
     """One picture as it is shown once.
 
     index: the picture's stable number. occurrence: how often it was shown before. size: (width, height) of its bucket.
-    The picture is scaled to `scaled`, cut at `crop` (left, top), then mirrored if `flip`. weight: its share of the loss.
+    The picture is scaled to `scaled`, cut at `crop` (left, top), then mirrored if `flip`. weight: its share of the
+    loss.
     """
 
     picture: Picture
     index: int
     occurrence: int
     caption: str
-    size: tuple
-    crop: tuple
+    size: Size
+    crop: tuple[int, int]
     flip: bool
     weight: float
-    scaled: tuple
+    scaled: Size
 
 
-class Unit(NamedTuple):
-    """A picture and which of its repeats."""
-
-    index: int  # type: ignore[assignment]  # of the picture, not the tuple's method
-    repeat: int
+Unit = tuple[int, int]  # (number of a picture, which of its repeats or showings)
 
 
 class Dataset:
     """The examples of a scan under a config.
 
-    held_out: only the pictures that `validation.split` keeps aside (once each, centred, unmirrored), instead of all others.
+    held_out: only the pictures that `validation.split` keeps aside (once each, centred, unmirrored), not the others.
     copies: processes that train together; the slots of an epoch are then a multiple of accumulation x copies.
     """
 
-    def __init__(self, scan, config, held_out=False, copies=1):
+    def __init__(self, scan: Scan, config: Config, held_out: bool = False, copies: int = 1):
         self.scan, self.config, self.held_out = scan, config, held_out
         self.dataset, self.seed, self.batch_size = config.dataset, config.train.seed, config.train.batch_size
         self.together = config.train.gradient_accumulation_steps * copies
@@ -63,33 +61,33 @@ class Dataset:
         self._plan = lru_cache(maxsize=2)(self.plan)
 
     @property
-    def pictures(self):
+    def pictures(self) -> list[Picture]:
         """The pictures of this part, without those of the other."""
         return [self.scan.pictures[index] for index in self.chosen]
 
     @property
-    def batches_per_epoch(self):
+    def batches_per_epoch(self) -> int:
         sizes = {*self.fixed, *self.turning}
         return sum(math.ceil(self.units_of(size) / self.batch_size) for size in sizes)
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         return math.ceil(self.batches_per_epoch / self.together)
 
     @property
-    def examples_per_epoch(self):
+    def examples_per_epoch(self) -> int:
         return sum(self.units_of(size) for size in {*self.fixed, *self.turning})
 
     @property
-    def bucket_counts(self):
+    def bucket_counts(self) -> dict[Size, int]:
         """{(width, height): examples an epoch}, sorted."""
         return {size: self.units_of(size) for size in sorted({*self.fixed, *self.turning})}
 
-    def units_of(self, size):
+    def units_of(self, size: Size) -> int:
         units, quota = self.turning.get(size, ([], 0))
         return len(self.fixed.get(size, [])) + quota
 
-    def examples(self, micro_step):
+    def examples(self, micro_step: int) -> list[Example]:
         """The batch of one forward and backward: examples of one bucket, at most batch_size of them.
 
         Every epoch takes steps_per_epoch x accumulation micro-steps; where the batches don't fill the last step, its
@@ -99,14 +97,14 @@ class Dataset:
         batches = self._plan(epoch)
         return [self.example(*unit) for unit in batches[position]] if position < len(batches) else []
 
-    def epoch(self, micro_step):
+    def epoch(self, micro_step: int) -> int:
         return micro_step // (self.steps_per_epoch * self.together)
 
-    def plan(self, epoch):
-        """The batches of one epoch: lists of (index, occurrence), each within one bucket; shuffled unless held out."""
+    def plan(self, epoch: int) -> list[list[Unit]]:
+        """The batches of one epoch: lists of (index, occurrence) of one bucket each; shuffled unless held out."""
         batches = []
         for size in sorted({*self.fixed, *self.turning}):
-            units = [(unit.index, epoch * self.repeats(unit.index) + unit.repeat) for unit in self.fixed.get(size, [])]
+            units = [(index, epoch * self.repeats(index) + repeat) for index, repeat in self.fixed.get(size, [])]
             units += self.turn(size, epoch)
             if not self.held_out:
                 randomness.rng(self.seed, "order", epoch, *size).shuffle(units)
@@ -115,70 +113,79 @@ class Dataset:
             randomness.rng(self.seed, "batches", epoch).shuffle(batches)
         return batches
 
-    def turn(self, size, epoch):
+    def turn(self, size: Size, epoch: int) -> Iterator[Unit]:
         """This epoch's class pictures of one bucket: the list is walked round and round, so all get their turn."""
         units, quota = self.turning.get(size, ([], 0))
         for position in range(epoch * quota, (epoch + 1) * quota):
-            rounds, place = divmod(position, len(units))
-            yield units[place].index, rounds * self.repeats(units[place].index) + units[place].repeat
+            rounds, position = divmod(position, len(units))
+            index, repeat = units[position]
+            yield index, rounds * self.repeats(index) + repeat
 
-    def repeats(self, index):
+    def repeats(self, index: int) -> int:
         return 1 if self.held_out else self.scan.pictures[index].repeats
 
-    def instance_units(self):
-        units = defaultdict(list)
+    def instance_units(self) -> dict[Size, list[Unit]]:
+        units: dict[Size, list[Unit]] = defaultdict(list)
         for index in self.chosen:
             if not self.scan.pictures[index].is_class:
-                units[self.places[index].size] += [Unit(index, repeat) for repeat in range(self.repeats(index))]
+                units[self.places[index].size] += [(index, repeat) for repeat in range(self.repeats(index))]
         return dict(units)
 
-    def class_units(self):
-        """{size: (units, how many of them an epoch shows)}: for each concept as many as it has instances, spread over the buckets."""
-        turning = defaultdict(lambda: ([], 0))
+    def class_units(self) -> dict[Size, tuple[list[Unit], int]]:
+        """{size: (units, how many of them an epoch shows)}.
+
+        For each concept as many as it has instances, spread over the buckets.
+        """
+        turning: dict[Size, tuple[list[Unit], int]] = defaultdict(lambda: ([], 0))
         for concept in {picture.concept for picture in self.scan.pictures if picture.is_class}:
-            needed = sum(self.scan.pictures[unit.index].concept == concept for units in self.fixed.values() for unit in units)
-            units = defaultdict(list)
+            instances = [index for units in self.fixed.values() for index, _ in units]
+            needed = sum(self.scan.pictures[index].concept == concept for index in instances)
+            units: dict[Size, list[Unit]] = defaultdict(list)
             for index in self.chosen:
                 picture = self.scan.pictures[index]
                 if picture.is_class and picture.concept == concept:
-                    units[self.places[index].size] += [Unit(index, repeat) for repeat in range(picture.repeats)]
-            for size, quota in shares(needed, {size: len(some) for size, some in units.items()}).items():
-                have, so_far = turning[size]
-                turning[size] = have + units[size], so_far + quota
+                    units[self.places[index].size] += [(index, repeat) for repeat in range(picture.repeats)]
+            for size, quota in shares(needed, {size: len(of_size) for size, of_size in units.items()}).items():
+                earlier_units, earlier_quota = turning[size]
+                turning[size] = earlier_units + units[size], earlier_quota + quota
         return {size: pair for size, pair in turning.items() if pair[1]}
 
-    def example(self, index, occurrence):
+    def example(self, index: int, occurrence: int) -> Example:
         """The example that picture `index` is at its showing number `occurrence`."""
         picture, place = self.scan.pictures[index], self.places[index]
         return Example(picture, index, occurrence, self.caption(picture, index, occurrence), place.size,
                        self.crop(place, index, occurrence), self.flip(index, occurrence), picture.weight, place.scaled)
 
-    def caption(self, picture, index, occurrence):
-        words = picture.caption if self.held_out else captions.vary(picture.caption, self.dataset, self.seed, index, occurrence)
+    def caption(self, picture: Picture, index: int, occurrence: int) -> str:
+        words = picture.caption
+        if not self.held_out:
+            words = captions.vary(words, self.dataset, self.seed, index, occurrence)
         lines = self.scan.templates.get(picture.concept)
         if picture.is_class or not lines:
             return words
         return captions.filled(lines, self.config.word, words, self.seed, index, occurrence)
 
-    def flip(self, index, occurrence):
+    def flip(self, index: int, occurrence: int) -> bool:
         """Every second showing, beginning with either: both sides are seen equally often."""
         if self.held_out or not self.dataset.flip_aug:
             return False
         return bool((occurrence + randomness.mix(self.seed, "flip", index)) % 2)
 
-    def crop(self, place, index, occurrence):
-        few = self.dataset.random_crop and self.dataset.cache_latents
-        return self.crop_of(place, index, randomness.mix(self.seed, "crop", index, occurrence) % CROPS if few else occurrence)
+    def crop(self, place: Place, index: int, occurrence: int) -> tuple[int, int]:
+        choice = occurrence
+        if self.dataset.random_crop and self.dataset.cache_latents:
+            choice = randomness.mix(self.seed, "crop", index, occurrence) % CROPS
+        return self.crop_of(place, index, choice)
 
-    def crop_of(self, place, index, choice):
+    def crop_of(self, place: Place, index: int, choice: int) -> tuple[int, int]:
         across, down = slack(place)
         if self.held_out or not self.dataset.random_crop:
             return across // 2, down // 2
-        chance = randomness.rng(self.seed, "cut", index, choice)
-        return chance.randint(0, across), chance.randint(0, down)
+        rng = randomness.rng(self.seed, "cut", index, choice)
+        return rng.randint(0, across), rng.randint(0, down)
 
-    def variants(self, epochs=None):
-        """One example for every different picture of latents that the first `epochs` (None: any) can ask for, bucket by bucket.
+    def variants(self, epochs: int | None = None) -> Iterator[Example]:
+        """One example for every entry of latents that the first `epochs` (None: any) can ask for, bucket by bucket.
 
         What `LatentCache.prepare` wants; the captions of these are of no use.
         """
@@ -187,32 +194,38 @@ class Dataset:
             sides = (False, True) if self.dataset.flip_aug and not self.held_out else (False,)
             for crop in sorted({self.crop_of(place, index, choice) for choice in range(CROPS)}):
                 for flip in sides:
-                    yield Example(picture, index, 0, picture.caption, place.size, crop, flip, picture.weight, place.scaled)
+                    yield Example(picture, index, 0, picture.caption, place.size, crop, flip, picture.weight,
+                                  place.scaled)
 
-    def used(self, epochs):
+    def used(self, epochs: int | None) -> set[int]:
         """Numbers of the pictures that the first `epochs` show."""
-        found = {unit.index for units in self.fixed.values() for unit in units}
+        indices = {index for units in self.fixed.values() for index, _ in units}
         for units, quota in self.turning.values():
-            found |= {unit.index for unit in (units if epochs is None else units[: quota * epochs])}
-        return found
+            indices |= {index for index, _ in (units if epochs is None else units[: quota * epochs])}
+        return indices
 
 
-def shares(needed, counts):
-    """`needed` split in proportion to `counts` (key -> number), in whole numbers: the largest remainders get what is left."""
+def shares(needed: int, counts: dict) -> dict:
+    """`needed` split in proportion to `counts` (key -> number), in whole numbers by largest remainders."""
     total = sum(counts.values())
     if not total:
         return {}
-    whole = {key: needed * count // total for key, count in counts.items()}
-    rest = sorted(counts, key=lambda key: (-(needed * counts[key] % total), key))
-    for key in rest[: needed - sum(whole.values())]:
-        whole[key] += 1
-    return whole
+    quotas = {key: needed * count // total for key, count in counts.items()}
+    by_remainder = sorted(counts, key=lambda key: (-(needed * counts[key] % total), key))
+    for key in by_remainder[: needed - sum(quotas.values())]:
+        quotas[key] += 1
+    return quotas
 
 
-def chosen(pictures, split, held_out):
-    """Numbers of the pictures of one part. Which instance pictures are kept aside depends on their content alone, so that
-    adding or renaming others hardly changes it; copies of one picture stay together, and one picture always trains."""
-    contents = sorted({picture.content for picture in pictures if not picture.is_class}, key=lambda one: randomness.mix(0, "aside", one))
+def chosen(pictures: list[Picture], split: float, held_out: bool) -> list[int]:
+    """Numbers of the pictures of one part, those that train or those that are held out for validation.
+
+    Which instance pictures are held out depends on their content alone, so that adding or renaming others hardly
+    changes it; copies of one picture stay together, and one picture always trains.
+    """
+    contents = {picture.content for picture in pictures if not picture.is_class}
+    shuffled = sorted(contents, key=lambda content: randomness.mix(0, "aside", content))
     count = min(max(1, round(split * len(contents))), len(contents) - 1) if split else 0
-    aside = set(contents[:count])
-    return [index for index, picture in enumerate(pictures) if (not picture.is_class and picture.content in aside) == held_out]
+    aside = set(shuffled[:count])
+    return [index for index, picture in enumerate(pictures)
+            if (not picture.is_class and picture.content in aside) == held_out]

@@ -1,63 +1,66 @@
-"""One picture file: what it is, whether it can be read, and its pixels as the encoder wants them.
+"""One picture file: what it is, whether it can be read, and its colours as training sees them.
 
-Whatever the file holds (palette, alpha, CMYK, 16 bit, rotated by EXIF, animated), it comes out as 8-bit RGB the right
-way up, with transparency shown on white. Only the kinds in `SUFFIXES` are opened, and none before its size is known.
+Whatever the file holds (palette, alpha, CMYK, 16 bit, rotated by EXIF, animated), it comes out as 8-bit RGB the
+right way up, with transparency shown on white. Only the kinds in `SUFFIXES` are opened, and none before its size is
+known.
 """
 
 import hashlib
 import math
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageFile
+
+from lib_sdtune.data.appearance import Appearance, appearance_of
+from lib_sdtune.data.kinds import guess, promised
 
 LARGEST = 128_000_000  # pixels: four bytes each are what a modest machine can spare
 LARGEST_FILE = 1 << 30  # bytes
-LOOKED_AT = 512  # pixels of the long side that are enough for a look
-SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF", ".avif": "AVIF", ".jxl": "JXL"}
+EXAMINED_SIDE = 512  # pixels of the long side that are enough to see what a picture looks like
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF",
+            ".avif": "AVIF", ".jxl": "JXL"}
 WHITE = (255, 255, 255)
-GAP = 3.0  # a picture far too large is first halved, or the like, by means: the result differs by less than one grey in 255
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
+         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+         8: Image.Transpose.ROTATE_90}
 ORIENTATION = 0x0112
 
 _opening = threading.Lock()  # the warnings filter below is the whole process's
 
 
 class Unreadable(Exception):
-    """Why a picture cannot be used, as the second half of a sentence: "is truncated; ...". `kind` is one word for it."""
+    """Why a picture cannot be used, as the second half of a sentence: "is truncated; ...". `kind`: one word for it."""
 
-    def __init__(self, kind, text):
+    def __init__(self, kind: str, text: str):
         super().__init__(text)
         self.kind = kind
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What `examine` found: size in pixels the right way up, hash of the file's bytes, and remarks as (kind, half sentence)."""
+    """What a picture file is: size in pixels the right way up, hash of its bytes, remarks as (kind, half sentence)."""
 
     width: int
     height: int
     content: str
     has_alpha: bool
-    notes: tuple
-    seen: object = None
+    notes: tuple[tuple[str, str], ...]
+    appearance: Appearance | None = None
 
 
-def examine(path, look=None):
-    """`Facts` of a file that was decoded to its last byte; Unreadable otherwise.
-
-    `look(image)` may take a closer look at the decoded picture (RGB, possibly reduced in size); its answer is `.seen`.
-    """
+def examine(path: Path, appearance: bool = False) -> Facts:
+    """`Facts` of a file that was decoded to its last byte; Unreadable otherwise. appearance: add what it looks like."""
     data = read_bytes(path)
     image = opened(data)
     size, turn = image.size, orientation(image)
     notes = tuple(remarks(image, path))
-    drafted(image, LOOKED_AT)  # still every byte is read
+    drafted(image, EXAMINED_SIDE)  # still every byte is read
     decoded(image, data)
     check_sums(image.format, data)
     flat, alpha = split(upright(image, turn))
@@ -65,13 +68,13 @@ def examine(path, look=None):
         notes += (("transparent", "is transparent in places; those are shown on white"),)
     if turn > 4:
         size = size[1], size[0]
-    return Facts(*size, fingerprint(data), alpha is not None, notes, look(flat) if look else None)
+    return Facts(*size, fingerprint(data), alpha is not None, notes, appearance_of(flat) if appearance else None)
 
 
-def load(path, content=None):
+def load(path: Path, content: str | None = None) -> tuple[Image.Image, Image.Image | None]:
     """(RGB image, alpha as an "L" image or None), the right way up.
 
-    Unreadable if the file can't be read (any more), or if it no longer is the one that `examine` gave that `content` for.
+    Unreadable if the file can't be read, or if it no longer is the one that `examine` gave that `content` for.
     """
     data = read_bytes(path)
     if content not in (None, fingerprint(data)):
@@ -81,11 +84,12 @@ def load(path, content=None):
     return split(upright(decoded(image, data), turn))
 
 
-def fingerprint(data):
+def fingerprint(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def read_bytes(path):
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes; Unreadable if it is empty, too large or can't be opened."""
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST_FILE + 1)
@@ -98,7 +102,7 @@ def read_bytes(path):
     return data
 
 
-def opened(data):
+def opened(data: bytes) -> Image.Image:
     """The picture with only its header read, of an accepted kind and size."""
     Image.init()
     kinds = [kind for kind in {*SUFFIXES.values(), "MPO"} if kind in Image.OPEN]
@@ -118,49 +122,21 @@ def opened(data):
     return image
 
 
-def bomb(size=None):
-    shown = f"{size[0]} x {size[1]} pixels" if size else "hundreds of millions of pixels"
-    return Unreadable("too large", f"has {shown}, more than {LARGEST // 10**6} million; scale it down first")
+def bomb(size: tuple[int, int] | None = None) -> Unreadable:
+    pixels = f"{size[0]} x {size[1]} pixels" if size else "hundreds of millions of pixels"
+    return Unreadable("too large", f"has {pixels}, more than {LARGEST // 10**6} million; scale it down first")
 
 
-def truncated():
+def truncated() -> Unreadable:
     return Unreadable("truncated", "is truncated: its end is missing; download or save it again, or remove it")
 
 
-def promised(data):
-    """The kind that the first bytes announce, of those that have an end mark."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    return {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}.get(data[: 3 if data[:1] == b"\xff" else 4], "")
-
-
-MARKS = {b"\x89PNG": "a damaged PNG", b"\xff\xd8\xff": "a damaged JPEG", b"GIF8": "a damaged GIF", b"RIFF": "a damaged WebP",
-         b"II*\0": "a TIFF", b"MM\0*": "a TIFF", b"8BPS": "a Photoshop file", b"%PDF": "a PDF", b"PK\3\4": "a ZIP archive",
-         b"<svg": "an SVG drawing", b"<?xml": "an SVG drawing", b"<!DO": "a web page", b"<htm": "a web page"}
-
-
-def guess(data):
-    """What a file that is no picture seems to be."""
-    if data[4:8] == b"ftyp":
-        return unsupported("AVIF") if b"avif" in data[:32] else "a HEIC photo or a film"
-    if data[:12] == b"\0\0\0\x0cJXL \r\n\x87\n" or data[:2] == b"\xff\x0a":
-        return unsupported("JXL")
-    return next((name for mark, name in MARKS.items() if data.startswith(mark)), "its content is of an unknown kind")
-
-
-def unsupported(kind):
-    name = {"AVIF": "AVIF", "JXL": "JPEG XL"}[kind]
-    if kind in Image.OPEN:
-        return f"a damaged {name}"
-    return f"{'an' if kind == 'AVIF' else 'a'} {name}, which the Pillow here does not know"
-
-
-def remarks(image, path):
+def remarks(image: Image.Image, path: Path) -> Iterator[tuple[str, str]]:
     """(kind, half sentence) of everything about a good picture that its owner may want to know."""
     suffix = path.suffix.lower()
-    true = "JPEG" if image.format == "MPO" else image.format
-    if SUFFIXES.get(suffix) != true:
-        yield "wrong extension", f"is a {true} that is called {suffix}; it is read all the same"
+    kind = "JPEG" if image.format == "MPO" else image.format
+    if SUFFIXES.get(suffix) != kind:
+        yield "wrong extension", f"is a {kind} that is called {suffix}; it is read all the same"
     if image.format != "MPO" and getattr(image, "is_animated", False):
         yield "animated", "is animated; only its first frame is used"
     if image.mode == "CMYK":
@@ -171,7 +147,7 @@ def remarks(image, path):
         yield "16 bit", "has 16 bits a pixel; they are reduced to 8"
 
 
-def orientation(image):
+def orientation(image: Image.Image) -> int:
     """EXIF's number, 1 to 8; 1 for anything odd."""
     try:
         turn = image.getexif().get(ORIENTATION, 1)
@@ -180,7 +156,8 @@ def orientation(image):
     return turn if turn in range(1, 9) else 1
 
 
-def decoded(image, data):
+def decoded(image: Image.Image, data: bytes) -> Image.Image:
+    """The picture with its pixels read; Unreadable where they are damaged or their end is missing."""
     try:
         if ImageFile.LOAD_TRUNCATED_IMAGES and not complete(image.format, data):  # a host may have set it
             raise OSError("truncated")
@@ -194,14 +171,15 @@ def decoded(image, data):
     return image
 
 
-def drafted(image, long):
-    """Let a JPEG be decoded at a half, a quarter or an eighth of its size if its long side keeps `long` pixels: as much less work."""
+def drafted(image: Image.Image, long: int) -> None:
+    """Let a JPEG be decoded at a half, a quarter or an eighth of its size, if its long side keeps `long` pixels."""
     share = long / max(image.size)
     if share < 1:
-        image.draft("RGB", tuple(max(1, math.floor(side * share)) for side in image.size))
+        width, height = (max(1, math.floor(side * share)) for side in image.size)
+        image.draft("RGB", (width, height))
 
 
-def check_sums(kind, data):
+def check_sums(kind: str | None, data: bytes) -> None:
     """A PNG carries checksums that Pillow skips when it decodes; without them, flipped bits pass as colours."""
     if kind != "PNG":
         return
@@ -213,7 +191,7 @@ def check_sums(kind, data):
         raise Unreadable("damaged", f"is damaged ({str(error)[:80]}); save it again or remove it") from error
 
 
-def complete(kind, data):
+def complete(kind: str | None, data: bytes) -> bool:
     """Whether the end mark is there, for kinds that have one."""
     if kind == "PNG":
         return data.rfind(b"IEND") >= 0
@@ -224,13 +202,14 @@ def complete(kind, data):
     return True
 
 
-def upright(image, turn):
+def upright(image: Image.Image, turn: int) -> Image.Image:
     """8-bit RGB or RGBA, turned as EXIF says."""
-    image = plain(image)
+    image = eight_bit(image)
     return image.transpose(TURNS[turn]) if turn in TURNS else image
 
 
-def plain(image):
+def eight_bit(image: Image.Image) -> Image.Image:
+    """RGB, or RGBA if there may be transparency."""
     if image.mode[0] in "IF":  # 16-bit grey: Pillow would cut it off at 255
         grey = np.asarray(image).astype(np.float32) / 257
         return Image.fromarray(grey.clip(0, 255).round().astype(np.uint8)).convert("RGB")
@@ -240,7 +219,7 @@ def plain(image):
     return image.convert("RGBA" if transparent else "RGB")
 
 
-def split(image):
+def split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """(RGB on white, alpha or None): alpha is None when nothing is transparent."""
     if image.mode != "RGBA":
         return image, None
@@ -250,39 +229,3 @@ def split(image):
     flat = Image.new("RGB", image.size, WHITE)
     flat.paste(image, mask=alpha)
     return flat, alpha
-
-
-def frame(image, example, resample=Image.Resampling.LANCZOS):
-    """The part of the picture that the example asks for: scaled, cropped to the bucket, mirrored."""
-    image = cut(image, example.scaled, example.crop, example.size, resample)
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if example.flip else image
-
-
-def cut(image, scaled, crop, size, resample=Image.Resampling.LANCZOS):
-    """`size` pixels from (left, top) = `crop` on of the picture scaled to `scaled`.
-
-    Only that part is computed, so a picture of 1 x 100,000 pixels costs no more than another.
-    """
-    left, top = crop
-    right, bottom = left + size[0], top + size[1]
-    if image.size == tuple(scaled):
-        return image.crop((left, top, right, bottom))
-    across, down = image.width / scaled[0], image.height / scaled[1]
-    part = left * across, top * down, min(right * across, image.width), min(bottom * down, image.height)
-    return image.resize(size, resample, box=part, reducing_gap=GAP)
-
-
-def pixels(image, example):
-    """(3, height, width) float32 in -1..1 of an RGB image."""
-    values = np.array(frame(image, example), dtype=np.uint8)
-    return torch.from_numpy(values).permute(2, 0, 1).contiguous().float() / 127.5 - 1
-
-
-def mask(alpha, example, downscale=8):
-    """(1, height / 8, width / 8) float32 in 0..1: how opaque each latent is. All ones without alpha, or if nothing is opaque."""
-    width, height = example.size[0] // downscale, example.size[1] // downscale
-    if alpha is None:
-        return torch.ones(1, height, width)
-    small = frame(alpha, example).resize((width, height), Image.Resampling.BOX)
-    values = torch.from_numpy(np.array(small, dtype=np.float32) / 255)[None]
-    return values if values.sum() > 0 else torch.ones_like(values)

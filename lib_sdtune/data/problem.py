@@ -6,7 +6,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that the owner of a data set should know, in one sentence. `fatal`: the file is not used. `kind`: a word or two for it."""
+    """Something that the owner of a data set should know, in one sentence.
+
+    fatal: the file is not used. kind: a word or two for it.
+    """
 
     path: Path
     text: str
@@ -14,6 +17,6 @@ class Problem:
     kind: str = ""
 
 
-def shown(text):
+def printable(text: object) -> str:
     """A path or name that can be printed everywhere, even if its bytes are no text."""
     return str(text).encode("utf-8", "replace").decode()

@@ -10,18 +10,21 @@ import torch
 from safetensors.torch import load, save
 
 
-def key(*parts):
+def key(*parts: object) -> str:
     """A file name that depends on every part."""
     return hashlib.blake2b("\0".join(map(str, parts)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def place(folder, name):
+def place(folder: Path | str, name: str) -> Path:
     """Where the entry lies: 256 sub-folders keep folders small."""
     return Path(folder) / name[:2] / f"{name}.safetensors"
 
 
-def put(path, tensors):
-    """Write name -> tensor. A power cut may leave a broken file, which `get` then notices; so nothing waits for the disk."""
+def put(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write name -> tensor. OSError if the disk is full.
+
+    A power cut may leave a broken file, which `get` then notices; so nothing waits for the disk.
+    """
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
@@ -32,7 +35,7 @@ def put(path, tensors):
         unfinished.unlink(missing_ok=True)
 
 
-def get(path):
+def get(path: Path) -> dict[str, torch.Tensor] | None:
     """name -> tensor, or None if there is no such file or a single bit of it is wrong."""
     try:
         data = path.read_bytes()
@@ -43,7 +46,7 @@ def get(path):
         return None
 
 
-def checksum(tensors):
+def checksum(tensors: dict[str, torch.Tensor]) -> str:
     total = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
         total.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())

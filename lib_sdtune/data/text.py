@@ -1,13 +1,14 @@
 """Text files of unknown encoding."""
 
 import re
+from pathlib import Path
 
 LONGEST = 1 << 16  # bytes of a caption file that are read
 KANA = re.compile(r"[\u3040-\u30ff]")
 HAN = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 
 
-def read(path, limit=LONGEST):
+def read(path: Path | str, limit: int = LONGEST) -> tuple[str, str]:
     """(text, encoding): the encoding is "utf-8" or the best guess. OSError if the file can't be read."""
     with open(path, "rb") as file:
         data = file.read(limit)
@@ -23,7 +24,7 @@ def read(path, limit=LONGEST):
     return clean(data.decode(encoding, "replace")), encoding
 
 
-def guess(data):
+def guess(data: bytes) -> str:
     """Single accented letters in Latin text, Japanese by its kana, Chinese by its characters; Latin-1 fits everything."""
     western = "cp1252" if decodes(data, "cp1252") else "latin-1"
     if not re.search(rb"[\x80-\xff]{2}", data):
@@ -36,12 +37,12 @@ def guess(data):
     return "cp932" if japanese and HAN.search(japanese) else western
 
 
-def decodes(data, encoding):
+def decodes(data: bytes, encoding: str) -> str | None:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError:
         return None
 
 
-def clean(text):
+def clean(text: str) -> str:
     return text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")

@@ -2,25 +2,28 @@
 
 import logging
 
+from lib_sdtune.config import Config
 from lib_sdtune.data.captions import FILEWORDS, NAME, template
+from lib_sdtune.data.scan import Picture, Scan
 from lib_sdtune.errors import UserError
 
 log = logging.getLogger("sdtune")
 
 
-def refuse_wordless(scan):
+def refuse_wordless(scan: Scan) -> None:
     """UserError for a template with [filewords] and a picture that has no words to put there."""
     for number, lines in scan.templates.items():
         if any(FILEWORDS in line for line in lines):
             for picture in learned(scan, number):
                 if not picture.caption:
-                    raise UserError(f'"concepts[{number}].prompt" puts words of each picture in place of [filewords], and '
-                                    f"{picture.path.name} has none; write them into {picture.path.stem}.txt beside it, "
-                                    "or use a template without [filewords].")
+                    raise UserError(f'"concepts[{number}].prompt" puts words of each picture in place of [filewords], '
+                                    f"and {picture.path.name} has none; write them into {picture.path.stem}.txt "
+                                    "beside it, or use a template without [filewords].")
 
 
-def say_the_word(scan, config, word):
-    """Let every concept's captions say `word`: where caption files never do, a prompt that does is the template, or ours is.
+def say_the_word(scan: Scan, config: Config, word: str) -> None:
+    """Let every concept's captions say `word`: where caption files never do, a prompt that does is the template, or a
+    bundled one is.
 
     UserError for a concept whose captions never say the word.
     """
@@ -30,30 +33,30 @@ def say_the_word(scan, config, word):
         described = [picture for picture in pictures if picture.caption_from == "file"]
         if number not in scan.templates and not any(says(picture.caption, word) for picture in described):
             if not concept.prompt:
-                scan.templates[number] = template("subject_filewords.txt" if described else "subject.txt", ())
+                scan.templates[number] = template("subject_filewords.txt" if described else "subject.txt", ()) or []
             elif described and says(concept.prompt, word):
                 log.info('the caption files never say "%s", so "concepts[%d].prompt" is the template.', word, number)
                 scan.templates[number] = [concept.prompt]
         if number in scan.templates:
             refuse_silent_template(scan.templates[number], silent, number, word)
         elif len(silent) == len(pictures):
-            raise UserError(f'"concepts[{number}].prompt" and the captions never say "{word}", so nothing could be learned; '
-                            f"write [name] where it belongs, or give the name of a template such as subject.txt.")
+            raise UserError(f'"concepts[{number}].prompt" and the captions never say "{word}", so nothing could be '
+                            "learned; write [name] where it belongs, or give the name of a template such as subject.txt.")
         elif silent:
             log.warning('%d of %d captions do not say "%s" and teach it nothing; the first is that of %s.',
                         len(silent), len(pictures), word, silent[0].path.name)
 
 
-def refuse_silent_template(lines, silent, number, word):
+def refuse_silent_template(lines: list[str], silent: list[Picture], number: int, word: str) -> None:
     mute = [line for line in lines if NAME not in line and not says(line, word)]
     if mute and silent and len(mute) == len(lines):
-        raise UserError(f'"concepts[{number}].prompt" is a template that never says [name], so "{word}" could not learn; '
-                        "add [name] to its lines or choose another.")
+        raise UserError(f'"concepts[{number}].prompt" is a template that never says [name], so "{word}" could not '
+                        "learn; add [name] to its lines or choose another.")
 
 
-def learned(scan, number):
+def learned(scan: Scan, number: int) -> list[Picture]:
     return [picture for picture in scan.pictures if picture.concept == number and not picture.is_class]
 
 
-def says(text, word):
+def says(text: str, word: str) -> bool:
     return word.lower() in text.lower()

@@ -4,8 +4,8 @@ import math
 
 from PIL import Image
 
-from lib_sdtune.data.folder import scan
 from lib_sdtune.data.picture import load
+from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.evaluation import measures
 

@@ -61,7 +61,7 @@ class Method:
 
     @classmethod
     def look(cls, config, scan):
-        """UserError where the pictures that were read (`data.folder.Scan`) are no use; may give concepts prompt templates."""
+        """UserError where the pictures that were read (`data.scan.Scan`) are no use; may give concepts prompt templates."""
 
     @classmethod
     def values(cls, config, holding):

@@ -8,8 +8,9 @@ when it is started again.
 import logging
 from pathlib import Path
 
-from lib_sdtune.data.listing import class_root
-from lib_sdtune.data.walk import absolute, locate, walk
+from lib_sdtune.data.paths import absolute, locate
+from lib_sdtune.data.subsets import class_root
+from lib_sdtune.data.walk import walk
 from lib_sdtune.errors import RunError
 from lib_sdtune.formats import infotext
 from lib_sdtune.host.base import SampleRequest
@@ -53,7 +54,7 @@ def places(config, number, base):
         return []
     folder = absolute(concept.class_images, base)
     if not concept.images.strip().endswith(".toml"):
-        class_root(concept, base, locate(concept.images, base, f"concepts[{number}].images"), f"concepts[{number}]", [])
+        class_root(concept, base, locate(concept.images, base, f"concepts[{number}].images"), f"concepts[{number}]")
     there = walk(folder, []) if folder.exists() else []
     names = {found.path.name for found in there}
     free = (i for i in range(2 * concept.num_class_images) if name(i) not in names)

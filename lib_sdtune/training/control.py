@@ -33,6 +33,7 @@ class Control:
         self.step, self.total_steps, self.epoch, self.loss = 0, 0, 0, None
         self.epochs, self.seconds, self.phase = 0, [], {}
         self.artefacts, self.samples = [], []
+        self.scan = None  # a `Scan` made before the run, whose files need not be read again
         self.facts, self.spent = {}, {}  # what else watchers are told; seconds by what they went to
         self.held, self.served = NOT_HELD, {}
         self._asked, self._changed, self._written = set(), threading.Condition(), 0.0

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.data.cache import LatentCache, TextCache
-from lib_sdtune.data.folder import scan
 from lib_sdtune.data.loader import Dataset
+from lib_sdtune.data.scan import scan
 from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.errors import UserError
 from lib_sdtune.methods import registry as methods
@@ -19,16 +19,19 @@ log = logging.getLogger("sdtune")
 
 class Material:
     """A context manager: on entering the pictures are scanned and encoded. `progress(done, total, text)` may raise to stop it.
+
+    earlier: a `Scan` whose files need not be read again where they have not changed since.
     """
 
-    def __init__(self, config, model, run_folder, progress, world):
-        self.config, self.model, self.progress, self.world = config, model, progress, world
+    def __init__(self, config, model, run_folder, progress, world, earlier=None):
+        self.config, self.model, self.progress, self.world, self.earlier = config, model, progress, world, earlier
         self.cache_folder = run_folder.parent.parent / "cache"
 
     def __enter__(self):
         config, model = self.config, self.model
         self.templates = [model.folder("templates")] if model.folder else []
-        self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), self.progress, template_folders=self.templates)
+        self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), self.progress,
+                         template_folders=self.templates, earlier=self.earlier)
         for problem in self.scan.problems:
             log.warning("%s: %s", problem.path, problem.text)
         refuse_wordless(self.scan)

@@ -57,7 +57,7 @@ class Trainer:
         self.dtype = precision.compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.scale = precision.LossScale(self.dtype)
         self.optimisation = optimisation.choose(config, self.method, self.scale, self.world)
-        self.material = material(config, model, self.folder, control.preparing, self.world)
+        self.material = material(config, model, self.folder, control.preparing, self.world, control.scan)
         self.results = Results(config, model, self.method, self.material, self.folder)
         self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing)
         self.step, self.skipped, self.skipped_in_a_row, self.unsaved = 0, 0, 0, False

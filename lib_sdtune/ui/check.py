@@ -12,10 +12,9 @@ def report(made, jobs):
     """HTML about the run that CONFIG `made` describes. UserError for whatever would stop Start."""
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
-    from lib_sdtune.data.look import look
 
     config = jobs.read(made)
-    found = jobs.workshop.looking.through(lambda progress: jobs.look(config, look, progress))
+    found = jobs.workshop.looking.through(lambda progress: jobs.look(config, True, progress))
     dataset = Dataset(found, config)
     lines = [counted(found.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += [time(dataset, config, jobs), room(dataset, config, jobs)]

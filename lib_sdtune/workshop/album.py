@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from lib_sdtune.data import tags
 from lib_sdtune.data.editing import PRUNING, Captions
-from lib_sdtune.data.problem import shown
+from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import UserError
 from lib_sdtune.workshop import final, thumbnails
 from lib_sdtune.workshop.edits import edit
@@ -41,7 +41,7 @@ class Album:
             pages = max(1, -(-len(found) // PAGE))
             page = min(whole(data, "page"), pages - 1)
             counts = self.captions.counts()
-            return {"folder": shown(self.captions.root), "total": len(self.names), "found": len(found), "page": page, "pages": pages,
+            return {"folder": printable(self.captions.root), "total": len(self.names), "found": len(found), "page": page, "pages": pages,
                     "rows": [self.row(name) for name in found[page * PAGE : (page + 1) * PAGE]],
                     "tags": counts[:CLOUD], "kinds": len(counts), "missing": sum(not self.captions[name].strip() for name in self.names),
                     "changed": len(self.captions.changed()), "undo": self.captions.steps,
@@ -165,7 +165,7 @@ class Album:
             names = self.captions.select(text(data, "query"))
 
             def work(progress):
-                captioner.patience = lambda: progress(self.work.done, self.work.total, "waiting for the model")
+                captioner.on_wait = lambda: progress(self.work.done, self.work.total, "waiting for the model")
                 with captioner:
                     return describe_all(self.captions, captioner, names, existing, progress)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lib_sdtune.data.problem import shown
+from lib_sdtune.data.problem import printable
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
 from lib_sdtune.workshop.questions import group, known, text, whole
@@ -37,7 +37,7 @@ class Bench(Station):
         known(data, "source", "settings", "number", "box", "out")
         settings, pictures = build(PrepareConfig, group(data, "settings")), self.pictures(data)
         number = whole(data, "number") % len(pictures)
-        path, name = pictures[number].path, shown(pictures[number].relative)
+        path, name = pictures[number].path, printable(pictures[number].relative)
         box = data["box"] if "box" in data else self.earlier(data).get(name)
         pieces = prepared(path, settings, box)
         before, size, _ = original(path, enough=lambda *_: SIDE)
@@ -56,12 +56,13 @@ class Bench(Station):
             return {}
 
     def pictures(self, data):
-        from lib_sdtune.data.walk import locate, walk
+        from lib_sdtune.data.paths import locate
+        from lib_sdtune.data.walk import walk
 
         source = self.folder(data, "source")
         found = walk(locate(str(source), Path.cwd(), "source"), [])
         if not found:
-            raise UserError(f'"source": {shown(source)} holds no pictures.')
+            raise UserError(f'"source": {printable(source)} holds no pictures.')
         return found
 
     def start(self, data):
@@ -75,7 +76,7 @@ class Bench(Station):
 
         known(data, "source", "out", "settings", "boxes", "captioner", "options")
         if self.work and self.work.live:
-            raise UserError(f"{shown(self.out)} is being prepared; wait for it, or stop it.")
+            raise UserError(f"{printable(self.out)} is being prepared; wait for it, or stop it.")
         settings, boxes = build(PrepareConfig, group(data, "settings")), group(data, "boxes")
         check(settings)
         for name, box in boxes.items():
@@ -88,7 +89,7 @@ class Bench(Station):
         self.out, work = out, Work("looking for pictures")
 
         def whole(progress):
-            captioner.patience = lambda: progress(work.done, work.total, "waiting for the model")
+            captioner.on_wait = lambda: progress(work.done, work.total, "waiting for the model")
             with captioner:
                 return prepare(source, out, settings, progress, boxes, captioner.describe)
 
@@ -110,7 +111,7 @@ class Bench(Station):
         """{"work", "out", "made", "kept", "removed", "problems"} of the latest preparation."""
         if self.work is None:
             return {"work": None}
-        seen, outcome = {"work": self.work.seen(), "out": shown(self.out)}, self.work.result
+        seen, outcome = {"work": self.work.seen(), "out": printable(self.out)}, self.work.result
         if outcome is not None:
             seen |= {"made": len(outcome.made), "kept": len(outcome.kept), "removed": len(outcome.removed)}
             sentences = [problem.text for problem in outcome.problems]

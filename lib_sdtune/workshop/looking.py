@@ -15,12 +15,12 @@ class Looking(Station):
         """What `inspect --json` says of {"images": a folder or a dataset TOML} under the settings {"dataset"}."""
         from lib_sdtune.config import DatasetConfig
         from lib_sdtune.data.inspect import inspect
-        from lib_sdtune.data.listing import behind
+        from lib_sdtune.data.subsets import toml_folders
 
         known(data, "images", "dataset")
         dataset = build(DatasetConfig, group(data, "dataset"), "dataset")
         path = self.jobs.access.folder(data.get("images"), "images")
-        for folder in behind(str(path)):
+        for folder in toml_folders(str(path)):
             self.jobs.access.folder(folder, "images")
         return self.through(lambda progress: inspect(path, dataset, tokenizer_of(self.jobs.host), progress))
 

@@ -6,9 +6,9 @@ from PIL import Image, ImageFilter
 
 from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
 from lib_sdtune.data import inspect
-from lib_sdtune.data.folder import scan
+from lib_sdtune.data.appearance import BLURRED, appearance_of, duplicates, sharpness
 from lib_sdtune.data.loader import Dataset
-from lib_sdtune.data.look import BLURRED, doubles, look, sharpness
+from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
 from tests.data import awful
 
@@ -82,14 +82,14 @@ def test_missing_and_long_captions(tmp_path):
 def test_doubles_are_found_through_scaling_and_compression_only():
     base, other = photo(1), photo(2)
     darker = base.point(lambda value: value // 3)
-    looks = [look(image) for image in (base, other, base.resize((200, 150)), base.crop((200, 100, 640, 480)), darker)]
-    assert doubles(looks) == [(2, 0)]
-    assert doubles([]) == [] and doubles(looks * 300)[-1] == (1499, 4)
+    appearances = [appearance_of(image) for image in (base, other, base.resize((200, 150)), base.crop((200, 100, 640, 480)), darker)]
+    assert duplicates(appearances) == [(2, 0)]
+    assert duplicates([]) == [] and duplicates(appearances * 300)[-1] == (1499, 4)
 
 
-def test_plain_pictures_of_different_colour_are_no_doubles():
-    looks = [look(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue", "red")]
-    assert doubles(looks) == [(2, 0)]
+def test_plain_pictures_of_different_colour_are_no_duplicates():
+    appearances = [appearance_of(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue", "red")]
+    assert duplicates(appearances) == [(2, 0)]
 
 
 @pytest.mark.parametrize("contrast", [1.0, 0.6])

@@ -1,7 +1,7 @@
 import pytest
 
 from lib_sdtune.config import Concept, DatasetConfig, LossConfig
-from lib_sdtune.data.folder import check, scan
+from lib_sdtune.data.scan import check, scan
 from lib_sdtune.errors import UserError
 from tests.data import awful
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from lib_sdtune.data import picture
+from lib_sdtune.data import picture, pixels
 from lib_sdtune.data.buckets import cover
 from lib_sdtune.data.loader import Example
 from tests.data import awful
@@ -59,48 +59,48 @@ def test_a_changed_file_is_noticed(tmp_path):
 
 def test_pixels_range_shape_and_mirror():
     image = awful.scene(100, 60)
-    straight = picture.pixels(image, example(image, (64, 32)))
-    mirrored = picture.pixels(image, example(image, (64, 32), flip=True))
+    straight = pixels.pixels(image, example(image, (64, 32)))
+    mirrored = pixels.pixels(image, example(image, (64, 32), flip=True))
     assert straight.shape == (3, 32, 64) and straight.dtype == torch.float32
     assert straight.min() >= -1 and straight.max() <= 1
     assert torch.equal(straight.flip(2), mirrored)
     white = Image.new("RGB", (64, 64), (255, 255, 255))
-    assert picture.pixels(white, example(white, (64, 64))).eq(1).all()
+    assert pixels.pixels(white, example(white, (64, 64))).eq(1).all()
 
 
 def test_an_unscaled_crop_is_the_picture_to_the_bit():
     image = awful.scene(100, 60)
     one = Example(None, 0, 0, "", (64, 32), (7, 11), False, 1.0, (100, 60))
-    assert np.array_equal(np.array(picture.frame(image, one)), np.array(image)[11:43, 7:71])
+    assert np.array_equal(np.array(pixels.frame(image, one)), np.array(image)[11:43, 7:71])
 
 
 def test_the_crop_shows_the_asked_part():
     image = awful.scene(256, 64)
     whole = np.array(image.resize((128, 32), Image.Resampling.LANCZOS)).astype(int)
-    part = np.array(picture.frame(image, Example(None, 0, 0, "", (32, 32), (64, 0), False, 1.0, (128, 32)))).astype(int)
+    part = np.array(pixels.frame(image, Example(None, 0, 0, "", (32, 32), (64, 0), False, 1.0, (128, 32)))).astype(int)
     assert np.abs(part - whole[:, 64:96])[:, 2:-2].max() <= 1
 
 
 def test_an_absurd_shape_costs_no_memory():
     image = Image.new("RGB", (1, 60000))
-    assert picture.pixels(image, example(image, (256, 1024))).shape == (3, 1024, 256)
+    assert pixels.pixels(image, example(image, (256, 1024))).shape == (3, 1024, 256)
 
 
 def test_masks_follow_the_picture_also_when_it_is_not_square():
     alpha = Image.new("L", (128, 64), 0)
     alpha.paste(255, (96, 0, 128, 64))  # the right quarter counts
     one = Example(None, 0, 0, "", (128, 64), (0, 0), False, 1.0, (128, 64))
-    mask = picture.mask(alpha, one)
+    mask = pixels.mask(alpha, one)
     assert mask.shape == (1, 8, 16)
     assert mask[0, :, :12].eq(0).all() and mask[0, :, 12:].eq(1).all()
-    mirrored = picture.mask(alpha, Example(None, 0, 0, "", (128, 64), (0, 0), True, 1.0, (128, 64)))
+    mirrored = pixels.mask(alpha, Example(None, 0, 0, "", (128, 64), (0, 0), True, 1.0, (128, 64)))
     assert torch.equal(mask.flip(2), mirrored)
 
 
 def test_masks_of_opaque_and_of_empty_pictures_are_all_ones():
     one = Example(None, 0, 0, "", (128, 64), (0, 0), False, 1.0, (128, 64))
     for alpha in (None, Image.new("L", (128, 64), 255), Image.new("L", (128, 64), 0)):
-        assert picture.mask(alpha, one).eq(1).all()
+        assert pixels.mask(alpha, one).eq(1).all()
 
 
 @pytest.mark.parametrize("name, data", [("a.avif", b"\0\0\0\x1cftypavif\0\0\0\0avifmif1"), ("a.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 20),

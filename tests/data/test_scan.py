@@ -5,7 +5,9 @@ import pytest
 from PIL import Image, ImageFile
 
 from lib_sdtune.config import Concept, DatasetConfig, LossConfig
-from lib_sdtune.data.folder import scan
+from lib_sdtune.data import scan as scan_module
+from lib_sdtune.data.picture import examine
+from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
 from tests.data import awful
 
@@ -188,3 +190,74 @@ def test_captions_without_a_picture_are_named(tmp_path):
     fill(tmp_path / "pics", {"a.png": PNG, "a.txt": b"a", "b.txt": b"b", "bad.png": b"", "bad.txt": b"x", "notes.md": b"x"})
     orphans = [problem.path.name for problem in look(tmp_path).problems if problem.kind == "caption orphan"]
     assert orphans == ["b.txt"]
+
+
+# what an earlier scan knows
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The names of the files that were read to their last byte."""
+    names = []
+
+    def counted(path, appearance=False):
+        names.append(path.name)
+        return examine(path, appearance)
+
+    monkeypatch.setattr(scan_module, "examine", counted)
+    return names
+
+
+def age(path, seconds=60):
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - seconds * 10**9))
+
+
+def rescan(base, earlier=None, appearance=False):
+    return scan([Concept("pics")], DatasetConfig(), LossConfig(), base, appearance=appearance, earlier=earlier)
+
+
+@pytest.fixture
+def old(tmp_path):
+    path = fill(tmp_path / "pics", {"old.png": PNG}) / "old.png"
+    age(path)
+    return path
+
+
+def test_a_picture_that_stays_is_read_once(tmp_path, old, opened):
+    first = rescan(tmp_path)
+    assert rescan(tmp_path, rescan(tmp_path, first)).pictures == first.pictures and opened == ["old.png"]
+
+
+def test_an_appearance_serves_who_needs_none_and_is_taken_where_there_was_none_yet(tmp_path, old, opened):
+    plain = rescan(tmp_path)
+    full = rescan(tmp_path, plain, appearance=True)
+    assert plain.pictures[0].appearance is None and full.pictures[0].appearance and opened == ["old.png"] * 2
+    rescan(tmp_path, full)
+    assert rescan(tmp_path, rescan(tmp_path, full), appearance=True).pictures[0].appearance and opened == ["old.png"] * 2
+
+
+def test_a_changed_picture_is_read_again_and_a_new_one_too(tmp_path, old, opened):
+    before = rescan(tmp_path)
+    old.write_bytes(awful.data(awful.scene(seed=1)))
+    age(old, 30)
+    fill(tmp_path / "pics", {"new.png": PNG})
+    after = rescan(tmp_path, before)
+    assert after.pictures[1].content != before.pictures[0].content and opened == ["old.png", "new.png", "old.png"]
+
+
+def test_changed_captions_are_read_although_their_pictures_are_not(tmp_path, old, opened):
+    before = rescan(tmp_path)
+    old.with_suffix(".txt").write_text("new words")
+    assert rescan(tmp_path, before).pictures[0].caption == "new words" and opened == ["old.png"]
+
+
+def test_what_was_written_a_moment_ago_is_not_trusted(tmp_path, old, opened):
+    age(old, -60)
+    rescan(tmp_path, rescan(tmp_path))
+    assert opened == ["old.png"] * 2
+
+
+def test_a_broken_picture_is_told_each_time(tmp_path, old):
+    age(fill(tmp_path / "pics", {"broken.png": b"no picture"}) / "broken.png")
+    first = rescan(tmp_path)
+    assert [problem.kind for problem in rescan(tmp_path, first).problems] == ["not a picture"]

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lib_sdtune.config import Config
-from lib_sdtune.data.folder import scan
+from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.formats import embedding
 from lib_sdtune.methods import registry

@@ -3,11 +3,18 @@
 The host brings the models; on the command line, without a WebUI around, there are none.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import Registry
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from lib_sdtune.data.editing import Captions
 
 registry = Registry("lib_sdtune.data.captioners", "captioner")
 EXISTING = ("keep", "replace", "prepend", "append")
@@ -20,7 +27,7 @@ class Captioner:
     """
 
     label = ""
-    patience = staticmethod(lambda: None)  # called while it waits for the host; may raise to stop
+    on_wait = staticmethod(lambda: None)  # called while it waits for the host; may raise to stop
 
     @dataclass
     class Options:
@@ -29,7 +36,7 @@ class Captioner:
     def __init__(self, host, **options):
         self.host, self.options = host, build(self.Options, options, self.name)
 
-    def refuse(self):
+    def refuse(self) -> None:
         """UserError where it can't work, before anything begins."""
 
     def __enter__(self):
@@ -38,13 +45,16 @@ class Captioner:
     def __exit__(self, *error):
         pass
 
-    def describe(self, image):
+    def describe(self, image: "Image") -> str:
         """A caption for an RGB image."""
         raise NotImplementedError
 
 
 class Hosted(Captioner):
-    """A captioner whose model belongs to the host: `host.interrogator(name, options, patience)` is a context manager for image -> text."""
+    """A captioner whose model belongs to the host.
+
+    `host.interrogator(name, options, on_wait)` is a context manager for image -> text.
+    """
 
     def refuse(self):
         if getattr(self.host, "interrogator", None) is None:
@@ -53,18 +63,18 @@ class Hosted(Captioner):
 
     def __enter__(self):
         self.refuse()
-        self.lent = self.host.interrogator(self.name, self.options, self.patience)
-        self.ask = self.lent.__enter__()
+        self.model = self.host.interrogator(self.name, self.options, self.on_wait)
+        self.ask = self.model.__enter__()
         return self
 
     def __exit__(self, *error):
-        return self.lent.__exit__(*error)
+        return self.model.__exit__(*error)
 
-    def describe(self, image):
+    def describe(self, image: "Image") -> str:
         return self.ask(image)
 
 
-def combine(old, new, existing):
+def combine(old: str, new: str, existing: str) -> str:
     """What becomes of a picture's caption when a new one was found. existing: one of `EXISTING`."""
     if not old or existing == "replace":
         return new
@@ -73,7 +83,8 @@ def combine(old, new, existing):
     return f"{new}, {old}" if existing == "prepend" else f"{old}, {new}"
 
 
-def describe_all(captions, captioner, names=None, existing="keep", progress=None):
+def describe_all(captions: "Captions", captioner: Captioner, names: Iterable[str] | None = None, existing: str = "keep",
+                 progress: Callable[[int, int, str], None] | None = None) -> int:
     """Describe pictures of an `editing.Captions`, as one step that can be undone; the number of captions that changed.
 
     progress(done, total, text) may raise to stop: what was described until then is taken over first.
@@ -83,8 +94,9 @@ def describe_all(captions, captioner, names=None, existing="keep", progress=None
     if existing not in EXISTING:
         raise UserError(f"Existing captions can be treated as: {', '.join(EXISTING)}; not {existing!r}.")
     progress = progress or (lambda done, total, text: None)
-    names = [name for name in (captions.entries if names is None else names) if existing != "keep" or not captions[name]]
-    found = {}
+    names = [name for name in (captions.entries if names is None else names)
+             if existing != "keep" or not captions[name]]
+    described = {}
     try:
         for done, name in enumerate(names):
             progress(done, len(names), "describing pictures")
@@ -92,8 +104,8 @@ def describe_all(captions, captioner, names=None, existing="keep", progress=None
                 image, _ = load(captions.entries[name].picture)
             except Unreadable:
                 continue  # named by the scan already
-            found[name] = combine(captions[name], captioner.describe(image), existing)
+            described[name] = combine(captions[name], captioner.describe(image), existing)
         progress(len(names), len(names), "describing pictures")
     finally:
-        changed = captions.put(found)
+        changed = captions.put(described)
     return changed

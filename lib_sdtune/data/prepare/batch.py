@@ -5,7 +5,7 @@ A power cut at any moment leaves whole files only, and the disk is waited for on
 
 from lib_sdtune.data.picture import fingerprint
 from lib_sdtune.data.prepare.manifest import fingerprint_of
-from lib_sdtune.data.problem import Problem, shown
+from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.formats.files import sync, sync_folder, told
 
 FULL = 50  # originals: what a power cut may cost
@@ -35,7 +35,7 @@ class Batch:
                 self.written[file].write_bytes(data)
         else:
             why = "was changed after it was prepared" if made else "was there before"
-            self.outcome.problems.append(Problem(path, f"{shown(file)} {why}; it is left alone. Remove it to have it made again.",
+            self.outcome.problems.append(Problem(path, f"{printable(file)} {why}; it is left alone. Remove it to have it made again.",
                                                  False, "left alone"))
             return made or ""
         return wanted

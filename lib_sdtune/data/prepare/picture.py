@@ -4,7 +4,8 @@ from io import BytesIO
 
 from PIL import Image
 
-from lib_sdtune.data.picture import WHITE, cut, split
+from lib_sdtune.data.picture import WHITE, split
+from lib_sdtune.data.pixels import cut
 from lib_sdtune.data.prepare import background, crop
 from lib_sdtune.data.prepare.settings import FORMATS, colour
 

@@ -10,13 +10,14 @@ from PIL import Image
 
 from lib_sdtune.data import captions
 from lib_sdtune.data.parallel import ordered
+from lib_sdtune.data.paths import absolute, fit_for_pictures, locate
 from lib_sdtune.data.picture import Unreadable, check_sums, decoded, drafted, fingerprint, opened, orientation, read_bytes, upright
 from lib_sdtune.data.prepare import crop, picture
 from lib_sdtune.data.prepare.batch import Batch
 from lib_sdtune.data.prepare.manifest import Manifest
 from lib_sdtune.data.prepare.settings import PrepareConfig, check, edited, expressions
-from lib_sdtune.data.problem import Problem, shown
-from lib_sdtune.data.walk import absolute, fit_for_pictures, locate, walk
+from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.data.walk import walk
 from lib_sdtune.errors import UserError
 
 LONGEST = 200  # bytes of a name; disks allow some 255 with everything that is put behind it
@@ -57,9 +58,9 @@ def prepare(source, out, settings=None, progress=None, boxes=None, describe=None
     source, out = folders(source, out, base)
     found = walk(source, outcome.problems)
     if not found:
-        raise UserError(f"{shown(source)} holds no pictures.")
+        raise UserError(f"{printable(source)} holds no pictures.")
     boxes, manifest = boxes or {}, Manifest(out)
-    refuse_crops(boxes, {shown(one.relative) for one in found})
+    refuse_crops(boxes, {printable(one.relative) for one in found})
     jobs = list(jobs_of(found, settings, manifest.boxes() | boxes, outcome))
     edit = editor(settings, jobs)
     writable(out)
@@ -74,7 +75,7 @@ def preview(path, settings=None, box=None):
         image, size, _ = original(path, enough=partial(picture.enough, settings, box))
         return picture.made(image, settings, box, size)
     except Unreadable as error:
-        raise UserError(f"{shown(Path(path).name)} {error}.") from error
+        raise UserError(f"{printable(Path(path).name)} {error}.") from error
 
 
 def folders(source, out, base):
@@ -86,11 +87,11 @@ def folders(source, out, base):
     fit_for_pictures(out, str(out), "OUT")
     inner, outer = out.resolve(), source.resolve()
     if inner == outer or inner.is_relative_to(outer):
-        raise UserError(f"OUT {shown(out)} lies in IN; the prepared pictures would be prepared again. Give a folder beside it.")
+        raise UserError(f"OUT {printable(out)} lies in IN; the prepared pictures would be prepared again. Give a folder beside it.")
     if outer.is_relative_to(inner):
-        raise UserError(f"IN {shown(source)} lies in OUT; give OUT a folder of its own, so that originals and results stay apart.")
+        raise UserError(f"IN {printable(source)} lies in OUT; give OUT a folder of its own, so that originals and results stay apart.")
     if out.exists() and not out.is_dir():
-        raise UserError(f"OUT {shown(out)} is a file; give a folder.")
+        raise UserError(f"OUT {printable(out)} is a file; give a folder.")
     return source, out
 
 
@@ -102,7 +103,7 @@ def writable(out):
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"OUT {shown(out)} can't be written to ({error.strerror or error}); give another folder.") from error
+        raise UserError(f"OUT {printable(out)} can't be written to ({error.strerror or error}); give another folder.") from error
 
 
 def jobs_of(found, settings, boxes, outcome):
@@ -111,7 +112,7 @@ def jobs_of(found, settings, boxes, outcome):
     for one in found:
         relative = Path(one.relative)
         wanted = Path(settings.folder) / relative.stem if settings.folder else relative.with_suffix("")
-        wanted = Path(shown(wanted).replace("?", "_"))
+        wanted = Path(printable(wanted).replace("?", "_"))
         wanted = wanted.with_name(wanted.name.encode()[:LONGEST].decode("utf-8", "ignore"))
         stem = wanted.as_posix()
         if stem.casefold() in taken:
@@ -121,8 +122,8 @@ def jobs_of(found, settings, boxes, outcome):
             count += 1
             stem = f"{wanted.as_posix()}-{count}"
         taken.add(stem.casefold())
-        box = boxes.get(shown(one.relative))
-        caption = captions.from_file(one, ".txt", outcome.problems) or one.listed
+        box = boxes.get(printable(one.relative))
+        caption = captions.from_file(one, ".txt", outcome.problems) or one.metadata_caption
         box = tuple(map(float, box)) if box else None
         yield Job(one, stem, box, caption, key(settings, box))
 
@@ -147,14 +148,14 @@ def key(settings, box):
 def worked(jobs, manifest, settings, edit, progress, describe, outcome):
     batch = Batch(manifest, outcome)
     manifest.settings = asdict(settings)
-    for name in sorted(set(manifest.originals) - {shown(job.found.relative) for job in jobs}):
+    for name in sorted(set(manifest.originals) - {printable(job.found.relative) for job in jobs}):
         gone = f"{name} is no longer in IN; what was made from it stays."
         outcome.problems.append(Problem(manifest.folder / name, gone, False, "original gone"))
     progress(0, len(jobs), "preparing pictures")
     try:
         for done, (job, result) in enumerate(ordered(partial(prepared, manifest=manifest, settings=settings), jobs), 1):
             if isinstance(result, Unreadable):
-                outcome.problems.append(Problem(job.found.path, f"{shown(job.found.relative)} {result}.", True, result.kind))
+                outcome.problems.append(Problem(job.found.path, f"{printable(job.found.relative)} {result}.", True, result.kind))
             else:
                 take(job, result, batch, edit, describe)
             progress(done, len(jobs), "preparing pictures")
@@ -193,7 +194,7 @@ def original(path, content=None, enough=None):
 
 def prepared(job, manifest, settings):
     """(hash of the original, [(file, bytes, what was done)]), the list None if its files are there; Unreadable if it can't be read."""
-    before = manifest.of(shown(job.found.relative))
+    before = manifest.of(printable(job.found.relative))
     whole = before["settings"] == job.key and before["stem"] == job.stem and all(
         made and (manifest.folder / file).exists() for file, made in before["files"].items())
     try:
@@ -212,7 +213,7 @@ def prepared(job, manifest, settings):
 def take(job, result, batch, edit, describe):
     """Write what one original gave, and note it. edit: caption -> caption."""
     content, files = result
-    name = shown(job.found.relative)
+    name = printable(job.found.relative)
     before = batch.manifest.of(name)
     entry = before | {"content": content, "settings": job.key, "stem": job.stem, "captions": {}, "box": list(job.box) if job.box else None}
     if files is None:

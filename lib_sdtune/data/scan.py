@@ -1,0 +1,176 @@
+"""The folders of a config's concepts, read once: every usable picture, and every problem by name."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib_sdtune.config import Concept, DatasetConfig, LossConfig
+from lib_sdtune.data import captions
+from lib_sdtune.data.appearance import Appearance
+from lib_sdtune.data.parallel import ordered
+from lib_sdtune.data.picture import Facts, Unreadable, examine
+from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.data.subsets import Subset, files_of, subsets_of
+from lib_sdtune.data.walk import PictureFile
+from lib_sdtune.errors import UserError
+
+YOUNG = 2_000_000_000  # nanoseconds: disks tell times in steps of up to two seconds, so newer files may change unseen
+Stamp = tuple[int, int, int]  # a file's size, time and number on the disk
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One usable picture. Size in pixels the right way up; `content` is a hash of the file's bytes.
+
+    caption_from: "file", "prompt", "folder", "name" or "none". concept: its number. folder: its folder's name.
+    relative: path below the concept's folder, with / on every system.
+    """
+
+    path: Path
+    width: int
+    height: int
+    caption: str
+    caption_from: str
+    content: str
+    repeats: int
+    is_class: bool
+    weight: float
+    concept: int
+    folder: str
+    relative: str = ""
+    has_alpha: bool = False
+    appearance: Appearance | None = None
+
+
+@dataclass
+class Scan:
+    """Pictures in a stable order, problems, prompt templates by concept, and the folders that were read.
+
+    examined: what is known of each file that was read, so that a later scan reads only what has changed since.
+    """
+
+    pictures: list[Picture] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    templates: dict[int, list[str]] = field(default_factory=dict)
+    roots: list[Path] = field(default_factory=list)
+    examined: dict[Path, tuple[Stamp, Facts]] = field(default_factory=dict)
+
+    def tag_frequency(self) -> dict[str, dict[str, int]]:
+        """{folder: {tag: pictures that have it}} as kohya counts: once per picture, in lower case."""
+        counts: dict[str, dict[str, int]] = {}
+        for picture in self.pictures:
+            folder = counts.setdefault(picture.folder, {})
+            for tag in {tag.lower() for tag in captions.tags(picture.caption)}:
+                folder[tag] = folder.get(tag, 0) + 1
+        return counts
+
+
+def scan(concepts: Sequence[Concept], dataset: DatasetConfig, loss: LossConfig, base: Path | str,
+         progress: Callable[[int, int, str], None] | None = None, appearance: bool = False, template_folders=(),
+         strict: bool = True, earlier: Scan | None = None) -> Scan:
+    """Read every picture of every concept once; `Scan`.
+
+    base: the folder that relative paths start from. progress(done, total, text) may raise to stop. appearance: also
+    what the pictures look like, to find duplicates and blurred ones. strict: refuse a folder without a single picture
+    that can be read. earlier: a scan whose files need not be read again where they have not changed since.
+    UserError for a folder that is missing, unfit or without pictures.
+    """
+    result = Scan()
+    sources = listed(concepts, loss, base, result, template_folders, dataset)
+    progress = progress or (lambda done, total, text: None)
+    progress(0, len(sources), "reading pictures")
+
+    def read(source):
+        return examined(source[1].path, appearance, result, earlier)
+
+    for done, ((subset, file), outcome) in enumerate(ordered(read, sources), 1):
+        take(subset, file, outcome, subset.extension or dataset.caption_extension, result)
+        progress(done, len(sources), "reading pictures")
+    if strict:
+        refuse_broken(sources, result)
+    return result
+
+
+def check(concepts: Sequence[Concept], loss: LossConfig, base: Path | str, template_folders=()) -> None:
+    """Raise the UserError that `scan` would; of each folder no more is read than it takes to find a good picture."""
+    sources = listed(concepts, loss, base, Scan(), template_folders)
+    groups: dict[tuple, list] = {}
+    for subset, file in sources:
+        groups.setdefault((subset.concept, subset.is_class), []).append((subset, file))
+    for group in groups.values():
+        broken = Scan()
+        for subset, file in group:
+            outcome = examined(file.path, False, Scan())
+            if not isinstance(outcome, Unreadable):
+                break
+            take(subset, file, outcome, "", broken)
+        else:
+            refuse_broken(group, broken)
+
+
+def listed(concepts, loss, base, result, template_folders, dataset=None) -> list[tuple[Subset, PictureFile]]:
+    """Every picture file with its subset; templates, roots and problems go to the `Scan` `result`."""
+    sources = []
+    for number, concept in enumerate(concepts):
+        subsets, lines = subsets_of(number, concept, loss, base, result.problems, template_folders, dataset)
+        if lines:
+            result.templates[number] = lines
+        for subset in subsets:
+            result.roots.append(subset.root)
+            may_be_empty = subset.is_class and bool(concept.num_class_images)
+            sources += [(subset, file) for file in files_of(subset, result.problems, may_be_empty)]
+    return sources
+
+
+def examined(path: Path, appearance: bool, result: Scan, earlier: Scan | None = None) -> Facts | Unreadable:
+    """`picture.examine`, or what the earlier scan knows of a file that has not changed since."""
+    try:
+        before = stamp(path)
+        known_stamp, facts = earlier.examined.get(path, (None, None)) if earlier else (None, None)
+        if facts is None or known_stamp != before or (appearance and facts.appearance is None):
+            facts = examine(path, appearance)
+            if stamp(path) != before or abs(time.time_ns() - before[1]) < YOUNG:
+                return facts
+        result.examined[path] = before, facts
+        return facts
+    except Unreadable as error:
+        return error
+    except Exception as error:  # one bad picture never ends a run
+        return Unreadable("unreadable", f"can't be read ({type(error).__name__}: {str(error)[:80]}); "
+                                        "save it again or remove it")
+
+
+def stamp(path: Path) -> Stamp:
+    """What changes when the file does. Unreadable if it is gone."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise Unreadable("unreadable", f"can't be opened ({error.strerror or error})") from error
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def take(subset: Subset, file: PictureFile, outcome: Facts | Unreadable, extension: str, result: Scan) -> None:
+    """File the outcome of one picture under pictures or problems."""
+    name = printable(file.relative)
+    if isinstance(outcome, Unreadable):
+        result.problems.append(Problem(file.path, f"{name} {outcome}.", True, outcome.kind))
+        return
+    for kind, note in outcome.notes:
+        result.problems.append(Problem(file.path, f"{name} {note}.", False, kind))
+    caption, source = captions.caption_of(file, subset.prompt, extension, result.problems, subset.templated)
+    caption = " ".join(part for part in (subset.prefix, caption, subset.suffix) if part)
+    result.pictures.append(Picture(
+        file.path, outcome.width, outcome.height, caption, source, outcome.content,
+        subset.repeats or file.repeats or 1, subset.is_class, subset.weight, subset.concept, printable(file.folder),
+        name, outcome.has_alpha, outcome.appearance))
+
+
+def refuse_broken(sources: list[tuple[Subset, PictureFile]], result: Scan) -> None:
+    """UserError for a concept whose pictures are all unusable."""
+    usable = {(picture.concept, picture.is_class) for picture in result.pictures}
+    for subset, file in sources:
+        if (subset.concept, subset.is_class) not in usable:
+            key = f"concepts[{subset.concept}].{'class_images' if subset.is_class else 'images'}"
+            first = next(problem.text for problem in result.problems if problem.fatal and problem.path == file.path)
+            raise UserError(f'"{key}": none of its pictures can be read; {first}')

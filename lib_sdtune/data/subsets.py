@@ -1,0 +1,108 @@
+"""The folders that a config's concepts mean, each with what the config says about its pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib_sdtune.config import Concept, DatasetConfig, LossConfig
+from lib_sdtune.data import captions, kohya
+from lib_sdtune.data.paths import absolute, locate
+from lib_sdtune.data.picture import SUFFIXES
+from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.data.walk import PictureFile, walk
+from lib_sdtune.errors import UserError
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A folder of pictures that are learned alike. `key`: the setting that names it.
+
+    repeats: None leaves it to the folder's name. prompt: the caption of pictures that have none. templated: captions
+    are words for a template's [filewords]. extension, prefix, suffix: of its captions, where it has its own.
+    """
+
+    root: Path
+    key: str
+    concept: int
+    is_class: bool = False
+    repeats: int | None = None
+    prompt: str = ""
+    weight: float = 1.0
+    templated: bool = False
+    extension: str = ""
+    prefix: str = ""
+    suffix: str = ""
+
+
+def subsets_of(number: int, concept: Concept, loss: LossConfig, base: Path | str, problems: list[Problem],
+               template_folders=(), dataset: DatasetConfig | None = None) -> tuple[list[Subset], list[str] | None]:
+    """(the subsets of one concept, the lines of its prompt template or None). UserError for unfit folders."""
+    if is_toml(concept.images):
+        return from_toml(number, concept, loss, base, problems, dataset), None
+    key = f"concepts[{number}]"
+    root = locate(concept.images, base, f"{key}.images")
+    lines = captions.template(concept.prompt, (base, Path(base) / "textual_inversion_templates", *template_folders))
+    subsets = [Subset(root, f"{key}.images", number, False, concept.repeats, "" if lines else concept.prompt,
+                      templated=bool(lines))]
+    class_folder = class_root(concept, base, root, key)
+    if class_folder:
+        subsets.append(Subset(class_folder, f"{key}.class_images", number, True, None, concept.class_prompt,
+                              loss.prior_loss_weight))
+    return subsets, lines
+
+
+def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str, problems: list[Problem],
+              dataset: DatasetConfig | None) -> list[Subset]:
+    """The subsets of a kohya dataset TOML given as a concept's pictures; its folders are relative to it."""
+    path = absolute(concept.images.strip().strip("\"'"), base)
+    if not path.is_file():
+        raise UserError(f'"concepts[{number}].images": there is no file {printable(path)}.')
+    key = f"{path.name}: image_dir"
+    return [Subset(locate(table.image_dir, path.parent, key), key, number, table.is_class, table.repeats,
+                   table.words or (concept.class_prompt if table.is_class else concept.prompt),
+                   loss.prior_loss_weight if table.is_class else 1.0,
+                   extension=table.extension, prefix=table.prefix, suffix=table.suffix)
+            for table in kohya.read(path, dataset, problems)]
+
+
+def is_toml(images: str) -> bool:
+    return images.strip().strip("\"'").lower().endswith(".toml")
+
+
+def class_root(concept: Concept, base: Path | str, root: Path, key: str) -> Path | None:
+    """The folder of the class pictures; None if there is none, or if it is yet to be made for pictures to be drawn.
+
+    UserError where it is the pictures' own folder, or one lies in the other.
+    """
+    if not concept.class_images:
+        return None
+    folder = absolute(concept.class_images, base)
+    inner, outer = folder.resolve(), root.resolve()
+    if inner == outer:
+        raise UserError(f'"{key}.class_images" is the same folder as "{key}.images"; '
+                        "the class needs pictures without your subject.")
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise UserError(f'"{key}.class_images" and "{key}.images" lie inside each other; give two separate folders.')
+    if concept.num_class_images and not folder.exists():
+        return None
+    return locate(concept.class_images, base, f"{key}.class_images")
+
+
+def files_of(subset: Subset, problems: list[Problem], may_be_empty: bool = False) -> list[PictureFile]:
+    """The picture files of a subset. UserError if there are none, unless they are yet to be drawn (`may_be_empty`)."""
+    files = walk(subset.root, problems)
+    if files or may_be_empty:
+        return files
+    kinds = " ".join(suffix[1:] for suffix in SUFFIXES)
+    if subset.is_class:
+        raise UserError(f'"{subset.key}": {printable(subset.root)} holds no pictures ({kinds}); put some there, '
+                        'or set "num_class_images" to have them drawn.')
+    reason = next((problem.text for problem in problems if problem.path.is_relative_to(subset.root)), "")
+    raise UserError(f'"{subset.key}": {printable(subset.root)} holds no pictures ({kinds}). {reason}'.strip())
+
+
+def toml_folders(images: str) -> list[str]:
+    """The absolute folders that a dataset TOML names; none where a concept's `images` are no such file."""
+    path = Path(images)
+    if path.suffix.lower() != ".toml" or not path.is_file():
+        return []
+    return [str(path.parent / table.image_dir) for table in kohya.read(path, None, [])]
