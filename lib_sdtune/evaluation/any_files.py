@@ -2,12 +2,10 @@
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.formats.kinds import KINDS
+from lib_sdtune.formats.lookup import by_name, find
 from lib_sdtune.formats.names import check_name
-from lib_sdtune.formats.shelf import find, listed
 
-ENDINGS = {"lora": (".safetensors", ".pt", ".ckpt"), "embeddings": (".safetensors", ".pt", ".bin"), "hypernetworks": (".pt",),
-           "checkpoints": (".safetensors", ".ckpt")}
-NOUNS = {"lora": "LoRA", "embeddings": "embedding", "hypernetworks": "hypernetwork", "checkpoints": "checkpoint"}
 KEYS = ("kind", "of", "pictures")
 FILE = "files.json"
 
@@ -35,11 +33,11 @@ def home(host):
 def read(host, name, data, access):
     """A `AnyFiles` from {"kind", "of", "pictures"}. UserError for files that are not there and folders that may not be named."""
     kind, names, pictures = data.get("kind", "lora"), data.get("of"), data.get("pictures") or ""
-    if kind not in ENDINGS:
-        raise UserError(f'"kind" is {kind!r}; it can be {", ".join(ENDINGS)}.')
+    if kind not in KINDS:
+        raise UserError(f'"kind" is {kind!r}; it can be {", ".join(KINDS)}.')
     if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
         raise UserError('"of" must be a list of the names of one or more files.')
-    files = [find(host.folder(kind), one, ENDINGS[kind], NOUNS[kind]) for one in dict.fromkeys(names)]
+    files = [find(host.folder(kind), one, KINDS[kind].endings, KINDS[kind].noun) for one in dict.fromkeys(names)]
     return AnyFiles(host, name, files, str(access.folder(pictures, "pictures")) if pictures else "")
 
 
@@ -59,6 +57,6 @@ def opened(host, name):
 
 def everything(host):
     """{"kinds": {kind: [names of the host's files]}, "choices": [names of what was compared, the latest first]}."""
-    kinds = {kind: sorted(listed(host.folder(kind), endings), key=str.lower) for kind, endings in ENDINGS.items()}
+    kinds = {name: sorted(by_name(host.folder(name), kind.endings), key=str.lower) for name, kind in KINDS.items()}
     made = sorted(home(host).glob(f"*/{FILE}"), key=lambda path: -path.stat().st_mtime)
     return {"kinds": kinds, "choices": [path.parent.name for path in made]}

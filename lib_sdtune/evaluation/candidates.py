@@ -7,13 +7,11 @@ from pathlib import Path
 from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.about import about
+from lib_sdtune.formats.kinds import KINDS, of_content
 from lib_sdtune.ldm.checkpoint import header
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.prompts import TAG, tags
 from lib_sdtune.training.results import intermediate
-
-KINDS = {"lora": "lora", "embedding": "embeddings", "hypernetwork": "hypernetworks", "checkpoint": "checkpoints"}
-TAGS = {"lora": "lora", "hypernetworks": "hypernet"}
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ class Candidate:
     def prompt(self, text, weight):
         """The prompt that uses this file at that weight."""
         text = bare(text, self)
-        if self.kind in TAGS:
-            return f"<{TAGS[self.kind]}:{self.stem}:{weight:g}> {text}".strip()
+        if KINDS[self.kind].tag:
+            return f"{KINDS[self.kind].prompt_tag(self.stem, weight)} {text}".strip()
         if self.kind == "embeddings":
             used = self.stem if weight == 1 else f"({self.stem}:{weight:g})"
             said, count = re.subn(rf"(?<!\w){re.escape(self.word or self.stem)}(?!\w)", lambda _: used, text)
@@ -83,7 +81,7 @@ def of_run(host, run):
     word = config.word if method.kind == "embeddings" else ""
     found = []
     ends = {row["epoch"]: row["step"] for row in run.log()}
-    for suffix in method.suffixes:
+    for suffix in KINDS[method.kind].endings:
         for path in intermediate(folder, config.name, suffix):
             tail = path.stem[len(config.name) + 1:]
             epoch = int(tail) if tail.isdecimal() else None
@@ -105,11 +103,11 @@ def of_files(host, paths):
         if not path.is_file():
             raise UserError(f"There is no file {path}.")
         whole = path.absolute().is_relative_to(host.folder("checkpoints"))  # told by its place: reading it takes long
-        kind = "checkpoints" if whole else KINDS.get(about(path)["kind"])
-        if kind is None or not path.absolute().is_relative_to(host.folder(kind)):
-            where = f"; move it to {host.folder(kind)}" if kind else ""
+        kind = KINDS["checkpoints"] if whole else of_content(about(path)["kind"])
+        if kind is None or not path.absolute().is_relative_to(host.folder(kind.folder)):
+            where = f"; move it to {host.folder(kind.folder)}" if kind else ""
             raise UserError(f"{path.name} is not where a prompt could use it{where}.")
-        found.append(Candidate(path.absolute(), kind, word=path.stem))
+        found.append(Candidate(path.absolute(), kind.folder, word=path.stem))
     refuse_mixed(found, host)
     return found
 

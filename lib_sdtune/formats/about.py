@@ -5,11 +5,9 @@ from collections import Counter
 import torch
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import embedding_picture
+from lib_sdtune.formats import embedding_picture, kinds
 from lib_sdtune.formats.files import read_json
-from lib_sdtune.formats.kinds import NOUNS, kind
 
-PICTURES = (".png", ".webp")
 WIDTHS = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # of the vectors that the UNet's cross-attention reads
 
 
@@ -19,12 +17,12 @@ def about(path):
     UserError if the file is missing, damaged, carries code, or is none of the known kinds.
     """
     held, metadata = read(path)
-    sort = kind(held)
+    sort = kinds.content(held)
     if not sort:
         raise UserError(f"{path} is neither a checkpoint nor a LoRA, embedding or hypernetwork; "
                         f"its first entry is {next(iter(held), 'missing')!r}.")
     tensors = dict(flat(held))
-    facts = {"path": str(path), "kind": sort, "noun": NOUNS[sort],
+    facts = {"path": str(path), "kind": sort, "noun": kinds.noun(sort),
              "family": family(sort, held, tensors, metadata) or by_card(path), "tensors": len(tensors),
              "parameters": sum(tensor.numel() for tensor in tensors.values()),
              "dtypes": dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()))}
@@ -35,7 +33,7 @@ def read(path):
     """(name -> value, metadata); pictures may carry an embedding."""
     from lib_sdtune.ldm.checkpoint import read_any
 
-    return (embedding_picture.read(path), {}) if path.suffix.lower() in PICTURES else read_any(path)
+    return (embedding_picture.read(path), {}) if path.suffix.lower() in kinds.KINDS["embeddings"].pictures else read_any(path)
 
 
 def sayings(held):

@@ -7,23 +7,22 @@ A file holds one table (n, D) per text tower. With one tower any key will do (th
 import torch
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import pickled
+from lib_sdtune.formats import lookup, pickled
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.embedding_picture import read as read_picture
-from lib_sdtune.formats.shelf import find as find_file
-from lib_sdtune.formats.shelf import listed as listed_files
+from lib_sdtune.formats.kinds import KINDS
 
-ENDINGS = (".safetensors", ".pt", ".bin", ".png", ".webp")
+KIND = KINDS["embeddings"]
 COMMA = 265  # the id that every embedding file has carried since the first paper; readers ignore it
 
 
 def listed(folder):
     """name -> path of what may be embeddings."""
-    return listed_files(folder, ENDINGS)
+    return lookup.by_name(folder, (*KIND.endings, *KIND.pictures))
 
 
 def find(folder, name):
-    return find_file(folder, name, ENDINGS, "embedding")
+    return lookup.find(folder, name, (*KIND.endings, *KIND.pictures), KIND.noun)
 
 
 def read(path, keys, widths):
@@ -82,7 +81,7 @@ def tables_of(path):
 
 def data_of(path):
     ending = path.suffix.lower()
-    if ending in (".png", ".webp"):
+    if ending in KIND.pictures:
         return read_picture(path)
     return read_safetensors(path) if ending == ".safetensors" else pickled.read(path)
 

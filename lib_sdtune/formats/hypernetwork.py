@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import torch
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import pickled
-from lib_sdtune.formats.shelf import find as find_file
-from lib_sdtune.formats.shelf import listed as listed_files
+from lib_sdtune.formats import lookup, pickled
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.tensors import refuse_non_finite
 from lib_sdtune.networks.hypernetwork import ACTIVATIONS, Hypernetwork, Structure
 
-ENDINGS = (".pt",)  # the only one that the WebUI lists
+KIND = KINDS["hypernetworks"]
 OLD_NAMES = {"linear1.": "linear.0.", "linear2.": "linear.1."}  # of files from before 2022-10-21
 
 
@@ -28,11 +27,11 @@ class Facts:
 
 def listed(folder):
     """name -> path, for `<hypernet:name:1>`."""
-    return {name: path for name, path in listed_files(folder, ENDINGS).items() if name != "None"}
+    return {name: path for name, path in lookup.by_name(folder, KIND.endings).items() if name != "None"}
 
 
 def find(folder, name):
-    return find_file(folder, name, ENDINGS, "hypernetwork")
+    return lookup.find(folder, name, KIND.endings, KIND.noun)
 
 
 def write(path, hypernetwork, facts, precision=torch.float32):

@@ -1,12 +1,57 @@
-"""What a model file is, told by the names in it and never by its ending."""
+"""The kinds of model files: one table of what is known of each, and what a file is, told by the names in it, never by its ending."""
 
-NOUNS = {"checkpoint": "a checkpoint", "lora": "a LoRA", "embedding": "an embedding", "hypernetwork": "a hypernetwork",
-         "vae": "a VAE without the rest of the model"}
-LORA_TAILS = (".lora_down.weight", ".lora_up.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".lora_A.weight", ".oft_blocks", ".oft_diag",
-              ".dora_scale", ".diff", ".w_norm", ".on_input", ".a1.weight")
+from dataclasses import dataclass
 
 
-def kind(names):
+@dataclass(frozen=True)
+class ArtefactKind:
+    """A kind of file that is trained here.
+
+    folder: the host's key for where such files lie, which is also how artefacts and the HTTP API name the kind.
+    content: what `content` says of such a file. place: the folder below a data folder of its own.
+    endings: those under which the WebUI reads such a file, the preferred first; pictures: those of pictures that may carry one.
+    tag: of the prompt that uses the file, "" where it is used in another way. modelspec: how ModelSpec names the kind.
+    """
+
+    folder: str
+    content: str
+    noun: str
+    place: str
+    endings: tuple[str, ...]
+    pictures: tuple[str, ...] = ()
+    tag: str = ""
+    modelspec: str = ""
+
+    def prompt_tag(self, name: str, weight: float = 1) -> str:
+        """<lora:ron:1>; "" for a kind that is not used by a tag."""
+        return f"<{self.tag}:{name}:{weight:g}>" if self.tag else ""
+
+
+KINDS = {kind.folder: kind for kind in (
+    ArtefactKind("lora", "lora", "LoRA", "models/Lora", (".safetensors", ".pt", ".ckpt"), tag="lora", modelspec="lora"),
+    ArtefactKind("embeddings", "embedding", "embedding", "embeddings", (".safetensors", ".pt", ".bin"), (".png", ".webp"),
+                 modelspec="textual-inversion"),
+    ArtefactKind("hypernetworks", "hypernetwork", "hypernetwork", "models/hypernetworks", (".pt",), tag="hypernet"),
+    ArtefactKind("checkpoints", "checkpoint", "checkpoint", "models/Stable-diffusion", (".safetensors", ".ckpt")))}
+
+LORA_TAILS = (".lora_down.weight", ".lora_up.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".lora_A.weight", ".oft_blocks",
+              ".oft_diag", ".dora_scale", ".diff", ".w_norm", ".on_input", ".a1.weight")
+
+
+def of_content(content: str) -> ArtefactKind | None:
+    """The kind of what `content` says; None for a VAE, and for nothing that is known."""
+    return next((kind for kind in KINDS.values() if kind.content == content), None)
+
+
+def noun(content: str) -> str:
+    """ "a LoRA", "an embedding", "a VAE without the rest of the model"; "" for nothing that is known."""
+    kind = of_content(content)
+    if kind is None:
+        return "a VAE without the rest of the model" if content == "vae" else ""
+    return f"{'an' if kind.noun[0] in 'aeiou' else 'a'} {kind.noun}"
+
+
+def content(names) -> str:
     """"checkpoint" | "lora" | "embedding" | "hypernetwork" | "vae" | "" for the top-level names of a file, state_dict unwrapped."""
     names = list(names)
     text = [name for name in names if isinstance(name, str)]

@@ -11,8 +11,7 @@ from hashlib import sha256
 from pathlib import PurePath
 
 from lib_sdtune import __version__
-
-LABELS = {"lora": "lora", "embeddings": "textual-inversion"}
+from lib_sdtune.formats.kinds import KINDS
 
 
 def describe(config, model, method, material, stem, step):
@@ -88,7 +87,7 @@ def shared_config(config):
 
 def modelspec(config, model, method, stem):
     """https://github.com/Stability-AI/ModelSpec, without its date."""
-    label = LABELS.get(method.kind)
+    label = KINDS[method.kind].modelspec
     side = config.dataset.resolution
     return {"modelspec.sai_model_spec": "1.0.1", "modelspec.architecture": model.family.architecture + (f"/{label}" if label else ""),
             "modelspec.implementation": "diffusers" if method.kind == "lora" and model.family.sd_version != "SDXL"

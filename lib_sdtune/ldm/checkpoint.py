@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats.kinds import NOUNS, kind
+from lib_sdtune.formats import kinds
 from lib_sdtune.ldm import unpickler
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
@@ -45,9 +45,9 @@ def header(path):
 
 
 def refuse_others(names, path):
-    sort = kind(names)
-    if sort != "checkpoint":
-        what = f"is {NOUNS[sort]}, not a checkpoint" if sort else "is not a Stable Diffusion checkpoint"
+    content = kinds.content(names)
+    if content != "checkpoint":
+        what = f"is {kinds.noun(content)}, not a checkpoint" if content else "is not a Stable Diffusion checkpoint"
         raise UserError(f"{Path(path).name} {what}; choose a model of the folder models/Stable-diffusion.")
 
 

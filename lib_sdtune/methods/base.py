@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib_sdtune import optim
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.optim.carriers import Carrier
 
 
@@ -32,8 +33,7 @@ class Method:
 
     `Settings` is its section of the config, under the name that it registers. `title` is what the tab calls the method,
     `settings_title` the group of its fields (else "<title> settings"); `order` its place among the others.
-    `kind` is the folder of its files: "lora", "embeddings", "hypernetworks" or "checkpoints"; `suffix` their ending, and
-    `suffixes` all endings by which the host would know a file there.
+    `kind` is the kind of its files (a key of `formats.kinds.KINDS`), `suffix` their ending.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Method:
     fuses = False  # whether each tensor may be stepped as soon as its gradient is known, to save the memory of the others
     cheaper = ()  # functions (config, device) -> {path: value} of settings of its own that need less memory, {} when all is turned
     suffix = ".safetensors"
-    suffixes = (".safetensors",)
 
     def __init__(self, config, model):
         self.config, self.model = config, model
@@ -143,7 +142,7 @@ class Method:
 
     def tag(self, name):
         """What goes into the prompt to use the file of that name."""
-        raise NotImplementedError
+        return KINDS[self.kind].prompt_tag(name)
 
     def export(self, path, metadata):
         """Write the file at `path` (atomically, through `formats.files`), with `metadata` (str -> str) if the format has any."""

@@ -15,6 +15,7 @@ from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.aside import Aside, digest
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.ldm.checkpoint import header
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import Artefact, MethodSettings
@@ -53,7 +54,6 @@ class DreamBooth(WholeModel):
     title, order = "DreamBooth", 2
     Settings = DreamBoothConfig
     kind, fuses, comes_off = "checkpoints", True, False
-    suffixes = (".safetensors", ".ckpt")
 
     def __init__(self, config, model):
         super().__init__(config, model)
@@ -232,9 +232,6 @@ class DreamBooth(WholeModel):
     def trigger(self):
         return self.config.concepts[0].prompt
 
-    def tag(self, name):
-        return ""
-
     def facts(self):
         return {"ss_unet_lr": self.settings.unet_lr, "ss_text_encoder_lr": self.settings.text_encoder_lr,
                 "ss_learning_rate": self.settings.unet_lr, "ss_full_bf16": self.format == torch.bfloat16,
@@ -265,7 +262,7 @@ class DreamBooth(WholeModel):
         precision = safetensors.PRECISIONS[self.config.save.precision]
         held = extract(self.differences(), dim)
         safetensors.write(path, held, facts | safetensors.hashes(held, facts, precision), precision=precision)
-        return [Artefact(path, "lora", f"<lora:{self.config.name}:1>", artefact.activation_text, facts)]
+        return [Artefact(path, "lora", KINDS["lora"].prompt_tag(self.config.name), artefact.activation_text, facts)]
 
     def differences(self):
         """(kohya's key, trained weight, original weight) of every layer that a LoRA can bend."""

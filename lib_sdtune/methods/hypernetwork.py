@@ -67,7 +67,6 @@ class HypernetworkMethod(Method):
     Settings = HypernetworkConfig
     kind = "hypernetworks"
     suffix = ".pt"
-    suffixes = file.ENDINGS
 
     @classmethod
     def check(cls, config, folder):
@@ -133,9 +132,6 @@ class HypernetworkMethod(Method):
 
     def load_tensors(self, tensors):
         self.hypernetwork.load_tensors(tensors)
-
-    def tag(self, name):
-        return f"<hypernet:{name}:1>"
 
     def export(self, path, metadata):
         steps = self.steps_before + int(metadata.get("ss_steps") or 0)

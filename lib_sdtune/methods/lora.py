@@ -101,9 +101,6 @@ class LoraMethod(Method):
     def trigger(self):
         return self.config.concepts[0].prompt
 
-    def tag(self, name):
-        return f"<lora:{name}:1>"
-
     def facts(self):
         settings = self.config.lora
         arguments = {"conv_dim": str(settings.conv_dim), "conv_alpha": str(settings.conv_alpha)} if settings.conv_dim else {}

@@ -10,6 +10,7 @@ from torch import nn
 from lib_sdtune.data.wording import say_the_word
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.formats import embedding as file
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import Method, MethodSettings
@@ -48,7 +49,6 @@ class TextualInversion(Method):
     title, order = "Embedding", 3
     Settings = TextualInversionConfig
     kind = "embeddings"
-    suffixes = (".safetensors", ".pt", ".bin")
 
     @classmethod
     def check(cls, config, folder):
@@ -155,7 +155,7 @@ class TextualInversion(Method):
         precision = PRECISIONS[self.config.save.precision]
         file.write(path, self.rows.detach().to(precision), self.model.family.embedding_keys, self.widths,
                    metadata, name=path.stem, step=self.steps_before + int(metadata.get("ss_steps") or 0))
-        for suffix in self.suffixes:  # two files of one name would leave it to chance which one a prompt gets
+        for suffix in KINDS[self.kind].endings:  # two files of one name would leave it to chance which one a prompt gets
             if suffix != self.suffix:
                 path.with_suffix(suffix).unlink(missing_ok=True)
 

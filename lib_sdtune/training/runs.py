@@ -6,6 +6,7 @@ from lib_sdtune import optim
 from lib_sdtune.config import Config
 from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.formats.files import free_space, read_json, write_json
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import log, replaced, run_lock, state
@@ -121,7 +122,7 @@ def check_new(config, host, folder):
     kind = host.folder(method.kind)
     if config.overwrite:
         return
-    for suffix in method.suffixes:
+    for suffix in KINDS[method.kind].endings:
         for path in [p for p in [kind / f"{config.name}{suffix}", *intermediate(kind, config.name, suffix)] if p.exists()]:
             raise NameTaken(f"{path} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
     if state.newest(folder):

@@ -4,23 +4,22 @@ import logging
 from contextlib import ExitStack, contextmanager
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import embedding, hashes, hypernetwork
-from lib_sdtune.formats.kinds import NOUNS, kind
-from lib_sdtune.formats.shelf import find
+from lib_sdtune.formats import embedding, hashes, hypernetwork, kinds, lookup
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.ldm.checkpoint import read_any
 from lib_sdtune.networks import registry
 from lib_sdtune.networks.base import bent
 from lib_sdtune.networks.hypernetwork import listening
 
 log = logging.getLogger("sdtune")
-LORA_ENDINGS = (".safetensors", ".pt", ".ckpt")
+LORA = KINDS["lora"]
 
 
 def check(folder, tags):
     """UserError for a tag whose file is not there, before anything is drawn."""
     for tag in tags:
         if tag.kind in ("lora", "lyco"):
-            find(folder("lora"), tag.name, LORA_ENDINGS, "LoRA")
+            lookup.find(folder("lora"), tag.name, LORA.endings, LORA.noun)
         elif tag.kind == "hypernet":
             hypernetwork.find(folder("hypernetworks"), tag.name)
 
@@ -45,7 +44,7 @@ def attached(model, folder, tags):
 @contextmanager
 def lora(model, folder, tag):
     """<lora:name:weight>, or <lora:name:text encoder's:UNet's>; yields the file's short hash, as the WebUI counts it."""
-    path = find(folder, tag.name, LORA_ENDINGS, "LoRA")
+    path = lookup.find(folder, tag.name, LORA.endings, LORA.noun)
     text = tag.weight(0, "te")
     weights = {"unet": tag.weight(1, "unet", default=text)}
     parts = {}
@@ -60,8 +59,9 @@ def lora(model, folder, tag):
 def bends(model, path):
     """[(target, bend)] of a file of kohya's keys. UserError if nothing in it fits; what does not fit is named in the log."""
     tensors, _ = read_any(path)
-    if kind(tensors) != "lora":
-        raise UserError(f"{path.name} is {NOUNS.get(kind(tensors), 'something else')}, not a LoRA, so <lora:{path.stem}> cannot use it.")
+    content = kinds.content(tensors)
+    if content != "lora":
+        raise UserError(f"{path.name} is {kinds.noun(content) or 'something else'}, not a LoRA, so <lora:{path.stem}> cannot use it.")
     layers = {}
     for name, tensor in tensors.items():
         key, _, tail = name.partition(".")

@@ -9,17 +9,16 @@ import torch
 
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families import registry
-from lib_sdtune.formats import hashes
-from lib_sdtune.formats.shelf import find
+from lib_sdtune.formats import hashes, lookup
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import Holding, Host, LoadedModel
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import as_it_was
 from lib_sdtune.ldm import checkpoint, tokenizer
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "ldm" / "embedded" / "model.safetensors"
-FOLDERS = {"lora": "models/Lora", "embeddings": "embeddings", "hypernetworks": "models/hypernetworks",
-           "checkpoints": "models/Stable-diffusion", "templates": "textual_inversion_templates", "sdtune": "sdtune"}
-ENDINGS = (".safetensors", ".ckpt", ".pt")
+FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {"templates": "textual_inversion_templates", "sdtune": "sdtune"}
+CHECKPOINT_ENDINGS = (*KINDS["checkpoints"].endings, ".pt")
 
 
 class EmbeddedHost(Host):
@@ -41,7 +40,9 @@ class EmbeddedHost(Host):
         """The file of a checkpoint given by path, or by its name in models/Stable-diffusion; our own model goes by its name too."""
         if str(name) == self.checkpoint_name(EMBEDDED):
             return EMBEDDED
-        return Path(name).absolute() if Path(name).is_file() else find(self.folder("checkpoints"), str(name), ENDINGS, "checkpoint")
+        if Path(name).is_file():
+            return Path(name).absolute()
+        return lookup.find(self.folder("checkpoints"), str(name), CHECKPOINT_ENDINGS, KINDS["checkpoints"].noun)
 
     def chosen(self, model_settings=None):
         name = getattr(model_settings, "checkpoint", "") or (model_settings.get("checkpoint") if isinstance(model_settings, dict) else "")

@@ -1,0 +1,24 @@
+"""Model files of a folder and its subfolders, by the names that users type: the file's name without its ending."""
+
+import os
+from pathlib import Path
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.registry import nearest
+
+
+def by_name(folder, endings):
+    """name -> path of every file with one of these endings (lower case). Of equal names the earlier ending wins."""
+    paths = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
+    paths = [path for path in paths if path.suffix.lower() in endings and not path.stem.lower().endswith(".preview")]
+    paths.sort(key=lambda path: (endings.index(path.suffix.lower()), str(path).lower()))
+    return {path.stem: path for path in reversed(paths)}
+
+
+def find(folder, name, endings, noun):
+    """The file called `name`, with or without its ending. UserError naming the nearest one there is."""
+    stem = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in endings else name
+    paths = by_name(folder, endings if stem == name else (Path(name).suffix.lower(),))
+    if stem not in paths:
+        raise UserError(f"There is no {noun} called {name!r} in {folder}{nearest(stem, by_name(folder, endings))}.")
+    return paths[stem]
