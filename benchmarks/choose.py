@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import measures, toyworld
+from lib_sdtune import toyworld
 from lib_sdtune.config import Config, Model
 from lib_sdtune.evaluation.any_files import AnyFiles
 from lib_sdtune.evaluation.candidates import of_run
@@ -26,7 +26,8 @@ from lib_sdtune.evaluation.evaluation import Evaluation
 from lib_sdtune.evaluation.judge import opened
 from lib_sdtune.evaluation.settings import read
 from lib_sdtune.host.embedded import EmbeddedHost
-from lib_sdtune.pages.contact_sheet import sheet
+from lib_sdtune.pages.contact_sheet import contact_sheet
+from lib_sdtune.toyworld import measures
 from lib_sdtune.training.run import run as train
 from lib_sdtune.training.runs import RunFolder, begin
 from lib_sdtune.training.verdict import verdict
@@ -153,7 +154,7 @@ def draw(choice, made, path):
     seed = made["rows"][0]["seed"]
     first = [(row["prompt"], names) for row, names in zip(made["rows"], made["cells"], strict=True) if row["seed"] == seed]
     pictures = [[opened(choice.folder / "cells" / name) for name in names] for _, names in first]
-    sheet(heads, [prompt for prompt, _ in first], pictures).save(path, quality=90)
+    contact_sheet(pictures, heads, [prompt for prompt, _ in first]).save(path, quality=90)
 
 
 def truth(choice, candidate):

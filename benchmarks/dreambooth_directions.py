@@ -12,11 +12,12 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks import measures, toyworld
-from benchmarks.sheet import sheet
+from lib_sdtune import toyworld
 from lib_sdtune.cli.train import train
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.pages.contact_sheet import contact_sheet
+from lib_sdtune.toyworld import measures
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "ron"
 FORM, TOKEN = "mushroom", "ron"
@@ -86,7 +87,7 @@ def main():
     print(table(rows))
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        sheet(shown).save(args.out / "dreambooth.png")
+        contact_sheet(shown).save(args.out / "dreambooth.png")
         (args.out / "dreambooth.md").write_text(table(rows) + "\n", encoding="utf-8")
         (args.out / "dreambooth.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
 

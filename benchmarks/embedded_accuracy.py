@@ -6,9 +6,9 @@ Random full prompts of the toy world, one seed each, DDIM with guidance 4 and as
 import argparse
 from pathlib import Path
 
-from benchmarks import measures
 from lib_sdtune.host.embedded import EMBEDDED
 from lib_sdtune.ldm import checkpoint
+from lib_sdtune.toyworld import measures
 from tools import toy_captions, toy_eval
 
 

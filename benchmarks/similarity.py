@@ -25,13 +25,13 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from benchmarks import measures
-from benchmarks.sheet import sheet
 from lib_sdtune.cli.demo import thing
 from lib_sdtune.config import Config, Model
 from lib_sdtune.evaluation.encoders import ModelEncoder
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded.host import EmbeddedHost
+from lib_sdtune.pages.contact_sheet import contact_sheet
+from lib_sdtune.toyworld import measures
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import begin
 
@@ -137,7 +137,7 @@ def main():
                   {name: round(value, 2) for name, value in obeyed.items() if value == value}, flush=True)
             if wanted.out:
                 wanted.out.mkdir(parents=True, exist_ok=True)
-                sheet(shown).save(wanted.out / f"{method}.png")
+                contact_sheet(shown).save(wanted.out / f"{method}.png")
         lines += [row(method, name, *map(np.array, found[name])) for name in MEASURES]
     print("\n".join(lines))
     if wanted.out:

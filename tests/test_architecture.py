@@ -12,7 +12,7 @@ FILES = sorted((ROOT / "lib_sdtune").rglob("*.py"))
 
 LEVELS = [  # a file may import from its own line and those above it
     "errors registry randomness declaration config failures presets prompts prompt_lines",
-    "networks families optim diffusion formats ldm pages prompts prompt_lines",
+    "networks families optim diffusion formats ldm pages toyworld prompts prompt_lines",
     "host.base contradictions",
     "methods data host.embedded host.webui",
     "training",

@@ -4,7 +4,7 @@ import random
 
 import torch
 
-from benchmarks import toyworld
+from lib_sdtune import toyworld
 from lib_sdtune.ldm import tokenizer
 
 POSITIONS = 77

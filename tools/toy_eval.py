@@ -3,8 +3,10 @@
 import torch
 from PIL import Image
 
-from benchmarks import measures, toyworld
+from lib_sdtune import toyworld
 from lib_sdtune.ldm.checkpoint import alphas_cumprod
+from lib_sdtune.pages.contact_sheet import contact_sheet
+from lib_sdtune.toyworld import measures
 from tools import toy_captions
 from tools.embedded_sizes import SCALE_FACTOR
 
@@ -64,11 +66,7 @@ def asked(n, seed=0):
 
 
 def sheet(pictures, columns=16):
-    rows = -(-len(pictures) // columns)
-    out = Image.new("RGB", (columns * 66, rows * 66), "white")
-    for i, picture in enumerate(pictures):
-        out.paste(picture, (i % columns * 66 + 1, i // columns * 66 + 1))
-    return out
+    return contact_sheet([pictures[start:start + columns] for start in range(0, len(pictures), columns)])
 
 
 def judge(pictures, things):

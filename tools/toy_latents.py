@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks import toyworld  # noqa: E402
+from lib_sdtune import toyworld  # noqa: E402
 from lib_sdtune.ldm.vae import AutoencoderKL  # noqa: E402
 from tools.embedded_sizes import SCALE_FACTOR, VAE  # noqa: E402
 from tools.train_embedded_vae import pixels  # noqa: E402

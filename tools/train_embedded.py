@@ -16,7 +16,7 @@ import torch
 from torch import distributed, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks import toyworld  # noqa: E402
+from lib_sdtune import toyworld  # noqa: E402
 from lib_sdtune.ldm.unet import UNetModel  # noqa: E402
 from tools import pretrain_text, toy_captions, toy_eval, toy_latents  # noqa: E402
 from tools.embedded_sizes import UNET  # noqa: E402

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks import toyworld  # noqa: E402
+from lib_sdtune import toyworld  # noqa: E402
 from lib_sdtune.ldm.vae import AutoencoderKL  # noqa: E402
 from tools.embedded_sizes import SCALE_FACTOR, VAE  # noqa: E402
 

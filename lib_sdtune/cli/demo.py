@@ -85,7 +85,7 @@ def keep(folder, pictures):
 # what can be measured, because the pictures' world is drawn and its truth known
 
 def figures(show, before, after, control):
-    from benchmarks import measures
+    from lib_sdtune.toyworld import measures
 
     own = len(show["prompts"]) * len(show["seeds"])
     things = [thing(prompt) for prompt, _ in asked(show)]
@@ -104,7 +104,7 @@ def figures(show, before, after, control):
 
 def thing(prompt):
     """What a prompt asks for, read off its words; None where it asks for nothing."""
-    from benchmarks import toyworld
+    from lib_sdtune import toyworld
 
     words = prompt.replace(",", " ").split()
 
@@ -116,26 +116,12 @@ def thing(prompt):
 
 # the contact sheet
 
-SIDE, GAP, LINE = 96, 4, 16
-
-
 def sheet(show, before, after):
-    """One row per prompt: its text, the pictures before, and those of the same seeds after."""
-    from PIL import Image, ImageDraw
+    """A row per prompt: the pictures before, and those of the same seeds after."""
+    from lib_sdtune.pages.contact_sheet import contact_sheet
 
     seeds = len(show["seeds"])
-    left = [[before[i * seeds + n] for n in range(seeds)] for i in range(len(show["prompts"]))]
-    right = [[after[i * seeds + n] for n in range(seeds)] for i in range(len(show["prompts"]))]
-    half = seeds * (SIDE + GAP)
-    height = LINE + len(left) * (LINE + SIDE + GAP)
-    canvas = Image.new("RGB", (2 * half + 4 * GAP, height), "white")
-    draw = ImageDraw.Draw(canvas)
-    draw.text((GAP, 2), "before", "black")
-    draw.text((half + 4 * GAP, 2), "after, same seeds", "black")
-    for number, prompt in enumerate(show["prompts"]):
-        top = LINE + number * (LINE + SIDE + GAP)
-        draw.text((GAP, top + 2), prompt, "black")
-        for start, row in ((GAP, left[number]), (half + 4 * GAP, right[number])):
-            for column, image in enumerate(row):
-                canvas.paste(image.resize((SIDE, SIDE)), (start + column * (SIDE + GAP), top + LINE))
-    return canvas
+    starts = range(0, seeds * len(show["prompts"]), seeds)
+    pictures = [[*before[start:start + seeds], *after[start:start + seeds]] for start in starts]
+    unnamed = [""] * (seeds - 1)
+    return contact_sheet(pictures, ["before", *unnamed, "after, same seeds", *unnamed], show["prompts"])

@@ -5,7 +5,7 @@ from html import escape
 from PIL import Image
 
 from lib_sdtune.formats.files import atomic, write_text
-from lib_sdtune.pages.contact_sheet import sheet
+from lib_sdtune.pages.contact_sheet import contact_sheet
 from lib_sdtune.pages.html import Raw, listing, page, paragraph, picture, section, table
 from lib_sdtune.pages.line_chart import chart
 
@@ -25,7 +25,8 @@ def write_sheet(folder, result):
         return Image.open(folder / "cells" / name) if name and (folder / "cells" / name).exists() else None
 
     rows = [f"{row['prompt']}  (seed {row['seed']})" for row in result["rows"]]
-    made = sheet([column["label"] for column in result["columns"]], rows, [[held(name) for name in line] for line in result["cells"]])
+    images = [[held(name) for name in line] for line in result["cells"]]
+    made = contact_sheet(images, [column["label"] for column in result["columns"]], rows)
     with atomic(folder / "sheet.png") as unfinished:
         made.save(unfinished, format="PNG")
 

@@ -1,4 +1,4 @@
-"""The contact sheet: one row a prompt and seed, one column a file and weight."""
+"""A contact sheet: rows of pictures side by side, with or without words above them."""
 
 from PIL import Image, ImageDraw, ImageOps
 
@@ -6,24 +6,31 @@ SIDE, GAP, LINE, LARGEST = 192, 6, 18, 16000
 LEAST = 96  # pixels a side, so that there is room for the words
 
 
-def sheet(columns, rows, pictures):
-    """A PIL image. columns, rows: their words; pictures[row][column]: PIL image or None."""
-    room = (LARGEST - 2 * LINE) // max(len(columns), len(rows), 1) - GAP - LINE
-    largest = max((max(image.size) for line in pictures for image in line if image is not None), default=SIDE)
-    side = max(24, min(SIDE, room, max(largest, LEAST)))
-    width, height = GAP + len(columns) * (side + GAP), LINE + len(rows) * (side + GAP + LINE)
-    canvas = Image.new("RGB", (width, height), "white")
+def contact_sheet(pictures, columns=(), rows=()):
+    """A PIL image of `pictures[row][column]` (PIL images or None). columns, rows: their words; none leave no room for any."""
+    width = max(map(len, pictures), default=1)
+    line = LINE if rows else 0
+    head = LINE if columns else GAP
+    side = side_of(pictures, (LARGEST - 2 * LINE) // max(width, len(pictures), 1) - GAP - line, bool(columns or rows))
+    canvas = Image.new("RGB", (GAP + width * (side + GAP), head + len(pictures) * (side + GAP + line)), "white")
     draw = ImageDraw.Draw(canvas)
-    for place, words in enumerate(columns):
-        draw.text((GAP + place * (side + GAP), 3), fitting(draw, words, side), "black")
-    for line, words in enumerate(rows):
-        top = LINE + line * (side + GAP + LINE)
-        draw.text((GAP, top + 2), fitting(draw, words, width - 2 * GAP), "black")
-        for place, image in enumerate(pictures[line]):
+    for number, words in enumerate(columns):
+        draw.text((GAP + number * (side + GAP), 3), fitting(draw, words, side), "black")
+    for row, images in enumerate(pictures):
+        top = head + row * (side + GAP + line)
+        if rows:
+            draw.text((GAP, top + 2), fitting(draw, rows[row], canvas.width - 2 * GAP), "black")
+        for number, image in enumerate(images):
             if image is not None:
                 small = ImageOps.contain(image.convert("RGB"), (side, side))
-                canvas.paste(small, (GAP + place * (side + GAP), top + LINE))
+                canvas.paste(small, (GAP + number * (side + GAP), top + line))
     return canvas
+
+
+def side_of(pictures, room, worded):
+    """Pixels a picture: its own size, but not more than SIDE or the room, nor too little for words."""
+    largest = max((max(image.size) for images in pictures for image in images if image is not None), default=SIDE)
+    return max(24, min(SIDE, room, max(largest, LEAST) if worded else largest))
 
 
 def fitting(draw, words, width):

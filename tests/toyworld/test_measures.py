@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from benchmarks import measures, toyworld
+from lib_sdtune import toyworld
+from lib_sdtune.toyworld import measures
 
 
 def things(n, seed=0, **fixed):

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from benchmarks import toyworld
+from lib_sdtune import toyworld
 
 CLEAR = 0.72  # overlap from which a silhouette counts as a form; reconstructions of drawings reach .85 and more
 GRID = np.stack(np.meshgrid(np.arange(toyworld.SIZE) + 0.5, np.arange(toyworld.SIZE) + 0.5))  # x, y of the pixels' centres
