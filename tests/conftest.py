@@ -20,12 +20,12 @@ def images(tmp_path):
 
 
 @pytest.fixture
-def client(jobs):
-    """A client of the REST door on the `jobs` of the test's own file."""
+def client(app):
+    """A client of the REST door on the `app` of the test's own file."""
     pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
-    from lib_sdtune import api
+    from lib_sdtune.api.router import attach
 
-    return TestClient(api.attach(FastAPI(), jobs), raise_server_exceptions=False)
+    return TestClient(attach(FastAPI(), app), raise_server_exceptions=False)

@@ -11,14 +11,16 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "lib_sdtune").rglob("*.py"))
 
 LEVELS = [  # a file may import from its own line and those above it
-    "errors registry randomness declaration config failures presets prompts prompt_lines",
+    "errors registry randomness declaration config presets prompts prompt_lines",
     "networks families optim diffusion formats ldm pages toyworld prompts prompt_lines",
     "host.base contradictions",
     "methods data host.embedded host.webui",
     "training",
-    "evaluation workshop",
-    "jobs access report",
-    "ui api api_choose api_workshop cli __main__ host.webui.doors host.webui.xyz",
+    "access job_queue report",
+    "services evaluation",
+    "jobs",
+    "app",
+    "ui api cli __main__ host.webui.doors host.webui.xyz",
 ]
 LEVEL = {f"lib_sdtune.{name}": number for number, line in enumerate(LEVELS) for name in line.split()}
 LATE = {"lib_sdtune.config"}  # looks up inside functions what its choices are, so that declaring settings imports no plug-in
@@ -67,7 +69,7 @@ def test_foreign_libraries_have_one_door(path):
         assert doors is None or module_of(path).startswith(doors), f"{name} belongs into {' or '.join(doors)}"
 
 
-@pytest.mark.parametrize("door", ["lib_sdtune.jobs", "lib_sdtune.api", "lib_sdtune.ui.door", "lib_sdtune.__main__"])
+@pytest.mark.parametrize("door", ["lib_sdtune.app", "lib_sdtune.api.router", "lib_sdtune.ui.door", "lib_sdtune.__main__"])
 def test_starting_is_cheap(door):
     """What the WebUI imports at its start loads no torch of ours; a broken torch must leave a tab that says so."""
     if not any(module_of(path) == door for path in FILES):

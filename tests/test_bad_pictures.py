@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib_sdtune.__main__ import main
-from lib_sdtune.jobs import Jobs
+from lib_sdtune.app import App
 from tests.data import awful
 from tests.hosts import TinyHost
 from tests.waiting import until
@@ -16,7 +16,7 @@ pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the
 from fastapi import FastAPI  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 
-from lib_sdtune import api  # noqa: E402
+from lib_sdtune.api.router import attach  # noqa: E402
 
 ROOT = "/sdtune/v1"
 DRIVE = os.path.abspath(os.sep)
@@ -47,7 +47,7 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def client(place):
-    return TestClient(api.attach(FastAPI(), Jobs(lambda: TinyHost(place / "data"))), raise_server_exceptions=False)
+    return TestClient(attach(FastAPI(), App(lambda: TinyHost(place / "data"))), raise_server_exceptions=False)
 
 
 def contents(folder):

@@ -5,9 +5,10 @@ import time
 import pytest
 
 from lib_sdtune.access import Access
-from lib_sdtune.errors import NameTaken, UserError
+from lib_sdtune.errors import NameTaken, NotFound, UserError, WrongState
 from lib_sdtune.formats.files import read_json, write_json
-from lib_sdtune.jobs import Jobs, Refused, Unknown, shared
+from lib_sdtune.jobs import Jobs
+from lib_sdtune.services.context import ServiceContext
 from tests.hosts import TinyHost, pictures, settings
 from tests.waiting import until
 
@@ -19,12 +20,12 @@ def host(tmp_path):
 
 @pytest.fixture
 def jobs(host):
-    jobs = Jobs(lambda: host)
+    jobs = Jobs(ServiceContext(lambda: host))
     yield jobs
     for name in list(jobs.controls):
-        if jobs.live(name):
+        if jobs.is_live(name):
             jobs.request(name, "stop_without_saving")
-    until(lambda: not jobs.waiting and jobs.current is None)
+    until(lambda: jobs.queue.idle)
 
 
 @pytest.fixture
@@ -59,14 +60,14 @@ def test_a_name_in_use_is_refused(jobs, images):
 def test_pause_resume_sample_save(jobs, host, images):
     name = jobs.submit({**long(images), "sample": {"prompts": ["ron"]}})
     until(lambda: jobs.status(name)["step"] >= 1)
-    with pytest.raises(Refused, match="is training"):
+    with pytest.raises(WrongState, match="is training"):
         jobs.request(name, "resume")
     jobs.request(name, "pause")
     until(lambda: state(jobs, name) == "paused")
     step = jobs.status(name)["step"]
     time.sleep(0.2)
     assert jobs.status(name)["step"] == step
-    with pytest.raises(Refused, match="is paused"):
+    with pytest.raises(WrongState, match="is paused"):
         jobs.request(name, "pause")
     jobs.request(name, "sample")
     jobs.request(name, "save")
@@ -95,13 +96,13 @@ def test_a_paused_run_stops_where_it_is(jobs, images):
 def test_a_waiting_run_can_be_taken_back_and_put_in_again(jobs, images):
     jobs.submit(long(images, "one"))
     waiting = jobs.submit(settings(images, "two", train={"max_train_steps": 1}))
-    with pytest.raises(Refused, match="is queued"):
+    with pytest.raises(WrongState, match="is queued"):
         jobs.request(waiting, "sample")
     jobs.request(waiting, "stop")
     assert state(jobs, waiting) == "stopped"
     jobs.request("one", "stop_without_saving")
     until(lambda: state(jobs, "one") == "stopped")
-    with pytest.raises(Refused, match="is stopped"):
+    with pytest.raises(WrongState, match="is stopped"):
         jobs.request("one", "pause")
 
 
@@ -125,7 +126,7 @@ def test_what_a_killed_process_leaves_is_listed_and_goes_on(jobs, host, images):
         file.unlink()
     write_json(folder.path / "status.json", {**read_json(folder.path / "status.json"), "state": "training", "step": 4, "artefacts": []})
 
-    again = Jobs(lambda: host)  # as after a restart
+    again = Jobs(ServiceContext(lambda: host))  # as after a restart
     assert again.status(name)["state"] == "stopped" and again.status(name)["resumable"] and "resume" in again.status(name)["message"]
     again.request(name, "resume")
     until(lambda: again.status(name)["state"] == "finished")
@@ -135,20 +136,20 @@ def test_what_a_killed_process_leaves_is_listed_and_goes_on(jobs, host, images):
 def test_an_end_that_is_not_on_the_disk_yet_is_an_end(jobs, images):
     name = jobs.submit(settings(images))
     until(lambda: state(jobs, name) == "finished")
-    until(lambda: jobs.current is None)
+    until(lambda: jobs.queue.current is None)
     file = jobs.folder(name).path / "status.json"
     write_json(file, read_json(file) | {"state": "training"})
     assert state(jobs, name) == "finished"
 
 
 def test_a_run_cut_off_before_its_first_state_begins_anew(host, images):
-    name = Jobs(lambda: host).submit(settings(images, "late", train={"max_train_steps": 1}))
-    folder = Jobs(lambda: host).folder(name)
+    name = Jobs(ServiceContext(lambda: host)).submit(settings(images, "late", train={"max_train_steps": 1}))
+    folder = Jobs(ServiceContext(lambda: host)).folder(name)
     until(lambda: folder.status().get("state") == "finished")
     for file in [*host.folder("lora").iterdir(), *(folder.path / "state").iterdir()]:
         file.unlink()
     write_json(folder.path / "status.json", {**folder.status(), "state": "queued", "artefacts": []})
-    again = Jobs(lambda: host)
+    again = Jobs(ServiceContext(lambda: host))
     assert again.status(name)["resumable"]
     again.request(name, "resume")
     until(lambda: again.status(name)["state"] == "finished")
@@ -178,7 +179,7 @@ def test_giving_up_while_the_model_is_not_free(host, images):
                 self.patience()
                 time.sleep(0.01)
 
-    jobs = Jobs(lambda: Busy(host.data_dir))
+    jobs = Jobs(ServiceContext(lambda: Busy(host.data_dir)))
     name = jobs.submit(settings(images, "patient"))
     until(lambda: "waiting for the model" in jobs.status(name)["message"])
     jobs.request(name, "stop")
@@ -188,7 +189,7 @@ def test_giving_up_while_the_model_is_not_free(host, images):
 @pytest.mark.parametrize("name", ["nobody", "../ron", "", "a/b", "NUL"])
 def test_unknown_runs(jobs, name):
     for ask in (jobs.status, jobs.config, jobs.log, jobs.delete, lambda name: jobs.request(name, "stop")):
-        with pytest.raises(Unknown):
+        with pytest.raises(NotFound):
             ask(name)
 
 
@@ -196,7 +197,7 @@ def test_only_its_samples_are_shown(jobs, host, images):
     name = jobs.submit(settings(images, train={"max_train_steps": 1}))
     until(lambda: state(jobs, name) == "finished")
     for file in ("../config.json", "config.json", "/etc/passwd", ""):
-        with pytest.raises(Unknown):
+        with pytest.raises(NotFound):
             jobs.sample(name, file)
 
 
@@ -205,14 +206,14 @@ def test_deleting_takes_the_run_folder_and_leaves_the_file(jobs, host, images, m
     monkeypatch.setattr(host, "tidy", lambda: time.sleep(0.3) or (jobs.folder(name).path / "late.txt").write_text("last words"), raising=False)
     until(lambda: state(jobs, name) == "finished")
     jobs.delete(name)
-    assert not (host.folder("sdtune") / "runs" / name).exists() and jobs.current is None
+    assert not (host.folder("sdtune") / "runs" / name).exists() and jobs.queue.current is None
     assert (host.folder("lora") / "ron.safetensors").exists()
-    with pytest.raises(Unknown):
+    with pytest.raises(NotFound):
         jobs.status(name)
 
 
 def test_folders_outside_the_allowed_ones_are_refused_and_nothing_is_written(host, images, tmp_path):
-    jobs = Jobs(lambda: host, Access(roots=lambda: [tmp_path / "elsewhere"]))
+    jobs = Jobs(ServiceContext(lambda: host, Access(roots=lambda: [tmp_path / "elsewhere"])))
     with pytest.raises(UserError, match="allowed"):
         jobs.submit(settings(images))
     assert not (host.data_dir / "sdtune").exists()
@@ -222,7 +223,7 @@ def test_a_dataset_toml_cannot_lead_outside_the_allowed_folders(host, images, tm
     allowed = tmp_path / "allowed"
     allowed.mkdir()
     (allowed / "set.toml").write_text(f"[[datasets]]\n[[datasets.subsets]]\nimage_dir = '{images}'\n", encoding="utf-8")
-    jobs = Jobs(lambda: host, Access(roots=lambda: [allowed]))
+    jobs = Jobs(ServiceContext(lambda: host, Access(roots=lambda: [allowed])))
     with pytest.raises(UserError, match="allowed"):
         jobs.submit(settings(allowed / "set.toml"))
     assert not (host.data_dir / "sdtune").exists()
@@ -234,10 +235,3 @@ def test_wrong_input_writes_nothing(jobs, host, tmp_path):
         with pytest.raises(UserError, match=images.name):
             jobs.submit(settings(images))
     assert jobs.runs() == [] and not (host.data_dir / "sdtune").exists()
-
-
-def test_one_queue_per_process(host, monkeypatch):
-    monkeypatch.setattr("lib_sdtune.jobs._shared", None)
-    access = Access()
-    first = shared(lambda: host)
-    assert shared(None, access) is first and first.access is access

@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lib_sdtune.app import App
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import hypernetwork
 from lib_sdtune.host.embedded import EmbeddedHost
-from lib_sdtune.jobs import Jobs
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
 from tests.test_wrong_input import place, refused, tree, write  # noqa: F401 - place is a fixture
 
@@ -61,5 +61,5 @@ def test_another_models_sizes_are_refused_before_a_run_is_queued(shelves, monkey
     before = tree(shelves)
     given = {"name": "ron", "concepts": [{"images": "pictures", "prompt": "a photo of [name]"}], **changes}
     with pytest.raises(UserError, match=r"1024|768"):
-        Jobs(lambda: EmbeddedHost(shelves / "data")).submit(given)
+        App(lambda: EmbeddedHost(shelves / "data")).submit(given)
     assert tree(shelves) == before

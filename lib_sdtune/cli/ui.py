@@ -24,13 +24,13 @@ def run(args):
     check(args.port)
     import uvicorn
 
-    jobs = opened(args)
-    server = served(jobs)
+    app = opened(args)
+    server = served(app)
     print(f"SD Tune is at http://{HERE}:{args.port} until you press Ctrl+C.", flush=True)
     try:
         uvicorn.run(server, host=HERE, port=args.port, log_level="warning")
     finally:
-        leave(jobs)
+        leave(app)
     return 0
 
 
@@ -49,25 +49,24 @@ def check(port):
 
 
 def opened(args):
+    from lib_sdtune.app import App
     from lib_sdtune.host.embedded import EmbeddedHost
-    from lib_sdtune.jobs import Jobs
 
     host = EmbeddedHost(Path(args.data_dir), args.checkpoint or None)
     host.defaults()  # whatever is wrong with the checkpoint is told before the page opens
-    return Jobs(lambda: host)
+    return App(lambda: host)
 
 
-def served(jobs):
+def served(app):
     from lib_sdtune.ui.door import Door
-    from lib_sdtune.ui.standalone import app
+    from lib_sdtune.ui.standalone import serve
 
-    return app(Door(jobs=jobs, key=jobs.access.key, defaults=jobs.host.defaults))
+    return serve(Door(app=app, key=app.access.key, defaults=app.host.defaults))
 
 
-def leave(jobs):
+def leave(app):
     """Let the run that is on save its state."""
-    for name in [name for name in jobs.controls if jobs.live(name)]:
-        jobs.request(name, "interrupt")
+    app.jobs.interrupt_all()
     until = time.monotonic() + PATIENCE
-    while jobs.current and time.monotonic() < until:
+    while app.context.queue.current and time.monotonic() < until:
         time.sleep(0.1)

@@ -84,6 +84,15 @@ def published(run):
     return next((deed["published"] for deed in deeds if "published" in deed), None)
 
 
+def remaining(run, artefacts):
+    """{"artefacts", "published"}: which of a run's files are still there, after others were swept away to publish one of them."""
+    publication = published(run)
+    paths = [path for path in artefacts if Path(path).exists()]
+    if publication and publication["path"] not in paths:
+        paths.append(publication["path"])
+    return {"artefacts": paths, "published": publication}
+
+
 def refuse_loaded(host, run, paths):
     """UserError when the host has one of these checkpoints loaded: it would go on with weights that are no longer those of the file."""
     loaded = host.about().get("model") if methods[run.config().method].kind == "checkpoints" else None

@@ -1,147 +1,121 @@
-"""Where the tab and the API have files compared and published: one choice at a time, in a thread of its own."""
+"""Where the tab and the API have files compared and published: one evaluation at a time, in a thread of its own.
 
-import logging
+Runs are handed in as `RunFolder`s; those whose files are compared or published have ended.
+"""
+
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import UserError
 from lib_sdtune.evaluation import any_files, comparison, grid, publish, run_report, settings
 from lib_sdtune.evaluation.candidates import of_run
 from lib_sdtune.evaluation.evaluation import FOLDER, Evaluation, result
 from lib_sdtune.formats.files import atomic
+from lib_sdtune.services.context import ServiceContext
+from lib_sdtune.services.task import Progress, Stopped, Task
 from lib_sdtune.training import board
 
-log = logging.getLogger("sdtune")
+if TYPE_CHECKING:
+    from lib_sdtune.evaluation.any_files import AnyFiles
+    from lib_sdtune.training.runs import RunFolder
+
 THUMBNAIL = 128  # pixels a side
 PAGES = {"page": "index.html", "sheet": "sheet.png"}
 
 
-class Stopped(Exception):
-    """A choice was asked to stop; what is drawn stays."""
-
-
-class Work:
-    """One choice as its watchers see it. state: waiting, working, done, stopped or failed."""
-
-    def __init__(self):
-        self.state, self.done, self.total, self.text, self.message, self.stopping = "waiting", 0, 0, "waiting for the model", "", False
-
-    def progress(self, done, total, text):
-        self.state, self.done, self.total, self.text = "working", done, total, text
-        if self.stopping:
-            raise Stopped
-
-    def end(self, state, message=""):
-        self.state, self.message = state, message
-
-    @property
-    def live(self):
-        return self.state in ("waiting", "working")
-
-    def seen(self):
-        return {"state": self.state, "done": self.done, "total": self.total, "text": self.text, "message": self.message}
-
-
 class EvaluationService:
-    """`jobs` gives runs, the host, and says which folders may be named. `works`: folder of a choice -> its `Work`."""
+    """tasks: {folder of an evaluation: its latest `Task`}"""
 
-    def __init__(self, jobs):
-        self.jobs, self.works = jobs, {}
+    def __init__(self, context: ServiceContext) -> None:
+        self.context = context
+        self.tasks: dict[Path, Task] = {}
         self.changing, self.turn = threading.RLock(), threading.Lock()
 
-    def resting(self, name):
-        """The `RunFolder` of a run that is not on, and not being compared."""
-        run = self.jobs.folder(name)
-        if self.jobs.live(name):
-            raise UserError(f"The run {name} is still on; compare its files when it has ended.")
-        return self.idle(run)
-
-    def idle(self, run):
-        if run.path in self.works and self.works[run.path].live:
+    def refuse_busy(self, run: "RunFolder | AnyFiles") -> None:
+        """UserError while the files of a run are being compared."""
+        if run.path in self.tasks and self.tasks[run.path].live:
             raise UserError(f"The files of {run.path.name} are being compared; stop that first.")
-        return run
 
     # comparing
 
-    def start(self, name, data):
-        """Begin or go on with a choice. UserError for wishes that cannot be, or that are too much without being sure."""
+    def start(self, run: "RunFolder", data: dict) -> dict[str, Any]:
+        """Begin or go on with an evaluation. UserError for settings that cannot be, or that are too much without being sure."""
         with self.changing:
-            self.begin(self.resting(name), data)
-        return self.look(name)
+            self.begin(run, data)
+        return self.status(run)
 
-    def start_loose(self, name, data):
+    def start_any(self, name: str, data: dict) -> dict[str, Any]:
         """The same with any files that the host has: {"kind", "of": [names], "pictures": a folder, or ""} and the settings."""
         with self.changing:
-            chosen = any_files.read(self.jobs.host, name, data, self.jobs.access)
-            self.begin(self.idle(chosen), {key: value for key, value in data.items() if key not in any_files.KEYS})
-            any_files.remember(chosen)
-        return self.look_loose(name)
+            files = any_files.read(self.context.host, name, data, self.context.access)
+            self.begin(files, {key: value for key, value in data.items() if key not in any_files.KEYS})
+            any_files.remember(files)
+        return self.status_any(name)
 
-    def begin(self, run, data):
-        wanted = settings.read(data)
-        choice = Evaluation(self.jobs.host, run, wanted)
-        missing = choice.grid.missing(choice.cells)
-        choice.grid.refuse_too_little_room(missing)
-        if len(missing) > grid.MANY and not wanted.sure and choice.grid.pace(missing[0]):
-            raise UserError(choice.grid.too_many(missing))
-        work = self.works[run.path] = Work()
-        choice.progress = choice.grid.progress = work.progress
-        threading.Thread(target=self.work, args=(choice, work), name="sdtune-choice", daemon=True).start()
+    def begin(self, run: "RunFolder | AnyFiles", data: dict) -> None:
+        self.refuse_busy(run)
+        request = settings.read(data)
+        evaluation = Evaluation(self.context.host, run, request)
+        missing = evaluation.grid.missing(evaluation.cells)
+        evaluation.grid.refuse_too_little_room(missing)
+        if len(missing) > grid.MANY and not request.sure and evaluation.grid.pace(missing[0]):
+            raise UserError(evaluation.grid.too_many(missing))
+        task = self.tasks[run.path] = Task("waiting for the model")
+        task.start(lambda progress: self.evaluate(evaluation, progress))
 
-    def work(self, choice, work):
+    def evaluate(self, evaluation: Evaluation, progress: Progress) -> None:
+        evaluation.progress = evaluation.grid.progress = progress
         try:
             with self.turn:
-                if not work.stopping:
-                    choice.make()
-            work.end("stopped" if work.stopping else "done")
+                progress(0, 0, "waiting for the model")
+                evaluation.make()
         except Stopped:
-            work.end("stopped", "Stopped; starting again goes on.")
-        except (UserError, RunError) as error:
-            work.end("failed", str(error))
-        except Exception as error:
-            log.exception("choosing %s", choice.run.path.name)
-            work.end("failed", f"The comparison failed with {type(error).__name__}: {error}.")
+            raise Stopped("Stopped; starting again goes on.") from None
 
-    def stop(self, name):
-        self.halt(self.jobs.folder(name))
-        return self.look(name)
+    def stop(self, run: "RunFolder") -> dict[str, Any]:
+        self.stop_task(run)
+        return self.status(run)
 
-    def stop_loose(self, name):
-        self.halt(any_files.opened(self.jobs.host, name))
-        return self.look_loose(name)
+    def stop_any(self, name: str) -> dict[str, Any] | None:
+        files = any_files.opened(self.context.host, name)
+        if files is not None:
+            self.stop_task(files)
+        return self.status_any(name)
 
-    def halt(self, run):
-        if run and run.path in self.works:
-            self.works[run.path].stopping = True
+    def stop_task(self, run: "RunFolder | AnyFiles") -> None:
+        if run.path in self.tasks:
+            self.tasks[run.path].stop()
 
-    def look(self, name):
+    def status(self, run: "RunFolder") -> dict[str, Any]:
         """{"work", "result", "published", "files"} of a run; published: see `publish.published`."""
-        run = self.jobs.folder(name)
         try:
-            files = [{"file": one.stem, "label": one.label, "step": one.step} for one in of_run(self.jobs.host, run)]
+            files = [{"file": candidate.stem, "label": candidate.label, "step": candidate.step}
+                     for candidate in of_run(self.context.host, run)]
         except UserError:
             files = []
-        return {**self.seen(run), "files": files, "published": publish.published(run)}
+        return {**self.progress(run), "files": files, "published": publish.published(run)}
 
-    def look_loose(self, name):
-        """The same of what `start_loose` compared, or None."""
-        run = any_files.opened(self.jobs.host, name)
+    def status_any(self, name: str) -> dict[str, Any] | None:
+        """The same of what `start_any` compared, or None."""
+        run = any_files.opened(self.context.host, name)
         if run is None:
             return None
         files = [{"file": path.stem, "label": path.stem, "step": None} for path in run.files]
-        return {**self.seen(run), "files": files, "published": None}
+        return {**self.progress(run), "files": files, "published": None}
 
-    def seen(self, run):
-        work = self.works.get(run.path)
-        return {"work": work.seen() if work else None, "result": result(run)}
+    def progress(self, run: "RunFolder | AnyFiles") -> dict[str, Any]:
+        task = self.tasks.get(run.path)
+        return {"work": task.snapshot() if task else None, "result": result(run)}
 
-    def files(self):
+    def files(self) -> dict[str, Any]:
         """{"kinds": {kind: [names of the host's files]}, "choices": [names of what was compared so far]}."""
-        return any_files.everything(self.jobs.host)
+        return any_files.everything(self.context.host)
 
     # publishing
 
-    def publish(self, name, data):
+    def publish(self, run: "RunFolder", data: dict) -> Any:
+        """Make one of a run's files the final one: {"file", "weight", "negative_text"}. UserError."""
         unknown = set(data) - {"file", "weight", "negative_text"}
         if unknown:
             raise UserError(f'"{min(unknown)}" is not a setting; publishing takes "file", "weight" and "negative_text".')
@@ -152,36 +126,31 @@ class EvaluationService:
             if not isinstance(data.get(key), str | None):
                 raise UserError(f'"{key}" must be text.')
         with self.changing:
-            return publish.publish(self.jobs.host, self.resting(name), data.get("file") or "", weight, data.get("negative_text"))
+            self.refuse_busy(run)
+            return publish.publish(self.context.host, run, data.get("file") or "", weight, data.get("negative_text"))
 
-    def unpublish(self, name):
+    def unpublish(self, run: "RunFolder") -> dict[str, Any]:
+        """Take a publication back: {"files": names of the files that are where they were}."""
         with self.changing:
-            return {"files": publish.undo(self.jobs.host, self.resting(name))}
+            self.refuse_busy(run)
+            return {"files": publish.undo(self.context.host, run)}
 
     # looking
 
-    def left(self, run, artefacts):
-        """What is still there of a run's files: those that were swept away when one of them was published are not listed."""
-        done = publish.published(run)
-        found = [path for path in artefacts if Path(path).exists()]
-        if done and done["path"] not in found:
-            found.append(done["path"])
-        return {"artefacts": found, "published": done}
-
-    def pictures(self, name):
+    def pictures(self, run: "RunFolder") -> dict[str, Any]:
         """The board of single pictures, without the machine's paths."""
-        seen = board.read(self.jobs.folder(name).path)
-        return {**seen, "pictures": [{key: value for key, value in row.items() if key != "path"} for row in seen["pictures"]]}
+        losses = board.read(run.path)
+        rows = [{key: value for key, value in row.items() if key != "path"} for row in losses["pictures"]]
+        return {**losses, "pictures": rows}
 
-    def thumbnail(self, name, index):
+    def thumbnail(self, run: "RunFolder", index: str) -> Path | None:
         """The path of a small copy of a training picture, or None."""
         from lib_sdtune.data.picture import Unreadable, load
 
-        folder = self.jobs.folder(name).path
-        row = next((row for row in board.read(folder)["pictures"] if str(row["index"]) == index), None)
+        row = next((row for row in board.read(run.path)["pictures"] if str(row["index"]) == index), None)
         if row is None:
             return None
-        path = folder / "thumbnails" / f"{row['index']}.jpg"
+        path = run.path / "thumbnails" / f"{row['index']}.jpg"
         if not path.exists():
             try:
                 image, _ = load(row["path"])
@@ -192,29 +161,24 @@ class EvaluationService:
                 image.save(unfinished, format="JPEG", quality=85)
         return path
 
-    def file(self, name, what):
+    def file(self, run: "RunFolder | AnyFiles", name: str) -> Path | None:
         """The path of a picture of the grid, of "page" or of "sheet"; None if there is none of that name."""
-        return drawn(self.jobs.folder(name), what)
+        folder = run.path / FOLDER
+        if name in PAGES:
+            return folder / PAGES[name] if (folder / PAGES[name]).is_file() else None
+        return next((path for path in (folder / "cells").glob("*.png") if path.name == name), None)
 
-    def file_loose(self, name, what):
-        run = any_files.opened(self.jobs.host, name)
-        return run and drawn(run, what)
+    def file_any(self, name: str, file: str) -> Path | None:
+        run = any_files.opened(self.context.host, name)
+        return run and self.file(run, file)
 
-    def report(self, name, versions=""):
-        """report.html of a run; its path."""
-        return run_report.write(self.jobs.folder(name), self.jobs.status(name), versions)
+    def report(self, run: "RunFolder", status: dict, versions: str = "") -> Path:
+        """report.html of a run with that snapshot; its path."""
+        return run_report.write(run, status, versions)
 
-    def compare(self, one, other):
-        return comparison.compare(self.jobs.folder(one), self.jobs.folder(other))
+    def compare(self, first: "RunFolder", second: "RunFolder") -> dict[str, Any]:
+        return comparison.compare(first, second)
 
-    def comparison(self, one, other):
+    def comparison(self, first: "RunFolder", second: "RunFolder") -> Path:
         """The same as a page; its path."""
-        first = self.jobs.folder(one)
-        return comparison.write(first, self.jobs.folder(other), first.path / "comparison.html")
-
-
-def drawn(run, what):
-    folder = run.path / FOLDER
-    if what in PAGES:
-        return folder / PAGES[what] if (folder / PAGES[what]).is_file() else None
-    return next((path for path in (folder / "cells").glob("*.png") if path.name == what), None)
+        return comparison.write(first, second, first.path / "compare.html")

@@ -6,8 +6,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
-from lib_sdtune import failures
-from lib_sdtune.errors import DiskFull, RunError, UserError
+from lib_sdtune.errors import DiskFull, RunError, UserError, sentence
 from lib_sdtune.formats.files import write_json
 from lib_sdtune.training import replaced, run_lock
 from lib_sdtune.training.notes import noted
@@ -102,7 +101,7 @@ class Control:
                     raise
                 except BaseException as error:
                     log.debug("run failed", exc_info=True)
-                    self.become("failed", failures.sentence(error))
+                    self.become("failed", sentence(error))
                     if isinstance(error, UserError | RunError) or not isinstance(error, Exception):
                         raise
                     raise RunError(self.message) from error

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from lib_sdtune.config import SampleConfig, ValidationConfig
-from lib_sdtune.errors import TooLittleMemory, UserError
-from lib_sdtune.failures import out_of_memory
+from lib_sdtune.errors import TooLittleMemory, UserError, out_of_memory
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import ladder
 from lib_sdtune.training.control import Control

@@ -5,21 +5,22 @@ from math import ceil
 from pathlib import Path
 
 from lib_sdtune.errors import NameTaken
+from lib_sdtune.services.submission import check_config, read_config
 from lib_sdtune.ui.boxes import box, listing
 
 
-def report(made, jobs):
+def report(made, app):
     """HTML about the run that CONFIG `made` describes. UserError for whatever would stop Start."""
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
 
-    config = jobs.read(made)
-    found = jobs.workshop.looking.through(lambda progress: jobs.look(config, True, progress))
+    config = read_config(made, app.host)
+    found = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
     dataset = Dataset(found, config)
     lines = [counted(found.pictures), shapes(dataset), arithmetic(dataset, config)]
-    lines += [time(dataset, config, jobs), room(dataset, config, jobs)]
+    lines += [time(dataset, config, app), room(dataset, config, app)]
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
-    parts = [box("red", taken(config, jobs)), box("plain", *lines), box("yellow", *problems(found, config, jobs)),
+    parts = [box("red", taken(config, app)), box("plain", *lines), box("yellow", *problems(found, config, app)),
              listing("Captions as they will be read", captions), charts(found, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
 
@@ -33,12 +34,12 @@ def charts(found, dataset):
     return f"<details><summary>Sizes and tags as bars</summary>{drawn(sizes, dict(tags))}</details>"
 
 
-def taken(config, jobs):
+def taken(config, app):
     """Why the name cannot be used, or ""."""
     from lib_sdtune.training.runs import check_new, folder_of
 
     try:
-        check_new(config, jobs.host, folder_of(jobs.host, config.name))
+        check_new(config, app.host, folder_of(app.host, config.name))
         return ""
     except NameTaken as problem:
         return str(problem)
@@ -52,13 +53,13 @@ def counted(pictures):
     return f"{plural(len(own), 'picture')}, {having}" + (f"; {plural(classes, 'class picture')}" if classes else "") + "."
 
 
-def problems(found, config, jobs, most=3):
+def problems(found, config, app, most=3):
     """Sentences about single files, those that are left out first; many of a kind are told once, with their names."""
     from lib_sdtune.data.inspect import clip, findings
-    from lib_sdtune.workshop.final import tokenizer_of
+    from lib_sdtune.services.final_captions import tokenizer_of
 
     kinds = defaultdict(list)
-    told = [*found.problems, *findings(found, config, tokenizer_of(jobs.host) or clip())]
+    told = [*found.problems, *findings(found, config, tokenizer_of(app.host) or clip())]
     for problem in sorted(told, key=lambda problem: not problem.fatal):
         kinds[problem.kind].append(problem)
     for alike in kinds.values():
@@ -88,29 +89,29 @@ def length(dataset, config):
     return config.train.max_train_epochs * dataset.steps_per_epoch or config.train.max_train_steps
 
 
-def time(dataset, config, jobs):
+def time(dataset, config, app):
     """From what a step took in an earlier run of this method; it says where the figure comes from."""
-    earlier = [run for run in jobs.runs() if run["method"] == config.method and run["seconds_per_step"]]
+    earlier = [run for run in app.jobs.runs() if run["method"] == config.method and run["seconds_per_step"]]
     if not earlier:
         return "How long it takes is known after the first steps."
     pace = max(earlier, key=lambda run: run.get("updated") or 0)["seconds_per_step"]
     return f"About {duration(length(dataset, config) * pace)}, if a step takes {pace:.2g} s as in the last run."
 
 
-def room(dataset, config, jobs):
+def room(dataset, config, app):
     """Disk: what an earlier file of this method took, times the files of this run."""
     from lib_sdtune.formats.files import free_space
 
     every, total = config.save.every_n_steps, length(dataset, config)
     by_epoch = config.save.every_n_epochs and total // (config.save.every_n_epochs * dataset.steps_per_epoch)
     files = 1 + min((total // every if every else 0) + by_epoch, config.save.keep_last or 10**6)
-    largest = largest_artefact(config, jobs)
+    largest = largest_artefact(config, app)
     each = f" of about {size(largest)}" if largest else ""
-    return f"Disk: {plural(files, 'file')}{each}; {size(free_space(jobs.host.folder('sdtune')))} are free."
+    return f"Disk: {plural(files, 'file')}{each}; {size(free_space(app.host.folder('sdtune')))} are free."
 
 
-def largest_artefact(config, jobs):
-    paths = [Path(path) for run in jobs.runs() if run["method"] == config.method for path in run["artefacts"]]
+def largest_artefact(config, app):
+    paths = [Path(path) for run in app.jobs.runs() if run["method"] == config.method for path in run["artefacts"]]
     return max((path.stat().st_size for path in paths if path.is_file()), default=0)
 
 

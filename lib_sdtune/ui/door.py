@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class Door:
-    """jobs: `lib_sdtune.jobs`' queue of runs (`submit`, `runs`, `status`, `request`, `log`, …).
+    """app: the `lib_sdtune.app.App` whose runs and services the tab shows.
 
     home: "webui" or "standalone". key: secret that the tab's calls to the API carry, so that whoever was shown the tab
     may watch its runs. defaults: function that gives the settings which suit the loaded model, as a nested dict laid
@@ -14,7 +14,7 @@ class Door:
     that is shown instead of the form when training cannot work here at all.
     """
 
-    jobs: Any = None
+    app: Any = None
     home: str = "standalone"
     key: str = ""
     defaults: Any = field(default=dict)

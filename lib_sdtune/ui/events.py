@@ -32,19 +32,19 @@ def wire(door, fields, parts):
             return box("red", f"This is a fault of SD Tune: {type(problem).__name__}: {problem}", "The console has the details."), ""
 
     def start(*values):
-        return guarded(lambda made: ("", door.jobs.submit(made)), *values)
+        return guarded(lambda made: ("", door.app.submit(made)), *values)
 
     def look(*values):
-        return guarded(lambda made: (check.report(made, door.jobs), ""), *values)[0]
+        return guarded(lambda made: (check.report(made, door.app), ""), *values)[0]
 
     def draw(*values):
-        return guarded(lambda made: (door.jobs.workshop.classes.start(made) and "", ""), *values)[0]
+        return guarded(lambda made: (door.app.class_pictures.start(made) and "", ""), *values)[0]
 
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
     def received(files, name):
         try:
-            place = upload.keep([(file.name, file.orig_name) for file in files], name, door.jobs.host.folder("sdtune") / "pictures")
+            place = upload.keep([(file.name, file.orig_name) for file in files], name, door.app.host.folder("sdtune") / "pictures")
             return str(place), ""
         except UserError as problem:
             return gr.update(), box("red", by_label(str(problem), names))
@@ -80,7 +80,7 @@ def fill(door, fields, parts, inputs):
 
     restored = f"(...values) => sdtune.form.restore({json.dumps(paths)}, values)"
     parts["restore"].click(base, [], [parts["base"]], queue=False).then(None, [parts["base"], *inputs], inputs, _js=restored)
-    parts["use"].click(lambda name: spread(form.from_config(door.jobs.config(name))), [parts["wanted"]], inputs, queue=False)
+    parts["use"].click(lambda name: spread(form.from_config(door.app.jobs.config(name))), [parts["wanted"]], inputs, queue=False)
     parts["preset"].input(preset, [parts["preset"]], inputs, queue=False)
 
 

@@ -30,12 +30,12 @@ def wire(door, parts, inputs, config, guarded):
         try:
             made = config(values)
             made["concepts"] = [{**one, "images": one.get("images") or "."} for one in made["concepts"]]  # pictures may come later
-            return json.dumps(door.jobs.workshop.wizard.guess(made))
+            return json.dumps(door.app.memory.estimate(made))
         except Exception:
             return "{}"  # what is wrong with the settings is told by Check and Start
 
     def measure(*values):
-        return guarded(lambda made: (door.jobs.workshop.wizard.start(made) and "", ""), *values)[0]
+        return guarded(lambda made: (door.app.memory.start(made) and "", ""), *values)[0]
 
     parts["estimate"].click(guess, inputs, [parts["estimated"]], queue=False).then(
         None, [parts["estimated"]], None, _js="(facts) => { sdtune.memory.guessed(facts); return []; }")

@@ -3,8 +3,8 @@
 import pytest
 
 from lib_sdtune.access import Access
+from lib_sdtune.app import App
 from lib_sdtune.evaluation import evaluation, grid
-from lib_sdtune.jobs import Jobs
 from tests.hosts import TinyHost, pictures, settings, train
 from tests.waiting import until
 
@@ -12,7 +12,7 @@ pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the
 from fastapi import FastAPI  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 
-from lib_sdtune import api  # noqa: E402
+from lib_sdtune.api.router import attach  # noqa: E402
 
 RON = "/sdtune/v1/runs/ron"
 SMALL = {"prompts": ["a cat", "a dog"], "seeds": [1, 2], "width": 64, "height": 64, "strength": False}
@@ -30,7 +30,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def client(place):
-    return TestClient(api.attach(FastAPI(), Jobs(lambda: place)), raise_server_exceptions=False)
+    return TestClient(attach(FastAPI(), App(lambda: place)), raise_server_exceptions=False)
 
 
 def test_from_the_grid_to_a_published_file_and_back(client, place):
@@ -129,7 +129,7 @@ def test_a_large_grid_is_asked_about_and_can_be_stopped(client, place, monkeypat
 
 
 def test_strangers_are_refused(place):
-    app = api.attach(FastAPI(), Jobs(lambda: place, Access(credentials={"me": "secret"})))
+    app = attach(FastAPI(), App(lambda: place, Access(credentials={"me": "secret"})))
     client = TestClient(app, raise_server_exceptions=False)
     for address in ("pictures", "pictures/0", "choose", "choose/page", "report.html"):
         assert client.get(f"{RON}/{address}").status_code == 401

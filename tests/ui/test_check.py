@@ -4,24 +4,24 @@ import re
 
 import pytest
 
+from lib_sdtune.app import App
 from lib_sdtune.errors import UserError
-from lib_sdtune.jobs import Jobs
 from lib_sdtune.ui import check
 from tests.hosts import TinyHost, pictures, settings
 
 
 @pytest.fixture
-def jobs(tmp_path):
-    return Jobs(lambda: TinyHost(tmp_path / "data"))
+def app(tmp_path):
+    return App(lambda: TinyHost(tmp_path / "data"))
 
 
 def text(html):
     return re.sub(r"<[^>]+>", "\n", html)
 
 
-def test_the_arithmetic_is_told_in_words(jobs, tmp_path):
+def test_the_arithmetic_is_told_in_words(app, tmp_path):
     folder = pictures(tmp_path / "10_ron", count=3)
-    said = text(check.report(settings(folder, train={"batch_size": 2, "max_train_steps": 150}), jobs))
+    said = text(check.report(settings(folder, train={"batch_size": 2, "max_train_steps": 150}), app))
     assert "3 pictures, 3 with captions of their own." in said
     assert "3 pictures × 10 repeats ÷ batch 2 = 15 steps an epoch; 150 steps = 10 epochs." in said
     assert "Sizes: 128 × 128 (30)." in said
@@ -29,30 +29,30 @@ def test_the_arithmetic_is_told_in_words(jobs, tmp_path):
     assert re.search(r"Disk: 1 file; [\d,.]+ [GM]B are free\.", said)
 
 
-def test_single_bad_files_are_named_and_escaped(jobs, tmp_path):
+def test_single_bad_files_are_named_and_escaped(app, tmp_path):
     folder = pictures(tmp_path / "pics", count=2)
     (folder / "<b>.png").write_bytes(b"no picture")
     (folder / "0.txt").write_text("a <script> caption")
     (folder / "1.txt").unlink()
-    html = check.report(settings(folder, concepts=[{"images": str(folder)}]), jobs)
+    html = check.report(settings(folder, concepts=[{"images": str(folder)}]), app)
     assert "<script>" not in html and "<b>" not in html
     assert "&lt;b&gt;.png" in html and "sdtune-yellow" in html
     assert "0.png: a &lt;script&gt; caption" in html
 
 
-def test_a_name_that_is_taken_is_red_and_the_rest_is_told_all_the_same(jobs, tmp_path):
+def test_a_name_that_is_taken_is_red_and_the_rest_is_told_all_the_same(app, tmp_path):
     folder = pictures(tmp_path / "pics")
-    lora = jobs.host.folder("lora")
+    lora = app.host.folder("lora")
     lora.mkdir(parents=True)
     (lora / "ron.safetensors").write_bytes(b"")
-    html = check.report(settings(folder), jobs)
+    html = check.report(settings(folder), app)
     assert "exists already" in html and "sdtune-red" in html and "3 pictures" in html
 
 
-def test_a_folder_without_pictures_stops(jobs, tmp_path):
+def test_a_folder_without_pictures_stops(app, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no pictures"):
-        check.report(settings(tmp_path / "empty"), jobs)
+        check.report(settings(tmp_path / "empty"), app)
 
 
 @pytest.mark.parametrize("seconds, words", [(1, "1 second"), (59, "1 minute"), (780, "13 minutes"), (7500, "2 h 05 min")])

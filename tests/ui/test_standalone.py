@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from lib_sdtune.jobs import Jobs
+from lib_sdtune.app import App
 from lib_sdtune.ui import page, standalone
 from lib_sdtune.ui.door import Door
 from tests.hosts import TinyHost, pictures, settings, train
@@ -21,18 +21,18 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 
 
 @pytest.fixture(scope="module")
-def jobs(tmp_path_factory):
+def app(tmp_path_factory):
     """Jobs with one finished run whose caption would like to be markup."""
     base = tmp_path_factory.mktemp("standalone")
     host = TinyHost(base / "data")
     wanted = settings(pictures(base / "pics"), sample={"every_n_steps": 3, "prompts": ["<b id=\"evil\">hat</b>"], "steps": 1})
     train(host, wanted)
-    return Jobs(lambda: host)
+    return App(lambda: host)
 
 
 @pytest.fixture(scope="module")
-def client(jobs):
-    return TestClient(standalone.app(Door(jobs)))
+def client(app):
+    return TestClient(standalone.serve(Door(app)))
 
 
 def test_the_page_carries_our_scripts_and_fetches_nothing_from_elsewhere(client):
@@ -53,7 +53,7 @@ def test_the_tab_and_the_api_live_on_one_server(client):
     assert len(client.get("/sdtune/v1/runs/ron/log?since=4").json()) == 2
 
 
-def test_samples_are_served_and_nothing_else_is(client, jobs):
+def test_samples_are_served_and_nothing_else_is(client, app):
     file = Path(client.get("/sdtune/v1/runs/ron").json()["samples"][0]).name
     assert client.get(f"/sdtune/v1/runs/ron/samples/{file}").headers["content-type"] == "image/png"
     for bad in ("config.json", "..%2Fconfig.json", "%2e%2e/config.json", ""):
@@ -67,13 +67,13 @@ def test_a_page_from_elsewhere_gets_no_leave_to_read_or_start(client):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-def test_a_browser_shows_the_run_and_no_markup_of_others(jobs, tmp_path):
+def test_a_browser_shows_the_run_and_no_markup_of_others(app, tmp_path):
     import uvicorn
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(standalone.app(Door(jobs)), host="127.0.0.1", port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(standalone.serve(Door(app)), host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

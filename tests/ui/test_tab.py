@@ -7,7 +7,7 @@ import sys
 import gradio as gr
 import pytest
 
-from lib_sdtune import failures
+from lib_sdtune import errors
 from lib_sdtune.errors import UserError
 from lib_sdtune.ui import events
 from lib_sdtune.ui.boxes import box, listing
@@ -20,10 +20,10 @@ FIXED = {"sdtune_name", "sdtune_method", "sdtune_images", "sdtune_start", "sdtun
 
 
 class Queue:
-    """Takes configs as jobs do."""
+    """Takes configs as `App` does."""
 
     def __init__(self, refusal=None):
-        self.taken, self.refusal = [], refusal
+        self.jobs, self.taken, self.refusal = self, [], refusal
 
     def submit(self, config):
         if self.refusal:
@@ -83,10 +83,10 @@ def test_a_refusal_is_a_red_sentence_with_the_fields_label():
 
 
 class Classes:
-    """Takes configs as `workshop.classes` does."""
+    """Takes configs as `App.class_pictures` does."""
 
     def __init__(self, refusal=None):
-        self.workshop, self.classes, self.taken, self.refusal = self, self, [], refusal
+        self.class_pictures, self.taken, self.refusal = self, [], refusal
 
     def start(self, config):
         if self.refusal:
@@ -188,14 +188,14 @@ def test_boxes_escape_every_word():
                                                ("The disk is full. Make room.", {"save.keep_last": 2}),
                                                ("The run failed with TypeError: Something odd.", {})])
 def test_failures_are_explained_with_settings_that_exist(message, settings):
-    said = failures.explain(message)
+    said = errors.explain(message)
     assert said["settings"].items() >= settings.items()
     assert said["what"] == message.split(". ")[0].rstrip(".") + "." and said["why"] and said["change"]
-    assert {path for _, _, _, given in failures.KNOWN for path in given} <= {field.path for field in declared()}
+    assert {path for _, _, _, given in errors.KNOWN for path in given} <= {field.path for field in declared()}
 
 
 def test_a_sentence_of_ours_says_itself_what_to_change():
-    said = failures.explain("The model learned nothing: every weight is as it was. Raise the learning rate or the number of steps.")
+    said = errors.explain("The model learned nothing: every weight is as it was. Raise the learning rate or the number of steps.")
     assert said == {"what": "The model learned nothing: every weight is as it was.", "why": "",
                     "change": "Raise the learning rate or the number of steps.", "settings": {}}
 
@@ -203,19 +203,19 @@ def test_a_sentence_of_ours_says_itself_what_to_change():
 def test_what_overflowed_is_started_with_a_third_of_its_rates():
     config = {"method": "lora", "lora": {"unet_lr": 1e-4, "text_encoder_lr": 0.0, "dim": 8}, "dreambooth": {"unet_lr": 1e-6}}
     overflowed = "10 steps in a row gave numbers that overflowed. Lower the learning rate."
-    assert failures.explain(overflowed, config)["settings"] == {"lora.unet_lr": 3.3e-5}
+    assert errors.explain(overflowed, config)["settings"] == {"lora.unet_lr": 3.3e-5}
     config["lora"]["unet_lr"] = "1e-3:100, 1e-4"
-    assert failures.explain(overflowed, config)["settings"] == {"train.mixed_precision": "no"}
+    assert errors.explain(overflowed, config)["settings"] == {"train.mixed_precision": "no"}
 
 
 class Wizard(Classes):
-    """Takes configs as `workshop.wizard` does."""
+    """Takes configs as `App.memory` does."""
 
     @property
-    def wizard(self):
+    def memory(self):
         return self
 
-    def guess(self, config):
+    def estimate(self, config):
         self.taken.append(config)
         return {"template": "Estimated", "fits": True}
 

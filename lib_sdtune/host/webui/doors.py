@@ -5,7 +5,7 @@ from pathlib import Path
 from modules import shared
 
 from lib_sdtune.access import Access
-from lib_sdtune.jobs import shared as shared_jobs
+from lib_sdtune.app import shared as shared_app
 
 SECTION = ("sdtune", "SD Tune")
 ONLY_LOCAL = ("The WebUI can be reached from outside without a password, so SD Tune's API is off; start it with --api-auth USER:PASSWORD "
@@ -19,8 +19,8 @@ def make_host():
     return WebUIHost()
 
 
-def jobs():
-    return shared_jobs(make_host, access())
+def app():
+    return shared_app(make_host, access())
 
 
 def access():
@@ -44,10 +44,10 @@ def roots():
     return [Path(paths.data_path) / "sdtune" / "pictures", *(Path(line.strip()) for line in asked if line.strip())]
 
 
-def api(demo, app):
-    from lib_sdtune.api import attach
+def api(demo, server):
+    from lib_sdtune.api.router import attach
 
-    attach(app, jobs())
+    attach(server, app())
 
 
 def tab():
@@ -55,7 +55,7 @@ def tab():
     from lib_sdtune.ui.door import Door
     from lib_sdtune.ui.tab import build
 
-    door = Door(jobs=jobs(), home="webui", key=access().key, defaults=defaults, hide_dirs=access().roots is not None)
+    door = Door(app=app(), home="webui", key=access().key, defaults=defaults, hide_dirs=access().roots is not None)
     return [(build(door), "SD Tune", "sdtune_tab")]
 
 
@@ -67,7 +67,7 @@ def defaults():
         return {}
     from lib_sdtune.config import Model
 
-    return jobs().host.defaults(Model())
+    return app().host.defaults(Model())
 
 
 def settings():
@@ -87,4 +87,4 @@ def axis():
     """Our runs on an axis of the WebUI's own X/Y/Z plot."""
     from lib_sdtune.host.webui import xyz
 
-    xyz.add(jobs)
+    xyz.add(lambda: app().host)

@@ -93,7 +93,7 @@ def test_a_broken_import_leaves_a_tab_that_says_so(webui, monkeypatch):
 
 def test_the_api_is_added_to_the_webui_s_server(doors, monkeypatch):
     fastapi = pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
-    monkeypatch.setattr("lib_sdtune.jobs._shared", None)
+    monkeypatch.setattr("lib_sdtune.app._shared", None)
     app = fastapi.FastAPI()
     script().api(None, app)
     assert "/sdtune/v1/runs" in {route.path for route in app.routes}

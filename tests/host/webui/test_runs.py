@@ -8,9 +8,9 @@ import house
 import pytest
 from PIL import Image
 
+from lib_sdtune.app import App
 from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError
-from lib_sdtune.jobs import Jobs
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import begin
 from tests.hosts import pictures
@@ -108,7 +108,7 @@ def tensors(path):
 
 
 def test_jobs_on_the_webui(host, images):
-    jobs = Jobs(lambda: host)
+    jobs = App(lambda: host).jobs
     name = jobs.submit(settings(images, "job", train={"max_train_steps": 300}))
     until(lambda: jobs.status(name)["step"] >= 1)
     jobs.request(name, "pause")
@@ -117,7 +117,7 @@ def test_jobs_on_the_webui(host, images):
     jobs.request(name, "resume")
     until(lambda: jobs.status(name)["state"] == "training")
     jobs.request(name, "stop")
-    until(lambda: jobs.status(name)["state"] == "stopped" and jobs.current is None)
+    until(lambda: jobs.status(name)["state"] == "stopped" and jobs.queue.current is None)
     assert jobs.status(name)["artefacts"] and jobs.status(name)["resumable"]
     assert house.free()
 

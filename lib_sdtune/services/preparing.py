@@ -1,30 +1,34 @@
-"""Where a page prepares pictures: a look at one before and after, then the whole folder in the background."""
+"""Pictures prepared for a page: one picture before and after, then the whole folder in the background."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.data.problem import printable
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
-from lib_sdtune.workshop.questions import group, known, text, whole
-from lib_sdtune.workshop.station import Station
-from lib_sdtune.workshop.thumbnails import address
-from lib_sdtune.workshop.work import Work
+from lib_sdtune.services.context import ServiceContext
+from lib_sdtune.services.fields import group, refuse_unknown, text, whole_number
+from lib_sdtune.services.task import Progress, Task, TaskService
+from lib_sdtune.services.thumbnails import data_address
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SIDE = 512  # pixels of a preview
 MOST = 20  # problems that are told
 
 
-class Bench(Station):
-    """One folder at a time."""
+class PrepareService(TaskService):
+    """One folder at a time; `out` is where the latest goes."""
 
-    def __init__(self, jobs):
-        super().__init__(jobs)
-        self.out = ""
+    def __init__(self, context: ServiceContext) -> None:
+        super().__init__(context)
+        self.out: Path | str = ""
 
-    def folder(self, data, key):
-        return self.jobs.access.folder(data.get(key), key)
+    def folder(self, data: dict, key: str) -> Path:
+        return self.context.access.folder(data.get(key), key)
 
-    def preview(self, data):
+    def preview(self, data: dict) -> dict[str, Any]:
         """One picture of {"source"} before and after {"settings"}: {"number", "name", "total", "before", "size", "after": [...]}.
 
         number: which, from 0. box: a crop drawn by hand, as fractions [left, top, right, bottom]; without "box" it is the one that an
@@ -32,21 +36,21 @@ class Bench(Station):
         """
         from lib_sdtune.data.prepare import PrepareConfig
         from lib_sdtune.data.prepare.run import original
-        from lib_sdtune.data.prepare.run import preview as prepared
+        from lib_sdtune.data.prepare.run import preview as prepare_one
 
-        known(data, "source", "settings", "number", "box", "out")
+        refuse_unknown(data, "source", "settings", "number", "box", "out")
         settings, pictures = build(PrepareConfig, group(data, "settings")), self.pictures(data)
-        number = whole(data, "number") % len(pictures)
+        number = whole_number(data, "number") % len(pictures)
         path, name = pictures[number].path, printable(pictures[number].relative)
-        box = data["box"] if "box" in data else self.earlier(data).get(name)
-        pieces = prepared(path, settings, box)
+        box = data["box"] if "box" in data else self.earlier_crops(data).get(name)
+        pieces = prepare_one(path, settings, box)
         before, size, _ = original(path, enough=lambda *_: SIDE)
-        after = [{"picture": address(on_checks(image), SIDE), "size": list(image.size), "did": did, "suffix": suffix}
+        after = [{"picture": data_address(on_checkerboard(image), SIDE), "size": list(image.size), "did": did, "suffix": suffix}
                  for suffix, image, did in pieces]
         return {"number": number, "name": name, "total": len(pictures), "size": list(size), "box": box,
-                "before": address(on_checks(before), SIDE), "after": after}
+                "before": data_address(on_checkerboard(before), SIDE), "after": after}
 
-    def earlier(self, data):
+    def earlier_crops(self, data: dict) -> dict[str, list]:
         """{name: crop} of what was prepared into {"out"} before."""
         from lib_sdtune.data.prepare.manifest import Manifest
 
@@ -55,18 +59,19 @@ class Bench(Station):
         except UserError:  # no such folder yet; Start says what is wrong with it
             return {}
 
-    def pictures(self, data):
+    def pictures(self, data: dict) -> list:
+        """The picture files in {"source"}. UserError if there are none."""
         from lib_sdtune.data.paths import locate
         from lib_sdtune.data.walk import walk
 
         source = self.folder(data, "source")
-        found = walk(locate(str(source), Path.cwd(), "source"), [])
-        if not found:
+        pictures = walk(locate(str(source), Path.cwd(), "source"), [])
+        if not pictures:
             raise UserError(f'"source": {printable(source)} holds no pictures.')
-        return found
+        return pictures
 
-    def start(self, data):
-        """Prepare {"source"} into {"out"} with {"settings"} and crops {"boxes"} of single pictures; what `look` says.
+    def start(self, data: dict) -> dict[str, Any]:
+        """Prepare {"source"} into {"out"} with {"settings"} and crops {"boxes"} of single pictures; what `status` says.
 
         Pictures without caption are described by {"captioner"} with {"options"}, if there is one.
         """
@@ -74,9 +79,8 @@ class Bench(Station):
         from lib_sdtune.data.prepare.run import folders, writable
         from lib_sdtune.data.prepare.settings import check
 
-        known(data, "source", "out", "settings", "boxes", "captioner", "options")
-        if self.work and self.work.live:
-            raise UserError(f"{printable(self.out)} is being prepared; wait for it, or stop it.")
+        refuse_unknown(data, "source", "out", "settings", "boxes", "captioner", "options")
+        self.refuse_a_second(f"{printable(self.out)} is being prepared; wait for it, or stop it.")
         settings, boxes = build(PrepareConfig, group(data, "settings")), group(data, "boxes")
         check(settings)
         for name, box in boxes.items():
@@ -86,41 +90,42 @@ class Bench(Station):
         source, out = self.folder(data, "source"), self.folder(data, "out")
         folders(source, out, Path.cwd())
         writable(out)
-        self.out, work = out, Work("looking for pictures")
+        self.out, self.task = out, Task("looking for pictures")
+        task = self.task
 
-        def whole(progress):
-            captioner.on_wait = lambda: progress(work.done, work.total, "waiting for the model")
+        def describe_too(progress: Progress) -> Any:
+            captioner.on_wait = lambda: progress(task.done, task.total, "waiting for the model")
             with captioner:
                 return prepare(source, out, settings, progress, boxes, captioner.describe)
 
-        self.work = work.begin(whole if captioner else lambda progress: prepare(source, out, settings, progress, boxes))
-        return self.look()
+        task.start(describe_too if captioner else lambda progress: prepare(source, out, settings, progress, boxes))
+        return self.status()
 
-    def captioner(self, data):
+    def captioner(self, data: dict) -> Any:
         """The captioner that pictures without caption are described by; None if none is asked for."""
         from lib_sdtune.data.captioners import registry
 
         name = text(data, "captioner")
         if not name:
             return None
-        captioner = registry[name](self.jobs.host, **group(data, "options"))
+        captioner = registry[name](self.context.host, **group(data, "options"))
         captioner.refuse()
         return captioner
 
-    def look(self):
+    def status(self) -> dict[str, Any]:
         """{"work", "out", "made", "kept", "removed", "problems"} of the latest preparation."""
-        if self.work is None:
+        if self.task is None:
             return {"work": None}
-        seen, outcome = {"work": self.work.seen(), "out": printable(self.out)}, self.work.result
+        status, outcome = {**super().status(), "out": printable(self.out)}, self.task.result
         if outcome is not None:
-            seen |= {"made": len(outcome.made), "kept": len(outcome.kept), "removed": len(outcome.removed)}
+            status |= {"made": len(outcome.made), "kept": len(outcome.kept), "removed": len(outcome.removed)}
             sentences = [problem.text for problem in outcome.problems]
             more = [f"… and {len(sentences) - MOST} more."] if len(sentences) > MOST else []
-            seen["problems"] = sentences[:MOST] + more
-        return seen
+            status["problems"] = sentences[:MOST] + more
+        return status
 
 
-def on_checks(image):
+def on_checkerboard(image: "Image") -> "Image":
     """RGB; what is transparent shows squares."""
     if image.mode != "RGBA":
         return image.convert("RGB")

@@ -8,7 +8,8 @@ import pytest
 
 from lib_sdtune.__main__ import main
 from lib_sdtune.access import Access
-from lib_sdtune.jobs import Jobs
+from lib_sdtune.app import App
+from lib_sdtune.services.submission import check_config, read_config
 from tests.data import awful
 from tests.hosts import TinyHost, pictures, settings
 from tests.waiting import until
@@ -17,14 +18,14 @@ pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the
 from fastapi import FastAPI  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 
-from lib_sdtune import api  # noqa: E402
+from lib_sdtune.api.router import attach  # noqa: E402
 
 ADDRESS = "/sdtune/v1/inspect"
 
 
 @pytest.fixture
-def jobs(tmp_path):
-    return Jobs(lambda: TinyHost(tmp_path / "data"))
+def app(tmp_path):
+    return App(lambda: TinyHost(tmp_path / "data"))
 
 
 def tree(base):
@@ -100,8 +101,8 @@ def test_a_toml_leads_nowhere_that_may_not_be_named(tmp_path):
     inside.mkdir()
     text = path.read_text(encoding="utf-8").replace("train/", "../train/")
     (inside / "data.toml").write_text(text, encoding="utf-8")
-    jobs = Jobs(lambda: TinyHost(tmp_path / "data"), Access(roots=lambda: [inside]))
-    answer = TestClient(api.attach(FastAPI(), jobs)).post(ADDRESS, json={"images": str(inside / "data.toml")})
+    app = App(lambda: TinyHost(tmp_path / "data"), Access(roots=lambda: [inside]))
+    answer = TestClient(attach(FastAPI(), app)).post(ADDRESS, json={"images": str(inside / "data.toml")})
     assert answer.status_code == 422 and "outside the folders" in answer.json()["detail"]
 
 
@@ -130,16 +131,16 @@ def test_it_can_be_watched_and_stopped(tmp_path, client, monkeypatch):
     assert client.post(ADDRESS, json={"images": str(folder)}).json()["images"] == 40
 
 
-def test_start_and_the_run_read_only_what_changed_since_check(tmp_path, jobs, monkeypatch):
+def test_start_and_the_run_read_only_what_changed_since_check(tmp_path, app, monkeypatch):
     from lib_sdtune.data import scan
 
     folder, opened, examine = pictures(tmp_path / "pics", count=4), [], scan.examine
     for path in folder.iterdir():
         os.utime(path, (1, 1))
     monkeypatch.setattr(scan, "examine", lambda path, appearance=False: opened.append(path.name) or examine(path, appearance))
-    jobs.look(jobs.read(settings(folder)), appearance=True)
+    check_config(read_config(settings(folder), app.host), app.context, appearance=True)
     assert len(opened) == 4
-    assert jobs.submit(settings(folder)) == "ron"
-    assert jobs.workshop.looking.look()["work"]["done"] == 4
-    until(lambda: jobs.status("ron")["state"] == "finished")
+    assert app.submit(settings(folder)) == "ron"
+    assert app.inspection.status()["work"]["done"] == 4
+    until(lambda: app.jobs.status("ron")["state"] == "finished")
     assert len(opened) == 4

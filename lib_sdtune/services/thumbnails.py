@@ -3,32 +3,39 @@
 import base64
 from collections import OrderedDict
 from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SIDE = 192  # pixels
-KEPT = 400  # of about 10 kB
+MOST = 400  # thumbnails, of about 10 kB
 
 
-class Shelf:
-    def __init__(self):
-        self.made = OrderedDict()
+class ThumbnailCache:
+    """The latest thumbnails, as long as their pictures do not change."""
 
-    def of(self, path):
+    def __init__(self) -> None:
+        self.thumbnails: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
+
+    def get(self, path: Path) -> bytes | None:
         """JPEG bytes of a picture file; None if it can't be read."""
         from lib_sdtune.data.picture import Unreadable, load
 
         try:
             key = path, path.stat().st_mtime_ns
-            if key not in self.made:
-                self.made[key] = jpeg(load(path)[0], SIDE)
+            if key not in self.thumbnails:
+                self.thumbnails[key] = jpeg(load(path)[0], SIDE)
         except (Unreadable, OSError):
             return None
-        self.made.move_to_end(key)
-        while len(self.made) > KEPT:
-            self.made.popitem(last=False)
-        return self.made[key]
+        self.thumbnails.move_to_end(key)
+        while len(self.thumbnails) > MOST:
+            self.thumbnails.popitem(last=False)
+        return self.thumbnails[key]
 
 
-def jpeg(image, side):
+def jpeg(image: "Image", side: int) -> bytes:
     """JPEG bytes of an RGB image, at most `side` pixels long."""
     small, out = image.convert("RGB"), BytesIO()
     small.thumbnail((side, side))
@@ -36,6 +43,6 @@ def jpeg(image, side):
     return out.getvalue()
 
 
-def address(image, side):
+def data_address(image: "Image", side: int) -> str:
     """The same as a data: address."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg(image, side)).decode()

@@ -3,19 +3,19 @@
 import pytest
 
 from lib_sdtune.access import Access
-from lib_sdtune.jobs import Jobs
+from lib_sdtune.app import App
 from tests.hosts import TinyHost, pictures, settings
 from tests.waiting import until
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
 from fastapi import FastAPI  # noqa: E402
 
-from lib_sdtune import api  # noqa: E402
+from lib_sdtune.api.router import attach  # noqa: E402
 
 
 @pytest.fixture
-def jobs(tmp_path):
-    return Jobs(lambda: TinyHost(tmp_path / "data"))
+def app(tmp_path):
+    return App(lambda: TinyHost(tmp_path / "data"))
 
 
 @pytest.fixture
@@ -44,10 +44,10 @@ def test_a_run_from_start_to_finish(client, images):
     (b"{", "JSON"), (b"[]", "object"), (b"", "JSON"), (b'{"name": "x"}', "concepts"), (b'{"name": "x", "concepts": []}', "concepts"),
     (b'{"name": "a/b", "concepts": [{"images": "/nowhere"}]}', "name"), (b'{"name": "x", "conceps": []}', "did you mean"),
     (b'{"name": "x", "concepts": [{"images": "/no/such"}]}', "/no/such"), (b"\xff\xfe", "JSON"), (b"[" * 100000, "JSON")])
-def test_wrong_bodies_are_told_in_a_sentence(client, jobs, body, named):
+def test_wrong_bodies_are_told_in_a_sentence(client, app, body, named):
     answer = client.post("/sdtune/v1/runs", content=body)
     assert answer.status_code == 422 and named in answer.json()["detail"]
-    assert jobs.runs() == []
+    assert app.jobs.runs() == []
 
 
 @pytest.mark.parametrize("address", ["/runs/ron/log?since=x", "/runs/ron/stop?save=maybe"])
@@ -65,8 +65,8 @@ def test_schema_and_folder(client, images, tmp_path):
     assert client.post("/sdtune/v1/inspect", json={"image": "x"}).status_code == 422
 
 
-def test_faults_tell_no_traceback(client, jobs, monkeypatch):
-    monkeypatch.setattr(jobs, "runs", lambda: 1 / 0)
+def test_faults_tell_no_traceback(client, app, monkeypatch):
+    monkeypatch.setattr(app.jobs, "runs", lambda: 1 / 0)
     answer = client.get("/sdtune/v1/runs")
     assert answer.status_code == 500 and "ZeroDivisionError" in answer.json()["detail"] and "Traceback" not in answer.text
 
@@ -83,7 +83,9 @@ def test_orders_from_the_own_page_and_from_programs_are_taken(client):
         assert client.post("/sdtune/v1/runs/nobody/stop", headers=headers).status_code == 404
 
 
-EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"),
+VERBS = ("preview", "edit", "write", "prune", "common", "finals", "describe", "undo", "save", "stop")
+EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"), ("POST", "/runs/x/resume"), ("POST", "/runs/x/sample"), ("POST", "/runs/x/save"),
+
          ("DELETE", "/runs/x"), ("GET", "/runs/x/log"), ("GET", "/runs/x/config"), ("GET", "/runs/x/report"),
          ("GET", "/runs/x/samples/y.png"), ("GET", "/inspect"), ("POST", "/inspect"), ("POST", "/inspect/stop"), ("GET", "/schema"),
          ("GET", "/runs/x/pictures"), ("GET", "/runs/x/pictures/y.png"), ("GET", "/choices"),
@@ -92,10 +94,10 @@ EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), 
          ("GET", "/runs/x/choose/y.png"), ("POST", "/runs/x/choose/stop"), ("POST", "/runs/x/publish"), ("POST", "/runs/x/unpublish"),
          ("GET", "/runs/x/report.html"), ("GET", "/compare?one=x&other=z"), ("GET", "/compare.html?one=x&other=z"),
          ("POST", "/captions"), ("GET", "/captions/x"), ("GET", "/captions/x/work"), ("GET", "/captions/x/pictures/0"),
-         ("POST", "/captions/x/save"), ("GET", "/prepare"), ("POST", "/prepare"), ("POST", "/prepare/preview"), ("POST", "/prepare/stop"),
+         *(("POST", f"/captions/x/{verb}") for verb in VERBS), ("GET", "/prepare"), ("POST", "/prepare"), ("POST", "/prepare/preview"), ("POST", "/prepare/stop"),
          ("GET", "/class-pictures"), ("POST", "/class-pictures"), ("POST", "/class-pictures/stop"),
          ("POST", "/memory"), ("GET", "/measure"), ("POST", "/measure"), ("POST", "/measure/stop")]
-PLACES = {"/x": "/{name}", "y.png": "{file}", "/pause": "/{wish}", "/0": "/{index}", "/save": "/{verb}"}
+PLACES = {"/x": "/{name}", "y.png": "{file}", "/0": "/{index}"}
 
 
 def declared(path):
@@ -107,24 +109,24 @@ def declared(path):
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY)
-def test_every_route_asks_for_the_password(client, jobs, method, path):
-    jobs.access = Access({"ann": "secret"})
+def test_every_route_asks_for_the_password(client, app, method, path):
+    app.access = Access({"ann": "secret"})
     refused = client.request(method, "/sdtune/v1" + path)
     assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Basic"
     assert client.request(method, "/sdtune/v1" + path, auth=("ann", "secret")).status_code not in (401, 403, 500)
-    assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": jobs.access.key}).status_code not in (401, 403, 500)
+    assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": app.access.key}).status_code not in (401, 403, 500)
     assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": "guess"}).status_code == 401
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY)
-def test_a_closed_api_is_closed_but_to_the_tab(client, jobs, method, path):
-    jobs.access = Access(closed="The WebUI can be reached from outside.")
+def test_a_closed_api_is_closed_but_to_the_tab(client, app, method, path):
+    app.access = Access(closed="The WebUI can be reached from outside.")
     assert client.request(method, "/sdtune/v1" + path).status_code == 403
-    assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": jobs.access.key}).status_code not in (401, 403, 500)
+    assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": app.access.key}).status_code not in (401, 403, 500)
 
 
-def test_the_table_above_is_complete(jobs):
-    app = api.attach(FastAPI(), jobs)
+def test_the_table_above_is_complete(app):
+    app = attach(FastAPI(), app)
     there = {(method, route.path) for route in app.routes if route.path.startswith("/sdtune") for method in route.methods}
     asked = {(method, declared(path)) for method, path in EVERY}
     assert there - {("HEAD", path) for _, path in there} == asked

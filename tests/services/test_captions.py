@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 
 from lib_sdtune.access import Access
+from lib_sdtune.app import App
 from lib_sdtune.host.base import Holding
-from lib_sdtune.jobs import Jobs
+from lib_sdtune.services.submission import check_config
 from tests.hosts import TinyHost, pictures, settings
 from tests.waiting import until
 
@@ -16,7 +17,7 @@ pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the
 from fastapi import FastAPI  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 
-from lib_sdtune import api  # noqa: E402
+from lib_sdtune.api.router import attach  # noqa: E402
 
 ROOT = "/sdtune/v1"
 
@@ -42,9 +43,9 @@ class Teller(TinyHost):
 
 
 @pytest.fixture
-def jobs(tmp_path):
+def app(tmp_path):
     host = Teller(tmp_path / "data")
-    return Jobs(lambda: host)
+    return App(lambda: host)
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_final_captions_are_those_of_the_trainer(ask, album):
 
 
 @pytest.mark.parametrize("prompt", ["", "a toy", "a photo of [name]"])
-def test_final_captions_of_pictures_without_words_are_the_trainers_too(ask, images, jobs, prompt):
+def test_final_captions_of_pictures_without_words_are_the_trainers_too(ask, images, app, prompt):
     from lib_sdtune.config import Config
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
@@ -180,7 +181,7 @@ def test_final_captions_of_pictures_without_words_are_the_trainers_too(ask, imag
     config = settings(images)
     config["concepts"][0] |= {"images": str(images), "prompt": prompt}
     config = Config.from_dict(config)
-    trained = {row["path"]: row["caption"] for row in finals(Dataset(jobs.look(config), config), count=50)}
+    trained = {row["path"]: row["caption"] for row in finals(Dataset(check_config(config, app.context), config), count=50)}
     name = ask("/captions", {"images": str(images)})["id"]
     shown = ask(f"/captions/{name}/finals", {"prompt": prompt, "word": "ron"})
     assert {row["name"]: row["caption"] for row in shown} == trained
@@ -194,23 +195,23 @@ def test_captions_are_described_in_the_background_and_nothing_is_saved(ask, albu
     assert (images / "3.txt").read_text() == "a cat, number 3"
 
 
-def test_describing_stops_and_keeps_what_it_has(ask, album, jobs):
-    jobs.host.turn = lambda: jobs.host.seen == 1 and ask(album + "/stop")
+def test_describing_stops_and_keeps_what_it_has(ask, album, app):
+    app.host.turn = lambda: app.host.seen == 1 and ask(album + "/stop")
     ask(album + "/describe", {"captioner": "blip", "existing": "replace"})
     assert ended(ask, album + "/work")["work"]["state"] == "stopped"
     assert [row["caption"] for row in ask(album, method="get")["rows"]][:3] == ["seen 1", "seen 2", "a cat, number 2"]
 
 
-def test_nothing_else_changes_captions_while_they_are_described(ask, album, jobs):
+def test_nothing_else_changes_captions_while_they_are_described(ask, album, app):
     refused = []
-    jobs.host.turn = lambda: refused.append(ask(album + "/edit", {"do": "add", "words": "x"}, wrong=422)) if not refused else None
+    app.host.turn = lambda: refused.append(ask(album + "/edit", {"do": "add", "words": "x"}, wrong=422)) if not refused else None
     ask(album + "/describe", {"captioner": "blip", "existing": "replace"})
     ended(ask, album + "/work")
     assert "stop that first" in refused[0]
 
 
 def test_a_host_without_interrogators_says_so_at_once(tmp_path, images):
-    client = TestClient(api.attach(FastAPI(), Jobs(lambda: TinyHost(tmp_path / "data"))))
+    client = TestClient(attach(FastAPI(), App(lambda: TinyHost(tmp_path / "data"))))
     name = client.post(ROOT + "/captions", json={"images": str(images)}).json()["id"]
     answer = client.post(f"{ROOT}/captions/{name}/describe", json={"captioner": "deepbooru"})
     assert answer.status_code == 422 and "part of the WebUI" in answer.json()["detail"]
@@ -262,14 +263,14 @@ def test_output_inside_the_input_is_refused(ask, images):
     assert "lies in IN" in ask("/prepare", {"source": str(images), "out": str(images / "out")}, wrong=422)
 
 
-def test_class_pictures_are_drawn_in_the_queue(ask, images, tmp_path, jobs):
+def test_class_pictures_are_drawn_in_the_queue(ask, images, tmp_path, app):
     config = settings(images)
     config["concepts"][0] |= {"class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3}
     ask("/class-pictures", config | {"name": ""})
     assert ended(ask, "/class-pictures")["work"] == {"state": "done", "done": 3, "total": 3, "text": "drawing class pictures", "message": ""}
     assert len(list((tmp_path / "class").glob("*.png"))) == 3
     assert "nothing is missing" in ask("/class-pictures", config, wrong=422)
-    assert jobs.runs() == []
+    assert app.jobs.runs() == []
 
 
 @pytest.mark.parametrize(("change", "named"), [({"num_class_images": 0}, "num_class_images"), ({"class_prompt": " "}, "class_prompt"),
@@ -280,19 +281,19 @@ def test_class_pictures_that_cannot_be_are_refused(ask, images, tmp_path, change
     assert named in ask("/class-pictures", config, wrong=422)
 
 
-def test_two_steps_are_measured_in_the_queue(ask, images, jobs):
+def test_two_steps_are_measured_in_the_queue(ask, images, app):
     assert ask("/measure", method="get") == {"work": None, "found": None}
     ask("/measure", settings(images) | {"name": ""})
     seen = ended(ask, "/measure")
     assert seen["work"]["state"] == "done" and seen["found"]["measured"] and seen["found"]["fits"] and seen["found"]["changes"] == {}
     assert "{seconds}" in seen["found"]["template"] and set(seen["found"]["values"]) == {"device", "needs", "has", "seconds"}
-    assert jobs.runs() == [] and not (jobs.host.folder("sdtune") / "measuring").exists()
+    assert app.jobs.runs() == [] and not (app.host.folder("sdtune") / "measuring").exists()
 
 
-def test_measuring_refuses_what_start_would_and_can_be_stopped(ask, images, jobs):
+def test_measuring_refuses_what_start_would_and_can_be_stopped(ask, images, app):
     assert "images" in ask("/measure", {"concepts": [{"images": str(images / "none")}]}, wrong=422)
     gate = threading.Event()
-    jobs.errand(gate.wait)  # somebody before us
+    app.context.queue.run_when_free(gate.wait)  # somebody before us
     ask("/measure", settings(images))
     assert "already" in ask("/measure", settings(images), wrong=422)
     ask("/measure/stop")
@@ -300,23 +301,23 @@ def test_measuring_refuses_what_start_would_and_can_be_stopped(ask, images, jobs
     assert ended(ask, "/measure")["work"]["state"] == "stopped"
 
 
-def test_memory_is_guessed_without_pictures_where_the_host_knows_its_model(ask, jobs, monkeypatch):
+def test_memory_is_guessed_without_pictures_where_the_host_knows_its_model(ask, app, monkeypatch):
     wanted = {"concepts": [{"images": "not there yet"}], "method": "dreambooth"}
     assert ask("/memory", wanted) == {}
     shapes = {"unet": {"input_blocks.0.0.weight": (320, 4, 3, 3)}, "vae": {}, "text_encoder_1": {}}
-    monkeypatch.setattr(jobs.host, "holding", lambda model: Holding(shapes, torch.float32, torch.device("cpu")), raising=False)
+    monkeypatch.setattr(app.host, "holding", lambda model: Holding(shapes, torch.float32, torch.device("cpu")), raising=False)
     facts = ask("/memory", wanted)
     assert not facts["measured"] and facts["needs"] > 0 and facts["template"].startswith("Estimated")
 
 
-def test_a_failing_sampler_is_told_and_the_queue_goes_on(ask, images, tmp_path, jobs, monkeypatch):
-    monkeypatch.setattr(jobs.host, "generate", lambda requests: iter(()), raising=False)
+def test_a_failing_sampler_is_told_and_the_queue_goes_on(ask, images, tmp_path, app, monkeypatch):
+    monkeypatch.setattr(app.host, "generate", lambda requests: iter(()), raising=False)
     config = settings(images, train={"max_train_steps": 1})
     wanted = config | {"concepts": [config["concepts"][0] | {"class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3}]}
     ask("/class-pictures", wanted)
     assert "interrupted" in ended(ask, "/class-pictures")["work"]["message"]
-    jobs.submit(config)
-    until(lambda: jobs.status("ron")["state"] == "finished")
+    app.submit(config)
+    until(lambda: app.jobs.status("ron")["state"] == "finished")
 
 
 @pytest.mark.parametrize(("path", "body"), [("/captions", {"images": "X"}), ("/prepare", {"source": "X", "out": "Y"}), ("/prepare", {"source": "Y", "out": "X"}),
@@ -324,18 +325,18 @@ def test_a_failing_sampler_is_told_and_the_queue_goes_on(ask, images, tmp_path, 
 def test_folders_outside_the_allowed_ones_are_refused(tmp_path, images, path, body):
     inside = tmp_path / "inside"
     pictures(inside)
-    jobs = Jobs(lambda: TinyHost(tmp_path / "data"), Access(roots=lambda: [inside]))
-    client = TestClient(api.attach(FastAPI(), jobs))
+    app = App(lambda: TinyHost(tmp_path / "data"), Access(roots=lambda: [inside]))
+    client = TestClient(attach(FastAPI(), app))
     places = {"X": str(images), "Y": str(inside)}
     answer = client.post(ROOT + path, json={key: places[name] for key, name in body.items()})
     assert answer.status_code == 422 and "outside the folders" in answer.json()["detail"]
 
 
-def test_strangers_and_other_sites_are_kept_out(client, jobs, images):
+def test_strangers_and_other_sites_are_kept_out(client, app, images):
     foreign = {"Origin": "http://evil.example"}
     assert client.post(ROOT + "/captions", json={"images": str(images)}, headers=foreign).status_code == 403
     assert client.post(ROOT + "/prepare", json={}, headers=foreign).status_code == 403
-    jobs.access = Access({"me": "secret"})
+    app.access = Access({"me": "secret"})
     assert client.post(ROOT + "/captions", json={"images": str(images)}).status_code == 401
     assert client.get(ROOT + "/captions/x/pictures/0").status_code == 401
-    assert client.get(f"{ROOT}/captions/x/pictures/0?key={jobs.access.key}").status_code == 404
+    assert client.get(f"{ROOT}/captions/x/pictures/0?key={app.access.key}").status_code == 404

@@ -1,0 +1,97 @@
+"""How a call is answered: who is let in, what was sent, and errors as one sentence."""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import HTTPException, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+
+from lib_sdtune.access import Access
+from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState, fault
+
+KEY = "x-sdtune-key"
+STATUS = ((NotFound, 404), (NameTaken, 409), (WrongState, 409), (UserError, 422), (RunError, 500))
+NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'"}
+
+
+def answer(request: Request, access: Access, function: Callable[[], Any],
+           wrap: Callable[[Any], Response] = JSONResponse) -> Response:
+    """What `function()` returns, wrapped; errors are one sentence under "detail", never a traceback."""
+    admit(request, access)
+    try:
+        return wrap(function())
+    except (UserError, RunError) as error:
+        code = next(code for kind, code in STATUS if isinstance(error, kind))
+        return JSONResponse({"detail": str(error)}, status_code=code)
+    except Exception as error:
+        logging.getLogger("sdtune").exception("%s %s", request.method, request.url.path)
+        return JSONResponse({"detail": fault(error)}, status_code=500)
+
+
+def admit(request: Request, access: Access) -> None:
+    """Refuse strangers, and orders that another site's page sends through the user's browser."""
+    if access.knows(request.headers.get(KEY) or request.query_params.get("key")):  # a picture's address carries no header
+        return
+    if request.method != "GET" and not same_origin(request):
+        raise HTTPException(403, "This call came from another site's page.")
+    if access.closed:
+        raise HTTPException(403, access.closed)
+    if not access.admits(request.headers.get("authorization")):
+        raise HTTPException(401, "Incorrect username or password", headers={"WWW-Authenticate": "Basic"})
+
+
+def same_origin(request: Request) -> bool:
+    """Programs send no Origin; a browser's must name the host it calls."""
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        return False
+    origin = request.headers.get("origin")
+    return not origin or origin.partition("://")[2] == request.headers.get("host")
+
+
+async def body(request: Request) -> bytes:
+    """The body as sent, so that what is wrong with it is told in our words."""
+    return await request.body()
+
+
+def parsed(text: bytes) -> dict[str, Any]:
+    """The JSON object of a body. UserError."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UserError("The body is not JSON.") from None
+    if not isinstance(data, dict):
+        raise UserError("The body must be a JSON object.")
+    return data
+
+
+def whole_number(key: str, text: str) -> int:
+    """A number in a query. UserError."""
+    if not text.lstrip("-").isdecimal():
+        raise UserError(f'"{key}" must be a whole number.')
+    return int(text)
+
+
+def truth(key: str, text: str) -> bool:
+    """True or false in a query. UserError."""
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise UserError(f'"{key}" must be true or false.')
+    return text.lower() in ("true", "1")
+
+
+def existing(thing: Any, sentence: str = "There is no such file.") -> Any:
+    """The thing itself. NotFound for None."""
+    if thing is None:
+        raise NotFound(sentence)
+    return thing
+
+
+def harmless(path: Any) -> FileResponse:
+    """A page or picture of ours, in which nothing may run."""
+    return FileResponse(path, headers=NO_SCRIPTS)
+
+
+def jpeg(data: bytes) -> Response:
+    headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return Response(data, media_type="image/jpeg", headers=headers)

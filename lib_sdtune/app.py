@@ -1,0 +1,81 @@
+"""Everything of one process put together: the queue, the runs and the services, for the tab, the API and the command line.
+
+It lives in the package, so it survives the WebUI's "Reload UI". Nothing heavy is imported before it is needed.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lib_sdtune.access import Access
+from lib_sdtune.jobs import Jobs
+from lib_sdtune.services.captions import CaptionSessions
+from lib_sdtune.services.class_pictures import ClassPictureService
+from lib_sdtune.services.context import ServiceContext
+from lib_sdtune.services.inspection import InspectionService
+from lib_sdtune.services.memory import MemoryService
+from lib_sdtune.services.preparing import PrepareService
+from lib_sdtune.services.submission import read_config
+
+if TYPE_CHECKING:
+    from lib_sdtune.config import Config
+    from lib_sdtune.evaluation.service import EvaluationService
+    from lib_sdtune.host.base import Host
+
+
+class App:
+    """The runs and services of one host. `make_host` is called when the host is needed first; access: who may ask for what."""
+
+    def __init__(self, make_host: "Callable[[], Host]", access: Access | None = None) -> None:
+        self.context = ServiceContext(make_host, access)
+        self.jobs = Jobs(self.context)
+        self.captions = CaptionSessions(self.context)
+        self.preparing = PrepareService(self.context)
+        self.class_pictures = ClassPictureService(self.context)
+        self.memory = MemoryService(self.context)
+        self.inspection = InspectionService(self.context)
+        self._evaluation: EvaluationService | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def host(self) -> "Host":
+        return self.context.host
+
+    @property
+    def access(self) -> Access:
+        return self.context.access
+
+    @access.setter
+    def access(self, access: Access) -> None:
+        self.context.access = access
+
+    @property
+    def evaluation(self) -> "EvaluationService":
+        """Where a run's files are compared and published; it imports torch."""
+        from lib_sdtune.evaluation.service import EvaluationService
+
+        with self._lock:
+            if self._evaluation is None:
+                self._evaluation = EvaluationService(self.context)
+            return self._evaluation
+
+    def submit(self, data: "dict | Config") -> str:
+        """Queue a run, given as CONFIG's nested dict or as a `Config`; its name. UserError, NameTaken if it cannot be.
+
+        While its pictures are being read, watchers of the inspection see how far that is, and can stop it.
+        """
+        config = read_config(data, self.host)
+        return self.inspection.watch(lambda progress: self.jobs.submit(config, progress))
+
+
+_shared: App | None = None
+
+
+def shared(make_host: "Callable[[], Host]", access: Access | None = None) -> App:
+    """The one `App` of this process; the arguments count the first time, `access` each time."""
+    global _shared
+    if _shared is None:
+        _shared = App(make_host, access)
+    elif access is not None:
+        _shared.access = access
+    return _shared

@@ -1,0 +1,40 @@
+"""Folders being looked through for somebody who waits for the answer: others see how far it is, and can stop it."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from lib_sdtune.declaration import build
+from lib_sdtune.errors import UserError
+from lib_sdtune.services.fields import group, refuse_unknown
+from lib_sdtune.services.task import Progress, Stopped, Task, TaskService
+
+Result = TypeVar("Result")
+
+
+class InspectionService(TaskService):
+    """The latest inspection is the one that is watched."""
+
+    def start(self, data: dict) -> dict[str, Any]:
+        """What `inspect --json` says of {"images": a folder or a dataset TOML} under the settings {"dataset"}."""
+        from lib_sdtune.config import DatasetConfig
+        from lib_sdtune.data.inspect import inspect
+        from lib_sdtune.data.subsets import toml_folders
+        from lib_sdtune.services.final_captions import tokenizer_of
+
+        refuse_unknown(data, "images", "dataset")
+        dataset = build(DatasetConfig, group(data, "dataset"), "dataset")
+        path = self.context.access.folder(data.get("images"), "images")
+        for folder in toml_folders(str(path)):
+            self.context.access.folder(folder, "images")
+        return self.watch(lambda progress: inspect(path, dataset, tokenizer_of(self.context.host), progress))
+
+    def watch(self, function: Callable[[Progress], Result]) -> Result:
+        """The result of `function(progress)`, its errors as they are; UserError if somebody stopped it."""
+        task = self.task = Task("reading pictures")
+        try:
+            task.progress(0, 0, task.text)
+            return function(task.progress)
+        except Stopped:
+            raise UserError("Stopped before all pictures were looked at.") from None
+        finally:
+            task.end("done")
