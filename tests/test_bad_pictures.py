@@ -90,7 +90,7 @@ def test_folders_that_nothing_is_written_to(place, client, capsys, out, words):
     assert contents(place) == before
 
 
-@pytest.mark.parametrize("pattern, words", [("(a", "does not compile"), ("(a+)+$", "takes too long")])
+@pytest.mark.parametrize("pattern, words", [("(a", "does not compile"), ("(a|a)*$", "takes too long")])
 def test_regular_expressions_that_cannot_be_used(place, client, capsys, pattern, words):
     (place / "pics/good.txt").write_text("a" * 60 + "!")
     before = contents(place)
