@@ -34,7 +34,7 @@ class Control:
         self.artefacts, self.samples = [], []
         self.scan = None  # a `Scan` made before the run, whose files need not be read again
         self.facts, self.spent = {}, {}  # what else watchers are told; seconds by what they went to
-        self.held, self.served = NOT_HELD, {}
+        self.held, self.served, self.postponed = NOT_HELD, {}, set()
         self._asked, self._changed, self._written = set(), threading.Condition(), 0.0
 
     # what watchers call
@@ -154,6 +154,9 @@ class Control:
             return self.world.agree(self.leaving())
         if wish == "pause":
             return self.world.agree(self.asked("pause"))
+        if wish in self.postponed and not self.asked("pause"):
+            self.postponed.discard(wish)
+            return True
         new, self.served[wish] = self.served.get(wish) != step.number, step.number
         return self.take(wish) or new and due(getattr(self.config, wish), step) and not (wish == "save" and step.last)
 
@@ -198,9 +201,14 @@ class Control:
     def errand(self):
         return self.asked("sample") or self.asked("save")
 
-    def hold(self, reason, over):
-        """Pause because of something that somebody has to mend; `over()` tells when it is, and then the run goes on by itself."""
+    def hold(self, reason, over, request=""):
+        """Pause because of something that somebody has to mend; `over()` tells when it is, and then the run goes on by itself.
+
+        request: "sample" or "save", which could not be done and is done then.
+        """
         self.held = reason, over
+        if request:
+            self.postponed.add(request)
         with self._changed:
             self._asked.add("pause")
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lib_sdtune.formats.events import Events
+from lib_sdtune.formats.files import atomic
 
 MEASURED = ["val_loss", "fit_loss", "class_loss"]  # on pictures kept aside, trained ones, and class pictures; see `training.validation`
 COLUMNS = ["step", "epoch", "loss", "lr", "seconds", *MEASURED, "grad_norm", "skipped", "val_q1", "val_q2", "val_q3", "val_q4"]
@@ -13,16 +14,21 @@ CURVES = ("loss", "lr", "grad_norm", *MEASURED)
 
 
 class Log:
-    """Appends rows, and the curves among them to files for TensorBoard. `rows`: those with a validation loss."""
+    """Appends rows, and the curves among them to files for TensorBoard.
+
+    `rows`: those with a validation loss; `last`: the one of the step that is resumed from.
+    """
 
     def __init__(self, folder, resume_from=0):
         self.path = Path(folder) / "log.csv"
         kept = [row for row in read(self.path) if row["step"] <= resume_from] if resume_from else []
-        self.file = open(self.path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
-        self.writer = csv.DictWriter(self.file, COLUMNS, extrasaction="ignore")  # earlier versions had other columns
-        self.writer.writeheader()
-        self.writer.writerows(kept)
-        self.file.flush()
+        with atomic(self.path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")  # earlier versions had other columns
+            writer.writeheader()
+            writer.writerows(kept)
+        self.file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self.writer = csv.DictWriter(self.file, COLUMNS, extrasaction="ignore")
+        self.last = kept[-1] if kept else {}
         self.rows = [row for row in kept if row.get("val_loss") is not None]
         self.events = Events(Path(folder) / "tensorboard", resume_from)
 

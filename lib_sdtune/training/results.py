@@ -7,6 +7,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.formats import card, infotext, metadata
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.methods.base import Artefact
+from lib_sdtune.training.control import due
 from lib_sdtune.training.room import refuse_too_little_disk
 from lib_sdtune.training.state import kept
 
@@ -65,12 +66,25 @@ class Results:
 
     def sample(self, host, step):
         """Make the config's sample pictures; samples/step00000100-00.png and so on, with infotext."""
-        folder, files = self.folder / "samples", []
-        folder.mkdir(exist_ok=True)
+        files = []
+        (self.folder / "samples").mkdir(exist_ok=True)
         for number, image in enumerate(host.generate(self.requests())):
-            files.append(folder / f"step{step:08d}-{number:02d}.png")
+            files.append(self.sample_path(step, number))
             infotext.save(image, files[-1])
         return files
+
+    def sample_path(self, step, number):
+        return self.folder / "samples" / f"step{step:08d}-{number:02d}.png"
+
+    def missing(self, step):
+        """Whether something that was due at this `Step` is not on the disk."""
+        paths = []
+        if due(self.config.sample, step):
+            paths += [self.sample_path(step.number, number) for number in range(len(self.requests()))]
+        if due(self.config.save, step) and not step.last and self.model.folder:
+            stems = self.stems(step.number, step.epoch if step.epoch_ends else None)
+            paths += [self.model.folder(self.method.kind) / f"{stem}{self.method.suffix}" for stem in stems]
+        return any(not path.exists() for path in paths)
 
     # files
 

@@ -101,6 +101,8 @@ class Trainer:
     # the loop
 
     def __iter__(self):
+        if self.step and self.world.leads and self.results.missing(step := self.resumed_step()):
+            yield step  # killed between the state of this step and what was due at it
         while self.step < self.total:
             yield self.advance()
         self.refuse_if_nothing_learned()
@@ -115,14 +117,18 @@ class Trainer:
         losses = [self.accumulate(step, examples, len(steps)) for step, examples in steps]
         norm = self.descend()
         self.step += 1
-        epoch, ends = self.material.epoch(self.step)
-        last = self.step == self.total
-        lr = self.optimisation.rates[0]
-        seconds = time.perf_counter() - started
-        step = Step(self.step, epoch, ends, last, sum(losses) / max(1, len(losses)), lr, seconds, self.skipped)
+        step = self.describe_step(sum(losses) / max(1, len(losses)), self.optimisation.rates[0], time.perf_counter() - started)
         if self.world.leads:
             self.record(step, norm)
         return step
+
+    def describe_step(self, loss, lr, seconds):
+        epoch, ends = self.material.epoch(self.step)
+        return Step(self.step, epoch, ends, self.step == self.total, loss, lr, seconds, self.skipped)
+
+    def resumed_step(self):
+        """The step that the state is of, as the log tells it."""
+        return self.describe_step(*(self.log.last.get(key) or 0.0 for key in ("loss", "lr", "seconds")))
 
     def accumulate(self, micro_step, examples, share):
         """Forward and backward of one micro-batch of `share`; its loss."""
@@ -223,29 +229,29 @@ class Trainer:
             replaced.drop(self.folder)
         self.board.write(self.step, at_once=True)
 
-    def fits(self, write):
-        """What `write()` answers, or None with the run put on hold when the disk is full."""
+    def fits(self, write, request=""):
+        """What `write()` answers, or None with the run put on hold when the disk is full; `request` is made again then."""
         try:
             return write()
         except DiskFull as error:
             needed = self.results.bytes_of_state(self.optimisation.bytes()) + SPARE
-            self.control.hold(str(error), lambda: free_space(self.folder) > needed)
+            self.control.hold(str(error), lambda: free_space(self.folder) > needed, request)
             return None
 
     # the three verbs
 
     def sample(self, host):
-        """Pictures of the unsaved result, made by the host's own sampler; their files."""
+        """Pictures of the unsaved result, made by the host's own sampler; their files, none if there was no room."""
         if not self.world.leads:
             return []
         with self.method.shown(), self.control.spending("samples"):
-            return self.results.sample(host, self.step)
+            return self.fits(lambda: self.results.sample(host, self.step), "sample") or []
 
     def save(self, folder):
         """Intermediate files beside the final one, and the state; the files' paths, none if there was no room."""
         self.save_state()
         epoch, ends = self.material.epoch(self.step)
-        return self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None)) or []
+        return self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save") or []
 
     def export(self, host):
         """The final file with its card and preview, or None when the run is to leave nothing behind."""
