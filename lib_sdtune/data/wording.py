@@ -21,22 +21,25 @@ def refuse_wordless(scan: Scan) -> None:
                                     "beside it, or use a template without [filewords].")
 
 
-def say_the_word(scan: Scan, config: Config, word: str) -> None:
+def add_word_templates(scan: Scan, config: Config, word: str) -> None:
     """Let every concept's captions say `word`: where caption files never do, a prompt that does is the template, or a
     bundled one is.
-
-    UserError for a concept whose captions never say the word.
     """
     for number, concept in enumerate(config.concepts):
-        pictures = learned(scan, number)
-        silent = [picture for picture in pictures if not says(picture.caption, word)]
-        described = [picture for picture in pictures if picture.caption_from == "file"]
+        described = [picture for picture in learned(scan, number) if picture.caption_from == "file"]
         if number not in scan.templates and not any(says(picture.caption, word) for picture in described):
             if not concept.prompt:
                 scan.templates[number] = template("subject_filewords.txt" if described else "subject.txt", ()) or []
             elif described and says(concept.prompt, word):
                 log.info('the caption files never say "%s", so "concepts[%d].prompt" is the template.', word, number)
                 scan.templates[number] = [concept.prompt]
+
+
+def check_word(scan: Scan, config: Config, word: str) -> None:
+    """UserError for a concept whose captions never say `word`; a warning for single ones."""
+    for number, _ in enumerate(config.concepts):
+        pictures = learned(scan, number)
+        silent = [picture for picture in pictures if not says(picture.caption, word)]
         if number in scan.templates:
             refuse_silent_template(scan.templates[number], silent, number, word)
         elif len(silent) == len(pictures):

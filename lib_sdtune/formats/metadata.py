@@ -16,7 +16,7 @@ from lib_sdtune.formats.kinds import KINDS
 
 def describe(config, model, method, material, stem, step):
     """All metadata of the file `stem`, str -> str; the WebUI wants JSON objects where it parses, plain text elsewhere."""
-    facts = {**shape(model), **recipe(config, step, material), **pictures(config, material), **method.facts(),
+    facts = {**shape(model), **recipe(config, step, material), **pictures(config, material), **method.metadata(),
              "ss_output_name": stem, "ss_sd_model_name": model.name, "ss_sd_model_hash": model.hash[:10],
              "ss_new_sd_model_hash": model.hash,
              "sdtune_version": __version__, "sdtune_config": shared_config(config)}
@@ -96,7 +96,7 @@ def modelspec(config, model, method, stem):
             "modelspec.prediction_type": "v" if model.prediction_type == "v_prediction" else "epsilon",
             "modelspec.encoder_layer": config.model.clip_skip,
             "modelspec.timestep_range": f"{config.noise.min_timestep},{config.noise.max_timestep}",
-            "modelspec.trigger_phrase": method.trigger() or None}
+            "modelspec.trigger_phrase": method.activation_text() or None}
 
 
 def printed(value):

@@ -42,8 +42,8 @@ class Method:
     order = 100
     Settings: type = MethodSettings
     kind: str
-    comes_off = True  # whether leaving `attached` costs next to nothing, so that it can be done at every step
-    fuses = False  # whether each tensor may be stepped as soon as its gradient is known, to save the memory of the others
+    cheap_to_detach = True  # whether leaving `attached` costs next to nothing, so that it can be done at every step
+    fused_backward = False  # whether each tensor may be stepped as soon as its gradient is known, to save the memory of the others
     cheaper = ()  # functions (config, device) -> {path: value} of settings of its own that need less memory, {} when all is turned
     suffix = ".safetensors"
 
@@ -55,25 +55,29 @@ class Method:
         """UserError for what can be told from the config and the host's files alone; `folder(kind)` is the host's."""
 
     @classmethod
-    def fits(cls, config, folder, holding):
+    def check_model(cls, config, folder, holding):
         """UserError where a file to go on from, or a size, is not the model's, of which only the `host.base.Holding` is known."""
 
     @classmethod
-    def look(cls, config, scan):
-        """UserError where the pictures that were read (`data.scan.Scan`) are no use; may give concepts prompt templates."""
+    def prepare_data(cls, config, scan):
+        """Change what the scan of the pictures (`data.scan.Scan`) lacks for this method, such as a concept's prompt template."""
 
     @classmethod
-    def values(cls, config, holding):
+    def check_data(cls, config, scan):
+        """After `prepare_data`: UserError where the pictures and captions are no use, a warning where they may disappoint."""
+
+    @classmethod
+    def count_trainable(cls, config, holding):
         """About how many float32 numbers learn beside the model of a `host.base.Holding`."""
         return 0
 
     @classmethod
-    def weighs(cls, config, holding):
+    def memory_bytes(cls, config, holding):
         """Bytes that training keeps beside the model, without activations: the numbers, their gradients, the optimiser's memory."""
-        return cls.values(config, holding) * (8 + optim.bytes_of(config.train.optimizer))
+        return cls.count_trainable(config, holding) * (8 + optim.bytes_of(config.train.optimizer))
 
     @classmethod
-    def format_of(cls, config, holding):
+    def weight_dtype(cls, config, holding):
         """The number format of the model's weights while it trains."""
         return holding.dtype
 
@@ -115,15 +119,15 @@ class Method:
         """Entered once, around everything that `attached` is entered for; `folder` is the run's."""
         yield
 
-    def put_by(self):
-        """Before `attached` is left for a while: keep what leaving would lose."""
+    def before_detach(self):
+        """Before `attached` is left for a while: store what leaving would lose."""
 
     @contextmanager
-    def shown(self):
+    def sampling(self):
         """Entered inside `attached` while the host makes pictures."""
         yield
 
-    def room(self):
+    def disk_bytes(self):
         """Bytes on disk: of one "state" without the optimiser, of one "file", and "once" for the time of the run."""
         count = sum(tensor.numel() for tensor in self.tensors().values())
         return {"state": count * 4, "file": count * 4, "once": 0}
@@ -136,7 +140,7 @@ class Method:
         """Take over what `tensors` gave."""
         raise NotImplementedError
 
-    def trigger(self):
+    def activation_text(self):
         """What a user types to get the trained thing, or ""."""
         return ""
 
@@ -152,6 +156,6 @@ class Method:
         """Write further files beside the final one; their `Artefact`s."""
         return []
 
-    def facts(self):
+    def metadata(self):
         """ss_* metadata of this method, key -> anything printable; None leaves a key out."""
         return {}

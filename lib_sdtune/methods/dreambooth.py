@@ -53,7 +53,7 @@ class DreamBooth(WholeModel):
 
     title, order = "DreamBooth", 2
     Settings = DreamBoothConfig
-    kind, fuses, comes_off = "checkpoints", True, False
+    kind, fused_backward, cheap_to_detach = "checkpoints", True, False
 
     def __init__(self, config, model):
         super().__init__(config, model)
@@ -79,7 +79,7 @@ class DreamBooth(WholeModel):
                             'Choose another name, or allow overwriting ("overwrite": true).')
 
     @classmethod
-    def look(cls, config, scan):
+    def check_data(cls, config, scan):
         """Warn of captions that say nothing but the class: they teach the class, not the subject."""
         for picture in scan.pictures:
             known = config.concepts[picture.concept].class_prompt.lower().split()
@@ -173,7 +173,7 @@ class DreamBooth(WholeModel):
             home.copy_(kept[name])
             carrier.weight.data = home
 
-    def put_by(self):
+    def before_detach(self):
         """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to memory if that is full."""
         going = {name: carrier.exact() for name, carrier in self.learning.items() if carrier.leaves}
         try:
@@ -182,7 +182,7 @@ class DreamBooth(WholeModel):
             self.waiting = {name: tensor.to("cpu", copy=True) for name, tensor in self.trained().items()}
 
     @contextmanager
-    def shown(self):
+    def sampling(self):
         """For samples: the weights that a save would hold now, in the host's own number format."""
         if not self.average and self.format == next(iter(self.homes.values())).dtype:
             yield
@@ -217,7 +217,7 @@ class DreamBooth(WholeModel):
 
     # files
 
-    def room(self):
+    def disk_bytes(self):
         count = sum(carrier.weight.numel() for carrier in self.learning.values())
         exact = 4 if self.format == torch.float32 or isinstance(next(iter(self.learning.values())), Copied) else 2
         size = safetensors.PRECISIONS[self.config.save.precision].itemsize
@@ -229,10 +229,10 @@ class DreamBooth(WholeModel):
         """(checkpoint prefix, part's name, module) of the whole model."""
         return [(self.model.family.prefixes[name], name, module) for name, module in self.model.modules()]
 
-    def trigger(self):
+    def activation_text(self):
         return self.config.concepts[0].prompt
 
-    def facts(self):
+    def metadata(self):
         return {"ss_unet_lr": self.settings.unet_lr, "ss_text_encoder_lr": self.settings.text_encoder_lr,
                 "ss_learning_rate": self.settings.unet_lr, "ss_full_bf16": self.format == torch.bfloat16,
                 "sdtune_ema_decay": self.settings.ema_decay or None}

@@ -74,7 +74,7 @@ class HypernetworkMethod(Method):
             file.read(file.find(folder(cls.kind), config.hypernetwork.init_hypernetwork))
 
     @classmethod
-    def fits(cls, config, folder, holding):
+    def check_model(cls, config, folder, holding):
         settings = config.hypernetwork
         known = sorted({shape[1] for name, shape in holding.shapes["unet"].items() if name.endswith("to_k.weight")})
         if settings.init_hypernetwork:

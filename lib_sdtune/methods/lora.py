@@ -50,7 +50,7 @@ class LoraMethod(Method):
         self.bends = {target.key: self.bend(target) for target in self.targets}
 
     @classmethod
-    def values(cls, config, holding):
+    def count_trainable(cls, config, holding):
         settings = config.lora
         rates = {part: settings.unet_lr if part == "unet" else settings.text_encoder_lr for part in holding.shapes if part != "vae"}
         return sum(settings.dim * (shape[0] + shape[1]) for part, lr in rates.items() if not is_zero(lr)
@@ -98,10 +98,10 @@ class LoraMethod(Method):
         for key, bend in self.bends.items():
             bend.load_tensors({tail: tensors[f"{key}.{tail}"] for tail in bend.tensors()})
 
-    def trigger(self):
+    def activation_text(self):
         return self.config.concepts[0].prompt
 
-    def facts(self):
+    def metadata(self):
         settings = self.config.lora
         arguments = {"conv_dim": str(settings.conv_dim), "conv_alpha": str(settings.conv_alpha)} if settings.conv_dim else {}
         return {"ss_network_module": "networks.lora" if settings.network == "lora" else "lycoris.kohya",

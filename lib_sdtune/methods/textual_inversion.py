@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lib_sdtune.data.wording import say_the_word
+from lib_sdtune.data.wording import add_word_templates, check_word
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.formats import embedding as file
 from lib_sdtune.formats.kinds import KINDS
@@ -56,15 +56,19 @@ class TextualInversion(Method):
             file.tables_of(file.find(folder(cls.kind), config.textual_inversion.init_embedding))
 
     @classmethod
-    def fits(cls, config, folder, holding):
+    def check_model(cls, config, folder, holding):
         widths = [shape[1] for part, shapes in sorted(holding.shapes.items()) if part.startswith("text_encoder")
                   for name, shape in shapes.items() if name.endswith("token_embedding.weight")]
         if config.textual_inversion.init_embedding:
             file.refuse_other_widths(file.find(folder(cls.kind), config.textual_inversion.init_embedding), widths)
 
     @classmethod
-    def look(cls, config, scan):
-        say_the_word(scan, config, config.word)
+    def prepare_data(cls, config, scan):
+        add_word_templates(scan, config, config.word)
+
+    @classmethod
+    def check_data(cls, config, scan):
+        check_word(scan, config, config.word)
 
     def __init__(self, config, model):
         super().__init__(config, model)
@@ -145,7 +149,7 @@ class TextualInversion(Method):
     def load_tensors(self, tensors):
         self.rows.data = tensors["rows"].to(self.rows)
 
-    def trigger(self):
+    def activation_text(self):
         return self.config.name
 
     def tag(self, name):

@@ -36,16 +36,20 @@ class WholeModel(Method):
     cheaper = (smaller_optimizer, half_weights)
 
     @classmethod
-    def learned(cls, config, holding):
-        """(how many numbers learn, how many the largest tensor has) in the model of a `Holding`."""
-        sizes = [math.prod(shape) for part, tensors in holding.shapes.items() if not is_zero(rate(config.settings, part))
-                 for shape in tensors.values()]
-        return sum(sizes), max(sizes, default=0)
+    def trainable_sizes(cls, config, holding):
+        """How many numbers each tensor that learns has."""
+        return [math.prod(shape) for part, tensors in holding.shapes.items() if not is_zero(rate(config.settings, part))
+                for shape in tensors.values()]
 
     @classmethod
-    def weighs(cls, config, holding):
-        """The weights in their format instead of the lent ones, float32 copies, the optimiser's memory, and gradients: one or all."""
-        count, largest = cls.learned(config, holding)
+    def count_trainable(cls, config, holding):
+        return sum(cls.trainable_sizes(config, holding))
+
+    @classmethod
+    def memory_bytes(cls, config, holding):
+        """The weights' format instead of the lent one, float32 copies, the optimiser's memory, and gradients: one or all."""
+        sizes = cls.trainable_sizes(config, holding)
+        count, largest = sum(sizes), max(sizes, default=0)
         dtype, carrier = plan(config.settings.weights, holding.device, holding.dtype, count)
         beside = dtype.itemsize - holding.dtype.itemsize + 4 * (carrier is Copied) + optim.bytes_of(config.train.optimizer)
         average = 4 if config.settings.ema_decay and holding.device.type == "cpu" else 0
@@ -54,5 +58,5 @@ class WholeModel(Method):
         return count * (beside + average) + gradients
 
     @classmethod
-    def format_of(cls, config, holding):
-        return plan(config.settings.weights, holding.device, holding.dtype, cls.learned(config, holding)[0])[0]
+    def weight_dtype(cls, config, holding):
+        return plan(config.settings.weights, holding.device, holding.dtype, cls.count_trainable(config, holding))[0]

@@ -46,7 +46,8 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
                     [context.host.folder("templates")], earlier=context.latest_scan)
     context.latest_scan = pictures
     refuse_wordless(pictures)
-    methods[config.method].look(config, pictures)
+    methods[config.method].prepare_data(config, pictures)
+    methods[config.method].check_data(config, pictures)
     return pictures
 
 

@@ -40,7 +40,7 @@ class Attachment:
     @contextmanager
     def detached(self):
         """The bare model, for somebody else to use; attached again on exit."""
-        self.method.put_by()
+        self.method.before_detach()
         self.held.close()
         try:
             yield

@@ -19,11 +19,11 @@ def estimate(config, holding):
     method = methods[config.method]
     whole = sum(holding.count(part) for part in holding.shapes) * holding.dtype.itemsize + BESIDE
     held = (process("VmRSS") or 0) if holding.device.type == "cpu" else 0  # with the model, where that is loaded already
-    return max(whole, held) + method.weighs(config, holding) + activations(config, holding, method)
+    return max(whole, held) + method.memory_bytes(config, holding) + activations(config, holding, method)
 
 
 def activations(config, holding, method):
-    dtype = method.format_of(config, holding)
+    dtype = method.weight_dtype(config, holding)
     compute = precision.compute_dtype(config.train.mixed_precision, holding.device, dtype) or dtype
     on = wants_checkpointing(config.train.gradient_checkpointing, holding.device)
     channels = holding.shapes["unet"]["input_blocks.0.0.weight"][0]

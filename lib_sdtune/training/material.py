@@ -35,7 +35,8 @@ class Material:
         for problem in self.scan.problems:
             log.warning("%s: %s", problem.path, problem.text)
         refuse_wordless(self.scan)
-        methods[config.method].look(config, self.scan)
+        methods[config.method].prepare_data(config, self.scan)
+        methods[config.method].check_data(config, self.scan)
         self.dataset = Dataset(self.scan, config, copies=self.world.size)
         self.unmoved = Dataset(self.scan, config, held_out=True)  # the same pictures as they are measured: never turned or cut at random
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None

@@ -21,7 +21,7 @@ SMALL = 2**14  # values; most tensors are smaller than that, and all of them tog
 def choose(config, method, scale, world):
     """The way that suits: tensor by tensor where the method wants that and nothing needs the gradients together."""
     together = world.size > 1 or config.train.gradient_accumulation_steps > 1 or optim.needs_all(config.train.optimizer)
-    return (Together if together or not method.fuses else OneByOne)(config, method, scale, world)
+    return (Together if together or not method.fused_backward else OneByOne)(config, method, scale, world)
 
 
 class Together:

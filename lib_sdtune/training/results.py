@@ -26,13 +26,13 @@ class Results:
 
     def refuse_too_little_room(self, steps, optimizer_bytes):
         """UserError when the disk cannot take what `steps` more steps will save."""
-        room, state_bytes = self.method.room(), self.bytes_of_state(optimizer_bytes)
+        room, state_bytes = self.method.disk_bytes(), self.bytes_of_state(optimizer_bytes)
         files = self.model.folder(self.method.kind) if self.model.folder else self.folder
         refuse_too_little_disk([(self.folder.parent, state_bytes * (kept(state_bytes) + 1) + room["once"]),
                                 (files, room["file"] * (self.saves(steps) + 1))])
 
     def bytes_of_state(self, optimizer_bytes):
-        return self.method.room()["state"] + optimizer_bytes
+        return self.method.disk_bytes()["state"] + optimizer_bytes
 
     def refuse_own_source(self):
         """UserError when the file to be written is the very checkpoint that is being trained."""
@@ -120,7 +120,7 @@ class Results:
         path = final_path(self.config, host.folder(self.method.kind), self.method.suffix)
         facts = self.metadata(self.config.name, step)
         self.method.export(path, facts)
-        artefact = Artefact(path, self.method.kind, self.method.tag(self.config.name), self.method.trigger(), facts)
+        artefact = Artefact(path, self.method.kind, self.method.tag(self.config.name), self.method.activation_text(), facts)
         card.write(artefact, self.config, self.model.family, step, self.folder / "samples")
         log.info("step %d: wrote %s", step, path.name)
         artefact.others = self.method.by_products(artefact)

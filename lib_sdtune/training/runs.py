@@ -95,7 +95,7 @@ def prepare(config, host, folder, resume):
     optim.check(config.train)
     methods[config.method].check(config, host.folder)
     if not config.model.checkpoint and (holding := host.holding(config.model)):  # the model that is loaded
-        methods[config.method].fits(config, host.folder, holding)
+        methods[config.method].check_model(config, host.folder, holding)
     check_not_published(config, folder)
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (host.folder(methods[config.method].kind), folder):

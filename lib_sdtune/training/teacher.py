@@ -19,7 +19,7 @@ TWIN = 1 << 40  # added to an example's number, so that its twin has noise of it
 def choose(trainer):
     if trainer.config.loss.prior_preservation != "teacher":
         return Nobody()
-    return (Asked if trainer.method.comes_off else Kept)(trainer)
+    return (Asked if trainer.method.cheap_to_detach else Kept)(trainer)
 
 
 class Nobody:

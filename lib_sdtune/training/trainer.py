@@ -244,7 +244,7 @@ class Trainer:
         """Pictures of the unsaved result, made by the host's own sampler; their files, none if there was no room."""
         if not self.world.leads:
             return []
-        with self.method.shown(), self.control.spending("samples"):
+        with self.method.sampling(), self.control.spending("samples"):
             return self.fits(lambda: self.results.sample(host, self.step), "sample") or []
 
     def save(self, folder):

@@ -180,7 +180,8 @@ def captions(host, images, prompt, **changes):
 
     made = Config.from_dict(config(images, prompt, **changes))
     found = scan(made.concepts, made.dataset, made.loss, host.data_dir, template_folders=[host.folder("templates")])
-    TextualInversion.look(made, found)
+    TextualInversion.prepare_data(made, found)
+    TextualInversion.check_data(made, found)
     dataset = Dataset(found, made)
     return [example.caption for step in range(dataset.batches_per_epoch) for example in dataset.examples(step)]
 
