@@ -4,6 +4,7 @@ import base64
 import binascii
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,43 +22,49 @@ class Access:
     credentials: dict = field(default_factory=dict)
     closed: str = ""
     key: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    roots: object = None
+    roots: Callable[[], list[Path]] | None = None
 
-    def knows(self, key):
+    def knows(self, key: str | None) -> bool:
         return bool(key) and hmac.compare_digest(key.encode(), self.key.encode())
 
-    def admits(self, authorization):
+    def admits(self, authorization: str | None) -> bool:
         """Whether an Authorization header holds one of the credentials."""
         if not self.credentials:
             return True
-        scheme, _, rest = (authorization or "").partition(" ")
+        scheme, _, pair = (authorization or "").partition(" ")
         try:
-            user, _, password = base64.b64decode(rest, validate=True).decode().partition(":")
+            user, _, password = base64.b64decode(pair, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             return False
-        known = self.credentials.get(user)
-        return scheme.lower() == "basic" and known is not None and hmac.compare_digest(password.encode(), known.encode())
+        expected = self.credentials.get(user)
+        if scheme.lower() != "basic" or expected is None:
+            return False
+        return hmac.compare_digest(password.encode(), expected.encode())
 
-    def folder(self, given, key):
-        """A folder that somebody named, absolute. UserError when it is outside the allowed ones, also through a link."""
-        if not isinstance(given, str) or not given.strip() or "\0" in given:
+    def folder(self, text: object, key: str) -> Path:
+        """A folder that somebody named, absolute. UserError when it is outside the allowed ones, also by a link."""
+        if not isinstance(text, str) or not text.strip() or "\0" in text:
             raise UserError(f'"{key}" must name a folder.')
+        path = Path(text).expanduser().absolute()
         if self.roots is None:
-            return Path(given).expanduser().absolute()
+            return path
         roots = [Path(root).resolve() for root in self.roots()]
-        path = Path(given).expanduser().absolute()
-        elsewhere = share(given) and not any(share(str(root)) for root in roots)  # merely asking for it would log on there
-        if elsewhere or not any(path.resolve().is_relative_to(root) for root in roots):
+        # merely asking for a folder of another machine would log on there
+        foreign = is_share(text) and not any(is_share(str(root)) for root in roots)
+        if foreign or not any(path.resolve().is_relative_to(root) for root in roots):
             places = ", ".join(map(str, roots)) or "none is set up"
-            raise UserError(f'"{key}" is outside the folders that are allowed here ({places}); whoever runs the WebUI can add others.')
+            raise UserError(f'"{key}" is outside the folders that are allowed here ({places}); '
+                            "whoever runs the WebUI can add others.")
         return path
 
-    def template(self, prompt, key):
+    def template(self, prompt: str, key: str) -> None:
         """UserError when a prompt names a template file outside the templates' folders where folders are restricted."""
-        if self.roots is not None and prompt.strip().lower().endswith(".txt") and set("/\\:") & set(prompt):
-            raise UserError(f'"{key}" names a template by its path, which is not allowed here; give the name of a template alone.')
+        by_path = prompt.strip().lower().endswith(".txt") and set("/\\:") & set(prompt)
+        if self.roots is not None and by_path:
+            raise UserError(f'"{key}" names a template by its path, which is not allowed here; '
+                            "give the name of a template alone.")
 
 
-def share(text):
+def is_share(text: str) -> bool:
     """Whether this is a place on another machine, as Windows writes it."""
     return text.strip().replace("\\", "/").startswith("//")

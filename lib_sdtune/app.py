@@ -1,4 +1,4 @@
-"""Everything of one process put together: the queue, the runs and the services, for the tab, the API and the command line.
+"""The queue, the runs and the services of one process put together, for the tab, the API and the command line.
 
 It lives in the package, so it survives the WebUI's "Reload UI". Nothing heavy is imported before it is needed.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class App:
-    """The runs and services of one host. `make_host` is called when the host is needed first; access: who may ask for what."""
+    """`make_host` is called when the host is needed first. access: who may ask for what."""
 
     def __init__(self, make_host: "Callable[[], Host]", access: Access | None = None) -> None:
         self.context = ServiceContext(make_host, access)

@@ -1,4 +1,4 @@
-"""Errors that are sentences for the user: what happened, where, and what to do; and why a run failed, for the box in the tab."""
+"""Errors that are sentences for the user: what happened, where, what to do; and why a run failed, for the tab's box."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ class UserError(Exception):
     """Wrong input, found before work started: the command line exits 2, the API answers 422."""
 
 
-def require(condition, sentence):
+def require(condition: object, sentence: str) -> None:
     """UserError with that sentence unless the condition holds."""
     if not condition:
         raise UserError(sentence)
@@ -38,19 +38,23 @@ class DiskFull(RunError):
     """A file could not be written for want of room; what was there before is unharmed."""
 
 
-OUT_OF_MEMORY = ("The GPU ran out of memory. In the order of effect: set the batch size to 1, switch gradient checkpointing on, "
-                 "lower the resolution, leave the text encoder out (its rate 0), use a smaller dim. "
+OUT_OF_MEMORY = ("The GPU ran out of memory. In the order of effect: set the batch size to 1, switch gradient "
+                 "checkpointing on, lower the resolution, leave the text encoder out (its rate 0), use a smaller dim. "
                  "Then resume; everything up to the last state is kept.")
 UNFORESEEN = "The run failed with"  # what every sentence about an error that we did not foresee begins with
 DISK_FULL = "The disk is full. Make room and resume; everything up to the last state is kept."
 
 KNOWN = [  # what the sentence has in it, why, what to change, and the settings that do it
     (r"out of memory", "The model, the pictures of one batch and the optimizer need more memory than is free.",
-     "Batch size 1 and gradient checkpointing on; then a lower resolution, the text encoder left out, a smaller dim. Resume afterwards.",
+     "Batch size 1 and gradient checkpointing on; then a lower resolution, the text encoder left out, a smaller dim. "
+     "Resume afterwards.",
      {"train.batch_size": 1, "train.gradient_checkpointing": "on"}),
-    (r"disk is full|no space left", "Resume points, saved files and cached pictures together are larger than what is free.",
-     "Make room, or keep fewer files, then resume; everything up to the last resume point is kept.", {"save.keep_last": 2}),
-    (r"\bnan\b|non-finite|not finite|overflow", "The learning rate is too high, or half precision overflows with this model.",
+    (r"disk is full|no space left",
+     "Resume points, saved files and cached pictures together are larger than what is free.",
+     "Make room, or keep fewer files, then resume; everything up to the last resume point is kept.",
+     {"save.keep_last": 2}),
+    (r"\bnan\b|non-finite|not finite|overflow",
+     "The learning rate is too high, or half precision overflows with this model.",
      "A third of the learning rate; if that changes nothing, mixed precision off.", {"train.mixed_precision": "no"}),
     (r"no (usable )?picture|cannot be read|is truncated|not a picture",
      "The folder is not the one that you meant, or its files are damaged.",
@@ -82,14 +86,16 @@ def fault(error: BaseException) -> str:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch, of CUDA or of Python says that memory ran out."""
-    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower() or isinstance(error, MemoryError)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return "out of memory" in str(error).lower()
 
 
 def explain(message: str, config: dict | None = None) -> dict[str, Any]:
-    """{"what", "why", "change", "settings"} for a failed run's sentence; settings are {path: value} that the tab can fill in.
+    """{"what", "why", "change", "settings"} for a failed run's sentence.
 
-    A sentence of ours that is not in `KNOWN` says itself what to change, and why is left empty.
-    config: the run's, as a nested dict, where there is one.
+    settings: {path: value} that the tab can fill in. A sentence of ours that is not in `KNOWN` says itself what to
+    change, and why is left empty. config: the run's, as a nested dict, where there is one.
     """
     for pattern, why, change, settings in KNOWN:
         if re.search(pattern, message, re.IGNORECASE):
@@ -99,7 +105,8 @@ def explain(message: str, config: dict | None = None) -> dict[str, Any]:
         what = first_sentence(message)
         return {"what": what, "why": "", "change": message.strip()[len(what):].strip(), "settings": {}}
     return {"what": message, "why": "This failure is not one that SD Tune knows.",
-            "change": "Copy the report and open an issue with it. Resume goes on from the last resume point, if there is one.",
+            "change": "Copy the report and open an issue with it. "
+                      "Resume goes on from the last resume point, if there is one.",
             "settings": {}}
 
 

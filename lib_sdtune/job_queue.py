@@ -17,7 +17,7 @@ class JobQueue:
         self.worker: threading.Thread | None = None
 
     def run_when_free(self, function: Callable[[], object], key: object = None) -> None:
-        """Call `function()` when those before it have ended. It reports its own errors. key: what it is recognised by."""
+        """Call `function()` when those before it have ended; it reports its own errors. key: its name."""
         with self.lock:
             self.waiting.append((key or function, function))
             if self.worker is None or not self.worker.is_alive():

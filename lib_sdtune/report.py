@@ -1,4 +1,4 @@
-"""What a bug report needs, as text to paste: versions, hardware, settings, the last lines of the log. Paths are shortened."""
+"""What a bug report needs, as text to paste: versions, hardware, settings, the end of the log; no paths of the user."""
 
 import json
 import platform
@@ -6,47 +6,57 @@ import re
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-PACKAGES = ("torch", "gradio", "fastapi", "safetensors", "transformers", "Pillow", "lion-pytorch", "bitsandbytes", "prodigyopt")
-LINES = 200
+if TYPE_CHECKING:
+    from lib_sdtune.training.runs import RunFolder
+
+PACKAGES = ("torch", "gradio", "fastapi", "safetensors", "transformers", "Pillow", "lion-pytorch", "bitsandbytes",
+            "prodigyopt")
+LINES = 200  # of the log
 
 
-def report(folder, status):
-    """The report of one `RunFolder`, given its snapshot."""
+def report(folder: "RunFolder", status: dict) -> str:
+    """The report of a run, given its snapshot."""
     facts = {key: status[key] for key in ("id", "method", "state", "step", "total_steps", "message")}
     parts = [("Run", json.dumps(facts, ensure_ascii=False)), ("Machine", machine()), ("Packages", packages()),
-             ("Flags", " ".join(sys.argv[1:]) or "none"), ("Settings", json.dumps(folder.settings(), ensure_ascii=False)),
-             ("Log", tail(folder.path / "run.log"))]
-    return shortened("\n\n".join(f"### {title}\n{text}" for title, text in parts))
+             ("Flags", " ".join(sys.argv[1:]) or "none"),
+             ("Settings", json.dumps(folder.settings(), ensure_ascii=False)),
+             ("Log", last_lines(folder.path / "run.log"))]
+    return anonymous("\n\n".join(f"### {title}\n{text}" for title, text in parts))
 
 
-def machine():
+def machine() -> str:
+    """Operating system, Python and GPU."""
     import torch
 
+    system = f"{platform.platform()}, Python {platform.python_version()}"
     if not torch.cuda.is_available():
-        return f"{platform.platform()}, Python {platform.python_version()}, no CUDA GPU"
+        return f"{system}, no CUDA GPU"
     properties = torch.cuda.get_device_properties(0)
-    return f"{platform.platform()}, Python {platform.python_version()}, {properties.name}, {properties.total_memory / 2**30:.0f} GB"
+    return f"{system}, {properties.name}, {properties.total_memory / 2**30:.0f} GB"
 
 
-def packages():
-    found = []
-    for name in PACKAGES:
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            found.append(f"{name} -")
-    return ", ".join(found)
+def packages() -> str:
+    """The versions of `PACKAGES`; "-" for those that are not installed."""
+    return ", ".join(f"{name} {version(name)}" for name in PACKAGES)
 
 
-def tail(path):
+def version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "-"
+
+
+def last_lines(path: Path) -> str:
     try:
         return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-LINES:])
     except OSError:
         return "none"
 
 
-def shortened(text):
+def anonymous(text: str) -> str:
     """Without the user's folders and passwords."""
     text = re.sub(r"(--(?:api|gradio)-auth[= ])\S+", r"\1***", text)
     return text.replace(str(Path.home()), "~").replace(str(Path.cwd()), ".")

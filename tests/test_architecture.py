@@ -1,11 +1,16 @@
 """The import map: downwards only, and each foreign library behind one door."""
 
 import ast
+import inspect
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import FunctionType, MethodType
 
 import pytest
+
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "lib_sdtune").rglob("*.py"))
@@ -76,3 +81,99 @@ def test_starting_is_cheap(door):
         pytest.skip(f"{door} is not there")
     code = f"import sys, {door}; sys.exit(sum(name in sys.modules for name in ('torch', 'PIL', 'numpy', 'safetensors')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+COMPOSED = ("app", "jobs", "job_queue", "access", "services", "evaluation", "api")  # whose objects app.py puts together
+CONTAINERS = dict, list, tuple, set, frozenset, partial, MethodType, FunctionType
+
+
+def holds(thing):
+    """The objects of our composed rooms that an object holds: attributes, also in containers, bound methods and closures."""
+    if isinstance(thing, dict):
+        parts = [*thing.keys(), *thing.values()]
+    elif isinstance(thing, list | tuple | set | frozenset):
+        parts = list(thing)
+    elif isinstance(thing, partial):
+        parts = [thing.func, *thing.args, *thing.keywords.values()]
+    elif isinstance(thing, MethodType):
+        parts = [thing.__self__]
+    elif isinstance(thing, FunctionType):
+        parts = [cell.cell_contents for cell in thing.__closure__ or ()]
+    else:
+        parts = list(vars(thing).values())
+    for part in parts:
+        if is_composed(part):
+            yield part
+        elif isinstance(part, CONTAINERS):
+            yield from holds(part)
+
+
+def is_composed(thing):
+    module = f"{type(thing).__module__}."
+    return hasattr(thing, "__dict__") and any(module.startswith(f"lib_sdtune.{room}.") for room in COMPOSED)
+
+
+def circle(thing, path=()):
+    """The classes of objects that hold each other in a circle, somewhere below an object; () if there are none."""
+    if any(thing is above for above in path):
+        return tuple(type(part).__name__ for part in (*path, thing))
+    circles = (circle(part, (*path, thing)) for part in holds(thing))
+    return next((classes for classes in circles if classes), ())
+
+
+def below(thing):
+    """The objects that an object holds, directly or through others."""
+    return [further for part in holds(thing) for further in (part, *below(part))]
+
+
+def classes(things):
+    return {type(thing).__name__ for thing in things}
+
+
+@pytest.fixture
+def app(host, images):
+    """An app in which everything has been used."""
+    from lib_sdtune.app import App
+    from tests.hosts import settings
+
+    app = App(lambda: host)
+    app.captions.open({"images": str(images)})
+    app.evaluation.files()
+    app.inspection.start({"images": str(images)})
+    app.submit(settings(images, train={"max_train_steps": 1}))
+    until(lambda: app.context.queue.idle)
+    return app
+
+
+def services(app):
+    rooms = "lib_sdtune.services", "lib_sdtune.evaluation"
+    return [thing for thing in vars(app).values() if type(thing).__module__.startswith(rooms) and thing is not app.context]
+
+
+def test_objects_do_not_hold_each_other_in_circles(app):
+    assert {"Jobs", "JobQueue", "ServiceContext", "CaptionEditor", "EvaluationService", "Task"} <= classes(below(app))
+    assert circle(app) == ()
+
+
+def test_services_know_neither_the_runs_nor_each_other(app):
+    assert len(services(app)) == 6
+    forbidden = {"App", "Jobs", *classes(services(app))}
+    for service in services(app):
+        assert not classes(below(service)) & forbidden, service
+        assert not names_in(inspect.getfile(type(service))) & (forbidden - {type(service).__name__}), service
+
+
+def names_in(path):
+    return {node.id for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))) if isinstance(node, ast.Name)}
+
+
+def test_a_circle_through_a_method_or_a_closure_is_noticed():
+    from lib_sdtune.services.context import ServiceContext
+    from lib_sdtune.services.task import TaskService
+
+    context = ServiceContext(lambda: None)
+    service = TaskService(context)
+    assert circle(service) == ()
+    for link in ([service.status], {"key": lambda: service}, partial(print, service)):
+        context.link = link
+        assert circle(service) == ("TaskService", "ServiceContext", "TaskService")

@@ -32,7 +32,8 @@ def answer(request: Request, access: Access, function: Callable[[], Any],
 
 def admit(request: Request, access: Access) -> None:
     """Refuse strangers, and orders that another site's page sends through the user's browser."""
-    if access.knows(request.headers.get(KEY) or request.query_params.get("key")):  # a picture's address carries no header
+    key = request.headers.get(KEY) or request.query_params.get("key")  # a picture's address carries no header
+    if access.knows(key):
         return
     if request.method != "GET" and not same_origin(request):
         raise HTTPException(403, "This call came from another site's page.")
@@ -80,11 +81,11 @@ def truth(key: str, text: str) -> bool:
     return text.lower() in ("true", "1")
 
 
-def existing(thing: Any, sentence: str = "There is no such file.") -> Any:
-    """The thing itself. NotFound for None."""
-    if thing is None:
+def existing(result: Any, sentence: str = "There is no such file.") -> Any:
+    """The result itself. NotFound for None."""
+    if result is None:
         raise NotFound(sentence)
-    return thing
+    return result
 
 
 def harmless(path: Any) -> FileResponse:

@@ -1,9 +1,8 @@
 """Routes for evaluation: pictures by their loss, the grid and its ranking, publishing, comparing, reports."""
 
-from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from lib_sdtune.api.answers import answer, body, existing, harmless, parsed
@@ -25,7 +24,10 @@ def add_runs(router: APIRouter, app: App) -> None:
 
     @router.get("/runs/{name}/pictures/{file}")
     def picture(request: Request, name: str, file: str) -> Response:
-        return answer(request, app.access, lambda: existing(app.evaluation.thumbnail(app.jobs.folder(name), file)), FileResponse)
+        def thumbnail() -> Any:
+            return existing(app.evaluation.thumbnail(app.jobs.folder(name), file))
+
+        return answer(request, app.access, thumbnail, FileResponse)
 
     @router.get("/runs/{name}/choose")
     def status(request: Request, name: str) -> Response:
@@ -79,9 +81,6 @@ def add_any_files(router: APIRouter, app: App) -> None:
 def add_comparisons(router: APIRouter, app: App) -> None:
     """A run on a page of its own, and two runs side by side."""
 
-    def compare(one: str, other: str, function: Callable[..., Any]) -> Any:
-        return function(app.jobs.folder(one), app.jobs.folder(other))
-
     @router.get("/runs/{name}/report.html")
     def report(request: Request, name: str) -> Response:
         from lib_sdtune.report import machine, packages
@@ -92,9 +91,15 @@ def add_comparisons(router: APIRouter, app: App) -> None:
         return answer(request, app.access, write, harmless)
 
     @router.get("/compare")
-    def differences(request: Request, one: str, other: str) -> Response:
-        return answer(request, app.access, lambda: compare(one, other, app.evaluation.compare))
+    def differences(request: Request, first: str = Query(alias="one"), second: str = Query(alias="other")) -> Response:
+        def compare() -> Any:
+            return app.evaluation.compare(app.jobs.folder(first), app.jobs.folder(second))
+
+        return answer(request, app.access, compare)
 
     @router.get("/compare.html")
-    def page(request: Request, one: str, other: str) -> Response:
-        return answer(request, app.access, lambda: compare(one, other, app.evaluation.comparison), harmless)
+    def page(request: Request, first: str = Query(alias="one"), second: str = Query(alias="other")) -> Response:
+        def compare() -> Any:
+            return app.evaluation.comparison(app.jobs.folder(first), app.jobs.folder(second))
+
+        return answer(request, app.access, compare, harmless)

@@ -1,4 +1,4 @@
-"""The captions of one folder as a page edits them: what is shown, what an edit would do, and what is written when asked."""
+"""The captions of one folder as a page edits them: what is shown, what an edit would do, what is written when asked."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +24,8 @@ EXAMPLES = 12  # captions of a preview
 class CaptionEditor(TaskService):
     """Every change takes turns; while captions are being described or saved, nothing else changes them.
 
-    names: of the pictures, as `Captions` has them; a picture's index is its place in there. purpose: of the latest task.
+    names: of the pictures, as `Captions` has them; a picture's index is its place in there.
+    purpose: what the latest task is for, "describe" or "save".
     """
 
     def __init__(self, context: ServiceContext, folder: Path, extension: str) -> None:
@@ -49,8 +50,9 @@ class CaptionEditor(TaskService):
             page = min(whole_number(data, "page"), pages - 1)
             counts = self.captions.counts()
             missing = sum(not self.captions[name].strip() for name in self.names)
-            return {"folder": printable(self.captions.root), "total": len(self.names), "found": len(names), "page": page,
-                    "pages": pages, "rows": [self.row(name) for name in names[page * PAGE : (page + 1) * PAGE]],
+            return {"folder": printable(self.captions.root), "total": len(self.names), "found": len(names),
+                    "page": page, "pages": pages,
+                    "rows": [self.row(name) for name in names[page * PAGE : (page + 1) * PAGE]],
                     "tags": counts[:CLOUD], "kinds": len(counts), "missing": missing,
                     "changed": len(self.captions.changed()), "undo": self.captions.steps,
                     "problems": [problem.text for problem in self.captions.problems], **self.status()}
@@ -61,7 +63,7 @@ class CaptionEditor(TaskService):
                 "changed": entry.caption != entry.original}
 
     def status(self) -> dict[str, Any]:
-        """{"work": the describing or saving}; `what` in it is "describe" or "save", a finished save has `written` and `problems`."""
+        """{"work": the latest task}; `what` in it is its purpose, and a finished save has `written` and `problems`."""
         if self.task is None:
             return {"work": None}
         work = self.task.snapshot() | {"what": self.purpose}
@@ -92,7 +94,7 @@ class CaptionEditor(TaskService):
     # changing
 
     def preview(self, data: dict) -> dict[str, Any]:
-        """What an edit, {"do", "words", "new", "query"}, would do: {"count", "examples": [{"index", "name", "before", "after"}]}."""
+        """What an edit, {"do", "words", "new", "query"}, would do; see `summary`."""
         with self.lock:
             return self.summary(self.captions.preview(*self.edit_of(data)))
 
@@ -127,7 +129,7 @@ class CaptionEditor(TaskService):
         return self.summary(changes)
 
     def summary(self, changes: dict[str, tuple[str, str]]) -> dict[str, Any]:
-        """{"count", "examples"} of {name: (before, after)}."""
+        """{"count", "examples": [{"index", "name", "before", "after"}]} of {name: (before, after)}."""
         examples = [{"index": self.indices[name], "name": name, "before": before, "after": after}
                     for name, (before, after) in list(changes.items())[:EXAMPLES]]
         return {"count": len(changes), "examples": examples}
@@ -158,7 +160,10 @@ class CaptionEditor(TaskService):
     # describing
 
     def describe(self, data: dict) -> dict[str, Any]:
-        """Have the pictures that pass "query" described by "captioner" with "options"; "existing" as in `captioners.EXISTING`."""
+        """Have the pictures that pass {"query"} described by {"captioner"} with {"options"}.
+
+        existing: what becomes of captions that are there, see `captioners.EXISTING`.
+        """
         from lib_sdtune.data.captioners import EXISTING, describe_all, registry
 
         refuse_unknown(data, "captioner", "options", "existing", "query")

@@ -15,7 +15,7 @@ NAMES = (*WITH_WORDS, *REPLACING, *WITHOUT_WORDS)
 
 
 def edit(data: dict) -> Callable[[str], str]:
-    """The edit that {"do", "words", "new"} describes. UserError if it is none, lacks its words or has a wrong expression."""
+    """The edit that {"do", "words", "new"} describes. UserError if it is none, or lacks its words."""
     name, words, new = text(data, "do"), text(data, "words"), text(data, "new")
     if name in WITHOUT_WORDS:
         return WITHOUT_WORDS[name]
@@ -31,7 +31,7 @@ def edit(data: dict) -> Callable[[str], str]:
 
 
 def prune(trigger: str, unwanted: str) -> Callable[[str], str]:
-    """The edit that takes the tags `unwanted` out and puts the trigger word first; one of them may be empty. UserError if both are."""
+    """The edit that takes the tags `unwanted` out and puts the trigger word first. UserError where both are empty."""
     if not trigger.strip() and not unwanted.strip():
         raise UserError("Write a trigger word, or choose tags to prune.")
 

@@ -1,4 +1,4 @@
-"""Which folders' captions are being edited, each in one `CaptionEditor`: a page that is loaded again finds its changes."""
+"""Which folders' captions are being edited, each in one `CaptionEditor`: a page loaded again finds its changes."""
 
 import secrets
 import threading
@@ -48,7 +48,8 @@ class CaptionSessions:
 
     def close_idle(self) -> None:
         """Close the oldest editors without unsaved changes, but for the latest, where there are too many."""
-        idle = [name for name, editor in list(self.editors.items())[:-1] if not editor.busy and not editor.captions.changed()]
+        idle = [name for name, editor in list(self.editors.items())[:-1]
+                if not editor.busy and not editor.captions.changed()]
         for name in idle[: max(0, len(self.editors) - MOST)]:
             del self.editors[name]
 

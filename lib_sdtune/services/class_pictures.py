@@ -12,7 +12,7 @@ class ClassPictureService(TaskService):
     """One set at a time."""
 
     def start(self, data: dict) -> dict[str, Any]:
-        """Draw what the concepts of a CONFIG lack. UserError when there is nothing to draw or a folder may not be named."""
+        """Draw what the concepts of a CONFIG lack. UserError for nothing to draw, or a folder that may not be named."""
         from lib_sdtune.training import class_pictures
 
         self.refuse_a_second("Class pictures are being drawn already; wait for them, or stop them.")

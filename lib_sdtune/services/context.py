@@ -18,8 +18,8 @@ class ServiceContext:
     latest_scan: of a run's pictures; Check, Start and the run itself read only what has changed since.
     """
 
-    def __init__(self, make_host: "Callable[[], Host]", access: Access | None = None, queue: JobQueue | None = None) -> None:
-        self.make_host, self.access, self.queue = make_host, access or Access(), queue or JobQueue()
+    def __init__(self, make_host: "Callable[[], Host]", access: Access | None = None) -> None:
+        self.make_host, self.access, self.queue = make_host, access or Access(), JobQueue()
         self.latest_scan: Scan | None = None
         self._host: Host | None = None
         self._lock = threading.RLock()

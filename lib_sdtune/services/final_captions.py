@@ -20,8 +20,8 @@ COUNT = 5
 def final_captions(captions: "Captions", data: dict, host: "Host") -> list[dict[str, Any]]:
     """[{"index", "name", "caption", "tokens"}] of pictures spread over the folder.
 
-    data: {"dataset", "prompt", "word", "seed", "showing"}; dataset: the shuffling and dropout of the run's settings; showing: how
-    often each picture was shown before, because words vary. tokens: None where no tokenizer is at hand.
+    data: {"dataset", "prompt", "word", "seed", "showing"}; dataset: the shuffling and dropout of the run's settings;
+    showing: how often each picture was shown before, because words vary. tokens: None where no tokenizer is at hand.
     """
     from lib_sdtune.config import DatasetConfig
 

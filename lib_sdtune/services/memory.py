@@ -1,4 +1,4 @@
-"""What a training would need: estimated at once, or measured by two real steps, which wait their turn among the runs."""
+"""What a training would need: estimated at once, or measured by two real steps, which take their turn in the queue."""
 
 from typing import Any
 

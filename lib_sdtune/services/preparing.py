@@ -29,10 +29,11 @@ class PrepareService(TaskService):
         return self.context.access.folder(data.get(key), key)
 
     def preview(self, data: dict) -> dict[str, Any]:
-        """One picture of {"source"} before and after {"settings"}: {"number", "name", "total", "before", "size", "after": [...]}.
+        """One picture of {"source"} before and after {"settings"}.
 
-        number: which, from 0. box: a crop drawn by hand, as fractions [left, top, right, bottom]; without "box" it is the one that an
-        earlier preparation into {"out"} had, and the answer's "box" says it.
+        {"number", "name", "total", "before", "size", "after": [{"picture", "size", "did", "suffix"}], "box"}
+        number: which, from 0. box: a crop drawn by hand, as fractions [left, top, right, bottom]; without "box" it is
+        the one that an earlier preparation into {"out"} had, and the answer's "box" says it.
         """
         from lib_sdtune.data.prepare import PrepareConfig
         from lib_sdtune.data.prepare.run import original
@@ -45,8 +46,8 @@ class PrepareService(TaskService):
         box = data["box"] if "box" in data else self.earlier_crops(data).get(name)
         pieces = prepare_one(path, settings, box)
         before, size, _ = original(path, enough=lambda *_: SIDE)
-        after = [{"picture": data_address(on_checkerboard(image), SIDE), "size": list(image.size), "did": did, "suffix": suffix}
-                 for suffix, image, did in pieces]
+        after = [{"picture": data_address(on_checkerboard(image), SIDE), "size": list(image.size), "did": did,
+                  "suffix": suffix} for suffix, image, did in pieces]
         return {"number": number, "name": name, "total": len(pictures), "size": list(size), "box": box,
                 "before": data_address(on_checkerboard(before), SIDE), "after": after}
 

@@ -1,4 +1,4 @@
-"""From what somebody asks for to a run that can work: its checked settings, and its pictures, looked through before anything is written."""
+"""From what somebody asks for to a run that can work: settings checked, pictures read, before anything is written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +31,8 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
                  progress: Callable[[int, int, str], None] | None = None) -> "Scan":
     """The `Scan` of a run's pictures; folders that may not be named, or hold no usable picture, are refused. UserError.
 
-    The config's folders become absolute. appearance: see `scan`. progress(done, total, text) may raise to stop. What the latest
-    scan has read is not read again.
+    The config's folders become absolute. appearance: see `scan`. progress(done, total, text) may raise to stop.
+    What the latest scan has read is not read again.
     """
     from lib_sdtune.data.scan import scan
     from lib_sdtune.data.wording import refuse_wordless

@@ -30,7 +30,7 @@ class Task:
         return self
 
     def run(self, function: Callable[[Progress], Any]) -> None:
-        """Call `function(progress)`; progress(done, total, text) raises `Stopped` when it is to stop. Errors become the state."""
+        """Call `function(progress)`; its errors become the state. progress(done, total, text) raises to stop."""
         try:
             self.progress(0, 0, self.text)
             self.result = function(self.progress)
