@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from lib_sdtune import families
 from lib_sdtune.config import Config
+from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
@@ -54,7 +55,7 @@ def random_model(size):
     vae = AutoencoderKL(ch=32, ch_mult=(1, 1, 1, 1), num_res_blocks=1)
     text = CLIPTextModel(vocab_size=8, width=width, layers=1, heads=4)
     schedule = torch.linspace(0.9999, 0.005, 1000)
-    return LoadedModel(families.registry["sd1"](), unet, vae, [text], Words(), schedule, size, size, resolution=side)
+    return LoadedModel(families.registry["sd1"](), unet, vae, [text], Words(), schedule, size, size, Variant(resolution=side))
 
 
 @contextmanager

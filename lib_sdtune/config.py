@@ -32,6 +32,8 @@ class Model:
         label="Checkpoint")
     clip_skip: int = option(1, "1 for most models, 2 for anime models trained that way.",
                             label="Training clip skip", low=1, high=12)
+    prediction_type: str = option("auto", "auto believes the checkpoint; else what its maker says it predicts.",
+                                  label="Prediction type", choices=["auto", "epsilon", "v_prediction"])
 
 
 @dataclass
@@ -136,7 +138,7 @@ class NoiseConfig:
                                    label="Input perturbation", low=0, high=1)
     min_timestep: int = option(0, "0 trains from the finest timestep.", label="Lowest timestep", low=0, high=999)
     max_timestep: int = option(1000, "1000 trains up to pure noise.", label="Highest timestep", low=1, high=1000)
-    zero_terminal_snr: bool = option(False, "For v-prediction models made with it (arXiv 2305.08891).",
+    zero_terminal_snr: bool = option(False, "For v-prediction models made with it (arXiv 2305.08891), no others.",
                                      label="Zero terminal SNR")
 
 

@@ -3,6 +3,7 @@
 import copy
 import random
 from contextlib import contextmanager
+from dataclasses import replace
 
 from PIL import Image
 
@@ -21,7 +22,7 @@ class TinyHost(Host):
 
     def __init__(self, data_dir):
         self.data_dir, self.model, self.published, self.asked = data_dir, tiny_sd1(), [], []
-        self.model.resolution, self.model.folder = 128, self.folder
+        self.model.variant, self.model.folder = replace(self.model.variant, resolution=128), self.folder
 
     @contextmanager
     def borrow(self, model_settings, method=None):

@@ -16,7 +16,7 @@ from lib_sdtune.training.precision import frozen
 from tests import models
 from tests.hosts import bits
 
-MODELS = {"sd1": models.tiny_sd1}
+MODELS = models.TINY
 PAIRS = list(product(methods.registry.names(), families.registry.names()))
 RATES = {"lora": {"dim": 4, "alpha": 4, "unet_lr": 0.01, "text_encoder_lr": 0.01}, "dreambooth": {"unet_lr": 0.01, "text_encoder_lr": 0.01},
          "textual_inversion": {"lr": 0.1}, "hypernetwork": {"lr": 0.01, "activation": "swish"}}

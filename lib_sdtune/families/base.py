@@ -1,32 +1,59 @@
 """A family knows how its models encode, predict and name their layers; it knows no method."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import nn
 
+from lib_sdtune.families.variant import Variant
+from lib_sdtune.ldm import webui_config
+from lib_sdtune.ldm.checkpoint import UNET_PART, VAE_PART, Part
+from lib_sdtune.ldm.header import EPSILON, Header, V
+from lib_sdtune.ldm.layers import Layer, unet_layers
+from lib_sdtune.ldm.prompt import encode
+from lib_sdtune.ldm.towers import Tower
+from lib_sdtune.ldm.vae import moments
+
 
 @dataclass(frozen=True)
 class Target:
-    """A layer that a network may bend. `key` is kohya's name for it, such as lora_unet_mid_block_attentions_0_proj_in."""
+    """A layer that a network may adapt. `key` is kohya's name for it, such as
+    lora_unet_mid_block_attentions_0_proj_in.
+    """
 
     key: str
     layer: nn.Module
     part: str  # "unet" | "text_encoder_1" | "text_encoder_2"
-    kind: str  # "attention" (linear and 1x1 layers of the transformer blocks) | "convolution" (the residual blocks and samplers)
+    # "attention" (linear and 1x1 layers of the transformer blocks) | "convolution" (the residual blocks and samplers)
+    kind: str
     block: str = ""  # "IN04", "MID", "OUT08" or "TE": for rates by block
+    idle: bool = False  # takes part in no prediction, and is named because files name it
+
+    @property
+    def source(self) -> tuple[torch.Tensor, slice]:
+        """The model's parameter that the layer's weight is, and which of its rows: a fused query, key or value is a
+        third of one.
+        """
+        return getattr(self.layer, "source", None) or (self.layer.weight, slice(None))
 
 
 @dataclass
 class Conditioning:
-    """What the UNet is told: context (B, 77n, D), and for SDXL a vector y (B, A)."""
+    """What the UNet is told: context (B, 77n, D); for SDXL also the pooled text as vector (B, A) and the sizes (B, 6).
+
+    sizes: height and width of the original, top and left of the cut, height and width of the target, in pixels; None
+    where nothing was cut. concat: further channels (B, C, h, w) beside the noisy latents.
+    """
 
     context: torch.Tensor
     vector: torch.Tensor | None = None
+    sizes: torch.Tensor | None = None
+    concat: torch.Tensor | None = None
 
-    def to(self, *args, **kwargs):
-        vector = None if self.vector is None else self.vector.to(*args, **kwargs)
-        return replace(self, context=self.context.to(*args, **kwargs), vector=vector)
+    def to(self, *args, **kwargs) -> "Conditioning":
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value.to(*args, **kwargs) for name, value in held.items() if value is not None})
 
 
 class Family:
@@ -37,36 +64,124 @@ class Family:
     sd_version: str  # the WebUI's word: "SD1" | "SD2" | "SDXL"
     base_model_version: str  # kohya's ss_base_model_version
     architecture: str  # modelspec.architecture without its suffix
-    defaults: dict[str, dict] = {}  # settings that suit the family better than the general ones, nested as in a config
-    embedding_keys = ("emb_params",)  # of the tables in an embedding file, one per text tower
-    prefixes = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text_encoder_1": "cond_stage_model.transformer."}
-    """Part of the model -> what the names of its tensors begin with in a checkpoint."""
+    embedding_keys: tuple[str, ...] = ("emb_params",)  # of the tables in an embedding file, one per text tower
+    text_parts: tuple[Part, ...]  # the text encoders, in the order in which the UNet hears them
+    text_keys: tuple[str, ...] = ("lora_te",)  # what kohya's names of their layers begin with
     latent_channels = 4
     downscale = 8
 
-    def recognises(self, shapes):
+    # what a checkpoint is
+
+    def recognises(self, shapes: dict) -> bool:
         """Whether a checkpoint with these tensor shapes (name -> tuple) is of this family."""
+        raise NotImplementedError
+
+    def read(self, header: Header) -> Variant | None:
+        """Which variant a checkpoint is; None if it is of another family. UserError for a part that it lacks."""
+        if not self.recognises(header.shapes):
+            return None
+        prediction = header.prediction_type or self.unspoken_prediction(header)
+        zero = header.zero_terminal_snr and prediction == V
+        return Variant(prediction, zero, header.in_channels, header.resolution or self.resolution_of(prediction))
+
+    def unspoken_prediction(self, header: Header) -> str:
+        """What a model that nothing is said about predicts."""
+        return EPSILON
+
+    def resolution_of(self, prediction_type: str) -> int:
+        """Pixels a side of a model that nothing is said about."""
+        return self.resolution
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Part of the model -> where it is in a checkpoint, and who makes it."""
+        return {"unet": UNET_PART, "vae": VAE_PART} | {
+            f"text_encoder_{i + 1}": part for i, part in enumerate(self.text_parts)
+        }
+
+    @property
+    def prefixes(self) -> dict[str, str]:
+        """Part of the model -> what the names of its tensors begin with in a checkpoint."""
+        return {name: part.prefix for name, part in self.parts.items()}
+
+    def shapes(self, header: Header) -> dict[str, dict[str, tuple[int, ...]]]:
+        """Part of the model -> {name of a tensor within it: its shape}."""
+        return {
+            part: {name.removeprefix(prefix): shape for name, shape in header.shapes.items() if name.startswith(prefix)}
+            for part, prefix in self.prefixes.items()
+        }
+
+    # what suits it
+
+    def defaults(self, variant: Variant) -> dict[str, Any]:
+        """Settings that suit a variant better than the general ones, nested as in a config."""
+        found: dict[str, Any] = {"dataset": {"resolution": variant.resolution}}
+        if variant.resolution > 512:
+            found["dataset"] |= {"min_bucket_reso": variant.resolution // 2, "max_bucket_reso": variant.resolution * 2}
+        return found | ({"noise": {"zero_terminal_snr": True}} if variant.zero_terminal_snr else {})
+
+    def write_config(self, model, path) -> None:
+        """Write the .yaml that the WebUI needs beside a checkpoint at `path`, if it cannot tell by itself what that
+        is.
+        """
+        webui_config.write(path, model)
+
+    def config(self, model) -> dict[str, Any] | None:
+        """The content of that .yaml, or None where the WebUI needs none, or none could be written."""
+        return None
+
+    def markers(self, variant: Variant) -> dict[str, torch.Tensor]:
+        """Tensors without content by whose names other programs tell the variant of a checkpoint."""
+        return {}
+
+    # its layers
+
+    def towers(self, text_encoders, clip_skip: int = 1) -> list[Tower]:
+        """The text encoders and how they are read."""
         raise NotImplementedError
 
     def targets(self, model):
         """Yield every `Target` of the UNet and the text encoders, in the model's order."""
-        raise NotImplementedError
+        idle = self.idle(model)
+        for layer in unet_layers(model.unet):
+            yield Target(f"lora_unet_{self.unet_name(layer)}", layer.module, "unet", layer.kind, layer.block)
+        for number, (key, tower) in enumerate(zip(self.text_keys, self.towers(model.text_encoders), strict=True), 1):
+            for name, layer in self.text_layers(tower):
+                target = Target(f"{key}_{name}", layer, f"text_encoder_{number}", "attention", "TE")
+                yield replace(target, idle=id(target.source[0]) in idle)
 
-    def encode_text(self, model, captions, clip_skip=1):
+    def unet_name(self, layer: Layer) -> str:
+        """The layer's name in LoRA files."""
+        return layer.diffusers
+
+    def text_layers(self, tower: Tower):
+        """(name in LoRA files, layer) of those that the files name."""
+        return tower.layers()
+
+    def idle(self, model, clip_skip: int = 1) -> set[int]:
+        """id() of the parameters that take part in no prediction: nothing teaches them, so they stay as they are."""
+        return {id(parameter) for tower in self.towers(model.text_encoders, clip_skip) for parameter in tower.idle()}
+
+    # what it does
+
+    def encode_text(self, model, captions, clip_skip: int = 1) -> Conditioning:
         """`Conditioning` for a list of captions, taken literally (no emphasis); gradients reach what is trainable."""
-        raise NotImplementedError
+        return self.encode_prompts(model, [[(caption, 1.0)] for caption in captions], clip_skip)
 
-    def encode_prompts(self, model, prompts, clip_skip=1):
-        """`Conditioning` for prompts that are lists of (text, weight), as `lib_sdtune.prompts.emphasis` gives them."""
-        raise NotImplementedError
+    def encode_prompts(self, model, prompts, clip_skip: int = 1, negative: bool = False) -> Conditioning:
+        """`Conditioning` for prompts that are lists of (text, weight), as `lib_sdtune.prompts.emphasis` gives them.
 
-    def encode_images(self, model, pixels):
+        negative: they say what a picture shall not show, which some families answer otherwise.
+        """
+        towers = self.towers(model.text_encoders, clip_skip)
+        return Conditioning(*encode(towers, model.tokenizer, prompts, model.embeddings))
+
+    def encode_images(self, model, pixels) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and std of the scaled latents, (B, 4, h/8, w/8) each, for pixels (B, 3, h, w) in -1..1."""
-        raise NotImplementedError
+        vae = model.vae
+        mean, std = moments(vae.quant_conv(vae.encoder(pixels.to(vae.quant_conv.weight.dtype))))
+        return mean.float() * self.scale_factor, std.float() * self.scale_factor
 
-    def write_config(self, model, path):
-        """Write the .yaml that the WebUI needs beside a checkpoint at `path`, if it cannot tell by itself what that is."""
-
-    def predict(self, model, noisy, timesteps, conditioning):
+    def predict(self, model, noisy, timesteps, conditioning: Conditioning) -> torch.Tensor:
         """The UNet's answer, (B, 4, h, w), for noisy latents at timesteps (B,)."""
         return model.unet(noisy, timesteps, context=conditioning.context)

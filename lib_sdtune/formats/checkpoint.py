@@ -4,11 +4,7 @@ The VAE and the text encoders are in it: the WebUI fills what is missing with ze
 modules gets into the file.
 """
 
-import shutil
-from pathlib import Path
-
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.formats.files import atomic
 
 RESIDUE = ("hyper_k.", "hyper_v.", "network_")  # the WebUI's hypernetworks and LoRAs on their layers
 WRAPPER = "wrapped."  # the WebUI's shell around a token table
@@ -32,16 +28,3 @@ def tensors(parts, learned=None):
 def write(path, tensors, metadata, precision):
     """Write the file in `precision` (a torch dtype; whole numbers stay as they are), tensor by tensor."""
     safetensors.write(path, tensors, metadata, precision=precision)
-
-
-def copy_config(source, path):
-    """A checkpoint whose kind the WebUI cannot tell has a .yaml beside it; one that is made from it needs the same.
-
-    Whether there was one.
-    """
-    config = Path(source).with_suffix(".yaml") if source else None
-    if config is None or not config.is_file():
-        return False
-    with atomic(path.with_suffix(".yaml")) as unfinished:
-        shutil.copyfile(config, unfinished)
-    return True

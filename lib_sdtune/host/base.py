@@ -11,6 +11,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from lib_sdtune.diffusion import zero_terminal_snr
+from lib_sdtune.families.variant import Variant
+
 
 @dataclass
 class LoadedModel:
@@ -18,10 +21,11 @@ class LoadedModel:
 
     unet: called as `unet(x, timesteps, context=..., y=...)`, x (B, 4, h, w), timesteps (B,) in 0..999, context (B, 77n, D).
     vae: has `encoder`, `quant_conv`, `post_quant_conv`, `decoder` under the checkpoint's names.
-    text_encoders: towers with `text_model.embeddings`, `.encoder.layers`, `.final_layer_norm` under the checkpoint's names.
+    text_encoders: modules under the checkpoint's names, CLIP's or OpenCLIP's; `towers` says how they are read.
     tokenizer: `tokenizer(text) -> list[int]` without start, end and padding, plus `.start`, `.end`, `.pad` ids.
-    alphas_cumprod: (1000,) float32, the schedule that the model was trained with.
-    embeddings: name -> (n, D) tensor of the textual-inversion embeddings that captions may name.
+    alphas_cumprod: (1000,) float32, the schedule of the family; `schedule` is the variant's own.
+    variant: what the model predicts and at which size, as its file or the settings say.
+    embeddings: name -> (n, D) tensor of the textual-inversion embeddings that captions may name, D the widths of all towers together.
     folder: the host's `folder(kind) -> Path`, for methods that go on from a file. path: the checkpoint's own file.
     """
 
@@ -33,11 +37,28 @@ class LoadedModel:
     alphas_cumprod: torch.Tensor
     name: str
     hash: str
-    prediction_type: str = "epsilon"
-    resolution: int = 512
+    variant: Variant = field(default_factory=Variant)
     embeddings: dict = field(default_factory=dict)
     folder: object = None
     path: Path | None = None
+
+    @property
+    def prediction_type(self):
+        return self.variant.prediction_type
+
+    @property
+    def resolution(self):
+        return self.variant.resolution
+
+    @property
+    def schedule(self):
+        """(1000,) float32: how much signal is left at each timestep of this variant."""
+        return zero_terminal_snr(self.alphas_cumprod) if self.variant.zero_terminal_snr else self.alphas_cumprod
+
+    @property
+    def towers(self):
+        """The text encoders as the family reads them."""
+        return self.family.towers(self.text_encoders)
 
     @property
     def device(self):
@@ -61,6 +82,7 @@ class Holding:
     shapes: dict
     dtype: torch.dtype
     device: torch.device
+    variant: Variant = field(default_factory=Variant)
 
     def count(self, part):
         """Numbers in a part."""

@@ -6,6 +6,8 @@ The format is told by the content, not by the ending: safetensors, or a zip or p
 import json
 import pickle
 import struct
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from lib_sdtune.ldm.vae import AutoencoderKL
 
 UNET, VAE, CLIP = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
 SKIPPED = ("model_ema.", "callbacks.")  # the averaged twin of the UNet is not what the WebUI generates with
+MISSED = {"logit_scale": 4.6052}  # of OpenCLIP's own loss: some files lack it, and diffusion never reads it
 
 
 def read(path):
@@ -138,33 +141,44 @@ def rename(name):
     return name
 
 
-def build(tensors, metadata=None, dtype=torch.float32):
-    """(UNet, VAE, [text encoders]) with the weights of an SD1 checkpoint, in `dtype`, frozen and ready to predict.
+@dataclass(frozen=True)
+class Part:
+    """A part of a model: what its tensors' names begin with in a checkpoint, the module, and the module's arguments by its tensors."""
+
+    prefix: str
+    module: Callable[..., torch.nn.Module]
+    sizes: Callable[[dict], dict]
+    name: str  # in the metadata key "sdtune_architecture"
+
+
+def overrides(metadata):
+    """Arguments by part that the metadata key "sdtune_architecture" gives: {"unet": {"num_heads": 4}, "text": {"heads": 8}}."""
+    return json.loads((metadata or {}).get("sdtune_architecture", "{}"))
+
+
+def build(tensors, metadata=None, dtype=torch.float32, plan=None, architecture=None):
+    """(UNet, VAE, [text encoders]) with the weights of a checkpoint, in `dtype`, frozen and ready to predict.
 
     The number of attention heads leaves no trace in the tensors. The rule: a UNet whose proj_in is a convolution has 8 heads,
     one whose proj_in is linear has heads 64 wide; a text encoder of width 512 or more has heads 64 wide, a smaller one has 4.
-    The metadata key "sdtune_architecture" may say otherwise: {"unet": {"num_heads": 4}, "text": {"heads": 8}}.
+    `architecture` and the metadata may say otherwise, the latter above all. plan: the family's parts, SD1's if None.
     """
-    unet, vae, *text_encoders = parts(tensors, metadata, dtype)
+    said = overrides(metadata)
+    arguments = [(part, (architecture or {}).get(part.name, {}) | said.get(part.name, {})) for part in plan or SD1]
+    unet, vae, *text_encoders = [assemble(tensors, part, given, dtype) for part, given in arguments]
     return unet, vae, text_encoders
 
 
-def parts(tensors, metadata=None, dtype=torch.float32):
-    """The same, one after the other."""
-    said = json.loads((metadata or {}).get("sdtune_architecture", "{}"))
-    plans = [(UNET, UNetModel, unet_sizes, "unet"), (VAE, AutoencoderKL, vae_sizes, "vae"), (CLIP, CLIPTextModel, text_sizes, "text")]
-    for prefix, cls, sizes, part in plans:
-        yield assemble(tensors, prefix, cls, sizes, said.get(part, {}), dtype)
-
-
-def assemble(tensors, prefix, cls, sizes, said, dtype):
+def assemble(tensors, part, given, dtype):
+    prefix = part.prefix
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     try:
-        arguments = sizes(own) | said
+        arguments = part.sizes(own) | given
     except KeyError as error:
         raise unsuitable(f"lacks {prefix}{error.args[0]}") from error
     with torch.device("meta"):
-        module = cls(**arguments)
+        module = part.module(**arguments)
+    tensors = {prefix + name: torch.tensor(value) for name, value in MISSED.items()} | tensors
     module.load_state_dict({name: fit(tensors, prefix, name, like, dtype) for name, like in module.state_dict().items()}, assign=True)
     return module.eval().requires_grad_(False)
 
@@ -226,6 +240,19 @@ def text_sizes(own):
             "layers": count(own, "text_model.encoder.layers.{}."),
             "positions": own["text_model.embeddings.position_embedding.weight"].shape[0],
             "mlp_ratio": own["text_model.encoder.layers.0.mlp.fc1.weight"].shape[0] / width}
+
+
+def open_text_sizes(own):
+    vocab, width = own["token_embedding.weight"].shape
+    return {"vocab_size": vocab, "width": width, "heads": width // 64 if width >= 512 else 4,
+            "layers": count(own, "transformer.resblocks.{}."), "positions": own["positional_embedding"].shape[0],
+            "mlp_ratio": own["transformer.resblocks.0.mlp.c_fc.weight"].shape[0] / width, "projection": own["text_projection"].shape[1]}
+
+
+UNET_PART = Part(UNET, UNetModel, unet_sizes, "unet")
+VAE_PART = Part(VAE, AutoencoderKL, vae_sizes, "vae")
+CLIP_PART = Part(CLIP, CLIPTextModel, text_sizes, "text")
+SD1 = (UNET_PART, VAE_PART, CLIP_PART)
 
 
 def alphas_cumprod():

@@ -1,4 +1,4 @@
-"""Prompts and captions as rows of 77 tokens: start, up to 75 tokens, end, padding.
+"""Prompts and captions as rows of 77 tokens: start, up to 75 tokens, end, and again the end token; towers may pad otherwise.
 
 Cut as the WebUI cuts: a list of tags is parted at a comma near the end of a row, and an embedding is never parted.
 """
@@ -6,6 +6,7 @@ Cut as the WebUI cuts: a list of tags is parted at a comma near the end of a row
 from dataclasses import dataclass, field
 
 LENGTH = 75
+PLACEHOLDER = 0  # the id where an embedding's rows go; the end token would tell a tower that the text ends there
 BACKTRACK = 20  # how far back from the end of a row a comma is looked for
 
 
@@ -20,7 +21,7 @@ class Chunk:
     def closed(self, tokenizer):
         """The whole row of 77."""
         empty = LENGTH - len(self.ids)
-        ids = [tokenizer.start, *self.ids, tokenizer.end, *[tokenizer.pad] * empty]
+        ids = [tokenizer.start, *self.ids, tokenizer.end, *[tokenizer.end] * empty]
         return Chunk(ids, [1.0, *self.weights, 1.0, *[1.0] * empty], [(position + 1, table) for position, table in self.rows])
 
 
@@ -57,7 +58,7 @@ def split(tokenizer, pieces, embeddings):
         ids, position = tokenizer(text), 0
         while position < len(ids):
             table, taken = names.at(ids, position)
-            new = ids[position:position + 1] if table is None else [tokenizer.end] * len(table)
+            new = ids[position:position + 1] if table is None else [PLACEHOLDER] * len(table)
             if new == comma:
                 last_comma = len(chunk.ids)
             elif len(chunk.ids) == LENGTH and last_comma >= LENGTH - BACKTRACK:

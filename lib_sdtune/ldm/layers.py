@@ -53,13 +53,6 @@ def block_layers(block, path, name, diffusers, index):
             yield Layer(f"{here}.{tail}", f"{diffusers}_{sampler}_0_conv", getattr(module, tail), "convolution", name)
 
 
-def text_layers(text_model):
-    """(name, layer) of the attention and the feed-forward layers of a CLIP tower, such as text_model_encoder_layers_0_mlp_fc1."""
-    for i, layer in enumerate(text_model.encoder.layers):
-        for tail in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "mlp.fc1", "mlp.fc2"):
-            yield f"text_model_encoder_layers_{i}_{flat(tail)}", layer.get_submodule(tail)
-
-
 def weighted(layer):
     return isinstance(layer, nn.Linear | nn.Conv2d)
 

@@ -1,46 +1,63 @@
-"""From pieces of text to the hidden states of a CLIP tower; SD1, SD2 and SDXL share it."""
+"""From pieces of text to what the UNet listens to, through one text tower or several."""
 
 import torch
 
 from lib_sdtune.ldm.chunks import even, split
-from lib_sdtune.ldm.text import hidden_states
 
 
-def encode(text_model, tokenizer, prompts, embeddings, clip_skip=1):
-    """(B, 77n, width) for B prompts, each a list of (text, weight).
+def encode(towers, tokenizer, prompts, embeddings):
+    """(context (B, 77n, sum of the towers' widths), pooled (B, P) or None) for B prompts, each a list of (text,
+    weight).
 
-    clip_skip: 1 is the last layer, 2 the last but one; normalised either way, as the WebUI does.
-    embeddings: name -> (n, width); the name's tokens give way to these rows, and gradients flow back to them.
+    embeddings: name -> (n, sum of the widths); the name's tokens give way to these rows, and gradients flow back to
+    them.
     """
     batch = even([split(tokenizer, pieces, embeddings) for pieces in prompts], tokenizer)
     chunks = [chunk for row in batch for chunk in row]
-    states = encode_chunks(text_model, chunks, clip_skip)
-    return states.reshape(len(batch), -1, states.shape[-1])
+    contexts, pooled, start = [], None, 0
+    for tower in towers:
+        states, end_state = encode_chunks(tower, chunks, tokenizer.end, slice(start, start + tower.width))
+        contexts.append(states.reshape(len(batch), -1, states.shape[-1]))
+        start += tower.width
+        if end_state is not None:
+            pooled = end_state[::len(batch[0])]  # a prompt's first chunk speaks for all of it
+    return torch.cat(contexts, dim=-1), pooled
 
 
-def encode_chunks(text_model, chunks, clip_skip=1):
-    """(number of chunks, 77, width)."""
-    norm = text_model.final_layer_norm
-    device = norm.weight.device
-    ids = torch.tensor([chunk.ids for chunk in chunks], device=device)
-    embed = with_rows(text_model.embeddings.token_embedding(ids), chunks)
-    layers = len(text_model.encoder.layers) - clip_skip + 1
-    states = norm(hidden_states(text_model, ids, embed, layers=max(layers, 1))[-1])
-    return emphasise(states, torch.tensor([chunk.weights for chunk in chunks], device=device))
+def encode_chunks(tower, chunks, end, columns):
+    """(states (number of chunks, 77, width), pooled (number of chunks, P) or None); columns: the tower's share of the
+    embeddings.
+    """
+    table = tower.token_embedding
+    ids = torch.tensor([padded(chunk.ids, end, tower.pad) for chunk in chunks], device=table.weight.device)
+    states, pooled = tower.encode(ids, with_rows(table(ids), chunks, columns), end)
+    return emphasise(states, torch.tensor([chunk.weights for chunk in chunks], device=ids.device)), pooled
 
 
-def with_rows(embed, chunks):
-    """Token embeddings (N, 77, width) in which the chunks' own rows have taken their places."""
-    places = [(n, position + i) for n, chunk in enumerate(chunks) for position, table in chunk.rows for i in range(len(table))]
+def padded(ids, end, pad):
+    """Ids whose tail after the first end token is `pad`, or as it is if that is None."""
+    if pad is None:
+        return ids
+    length = ids.index(end) + 1
+    return [*ids[:length], *[pad] * (len(ids) - length)]
+
+
+def with_rows(embed, chunks, columns=slice(None)):
+    """Token embeddings (N, 77, width) in which these columns of the chunks' own rows have taken their places."""
+    places = [
+        (n, position + i) for n, chunk in enumerate(chunks) for position, table in chunk.rows for i in range(len(table))
+    ]
     if not places:
         return embed
-    tables = [table.to(embed) for chunk in chunks for _, table in chunk.rows]
+    tables = [table[:, columns].to(embed) for chunk in chunks for _, table in chunk.rows]
     at = tuple(torch.tensor(index, device=embed.device) for index in zip(*places, strict=True))
     return embed.index_put(at, torch.cat(tables))
 
 
 def emphasise(states, weights):
-    """States times the weights (N, 77) of their tokens, with the mean of each chunk kept: the WebUI's "Original" emphasis."""
+    """States times the weights (N, 77) of their tokens, with the mean of each chunk kept: the WebUI's "Original"
+    emphasis.
+    """
     weighted = (weights != 1).any(dim=1)
     if not weighted.any():
         return states

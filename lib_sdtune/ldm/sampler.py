@@ -20,6 +20,14 @@ class Noise:
         return torch.stack([torch.randn(self.shape, generator=generator) for generator in self.generators])
 
 
+LEAST_SIGNAL = 4.8973451890853435e-08  # what the WebUI leaves at the last timestep, where none would make its noise level infinite
+
+
+def finite(alphas_cumprod):
+    """A schedule whose noise levels are all finite, also where the last timestep is pure noise."""
+    return alphas_cumprod.clamp(min=LEAST_SIGNAL)
+
+
 def ddim(predict, noise, alphas_cumprod, steps):
     """Song et al. 2020, arXiv 2010.02502, eq. 12 with eta 0.
 

@@ -33,7 +33,7 @@ class UNetModel(nn.Module):
             return ResBlock(channels, emb, out)
 
         def transformer(channels, depth):
-            heads = channels // head_channels if head_channels else num_heads
+            heads = max(1, channels // head_channels) if head_channels else num_heads
             return SpatialTransformer(channels, heads, depth, context_dim, use_linear)
 
         self.time_embed = nn.Sequential(nn.Linear(model_channels, emb), nn.SiLU(), nn.Linear(emb, emb))

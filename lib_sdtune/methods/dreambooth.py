@@ -59,8 +59,9 @@ class DreamBooth(WholeModel):
         super().__init__(config, model)
         self.settings = config.dreambooth
         self.parts = {name: module for name, module in model.modules() if not is_zero(self.rate(name))}
-        weights = {f"{part}.{checkpoint.plain(name)}": weight
-                   for part, module in self.parts.items() for name, weight in module.named_parameters()}
+        idle = model.family.idle(model, config.model.clip_skip)
+        weights = {f"{part}.{checkpoint.plain(name)}": weight for part, module in self.parts.items()
+                   for name, weight in module.named_parameters() if id(weight) not in idle}
         count = sum(weight.numel() for weight in weights.values())
         self.format, carrier = plan(self.settings.weights, model.device, model.dtype, count)
         self.learning = {name: carrier(weight) for name, weight in weights.items()}
@@ -243,14 +244,13 @@ class DreamBooth(WholeModel):
             raise RunError("The model learned nothing: every weight is as it was at the start. "
                            "Raise the learning rate or the number of steps.")
         facts = inherited(self.model.path) | metadata
-        checkpoint.write(path, checkpoint.tensors(self.places(), chosen), facts, safetensors.PRECISIONS[self.config.save.precision])
+        held = checkpoint.tensors(self.places(), chosen) | self.model.family.markers(self.model.variant)
+        checkpoint.write(path, held, facts, safetensors.PRECISIONS[self.config.save.precision])
         self.write_config(path)
 
     def write_config(self, path):
         """The .yaml beside the checkpoint, where the WebUI needs one to know what it is."""
-        model = self.model
-        if not checkpoint.copy_config(model.path, path) and model.path:
-            model.family.write_config(model, path)
+        self.model.family.write_config(self.model, path)
 
     def by_products(self, artefact):
         dim = self.settings.lora_dim
@@ -269,9 +269,10 @@ class DreamBooth(WholeModel):
         chosen, kept = self.chosen(), self.originals.tensors()
         names = {id(carrier.weight): name for name, carrier in self.learning.items()}
         for target in self.model.family.targets(self.model):
-            name = names.get(id(target.layer.weight))
+            parameter, rows = target.source
+            name = names.get(id(parameter))
             if name:
-                yield target.key, chosen[name], kept[name]
+                yield target.key, chosen[name][rows], kept[name][rows]
 
 
 def release(home, weight):

@@ -53,9 +53,9 @@ class LoraMethod(Method):
     def count_trainable(cls, config, holding):
         settings = config.lora
         rates = {part: settings.unet_lr if part == "unet" else settings.text_encoder_lr for part in holding.shapes if part != "vae"}
-        return sum(settings.dim * (shape[0] + shape[1]) for part, lr in rates.items() if not is_zero(lr)
+        return sum(settings.dim * layers_of(name, shape) for part, lr in rates.items() if not is_zero(lr)
                    for name, shape in holding.shapes[part].items()
-                   if len(shape) == 2 and ("transformer_blocks" in name or ".layers." in name))
+                   if len(shape) == 2 and any(mark in name for mark in ("transformer_blocks", ".layers.", "resblocks")))
 
     def wanted(self, target):
         settings = self.config.lora
@@ -73,9 +73,10 @@ class LoraMethod(Method):
     def parameter_groups(self):
         settings = self.config.lora
         groups = []
-        for part in dict.fromkeys(target.part for target in self.targets):
+        working = [target for target in self.targets if not target.idle]
+        for part in dict.fromkeys(target.part for target in working):
             lr = settings.unet_lr if part == "unet" else settings.text_encoder_lr
-            params = [p for target in self.targets if target.part == part for p in self.bends[target.key].parameters()]
+            params = [p for target in working if target.part == part for p in self.bends[target.key].parameters()]
             groups.append({"name": part, "params": params, "lr": lr})
         return groups
 
@@ -115,6 +116,12 @@ class LoraMethod(Method):
             raise RunError("The LoRA learned nothing: every layer is as it was at the start. "
                            "Raise the learning rate or the number of steps.")
         safetensors.write(path, held, metadata | safetensors.hashes(held, metadata))
+
+
+def layers_of(name, shape):
+    """Outputs and inputs of the layers whose weight that is: a fused one is three."""
+    outputs, inputs = shape
+    return outputs + inputs * (3 if name.endswith("in_proj_weight") else 1)
 
 
 def rounded(tensor, precision):

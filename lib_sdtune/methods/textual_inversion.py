@@ -9,6 +9,7 @@ from torch import nn
 
 from lib_sdtune.data.wording import add_word_templates, check_word
 from lib_sdtune.declaration import Rate, option
+from lib_sdtune.errors import UserError
 from lib_sdtune.formats import embedding as file
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.tensors import PRECISIONS
@@ -59,6 +60,8 @@ class TextualInversion(Method):
     def check_model(cls, config, folder, holding):
         widths = [shape[1] for part, shapes in sorted(holding.shapes.items()) if part.startswith("text_encoder")
                   for name, shape in shapes.items() if name.endswith("token_embedding.weight")]
+        if len(widths) > 1 and config.textual_inversion.save_model_as != "safetensors":
+            raise UserError('Embeddings of this model family have no .pt form; set "textual_inversion.save_model_as" to "safetensors".')
         if config.textual_inversion.init_embedding:
             file.refuse_other_widths(file.find(folder(cls.kind), config.textual_inversion.init_embedding), widths)
 
@@ -75,7 +78,7 @@ class TextualInversion(Method):
         self.settings = config.textual_inversion
         self.suffix = f".{self.settings.save_model_as}"
         self.word = config.word
-        self.tables = [tower.text_model.embeddings.token_embedding for tower in model.text_encoders]
+        self.tables = [tower.token_embedding for tower in model.towers]
         self.warn_of_collision()
         self.steps_before = 0
         begun = self.continued() if self.settings.init_embedding else self.new()

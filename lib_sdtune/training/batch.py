@@ -12,6 +12,7 @@ from lib_sdtune.randomness import generator
 class Batch:
     """latents, noise, perturbation (B, 4, h, w); timesteps (B,); weights (B,); masks (B, 1, h, w) or None.
 
+    sizes: (B, 6) height and width of the original, top and left of the cut, height and width of the target, in pixels.
     answers: (B, 4, h, w) what shall be predicted, if that is not the noise that was added.
     """
 
@@ -23,6 +24,7 @@ class Batch:
     masks: torch.Tensor | None
     captions: list
     examples: list
+    sizes: torch.Tensor
     answers: torch.Tensor | None = None
 
     def to(self, device):
@@ -36,7 +38,19 @@ def draw(examples, step, cache, config):
     latents, noise, perturbation, timesteps, masks = zip(*drawn, strict=True)
     weighted = torch.tensor([example.weight for example in examples])
     return Batch(torch.stack(latents), torch.stack(noise), stacked(perturbation), torch.tensor(timesteps), weighted,
-                 stacked(masks), [example.caption for example in examples], list(examples))
+                 stacked(masks), [example.caption for example in examples], list(examples), sizes(examples))
+
+
+def sizes(examples):
+    """(B, 6) float32, see `Batch`; a mirrored picture counts from its other side, as in Podell et al. 2023, section 2.2."""
+    return torch.tensor([sizes_of(example) for example in examples], dtype=torch.float32)
+
+
+def sizes_of(example):
+    (width, height), (left, top) = example.size, example.crop
+    if example.flip:
+        left = example.scaled[0] - width - left
+    return example.picture.height, example.picture.width, top, left, height, width
 
 
 def draw_one(example, step, cache, config):

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -53,6 +53,7 @@ class Trainer:
     def __init__(self, config, model, control, material=Material):
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
+        model.variant = model.variant.overridden(zero_terminal_snr=config.noise.zero_terminal_snr)
         self.method = methods[config.method](config, model)
         self.dtype = precision.compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.scale = precision.LossScale(self.dtype)
@@ -74,9 +75,7 @@ class Trainer:
     def __enter__(self):
         with ExitStack() as stack:
             stack.enter_context(self.material)
-            self.schedule = self.model.alphas_cumprod.to(self.model.device, torch.float32)
-            if self.config.noise.zero_terminal_snr:
-                self.schedule = diffusion.zero_terminal_snr(self.schedule)
+            self.schedule = self.model.schedule.to(self.model.device, torch.float32)
             self.total = self.material.total_steps()
             self.conditioner = Conditioner(self.config, self.model, self.method, self.material.text_cache)
             self.validation = Validation(self)
@@ -160,7 +159,7 @@ class Trainer:
         noise = batch.noise if batch.perturbation is None else batch.noise + batch.perturbation
         noisy = diffusion.add_noise(batch.latents, noise, batch.timesteps, self.schedule)
         with precision.autocast(self.model.device, self.dtype):
-            conditioning = conditioning or self.conditioner(batch.captions, self.step)
+            conditioning = replace(conditioning or self.conditioner(batch.captions, self.step), sizes=batch.sizes)
             return self.model.family.predict(self.model, noisy.to(self.model.dtype), batch.timesteps, conditioning)
 
     def descend(self):

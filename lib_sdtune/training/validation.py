@@ -8,7 +8,7 @@ import torch
 
 from lib_sdtune import diffusion
 from lib_sdtune.randomness import generator, mix
-from lib_sdtune.training.batch import Batch, stacked
+from lib_sdtune.training.batch import Batch, sizes, stacked
 
 BINS, A_BIN = 4, 2  # quarters of the noise range, finest first, and timesteps measured in each
 MOST = 24  # pictures of a kind; more would cost time and tell little
@@ -56,7 +56,7 @@ class Validation:
         noise = [diffusion.noise_like(mean.shape, generator(0, "validation", example.picture.content, *example.size, t)) for t in some]
         masks = stacked([cache.mask(example)] * count) if config.dataset.alpha_mask else None
         return Batch(torch.stack([mean] * count), torch.stack(noise), None, torch.tensor(some), torch.ones(count), masks,
-                     [example.caption] * count, [example] * count).to(self.trainer.model.device)
+                     [example.caption] * count, [example] * count, sizes([example] * count)).to(self.trainer.model.device)
 
 
 def timesteps(low, high):

@@ -17,6 +17,8 @@ class Shown:
     occurrence: int
     weight: float = 1.0
     caption: str = ""
+    size = scaled = (64, 64)
+    crop, flip, picture = (0, 0), False, SimpleNamespace(width=64, height=64)
 
 
 def drawn(how, index=0, occurrence=0, step=0):

@@ -1,5 +1,7 @@
 """Prior preservation: the loss is the paper's, by pictures or by a teacher, and the teacher is the untouched model."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -55,7 +57,7 @@ def by_hand(model, batch):
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])
 def test_the_loss_is_instance_plus_weighted_prior(host, tmp_path, method, prediction):
     """SD1 predicts the noise; SD2 and later families the velocity."""
-    host.model.prediction_type = prediction
+    host.model.variant = replace(host.model.variant, prediction_type=prediction)
     config = Config.from_dict(by_pictures(tmp_path, method=method))
     control = begin(config, host)
     with Trainer(config, host.model, control) as trainer:

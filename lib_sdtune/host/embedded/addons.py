@@ -89,7 +89,7 @@ def made(target, tensors, path):
 
 def embeddings(model, folder):
     """name -> (n, D) of the folder's embeddings that are this model's; others are passed over, as the WebUI does."""
-    widths = [tower.text_model.embeddings.token_embedding.weight.shape[1] for tower in model.text_encoders]
+    widths = [tower.width for tower in model.towers]
     found, strange = {}, []
     for name, path in embedding.listed(folder).items():
         try:

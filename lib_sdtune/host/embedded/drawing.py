@@ -44,8 +44,8 @@ def draw(model, requests, folder, clip_skip):
     """The images of requests that are alike."""
     images, known = [], {}
     with addons.attached(model, folder, tags(requests[0].prompt)[1]) as facts:
-        told = [(request, *(encoded(model, text, clip_skip, known) for text in (tags(request.prompt)[0], request.negative_prompt)))
-                for request in requests]
+        told = [(request, encoded(model, tags(request.prompt)[0], clip_skip, known),
+                 encoded(model, request.negative_prompt, clip_skip, known, negative=True)) for request in requests]
         for _, group in itertools.groupby(told, lambda item: [part.context.shape for part in item[1:]]):
             members, positive, negative = zip(*group, strict=True)
             images += sample(model, members, together(positive), together(negative))
@@ -57,17 +57,18 @@ def draw(model, requests, folder, clip_skip):
     return images
 
 
-def encoded(model, text, clip_skip, known):
+def encoded(model, text, clip_skip, known, negative=False):
     """Each prompt by itself, so that a picture does not depend on its neighbours; once each, kept in `known`."""
-    if text not in known:
-        known[text] = model.family.encode_prompts(model, [emphasis(text)], clip_skip)
-    return known[text]
+    if (text, negative) not in known:
+        known[text, negative] = model.family.encode_prompts(model, [emphasis(text)], clip_skip, negative)
+    return known[text, negative]
 
 
 def sample(model, requests, positive, negative):
     first, (_, sampler) = requests[0], samplers.find(requests[0].sampler)
     noise = samplers.Noise([r.seed for r in requests], (model.family.latent_channels, first.height // 8, first.width // 8))
-    return decode(model, sampler(guided(model, positive, negative, first.cfg_scale), noise, model.alphas_cumprod.cpu(), first.steps))
+    schedule = samplers.finite(model.schedule.cpu())
+    return decode(model, sampler(guided(model, positive, negative, first.cfg_scale, schedule), noise, schedule, first.steps))
 
 
 def together(parts):
@@ -75,7 +76,7 @@ def together(parts):
     return Conditioning(torch.cat([part.context for part in parts]), None if vectors[0] is None else torch.cat(vectors))
 
 
-def guided(model, positive, negative, cfg_scale):
+def guided(model, positive, negative, cfg_scale, schedule):
     """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598): from the negative prompt's answer past the positive one's."""
     same = positive.context.shape == negative.context.shape
     both = together([negative, positive]) if same else None
@@ -94,7 +95,7 @@ def guided(model, positive, negative, cfg_scale):
             else:
                 without, with_it = answer(there, t, negative), answer(there, t, positive)
             out = without + cfg_scale * (with_it - without)
-        return samplers.noise_of(out, there, timesteps, model.alphas_cumprod.cpu(), model.prediction_type).to(x.device)
+        return samplers.noise_of(out, there, timesteps, schedule, model.prediction_type).to(x.device)
 
     return predict
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.families import registry
+from lib_sdtune.families.detection import detect
 from lib_sdtune.formats import hashes, lookup
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import Holding, Host, LoadedModel
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import as_it_was
-from lib_sdtune.ldm import checkpoint, tokenizer
+from lib_sdtune.ldm import checkpoint, header, tokenizer
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "ldm" / "embedded" / "model.safetensors"
 FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {"templates": "textual_inversion_templates", "sdtune": "sdtune"}
@@ -49,23 +49,22 @@ class EmbeddedHost(Host):
         return self.find(name) if name else self.checkpoint
 
     def defaults(self, model_settings=None):
-        path = self.chosen(model_settings)
-        shapes, metadata = checkpoint.header(path)
-        return overlaid(family_of(shapes, path).defaults, json.loads(metadata.get("sdtune_defaults", "{}")))
+        said = header.read(self.chosen(model_settings))
+        family, variant = detect(said)
+        variant = variant.overridden(getattr(model_settings, "prediction_type", "auto"))
+        return overlaid(family.defaults(variant), json.loads(said.metadata.get("sdtune_defaults", "{}")))
 
     def check(self, model_settings):
         self.defaults(model_settings)
 
     def about(self):
-        shapes, _ = checkpoint.header(self.checkpoint)
-        return {"model": self.checkpoint_name(self.checkpoint), "family": family_of(shapes, self.checkpoint).sd_version}
+        family, _ = detect(header.read(self.checkpoint))
+        return {"model": self.checkpoint_name(self.checkpoint), "family": family.sd_version}
 
     def holding(self, model_settings=None):
-        path = self.chosen(model_settings)
-        shapes, _ = checkpoint.header(path)
-        parts = {part: {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
-                 for part, prefix in family_of(shapes, path).prefixes.items()}
-        return Holding(parts, torch.float32, self.device)
+        said = header.read(self.chosen(model_settings))
+        family, variant = detect(said)
+        return Holding(family.shapes(said), torch.float32, self.device, variant)
 
     @staticmethod
     def checkpoint_name(path):
@@ -74,8 +73,7 @@ class EmbeddedHost(Host):
     @property
     def resolution(self):
         """Pixels a side that the host's own checkpoint was trained at."""
-        shapes, metadata = checkpoint.header(self.checkpoint)
-        return resolution(metadata, family_of(shapes, self.checkpoint))
+        return detect(header.read(self.checkpoint))[1].resolution
 
     # the model
 
@@ -94,16 +92,15 @@ class EmbeddedHost(Host):
         return tokenizer.find(self.checkpoint, size) if size else None
 
     def load(self, path):
+        said = header.read(path)
+        family, variant = detect(said)
         tensors, metadata = checkpoint.read(path)
-        family = family_of({name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
-        unet, vae, text_encoders = checkpoint.build(tensors, metadata)
-        words = tokenizer.find(path, text_encoders[0].text_model.embeddings.token_embedding.num_embeddings)
+        unet, vae, text_encoders = checkpoint.build(tensors, metadata, plan=family.parts.values(), architecture=said.architecture())
+        words = tokenizer.find(path, family.towers(text_encoders)[0].token_embedding.num_embeddings)
         for part in (unet, vae, *text_encoders):
             part.to(self.device)
-        prediction = "v_prediction" if metadata.get("modelspec.prediction_type", "").startswith("v") else "epsilon"
         return LoadedModel(family, unet, vae, text_encoders, words, checkpoint.alphas_cumprod(), name=self.checkpoint_name(path),
-                           hash=hashes.whole(path)[:10], prediction_type=prediction, resolution=resolution(metadata, family),
-                           folder=self.folder, path=path)
+                           hash=hashes.whole(path)[:10], variant=variant, folder=self.folder, path=path)
 
     @contextmanager
     def borrow(self, model_settings=None, method=None):
@@ -113,12 +110,14 @@ class EmbeddedHost(Host):
             model = self.model(model_settings)
             model.embeddings = addons.embeddings(model, self.folder("embeddings"))
             self._lent, self._clip_skip = model, getattr(model_settings, "clip_skip", 1)
+            by_file = model.variant
+            model.variant = by_file.overridden(getattr(model_settings, "prediction_type", "auto"))
             try:
                 with as_it_was(*(module for _, module in model.modules())):
                     yield model
             finally:
                 self._lent, self._clip_skip = None, 1
-                model.embeddings = {}
+                model.embeddings, model.variant = {}, by_file
                 self.restore_weights(model)
 
     @contextmanager
@@ -154,13 +153,6 @@ class EmbeddedHost(Host):
         """Nothing to refresh: folders are read whenever a prompt names a file."""
 
 
-def family_of(shapes, path):
-    for _, cls in registry:
-        if cls().recognises(shapes):
-            return cls()
-    raise UserError(f"{path.name} is of a model family that is not supported; there are: {', '.join(registry.names())}.")
-
-
 @torch.no_grad()
 def put_back(part, tensors, prefix):
     """Tensor by tensor, so that no second model is in memory meanwhile."""
@@ -173,8 +165,3 @@ def put_back(part, tensors, prefix):
 def overlaid(below, above):
     """`above` laid over `below`, group by group."""
     return below | {key: overlaid(below.get(key, {}), value) if isinstance(value, dict) else value for key, value in above.items()}
-
-
-def resolution(metadata, family):
-    size = metadata.get("sdtune_resolution") or metadata.get("modelspec.resolution", "").split("x")[0]
-    return int(size) if size.isdigit() else family.resolution

@@ -1,0 +1,45 @@
+"""Stable Diffusion 2.x: one OpenCLIP ViT-H text tower; 512 pixels where it predicts noise, 768 where it predicts a
+velocity.
+"""
+
+from itertools import islice
+
+from lib_sdtune.families import registry
+from lib_sdtune.families.base import Family
+from lib_sdtune.ldm import webui_config
+from lib_sdtune.ldm.checkpoint import Part, open_text_sizes
+from lib_sdtune.ldm.header import EPSILON, V
+from lib_sdtune.ldm.openclip import OpenCLIPTextModel
+from lib_sdtune.ldm.towers import OpenCLIPTower
+
+A_LAYER = 6  # targets: query, key, value, out, and two of the feed-forward
+
+
+@registry.register("sd2")
+class SD2(Family):
+    scale_factor = 0.18215
+    resolution = 512
+    sd_version = "SD2"
+    base_model_version = "sd_v2"
+    architecture = "stable-diffusion-v2-512"
+    text_parts = (Part("cond_stage_model.model.", OpenCLIPTextModel, open_text_sizes, "text"),)
+
+    def recognises(self, shapes):
+        return any(name.startswith("cond_stage_model.model.transformer.") for name in shapes)
+
+    def unspoken_prediction(self, header):
+        return V if header.in_channels == 4 and header.probe() else EPSILON
+
+    def resolution_of(self, prediction_type):
+        return 768 if prediction_type == V else self.resolution
+
+    def config(self, model):
+        return webui_config.latent_diffusion(model, webui_config.open_clip()) if model.prediction_type == V else None
+
+    def towers(self, text_encoders, clip_skip=1):
+        """Always the last layer but one, normalised, as it was trained; the WebUI lets its setting pass here too."""
+        return [OpenCLIPTower(text_encoders[0], from_last=2, pad=0)]
+
+    def text_layers(self, tower):
+        """Files have no names for the last layer, which nobody reads."""
+        return islice(tower.layers(), A_LAYER * tower.depth)

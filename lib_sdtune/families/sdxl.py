@@ -1,0 +1,74 @@
+"""Stable Diffusion XL (Podell et al. 2023, arXiv 2307.01952): CLIP ViT-L and OpenCLIP ViT-bigG, and sizes that the
+UNet is told.
+"""
+
+import torch
+
+from lib_sdtune.families import registry
+from lib_sdtune.families.base import Conditioning, Family
+from lib_sdtune.ldm import webui_config
+from lib_sdtune.ldm.checkpoint import Part, open_text_sizes, text_sizes
+from lib_sdtune.ldm.header import V
+from lib_sdtune.ldm.openclip import OpenCLIPTextModel
+from lib_sdtune.ldm.text import CLIPTextModel
+from lib_sdtune.ldm.towers import CLIPTower, OpenCLIPTower
+from lib_sdtune.ldm.unet import timestep_embedding
+
+SIZE_CHANNELS = 256  # that each of the six numbers becomes
+
+
+@registry.register("sdxl")
+class SDXL(Family):
+    scale_factor = 0.13025
+    resolution = 1024
+    sd_version = "SDXL"
+    base_model_version = "sdxl_base_v1-0"
+    architecture = "stable-diffusion-xl-v1-base"
+    embedding_keys = ("clip_l", "clip_g")
+    text_parts = (Part("conditioner.embedders.0.transformer.", CLIPTextModel, text_sizes, "text"),
+                  Part("conditioner.embedders.1.model.", OpenCLIPTextModel, open_text_sizes, "text_2"))
+    text_keys = ("lora_te1", "lora_te2")
+
+    def recognises(self, shapes):
+        return any(name.startswith("conditioner.embedders.") for name in shapes)
+
+    def defaults(self, variant):
+        """The text encoders are large and learn little: without them their answers are kept and they need no memory."""
+        return super().defaults(variant) | {"lora": {"text_encoder_lr": 0.0}}
+
+    def markers(self, variant):
+        names = ["v_pred"] * (variant.prediction_type == V) + ["ztsnr"] * variant.zero_terminal_snr
+        return {name: torch.zeros(0) for name in names}
+
+    def config(self, model):
+        return webui_config.diffusion_engine(model) if model.prediction_type == V else None
+
+    def unet_name(self, layer):
+        """Files of this family have the checkpoint's own names."""
+        return layer.path.replace(".", "_")
+
+    def towers(self, text_encoders, clip_skip=1):
+        """Both are read at the last layer but one, bare; the WebUI lets its setting pass here unless told otherwise."""
+        first, second = text_encoders
+        return [CLIPTower(first, from_last=2, normalised=False),
+                OpenCLIPTower(second, from_last=2, normalised=False, pooled=True, pad=0)]
+
+    def encode_prompts(self, model, prompts, clip_skip=1, negative=False):
+        """A negative prompt without a word is all zeros, as in the WebUI and in training by Stability."""
+        told = super().encode_prompts(model, prompts, clip_skip)
+        empty = [negative and not any(text for text, _ in pieces) for pieces in prompts]
+        if not any(empty):
+            return told
+        silent = torch.tensor(empty, device=told.context.device)
+        return Conditioning(
+            told.context.masked_fill(silent[:, None, None], 0), told.vector.masked_fill(silent[:, None], 0)
+        )
+
+    def predict(self, model, noisy, timesteps, conditioning):
+        sizes = conditioning.sizes
+        if sizes is None:
+            height, width = (side * self.downscale for side in noisy.shape[-2:])
+            sizes = torch.tensor([[height, width, 0, 0, height, width]], device=noisy.device).expand(len(noisy), -1)
+        numbers = timestep_embedding(sizes.flatten(), SIZE_CHANNELS).reshape(len(noisy), -1)
+        vector = torch.cat([conditioning.vector.to(noisy.dtype), numbers.to(noisy.dtype)], dim=1)
+        return model.unet(noisy, timesteps, context=conditioning.context, y=vector)

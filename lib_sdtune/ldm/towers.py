@@ -1,0 +1,131 @@
+"""Text towers: one way to ask CLIP's and OpenCLIP's text encoders, ours or a host's, for what the UNet listens to."""
+
+import torch
+from torch import nn
+
+from lib_sdtune.ldm import openclip, text
+from lib_sdtune.ldm.fused import projections
+
+
+class Tower:
+    """One text encoder and how a family reads it.
+
+    from_last: which layer's answer is read, 1 the last, 2 the last but one. normalised: whether the final norm goes
+    over it. pooled: whether the last layer's answer at the end token, projected, is wanted too. pad: the id after the
+    end token, or None where the tokenizer's own stays.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        from_last: int = 1,
+        normalised: bool = True,
+        pooled: bool = False,
+        pad: int | None = None,
+    ) -> None:
+        self.module, self.normalised, self.pooled, self.pad = module, normalised, pooled, pad
+        self.depth = max(len(self.blocks) - from_last + 1, 1)  # layers whose answer is read
+
+    token_embedding: nn.Embedding
+    blocks: nn.ModuleList
+    norm: nn.Module
+
+    @property
+    def width(self) -> int:
+        return self.token_embedding.weight.shape[1]
+
+    def encode(self, ids: torch.Tensor, embed: torch.Tensor, end: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(states (B, n, width), pooled (B, projection) or None) of token ids (B, n) and their embeddings (B, n,
+        width).
+        """
+        states = self.states(embed, None if self.pooled else self.depth)
+        context = self.norm(states[self.depth]) if self.normalised else states[self.depth]
+        return context, self.pool(states[-1], ids, end) if self.pooled else None
+
+    def states(self, embed: torch.Tensor, layers: int | None) -> list[torch.Tensor]:
+        """The embeddings with their positions, then the answer of each of so many layers."""
+        raise NotImplementedError
+
+    def pool(self, last: torch.Tensor, ids: torch.Tensor, end: int) -> torch.Tensor:
+        """(B, projection): the last layer's answer at the first end token, which is the one that closes the text."""
+        place = (ids == end).int().argmax(dim=1)
+        return self.norm(last)[torch.arange(len(ids), device=ids.device), place] @ self.module.text_projection.to(
+            last.dtype
+        )
+
+    def layers(self):
+        """(kohya's name without its prefix, layer) of the attention and the feed-forward layers, all of them."""
+        raise NotImplementedError
+
+    def idle(self) -> list[nn.Parameter]:
+        """The parameters that take no part in any prediction: they get no gradient and stay as they are."""
+        unread = [] if self.pooled else list(self.blocks[self.depth:])
+        if not (self.normalised or self.pooled):
+            unread.append(self.norm)
+        return [parameter for module in unread for parameter in module.parameters()]
+
+
+class CLIPTower(Tower):
+    """A `CLIPTextModel` under Hugging Face's names."""
+
+    @property
+    def token_embedding(self):
+        return self.module.text_model.embeddings.token_embedding
+
+    @property
+    def blocks(self):
+        return self.module.text_model.encoder.layers
+
+    @property
+    def norm(self):
+        return self.module.text_model.final_layer_norm
+
+    def states(self, embed, layers):
+        return text.hidden_states(self.module.text_model, None, embed, layers)
+
+    def layers(self):
+        for i, layer in enumerate(self.blocks):
+            for tail in (
+                "self_attn.q_proj",
+                "self_attn.k_proj",
+                "self_attn.v_proj",
+                "self_attn.out_proj",
+                "mlp.fc1",
+                "mlp.fc2",
+            ):
+                yield f"text_model_encoder_layers_{i}_{tail.replace('.', '_')}", layer.get_submodule(tail)
+
+
+class OpenCLIPTower(Tower):
+    """A text encoder under OpenCLIP's names, whose attention keeps queries, keys and values in one parameter."""
+
+    @property
+    def token_embedding(self):
+        return self.module.token_embedding
+
+    @property
+    def blocks(self):
+        return self.module.transformer.resblocks
+
+    @property
+    def norm(self):
+        return self.module.ln_final
+
+    def states(self, embed, layers):
+        return openclip.hidden_states(self.module, embed, layers)
+
+    def layers(self):
+        """Under the names that the same layers have in Hugging Face's CLIP, as sd-scripts writes them."""
+        for i, layer in enumerate(self.blocks):
+            here = f"text_model_encoder_layers_{i}"
+            yield from (
+                (f"{here}_self_attn_{letter}_proj", part)
+                for letter, part in zip("qkv", projections(layer.attn), strict=True)
+            )
+            yield f"{here}_self_attn_out_proj", layer.attn.out_proj
+            yield f"{here}_mlp_fc1", layer.mlp.c_fc
+            yield f"{here}_mlp_fc2", layer.mlp.c_proj
+
+    def idle(self):
+        unread = [self.module.logit_scale] if hasattr(self.module, "logit_scale") else []
+        return super().idle() + unread + ([] if self.pooled else [self.module.text_projection])
