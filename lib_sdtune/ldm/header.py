@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,17 @@ class Header:
 
 def read(path: Path) -> Header:
     """The `Header` of a file. UserError as in `checkpoint.header`, and for a .yaml that cannot be read."""
+    return _read(path, *state_of(path), *state_of(path.with_suffix(".yaml")))
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """(when it was changed, how long it is), zeros for no file."""
+    about = path.stat() if path.is_file() else None
+    return (about.st_mtime_ns, about.st_size) if about else (0, 0)
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, *states: int) -> Header:
     from lib_sdtune.ldm.probe import answers_velocity
 
     shapes, metadata = checkpoint.header(path)

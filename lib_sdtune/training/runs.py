@@ -94,7 +94,8 @@ def begin(config, host, resume=False, on_change=None):
 def prepare(config, host, folder, resume):
     optim.check(config.train)
     methods[config.method].check(config, host.folder)
-    if not config.model.checkpoint and (holding := host.holding(config.model)):  # the model that is loaded
+    if holding := host.holding(config.model):
+        holding.variant.overridden(config.model.prediction_type, config.noise.zero_terminal_snr)
         methods[config.method].check_model(config, host.folder, holding)
     check_not_published(config, folder)
     (check_resume if resume else check_new)(config, host, folder)

@@ -2,10 +2,13 @@
 
 from contextlib import contextmanager
 
+import torch
 from modules import processing, shared
 
+from lib_sdtune.host.webui.model import rows_of
 from lib_sdtune.host.webui.neutral import chance
 from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.ldm.header import V
 
 
 def picture(request, pins):
@@ -55,20 +58,39 @@ def unnoticed():
         vars(state).update(before)
 
 
+def pins(variant):
+    """Settings of the WebUI that a picture of this variant needs."""
+    return {"sd_noise_schedule": "Zero Terminal SNR"} if variant.zero_terminal_snr else {}
+
+
 @contextmanager
-def known(embeddings):
-    """Prompts may name these embeddings (name -> vectors) as well; those that the WebUI has are left alone."""
+def predicting(sd_model, variant):
+    """The WebUI takes the model for what it is trained as; the noise schedule that it makes for a picture goes again."""
+    schedule = sd_model.alphas_cumprod
+    try:
+        with replaced(sd_model, "parameterization", "v" if variant.prediction_type == V else "eps"):
+            yield
+    finally:
+        sd_model.alphas_cumprod = schedule
+
+
+@contextmanager
+def known(lent, widths):
+    """Prompts may name a lent model's embeddings as well; those that the WebUI has are left alone. widths: of its towers."""
     from modules.sd_hijack import model_hijack
     from modules.textual_inversion.textual_inversion import Embedding
 
     database, model, hidden, added = model_hijack.embedding_db, shared.sd_model, {}, []
-    for name, vectors in embeddings.items():
+    keys = lent.family.embedding_keys
+    for name, vectors in lent.embeddings.items():
         present = database.word_embeddings.get(name)
-        if present is not None and present.vec is not None and getattr(present.vec, "data_ptr", int)() == vectors.data_ptr():
+        rows = None if present is None else rows_of(present.vec, keys)
+        if rows is not None and rows.shape == vectors.shape and torch.equal(rows, vectors.to(rows)):
             continue
         hidden[name] = present
-        entry = Embedding(vectors.detach(), name)
-        entry.vectors, entry.shape = vectors.shape[0], vectors.shape[-1]
+        tables = dict(zip(keys, vectors.detach().split(widths, dim=1), strict=True))
+        entry = Embedding(vectors.detach() if len(keys) == 1 else tables, name)
+        entry.vectors, entry.shape = vectors.shape
         database.register_embedding(entry, model)
         added.append(name)
     try:

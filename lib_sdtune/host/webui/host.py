@@ -2,13 +2,13 @@
 
 import gc
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from modules import devices, sd_models, shared
 from modules.call_queue import queue_lock
 
-from lib_sdtune.families import registry
 from lib_sdtune.host.base import Host
-from lib_sdtune.host.webui import folders, generating, model, pinned, publishing, structure
+from lib_sdtune.host.webui import folders, fused, generating, model, pinned, publishing, structure
 from lib_sdtune.host.webui.lock import QueueLock
 from lib_sdtune.host.webui.neutral import chance, neutral
 
@@ -22,25 +22,35 @@ class WebUIHost(Host):
         self.sd_model = self.lent = self.bare = None
 
     def defaults(self, model_settings):
-        """What suits the loaded family; nothing for a checkpoint that is not loaded yet."""
-        loaded = sd_models.model_data.sd_model  # not shared.sd_model, which would load one
-        if loaded is None or model_settings.checkpoint:
+        """What suits the checkpoint that the settings name, or the loaded one; nothing where neither is there."""
+        found = self.detected(model_settings)
+        if found is None:
             return {}
-        return registry[model.family_of(loaded)].defaults
+        family, variant = found
+        return family.defaults(variant.overridden(model_settings.prediction_type))
+
+    def detected(self, model_settings):
+        """(family, variant) of the checkpoint that a run would train, None where none is loaded or named."""
+        loaded, named = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)  # shared.sd_model would load one
+        if loaded is None and named is None:
+            return None
+        return model.detected(loaded, None if named is None else Path(named.filename))
 
     def check(self, model_settings):
-        """UserError for a checkpoint that the WebUI does not know."""
-        pinned.chosen(model_settings.checkpoint)
+        """UserError for a checkpoint that the WebUI does not know, or that cannot be trained."""
+        self.detected(model_settings)
 
     def about(self):
         loaded = sd_models.model_data.sd_model
         if loaded is None:
             return {}
-        return {"model": loaded.sd_checkpoint_info.name_for_extra, "family": registry[model.family_of(loaded)].sd_version}
+        return {"model": loaded.sd_checkpoint_info.name_for_extra, "family": model.detected(loaded)[0].sd_version}
 
     def holding(self, model_settings):
-        """Of the loaded checkpoint, also where another one will be trained: families are of one size."""
-        loaded = sd_models.model_data.sd_model
+        """Of the checkpoint that the settings name, by its file, or of the loaded one."""
+        loaded, named = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
+        if named is not None and (loaded is None or loaded.sd_checkpoint_info.filename != named.filename):
+            return model.holding_of_file(named.filename)
         return None if loaded is None else model.holding(loaded)
 
     def note(self):
@@ -51,7 +61,7 @@ class WebUIHost(Host):
     def borrow(self, model_settings, method=None):
         self.lock.acquire(self.patience)
         try:
-            with pinned.loaded(model_settings.checkpoint) as sd_model, self.lending(sd_model):
+            with pinned.loaded(model_settings.checkpoint) as sd_model, self.lending(sd_model, model_settings.prediction_type):
                 yield self.lent
         finally:
             self.sd_model = self.lent = None
@@ -59,12 +69,12 @@ class WebUIHost(Host):
             self.wishes.grant()
 
     @contextmanager
-    def lending(self, sd_model):
+    def lending(self, sd_model, prediction_type):
         self.sd_model = sd_model
         with pinned.pinned(sd_model, self.wishes):
             self.make_bare()
             try:
-                self.lent = model.lend(sd_model)
+                self.lent = model.lend(sd_model, prediction_type)
                 yield
             finally:
                 self.bare.close()
@@ -113,9 +123,12 @@ class WebUIHost(Host):
                 stack.callback(self.lock.release)
                 pins = {}
             else:
+                widths = [tower.width for tower in self.lent.towers]
                 stack.enter_context(self.as_found())
-                stack.enter_context(generating.known(self.lent.embeddings))
-                pins = {"sd_unet": "None"}
+                stack.enter_context(generating.known(self.lent, widths))
+                stack.enter_context(generating.predicting(self.sd_model, self.lent.variant))
+                stack.enter_context(fused.adapted(self.sd_model))
+                pins = {"sd_unet": "None"} | generating.pins(self.lent.variant)
             stack.enter_context(generating.unnoticed())
             return generating.picture(request, pins)
 

@@ -1,40 +1,43 @@
 """The WebUI's loaded model as `host.base.LoadedModel`: views of its own modules, nothing copied."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from lib_sdtune.errors import UserError
-from lib_sdtune.families import registry
+from lib_sdtune.families.detection import detect
 from lib_sdtune.host.base import Holding, LoadedModel
 from lib_sdtune.host.webui.folders import folder
 from lib_sdtune.host.webui.parts import text_towers
+from lib_sdtune.ldm import header
+from lib_sdtune.ldm.header import EPSILON, V
 
-FAMILIES = (("is_sdxl", "sdxl", "SDXL"), ("is_sd2", "sd2", "Stable Diffusion 2"), ("is_sd1", "sd1", "Stable Diffusion 1"))
-
-
-def family_of(sd_model):
-    """The family's name in our registry. UserError for models that cannot be trained."""
-    refuse_special(sd_model)
-    for flag, name, spelled in FAMILIES:
-        if getattr(sd_model, flag, False):
-            if name not in registry.names():
-                raise UserError(f"The loaded checkpoint is of the {spelled} family, which cannot be trained yet; load another one.")
-            return name
-    raise UserError("The loaded checkpoint is of an unknown family; load a Stable Diffusion 1, 2 or XL one.")
+log = logging.getLogger("sdtune")
 
 
-def refuse_special(sd_model):
-    if getattr(sd_model, "is_sd3", False) or getattr(sd_model, "is_ssd", False):
-        raise UserError("Stable Diffusion 3 and SSD checkpoints cannot be trained; load a Stable Diffusion 1, 2 or XL one.")
-    first = sd_model.model.diffusion_model.input_blocks[0][0]
-    if first.in_channels != 4:
-        raise UserError("Inpainting and instruct-pix2pix checkpoints cannot be trained; load the checkpoint that they were made from.")
+def detected(sd_model, path=None):
+    """(family, variant) of a checkpoint's file, or of the loaded one's. UserError for those that cannot be trained."""
+    loaded = Path(sd_model.sd_checkpoint_info.filename) if sd_model is not None else None
+    said = header.read(Path(path or loaded))
+    if sd_model is not None and path in (None, loaded):
+        said = replace(said, probe=lambda: velocity(sd_model))  # the WebUI has asked the weights already
+    return detect(said)
 
 
-def lend(sd_model):
+def velocity(sd_model):
+    """Whether the WebUI takes it for a model that predicts a velocity."""
+    return getattr(sd_model, "parameterization", "eps") == "v"
+
+
+def lend(sd_model, prediction_type="auto"):
     """`sd_model` as the trainer wants it; call it inside `neutral`."""
-    family = registry[family_of(sd_model)]()
+    family, variant = detected(sd_model)
+    variant = variant.overridden(prediction_type)
+    if (variant.prediction_type == V) != velocity(sd_model):
+        log.warning("This run trains %s as %s, but the WebUI draws with it as %s, so its own pictures of it come out wrong "
+                    "until a .yaml beside the file says the same.", sd_model.sd_checkpoint_info.name_for_extra,
+                    variant.prediction_type, V if velocity(sd_model) else EPSILON)
     info = sd_model.sd_checkpoint_info
     schedule = getattr(sd_model, "alphas_cumprod_original", None)
     schedule = sd_model.alphas_cumprod if schedule is None else schedule
@@ -47,9 +50,8 @@ def lend(sd_model):
         alphas_cumprod=schedule.detach().to("cpu", torch.float32),
         name=info.name_for_extra,
         hash=info.shorthash or sd_model.sd_model_hash or "",
-        prediction_type="v_prediction" if getattr(sd_model, "parameterization", "eps") == "v" else "epsilon",
-        resolution=family.resolution,
-        embeddings=embeddings(),
+        variant=variant,
+        embeddings=embeddings(family),
         folder=folder,
         path=Path(info.filename),
     )
@@ -62,7 +64,16 @@ def holding(sd_model):
     unet, towers = sd_model.model.diffusion_model, text_towers(sd_model)
     parts = {"unet": unet, "vae": sd_model.first_stage_model} | {f"text_encoder_{i + 1}": tower for i, tower in enumerate(towers)}
     shapes = {part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()} for part, module in parts.items()}
-    return Holding(shapes, next(unet.parameters()).dtype, devices.device)
+    return Holding(shapes, next(unet.parameters()).dtype, devices.device, detected(sd_model)[1])
+
+
+def holding_of_file(path):
+    """The same of a file that is not loaded: the WebUI brings it to its own number format."""
+    from modules import devices
+
+    said = header.read(Path(path))
+    family, variant = detect(said)
+    return Holding(family.shapes(said), devices.dtype_unet, devices.device, variant)
 
 
 def first_wrapper(sd_model):
@@ -81,9 +92,17 @@ class Tokenizer:
         return list(self.wrapper.tokenize([text])[0])
 
 
-def embeddings():
-    """Name -> vectors of the embeddings that prompts can name with this model, as far as they are plain tensors."""
+def embeddings(family):
+    """Name -> vectors of the embeddings that prompts can name with this model, those of several towers side by side."""
     from modules.sd_hijack import model_hijack
 
     known = model_hijack.embedding_db.word_embeddings
-    return {name: embedding.vec.detach() for name, embedding in known.items() if isinstance(embedding.vec, torch.Tensor)}
+    return {name: rows.detach() for name, embedding in known.items()
+            if (rows := rows_of(embedding.vec, family.embedding_keys)) is not None}
+
+
+def rows_of(vectors, keys):
+    """(n, D) of what the WebUI keeps: a tensor, or one tensor per tower by these keys; None for anything else."""
+    if isinstance(vectors, dict):
+        return torch.cat([vectors[key] for key in keys], dim=1) if set(keys) <= set(vectors) else None
+    return vectors if isinstance(vectors, torch.Tensor) else None

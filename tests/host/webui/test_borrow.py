@@ -9,6 +9,8 @@ import torch
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
+from lib_sdtune.host.webui.model import header
+from lib_sdtune.ldm.header import Header
 
 
 class Broken(Exception):
@@ -278,11 +280,12 @@ def test_eight_bit_weights_are_refused_with_the_remedy(host):
 
 
 def test_families_that_cannot_be_trained_are_named(host, unchanged, monkeypatch):
-    from modules import shared
-
-    monkeypatch.setattr(shared.sd_model, "is_sd1", False)
-    with pytest.raises(UserError, match="unknown family"), host.borrow(Model()):
+    refiner = Header("refiner.safetensors", {"conditioner.embedders.0.model.ln_final.weight": (1280,)})
+    monkeypatch.setattr(header, "read", lambda path: refiner)
+    with pytest.raises(UserError, match="an SDXL refiner"), host.borrow(Model()):
         pass
+    with pytest.raises(UserError, match="an SDXL refiner"):
+        host.check(Model())
 
 
 def test_a_checkpoint_that_the_webui_does_not_know_is_refused(host, unchanged):
