@@ -1,7 +1,7 @@
 """A family knows how its models encode, predict and name their layers; it knows no method."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -35,7 +35,7 @@ class Target:
         """The model's parameter that the layer's weight is, and which of its rows: a fused query, key or value is a
         third of one.
         """
-        return getattr(self.layer, "source", None) or (self.layer.weight, slice(None))
+        return getattr(self.layer, "source", None) or (cast(torch.Tensor, self.layer.weight), slice(None))
 
 
 @dataclass

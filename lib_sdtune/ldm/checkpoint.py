@@ -1,6 +1,7 @@
 """Checkpoints of latent diffusion: read with care, and built into modules whose sizes come from the tensors.
 
-The format is told by the content, not by the ending: safetensors, or a zip or pickle of torch, in which no code is ever run.
+The format is told by the content, not by the ending: safetensors, or a zip or pickle of torch, in which no code is
+ever run.
 """
 
 import json
@@ -25,7 +26,8 @@ MISSED = {"logit_scale": 4.6052}  # of OpenCLIP's own loss: some files lack it, 
 
 
 def read(path):
-    """(name -> tensor, metadata) of a checkpoint; the tensors lie on the disk until they are touched, where the format allows.
+    """(name -> tensor, metadata) of a checkpoint; the tensors lie on the disk until they are touched, where the format
+    allows.
 
     UserError if the file is missing, damaged, something other than a checkpoint, or carries code.
     """
@@ -36,7 +38,9 @@ def read(path):
 
 
 def header(path):
-    """(name -> shape, metadata) of a checkpoint, without reading its weights where the format allows; errors as in `read`."""
+    """(name -> shape, metadata) of a checkpoint, without reading its weights where the format allows; errors as in
+    `read`.
+    """
     path = Path(path)
     if is_safetensors(path):
         entries = check_safetensors(path)
@@ -74,7 +78,9 @@ def read_any(path):
         return read_safetensors(path)
     if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
         return read_pickle(path, mmap=head[:2] == b"PK"), {}
-    raise UserError(f"{path.name} is neither a safetensors nor a ckpt file; perhaps its download broke off or saved a web page.")
+    raise UserError(
+        f"{path.name} is neither a safetensors nor a ckpt file; perhaps its download broke off or saved a web page."
+    )
 
 
 def check_safetensors(path):
@@ -95,7 +101,9 @@ def check_safetensors(path):
 
 
 def cut_short(path, size, whole):
-    return UserError(f"{path.name} is damaged: it has {size} bytes and its header speaks of {whole}. Copy or download it again.")
+    return UserError(
+        f"{path.name} is damaged: it has {size} bytes and its header speaks of {whole}. Copy or download it again."
+    )
 
 
 def read_safetensors(path):
@@ -117,7 +125,9 @@ def read_pickle(path, mmap):
         raise UserError(f"{path.name} holds something other than weights, perhaps code, so it was not opened; "
                         "get the model as .safetensors.") from error
     except Exception as error:  # whatever a damaged file makes the reader stumble over
-        raise UserError(f"{path.name} is damaged or of another kind than its ending says; copy or download it again.") from error
+        raise UserError(
+            f"{path.name} is damaged or of another kind than its ending says; copy or download it again."
+        ) from error
     data = data.get("state_dict", data) if isinstance(data, dict) else data
     if not isinstance(data, dict):
         raise UserError(f"{path.name} holds no named weights, so it is not a checkpoint.")
@@ -143,7 +153,9 @@ def rename(name):
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a model: what its tensors' names begin with in a checkpoint, the module, and the module's arguments by its tensors."""
+    """A part of a model: what its tensors' names begin with in a checkpoint, the module, and the module's arguments by
+    its tensors.
+    """
 
     prefix: str
     module: Callable[..., torch.nn.Module]
@@ -152,16 +164,19 @@ class Part:
 
 
 def overrides(metadata):
-    """Arguments by part that the metadata key "sdtune_architecture" gives: {"unet": {"num_heads": 4}, "text": {"heads": 8}}."""
+    """Arguments by part that the metadata key "sdtune_architecture" gives: {"unet": {"num_heads": 4}, "text":
+    {"heads": 8}}.
+    """
     return json.loads((metadata or {}).get("sdtune_architecture", "{}"))
 
 
 def build(tensors, metadata=None, dtype=torch.float32, plan=None, architecture=None):
     """(UNet, VAE, [text encoders]) with the weights of a checkpoint, in `dtype`, frozen and ready to predict.
 
-    The number of attention heads leaves no trace in the tensors. The rule: a UNet whose proj_in is a convolution has 8 heads,
-    one whose proj_in is linear has heads 64 wide; a text encoder of width 512 or more has heads 64 wide, a smaller one has 4.
-    `architecture` and the metadata may say otherwise, the latter above all. plan: the family's parts, SD1's if None.
+    The number of attention heads leaves no trace in the tensors. The rule: a UNet whose proj_in is a convolution has 8
+    heads, one whose proj_in is linear has heads 64 wide; a text encoder of width 512 or more has heads 64 wide, a
+    smaller one has 4. `architecture` and the metadata may say otherwise, the latter above all. plan: the family's
+    parts, SD1's if None.
     """
     said = overrides(metadata)
     arguments = [(part, (architecture or {}).get(part.name, {}) | said.get(part.name, {})) for part in plan or SD1]
@@ -179,7 +194,9 @@ def assemble(tensors, part, given, dtype):
     with torch.device("meta"):
         module = part.module(**arguments)
     tensors = {prefix + name: torch.tensor(value) for name, value in MISSED.items()} | tensors
-    module.load_state_dict({name: fit(tensors, prefix, name, like, dtype) for name, like in module.state_dict().items()}, assign=True)
+    module.load_state_dict(
+        {name: fit(tensors, prefix, name, like, dtype) for name, like in module.state_dict().items()}, assign=True
+    )
     return module.eval().requires_grad_(False)
 
 
@@ -229,9 +246,13 @@ def unet_sizes(own):
 
 def vae_sizes(own):
     ch, levels = own["encoder.conv_in.weight"].shape[0], count(own, "encoder.down.{}.")
-    return {"ch": ch, "ch_mult": tuple(own[f"encoder.down.{level}.block.0.conv1.weight"].shape[0] // ch for level in range(levels)),
-            "num_res_blocks": count(own, "encoder.down.0.block.{}."), "z_channels": own["decoder.conv_in.weight"].shape[1],
-            "embed_dim": own["quant_conv.weight"].shape[0] // 2}
+    return {
+        "ch": ch,
+        "ch_mult": tuple(own[f"encoder.down.{level}.block.0.conv1.weight"].shape[0] // ch for level in range(levels)),
+        "num_res_blocks": count(own, "encoder.down.0.block.{}."),
+        "z_channels": own["decoder.conv_in.weight"].shape[1],
+        "embed_dim": own["quant_conv.weight"].shape[0] // 2,
+    }
 
 
 def text_sizes(own):
@@ -244,9 +265,15 @@ def text_sizes(own):
 
 def open_text_sizes(own):
     vocab, width = own["token_embedding.weight"].shape
-    return {"vocab_size": vocab, "width": width, "heads": width // 64 if width >= 512 else 4,
-            "layers": count(own, "transformer.resblocks.{}."), "positions": own["positional_embedding"].shape[0],
-            "mlp_ratio": own["transformer.resblocks.0.mlp.c_fc.weight"].shape[0] / width, "projection": own["text_projection"].shape[1]}
+    return {
+        "vocab_size": vocab,
+        "width": width,
+        "heads": width // 64 if width >= 512 else 4,
+        "layers": count(own, "transformer.resblocks.{}."),
+        "positions": own["positional_embedding"].shape[0],
+        "mlp_ratio": own["transformer.resblocks.0.mlp.c_fc.weight"].shape[0] / width,
+        "projection": own["text_projection"].shape[1],
+    }
 
 
 UNET_PART = Part(UNET, UNetModel, unet_sizes, "unet")

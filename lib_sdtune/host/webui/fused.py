@@ -1,7 +1,7 @@
 """What is put on the layers of a fused attention shows in the WebUI's own pictures, too.
 
-The forward of `nn.MultiheadAttention` calls neither its projections nor `out_proj`, so ours takes its place there. The LoRAs
-of a prompt are merged into its weights first, as the WebUI does before its own forward.
+The forward of `nn.MultiheadAttention` calls neither its projections nor `out_proj`, so ours takes its place there. The
+LoRAs of a prompt are merged into its weights first, as the WebUI does before its own forward.
 """
 
 import sys

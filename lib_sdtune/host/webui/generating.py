@@ -1,4 +1,6 @@
-"""Pictures by the WebUI's own `process_images`, leaving no trace: no files, history, progress, cached prompts, drawn chances."""
+"""Pictures by the WebUI's own `process_images`, leaving no trace: no files, history, progress, cached prompts, drawn
+chances.
+"""
 
 from contextlib import contextmanager
 
@@ -12,7 +14,9 @@ from lib_sdtune.ldm.header import V
 
 
 def picture(request, pins):
-    """One PIL image for a `SampleRequest`, its infotext in `.info["parameters"]`; None if somebody pressed Interrupt or Skip."""
+    """One PIL image for a `SampleRequest`, its infotext in `.info["parameters"]`; None if somebody pressed Interrupt
+    or Skip.
+    """
     p = processing.StableDiffusionProcessingTxt2Img(
         sd_model=shared.sd_model,
         prompt=request.prompt,
@@ -65,7 +69,9 @@ def pins(variant):
 
 @contextmanager
 def predicting(sd_model, variant):
-    """The WebUI takes the model for what it is trained as; the noise schedule that it makes for a picture goes again."""
+    """The WebUI takes the model for what it is trained as; the noise schedule that it makes for a picture goes
+    again.
+    """
     schedule = sd_model.alphas_cumprod
     try:
         with replaced(sd_model, "parameterization", "v" if variant.prediction_type == V else "eps"):
@@ -76,7 +82,9 @@ def predicting(sd_model, variant):
 
 @contextmanager
 def known(lent, widths):
-    """Prompts may name a lent model's embeddings as well; those that the WebUI has are left alone. widths: of its towers."""
+    """Prompts may name a lent model's embeddings as well; those that the WebUI has are left alone. widths: of its
+    towers.
+    """
     from modules.sd_hijack import model_hijack
     from modules.textual_inversion.textual_inversion import Embedding
 

@@ -31,7 +31,8 @@ class WebUIHost(Host):
 
     def detected(self, model_settings):
         """(family, variant) of the checkpoint that a run would train, None where none is loaded or named."""
-        loaded, named = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)  # shared.sd_model would load one
+        # shared.sd_model would load one
+        loaded, named = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
         if loaded is None and named is None:
             return None
         return model.detected(loaded, None if named is None else Path(named.filename))
@@ -61,7 +62,10 @@ class WebUIHost(Host):
     def borrow(self, model_settings, method=None):
         self.lock.acquire(self.patience)
         try:
-            with pinned.loaded(model_settings.checkpoint) as sd_model, self.lending(sd_model, model_settings.prediction_type):
+            with (
+                pinned.loaded(model_settings.checkpoint) as sd_model,
+                self.lending(sd_model, model_settings.prediction_type),
+            ):
                 yield self.lent
         finally:
             self.sd_model = self.lent = None
@@ -158,7 +162,9 @@ class WebUIHost(Host):
         return folders.folder(kind)
 
     def interrogator(self, name, options, patience):
-        """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip". patience: as for the lock."""
+        """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip". patience: as for the
+        lock.
+        """
         from lib_sdtune.host.webui.interrogating import interrogator
 
         return interrogator(name, options, self.lock, patience)

@@ -35,9 +35,13 @@ def lend(sd_model, prediction_type="auto"):
     family, variant = detected(sd_model)
     variant = variant.overridden(prediction_type)
     if (variant.prediction_type == V) != velocity(sd_model):
-        log.warning("This run trains %s as %s, but the WebUI draws with it as %s, so its own pictures of it come out wrong "
-                    "until a .yaml beside the file says the same.", sd_model.sd_checkpoint_info.name_for_extra,
-                    variant.prediction_type, V if velocity(sd_model) else EPSILON)
+        log.warning(
+            "This run trains %s as %s, but the WebUI draws with it as %s, so its own pictures of it come out wrong "
+            "until a .yaml beside the file says the same.",
+            sd_model.sd_checkpoint_info.name_for_extra,
+            variant.prediction_type,
+            V if velocity(sd_model) else EPSILON,
+        )
     info = sd_model.sd_checkpoint_info
     schedule = getattr(sd_model, "alphas_cumprod_original", None)
     schedule = sd_model.alphas_cumprod if schedule is None else schedule
@@ -62,8 +66,13 @@ def holding(sd_model):
     from modules import devices
 
     unet, towers = sd_model.model.diffusion_model, text_towers(sd_model)
-    parts = {"unet": unet, "vae": sd_model.first_stage_model} | {f"text_encoder_{i + 1}": tower for i, tower in enumerate(towers)}
-    shapes = {part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()} for part, module in parts.items()}
+    parts = {"unet": unet, "vae": sd_model.first_stage_model} | {
+        f"text_encoder_{i + 1}": tower for i, tower in enumerate(towers)
+    }
+    shapes = {
+        part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()}
+        for part, module in parts.items()
+    }
     return Holding(shapes, next(unet.parameters()).dtype, devices.device, detected(sd_model)[1])
 
 

@@ -9,7 +9,7 @@ import torch
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
-from lib_sdtune.host.webui.model import header
+from lib_sdtune.ldm import header
 from lib_sdtune.ldm.header import Header
 
 
