@@ -42,7 +42,7 @@ def run(args):
     chosen, boxes = settings(args), dict(map(box, args.crop_box))
     with captioner(args.caption) as describe, Bar() as bar:
         outcome = prepare(args.source, args.out, chosen, progress=bar.progress, boxes=boxes, describe=describe)
-    print(f"{len(outcome.made)} files made, {len(outcome.kept)} kept, {len(outcome.removed)} removed.")
+    print(f"{len(outcome.written)} files made, {len(outcome.unchanged)} kept, {len(outcome.removed)} removed.")
     for problem in outcome.problems:
         print(f"  {'left out: ' if problem.fatal else ''}{problem.text}")
     return 0

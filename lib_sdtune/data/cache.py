@@ -106,8 +106,8 @@ class LatentCache:
     def name(self, example: Example) -> str:
         size, crop = "x".join(map(str, example.size)), "+".join(map(str, example.crop))
         scaled = "x".join(map(str, example.scaled))
-        return store.key(VERSION, example.picture.content, self.encoder_key, size, scaled, crop, example.flip, self.masks,
-                         self.downscale)
+        return store.key(VERSION, example.picture.content, self.encoder_key, size, scaled, crop, example.flip,
+                         self.masks, self.downscale)
 
     def stored(self, name: str) -> Tensors | None:
         """The entry from memory or disk, or None."""

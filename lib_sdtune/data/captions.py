@@ -79,8 +79,8 @@ def from_name(path: Path | str) -> str:
 def template(prompt: str, folders: Sequence[Path | str]) -> list[str] | None:
     """Lines of a template, or None if `prompt` is a plain caption. UserError if there is no such file, or it is empty.
 
-    A prompt that ends in .txt names a template file in one of `folders` or a bundled one; one with [filewords] or [name]
-    is a template of one line.
+    A prompt that ends in .txt names a template file in one of `folders` or a bundled one; one with [filewords] or
+    [name] is a template of one line.
     """
     if not prompt.strip().lower().endswith(".txt"):
         return [prompt] if FILEWORDS in prompt or NAME in prompt else None
@@ -105,7 +105,8 @@ def tags(caption: str) -> list[str]:
 def vary(caption: str, dataset: DatasetConfig, seed: int, index: int, occurrence: int) -> str:
     """The caption as it is learnt at this showing: dropout, shuffle and tag dropout by the `DatasetConfig`.
 
-    A pure function: picture number `index` gets the same words at its showing number `occurrence` in every run with that seed.
+    A pure function: picture number `index` gets the same words at its showing number `occurrence` in every run with
+    that seed.
     """
     rng = randomness.rng(seed, "caption", index, occurrence)
     if rng.random() < dataset.caption_dropout_rate:

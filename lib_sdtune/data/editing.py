@@ -23,7 +23,7 @@ Edit = Callable[[str], str]  # caption -> caption
 
 @dataclass
 class Entry:
-    """One picture and its caption. `file` is where the caption is or will be; `further` are more lines, left as they are."""
+    """One picture and its caption. `file` is where the caption is or will be; `further`: more lines, left as they are."""
 
     picture: Path
     file: Path
@@ -67,11 +67,11 @@ class Captions:
         return altered
 
     def edit(self, change: Edit, names: Iterable[str] | None = None) -> int:
-        """Apply `change(caption) -> caption`; the number of captions it altered. All or none: an error alters nothing."""
+        """Apply `change(caption) -> caption` to all or, on an error, none; the number of captions it altered."""
         return self.put({name: after for name, (_, after) in self.preview(change, names).items()})
 
     def put(self, new: dict[str, str]) -> int:
-        """Set captions by name; one step for `undo`; the number that changed. UserError for a name that is no picture."""
+        """Set captions by name, as one step for `undo`; the number that changed. UserError for a name of no picture."""
         unknown = next((name for name in new if name not in self.entries), None)
         if unknown is not None:
             raise UserError(f"There is no picture {unknown!r} in {printable(self.root)}.")
@@ -113,9 +113,9 @@ class Captions:
                 progress(done, len(changed), "saving captions")
             entry = self.entries[name]
             if content(entry.file) != entry.loaded:
-                problems.append(Problem(entry.file, f"{printable(entry.file.name)} was changed by somebody else since it "
-                                                    "was read; it is left alone. Load the folder again to see it.",
-                                        False, "changed outside"))
+                sentence = (f"{printable(entry.file.name)} was changed by somebody else since it was read; "
+                            "it is left alone. Load the folder again to see it.")
+                problems.append(Problem(entry.file, sentence, False, "changed outside"))
                 continue
             try:
                 write(entry)

@@ -12,7 +12,7 @@ from lib_sdtune.errors import UserError
 try:
     import regex
 except ImportError:
-    regex = None  # type: ignore[assignment]
+    regex = None
 
 LIMIT = 2.0  # seconds for one caption
 SLOW = 0.1  # seconds from which on it is the expression that is slow, not the machine
@@ -21,12 +21,12 @@ LONGEST = 1 << 16  # letters of a result
 
 
 class Substitution:
-    """caption -> caption with every match of `pattern` replaced by `new`, as in re.sub. UserError when it can't be used."""
+    """caption -> caption with every match of `pattern` replaced by `new`, as in re.sub. UserError if it can't be used."""
 
     def __init__(self, pattern: str, new: str):
         if regex is None:
-            raise UserError("Regular expressions need the Python package regex, which can't be imported here; install it "
-                            "(pip install regex), or replace tags instead.")
+            raise UserError("Regular expressions need the Python package regex, which can't be imported here; "
+                            "install it (pip install regex), or replace tags instead.")
         self.pattern, self.new, self.spent = pattern, new, 0.0
         try:
             with warnings.catch_warnings():
@@ -71,7 +71,7 @@ class Substitution:
         """UserError if it can't be used at all; to be called before the first caption is touched."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            match = regex.compile(f"{self.pattern}|").search("")  # the pattern or nothing, so that there is a match to expand
+            match = regex.compile(f"{self.pattern}|").search("")  # the pattern or nothing: there is a match to expand
         try:
             if match:
                 match.expand(self.new)

@@ -41,7 +41,7 @@ def inspect(path: Path | str, dataset: DatasetConfig | None = None, tokenizer: T
 
 
 def clip() -> Tokenizer:
-    """CLIP's tokenizer where a package here has it; else what parts a text into words, each of which is a token or more."""
+    """CLIP's tokenizer where a package here has it; else what parts a text into words, each of a token or more."""
     try:
         return ldm.find(Path("clip"), 49408)
     except UserError:
@@ -52,13 +52,14 @@ def report(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> di
     """A dict for JSON about a `Scan` (best made with `appearance=True`) under a `Config`.
 
     images, class_images, captions: numbers of pictures, of class pictures, and of pictures with a caption of their own.
-    buckets: {"512x512": pictures}. problems: [{"path", "kind", "text", "fatal"}]. folders, tags: counts. pictures: one row
-    each. summary: sentences. tokenizer(text) -> ids, if there is one, finds captions that are too long.
+    buckets: {"512x512": pictures}. problems: [{"path", "kind", "text", "fatal"}]. folders, tags: counts. pictures: one
+    row each. summary: sentences. tokenizer(text) -> ids, if there is one, finds captions that are too long.
     """
     problems = scan.problems + findings(scan, config, tokenizer)
     places = placed(scan.pictures, config.dataset)
     instances = [picture for picture in scan.pictures if not picture.is_class]
     sizes = sorted(Counter(place.size for place in places).items())
+    tag_counts = Counter(tag for picture in instances for tag in set(captions.tags(picture.caption)))
     return {
         "images": len(instances),
         "class_images": len(scan.pictures) - len(instances),
@@ -66,7 +67,7 @@ def report(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> di
         "caption_sources": dict(Counter(picture.caption_from for picture in instances)),
         "buckets": {f"{width}x{height}": count for (width, height), count in sizes},
         "folders": folders(scan.pictures),
-        "tags": dict(Counter(tag for picture in instances for tag in set(captions.tags(picture.caption))).most_common()),
+        "tags": dict(tag_counts.most_common()),
         "problems": [{"path": printable(name_of(problem.path, scan.roots)), "kind": problem.kind, "text": problem.text,
                       "fatal": problem.fatal} for problem in problems],
         "pictures": [row(picture, place) for picture, place in zip(scan.pictures, places, strict=True)],
@@ -76,7 +77,8 @@ def report(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> di
 
 def drawn(buckets: dict[str, int], tags: dict[str, int]) -> str:
     """The counts of a report's "buckets" and "tags" as one SVG."""
-    return charts.stacked([charts.bars(title, counts) for title, counts in (("Buckets", buckets), ("Tags", tags)) if counts])
+    return charts.stacked([charts.bars(title, counts) for title, counts in (("Buckets", buckets), ("Tags", tags))
+                           if counts])
 
 
 def placed(pictures: list[Picture], dataset: DatasetConfig) -> list[Place]:
@@ -100,7 +102,7 @@ def folders(pictures: list[Picture]) -> dict[str, dict]:
 
 
 def name_of(path: Path, roots: list[Path]) -> str:
-    """The path below its concept's folder, with / on every system; the bare name of anything else, never where it lies."""
+    """The path below its concept's folder, with / on every system; of anything else only the name."""
     root = next((root for root in roots if Path(path).is_relative_to(root)), None)
     return Path(path).relative_to(root).as_posix() if root else Path(path).name
 
@@ -118,19 +120,21 @@ def fitting(pictures: list[Picture], dataset: DatasetConfig) -> Iterator[Problem
         width, height = place.size
         scale = max(width / picture.width, height / picture.height)
         if scale > ENLARGED:
-            yield Problem(picture.path, f"{picture.relative} is small: its {picture.width} x {picture.height} pixels are "
-                                        f"enlarged {scale:.1f} times to fill {width} x {height}.", False, "too small")
+            pixels = f"{picture.width} x {picture.height} pixels"
+            yield Problem(picture.path, f"{picture.relative} is small: its {pixels} are enlarged {scale:.1f} times "
+                                        f"to fill {width} x {height}.", False, "too small")
         lost = 1 - width * height / (place.scaled[0] * place.scaled[1])
         if lost > LOST:
-            yield Problem(picture.path, f"{picture.relative} is of an extreme shape: {lost:.0%} of it is cropped away to "
-                                        f"fit {width} x {height}; crop or split it yourself.", False, "extreme aspect")
+            yield Problem(picture.path, f"{picture.relative} is of an extreme shape: {lost:.0%} of it is cropped away "
+                                        f"to fit {width} x {height}; crop or split it yourself.",
+                          False, "extreme aspect")
 
 
 def alike(pictures: list[Picture]) -> Iterator[Problem]:
     """Pictures that look like an earlier one, of those whose appearance is known."""
-    known = [picture for picture in pictures if picture.appearance]
-    for later, earlier in duplicates([picture.appearance for picture in known if picture.appearance]):
-        picture, original = known[later], known[earlier]
+    appearances = [(picture, picture.appearance) for picture in pictures if picture.appearance]
+    for later, earlier in duplicates([appearance for _, appearance in appearances]):
+        picture, original = appearances[later][0], appearances[earlier][0]
         relation = "the same file as" if picture.content == original.content else "nearly the same picture as"
         yield Problem(picture.path, f"{picture.relative} is {relation} {original.relative}; one of them is enough.",
                       False, "duplicate")
@@ -162,8 +166,8 @@ def wording(pictures: list[Picture], tokenizer: Tokenizer | None) -> Iterator[Pr
                 words = f"{INSTEAD[picture.caption_from]}, {picture.caption!r}, is taken"
             yield Problem(picture.path, f"{picture.relative} has no caption; {words}.", False, "caption missing")
         if tokenizer and (count := len(tokenizer(picture.caption))) > CHUNK:
-            yield Problem(picture.path, f"The caption of {picture.relative} has more than {CHUNK} tokens (about {count}); "
-                                        "it is read in pieces.", False, "caption long")
+            yield Problem(picture.path, f"The caption of {picture.relative} has more than {CHUNK} tokens "
+                                        f"(about {count}); it is read in pieces.", False, "caption long")
 
 
 def sentences(scan: Scan, config: Config, problems: list[Problem]) -> list[str]:

@@ -22,7 +22,7 @@ def guess(data: bytes) -> str:
         return unsupported("AVIF") if b"avif" in data[:32] else "a HEIC photo or a film"
     if data[:12] == b"\0\0\0\x0cJXL \r\n\x87\n" or data[:2] == b"\xff\x0a":
         return unsupported("JXL")
-    return next((name for mark, name in MARKS.items() if data.startswith(mark)), "its content is of an unknown kind")
+    return next((name for start, name in MARKS.items() if data.startswith(start)), "its content is of an unknown kind")
 
 
 def unsupported(kind: str) -> str:

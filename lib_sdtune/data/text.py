@@ -12,8 +12,8 @@ def read(path: Path | str, limit: int = LONGEST) -> tuple[str, str]:
     """(text, encoding): the encoding is "utf-8" or the best guess. OSError if the file can't be read."""
     with open(path, "rb") as file:
         data = file.read(limit)
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
-        if data.startswith(mark):
+    for bom, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
+        if data.startswith(bom):
             return clean(data.decode(encoding, "replace")), "utf-16" if encoding == "utf-16" else "utf-8"
     try:
         return clean(data.decode("utf-8")), "utf-8"
@@ -25,7 +25,7 @@ def read(path: Path | str, limit: int = LONGEST) -> tuple[str, str]:
 
 
 def guess(data: bytes) -> str:
-    """Single accented letters in Latin text, Japanese by its kana, Chinese by its characters; Latin-1 fits everything."""
+    """Single accented letters in Latin text, Japanese by kana, Chinese by its characters; Latin-1 fits everything."""
     western = "cp1252" if decodes(data, "cp1252") else "latin-1"
     if not re.search(rb"[\x80-\xff]{2}", data):
         return western

@@ -1,4 +1,4 @@
-"""Whether captions say what they must: the new word, and for templates with [filewords] something about each picture."""
+"""Whether captions say what they must: the new word, and for [filewords] something about each picture."""
 
 import logging
 
@@ -44,7 +44,8 @@ def check_word(scan: Scan, config: Config, word: str) -> None:
             refuse_silent_template(scan.templates[number], silent, number, word)
         elif len(silent) == len(pictures):
             raise UserError(f'"concepts[{number}].prompt" and the captions never say "{word}", so nothing could be '
-                            "learned; write [name] where it belongs, or give the name of a template such as subject.txt.")
+                            "learned; write [name] where it belongs, or give the name of a template "
+                            "such as subject.txt.")
         elif silent:
             log.warning('%d of %d captions do not say "%s" and teach it nothing; the first is that of %s.',
                         len(silent), len(pictures), word, silent[0].path.name)

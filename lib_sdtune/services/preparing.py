@@ -36,7 +36,7 @@ class PrepareService(TaskService):
         the one that an earlier preparation into {"out"} had, and the answer's "box" says it.
         """
         from lib_sdtune.data.prepare import PrepareConfig
-        from lib_sdtune.data.prepare.run import original
+        from lib_sdtune.data.prepare.originals import read_original
         from lib_sdtune.data.prepare.run import preview as prepare_one
 
         refuse_unknown(data, "source", "settings", "number", "box", "out")
@@ -45,7 +45,7 @@ class PrepareService(TaskService):
         path, name = pictures[number].path, printable(pictures[number].relative)
         box = data["box"] if "box" in data else self.earlier_crops(data).get(name)
         pieces = prepare_one(path, settings, box)
-        before, size, _ = original(path, enough=lambda *_: SIDE)
+        before, size, _ = read_original(path, needed_side=lambda *_: SIDE)
         after = [{"picture": data_address(on_checkerboard(image), SIDE), "size": list(image.size), "did": did,
                   "suffix": suffix} for suffix, image, did in pieces]
         return {"number": number, "name": name, "total": len(pictures), "size": list(size), "box": box,
@@ -119,7 +119,7 @@ class PrepareService(TaskService):
             return {"work": None}
         status, outcome = {**super().status(), "out": printable(self.out)}, self.task.result
         if outcome is not None:
-            status |= {"made": len(outcome.made), "kept": len(outcome.kept), "removed": len(outcome.removed)}
+            status |= {"made": len(outcome.written), "kept": len(outcome.unchanged), "removed": len(outcome.removed)}
             sentences = [problem.text for problem in outcome.problems]
             more = [f"… and {len(sentences) - MOST} more."] if len(sentences) > MOST else []
             status["problems"] = sentences[:MOST] + more

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from lib_sdtune.data.prepare import PrepareConfig, background, batch, crop, picture, prepare, preview, run
+from lib_sdtune.data.prepare import PrepareConfig, background, batch, crop, originals, picture, prepare, preview
 from lib_sdtune.errors import RunError, UserError
 from tests.data import awful
 
@@ -67,21 +67,21 @@ def test_again_changes_nothing_and_new_pictures_are_added(source, tmp_path):
     first = prepare(source, out, small(flip=True))
     before = {name: (out / name).stat().st_mtime_ns for name in contents(out)}
     again = prepare(source, out, small(flip=True))
-    assert len(first.made) == 6 and not again.made and len(again.kept) == 6
+    assert len(first.written) == 6 and not again.written and len(again.unchanged) == 6
     assert {name: (out / name).stat().st_mtime_ns for name in contents(out)} == before
     awful.scene(seed=3).save(source / "c.png")
-    assert sorted(prepare(source, out, small(flip=True)).made) == ["c-flip.png", "c.png"]
+    assert sorted(prepare(source, out, small(flip=True)).written) == ["c-flip.png", "c.png"]
     (out / "a.png").unlink()
-    assert prepare(source, out, small(flip=True)).made == ["a.png"]
+    assert prepare(source, out, small(flip=True)).written == ["a.png"]
 
 
 def test_a_changed_original_and_changed_settings_are_followed(source, tmp_path):
     out = tmp_path / "out"
     prepare(source, out, small(flip=True))
     awful.scene(200, 150, 8).save(source / "a.png")
-    assert sorted(prepare(source, out, small(flip=True)).made) == ["a-flip.png", "a.png"]
+    assert sorted(prepare(source, out, small(flip=True)).written) == ["a-flip.png", "a.png"]
     changed = prepare(source, out, small(format="jpg"))
-    assert sorted(changed.made) == ["a.jpg", "b.jpg"] and sorted(changed.removed) == [
+    assert sorted(changed.written) == ["a.jpg", "b.jpg"] and sorted(changed.removed) == [
         "a-flip.png", "a-flip.txt", "a.png", "b-flip.png", "b.png"]
     assert sorted(contents(out)) == ["a.jpg", "a.txt", "b.jpg", "manifest.json"]
 
@@ -115,16 +115,16 @@ def test_an_interruption_costs_nothing(source, tmp_path, forget):
     finished = prepare(source, tmp_path / "out", small())
     prepare(source, tmp_path / "whole", small())
     assert contents(tmp_path / "out") == contents(tmp_path / "whole") and not finished.problems
-    assert len(finished.kept) >= 5 and len(finished.made) + len(finished.kept) == 13
+    assert len(finished.unchanged) >= 5 and len(finished.written) + len(finished.unchanged) == 13
 
 def test_a_large_jpeg_is_decoded_no_larger_than_needed(tmp_path):
     large = awful.scene(1601, 1203, 4).filter(ImageFilter.GaussianBlur(2))
     large.save(tmp_path / "a.jpg", quality=95, exif=awful.exif(6))
     settings = small(resize="bucket")
-    image, size, content = run.original(tmp_path / "a.jpg", enough=partial(picture.enough, settings, None))
+    image, size, content = originals.read_original(tmp_path / "a.jpg", needed_side=partial(picture.needed_side, settings, None))
     assert size == (1203, 1601) and image.size == (301, 401)
-    ((_, quick, did),) = picture.made(image, settings, None, size)
-    ((_, whole, same),) = picture.made(run.original(tmp_path / "a.jpg")[0], settings)
+    ((_, quick, did),) = picture.pieces(image, settings, None, size)
+    ((_, whole, same),) = picture.pieces(originals.read_original(tmp_path / "a.jpg")[0], settings)
     assert did == same and quick.size == whole.size
     assert np.abs(np.asarray(quick, float) - np.asarray(whole, float)).mean() < 1.5
 
@@ -132,13 +132,13 @@ def test_a_large_jpeg_is_decoded_no_larger_than_needed(tmp_path):
 @pytest.mark.parametrize("options, box", [({"resize": "none"}, None), ({"resize": "multiple"}, None), ({"split": True, "split_over": 1.2}, None),
                                           ({}, (0, 0, 0.1, 0.1))])
 def test_where_pixels_count_all_are_decoded(options, box):
-    assert picture.enough(small(**options), box, 1600, 1200) is None
+    assert picture.needed_side(small(**options), box, 1600, 1200) is None
 
 
 def test_long_names_are_cut_for_disks(source, tmp_path):
     for letter in "ab":
         awful.scene(seed=ord(letter)).save(source / ("🦊" * 60 + letter * 11 + ".png"))
-    made = prepare(source, tmp_path / "out", small(flip=True)).made
+    made = prepare(source, tmp_path / "out", small(flip=True)).written
     assert len(made) == len(set(made)) == 10 and all(len(name.encode()) < 225 for name in made)
 
 
@@ -203,7 +203,7 @@ def test_captions_are_carried_over_and_edited(source, tmp_path):
     assert {name: data.decode() for name, data in contents(out).items() if name.endswith(".txt")} == {
         "a.txt": "sks, ron\n", "b.txt": "sks, tea é, blue\n", "c.txt": "sks, a thing\n"}
     only_words = prepare(source, out, small(trigger="other"))
-    assert sorted(only_words.made) == ["a.txt", "b.txt", "c.txt"]
+    assert sorted(only_words.written) == ["a.txt", "b.txt", "c.txt"]
     assert {problem.kind for problem in only_words.problems} == {"caption not UTF-8"}
 
 
@@ -312,7 +312,7 @@ def test_a_crop_drawn_by_hand_stays_until_it_is_taken_back(source, tmp_path):
     settings = small(resize="none")
     prepare(source, tmp_path / "out", settings, boxes={"a.png": [0.25, 0, 0.75, 0.5]})
     awful.scene(seed=3).save(source / "c.png")
-    assert prepare(source, tmp_path / "out", settings).made == ["c.png"]
+    assert prepare(source, tmp_path / "out", settings).written == ["c.png"]
     assert sizes(tmp_path / "out")["a.png"] == (100, 75)
     (source / "a.png").rename(tmp_path / "a.png")
     assert prepare(source, tmp_path / "out", settings).problems[-1].kind == "original gone"

@@ -58,8 +58,8 @@ class Hosted(Captioner):
 
     def refuse(self):
         if getattr(self.host, "interrogator", None) is None:
-            raise UserError(f"{self.label} is a part of the WebUI; open the SD Tune tab there to write captions with it, "
-                            "or put captions into .txt files beside the pictures.")
+            raise UserError(f"{self.label} is a part of the WebUI; open the SD Tune tab there to write captions with "
+                            "it, or put captions into .txt files beside the pictures.")
 
     def __enter__(self):
         self.refuse()

@@ -3,20 +3,26 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
+from lib_sdtune.data.prepare.settings import PrepareConfig
+
 PLAIN = 0.8  # share of the border's pixels that must have its colour
 
 
-def cut_out(image, settings):
-    """(RGBA image, what was found in words): the alpha channel says what is subject. Without a finding the image comes back opaque."""
-    own = image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255
-    if own or settings.cut_out == "alpha":
-        return image.convert("RGBA"), "cut out by its transparency" if own else ""
+def cut_out(image: Image.Image, settings: PrepareConfig) -> tuple[Image.Image, str]:
+    """(RGBA image, what was done in words): the alpha channel says what is subject.
+
+    The image comes back opaque, with no words, where no background is found.
+    """
+    transparent = image.mode == "RGBA" and image.getchannel("A").getextrema()[0] != 255
+    if transparent or settings.cut_out == "alpha":
+        return image.convert("RGBA"), "cut out by its transparency" if transparent else ""
     if settings.cut_out == "rembg":
         import rembg
 
         return rembg.remove(image.convert("RGB")).convert("RGBA"), "cut out by rembg"
     flat = image.convert("RGB")
-    outside = flooded(np.asarray(flat.filter(ImageFilter.MedianFilter(3))), settings.tolerance)  # grain would leave islands
+    smooth = flat.filter(ImageFilter.MedianFilter(3))  # grain would leave islands
+    outside = flooded(np.asarray(smooth), settings.tolerance)
     if outside is None:
         return flat.convert("RGBA"), ""
     alpha = Image.fromarray(np.where(outside, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.8))
@@ -24,7 +30,7 @@ def cut_out(image, settings):
     return flat, "cut out of its plain background"
 
 
-def flooded(pixels, tolerance):
+def flooded(pixels: np.ndarray, tolerance: int) -> np.ndarray | None:
     """(h, w) bool: the region of the border's colour that touches the border; None if the border is not plain.
 
     pixels: (h, w, 3) uint8. Water runs along rows and columns in turn, a whole run of alike pixels at a time, until
@@ -44,7 +50,7 @@ def flooded(pixels, tolerance):
         wet = spread
 
 
-def run_along(wet, alike):
+def run_along(wet: np.ndarray, alike: np.ndarray) -> np.ndarray:
     """Wet every run of alike pixels in a row that is wet anywhere."""
     starts = alike & ~np.pad(alike, ((0, 0), (1, 0)))[:, :-1]
     runs = np.cumsum(starts.ravel()).reshape(alike.shape) * alike
@@ -54,7 +60,7 @@ def run_along(wet, alike):
     return reached[runs]
 
 
-def painted(image, colour):
+def painted(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:
     """RGB: the image on a plain colour."""
     flat = Image.new("RGB", image.size, colour)
     flat.paste(image.convert("RGB"), mask=image.getchannel("A"))

@@ -3,8 +3,11 @@
 A power cut at any moment leaves whole files only, and the disk is waited for once per batch instead of twice per file.
 """
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from lib_sdtune.data.picture import fingerprint
-from lib_sdtune.data.prepare.manifest import fingerprint_of
+from lib_sdtune.data.prepare.manifest import Manifest, fingerprint_of
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.formats.files import sync, sync_folder, told
 
@@ -12,51 +15,55 @@ FULL = 50  # originals: what a power cut may cost
 
 
 class Batch:
-    """`write` and `drop` what one original gives, then `note` it; nothing is in place before `commit`."""
+    """`write` and `drop` what one original gives, then `note` it; nothing is in place before `commit`.
 
-    def __init__(self, manifest, outcome):
+    outcome: the `run.Outcome` that files and problems are noted in.
+    """
+
+    def __init__(self, manifest: Manifest, outcome):
         self.manifest, self.outcome, self.folder = manifest, outcome, manifest.folder
         self.begin()
-        self.originals = []
+        self.originals: list[tuple[str, dict, dict[str, Path], dict[str, str]]] = []
 
-    def begin(self):
-        self.written, self.dropped = {}, {}
+    def begin(self) -> None:
+        self.written: dict[str, Path] = {}
+        self.dropped: dict[str, str] = {}
 
-    def write(self, file, data):
+    def write(self, file: str, data: bytes) -> str:
         """Write a file unless its owner changed it; the hash that it counts as made with."""
         path = self.folder / file
-        wanted, there, made = fingerprint(data), fingerprint_of(path), self.manifest.hashes.get(file)
-        if there == wanted:
-            self.outcome.kept.append(file)
-        elif there is None or there == made:
+        new_hash, disk_hash, manifest_hash = fingerprint(data), fingerprint_of(path), self.manifest.hashes.get(file)
+        if disk_hash == new_hash:
+            self.outcome.unchanged.append(file)
+        elif disk_hash is None or disk_hash == manifest_hash:
             with told(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self.written[file] = path.with_name(path.name + ".tmp")
                 self.written[file].write_bytes(data)
         else:
-            why = "was changed after it was prepared" if made else "was there before"
-            self.outcome.problems.append(Problem(path, f"{printable(file)} {why}; it is left alone. Remove it to have it made again.",
-                                                 False, "left alone"))
-            return made or ""
-        return wanted
+            reason = "was changed after it was prepared" if manifest_hash else "was there before"
+            self.outcome.problems.append(Problem(path, f"{printable(file)} {reason}; it is left alone. "
+                                                       "Remove it to have it made again.", False, "left alone"))
+            return manifest_hash or ""
+        return new_hash
 
-    def drop(self, files, made):
+    def drop(self, files: Iterable[str], hashes: dict[str, str]) -> None:
         """Remove what earlier settings made and these don't, unless its owner changed it."""
-        self.dropped |= {file: made[file] for file in files}
+        self.dropped |= {file: hashes[file] for file in files}
 
-    def note(self, name, entry):
+    def note(self, name: str, entry: dict) -> None:
         """An original is through; `entry` is what the manifest will know of it."""
         self.originals.append((name, entry, self.written, self.dropped))
         self.begin()
         if len(self.originals) >= FULL:
             self.commit()
 
-    def commit(self, hurry=False):
+    def commit(self, hurry: bool = False) -> None:
         """Put in place and note what was written; what belongs to an original that was not noted is forgotten.
 
         hurry: nothing comes after it, so the manifest is written in any case.
         """
-        folders = set()
+        folders: set[Path] = set()
         try:
             for _, _, written, _ in self.originals:
                 for path in written.values():
@@ -66,7 +73,8 @@ class Batch:
                 folders |= self.settle(*self.originals[0])
                 self.originals.pop(0)
         finally:
-            for path in [path for *_, written, _ in self.originals for path in written.values()] + list(self.written.values()):
+            unfinished = [written for *_, written, _ in self.originals] + [self.written]
+            for path in [path for written in unfinished for path in written.values()]:
                 path.unlink(missing_ok=True)
             self.originals = []
             self.begin()
@@ -74,14 +82,14 @@ class Batch:
                 sync_folder(folder)
             self.manifest.save(hurry)
 
-    def settle(self, name, entry, written, dropped):
+    def settle(self, name: str, entry: dict, written: dict[str, Path], dropped: dict[str, str]) -> set[Path]:
         """The folders that changed."""
         for file, unfinished in written.items():
             with told(self.folder / file):
                 unfinished.replace(self.folder / file)
-            self.outcome.made.append(file)
-        for file, made in sorted(dropped.items()):
-            if fingerprint_of(self.folder / file) == made:
+            self.outcome.written.append(file)
+        for file, manifest_hash in sorted(dropped.items()):
+            if fingerprint_of(self.folder / file) == manifest_hash:
                 (self.folder / file).unlink()
                 self.outcome.removed.append(file)
         self.manifest.note(name, entry)

@@ -1,124 +1,140 @@
 """Which part of a picture is kept."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from lib_sdtune.data.buckets import Buckets, Place, slack
+from lib_sdtune.data.buckets import Buckets, Place, Size, slack
 from lib_sdtune.errors import UserError
+
+if TYPE_CHECKING:
+    from lib_sdtune.data.prepare.settings import PrepareConfig
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 SMALL = 256  # pixels: where the interest lies shows at this size
 CENTRE = 1e-3  # share by which the centre is preferred, so that a plain picture is cropped there
 OVERLAP = 0.2
 
 
-def place(width, height, settings):
+def place(width: int, height: int, settings: "PrepareConfig") -> Place:
     """`Place` of a picture of that size."""
     if settings.resize == "none":
         return Place((width, height), (width, height))
     if settings.resize == "multiple":
         step = settings.bucket_reso_steps
-        size = tuple(max(step, side // step * step) for side in (width, height))
-        scale = max(1, *(want / have for want, have in zip(size, (width, height), strict=True)))
-        return Place(size, tuple(max(want, round(have * scale)) for want, have in zip(size, (width, height), strict=True)))
+        size = max(step, width // step * step), max(step, height // step * step)
+        scale = max(1, size[0] / width, size[1] / height)
+        return Place(size, (max(size[0], round(width * scale)), max(size[1], round(height * scale))))
     return buckets(settings).place(width, height)
 
 
-def buckets(settings):
+def buckets(settings: "PrepareConfig") -> Buckets:
     return sizes(settings.resize == "bucket", settings.resolution, settings.min_bucket_reso, settings.max_bucket_reso,
                  settings.bucket_reso_steps, settings.bucket_no_upscale)
 
 
 @lru_cache(maxsize=8)
-def sizes(enabled, resolution, shortest, longest, step, no_upscale):
+def sizes(enabled: bool, resolution: int, shortest: int, longest: int, step: int, no_upscale: bool) -> Buckets:
     from lib_sdtune.config import DatasetConfig
 
-    return Buckets(DatasetConfig(resolution=resolution, enable_bucket=enabled, min_bucket_reso=shortest, max_bucket_reso=longest,
-                                 bucket_reso_steps=step, bucket_no_upscale=no_upscale))
+    return Buckets(DatasetConfig(resolution=resolution, enable_bucket=enabled, min_bucket_reso=shortest,
+                                 max_bucket_reso=longest, bucket_reso_steps=step, bucket_no_upscale=no_upscale))
 
 
-def offset(image, where, how):
-    """(left, top) of the cut in the picture scaled to `where.scaled`."""
+def offset(image: Image.Image, where: Place, how: str) -> tuple[int, int]:
+    """(left, top) of the crop in the picture scaled to `where.scaled`."""
     free = slack(where)
     if how == "centre" or not any(free):
         return free[0] // 2, free[1] // 2
     interest = INTEREST[how](image)
-    return tuple(best(interest.sum(axis), free[axis], where.scaled[axis]) for axis in (0, 1))
+    left, top = (best(interest.sum(axis), free[axis], where.scaled[axis]) for axis in (0, 1))
+    return left, top
 
 
-def best(profile, free, length):
+def best(profile: np.ndarray, free: int, length: int) -> int:
     """The offset in 0..free at which a window of `length - free` of `length` pixels holds most of the profile."""
     sums = np.concatenate([[0.0], np.cumsum(profile)])
     offsets = np.unique(np.round(np.linspace(0, free, 129)).astype(int))
     position = np.arange(len(sums)) * (length / (len(sums) - 1))
-    held = np.interp(offsets + length - free, position, sums) - np.interp(offsets, position, sums)
-    return int(offsets[np.argmax(held - CENTRE * (sums[-1] + 1) * np.abs(offsets - free / 2) / max(1, free))])
+    inside = np.interp(offsets + length - free, position, sums) - np.interp(offsets, position, sums)
+    return int(offsets[np.argmax(inside - CENTRE * (sums[-1] + 1) * np.abs(offsets - free / 2) / max(1, free))])
 
 
-def edges(image):
+def edges(image: Image.Image) -> np.ndarray:
     """How much changes at each pixel of the reduced picture."""
     grey = reduced(image)
     across, down = np.abs(np.diff(grey, axis=1, append=grey[:, -1:])), np.abs(np.diff(grey, axis=0, append=grey[-1:]))
     return across + down
 
 
-def entropy(image):
+def entropy(image: Image.Image) -> np.ndarray:
     """How many different greys each field of 8 x 8 pixels of the reduced picture has, in bits."""
     grey = (reduced(image) / 16).astype(int)
     high, wide = (max(1, side // 8) for side in grey.shape)
-    found = np.zeros((high, wide))
+    bits = np.zeros((high, wide))
     for row in range(high):
         for column in range(wide):
-            counts = np.bincount(grey[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8].ravel(), minlength=16)
+            field = grey[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8]
+            counts = np.bincount(field.ravel(), minlength=16)
             shares = counts[counts > 0] / counts.sum()
-            found[row, column] = -(shares * np.log2(shares)).sum()
-    return found
+            bits[row, column] = -(shares * np.log2(shares)).sum()
+    return bits
 
 
-def reduced(image):
+def reduced(image: Image.Image) -> np.ndarray:
+    """(h, w) float32 greys in 0..255, the long side `SMALL` pixels at most."""
     grey = image.convert("L")
     grey.thumbnail((SMALL, SMALL), Image.Resampling.BOX)
     return np.asarray(grey, np.float32)
 
 
-def face(image):
+def face(image: Image.Image) -> np.ndarray:
     """The largest face; where most is to be seen if there is none. Found by OpenCV, which the WebUI has."""
     grey = reduced(image).astype(np.uint8)
-    found = finder().detectMultiScale(grey, 1.1, 5)
-    if not len(found):
+    faces = finder().detectMultiScale(grey, 1.1, 5)
+    if not len(faces):
         return edges(image)
-    left, top, width, height = max(found, key=lambda one: one[2] * one[3])
+    left, top, width, height = max(faces, key=lambda box: box[2] * box[3])
     interest = np.zeros(grey.shape)
     interest[top : top + height, left : left + width] = 1
     return interest
 
 
 def finder():
-    """OpenCV's detector of faces seen from the front; UserError without OpenCV. One for each picture: threads can't share it."""
+    """OpenCV's detector of faces seen from the front; UserError without OpenCV.
+
+    One for each picture: threads can't share it.
+    """
     try:
         import cv2
 
         return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml")
     except Exception as error:
-        raise UserError('"crop" is face, which needs OpenCV (the WebUI has it); choose edges or entropy instead.') from error
+        raise UserError('"crop" is face, which needs OpenCV (the WebUI has it); '
+                        "choose edges or entropy instead.") from error
 
 
 INTEREST = {"edges": edges, "entropy": entropy, "face": face}
 
 
-def tiles(width, height, over):
-    """Boxes (left, top, right, bottom) of overlapping squares if one side is more than `over` times the other, else None."""
+def tiles(width: int, height: int, over: float) -> list[Box] | None:
+    """Boxes of overlapping squares if one side is more than `over` times the other, else None."""
     short, long = sorted((width, height))
     if long <= over * short:
         return None
     count = math.ceil((long - short * OVERLAP) / (short * (1 - OVERLAP)))
     starts = [round(number * (long - short) / (count - 1)) for number in range(count)]
-    return [(start, 0, start + short, short) if width > height else (0, start, short, start + short) for start in starts]
+    if width > height:
+        return [(start, 0, start + short, short) for start in starts]
+    return [(0, start, short, start + short) for start in starts]
 
 
-def drawn(box, size):
+def drawn(box: Sequence[float], size: Size) -> Box:
     """A box drawn by hand as fractions (left, top, right, bottom), in pixels; UserError if it is none."""
     try:
         left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in box)

@@ -1,19 +1,25 @@
 """One picture prepared: a function of its pixels and the settings."""
 
+from collections.abc import Sequence
 from io import BytesIO
 
 from PIL import Image
 
+from lib_sdtune.data.buckets import Size
 from lib_sdtune.data.picture import WHITE, split
 from lib_sdtune.data.pixels import cut
 from lib_sdtune.data.prepare import background, crop
-from lib_sdtune.data.prepare.settings import FORMATS, colour
+from lib_sdtune.data.prepare.settings import FORMATS, PrepareConfig, colour
 
 FAST = 1  # of zlib: four times as fast as its default for photographs, and a seventh larger
+Piece = tuple[str, Image.Image, list[str]]  # (suffix of the name, image, what was done in words)
 
 
-def enough(settings, box, width, height):
-    """Pixels of the long side from which a picture of that size can be made without loss: twice what is kept. None: all of them."""
+def needed_side(settings: PrepareConfig, box: Sequence[float] | None, width: int, height: int) -> int | None:
+    """Pixels of the long side from which a picture of that size can be prepared without loss; None: all of them.
+
+    They are twice what the prepared picture has.
+    """
     if box is not None or settings.resize in ("none", "multiple"):
         return None
     if settings.split and crop.tiles(width, height, settings.split_over):
@@ -21,54 +27,56 @@ def enough(settings, box, width, height):
     return 2 * max(crop.place(width, height, settings).scaled)
 
 
-def made(image, settings, box=None, size=None):
-    """[(suffix of the name, image, what was done in words)] of one upright RGB or RGBA image.
+def pieces(image: Image.Image, settings: PrepareConfig, box: Sequence[float] | None = None,
+           size: Size | None = None) -> list[Piece]:
+    """What one upright RGB or RGBA image gives.
 
-    box: a crop drawn by hand. size: the picture's own, where `image` is a smaller copy (see `enough`).
+    box: a crop drawn by hand. size: the picture's own, where `image` is a smaller copy (see `needed_side`).
     """
-    did, size = [], size or image.size
+    steps, size = [], size or image.size
     if box is not None:
         image = image.crop(crop.drawn(box, image.size))
         size = image.size
-        did.append("cropped by hand")
-    pieces = crop.tiles(*size, settings.split_over) if settings.split and box is None else None
-    if not pieces:
-        return copies("", image, settings, did, size)
-    return [one for number, piece in enumerate(map(image.crop, pieces), 1)
-            for one in copies(f"-{number}", piece, settings, [*did, f"piece {number} of {len(pieces)}"], piece.size)]
+        steps.append("cropped by hand")
+    tiles = crop.tiles(*size, settings.split_over) if settings.split and box is None else None
+    if not tiles:
+        return copies("", image, settings, steps, size)
+    return [piece for number, tile in enumerate(map(image.crop, tiles), 1)
+            for piece in copies(f"-{number}", tile, settings, [*steps, f"piece {number} of {len(tiles)}"], tile.size)]
 
 
-def copies(suffix, image, settings, did, size):
-    image, said = grounded(image, settings)
-    did = did + [said] if said else did
-    image, fitted = fit(image, settings, size)
-    did = did + [fitted] if fitted else did
-    straight = (suffix, image, did)
+def copies(suffix: str, image: Image.Image, settings: PrepareConfig, steps: list[str], size: Size) -> list[Piece]:
+    """The picture on its background and in its size, and mirrored if the settings ask for that too."""
+    image, step = on_background(image, settings)
+    steps = steps + [step] if step else steps
+    image, step = fitted(image, settings, size)
+    steps = steps + [step] if step else steps
+    straight = (suffix, image, steps)
     if not settings.flip:
         return [straight]
-    return [straight, (f"{suffix}-flip", image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), [*did, "mirrored"])]
+    return [straight, (f"{suffix}-flip", image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), [*steps, "mirrored"])]
 
 
-def grounded(image, settings):
+def on_background(image: Image.Image, settings: PrepareConfig) -> tuple[Image.Image, str]:
     """The picture on its new background, and what was done; transparent only if that is to stay."""
     if not settings.background and not settings.alpha:
         flat, alpha = split(image)
         return flat, "shown on white" if alpha else ""
-    image, said = background.cut_out(image, settings)
+    image, step = background.cut_out(image, settings)
     if image.getchannel("A").getextrema()[0] == 255:
         return image.convert("RGB"), "background not found" if settings.cut_out == "border" else ""
     paint = colour(settings.background) if settings.background else WHITE
     flat = background.painted(image, paint)
     if settings.background:
-        said += f", background {settings.background}"
+        step += f", background {settings.background}"
     if settings.alpha:
         flat.putalpha(image.getchannel("A"))
-        said += ", mask kept"
-    return flat, said
+        step += ", mask kept"
+    return flat, step
 
 
-def fit(image, settings, size):
-    """Scaled and cropped as the settings ask of a picture of that size."""
+def fitted(image: Image.Image, settings: PrepareConfig, size: Size) -> tuple[Image.Image, str]:
+    """Scaled and cropped as the settings ask of a picture of that size, and what was done."""
     where = crop.place(*size, settings)
     if where.size == image.size == where.scaled:
         return image, ""
@@ -76,14 +84,15 @@ def fit(image, settings, size):
     result = cut(image.convert("RGB"), where.scaled, corner, where.size)
     if image.mode == "RGBA":  # colour and mask apart, or colour would be taken from where there is none
         result.putalpha(cut(image.getchannel("A"), where.scaled, corner, where.size))
-    said = f"{size[0]}x{size[1]} to {where.size[0]}x{where.size[1]}"
-    return result, f"{said}, cropped at {corner[0]},{corner[1]}" if where.scaled == image.size else said
+    step = f"{size[0]}x{size[1]} to {where.size[0]}x{where.size[1]}"
+    return result, f"{step}, cropped at {corner[0]},{corner[1]}" if where.scaled == image.size else step
 
 
-def encoded(image, settings):
+def encoded(image: Image.Image, settings: PrepareConfig) -> bytes:
     """The bytes of the file."""
     out = BytesIO()
-    options = {"png": {"compress_level": FAST}, "jpg": {"quality": settings.quality, "subsampling": 0},
-               "webp": {"quality": settings.quality}}
+    options: dict[str, dict[str, int]] = {
+        "png": {"compress_level": FAST}, "jpg": {"quality": settings.quality, "subsampling": 0},
+        "webp": {"quality": settings.quality}}
     image.save(out, FORMATS[settings.format], **options[settings.format])
     return out.getvalue()

@@ -1,84 +1,79 @@
-"""The work on a folder: what has to be made is made, what is there already stays, what its owner changed is left alone."""
+"""The work on a folder: what is missing is made, what is there already stays, what its owner changed is left alone."""
 
-import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
-from lib_sdtune.data import captions
 from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.paths import absolute, fit_for_pictures, locate
-from lib_sdtune.data.picture import Unreadable, check_sums, decoded, drafted, fingerprint, opened, orientation, read_bytes, upright
-from lib_sdtune.data.prepare import crop, picture
+from lib_sdtune.data.picture import Unreadable
+from lib_sdtune.data.prepare import picture
 from lib_sdtune.data.prepare.batch import Batch
 from lib_sdtune.data.prepare.manifest import Manifest
+from lib_sdtune.data.prepare.originals import Original, originals_of, read_original, refuse_crops
 from lib_sdtune.data.prepare.settings import PrepareConfig, check, edited, expressions
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.walk import walk
 from lib_sdtune.errors import UserError
 
-LONGEST = 200  # bytes of a name; disks allow some 255 with everything that is put behind it
+Progress = Callable[[int, int, str], None]
+Describe = Callable[[Image.Image], str]
+Boxes = Mapping[str, Sequence[float] | None]  # relative path -> (left, top, right, bottom) as fractions
 
 
 @dataclass
 class Outcome:
-    """made: files written; kept: files that were right already; removed: files of earlier settings; problems: what to know."""
+    """written: files made. unchanged: files that were right already. removed: files of earlier settings."""
 
-    made: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One original: how the files made from it are called (without suffix), and what it needs."""
+def prepare(source: Path | str, out: Path | str, settings: PrepareConfig | None = None,
+            progress: Progress | None = None, boxes: Boxes | None = None, describe: Describe | None = None,
+            base: Path | str = ".") -> Outcome:
+    """Prepare every picture below `source` into `out`.
 
-    found: object
-    stem: str
-    box: tuple | None
-    caption: str
-    key: str
-
-
-def prepare(source, out, settings=None, progress=None, boxes=None, describe=None, base="."):
-    """Prepare every picture below `source` into `out`; `Outcome`.
-
-    boxes: {relative path: (left, top, right, bottom) as fractions} of crops drawn by hand; those of an earlier call stay unless they
-    are replaced, by None to have none. describe(RGB image) -> caption for
-    pictures that have none. progress(done, total, text) may raise to stop; the next call goes on. UserError before anything
-    is written if the folders or settings are wrong.
+    boxes: crops drawn by hand; those of an earlier call stay unless they are replaced, by None to have none.
+    describe(RGB image) -> caption for pictures that have none. progress(done, total, text) may raise to stop; the next
+    call goes on. UserError before anything is written if the folders or settings are wrong.
     """
     settings = settings or PrepareConfig()
     check(settings)
     outcome = Outcome()
     source, out = folders(source, out, base)
-    found = walk(source, outcome.problems)
-    if not found:
+    files = walk(source, outcome.problems)
+    if not files:
         raise UserError(f"{printable(source)} holds no pictures.")
     boxes, manifest = boxes or {}, Manifest(out)
-    refuse_crops(boxes, {printable(one.relative) for one in found})
-    jobs = list(jobs_of(found, settings, manifest.boxes() | boxes, outcome))
-    edit = editor(settings, jobs)
+    refuse_crops(boxes, {printable(file.relative) for file in files})
+    originals = list(originals_of(files, settings, {**manifest.boxes(), **boxes}, outcome.problems))
+    edit = editor(settings, originals)
     writable(out)
-    return worked(jobs, manifest, settings, edit, progress or (lambda *_: None), describe, outcome)
+    return worked(originals, manifest, settings, edit, progress or (lambda *_: None), describe, outcome)
 
 
-def preview(path, settings=None, box=None):
-    """[(name suffix, image, what was done)] of one picture, nothing written: the "after" of a before/after view."""
+def preview(path: Path, settings: PrepareConfig | None = None,
+            box: Sequence[float] | None = None) -> list[picture.Piece]:
+    """What one picture gives, nothing written: the "after" of a before/after view. UserError if it can't be read."""
     settings = settings or PrepareConfig()
     check(settings)
     try:
-        image, size, _ = original(path, enough=partial(picture.enough, settings, box))
-        return picture.made(image, settings, box, size)
+        image, size, _ = read_original(path, needed_side=partial(picture.needed_side, settings, box))
+        assert image is not None
+        return picture.pieces(image, settings, box, size)
     except Unreadable as error:
         raise UserError(f"{printable(Path(path).name)} {error}.") from error
 
 
-def folders(source, out, base):
+def folders(source: Path | str, out: Path | str, base: Path | str) -> tuple[Path, Path]:
     """Both folders, absolute; UserError where the originals could come to harm."""
     source = locate(str(source), base, "IN")
     if not str(out).strip():
@@ -87,15 +82,17 @@ def folders(source, out, base):
     fit_for_pictures(out, str(out), "OUT")
     inner, outer = out.resolve(), source.resolve()
     if inner == outer or inner.is_relative_to(outer):
-        raise UserError(f"OUT {printable(out)} lies in IN; the prepared pictures would be prepared again. Give a folder beside it.")
+        raise UserError(f"OUT {printable(out)} lies in IN; the prepared pictures would be prepared again. "
+                        "Give a folder beside it.")
     if outer.is_relative_to(inner):
-        raise UserError(f"IN {printable(source)} lies in OUT; give OUT a folder of its own, so that originals and results stay apart.")
+        raise UserError(f"IN {printable(source)} lies in OUT; give OUT a folder of its own, so that originals and "
+                        "results stay apart.")
     if out.exists() and not out.is_dir():
         raise UserError(f"OUT {printable(out)} is a file; give a folder.")
     return source, out
 
 
-def writable(out):
+def writable(out: Path) -> None:
     """The folder is there and takes files, or a UserError says why not."""
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -103,136 +100,87 @@ def writable(out):
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"OUT {printable(out)} can't be written to ({error.strerror or error}); give another folder.") from error
+        reason = error.strerror or error
+        raise UserError(f"OUT {printable(out)} can't be written to ({reason}); give another folder.") from error
 
 
-def jobs_of(found, settings, boxes, outcome):
-    """One `Job` per original, with names that don't collide on any system."""
-    taken = set()
-    for one in found:
-        relative = Path(one.relative)
-        wanted = Path(settings.folder) / relative.stem if settings.folder else relative.with_suffix("")
-        wanted = Path(printable(wanted).replace("?", "_"))
-        wanted = wanted.with_name(wanted.name.encode()[:LONGEST].decode("utf-8", "ignore"))
-        stem = wanted.as_posix()
-        if stem.casefold() in taken:
-            stem = f"{stem}-{one.path.suffix[1:].lower()}"
-        count = 1
-        while stem.casefold() in taken:
-            count += 1
-            stem = f"{wanted.as_posix()}-{count}"
-        taken.add(stem.casefold())
-        box = boxes.get(printable(one.relative))
-        caption = captions.from_file(one, ".txt", outcome.problems) or one.metadata_caption
-        box = tuple(map(float, box)) if box else None
-        yield Job(one, stem, box, caption, key(settings, box))
+def editor(settings: PrepareConfig, originals: Sequence[Original]) -> Callable[[str], str]:
+    """caption -> caption as the settings ask; UserError now for an expression that can't cope with these captions."""
+    edit = partial(edited, settings=settings, expressions=expressions(settings))
+    if settings.replace_regex:
+        for original in originals:
+            edit(original.caption)
+    return edit
 
 
-def refuse_crops(boxes, names):
-    """UserError for a crop that is none, or is of no picture."""
-    for name, box in boxes.items():
-        if box is not None:
-            crop.drawn(box, (1 << 20, 1 << 20))
-        if name not in names:
-            raise UserError(f"There is a crop for {name!r}, but no such picture.")
-
-
-CAPTION_ONLY = ("prompt", "trigger", "add_tags", "remove_tags", "replace", "replace_regex", "sort_tags", "dedupe_tags")
-
-
-def key(settings, box):
-    """What the pixels depend on."""
-    return json.dumps([{name: value for name, value in asdict(settings).items() if name not in CAPTION_ONLY}, box], sort_keys=True)
-
-
-def worked(jobs, manifest, settings, edit, progress, describe, outcome):
+def worked(originals: Sequence[Original], manifest: Manifest, settings: PrepareConfig, edit: Callable[[str], str],
+           progress: Progress, describe: Describe | None, outcome: Outcome) -> Outcome:
     batch = Batch(manifest, outcome)
     manifest.settings = asdict(settings)
-    for name in sorted(set(manifest.originals) - {printable(job.found.relative) for job in jobs}):
-        gone = f"{name} is no longer in IN; what was made from it stays."
-        outcome.problems.append(Problem(manifest.folder / name, gone, False, "original gone"))
-    progress(0, len(jobs), "preparing pictures")
+    for name in sorted(set(manifest.originals) - {original.name for original in originals}):
+        sentence = f"{name} is no longer in IN; what was made from it stays."
+        outcome.problems.append(Problem(manifest.folder / name, sentence, False, "original gone"))
+    progress(0, len(originals), "preparing pictures")
+    prepare_one = partial(prepared, manifest=manifest, settings=settings)
     try:
-        for done, (job, result) in enumerate(ordered(partial(prepared, manifest=manifest, settings=settings), jobs), 1):
+        for done, (original, result) in enumerate(ordered(prepare_one, originals), 1):
             if isinstance(result, Unreadable):
-                outcome.problems.append(Problem(job.found.path, f"{printable(job.found.relative)} {result}.", True, result.kind))
+                outcome.problems.append(Problem(original.file.path, f"{original.name} {result}.", True, result.kind))
             else:
-                take(job, result, batch, edit, describe)
-            progress(done, len(jobs), "preparing pictures")
+                content, pieces = result
+                take(original, content, pieces, batch, edit, describe)
+            progress(done, len(originals), "preparing pictures")
     finally:
         batch.commit(hurry=True)
     return outcome
 
 
-def editor(settings, jobs):
-    """caption -> caption as the settings ask; UserError now for an expression that can't cope with the captions at hand."""
-    edit = partial(edited, settings=settings, expressions=expressions(settings))
-    if settings.replace_regex:
-        for job in jobs:
-            edit(job.caption)
-    return edit
+File = tuple[str, bytes, list[str]]  # (name, content, what was done in words)
 
 
-def original(path, content=None, enough=None):
-    """(upright RGB or RGBA image, its size in the file, hash of the file); (None, None, hash) if the hash is `content`.
-
-    enough(width, height) -> pixels of the long side that will do, None for all: a JPEG is then decoded no larger than needed.
-    """
-    data = read_bytes(path)
-    if fingerprint(data) == content:
-        return None, None, content
-    image = opened(data)
-    turn = orientation(image)
-    size = image.size[::-1] if turn > 4 else image.size
-    long = enough and enough(*size)
-    if long:
-        drafted(image, long)
-    upright_image = upright(decoded(image, data), turn)
-    check_sums(image.format, data)
-    return upright_image, size, fingerprint(data)
-
-
-def prepared(job, manifest, settings):
-    """(hash of the original, [(file, bytes, what was done)]), the list None if its files are there; Unreadable if it can't be read."""
-    before = manifest.of(printable(job.found.relative))
-    whole = before["settings"] == job.key and before["stem"] == job.stem and all(
-        made and (manifest.folder / file).exists() for file, made in before["files"].items())
+def prepared(original: Original, manifest: Manifest,
+             settings: PrepareConfig) -> tuple[str, list[File] | None] | Unreadable:
+    """(hash of the original, the files that it gives, None if they are there); Unreadable if it can't be read."""
+    before = manifest.entry(original.name)
+    complete = before["settings"] == original.key and before["stem"] == original.stem and all(
+        file_hash and (manifest.folder / file).exists() for file, file_hash in before["files"].items())
     try:
-        enough = partial(picture.enough, settings, job.box)
-        image, size, content = original(job.found.path, before["content"] if whole else None, enough)
+        needed_side = partial(picture.needed_side, settings, original.box)
+        image, size, content = read_original(original.file.path, before["content"] if complete else None, needed_side)
         if image is None:
             return content, None
-        return content, [(f"{job.stem}{suffix}.{settings.format}", picture.encoded(one, settings), did)
-                         for suffix, one, did in picture.made(image, settings, job.box, size)]
+        return content, [(f"{original.stem}{suffix}.{settings.format}", picture.encoded(piece, settings), steps)
+                         for suffix, piece, steps in picture.pieces(image, settings, original.box, size)]
     except Unreadable as error:
         return error
     except MemoryError:
         return Unreadable("too large", "is too large for this machine's memory; scale it down first")
 
 
-def take(job, result, batch, edit, describe):
-    """Write what one original gave, and note it. edit: caption -> caption."""
-    content, files = result
-    name = printable(job.found.relative)
-    before = batch.manifest.of(name)
-    entry = before | {"content": content, "settings": job.key, "stem": job.stem, "captions": {}, "box": list(job.box) if job.box else None}
+def take(original: Original, content: str, files: list[File] | None, batch: Batch, edit: Callable[[str], str],
+         describe: Describe | None) -> None:
+    """Write what one original gave, and note it."""
+    before = batch.manifest.entry(original.name)
+    entry = before | {"content": content, "settings": original.key, "stem": original.stem, "captions": {},
+                      "box": list(original.box) if original.box else None}
     if files is None:
-        batch.outcome.kept += entry["files"]
+        batch.outcome.unchanged += entry["files"]
     else:
         entry["files"] = {file: batch.write(file, data) for file, data, _ in files}
-        entry["did"] = {file: did for file, _, did in files}
+        entry["did"] = {file: steps for file, _, steps in files}
         batch.drop(set(before["files"]) - set(entry["files"]), before["files"])
-    if describe and not job.caption and (files is not None or not before["described"]):
-        entry["described"] = described(describe, BytesIO(files[0][1]) if files else batch.folder / next(iter(entry["files"])))
-    text = edit(job.caption or entry["described"])
+    if describe and not original.caption and (files is not None or not before["described"]):
+        picture_file = BytesIO(files[0][1]) if files else batch.folder / next(iter(entry["files"]))
+        entry["described"] = described(describe, picture_file)
+    text = edit(original.caption or entry["described"])
     for file in entry["files"]:
         caption = f"{file.rpartition('.')[0]}.txt"
         if text or caption in before["captions"]:
             entry["captions"][caption] = batch.write(caption, f"{text}\n".encode())
     batch.drop(set(before["captions"]) - set(entry["captions"]), before["captions"])
-    batch.note(name, entry)
+    batch.note(original.name, entry)
 
 
-def described(describe, file):
+def described(describe: Describe, file: BinaryIO | Path) -> str:
     with Image.open(file) as image:
         return describe(image.convert("RGB"))

@@ -1,5 +1,6 @@
 """What is done to each picture and its caption, declared once: flags, fields and the manifest are read off it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import ImageColor
@@ -62,7 +63,7 @@ class PrepareConfig:
     dedupe_tags: bool = option(False, "Each tag once.", label="Drop repeated tags")
 
 
-def check(settings):
+def check(settings: PrepareConfig) -> None:
     """UserError for settings that contradict each other."""
     if settings.background:
         colour(settings.background)
@@ -76,7 +77,8 @@ def check(settings):
         except Exception as error:  # it fails in many ways when its runtime is missing
             raise UserError('"cut_out" is rembg, which is not installed here; install it (pip install rembg), '
                             "or choose border for plain backgrounds.") from error
-    if settings.folder and (settings.folder.strip(". ") != settings.folder or set(settings.folder) & set('/\\:*?"<>|\0')):
+    unfit = settings.folder.strip(". ") != settings.folder or set(settings.folder) & set('/\\:*?"<>|\0')
+    if unfit:
         raise UserError(f'"folder" {settings.folder!r} can\'t be a folder\'s name; write for example "10_ron cat".')
     for rule in settings.replace + settings.replace_regex:
         if not rule.partition("=")[1] or not rule.partition("=")[0].strip():
@@ -85,21 +87,22 @@ def check(settings):
         expression.check()
 
 
-def colour(name):
+def colour(name: str) -> tuple[int, ...]:
+    """(red, green, blue), 0 to 255 each. UserError for a name that is no colour."""
     try:
         return ImageColor.getrgb(name.strip())[:3]
     except ValueError:
         raise UserError(f'"background" {name!r} is no colour; write white, or for example #8090a0.') from None
 
 
-def expressions(settings):
-    """The regular expressions of `replace_regex`; what makes them slow counts over all captions that one of them is used on."""
+def expressions(settings: PrepareConfig) -> list[Substitution]:
+    """The regular expressions of `replace_regex`; what makes one slow counts over all captions that it is used on."""
     parts = [rule.partition("=") for rule in settings.replace_regex]
     return [Substitution(old, new) for old, _, new in parts]
 
 
-def edited(caption, settings, expressions=()):
-    """A caption after all edits that the settings ask for; pictures without words get the prompt and the trigger word."""
+def edited(caption: str, settings: PrepareConfig, expressions: Sequence[Substitution] = ()) -> str:
+    """A caption after all edits that the settings ask for; one without words becomes the prompt."""
     caption = caption or settings.prompt
     for substitute in expressions:
         caption = substitute(caption)

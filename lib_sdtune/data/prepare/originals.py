@@ -1,0 +1,94 @@
+"""The pictures that are prepared: how the files made from each are called, and its pixels read from the disk."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from lib_sdtune.data import captions
+from lib_sdtune.data.buckets import Size
+from lib_sdtune.data.picture import check_sums, decoded, drafted, fingerprint, opened, orientation, read_bytes, upright
+from lib_sdtune.data.prepare import crop
+from lib_sdtune.data.prepare.settings import PrepareConfig
+from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.data.walk import PictureFile
+from lib_sdtune.errors import UserError
+
+LONGEST = 200  # bytes of a name; disks allow some 255 with everything that is put behind it
+CAPTION_ONLY = ("prompt", "trigger", "add_tags", "remove_tags", "replace", "replace_regex", "sort_tags", "dedupe_tags")
+
+
+@dataclass(frozen=True)
+class Original:
+    """One picture to prepare. stem: how the files made from it are called, without suffix. key: what they depend on."""
+
+    file: PictureFile
+    stem: str
+    box: tuple[float, ...] | None
+    caption: str
+    key: str
+
+    @property
+    def name(self) -> str:
+        return printable(self.file.relative)
+
+
+def originals_of(files: Sequence[PictureFile], settings: PrepareConfig, boxes: Mapping[str, Sequence[float] | None],
+                 problems: list[Problem]) -> Iterator[Original]:
+    """One `Original` for each picture file, with names that don't collide on any system."""
+    stems: set[str] = set()
+    for file in files:
+        relative = Path(file.relative)
+        path = Path(settings.folder) / relative.stem if settings.folder else relative.with_suffix("")
+        path = Path(printable(path).replace("?", "_"))
+        path = path.with_name(path.name.encode()[:LONGEST].decode("utf-8", "ignore"))
+        stem = path.as_posix()
+        if stem.casefold() in stems:
+            stem = f"{stem}-{file.path.suffix[1:].lower()}"
+        count = 1
+        while stem.casefold() in stems:
+            count += 1
+            stem = f"{path.as_posix()}-{count}"
+        stems.add(stem.casefold())
+        box = boxes.get(printable(file.relative))
+        caption = captions.from_file(file, ".txt", problems) or file.metadata_caption
+        fractions = tuple(map(float, box)) if box else None
+        yield Original(file, stem, fractions, caption, key(settings, fractions))
+
+
+def key(settings: PrepareConfig, box: tuple[float, ...] | None) -> str:
+    """What the pixels depend on."""
+    values = {name: value for name, value in asdict(settings).items() if name not in CAPTION_ONLY}
+    return json.dumps([values, box], sort_keys=True)
+
+
+def refuse_crops(boxes: Mapping[str, Sequence[float] | None], names: set[str]) -> None:
+    """UserError for a crop that is none, or is of no picture."""
+    for name, box in boxes.items():
+        if box is not None:
+            crop.drawn(box, (1 << 20, 1 << 20))
+        if name not in names:
+            raise UserError(f"There is a crop for {name!r}, but no such picture.")
+
+
+def read_original(path: Path, content: str | None = None, needed_side: Callable[[int, int], int | None] | None = None,
+                  ) -> tuple[Image.Image | None, Size | None, str]:
+    """(upright RGB or RGBA image, its size in the file, hash of the file); (None, None, hash) if the hash is `content`.
+
+    needed_side(width, height) -> pixels of the long side that will do, None for all: a JPEG is then decoded no larger
+    than needed. Unreadable if it can't be read.
+    """
+    data = read_bytes(path)
+    if fingerprint(data) == content:
+        return None, None, content
+    image = opened(data)
+    turn = orientation(image)
+    size = (image.height, image.width) if turn > 4 else image.size
+    side = needed_side and needed_side(*size)
+    if side:
+        drafted(image, side)
+    upright_image = upright(decoded(image, data), turn)
+    check_sums(image.format, data)
+    return upright_image, size, fingerprint(data)
