@@ -23,7 +23,7 @@ Edit = Callable[[str], str]  # caption -> caption
 
 @dataclass
 class Entry:
-    """One picture and its caption. `file` is where the caption is or will be; `further`: more lines, left as they are."""
+    """One picture and its caption. `file` is where the caption is or will be; `further`: other lines, left alone."""
 
     picture: Path
     file: Path

@@ -21,7 +21,7 @@ LONGEST = 1 << 16  # letters of a result
 
 
 class Substitution:
-    """caption -> caption with every match of `pattern` replaced by `new`, as in re.sub. UserError if it can't be used."""
+    """caption -> caption with every match of `pattern` replaced by `new`, as in re.sub. UserError if it is none."""
 
     def __init__(self, pattern: str, new: str):
         if regex is None:

@@ -63,7 +63,7 @@ class Manifest:
         self.hashes |= entry["files"] | entry["captions"]
 
     def save(self, hurry: bool = True) -> None:
-        """Write it if anything is different; without hurry only now and then, so that it stays a small part of the work."""
+        """Write it if anything is different; without hurry only now and then, to keep it a small part of the work."""
         due = hurry or time.monotonic() - self.written >= PAUSE * self.seconds
         if self.path.exists() and not (self.stale or self.settings != self.before) or not due:
             return
