@@ -1,0 +1,146 @@
+"""The card's memory as the set of storages that are on it, and the counts of what it was asked to do."""
+
+import sys
+import traceback
+import weakref
+from collections import Counter
+from contextlib import contextmanager
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+
+BLOCK = 512  # bytes: what CUDA's allocator rounds up to
+RETAINED = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 3)  # a storage's Python object lives as long as the storage
+PRODUCT = ("lib_sdtune", "modules/", "benchmarks")
+
+
+class Counts:
+    """Operators, launches, syncs and copies, each with the line of the product that asked for it."""
+
+    def __init__(self):
+        self.operators, self.launches, self.syncs, self.uploads, self.downloads = (Counter() for _ in range(5))
+
+    def total(self, what):
+        return sum(getattr(self, what).values())
+
+    def __repr__(self):
+        return ", ".join(f"{self.total(what)} {what}" for what in ("launches", "syncs", "uploads", "downloads"))
+
+
+class Card:
+    """One pretended GPU. `live` and `peak` are bytes; an allocation beyond `limit` raises torch.cuda.OutOfMemoryError."""
+
+    device = torch.device("cuda", 0)
+
+    def __init__(self, total, limit, capability, name, backing):
+        self.total, self.limit = total, limit
+        self.capability, self.name, self.backing = capability, name, torch.device(backing)
+        self.live = self.peak = self.failures = self.allocations = 0
+        self.storages, self.unswept = {}, 0
+        self.counts, self.sources = None, False
+        self.below = 0  # > 0 while a kernel computes, for which the tensors are the backing's
+        self.named = 0  # > 0 while a device was named in Python, and not by C++ after a tensor's own
+        self.generators = weakref.WeakSet()
+        self.seeds = []
+
+    # memory
+
+    def holds(self, tensor):
+        """Whether a tensor is on the card."""
+        with torch._C.DisableTorchFunction():
+            entry = self.storages.get(tensor.untyped_storage()._cdata)
+        return entry is not None and (RETAINED or not entry[0].expired())
+
+    def take(self, tensor):
+        """Count a new tensor's memory in. OutOfMemoryError where it does not fit."""
+        with torch._C.DisableTorchFunction():
+            storage = tensor.untyped_storage()
+        key, size = storage._cdata, rounded(storage.nbytes())
+        entry = self.storages.get(key)
+        if entry is not None:
+            if RETAINED or not entry[0].expired():
+                return
+            self.drop(key)
+        self.allocations += 1
+        self.refuse(size)
+        watch = weakref.ref(storage, lambda _: self.drop(key)) if RETAINED else StorageWeakRef(storage)
+        self.storages[key] = watch, size
+        self.grow(size)
+
+    def refuse(self, size):
+        limit = self.total if self.limit is None else self.limit
+        if self.live + size > limit:
+            self.sweep()
+        if self.live + size > limit:
+            self.failures += 1
+            raise torch.cuda.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size / 2**20:.2f} MiB. GPU 0 has a total capacity "
+                                              f"of {limit / 2**30:.2f} GiB of which {(limit - self.live) / 2**20:.2f} MiB is free.")
+
+    def grow(self, size):
+        self.live += size
+        self.unswept += 1
+        if self.live > self.peak:
+            if not RETAINED and self.unswept > len(self.storages) // 4:
+                self.sweep()
+            if RETAINED or not self.unswept:
+                self.peak = max(self.peak, self.live)
+
+    def drop(self, key):
+        entry = self.storages.pop(key, None)
+        if entry is not None:
+            self.live -= entry[1]
+
+    def sweep(self):
+        """Where storages do not tell when they go: look for those that are gone."""
+        self.unswept = 0
+        if not RETAINED:
+            for key in [key for key, (watch, _) in self.storages.items() if watch.expired()]:
+                self.drop(key)
+
+    def resize(self, storage, size):
+        """A storage on the card is given `size` bytes."""
+        key = storage._cdata
+        watch, before = self.storages[key]
+        self.refuse(rounded(size) - before)
+        self.storages[key] = watch, rounded(size)
+        self.grow(rounded(size) - before)
+
+    def forget_peak(self):
+        self.sweep()
+        self.peak = self.live
+
+    # counts
+
+    @contextmanager
+    def counting(self, sources=False):
+        """Count inside; `sources` notes the line of the product too, which is slow."""
+        before, self.counts, self.sources = (self.counts, self.sources), Counts(), sources
+        try:
+            yield self.counts
+        finally:
+            self.counts, self.sources = before
+
+    def note(self, what, name):
+        if self.counts is not None:
+            getattr(self.counts, what)[f"{name} {source()}" if self.sources else name] += 1
+
+    @contextmanager
+    def naming(self):
+        self.named += 1
+        try:
+            yield
+        finally:
+            self.named -= 1
+
+
+def rounded(size):
+    return -(-size // BLOCK) * BLOCK
+
+
+def source():
+    """The innermost line of the product that is being run."""
+    for frame, line in traceback.walk_stack(sys._getframe()):
+        path = frame.f_code.co_filename
+        if any(part in path for part in PRODUCT) and "tests/pretended" not in path:
+            return f"{path.split('lib_sdtune/')[-1]}:{line} {frame.f_code.co_name}"
+    return "elsewhere"

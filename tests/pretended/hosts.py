@@ -1,0 +1,65 @@
+"""A host whose model is on the pretended card, as small as it can be with every kind of layer."""
+
+from contextlib import contextmanager
+
+import torch
+
+from lib_sdtune.families.sd1 import SD1
+from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.ldm.checkpoint import alphas_cumprod
+from lib_sdtune.ldm.text import CLIPTextModel
+from lib_sdtune.ldm.unet import UNetModel
+from lib_sdtune.ldm.vae import AutoencoderKL
+from tests.hosts import TinyHost, bits
+from tests.models import randomise, tokenizer
+
+
+def small_sd1(dtype=torch.float32, layout=torch.contiguous_format):
+    """Two levels of one residual and one transformer block each, on the card."""
+    unet = randomise(UNetModel(model_channels=32, channel_mult=(1, 1), num_res_blocks=1, attention_levels=(0, 1), context_dim=16, num_heads=4))
+    vae, words = randomise(AutoencoderKL(32, (1, 1, 1, 1), 1), 1), tokenizer()
+    text = randomise(CLIPTextModel(len(words), 16, 2, 4), 2)
+    model = LoadedModel(SD1(), unet, vae, [text], words, alphas_cumprod(), "small", "0" * 10)
+    for _, module in model.modules():
+        module.to("cuda", dtype, memory_format=layout)
+    return model
+
+
+class CardHost(TinyHost):
+    """Between two steps a generation borrows the model wherever `breathes` says so; samples look at the weights."""
+
+    def __init__(self, data_dir, dtype=torch.float32, layout=torch.contiguous_format):
+        super().__init__(data_dir)
+        self.model = small_sd1(dtype, layout)
+        self.model.resolution, self.model.folder = 128, self.folder
+        self.bare, self.breathes, self.while_lent = bits(self.model), False, lambda: None
+
+    def breathe(self, detached, waiting=lambda whom: None):
+        if self.breathes:
+            with detached():
+                self.while_lent()
+                assert self.untouched()
+
+    def untouched(self):
+        """Whether every weight has the bits that were lent."""
+        now = bits(self.model)
+        return all(now[name].dtype == tensor.dtype and torch.equal(now[name], tensor) for name, tensor in self.bare.items())
+
+
+@contextmanager
+def out_of_memory_at(card, owner, name, call=1):
+    """The card is full from the `call`-th call of owner.name on, until an allocation has failed."""
+    method, calls = getattr(owner, name), [0]
+
+    def counted(*args, **kwargs):
+        calls[0] += 1
+        if calls[0] == call:
+            card.fill()
+        return method(*args, **kwargs)
+
+    setattr(owner, name, counted)
+    try:
+        yield
+    finally:
+        setattr(owner, name, method)
+        card.limit = None
