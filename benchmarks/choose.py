@@ -28,9 +28,9 @@ from lib_sdtune.evaluation.settings import read
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.pages.contact_sheet import contact_sheet
 from lib_sdtune.toyworld import measures
+from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.run import run as train
 from lib_sdtune.training.runs import RunFolder, begin
-from lib_sdtune.training.verdict import verdict
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ron"
 SHOW = json.loads((EXAMPLE / "show.json").read_text(encoding="utf-8"))
@@ -83,7 +83,7 @@ def one(seed, sheet_path=""):
         kept = [step(host, careless, number).stem for number in CARELESS] + [step(host, careless).stem]
         within = Evaluation(host, careless, wanted(files=kept))
         found = {"seed": seed, "runs": rows(seed, three, sheet_path), "epochs": rows(seed, within),
-                 "verdict": verdict(careless.log())["sentence"]}
+                 "verdict": assess(careless.log())["sentence"]}
     print(f"seed {seed}: training {trained_at - started:.0f} s, comparing {time.perf_counter() - trained_at:.0f} s", flush=True)
     return found
 

@@ -6,7 +6,7 @@ from lib_sdtune.formats import infotext
 from lib_sdtune.formats.files import write_text
 from lib_sdtune.pages.html import Raw, page, paragraph, picture, section, table
 from lib_sdtune.pages.line_chart import chart, smoothed, thinned
-from lib_sdtune.training.verdict import verdict
+from lib_sdtune.training.overfitting import assess
 
 SAME = ("Steps", "Sampler", "CFG scale", "Seed", "Size")
 
@@ -19,7 +19,7 @@ def compare(one, other):
     """
     return {"runs": [one.path.name, other.path.name], "differing": differing(one.config().to_dict(), other.config().to_dict()),
             "curves": {name: [points(run, name) for run in (one, other)] for name in ("loss", "val_loss")},
-            "said": [(verdict(run.log()) or {}).get("sentence", "") for run in (one, other)], "samples": same_samples(one, other)}
+            "said": [(assess(run.log()) or {}).get("sentence", "") for run in (one, other)], "samples": same_samples(one, other)}
 
 
 def differing(one, other, where=""):

@@ -13,7 +13,7 @@ from lib_sdtune.evaluation.encoders import ModelEncoder
 from lib_sdtune.evaluation.grid import Grid, cells
 from lib_sdtune.evaluation.judge import Judge, opened, training_pictures
 from lib_sdtune.formats.files import read_json, write_json
-from lib_sdtune.training.verdict import verdict
+from lib_sdtune.training.overfitting import assess
 
 log = logging.getLogger("sdtune")
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
@@ -51,7 +51,7 @@ class Evaluation:
         """Everything; the result, as result.json in the run's folder `choose` holds it. Started again it goes on."""
         self.grid.make(self.cells, self.wanted.sure)
         result = {"run": self.run.path.name, "kind": self.candidates[0].kind, "problem": "", "measured_by": "", "note": "", "ranking": [],
-                  "strength": None, "curve": [], "proposal": None, "validation": verdict(self.run.log()), **self.layout(self.cells)}
+                  "strength": None, "curve": [], "proposal": None, "validation": assess(self.run.log()), **self.layout(self.cells)}
         try:
             result |= self.judged()
         except UserError as problem:  # the grid alone is worth having
@@ -68,7 +68,7 @@ class Evaluation:
         with self.encoder() as encoder:
             judge = self.judge(encoder, trained)
             entries = [self.entry(judge, one, main) for one in self.counted(self.candidates)]
-        order = ranking.ranked(entries, (verdict(self.run.log()) or {}).get("step"))
+        order = ranking.ranked(entries, (assess(self.run.log()) or {}).get("step"))
         best = next(one for one in self.candidates if one.stem == order[0]["file"])
         found = {"measured_by": judge.encoder.name, "note": judge.note(), "ranking": order,
                  "proposal": {"file": best.stem, "weight": main}}

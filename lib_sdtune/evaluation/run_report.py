@@ -12,8 +12,8 @@ from lib_sdtune.formats.files import write_text
 from lib_sdtune.formats.metadata import shared_config
 from lib_sdtune.pages.html import Raw, page, paragraph, picture, section, table
 from lib_sdtune.pages.line_chart import chart, smoothed, thinned
-from lib_sdtune.training import board
-from lib_sdtune.training.verdict import verdict
+from lib_sdtune.training import per_image_loss
+from lib_sdtune.training.overfitting import assess
 
 SAMPLES, PICTURES = 60, 8
 VERDICTS = {"": "", "hard": ", never converges", "memorised": ", memorised"}
@@ -33,7 +33,7 @@ def write(run, status, versions=""):
 
 
 def curves(rows):
-    said = verdict(rows) or {}
+    said = assess(rows) or {}
     marks = [(said["step"], "memorises")] if said.get("kind") == "memorises" else []
     loss = smoothed([(row["step"], row["loss"]) for row in rows if row.get("loss") is not None])
     measured = {words: [(row["step"], row[name]) for row in rows if row.get(name) is not None]
@@ -58,7 +58,7 @@ def caption(path):
 
 def losses(run):
     """The hardest and the easiest pictures."""
-    rows = board.read(run.path)["pictures"]
+    rows = per_image_loss.read(run.path)["pictures"]
     picked = rows if len(rows) <= 2 * PICTURES else [*rows[:PICTURES], *rows[-PICTURES:]]
     return strip((row["path"], f"{row['file']}: {row['factor']:.2f} × the usual loss{VERDICTS[row['verdict']]}") for row in picked)
 

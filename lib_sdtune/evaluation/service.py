@@ -14,7 +14,7 @@ from lib_sdtune.evaluation.evaluation import FOLDER, Evaluation, result
 from lib_sdtune.formats.files import atomic
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.task import Progress, Stopped, Task
-from lib_sdtune.training import board
+from lib_sdtune.training import per_image_loss
 
 if TYPE_CHECKING:
     from lib_sdtune.evaluation.any_files import AnyFiles
@@ -139,7 +139,7 @@ class EvaluationService:
 
     def pictures(self, run: "RunFolder") -> dict[str, Any]:
         """The board of single pictures, without the machine's paths."""
-        losses = board.read(run.path)
+        losses = per_image_loss.read(run.path)
         rows = [{key: value for key, value in row.items() if key != "path"} for row in losses["pictures"]]
         return {**losses, "pictures": rows}
 
@@ -147,7 +147,7 @@ class EvaluationService:
         """The path of a small copy of a training picture, or None."""
         from lib_sdtune.data.picture import Unreadable, load
 
-        row = next((row for row in board.read(run.path)["pictures"] if str(row["index"]) == index), None)
+        row = next((row for row in per_image_loss.read(run.path)["pictures"] if str(row["index"]) == index), None)
         if row is None:
             return None
         path = run.path / "thumbnails" / f"{row['index']}.jpg"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lib_sdtune import optim
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.optim.carriers import Carrier
+from lib_sdtune.optim.master_weights import TrainedWeight
 
 
 @dataclass
@@ -88,9 +88,9 @@ class Method:
         """
         raise NotImplementedError
 
-    def carriers(self):
-        """`optim.carriers.Carrier` of every parameter of the groups, in their order."""
-        return [Carrier(p) for group in self.parameter_groups() for p in group["params"]]
+    def trained_weights(self):
+        """`optim.master_weights.TrainedWeight` of every parameter of the groups, in their order."""
+        return [TrainedWeight(p) for group in self.parameter_groups() for p in group["params"]]
 
     @property
     def dtype(self):

@@ -14,15 +14,15 @@ from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.formats.aside import Aside, digest
+from lib_sdtune.formats.backup import TensorBackup, digest
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.ldm.checkpoint import header
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import Artefact, MethodSettings
 from lib_sdtune.methods.whole_model import WholeModel, rate
 from lib_sdtune.networks.extract import extract
-from lib_sdtune.optim.average import EVERY, Average
-from lib_sdtune.optim.carriers import Copied, plan
+from lib_sdtune.optim.ema import EMA, EVERY
+from lib_sdtune.optim.master_weights import MasterCopy, plan
 from lib_sdtune.optim.schedule import is_zero
 
 log = logging.getLogger("sdtune")
@@ -49,7 +49,7 @@ class DreamBoothConfig(MethodSettings):
 
 @registry.register("dreambooth")
 class DreamBooth(WholeModel):
-    """`learning`: "part.name" -> carrier of every weight that learns; `homes`: the tensors that they were lent as."""
+    """`learning`: "part.name" -> trained of every weight that learns; `homes`: the tensors that they were lent as."""
 
     title, order = "DreamBooth", 2
     Settings = DreamBoothConfig
@@ -63,10 +63,10 @@ class DreamBooth(WholeModel):
         weights = {f"{part}.{checkpoint.plain(name)}": weight for part, module in self.parts.items()
                    for name, weight in module.named_parameters() if id(weight) not in idle}
         count = sum(weight.numel() for weight in weights.values())
-        self.format, carrier = plan(self.settings.weights, model.device, model.dtype, count)
-        self.learning = {name: carrier(weight) for name, weight in weights.items()}
+        self.format, trained = plan(self.settings.weights, model.device, model.dtype, count)
+        self.learning = {name: trained(weight) for name, weight in weights.items()}
         every = 1 if model.device.type == "cpu" else EVERY
-        self.average = Average(self.settings.ema_decay, every) if self.settings.ema_decay else None
+        self.average = EMA(self.settings.ema_decay, every) if self.settings.ema_decay else None
         self.homes, self.waiting, self.begun = {}, None, False
 
     def rate(self, part):
@@ -90,10 +90,10 @@ class DreamBooth(WholeModel):
                 return
 
     def parameter_groups(self):
-        return [{"name": part, "params": [carrier.value for name, carrier in self.learning.items() if name.startswith(f"{part}.")],
+        return [{"name": part, "params": [trained.value for name, trained in self.learning.items() if name.startswith(f"{part}.")],
                  "lr": self.rate(part)} for part in self.parts]
 
-    def carriers(self):
+    def trained_weights(self):
         return list(self.learning.values())
 
     @property
@@ -109,76 +109,76 @@ class DreamBooth(WholeModel):
 
     def constrain(self):
         if self.average:
-            self.average.follow(self.trained())
+            self.average.update(self.trained())
 
     # originals and trained weights, one of them in the model
 
     @contextmanager
     def prepared(self, folder):
-        self.originals, self.shelf = Aside(folder / "originals.safetensors"), Aside(folder / "trained.safetensors")
-        self.homes = {name: carrier.weight.data for name, carrier in self.learning.items()}
-        self.originals.keep(self.homes)
+        self.originals, self.shelf = TensorBackup(folder / "originals.safetensors"), TensorBackup(folder / "trained.safetensors")
+        self.homes = {name: trained.weight.data for name, trained in self.learning.items()}
+        self.originals.write(self.homes)
         try:
             yield
         finally:
             if digest(self.homes) != self.originals.digest:
                 raise RunError("The checkpoint could not be put back as it was; load it again before you use it.")
-            self.originals.drop()
-            self.shelf.drop()
+            self.originals.delete()
+            self.shelf.delete()
 
     @contextmanager
     def attached(self):
         try:
             self.move_in()
-            for carrier in self.learning.values():
-                carrier.weight.requires_grad_(True)
+            for trained in self.learning.values():
+                trained.weight.requires_grad_(True)
             yield
         finally:
             self.move_out()
 
     @torch.no_grad()
     def move_in(self):
-        for name, carrier in self.learning.items():
+        for name, trained in self.learning.items():
             home = self.homes[name]
             if home.dtype != self.format:
-                carrier.weight.data = home.to(self.format)
+                trained.weight.data = home.to(self.format)
             if not self.begun:
-                carrier.take(home)
-            release(home, carrier.weight.data)
+                trained.load_values(home)
+            release(home, trained.weight.data)
         if self.begun:
             self.go_on()
         elif self.average:
-            self.average.begin(self.trained())
+            self.average.start(self.trained())
         self.begun = True
 
     def go_on(self):
         """Take over the trained weights from a state, or those that were put by."""
         if self.waiting is not None:
-            for name, carrier in self.learning.items():
-                carrier.take(self.waiting[name])
+            for name, trained in self.learning.items():
+                trained.load_values(self.waiting[name])
             self.waiting = None
             return
         kept = self.shelf.tensors()
-        for name, carrier in self.learning.items():
-            if carrier.leaves:
-                carrier.take(kept[name])
+        for name, trained in self.learning.items():
+            if trained.lives_in_model:
+                trained.load_values(kept[name])
             else:
-                carrier.apply()
+                trained.update_model()
 
     @torch.no_grad()
     def move_out(self):
         kept = self.originals.tensors()
-        for name, carrier in self.learning.items():
+        for name, trained in self.learning.items():
             home = self.homes[name]
             regain(home)
             home.copy_(kept[name])
-            carrier.weight.data = home
+            trained.weight.data = home
 
     def before_detach(self):
         """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to memory if that is full."""
-        going = {name: carrier.exact() for name, carrier in self.learning.items() if carrier.leaves}
+        going = {name: trained.full_precision() for name, trained in self.learning.items() if trained.lives_in_model}
         try:
-            self.shelf.keep(going)
+            self.shelf.write(going)
         except DiskFull:
             self.waiting = {name: tensor.to("cpu", copy=True) for name, tensor in self.trained().items()}
 
@@ -190,17 +190,17 @@ class DreamBooth(WholeModel):
             return
         chosen, held = self.chosen(), {}
         with torch.no_grad():
-            for name, carrier in self.learning.items():
-                held[name] = carrier.weight.data.to("cpu", copy=True)
-                carrier.weight.data = chosen[name].to(carrier.weight.device, self.homes[name].dtype, copy=True)
+            for name, trained in self.learning.items():
+                held[name] = trained.weight.data.to("cpu", copy=True)
+                trained.weight.data = chosen[name].to(trained.weight.device, self.homes[name].dtype, copy=True)
         try:
             yield
         finally:
-            for name, carrier in self.learning.items():
-                carrier.weight.data = held.pop(name).to(carrier.weight.device)
+            for name, trained in self.learning.items():
+                trained.weight.data = held.pop(name).to(trained.weight.device)
 
     def trained(self):
-        return {name: carrier.exact() for name, carrier in self.learning.items()}
+        return {name: trained.full_precision() for name, trained in self.learning.items()}
 
     def chosen(self):
         """The weights to use: the running average if there is one."""
@@ -219,12 +219,12 @@ class DreamBooth(WholeModel):
     # files
 
     def disk_bytes(self):
-        count = sum(carrier.weight.numel() for carrier in self.learning.values())
-        exact = 4 if self.format == torch.float32 or isinstance(next(iter(self.learning.values())), Copied) else 2
+        count = sum(trained.weight.numel() for trained in self.learning.values())
+        exact = 4 if self.format == torch.float32 or isinstance(next(iter(self.learning.values())), MasterCopy) else 2
         size = safetensors.PRECISIONS[self.config.save.precision].itemsize
         whole = sum(tensor.numel() for _, _, module in self.places() for tensor in module.parameters())
         return {"state": count * (exact + (4 if self.average else 0)), "file": whole * size,
-                "once": sum(carrier.weight.nbytes for carrier in self.learning.values()) + count * exact}
+                "once": sum(trained.weight.nbytes for trained in self.learning.values()) + count * exact}
 
     def places(self):
         """(checkpoint prefix, part's name, module) of the whole model."""
@@ -267,7 +267,7 @@ class DreamBooth(WholeModel):
     def differences(self):
         """(kohya's key, trained weight, original weight) of every layer that a LoRA can bend."""
         chosen, kept = self.chosen(), self.originals.tensors()
-        names = {id(carrier.weight): name for name, carrier in self.learning.items()}
+        names = {id(trained.weight): name for name, trained in self.learning.items()}
         for target in self.model.family.targets(self.model):
             parameter, rows = target.source
             name = names.get(id(parameter))

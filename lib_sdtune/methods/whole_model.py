@@ -4,7 +4,7 @@ import math
 
 from lib_sdtune import optim
 from lib_sdtune.methods.base import Method
-from lib_sdtune.optim.carriers import HALVES, Copied, plan
+from lib_sdtune.optim.master_weights import HALVES, MasterCopy, plan
 from lib_sdtune.optim.schedule import is_zero
 
 
@@ -50,8 +50,8 @@ class WholeModel(Method):
         """The weights' format instead of the lent one, float32 copies, the optimiser's memory, and gradients: one or all."""
         sizes = cls.trainable_sizes(config, holding)
         count, largest = sum(sizes), max(sizes, default=0)
-        dtype, carrier = plan(config.settings.weights, holding.device, holding.dtype, count)
-        beside = dtype.itemsize - holding.dtype.itemsize + 4 * (carrier is Copied) + optim.bytes_of(config.train.optimizer)
+        dtype, trained = plan(config.settings.weights, holding.device, holding.dtype, count)
+        beside = dtype.itemsize - holding.dtype.itemsize + 4 * (trained is MasterCopy) + optim.bytes_of(config.train.optimizer)
         average = 4 if config.settings.ema_decay and holding.device.type == "cpu" else 0
         at_once = config.train.gradient_accumulation_steps > 1 or optim.needs_all(config.train.optimizer)
         gradients = count * dtype.itemsize if at_once else largest * (dtype.itemsize + (8 if dtype in HALVES else 0))

@@ -13,7 +13,7 @@ class MemoryService(TaskService):
 
     def estimate(self, data: dict) -> dict[str, Any]:
         """The facts of an estimate for a CONFIG, pictures or not; {} where the host cannot say what it has."""
-        from lib_sdtune.training import measure
+        from lib_sdtune.training.memory import measure
 
         need = measure.guess(read_config(data, self.context.host, NAME), self.context.host)
         return need.facts() if need else {}
@@ -28,7 +28,7 @@ class MemoryService(TaskService):
         return self.status()
 
     def measure(self, config: Any, progress: Progress) -> dict[str, Any]:
-        from lib_sdtune.training import measure
+        from lib_sdtune.training.memory import measure
 
         host = self.context.host
         with host.patient(lambda: progress(0, 0, "waiting for the model")):

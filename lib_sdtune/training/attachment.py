@@ -3,7 +3,7 @@
 from contextlib import ExitStack, contextmanager
 
 from lib_sdtune.training import precision
-from lib_sdtune.training.memory import checkpointed, wants_checkpointing
+from lib_sdtune.training.memory.checkpointing import checkpointed, wants_checkpointing
 
 
 class Attachment:

@@ -30,7 +30,7 @@ class Together:
     def __init__(self, config, method, scale, world):
         self.train, self.scale, self.world = config.train, scale, world
         self.described = method.parameter_groups()
-        self.carriers = method.carriers()
+        self.trained_weights = method.trained_weights()
         self.limit = config.train.max_grad_norm or math.inf
         self.finite, self.number, self.rates = True, 0, []
         self.build()
@@ -61,17 +61,17 @@ class Together:
 
     def step(self):
         """Apply the gradients, unless they are not finite; (their norm, whether they were finite)."""
-        self.world.average([carrier.weight for carrier in self.carriers])
-        for carrier in self.carriers:
-            carrier.ready(1 / self.scale.scale)
-        norm = float(torch.nn.utils.clip_grad_norm_([carrier.value for carrier in self.carriers], self.limit))
+        self.world.average([trained.weight for trained in self.trained_weights])
+        for trained in self.trained_weights:
+            trained.prepare_gradient(1 / self.scale.scale)
+        norm = float(torch.nn.utils.clip_grad_norm_([trained.value for trained in self.trained_weights], self.limit))
         self.finite = self.finite and math.isfinite(norm)
         if self.finite:
             self.optimizer.step()
-            for index, carrier in enumerate(self.carriers):
-                carrier.apply(*self.chance(index))
-        for carrier in self.carriers:
-            carrier.forget()
+            for index, trained in enumerate(self.trained_weights):
+                trained.update_model(*self.chance(index))
+        for trained in self.trained_weights:
+            trained.drop_gradient()
         return norm, self.finite
 
     def chance(self, index):
@@ -81,17 +81,17 @@ class Together:
 
     def bytes(self):
         """About how much the optimiser will remember."""
-        return optim.bytes_of(self.train.optimizer) * sum(carrier.weight.numel() for carrier in self.carriers)
+        return optim.bytes_of(self.train.optimizer) * sum(trained.weight.numel() for trained in self.trained_weights)
 
     def memory(self):
         """Bytes beside the model that a step takes at least, without activations."""
         return self.bytes() + self.copies() + self.gradients()
 
     def copies(self):
-        return sum(4 * carrier.weight.numel() for carrier in self.carriers if not carrier.leaves)
+        return sum(4 * trained.weight.numel() for trained in self.trained_weights if not trained.lives_in_model)
 
     def gradients(self):
-        return sum(carrier.weight.nbytes for carrier in self.carriers)
+        return sum(trained.weight.nbytes for trained in self.trained_weights)
 
     # resume
 
@@ -109,16 +109,16 @@ class OneByOne(Together):
 
     def build(self):
         places = [place for place, group in enumerate(self.described) for _ in group["params"]]
-        sizes = [carrier.weight.numel() for carrier in self.carriers]
+        sizes = [trained.weight.numel() for trained in self.trained_weights]
         self.alone = {index: self.made([index], places) for index, size in enumerate(sizes) if size > SMALL}
         self.small = [index for index, size in enumerate(sizes) if size <= SMALL]
         self.parts = [*self.alone.values(), *([self.made(self.small, places)] if self.small else [])]
         self.squares = []
 
     def made(self, indices, places):
-        """An optimiser of some carriers, which knows their numbers and those of their groups."""
+        """An optimiser of some weights, which knows their numbers and those of their groups."""
         used = sorted({places[index] for index in indices})
-        values = {place: [self.carriers[index].value for index in indices if places[index] == place] for place in used}
+        values = {place: [self.trained_weights[index].value for index in indices if places[index] == place] for place in used}
         return Part(self.make([{**self.described[place], "params": values[place]} for place in used]), indices, used)
 
     def set_rates(self):
@@ -140,8 +140,8 @@ class OneByOne(Together):
         def step_at_once(index):
             return lambda weight: self.move([index], self.alone[index])
 
-        hooks = [self.carriers[index].weight.register_post_accumulate_grad_hook(step_at_once(index))
-                 for index in self.alone if self.carriers[index].weight.requires_grad]
+        hooks = [self.trained_weights[index].weight.register_post_accumulate_grad_hook(step_at_once(index))
+                 for index in self.alone if self.trained_weights[index].weight.requires_grad]
         try:
             yield
         finally:
@@ -150,29 +150,29 @@ class OneByOne(Together):
 
     @torch.no_grad()
     def move(self, indices, part):
-        """Step these carriers, each gradient shortened by itself and left out where it is not finite."""
-        carriers = [self.carriers[index] for index in indices]
-        for carrier in carriers:
-            carrier.ready(1 / self.scale.scale)
-        norms = torch.stack(torch._foreach_norm([carrier.value.grad for carrier in carriers])).tolist()
+        """Step these weights, each gradient shortened by itself and left out where it is not finite."""
+        trained_weights = [self.trained_weights[index] for index in indices]
+        for trained in trained_weights:
+            trained.prepare_gradient(1 / self.scale.scale)
+        norms = torch.stack(torch._foreach_norm([trained.value.grad for trained in trained_weights])).tolist()
         self.squares += [norm**2 for norm in norms]
-        for carrier, norm in zip(carriers, norms, strict=True):
+        for trained, norm in zip(trained_weights, norms, strict=True):
             if not math.isfinite(norm):
                 self.finite = False
-                carrier.forget()
+                trained.drop_gradient()
             elif norm > self.limit:
-                carrier.value.grad.mul_(self.limit / (norm + 1e-6))
+                trained.value.grad.mul_(self.limit / (norm + 1e-6))
         part.optimizer.step()
-        for index, carrier in zip(indices, carriers, strict=True):
-            if carrier.value.grad is not None:
-                carrier.apply(*self.chance(index))
-                carrier.forget()
+        for index, trained in zip(indices, trained_weights, strict=True):
+            if trained.value.grad is not None:
+                trained.update_model(*self.chance(index))
+                trained.drop_gradient()
 
     def gradients(self):
-        return max(carrier.weight.nbytes for carrier in self.carriers)
+        return max(trained.weight.nbytes for trained in self.trained_weights)
 
     def step(self):
-        waiting = [index for index in self.small if self.carriers[index].weight.grad is not None]
+        waiting = [index for index in self.small if self.trained_weights[index].weight.grad is not None]
         if waiting:
             self.move(waiting, self.parts[-1])
         norm = math.sqrt(sum(self.squares)) if self.finite else math.nan
@@ -193,7 +193,7 @@ class OneByOne(Together):
 
 
 class Part(NamedTuple):
-    """An optimiser of its own, the numbers of its carriers in its order, and those of their groups."""
+    """An optimiser of its own, the numbers of its weights in its order, and those of their groups."""
 
     optimizer: object
     indices: list

@@ -8,7 +8,7 @@ from lib_sdtune.formats import card, infotext, metadata
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.training.control import due
-from lib_sdtune.training.room import refuse_too_little_disk
+from lib_sdtune.training.memory.room import refuse_too_little_disk
 from lib_sdtune.training.state import kept
 
 log = logging.getLogger("sdtune")

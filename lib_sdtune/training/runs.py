@@ -11,9 +11,9 @@ from lib_sdtune.formats.names import check_name
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import log, replaced, run_lock, state
 from lib_sdtune.training.control import Control
+from lib_sdtune.training.memory.room import SPARE, amount, existing
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.results import intermediate
-from lib_sdtune.training.room import SPARE, amount, existing
 
 
 class RunFolder:

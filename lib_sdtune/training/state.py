@@ -7,6 +7,7 @@ import json
 import logging
 import struct
 from functools import lru_cache
+from hashlib import blake2b
 
 import torch
 
@@ -125,3 +126,25 @@ def changed(key, old, new):
 def brief(value):
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+# whether a resumed run still learns from the pictures and words that it began with
+
+def data_fingerprint(scan):
+    """What a state keeps of a `Scan`: how many pictures, and what they and their words were."""
+    pictures = [(picture.content, picture.repeats, picture.is_class, picture.concept) for picture in scan.pictures]
+    words = [[picture.caption for picture in scan.pictures], sorted(scan.templates.items())]
+    return {"count": len(pictures), "pictures": short_hash(pictures), "words": short_hash(words)}
+
+
+def short_hash(value):
+    return blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def refuse_other_data(before, now):
+    """UserError when the pictures are others, because every later step would learn from others; other words are only told."""
+    if before["pictures"] != now["pictures"]:
+        raise UserError(f"The pictures are not those that the run began with ({before['count']} then, {now['count']} now, or other ones), "
+                        "so it cannot be resumed. Put them back, or start under another name.")
+    if before["words"] != now["words"]:
+        log.warning("captions have changed since the run began; it goes on with the new ones")

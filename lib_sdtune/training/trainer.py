@@ -11,19 +11,19 @@ from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.randomness import seed_layers
-from lib_sdtune.training import optimisation, precision, replaced, sameness, state, teacher
+from lib_sdtune.training import optimisation, precision, replaced, state, teacher
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import draw
-from lib_sdtune.training.board import Board
-from lib_sdtune.training.conditioning import Conditioner
+from lib_sdtune.training.encoding import Conditioner
 from lib_sdtune.training.log import Log
-from lib_sdtune.training.material import Material
-from lib_sdtune.training.memory import steady_heap
+from lib_sdtune.training.memory.heap import steady_heap
+from lib_sdtune.training.memory.room import SPARE, refuse_too_little_memory
+from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
+from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.results import Results
-from lib_sdtune.training.room import SPARE, refuse_too_little_memory
+from lib_sdtune.training.training_data import TrainingData
 from lib_sdtune.training.validation import Validation
-from lib_sdtune.training.verdict import verdict
 
 MAX_SKIPPED_IN_A_ROW = 10
 
@@ -50,7 +50,7 @@ class Trainer:
     add-on is attached; on leaving, the model is bare again.
     """
 
-    def __init__(self, config, model, control, material=Material):
+    def __init__(self, config, model, control, material=TrainingData):
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
         model.variant = model.variant.overridden(zero_terminal_snr=config.noise.zero_terminal_snr)
@@ -79,12 +79,12 @@ class Trainer:
             self.total = self.material.total_steps()
             self.conditioner = Conditioner(self.config, self.model, self.method, self.material.text_cache)
             self.validation = Validation(self)
-            self.board = Board(self.material.scan.pictures, self.folder)
+            self.per_image_loss = PerImageLoss(self.material.scan.pictures, self.folder)
             self.resume()
             self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
             self.log = Log(self.folder, resume_from=self.step)
             stack.callback(self.log.close)
-            self.tell_verdict()
+            self.report_overfitting()
             stack.enter_context(steady_heap(self.model.device))
             self.teacher = teacher.choose(self)
             self.teacher.prepare()
@@ -137,7 +137,7 @@ class Trainer:
         taught = [self.losses(batch) for batch in self.teacher.batches(micro_step, examples)]
         loss = torch.cat([losses, *taught]).mean()
         self.optimisation.backward(loss / share)
-        self.board.note(examples, drawn.timesteps.tolist(), losses.detach().tolist())
+        self.per_image_loss.note(examples, drawn.timesteps.tolist(), losses.detach().tolist())
         return float(loss.detach())
 
     def losses(self, batch):
@@ -187,14 +187,14 @@ class Trainer:
             measured = self.validation.due(step)
         self.log.write(row | measured)
         if measured:
-            self.tell_verdict()
-        self.board.write(step.number, at_once=step.last)
+            self.report_overfitting()
+        self.per_image_loss.write(step.number, at_once=step.last)
         every = self.config.save.state_every_n_steps
         if (self.unsaved or every and step.number % every == 0) and not self.skipped_in_a_row:
             self.save_state()
 
-    def tell_verdict(self):
-        self.control.facts["validation"] = verdict(self.log.rows)
+    def report_overfitting(self):
+        self.control.facts["validation"] = assess(self.log.rows)
 
     def refuse_if_nothing_learned(self):
         if self.total and self.skipped >= self.total:
@@ -209,24 +209,24 @@ class Trainer:
             return
         learned, rest = state.load(path)
         if "sameness" in rest:
-            sameness.compare(rest["sameness"], sameness.of(self.material.scan))
+            state.refuse_other_data(rest["sameness"], state.data_fingerprint(self.material.scan))
         self.method.load_tensors(learned)
         self.optimisation.load(rest)
         self.step, self.skipped = rest["step"], rest["skipped"]
         self.scale.scale, self.scale.good = rest["scale"]
         if "board" in rest:
-            self.board.load(rest["board"])
+            self.per_image_loss.load(rest["board"])
 
     def save_state(self):
         """The resume point. Where the disk is full the run pauses, with the last state kept, until there is room."""
         if not self.world.leads:
             return
-        extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.good], "board": self.board.state(),
-                 "sameness": sameness.of(self.material.scan)}
+        extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.good], "board": self.per_image_loss.state(),
+                 "sameness": state.data_fingerprint(self.material.scan)}
         self.unsaved = not self.fits(lambda: state.save(self.folder, self.step, self.method.tensors(), self.optimisation, extra) or True)
         if not self.unsaved:
             replaced.drop(self.folder)
-        self.board.write(self.step, at_once=True)
+        self.per_image_loss.write(self.step, at_once=True)
 
     def fits(self, write, request=""):
         """What `write()` answers, or None with the run put on hold when the disk is full; `request` is made again then."""

@@ -148,7 +148,7 @@ def test_large_gradients_never_exist_all_at_once(host, images, monkeypatch):
 
     def counting(self, indices, part):
         if part is not self.parts[-1]:
-            most.append(sum(carrier.weight.grad is not None and carrier.weight.numel() > 1000 for carrier in self.carriers))
+            most.append(sum(trained.weight.grad is not None and trained.weight.numel() > 1000 for trained in self.trained_weights))
         move(self, indices, part)
 
     monkeypatch.setattr(optimisation.OneByOne, "move", counting)
@@ -235,11 +235,11 @@ def test_refusals_before_anything_is_trained(host, images, tmp_path, monkeypatch
     with pytest.raises(UserError, match="is the checkpoint that would be trained"):
         train(host, dream(images, overwrite=True, train={"seed": 2}))
     host.model.path = None
-    monkeypatch.setattr("lib_sdtune.training.room.free_space", lambda folder: 2**20)
+    monkeypatch.setattr("lib_sdtune.training.memory.room.free_space", lambda folder: 2**20)
     with pytest.raises(UserError, match="disk space"):
         train(host, dream(images, name="lack"))
     monkeypatch.undo()
-    monkeypatch.setattr("lib_sdtune.training.room.free_memory", lambda device: 2**20)
+    monkeypatch.setattr("lib_sdtune.training.memory.room.free_memory", lambda device: 2**20)
     drawing = {"images": str(images), "class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3}
     with pytest.raises(UserError, match="Not even one step would fit: AdamW needs"):
         train(host, dream(images, name="lack", concepts=[drawing]))

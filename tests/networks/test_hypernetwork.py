@@ -15,7 +15,7 @@ from lib_sdtune.networks.hypernetwork import (
     context_widths,
     listening,
 )
-from lib_sdtune.training.memory import checkpointed
+from lib_sdtune.training.memory.checkpointing import checkpointed
 from tests.models import randomise, tiny_sd1
 
 

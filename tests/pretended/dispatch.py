@@ -1,6 +1,6 @@
 """Every operator passes here: where its result is, what a GPU would refuse, and what it costs."""
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -13,12 +13,7 @@ INDEXING = {"aten.index.Tensor", "aten.index_put_.default", "aten.index_put.defa
 SCALARS_REFUSED = ("cat", "stack", "mm", "embedding", "convolution", "layer_norm", "group_norm", "index_select", "gather", "scatter")
 SYNCS = {"aten._local_scalar_dense.default", "aten.equal.default", "aten.nonzero.default", "aten.is_nonzero.default",
          "aten.masked_select.default", "aten._unique2.default", "aten.unique_dim.default"}
-FREE = {f"aten.{name}" for name in (
-    "view.default _unsafe_view.default t.default transpose.int permute.default detach.default alias.default expand.default slice.Tensor "
-    "select.int unsqueeze.default squeeze.default squeeze.dim squeeze.dims split.Tensor split_with_sizes.default unbind.int "
-    "as_strided.default empty.memory_format empty_like.default empty_strided.default new_empty.default new_empty_strided.default "
-    "_reshape_alias.default unfold.default lift_fresh.default view.dtype set_.source_Storage_storage_offset "
-    "set_.source_Tensor _local_scalar_dense.default resize_.default is_pinned.default").split()} | {"prim.device.default"}
+FREE = {f"aten.{name}" for name in ["view.default", "_unsafe_view.default", "t.default", "transpose.int", "permute.default", "detach.default", "alias.default", "expand.default", "slice.Tensor", "select.int", "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims", "split.Tensor", "split_with_sizes.default", "unbind.int", "as_strided.default", "empty.memory_format", "empty_like.default", "empty_strided.default", "new_empty.default", "new_empty_strided.default", "_reshape_alias.default", "unfold.default", "lift_fresh.default", "view.dtype", "set_.source_Storage_storage_offset", "set_.source_Tensor", "_local_scalar_dense.default", "resize_.default", "is_pinned.default"]} | {"prim.device.default"}
 """Views and bare allocations, which launch nothing."""
 
 
@@ -26,7 +21,7 @@ def is_cuda(device):
     return device is not None and torch.device(device).type == "cuda"
 
 
-@lru_cache(maxsize=None)
+@cache
 def name_of(func):
     return str(func)
 

@@ -9,7 +9,7 @@ from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost
-from lib_sdtune.training import board, log
+from lib_sdtune.training import log, per_image_loss
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost, pictures, settings, train
 from tests.test_architecture import ROOT
@@ -54,7 +54,7 @@ def test_a_folder_of_its_own_is_measured_and_never_trained(host, tmp_path):
     shutil.copy(own / "0.png", aside / "again.png")
     control = train(host, settings(own, validation={"images": str(aside), "every_n_steps": 3}))
     assert len(rows(control)) == 2
-    assert {row["file"] for row in board.read(control.folder)["pictures"]} == {"0.png", "1.png", "2.png"}
+    assert {row["file"] for row in per_image_loss.read(control.folder)["pictures"]} == {"0.png", "1.png", "2.png"}
     with pytest.raises(UserError, match="trained on as well"):
         train(host, settings(own, "other", validation={"images": str(same)}))
     with pytest.raises(UserError, match=r"validation\.images"):
@@ -87,7 +87,7 @@ def test_the_board_survives_an_interruption(tmp_path):
     train(broken, config, watch=stop)
     train(broken, config, resume=True)
     for host in (whole, broken):
-        boards.append(board.read(host.folder("sdtune") / "runs" / "ron"))
+        boards.append(per_image_loss.read(host.folder("sdtune") / "runs" / "ron"))
     assert boards[0] == boards[1] and boards[0]["step"] == 12
     assert sum(row["shown"] for row in boards[0]["pictures"]) == 12
 

@@ -46,8 +46,8 @@ def broken(*args, **kwargs):
 
 
 PHASES = {
-    "scan": "lib_sdtune.training.material.scan",
-    "cache": "lib_sdtune.training.material.Material.encode_images",
+    "scan": "lib_sdtune.training.training_data.scan",
+    "cache": "lib_sdtune.training.training_data.TrainingData.encode_images",
     "first step": "lib_sdtune.training.trainer.Trainer.losses",
     "update": "lib_sdtune.training.trainer.Trainer.descend",
     "sample": "lib_sdtune.host.webui.generating.picture",

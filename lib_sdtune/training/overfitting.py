@@ -11,7 +11,7 @@ APART = 8  # trembling is also looked for between measurements this part of the 
 REACH = 16  # the turning point is sought on means over neighbours within this part of the curve
 
 
-def verdict(rows):
+def assess(rows):
     """{"kind", "step", "sentence", "forgetting"} of a run's log rows, or None when nothing was measured.
 
     kind: "unknown" (too few measurements), "learning", "memorises" or "diverges"; step: where the two curves part, else None.

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lib_sdtune.optim.carriers import Copied, Rounded, rounded
+from lib_sdtune.optim.master_weights import MasterCopy, StochasticRounding, rounded
 
 
 def test_rounding_at_random_is_right_on_average_and_repeatable():
@@ -20,23 +20,23 @@ def test_rounding_keeps_what_bfloat16_holds_and_both_signs():
     assert abs(negative.mean() + 1 + 0.0078125 / 2) < 1e-3
 
 
-def moved(carrier, step, times):
+def moved(trained, step, times):
     for number in range(times):
-        carrier.weight.grad = torch.ones_like(carrier.weight)
-        carrier.ready(0.5)
-        assert carrier.weight.grad is None and carrier.value.grad.eq(0.5).all()
+        trained.weight.grad = torch.ones_like(trained.weight)
+        trained.prepare_gradient(0.5)
+        assert trained.weight.grad is None and trained.value.grad.eq(0.5).all()
         with torch.no_grad():
-            carrier.value.sub_(carrier.value.grad * 2 * step)
-        carrier.apply(7, "x", number)
-        carrier.forget()
-    return 1 - carrier.weight.detach().float().mean().item()
+            trained.value.sub_(trained.value.grad * 2 * step)
+        trained.update_model(7, "x", number)
+        trained.drop_gradient()
+    return 1 - trained.weight.detach().float().mean().item()
 
 
 def test_a_thousand_small_steps_add_up():
     weight = nn.Parameter(torch.ones(64, 64, dtype=torch.bfloat16))
     assert (weight.detach() - 1e-4 == weight.detach()).all()  # what plain bfloat16 makes of such a step
-    copied = Copied(nn.Parameter(weight.detach().clone()))
-    copied.take(weight.detach())
-    assert abs(moved(copied, 1e-4, 100) - 0.01) < 0.002 and abs(1 - copied.exact().mean() - 0.01) < 1e-5
-    held = Rounded(weight)
+    copied = MasterCopy(nn.Parameter(weight.detach().clone()))
+    copied.load_values(weight.detach())
+    assert abs(moved(copied, 1e-4, 100) - 0.01) < 0.002 and abs(1 - copied.full_precision().mean() - 0.01) < 1e-5
+    held = StochasticRounding(weight)
     assert abs(moved(held, 1e-4, 100) - 0.01) < 0.001 and held.value.numel() == 0

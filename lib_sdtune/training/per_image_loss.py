@@ -20,7 +20,7 @@ EVERY = 10  # seconds between two writings
 FILE = "pictures.json"
 
 
-class Board:
+class PerImageLoss:
     """Hears of every loss; `rows()` tells. Its `state()` goes into the resume point, so that a resumed run loses nothing."""
 
     def __init__(self, pictures, folder, max_timestep=1000):

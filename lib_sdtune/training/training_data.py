@@ -17,7 +17,7 @@ from lib_sdtune.training.encoding import precise, text_key, vae_key
 log = logging.getLogger("sdtune")
 
 
-class Material:
+class TrainingData:
     """A context manager: on entering the pictures are scanned and encoded. `progress(done, total, text)` may raise to stop it.
 
     earlier: a `Scan` whose files need not be read again where they have not changed since.

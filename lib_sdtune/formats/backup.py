@@ -6,13 +6,13 @@ from lib_sdtune.errors import RunError
 from lib_sdtune.formats import tensors as safetensors
 
 
-class Aside:
+class TensorBackup:
     """One such file. `digest` is that of what was put by, None as long as nothing was."""
 
     def __init__(self, path):
         self.path, self.digest = path, None
 
-    def keep(self, tensors):
+    def write(self, tensors):
         """Write name -> tensor, and read it again to be sure. RunError if the disk gives back something else."""
         safetensors.write(self.path, tensors, finite=False)
         self.digest = digest(tensors)
@@ -23,7 +23,7 @@ class Aside:
         """name -> tensor, each read from the disk when it is asked for."""
         return safetensors.Stored(self.path)
 
-    def drop(self):
+    def delete(self):
         self.path.unlink(missing_ok=True)
         self.digest = None
 

@@ -5,18 +5,18 @@ import torch
 EVERY = 10  # steps from one update to the next where weights come from a GPU: fetching a whole model takes longer than a step
 
 
-class Average:
+class EMA:
     """`values`: name -> float32 CPU tensor. `decay` is per step; early on it is lower, so that the start is soon forgotten."""
 
     def __init__(self, decay, every=EVERY):
         self.decay, self.every, self.values, self.count = decay, every, {}, 0
 
     @torch.no_grad()
-    def begin(self, tensors):
+    def start(self, tensors):
         self.values = {name: tensor.detach().to("cpu", torch.float32, copy=True) for name, tensor in tensors.items()}
 
     @torch.no_grad()
-    def follow(self, tensors):
+    def update(self, tensors):
         """Call it after every step with name -> tensor."""
         self.count += 1
         if self.count % self.every:

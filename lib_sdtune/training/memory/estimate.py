@@ -6,8 +6,8 @@ backward pass, without attention maps, which no backend of today keeps, per mode
 
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import precision
-from lib_sdtune.training.memory import wants_checkpointing
-from lib_sdtune.training.meter import process
+from lib_sdtune.training.memory.checkpointing import wants_checkpointing
+from lib_sdtune.training.memory.meter import process
 
 KEPT, RECOMPUTED = 420, 100  # numbers a channel and latent pixel, without and with gradient checkpointing
 BESIDE = 2**29  # bytes: the device's own kernels and what every program holds

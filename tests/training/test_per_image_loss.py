@@ -1,4 +1,4 @@
-"""The board of single pictures."""
+"""The losses of single pictures."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib_sdtune.training.board import Board, read
+from lib_sdtune.training.per_image_loss import PerImageLoss, read
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Example:
 PICTURES = [Picture(Path(f"/pictures/{number}.png")) for number in range(8)]
 
 
-def trained(board, first=0, last=60, seed=1):
+def trained(losses, first=0, last=60, seed=1):
     """Picture 0 stays twice as hard as usual, picture 1 is learned by heart, picture 2 is easy from the start."""
     for showing in range(first, last):
         for index in range(8):
@@ -35,14 +35,14 @@ def trained(board, first=0, last=60, seed=1):
             timestep = chance.randrange(1000)
             factor = {0: 2.0, 1: 0.35 if showing > 25 else 1.0, 2: 0.6}.get(index, 1.0)
             loss = (0.5 - 0.45 * timestep / 1000) * factor * chance.lognormvariate(0, 0.2)  # fine timesteps cost ten times as much
-            board.note([Example(index)], [timestep], [loss])
+            losses.note([Example(index)], [timestep], [loss])
 
 
 def test_like_is_compared_with_like(tmp_path):
-    board = Board(PICTURES, tmp_path)
-    trained(board)
-    rows = {row["index"]: row for row in board.rows()}
-    assert [row["index"] for row in board.rows()][0] == 0
+    losses = PerImageLoss(PICTURES, tmp_path)
+    trained(losses)
+    rows = {row["index"]: row for row in losses.rows()}
+    assert [row["index"] for row in losses.rows()][0] == 0
     assert {index: row["verdict"] for index, row in rows.items() if row["verdict"]} == {0: "hard", 1: "memorised"}
     assert rows[0]["factor"] == pytest.approx(2, rel=0.35) and rows[1]["factor"] < 0.5 < rows[1]["early"]
 
@@ -52,17 +52,17 @@ def test_chance_and_what_all_of_them_do_is_not_judged(tmp_path, fall):
     """Looked at again and again, as a user does, also while the loss of every picture falls."""
     verdicts = []
     for seed in range(20):
-        board = Board(PICTURES, tmp_path)
+        losses = PerImageLoss(PICTURES, tmp_path)
         for showing in range(40):
             for index in range(8):
                 chance, own = random.Random(f"{seed} {showing} {index}"), random.Random(f"{seed} {index}").gauss(0, 0.1)
-                board.note([Example(index)], [chance.randrange(1000)], [math.exp(own - fall * (1 - math.exp(-showing / 6)) + chance.gauss(0, 0.3))])
-            verdicts += [row["verdict"] for row in board.rows() if row["shown"] > 12]
+                losses.note([Example(index)], [chance.randrange(1000)], [math.exp(own - fall * (1 - math.exp(-showing / 6)) + chance.gauss(0, 0.3))])
+            verdicts += [row["verdict"] for row in losses.rows() if row["shown"] > 12]
     assert verdicts.count("memorised") < 0.003 * len(verdicts) and verdicts.count("hard") < 0.05 * len(verdicts)
 
 
 def test_the_weight_of_class_pictures_and_bad_losses_count_for_nothing(tmp_path):
-    one, other = Board(PICTURES, tmp_path), Board(PICTURES, tmp_path)
+    one, other = PerImageLoss(PICTURES, tmp_path), PerImageLoss(PICTURES, tmp_path)
     trained(one)
     for showing in range(60):
         for index in range(8):
@@ -77,10 +77,10 @@ def test_the_weight_of_class_pictures_and_bad_losses_count_for_nothing(tmp_path)
 
 
 def test_a_resumed_board_is_the_uninterrupted_one(tmp_path):
-    whole, broken = Board(PICTURES, tmp_path), Board(PICTURES, tmp_path)
+    whole, broken = PerImageLoss(PICTURES, tmp_path), PerImageLoss(PICTURES, tmp_path)
     trained(whole)
     trained(broken, last=30)
-    resumed = Board(PICTURES, tmp_path)
+    resumed = PerImageLoss(PICTURES, tmp_path)
     resumed.load(json.loads(json.dumps(broken.state())))
     trained(resumed, first=30)
     assert resumed.rows() == whole.rows() and resumed.state() == whole.state()
@@ -88,8 +88,8 @@ def test_a_resumed_board_is_the_uninterrupted_one(tmp_path):
 
 def test_the_file_is_read_back(tmp_path):
     assert read(tmp_path) == {"step": 0, "pictures": []}
-    board = Board(PICTURES, tmp_path)
-    trained(board)
-    board.write(60, at_once=True)
+    losses = PerImageLoss(PICTURES, tmp_path)
+    trained(losses)
+    losses.write(60, at_once=True)
     found = read(tmp_path)
     assert found["step"] == 60 and found["pictures"][0]["file"] == "0.png" and found["pictures"][0]["path"] == str(PICTURES[0].path)

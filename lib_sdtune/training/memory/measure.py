@@ -1,7 +1,7 @@
 """Two real steps with the settings of a run, to know what they need instead of guessing; nothing of them stays.
 
 The model is borrowed as for a training and goes back bit for bit. The batch is the one that needs the most memory, so that
-what fits here fits all the way. Where it does not fit, cheaper settings are tried in the order of `training.ladder`.
+what fits here fits all the way. Where it does not fit, cheaper settings are tried in the order of `training.memory.cheaper_settings`.
 """
 
 import copy
@@ -15,13 +15,13 @@ import torch
 from lib_sdtune.config import SampleConfig, ValidationConfig
 from lib_sdtune.errors import TooLittleMemory, UserError, out_of_memory
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import ladder
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.estimate import estimate
-from lib_sdtune.training.material import Material
-from lib_sdtune.training.meter import Meter, capacity
+from lib_sdtune.training.memory.checkpointing import cheaper_settings
+from lib_sdtune.training.memory.estimate import estimate
+from lib_sdtune.training.memory.meter import Meter, capacity
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.trainer import Trainer
+from lib_sdtune.training.training_data import TrainingData
 
 STEPS = 2  # the first one makes the optimiser's memory, the second one shows the pace
 
@@ -99,7 +99,7 @@ def measure(config, host, progress):
     holding = host.holding(config.model)
     device = holding.device if holding else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     refused = ""
-    for number, (changes, settings) in enumerate([({}, config), *ladder.rungs(config, device)]):
+    for number, (changes, settings) in enumerate([({}, config), *cheaper_settings.rungs(config, device)]):
         progress(number, 0, "measuring two steps")
         try:
             need = attempt(settings, host, changes, holding, progress)
@@ -175,7 +175,7 @@ def scratch(host):
             home.parent.rmdir()  # only where it was made for this
 
 
-class Heaviest(Material):
+class Heaviest(TrainingData):
     """The batch that needs the most memory, at every step; no other picture is encoded."""
 
     def examples(self, micro_step):

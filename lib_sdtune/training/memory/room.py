@@ -7,7 +7,7 @@ import torch
 
 from lib_sdtune.errors import TooLittleMemory, UserError
 from lib_sdtune.formats.files import free_space
-from lib_sdtune.training.meter import of_proc
+from lib_sdtune.training.memory.meter import of_proc
 
 SPARE = 32 * 2**20  # bytes that stay free for logs and pictures
 

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from lib_sdtune.errors import RunError
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.formats.aside import Aside, digest
+from lib_sdtune.formats.backup import TensorBackup, digest
 
 
 def sample():
@@ -17,11 +17,11 @@ def sample():
 
 
 def test_what_is_put_by_comes_back_and_others_can_read_it(tmp_path):
-    aside = Aside(tmp_path / "x.safetensors")
-    aside.keep(sample())
+    aside = TensorBackup(tmp_path / "x.safetensors")
+    aside.write(sample())
     assert digest(aside.tensors()) == digest(sample()) == digest(load_file(aside.path))
     assert sorted(safetensors.Stored(aside.path, "a.")) == ["brain", "float", "half"]
-    aside.drop()
+    aside.delete()
     assert not list(tmp_path.iterdir()) and aside.digest is None
 
 
@@ -34,7 +34,7 @@ def test_the_digest_sees_names_shapes_formats_and_single_bits():
 def test_a_disk_that_gives_back_something_else_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(safetensors.Stored, "__getitem__", lambda self, name: torch.zeros(3))
     with pytest.raises(RunError, match="check that disk"):
-        Aside(tmp_path / "x.safetensors").keep({"x": torch.ones(3)})
+        TensorBackup(tmp_path / "x.safetensors").write({"x": torch.ones(3)})
 
 
 def test_precision_applies_to_floating_tensors_alone_and_overflow_is_refused(tmp_path):

@@ -4,7 +4,7 @@ import copy
 
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim.schedule import is_zero
-from lib_sdtune.training.memory import wants_checkpointing
+from lib_sdtune.training.memory.checkpointing import wants_checkpointing
 
 SMALLEST = 256  # pixels a side
 

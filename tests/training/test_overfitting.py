@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from lib_sdtune.training.verdict import measured, parted, verdict
+from lib_sdtune.training.overfitting import assess, measured, parted
 
 
 def rows(aside, fit, regular=None, every=50):
@@ -33,54 +33,54 @@ def trembling(values, size, seed):
 
 
 def test_nothing_measured_nothing_said():
-    assert verdict([]) is None and verdict([{"step": 1, "loss": 0.2, "val_loss": None}]) is None
+    assert assess([]) is None and assess([{"step": 1, "loss": 0.2, "val_loss": None}]) is None
 
 
 def test_too_few_measurements_are_not_judged():
-    said = verdict(rows([0.2, 0.3, 0.4], [0.2, 0.1, 0.1]))
+    said = assess(rows([0.2, 0.3, 0.4], [0.2, 0.1, 0.1]))
     assert said["kind"] == "unknown" and said["step"] is None
 
 
 @pytest.mark.parametrize("size", [0, 0.004])
 def test_both_falling_is_learning(size):
     for seed in range(5):
-        assert verdict(rows(trembling(falling(20), size, seed), falling(20)))["kind"] == "learning"
+        assert assess(rows(trembling(falling(20), size, seed), falling(20)))["kind"] == "learning"
 
 
 @pytest.mark.parametrize("size", [0, 0.004])
 def test_a_valley_is_where_memorising_starts(size):
     for seed in range(5):
-        said = verdict(rows(trembling(valley(20, 9), size, seed), falling(20)))
+        said = assess(rows(trembling(valley(20, 9), size, seed), falling(20)))
         assert said["kind"] == "memorises" and 450 <= said["step"] <= 600
         assert f"memorise at step {said['step']}" in said["sentence"]
 
 
 def test_what_falls_falls_by_less_than_all_of_it():
-    assert "trained pictures fell by 89 %" in verdict(rows(valley(20, 9), [0.2] * 9 + falling(11, 0.15, 0.2)))["sentence"]
+    assert "trained pictures fell by 89 %" in assess(rows(valley(20, 9), [0.2] * 9 + falling(11, 0.15, 0.2)))["sentence"]
 
 
 def test_a_bump_that_passes_is_learning():
     aside = falling(10)
-    assert verdict(rows([*aside[:4], 0.21, 0.22, *aside[4:]], falling(12)))["kind"] == "learning"
+    assert assess(rows([*aside[:4], 0.21, 0.22, *aside[4:]], falling(12)))["kind"] == "learning"
 
 
 def test_a_single_bad_end_is_not_enough():
-    assert verdict(rows([*falling(10), 0.3], falling(11)))["kind"] == "learning"
+    assert assess(rows([*falling(10), 0.3], falling(11)))["kind"] == "learning"
 
 
 def test_a_flat_trembling_curve_is_not_memorising():
     for seed in range(20):
-        assert verdict(rows(trembling([0.2] * 20, 0.01, seed), falling(20)))["kind"] == "learning", seed
+        assert assess(rows(trembling([0.2] * 20, 0.01, seed), falling(20)))["kind"] == "learning", seed
 
 
 def test_both_rising_is_another_matter():
-    said = verdict(rows(valley(20, 6), valley(20, 6)))
+    said = assess(rows(valley(20, 6), valley(20, 6)))
     assert said["kind"] == "diverges" and "learning rate" in said["sentence"]
 
 
 def test_a_curve_that_jumps_and_stays_up_is_told():
     """As measured with a rate far too high: the jump itself is no trembling."""
-    said = verdict(rows([0.562, 1.065, 1.629, 1.024, 1.023, 1.024, 1.024, 1.024], [0.639, 1.085, 1.067, 1.068, 1.067, 1.066, 1.065, 1.065]))
+    said = assess(rows([0.562, 1.065, 1.629, 1.024, 1.023, 1.024, 1.024, 1.024], [0.639, 1.085, 1.067, 1.068, 1.067, 1.066, 1.065, 1.065]))
     assert said["kind"] == "diverges" and said["step"] == 50
 
 
@@ -133,9 +133,9 @@ def test_memorising_is_told_where_it_starts_and_soon(count, size, rise, reach, d
 
 
 def test_a_class_that_is_forgotten_is_told():
-    said = verdict(rows(falling(12), falling(12), [0.1, 0.1, 0.101, 0.1, 0.102, 0.103, 0.105, 0.108, 0.11, 0.112, 0.115, 0.118]))
+    said = assess(rows(falling(12), falling(12), [0.1, 0.1, 0.101, 0.1, 0.102, 0.103, 0.105, 0.108, 0.11, 0.112, 0.115, 0.118]))
     assert "forgotten" in said["forgetting"] and "18 %" in said["forgetting"]
-    assert verdict(rows(falling(12), falling(12), trembling([0.1] * 12, 0.005, 1)))["forgetting"] == ""
+    assert assess(rows(falling(12), falling(12), trembling([0.1] * 12, 0.005, 1)))["forgetting"] == ""
 
 
 def test_without_the_trained_pictures_measured_the_steps_own_losses_stand_in():

@@ -8,8 +8,8 @@ import torch
 from lib_sdtune.config import Config
 from lib_sdtune.errors import TooLittleMemory
 from lib_sdtune.host.base import Holding
-from lib_sdtune.training import estimate, ladder, measure
-from lib_sdtune.training.material import Material
+from lib_sdtune.training.memory.checkpointing import cheaper_settings, estimate, measure
+from lib_sdtune.training.training_data import TrainingData
 from tests.hosts import TinyHost, bits, pictures, settings
 
 CPU = torch.device("cpu")
@@ -58,7 +58,7 @@ def test_the_batch_that_needs_most_is_measured_and_only_its_pictures_are_encoded
 
     with Spy(config, host.model, tmp_path / "runs" / "x", quiet, measure.World()) as material:
         sizes = {example.size for example in material.examples(0)}
-        assert sizes == {max((e.size for e in Material.needed(material)), key=lambda size: size[0] * size[1])}
+        assert sizes == {max((e.size for e in TrainingData.needed(material)), key=lambda size: size[0] * size[1])}
         assert len(material.examples(5)) == 2 == len(seen)
 
 
@@ -166,13 +166,13 @@ def test_what_costs_memory_raises_the_estimate(dearer):
 def test_every_rung_is_cheaper_than_the_one_before_by_arithmetic():
     config = Config.from_dict(settings("x", method="dreambooth", train={"batch_size": 2}, dreambooth={"text_encoder_lr": 1e-6}))
     holding = Holding(SD1, torch.float16, CPU)
-    sizes = [estimate.estimate(config, holding)] + [estimate.estimate(cheaper, holding) for _, cheaper in ladder.rungs(config, CPU)]
+    sizes = [estimate.estimate(config, holding)] + [estimate.estimate(cheaper, holding) for _, cheaper in cheaper_settings.rungs(config, CPU)]
     assert len(sizes) >= 6 and sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(sizes)
 
 
 def test_lion_comes_with_a_third_of_the_rate():
     config = Config.from_dict(settings("x", method="dreambooth", dreambooth={"unet_lr": 3e-6}))
-    changes = next(changes for changes, _ in ladder.rungs(config, CPU) if "train.optimizer" in changes)
+    changes = next(changes for changes, _ in cheaper_settings.rungs(config, CPU) if "train.optimizer" in changes)
     assert changes["train.optimizer"] == "Lion" and changes["dreambooth.unet_lr"] == pytest.approx(1e-6)
 
 
