@@ -1,7 +1,8 @@
-"""A sample prompt with its settings behind it, as in sd-scripts' prompt files: `a cat --n blurry --w 512 --h 768 --d 7 --l 5 --s 28`.
+"""A sample prompt with its settings behind it, as in sd-scripts' prompt files: `a cat --n blurry --w 512 --h 768 --d 7
+--l 5 --s 28`.
 
---n negative prompt, --w width, --h height, --d seed, --l guidance (CFG) scale, --s steps, --ss sampler. Lines that are empty
-or begin with # say nothing. Source: sd-scripts' train_util.py, line_to_prompt_dict.
+--n negative prompt, --w width, --h height, --d seed, --l guidance (CFG) scale, --s steps, --ss sampler. Lines that are
+empty or begin with # say nothing. Source: sd-scripts' train_util.py, line_to_prompt_dict.
 """
 
 import re
@@ -17,15 +18,15 @@ FLAGS = {"n": ("negative_prompt", TEXT, None, None), "w": ("width", WHOLE, 8, 40
 
 def parse(line):
     """{"prompt": ..., "seed": ...}: the prompt and what the line sets besides. UserError naming what cannot be read."""
-    prompt, *rest = FLAG.split(line.strip())
-    found = {"prompt": prompt.strip()}
-    for flag, text in zip(rest[::2], rest[1::2], strict=True):
+    prompt, *flags = FLAG.split(line.strip())
+    settings = {"prompt": prompt.strip()}
+    for flag, text in zip(flags[::2], flags[1::2], strict=True):
         if flag not in FLAGS:
-            known = ", ".join("--" + name for name in FLAGS)
-            raise UserError(f'"sample.prompts": --{flag} is not known in {shortened(line)}; there are {known}.')
+            names = ", ".join("--" + name for name in FLAGS)
+            raise UserError(f'"sample.prompts": --{flag} is not known in {shortened(line)}; there are {names}.')
         name, kind, low, high = FLAGS[flag]
-        found[name] = value(flag, text.strip(), kind, low, high, line)
-    return found
+        settings[name] = value(flag, text.strip(), kind, low, high, line)
+    return settings
 
 
 def value(flag, text, kind, low, high, line):

@@ -19,28 +19,29 @@ class Tag:
 
     def weight(self, place=0, name="", default=1.0):
         """The number given at `place` or by `name`; `default` where there is none, or no number."""
-        given = self.named.get(name, self.weights[place] if place < len(self.weights) else default)
+        text = self.named.get(name, self.weights[place] if place < len(self.weights) else default)
         try:
-            return float(given)
+            return float(text)
         except ValueError:
             return default
 
 
 def tags(prompt):
     """(the prompt without its tags, the tags)."""
-    found = []
+    parsed = []
 
     def take(match):
-        name, *rest = match[2].split(":")
-        named = dict(item.split("=", 1) for item in rest if "=" in item)
-        found.append(Tag(match[1].lower(), name.strip(), tuple(item for item in rest if "=" not in item), named))
+        name, *arguments = match[2].split(":")
+        named = dict(item.split("=", 1) for item in arguments if "=" in item)
+        parsed.append(Tag(match[1].lower(), name.strip(), tuple(item for item in arguments if "=" not in item), named))
         return ""
 
-    return TAG.sub(take, prompt), found
+    return TAG.sub(take, prompt), parsed
 
 
 def emphasis(prompt):
-    r"""[(text, weight)]: (a) counts 1.1, (a:1.5) as much as it says, [a] 1 / 1.1, \( is a bracket, and BREAK is ("BREAK", -1).
+    r"""[(text, weight)]: (a) counts 1.1, (a:1.5) as much as it says, [a] 1 / 1.1, \( is a bracket, and BREAK is
+    ("BREAK", -1).
 
     >>> emphasis("a (cat:1.5) in [fog]")
     [('a ', 1.0), ('cat', 1.5), (' in ', 1.0), ('fog', 0.9090909090909091)]

@@ -1,6 +1,7 @@
 """How far the embedded model has come: does a word change the prediction, and do its pictures show what was asked?"""
 
 import torch
+from einops import rearrange
 from PIL import Image
 
 from lib_sdtune import toyworld
@@ -55,7 +56,7 @@ def sample(unet, text, vae, captions, texts, seed=0, steps=20, cfg_scale=4.0, si
 
 
 def images(pixels):
-    return [Image.fromarray(p) for p in ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()]
+    return [Image.fromarray(p) for p in rearrange(((pixels.clamp(-1, 1) + 1) * 127.5).round().byte(), "b c h w -> b h w c").numpy()]
 
 
 def asked(n, seed=0):

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from safetensors.torch import save_file
 from torch import nn
 
@@ -73,7 +74,7 @@ def only(conv, to, source, taps, value):
 
 def pixels(pictures):
     """(B, 3, h, w) in -1..1."""
-    return torch.from_numpy(np.stack([np.asarray(p) for p in pictures])).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return rearrange(torch.from_numpy(np.stack([np.asarray(p) for p in pictures])), "b h w c -> b c h w").float() / 127.5 - 1
 
 
 def odd_picture(rng):

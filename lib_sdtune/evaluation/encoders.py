@@ -5,6 +5,7 @@
 
 import numpy as np
 import torch
+from einops import rearrange
 from PIL import ImageOps
 
 from lib_sdtune import diffusion
@@ -118,7 +119,7 @@ def summary(answer):
 def pixels(images, side):
     """(N, 3, side, side) in -1..1: the middle square of each picture."""
     squares = [np.asarray(ImageOps.fit(image.convert("RGB"), (side, side)), np.float32) for image in images]
-    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2) / 127.5 - 1
+    return rearrange(torch.from_numpy(np.stack(squares)), "b h w c -> b c h w") / 127.5 - 1
 
 
 def parts(whole):

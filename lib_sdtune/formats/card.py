@@ -12,12 +12,13 @@ def write(artefact, config, family, step, samples):
     """Write the card, and the newest picture of the folder `samples` as preview."""
     path = artefact.path.with_suffix(".json")
     try:
-        held = read_json(path)
+        card = read_json(path)
     except (OSError, ValueError):
-        held = {}
-    write_json(path, held | {
-        "description": held.get("description", ""), "sd version": family.sd_version, "activation text": artefact.activation_text,
-        "preferred weight": held.get("preferred weight", 1.0), "negative text": held.get("negative text", ""),
+        card = {}
+    write_json(path, card | {
+        "description": card.get("description", ""), "sd version": family.sd_version,
+        "activation text": artefact.activation_text,
+        "preferred weight": card.get("preferred weight", 1.0), "negative text": card.get("negative text", ""),
         "notes": f"{config.method}, {step} steps, {config.train.optimizer}, resolution {config.dataset.resolution}, "
                  f"seed {config.train.seed}"})
     pictures = sorted(samples.glob("step*-00.png")) if samples.exists() else []

@@ -16,13 +16,16 @@ def plain(name):
 
 
 def tensors(parts, learned=None):
-    """Checkpoint name -> tensor. parts: (prefix, part's name, module); learned: "part.name" -> tensor instead of the module's own."""
-    found = {}
+    """Checkpoint name -> tensor.
+
+    parts: (prefix, part's name, module); learned: "part.name" -> tensor instead of the module's own.
+    """
+    tensors_by_name = {}
     for prefix, part, module in parts:
         for name, tensor in module.state_dict().items():
-            if not any(mark in f".{name}" for mark in map(".{}".format, RESIDUE)):
-                found[prefix + plain(name)] = (learned or {}).get(f"{part}.{plain(name)}", tensor)
-    return found
+            if not any(residue in f".{name}" for residue in map(".{}".format, RESIDUE)):
+                tensors_by_name[prefix + plain(name)] = (learned or {}).get(f"{part}.{plain(name)}", tensor)
+    return tensors_by_name
 
 
 def write(path, tensors, metadata, precision):

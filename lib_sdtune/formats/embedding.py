@@ -36,10 +36,12 @@ def read(path, keys, widths):
         tables = {keys[0]: next(iter(tables.values()))}
     shapes = [tables[key].shape for key in keys if key in tables]
     if len(tables) != len(keys) or len(shapes) != len(keys) or any(len(shape) != 2 for shape in shapes):
-        raise UserError(f"{path.name} holds {len(tables)} tables of vectors and this model's embeddings have {len(keys)}: "
+        raise UserError(f"{path.name} holds {len(tables)} tables of vectors and this model's embeddings have "
+                        f"{len(keys)}: "
                         "it belongs to another model family.")
     if [shape[1] for shape in shapes] != list(widths) or len({shape[0] for shape in shapes}) != 1:
-        raise UserError(f"{path.name} has vectors of width {wide(shape[1] for shape in shapes)} and this model's are {wide(widths)} wide: "
+        raise UserError(f"{path.name} has vectors of width {wide(shape[1] for shape in shapes)} and this model's are "
+                        f"{wide(widths)} wide: "
                         "it is an embedding of another model family.")
     rows = torch.cat([tables[key] for key in keys], dim=1)
     if not torch.isfinite(rows).all():
@@ -49,9 +51,10 @@ def read(path, keys, widths):
 
 def refuse_other_widths(path, widths):
     """UserError for a file that `read` would refuse for towers of these widths, whatever their keys."""
-    found = [table.shape[-1] for table in tables_of(path).values()]
-    if sorted(found) != sorted(widths):
-        raise UserError(f"{path.name} has vectors of width {wide(found)} and this model's are {wide(widths)} wide: "
+    file_widths = [table.shape[-1] for table in tables_of(path).values()]
+    if sorted(file_widths) != sorted(widths):
+        raise UserError(f"{path.name} has vectors of width {wide(file_widths)} and this model's are {wide(widths)} "
+                        "wide: "
                         "it is an embedding of another model family.")
 
 
@@ -62,8 +65,8 @@ def wide(widths):
 def steps(path):
     """For how many steps it has learned, as far as the file says: 0 if it does not."""
     data = data_of(path)
-    told = data.get("step") if isinstance(data, dict) else None
-    return told if isinstance(told, int) and told > 0 else 0
+    count = data.get("step") if isinstance(data, dict) else None
+    return count if isinstance(count, int) and count > 0 else 0
 
 
 def tables_of(path):
@@ -96,7 +99,8 @@ def read_safetensors(path):
 def write(path, rows, keys, widths, metadata, name="", step=0):
     """Write rows (n, sum of `widths`) in their own dtype; the ending of `path` picks the format.
 
-    `.pt` is the WebUI's dict and has room for one tower. `metadata` is str -> str; a `.pt` keeps the checkpoint's name and hash.
+    `.pt` is the WebUI's dict and has room for one tower. `metadata` is str -> str; a `.pt` keeps the checkpoint's name
+    and hash.
     """
     tables = dict(zip(keys, rows.detach().cpu().split(list(widths), dim=1), strict=True))
     tables = {key: table.contiguous() for key, table in tables.items()}
@@ -104,7 +108,9 @@ def write(path, rows, keys, widths, metadata, name="", step=0):
         return safetensors.write(path, tables, metadata)
     safetensors.refuse_non_finite(tables, path)
     if len(tables) != 1:
-        raise UserError('Embeddings of this model family have no .pt form; set "textual_inversion.save_model_as" to "safetensors".')
+        raise UserError('Embeddings of this model family have no .pt form; set "textual_inversion.save_model_as" to '
+                        '"safetensors".')
     table = next(iter(tables.values())).clone()
     pickled.write(path, {"string_to_token": {"*": COMMA}, "string_to_param": {"*": table}, "name": name, "step": step,
-                         "sd_checkpoint": metadata.get("ss_sd_model_hash"), "sd_checkpoint_name": metadata.get("ss_sd_model_name")})
+                         "sd_checkpoint": metadata.get("ss_sd_model_hash"),
+                         "sd_checkpoint_name": metadata.get("ss_sd_model_name")})

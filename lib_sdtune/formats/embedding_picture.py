@@ -24,13 +24,17 @@ def read(path):
         with Image.open(path) as picture:
             chunk = getattr(picture, "text", {}).get(CHUNK)
             return from_json(base64.b64decode(chunk) if chunk else hidden(np.asarray(picture.convert("RGB"))))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, zlib.error, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, zlib.error,
+            Image.DecompressionBombError) as error:
         raise UserError(f"{path.name} is a picture without an embedding in it.") from error
 
 
 def from_json(text):
     """The dict as the WebUI writes it: a tensor is {"TORCHTENSOR": nested lists}."""
-    data = json.loads(text, object_hook=lambda d: torch.tensor(d["TORCHTENSOR"], dtype=torch.float32) if "TORCHTENSOR" in d else d)
+    def tensor_of(entry):
+        return torch.tensor(entry["TORCHTENSOR"], dtype=torch.float32) if "TORCHTENSOR" in entry else entry
+
+    data = json.loads(text, object_hook=tensor_of)
     if not isinstance(data, dict):
         raise ValueError("no dict")
     return data
@@ -58,7 +62,9 @@ def without_black_border(pixels):
 
 
 def unmask(block):
-    """Flat bytes of a strip, each in 0..15, without the sequence: a linear congruential generator from 0 (Numerical Recipes')."""
+    """Flat bytes of a strip, each in 0..15, without the sequence: a linear congruential generator from 0 (Numerical
+    Recipes').
+    """
     state, sequence = 0, np.empty(block.size, np.uint8)
     for i in range(block.size):
         state = (1664525 * state + 1013904223) % 2**32

@@ -28,8 +28,9 @@ class Events:
         """`values`: {tag: number} at this step."""
         if self.file is None:
             self.begin()
-        told = b"".join(message(VALUE, message(TAG, tag.encode()) + packed(SIMPLE_VALUE, value)) for tag, value in values.items())
-        self.write(message(SUMMARY, told), step)
+        summary = b"".join(message(VALUE, message(TAG, tag.encode()) + packed(SIMPLE_VALUE, value))
+                           for tag, value in values.items())
+        self.write(message(SUMMARY, summary), step)
         self.file.flush()
 
     def begin(self):
@@ -59,11 +60,11 @@ def key(field, kind):
 
 def varint(number):
     """Seven bits a byte, the lowest first."""
-    found = bytearray()
+    encoded = bytearray()
     while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
+        encoded.append(number & 0x7F | 0x80)
         number >>= 7
-    return bytes([*found, number])
+    return bytes([*encoded, number])
 
 
 def integer(field, number):

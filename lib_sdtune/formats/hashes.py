@@ -9,16 +9,18 @@ def whole(path):
 
 
 def content(path):
-    """SHA-256 of what follows a safetensors header, in hex; its first twelve digits are the WebUI's short hash of a LoRA."""
+    """SHA-256 of what follows a safetensors header, in hex; its first twelve digits are the WebUI's short hash of a
+    LoRA.
+    """
     with open(path, "rb") as file:
         head = file.read(9)
     return digest(path, 8 + int.from_bytes(head[:8], "little") if head[8:] == b"{" else 0)
 
 
 def digest(path, start):
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     with open(path, "rb") as file:
         file.seek(start)
         while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+            hasher.update(block)
+    return hasher.hexdigest()

@@ -1,4 +1,7 @@
-"""Hypernetwork files: the WebUI's `.pt`, to the key. Whole-number keys are context widths, each with a pair of state dicts (k, v)."""
+"""Hypernetwork files: the WebUI's `.pt`, to the key.
+
+Whole-number keys are context widths, each with a pair of state dicts (k, v).
+"""
 
 from dataclasses import dataclass
 
@@ -41,7 +44,8 @@ def write(path, hypernetwork, facts, precision=torch.float32):
     refuse_non_finite(tensors, path)
     dropout = list(structure.dropout) or [0] * len(structure.layers)
     data = {width: tuple(half(tensors, f"{width}.{part}.") for part in "kv") for width in hypernetwork.pairs}
-    data |= {"step": facts.step, "name": facts.name, "layer_structure": list(structure.layers), "activation_func": structure.activation,
+    data |= {"step": facts.step, "name": facts.name, "layer_structure": list(structure.layers),
+             "activation_func": structure.activation,
              "is_layer_norm": structure.layer_norm, "weight_initialization": structure.weight_init,
              "sd_checkpoint": facts.sd_checkpoint, "sd_checkpoint_name": facts.sd_checkpoint_name,
              "activate_output": structure.activate_output, "use_dropout": any(dropout), "dropout_structure": dropout,
@@ -54,7 +58,10 @@ def half(tensors, start):
 
 
 def read(path):
-    """(`Hypernetwork`, `Facts`) of a file, float32 on the CPU. UserError if it is none, or one that no program could run."""
+    """(`Hypernetwork`, `Facts`) of a file, float32 on the CPU.
+
+    UserError if it is none, or one that no program could run.
+    """
     data = pickled.read(path)
     widths = sorted(key for key in data if type(key) is int) if isinstance(data, dict) else []
     if not widths:
@@ -63,8 +70,10 @@ def read(path):
         hypernetwork = Hypernetwork(widths, structure_of(data, path))
         hypernetwork.load_tensors(tensors_of(data, widths))
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise UserError(f"{path.name} is a hypernetwork whose weights do not fit its own layer structure, so it cannot be used.") from error
-    text = {key: str(data[key]) if data.get(key) else None for key in ("sd_checkpoint", "sd_checkpoint_name", "optional_info")}
+        raise UserError(f"{path.name} is a hypernetwork whose weights do not fit its own layer structure, so it cannot "
+                        "be used.") from error
+    text = {key: str(data[key]) if data.get(key) else None
+            for key in ("sd_checkpoint", "sd_checkpoint_name", "optional_info")}
     return hypernetwork, Facts(str(data.get("name") or path.stem), int(data.get("step") or 0), **text)
 
 
@@ -73,11 +82,13 @@ def structure_of(data, path):
     layers = tuple(data.get("layer_structure") or (1, 2, 1))
     activation = data.get("activation_func") or "linear"
     if activation not in ACTIVATIONS:
-        raise UserError(f"{path.name} wants the activation {activation!r}, which is not one of {', '.join(ACTIVATIONS)}.")
+        raise UserError(f"{path.name} wants the activation {activation!r}, which is not one of "
+                        f"{', '.join(ACTIVATIONS)}.")
     dropout = data.get("dropout_structure")
     if dropout is None:
         dropout = usual_dropout(layers, data.get("last_layer_dropout", False)) if data.get("use_dropout") else ()
-    return Structure(layers, activation, bool(data.get("is_layer_norm", False)), bool(data.get("activate_output", True)),
+    return Structure(layers, activation, bool(data.get("is_layer_norm", False)),
+                     bool(data.get("activate_output", True)),
                      tuple(dropout) if any(dropout) else (), data.get("weight_initialization") or "Normal")
 
 
@@ -90,11 +101,11 @@ def usual_dropout(layers, last=True):
 
 
 def tensors_of(data, widths):
-    found = {}
+    tensors = {}
     for width in widths:
         for part, state in zip("kv", data[width], strict=True):
             for name, tensor in state.items():
                 for old, new in OLD_NAMES.items():
                     name = new + name.removeprefix(old) if name.startswith(old) else name
-                found[f"{width}.{part}.{name}"] = tensor.float()
-    return found
+                tensors[f"{width}.{part}.{name}"] = tensor.float()
+    return tensors

@@ -17,7 +17,7 @@ def write(prompt, negative_prompt, parameters):
 
 def quote(value):
     text = str(value)
-    return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ",\n:") else text
+    return json.dumps(text, ensure_ascii=False) if any(sign in text for sign in ",\n:") else text
 
 
 def read(text):
@@ -26,8 +26,8 @@ def read(text):
     if len(PARAMETER.findall(facts)) < 3:
         lines, facts = [*lines, facts], ""
     prompt, _, negative = "\n".join(lines).partition("Negative prompt: ")
-    found = {key: json.loads(value) if value[:1] == '"' else value for key, value in PARAMETER.findall(facts)}
-    return prompt.strip(), negative.strip(), found
+    parameters = {key: json.loads(value) if value[:1] == '"' else value for key, value in PARAMETER.findall(facts)}
+    return prompt.strip(), negative.strip(), parameters
 
 
 def save(image, path):

@@ -1,4 +1,6 @@
-"""The kinds of model files: one table of what is known of each, and what a file is, told by the names in it, never by its ending."""
+"""The kinds of model files: one table of what is known of each, and what a file is, told by the names in it, never by
+its ending.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +11,8 @@ class ArtefactKind:
 
     folder: the host's key for where such files lie, which is also how artefacts and the HTTP API name the kind.
     content: what `content` says of such a file. place: the folder below a data folder of its own.
-    endings: those under which the WebUI reads such a file, the preferred first; pictures: those of pictures that may carry one.
+    endings: those under which the WebUI reads such a file, the preferred first; pictures: those of pictures that may
+    carry one.
     tag: of the prompt that uses the file, "" where it is used in another way. modelspec: how ModelSpec names the kind.
     """
 
@@ -29,12 +32,14 @@ class ArtefactKind:
 
 KINDS = {kind.folder: kind for kind in (
     ArtefactKind("lora", "lora", "LoRA", "models/Lora", (".safetensors", ".pt", ".ckpt"), tag="lora", modelspec="lora"),
-    ArtefactKind("embeddings", "embedding", "embedding", "embeddings", (".safetensors", ".pt", ".bin"), (".png", ".webp"),
+    ArtefactKind("embeddings", "embedding", "embedding", "embeddings", (".safetensors", ".pt", ".bin"),
+                 (".png", ".webp"),
                  modelspec="textual-inversion"),
     ArtefactKind("hypernetworks", "hypernetwork", "hypernetwork", "models/hypernetworks", (".pt",), tag="hypernet"),
     ArtefactKind("checkpoints", "checkpoint", "checkpoint", "models/Stable-diffusion", (".safetensors", ".ckpt")))}
 
-LORA_TAILS = (".lora_down.weight", ".lora_up.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".lora_A.weight", ".oft_blocks",
+LORA_TAILS = (".lora_down.weight", ".lora_up.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".lora_A.weight",
+              ".oft_blocks",
               ".oft_diag", ".dora_scale", ".diff", ".w_norm", ".on_input", ".a1.weight")
 
 
@@ -52,7 +57,9 @@ def noun(content: str) -> str:
 
 
 def content(names) -> str:
-    """"checkpoint" | "lora" | "embedding" | "hypernetwork" | "vae" | "" for the top-level names of a file, state_dict unwrapped."""
+    """"checkpoint" | "lora" | "embedding" | "hypernetwork" | "vae" | "" for the top-level names of a file, state_dict
+    unwrapped.
+    """
     names = list(names)
     text = [name for name in names if isinstance(name, str)]
     if any(name.startswith("model.diffusion_model.") for name in text):

@@ -15,13 +15,15 @@ from lib_sdtune.formats.kinds import KINDS
 
 
 def describe(config, model, method, material, stem, step):
-    """All metadata of the file `stem`, str -> str; the WebUI wants JSON objects where it parses, plain text elsewhere."""
+    """All metadata of the file `stem`, str -> str; the WebUI wants JSON objects where it parses, plain text elsewhere.
+    """
     facts = {**shape(model), **recipe(config, step, material), **pictures(config, material), **method.metadata(),
              "ss_output_name": stem, "ss_sd_model_name": model.name, "ss_sd_model_hash": model.hash[:10],
              "ss_new_sd_model_hash": model.hash,
              "sdtune_version": __version__, "sdtune_config": shared_config(config)}
     facts["ss_session_id"] = int(sha256(printed(facts["sdtune_config"]).encode()).hexdigest()[:8], 16)
-    return {key: printed(value) for key, value in (facts | modelspec(config, model, method, stem)).items() if value is not None}
+    return {key: printed(value) for key, value in (facts | modelspec(config, model, method, stem)).items()
+            if value is not None}
 
 
 def shape(model):
@@ -31,44 +33,51 @@ def shape(model):
 def recipe(config, step, material):
     train, noise, loss, data = config.train, config.noise, config.loss, config.dataset
     return {"ss_steps": step, "ss_epoch": material.epoch(step)[0], "ss_max_train_steps": material.total_steps(),
-            "ss_num_epochs": material.epoch(material.total_steps())[0], "ss_num_batches_per_epoch": material.dataset.batches_per_epoch,
+            "ss_num_epochs": material.epoch(material.total_steps())[0],
+            "ss_num_batches_per_epoch": material.dataset.batches_per_epoch,
             "ss_batch_size_per_device": train.batch_size, "ss_total_batch_size": train.batch_size * material.world.size,
             "ss_gradient_accumulation_steps": train.gradient_accumulation_steps, "ss_seed": train.seed,
-            "ss_optimizer": train.optimizer, "ss_lr_scheduler": train.lr_scheduler, "ss_lr_warmup_steps": train.lr_warmup_steps,
-            "ss_max_grad_norm": train.max_grad_norm, "ss_mixed_precision": train.mixed_precision, "ss_clip_skip": config.model.clip_skip,
+            "ss_optimizer": train.optimizer, "ss_lr_scheduler": train.lr_scheduler,
+            "ss_lr_warmup_steps": train.lr_warmup_steps,
+            "ss_max_grad_norm": train.max_grad_norm, "ss_mixed_precision": train.mixed_precision,
+            "ss_clip_skip": config.model.clip_skip,
             "ss_noise_offset": noise.noise_offset, "ss_multires_noise_iterations": noise.multires_noise_iterations,
             "ss_ip_noise_gamma": noise.ip_noise_gamma, "ss_zero_terminal_snr": noise.zero_terminal_snr,
-            "ss_prior_loss_weight": loss.prior_loss_weight, "ss_min_snr_gamma": loss.min_snr_gamma or None, "ss_loss_type": loss.loss_type,
+            "ss_prior_loss_weight": loss.prior_loss_weight, "ss_min_snr_gamma": loss.min_snr_gamma or None,
+            "ss_loss_type": loss.loss_type,
             "ss_debiased_estimation": loss.debiased_estimation, "ss_caption_dropout_rate": data.caption_dropout_rate,
             "ss_caption_tag_dropout_rate": data.caption_tag_dropout_rate, "ss_shuffle_caption": data.shuffle_caption,
             "ss_keep_tokens": data.keep_tokens, "ss_flip_aug": data.flip_aug, "ss_random_crop": data.random_crop,
-            "ss_enable_bucket": data.enable_bucket, "ss_min_bucket_reso": data.min_bucket_reso, "ss_max_bucket_reso": data.max_bucket_reso,
+            "ss_enable_bucket": data.enable_bucket, "ss_min_bucket_reso": data.min_bucket_reso,
+            "ss_max_bucket_reso": data.max_bucket_reso,
             "ss_bucket_no_upscale": data.bucket_no_upscale, "ss_resolution": f"({data.resolution}, {data.resolution})",
             "ss_cache_latents": data.cache_latents}
 
 
 def pictures(config, material):
-    """Counts by folder and bucket, and how often each tag stands in the captions (once per picture, as kohya counts)."""
+    """Counts by folder and bucket, and how often each tag stands in the captions (once per picture, as kohya counts).
+    """
     trained = [p for p in material.scan.pictures if not p.is_class]
     regular = [p for p in material.scan.pictures if p.is_class]
     sizes = enumerate(material.dataset.bucket_counts.items())
     buckets = {str(number): {"resolution": list(size), "count": count} for number, (size, count) in sizes}
-    return {"ss_num_train_images": sum(p.repeats for p in trained), "ss_num_reg_images": sum(p.repeats for p in regular),
+    return {"ss_num_train_images": sum(p.repeats for p in trained),
+            "ss_num_reg_images": sum(p.repeats for p in regular),
             "ss_dataset_dirs": folders(trained), "ss_reg_dataset_dirs": folders(regular) or None,
             "ss_tag_frequency": tag_frequency(trained), "ss_bucket_info": {"buckets": buckets}}
 
 
-def folders(found):
+def folders(pictures):
     names = {}
-    for picture in found:
+    for picture in pictures:
         entry = names.setdefault(PurePath(picture.folder).name, {"n_repeats": picture.repeats, "img_count": 0})
         entry["img_count"] += 1
     return names
 
 
-def tag_frequency(found):
+def tag_frequency(pictures):
     counts = {}
-    for picture in found:
+    for picture in pictures:
         tags = {tag.strip().lower() for tag in picture.caption.split(",")} - {""}
         counts.setdefault(PurePath(picture.folder).name, Counter()).update(sorted(tags))
     return {folder: dict(counter) for folder, counter in counts.items()}
@@ -76,20 +85,21 @@ def tag_frequency(found):
 
 def shared_config(config):
     """The config as it may be shown to others: paths cut down to their last part."""
-    held = config.to_dict()
-    for concept in held["concepts"]:
+    settings = config.to_dict()
+    for concept in settings["concepts"]:
         for key in ("images", "class_images"):
             concept[key] = PurePath(concept[key]).name
-    held["validation"]["images"] = PurePath(held["validation"]["images"]).name
-    held["model"]["checkpoint"] = PurePath(held["model"]["checkpoint"]).name
-    return held
+    settings["validation"]["images"] = PurePath(settings["validation"]["images"]).name
+    settings["model"]["checkpoint"] = PurePath(settings["model"]["checkpoint"]).name
+    return settings
 
 
 def modelspec(config, model, method, stem):
     """https://github.com/Stability-AI/ModelSpec, without its date."""
     label = KINDS[method.kind].modelspec
     side = config.dataset.resolution
-    return {"modelspec.sai_model_spec": "1.0.1", "modelspec.architecture": model.family.architecture + (f"/{label}" if label else ""),
+    return {"modelspec.sai_model_spec": "1.0.1",
+            "modelspec.architecture": model.family.architecture + (f"/{label}" if label else ""),
             "modelspec.implementation": "diffusers" if method.kind == "lora" and model.family.sd_version != "SDXL"
             else "https://github.com/Stability-AI/generative-models",
             "modelspec.title": stem, "modelspec.resolution": f"{side}x{side}",

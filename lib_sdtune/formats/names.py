@@ -5,13 +5,15 @@ import unicodedata
 from lib_sdtune.errors import UserError
 
 LONGEST = 100
-DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"}
+DEVICES = ({"con", "prn", "aux", "nul", "conin$", "conout$"}
+           | {f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"})
 
 
 def check_name(name, what="name"):
     """`name` itself, if it can be a file's name on every system; UserError otherwise.
 
-    Letters of any script, digits, space and . _ - are allowed: what the WebUI keeps of a name, and what a prompt tag can hold.
+    Letters of any script, digits, space and . _ - are allowed: what the WebUI keeps of a name, and what a prompt tag
+    can hold.
     """
     if not isinstance(name, str) or not name:
         raise UserError(f'"{what}" is empty; give the run a name such as "ron".')
@@ -19,9 +21,10 @@ def check_name(name, what="name"):
         raise UserError(f'"{what}" has {len(name)} characters; {LONGEST} is the most.')
     if name[0] in ". " or name[-1] in ". ":
         raise UserError(f'"{what}" {name!r} must not begin or end with a dot or a space.')
-    odd = next((letter for letter in name if not allowed(letter)), None)
-    if odd is not None:
-        raise UserError(f'"{what}" {name!r} holds {odd!r}; a name is made of letters, digits, space, dot, dash and underscore.')
+    letter = next((letter for letter in name if not allowed(letter)), None)
+    if letter is not None:
+        raise UserError(f'"{what}" {name!r} holds {letter!r}; a name is made of letters, digits, space, dot, dash and '
+                        'underscore.')
     if name.split(".")[0].strip().lower() in DEVICES:
         raise UserError(f'"{what}" {name!r} is reserved by Windows; choose another one.')
     if len(name.encode()) > 200:
@@ -30,5 +33,8 @@ def check_name(name, what="name"):
 
 
 def allowed(letter):
-    """Letters, their combining marks, digits, and four signs; full-width look-alikes of / and : are signs and so refused."""
-    return letter in " ._-" or unicodedata.category(letter)[0] == "L" or unicodedata.category(letter) in ("Mn", "Mc", "Nd")
+    """Letters, their combining marks, digits, and four signs; full-width look-alikes of / and : are signs and so
+    refused.
+    """
+    return (letter in " ._-" or unicodedata.category(letter)[0] == "L"
+            or unicodedata.category(letter) in ("Mn", "Mc", "Nd"))

@@ -19,17 +19,22 @@ BIRTHDAY = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes
 
 
 def write(path, data):
-    """Write nested dicts, lists and tensors atomically, readable by `torch.load(path, weights_only=True)` of torch 1.13 and later."""
+    """Write nested dicts, lists and tensors atomically, readable by `torch.load(path, weights_only=True)` of torch 1.13
+    and later.
+    """
     plain = io.BytesIO()
     torch.save(data, plain)
-    with atomic(path) as unfinished, zipfile.ZipFile(plain) as written, zipfile.ZipFile(unfinished, "w") as kept:
+    with atomic(path) as unfinished, zipfile.ZipFile(plain) as written, zipfile.ZipFile(unfinished, "w") as cleaned:
         for name in written.namelist():
             if KNOWN.fullmatch(name):
-                kept.writestr(zipfile.ZipInfo(name, BIRTHDAY), written.read(name))
+                cleaned.writestr(zipfile.ZipInfo(name, BIRTHDAY), written.read(name))
 
 
 def read(path):
-    """The data of a `.pt` or `.bin`, tensors on the CPU. UserError if it is damaged, or holds more than numbers and text."""
+    """The data of a `.pt` or `.bin`, tensors on the CPU.
+
+    UserError if it is damaged, or holds more than numbers and text.
+    """
     if not begins_like_torch(path):
         raise damaged(path)
     try:
@@ -45,7 +50,9 @@ def read(path):
 
 
 def begins_like_torch(path):
-    """Whether this is a zip or a bare pickle; torch up to 2.5 runs code in a third kind, tar, also with `weights_only` (CVE-2025-32434)."""
+    """Whether this is a zip or a bare pickle; torch up to 2.5 runs code in a third kind, tar, also with `weights_only`
+    (CVE-2025-32434).
+    """
     with open(path, "rb") as file:
         head = file.read(4)
     return head == b"PK\x03\x04" or head[:1] == b"\x80"

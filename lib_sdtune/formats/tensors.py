@@ -26,7 +26,8 @@ PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float": torch.floa
 def write(path, tensors, metadata=None, finite=True, precision=None):
     """Write name -> tensor atomically, with `metadata` (str -> str), one tensor at a time.
 
-    precision: a dtype for all floating tensors instead of their own. RunError if a value is not finite, unless told otherwise.
+    precision: a dtype for all floating tensors instead of their own. RunError if a value is not finite, unless told
+    otherwise.
     """
     names, formats = arranged(tensors, precision)
     with atomic(path) as unfinished, open(unfinished, "wb") as file:
@@ -44,7 +45,8 @@ def hashes(tensors, metadata, precision=None):
     The WebUI shows the first and need not read the file for it. The second is of a file with the ss_* metadata alone.
     """
     names, formats = arranged(tensors, precision)
-    start = bytearray(head(tensors, names, formats, {key: value for key, value in metadata.items() if key.startswith("ss_")}))
+    start = bytearray(head(tensors, names, formats,
+                           {key: value for key, value in metadata.items() if key.startswith("ss_")}))
     body = sha256()
     for name in names:
         data = raw(tensors[name].detach().to(formats[name]))
@@ -55,7 +57,8 @@ def hashes(tensors, metadata, precision=None):
 
 def arranged(tensors, precision):
     """(names in the file's order, name -> dtype in the file)."""
-    formats = {name: precision if precision and tensor.is_floating_point() else tensor.dtype for name, tensor in tensors.items()}
+    formats = {name: precision if precision and tensor.is_floating_point() else tensor.dtype
+               for name, tensor in tensors.items()}
     # widest element first keeps every tensor aligned to its own size
     return sorted(tensors, key=lambda name: (-formats[name].itemsize, name)), formats
 

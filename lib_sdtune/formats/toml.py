@@ -23,5 +23,6 @@ def reader(name):
             try:
                 from pip._vendor import tomli as tomllib
             except ImportError:
-                raise UserError(f"{name} is TOML, which Python 3.10 reads only with the package tomli; install it or write JSON.") from None
+                raise UserError(f"{name} is TOML, which Python 3.10 reads only with the package tomli; install it or "
+                                "write JSON.") from None
     return tomllib

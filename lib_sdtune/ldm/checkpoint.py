@@ -95,14 +95,14 @@ def check_safetensors(path):
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"The header of {path.name} is damaged; copy or download the file again.") from error
-    if size != (whole := 8 + length + max(ends, default=0)):
-        raise cut_short(path, size, whole)
+    if size != (expected := 8 + length + max(ends, default=0)):
+        raise cut_short(path, size, expected)
     return header
 
 
-def cut_short(path, size, whole):
+def cut_short(path, size, expected):
     return UserError(
-        f"{path.name} is damaged: it has {size} bytes and its header speaks of {whole}. Copy or download it again."
+        f"{path.name} is damaged: it has {size} bytes and its header speaks of {expected}. Copy or download it again."
     )
 
 
@@ -178,17 +178,18 @@ def build(tensors, metadata=None, dtype=torch.float32, plan=None, architecture=N
     smaller one has 4. `architecture` and the metadata may say otherwise, the latter above all. plan: the family's
     parts, SD1's if None.
     """
-    said = overrides(metadata)
-    arguments = [(part, (architecture or {}).get(part.name, {}) | said.get(part.name, {})) for part in plan or SD1]
-    unet, vae, *text_encoders = [assemble(tensors, part, given, dtype) for part, given in arguments]
+    overridden = overrides(metadata)
+    arguments = [(part, (architecture or {}).get(part.name, {}) | overridden.get(part.name, {}))
+                 for part in plan or SD1]
+    unet, vae, *text_encoders = [assemble(tensors, part, overriding, dtype) for part, overriding in arguments]
     return unet, vae, text_encoders
 
 
-def assemble(tensors, part, given, dtype):
+def assemble(tensors, part, overriding, dtype):
     prefix = part.prefix
-    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    part_tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     try:
-        arguments = part.sizes(own) | given
+        arguments = part.sizes(part_tensors) | overriding
     except KeyError as error:
         raise unsuitable(f"lacks {prefix}{error.args[0]}") from error
     with torch.device("meta"):
@@ -202,77 +203,79 @@ def assemble(tensors, part, given, dtype):
 
 def fit(tensors, prefix, name, like, dtype):
     """The file's tensor in our dtype, in memory of its own, for the parameter that looks like `like`."""
-    found = tensors.get(prefix + name)
-    if found is None or found.numel() != like.numel():
-        state = "lacks" if found is None else f"has an unexpected shape {tuple(found.shape)} of"
+    tensor = tensors.get(prefix + name)
+    if tensor is None or tensor.numel() != like.numel():
+        state = "lacks" if tensor is None else f"has an unexpected shape {tuple(tensor.shape)} of"
         raise unsuitable(f"{state} {prefix}{name}")
-    return found.to(dtype, copy=True).reshape(like.shape)  # 1x1 convolutions are sometimes kept as matrices
+    return tensor.to(dtype, copy=True).reshape(like.shape)  # 1x1 convolutions are sometimes kept as matrices
 
 
 def unsuitable(why):
     return UserError(f"The checkpoint {why}: it is incomplete, or of a model family that is not supported.")
 
 
-def count(own, pattern):
+def count(tensors, pattern):
     """How many of pattern.format(0), pattern.format(1), ... begin a name."""
     n = 0
-    while any(name.startswith(pattern.format(n)) for name in own):
+    while any(name.startswith(pattern.format(n)) for name in tensors):
         n += 1
     return n
 
 
-def unet_sizes(own):
-    first, blocks = own["input_blocks.0.0.weight"], count(own, "input_blocks.{}.")
+def unet_sizes(tensors):
+    first, blocks = tensors["input_blocks.0.0.weight"], count(tensors, "input_blocks.{}.")
     depths, widths, level_blocks, linear, context = [0], [0], [0], False, 0
     for i in range(1, blocks):
         block = f"input_blocks.{i}."
-        if f"{block}0.op.weight" in own:
+        if f"{block}0.op.weight" in tensors:
             depths, widths, level_blocks = [*depths, 0], [*widths, 0], [*level_blocks, 0]
             continue
-        widths[-1] = own[f"{block}0.out_layers.3.weight"].shape[0]
+        widths[-1] = tensors[f"{block}0.out_layers.3.weight"].shape[0]
         level_blocks[-1] += 1
-        if f"{block}1.norm.weight" in own:
-            depths[-1] = count(own, block + "1.transformer_blocks.{}.")
-    linear = own["middle_block.1.proj_in.weight"].ndim == 2
-    context = own["middle_block.1.transformer_blocks.0.attn2.to_k.weight"].shape[1]
+        if f"{block}1.norm.weight" in tensors:
+            depths[-1] = count(tensors, block + "1.transformer_blocks.{}.")
+    linear = tensors["middle_block.1.proj_in.weight"].ndim == 2
+    context = tensors["middle_block.1.transformer_blocks.0.attn2.to_k.weight"].shape[1]
     return {
-        "in_channels": first.shape[1], "out_channels": own["out.2.weight"].shape[0], "model_channels": first.shape[0],
+        "in_channels": first.shape[1], "out_channels": tensors["out.2.weight"].shape[0],
+        "model_channels": first.shape[0],
         "channel_mult": tuple(width // first.shape[0] for width in widths), "num_res_blocks": level_blocks[0],
         "attention_levels": tuple(level for level, depth in enumerate(depths) if depth), "context_dim": context,
-        "transformer_depth": tuple(depths), "middle_depth": count(own, "middle_block.1.transformer_blocks.{}."),
+        "transformer_depth": tuple(depths), "middle_depth": count(tensors, "middle_block.1.transformer_blocks.{}."),
         "head_channels": 64 if linear else None, "use_linear": linear,
-        "adm_channels": own["label_emb.0.0.weight"].shape[1] if "label_emb.0.0.weight" in own else None}
+        "adm_channels": tensors["label_emb.0.0.weight"].shape[1] if "label_emb.0.0.weight" in tensors else None}
 
 
-def vae_sizes(own):
-    ch, levels = own["encoder.conv_in.weight"].shape[0], count(own, "encoder.down.{}.")
+def vae_sizes(tensors):
+    ch, levels = tensors["encoder.conv_in.weight"].shape[0], count(tensors, "encoder.down.{}.")
     return {
         "ch": ch,
-        "ch_mult": tuple(own[f"encoder.down.{level}.block.0.conv1.weight"].shape[0] // ch for level in range(levels)),
-        "num_res_blocks": count(own, "encoder.down.0.block.{}."),
-        "z_channels": own["decoder.conv_in.weight"].shape[1],
-        "embed_dim": own["quant_conv.weight"].shape[0] // 2,
+        "ch_mult": tuple(tensors[f"encoder.down.{level}.block.0.conv1.weight"].shape[0] // ch
+                         for level in range(levels)),
+        "num_res_blocks": count(tensors, "encoder.down.0.block.{}."),
+        "z_channels": tensors["decoder.conv_in.weight"].shape[1],
+        "embed_dim": tensors["quant_conv.weight"].shape[0] // 2,
     }
 
 
-def text_sizes(own):
-    vocab, width = own["text_model.embeddings.token_embedding.weight"].shape
+def text_sizes(tensors):
+    vocab, width = tensors["text_model.embeddings.token_embedding.weight"].shape
     return {"vocab_size": vocab, "width": width, "heads": width // 64 if width >= 512 else 4,
-            "layers": count(own, "text_model.encoder.layers.{}."),
-            "positions": own["text_model.embeddings.position_embedding.weight"].shape[0],
-            "mlp_ratio": own["text_model.encoder.layers.0.mlp.fc1.weight"].shape[0] / width}
+            "layers": count(tensors, "text_model.encoder.layers.{}."),
+            "positions": tensors["text_model.embeddings.position_embedding.weight"].shape[0],
+            "mlp_ratio": tensors["text_model.encoder.layers.0.mlp.fc1.weight"].shape[0] / width}
 
 
-def open_text_sizes(own):
-    vocab, width = own["token_embedding.weight"].shape
+def open_text_sizes(tensors):
+    vocab, width = tensors["token_embedding.weight"].shape
     return {
         "vocab_size": vocab,
         "width": width,
         "heads": width // 64 if width >= 512 else 4,
-        "layers": count(own, "transformer.resblocks.{}."),
-        "positions": own["positional_embedding"].shape[0],
-        "mlp_ratio": own["transformer.resblocks.0.mlp.c_fc.weight"].shape[0] / width,
-        "projection": own["text_projection"].shape[1],
+        "layers": count(tensors, "transformer.resblocks.{}."),
+        "positions": tensors["positional_embedding"].shape[0],
+        "mlp_ratio": tensors["transformer.resblocks.0.mlp.c_fc.weight"].shape[0] / width,
+        "projection": tensors["text_projection"].shape[1],
     }
 
 

@@ -1,4 +1,5 @@
-"""Prompts and captions as rows of 77 tokens: start, up to 75 tokens, end, and again the end token; towers may pad otherwise.
+"""Prompts and captions as rows of 77 tokens: start, up to 75 tokens, end, and again the end token; towers may pad
+otherwise.
 
 Cut as the WebUI cuts: a list of tags is parted at a comma near the end of a row, and an embedding is never parted.
 """
@@ -22,7 +23,8 @@ class Chunk:
         """The whole row of 77."""
         empty = LENGTH - len(self.ids)
         ids = [tokenizer.start, *self.ids, tokenizer.end, *[tokenizer.end] * empty]
-        return Chunk(ids, [1.0, *self.weights, 1.0, *[1.0] * empty], [(position + 1, table) for position, table in self.rows])
+        return Chunk(ids, [1.0, *self.weights, 1.0, *[1.0] * empty],
+                     [(position + 1, table) for position, table in self.rows])
 
 
 class Embeddings:
@@ -57,21 +59,21 @@ def split(tokenizer, pieces, embeddings):
             continue
         ids, position = tokenizer(text), 0
         while position < len(ids):
-            table, taken = names.at(ids, position)
+            table, length = names.at(ids, position)
             new = ids[position:position + 1] if table is None else [PLACEHOLDER] * len(table)
             if new == comma:
                 last_comma = len(chunk.ids)
             elif len(chunk.ids) == LENGTH and last_comma >= LENGTH - BACKTRACK:
-                rest = cut(chunk, last_comma + 1)
+                remainder = cut(chunk, last_comma + 1)
                 next_chunk()
-                chunk = rest
+                chunk = remainder
             if len(chunk.ids) + len(new) > LENGTH:
                 next_chunk()
             if table is not None:
                 chunk.rows.append((len(chunk.ids), table))
             chunk.ids += new
             chunk.weights += [weight] * len(new)
-            position += taken
+            position += length
     if chunk.ids or not chunks:
         next_chunk()
     return chunks
@@ -79,10 +81,11 @@ def split(tokenizer, pieces, embeddings):
 
 def cut(chunk, at):
     """Take what lies from position `at` on out of a chunk, and return it as a chunk."""
-    rest = Chunk(chunk.ids[at:], chunk.weights[at:], [(position - at, table) for position, table in chunk.rows if position >= at])
+    remainder = Chunk(chunk.ids[at:], chunk.weights[at:],
+                      [(position - at, table) for position, table in chunk.rows if position >= at])
     chunk.rows = [row for row in chunk.rows if row[0] < at]
     del chunk.ids[at:], chunk.weights[at:]
-    return rest
+    return remainder
 
 
 def even(batch, tokenizer):

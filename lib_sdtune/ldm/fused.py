@@ -10,6 +10,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 LETTERS = "qkv"
@@ -55,5 +56,7 @@ def adapted(attention: nn.MultiheadAttention) -> bool:
 
 def attend(attention: nn.MultiheadAttention, x: torch.Tensor) -> torch.Tensor:
     """Causal self-attention of x (B, n, width), through the layers' own forwards."""
-    q, k, v = (layer(x).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for layer in projections(attention))
-    return attention.out_proj(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
+    q, k, v = (rearrange(projection(x), "b n (heads d) -> b heads n d", heads=attention.num_heads)
+               for projection in projections(attention))
+    answer = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return attention.out_proj(rearrange(answer, "b heads n d -> b n (heads d)"))

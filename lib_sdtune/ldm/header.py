@@ -1,4 +1,6 @@
-"""What can be known of a checkpoint without its weights: names and shapes, metadata, and the .yaml that a program laid beside it."""
+"""What can be known of a checkpoint without its weights: names and shapes, metadata, and the .yaml that a program laid
+beside it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,8 +17,8 @@ FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 
 @dataclass(frozen=True)
 class Header:
-    """shapes: name of a tensor -> its shape. config: the .yaml's content, {} where there is none. probe: tells by the weights
-    whether the UNet answers with a velocity; asked only where nothing else tells, because it reads them.
+    """shapes: name of a tensor -> its shape. config: the .yaml's content, {} where there is none. probe: tells by the
+    weights whether the UNet answers with a velocity; asked only where nothing else tells, because it reads them.
     """
 
     name: str
@@ -31,10 +33,12 @@ class Header:
 
     @property
     def prediction_type(self) -> str:
-        """"epsilon" or "v_prediction" as the .yaml, a marker tensor or the metadata say, in this order; "" where none does."""
-        said = self.config_prediction()
-        if said:
-            return said
+        """"epsilon" or "v_prediction" as the .yaml, a marker tensor or the metadata say, in this order; "" where none
+        does.
+        """
+        prediction = self.config_prediction()
+        if prediction:
+            return prediction
         if "v_pred" in self.shapes:
             return V
         spoken = self.metadata.get("modelspec.prediction_type", "").lower()
@@ -76,15 +80,18 @@ class Header:
 
     def refuse_contradictions(self) -> None:
         """UserError where the .yaml describes another model than the weights."""
-        config, context = self.unet_config(), [shape for name, shape in self.shapes.items() if name.endswith("attn2.to_k.weight")]
+        config, context = self.unet_config(), [shape for name, shape in self.shapes.items()
+                                               if name.endswith("attn2.to_k.weight")]
         first = self.shapes.get(FIRST)
-        has = {"in_channels": first and first[1], "model_channels": first and first[0], "context_dim": context and context[0][1]}
+        has = {"in_channels": first and first[1], "model_channels": first and first[0],
+               "context_dim": context and context[0][1]}
         for key, value in has.items():
             says = config.get(key, value)
             says = says[0] if isinstance(says, list) and says else says
             if value and says != value:
                 raise UserError(
-                    f"The .yaml beside {self.name} says {key} {says} and its weights have {value}, so it belongs to another "
+                    f"The .yaml beside {self.name} says {key} {says} and its weights have {value}, so it belongs to "
+                    "another "
                     "checkpoint; remove it or replace it with the right one."
                 )
 

@@ -10,7 +10,9 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Layer:
-    """`path` is the checkpoint's name (input_blocks.1.1.proj_in); `diffusers` the other one (down_blocks_0_attentions_0_proj_in)."""
+    """`path` is the checkpoint's name (input_blocks.1.1.proj_in); `diffusers` the other one
+    (down_blocks_0_attentions_0_proj_in).
+    """
 
     path: str
     diffusers: str
@@ -19,7 +21,8 @@ class Layer:
     block: str  # "IN00" ... "MID" ... "OUT11"
 
 
-RESNET = {"in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.3": "conv2", "skip_connection": "conv_shortcut"}
+RESNET = {"in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.3": "conv2",
+          "skip_connection": "conv_shortcut"}
 
 
 def unet_layers(unet):
@@ -41,7 +44,8 @@ def block_layers(block, path, name, diffusers, index):
         if hasattr(module, "transformer_blocks"):
             for tail, layer in module.named_modules():
                 if weighted(layer):
-                    yield Layer(f"{here}.{tail}", f"{diffusers}_attentions_{index}_{flat(tail)}", layer, "attention", name)
+                    yield Layer(f"{here}.{tail}", f"{diffusers}_attentions_{index}_{flat(tail)}", layer, "attention",
+                                name)
         elif hasattr(module, "in_layers"):
             for tail, other in RESNET.items():
                 if weighted(layer := module.get_submodule(tail)):

@@ -1,6 +1,7 @@
 """Two samplers, with the numbers of the WebUI: the same seed and steps give the same picture there, up to rounding.
 
-A sampler turns noise into latents, both (B, 4, h, w) float32; `predict(x, t)` answers the guided noise for x at timesteps (B,).
+A sampler turns noise into latents, both (B, 4, h, w) float32; `predict(x, t)` answers the guided noise for x at
+timesteps (B,).
 """
 
 import torch
@@ -20,7 +21,8 @@ class Noise:
         return torch.stack([torch.randn(self.shape, generator=generator) for generator in self.generators])
 
 
-LEAST_SIGNAL = 4.8973451890853435e-08  # what the WebUI leaves at the last timestep, where none would make its noise level infinite
+# what the WebUI leaves at the last timestep, where none would make its noise level infinite
+LEAST_SIGNAL = 4.8973451890853435e-08
 
 
 def finite(alphas_cumprod):
@@ -31,7 +33,8 @@ def finite(alphas_cumprod):
 def ddim(predict, noise, alphas_cumprod, steps):
     """Song et al. 2020, arXiv 2010.02502, eq. 12 with eta 0.
 
-    Like the WebUI's, it leaves the last of its timesteps out, and makes a few steps more where 1000 / `steps` is uneven.
+    Like the WebUI's, it leaves the last of its timesteps out, and makes a few steps more where 1000 / `steps` is
+    uneven.
     """
     timesteps = [min(t + 1, 999) for t in range(0, 1000, 1000 // max(steps, 2))]
     x = noise.next()
@@ -71,10 +74,11 @@ SAMPLERS = {"Euler a": euler_a, "DDIM": ddim}
 
 def find(name):
     """(name, sampler); no name means Euler a, the WebUI's classic."""
-    known = {key.lower(): key for key in SAMPLERS}
-    if (name or "Euler a").lower() not in known:
-        raise UserError(f"There is no sampler called {name!r}{nearest(name, SAMPLERS)}; there are: {', '.join(SAMPLERS)}.")
-    key = known[(name or "Euler a").lower()]
+    names = {key.lower(): key for key in SAMPLERS}
+    if (name or "Euler a").lower() not in names:
+        raise UserError(f"There is no sampler called {name!r}{nearest(name, SAMPLERS)}; there are: "
+                        f"{', '.join(SAMPLERS)}.")
+    key = names[(name or "Euler a").lower()]
     return key, SAMPLERS[key]
 
 

@@ -5,15 +5,18 @@
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 
 class CLIPTextModel(nn.Module):
     """A causal transformer over token ids."""
 
-    def __init__(self, vocab_size=49408, width=768, layers=12, heads=12, positions=77, mlp_ratio=4, activation="quick_gelu"):
+    def __init__(self, vocab_size=49408, width=768, layers=12, heads=12, positions=77, mlp_ratio=4,
+                 activation="quick_gelu"):
         super().__init__()
-        self.text_model = CLIPTextTransformer(vocab_size, width, layers, heads, positions, int(width * mlp_ratio), activation)
+        self.text_model = CLIPTextTransformer(vocab_size, width, layers, heads, positions, int(width * mlp_ratio),
+                                              activation)
 
     def forward(self, ids):
         """(B, n, width): the last hidden state, normalised, for ids (B, n)."""
@@ -38,8 +41,10 @@ def hidden_states(text_model, ids, embed=None, layers=None):
 
 
 def attention(attn, x):
-    q, k, v = (t.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for t in (attn.q_proj(x), attn.k_proj(x), attn.v_proj(x)))
-    return attn.out_proj(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
+    q, k, v = (rearrange(projection(x), "b n (heads d) -> b heads n d", heads=attn.num_heads)
+               for projection in (attn.q_proj, attn.k_proj, attn.v_proj))
+    answer = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return attn.out_proj(rearrange(answer, "b heads n d -> b n (heads d)"))
 
 
 def feed_forward(mlp, x):

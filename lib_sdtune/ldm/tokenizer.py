@@ -1,4 +1,5 @@
-"""CLIP's tokenizer: byte-level pair encoding of lower-cased words, each ending in </w> (Sennrich et al. 2016, arXiv 1508.07909).
+"""CLIP's tokenizer: byte-level pair encoding of lower-cased words, each ending in </w> (Sennrich et al. 2016, arXiv
+1508.07909).
 
 `vocab.json` maps tokens to ids and `merges.txt` lists the pairs in the order in which they join, as everywhere else.
 """
@@ -67,15 +68,15 @@ def words(text):
     text = unicodedata.normalize("NFC", text).lower()
     i = 0
     while i < len(text):
-        found = next((w for w in (START, END, *CONTRACTIONS) if text.startswith(w, i)), None)
-        if found is None:
-            sort, end = kind(text[i]), i + 1
-            while end < len(text) and sort != "number" and kind(text[end]) == sort:
+        word = next((w for w in (START, END, *CONTRACTIONS) if text.startswith(w, i)), None)
+        if word is None:
+            category, end = kind(text[i]), i + 1
+            while end < len(text) and category != "number" and kind(text[end]) == category:
                 end += 1
-            found = text[i:end]
-        if not found[0].isspace():
-            yield found
-        i += len(found)
+            word = text[i:end]
+        if not word[0].isspace():
+            yield word
+        i += len(word)
 
 
 def kind(character):
@@ -87,8 +88,8 @@ def kind(character):
 def byte_letters():
     """A printable letter for each byte: itself where it is one, else the next free one from 256 on."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
-    others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) if byte in printable else chr(256 + others.index(byte)) for byte in range(256)}
+    unprintable = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) if byte in printable else chr(256 + unprintable.index(byte)) for byte in range(256)}
 
 
 def read(folder):
@@ -102,8 +103,8 @@ def read(folder):
 def find(checkpoint, size):
     """The tokenizer of a checkpoint whose text encoder knows `size` tokens.
 
-    Looked for beside the checkpoint, in a folder of its name, in the folder that its .yaml names, in Hugging Face's cache,
-    in the embedded model's folder, and in an installed open_clip or clip. UserError if none of them fits.
+    Looked for beside the checkpoint, in a folder of its name, in the folder that its .yaml names, in Hugging Face's
+    cache, in the embedded model's folder, and in an installed open_clip or clip. UserError if none of them fits.
     """
     for folder in folders(Path(checkpoint)):
         if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
@@ -113,7 +114,8 @@ def find(checkpoint, size):
     packed = installed()
     if packed and size == 49408:
         return read_packed(packed)
-    raise UserError(f"No vocabulary of {size} tokens was found for {Path(checkpoint).name}: put CLIP's vocab.json and merges.txt "
+    raise UserError(f"No vocabulary of {size} tokens was found for {Path(checkpoint).name}: put CLIP's vocab.json and "
+                    "merges.txt "
                     f"(from openai/clip-vit-large-patch14) into {Path(checkpoint).parent}.")
 
 
@@ -121,8 +123,8 @@ def folders(checkpoint):
     yield from (checkpoint.parent, checkpoint.with_suffix(""))
     config = checkpoint.with_suffix(".yaml")
     if config.is_file():
-        said = config.read_text(encoding="utf-8", errors="replace")
-        for named in re.findall(r"^\s*['\"]?version['\"]?:\s*['\"]?(.+?)['\"]?\s*$", said, re.M):
+        text = config.read_text(encoding="utf-8", errors="replace")
+        for named in re.findall(r"^\s*['\"]?version['\"]?:\s*['\"]?(.+?)['\"]?\s*$", text, re.M):
             yield from (Path(named), checkpoint.parent / named)
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     yield from sorted(home.glob("hub/models--openai--clip-vit-large-patch14/snapshots/*"))

@@ -1,12 +1,14 @@
 """The UNet of latent diffusion (arXiv 2112.10752), with the parameter names of `model.diffusion_model.*`.
 
-SD1 is the default; SD2 sets `head_channels` and `use_linear`, SDXL also a `transformer_depth` per level and `adm_channels`.
+SD1 is the default; SD2 sets `head_channels` and `use_linear`, SDXL also a `transformer_depth` per level and
+`adm_channels`.
 """
 
 import math
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 
@@ -25,7 +27,8 @@ class UNetModel(nn.Module):
                  attention_levels=(0, 1, 2), context_dim=768, num_heads=8, head_channels=None, transformer_depth=1,
                  middle_depth=None, use_linear=False, adm_channels=None):
         super().__init__()
-        depths = [transformer_depth] * len(channel_mult) if isinstance(transformer_depth, int) else list(transformer_depth)
+        depths = ([transformer_depth] * len(channel_mult)
+                  if isinstance(transformer_depth, int) else list(transformer_depth))
         middle_depth = middle_depth or next(depth for depth in reversed(depths) if depth)
         self.model_channels, emb = model_channels, model_channels * 4
 
@@ -55,7 +58,8 @@ class UNetModel(nn.Module):
                 self.input_blocks.append(Block(Downsample(channels)))
                 skips.append(channels)
 
-        self.middle_block = Block(res_block(channels, channels), transformer(channels, middle_depth), res_block(channels, channels))
+        self.middle_block = Block(res_block(channels, channels), transformer(channels, middle_depth),
+                                  res_block(channels, channels))
 
         self.output_blocks = nn.ModuleList()
         for level, mult in reversed(list(enumerate(channel_mult))):
@@ -91,7 +95,8 @@ class UNetModel(nn.Module):
 def timestep_embedding(timesteps, dim, max_period=10000):
     """(B, dim) float32: cosines, then sines, of the timesteps at `dim / 2` geometrically spaced frequencies."""
     half = dim // 2
-    frequencies = torch.exp(torch.arange(half, dtype=torch.float32, device=timesteps.device) * (-math.log(max_period) / half))
+    frequencies = torch.exp(torch.arange(half, dtype=torch.float32, device=timesteps.device)
+                            * (-math.log(max_period) / half))
     angles = timesteps[:, None].float() * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
@@ -115,10 +120,12 @@ class ResBlock(nn.Module):
 
     def __init__(self, channels, emb_channels, out_channels):
         super().__init__()
-        self.in_layers = nn.Sequential(nn.GroupNorm(32, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1))
+        self.in_layers = nn.Sequential(nn.GroupNorm(32, channels), nn.SiLU(),
+                                       nn.Conv2d(channels, out_channels, 3, padding=1))
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb_channels, out_channels))
         self.out_layers = nn.Sequential(  # the identity holds the place of the checkpoint's dropout
-            nn.GroupNorm(32, out_channels), nn.SiLU(), nn.Identity(), nn.Conv2d(out_channels, out_channels, 3, padding=1))
+            nn.GroupNorm(32, out_channels), nn.SiLU(), nn.Identity(),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.skip_connection = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
 
     def forward(self, x, emb):
@@ -155,22 +162,22 @@ class SpatialTransformer(nn.Module):
         self.use_linear = use_linear
         self.norm = nn.GroupNorm(32, channels, eps=1e-6)
         self.proj_in = project()
-        self.transformer_blocks = nn.ModuleList(BasicTransformerBlock(channels, heads, context_dim) for _ in range(depth))
+        self.transformer_blocks = nn.ModuleList(BasicTransformerBlock(channels, heads, context_dim)
+                                                for _ in range(depth))
         self.proj_out = project()
 
     def forward(self, x, context=None):
-        b, c, h, w = x.shape
         tokens = self.norm(x)
         if not self.use_linear:
             tokens = self.proj_in(tokens)
-        tokens = tokens.flatten(2).transpose(1, 2).contiguous()
+        tokens = rearrange(tokens, "b c h w -> b (h w) c").contiguous()
         if self.use_linear:
             tokens = self.proj_in(tokens)
         for block in self.transformer_blocks:
             tokens = block(tokens, context)
         if self.use_linear:
             tokens = self.proj_out(tokens)
-        y = tokens.transpose(1, 2).reshape(b, c, h, w)
+        y = rearrange(tokens, "b n c -> b c n").reshape(x.shape)
         if not self.use_linear:
             y = self.proj_out(y)
         return x + y
@@ -205,8 +212,9 @@ class CrossAttention(nn.Module):
 
     def forward(self, x, context=None):
         context = x if context is None else context
-        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (self.to_q(x), self.to_k(context), self.to_v(context)))
-        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        q, k, v = (rearrange(t, "b n (heads d) -> b heads n d", heads=self.heads)
+                   for t in (self.to_q(x), self.to_k(context), self.to_v(context)))
+        return self.to_out(rearrange(F.scaled_dot_product_attention(q, k, v), "b heads n d -> b n (heads d)"))
 
 
 class FeedForward(nn.Module):

@@ -1,9 +1,10 @@
 """Reads old training checkpoints, in which the weights lie among a trainer's own objects, without making any of those.
 
-Used as `torch.load(..., pickle_module=unpickler)` where `weights_only=True` refuses. A pickle can change what it looks up
-(its opcode BUILD sets attributes, also of classes and functions), so everything that it gets is a stand-in that was made for
-this one reading: tensors are rebuilt through it, what Lightning and numpy left becomes an empty object, and any other name
-ends the reading.
+Used as `torch.load(..., pickle_module=unpickler)` where `weights_only=True` refuses. A pickle can change what it looks
+up (its opcode BUILD sets attributes, also of classes and functions), so everything that it gets is a stand-in that was
+made for
+this one reading: tensors are rebuilt through it, what Lightning and numpy left becomes an empty object, and any other
+name ends the reading.
 """
 
 import pickle
@@ -15,7 +16,9 @@ LEFT_BEHIND = ("pytorch_lightning", "lightning", "numpy", "_codecs")
 
 
 def stand_ins():
-    """{(module, name): what a pickle gets for it}; the typed storages get theirs from `torch.load` itself, also as stand-ins."""
+    """{(module, name): what a pickle gets for it}; the typed storages get theirs from `torch.load` itself, also as
+    stand-ins.
+    """
 
     def rebuild_tensor(*args):
         return torch._utils._rebuild_tensor_v2(*args)
@@ -26,7 +29,8 @@ def stand_ins():
     def ordered_dict(*args):
         return OrderedDict(*args)
 
-    return {("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor, ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
+    return {("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
+            ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
             ("collections", "OrderedDict"): ordered_dict}
 
 

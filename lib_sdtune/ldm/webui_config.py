@@ -21,13 +21,13 @@ SCALING = {EPSILON: "EpsScaling", V: "VScaling"}
 def write(path, model):
     """Write `path`.yaml for a loaded model: its source's own, or one of ours where the WebUI needs it."""
     source = Path(model.path) if model.path else None
-    own = header.config_beside(source) if source else {}
+    source_config = header.config_beside(source) if source else {}
     target = Path(path).with_suffix(".yaml")
-    if own and Header("", {}, {}, own).config_prediction() == model.prediction_type:
+    if source_config and Header("", {}, {}, source_config).config_prediction() == model.prediction_type:
         with atomic(target) as unfinished:
             shutil.copyfile(source.with_suffix(".yaml"), unfinished)
         return
-    config = predicting(own, model.prediction_type) if own else model.family.config(model)
+    config = predicting(source_config, model.prediction_type) if source_config else model.family.config(model)
     if config:
         write_text(target, json.dumps(config, indent=1) + "\n")
 
@@ -46,7 +46,7 @@ def predicting(config, prediction_type):
 
 
 def unusual(sizes):
-    return any(sizes[key] != usual for key, usual in USUAL.items())
+    return any(sizes[key] != source_config for key, source_config in USUAL.items())
 
 
 def latent_diffusion(model, text_encoder):

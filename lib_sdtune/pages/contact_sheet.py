@@ -7,7 +7,10 @@ LEAST = 96  # pixels a side, so that there is room for the words
 
 
 def contact_sheet(pictures, columns=(), rows=()):
-    """A PIL image of `pictures[row][column]` (PIL images or None). columns, rows: their words; none leave no room for any."""
+    """A PIL image of `pictures[row][column]` (PIL images or None).
+
+    columns, rows: their words; none leave no room for any.
+    """
     width = max(map(len, pictures), default=1)
     line = LINE if rows else 0
     head = LINE if columns else GAP

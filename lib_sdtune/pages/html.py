@@ -30,8 +30,10 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
 
 def page(title, *parts):
     """A whole HTML document; `parts` are HTML."""
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><h1>{escape(title)}</h1>{''.join(parts)}</body></html>\n")
+    return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+            'content="width=device-width">'
+            f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
+            f"<body><h1>{escape(title)}</h1>{''.join(parts)}</body></html>\n")
 
 
 def section(title, *parts):
@@ -63,14 +65,18 @@ def listing(lines):
 
 
 def picture(image, side=160, title="", kind=""):
-    """An <img> that holds the picture, at most `side` pixels wide and high. `image`: a PIL image or a path; "" if it cannot be read."""
+    """An <img> that holds the picture, at most `side` pixels wide and high.
+
+    `image`: a PIL image or a path; "" if it cannot be read.
+    """
     try:
         small = (image if isinstance(image, Image.Image) else Image.open(image)).convert("RGB")
     except OSError:
         return Raw("")
     small.thumbnail((side, side))
-    held = io.BytesIO()
-    small.save(held, "JPEG", quality=86)
-    data = base64.b64encode(held.getvalue()).decode()
-    return Raw(f'<img src="data:image/jpeg;base64,{data}" width="{small.width}" height="{small.height}" alt="{escape(title, quote=True)}" '
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=86)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return Raw(f'<img src="data:image/jpeg;base64,{data}" width="{small.width}" height="{small.height}" '
+               f'alt="{escape(title, quote=True)}" '
                f'title="{escape(title, quote=True)}"{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}>')

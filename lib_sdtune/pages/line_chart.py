@@ -20,7 +20,8 @@ def chart(series, label="", marks=()):
 
     def place(x, y):
         across = EDGE["left"] + (WIDTH - EDGE["left"] - EDGE["right"]) * (x - left) / (right - left)
-        down = EDGE["top"] + (HEIGHT - EDGE["top"] - EDGE["bottom"]) * (1 - (min(max(y, low), high) - low) / (high - low))
+        down = (EDGE["top"]
+                + (HEIGHT - EDGE["top"] - EDGE["bottom"]) * (1 - (min(max(y, low), high) - low) / (high - low)))
         return f"{across:.1f}", f"{down:.1f}"
 
     parts = [*grid(place, left, right, low, high), *(mark(place, x, text, low, high) for x, text in marks)]
@@ -29,27 +30,30 @@ def chart(series, label="", marks=()):
     keys = "".join(f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
                    for colour, name in zip(COLOURS * len(series), series, strict=False))
     return (f'<figure><figcaption><b>{escape(label)}</b><span class="keys">{keys}</span></figcaption>'
-            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg></figure>')
+            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+            f'aria-label="{escape(label)}">{"".join(parts)}</svg></figure>')
 
 
 def curve(points, colour, name):
     if len(points) == 1:
         return f'<circle cx="{points[0][0]}" cy="{points[0][1]}" r="3" fill="{colour}"/>'
     line = "M" + "L".join(" ".join(point) for point in points)
-    dots = "".join(f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>' for x, y in points) if len(points) < 60 else ""
+    dots = ("".join(f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>' for x, y in points)
+            if len(points) < 60 else "")
     return (f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-linejoin="round">'
             f"<title>{escape(name)}</title></path>{dots}")
 
 
 def grid(place, left, right, low, high):
-    for number in range(4):
-        y = low + (high - low) * number / 3
+    for line in range(4):
+        y = low + (high - low) * line / 3
         (a, down), (b, _) = place(left, y), place(right, y)
         yield f'<line x1="{a}" x2="{b}" y1="{down}" y2="{down}" class="line"/>'
         yield f'<text x="{float(a) - 6}" y="{float(down) + 4}" text-anchor="end">{y:.3g}</text>'
-    for number in range(5):
-        x = left + (right - left) * number / 4
-        yield f'<text x="{place(x, low)[0]}" y="{HEIGHT - 8}" text-anchor="middle">{x:{".0f" if right - left > 20 else ".3g"}}</text>'
+    for line in range(5):
+        x = left + (right - left) * line / 4
+        number = f"{x:.0f}" if right - left > 20 else f"{x:.3g}"
+        yield f'<text x="{place(x, low)[0]}" y="{HEIGHT - 8}" text-anchor="middle">{number}</text>'
 
 
 def mark(place, x, text, low, high):
@@ -73,11 +77,11 @@ def finite(value):
 
 def smoothed(points, window=None):
     """Exponential mean of [(x, y)] without the pull of its start; the window grows with the curve."""
-    keep, total, weight, found = 1 - 1 / (window or max(6, min(100, len(points) / 12))), 0.0, 0.0, []
+    keep, total, weight, averages = 1 - 1 / (window or max(6, min(100, len(points) / 12))), 0.0, 0.0, []
     for x, y in points:
         total, weight = keep * total + (1 - keep) * y, keep * weight + 1 - keep
-        found.append((x, total / weight))
-    return found
+        averages.append((x, total / weight))
+    return averages
 
 
 def thinned(points, most=600):

@@ -31,12 +31,14 @@ def arc(x, y, rx, ry=None, start=0.0, stop=360.0, points=48):
 
 def star(points, inner):
     turns = [math.pi * (i / points - 0.5) for i in range(2 * points)]
-    return [((inner if i % 2 else 1.1) * math.cos(t), (inner if i % 2 else 1.1) * math.sin(t) + 0.05) for i, t in enumerate(turns)]
+    return [((inner if i % 2 else 1.1) * math.cos(t), (inner if i % 2 else 1.1) * math.sin(t) + 0.05)
+            for i, t in enumerate(turns)]
 
 
 def heart():
     turns = [2 * math.pi * i / 64 for i in range(64)]
-    return [(math.sin(t) ** 3 * 1.05, 0.02 - (13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 15.5)
+    return [(math.sin(t) ** 3 * 1.05,
+             0.02 - (13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 15.5)
             for t in turns]
 
 
@@ -54,13 +56,15 @@ SHAPES = {
     "ring": [(arc(0, 0, 1.0), True), (arc(0, 0, 0.52), False)],
     "cross": [(box(-0.34, -1.0, 0.34, 1.0), True), (box(-1.0, -0.34, 1.0, 0.34), True)],
     "cat": [(arc(0, 0.25, 0.9, 0.74), True), ([(-0.9, 0.3), (-0.86, -1.05), (-0.12, -0.4)], True),
-            ([(0.9, 0.3), (0.86, -1.05), (0.12, -0.4)], True), (arc(-0.38, 0.1, 0.17), False), (arc(0.38, 0.1, 0.17), False)],
+            ([(0.9, 0.3), (0.86, -1.05), (0.12, -0.4)], True), (arc(-0.38, 0.1, 0.17), False),
+            (arc(0.38, 0.1, 0.17), False)],
 }
 
 # Forms that the embedded model has never seen: what there is to teach it.
 SUBJECTS = {
     "mushroom": [(arc(0, -0.05, 1.05, 0.9, 180, 360), True), (box(-0.34, -0.1, 0.34, 0.95), True)],
-    "fish": [(arc(-0.2, 0, 0.82, 0.6), True), ([(0.3, 0), (1.08, -0.68), (1.08, 0.68)], True), (arc(-0.58, -0.12, 0.13), False)],
+    "fish": [(arc(-0.2, 0, 0.82, 0.6), True), ([(0.3, 0), (1.08, -0.68), (1.08, 0.68)], True),
+             (arc(-0.58, -0.12, 0.13), False)],
     "house": [(box(-0.72, -0.1, 0.72, 0.95), True), ([(0, -1.05), (1.05, -0.05), (-1.05, -0.05)], True),
               (box(-0.2, 0.35, 0.2, 0.96), False)],
     "arrow": [([(0, -1.05), (0.95, 0.0), (-0.95, 0.0)], True), (box(-0.32, -0.05, 0.32, 1.0), True)],
@@ -68,9 +72,11 @@ SUBJECTS = {
 FORMS = SHAPES | SUBJECTS
 
 CLASS = "toy"  # the word for any of the shapes
-FULL = ["a photo of a {c} {s} on {b}", "a photo of a {c} {s} on a {b} background", "a {c} {s} on {b}", "a picture of a {c} {s} on {b}",
+FULL = ["a photo of a {c} {s} on {b}", "a photo of a {c} {s} on a {b} background", "a {c} {s} on {b}",
+        "a picture of a {c} {s} on {b}",
         "{c} {s} on {b}", "a drawing of a {c} {s} on a {b} background", "a {c} {s}, {b} background"]
-PARTIAL = ["a photo of a {c} {s}", "a photo of a {s} on {b}", "a photo of a {s}", "a {c} {s}", "a {s} on a {b} background"]
+PARTIAL = ["a photo of a {c} {s}", "a photo of a {s} on {b}", "a photo of a {s}", "a {c} {s}",
+           "a {s} on a {b} background"]
 RARE = ["ron", "sks", "ohwx", "zwx", "zibo", "kumi", "mox", "blip"]  # whole words of the vocabulary that mean nothing
 
 
@@ -88,7 +94,8 @@ class Thing:
 
 def thing(rng, form=None, colour=None, background=None):
     """A random thing; what is given stays."""
-    return Thing(form or rng.choice(list(SHAPES)), colour or rng.choice(list(COLOURS)), background or rng.choice(list(BACKGROUNDS)),
+    return Thing(form or rng.choice(list(SHAPES)), colour or rng.choice(list(COLOURS)),
+                 background or rng.choice(list(BACKGROUNDS)),
                  SIZE / 2 + rng.uniform(-JITTER, JITTER), SIZE / 2 + rng.uniform(-JITTER, JITTER), rng.uniform(*RADIUS))
 
 
@@ -98,7 +105,8 @@ def silhouette(form, x=SIZE / 2, y=SIZE / 2, radius=MEDIUM, size=SIZE):
     canvas = Image.new("L", (size * FINE, size * FINE), 0)
     draw = ImageDraw.Draw(canvas)
     for polygon, filled in FORMS[form] if isinstance(form, str) else form:
-        draw.polygon([((x + radius * px) * scale, (y + radius * py) * scale) for px, py in polygon], fill=255 if filled else 0)
+        draw.polygon([((x + radius * px) * scale, (y + radius * py) * scale) for px, py in polygon],
+                     fill=255 if filled else 0)
     return np.asarray(canvas.resize((size, size), Image.BOX), dtype=np.float32) / 255
 
 
@@ -108,29 +116,29 @@ def paint(cover, colour, background):
     return Image.fromarray((background + cover[..., None] * (colour - background) + 0.5).astype(np.uint8))
 
 
-def draw(shown, size=SIZE):
+def draw(thing, size=SIZE):
     """The picture of a `Thing`."""
-    cover = silhouette(shown.form, shown.x, shown.y, shown.radius, size)
-    return paint(cover, COLOURS[shown.colour], BACKGROUNDS[shown.background])
+    cover = silhouette(thing.form, thing.x, thing.y, thing.radius, size)
+    return paint(cover, COLOURS[thing.colour], BACKGROUNDS[thing.background])
 
 
-def full_caption(shown, noun=None, template=FULL[0]):
-    return template.format(c=shown.colour, s=noun or shown.form, b=shown.background)
+def full_caption(thing, noun=None, template=FULL[0]):
+    return template.format(c=thing.colour, s=noun or thing.form, b=thing.background)
 
 
-def caption(rng, shown, plain=False):
+def caption(rng, thing, plain=False):
     """A caption as the model is trained with: paraphrased, sometimes partial, empty, or with a word that means nothing.
 
     `plain` keeps to full captions.
     """
     if plain:
-        return full_caption(shown, template=rng.choice(FULL))
+        return full_caption(thing, template=rng.choice(FULL))
     if rng.random() < 0.1:
         return ""
-    noun = CLASS if rng.random() < 0.12 else shown.form
+    noun = CLASS if rng.random() < 0.12 else thing.form
     if rng.random() < 0.15:
         noun = f"{rare_word(rng)} {noun}"
-    return full_caption(shown, noun, rng.choice(FULL if rng.random() < 0.8 else PARTIAL))
+    return full_caption(thing, noun, rng.choice(FULL if rng.random() < 0.8 else PARTIAL))
 
 
 def rare_word(rng):

@@ -14,7 +14,8 @@ import numpy as np
 from lib_sdtune import toyworld
 
 CLEAR = 0.72  # overlap from which a silhouette counts as a form; reconstructions of drawings reach .85 and more
-GRID = np.stack(np.meshgrid(np.arange(toyworld.SIZE) + 0.5, np.arange(toyworld.SIZE) + 0.5))  # x, y of the pixels' centres
+# x, y of the pixels' centres
+GRID = np.stack(np.meshgrid(np.arange(toyworld.SIZE) + 0.5, np.arange(toyworld.SIZE) + 0.5))
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def nearest(colour, named):
 
 
 def overlap(cover, form):
-    """Intersection over union of a cover with the form's drawing at the same centre of mass and about the same extent."""
+    """Intersection over union of a cover with the form's drawing at the same centre of mass and about the same extent.
+    """
     mass = cover.sum()
     if mass < 40:
         return 0.0
@@ -89,25 +91,31 @@ def subject_fidelity(pictures, form):
 
 
 def prompt_fidelity(pictures, things):
-    """Shares of pictures whose form, colour and background are those of the `Thing` asked for; None asks for nothing."""
-    seen = [look(picture) for picture in pictures]
+    """Shares of pictures whose form, colour and background are those of the `Thing` asked for; None asks for nothing.
+    """
+    recognised = [look(picture) for picture in pictures]
 
     def share(name):
-        pairs = [(getattr(s, name), getattr(t, name)) for s, t in zip(seen, things, strict=True) if getattr(t, name)]
+        pairs = [(getattr(s, name), getattr(t, name))
+                 for s, t in zip(recognised, things, strict=True) if getattr(t, name)]
         return float(np.mean([a == b for a, b in pairs])) if pairs else math.nan
 
     return {name: share(name) for name in ("form", "colour", "background")}
 
 
 def variety(pictures):
-    """How different pictures of one prompt are from each other: mean of 1 - overlap of their silhouettes' pairs, 0..1."""
+    """How different pictures of one prompt are from each other: mean of 1 - overlap of their silhouettes' pairs, 0..1.
+    """
     covers = [look(picture).cover for picture in pictures]
-    gaps = [1 - np.minimum(a, b).sum() / max(np.maximum(a, b).sum(), 1e-6) for i, a in enumerate(covers) for b in covers[:i]]
+    gaps = [1 - np.minimum(a, b).sum() / max(np.maximum(a, b).sum(), 1e-6) for i, a in enumerate(covers)
+            for b in covers[:i]]
     return float(np.mean(gaps))
 
 
 def kinds(pictures):
-    """How many of the world's shapes there effectively are: exp of the entropy of what is recognised, unclear ones left out."""
-    counts = Counter(seen.form for seen in map(look, pictures) if seen.form != "none")
+    """How many of the world's shapes there effectively are: exp of the entropy of what is recognised, unclear ones left
+    out.
+    """
+    counts = Counter(recognised.form for recognised in map(look, pictures) if recognised.form != "none")
     total = sum(counts.values())
     return math.exp(-sum(n / total * math.log(n / total) for n in counts.values())) if total else 0.0
