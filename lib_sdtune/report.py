@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib_sdtune import __version__
+
 if TYPE_CHECKING:
     from lib_sdtune.training.runs import RunFolder
 
@@ -19,7 +21,8 @@ LINES = 200  # of the log
 def report(folder: "RunFolder", status: dict) -> str:
     """The report of a run, given its snapshot."""
     facts = {key: status[key] for key in ("id", "method", "state", "step", "total_steps", "message")}
-    parts = [("Run", json.dumps(facts, ensure_ascii=False)), ("Machine", machine()), ("Packages", packages()),
+    parts = [("Run", json.dumps(facts, ensure_ascii=False)), ("SD Tune", __version__),
+             ("Machine", machine()), ("Packages", packages()),
              ("Flags", " ".join(sys.argv[1:]) or "none"),
              ("Settings", json.dumps(folder.settings(), ensure_ascii=False)),
              ("Log", last_lines(folder.path / "run.log"))]

@@ -1,4 +1,4 @@
-"""The README is true: its table is the declaration's, its commands exist, its paths are there."""
+"""The documents are true: what is generated is up to date, commands exist, links lead somewhere, the map names what is there."""
 
 import importlib.util
 import re
@@ -9,19 +9,40 @@ import pytest
 from lib_sdtune.__main__ import parser
 from tests.test_architecture import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PATHS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PATHS}
+GENERATED = ["docs/settings.md", "docs/http-api.md"]
+
+
+def tool():
+    spec = importlib.util.spec_from_file_location("update_docs", ROOT / "tools" / "update_docs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def commands():
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("python")]
+    blocks = re.findall(r"```sh\n(.*?)```", "\n".join(DOCUMENTS.values()), re.DOTALL)
+    return [line.replace(".venv/bin/python", "python") for block in blocks for line in block.splitlines() if "python" in line]
 
 
-def test_the_settings_are_those_of_the_declaration():
-    spec = importlib.util.spec_from_file_location("update_readme", ROOT / "tools" / "update_readme.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    assert tool.updated(README) == README, "run python tools/update_readme.py"
+def anchors(text):
+    """What headings can be linked to, as GitHub calls them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_what_is_generated_is_up_to_date(name):
+    if name == "docs/http-api.md":
+        pytest.importorskip("fastapi")
+    assert tool().GENERATED[name](DOCUMENTS[name]) == DOCUMENTS[name], "run python tools/update_docs.py"
+
+
+def test_every_route_is_described():
+    rows = tool().ROW.findall(DOCUMENTS["docs/http-api.md"])
+    assert len(rows) > 30
+    assert [(method, path) for method, path, description in rows if not description.strip()] == []
 
 
 @pytest.mark.parametrize("line", [line for line in commands() if "-m lib_sdtune" in line])
@@ -31,20 +52,49 @@ def test_commands_parse(line):
 
 
 def test_other_commands_name_files_that_are_there():
-    files = [shlex.split(line)[1] for line in commands() if "-m" not in line]
-    assert files and all((ROOT / file).is_file() for file in files)
+    words = [shlex.split(line, comments=True) for line in commands() if "-m lib_sdtune" not in line]
+    files = [line[1] if line[1] != "-m" else line[3] for line in words]
+    assert files and all((ROOT / file).exists() for file in files)
 
 
-def test_pictures_and_links_are_there():
-    targets = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
-    assert targets
-    for target in targets:
-        assert (ROOT / target).is_file(), target
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_pictures_and_links_are_there(name):
+    for target in re.findall(r"\]\(([^)]+)\)", DOCUMENTS[name]):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        path = ((ROOT / name).parent / file).resolve() if file else ROOT / name
+        assert path.is_file(), target
+        assert not anchor or anchor in anchors(path.read_text(encoding="utf-8")), target
+
+
+def test_every_document_can_be_found_from_the_readme():
+    linked = set(re.findall(r"\]\((?:docs/)?([\w-]+\.md)", DOCUMENTS["README.md"]))
+    assert {path.name for path in PATHS} - linked == {"README.md"}
+
+
+def test_modules_and_paths_in_the_text_exist():
+    """`training/run.py`, `lib_sdtune/ui/panel.html`, `benchmarks.step_time` and the like, wherever they are named."""
+    for name, text in DOCUMENTS.items():
+        for path in re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|js|html|json|css))`", text):
+            if not re.search(r"\bNAME\b", path):
+                assert any((ROOT / base / path).is_file() for base in ("", "lib_sdtune", "tests")), f"{name}: {path}"
+        for module in re.findall(r"python -m (benchmarks\.\w+)", text):
+            assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), f"{name}: {module}"
 
 
 def test_the_map_names_what_is_there():
-    block = re.search(r"## Map of the code\n\n```\n(.*?)```", README, re.DOTALL)[1]
+    block = re.search(r"## Map\n\n```\n(.*?)```", DOCUMENTS["docs/architecture.md"], re.DOTALL)[1]
     for line in block.splitlines():
         for name in re.match(r" *((?:[\w./]+ )+)", line + " ")[1].split():
             inside = "lib_sdtune/" if line.startswith(" ") else ""
             assert (ROOT / inside / name).exists(), name
+
+
+def test_every_page_script_is_in_its_map():
+    names = {path.name for path in (ROOT / "javascript").glob("*.js")}
+    assert names == set(re.findall(r"`(sdtune[\w]*\.js)`", DOCUMENTS["docs/page-scripts.md"]))
+
+
+def test_the_readme_stays_short():
+    assert DOCUMENTS["README.md"].count("\n") <= 200

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from lib_sdtune import __version__
 from lib_sdtune.ui import events, memory, workshop
 from lib_sdtune.ui.boxes import box
 from lib_sdtune.ui.components import component
@@ -46,6 +47,7 @@ def training(door, fields, values, parts):
         with gr.Column(scale=7, min_width=320, elem_id="sdtune_results"):
             gr.HTML(panel(door))
     gr.HTML('<div id="sdtune_runs"></div><div id="sdtune_loose"></div>')
+    gr.HTML(f'<p id="sdtune_version">SD Tune {__version__}</p>')
 
 
 def form(fields, values, parts, home):

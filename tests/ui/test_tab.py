@@ -68,6 +68,11 @@ def test_fixed_ids_are_there_and_all_ids_are_ours(queue):
     assert len(re.findall(r'id="(\w+)"', html)) == len(set(re.findall(r'id="(\w+)"', html)))
 
 
+def test_the_version_is_shown_as_it_stands_in_the_package(queue, monkeypatch):
+    monkeypatch.setattr("lib_sdtune.ui.tab.__version__", "7.8.9")
+    assert '<p id="sdtune_version">SD Tune 7.8.9</p>' in page(build(Door(queue)))[1]
+
+
 def test_start_hands_over_the_form_and_names_the_run(queue):
     message, started = fire(build(Door(queue)), "sdtune_start", *values(**{"train.batch_size": 2}))
     assert (message, started) == ("", "ron")
