@@ -12,6 +12,7 @@ from torch import nn
 
 from lib_sdtune.ldm import checkpoint
 
+GROUPS = 32  # of the UNet's normalisation
 THRESHOLD = -1  # the WebUI's (modules/sd_models_config.py)
 
 
@@ -19,7 +20,8 @@ THRESHOLD = -1  # the WebUI's (modules/sd_models_config.py)
 def velocity(unet: nn.Module, width: int) -> bool:
     """Whether a UNet that listens to text of this width answers with a velocity."""
     weight = next(unet.parameters())
-    x = torch.full((1, 4, 8, 8), 0.5, device=weight.device, dtype=weight.dtype)
+    side = 8 if unet.model_channels > GROUPS else 16  # the smallest that every level can normalise
+    x = torch.full((1, 4, side, side), 0.5, device=weight.device, dtype=weight.dtype)
     context = torch.full((1, 2, width), 0.5, device=weight.device, dtype=weight.dtype)
     answer = unet(x, torch.tensor([999], device=weight.device), context=context)
     return float((answer - x).float().mean()) < THRESHOLD

@@ -1,0 +1,109 @@
+"""Stable Diffusion 2 and XL: as many layers as sd-scripts names, what their text towers answer, and what the UNet is told."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from lib_sdtune.families.sd2 import SD2
+from lib_sdtune.families.sdxl import SDXL
+from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.ldm.openclip import OpenCLIPTextModel
+from lib_sdtune.ldm.text import CLIPTextModel
+from lib_sdtune.ldm.unet import UNetModel, timestep_embedding
+from tests.models import tiny_sd2, tiny_sdxl
+
+
+def targets(family, unet, text):
+    """(targets, model) of true sizes, which need no memory here."""
+    with torch.device("meta"):
+        model = LoadedModel(family, UNetModel(**unet), None, [make() for make in text], None, None, "", "")
+    return list(family.targets(model)), model
+
+
+def counts(found):
+    return Counter((target.part, target.kind) for target in found)
+
+
+@pytest.fixture(scope="module")
+def sdxl_targets():
+    unet = {"channel_mult": (1, 2, 4), "attention_levels": (1, 2), "transformer_depth": (0, 2, 10), "use_linear": True,
+            "head_channels": 64, "adm_channels": 2816, "context_dim": 2048}
+    found, model = targets(SDXL(), unet, [CLIPTextModel, lambda: OpenCLIPTextModel(width=1280, layers=32, heads=20, projection=1280)])
+    yield found
+    del model
+
+
+def test_sdxl_has_as_many_layers_as_sd_scripts_names(sdxl_targets):
+    found = counts(sdxl_targets)
+    assert found["unet", "attention"] == 722
+    assert found["text_encoder_1", "attention"] == 72 and found["text_encoder_2", "attention"] == 192
+    assert len({target.key for target in sdxl_targets}) == len(sdxl_targets) == len({id(target.layer) for target in sdxl_targets})
+
+
+def test_sdxl_names(sdxl_targets):
+    shape = {target.key: tuple(target.layer.weight.shape) for target in sdxl_targets}
+    assert shape["lora_unet_input_blocks_4_1_proj_in"] == (640, 640)
+    assert shape["lora_unet_middle_block_1_transformer_blocks_9_attn2_to_k"] == (1280, 2048)
+    assert shape["lora_unet_output_blocks_5_1_transformer_blocks_1_ff_net_0_proj"] == (5120, 640)
+    assert shape["lora_unet_input_blocks_3_0_op"] == (320, 320, 3, 3) and shape["lora_unet_output_blocks_2_2_conv"] == (1280, 1280, 3, 3)
+    assert shape["lora_te1_text_model_encoder_layers_11_self_attn_out_proj"] == (768, 768)
+    assert shape["lora_te2_text_model_encoder_layers_31_self_attn_v_proj"] == (1280, 1280)
+    assert shape["lora_te2_text_model_encoder_layers_0_mlp_fc2"] == (1280, 5120)
+
+
+def test_what_nobody_reads_is_idle(sdxl_targets):
+    """The last layer of the first tower; the second one's speaks through its pooled answer."""
+    assert {target.key.split("_self")[0].split("_mlp")[0] for target in sdxl_targets if target.idle} == {
+        "lora_te1_text_model_encoder_layers_11"}
+
+
+def test_sd2_has_as_many_layers_as_sd_scripts_names():
+    unet = {"context_dim": 1024, "use_linear": True, "head_channels": 64}
+    found, _ = targets(SD2(), unet, [OpenCLIPTextModel])
+    assert counts(found)["unet", "attention"] == 192 and counts(found)["text_encoder_1", "attention"] == 138
+    assert not any(target.idle for target in found)
+
+
+@pytest.mark.parametrize("make", [tiny_sd2, tiny_sdxl])
+def test_everything_but_the_idle_gets_a_gradient(make):
+    model = make()
+    for _, module in model.modules():
+        module.requires_grad_(True)
+    told = model.family.encode_text(model, ["a cat"])
+    model.family.predict(model, torch.randn(1, 4, 16, 16), torch.tensor([300]), told).square().sum().backward()
+    idle = model.family.idle(model)
+    for part, module in model.modules():
+        if part != "vae":
+            silent = {name for name, p in module.named_parameters() if p.grad is None}
+            assert silent == {name for name, p in module.named_parameters() if id(p) in idle}, part
+
+
+def test_the_pooled_answer_is_that_of_the_first_end_token():
+    """Whatever is padding, wherever rows of an embedding are put, and however many chunks follow."""
+    model = tiny_sdxl()
+    pooled = model.family.encode_text(model, ["a cat"]).vector
+    assert torch.allclose(model.family.encode_text(model, ["a cat", "cat " * 90]).vector[:1], pooled, atol=1e-6)
+    cat = torch.cat([tower.token_embedding.weight[model.tokenizer("cat")] for tower in model.towers], dim=1)
+    named = tiny_sdxl({"zap": cat})
+    assert torch.allclose(named.family.encode_text(named, ["a zap"]).vector, pooled, atol=1e-6)
+
+
+def test_an_empty_negative_prompt_is_silence():
+    model = tiny_sdxl()
+    told = model.family.encode_prompts(model, [[("", 1.0)], [("a cat", 1.0)]], negative=True)
+    assert not told.context[0].any() and not told.vector[0].any() and told.context[1].any() and told.vector[1].any()
+    assert model.family.encode_prompts(model, [[("", 1.0)]]).context.any()
+
+
+def test_the_sizes_are_told_and_default_to_the_uncut_picture(monkeypatch):
+    model, heard = tiny_sdxl(), []
+    monkeypatch.setattr(model.unet, "forward", lambda x, at, context, y: heard.append(y) or x)
+    told = model.family.encode_text(model, ["a cat", "a dog"])
+    for sizes in (None, torch.tensor([[64, 96, 0, 0, 64, 96], [64, 96, 0, 40, 64, 96]])):
+        told.sizes = sizes
+        model.family.predict(model, torch.randn(2, 4, 8, 12), torch.tensor([300, 300]), told)
+    uncut, cut = (vector[:, told.vector.shape[1]:].reshape(2, 6, 256) for vector in heard)
+    assert torch.equal(heard[0][:, :20], told.vector) and torch.equal(uncut[0], cut[0])
+    assert torch.equal(uncut[1, [0, 1, 2, 4, 5]], cut[1, [0, 1, 2, 4, 5]])
+    assert torch.equal(cut[1, 3], timestep_embedding(torch.tensor([40]), 256)[0])

@@ -1,0 +1,120 @@
+"""Every family: our modules, the WebUI's modules as they are lent, and the WebUI's own forward give the same answers.
+
+Started by test_same_families.py under the WebUI's Python with a folder of small checkpoints. Prints one line of JSON:
+name -> {"types": what the two hosts say, "lent": differences, "ours": differences, "scale": how large the answers are}.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import webui_trainers as trainers  # noqa: E402
+
+WIDTH, HEIGHT = 72, 104  # odd numbers of latents
+PROMPTS = {"short": "a cat", "emphasised": "a (cat:1.3) and a [dog]", "long": "cat, dog, " * 40, "embedding": "a zwirbel, and a cat"}
+
+
+def main(source):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        trainers.lay_out(folder)
+        models = folder / "data" / "models" / "Stable-diffusion"
+        names = [name for path in sorted(source.glob("*.safetensors")) for name in prepare(path, models)]
+        trainers.start(folder)
+        print(json.dumps({name: compare(name, folder / "data") for name in names}))
+
+
+def prepare(path, models):
+    """Copies of a checkpoint for the WebUI; the names of them."""
+    import torch
+    import yaml
+    from safetensors.torch import load_file, save_file
+
+    chance, tensors = torch.Generator().manual_seed(1), load_file(path)
+    for name, tensor in tensors.items():
+        if name.endswith(("ln_final.bias", "final_layer_norm.bias")):  # the WebUI's emphasis divides by the mean, which would be 0
+            tensors[name] = tensor + 0.1 * torch.randn(tensor.shape, generator=chance) + 0.1
+    config = yaml.safe_load(path.with_suffix(".yaml").read_text())
+    save_file(tensors, models / path.name)
+    (models / path.name).with_suffix(".yaml").write_text(yaml.safe_dump(config))
+    denoiser = config["model"]["params"].get("denoiser_config")
+    if denoiser is None:
+        return [path.stem]
+    denoiser["params"]["scaling_config"]["target"] = "sgm.modules.diffusionmodules.denoiser_scaling.VScaling"
+    save_file(tensors, models / f"{path.stem}-v.safetensors")
+    (models / f"{path.stem}-v.yaml").write_text(yaml.safe_dump(config))
+    return [path.stem, f"{path.stem}-v"]
+
+
+def compare(name, data):
+    import torch
+    from modules import sd_models, shared
+
+    from lib_sdtune.config import Model
+    from lib_sdtune.host.embedded.host import EmbeddedHost
+    from lib_sdtune.host.webui.host import WebUIHost
+
+    shared.opts.data.update(emphasis="Original")
+    sd_models.load_model(sd_models.get_closet_checkpoint_match(name))
+    write_embedding(shared.sd_model, data)
+    noisy, at = torch.randn(1, 4, HEIGHT // 8, WIDTH // 8, generator=torch.Generator().manual_seed(5)), torch.tensor([300])
+    with torch.no_grad():
+        wanted = {key: answers_of_webui(prompt, noisy, at) for key, prompt in PROMPTS.items()}
+        wanted["negative"] = answers_of_webui("", noisy, at, negative=True)
+        own = EmbeddedHost(data, data / "models" / "Stable-diffusion" / f"{name}.safetensors")
+        found, types = {}, {}
+        for host, lending in (("lent", WebUIHost()), ("ours", own)):
+            with lending.borrow(Model()) as model:
+                answers = {key: answers_of(model, prompt, noisy, at) for key, prompt in PROMPTS.items()}
+                answers["negative"] = answers_of(model, "", noisy, at, negative=True)
+                types[host] = model.prediction_type
+            found[host] = {key: [difference(*pair) for pair in zip(answers[key], wanted[key], strict=True)] for key in wanted}
+    return {"types": types, "scale": [float(value.abs().mean()) for value in wanted["short"]], **found}
+
+
+def write_embedding(sd_model, data):
+    """An embedding called zwirbel, of three vectors, that the WebUI reads anew."""
+    import torch
+    from modules.sd_hijack import model_hijack
+
+    from lib_sdtune.formats import embedding
+    from lib_sdtune.host.webui import model
+
+    family, _ = model.detected(sd_model)
+    widths = [table.shape[1] for name, table in sd_model.state_dict().items()
+              if name.endswith("token_embedding.wrapped.weight") and not (family.name == "sdxl" and name.startswith("cond_stage_model"))]
+    rows = torch.randn(3, sum(widths), generator=torch.Generator().manual_seed(3)) * 0.05
+    embedding.write(data / "embeddings" / "zwirbel.safetensors", rows, family.embedding_keys, widths, {})
+    model_hijack.embedding_db.load_textual_inversion_embeddings(force_reload=True)
+    assert "zwirbel" in model_hijack.embedding_db.word_embeddings
+
+
+def answers_of_webui(prompt, noisy, at, negative=False):
+    """[context, prediction], and the vector where there is one."""
+    from modules import prompt_parser, shared
+
+    asked = prompt_parser.SdConditioning([prompt], is_negative_prompt=negative, width=WIDTH, height=HEIGHT)
+    told = shared.sd_model.get_learned_conditioning(asked)
+    if isinstance(told, dict):
+        return [told["crossattn"], shared.sd_model.apply_model(noisy, at, told), told["vector"]]
+    return [told, shared.sd_model.apply_model(noisy, at, {"c_crossattn": [told]})]
+
+
+def answers_of(model, prompt, noisy, at, negative=False):
+    from lib_sdtune.prompts import emphasis
+
+    told = model.family.encode_prompts(model, [emphasis(prompt)], negative=negative)
+    answers = [told.context, model.family.predict(model, noisy, at, told)]
+    return answers if told.vector is None else [*answers, told.vector]
+
+
+def difference(ours, theirs):
+    return float((ours - theirs[..., :ours.shape[-1]]).abs().max())  # the WebUI's vector goes on with the sizes
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
