@@ -3,6 +3,7 @@
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
+    const LOCKED = "SD Tune needs the API's password here; reload the page to be asked for it again.";
     const ON = ['queued', 'preparing', 'training', 'paused'];
     const view = (sdtune.view = {run: null, rows: [], chosen: null, runs: [], failures: 0, listed: 0});
 
@@ -47,22 +48,20 @@ window.sdtune = window.sdtune || {};
     const panel = () => sdtune.byId('sdtune_panel');
     sdtune.url = (path) => './sdtune/v1/' + path;
     sdtune.imageUrl = (id, file) =>
-        sdtune.url(
-            'runs/' +
-                encodeURIComponent(id) +
-                '/samples/' +
-                encodeURIComponent(file) +
-                '?key=' +
-                encodeURIComponent(panel().dataset.key || ''),
-        );
+        sdtune.url('runs/' + encodeURIComponent(id) + '/samples/' + encodeURIComponent(file));
 
+    // A call goes with the page's own login: its session, or the API's password, for which the browser asks. Who sends
+    // that question away is not asked again at every poll.
+    let refused = false;
     sdtune.call = async function (path, method, body) {
+        if (refused) throw Object.assign(new Error(sdtune.t(LOCKED)), {status: 401});
         const answer = await fetch(sdtune.url(path), {
             method: method || 'GET',
-            headers: {'X-SDTune-Key': panel().dataset.key || ''},
+            credentials: 'same-origin',
             cache: 'no-store',
             body: body === undefined ? undefined : JSON.stringify(body),
         });
+        refused = answer.status === 401;
         const kind = answer.headers.get('content-type') || '';
         const said = kind.includes('json') ? await answer.json() : await answer.text();
         if (!answer.ok) throw Object.assign(new Error(detail(said, answer)), {status: answer.status});

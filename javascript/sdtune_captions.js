@@ -148,10 +148,7 @@ window.sdtune = window.sdtune || {};
 
     function card(row) {
         const {el} = sdtune;
-        const address =
-            sdtune.url(captions.path('pictures/' + row.index)) +
-            '?key=' +
-            encodeURIComponent(sdtune.byId('sdtune_panel').dataset.key || '');
+        const address = sdtune.url(captions.path('pictures/' + row.index));
         const words = el('textarea', {
             rows: 3,
             'aria-label': t('Caption of {name}', {name: row.name}),

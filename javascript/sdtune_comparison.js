@@ -150,7 +150,7 @@ window.sdtune = window.sdtune || {};
             if (seen.note) parts.push(el('p', {class: 'sdtune-soft'}, seen.note));
             if (seen.strength) parts.push(el('p', {class: 'sdtune-note'}, seen.strength.sentence));
             const link = (what, label) =>
-                el('a', {href: sdtune.keyed(path() + '/' + what), target: '_blank', rel: 'noopener'}, t(label));
+                el('a', {href: sdtune.url(path() + '/' + what), target: '_blank', rel: 'noopener'}, t(label));
             parts.push(el('p', {class: 'sdtune-links'}, link('page', 'All pictures'), link('sheet', 'Contact sheet')));
             return parts;
         }
@@ -164,7 +164,7 @@ window.sdtune = window.sdtune || {};
                 el(
                     'td',
                     {},
-                    el('img', {src: sdtune.keyed(path() + '/' + one.picture), alt: one.label, loading: 'lazy'}),
+                    el('img', {src: sdtune.url(path() + '/' + one.picture), alt: one.label, loading: 'lazy'}),
                 ),
                 el(
                     'td',
@@ -185,13 +185,5 @@ window.sdtune = window.sdtune || {};
         return made;
     };
 
-    // An address that carries the key, for pictures and links, which send no header.
-    sdtune.keyed = (path) =>
-        sdtune.url(
-            path +
-                (path.includes('?') ? '&' : '?') +
-                'key=' +
-                encodeURIComponent(sdtune.byId('sdtune_panel').dataset.key || ''),
-        );
-    sdtune.fileUrl = (id, path) => sdtune.keyed('runs/' + encodeURIComponent(id) + '/' + path);
+    sdtune.fileUrl = (id, path) => sdtune.url('runs/' + encodeURIComponent(id) + '/' + path);
 })(window.sdtune);

@@ -110,7 +110,7 @@ window.sdtune = window.sdtune || {};
 
     function against(button, run) {
         if (run.id === one) return button('Cancel', 'Compare nothing', () => choose(''));
-        const address = sdtune.keyed(
+        const address = sdtune.url(
             'compare.html?one=' + encodeURIComponent(one) + '&other=' + encodeURIComponent(run.id),
         );
         return sdtune.el(

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import hmac
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +12,16 @@ from lib_sdtune.errors import UserError
 
 @dataclass
 class Access:
-    """credentials: user -> password of the API; {} lets everybody in. closed: why nobody is let in, or "".
+    """credentials: user -> password of the API; {} asks for none. closed: why nobody is let in without a login, or "".
 
-    key: a secret that only the shown tab knows; requests that carry it need no password. roots: function that gives the
-    folders that pictures may come from; None for any.
+    hosts: function that gives the names under which this machine may be called; None for any. roots: function that gives
+    the folders that pictures may come from; None for any.
     """
 
     credentials: dict = field(default_factory=dict)
     closed: str = ""
-    key: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    hosts: Callable[[], set[str]] | None = None
     roots: Callable[[], list[Path]] | None = None
-
-    def knows(self, key: str | None) -> bool:
-        return bool(key) and hmac.compare_digest(key.encode(), self.key.encode())
 
     def admits(self, authorization: str | None) -> bool:
         """Whether an Authorization header holds one of the credentials."""
@@ -63,6 +59,10 @@ class Access:
         if self.roots is not None and by_path:
             raise UserError(f'"{key}" names a template by its path, which is not allowed here; '
                             "give the name of a template alone.")
+
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The names of this machine that no other machine answers to."""
 
 
 def is_share(text: str) -> bool:

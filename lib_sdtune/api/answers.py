@@ -1,17 +1,17 @@
-"""How a call is answered: who is let in, what was sent, and errors as one sentence."""
+"""How a call is answered: what was sent, and errors as one sentence."""
 
 import json
 import logging
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from lib_sdtune.access import Access
+from lib_sdtune.api.admission import admit
 from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState, fault
 
-KEY = "x-sdtune-key"
 STATUS = ((NotFound, 404), (NameTaken, 409), (WrongState, 409), (UserError, 422), (RunError, 500))
 NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'"}
 
@@ -28,27 +28,6 @@ def answer(request: Request, access: Access, function: Callable[[], Any],
     except Exception as error:
         logging.getLogger("sdtune").exception("%s %s", request.method, request.url.path)
         return JSONResponse({"detail": fault(error)}, status_code=500)
-
-
-def admit(request: Request, access: Access) -> None:
-    """Refuse strangers, and orders that another site's page sends through the user's browser."""
-    key = request.headers.get(KEY) or request.query_params.get("key")  # a picture's address carries no header
-    if access.knows(key):
-        return
-    if request.method != "GET" and not same_origin(request):
-        raise HTTPException(403, "This call came from another site's page.")
-    if access.closed:
-        raise HTTPException(403, access.closed)
-    if not access.admits(request.headers.get("authorization")):
-        raise HTTPException(401, "Incorrect username or password", headers={"WWW-Authenticate": "Basic"})
-
-
-def same_origin(request: Request) -> bool:
-    """Programs send no Origin; a browser's must name the host it calls."""
-    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        return False
-    origin = request.headers.get("origin")
-    return not origin or origin.partition("://")[2] == request.headers.get("host")
 
 
 async def body(request: Request) -> bytes:

@@ -61,7 +61,7 @@ def served(app):
     from lib_sdtune.ui.door import Door
     from lib_sdtune.ui.standalone import serve
 
-    return serve(Door(app=app, key=app.access.key, defaults=app.host.defaults))
+    return serve(Door(app=app, defaults=app.host.defaults))
 
 
 def leave(app):

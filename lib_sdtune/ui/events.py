@@ -1,4 +1,8 @@
-"""What happens on a click. Every event is short: a run lives in `jobs`, and the page watches it through the API."""
+"""What happens on a click. Every event is short: a run lives in `jobs`, and the page watches it through the API.
+
+gradio takes events from every page that a browser shows, so those that read or write something of the user's ask
+`api.admission` first, as our own routes do.
+"""
 
 import json
 import re
@@ -7,6 +11,7 @@ import traceback
 import gradio as gr
 
 from lib_sdtune import presets
+from lib_sdtune.api.admission import Refused, admit
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.ui import check, form, memory, upload
 from lib_sdtune.ui.boxes import box
@@ -22,30 +27,36 @@ def wire(door, fields, parts):
     def config(values):
         return form.to_config(dict(zip(paths, values, strict=True)), defaults(door))
 
-    def guarded(work, *values):
+    def guarded(work, request, *values):
         try:
+            admit(request.request, door.app.access)
             return work(config(values))
+        except Refused as problem:
+            return box("red", str(problem.detail)), ""
         except (UserError, RunError) as problem:
             return box("red", by_label(str(problem), names)), ""
         except Exception as problem:
             traceback.print_exc()
             return box("red", f"This is a fault of SD Tune: {type(problem).__name__}: {problem}", "The console has the details."), ""
 
-    def start(*values):
-        return guarded(lambda made: ("", door.app.submit(made)), *values)
+    def start(request: gr.Request, *values):
+        return guarded(lambda made: ("", door.app.submit(made)), request, *values)
 
-    def look(*values):
-        return guarded(lambda made: (check.report(made, door.app), ""), *values)[0]
+    def look(request: gr.Request, *values):
+        return guarded(lambda made: (check.report(made, door.app), ""), request, *values)[0]
 
-    def draw(*values):
-        return guarded(lambda made: (door.app.class_pictures.start(made) and "", ""), *values)[0]
+    def draw(request: gr.Request, *values):
+        return guarded(lambda made: (door.app.class_pictures.start(made) and "", ""), request, *values)[0]
 
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
-    def received(files, name):
+    def received(request: gr.Request, files, name):
         try:
+            admit(request.request, door.app.access)
             place = upload.keep([(file.name, file.orig_name) for file in files], name, door.app.host.folder("sdtune") / "pictures")
             return str(place), ""
+        except Refused as problem:
+            return gr.update(), box("red", str(problem.detail))
         except UserError as problem:
             return gr.update(), box("red", by_label(str(problem), names))
 
@@ -80,7 +91,11 @@ def fill(door, fields, parts, inputs):
 
     restored = f"(...values) => sdtune.form.restore({json.dumps(paths)}, values)"
     parts["restore"].click(base, [], [parts["base"]], queue=False).then(None, [parts["base"], *inputs], inputs, _js=restored)
-    parts["use"].click(lambda name: spread(form.from_config(door.app.jobs.config(name))), [parts["wanted"]], inputs, queue=False)
+    def use(request: gr.Request, name):
+        admit(request.request, door.app.access)
+        return spread(form.from_config(door.app.jobs.config(name)))
+
+    parts["use"].click(use, [parts["wanted"]], inputs, queue=False)
     parts["preset"].input(preset, [parts["preset"]], inputs, queue=False)
 
 

@@ -4,6 +4,8 @@ import json
 
 import gradio as gr
 
+from lib_sdtune.api.admission import admit
+
 HIDDEN = "estimated", "estimate"
 
 
@@ -24,18 +26,19 @@ def hidden(parts):
 
 
 def wire(door, parts, inputs, config, guarded):
-    """config(values): CONFIG of the form; guarded(work, *values): (box with what is wrong or "", ...)."""
+    """config(values): CONFIG of the form; guarded(work, request, *values): (box with what is wrong or "", ...)."""
 
-    def guess(*values):
+    def guess(request: gr.Request, *values):
         try:
+            admit(request.request, door.app.access)
             made = config(values)
             made["concepts"] = [{**one, "images": one.get("images") or "."} for one in made["concepts"]]  # pictures may come later
             return json.dumps(door.app.memory.estimate(made))
         except Exception:
             return "{}"  # what is wrong with the settings is told by Check and Start
 
-    def measure(*values):
-        return guarded(lambda made: (door.app.memory.start(made) and "", ""), *values)[0]
+    def measure(request: gr.Request, *values):
+        return guarded(lambda made: (door.app.memory.start(made) and "", ""), request, *values)[0]
 
     parts["estimate"].click(guess, inputs, [parts["estimated"]], queue=False).then(
         None, [parts["estimated"]], None, _js="(facts) => { sdtune.memory.guessed(facts); return []; }")

@@ -2,10 +2,15 @@
 
 import gradio as gr
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 
+from lib_sdtune.access import LOOPBACK, Access
+from lib_sdtune.api.admission import Refused, refuse_other_sites
 from lib_sdtune.api.router import attach
 from lib_sdtune.ui import page
 from lib_sdtune.ui.tab import build
+
+THIS_MACHINE = Access(hosts=lambda: set(LOOPBACK))
 
 
 def serve(door):
@@ -18,4 +23,19 @@ def serve(door):
     for route in server.routes:  # gradio answers pages of every origin; none of them may start a run here
         if isinstance(getattr(route, "app", None), FastAPI):
             route.app.user_middleware.clear()
+    server.middleware("http")(only_this_machine)
     return server
+
+
+async def only_this_machine(request, call_next):
+    """Every address of the server, gradio's too, answers under this machine's names and to our own page alone.
+
+    gradio's `/file=` would hand out any file below the folder that the program was started in; the tab needs none of it.
+    """
+    try:
+        refuse_other_sites(request, THIS_MACHINE)
+    except Refused as problem:
+        return PlainTextResponse(problem.detail, status_code=problem.status_code)
+    if request.url.path.startswith(("/file", "/proxy")):
+        return PlainTextResponse("Not Found", status_code=404)
+    return await call_next(request)

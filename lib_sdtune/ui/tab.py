@@ -12,6 +12,7 @@ from lib_sdtune.ui.components import component
 from lib_sdtune.ui.fields import FURTHER, declared
 from lib_sdtune.ui.form import initial
 from lib_sdtune.ui.layout import arrange, method_of
+from lib_sdtune.ui.upload import UploadButton
 
 PRESET = "Settings that suit a kind of subject; what they change shows in the fields below."
 
@@ -63,7 +64,7 @@ def form(fields, values, parts, home):
         place("concept.prompt")
     with gr.Row(elem_classes=["sdtune-row", "sdtune-pictures"]):
         place("concept.images")
-        parts["upload"] = gr.UploadButton("Upload", file_count="multiple", elem_id="sdtune_upload", scale=0, min_width=90)
+        parts["upload"] = UploadButton("Upload", file_count="multiple", elem_id="sdtune_upload", scale=0, min_width=90)
         parts["check"] = gr.Button("Check", elem_id="sdtune_check", scale=0, min_width=90)
     parts["report"] = gr.HTML("", elem_id="sdtune_report")
     parts["preset"] = gr.Dropdown(["Defaults", *events.offered()], value="Defaults", label="Preset", info=PRESET,
@@ -139,7 +140,7 @@ def hidden(parts, place):
 
 def panel(door):
     text = Path(__file__).with_name("panel.html").read_text(encoding="utf-8")
-    facts = {"key": door.key, "home": door.home, "dirs": "hidden" if door.hide_dirs else "shown"}
+    facts = {"home": door.home, "dirs": "hidden" if door.hide_dirs else "shown"}
     for name, value in facts.items():
         text = text.replace(f"{{{name}}}", escape(value))
     return text

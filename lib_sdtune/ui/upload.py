@@ -3,7 +3,23 @@
 import shutil
 from pathlib import Path
 
+import gradio as gr
+
 from lib_sdtune.errors import UserError
+
+
+class UploadButton(gr.UploadButton):
+    """gradio's own copies whatever file of the server a caller names; this one takes what was uploaded alone."""
+
+    is_template = True  # the page knows it by its parent's name
+
+    def preprocess(self, x):
+        uploads = Path(self.DEFAULT_TEMP_DIR).resolve()
+        for entry in x if isinstance(x, list) else [x or {}]:
+            if entry.get("is_file") and not Path(entry.get("name") or "").resolve().is_relative_to(uploads):
+                raise gr.Error("This file was not uploaded.")
+        return super().preprocess(x)
+
 
 TEXTS = (".txt", ".caption")
 

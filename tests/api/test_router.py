@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib_sdtune.access import Access
+from lib_sdtune.access import LOOPBACK, Access
 from lib_sdtune.app import App
 from tests.hosts import TinyHost, pictures, settings
 from tests.waiting import until
@@ -114,15 +114,24 @@ def test_every_route_asks_for_the_password(client, app, method, path):
     refused = client.request(method, "/sdtune/v1" + path)
     assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Basic"
     assert client.request(method, "/sdtune/v1" + path, auth=("ann", "secret")).status_code not in (401, 403, 500)
-    assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": app.access.key}).status_code not in (401, 403, 500)
-    assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": "guess"}).status_code == 401
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY)
-def test_a_closed_api_is_closed_but_to_the_tab(client, app, method, path):
+def test_a_closed_api_is_closed_but_to_those_who_have_logged_in(client, app, method, path):
     app.access = Access(closed="The WebUI can be reached from outside.")
     assert client.request(method, "/sdtune/v1" + path).status_code == 403
-    assert client.request(method, "/sdtune/v1" + path, headers={"X-SDTune-Key": app.access.key}).status_code not in (401, 403, 500)
+    client.app.auth, client.app.tokens = {"ann": "secret"}, {"token": "ann"}
+    assert client.request(method, "/sdtune/v1" + path, cookies={"access-token": "guess"}).status_code == 403
+    assert client.request(method, "/sdtune/v1" + path, cookies={"access-token": "token"}).status_code not in (401, 403, 500)
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY)
+def test_a_name_that_is_not_this_machine_s_is_refused(client, app, method, path):
+    app.access = Access(hosts=lambda: LOOPBACK)
+    for host in ("evil.example", "evil.example:7860", "localhost.evil.example", "127.0.0.1.evil.example", "", "[::1", "0.0.0.0"):
+        assert client.request(method, "/sdtune/v1" + path, headers={"Host": host}).status_code == 403, host
+    for host in ("localhost", "LOCALHOST:7860", "127.0.0.1:7860", "[::1]:7860"):
+        assert client.request(method, "/sdtune/v1" + path, headers={"Host": host}).status_code not in (401, 403, 500), host
 
 
 def test_the_table_above_is_complete(app):

@@ -32,4 +32,4 @@ def test_strangers_and_other_sites_are_kept_out(client, app, images):
     app.access = Access({"me": "secret"})
     assert client.post(ROOT + "/captions", json={"images": str(images)}).status_code == 401
     assert client.get(ROOT + "/captions/x/pictures/0").status_code == 401
-    assert client.get(f"{ROOT}/captions/x/pictures/0?key={app.access.key}").status_code == 404
+    assert client.get(f"{ROOT}/captions/x/pictures/0", auth=("me", "secret")).status_code == 404

@@ -32,7 +32,7 @@ def app(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(app):
-    return TestClient(standalone.serve(Door(app)))
+    return TestClient(standalone.serve(Door(app)), base_url="http://localhost:7870")
 
 
 def test_the_page_carries_our_scripts_and_fetches_nothing_from_elsewhere(client):
@@ -60,10 +60,23 @@ def test_samples_are_served_and_nothing_else_is(client, app):
         assert client.get(f"/sdtune/v1/runs/ron/samples/{bad}").status_code == 404
 
 
-def test_a_page_from_elsewhere_gets_no_leave_to_read_or_start(client):
-    foreign = {"Origin": "http://evil.example"}
-    assert "access-control-allow-origin" not in client.get("/config", headers=foreign).headers
-    assert client.post("/sdtune/v1/runs/ron/resume", headers=foreign).status_code == 403
+ADDRESSES = [("GET", "/config"), ("POST", "/sdtune/v1/runs/ron/resume"), ("POST", "/run/predict"), ("POST", "/upload"),
+             ("GET", "/sdtune/v1/runs"), ("GET", "/file=README.md")]
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example:7870"}])
+@pytest.mark.parametrize(("method", "address"), ADDRESSES)
+def test_a_page_from_elsewhere_gets_no_leave_to_read_or_start(client, method, address, headers):
+    assert client.request(method, address, headers=headers).status_code == 403
+
+
+def test_a_person_may_follow_a_link_to_the_tab(client):
+    assert client.get("/", headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/file=README.md", "/file/README.md", "/file=/etc/passwd", "/proxy=http://localhost:1/"])
+def test_the_server_hands_out_no_files_but_what_the_tab_shows(client, address):
+    assert client.get(address).status_code == 404
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")

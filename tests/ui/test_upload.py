@@ -1,5 +1,8 @@
 """Uploaded pictures land in their own folder under names that cannot lead elsewhere."""
 
+from pathlib import Path
+
+import gradio as gr
 import pytest
 
 from lib_sdtune.errors import UserError
@@ -38,3 +41,17 @@ def test_nothing_useful_is_refused_and_a_bad_run_name_too(file, tmp_path):
     with pytest.raises(UserError, match="name"):
         upload.keep([(file, "a.png")], "../ron", tmp_path)
     assert not (tmp_path / "ron").exists()
+
+
+def test_files_of_the_server_are_not_taken_for_uploads(tmp_path):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"secret")
+    button = upload.UploadButton(file_count="multiple")
+    for path in (str(secret), str(Path(button.DEFAULT_TEMP_DIR) / ".." / secret.relative_to("/"))):
+        with pytest.raises(gr.Error):
+            button.preprocess([{"name": path, "orig_name": "a.png", "data": None, "is_file": True}])
+    uploaded = Path(button.DEFAULT_TEMP_DIR) / "tests" / "a.png"
+    uploaded.parent.mkdir(parents=True, exist_ok=True)
+    uploaded.write_bytes(b"picture")
+    files = button.preprocess([{"name": str(uploaded), "orig_name": "a.png", "data": None, "is_file": True}])
+    assert Path(files[0].name).read_bytes() == b"picture"

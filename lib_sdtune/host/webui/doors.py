@@ -4,12 +4,13 @@ from pathlib import Path
 
 from modules import shared
 
-from lib_sdtune.access import Access
+from lib_sdtune.access import LOOPBACK, Access
 from lib_sdtune.app import shared as shared_app
 
 SECTION = ("sdtune", "SD Tune")
-ONLY_LOCAL = ("The WebUI can be reached from outside without a password, so SD Tune's API is off; start it with --api-auth USER:PASSWORD "
-              "or only for this machine.")
+NO_LOGIN = ("The WebUI can be reached from outside without a password, so SD Tune is off; start it with --gradio-auth or --api-auth "
+            "USER:PASSWORD, or only for this machine.")
+LOG_IN = "Log in on the WebUI's page first; programs need a password of --api-auth."
 _access = None
 
 
@@ -24,16 +25,22 @@ def app():
 
 
 def access():
-    """The WebUI's own rules, read off its flags once; the key stays the same when the page is built anew."""
+    """The WebUI's own rules, read off its flags once."""
     global _access
     if _access is None:
         flags = shared.cmd_opts
         pairs = (pair.partition(":") for pair in (flags.api_auth or "").split(",") if pair)
-        open_to_all = flags.webui_is_non_local and not flags.api_auth
-        restricted = flags.webui_is_non_local or flags.hide_ui_dir_config
+        public = flags.webui_is_non_local
+        login = getattr(flags, "gradio_auth", None) or getattr(flags, "gradio_auth_path", None)
+        closed = "" if flags.api_auth or not public else LOG_IN if login else NO_LOGIN
         credentials = {user: password for user, _, password in pairs}
-        _access = Access(credentials, ONLY_LOCAL if open_to_all else "", roots=roots if restricted else None)
+        _access = Access(credentials, closed, hosts=None if public else hosts, roots=roots if public or flags.hide_ui_dir_config else None)
     return _access
+
+
+def hosts():
+    """Names under which a WebUI that serves this machine alone may be called."""
+    return LOOPBACK | {name.lower() for name in getattr(shared.cmd_opts, "sdtune_host", None) or []}
 
 
 def roots():
@@ -55,7 +62,7 @@ def tab():
     from lib_sdtune.ui.door import Door
     from lib_sdtune.ui.tab import build
 
-    door = Door(app=app(), home="webui", key=access().key, defaults=defaults, hide_dirs=access().roots is not None)
+    door = Door(app=app(), home="webui", defaults=defaults, hide_dirs=access().roots is not None)
     return [(build(door), "SD Tune", "sdtune_tab")]
 
 

@@ -22,16 +22,25 @@ def doors(webui, monkeypatch):
     ({"api_auth": "ann:a:b,bob:c"}, False, False, {"ann": "a:b", "bob": "c"}),
     ({"webui_is_non_local": True}, True, True, {}),
     ({"webui_is_non_local": True, "api_auth": "ann:b"}, False, True, {"ann": "b"}),
+    ({"webui_is_non_local": True, "gradio_auth": "ann:b"}, True, True, {}),
     ({"hide_ui_dir_config": True}, False, True, {}),
 ])
 def test_the_webui_s_flags_are_the_rules(doors, monkeypatch, flags, closed, restricted, credentials):
     from modules import shared
 
     for name, value in flags.items():
-        monkeypatch.setattr(shared.cmd_opts, name, value)
+        monkeypatch.setattr(shared.cmd_opts, name, value, raising=False)
     access = doors.access()
     assert bool(access.closed) is closed and (access.roots is not None) is restricted and access.credentials == credentials
-    assert doors.access() is access, "the tab's key must survive a reload of the page"
+    assert doors.access() is access
+    assert (access.hosts is None) is bool(flags.get("webui_is_non_local"))
+
+
+def test_a_webui_of_this_machine_alone_may_be_called_by_its_names_and_those_of_the_flag(doors, monkeypatch):
+    from modules import shared
+
+    monkeypatch.setattr(shared.cmd_opts, "sdtune_host", ["Studio.example"], raising=False)
+    assert doors.access().hosts() == {"localhost", "127.0.0.1", "::1", "studio.example"}
 
 
 def test_pictures_may_come_from_the_flag_s_and_the_settings_folders(doors, monkeypatch, tmp_path):
