@@ -90,7 +90,7 @@ def measure(data, data_dir, checkpoint="", preset=""):
     config, host = understood(data, data_dir, checkpoint, preset)
 
     from lib_sdtune.data import scan
-    from lib_sdtune.training.memory.checkpointing import measure as two_steps
+    from lib_sdtune.training.memory import measure as two_steps
 
     scan.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
     with Bar() as bar:

@@ -7,7 +7,7 @@ import gradio as gr
 
 from lib_sdtune import errors
 from lib_sdtune.data.editing import PRUNING
-from lib_sdtune.training.memory.checkpointing import measure
+from lib_sdtune.training.memory import measure
 from lib_sdtune.ui import workshop
 from lib_sdtune.ui.door import Door
 from lib_sdtune.ui.tab import build
