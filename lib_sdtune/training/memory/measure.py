@@ -16,7 +16,7 @@ from lib_sdtune.config import SampleConfig, ValidationConfig
 from lib_sdtune.errors import TooLittleMemory, UserError, out_of_memory
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.memory.checkpointing import cheaper_settings
+from lib_sdtune.training.memory import cheaper_settings
 from lib_sdtune.training.memory.estimate import estimate
 from lib_sdtune.training.memory.meter import Meter, capacity
 from lib_sdtune.training.parallel import World
