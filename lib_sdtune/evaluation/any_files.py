@@ -13,7 +13,8 @@ FILE = "files.json"
 class AnyFiles:
     """Like a `RunFolder` without settings and curves.
 
-    files: their paths. pictures: a folder of what they shall show, for the ranking; without it they are drawn and not ranked.
+    files: their paths. pictures: a folder of what they shall show, for the ranking; without it they are drawn and not
+    ranked.
     """
 
     def __init__(self, host, name, files, pictures=""):
@@ -31,13 +32,16 @@ def home(host):
 
 
 def read(host, name, data, access):
-    """A `AnyFiles` from {"kind", "of", "pictures"}. UserError for files that are not there and folders that may not be named."""
+    """A `AnyFiles` from {"kind", "of", "pictures"}.
+
+    UserError for files that are not there and folders that may not be named.
+    """
     kind, names, pictures = data.get("kind", "lora"), data.get("of"), data.get("pictures") or ""
     if kind not in KINDS:
         raise UserError(f'"kind" is {kind!r}; it can be {", ".join(KINDS)}.')
-    if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
+    if not isinstance(names, list) or not names or not all(isinstance(file, str) for file in names):
         raise UserError('"of" must be a list of the names of one or more files.')
-    files = [find(host.folder(kind), one, KINDS[kind].endings, KINDS[kind].noun) for one in dict.fromkeys(names)]
+    files = [find(host.folder(kind), file, KINDS[kind].endings, KINDS[kind].noun) for file in dict.fromkeys(names)]
     return AnyFiles(host, name, files, str(access.folder(pictures, "pictures")) if pictures else "")
 
 
@@ -49,14 +53,14 @@ def remember(chosen):
 def opened(host, name):
     """What `remember` wrote, as a `AnyFiles`; None where there is nothing of that name."""
     try:
-        held = read_json(home(host) / check_name(name) / FILE)
+        remembered = read_json(home(host) / check_name(name) / FILE)
     except (OSError, ValueError, UserError):
         return None
-    return AnyFiles(host, name, [home(host) / one for one in held["files"]], held["pictures"])
+    return AnyFiles(host, name, [home(host) / file for file in remembered["files"]], remembered["pictures"])
 
 
 def everything(host):
     """{"kinds": {kind: [names of the host's files]}, "choices": [names of what was compared, the latest first]}."""
     kinds = {name: sorted(by_name(host.folder(name), kind.endings), key=str.lower) for name, kind in KINDS.items()}
-    made = sorted(home(host).glob(f"*/{FILE}"), key=lambda path: -path.stat().st_mtime)
-    return {"kinds": kinds, "choices": [path.parent.name for path in made]}
+    remembered = sorted(home(host).glob(f"*/{FILE}"), key=lambda path: -path.stat().st_mtime)
+    return {"kinds": kinds, "choices": [path.parent.name for path in remembered]}

@@ -43,15 +43,15 @@ class Candidate:
             return f"{KINDS[self.kind].prompt_tag(self.stem, weight)} {text}".strip()
         if self.kind == "embeddings":
             used = self.stem if weight == 1 else f"({self.stem}:{weight:g})"
-            said, count = re.subn(rf"(?<!\w){re.escape(self.word or self.stem)}(?!\w)", lambda _: used, text)
-            return said if count else f"{used} {text}".strip()
+            replaced, count = re.subn(rf"(?<!\w){re.escape(self.word or self.stem)}(?!\w)", lambda _: used, text)
+            return replaced if count else f"{used} {text}".strip()
         return text
 
 
 def bare(text, candidate):
     """The prompt without tags that name the run's own files."""
-    own = names(candidate)
-    return TAG.sub(lambda tag: "" if own.match(tag[2].split(":")[0]) else tag[0], text).strip()
+    own_names = names(candidate)
+    return TAG.sub(lambda tag: "" if own_names.match(tag[2].split(":")[0]) else tag[0], text).strip()
 
 
 def names(candidate):
@@ -61,16 +61,16 @@ def names(candidate):
 
 def weight_in(text, candidate):
     """The weight at which the prompt uses one of the run's files; 1 where it does not."""
-    own = names(candidate)
-    return next((tag.weight() for tag in tags(text)[1] if own.match(tag.name)), 1.0)
+    own_names = names(candidate)
+    return next((tag.weight() for tag in tags(text)[1] if own_names.match(tag.name)), 1.0)
 
 
 def wordless(text, candidate):
     """What the bare model can be asked instead: also without an embedding's word, which says nothing to it."""
-    said = bare(text, candidate)
+    bare_text = bare(text, candidate)
     if candidate.kind != "embeddings":
-        return said
-    return " ".join(re.sub(rf"(?<!\w){re.escape(candidate.word or candidate.stem)}(?!\w)", "", said).split())
+        return bare_text
+    return " ".join(re.sub(rf"(?<!\w){re.escape(candidate.word or candidate.stem)}(?!\w)", "", bare_text).split())
 
 
 def of_run(host, run):
@@ -79,71 +79,79 @@ def of_run(host, run):
     method = methods[config.method]
     folder = host.folder(method.kind)
     word = config.word if method.kind == "embeddings" else ""
-    found = []
+    candidates = []
     ends = {row["epoch"]: row["step"] for row in run.log()}
     for suffix in KINDS[method.kind].endings:
         for path in intermediate(folder, config.name, suffix):
             tail = path.stem[len(config.name) + 1:]
             epoch = int(tail) if tail.isdecimal() else None
             step = ends.get(epoch) if epoch else int(tail.removeprefix("step"))
-            found.append(Candidate(path, method.kind, config.name, step, epoch, word=word))
+            candidates.append(Candidate(path, method.kind, config.name, step, epoch, word=word))
         final = folder / f"{config.name}{suffix}"
         if final.is_file():
-            found.append(Candidate(final, method.kind, config.name, status.get("step"), final=True, word=word))
-    if not found:
-        raise UserError(f"The run {config.name} has no saved file in {folder}; let it save every epoch (\"save.every_n_epochs\": 1), "
+            candidates.append(Candidate(final, method.kind, config.name, status.get("step"), final=True, word=word))
+    if not candidates:
+        raise UserError(f"The run {config.name} has no saved file in {folder}; let it save every epoch "
+                        "(\"save.every_n_epochs\": 1), "
                         "or take back what was published.")
-    return sorted(found, key=lambda one: (one.final, one.step or 0, one.stem))
+    return sorted(candidates, key=lambda candidate: (candidate.final, candidate.step or 0, candidate.stem))
 
 
 def of_files(host, paths):
-    """Candidates of any files in the host's folders. UserError for missing ones, and for kinds or families that do not mix."""
-    found = []
+    """Candidates of any files in the host's folders.
+
+    UserError for missing ones, and for kinds or families that do not mix.
+    """
+    candidates = []
     for path in map(Path, paths):
         if not path.is_file():
             raise UserError(f"There is no file {path}.")
-        whole = path.absolute().is_relative_to(host.folder("checkpoints"))  # told by its place: reading it takes long
-        kind = KINDS["checkpoints"] if whole else of_content(about(path)["kind"])
+        # told by its place: reading it takes long
+        is_checkpoint = path.absolute().is_relative_to(host.folder("checkpoints"))
+        kind = KINDS["checkpoints"] if is_checkpoint else of_content(about(path)["kind"])
         if kind is None or not path.absolute().is_relative_to(host.folder(kind.folder)):
             where = f"; move it to {host.folder(kind.folder)}" if kind else ""
             raise UserError(f"{path.name} is not where a prompt could use it{where}.")
-        found.append(Candidate(path.absolute(), kind.folder, word=path.stem))
-    refuse_mixed(found, host)
-    return found
+        candidates.append(Candidate(path.absolute(), kind.folder, word=path.stem))
+    refuse_mixed(candidates, host)
+    return candidates
 
 
 def refuse_mixed(candidates, host):
     """UserError where the files cannot stand in one grid, or not with the loaded model."""
     first = None
     loaded = host.about().get("family", "")
-    for one in candidates:
-        if not one.path.is_file():
-            raise UserError(f"{one.path} is not there any more; look at the run's files again.")
-        if one.kind == "checkpoints":
-            host.check(Model(checkpoint=str(one.path)))
+    for candidate in candidates:
+        if not candidate.path.is_file():
+            raise UserError(f"{candidate.path} is not there any more; look at the run's files again.")
+        if candidate.kind == "checkpoints":
+            host.check(Model(checkpoint=str(candidate.path)))
             continue
-        version = about(one.path)["family"].upper()
+        version = about(candidate.path)["family"].upper()
         if not version:
             continue
         if first and first[1] != version:
-            raise UserError(f"{first[0].path.name} is for {first[1]} and {one.path.name} for {version}; "
+            raise UserError(f"{first[0].path.name} is for {first[1]} and {candidate.path.name} for {version}; "
                             "one grid takes files of one family.")
-        first = first or (one, version)
+        first = first or (candidate, version)
         if loaded and version != loaded:
-            raise UserError(f"{one.path.name} is for {version} and the loaded checkpoint is {loaded}; load one of its family first.")
-    kinds = {one.kind for one in candidates}
+            raise UserError(f"{candidate.path.name} is for {version} and the loaded checkpoint is {loaded}; load one "
+                            "of its family first.")
+    kinds = {candidate.kind for candidate in candidates}
     if len(kinds) > 1:
         raise UserError(f"One grid takes files of one kind, and these are of {' and '.join(sorted(kinds))}.")
 
 
 def trained_on(candidate, config, host):
-    """The `config.Model` that draws beside the files: the one they were made from, where the host has it, else what is loaded."""
-    wanted = config.model if config else Model()
-    if wanted.checkpoint or candidate.kind != "checkpoints" or candidate.path.suffix != ".safetensors":
-        return wanted
-    source = Model(header(candidate.path)[1].get("ss_sd_model_name", ""), wanted.clip_skip)
+    """The `config.Model` that draws beside the files: the one they were made from, where the host has it, else what is
+    loaded.
+    """
+    settings = config.model if config else Model()
+    if settings.checkpoint or candidate.kind != "checkpoints" or candidate.path.suffix != ".safetensors":
+        return settings
+    source = Model(header(candidate.path)[1].get("ss_sd_model_name", ""), settings.clip_skip)
     try:
         host.check(source)
     except UserError:
-        return wanted
+        return settings
     return source

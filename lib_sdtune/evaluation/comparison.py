@@ -1,4 +1,6 @@
-"""Two runs side by side: the settings that differ, their curves over each other, and samples of the same prompt and seed."""
+"""Two runs side by side: the settings that differ, their curves over each other, and samples of the same prompt and
+seed.
+"""
 
 from PIL import Image
 
@@ -11,32 +13,34 @@ from lib_sdtune.training.overfitting import assess
 SAME = ("Steps", "Sampler", "CFG scale", "Seed", "Size")
 
 
-def compare(one, other):
+def compare(first, second):
     """{"runs", "differing", "curves", "samples"} of two `RunFolder`s, for JSON.
 
-    differing: [{"setting", "one", "other"}]; curves: {"loss"|"val_loss": [[(step, value)] of each]}; samples: [{"prompt",
-    "seed", "one", "other"}], file names in each run's samples folder.
+    differing: [{"setting", "one", "other"}]; curves: {"loss"|"val_loss": [[(step, value)] of each]}; samples:
+    [{"prompt", "seed", "one", "other"}], file names in each run's samples folder.
     """
-    return {"runs": [one.path.name, other.path.name], "differing": differing(one.config().to_dict(), other.config().to_dict()),
-            "curves": {name: [points(run, name) for run in (one, other)] for name in ("loss", "val_loss")},
-            "said": [(assess(run.log()) or {}).get("sentence", "") for run in (one, other)], "samples": same_samples(one, other)}
+    return {"runs": [first.path.name, second.path.name],
+            "differing": differing(first.config().to_dict(), second.config().to_dict()),
+            "curves": {name: [points(run, name) for run in (first, second)] for name in ("loss", "val_loss")},
+            "said": [(assess(run.log()) or {}).get("sentence", "") for run in (first, second)],
+            "samples": same_samples(first, second)}
 
 
-def differing(one, other, where=""):
+def differing(first, second, where=""):
     """Settings that are not the same, with their full names; the method's own of another method left out."""
-    found = []
-    for key in sorted(set(one) | set(other)):
-        a, b, name = one.get(key), other.get(key), f"{where}{key}"
+    differences = []
+    for key in sorted(set(first) | set(second)):
+        a, b, name = first.get(key), second.get(key), f"{where}{key}"
         if name == "name":
             continue
         if isinstance(a, dict) and isinstance(b, dict):
-            found += differing(a, b, f"{name}.")
+            differences += differing(a, b, f"{name}.")
         elif isinstance(a, list) and isinstance(b, list) and [*map(type, a)] == [*map(type, b)] == [dict] * len(a):
             for number, (left, right) in enumerate(zip(a, b, strict=True)):
-                found += differing(left, right, f"{name}[{number}].")
+                differences += differing(left, right, f"{name}[{number}].")
         elif a != b:
-            found.append({"setting": name, "one": a, "other": b})
-    return found
+            differences.append({"setting": name, "one": a, "other": b})
+    return differences
 
 
 def points(run, name):
@@ -44,39 +48,45 @@ def points(run, name):
     return thinned(smoothed(rows) if name == "loss" else rows, 300)
 
 
-def same_samples(one, other):
+def same_samples(first, second):
     """The last pair of each prompt and seed that both runs have drawn in the same way."""
-    left, right = (last_samples(run) for run in (one, other))
-    return [{"prompt": key[0], "seed": dict(key[2])["Seed"], "one": left[key], "other": right[key]} for key in left if key in right]
+    left, right = (last_samples(run) for run in (first, second))
+    return [{"prompt": key[0], "seed": dict(key[2])["Seed"], "one": left[key], "other": right[key]}
+            for key in left if key in right]
 
 
 def last_samples(run):
     """(prompt, negative prompt, facts) -> file name; prompts without the run's own words are not told apart."""
-    found = {}
+    names = {}
     for path in sorted((run.path / "samples").glob("*.png")):
         with Image.open(path) as image:
             text = image.info.get("parameters", "")
         prompt, negative, facts = infotext.read(text) if text else ("", "", {})
-        found[prompt, negative, tuple((key, facts.get(key, "")) for key in SAME)] = path.name
-    return found
+        names[prompt, negative, tuple((key, facts.get(key, "")) for key in SAME)] = path.name
+    return names
 
 
-def write(one, other, path):
+def write(first, second, path):
     """The comparison as a page of one file."""
-    seen = compare(one, other)
-    names = [run.path.name for run in (one, other)]
-    settings = table(["Setting", *names], [[row["setting"], shown(row["one"]), shown(row["other"])] for row in seen["differing"]])
-    charts = [chart(dict(zip(names, seen["curves"][name], strict=True)), title)
+    compared = compare(first, second)
+    names = [run.path.name for run in (first, second)]
+    settings = table(["Setting", *names], [[row["setting"], printed(row["one"]), printed(row["other"])]
+                                           for row in compared["differing"]])
+    charts = [chart(dict(zip(names, compared["curves"][name], strict=True)), title)
               for name, title in (("loss", "Loss, smoothed"), ("val_loss", "Loss on pictures kept aside"))]
-    sides = ((one, "one"), (other, "other"))
+    sides = ((first, "one"), (second, "other"))
     rows = [[row["prompt"], row["seed"], *(picture(run.path / "samples" / row[side], 256) for run, side in sides)]
-            for row in seen["samples"]]
-    said = "".join(paragraph(f"{name}: {sentence}") for name, sentence in zip(names, seen["said"], strict=True) if sentence)
-    write_text(path, page(f"{names[0]} and {names[1]}", section("Settings that differ", settings or paragraph("None but the name.")),
-                          section("Curves", Raw("".join(charts)), said),
+            for row in compared["samples"]]
+    verdicts = "".join(paragraph(f"{name}: {sentence}")
+                       for name, sentence in zip(names, compared["said"], strict=True) if sentence)
+    write_text(path, page(f"{names[0]} and {names[1]}",
+                          section("Settings that differ", settings or paragraph("None but the name.")),
+                          section("Curves", Raw("".join(charts)), verdicts),
                           section("Same prompt, same seed", table(["Prompt", "Seed", *names], rows))))
     return path
 
 
-def shown(value):
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else str(value)
+def printed(value):
+    return (""
+            if value is None else f"{value:g}" if isinstance(value, float) else value
+            if isinstance(value, str) else str(value))

@@ -3,6 +3,8 @@
 `images(list of PIL) -> (N, D)` features; `recognise(images, prompts) -> (N, P)`, the higher the better a prompt fits.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -18,7 +20,8 @@ BATCH = 8
 
 
 class ModelEncoder:
-    """The model's own features: what its UNet makes of a picture with a little noise (as in Tang et al. 2023, arXiv 2306.03881).
+    """The model's own features: what its UNet makes of a picture with a little noise (as in Tang et al. 2023, arXiv
+    2306.03881).
 
     Prompts are recognised by the loss they leave (Li et al. 2023, arXiv 2303.16203). `model` is a bare `LoadedModel`.
     """
@@ -39,23 +42,25 @@ class ModelEncoder:
     @torch.no_grad()
     def encoded(self, images):
         weight = next(self.model.vae.parameters())
-        found = [self.model.family.encode_images(self.model, pixels(some, self.side).to(weight.device, weight.dtype))[0].float().cpu()
-                 for some in parts(images)]
-        return torch.cat(found)
+        latents = []
+        for some in parts(images):
+            batch = pixels(some, self.side).to(weight.device, weight.dtype)
+            latents.append(self.model.family.encode_images(self.model, batch)[0].float().cpu())
+        return torch.cat(latents)
 
     @torch.no_grad()
     def images(self, images):
         """(N, D): means and spreads over the place of what the blocks around the UNet's middle say."""
-        found = []
+        features = []
         for some in parts(self.latents(images)):
             drawn = []
             for number in range(DRAWS):
                 noise = self.noise(some.shape, "features", number)
-                with listening(self.layers()) as heard:
+                with recorded_outputs(self.layers()) as outputs:
                     self.predict(some, noise, SEEN_AT, [""])
-                drawn.append(torch.cat([summary(one) for one in heard], dim=1))
-            found.append(torch.stack(drawn).mean(0).cpu())
-        return torch.cat(found)
+                drawn.append(torch.cat([summary(answer) for answer in outputs], dim=1))
+            features.append(torch.stack(drawn).mean(0).cpu())
+        return torch.cat(features)
 
     def layers(self):
         blocks = self.model.unet.output_blocks
@@ -72,8 +77,9 @@ class ModelEncoder:
                     noise = self.noise(some.shape, "prompts", timestep)
                     prediction = self.predict(some, noise, timestep, [prompt])
                     times = torch.full((len(some),), timestep, device=self.model.device)
-                    wanted = diffusion.target(self.model.prediction_type, some.to(prediction.device), noise, times, self.schedule)
-                    loss = loss + (prediction - wanted).square().mean(dim=(1, 2, 3))
+                    target = diffusion.target(self.model.prediction_type, some.to(prediction.device), noise, times,
+                                              self.schedule)
+                    loss = loss + (prediction - target).square().mean(dim=(1, 2, 3))
                 columns.append(-loss.cpu())
             rows.append(torch.stack(columns, dim=1))
         return torch.cat(rows)
@@ -86,27 +92,28 @@ class ModelEncoder:
         model, count = self.model, len(latents)
         times = torch.full((count,), timestep, device=model.device)
         noisy = diffusion.add_noise(latents.to(model.device), noise, times, self.schedule)
-        told = model.family.encode_text(model, prompts).to(model.device, model.dtype)
-        told.context = told.context.expand(count, -1, -1)
-        if told.vector is not None:
-            told.vector = told.vector.expand(count, -1)
-        return model.family.predict(model, noisy.to(model.dtype), times, told).float()
+        conditioning = model.family.encode_text(model, prompts).to(model.device, model.dtype)
+        conditioning.context = conditioning.context.expand(count, -1, -1)
+        if conditioning.vector is not None:
+            conditioning.vector = conditioning.vector.expand(count, -1)
+        return model.family.predict(model, noisy.to(model.dtype), times, conditioning).float()
 
 
-class listening:
-    """A context manager: the list of what these layers answer inside, in the order of the layers."""
+@contextmanager
+def recorded_outputs(layers):
+    """Yields the list of what these layers answer inside, float32, in the order of the layers."""
+    outputs = [None] * len(layers)
 
-    def __init__(self, layers):
-        self.layers = layers
+    def record(place):
+        def hook(module, inputs, output):
+            outputs[place] = output.float()
+        return hook
 
-    def __enter__(self):
-        heard = [None] * len(self.layers)
-        self.hooks = [layer.register_forward_hook(lambda module, given, answer, place=place: heard.__setitem__(place, answer.float()))
-                      for place, layer in enumerate(self.layers)]
-        return heard
-
-    def __exit__(self, *error):
-        for hook in self.hooks:
+    hooks = [layer.register_forward_hook(record(place)) for place, layer in enumerate(layers)]
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
             hook.remove()
 
 
@@ -122,5 +129,5 @@ def pixels(images, side):
     return rearrange(torch.from_numpy(np.stack(squares)), "b h w c -> b c h w") / 127.5 - 1
 
 
-def parts(whole):
-    return [whole[start:start + BATCH] for start in range(0, len(whole), BATCH)]
+def parts(images):
+    return [images[start:start + BATCH] for start in range(0, len(images), BATCH)]

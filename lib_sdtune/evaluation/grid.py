@@ -1,4 +1,6 @@
-"""The pictures of a grid: made by the host, kept one by one under what they depend on, so that a grid can be gone on with."""
+"""The pictures of a grid: made by the host, kept one by one under what they depend on, so that a grid can be gone on
+with.
+"""
 
 import contextlib
 import hashlib
@@ -24,7 +26,10 @@ class TooMany(UserError):
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture. candidate None: the bare model. row: the prompt's number. `request` is complete. model: what draws it."""
+    """One picture.
+
+    candidate None: the bare model. row: the prompt's number. `request` is complete. model: what draws it.
+    """
 
     candidate: Candidate | None
     weight: float
@@ -34,28 +39,34 @@ class Cell:
 
     @property
     def name(self):
-        """The picture's file: the same for the same file, weight, request and model, another when any of them changes."""
+        """The picture's file: the same for the same file, weight, request and model, another when any of them changes.
+        """
         file = [] if self.candidate is None else [str(self.candidate.path), *stamp(self.candidate.path)]
-        told = repr([*file, self.weight, sorted(asdict(self.request).items()), self.model])
-        return f"{hashlib.blake2b(told.encode(), digest_size=10).hexdigest()}.png"
+        key = repr([*file, self.weight, sorted(asdict(self.request).items()), self.model])
+        return f"{hashlib.blake2b(key.encode(), digest_size=10).hexdigest()}.png"
 
 
 def stamp(path):
     try:
-        seen = path.stat()
+        status = path.stat()
     except OSError:
         raise UserError(f"{path} is not there any more; look at the run's files again.") from None
-    return seen.st_size, seen.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def cells(candidates, weights, requests, seeds, model="", with_bare=True):
-    """Every `Cell`: first the bare model, then file by file and weight by weight. model: what tells the bare model from others."""
+    """Every `Cell`: first the bare model, then file by file and weight by weight.
+
+    model: what tells the bare model from others.
+    """
     first = candidates[0]
-    asked = [(row, replace(request, seed=seed)) for row, request in enumerate(requests) for seed in seeds]
-    bare = [Cell(None, 0.0, row, replace(request, prompt=wordless(request.prompt, first)), model) for row, request in asked]
+    seeded = [(row, replace(request, seed=seed)) for row, request in enumerate(requests) for seed in seeds]
+    bare = [Cell(None, 0.0, row, replace(request, prompt=wordless(request.prompt, first)), model)
+            for row, request in seeded]
     return (bare if with_bare else []) + [
-        Cell(one, weight, row, replace(request, prompt=one.prompt(request.prompt, weight)), "" if one.kind == "checkpoints" else model)
-        for one in candidates for weight in weights for row, request in asked]
+        Cell(candidate, weight, row, replace(request, prompt=candidate.prompt(request.prompt, weight)),
+             "" if candidate.kind == "checkpoints" else model)
+        for candidate in candidates for weight in weights for row, request in seeded]
 
 
 class Grid:
@@ -71,33 +82,34 @@ class Grid:
     def path(self, cell):
         return self.folder / "cells" / cell.name
 
-    def missing(self, wanted):
-        return [cell for cell in wanted if not self.path(cell).exists()]
+    def missing(self, cells):
+        return [cell for cell in cells if not self.path(cell).exists()]
 
-    def make(self, wanted, sure=False):
+    def make(self, cells, sure=False):
         """Draw what is missing. `TooMany` when it is too much to start unasked, UserError when the disk is too full."""
-        missing = self.missing(wanted)
+        missing = self.missing(cells)
         self.refuse_too_little_room(missing)
         if len(missing) > MANY and not sure:
             if not self.pace(missing[0]):
                 self.draw(missing[:1], 0, len(missing))
             raise TooMany(self.too_many(missing))
-        done = len(wanted) - len(missing)
+        done = len(cells) - len(missing)
         for group in groups(missing):
-            self.draw(group, done, len(wanted))
+            self.draw(group, done, len(cells))
             done += len(group)
-        self.progress(len(wanted), len(wanted), "pictures")
+        self.progress(len(cells), len(cells), "pictures")
 
     def draw(self, group, done, total):
         """The pictures of one file at one weight."""
         with self.model(group[0]):
-            started, made = time.perf_counter(), 0
+            started, drawn = time.perf_counter(), 0
             for cell, image in zip(group, self.host.generate([cell.request for cell in group]), strict=False):
                 infotext.save(image, self.path(cell))
-                made += 1
-                self.progress(done + made, total, "pictures")
-        if made < len(group):
-            raise RunError(f"The grid was interrupted after {done + made} of {total} pictures; start it again to go on.")
+                drawn += 1
+                self.progress(done + drawn, total, "pictures")
+        if drawn < len(group):
+            raise RunError(f"The grid was interrupted after {done + drawn} of {total} pictures; start it again to go "
+                           "on.")
         self.learn_pace(group, time.perf_counter() - started)
 
     def model(self, cell):
@@ -117,17 +129,17 @@ class Grid:
     def learn_pace(self, group, seconds):
         write_json(self.folder / PACE, {"seconds_per_step_and_pixel": seconds / sum(work(cell) for cell in group)})
 
-    def estimate(self, wanted):
+    def estimate(self, cells):
         """{"pictures", "missing", "seconds", "bytes"}; seconds None as long as nothing was drawn here."""
-        missing = self.missing(wanted)
+        missing = self.missing(cells)
         paces = [self.pace(cell) for cell in missing]
-        return {"pictures": len(wanted), "missing": len(missing), "bytes": sum(size(cell) for cell in missing),
+        return {"pictures": len(cells), "missing": len(missing), "bytes": sum(size(cell) for cell in missing),
                 "seconds": None if None in paces else sum(paces)}
 
     def too_many(self, missing):
-        known = self.estimate(missing)
-        return (f"The grid has {len(missing):,} pictures to draw, which takes about {duration(known['seconds'])} "
-                f"and {known['bytes'] / 2**20:,.0f} MB. Take fewer files, weights, prompts or seeds, "
+        estimate = self.estimate(missing)
+        return (f"The grid has {len(missing):,} pictures to draw, which takes about {duration(estimate['seconds'])} "
+                f"and {estimate['bytes'] / 2**20:,.0f} MB. Take fewer files, weights, prompts or seeds, "
                 "or say that you are sure (\"sure\": true, --sure).")
 
     def refuse_too_little_room(self, missing):
@@ -138,14 +150,14 @@ class Grid:
                             "Make room, or take fewer pictures.")
 
 
-def groups(wanted):
+def groups(cells):
     """Cells of one file and weight that stand together."""
-    found = []
-    for cell in wanted:
-        if not found or (found[-1][0].candidate, found[-1][0].weight) != (cell.candidate, cell.weight):
-            found.append([])
-        found[-1].append(cell)
-    return found
+    grouped = []
+    for cell in cells:
+        if not grouped or (grouped[-1][0].candidate, grouped[-1][0].weight) != (cell.candidate, cell.weight):
+            grouped.append([])
+        grouped[-1].append(cell)
+    return grouped
 
 
 def work(cell):

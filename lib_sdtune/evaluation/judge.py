@@ -26,34 +26,42 @@ class Judge:
         self.knows, self.usual = math.nan, 0.0
         if len(prompts) > 1:
             scores = encoder.recognise(images, prompts)
-            self.knows, self.usual = float(measures.recognised(scores, rows).mean()), float(measures.margins(scores, rows).mean())
+            self.knows = float(measures.recognised(scores, rows).mean())
+            self.usual = float(measures.margins(scores, rows).mean())
         self.varied = measures.variety(encoder.latents(images), rows)
 
     def note(self):
         """What could not be told, in a sentence, or ""."""
         if len(self.prompts) == 1:
-            return "With one prompt it cannot be told whether a file still follows prompts; give two or more that ask for different things."
+            return ("With one prompt it cannot be told whether a file still follows prompts; "
+                    "give two or more that ask for different things.")
         if self.knows >= measures.KNOWS:
             return ""
-        return (f"The bare model hardly follows these prompts itself ({self.knows:.2f}, where 0.5 is chance), so straying from them "
+        return (f"The bare model hardly follows these prompts itself ({self.knows:.2f}, where 0.5 is chance), so "
+                "straying from them "
                 "could not be told; use prompts that it knows.")
 
     def measure(self, pictures):
-        """{"subject", "prompt", "variety", "copies", "best"} of [(row, PIL image)]; best: the place of the picture to show."""
+        """{"subject", "prompt", "variety", "copies", "best"} of [(row, PIL image)]; best: the place of the picture to
+        show.
+        """
         rows, images = zip(*pictures, strict=True)
         latents = self.encoder.latents(images)
-        shown = measures.subject(self.encoder.images(images), self.axis, self.middle)
+        subject_scores = measures.subject(self.encoder.images(images), self.axis, self.middle)
         obeyed = self.obeyed(images, rows)
         varied = measures.variety(latents, rows)
-        return {"subject": round(float(shown.mean()), 4),
+        return {"subject": round(float(subject_scores.mean()), 4),
                 "prompt": None if obeyed is None else round(measures.obedience(float(obeyed.mean()), self.usual), 4),
                 "variety": rounded(varied / self.varied) if self.varied > 0 and not math.isnan(varied) else None,
                 "copies": round(measures.copies(latents, self.trained), 4),
-                "best": int((shown.clamp(0, 1) * (1 if obeyed is None else obeyed.clamp(min=0))).argmax())}
+                "best": int((subject_scores.clamp(0, 1) * (1 if obeyed is None else obeyed.clamp(min=0))).argmax())}
 
     def obeyed(self, images, rows):
-        """(N,) by how much each picture fits its own prompt better than the others, or None where the bare model cannot tell."""
-        return measures.margins(self.encoder.recognise(images, self.prompts), rows) if self.knows >= measures.KNOWS else None
+        """(N,) by how much each picture fits its own prompt better than the others, or None where the bare model cannot
+        tell.
+        """
+        return (measures.margins(self.encoder.recognise(images, self.prompts), rows)
+                if self.knows >= measures.KNOWS else None)
 
 
 def rounded(value):
@@ -62,9 +70,10 @@ def rounded(value):
 
 def training_pictures(config, base):
     """RGB images of what was trained, at most `MOST`, spread over all. UserError when they are gone."""
-    found = [picture for picture in scan(config.concepts, config.dataset, config.loss, base).pictures if not picture.is_class]
-    step = max(1, math.ceil(len(found) / MOST))
-    return [load(picture.path, picture.content)[0] for picture in found[::step]]
+    pictures = [picture for picture in scan(config.concepts, config.dataset, config.loss, base).pictures
+                if not picture.is_class]
+    step = max(1, math.ceil(len(pictures) / MOST))
+    return [load(picture.path, picture.content)[0] for picture in pictures[::step]]
 
 
 def opened(path):

@@ -1,4 +1,7 @@
-"""Numbers about sets of pictures, from their features. All are compared with the bare model's pictures of the same prompts and seeds."""
+"""Numbers about sets of pictures, from their features.
+
+All are compared with the bare model's pictures of the same prompts and seeds.
+"""
 
 import math
 
@@ -9,7 +12,9 @@ KNOWS = 0.6  # how surely the bare model's pictures must tell its prompts apart 
 
 
 def direction(bare, trained):
-    """(axis, middle) for `subject`: from the bare model's pictures (N, D) to the training pictures (M, D), each feature by its spread."""
+    """(axis, middle) for `subject`: from the bare model's pictures (N, D) to the training pictures (M, D), each feature
+    by its spread.
+    """
     spread = torch.cat([bare - bare.mean(0), trained - trained.mean(0)]).std(0) + 1e-6
     away = (trained.mean(0) - bare.mean(0)) / spread
     return away / spread / away.square().sum().clamp(min=1e-12), bare.mean(0)
@@ -25,20 +30,22 @@ def recognised(scores, rows):
 
     scores: (N, P), the higher the better a prompt fits; rows: each picture's own prompt.
     """
-    own = scores.gather(1, torch.tensor(rows)[:, None])
-    beaten = (own > scores).float() + 0.5 * (own == scores).float()
+    own_scores = scores.gather(1, torch.tensor(rows)[:, None])
+    beaten = (own_scores > scores).float() + 0.5 * (own_scores == scores).float()
     return (beaten.sum(1) - 0.5) / (scores.shape[1] - 1)
 
 
 def margins(scores, rows):
     """(N,) how much better each picture's own prompt fits it than the other prompts do on average; 0 is chance."""
-    own = scores.gather(1, torch.tensor(rows)[:, None])[:, 0]
-    return own - (scores.sum(1) - own) / (scores.shape[1] - 1)
+    own_scores = scores.gather(1, torch.tensor(rows)[:, None])[:, 0]
+    return own_scores - (scores.sum(1) - own_scores) / (scores.shape[1] - 1)
 
 
-def obedience(found, usual):
-    """What is left of the bare model's margin, 0..1 (1: the pictures tell their prompts apart as well as the bare model's)."""
-    return min(1.0, max(0.0, found / usual)) if usual > 0 else 0.0
+def obedience(margin, usual):
+    """What is left of the bare model's margin, 0..1 (1: the pictures tell their prompts apart as well as the bare
+    model's).
+    """
+    return min(1.0, max(0.0, margin / usual)) if usual > 0 else 0.0
 
 
 def variety(latents, rows):
@@ -53,6 +60,6 @@ def copies(latents, trained):
     gaps = torch.cdist(latents.flatten(1), trained.flatten(1))
     if len(trained) < 2:
         return 0.0
-    own = torch.cdist(trained.flatten(1), trained.flatten(1))
-    own.fill_diagonal_(math.inf)
-    return float((gaps.min(1).values < COPY * own.min(1).values.median()).float().mean())
+    between = torch.cdist(trained.flatten(1), trained.flatten(1))
+    between.fill_diagonal_(math.inf)
+    return float((gaps.min(1).values < COPY * between.min(1).values.median()).float().mean())

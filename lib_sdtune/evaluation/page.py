@@ -21,28 +21,31 @@ def grid(folder, result):
 
 
 def write_sheet(folder, result):
-    def held(name):
+    def image(name):
         return Image.open(folder / "cells" / name) if name and (folder / "cells" / name).exists() else None
 
     rows = [f"{row['prompt']}  (seed {row['seed']})" for row in result["rows"]]
-    images = [[held(name) for name in line] for line in result["cells"]]
-    made = contact_sheet(images, [column["label"] for column in result["columns"]], rows)
+    images = [[image(name) for name in line] for line in result["cells"]]
+    sheet_image = contact_sheet(images, [column["label"] for column in result["columns"]], rows)
     with atomic(folder / "sheet.png") as unfinished:
-        made.save(unfinished, format="PNG")
+        sheet_image.save(unfinished, format="PNG")
 
 
 def verdict(result):
     proposal, strength = result["proposal"], result["strength"]
-    said = f"Proposed: {proposal['file']} at weight {proposal['weight']:g}. It is a proposal; look at the pictures." if proposal else ""
+    sentence = ""
+    if proposal:
+        sentence = (f"Proposed: {proposal['file']} at weight {proposal['weight']:g}. "
+                    "It is a proposal; look at the pictures.")
     validation = (result["validation"] or {}).get("sentence", "")
-    others = (strength["sentence"] if strength else "", result.get("note", ""), validation, result["problem"])
-    return paragraph(said, "chip") + "".join(map(paragraph, others))
+    sentences = (strength["sentence"] if strength else "", result.get("note", ""), validation, result["problem"])
+    return paragraph(sentence, "chip") + "".join(map(paragraph, sentences))
 
 
 def order(folder, result):
-    rows = [[f"{place}. {one['label']}", one["file"], f"{one['score']:.2f}", listing(one["reasons"]),
-             picture(folder / "cells" / one["picture"], 128, one["file"])]
-            for place, one in enumerate(result["ranking"], 1)]
+    rows = [[f"{place}. {entry['label']}", entry["file"], f"{entry['score']:.2f}", listing(entry["reasons"]),
+             picture(folder / "cells" / entry["picture"], 128, entry["file"])]
+            for place, entry in enumerate(result["ranking"], 1)]
     by = paragraph(f"Pictures were compared by {result['measured_by']}.", "soft") if rows else ""
     return section("Ranking", table(["", "File", "Score", "Why", ""], rows), by) if rows else ""
 
@@ -59,17 +62,18 @@ def pictures(folder, result):
     count = sum(len(line) for line in result["cells"])
     side = 160 if count <= THUMBS else max(48, int(160 * (THUMBS / count) ** 0.5))
     best = (result["proposal"] or {}).get("file")
-    head = "".join(f"<th>{section_of(column, best)}</th>" for column in result["columns"])
+    head = "".join(f"<th>{column_head(column, best)}</th>" for column in result["columns"])
     lines = []
     for row, names in zip(result["rows"], result["cells"], strict=True):
         kinds = ["best" if column["file"] == best else "" for column in result["columns"]]
-        shown = "".join(f"<td>{picture(folder / 'cells' / name, side, row['prompt'], kind) if name else ''}</td>"
-                        for name, kind in zip(names, kinds, strict=True))
-        lines.append(f"<tr><th>{words(row)}</th>{shown}</tr>")
-    return Raw(f'<div class="grid"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>')
+        images = [picture(folder / "cells" / name, side, row["prompt"], kind) if name else ""
+                  for name, kind in zip(names, kinds, strict=True)]
+        lines.append(f"<tr><th>{words(row)}</th>{''.join(f'<td>{image}</td>' for image in images)}</tr>")
+    return Raw(f'<div class="grid"><table><thead><tr><th></th>{head}</tr></thead>'
+               f'<tbody>{"".join(lines)}</tbody></table></div>')
 
 
-def section_of(column, best):
+def column_head(column, best):
     return f'<span class="chip">{escape(column["label"])}</span>' if column["file"] == best else escape(column["label"])
 
 

@@ -18,47 +18,51 @@ from lib_sdtune.formats.files import atomic, free_space, read_json, write_json
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 
-JOURNAL, KEPT = "published.json", "epochs"
+JOURNAL, SWEPT = "published.json", "epochs"
 SIDECARS = (".json", ".preview.png", ".yaml", ".txt")
 SPARE = 2**20  # bytes
 
 
 def publish(host, run, file="", weight=None, negative_text=None):
-    """Publish a saved file of a `RunFolder`: "" takes the proposal. Returns {"file", "weight", "path", "swept": [names]}.
+    """Publish a saved file of a `RunFolder`: "" takes the proposal. Returns {"file", "weight", "path", "swept":
+    [names]}.
 
     The winner is copied to NAME, with its card and preview; the other files are swept into the run folder.
     """
     if (run.path / JOURNAL).exists():
         raise UserError(f"{run.path.name} is published already; take that back first.")
-    made, config = result(run), run.config()
-    proposal = (made or {}).get("proposal") or {}
+    evaluated, config = result(run), run.config()
+    proposal = (evaluated or {}).get("proposal") or {}
     name = file or proposal.get("file")
     if not name:
         raise UserError("Nothing was proposed yet; compare the files first, or name one.")
-    found = of_run(host, run)
-    winner = next((one for one in found if one.stem == name), None)
+    candidates = of_run(host, run)
+    winner = next((candidate for candidate in candidates if candidate.stem == name), None)
     if winner is None:
-        raise UserError(f"The run has no saved file {name!r}; there are: {', '.join(one.stem for one in found)}.")
-    weight = proposal.get("weight", 1.0) if weight is None and name == proposal.get("file") else 1.0 if weight is None else weight
-    refuse_loaded(host, run, [one.path for one in found])
-    refuse_too_little_room(run.path, winner.path, [one.path for one in found])
+        raise UserError(f"The run has no saved file {name!r}; there are: "
+                        f"{', '.join(candidate.stem for candidate in candidates)}.")
+    if weight is None:
+        weight = proposal.get("weight", 1.0) if name == proposal.get("file") else 1.0
+    refuse_loaded(host, run, [candidate.path for candidate in candidates])
+    refuse_too_little_room(run.path, winner.path, [candidate.path for candidate in candidates])
     final = winner.path.with_name(config.name + winner.path.suffix)
     journal = Journal(run.path)
     try:
-        kept = journal.put_by([one for one in found if one.path != final or winner.path != final])
-        source = kept.get(winner.path, winner.path)
+        moved = journal.move_away([candidate for candidate in candidates
+                                   if candidate.path != final or winner.path != final])
+        source = moved.get(winner.path, winner.path)
         if source != final:
             journal.creates(final)
-            renamed(source, final, config.name)
-            described(journal, source, final)
-        write_card(journal, final, source, winner, run, made, weight, negative_text)
+            copy_as(source, final, config.name)
+            copy_config(journal, source, final)
+        write_card(journal, final, source, winner, run, evaluated, weight, negative_text)
     except (OSError, RunError) as error:
         journal.undo()
         raise RunError(f"{name} was not published ({error}); everything is as before.") from error
     journal.note(published={"file": winner.stem, "weight": weight, "path": str(final)})
     artefact = Artefact(final, winner.kind, winner.prompt("", weight) if winner.kind != "embeddings" else config.name)
     host.publish(artefact)
-    return {"file": winner.stem, "weight": weight, "path": str(final), "swept": sorted(path.name for path in kept)}
+    return {"file": winner.stem, "weight": weight, "path": str(final), "swept": sorted(path.name for path in moved)}
 
 
 def undo(host, run):
@@ -69,10 +73,10 @@ def undo(host, run):
     deeds = read_json(path)
     refuse_loaded(host, run, [Path(deed["made"]) for deed in deeds if "made" in deed])
     Journal(run.path, deeds).undo()
-    found = of_run(host, run)
-    for one in found[-1:]:
-        host.publish(Artefact(one.path, one.kind, one.prompt("", 1)))
-    return [one.path.name for one in found]
+    candidates = of_run(host, run)
+    for candidate in candidates[-1:]:
+        host.publish(Artefact(candidate.path, candidate.kind, candidate.prompt("", 1)))
+    return [candidate.path.name for candidate in candidates]
 
 
 def published(run):
@@ -85,7 +89,9 @@ def published(run):
 
 
 def remaining(run, artefacts):
-    """{"artefacts", "published"}: which of a run's files are still there, after others were swept away to publish one of them."""
+    """{"artefacts", "published"}: which of a run's files are still there, after others were swept away to publish one
+    of them.
+    """
     publication = published(run)
     paths = [path for path in artefacts if Path(path).exists()]
     if publication and publication["path"] not in paths:
@@ -94,14 +100,18 @@ def remaining(run, artefacts):
 
 
 def refuse_loaded(host, run, paths):
-    """UserError when the host has one of these checkpoints loaded: it would go on with weights that are no longer those of the file."""
+    """UserError when the host has one of these checkpoints loaded: it would go on with weights that are no longer those
+    of the file.
+    """
     loaded = host.about().get("model") if methods[run.config().method].kind == "checkpoints" else None
     if loaded and loaded in {path.stem for path in paths}:
-        raise UserError(f"{loaded} is the checkpoint that is loaded; choose another one first, so that its file can be moved.")
+        raise UserError(f"{loaded} is the checkpoint that is loaded; choose another one first, so that its file can be "
+                        "moved.")
 
 
 def refuse_too_little_room(folder, winner, files):
-    """UserError when the copy does not fit beside the winner, or, on another disk, the swept files into the run folder."""
+    """UserError when the copy does not fit beside the winner, or, on another disk, the swept files into the run folder.
+    """
     if winner.stat().st_size + SPARE > free_space(winner.parent):
         raise UserError(f"{winner.parent} has no room for a copy of {winner.name}; make room first.")
     swept = sum(path.stat().st_size for path in files)
@@ -119,17 +129,17 @@ class Journal:
         self.deeds.append(deed)
         write_json(self.folder / JOURNAL, self.deeds)
 
-    def put_by(self, candidates):
+    def move_away(self, candidates):
         """Move files with what belongs to them into the run folder; {old path: new path} of the files themselves."""
         moved = {}
-        for one in candidates:
-            for path in [one.path, *(one.path.with_suffix(ending) for ending in SIDECARS)]:
+        for candidate in candidates:
+            for path in [candidate.path, *(candidate.path.with_suffix(ending) for ending in SIDECARS)]:
                 if path.exists():
-                    to = self.folder / KEPT / path.name
+                    to = self.folder / SWEPT / path.name
                     self.note(moved=str(path), to=str(to))
                     to.parent.mkdir(exist_ok=True)
                     shutil.move(str(path), str(to))
-                    if path == one.path:
+                    if path == candidate.path:
                         moved[path] = to
         return moved
 
@@ -141,27 +151,28 @@ class Journal:
             if "made" in deed:
                 Path(deed["made"]).unlink(missing_ok=True)
             elif "moved" in deed and Path(deed["to"]).exists() and not Path(deed["moved"]).exists():
-                shutil.move(deed["to"], deed["moved"])  # where both are there, it was cut off between two disks and the first is whole
+                # where both are there, it was cut off between two disks and the first is whole
+                shutil.move(deed["to"], deed["moved"])
         (self.folder / JOURNAL).unlink(missing_ok=True)
-        if (self.folder / KEPT).is_dir() and not any((self.folder / KEPT).iterdir()):
-            (self.folder / KEPT).rmdir()
+        if (self.folder / SWEPT).is_dir() and not any((self.folder / SWEPT).iterdir()):
+            (self.folder / SWEPT).rmdir()
 
 
-def renamed(source, final, name):
+def copy_as(source, final, name):
     """A copy of the file that calls itself `name` inside too; its tensors are untouched."""
     if source.suffix == ".safetensors":
         copy_with_title(source, final, name)
     elif source.suffix == ".pt":
-        held = pickled.read(source)
-        if isinstance(held, dict) and "name" in held:
-            pickled.write(final, held | {"name": name})
+        data = pickled.read(source)
+        if isinstance(data, dict) and "name" in data:
+            pickled.write(final, data | {"name": name})
         else:
             copy(source, final)
     else:
         copy(source, final)
 
 
-def described(journal, source, final):
+def copy_config(journal, source, final):
     """The .yaml by which the WebUI knows what kind of checkpoint it is."""
     if source.with_suffix(".yaml").exists():
         journal.creates(final.with_suffix(".yaml"))
@@ -181,53 +192,57 @@ def copy_with_title(source, final, name):
         facts |= {key: name for key in ("ss_output_name", "modelspec.title") if key in facts}
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         text += b" " * (-len(text) % 8)
-        with atomic(final) as unfinished, open(unfinished, "wb") as made:
-            made.write(struct.pack("<Q", len(text)) + text)
-            shutil.copyfileobj(file, made, 1 << 20)
+        with atomic(final) as unfinished, open(unfinished, "wb") as output:
+            output.write(struct.pack("<Q", len(text)) + text)
+            shutil.copyfileobj(file, output, 1 << 20)
 
 
-def write_card(journal, final, source, winner, run, made, weight, negative_text):
+def write_card(journal, final, source, winner, run, evaluated, weight, negative_text):
     """NAME.json and NAME.preview.png; what the user wrote on the last card of that name stays."""
     config = run.config()
-    kept = journal.folder / KEPT
-    before = next((held for held in (kept / f"{config.name}.json", final.with_suffix(".json")) if held.exists()), None)
+    swept = journal.folder / SWEPT
+    before = next((card for card in (swept / f"{config.name}.json", final.with_suffix(".json")) if card.exists()), None)
     old = read_json(before) if before else {}
     if negative_text is None:
         negative_text = old.get("negative text") or common_negative(config)
     facts = {"activation text": old.get("activation text") or config.concepts[0].prompt, "preferred weight": weight,
-             "negative text": negative_text, "notes": recipe(config, winner, made)}
+             "negative text": negative_text, "notes": recipe(config, winner, evaluated)}
     for ending in (".json", ".preview.png"):
         if final.with_suffix(ending).exists():  # the winner is the final file itself: its card is kept for taking back
-            to = kept / f"before{ending}"
+            to = swept / f"before{ending}"
             journal.note(moved=str(final.with_suffix(ending)), to=str(to))
             to.parent.mkdir(exist_ok=True)
             shutil.move(str(final.with_suffix(ending)), str(to))
         journal.creates(final.with_suffix(ending))
     write_json(final.with_suffix(".json"), {"description": "", "sd version": "Unknown"} | old | facts)
-    preview = shown(run, winner, made, kept)
+    preview = preview_source(run, winner, evaluated, swept)
     if preview:
         copy(preview, final.with_suffix(".preview.png"))
 
 
-def shown(run, winner, made, kept):
+def preview_source(run, winner, evaluated, folder):
     """The picture for the card: the best of the grid, else what was the preview, else the last sample."""
-    ranked = next((one for one in (made or {}).get("ranking", []) if one["file"] == winner.stem), None)
-    places = [run.path / FOLDER / "cells" / ranked["picture"]] if ranked else []
-    places += [kept / f"{winner.stem}.preview.png", kept / "before.preview.png", kept / f"{run.config().name}.preview.png"]
+    rated = next((entry for entry in (evaluated or {}).get("ranking", []) if entry["file"] == winner.stem), None)
+    places = [run.path / FOLDER / "cells" / rated["picture"]] if rated else []
+    places += [folder / f"{winner.stem}.preview.png", folder / "before.preview.png",
+               folder / f"{run.config().name}.preview.png"]
     return next((path for path in places if path.exists()), None)
 
 
 def common_negative(config):
     """The negative prompt that the run's samples share, or ""."""
-    said = {prompt_lines.parse(line).get("negative_prompt", "") for line in prompt_lines.spoken(config.sample.prompts)}
-    return said.pop() if len(said) == 1 else ""
+    negatives = {prompt_lines.parse(line).get("negative_prompt", "")
+                 for line in prompt_lines.spoken(config.sample.prompts)}
+    return negatives.pop() if len(negatives) == 1 else ""
 
 
-def recipe(config, winner, made):
+def recipe(config, winner, evaluated):
     """One line of notes: how the file came about, and how it was chosen."""
-    size = vars(config.settings)
-    dim = f", dim {size['dim']}, alpha {size['alpha']:g}" if "dim" in size else ""
-    rates = ", ".join(f"{key} {value}" for key, value in vars(config.settings).items() if key == "lr" or key.endswith("_lr"))
-    chosen = f"; chosen from {len(made['ranking'])} files ({winner.label})" if made and made.get("ranking") else f"; {winner.label}"
-    return (f"{config.method}, step {winner.step}{dim}, {rates}, {config.train.optimizer}, batch {config.train.batch_size}, "
+    settings = vars(config.settings)
+    dim = f", dim {settings['dim']}, alpha {settings['alpha']:g}" if "dim" in settings else ""
+    rates = ", ".join(f"{key} {value}" for key, value in settings.items() if key == "lr" or key.endswith("_lr"))
+    ranking = (evaluated or {}).get("ranking")
+    chosen = f"; chosen from {len(ranking)} files ({winner.label})" if ranking else f"; {winner.label}"
+    return (f"{config.method}, step {winner.step}{dim}, {rates}, {config.train.optimizer}, batch "
+            f"{config.train.batch_size}, "
             f"resolution {config.dataset.resolution}, seed {config.train.seed}{chosen}")

@@ -23,31 +23,33 @@ def write(run, status, versions=""):
     """Write report.html into the run's folder; its path. `versions`: text about the machine."""
     config, rows = run.config(), run.log()
     path = run.path / "report.html"
-    made = result(run)
+    evaluated = result(run)
     where = f"{status.get('state', '')} at step {status.get('step', 0)} of {status.get('total_steps', 0)}"
     about = section("Versions", paragraph(f"SD Tune {__version__}"), paragraph(versions))
     parts = [paragraph(f"{config.method}, {where}.", "soft"), curves(rows), section("Samples", samples(run)),
-             section("Pictures by their loss", losses(run)), chosen(run, made), section("Settings", settings(config)), about]
+             section("Pictures by their loss", losses(run)), chosen(run, evaluated),
+             section("Settings", settings(config)), about]
     write_text(path, page(config.name, *parts))
     return path
 
 
 def curves(rows):
-    said = assess(rows) or {}
-    marks = [(said["step"], "memorises")] if said.get("kind") == "memorises" else []
+    assessment = assess(rows) or {}
+    marks = [(assessment["step"], "memorises")] if assessment.get("kind") == "memorises" else []
     loss = smoothed([(row["step"], row["loss"]) for row in rows if row.get("loss") is not None])
     measured = {words: [(row["step"], row[name]) for row in rows if row.get(name) is not None]
                 for name, words in (("val_loss", "kept aside"), ("fit_loss", "trained"), ("class_loss", "class"))}
     rates = {"learning rate": thinned([(row["step"], row["lr"]) for row in rows if row.get("lr") is not None])}
     return section("Curves", chart({"loss": thinned(loss)} if loss else {}, "Loss, smoothed"),
                    chart(measured, "Measured at fixed noise", marks),
-                   paragraph(said.get("sentence", "")), paragraph(said.get("forgetting", "")), chart(rates, "Learning rate"))
+                   paragraph(assessment.get("sentence", "")), paragraph(assessment.get("forgetting", "")),
+                   chart(rates, "Learning rate"))
 
 
 def samples(run):
-    found = sorted((run.path / "samples").glob("*.png"))
-    step = max(1, -(-len(found) // SAMPLES))
-    return strip((path, caption(path)) for path in found[::step])
+    paths = sorted((run.path / "samples").glob("*.png"))
+    step = max(1, -(-len(paths) // SAMPLES))
+    return strip((path, caption(path)) for path in paths[::step])
 
 
 def caption(path):
@@ -60,23 +62,30 @@ def losses(run):
     """The hardest and the easiest pictures."""
     rows = per_image_loss.read(run.path)["pictures"]
     picked = rows if len(rows) <= 2 * PICTURES else [*rows[:PICTURES], *rows[-PICTURES:]]
-    return strip((row["path"], f"{row['file']}: {row['factor']:.2f} × the usual loss{VERDICTS[row['verdict']]}") for row in picked)
+    return strip((row["path"], f"{row['file']}: {row['factor']:.2f} × the usual loss{VERDICTS[row['verdict']]}")
+                 for row in picked)
 
 
 def strip(pairs):
-    figures = [f"<figure>{picture(path, 128, words)}<figcaption>{escape(words)}</figcaption></figure>" for path, words in pairs]
+    figures = [f"<figure>{picture(path, 128, words)}<figcaption>{escape(words)}</figcaption></figure>"
+               for path, words in pairs]
     return Raw(f'<div class="strip">{"".join(figures)}</div>') if figures else ""
 
 
-def chosen(run, made):
-    return evaluation_page.verdict(made) + evaluation_page.order(run.path / FOLDER, made) + evaluation_page.curve(made) if made else ""
+def chosen(run, evaluated):
+    if not evaluated:
+        return ""
+    return (evaluation_page.verdict(evaluated) + evaluation_page.order(run.path / FOLDER, evaluated)
+            + evaluation_page.curve(evaluated))
 
 
 def settings(config):
     """Those that are not the defaults first, then all, as JSON; without the machine's paths."""
-    held = shared_config(config)
+    values_by_group = shared_config(config)
     usual = shared_config(Config(name="", concepts=config.concepts, method=config.method))
-    rows = [[f"{group}.{key}", json.dumps(value, ensure_ascii=False)] for group, values in held.items() if isinstance(values, dict)
+    rows = [[f"{group}.{key}", json.dumps(value, ensure_ascii=False)]
+            for group, values in values_by_group.items() if isinstance(values, dict)
             for key, value in values.items() if value != usual[group][key]]
-    whole = escape(json.dumps(held, indent=1, ensure_ascii=False))
-    return Raw(f"{table(['Setting', 'Value'], rows)}<details><summary>All settings</summary><pre>{whole}</pre></details>")
+    text = escape(json.dumps(values_by_group, indent=1, ensure_ascii=False))
+    changed = table(["Setting", "Value"], rows)
+    return Raw(f"{changed}<details><summary>All settings</summary><pre>{text}</pre></details>")

@@ -40,13 +40,18 @@ class EvaluationService:
     # comparing
 
     def start(self, run: "RunFolder", data: dict) -> dict[str, Any]:
-        """Begin or go on with an evaluation. UserError for settings that cannot be, or that are too much without being sure."""
+        """Begin or go on with an evaluation.
+
+        UserError for settings that cannot be, or that are too much without being sure.
+        """
         with self.changing:
             self.begin(run, data)
         return self.status(run)
 
     def start_any(self, name: str, data: dict) -> dict[str, Any]:
-        """The same with any files that the host has: {"kind", "of": [names], "pictures": a folder, or ""} and the settings."""
+        """The same with any files that the host has: {"kind", "of": [names], "pictures": a folder, or ""} and the
+        settings.
+        """
         with self.changing:
             files = any_files.read(self.context.host, name, data, self.context.access)
             self.begin(files, {key: value for key, value in data.items() if key not in any_files.KEYS})
@@ -118,9 +123,11 @@ class EvaluationService:
         """Make one of a run's files the final one: {"file", "weight", "negative_text"}. UserError."""
         unknown = set(data) - {"file", "weight", "negative_text"}
         if unknown:
-            raise UserError(f'"{min(unknown)}" is not a setting; publishing takes "file", "weight" and "negative_text".')
+            raise UserError(f'"{min(unknown)}" is not a setting; '
+                            'publishing takes "file", "weight" and "negative_text".')
         weight = data.get("weight")
-        if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 4):
+        if (weight is not None
+            and (isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 4)):
             raise UserError('"weight" must be a number above 0 and at most 4.')
         for key in ("file", "negative_text"):
             if not isinstance(data.get(key), str | None):

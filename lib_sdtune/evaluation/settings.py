@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from lib_sdtune import prompt_lines
+from lib_sdtune.config import SampleConfig
 from lib_sdtune.declaration import build, option
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import SampleRequest
@@ -15,7 +16,8 @@ class EvaluationSettings:
     """A grid: files x weights x prompts x seeds."""
 
     files: list[str] = option([], "Empty takes every saved file of the run; otherwise file names without ending.")
-    prompts: list[str] = option([], "Empty takes the run's sample prompts, or makes some of its trigger words; --n --w --h --l --s work.")
+    prompts: list[str] = option([], "Empty takes the run's sample prompts, or makes some of its trigger words; --n --w "
+                                "--h --l --s work.")
     weights: list[float] = option([1.0], "1: how strongly each file is used.", above=0, high=4)
     seeds: list[int] = option([1, 2, 3], "1, 2, 3: every prompt is drawn with each.", low=0, high=2**32 - 1)
     strength: bool = option(True, "Then draw the proposed file at several weights and recommend one.")
@@ -30,34 +32,36 @@ class EvaluationSettings:
 
 def read(data):
     """Checked `EvaluationSettings` from a plain dict. UserError names the key."""
-    wishes = build(EvaluationSettings, data)
+    settings = build(EvaluationSettings, data)
     for name in ("weights", "seeds"):
-        if not getattr(wishes, name):
+        if not getattr(settings, name):
             raise UserError(f'"{name}" is empty, so there would be nothing to draw.')
-        setattr(wishes, name, list(dict.fromkeys(getattr(wishes, name))))
+        setattr(settings, name, list(dict.fromkeys(getattr(settings, name))))
     for name in ("width", "height"):
-        if getattr(wishes, name) % 8:
-            raise UserError(f'"{name}" is {getattr(wishes, name)}; it must be a multiple of 8, or 0.')
-    for line in prompt_lines.spoken(wishes.prompts):
+        if getattr(settings, name) % 8:
+            raise UserError(f'"{name}" is {getattr(settings, name)}; it must be a multiple of 8, or 0.')
+    for line in prompt_lines.spoken(settings.prompts):
         prompt_lines.parse(line)
-    return wishes
+    return settings
 
 
-def lines(wishes, config):
+def lines(settings, config):
     """The prompt lines of the grid."""
-    given = prompt_lines.spoken(wishes.prompts) or prompt_lines.spoken(config.sample.prompts if config else [])
-    if given or not config:
-        return given or ["a photo"]
+    prompts = prompt_lines.spoken(settings.prompts) or prompt_lines.spoken(config.sample.prompts if config else [])
+    if prompts or not config:
+        return prompts or ["a photo"]
     first = config.concepts[0].prompt or config.name
     return [first + place for place in PLACES]
 
 
-def requests(wishes, config, side=512):
-    """One `SampleRequest` a prompt line, without its tag; the seed is the grid's. side: pixels, where no config tells."""
+def sample_requests(settings, config, side=512):
+    """One `SampleRequest` a prompt line, without its tag; the seed is the grid's.
+
+    side: pixels, where no config tells.
+    """
     side = config.dataset.resolution if config else side
-    own = config.sample if config else None
-    general = SampleRequest("", wishes.negative_prompt, wishes.steps or (own.steps if own else 20),
-                            wishes.cfg_scale or (own.cfg_scale if own else 7.0), 0,
-                            wishes.width or (own.width if own else 0) or side, wishes.height or (own.height if own else 0) or side,
-                            wishes.sampler)
-    return [replace(general, **prompt_lines.parse(line)) for line in lines(wishes, config)]
+    sample = config.sample if config else SampleConfig(steps=20, cfg_scale=7.0, width=0, height=0)
+    general = SampleRequest("", settings.negative_prompt, settings.steps or sample.steps,
+                            settings.cfg_scale or sample.cfg_scale, 0, settings.width or sample.width or side,
+                            settings.height or sample.height or side, settings.sampler)
+    return [replace(general, **prompt_lines.parse(line)) for line in lines(settings, config)]

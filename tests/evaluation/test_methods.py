@@ -77,9 +77,10 @@ def test_every_file_draws_its_own_pictures_and_the_best_one_is_published_and_tak
     assert final.stem == "zwx" and told["file"] == other.stem and len(told["swept"]) == 3
     if final.suffix == ".pt":
         assert pickled.read(host.data_dir / final)["name"] == "zwx"
-    request = SampleRequest(Evaluation(host, run, read(WANTED)).candidates[-1].prompt(WANTED["prompts"][0], 1), "", 2, 4, 1, 64, 64)
-    shown = EmbeddedHost(host.data_dir, host.data_dir / final) if "Stable-diffusion" in final.parts else host
-    assert same(next(iter(shown.generate([request]))), pictures[2][0])
+    candidate = Evaluation(host, run, read(WANTED)).candidates[-1]
+    requests = [SampleRequest(candidate.prompt(prompt, 1), "", 2, 4, 1, 64, 64) for prompt in WANTED["prompts"]]
+    drawing = EmbeddedHost(host.data_dir, host.data_dir / final) if "Stable-diffusion" in final.parts else host
+    assert all(same(image, cell) for image, cell in zip(drawing.generate(requests), pictures[2], strict=True))
 
     undo(host, run)
     assert files(host) == before
