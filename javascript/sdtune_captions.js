@@ -13,7 +13,7 @@ window.sdtune = window.sdtune || {};
         const field = sdtune.byId('sdtune_captions_folder');
         if (!at.id) field.value = sdtune.form.value('concept.images') || field.value;
         const word = sdtune.byId('sdtune_captions_trigger');
-        if (!word.value) word.value = sdtune.form.value('textual_inversion.token') || '';
+        if (!word.value) word.value = sdtune.form.word();
     };
 
     captions.of = function (folder) {

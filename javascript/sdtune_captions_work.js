@@ -80,7 +80,7 @@ window.sdtune = window.sdtune || {};
             {
                 dataset: settings,
                 prompt: value('concept.prompt') || '',
-                word: value('textual_inversion.token') || value('name') || '',
+                word: sdtune.form.word() || value('name') || '',
                 seed: Math.max(0, Number(value('train.seed')) || 0),
                 showing: showing++,
             },

@@ -116,6 +116,9 @@ window.sdtune = window.sdtune || {};
         return path in all ? all[path] : base[path] ? base[path][1] : '';
     };
 
+    // The word that the chosen method teaches, where it teaches one.
+    form.word = () => form.value(`${form.value('method')}.token`) || '';
+
     // Groups of other methods are hidden, not emptied.
     function seen(method) {
         for (const group of document.querySelectorAll('#sdtune_form [class*="sdtune-method-"]')) {

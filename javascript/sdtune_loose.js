@@ -4,12 +4,6 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const loose = (sdtune.loose = {});
     const t = (...given) => sdtune.t(...given);
-    const KIND_NAMES = {
-        lora: 'LoRA',
-        embeddings: 'Embedding',
-        hypernetworks: 'Hypernetwork',
-        checkpoints: 'Checkpoint',
-    };
     const MOST = 300;
     let panel = null;
     let known = {kinds: {}, choices: []};
@@ -40,7 +34,7 @@ window.sdtune = window.sdtune || {};
         const kinds = el(
             'select',
             {id: 'sdtune_loose_kind', onchange: () => (picked.clear(), list())},
-            ...Object.entries(KIND_NAMES).map(([kind, name]) => el('option', {value: kind}, t(name))),
+            ...Object.entries(sdtune.kinds()).map(([kind, name]) => el('option', {value: kind}, t(name))),
         );
         const filter = el('input', {
             type: 'search',

@@ -4,15 +4,14 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const memory = (sdtune.memory = {});
     const t = (...given) => sdtune.t(...given);
-    const SECTIONS = /^(method$|model\.|lora\.|dreambooth\.)/;
-    const SETTINGS = /^(train\.(batch_size|optimizer$|gradient|mixed)|dataset\.resolution|loss\.prior_preservation)/;
+    const SETTINGS = /^(method$|model\.|train\.(batch_size|optimizer$|gradient|mixed)|dataset\.resolution|loss\.prior_preservation)/;
     let timer = null;
     let delay = null;
     let waited = false;
 
     // Called for every field that changes: what was measured counts no more.
     memory.changed = function (path) {
-        if (!SECTIONS.test(path) && !SETTINGS.test(path)) return;
+        if (!SETTINGS.test(path) && !(path.split('.')[0] in sdtune.methods())) return;
         clearTimeout(delay);
         delay = setTimeout(memory.ask, 500);
     };

@@ -28,24 +28,16 @@ window.sdtune = window.sdtune || {};
         sdtune.byId(id).replaceChildren(...draw());
     }
 
-    const KINDS = {
-        lora: (name, weight) => `<lora:${name}:${weight}>`,
-        hypernetwork: (name, weight) => `<hypernet:${name}:${weight}>`,
-        textual_inversion: (name, weight) => (weight === 1 ? name : `(${name}:${weight})`),
-        dreambooth: () => '',
-    };
-
-    const CARDS = {
-        lora: 'lora',
-        hypernetwork: 'hypernetworks',
-        textual_inversion: 'textual_inversion',
-        dreambooth: 'checkpoints',
-    };
+    // What uses the file in a prompt.
+    function promptTag({tag, word}, name, weight) {
+        if (tag) return `<${tag}:${name}:${weight}>`;
+        return !word ? '' : weight === 1 ? name : `(${name}:${weight})`;
+    }
 
     // The WebUI lists a new file at once, but shows its card only after its own button was pressed.
     function showCards(method) {
         for (const page of ['txt2img', 'img2img']) {
-            const button = document.getElementById(`${page}_${CARDS[method] || method}_extra_refresh_internal`);
+            const button = document.getElementById(`${page}_${sdtune.method(method).cards}_extra_refresh_internal`);
             if (button) button.dispatchEvent(new Event('click'));
         }
     }
@@ -68,12 +60,11 @@ window.sdtune = window.sdtune || {};
     function card(run, files) {
         const {el} = sdtune;
         const last = files.find((file) => file.name === run.id) || files[files.length - 1];
+        const method = sdtune.method(run.method);
         const tag =
-            last.tag !== undefined
-                ? last.tag
-                : (KINDS[run.method] || KINDS.lora)(last.name, (run.published || {}).weight || 1);
+            last.tag !== undefined ? last.tag : promptTag(method, last.name, (run.published || {}).weight || 1);
         const word = run.trigger || '';
-        const text = [tag, run.method === 'textual_inversion' ? '' : word].filter(Boolean).join(' ');
+        const text = [tag, method.word ? '' : word].filter(Boolean).join(' ');
         const title =
             run.state === 'finished' ? t('Done. Type this in a prompt:') : t('Saved so far. Type this in a prompt:');
         const chosen = t('Done. Choose {name} in the list of checkpoints and type this in a prompt:', {

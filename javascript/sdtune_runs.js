@@ -46,7 +46,7 @@ window.sdtune = window.sdtune || {};
             'tr',
             {},
             cell('Name', el('b', {}, run.id)),
-            cell('Method', t(sdtune.METHODS[run.method] || run.method || '')),
+            cell('Method', t(sdtune.method(run.method).title || '')),
             cell('State', el('span', {class: 'sdtune-chip sdtune-is-' + run.state}, sdtune.stateName(run.state))),
             cell('Step', run.total_steps ? `${run.step} / ${run.total_steps}` : '–'),
             cell('When', when(run.updated)),

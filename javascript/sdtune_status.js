@@ -15,12 +15,6 @@ window.sdtune = window.sdtune || {};
         stopped: 'Stopped',
         failed: 'Failed',
     };
-    sdtune.METHODS = {
-        lora: 'LoRA',
-        dreambooth: 'DreamBooth',
-        textual_inversion: 'Embedding',
-        hypernetwork: 'Hypernetwork',
-    };
     sdtune.stateName = (state) => t(NAMES[state] || state);
 
     sdtune.duration = function (seconds) {
@@ -124,7 +118,7 @@ window.sdtune = window.sdtune || {};
         sdtune.show('sdtune_state', true);
         sdtune.text(
             'sdtune_subtitle',
-            [t(sdtune.METHODS[run.method] || run.method), ...model(run, on)].filter(Boolean).join(' · '),
+            [t(sdtune.method(run.method).title), ...model(run, on)].filter(Boolean).join(' · '),
         );
         sdtune.show('sdtune_live', true);
         progress(run);

@@ -12,8 +12,8 @@ class ArtefactKind:
     folder: the host's key for where such files lie, which is also how artefacts and the HTTP API name the kind.
     content: what `content` says of such a file. place: the folder below a data folder of its own.
     endings: those under which the WebUI reads such a file, the preferred first; pictures: those of pictures that may
-    carry one.
-    tag: of the prompt that uses the file, "" where it is used in another way. modelspec: how ModelSpec names the kind.
+    carry one. tag: of the prompt that uses the file, "" where it is used in another way. cards: the WebUI's page of such
+    files' cards. modelspec: how ModelSpec names the kind.
     """
 
     folder: str
@@ -22,6 +22,7 @@ class ArtefactKind:
     place: str
     endings: tuple[str, ...]
     pictures: tuple[str, ...] = ()
+    cards: str = ""
     tag: str = ""
     modelspec: str = ""
 
@@ -31,12 +32,14 @@ class ArtefactKind:
 
 
 KINDS = {kind.folder: kind for kind in (
-    ArtefactKind("lora", "lora", "LoRA", "models/Lora", (".safetensors", ".pt", ".ckpt"), tag="lora", modelspec="lora"),
+    ArtefactKind("lora", "lora", "LoRA", "models/Lora", (".safetensors", ".pt", ".ckpt"), cards="lora", tag="lora",
+                 modelspec="lora"),
     ArtefactKind("embeddings", "embedding", "embedding", "embeddings", (".safetensors", ".pt", ".bin"),
-                 (".png", ".webp"),
-                 modelspec="textual-inversion"),
-    ArtefactKind("hypernetworks", "hypernetwork", "hypernetwork", "models/hypernetworks", (".pt",), tag="hypernet"),
-    ArtefactKind("checkpoints", "checkpoint", "checkpoint", "models/Stable-diffusion", (".safetensors", ".ckpt")))}
+                 (".png", ".webp"), cards="textual_inversion", modelspec="textual-inversion"),
+    ArtefactKind("hypernetworks", "hypernetwork", "hypernetwork", "models/hypernetworks", (".pt",), cards="hypernetworks",
+                 tag="hypernet"),
+    ArtefactKind("checkpoints", "checkpoint", "checkpoint", "models/Stable-diffusion", (".safetensors", ".ckpt"),
+                 cards="checkpoints"))}
 
 LORA_TAILS = (".lora_down.weight", ".lora_up.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".lora_A.weight",
               ".oft_blocks",

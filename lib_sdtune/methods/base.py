@@ -39,6 +39,7 @@ class Method:
     name: str
     title: str
     settings_title = ""
+    teaches_word = False  # a new one, which prompts say instead of a tag; its settings then have "token"
     order = 100
     Settings: type = MethodSettings
     kind: str

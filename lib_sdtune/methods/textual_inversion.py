@@ -49,6 +49,7 @@ class TextualInversion(Method):
 
     title, order = "Embedding", 3
     Settings = TextualInversionConfig
+    teaches_word = True
     kind = "embeddings"
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from lib_sdtune.ui.labels import method_titles
+from lib_sdtune.ui.labels import methods
 
 PLACEHOLDERS = {"name": "ron", "concept.prompt": "ron cat", "concept.images": "folder on the machine that trains"}
 
@@ -12,7 +12,7 @@ def component(field, value):
     facts = {"label": field.label, "info": field.info or None, "elem_id": field.elem_id, "elem_classes": ["sdtune-field"],
              "interactive": True}
     if field.path == "method":
-        return gr.Radio([(title, name) for name, title in method_titles().items()], value=value, **{**facts, "info": None})
+        return gr.Radio([(method["title"], name) for name, method in methods().items()], value=value, **{**facts, "info": None})
     if field.kind == "choice":
         return gr.Dropdown(list(field.choices), value=value, **facts)
     if field.kind == "bool":

@@ -4,6 +4,7 @@ A setting's label is declared with it; one that has none is made of the setting'
 """
 
 from lib_sdtune.declaration import sections
+from lib_sdtune.formats.kinds import KINDS
 
 WORDS = {"lr": "learning rate", "unet": "UNet", "reso": "resolution", "snr": "SNR", "ema": "EMA", "num": "number of", "vae": "VAE",
          "cfg": "CFG", "clip": "CLIP"}
@@ -23,11 +24,17 @@ def title(section):
     return declared[section][1] if section in declared else sentence(section)
 
 
-def method_titles():
-    """The methods' names and what the tab calls them, in its order."""
+def methods():
+    """{name: {"title", "tag", "cards", "word"}} of every method, in the tab's order, as the page's scripts know them."""
     from lib_sdtune.methods import in_order
 
-    return {method.name: method.title for method in in_order()}
+    return {method.name: {"title": method.title, "tag": KINDS[method.kind].tag, "cards": KINDS[method.kind].cards,
+                          "word": method.teaches_word} for method in in_order()}
+
+
+def kinds():
+    """{kind of file: title}, as the page's scripts know them."""
+    return {name: sentence(kind.noun) for name, kind in KINDS.items()}
 
 
 def sentence(text):

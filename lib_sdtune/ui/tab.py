@@ -1,12 +1,13 @@
 """The tab's skeleton: where things stand. What happens on a click is in `events`, what moves is in javascript/."""
 
+import json
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
 from lib_sdtune import __version__
-from lib_sdtune.ui import events, memory, workshop
+from lib_sdtune.ui import events, labels, memory, workshop
 from lib_sdtune.ui.boxes import box
 from lib_sdtune.ui.components import component
 from lib_sdtune.ui.fields import FURTHER, declared
@@ -140,7 +141,8 @@ def hidden(parts, place):
 
 def panel(door):
     text = Path(__file__).with_name("panel.html").read_text(encoding="utf-8")
-    facts = {"home": door.home, "dirs": "hidden" if door.hide_dirs else "shown"}
+    facts = {"home": door.home, "dirs": "hidden" if door.hide_dirs else "shown",
+             "methods": json.dumps(labels.methods()), "kinds": json.dumps(labels.kinds())}
     for name, value in facts.items():
         text = text.replace(f"{{{name}}}", escape(value))
     return text

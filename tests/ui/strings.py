@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = r"'((?:[^'\\]|\\.)+)'"
 LABEL = r"'([A-Z](?:[^'\\]|\\.)*)'"
 PHASE = re.compile(r'\b(?:progress|preparing)\([^"\n]*"([^"]+)"\)')
-KEYS = re.compile(r"\b(?:METHODS|NAMES|VERDICTS) = \{(.*?)\};", re.S)
+KEYS = re.compile(r"\b(?:NAMES|VERDICTS) = \{(.*?)\};", re.S)
 
 
 def on_one_line(script):

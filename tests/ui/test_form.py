@@ -8,10 +8,10 @@ from lib_sdtune import presets
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.ui import fields, form
-from lib_sdtune.ui.labels import method_titles
+from lib_sdtune.ui.labels import methods
 from lib_sdtune.ui.layout import TOP, arrange
 
-EVERY, METHODS = fields.declared(), method_titles()
+EVERY, METHODS = fields.declared(), set(methods())
 OTHER = {"text": "something", "int": 7, "float": 0.25, "bool": None, "rate": "5e-4:200, 1e-4", "optional": 3, "choice": None,
          "lines": ["one", "two, <b>three</b>"], "numbers": [1.0, 0.5, 1.0], "json": {"weight_decay": 0.01},
          "json_list": [{"images": "b", "prompt": "ein Käse"}]}
