@@ -9,6 +9,7 @@ import importlib
 import os
 import pkgutil
 from pathlib import Path
+from threading import RLock
 
 from lib_sdtune.errors import UserError
 
@@ -24,8 +25,8 @@ class Registry:
     """
 
     def __init__(self, package, noun):
-        self.package, self.noun = package, noun
-        self._entries, self._imported = {}, False
+        self.package, self.noun, self._lock = package, noun, RLock()
+        self._entries, self._imported, self._importing = {}, False, False
 
     def register(self, name):
         """Class decorator: file the entry under `name`, which it then carries as `.name`."""
@@ -53,14 +54,24 @@ class Registry:
         return entries[name]
 
     def _load(self):
-        if not self._imported:
-            package = importlib.import_module(self.package)
-            for module in pkgutil.iter_modules(package.__path__):
-                importlib.import_module(f"{self.package}.{module.name}")
-            for folder in plugin_folders(self.package.rpartition(".")[2]):
-                self._load_plugins(package, folder)
-            self._imported = True
+        with self._lock:
+            if not self._imported:
+                if self._importing:
+                    raise RuntimeError(f"a file of {self.package} asks for all {self.noun} entries while they are imported")
+                self._importing = True
+                try:
+                    self._import_all()
+                finally:
+                    self._importing = False
+                self._imported = True
         return self._entries
+
+    def _import_all(self):
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+        for folder in plugin_folders(self.package.rpartition(".")[2]):
+            self._load_plugins(package, folder)
 
     def _load_plugins(self, package, folder):
         """Import the files of a folder of the user's. UserError when one cannot be, or would hide another file."""

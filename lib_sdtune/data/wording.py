@@ -1,11 +1,14 @@
 """Whether captions say what they must: the new word, and for [filewords] something about each picture."""
 
 import logging
+from typing import TYPE_CHECKING
 
-from lib_sdtune.config import Config
 from lib_sdtune.data.captions import FILEWORDS, NAME, template
 from lib_sdtune.data.scan import Picture, Scan
 from lib_sdtune.errors import UserError
+
+if TYPE_CHECKING:  # the methods import this file, and the config the methods
+    from lib_sdtune.config import Config
 
 log = logging.getLogger("sdtune")
 
@@ -21,7 +24,7 @@ def refuse_wordless(scan: Scan) -> None:
                                     "beside it, or use a template without [filewords].")
 
 
-def add_word_templates(scan: Scan, config: Config, word: str) -> None:
+def add_word_templates(scan: Scan, config: "Config", word: str) -> None:
     """Let every concept's captions say `word`: where caption files never do, a prompt that does is the template, or a
     bundled one is.
     """
@@ -35,7 +38,7 @@ def add_word_templates(scan: Scan, config: Config, word: str) -> None:
                 scan.templates[number] = [concept.prompt]
 
 
-def check_word(scan: Scan, config: Config, word: str) -> None:
+def check_word(scan: Scan, config: "Config", word: str) -> None:
     """UserError for a concept whose captions never say `word`; a warning for single ones."""
     for number, _ in enumerate(config.concepts):
         pictures = learned(scan, number)
