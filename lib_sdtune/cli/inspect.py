@@ -81,7 +81,7 @@ def chart(title, counts):
 
 
 def file(path):
-    from lib_sdtune.data.picture import SUFFIXES
+    from lib_sdtune.data.kinds import SUFFIXES
     from lib_sdtune.formats.about import about
 
     try:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from lib_sdtune.data.walk import PictureFile
 
 EXTENSIONS = (".txt", ".caption")
-LEADING = re.compile(r"^[-_\d\s]+")  # as the WebUI strips file names for [filewords]
+# A number in front of a file name, but no digits of a word: "01-red hat", "2024-05-01 hat", "007hat", not "1girl"
+LEADING = re.compile(r"^(?:[-_\s]*(?:\d+(?=[-_\s.,()]|$)|0\d+))*[-_\s.,]*")
 FILEWORDS, NAME = "[filewords]", "[name]"
 BUNDLED_TEMPLATES = Path(__file__).parent / "templates"  # subject, subject_filewords, style, style_filewords
 
@@ -45,6 +46,10 @@ def from_file(file: "PictureFile", extension: str, problems: list[Problem]) -> s
     path = caption_file(file.texts, extension)
     if path is None:
         return ""
+    for other in file.texts.values():
+        if other != path:
+            problems.append(Problem(other, f"{printable(other.name)} is not used, because {printable(path.name)} is the "
+                                           "caption of the same picture.", False, "caption not used"))
     try:
         content, encoding = text.read(path)
     except OSError as error:

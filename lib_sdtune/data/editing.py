@@ -39,7 +39,7 @@ class Captions:
     def __init__(self, folder: Path | str, extension: str = ".txt"):
         self.problems: list[Problem] = []
         self.root = locate(str(folder), Path.cwd(), "images")
-        files = walk(self.root, self.problems)
+        files = walk(self.root, self.problems, extension)
         self.entries = {printable(file.relative): entry(file, extension) for file in files}
         if not self.entries:
             raise UserError(f"{printable(self.root)} holds no pictures, so there are no captions to edit.")

@@ -1,6 +1,62 @@
-"""What the first bytes of a file announce."""
+"""Which files are pictures: by their endings where those are known, by their first bytes where not."""
+
+import threading
+import warnings
+from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
+
+SUFFIXES = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG",
+            ".jif": "JPEG", ".pjpeg": "JPEG", ".pjp": "JPEG", ".mpo": "JPEG", ".webp": "WEBP", ".bmp": "BMP",
+            ".gif": "GIF", ".avif": "AVIF", ".jxl": "JXL", ".tif": "TIFF", ".tiff": "TIFF",
+            ".jp2": "JPEG2000", ".jpf": "JPEG2000", ".ppm": "PPM", ".pgm": "PPM", ".pnm": "PPM", ".qoi": "QOI",
+            ".tga": "TGA", ".dds": "DDS"}
+PLUGGED_IN = {".heic": "HEIF", ".heif": "HEIF"}  # pictures where somebody taught Pillow to read them
+UNREAD = {".psd", ".svg", ".ico", ".icns", ".pdf", ".eps", ".ai", ".kra", ".xcf", ".clip", ".raw", ".dng", ".cr2", ".cr3",
+          ".nef", ".arw", ".orf", ".rw2", ".raf", ".mp4", ".mov", ".webm", ".avi", ".mkv"}  # shown, but no pictures to learn
+USUAL = "png jpg jpeg webp bmp gif avif jxl tif"  # for sentences
+NAMELESS = ("TGA",)  # kinds that nothing in the file announces
+MARKS = {b"\x89PNG": "a damaged PNG", b"\xff\xd8\xff": "a damaged JPEG", b"GIF8": "a damaged GIF",
+         b"RIFF": "a damaged WebP", b"II*\0": "a damaged TIFF", b"MM\0*": "a damaged TIFF", b"8BPS": "a Photoshop file",
+         b"%PDF": "a PDF", b"PK\3\4": "a ZIP archive", b"<svg": "an SVG drawing", b"<?xml": "an SVG drawing",
+         b"<!DO": "a web page", b"<htm": "a web page"}
+
+_opening = threading.Lock()  # the warnings filter is the whole process's
+
+
+def accepted() -> list[str]:
+    """The kinds that are opened, by Pillow's names: none whose reader starts other programs."""
+    Image.init()
+    return [kind for kind in {*SUFFIXES.values(), *PLUGGED_IN.values(), "MPO"} if kind in Image.OPEN]
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file counts as a picture, readable or not. A file with an unknown ending does if its content says so."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return True
+    if suffix in PLUGGED_IN:
+        return PLUGGED_IN[suffix] in accepted()
+    return suffix not in UNREAD and opens(path)
+
+
+def opens(path: Path) -> bool:
+    """Whether a file begins as a picture does."""
+    try:
+        header(path, [kind for kind in accepted() if kind not in NAMELESS]).close()
+    except Image.DecompressionBombError:
+        return True  # one that is too large, which will be said
+    except Exception:  # readers raise anything on what they can't read
+        return False
+    return True
+
+
+def header(file: Path | BinaryIO, kinds: list[str]) -> Image.Image:
+    """`Image.open` without its warnings: the picture with only its header read."""
+    with _opening, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Image.open(file, formats=kinds)
 
 
 def promised(data: bytes) -> str:
@@ -8,12 +64,6 @@ def promised(data: bytes) -> str:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     return {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG"}.get(data[: 3 if data[:1] == b"\xff" else 4], "")
-
-
-MARKS = {b"\x89PNG": "a damaged PNG", b"\xff\xd8\xff": "a damaged JPEG", b"GIF8": "a damaged GIF",
-         b"RIFF": "a damaged WebP", b"II*\0": "a TIFF", b"MM\0*": "a TIFF", b"8BPS": "a Photoshop file",
-         b"%PDF": "a PDF", b"PK\3\4": "a ZIP archive",
-         b"<svg": "an SVG drawing", b"<?xml": "an SVG drawing", b"<!DO": "a web page", b"<htm": "a web page"}
 
 
 def guess(data: bytes) -> str:

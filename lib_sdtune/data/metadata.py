@@ -1,33 +1,167 @@
-"""Captions listed in one file: the `metadata.jsonl` of Hugging Face image folders."""
+"""Captions listed in one file, as Hugging Face's image folders and kohya's fine-tuning scripts keep them.
 
+`metadata` or `captions`, as .jsonl (an object a line), .csv (with a heading) or .json (a list of objects, or an object of
+file name -> caption or object). Rows name files relative to the list; every row that is not used is told.
+"""
+
+import csv
+import io
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from lib_sdtune.data import text
 from lib_sdtune.data.problem import Problem, printable
 
-NAME = "metadata.jsonl"
-COLUMNS = ("text", "caption", "prompt")
+if TYPE_CHECKING:
+    from lib_sdtune.data.walk import PictureFile
+
+STEMS, SUFFIXES = ("metadata", "captions", "meta_cap"), (".jsonl", ".csv", ".json")
+FILE_COLUMNS = ("file_name", "file", "filename", "image", "image_path", "path")
+CAPTION_COLUMNS = ("text", "caption", "prompt", "description")
 LONGEST = 256 << 20  # bytes
 
 
-def read(path: Path, problems: list[Problem]) -> dict[str, str]:
-    """{path below the file's folder: caption}; lines that can't be read are counted in one problem."""
-    captions, bad = {}, 0
+@dataclass
+class Listing:
+    """One such file. prefix: its folder below the root, "" or with / at the end. rows: [(file name, caption)]."""
+
+    path: Path
+    prefix: str
+    rows: list[tuple[str, str]] = field(default_factory=list)
+
+
+def is_listing(name: str) -> bool:
+    path = PurePosixPath(name.lower())
+    return path.stem in STEMS and path.suffix in SUFFIXES
+
+
+def read(path: Path, prefix: str, problems: list[Problem]) -> Listing | None:
+    """The `Listing` in a file, None if it is none; what can't be read is told."""
+    name = printable(path.name)
     try:
-        lines = text.read(path, LONGEST)[0].split("\n")
+        content = text.read(path, LONGEST)[0]
+        rows, broken, unreadable = parse(content, path.suffix.lower())
     except OSError as error:
-        problems.append(Problem(path, f"{NAME} can't be read ({error.strerror or error}).",
+        reason = error.strerror or error
+        problems.append(Problem(path, f"{name} can't be read ({reason}).", False, "caption unreadable"))
+        return None
+    except (ValueError, csv.Error, RecursionError) as error:
+        problems.append(Problem(path, f"{name} lists no captions that can be read ({str(error)[:80]}).",
                                 False, "caption unreadable"))
-        return {}
-    for line in filter(str.strip, lines):
-        try:
-            row = json.loads(line)
-            caption = next(str(row[key]).strip() for key in COLUMNS if row.get(key))
-            captions[str(PurePosixPath(row["file_name"]))] = caption
-        except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError):
-            bad += 1
-    if bad:
-        problems.append(Problem(path, f"{printable(path.name)} has {bad} lines without a \"file_name\" and a \"text\"; "
+        return None
+    if broken:
+        problems.append(Problem(path, f"{name} has {broken} {unreadable} without a \"file_name\" and a \"text\"; "
                                       "they are ignored.", False, "caption unreadable"))
-    return captions
+    listing, several = Listing(path, prefix), 0
+    for file_name, captions in rows:
+        listing.rows.append((file_name, captions[0]))
+        several += len(captions) > 1
+    if several:
+        problems.append(Problem(path, f"{name} has several captions for {several} of its files; the first of each is used.",
+                                False, "caption lines"))
+    return listing
+
+
+Rows = list[tuple[str, list[str]]]  # (file name, its captions)
+
+
+def parse(content: str, suffix: str) -> tuple[Rows, int, str]:
+    """(rows, how many could not be read, what they are called). ValueError where nothing can."""
+    if suffix == ".jsonl":
+        entries: list = [decoded(line) for line in filter(str.strip, content.split("\n"))]
+        noun = "lines"
+    elif suffix == ".csv":
+        entries, noun = list(csv.DictReader(io.StringIO(content))), "lines"
+    else:
+        data, noun = json.loads(content), "entries"
+        if isinstance(data, dict):
+            data = [named(name, value) for name, value in data.items()]
+        if not isinstance(data, list):
+            raise ValueError("it is neither a list nor an object")
+        entries = data
+    rows = [row for row in map(row_of, entries) if row]
+    return rows, len(entries) - len(rows), noun
+
+
+def decoded(line: str) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def named(name: str, value: object) -> object:
+    """An entry of {file name: caption, captions or object}; kohya's have a caption and tags."""
+    if not isinstance(value, dict):
+        return {"file_name": name, "text": value}
+    parts = [str(value[key]) for key in ("caption", "tags") if value.get(key)]
+    return {"text": ", ".join(parts), **value, "file_name": name} if len(parts) < 2 else {
+        "file_name": name, "text": ", ".join(parts)}
+
+
+def row_of(entry: object) -> tuple[str, list[str]] | None:
+    if not isinstance(entry, dict):
+        return None
+    entry = {str(key).strip().lower(): value for key, value in entry.items()}
+    name = next((entry[key] for key in FILE_COLUMNS if isinstance(entry.get(key), str) and entry[key].strip()), None)
+    value = next((entry[key] for key in CAPTION_COLUMNS if entry.get(key)), None)
+    captions = [part.strip() for part in (value if isinstance(value, list) else [value])
+                if isinstance(part, str) and part.strip()]
+    return (name.strip(), captions) if name and captions else None
+
+
+def assigned(files: Sequence["PictureFile"], listings: Sequence[Listing], extensions: Sequence[str],
+             problems: list[Problem]) -> list["PictureFile"]:
+    """The files with their listed captions. Rows that are of no file, or whose picture has a caption file, are told."""
+    captions: dict[str, str] = {}
+    by_name = names_of(files)
+    written = {file.relative for file in files if any(suffix in file.texts for suffix in extensions)}
+    for listing in listings:
+        lost, overruled = [], []
+        for name, caption in listing.rows:
+            relative = find(name, listing.prefix, by_name)
+            if relative is None:
+                lost.append(name)
+            elif relative in written or relative in captions:
+                overruled.append(name)
+            else:
+                captions[relative] = caption
+        told(listing.path, lost, "are of no picture in the folder", problems)
+        told(listing.path, overruled, "are not used, because their pictures have another caption", problems)
+    return [replace(file, metadata_caption=captions[file.relative]) if file.relative in captions else file for file in files]
+
+
+def told(path: Path, names: list[str], what: str, problems: list[Problem]) -> None:
+    if names:
+        sentence = f"{len(names)} of the captions in {printable(path.name)} {what}; the first is that of {printable(names[0])}."
+        problems.append(Problem(path, sentence, False, "caption not used"))
+
+
+def names_of(files: Sequence["PictureFile"]) -> dict[str, str | None]:
+    """{a way to name a file, in lower case: its relative path, None where that is of several}."""
+    names: dict[str, str | None] = {}
+    for file in files:
+        full = file.relative.casefold()
+        for name in {full, full.rpartition(".")[0], str(file.path).replace("\\", "/").casefold()}:
+            names[name] = None if name in names else file.relative
+    bare: dict[str, str | None] = {}
+    for file in files:
+        last = file.path.name.casefold()
+        for name in {last, last.rpartition(".")[0]}:
+            bare[name] = None if name in bare else file.relative
+    return {**bare, **names}
+
+
+def find(name: str, prefix: str, names: dict[str, str | None]) -> str | None:
+    """The relative path of the file that a row means: as it stands, else without the folders in front that are not here."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    whole = "/".join(parts).replace("//", "/").casefold()
+    for start in range(len(parts)):
+        tail = "/".join(parts[start:]).casefold()
+        for candidate in (whole, prefix.casefold() + tail, tail):
+            if names.get(candidate):
+                return names[candidate]
+    return None

@@ -1,14 +1,12 @@
 """One picture file: what it is, whether it can be read, and its colours as training sees them.
 
 Whatever the file holds (palette, alpha, CMYK, 16 bit, rotated by EXIF, animated), it comes out as 8-bit RGB the
-right way up, with transparency shown on white. Only the kinds in `SUFFIXES` are opened, and none before its size is
+right way up, with transparency shown on white. Only the kinds of `kinds` are opened, and none before its size is
 known.
 """
 
 import hashlib
 import math
-import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,20 +16,16 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from lib_sdtune.data.appearance import Appearance, appearance_of
-from lib_sdtune.data.kinds import guess, promised
+from lib_sdtune.data.kinds import PLUGGED_IN, SUFFIXES, accepted, guess, header, promised
 
 LARGEST = 128_000_000  # pixels: four bytes each are what a modest machine can spare
 LARGEST_FILE = 1 << 30  # bytes
 EXAMINED_SIDE = 512  # pixels of the long side that are enough to see what a picture looks like
-SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP", ".gif": "GIF",
-            ".avif": "AVIF", ".jxl": "JXL"}
 WHITE = (255, 255, 255)
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
          5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
          8: Image.Transpose.ROTATE_90}
 ORIENTATION = 0x0112
-
-_opening = threading.Lock()  # the warnings filter below is the whole process's
 
 
 class Unreadable(Exception):
@@ -104,12 +98,8 @@ def read_bytes(path: Path) -> bytes:
 
 def opened(data: bytes) -> Image.Image:
     """The picture with only its header read, of an accepted kind and size."""
-    Image.init()
-    kinds = [kind for kind in {*SUFFIXES.values(), "MPO"} if kind in Image.OPEN]
     try:
-        with _opening, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(BytesIO(data), formats=kinds)
+        image = header(BytesIO(data), accepted())
     except Image.DecompressionBombError as error:
         raise bomb() from error
     except Exception as error:  # codecs raise anything on hostile bytes
@@ -135,8 +125,9 @@ def remarks(image: Image.Image, path: Path) -> Iterator[tuple[str, str]]:
     """(kind, half sentence) of everything about a good picture that its owner may want to know."""
     suffix = path.suffix.lower()
     kind = "JPEG" if image.format == "MPO" else image.format
-    if SUFFIXES.get(suffix) != kind:
-        yield "wrong extension", f"is a {kind} that is called {suffix}; it is read all the same"
+    if (SUFFIXES | PLUGGED_IN).get(suffix) != kind:
+        called = f"that is called {suffix}" if suffix else "without an ending"
+        yield "wrong extension", f"is a {kind} {called}; it is read all the same"
     if image.format != "MPO" and getattr(image, "is_animated", False):
         yield "animated", "is animated; only its first frame is used"
     if image.mode == "CMYK":

@@ -1,7 +1,9 @@
 """The folders of a config's concepts, read once: every usable picture, and every problem by name."""
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +25,8 @@ Stamp = tuple[int, int, int]  # a file's size, time and number on the disk
 class Picture:
     """One usable picture. Size in pixels the right way up; `content` is a hash of the file's bytes.
 
-    caption_from: "file", "prompt", "folder", "name" or "none". concept: its number. folder: its folder's name.
+    caption_from: "file", "prompt", "folder", "name" or "none". concept: its number. folder: its folder's name,
+    with those above it as far as it takes to tell folders apart.
     relative: path below the concept's folder, with / on every system.
     """
 
@@ -84,8 +87,10 @@ def scan(concepts: Sequence[Concept], dataset: DatasetConfig, loss: LossConfig, 
     def read(source):
         return examined(source[1].path, appearance, result, earlier)
 
+    labels = folder_labels(file.path.parent for _, file in sources)
     for done, ((subset, file), outcome) in enumerate(ordered(read, sources), 1):
-        take(subset, file, outcome, subset.extension or dataset.caption_extension, result)
+        extension = subset.extension or dataset.caption_extension
+        take(subset, file, labels[file.path.parent], outcome, extension, result)
         progress(done, len(sources), "reading pictures")
     if strict:
         refuse_broken(sources, result)
@@ -104,7 +109,7 @@ def check(concepts: Sequence[Concept], loss: LossConfig, base: Path | str, templ
             outcome = examined(file.path, False, Scan())
             if not isinstance(outcome, Unreadable):
                 break
-            take(subset, file, outcome, "", broken)
+            take(subset, file, "", outcome, "", broken)
         else:
             refuse_broken(group, broken)
 
@@ -118,8 +123,9 @@ def listed(concepts, loss, base, result, template_folders, dataset=None) -> list
             result.templates[number] = lines
         for subset in subsets:
             result.roots.append(subset.root)
-            may_be_empty = subset.is_class and bool(concept.num_class_images)
-            sources += [(subset, file) for file in files_of(subset, result.problems, may_be_empty)]
+            files = files_of(subset, result.problems, dataset.caption_extension if dataset else "",
+                             may_be_empty=subset.is_class and bool(concept.num_class_images))
+            sources += [(subset, file) for file in files]
     return sources
 
 
@@ -150,8 +156,23 @@ def stamp(path: Path) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def take(subset: Subset, file: PictureFile, outcome: Facts | Unreadable, extension: str, result: Scan) -> None:
-    """File the outcome of one picture under pictures or problems."""
+def folder_labels(folders: Iterable[Path]) -> dict[Path, str]:
+    """What each folder is called: its name, with as many of those above it as tell it from the others."""
+    parts = {folder: Path(os.path.abspath(folder)).parts for folder in folders}
+    depth = dict.fromkeys(parts, 1)
+    while True:
+        labels = {folder: "/".join(names[-depth[folder] :]) for folder, names in parts.items()}
+        counts = Counter(labels.values())
+        alike = [folder for folder, label in labels.items() if counts[label] > 1 and depth[folder] < len(parts[folder])]
+        if not alike:
+            return labels
+        for folder in alike:
+            depth[folder] += 1
+
+
+def take(subset: Subset, file: PictureFile, label: str, outcome: Facts | Unreadable, extension: str,
+         result: Scan) -> None:
+    """File the outcome of one picture under pictures or problems. label: what its folder is called."""
     name = printable(file.relative)
     if isinstance(outcome, Unreadable):
         result.problems.append(Problem(file.path, f"{name} {outcome}.", True, outcome.kind))
@@ -162,7 +183,7 @@ def take(subset: Subset, file: PictureFile, outcome: Facts | Unreadable, extensi
     caption = " ".join(part for part in (subset.prefix, caption, subset.suffix) if part)
     result.pictures.append(Picture(
         file.path, outcome.width, outcome.height, caption, source, outcome.content,
-        subset.repeats or file.repeats or 1, subset.is_class, subset.weight, subset.concept, printable(file.folder),
+        subset.repeats or file.repeats or 1, subset.is_class, subset.weight, subset.concept, printable(label),
         name, outcome.has_alpha, outcome.appearance))
 
 

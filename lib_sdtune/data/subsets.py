@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lib_sdtune.config import Concept, DatasetConfig, LossConfig
 from lib_sdtune.data import captions, kohya
+from lib_sdtune.data.kinds import USUAL
 from lib_sdtune.data.paths import absolute, locate
-from lib_sdtune.data.picture import SUFFIXES
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.walk import PictureFile, walk
 from lib_sdtune.errors import UserError
@@ -87,17 +87,17 @@ def class_root(concept: Concept, base: Path | str, root: Path, key: str) -> Path
     return locate(concept.class_images, base, f"{key}.class_images")
 
 
-def files_of(subset: Subset, problems: list[Problem], may_be_empty: bool = False) -> list[PictureFile]:
+def files_of(subset: Subset, problems: list[Problem], extension: str = "",
+             may_be_empty: bool = False) -> list[PictureFile]:
     """The picture files of a subset. UserError if there are none, unless they are yet to be drawn (`may_be_empty`)."""
-    files = walk(subset.root, problems)
+    files = walk(subset.root, problems, subset.extension or extension)
     if files or may_be_empty:
         return files
-    kinds = " ".join(suffix[1:] for suffix in SUFFIXES)
     if subset.is_class:
-        raise UserError(f'"{subset.key}": {printable(subset.root)} holds no pictures ({kinds}); put some there, '
+        raise UserError(f'"{subset.key}": {printable(subset.root)} holds no pictures ({USUAL}); put some there, '
                         'or set "num_class_images" to have them drawn.')
     reason = next((problem.text for problem in problems if problem.path.is_relative_to(subset.root)), "")
-    raise UserError(f'"{subset.key}": {printable(subset.root)} holds no pictures ({kinds}). {reason}'.strip())
+    raise UserError(f'"{subset.key}": {printable(subset.root)} holds no pictures ({USUAL}). {reason}'.strip())
 
 
 def toml_folders(images: str) -> list[str]:

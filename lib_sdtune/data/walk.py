@@ -1,25 +1,27 @@
 """A folder of pictures as it lies on the disk: which files belong to it, and how often each counts.
 
-Understood are a flat folder, nested folders, and kohya's `10_name` folders, alone or below one parent. No picture is
-opened here. Hidden files and links that lead out of the folder are left alone.
+Understood are a flat folder, nested folders, and kohya's `10_name` folders, alone or below one parent. Hidden files and
+links that lead out of the folder are left alone; every other file is a picture, belongs to one, or is named.
 """
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib_sdtune.data import metadata
-from lib_sdtune.data.picture import SUFFIXES
+from lib_sdtune.data.kinds import PLUGGED_IN, UNREAD, is_picture
 from lib_sdtune.data.problem import Problem, printable
 
 NUMBERED = re.compile(r"^(\d+)_(.*)$", re.DOTALL)
 MOST_REPEATS = 10_000  # a larger number in front is a date
-UNREAD = {".tif", ".tiff", ".heic", ".heif", ".psd", ".svg", ".ico", ".raw", ".dng", ".cr2", ".nef", ".arw", ".jp2",
-          ".tga", ".pdf"}
+PLAUSIBLE_REPEATS = 200
+YEARS = range(1900, 2100)
 SYSTEM = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
 CAPTIONS = (".txt", ".caption")
+COMPANIONS = (".bak", ".tmp")  # of our own, beside captions and pictures
+OURS = {"manifest.json"}
+NAMED = 4  # files of a sentence about several
 DEEPEST = 32
 
 
@@ -32,20 +34,23 @@ class PictureFile:
 
     path: Path
     relative: str
-    folder: str
     repeats: int | None
     words: str
     texts: dict[str, Path]  # suffix in lower case -> file of the same stem
-    metadata_caption: str = ""  # its caption in a metadata.jsonl
+    metadata_caption: str = ""  # its caption in a list such as metadata.jsonl
 
 
-def walk(root: Path | str, problems: list[Problem]) -> list[PictureFile]:
-    """Every picture file below `root`, in natural order; what is odd is appended to `problems`."""
+def walk(root: Path | str, problems: list[Problem], caption_extension: str = "") -> list[PictureFile]:
+    """Every picture file below `root`, in natural order; what is odd is appended to `problems`.
+
+    caption_extension: of caption files, besides the usual ones.
+    """
     root = Path(root)
+    extensions = tuple(dict.fromkeys([caption_extension.lower(), *CAPTIONS])) if caption_extension else CAPTIONS
     files: list[PictureFile] = []
+    listings: list[metadata.Listing] = []
     visited: set[Path] = set()
-    captions: dict[str, str] = {}
-    folders = [(root, "", *numbered(root.resolve().name, root, problems), 0)]
+    folders = [(root, "", *numbered(root_name(root), root, problems), 0)]
     while folders:
         folder, relative, repeats, words, depth = folders.pop()
         target = folder.resolve()
@@ -53,14 +58,20 @@ def walk(root: Path | str, problems: list[Problem]) -> list[PictureFile]:
             continue
         visited.add(target)
         children, names = listing(folder, root, problems)
-        if metadata.NAME in names:
-            rows = metadata.read(folder / metadata.NAME, problems)
-            captions |= {relative + name: caption for name, caption in rows.items()}
-        files += pictures(folder, relative, repeats, words, names, captions, problems)
+        lists = [name for name in names if metadata.is_listing(name)]
+        listings += filter(None, [metadata.read(folder / name, relative, problems) for name in lists])
+        names = [name for name in names if name not in lists]
+        files += pictures(folder, relative, repeats, words, names, extensions, problems)
         for child in reversed(used_folders(folder, children, problems) if depth == 0 else children):
             number = numbered(child, folder / child, problems) if NUMBERED.match(child) else (repeats, words)
             folders.append((folder / child, f"{relative}{child}/", *number, depth + 1))
+    files = metadata.assigned(files, listings, extensions, problems)
     return [file for file in files if file.repeats != 0]
+
+
+def root_name(root: Path) -> str:
+    """The folder's name as it was given, also that of a link, which `resolve` would replace by its target's."""
+    return Path(os.path.abspath(root)).name
 
 
 def listing(folder: Path, root: Path, problems: list[Problem]) -> tuple[list[str], list[str]]:
@@ -101,32 +112,42 @@ def used_folders(folder: Path, children: list[str], problems: list[Problem]) -> 
 
 
 def holds_pictures(folder: Path) -> bool:
-    return any(Path(name).suffix.lower() in SUFFIXES for _, _, names in os.walk(folder) for name in names)
+    return any(is_picture(Path(place, name)) for place, _, names in os.walk(folder) for name in names)
 
 
-def pictures(folder: Path, relative: str, repeats: int | None, words: str, names: list[str], captions: dict[str, str],
-             problems: list[Problem]) -> Iterator[PictureFile]:
-    """The pictures of one folder. captions: relative path -> caption of metadata files."""
+def pictures(folder: Path, relative: str, repeats: int | None, words: str, names: list[str],
+             extensions: tuple[str, ...], problems: list[Problem]) -> list[PictureFile]:
+    """The pictures of one folder; captions without a picture, and files that are neither, are named."""
     texts: dict[str, dict[str, Path]] = {}
-    stems = set()
+    images, unread, others = [], [], []
     for name in names:
         stem, suffix = os.path.splitext(name)
-        if suffix.lower() in SUFFIXES:
-            stems.add(stem)
-        else:
+        if suffix.lower() in extensions:
             texts.setdefault(stem, {})[suffix.lower()] = folder / name
-    for name in names:
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() in SUFFIXES:
-            yield PictureFile(folder / name, relative + name, folder.resolve().name, repeats, words,
-                              texts.get(stem, {}), captions.get(relative + name, ""))
-        elif suffix.lower() in UNREAD:
-            problems.append(Problem(folder / name, f"{printable(relative + name)} is of a kind that is not read; "
-                                                   "save it as PNG or JPEG.", True, "not read"))
-    for stem in [stem for stem in texts if stem not in stems]:
-        for path in (texts[stem][suffix] for suffix in CAPTIONS if suffix in texts[stem]):
-            problems.append(Problem(path, f"The caption {printable(relative + path.name)} has no picture of that name.",
-                                    False, "caption orphan"))
+        elif is_picture(folder / name):
+            images.append(name)
+        elif suffix.lower() in UNREAD or suffix.lower() in PLUGGED_IN:
+            unread.append(name)
+        elif suffix.lower() not in COMPANIONS and name not in OURS:
+            others.append(name)
+    for name in unread:
+        problems.append(Problem(folder / name, f"{printable(relative + name)} is of a kind that is not read; "
+                                               "save it as PNG or JPEG.", True, "not read"))
+    stems = {os.path.splitext(name)[0] for name in images}
+    for path in [path for stem in texts if stem not in stems for path in texts[stem].values()]:
+        problems.append(Problem(path, f"The caption {printable(relative + path.name)} has no picture of that name.",
+                                False, "caption orphan"))
+    if others:
+        problems.append(Problem(folder / others[0], unused(relative, others), False, "not used"))
+    return [PictureFile(folder / name, relative + name, repeats, words, texts.get(os.path.splitext(name)[0], {}))
+            for name in images]
+
+
+def unused(relative: str, names: list[str]) -> str:
+    listed = ", ".join(printable(relative + name) for name in names[:NAMED])
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    what = "is neither a picture nor a caption; it is" if len(names) == 1 else "are neither pictures nor captions; they are"
+    return f"{listed}{more} {what} not used."
 
 
 def numbered(name: str, path: Path, problems: list[Problem]) -> tuple[int | None, str]:
@@ -134,14 +155,21 @@ def numbered(name: str, path: Path, problems: list[Problem]) -> tuple[int | None
     match = NUMBERED.match(name)
     if not match:
         return None, ""
-    if int(match[1]) > MOST_REPEATS:
-        problems.append(Problem(path, f"The number in front of the folder {printable(name)} looks like a date, not "
-                                      "like repeats; its pictures count once.", False, "repeats"))
+    repeats = int(match[1])
+    if repeats > MOST_REPEATS or repeats in YEARS:
+        kind = "year" if repeats in YEARS else "date"
+        problems.append(Problem(path, f"The number in front of the folder {printable(name)} looks like a {kind}, not "
+                                      f'like repeats; its pictures count once. Set "repeats" if you mean {match[1]}.',
+                                False, "repeats"))
         return None, ""
-    if int(match[1]) == 0:
+    if repeats > PLAUSIBLE_REPEATS:
+        problems.append(Problem(path, f"The number in front of the folder {printable(name)} makes each of its pictures "
+                                      f'count {repeats:,} times; set "repeats", or rename it, if you do not mean that.',
+                                False, "repeats"))
+    if repeats == 0:
         problems.append(Problem(path, f"The folder {printable(name)} asks for 0 repeats; its pictures are left out.",
                                 True, "left out"))
-    return int(match[1]), match[2].strip()
+    return repeats, match[2].strip()
 
 
 def natural(name: str) -> tuple:

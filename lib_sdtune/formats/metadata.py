@@ -70,7 +70,7 @@ def pictures(config, material):
 def folders(pictures):
     names = {}
     for picture in pictures:
-        entry = names.setdefault(PurePath(picture.folder).name, {"n_repeats": picture.repeats, "img_count": 0})
+        entry = names.setdefault(picture.folder, {"n_repeats": picture.repeats, "img_count": 0})
         entry["img_count"] += 1
     return names
 
@@ -79,7 +79,7 @@ def tag_frequency(pictures):
     counts = {}
     for picture in pictures:
         tags = {tag.strip().lower() for tag in picture.caption.split(",")} - {""}
-        counts.setdefault(PurePath(picture.folder).name, Counter()).update(sorted(tags))
+        counts.setdefault(picture.folder, Counter()).update(sorted(tags))
     return {folder: dict(counter) for folder, counter in counts.items()}
 
 

@@ -29,7 +29,7 @@ def keep(files, name, folder):
 
     Files of an earlier upload stay; one of the same name is replaced.
     """
-    from lib_sdtune.data.picture import SUFFIXES
+    from lib_sdtune.data.kinds import SUFFIXES
     from lib_sdtune.formats.names import check_name
 
     place = Path(folder) / check_name(name or "upload")

@@ -95,6 +95,13 @@ def fine():
     }
 
 
+def oddly_named():
+    """name -> bytes of pictures whose names do not say that they are."""
+    names = ["a.jfif", "b.jpe", "c.pjpeg", "d.jif", "e.jpg_large", "f", "g.apng", "h.tif", "i.tiff", "j.jp2", "k.tga", "l.webp~"]
+    kinds = ["JPEG"] * 6 + ["PNG", "TIFF", "TIFF", "JPEG2000", "TGA", "WEBP"]
+    return {name: data(scene(seed=seed), kind) for seed, (name, kind) in enumerate(zip(names, kinds, strict=True))}
+
+
 def broken():
     """name -> (bytes, the word that its problem is filed under)."""
     return {
@@ -105,6 +112,6 @@ def broken():
         "bomb.png": (bomb(), "too large"),
         "words.png": (b"this is no picture", "not a picture"),
         "page.jpg": (b"<!DOCTYPE html><html></html>", "not a picture"),
-        "tiff.png": (data(scene(), "TIFF"), "not a picture"),
+        "layers.png": (b"8BPS\0\1" + b"\0" * 40, "not a picture"),
         "garbage.png": (data(noise())[:200] + b"\xff" * 2000 + data(noise())[2200:], "damaged"),
     }

@@ -25,7 +25,9 @@ def test_any_bytes_can_be_read(tmp_path):
 
 
 @pytest.mark.parametrize("name, words", [("0012-a red fox.png", "a red fox"), ("12 - ron_cat.jpg", "ron cat"), ("00001.png", ""),
-                                         ("3d render.png", "d render"), ("日本語.png", "日本語"), ("---.png", "")])
+                                         ("3d render.png", "3d render"), ("日本語.png", "日本語"), ("---.png", ""),
+                                         ("1girl, solo.png", "1girl, solo"), ("2024-05-01 beach.png", "beach"), ("007ron.png", "ron"),
+                                         ("12_1girl.png", "1girl"), ("80s car.png", "80s car"), ("3 (copy).png", "(copy)")])
 def test_words_of_a_file_name(name, words):
     assert captions.from_name(Path(name)) == words
 

@@ -39,6 +39,15 @@ def test_every_odd_picture_is_used_and_its_oddity_named(tmp_path):
     assert all(problem.path.name in problem.text for problem in result.problems)
 
 
+def test_what_pillow_reads_by_content_is_a_picture_whatever_it_is_called(tmp_path):
+    fill(tmp_path / "pics", awful.oddly_named() | {f"{name.partition('.')[0]}.txt": b"words" for name in awful.oddly_named()})
+    result = look(tmp_path)
+    assert {picture.path.name for picture in result.pictures} == set(awful.oddly_named())
+    assert all(picture.caption == "words" for picture in result.pictures)
+    assert {problem.path.name for problem in result.problems} == {"e.jpg_large", "f", "l.webp~"}  # told, and used
+    assert {problem.kind for problem in result.problems} == {"wrong extension"}
+
+
 @pytest.mark.parametrize("lenient", [False, True])
 def test_every_broken_picture_is_named_and_none_ends_the_scan(tmp_path, monkeypatch, lenient):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)  # a host may have set it
@@ -183,7 +192,80 @@ def test_captions_listed_in_metadata_jsonl(tmp_path):
     result = look(tmp_path, prompt="fallback")
     assert [(p.caption, p.caption_from) for p in result.pictures] == [
         ("a red fox", "file"), ("own words", "file"), ("fallback", "prompt"), ("from above", "file")]
-    assert [problem.kind for problem in result.problems] == ["caption unreadable"] and "3 lines" in result.problems[0].text
+    assert [problem.kind for problem in result.problems] == ["caption unreadable", "caption not used"]
+    assert "3 lines" in result.problems[0].text and "b.png" in result.problems[1].text
+
+
+@pytest.mark.parametrize("name, content", [
+    ("metadata.csv", "file_name,text\na.png,a red fox\ndeep/d.png,from above\n"),
+    ("captions.json", '{"a.png": "a red fox", "d": {"caption": "from above"}}'),
+    ("meta_cap.json", '{"/elsewhere/pics/a": {"caption": "a red fox"}, "/elsewhere/pics/deep/d": {"tags": "from above"}}'),
+    ("metadata.json", '[{"file_name": "A.PNG", "text": ["a red fox", "a fox"]}, {"image": "deep\\\\d.png", "caption": "from above"}]'),
+    ("captions.jsonl", '{"file_name": "pics/a.png", "text": "a red fox"}\n{"file_name": "pics/deep/d.png", "prompt": "from above"}'),
+])
+def test_every_list_of_captions_is_read_by_whatever_it_calls_a_picture(tmp_path, name, content):
+    pics = fill(tmp_path / "pics", {"a.png": PNG, name: content.encode()})
+    fill(pics / "deep", {"d.png": PNG})
+    result = look(tmp_path)
+    assert [picture.caption for picture in result.pictures] == ["a red fox", "from above"]
+    assert [problem.kind for problem in result.problems] == (["caption lines"] if "[\"a" in content else [])
+
+
+def test_listed_captions_that_find_no_picture_are_named(tmp_path):
+    fill(tmp_path / "pics", {"a.png": PNG, "metadata.csv": b"file_name,text\na.png,one\ngone.png,two\nlost.png,three\n"})
+    (problem,) = look(tmp_path).problems
+    assert problem.kind == "caption not used" and "2 of the captions" in problem.text and "gone.png" in problem.text
+
+
+@pytest.mark.parametrize("content", ["", "[", "3", "a,b\n1,2", '{"x": 3}'])
+def test_a_list_that_is_none_loses_no_picture(tmp_path, content):
+    fill(tmp_path / "pics", {"a.png": PNG, "metadata.json": content.encode()})
+    result = look(tmp_path)
+    assert len(result.pictures) == 1 and [problem.kind for problem in result.problems] == ["caption unreadable"]
+
+
+def test_what_is_neither_picture_nor_caption_is_named_once(tmp_path):
+    fill(tmp_path / "pics", {"a.png": PNG, "a.npz": b"x", "notes.md": b"x", "model.bin": b"\x89PNG", "b.txt": b"b", "c.psd": b"8BPS",
+                             "a.txt": b"a", "a.txt.bak": b"old", "manifest.json": b"{}"})
+    named = {problem.kind: problem.text for problem in look(tmp_path).problems}
+    assert named.keys() == {"not used", "caption orphan", "not read"}
+    assert all(name in named["not used"] for name in ("a.npz", "notes.md", "model.bin")) and "bak" not in named["not used"]
+
+
+def test_the_other_caption_of_a_picture_is_named(tmp_path):
+    fill(tmp_path / "pics", {"a.png": PNG, "a.txt": b"read", "a.caption": b"not read"})
+    result = look(tmp_path)
+    assert result.pictures[0].caption == "read"
+    assert [(problem.kind, problem.path.name) for problem in result.problems] == [("caption not used", "a.caption")]
+
+
+def test_captions_with_an_ending_of_their_own_are_captions(tmp_path):
+    fill(tmp_path / "pics", {"a.png": PNG, "a.tags": b"red", "b.tags": b"blue"})
+    result = look(tmp_path, dataset=DatasetConfig(caption_extension=".tags"))
+    assert result.pictures[0].caption == "red" and [problem.kind for problem in result.problems] == ["caption orphan"]
+
+
+@pytest.mark.parametrize("name, repeats, words", [("2024_holiday", 1, "looks like a year"), ("1999_x", 1, "looks like a year"),
+                                                  ("500_ron", 500, "count 500 times"), ("200_ron", 200, "")])
+def test_a_number_that_nobody_means_is_asked_about(tmp_path, name, repeats, words):
+    fill(tmp_path / name, {"a.png": PNG})
+    result = look(tmp_path, name)
+    assert result.pictures[0].repeats == repeats
+    assert [words in problem.text and problem.kind == "repeats" for problem in result.problems] == ([True] if words else [])
+
+
+def test_a_link_has_the_repeats_and_words_of_its_own_name(tmp_path):
+    fill(tmp_path / "there", {"a.png": PNG})
+    os.symlink(tmp_path / "there", tmp_path / "10_ron cat")
+    picture = look(tmp_path, "10_ron cat").pictures[0]
+    assert (picture.repeats, picture.caption, picture.folder) == (10, "ron cat", "10_ron cat")
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path):
+    for kind in ("cats", "dogs"):
+        fill(tmp_path / "all" / kind / "front", {"a.png": PNG, "a.txt": kind.encode()})
+    fill(tmp_path / "all/birds", {"b.png": PNG, "b.txt": b"bird"})
+    assert look(tmp_path, "all").tag_frequency() == {"birds": {"bird": 1}, "cats/front": {"cats": 1}, "dogs/front": {"dogs": 1}}
 
 
 def test_captions_without_a_picture_are_named(tmp_path):
