@@ -32,39 +32,89 @@ def randomise(module, seed=0, size=0.05):
     return module.eval().requires_grad_(False)
 
 
+def channels(variant):
+    """That the UNet of a variant reads."""
+    return variant.in_channels if variant else 4
+
+
 def tiny_sd1(embeddings=None, seed=0, variant=None):
     """SD1's block structure at width 32: every layer name, half a second to make."""
-    unet = randomise(UNetModel(model_channels=32, channel_mult=(1, 1, 1, 1), context_dim=16, num_heads=4), seed)
+    unet = randomise(
+        UNetModel(channels(variant), model_channels=32, channel_mult=(1, 1, 1, 1), context_dim=16, num_heads=4), seed
+    )
     vae = randomise(AutoencoderKL(32, (1, 1, 1, 1), 1), seed + 1)
     words = tokenizer()
     text = randomise(CLIPTextModel(len(words), 16, 3, 4), seed + 2)
-    return LoadedModel(SD1(), unet, vae, [text], words, alphas_cumprod(), "tiny", "0" * 10, variant or Variant(), embeddings or {})
+    return LoadedModel(
+        SD1(), unet, vae, [text], words, alphas_cumprod(), "tiny", "0" * 10, variant or Variant(), embeddings or {}
+    )
 
 
 def tiny_sd2(embeddings=None, seed=0, variant=None):
     """SD2's structure: linear projections, and an OpenCLIP tower of which the last layer is never read."""
-    unet = randomise(UNetModel(model_channels=32, channel_mult=(1, 1, 1, 1), context_dim=16, head_channels=8, use_linear=True), seed)
+    unet = randomise(
+        UNetModel(
+            channels(variant),
+            model_channels=32,
+            channel_mult=(1, 1, 1, 1),
+            context_dim=16,
+            head_channels=8,
+            use_linear=True,
+        ),
+        seed,
+    )
     vae, words = randomise(AutoencoderKL(32, (1, 1, 1, 1), 1), seed + 1), tokenizer()
     text = randomise(OpenCLIPTextModel(len(words), 16, 3, 4, projection=16), seed + 2)
-    return LoadedModel(SD2(), unet, vae, [text], words, alphas_cumprod(), "tiny", "0" * 10, variant or Variant(), embeddings or {})
+    return LoadedModel(
+        SD2(), unet, vae, [text], words, alphas_cumprod(), "tiny", "0" * 10, variant or Variant(), embeddings or {}
+    )
 
 
 def tiny_sdxl(embeddings=None, seed=0, variant=None):
     """SDXL's structure: three levels, deeper transformers, two towers, and the vector of pooled text and sizes."""
-    unet = randomise(UNetModel(model_channels=32, channel_mult=(1, 1, 1), attention_levels=(1, 2), transformer_depth=(0, 1, 2),
-                               context_dim=28, head_channels=8, use_linear=True, adm_channels=20 + 6 * 256), seed)
+    unet = randomise(
+        UNetModel(
+            channels(variant),
+            model_channels=32,
+            channel_mult=(1, 1, 1),
+            attention_levels=(1, 2),
+            transformer_depth=(0, 1, 2),
+            context_dim=28,
+            head_channels=8,
+            use_linear=True,
+            adm_channels=20 + 6 * 256,
+        ),
+        seed,
+    )
     vae, words = randomise(AutoencoderKL(32, (1, 1, 1, 1), 1), seed + 1), tokenizer()
     first = randomise(CLIPTextModel(len(words), 12, 3, 4), seed + 2, size=0.3)  # bare states: no norm makes them large
     second = randomise(OpenCLIPTextModel(len(words), 16, 3, 4, projection=20), seed + 3, size=0.3)
-    return LoadedModel(SDXL(), unet, vae, [first, second], words, alphas_cumprod(), "tiny", "0" * 10, variant or Variant(),
-                       embeddings or {})
+    return LoadedModel(
+        SDXL(),
+        unet,
+        vae,
+        [first, second],
+        words,
+        alphas_cumprod(),
+        "tiny",
+        "0" * 10,
+        variant or Variant(),
+        embeddings or {},
+    )
 
 
 TINY = {"sd1": tiny_sd1, "sd2": tiny_sd2, "sdxl": tiny_sdxl}
 """Family -> a function that makes a small model of it."""
 
+VARIANTS = {"inpainting": Variant(in_channels=9), "v": Variant("v_prediction", zero_terminal_snr=True)}
+"""Name -> what a model of any family may be besides."""
+
 
 def checkpoint_tensors(model):
     """name -> tensor, as a checkpoint file has them."""
     prefixes = model.family.prefixes
-    return {prefixes[part] + name: tensor for part, module in model.modules() for name, tensor in module.state_dict().items()}
+    return {
+        prefixes[part] + name: tensor
+        for part, module in model.modules()
+        for name, tensor in module.state_dict().items()
+    }

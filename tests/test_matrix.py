@@ -1,4 +1,4 @@
-"""Every method on every family: it learns, only what is its own moves, its file gives the same prediction, and no trace stays.
+"""Every method on every family and variant: it learns, only what is its own moves, its file gives the same prediction, and no trace stays.
 
 A new method or family is tested by existing; a family needs a small model in `tests.models`.
 """
@@ -17,7 +17,7 @@ from tests import models
 from tests.hosts import bits
 
 MODELS = models.TINY
-PAIRS = list(product(methods.registry.names(), families.registry.names()))
+PAIRS = list(product(methods.registry.names(), families.registry.names(), ["", "inpainting"]))
 RATES = {"lora": {"dim": 4, "alpha": 4, "unet_lr": 0.01, "text_encoder_lr": 0.01}, "dreambooth": {"unet_lr": 0.01, "text_encoder_lr": 0.01},
          "textual_inversion": {"lr": 0.1}, "hypernetwork": {"lr": 0.01, "activation": "swish"}}
 
@@ -63,7 +63,7 @@ def used(model, method, path):
 
 def with_weights(model, path):
     """A fresh model with the weights of a checkpoint."""
-    tensors, fresh = load_file(path), MODELS[model.family.name](seed=100)
+    tensors, fresh = load_file(path), MODELS[model.family.name](seed=100, variant=model.variant)
     for name, module in fresh.modules():
         prefix = model.family.prefixes[name]
         module.load_state_dict({key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)})
@@ -78,9 +78,9 @@ def test_every_family_has_a_small_model():
     assert set(families.registry.names()) <= set(MODELS)
 
 
-@pytest.mark.parametrize(("name", "family"), PAIRS, ids=map("-".join, PAIRS))
-def test_method_and_family(name, family, tmp_path):
-    model = MODELS[family]()
+@pytest.mark.parametrize(("name", "family", "variant"), PAIRS, ids=map("-".join, PAIRS))
+def test_method_and_family(name, family, variant, tmp_path):
+    model = MODELS[family](variant=models.VARIANTS.get(variant))
     model.folder = lambda kind: tmp_path / kind
     with torch.no_grad():
         bare, before = predict(model, "a photo of zwx"), bits(model)

@@ -134,11 +134,20 @@ class LatentCache:
         """Encode [(example of one size, its inputs)] and keep the results; the entries, in order."""
         means, stds = self.encoded(torch.stack([inputs[0] for _, inputs in pairs]), [example for example, _ in pairs])
         entries = []
-        for (example, (_, alpha_mask)), mean, std in zip(pairs, means, stds, strict=True):
+        for (example, (picture, alpha_mask)), mean, std in zip(pairs, means, stds, strict=True):
             entry = {"mean": mean.clone(), "std": std.clone()} | ({} if alpha_mask is None else {"mask": alpha_mask})
+            entry |= self.further(example, picture)
             entries.append(entry)
             self.keep(self.name(example), entry)
         return entries
+
+    def further(self, example: Example, pixels: torch.Tensor) -> Tensors:
+        """What else is kept of an example with these pixels (3, H, W)."""
+        return {}
+
+    def concat(self, example: Example) -> torch.Tensor | None:
+        """(C, h, w) further channels that the UNet reads; None for models that read the noisy latents alone."""
+        return None
 
     def keep(self, name: str, entry: Tensors) -> None:
         self.recent.put(name, entry)

@@ -184,4 +184,25 @@ class Family:
 
     def predict(self, model, noisy, timesteps, conditioning: Conditioning) -> torch.Tensor:
         """The UNet's answer, (B, 4, h, w), for noisy latents at timesteps (B,)."""
-        return model.unet(noisy, timesteps, context=conditioning.context)
+        return model.unet(self.read_by_unet(model, noisy, conditioning), timesteps, context=conditioning.context)
+
+    def read_by_unet(self, model, noisy, conditioning: Conditioning) -> torch.Tensor:
+        """(B, C, h, w): the noisy latents with the further channels of the conditioning, or those of a picture of which
+        all is missing.
+        """
+        if not model.variant.inpainting:
+            return noisy
+        concat = self.all_missing(model, noisy) if conditioning.concat is None else conditioning.concat
+        return torch.cat([noisy, concat.to(noisy)], dim=1)
+
+    @torch.no_grad()
+    def all_missing(self, model, noisy) -> torch.Tensor:
+        """(B, 5, h, w): a mask of ones, and the latents of the even grey that the WebUI takes where there is no
+        picture.
+        """
+        size = tuple(side * self.downscale for side in noisy.shape[-2:])
+        if size not in model.grey_latents:
+            model.grey_latents[size], _ = self.encode_images(model, torch.full((1, 3, *size), 0.5, device=noisy.device))
+        return torch.cat(
+            [torch.ones_like(noisy[:, :1]), model.grey_latents[size].to(noisy).expand(len(noisy), -1, -1, -1)], dim=1
+        )

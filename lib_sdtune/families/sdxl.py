@@ -71,4 +71,5 @@ class SDXL(Family):
             sizes = torch.tensor([[height, width, 0, 0, height, width]], device=noisy.device).expand(len(noisy), -1)
         numbers = timestep_embedding(sizes.flatten(), SIZE_CHANNELS).reshape(len(noisy), -1)
         vector = torch.cat([conditioning.vector.to(noisy.dtype), numbers.to(noisy.dtype)], dim=1)
-        return model.unet(noisy, timesteps, context=conditioning.context, y=vector)
+        x = self.read_by_unet(model, noisy, conditioning)
+        return model.unet(x, timesteps, context=conditioning.context, y=vector)

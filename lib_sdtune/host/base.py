@@ -1,6 +1,7 @@
 """What a host lends, and what it promises.
 
-The WebUI is one host (`host/webui`), the embedded one (`host/embedded.py`) the other; nothing above this file knows which.
+The WebUI is one host (`host/webui`), the embedded one (`host/embedded.py`) the other; nothing above this file knows
+which.
 """
 
 import math
@@ -19,14 +20,16 @@ from lib_sdtune.families.variant import Variant
 class LoadedModel:
     """The host's own modules, lent for a run; nothing here is a copy.
 
-    unet: called as `unet(x, timesteps, context=..., y=...)`, x (B, 4, h, w), timesteps (B,) in 0..999, context (B, 77n, D).
-    vae: has `encoder`, `quant_conv`, `post_quant_conv`, `decoder` under the checkpoint's names.
+    unet: called as `unet(x, timesteps, context=..., y=...)`, x (B, 4, h, w), timesteps (B,) in 0..999, context (B,
+    77n, D). vae: has `encoder`, `quant_conv`, `post_quant_conv`, `decoder` under the checkpoint's names.
     text_encoders: modules under the checkpoint's names, CLIP's or OpenCLIP's; `towers` says how they are read.
     tokenizer: `tokenizer(text) -> list[int]` without start, end and padding, plus `.start`, `.end`, `.pad` ids.
     alphas_cumprod: (1000,) float32, the schedule of the family; `schedule` is the variant's own.
     variant: what the model predicts and at which size, as its file or the settings say.
-    embeddings: name -> (n, D) tensor of the textual-inversion embeddings that captions may name, D the widths of all towers together.
-    folder: the host's `folder(kind) -> Path`, for methods that go on from a file. path: the checkpoint's own file.
+    embeddings: name -> (n, D) tensor of the textual-inversion embeddings that captions may name, D the widths of all
+    towers together. grey_latents: (height, width) in pixels -> latents of an even grey, which inpainting models are
+    told instead of a picture. folder: the host's `folder(kind) -> Path`, for methods that go on from a file. path: the
+    checkpoint's own file.
     """
 
     family: object
@@ -41,6 +44,7 @@ class LoadedModel:
     embeddings: dict = field(default_factory=dict)
     folder: object = None
     path: Path | None = None
+    grey_latents: dict = field(default_factory=dict)
 
     @property
     def prediction_type(self):
@@ -77,7 +81,9 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class Holding:
-    """What a model is made of, for arithmetic: shapes is part -> {name of a tensor: its shape}, as the host would lend it."""
+    """What a model is made of, for arithmetic: shapes is part -> {name of a tensor: its shape}, as the host would lend
+    it.
+    """
 
     shapes: dict
     dtype: torch.dtype
@@ -126,7 +132,9 @@ class Host:
         """UserError for a model that cannot be had, before a run is queued."""
 
     def about(self):
-        """What a user would see trained if nothing else is asked: {"model": its name, "family": "SD1"}; {} where unknown."""
+        """What a user would see trained if nothing else is asked: {"model": its name, "family": "SD1"}; {} where
+        unknown.
+        """
         return {}
 
     def holding(self, model_settings):
@@ -158,7 +166,9 @@ class Host:
         """
 
     def rest(self, detached, resting):
-        """Give the model back, inside `with detached():`, until `resting()` says False; it sleeps a little at each call."""
+        """Give the model back, inside `with detached():`, until `resting()` says False; it sleeps a little at each
+        call.
+        """
         with detached():
             while resting():
                 pass
@@ -167,14 +177,20 @@ class Host:
         """After a run, also one that ran out of memory: give back what it no longer holds."""
 
     def folder(self, kind) -> Path:
-        """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), "sdtune" (ours)."""
+        """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts),
+        "sdtune" (ours).
+        """
         raise NotImplementedError
 
     def tokenizer(self):
-        """A function text -> token ids of the model that is there now, for counting; None where asking would mean loading one."""
+        """A function text -> token ids of the model that is there now, for counting; None where asking would mean
+        loading one.
+        """
 
     def image_encoder(self):
-        """An encoder for comparing pictures (see `evaluation.encoders`) that knows more than the model itself, or None."""
+        """An encoder for comparing pictures (see `evaluation.encoders`) that knows more than the model itself, or
+        None.
+        """
 
     def publish(self, artefact):
         """Make a finished file selectable in the next prompt: refresh the host's lists."""

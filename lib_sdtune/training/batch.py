@@ -13,6 +13,7 @@ class Batch:
     """latents, noise, perturbation (B, 4, h, w); timesteps (B,); weights (B,); masks (B, 1, h, w) or None.
 
     sizes: (B, 6) height and width of the original, top and left of the cut, height and width of the target, in pixels.
+    concat: (B, C, h, w) further channels that the UNet reads, or None.
     answers: (B, 4, h, w) what shall be predicted, if that is not the noise that was added.
     """
 
@@ -25,24 +26,43 @@ class Batch:
     captions: list
     examples: list
     sizes: torch.Tensor
+    concat: torch.Tensor | None = None
     answers: torch.Tensor | None = None
 
     def to(self, device):
-        moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        moved = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, torch.Tensor)
+        }
         return Batch(**(vars(self) | moved))
 
 
 def draw(examples, step, cache, config):
-    """The batch of `examples` at micro-step `step`, on the CPU. A pure function of its arguments and the cached latents."""
+    """The batch of `examples` at micro-step `step`, on the CPU. A pure function of its arguments and the cached
+    latents.
+    """
     drawn = [draw_one(example, step, cache, config) for example in examples]
     latents, noise, perturbation, timesteps, masks = zip(*drawn, strict=True)
     weighted = torch.tensor([example.weight for example in examples])
-    return Batch(torch.stack(latents), torch.stack(noise), stacked(perturbation), torch.tensor(timesteps), weighted,
-                 stacked(masks), [example.caption for example in examples], list(examples), sizes(examples))
+    return Batch(
+        torch.stack(latents),
+        torch.stack(noise),
+        stacked(perturbation),
+        torch.tensor(timesteps),
+        weighted,
+        stacked(masks),
+        [example.caption for example in examples],
+        list(examples),
+        sizes(examples),
+        concats(examples, cache),
+    )
 
 
 def sizes(examples):
-    """(B, 6) float32, see `Batch`; a mirrored picture counts from its other side, as in Podell et al. 2023, section 2.2."""
+    """(B, 6) float32, see `Batch`; a mirrored picture counts from its other side, as in Podell et al. 2023, section
+    2.2.
+    """
     return torch.tensor([sizes_of(example) for example in examples], dtype=torch.float32)
 
 
@@ -53,13 +73,20 @@ def sizes_of(example):
     return example.picture.height, example.picture.width, top, left, height, width
 
 
+def concats(examples, cache):
+    """(B, C, h, w), or None for models that read the noisy latents alone."""
+    return stacked([cache.concat(example) for example in examples])
+
+
 def draw_one(example, step, cache, config):
     chance = generator(config.train.seed, "example", step, example.index, example.occurrence)
     mean, std = cache.latents(example)
     latents = sampled(mean, std, example, chance, config)
     settings = config.noise
     noise = diffusion.noise_like(mean.shape, chance, settings.noise_offset, settings.multires_noise_iterations)
-    perturbation = torch.randn(mean.shape, generator=chance) * settings.ip_noise_gamma if settings.ip_noise_gamma else None
+    perturbation = (
+        torch.randn(mean.shape, generator=chance) * settings.ip_noise_gamma if settings.ip_noise_gamma else None
+    )
     timestep = int(torch.randint(settings.min_timestep, settings.max_timestep, (1,), generator=chance))
     mask = cache.mask(example) if config.dataset.alpha_mask else None
     return latents, noise, perturbation, timestep, mask

@@ -159,7 +159,8 @@ class Trainer:
         noise = batch.noise if batch.perturbation is None else batch.noise + batch.perturbation
         noisy = diffusion.add_noise(batch.latents, noise, batch.timesteps, self.schedule)
         with precision.autocast(self.model.device, self.dtype):
-            conditioning = replace(conditioning or self.conditioner(batch.captions, self.step), sizes=batch.sizes)
+            conditioning = replace(conditioning or self.conditioner(batch.captions, self.step), sizes=batch.sizes,
+                                   concat=batch.concat)
             return self.model.family.predict(self.model, noisy.to(self.model.dtype), batch.timesteps, conditioning)
 
     def descend(self):

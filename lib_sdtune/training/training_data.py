@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.data.cache import LatentCache, TextCache
+from lib_sdtune.data.holes import InpaintingCache
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.wording import refuse_wordless
@@ -40,8 +41,9 @@ class TrainingData:
         self.dataset = Dataset(self.scan, config, copies=self.world.size)
         self.unmoved = Dataset(self.scan, config, held_out=True)  # the same pictures as they are measured: never turned or cut at random
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None
-        self.cache = LatentCache(folder, self.encode_images, vae_key(model), self.encode_precisely, masks=config.dataset.alpha_mask,
-                                 downscale=model.family.downscale)
+        cache = InpaintingCache if model.variant.inpainting else LatentCache
+        self.cache = cache(folder, self.encode_images, vae_key(model), self.encode_precisely, masks=config.dataset.alpha_mask,
+                           downscale=model.family.downscale)
         self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, text_key(model, config.model.clip_skip))
         needed = self.needed()
         if config.dataset.cache_latents:

@@ -1,14 +1,14 @@
 """Loss at fixed noise and fixed timesteps, so that only learning moves it.
 
-Measured on pictures that are never trained on, on as many trained ones (what parts them is memorising), and on the class
-pictures (what rises there is being forgotten). Chance depends on the pictures alone, so two runs can be compared.
+Measured on pictures that are never trained on, on as many trained ones (what parts them is memorising), and on the
+class pictures (what rises there is being forgotten). Chance depends on the pictures alone, so two runs can be compared.
 """
 
 import torch
 
 from lib_sdtune import diffusion
 from lib_sdtune.randomness import generator, mix
-from lib_sdtune.training.batch import Batch, sizes, stacked
+from lib_sdtune.training.batch import Batch, concats, sizes, stacked
 
 BINS, A_BIN = 4, 2  # quarters of the noise range, finest first, and timesteps measured in each
 MOST = 24  # pictures of a kind; more would cost time and tell little
@@ -53,10 +53,23 @@ class Validation:
         """The example once for each of these timesteps, each with its own noise."""
         cache, config, count = self.trainer.material.cache, self.trainer.config, len(some)
         mean, _ = cache.latents(example)
-        noise = [diffusion.noise_like(mean.shape, generator(0, "validation", example.picture.content, *example.size, t)) for t in some]
+        noise = [
+            diffusion.noise_like(mean.shape, generator(0, "validation", example.picture.content, *example.size, t))
+            for t in some
+        ]
         masks = stacked([cache.mask(example)] * count) if config.dataset.alpha_mask else None
-        return Batch(torch.stack([mean] * count), torch.stack(noise), None, torch.tensor(some), torch.ones(count), masks,
-                     [example.caption] * count, [example] * count, sizes([example] * count)).to(self.trainer.model.device)
+        return Batch(
+            torch.stack([mean] * count),
+            torch.stack(noise),
+            None,
+            torch.tensor(some),
+            torch.ones(count),
+            masks,
+            [example.caption] * count,
+            [example] * count,
+            sizes([example] * count),
+            concats([example] * count, cache),
+        ).to(self.trainer.model.device)
 
 
 def timesteps(low, high):

@@ -7,17 +7,28 @@ from modules import sd_models, shared
 from modules.sd_hijack import model_hijack
 
 from lib_sdtune.errors import RunError
+from lib_sdtune.host.webui import model
 from lib_sdtune.host.webui.neutral import conditioning_cache
 
 
 def publish(artefact):
-    """Refresh the WebUI's lists and check that it takes the file. RunError if it does not; the file stays."""
+    """Refresh the WebUI's lists and check that it takes the file, where the loaded model is of the family that it was
+    made for. RunError if it does not; the file stays.
+    """
     conditioning_cache.clear()
-    name = Path(artefact.path).stem
-    {"lora": lora, "embeddings": embedding, "hypernetworks": hypernetwork, "checkpoints": checkpoint}[artefact.kind](name)
+    name, fits = Path(artefact.path).stem, of_loaded_family(artefact)
+    publishers = {"lora": lora, "embeddings": embedding, "hypernetworks": hypernetwork, "checkpoints": checkpoint}
+    publishers[artefact.kind](name, fits)
 
 
-def lora(name):
+def of_loaded_family(artefact):
+    """Whether a file is for the family of the loaded model; a run may have trained another checkpoint."""
+    loaded = sd_models.model_data.sd_model
+    made_for = artefact.metadata.get("ss_base_model_version")
+    return loaded is not None and made_for in (None, model.detected(loaded)[0].base_model_version)
+
+
+def lora(name, fits):
     networks = sys.modules.get("networks")
     if not hasattr(networks, "list_available_networks"):
         return  # the built-in Lora extension is switched off
@@ -26,7 +37,7 @@ def lora(name):
     on_disk = networks.available_networks.get(name)
     if on_disk is None:
         raise RunError(f"The WebUI does not list {name}; look into its console for the reason.")
-    if shared.sd_model is None:
+    if not fits:
         return
     lost = unmatched(networks, on_disk)
     if lost:
@@ -53,19 +64,19 @@ def unmatched(networks, on_disk):
         return sorted(key for key in file.keys() if key.partition(".")[0] not in found)  # noqa: SIM118 - not a dict
 
 
-def embedding(name):
+def embedding(name, fits):
     database = model_hijack.embedding_db
     database.load_textual_inversion_embeddings(force_reload=True)
-    if name not in database.word_embeddings:
+    if fits and name not in database.word_embeddings:
         raise RunError(f"The WebUI does not take {name} as an embedding for the loaded checkpoint; look into its console for the reason.")
 
 
-def hypernetwork(name):
+def hypernetwork(name, fits):
     shared.loaded_hypernetworks[:] = [loaded for loaded in shared.loaded_hypernetworks if loaded.name != name]
     shared.reload_hypernetworks()
     if name not in shared.hypernetworks:
         raise RunError(f"The WebUI does not list the hypernetwork {name}; look into its console for the reason.")
 
 
-def checkpoint(name):
+def checkpoint(name, fits):
     sd_models.list_models()

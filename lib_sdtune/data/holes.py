@@ -1,0 +1,79 @@
+"""Holes for inpainting models: what is missing of a picture, as the UNet is told, with the latents of what is left.
+
+As latent diffusion trained its inpainting models (Rombach et al. 2022, arXiv 2112.10752, section 4.5): boxes and strokes at
+random, and now and then everything. Each picture has a few, shown in turn, so that all of them can be encoded beforehand.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from random import Random
+
+import torch
+from torch.nn import functional as F
+
+from lib_sdtune import randomness
+from lib_sdtune.data.cache import LatentCache, Tensors
+from lib_sdtune.data.loader import Example
+
+HOLES = 4  # of one picture; the last of them is all of it
+BOXES, STROKES = 3, 4  # at most
+
+
+def hole(content: str, number: int, height: int, width: int) -> torch.Tensor:
+    """(1, height, width) float32, 1 where the picture with that content is missing; sides in latents."""
+    mask = torch.zeros(1, height, width)
+    if number % HOLES == HOLES - 1:
+        return mask + 1
+    chance = randomness.rng(0, "hole", content, number)
+    for _ in range(chance.randint(1, BOXES)):
+        rows, columns = box(chance, height, width)
+        mask[:, rows, columns] = 1
+    for _ in range(chance.randint(0, STROKES)):
+        stroke(mask, chance)
+    return mask
+
+
+def box(chance: Random, height: int, width: int) -> tuple[slice, slice]:
+    """Between a tenth and a half of each side."""
+    def part(side: int) -> slice:
+        length = max(1, round(side * chance.uniform(0.1, 0.5)))
+        start = chance.randint(0, side - length)
+        return slice(start, start + length)
+
+    return part(height), part(width)
+
+
+def stroke(mask: torch.Tensor, chance: Random) -> None:
+    """A line of some width between two points."""
+    _, height, width = mask.shape
+    ends = [(chance.uniform(0, height - 1), chance.uniform(0, width - 1)) for _ in range(2)]
+    half, steps = max(height, width) // 24, 2 * max(height, width)
+    for step in range(steps + 1):
+        y, x = (round(a + (b - a) * step / steps) for a, b in zip(*ends, strict=True))
+        mask[:, max(0, y - half):y + half + 1, max(0, x - half):x + half + 1] = 1
+
+
+class InpaintingCache(LatentCache):
+    """Beside a picture's latents also `concat`: the hole of this showing, and the latents of what it leaves."""
+
+    def name(self, example: Example) -> str:
+        return f"{super().name(example)}-{example.occurrence % HOLES}"
+
+    def prepare(self, examples: Iterable[Example], progress=None, batch_size: int = 1) -> None:
+        super().prepare(every_hole(examples), progress, batch_size)
+
+    def concat(self, example: Example) -> torch.Tensor:
+        """(5, h, w): the mask, then the latents."""
+        return self.entry(example)["concat"]
+
+    def further(self, example: Example, pixels: torch.Tensor) -> Tensors:
+        height, width = (side // self.downscale for side in pixels.shape[-2:])
+        mask = hole(example.picture.content, example.occurrence, height, width)
+        missing = F.interpolate(mask[None], pixels.shape[-2:], mode="nearest")[0]
+        mean, _ = self.encoded((pixels * (1 - missing))[None], [example])
+        return {"concat": torch.cat([mask, mean[0]])}
+
+
+def every_hole(examples: Iterable[Example]) -> Iterator[Example]:
+    for example in examples:
+        yield from (replace(example, occurrence=number) for number in range(HOLES))
