@@ -19,7 +19,7 @@ from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import RunError
 from lib_sdtune.families.base import Conditioning
 
-VERSION = 1  # raise it when pictures are turned into pixels differently
+VERSION = 2  # raise it when pictures are turned into pixels differently
 MEMORY = 64 << 20  # bytes of the latest entries
 TEXT_ON_DISK = 2 << 30  # bytes: shuffled captions are without end
 Tensors = dict[str, torch.Tensor]

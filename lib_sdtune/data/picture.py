@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageFile
 
+from lib_sdtune.data import colours
 from lib_sdtune.data.appearance import Appearance, appearance_of
 from lib_sdtune.data.kinds import PLUGGED_IN, SUFFIXES, accepted, guess, header, promised
 
@@ -136,6 +136,8 @@ def remarks(image: Image.Image, path: Path) -> Iterator[tuple[str, str]]:
         yield "rotated", "is rotated by its EXIF data; it is turned upright"
     if image.mode[0] == "I":
         yield "16 bit", "has 16 bits a pixel; they are reduced to 8"
+    if (profile := colours.remark(image)) is not None:
+        yield profile
 
 
 def orientation(image: Image.Image) -> int:
@@ -194,20 +196,9 @@ def complete(kind: str | None, data: bytes) -> bool:
 
 
 def upright(image: Image.Image, turn: int) -> Image.Image:
-    """8-bit RGB or RGBA, turned as EXIF says."""
-    image = eight_bit(image)
+    """8-bit sRGB, with an alpha channel if there may be transparency, turned as EXIF says."""
+    image = colours.to_srgb(image)
     return image.transpose(TURNS[turn]) if turn in TURNS else image
-
-
-def eight_bit(image: Image.Image) -> Image.Image:
-    """RGB, or RGBA if there may be transparency."""
-    if image.mode[0] in "IF":  # 16-bit grey: Pillow would cut it off at 255
-        grey = np.asarray(image).astype(np.float32) / 257
-        return Image.fromarray(grey.clip(0, 255).round().astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGB", "RGBA") and "transparency" not in image.info:
-        return image
-    transparent = "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBa")
-    return image.convert("RGBA" if transparent else "RGB")
 
 
 def split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
