@@ -4,6 +4,7 @@ The WebUI's Interrupt ends a sample that is being made, never a run.
 """
 
 import logging
+import os
 import shutil
 from contextlib import suppress
 from functools import partial
@@ -31,6 +32,9 @@ POSSIBLE = {  # what a run can be asked for: in which states
     "sample": ("training", "paused"),
     "save": ("training", "paused"),
 }
+ENDED = ("finished", "stopped", "failed")
+UNKNOWN_STATUS = {"method": "", "state": "queued", "step": 0, "total_steps": 0, "epoch": 0, "loss": None,
+                  "seconds_per_step": None, "eta_seconds": None, "message": "", "artefacts": [], "samples": []}
 CLOSING = 60  # seconds that the last words of a run that has ended may take to reach the disk
 log = logging.getLogger("sdtune")
 
@@ -116,11 +120,20 @@ class Jobs:
                 raise WrongState(f"The run {name} is {self.controls[name].state}; stop it first.")
             if name in self.controls:
                 self.queue.wait_until_over(self.controls[name], CLOSING)
-            if (self.folder(name).path / "published.json").exists():
-                raise WrongState(f"The other files of {name} were put into its folder when it was published; "
-                                 "take that back first.")
+            self.refuse_swept_files(self.folder(name))
             shutil.rmtree(self.folder(name).path)
             self.controls.pop(name, None)
+
+    def refuse_swept_files(self, folder: "RunFolder") -> None:
+        """WrongState when a run folder holds files that exist nowhere else, because one of them was published."""
+        from lib_sdtune.evaluation.publish import published, swept_files
+
+        original = folder.copied_from()
+        if original and (folder.path.parent / original).exists():
+            return
+        if published(folder) or swept_files(folder):
+            raise WrongState(f"The other files of {folder.path.name} were put into its folder when it was published; "
+                             "take that back first.")
 
     def interrupt_all(self) -> None:
         """Have every run that is on save its state and stop."""
@@ -136,19 +149,39 @@ class Jobs:
         """The snapshot of every run, oldest first."""
         from lib_sdtune.training.runs import all_runs
 
-        return [self.status(folder.path.name) for folder in all_runs(self.context.host)]
+        return [self.snapshot_or_problem(folder) for folder in all_runs(self.context.host)]
 
     def status(self, name: str) -> dict[str, Any]:
         """The snapshot of one run, in the words of the HTTP contract, and what the tab shows besides."""
+        return self.snapshot(self.folder(name))
+
+    def snapshot(self, folder: "RunFolder") -> dict[str, Any]:
+        """The same of a `RunFolder`; problem: what is wrong with the folder, or ""."""
         from lib_sdtune.evaluation.publish import remaining
 
-        folder = self.folder(name)
-        status = self.live_status(name) if self.is_live(name) else last_status(folder, self.controls.get(name))
+        name, problem = folder.path.name, folder.problem()
+        settings = {} if problem else folder.settings()
+        if self.is_live(name):
+            status = self.live_status(name)
+        else:
+            status = last_status(folder, self.controls.get(name))
+            status |= {"artefacts": [], "published": None} if problem else remaining(folder, status["artefacts"])
+            problem = problem or folder.status_problem()
         if status["state"] == "failed":
-            status["failure"] = explain(status["message"], folder.settings())
-        if not self.is_live(name):
-            status |= remaining(folder, status["artefacts"])
-        return {**status, "trigger": folder.settings()["concepts"][0].get("prompt", ""), "updated": folder.updated()}
+            status["failure"] = explain(status["message"], settings)
+        trigger = settings["concepts"][0].get("prompt", "") if settings else ""
+        return {**status, "message": problem or status["message"], "problem": problem, "trigger": trigger,
+                "updated": folder.updated()}
+
+    def snapshot_or_problem(self, folder: "RunFolder") -> dict[str, Any]:
+        """One run that cannot be read must not take the others along."""
+        try:
+            return self.snapshot(folder)
+        except Exception as error:
+            log.exception("run folder %s", folder.path)
+            problem = f"{folder.path} cannot be read: {type(error).__name__}: {error}."
+            return {**UNKNOWN_STATUS, "id": folder.path.name, "state": "failed", "message": problem, "problem": problem,
+                    "resumable": False, "trigger": "", "updated": 0.0}
 
     def live_status(self, name: str) -> dict[str, Any]:
         """The snapshot of a run in the queue or at work, with what the host says meanwhile."""
@@ -160,12 +193,11 @@ class Jobs:
 
     def folder(self, name: str) -> "RunFolder":
         """The `RunFolder` of a name. NotFound if there is none."""
-        from lib_sdtune.formats.names import check_name
-        from lib_sdtune.training.runs import RunFolder, folder_of
+        from lib_sdtune.training.runs import RunFolder, folder_of, is_run_folder
 
-        with suppress(UserError):
-            path = folder_of(self.context.host, check_name(name))
-            if (path / "config.json").is_file():
+        path = folder_of(self.context.host, name)
+        with suppress(OSError):  # no runs yet; and a name is only compared, because it may hold whatever somebody typed
+            if name in os.listdir(path.parent) and is_run_folder(path):
                 return RunFolder(path)
         raise NotFound(f"There is no run called {name!r}.")
 
@@ -174,6 +206,8 @@ class Jobs:
         folder = self.folder(name)
         if self.is_live(name):
             raise UserError(f"The run {name} is still on; compare its files when it has ended.")
+        if folder.problem():
+            raise UserError(folder.problem())
         return folder
 
     def config(self, name: str) -> dict[str, Any]:
@@ -203,12 +237,20 @@ def last_status(folder: "RunFolder", control: "Control | None" = None) -> dict[s
 
     control: the run's own, if it ended in this process; it is right where its last word is not on the disk (yet).
     """
-    written, method = folder.status(), folder.settings().get("method", "lora")
+    written = folder.status()
     if control and written.get("state") in LIVE:
         written = control.snapshot()
-    status = {"method": method, "state": "queued", "step": 0, "total_steps": 0, "epoch": 0, "loss": None,
-              "seconds_per_step": None, "message": "", "artefacts": [], "samples": [], **written,
-              "id": folder.path.name, "eta_seconds": None}
-    if status["state"] in LIVE:
+    whole = {key: value for key, value in written.items() if has_type_of(value, UNKNOWN_STATUS.get(key, value))}
+    method = "" if folder.problem() else folder.settings().get("method", "lora")
+    status = {**UNKNOWN_STATUS, "method": method, **whole, "id": folder.path.name, "eta_seconds": None}
+    if status["state"] not in ENDED:
         status |= {"state": "stopped", "message": "The program ended before the run did; resume to go on."}
     return {**status, "resumable": folder.resumable()}
+
+
+def has_type_of(value: object, example: object) -> bool:
+    """Whether a value read from disk has the type of an example: text, a number or None, a list of texts."""
+    if isinstance(example, list):
+        return isinstance(value, list) and all(isinstance(part, str) for part in value)
+    numbers = int | float | None
+    return isinstance(value, numbers if isinstance(example, numbers) else type(example))

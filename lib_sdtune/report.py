@@ -21,10 +21,9 @@ LINES = 200  # of the log
 def report(folder: "RunFolder", status: dict) -> str:
     """The report of a run, given its snapshot."""
     facts = {key: status[key] for key in ("id", "method", "state", "step", "total_steps", "message")}
-    parts = [("Run", json.dumps(facts, ensure_ascii=False)), ("SD Tune", __version__),
-             ("Machine", machine()), ("Packages", packages()),
-             ("Flags", " ".join(sys.argv[1:]) or "none"),
-             ("Settings", json.dumps(folder.settings(), ensure_ascii=False)),
+    settings = folder.problem() or json.dumps(folder.settings(), ensure_ascii=False)
+    parts = [("Run", json.dumps(facts, ensure_ascii=False)), ("SD Tune", __version__), ("Machine", machine()),
+             ("Packages", packages()), ("Flags", " ".join(sys.argv[1:]) or "none"), ("Settings", settings),
              ("Log", last_lines(folder.path / "run.log"))]
     return anonymous("\n\n".join(f"### {title}\n{text}" for title, text in parts))
 

@@ -1,5 +1,6 @@
 """The queue of runs: states, wishes, and what is left after the process ended."""
 
+import shutil
 import time
 
 import pytest
@@ -235,3 +236,67 @@ def test_wrong_input_writes_nothing(jobs, host, tmp_path):
         with pytest.raises(UserError, match=images.name):
             jobs.submit(settings(images))
     assert jobs.runs() == [] and not (host.data_dir / "sdtune").exists()
+
+
+DAMAGED = {  # what is in the copied folder of a finished run, and a word of the reason that is shown
+    "ron (2)": ({}, "ron"), "ron (Copy)": ({}, "ron"), "not json": ({"config.json": ""}, "damaged"), "null": ({"config.json": "null"}, "damaged"),
+    "half": ({"config.json": "{}"}, "damaged"), "no concepts": ({"config.json": '{"name": "no concepts", "concepts": []}'}, "damaged"),
+    "odd concepts": ({"config.json": '{"name": "odd concepts", "concepts": [3]}'}, "damaged"), "gone": ({"config.json": None}, "damaged"),
+    "list": ({"status.json": "[]"}, "status.json"), "void": ({"status.json": "null"}, "status.json"), "cut": ({"status.json": '{"state":'}, "status.json"),
+    "nothing": ({"status.json": '{"state": "finished", "artefacts": null, "samples": 3, "step": "x", "message": null}'}, ""),
+    "odd state": ({"status.json": '{"state": ["finished"]}'}, ""), "binary": ({"status.json": b"\xff\xfe\x00"}, "status.json"),
+    "journal": ({"published.json": "null"}, ""), "journal 2": ({"published.json": '[3, {"published": 4}]'}, ""), "log": ({"log.csv": b"\x00\xff"}, ""),
+}
+
+
+@pytest.fixture
+def finished(jobs, host, images):
+    name = jobs.submit(settings(images, train={"max_train_steps": 1}))
+    until(lambda: state(jobs, name) == "finished" and jobs.queue.idle)
+    return jobs.folder(name).path
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_copied_or_damaged_run_folder_is_shown_with_its_reason_beside_the_others(jobs, finished, name):
+    files, reason = DAMAGED[name]
+    folder = finished.with_name(name)
+    shutil.copytree(finished, folder)
+    if not reason.startswith("ron"):
+        write_json(folder / "config.json", {**read_json(folder / "config.json"), "name": name})
+    for file, content in files.items():
+        (folder / file).unlink(missing_ok=True)
+        if content is not None:
+            (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    runs = {run["id"]: run for run in jobs.runs()}
+    assert set(runs) == {"ron", name} and runs["ron"]["state"] == "finished" and not runs["ron"]["problem"]
+    assert reason in runs[name]["problem"] and bool(reason) == bool(runs[name]["problem"])
+    assert runs[name]["state"] in ("finished", "stopped", "failed")
+    assert not (runs[name]["resumable"] and reason and reason != "status.json")
+    assert isinstance(runs[name]["artefacts"], list) and isinstance(runs[name]["samples"], list) and isinstance(runs[name]["step"], int)
+    assert jobs.log(name) is not None and name in jobs.report(name)
+    if reason and reason != "status.json":
+        with pytest.raises(UserError, match="damaged|copied"):
+            jobs.ended(name)
+    jobs.delete(name)
+    assert not folder.exists() and [run["id"] for run in jobs.runs()] == ["ron"] and state(jobs, "ron") == "finished"
+
+
+def test_what_is_no_run_folder_is_not_listed(jobs, finished):
+    (finished.parent / ".trash").mkdir()
+    (finished.parent / "notes.txt").write_text("mine")
+    (finished.parent / "empty").mkdir()
+    (finished.parent / "mine").mkdir()
+    (finished.parent / "mine/picture.png").write_text("mine")
+    (finished.parent / ".hidden/state").mkdir(parents=True)
+    assert [run["id"] for run in jobs.runs()] == ["ron"]
+    for name in (".trash", ".hidden", "notes.txt", "empty", "mine", "..", ".", "ron/state"):
+        with pytest.raises(NotFound):
+            jobs.delete(name)
+
+
+def test_a_fault_while_one_run_is_read_leaves_the_others(jobs, finished, monkeypatch):
+    shutil.copytree(finished, finished.with_name("odd"))
+    snapshot = jobs.snapshot
+    monkeypatch.setattr(jobs, "snapshot", lambda folder: 1 / 0 if folder.path.name == "odd" else snapshot(folder))
+    runs = {run["id"]: run for run in jobs.runs()}
+    assert runs["ron"]["state"] == "finished" and "ZeroDivisionError" in runs["odd"]["problem"]

@@ -85,7 +85,13 @@ def published(run):
         deeds = read_json(run.path / JOURNAL)
     except (OSError, ValueError):
         return None
-    return next((deed["published"] for deed in deeds if "published" in deed), None)
+    publications = [deed.get("published") for deed in deeds if isinstance(deed, dict)] if isinstance(deeds, list) else []
+    return next((entry for entry in publications if isinstance(entry, dict) and isinstance(entry.get("path"), str)), None)
+
+
+def swept_files(run):
+    """The files of a run that publishing one of them moved into its folder."""
+    return sorted((run.path / KEPT).glob("*"))
 
 
 def remaining(run, artefacts):

@@ -59,7 +59,7 @@ def read(path, since=0):
     if not Path(path).exists():
         return []
     rows = []
-    with open(path, newline="", encoding="utf-8") as file:
+    with suppress(csv.Error), open(path, newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.DictReader(file):
             try:
                 whole = {key: number(text) for key, text in row.items() if key}

@@ -1,6 +1,7 @@
 """Run folders: sdtune/runs/NAME with config.json, log.csv, samples/, state/, status.json and run.log."""
 
 import os
+import unicodedata
 
 from lib_sdtune import optim
 from lib_sdtune.config import Config
@@ -28,23 +29,38 @@ class RunFolder:
     def settings(self):
         """The config as it was written, which a newer version may no longer take. UserError if it cannot be read."""
         path = self.path / "config.json"
-        try:
-            return read_json(path)
-        except (OSError, ValueError):
-            raise UserError(f"{path} is damaged; put it back from a copy, or start under another name.") from None
+        settings = read_json_or_none(path)
+        if not is_config(settings):
+            raise UserError(f"{path} is damaged; put it back from a copy, or start under another name.")
+        return settings
 
-    def readable(self):
+    def problem(self):
+        """Why the run can neither be resumed nor compared, in a sentence; "" if it can."""
         try:
-            return isinstance(self.settings(), dict)
-        except UserError:
-            return False
+            self.settings()
+        except UserError as error:
+            return str(error)
+        if not self.copied_from():
+            return ""
+        return (f"The folder {self.path.name} holds the run {self.copied_from()}: it was copied or renamed. "
+                "Give the folder its name back to go on with it, or delete it.")
+
+    def copied_from(self):
+        """The name of the run that a folder of another name holds; "" where it is the run's own, or not to be told."""
+        settings = read_json_or_none(self.path / "config.json")
+        name = settings["name"] if is_config(settings) else self.path.name
+        return "" if same_name(name, self.path.name) else name
 
     def status(self):
         """The last written snapshot; {} if there is none."""
-        try:
-            return read_json(self.path / "status.json")
-        except (OSError, ValueError):
-            return {}
+        status = read_json_or_none(self.path / "status.json")
+        return status if isinstance(status, dict) else {}
+
+    def status_problem(self):
+        """Why the last snapshot is not the whole truth, in a sentence; "" if it is."""
+        path = self.path / "status.json"
+        damaged = path.exists() and not isinstance(read_json_or_none(path), dict)
+        return f"{path} is damaged, so how far the run was is not known." if damaged else ""
 
     def log(self, since=0):
         return log.read(self.path / "log.csv", since)
@@ -52,7 +68,7 @@ class RunFolder:
     def resumable(self):
         """Whether the run is not finished and can go on: from a state, or anew where it was cut off before its first one."""
         status = self.status()
-        if status.get("state") == "finished":
+        if status.get("state") == "finished" or self.problem():
             return False
         return state.newest(self.path) is not None or not (status.get("artefacts") or status.get("state") in ("stopped", "failed"))
 
@@ -64,16 +80,47 @@ class RunFolder:
         return 0.0
 
 
+def read_json_or_none(path):
+    """What a JSON file holds, None where it is missing or damaged."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def is_config(settings):
+    """Whether this has the shape of a run's settings, whatever their version."""
+    concepts = settings.get("concepts") if isinstance(settings, dict) else None
+    if not isinstance(concepts, list) or not concepts or not isinstance(settings.get("name"), str):
+        return False
+    return all(isinstance(concept, dict) and isinstance(concept.get("prompt", ""), str) for concept in concepts)
+
+
+def same_name(first, second):
+    """Whether two names are one on every file system."""
+    return unicodedata.normalize("NFC", first).casefold() == unicodedata.normalize("NFC", second).casefold()
+
+
 def folder_of(host, name):
     return host.folder("sdtune") / "runs" / name
 
 
 def all_runs(host):
-    """Every `RunFolder` of the host that holds a config that can be read, oldest first."""
+    """Every `RunFolder` of the host, oldest first, also copied and damaged ones: see `RunFolder.problem`."""
     runs = host.folder("sdtune") / "runs"
-    found = [path for path in runs.iterdir() if (path / "config.json").exists()] if runs.exists() else []
-    ordered = sorted(found, key=lambda path: (path / "config.json").stat().st_mtime)
-    return [folder for folder in map(RunFolder, ordered) if folder.readable()]
+    paths = [path for path in runs.iterdir() if is_run_folder(path)] if runs.exists() else []
+    return [RunFolder(path) for path in sorted(paths, key=begun)]
+
+
+def is_run_folder(path):
+    """Whether a folder holds what a run leaves in one."""
+    return not path.name.startswith(".") and any((path / name).exists() for name in ("config.json", "status.json", "state"))
+
+
+def begun(path):
+    """When a run was begun, in seconds since 1970, as far as its files tell."""
+    times = [(path / name).stat().st_mtime for name in ("config.json", "status.json") if (path / name).exists()]
+    return times[0] if times else 0.0
 
 
 def begin(config, host, resume=False, on_change=None):

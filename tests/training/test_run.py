@@ -166,7 +166,7 @@ def test_a_damaged_config_is_told_and_hides_no_other_run(host, images):
     folder = stopped(host, images).folder
     train(host, settings(images, "second"))
     (folder / "config.json").write_text("{")
-    assert [one.path.name for one in runs.all_runs(host)] == ["second"]
+    assert {run.path.name: bool(run.problem()) for run in runs.all_runs(host)} == {folder.name: True, "second": False}
     with pytest.raises(UserError, match=r"config\.json is damaged"):
         train(host, settings(images), resume=True)
 
