@@ -91,7 +91,7 @@ def published(run):
 
 def swept_files(run):
     """The files of a run that publishing one of them moved into its folder."""
-    return sorted((run.path / KEPT).glob("*"))
+    return sorted((run.path / SWEPT).glob("*"))
 
 
 def remaining(run, artefacts):
