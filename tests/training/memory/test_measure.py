@@ -8,7 +8,7 @@ import torch
 from lib_sdtune.config import Config
 from lib_sdtune.errors import TooLittleMemory
 from lib_sdtune.host.base import Holding
-from lib_sdtune.training.memory.checkpointing import cheaper_settings, estimate, measure
+from lib_sdtune.training.memory import cheaper_settings, estimate, measure
 from lib_sdtune.training.training_data import TrainingData
 from tests.hosts import TinyHost, bits, pictures, settings
 
