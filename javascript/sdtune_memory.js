@@ -20,7 +20,7 @@ window.sdtune = window.sdtune || {};
         if (button) button.click();
     };
 
-    memory.guessed = function (text) {
+    memory.estimated = function (text) {
         let facts = {};
         try {
             facts = JSON.parse(text);

@@ -74,7 +74,7 @@ def test_foreign_libraries_have_one_door(path):
         assert doors is None or module_of(path).startswith(doors), f"{name} belongs into {' or '.join(doors)}"
 
 
-@pytest.mark.parametrize("door", ["lib_sdtune.app", "lib_sdtune.api.router", "lib_sdtune.ui.door", "lib_sdtune.__main__"])
+@pytest.mark.parametrize("door", ["lib_sdtune.app", "lib_sdtune.api.router", "lib_sdtune.ui.context", "lib_sdtune.__main__"])
 def test_starting_is_cheap(door):
     """What the WebUI imports at its start loads no torch of ours; a broken torch must leave a tab that says so."""
     if not any(module_of(path) == door for path in FILES):

@@ -58,10 +58,10 @@ def opened(args):
 
 
 def served(app):
-    from lib_sdtune.ui.door import Door
+    from lib_sdtune.ui.context import TabContext
     from lib_sdtune.ui.standalone import serve
 
-    return serve(Door(app=app, defaults=app.host.defaults))
+    return serve(TabContext(app=app, defaults=app.host.defaults))
 
 
 def leave(app):

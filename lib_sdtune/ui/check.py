@@ -9,32 +9,32 @@ from lib_sdtune.services.submission import check_config, read_config
 from lib_sdtune.ui.boxes import box, listing
 
 
-def report(made, app):
-    """HTML about the run that CONFIG `made` describes. UserError for whatever would stop Start."""
+def report(settings, app):
+    """HTML about the run that the CONFIG `settings` describes. UserError for whatever would stop Start."""
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
 
-    config = read_config(made, app.host)
-    found = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
-    dataset = Dataset(found, config)
-    lines = [counted(found.pictures), shapes(dataset), arithmetic(dataset, config)]
-    lines += [time(dataset, config, app), room(dataset, config, app)]
+    config = read_config(settings, app.host)
+    scan = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
+    dataset = Dataset(scan, config)
+    lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
+    lines += [time(dataset, config, app), disk_space(dataset, config, app)]
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
-    parts = [box("red", taken(config, app)), box("plain", *lines), box("yellow", *problems(found, config, app)),
-             listing("Captions as they will be read", captions), charts(found, dataset)]
+    parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *problems(scan, config, app)),
+             listing("Captions as they will be read", captions), charts(scan, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
 
 
-def charts(found, dataset):
+def charts(scan, dataset):
     """Sizes and tags as bars, folded away."""
     from lib_sdtune.data.inspect import drawn
 
-    tags = sum(map(Counter, found.tag_frequency().values()), Counter()).most_common()
+    tags = sum(map(Counter, scan.tag_frequency().values()), Counter()).most_common()
     sizes = {f"{width} × {height}": count for (width, height), count in sorted(dataset.bucket_counts.items())}
     return f"<details><summary>Sizes and tags as bars</summary>{drawn(sizes, dict(tags))}</details>"
 
 
-def taken(config, app):
+def name_problem(config, app):
     """Why the name cannot be used, or ""."""
     from lib_sdtune.training.runs import check_new, folder_of
 
@@ -45,28 +45,30 @@ def taken(config, app):
         return str(problem)
 
 
-def counted(pictures):
-    own = [picture for picture in pictures if not picture.is_class]
-    written = sum(picture.caption_from == "file" for picture in own)
-    having = f"{written or 'none'} with {'a caption of its own' if written == 1 else 'captions of their own'}"
-    classes = len(pictures) - len(own)
-    return f"{plural(len(own), 'picture')}, {having}" + (f"; {plural(classes, 'class picture')}" if classes else "") + "."
+def picture_count(pictures):
+    subject = [picture for picture in pictures if not picture.is_class]
+    captioned = sum(picture.caption_from == "file" for picture in subject)
+    captions = f"{captioned or 'none'} with {'a caption of its own' if captioned == 1 else 'captions of their own'}"
+    classes = len(pictures) - len(subject)
+    class_pictures = f"; {plural(classes, 'class picture')}" if classes else ""
+    return f"{plural(len(subject), 'picture')}, {captions}{class_pictures}."
 
 
-def problems(found, config, app, most=3):
+def problems(scan, config, app, most=3):
     """Sentences about single files, those that are left out first; many of a kind are told once, with their names."""
     from lib_sdtune.data.inspect import clip, findings
     from lib_sdtune.services.final_captions import tokenizer_of
 
     kinds = defaultdict(list)
-    told = [*found.problems, *findings(found, config, tokenizer_of(app.host) or clip())]
-    for problem in sorted(told, key=lambda problem: not problem.fatal):
+    every = [*scan.problems, *findings(scan, config, tokenizer_of(app.host) or clip())]
+    for problem in sorted(every, key=lambda problem: not problem.fatal):
         kinds[problem.kind].append(problem)
     for alike in kinds.values():
         yield from (problem.text for problem in alike[: most if len(alike) <= most else 1])
         if len(alike) > most:
             names = [Path(problem.path).name for problem in alike[1:]]
-            yield f"The same goes for {', '.join(names[:8])}" + (f" and {len(names) - 8} more." if len(names) > 8 else ".")
+            more = f" and {len(names) - 8} more." if len(names) > 8 else "."
+            yield f"The same goes for {', '.join(names[:8])}{more}"
 
 
 def shapes(dataset, most=6):
@@ -81,7 +83,8 @@ def arithmetic(dataset, config):
 
     text = inspect.arithmetic(dataset, config).replace(" x ", " × ").replace(" / batch", " ÷ batch")
     full = ceil(dataset.examples_per_epoch / (config.train.batch_size * config.train.gradient_accumulation_steps))
-    return text + (" A batch holds pictures of one size only, so some are smaller." if dataset.steps_per_epoch > full else "")
+    mixed = dataset.steps_per_epoch > full
+    return text + (" A batch holds pictures of one size only, so some are smaller." if mixed else "")
 
 
 def length(dataset, config):
@@ -98,13 +101,13 @@ def time(dataset, config, app):
     return f"About {duration(length(dataset, config) * pace)}, if a step takes {pace:.2g} s as in the last run."
 
 
-def room(dataset, config, app):
+def disk_space(dataset, config, app):
     """Disk: what an earlier file of this method took, times the files of this run."""
     from lib_sdtune.formats.files import free_space
 
-    every, total = config.save.every_n_steps, length(dataset, config)
+    interval, total = config.save.every_n_steps, length(dataset, config)
     by_epoch = config.save.every_n_epochs and total // (config.save.every_n_epochs * dataset.steps_per_epoch)
-    files = 1 + min((total // every if every else 0) + by_epoch, config.save.keep_last or 10**6)
+    files = 1 + min((total // interval if interval else 0) + by_epoch, config.save.keep_last or 10**6)
     largest = largest_artefact(config, app)
     each = f" of about {size(largest)}" if largest else ""
     return f"Disk: {plural(files, 'file')}{each}; {size(free_space(app.host.folder('sdtune')))} are free."

@@ -9,10 +9,11 @@ PLACEHOLDERS = {"name": "ron", "concept.prompt": "ron cat", "concept.images": "f
 
 def component(field, value):
     """The component that `field.kind` asks for, showing `value`."""
-    facts = {"label": field.label, "info": field.info or None, "elem_id": field.elem_id, "elem_classes": ["sdtune-field"],
-             "interactive": True}
+    facts = {"label": field.label, "info": field.info or None, "elem_id": field.elem_id,
+             "elem_classes": ["sdtune-field"], "interactive": True}
     if field.path == "method":
-        return gr.Radio([(method["title"], name) for name, method in methods().items()], value=value, **{**facts, "info": None})
+        choices = [(method["title"], name) for name, method in methods().items()]
+        return gr.Radio(choices, value=value, **{**facts, "info": None})
     if field.kind == "choice":
         return gr.Dropdown(list(field.choices), value=value, **facts)
     if field.kind == "bool":

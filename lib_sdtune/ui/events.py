@@ -1,4 +1,4 @@
-"""What happens on a click. Every event is short: a run lives in `jobs`, and the page watches it through the API.
+"""What happens on a click. Every event is short: a run lives in `app.jobs`, and the page watches it through the API.
 
 gradio takes events from every page that a browser shows, so those that read or write something of the user's ask
 `api.admission` first, as our own routes do.
@@ -16,112 +16,124 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.ui import check, form, memory, upload
 from lib_sdtune.ui.boxes import box
 
+KEPT_BY_PRESETS = ("name", "method", "concept.images", "concept.prompt", form.FURTHER)
 
-def wire(door, fields, parts):
-    """Connect the fields and buttons of `tab.form`."""
-    paths = [field.path for field in fields]
-    inputs = [parts[path] for path in paths]
-    names = {f'"{field.path}"': f'"{field.label}"' for field in fields} | {f'"concepts[0].{field.path[8:]}"': f'"{field.label}"'
-                                                                         for field in fields if field.section == "concept"}
+
+def connect(context, fields, parts):
+    """Connect the fields and buttons of `tab.form`; parts: {name or path: component}."""
+    app, paths = context.app, [field.path for field in fields]
+    inputs, labels = [parts[path] for path in paths], labels_by_key(fields)
 
     def config(values):
-        return form.to_config(dict(zip(paths, values, strict=True)), defaults(door))
+        return form.to_config(dict(zip(paths, values, strict=True)), defaults(context))
 
-    def guarded(work, request, *values):
+    def answer(function, request, *values):
+        """`function(CONFIG of the form)`, a pair; where it fails a box that says why, and ""."""
         try:
-            admit(request.request, door.app.access)
-            return work(config(values))
+            admit(request.request, app.access)
+            return function(config(values))
         except Refused as problem:
             return box("red", str(problem.detail)), ""
         except (UserError, RunError) as problem:
-            return box("red", by_label(str(problem), names)), ""
+            return box("red", with_labels(str(problem), labels)), ""
         except Exception as problem:
             traceback.print_exc()
-            return box("red", f"This is a fault of SD Tune: {type(problem).__name__}: {problem}", "The console has the details."), ""
+            return box("red", f"This is a fault of SD Tune: {type(problem).__name__}: {problem}",
+                       "The console has the details."), ""
 
     def start(request: gr.Request, *values):
-        return guarded(lambda made: ("", door.app.submit(made)), request, *values)
+        return answer(lambda config: ("", app.submit(config)), request, *values)
 
-    def look(request: gr.Request, *values):
-        return guarded(lambda made: (check.report(made, door.app), ""), request, *values)[0]
+    def check_pictures(request: gr.Request, *values):
+        return answer(lambda config: (check.report(config, app), ""), request, *values)[0]
 
-    def draw(request: gr.Request, *values):
-        return guarded(lambda made: (door.app.class_pictures.start(made) and "", ""), request, *values)[0]
+    def draw_class_pictures(request: gr.Request, *values):
+        return answer(lambda config: (app.class_pictures.start(config) and "", ""), request, *values)[0]
 
-    parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
-        None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
-    def received(request: gr.Request, files, name):
+    def save_uploads(request: gr.Request, files, name):
         try:
-            admit(request.request, door.app.access)
-            place = upload.keep([(file.name, file.orig_name) for file in files], name, door.app.host.folder("sdtune") / "pictures")
-            return str(place), ""
+            admit(request.request, app.access)
+            uploads = [(file.name, file.orig_name) for file in files]
+            return str(upload.save(uploads, name, app.host.folder("sdtune") / "pictures")), ""
         except Refused as problem:
             return gr.update(), box("red", str(problem.detail))
         except UserError as problem:
-            return gr.update(), box("red", by_label(str(problem), names))
+            return gr.update(), box("red", with_labels(str(problem), labels))
 
-    parts["upload"].upload(received, [parts["upload"], parts["name"]], [parts["concept.images"], parts["report"]])
-    parts["check"].click(look, inputs, [parts["report"]])
-    parts["class_draw"].click(draw, inputs, [parts["class_message"]], queue=False).then(
+    parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
+        None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
+    parts["upload"].upload(save_uploads, [parts["upload"], parts["name"]], [parts["concept.images"], parts["report"]])
+    parts["check"].click(check_pictures, inputs, [parts["report"]])
+    parts["class_draw"].click(draw_class_pictures, inputs, [parts["class_message"]], queue=False).then(
         None, [], None, _js="() => { sdtune.classes.look(); return []; }")
     if "from_txt2img" in parts:
         prompts = parts["sample.prompts"]
         parts["from_txt2img"].click(None, [prompts], [prompts], _js="(lines) => sdtune.form.fromTxt2img(lines)")
     for path in paths:
-        parts[path].change(None, [parts[path]], None, _js=f"(value) => {{ sdtune.form.keep({json.dumps(path)}, value); return []; }}")
-    memory.wire(door, parts, inputs, config, guarded)
-    fill(door, fields, parts, inputs)
+        changed = f"(value) => {{ sdtune.form.keep({json.dumps(path)}, value); return []; }}"
+        parts[path].change(None, [parts[path]], None, _js=changed)
+    memory.connect(context, parts, inputs, config, answer)
+    connect_fillers(context, fields, parts, inputs)
 
 
-def fill(door, fields, parts, inputs):
+def connect_fillers(context, fields, parts, inputs):
     """The three ways in which fields are filled: what was typed last, a preset, the settings of an earlier run."""
     paths = [field.path for field in fields]
 
     def base():
-        fresh = form.initial()
-        return json.dumps({path: [fresh[path], value] for path, value in form.initial(defaults(door)).items()})
+        declared = form.initial()
+        recommended = form.initial(defaults(context))
+        return json.dumps({path: [declared[path], value] for path, value in recommended.items()})
 
-    def spread(found):
-        return [found.get(path, gr.update()) for path in paths]
+    def in_order(values):
+        return [values.get(path, gr.update()) for path in paths]
 
     def preset(title):
-        kept = ("name", "method", "concept.images", "concept.prompt", form.FURTHER)
-        start = {path: value for path, value in form.initial(defaults(door)).items() if path not in kept}
-        return spread(start | form.from_config(offered().get(title, {})))
+        values = {path: value for path, value in form.initial(defaults(context)).items() if path not in KEPT_BY_PRESETS}
+        return in_order(values | form.from_config(presets_by_title().get(title, {})))
 
-    restored = f"(...values) => sdtune.form.restore({json.dumps(paths)}, values)"
-    parts["restore"].click(base, [], [parts["base"]], queue=False).then(None, [parts["base"], *inputs], inputs, _js=restored)
-    def use(request: gr.Request, name):
-        admit(request.request, door.app.access)
-        return spread(form.from_config(door.app.jobs.config(name)))
+    def settings_of_run(request: gr.Request, name):
+        admit(request.request, context.app.access)
+        return in_order(form.from_config(context.app.jobs.config(name)))
 
-    parts["use"].click(use, [parts["wanted"]], inputs, queue=False)
+    restore = f"(...values) => sdtune.form.restore({json.dumps(paths)}, values)"
+    parts["restore"].click(base, [], [parts["base"]], queue=False).then(
+        None, [parts["base"], *inputs], inputs, _js=restore)
+    parts["use"].click(settings_of_run, [parts["wanted"]], inputs, queue=False)
     parts["preset"].input(preset, [parts["preset"]], inputs, queue=False)
 
 
-def offered():
-    """{what the drop-down says: settings} of every preset."""
-    found = sorted((presets.load(name) for name in presets.names()), key=lambda one: not one["title"].startswith("Subject"))
-    return {f"{preset['title']}: {preset['for']}": preset["settings"] for preset in found}
+def presets_by_title():
+    """{what the drop-down says: settings} of every preset, those for subjects first."""
+    loaded = sorted(map(presets.load, presets.names()), key=lambda preset: not preset["title"].startswith("Subject"))
+    return {f"{preset['title']}: {preset['for']}": preset["settings"] for preset in loaded}
 
 
-def defaults(door):
+def defaults(context):
     """What the host recommends for its model; nothing when it cannot be asked now."""
     try:
-        return door.defaults() or {}
+        return context.defaults() or {}
     except Exception:
         traceback.print_exc()
         return {}
 
 
-def by_label(sentence, names):
-    """Keys in a sentence under the names that the fields have in the tab."""
-    for key, shown in names.items():
-        sentence = sentence.replace(key, shown)
-    return re.sub(r'"concepts\[(\d+)\]\.(\w+)"', lambda found: further(int(found[1]), found[2], names), sentence)
+def labels_by_key(fields):
+    """{"train.batch_size" in quotes, as sentences name it: its label in quotes}."""
+    labels = {f'"{field.path}"': f'"{field.label}"' for field in fields}
+    concept = {f'"concepts[0].{field.path.removeprefix("concept.")}"': f'"{field.label}"'
+               for field in fields if field.section == "concept"}
+    return labels | concept
 
 
-def further(number, key, names):
-    """A setting of a concept that is not the first."""
+def with_labels(sentence, labels):
+    """A sentence with the fields' labels instead of the keys of their settings."""
+    for key, label in labels.items():
+        sentence = sentence.replace(key, label)
+    return re.sub(r'"concepts\[(\d+)\]\.(\w+)"', lambda match: further_label(int(match[1]), match[2], labels), sentence)
+
+
+def further_label(number, key, labels):
+    """The label of a setting of a concept that is not the first."""
     first = f'"concepts[0].{key}"'
-    return f"{names.get(first, key)} of concept {number + 1}"
+    return f"{labels.get(first, key)} of concept {number + 1}"

@@ -9,6 +9,7 @@ from lib_sdtune import config, declaration
 from lib_sdtune.ui import labels
 
 FURTHER = "further_concepts"
+FURTHER_HELP = 'Empty for one; else a list such as [{"images": "train/5_cup", "prompt": "a photo of my cup"}].'
 
 
 @dataclass(frozen=True)
@@ -36,46 +37,46 @@ class Field:
 
 def declared():
     """Every `Field`, in the order of the declarations."""
-    found, taken = [], set()
-    for path, cls, field in walk():
-        made = describe(path, cls, field, taken)
-        taken.add(made.label)
-        found.append(made)
-    found.append(Field(FURTHER, "json_list", [], "Further concepts",
-                       'Empty for one; else a list such as [{"images": "train/5_cup", "prompt": "a photo of my cup"}].'))
-    return found
+    fields, used_labels = [], set()
+    for path, cls, setting in settings():
+        field = describe(path, cls, setting, used_labels)
+        used_labels.add(field.label)
+        fields.append(field)
+    return [*fields, Field(FURTHER, "json_list", [], "Further concepts", FURTHER_HELP)]
 
 
-def walk():
+def settings():
     """(path, class, dataclass field) of every setting, sections unfolded."""
     for field in dataclasses.fields(config.Config):
         if "section" in field.metadata:
-            inner = field.metadata["section"]
-            yield from ((f"{field.name}.{one.name}", inner, one) for one in dataclasses.fields(inner))
+            section = field.metadata["section"]
+            yield from ((f"{field.name}.{inner.name}", section, inner) for inner in dataclasses.fields(section))
         elif field.name == "concepts":
-            yield from ((f"concept.{one.name}", config.Concept, one) for one in dataclasses.fields(config.Concept))
+            concept = config.Concept
+            yield from ((f"concept.{inner.name}", concept, inner) for inner in dataclasses.fields(concept))
         else:
             yield field.name, config.Config, field
 
 
-def describe(path, cls, field, taken):
-    facts, known = field.metadata, declaration.choices(field) or ()
+def describe(path, cls, setting, used_labels=()):
+    """The `Field` of the dataclass field `setting` of `cls`."""
+    facts, choices = setting.metadata, declaration.choices(setting) or ()
     low = facts.get("low") if facts.get("low") is not None else facts.get("above")
-    how = kind(declaration.hint(cls, field.name), facts)
-    text = info(facts.get("help", ""), known)
-    return Field(path, how, default(field), labels.label(path, taken, facts.get("label", "")), text, tuple(known), low, facts.get("high"))
+    return Field(path, kind(declaration.hint(cls, setting.name), facts), default(setting),
+                 labels.label(path, used_labels, facts.get("label", "")), info(facts.get("help", ""), choices),
+                 tuple(choices), low, facts.get("high"))
 
 
-def info(text, known):
+def info(text, choices):
     """The help, beginning with a capital unless it begins with a value."""
-    names_value = text.split(" ")[0].strip(".,;:") in map(str, known)
+    names_value = text.split(" ")[0].strip(".,;:") in map(str, choices)
     return text if names_value else text[:1].upper() + text[1:]
 
 
-def default(field):
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    return field.default_factory() if field.default_factory is not dataclasses.MISSING else ""
+def default(setting):
+    if setting.default is not dataclasses.MISSING:
+        return setting.default
+    return setting.default_factory() if setting.default_factory is not dataclasses.MISSING else ""
 
 
 def kind(hint, facts):

@@ -6,10 +6,10 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.ui.fields import FURTHER, declared
 
 
-def shown(field, value):
+def to_text(field, value):
     """A config's value as its field shows it."""
-    writers = {"rate": rate_text, "optional": lambda v: "" if v is None else str(v), "lines": "\n".join, "json": json_text,
-               "json_list": json_text, "numbers": lambda v: ", ".join(f"{n:g}" for n in v)}
+    writers = {"rate": rate_text, "optional": lambda value: "" if value is None else str(value), "lines": "\n".join,
+               "json": json_text, "json_list": json_text, "numbers": lambda value: ", ".join(f"{n:g}" for n in value)}
     return writers[field.kind](value) if field.kind in writers else value
 
 
@@ -25,42 +25,42 @@ def json_text(value):
     return json.dumps(value, ensure_ascii=False) if value else ""
 
 
-def typed(field, given):
+def parse(field, text):
     """What was typed, as the config's value. UserError when it cannot be read; limits are the config's own business."""
     try:
-        return READERS.get(field.kind, lambda v: v)(given)
+        return READERS.get(field.kind, lambda value: value)(text)
     except (ValueError, TypeError):
-        raise UserError(f'"{field.label}" cannot be read: {str(given)[:60]!r}. {field.info}') from None
+        raise UserError(f'"{field.label}" cannot be read: {str(text)[:60]!r}. {field.info}') from None
 
 
-def read_text(given):
-    return str(given or "").strip()
+def read_text(value):
+    return str(value or "").strip()
 
 
-def read_int(given):
-    return int(given) if float(given).is_integer() else float(given)
+def read_int(value):
+    return int(value) if float(value).is_integer() else float(value)
 
 
-def read_rate(given):
-    text = read_text(given)
+def read_rate(value):
+    text = read_text(value)
     try:
         return float(text)
     except ValueError:
         return text
 
 
-def read_lines(given):
-    return [line.strip() for line in str(given or "").splitlines() if line.strip()]
+def read_lines(value):
+    return [line.strip() for line in str(value or "").splitlines() if line.strip()]
 
 
-def read_numbers(given):
-    text = str(given or "").strip("[] ")
+def read_numbers(value):
+    text = str(value or "").strip("[] ")
     return [float(part) for part in text.split(",")] if text else []
 
 
 def read_json(kind):
-    def read(given):
-        value = json.loads(given) if read_text(given) else kind()
+    def read(text):
+        value = json.loads(text) if read_text(text) else kind()
         if not isinstance(value, kind):
             raise ValueError
         return value
@@ -68,8 +68,9 @@ def read_json(kind):
     return read
 
 
-READERS = {"text": read_text, "int": read_int, "float": float, "rate": read_rate, "lines": read_lines, "numbers": read_numbers,
-           "optional": lambda v: read_int(v) if read_text(v) else None, "json": read_json(dict), "json_list": read_json(list)}
+READERS = {"text": read_text, "int": read_int, "float": float, "rate": read_rate, "lines": read_lines,
+           "numbers": read_numbers, "optional": lambda value: read_int(value) if read_text(value) else None,
+           "json": read_json(dict), "json_list": read_json(list)}
 
 
 def to_config(values, host=None):
@@ -85,15 +86,16 @@ def to_config(values, host=None):
     for field in declared():
         if field.path not in values or (field.section in sections and field.section != values.get("method")):
             continue
-        value = typed(field, values[field.path])
+        value = parse(field, values[field.path])
         if field.path == FURTHER:
             further = value
-        elif field.path in ("name", "method", "concept.images") or value != typed(field, preset[field.path]):
-            put(result, first, field, value)
+        elif field.path in ("name", "method", "concept.images") or value != parse(field, preset[field.path]):
+            set_value(result, first, field, value)
     return result | {"concepts": [first, *further]}
 
 
-def put(result, first, field, value):
+def set_value(result, first, field, value):
+    """Set a field's value in the CONFIG `result`, or in its `first` concept."""
     key = field.path.rpartition(".")[2]
     if field.section == "concept":
         first[key] = value
@@ -105,14 +107,14 @@ def put(result, first, field, value):
 
 def initial(host=None):
     """{path: what a fresh form shows}: the declared defaults with the host's over them."""
-    start = {field.path: shown(field, field.default) for field in declared()}
+    start = {field.path: to_text(field, field.default) for field in declared()}
     return start | from_config(host or {})
 
 
 def from_config(config):
     """{path: what its field shows} for the settings that a (partial) config names; unknown ones are passed over."""
     concepts = config.get("concepts") or []
-    found = {}
+    values = {}
     for field in declared():
         _, _, key = field.path.rpartition(".")
         if field.path == FURTHER:
@@ -122,5 +124,5 @@ def from_config(config):
         else:
             source = config.get(field.section, {}) if field.section else config
         if isinstance(source, dict) and key in source:
-            found[field.path] = shown(field, source[key])
-    return found
+            values[field.path] = to_text(field, source[key])
+    return values

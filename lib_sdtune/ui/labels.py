@@ -6,15 +6,15 @@ A setting's label is declared with it; one that has none is made of the setting'
 from lib_sdtune.declaration import sections
 from lib_sdtune.formats.kinds import KINDS
 
-WORDS = {"lr": "learning rate", "unet": "UNet", "reso": "resolution", "snr": "SNR", "ema": "EMA", "num": "number of", "vae": "VAE",
-         "cfg": "CFG", "clip": "CLIP"}
+WORDS = {"lr": "learning rate", "unet": "UNet", "reso": "resolution", "snr": "SNR", "ema": "EMA", "num": "number of",
+         "vae": "VAE", "cfg": "CFG", "clip": "CLIP"}
 
 
-def label(path, taken=(), declared=""):
-    """The label of `section.field`: the declared one, else made of the key; the section stands in front where that is taken."""
+def label(path, used=(), declared=""):
+    """The label of `section.field`: the declared one, else made of the key, behind the section's where it is `used`."""
     section, _, key = path.rpartition(".")
     words = declared or sentence(" ".join(WORDS.get(word, word) for word in key.split("_")))
-    return words if words not in taken else f"{title(section)}: {words[0].lower()}{words[1:]}"
+    return words if words not in used else f"{title(section)}: {words[0].lower()}{words[1:]}"
 
 
 def title(section):

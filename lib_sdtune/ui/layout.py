@@ -13,10 +13,12 @@ EXPERT = {
     "Model": ("model",),
     "Noise": ("noise",),
     "Loss": ("loss",),
-    "Buckets and cache": ("dataset.min_bucket_reso", "dataset.max_bucket_reso", "dataset.bucket_reso_steps", "dataset.bucket_no_upscale",
-                          "dataset.random_crop", "dataset.alpha_mask", "dataset.cache_latents", "dataset.caption_extension"),
-    "Optimizer": ("train.optimizer_args", "train.lr_scheduler_num_cycles", "train.max_grad_norm", "train.gradient_accumulation_steps",
-                  "train.stop_text_encoder_training", "train.gradient_checkpointing", "train.mixed_precision"),
+    "Buckets and cache": ("dataset.min_bucket_reso", "dataset.max_bucket_reso", "dataset.bucket_reso_steps",
+                          "dataset.bucket_no_upscale", "dataset.random_crop", "dataset.alpha_mask",
+                          "dataset.cache_latents", "dataset.caption_extension"),
+    "Optimizer": ("train.optimizer_args", "train.lr_scheduler_num_cycles", "train.max_grad_norm",
+                  "train.gradient_accumulation_steps", "train.stop_text_encoder_training",
+                  "train.gradient_checkpointing", "train.mixed_precision"),
     "More": (),
 }
 
@@ -25,9 +27,9 @@ def groups():
     """`GROUPS`, with one more for each method's own settings behind the pictures."""
     from lib_sdtune.methods import in_order
 
-    (title, members), *others = GROUPS.items()
-    own = {method.settings_title or f"{method.title} settings": (method.name,) for method in in_order()}
-    return {title: members} | own | dict(others)
+    (first, members), *groups_after = GROUPS.items()
+    methods = {method.settings_title or f"{method.title} settings": (method.name,) for method in in_order()}
+    return {first: members} | methods | dict(groups_after)
 
 
 def arrange(fields):

@@ -1,4 +1,7 @@
-"""The line above Start that says what memory the settings need, and the button that measures it; the page's scripts draw it."""
+"""The line above Start that says what memory the settings need, and the button that measures it.
+
+The page's scripts draw it.
+"""
 
 import json
 
@@ -25,22 +28,23 @@ def hidden(parts):
         parts[name].do_not_save_to_config = True
 
 
-def wire(door, parts, inputs, config, guarded):
-    """config(values): CONFIG of the form; guarded(work, request, *values): (box with what is wrong or "", ...)."""
+def connect(context, parts, inputs, config, answer):
+    """config(values): CONFIG of the form. answer(function, request, *values): (box with what is wrong or "", …)."""
 
-    def guess(request: gr.Request, *values):
+    def estimate(request: gr.Request, *values):
         try:
-            admit(request.request, door.app.access)
-            made = config(values)
-            made["concepts"] = [{**one, "images": one.get("images") or "."} for one in made["concepts"]]  # pictures may come later
-            return json.dumps(door.app.memory.estimate(made))
+            admit(request.request, context.app.access)
+            settings = config(values)
+            for concept in settings["concepts"]:
+                concept["images"] = concept.get("images") or "."  # pictures may come later
+            return json.dumps(context.app.memory.estimate(settings))
         except Exception:
             return "{}"  # what is wrong with the settings is told by Check and Start
 
     def measure(request: gr.Request, *values):
-        return guarded(lambda made: (door.app.memory.start(made) and "", ""), request, *values)[0]
+        return answer(lambda config: (context.app.memory.start(config) and "", ""), request, *values)[0]
 
-    parts["estimate"].click(guess, inputs, [parts["estimated"]], queue=False).then(
-        None, [parts["estimated"]], None, _js="(facts) => { sdtune.memory.guessed(facts); return []; }")
+    parts["estimate"].click(estimate, inputs, [parts["estimated"]], queue=False).then(
+        None, [parts["estimated"]], None, _js="(facts) => { sdtune.memory.estimated(facts); return []; }")
     parts["measure"].click(measure, inputs, [parts["measure_message"]], queue=False).then(
         None, [], None, _js="() => { sdtune.memory.look(true); return []; }")

@@ -1,4 +1,4 @@
-"""The page around the tab when no WebUI is there: our scripts and style in its head, and nothing fetched from elsewhere."""
+"""The page around the tab when no WebUI is there: our scripts and style in its head, nothing fetched from elsewhere."""
 
 import json
 import re
@@ -13,7 +13,8 @@ FOREIGN = re.compile(rb'<(?:script|link)[^>]+(?:src|href)="https?://[^>]*>(?:\s*
 
 def head():
     """(scripts with translations, style) as tags, inlined, so that no route has to serve files."""
-    languages = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "localizations").glob("*.json"))}
+    tables = sorted((ROOT / "localizations").glob("*.json"))
+    languages = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in tables}
     tags = [f"<script>window.sdtune_languages = {harmless(json.dumps(languages))}</script>"]
     scripts = [Path(__file__).with_name("translate.js"), *sorted((ROOT / "javascript").glob("*.js"))]
     tags += [f"<script>{harmless(path.read_text(encoding='utf-8'))}</script>" for path in scripts]
@@ -25,20 +26,21 @@ def harmless(script):
 
 
 def install():
-    """Make gradio's page carry `head()`. Works with old and new starlette, which order the template's arguments differently."""
+    """Make gradio's page carry `head()`; old and new starlette order the template's arguments differently."""
     if getattr(gradio.routes.templates, "sdtune", False):
         return
     scripts, style = (text.encode() for text in head())
     original = gradio.routes.templates.TemplateResponse
 
-    def response(name, context, **rest):
+    def response(name, context, **options):
         try:
-            made = original(name, context, **rest)
+            page = original(name, context, **options)
         except TypeError:
-            made = original(context["request"], name, context, **rest)
-        made.body = FOREIGN.sub(b"", made.body).replace(b"</head>", scripts + b"</head>").replace(b"</body>", style + b"</body>")
-        made.init_headers()
-        return made
+            page = original(context["request"], name, context, **options)
+        body = FOREIGN.sub(b"", page.body).replace(b"</head>", scripts + b"</head>")
+        page.body = body.replace(b"</body>", style + b"</body>")
+        page.init_headers()
+        return page
 
     gradio.routes.templates.TemplateResponse = response
     gradio.routes.templates.sdtune = True

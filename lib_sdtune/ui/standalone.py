@@ -13,13 +13,13 @@ from lib_sdtune.ui.tab import build
 THIS_MACHINE = Access(hosts=lambda: set(LOOPBACK))
 
 
-def serve(door):
-    """A FastAPI app with the tab of this `Door` at `/` and the API of its app beside it."""
+def serve(context):
+    """A FastAPI app with the tab of this `TabContext` at `/` and the API of its app beside it."""
     page.install()
-    tab = build(door)
-    with gr.Blocks(theme=page.theme(), title="SD Tune", analytics_enabled=False, css=page.CSS) as whole:
+    tab = build(context)
+    with gr.Blocks(theme=page.theme(), title="SD Tune", analytics_enabled=False, css=page.CSS) as page_blocks:
         tab.render()
-    server = gr.mount_gradio_app(attach(FastAPI(docs_url=None, redoc_url=None), door.app), whole, path="/")
+    server = gr.mount_gradio_app(attach(FastAPI(docs_url=None, redoc_url=None), context.app), page_blocks, path="/")
     for route in server.routes:  # gradio answers pages of every origin; none of them may start a run here
         if isinstance(getattr(route, "app", None), FastAPI):
             route.app.user_middleware.clear()

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from lib_sdtune import __version__
-from lib_sdtune.ui import events, labels, memory, workshop
+from lib_sdtune.ui import events, labels, memory, pictures_page
 from lib_sdtune.ui.boxes import box
 from lib_sdtune.ui.components import component
 from lib_sdtune.ui.fields import FURTHER, declared
@@ -18,36 +18,37 @@ from lib_sdtune.ui.upload import UploadButton
 PRESET = "Settings that suit a kind of subject; what they change shows in the fields below."
 
 
-def build(door):
+def build(context):
     """The tab as `gr.Blocks`. When nothing can be trained here it says why instead of failing."""
     with gr.Blocks(title="SD Tune", analytics_enabled=False) as tab:
         try:
-            if door.problem:
-                raise RuntimeError(door.problem)
-            whole(door)
+            if context.problem:
+                raise RuntimeError(context.problem)
+            pages(context)
         except Exception as problem:
-            gr.HTML(box("red", "SD Tune cannot train here.", str(problem) or type(problem).__name__), elem_id="sdtune_problem")
+            sentence = str(problem) or type(problem).__name__
+            gr.HTML(box("red", "SD Tune cannot train here.", sentence), elem_id="sdtune_problem")
     return tab
 
 
-def whole(door):
+def pages(context):
     fields = declared()
-    values = initial()  # what the host recommends comes in when the page is opened: the WebUI keeps these as its own defaults
+    values = initial()  # the WebUI keeps these as its defaults; what the host recommends comes in as the page opens
     parts = {}
     with gr.Tabs(elem_id="sdtune_pages"):
         with gr.Tab("Train", elem_id="sdtune_page_train"):
-            training(door, fields, values, parts)
+            training(context, fields, values, parts)
         with gr.Tab("Pictures", elem_id="sdtune_page_pictures"):
-            gr.HTML(workshop.html())
-    events.wire(door, fields, parts)
+            gr.HTML(pictures_page.html())
+    events.connect(context, fields, parts)
 
 
-def training(door, fields, values, parts):
+def training(context, fields, values, parts):
     with gr.Row(elem_id="sdtune_columns"):
         with gr.Column(scale=5, min_width=320, elem_id="sdtune_form"):
-            form(fields, values, parts, door.home)
+            form(fields, values, parts, context.home)
         with gr.Column(scale=7, min_width=320, elem_id="sdtune_results"):
-            gr.HTML(panel(door))
+            gr.HTML(panel(context))
     gr.HTML('<div id="sdtune_runs"></div><div id="sdtune_loose"></div>')
     gr.HTML(f'<p id="sdtune_version">SD Tune {__version__}</p>')
 
@@ -68,8 +69,9 @@ def form(fields, values, parts, home):
         parts["upload"] = UploadButton("Upload", file_count="multiple", elem_id="sdtune_upload", scale=0, min_width=90)
         parts["check"] = gr.Button("Check", elem_id="sdtune_check", scale=0, min_width=90)
     parts["report"] = gr.HTML("", elem_id="sdtune_report")
-    parts["preset"] = gr.Dropdown(["Defaults", *events.offered()], value="Defaults", label="Preset", info=PRESET,
-                                  elem_id="sdtune_preset", elem_classes=["sdtune-field"])
+    titles = ["Defaults", *events.presets_by_title()]
+    parts["preset"] = gr.Dropdown(titles, value="Defaults", label="Preset", info=PRESET, elem_id="sdtune_preset",
+                                  elem_classes=["sdtune-field"])
     groups, expert = arrange(fields)
     for title, members in groups.items():
         with accordion(title, members):
@@ -88,7 +90,8 @@ def form(fields, values, parts, home):
 def accordion(title, members):
     method = method_of(members)
     classes = ["sdtune-group", *([f"sdtune-method-{method}"] if method else [])]
-    return gr.Accordion(title, open=False, elem_id="sdtune_group_" + title.lower().replace(" ", "_"), elem_classes=classes)
+    elem_id = "sdtune_group_" + title.lower().replace(" ", "_")
+    return gr.Accordion(title, open=False, elem_id=elem_id, elem_classes=classes)
 
 
 def buttons(parts, home):
@@ -139,9 +142,9 @@ def hidden(parts, place):
     parts["preset"].do_not_save_to_config = True
 
 
-def panel(door):
+def panel(context):
     text = Path(__file__).with_name("panel.html").read_text(encoding="utf-8")
-    facts = {"home": door.home, "dirs": "hidden" if door.hide_dirs else "shown",
+    facts = {"home": context.home, "dirs": "hidden" if context.hide_dirs else "shown",
              "methods": json.dumps(labels.methods()), "kinds": json.dumps(labels.kinds())}
     for name, value in facts.items():
         text = text.replace(f"{{{name}}}", escape(value))

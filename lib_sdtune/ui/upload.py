@@ -1,4 +1,4 @@
-"""Pictures from the browser's machine, for those who sit elsewhere: copied into a folder of their own under the data folder."""
+"""Pictures from the browser's machine, for those who sit elsewhere: copied into a folder under the data folder."""
 
 import shutil
 from pathlib import Path
@@ -24,25 +24,28 @@ class UploadButton(gr.UploadButton):
 TEXTS = (".txt", ".caption")
 
 
-def keep(files, name, folder):
-    """Copy uploaded `files` (path, original name) into `folder`/NAME; its path. UserError when none of them is a picture or caption.
+def save(files, name, folder):
+    """Copy uploaded `files` (path, original name) into `folder`/NAME; its path.
 
-    Files of an earlier upload stay; one of the same name is replaced.
+    UserError when none of them is a picture or caption. Files of an earlier upload stay; one of the same name is
+    replaced.
     """
     from lib_sdtune.data.kinds import SUFFIXES
     from lib_sdtune.formats.names import check_name
 
-    place = Path(folder) / check_name(name or "upload")
-    wanted = [(Path(path), plain(original)) for path, original in files if Path(original).suffix.lower() in (*SUFFIXES, *TEXTS)]
-    if not wanted:
-        raise UserError(f"None of these files is a picture ({' '.join(sorted(SUFFIXES))}) or a caption ({' '.join(TEXTS)}).")
-    place.mkdir(parents=True, exist_ok=True)
-    for path, original in wanted:
-        shutil.copyfile(path, place / original)
-    return place
+    target = Path(folder) / check_name(name or "upload")
+    endings = (*SUFFIXES, *TEXTS)
+    usable = [(Path(path), safe_name(original)) for path, original in files if Path(original).suffix.lower() in endings]
+    if not usable:
+        pictures, captions = " ".join(sorted(SUFFIXES)), " ".join(TEXTS)
+        raise UserError(f"None of these files is a picture ({pictures}) or a caption ({captions}).")
+    target.mkdir(parents=True, exist_ok=True)
+    for path, file_name in usable:
+        shutil.copyfile(path, target / file_name)
+    return target
 
 
-def plain(original):
+def safe_name(original):
     """The bare file name, letters that a path could misread replaced."""
     from lib_sdtune.formats.names import allowed
 

@@ -8,8 +8,8 @@ import gradio as gr
 from lib_sdtune import errors
 from lib_sdtune.data.editing import PRUNING
 from lib_sdtune.training.memory import measure
-from lib_sdtune.ui import workshop
-from lib_sdtune.ui.door import Door
+from lib_sdtune.ui import pictures_page
+from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.tab import build
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def on_one_line(script):
 def of_form():
     """Labels, infos, placeholders, buttons, accordions, choices with words, headings."""
     found = set()
-    for block in build(Door(home="webui")).blocks.values():
+    for block in build(TabContext(home="webui")).blocks.values():
         if str(block.elem_id).endswith(("_started", "_wanted", "_base", "_estimated", "_restore_button", "_use_button", "_estimate_button")):
             continue
         found |= {getattr(block, name, None) for name in ("label", "info")}
@@ -46,7 +46,7 @@ def of_form():
 
 def of_declarations():
     """What the page for pictures reads off the declarations, and the explanation that the server sends with them."""
-    facts = workshop.facts()
+    facts = pictures_page.facts()
     fields = [field for group in (facts["prepare"], *(one["fields"] for one in facts["captioners"])) for field in group]
     return {field[key] for field in fields for key in ("label", "info")} | {one["label"] for one in facts["captioners"]} | {PRUNING}
 

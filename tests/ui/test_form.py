@@ -40,7 +40,7 @@ def test_every_setting_of_the_config_has_a_field():
 def test_a_changed_field_is_the_only_thing_that_the_config_says(field):
     method = field.section if field.section in METHODS else "lora"
     values = form.initial() | {"name": "ron", "concept.images": "pics", "method": method}
-    values[field.path] = form.shown(field, other(field))
+    values[field.path] = form.to_text(field, other(field))
     made = form.to_config(values)
     assert form.from_config(made).get(field.path, form.initial()[field.path]) == values[field.path]
     untouched = form.to_config(form.initial() | {"name": "ron", "concept.images": "pics", "method": method})

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lib_sdtune.ui import workshop
-from lib_sdtune.ui.door import Door
+from lib_sdtune.ui import pictures_page
+from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.tab import build
 from tests.ui.strings import on_one_line
 
@@ -27,11 +27,11 @@ def code():
 
 def made():
     """ids of everything that the server or a script puts on the page."""
-    found = {str(block.elem_id) for block in build(Door(home="webui")).blocks.values() if block.elem_id}
+    found = {str(block.elem_id) for block in build(TabContext(home="webui")).blocks.values() if block.elem_id}
     panel = (ROOT / "lib_sdtune/ui/panel.html").read_text(encoding="utf-8")
-    pages = [panel, *(str(block.value) for block in build(Door(home="webui")).blocks.values() if hasattr(block, "value"))]
+    pages = [panel, *(str(block.value) for block in build(TabContext(home="webui")).blocks.values() if hasattr(block, "value"))]
     found |= {name for page in pages for name in re.findall(r'\bid="(sdtune_[a-z0-9_]+)"', page)}
-    found |= {f"sdtune_prepare_{field['name']}" for field in workshop.facts()["prepare"]}
+    found |= {f"sdtune_prepare_{field['name']}" for field in pictures_page.facts()["prepare"]}
     for text in code().values():
         found |= {f"sdtune_{name}" for name in re.findall(MAKES, text)} | set(re.findall(r"\bid: '(sdtune_[a-z0-9_]+)'", text))
     return found

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from lib_sdtune.app import App
 from lib_sdtune.ui import page, standalone
-from lib_sdtune.ui.door import Door
+from lib_sdtune.ui.context import TabContext
 from tests.hosts import TinyHost, pictures, settings, train
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -32,7 +32,7 @@ def app(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(app):
-    return TestClient(standalone.serve(Door(app)), base_url="http://localhost:7870")
+    return TestClient(standalone.serve(TabContext(app)), base_url="http://localhost:7870")
 
 
 def test_the_page_carries_our_scripts_and_fetches_nothing_from_elsewhere(client):
@@ -86,7 +86,7 @@ def test_a_browser_shows_the_run_and_no_markup_of_others(app, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(standalone.serve(Door(app)), host="127.0.0.1", port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(standalone.serve(TabContext(app)), host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -14,7 +14,7 @@ from lib_sdtune.access import LOOPBACK, Access
 from lib_sdtune.errors import UserError
 from lib_sdtune.ui import events
 from lib_sdtune.ui.boxes import box, listing
-from lib_sdtune.ui.door import Door
+from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.fields import declared
 from lib_sdtune.ui.tab import build
 
@@ -73,7 +73,7 @@ def values(**changes):
 
 
 def test_fixed_ids_are_there_and_all_ids_are_ours(queue):
-    ids, html = page(build(Door(queue)))
+    ids, html = page(build(TabContext(queue)))
     known = ids | set(re.findall(r'id="(\w+)"', html))
     assert known >= FIXED
     assert all(one.startswith("sdtune_") for one in known)
@@ -82,18 +82,18 @@ def test_fixed_ids_are_there_and_all_ids_are_ours(queue):
 
 def test_the_version_is_shown_as_it_stands_in_the_package(queue, monkeypatch):
     monkeypatch.setattr("lib_sdtune.ui.tab.__version__", "7.8.9")
-    assert '<p id="sdtune_version">SD Tune 7.8.9</p>' in page(build(Door(queue)))[1]
+    assert '<p id="sdtune_version">SD Tune 7.8.9</p>' in page(build(TabContext(queue)))[1]
 
 
 def test_start_hands_over_the_form_and_names_the_run(queue):
-    message, started = fire(build(Door(queue)), "sdtune_start", *values(**{"train.batch_size": 2}))
+    message, started = fire(build(TabContext(queue)), "sdtune_start", *values(**{"train.batch_size": 2}))
     assert (message, started) == ("", "ron")
     assert queue.taken == [{"name": "ron", "method": "lora", "concepts": [{"images": "pics"}], "train": {"batch_size": 2}}]
 
 
 def test_a_refusal_is_a_red_sentence_with_the_fields_label():
     queue = Queue(UserError('"train.batch_size" is 0; "concepts[0].images" <script>alert(1)</script>'))
-    message, started = fire(build(Door(queue)), "sdtune_start", *values())
+    message, started = fire(build(TabContext(queue)), "sdtune_start", *values())
     assert started == ""
     assert "sdtune-red" in message and "&quot;Batch size&quot; is 0; &quot;Pictures&quot;" in message
     assert "<script>" not in message
@@ -116,12 +116,12 @@ class Classes:
 
 def test_class_pictures_are_asked_for_with_the_form():
     classes = Classes()
-    message = fire(build(Door(classes)), "sdtune_class_draw", *values(**{"concept.num_class_images": 20}))
+    message = fire(build(TabContext(classes)), "sdtune_class_draw", *values(**{"concept.num_class_images": 20}))
     assert message == "" and classes.taken[0]["concepts"] == [{"images": "pics", "num_class_images": 20}]
 
 
 def test_class_pictures_that_cannot_be_are_told_by_the_fields_label():
-    message = fire(build(Door(Classes(UserError('"concepts[0].class_prompt" is empty')))), "sdtune_class_draw", *values())
+    message = fire(build(TabContext(Classes(UserError('"concepts[0].class_prompt" is empty')))), "sdtune_class_draw", *values())
     assert "&quot;Class prompt&quot; is empty" in message
 
 
@@ -130,7 +130,7 @@ def test_the_page_for_pictures_has_every_setting_of_preparing(queue):
 
     from lib_sdtune.data.prepare import PrepareConfig
 
-    _, markup = page(build(Door(queue)))
+    _, markup = page(build(TabContext(queue)))
     facts = json.loads(html.unescape(re.search(r'data-facts="([^"]*)"', markup).group(1)))
     assert {field["name"] for field in facts["prepare"]} == set(PrepareConfig.__dataclass_fields__)
     assert {one["name"] for one in facts["captioners"]} == {"blip", "deepbooru"}
@@ -139,55 +139,55 @@ def test_the_page_for_pictures_has_every_setting_of_preparing(queue):
 
 
 def test_a_fault_of_ours_is_told_and_not_thrown(capsys):
-    message, started = fire(build(Door(Queue(ZeroDivisionError("<i>")))), "sdtune_start", *values())
+    message, started = fire(build(TabContext(Queue(ZeroDivisionError("<i>")))), "sdtune_start", *values())
     assert "ZeroDivisionError: &lt;i&gt;" in message and started == ""
     assert "Traceback" in capsys.readouterr().err
 
 
 def test_use_settings_fills_what_the_run_says_and_nothing_else(queue):
-    filled = dict(zip([field.path for field in declared()], fire(build(Door(queue)), "sdtune_use_button", "cup"), strict=True))
+    filled = dict(zip([field.path for field in declared()], fire(build(TabContext(queue)), "sdtune_use_button", "cup"), strict=True))
     assert (filled["name"], filled["lora.dim"], filled["concept.images"]) == ("cup", 48, "x")
     assert filled["train.batch_size"] == gr.update()
 
 
 def test_a_preset_fills_its_settings_and_keeps_what_is_yours(queue):
-    title = next(iter(events.offered()))
-    filled = dict(zip([field.path for field in declared()], fire(build(Door(queue)), "sdtune_preset", title, trigger="input"), strict=True))
+    title = next(iter(events.presets_by_title()))
+    filled = dict(zip([field.path for field in declared()], fire(build(TabContext(queue)), "sdtune_preset", title, trigger="input"), strict=True))
     assert filled["name"] == filled["concept.images"] == filled["concept.prompt"] == gr.update()
-    assert filled["train.max_train_steps"] == events.offered()[title]["train"]["max_train_steps"]
+    assert filled["train.max_train_steps"] == events.presets_by_title()[title]["train"]["max_train_steps"]
 
 
 def test_the_page_learns_what_the_host_recommends(queue):
-    tab = build(Door(queue, defaults=lambda: {"dataset": {"resolution": 1024}}))
+    tab = build(TabContext(queue, defaults=lambda: {"dataset": {"resolution": 1024}}))
     known = json.loads(fire(tab, "sdtune_restore_button"))
     assert known["dataset.resolution"] == [512, 1024] and known["lora.dim"] == [16, 16]
 
 
 def test_a_host_that_cannot_be_asked_does_not_break_the_form(queue, capsys):
-    tab = build(Door(queue, defaults=lambda: 1 / 0))
+    tab = build(TabContext(queue, defaults=lambda: 1 / 0))
     assert json.loads(fire(tab, "sdtune_restore_button"))["dataset.resolution"] == [512, 512]
 
 
 def test_the_webui_is_not_given_one_models_values_to_keep_as_defaults(queue):
-    tab = build(Door(queue, defaults=lambda: {"dataset": {"resolution": 1024}}))
+    tab = build(TabContext(queue, defaults=lambda: {"dataset": {"resolution": 1024}}))
     assert next(block.value for block in tab.blocks.values() if block.elem_id == "sdtune_dataset_resolution") == 512
 
 
 def test_a_broken_torch_side_leaves_a_tab_that_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "lib_sdtune.methods", None)
-    ids, html = page(build(Door()))
+    ids, html = page(build(TabContext()))
     assert ids == {"sdtune_problem"}
     assert "cannot train here" in html
-    assert "no &lt;GPU&gt;" in page(build(Door(problem="no <GPU>")))[1]
+    assert "no &lt;GPU&gt;" in page(build(TabContext(problem="no <GPU>")))[1]
 
 
 def test_only_the_webui_has_a_txt2img_to_take_from(queue):
-    assert "sdtune_from_txt2img" in page(build(Door(queue, home="webui")))[0]
-    assert "sdtune_from_txt2img" not in page(build(Door(queue)))[0]
+    assert "sdtune_from_txt2img" in page(build(TabContext(queue, home="webui")))[0]
+    assert "sdtune_from_txt2img" not in page(build(TabContext(queue)))[0]
 
 
 def test_transient_boxes_are_not_saved_as_defaults(queue):
-    tab = build(Door(queue))
+    tab = build(TabContext(queue))
     for name in ("sdtune_started", "sdtune_wanted", "sdtune_base", "sdtune_preset", "sdtune_use_button"):
         assert next(block for block in tab.blocks.values() if block.elem_id == name).do_not_save_to_config
 
@@ -238,24 +238,24 @@ class Wizard(Classes):
 
 def test_the_memory_line_is_asked_for_before_there_are_pictures():
     wizard = Wizard()
-    facts = fire(build(Door(wizard)), "sdtune_estimate_button", *values(**{"concept.images": "", "train.batch_size": 4}))
+    facts = fire(build(TabContext(wizard)), "sdtune_estimate_button", *values(**{"concept.images": "", "train.batch_size": 4}))
     assert json.loads(facts)["fits"] and wizard.taken[0]["train"] == {"batch_size": 4} and wizard.taken[0]["concepts"][0]["images"]
 
 
 def test_settings_that_cannot_be_read_leave_the_memory_line_empty(queue):
-    assert fire(build(Door(queue)), "sdtune_estimate_button", *values(**{"dreambooth.unet_lr": "often"})) == "{}"
+    assert fire(build(TabContext(queue)), "sdtune_estimate_button", *values(**{"dreambooth.unet_lr": "often"})) == "{}"
 
 
 def test_measuring_takes_the_form_and_tells_a_refusal():
     wizard = Wizard()
-    assert fire(build(Door(wizard)), "sdtune_measure", *values(**{"train.batch_size": 2})) == ""
+    assert fire(build(TabContext(wizard)), "sdtune_measure", *values(**{"train.batch_size": 2})) == ""
     assert wizard.taken[0]["train"] == {"batch_size": 2}
-    message = fire(build(Door(Wizard(UserError('"concepts[1].images" is empty')))), "sdtune_measure", *values())
+    message = fire(build(TabContext(Wizard(UserError('"concepts[1].images" is empty')))), "sdtune_measure", *values())
     assert "&quot;Pictures&quot; of concept 2 is empty" in message
 
 
 def test_further_concepts_reach_the_run(queue):
-    fire(build(Door(queue)), "sdtune_start", *values(further_concepts='[{"images": "cups", "prompt": "a photo of my cup", "repeats": 2}]'))
+    fire(build(TabContext(queue)), "sdtune_start", *values(further_concepts='[{"images": "cups", "prompt": "a photo of my cup", "repeats": 2}]'))
     assert queue.taken[0]["concepts"] == [{"images": "pics"}, {"images": "cups", "prompt": "a photo of my cup", "repeats": 2}]
 
 
@@ -263,17 +263,17 @@ def test_further_concepts_reach_the_run(queue):
 @pytest.mark.parametrize("button", ["sdtune_start", "sdtune_check", "sdtune_measure", "sdtune_class_draw"])
 def test_a_page_from_elsewhere_can_press_no_button(queue, button, headers):
     queue.access = Access(hosts=lambda: LOOPBACK)
-    answer = fire(build(Door(queue)), button, *values(), **headers)
+    answer = fire(build(TabContext(queue)), button, *values(), **headers)
     assert ("another site" in str(answer) or "not this machine" in str(answer)) and not queue.taken
 
 
 @pytest.mark.parametrize("button", ["sdtune_start", "sdtune_check", "sdtune_measure", "sdtune_class_draw"])
 def test_strangers_can_press_no_button(queue, button):
     queue.access = Access(closed="Log in first.")
-    assert "Log in first." in str(fire(build(Door(queue)), button, *values())) and not queue.taken
+    assert "Log in first." in str(fire(build(TabContext(queue)), button, *values())) and not queue.taken
 
 
 def test_the_settings_of_a_run_are_not_for_strangers(queue):
     queue.access = Access(closed="Log in first.")
     with pytest.raises(HTTPException):
-        fire(build(Door(queue)), "sdtune_use_button", "ron")
+        fire(build(TabContext(queue)), "sdtune_use_button", "ron")

@@ -17,14 +17,14 @@ def file(tmp_path):
 
 
 def test_pictures_and_captions_are_kept_and_the_rest_is_not(file, tmp_path):
-    place = upload.keep([(file, "a.PNG"), (file, "a.txt"), (file, "evil.py"), (file, "日本語 é (1).jpg")], "ron", tmp_path / "pictures")
+    place = upload.save([(file, "a.PNG"), (file, "a.txt"), (file, "evil.py"), (file, "日本語 é (1).jpg")], "ron", tmp_path / "pictures")
     assert place == tmp_path / "pictures" / "ron"
     assert sorted(path.name for path in place.iterdir()) == ["a.png", "a.txt", "日本語 é _1_.jpg"]
 
 
 @pytest.mark.parametrize("original", ["../../out.png", "..\\..\\out.png", "/etc/out.png", "C:\\out.png", "a/../../out.png"])
 def test_names_with_paths_stay_in_the_folder(file, tmp_path, original):
-    place = upload.keep([(file, original)], "ron", tmp_path / "pictures")
+    place = upload.save([(file, original)], "ron", tmp_path / "pictures")
     assert [path.name for path in place.iterdir()] == ["out.png"]
     assert not list(tmp_path.glob("*.png"))
 
@@ -32,14 +32,14 @@ def test_names_with_paths_stay_in_the_folder(file, tmp_path, original):
 @pytest.mark.parametrize("original, name", [("...png", "picture.png"), (".png.png", "png.png"), ("nul\0.png", "nul_.png"),
                                             ("x" * 300 + ".png", "x" * 100 + ".png")])
 def test_odd_names_become_plain(original, name):
-    assert upload.plain(original) == name
+    assert upload.safe_name(original) == name
 
 
 def test_nothing_useful_is_refused_and_a_bad_run_name_too(file, tmp_path):
     with pytest.raises(UserError, match="None of these files"):
-        upload.keep([(file, "a.exe")], "ron", tmp_path)
+        upload.save([(file, "a.exe")], "ron", tmp_path)
     with pytest.raises(UserError, match="name"):
-        upload.keep([(file, "a.png")], "../ron", tmp_path)
+        upload.save([(file, "a.png")], "../ron", tmp_path)
     assert not (tmp_path / "ron").exists()
 
 

@@ -20,7 +20,7 @@ def test_labels_are_unique_and_in_sentence_case():
 
 def test_an_undeclared_label_is_made_of_the_key_and_kept_unique():
     assert label("train.new_unet_lr") == "New UNet learning rate"
-    assert label("noise.seed_offset", taken={"Seed offset"}) == "Noise: seed offset"
+    assert label("noise.seed_offset", used={"Seed offset"}) == "Noise: seed offset"
 
 
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)

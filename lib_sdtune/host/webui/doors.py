@@ -59,10 +59,10 @@ def api(demo, server):
 
 def tab():
     """The tab as the WebUI wants it: [(page, title, id)]."""
-    from lib_sdtune.ui.door import Door
+    from lib_sdtune.ui.context import TabContext
     from lib_sdtune.ui.tab import build
 
-    door = Door(app=app(), home="webui", defaults=defaults, hide_dirs=access().roots is not None)
+    door = TabContext(app=app(), home="webui", defaults=defaults, hide_dirs=access().roots is not None)
     return [(build(door), "SD Tune", "sdtune_tab")]
 
 

@@ -1,11 +1,11 @@
-"""What the tab is told about the house it stands in."""
+"""Where the tab stands: in the WebUI or alone, and what it may show there."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass
-class Door:
+class TabContext:
     """app: the `lib_sdtune.app.App` whose runs and services the tab shows.
 
     home: "webui" or "standalone". defaults: function that gives the settings which suit the loaded model, as a nested dict
