@@ -189,10 +189,10 @@ def verb(*argv):
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 
 def tab():
-    from lib_sdtune.ui.door import Door
+    from lib_sdtune.ui.context import TabContext
     from lib_sdtune.ui.tab import build
 
-    blocks = list(build(Door()).blocks.values())
+    blocks = list(build(TabContext()).blocks.values())
     ids = {block.elem_id: block for block in blocks if getattr(block, "elem_id", None)}
     text = " ".join(str(block.value) for block in blocks if type(block).__name__ == "HTML")
     facts = {name: json.loads(html.unescape(re.search(f'data-{name}="([^"]*)"', text).group(1))) for name in ("facts", "methods")}
