@@ -233,7 +233,7 @@ def validation(method, folder, name):
     from lib_sdtune.config import Model
     from lib_sdtune.formats import embedding, hypernetwork
     from lib_sdtune.host.webui.host import WebUIHost
-    from lib_sdtune.networks.hypernetwork import listening
+    from lib_sdtune.networks.hypernetwork import applied_hypernetworks
 
     host, losses, chance = WebUIHost(), [], torch.Generator().manual_seed(0)
     with host.borrow(Model()) as model, torch.no_grad():
@@ -243,7 +243,7 @@ def validation(method, folder, name):
         elif name:
             path, word = embedding.find(host.folder("embeddings"), name), name
             model.embeddings[name] = embedding.read(path, model.family.embedding_keys, [model.text_encoders[0].config.hidden_size])
-        with listening(model.unet, made):
+        with applied_hypernetworks(model.unet, made):
             for path in sorted((folder / "held").glob("*.png")):
                 pixels = torch.from_numpy(numpy.asarray(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None] / 127.5 - 1
                 latents, _ = model.family.encode_images(model, pixels)

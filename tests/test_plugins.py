@@ -81,14 +81,14 @@ NETWORK = '''
 import torch
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import WeightBend, zero
+from lib_sdtune.networks.base import WeightAdapter, zero_parameter
 
 
 @registry.register("full")
-class Full(WeightBend):
+class Full(WeightAdapter):
     def __init__(self, layer, dim, alpha, generator=None):
         super().__init__(layer, dim, alpha, generator)
-        self.difference = zero(self.shape, layer)
+        self.difference = zero_parameter(self.shape, layer)
 
     def delta_weight(self):
         return self.difference

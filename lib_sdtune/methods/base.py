@@ -1,30 +1,44 @@
 """A method decides what is trained and which file comes out; it knows no family."""
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from lib_sdtune import optim
 from lib_sdtune.formats.kinds import KINDS
+from lib_sdtune.host.base import Holding, LoadedModel
 from lib_sdtune.optim.master_weights import TrainedWeight
 
+if TYPE_CHECKING:  # the config is composed of the methods
+    from lib_sdtune.config import Config
+    from lib_sdtune.data.scan import Scan
+
+FolderOf = Callable[[str], Path]
+"""The host's `folder(kind)`."""
 
 @dataclass
 class Artefact:
-    """A finished file. `kind` is the host's folder for it; `tag` is what a user types to use it, such as <lora:ron:1>."""
+    """A finished file.
+
+    `kind` is the host's folder for it; `tag` is what a user types to use it, such as <lora:ron:1>.
+    """
 
     path: Path
     kind: str
     tag: str
     activation_text: str = ""
-    metadata: dict = field(default_factory=dict)
-    others: list = field(default_factory=list)  # further artefacts of the same run
+    metadata: dict[str, str] = field(default_factory=dict)
+    others: list["Artefact"] = field(default_factory=list)  # further artefacts of the same run
 
 
 class MethodSettings:
     """A method's section of the config: a dataclass of `declaration.option`s. Rates are called "lr" or end in "_lr"."""
 
-    def check(self):
+    def check(self) -> None:
         """UserError for settings that contradict each other; nothing is read from disk."""
 
 
@@ -44,119 +58,120 @@ class Method:
     Settings: type = MethodSettings
     kind: str
     cheap_to_detach = True  # whether leaving `attached` costs next to nothing, so that it can be done at every step
-    fused_backward = False  # whether each tensor may be stepped as soon as its gradient is known, to save the memory of the others
-    cheaper = ()  # functions (config, device) -> {path: value} of settings of its own that need less memory, {} when all is turned
+    fused_backward = False  # whether each tensor may be stepped as soon as its gradient is there, to save memory
+    # functions (config, device) -> {path: value} of settings of its own that need less memory, {} where there are none
+    cheaper: tuple[Callable[["Config", torch.device], dict[str, Any]], ...] = ()
     suffix = ".safetensors"
 
-    def __init__(self, config, model):
+    def __init__(self, config: "Config", model: LoadedModel):
         self.config, self.model = config, model
 
     @classmethod
-    def check(cls, config, folder):
+    def check(cls, config: "Config", folder: FolderOf) -> None:
         """UserError for what can be told from the config and the host's files alone; `folder(kind)` is the host's."""
 
     @classmethod
-    def check_model(cls, config, folder, holding):
-        """UserError where a file to go on from, or a size, is not the model's, of which only the `host.base.Holding` is known."""
+    def check_model(cls, config: "Config", folder: FolderOf, holding: Holding) -> None:
+        """UserError where a file to go on from, or a size, does not fit the model."""
 
     @classmethod
-    def prepare_data(cls, config, scan):
-        """Change what the scan of the pictures (`data.scan.Scan`) lacks for this method, such as a concept's prompt template."""
+    def prepare_data(cls, config: "Config", scan: "Scan") -> None:
+        """Change what the scan of the pictures lacks for this method, such as a concept's prompt template."""
 
     @classmethod
-    def check_data(cls, config, scan):
-        """After `prepare_data`: UserError where the pictures and captions are no use, a warning where they may disappoint."""
+    def check_data(cls, config: "Config", scan: "Scan") -> None:
+        """After `prepare_data`: UserError where pictures and captions are no use, a warning where they may disappoint."""
 
     @classmethod
-    def count_trainable(cls, config, holding):
-        """About how many float32 numbers learn beside the model of a `host.base.Holding`."""
+    def count_trainable(cls, config: "Config", holding: Holding) -> int:
+        """About how many float32 numbers learn beside the model."""
         return 0
 
     @classmethod
-    def memory_bytes(cls, config, holding):
-        """Bytes that training keeps beside the model, without activations: the numbers, their gradients, the optimiser's memory."""
+    def memory_bytes(cls, config: "Config", holding: Holding) -> int:
+        """What training keeps beside the model, without activations: the numbers, their gradients, the optimiser's."""
         return cls.count_trainable(config, holding) * (8 + optim.bytes_of(config.train.optimizer))
 
     @classmethod
-    def weight_dtype(cls, config, holding):
+    def weight_dtype(cls, config: "Config", holding: Holding) -> torch.dtype:
         """The number format of the model's weights while it trains."""
         return holding.dtype
 
-    def parameter_groups(self):
+    def parameter_groups(self) -> list[dict[str, Any]]:
         """[{"name": "unet", "params": [...], "lr": Rate}, ...]: everything that learns, float32 unless said otherwise.
 
         Further keys are the optimiser's, such as "weight_decay".
         """
         raise NotImplementedError
 
-    def trained_weights(self):
+    def trained_weights(self) -> list[TrainedWeight]:
         """`optim.master_weights.TrainedWeight` of every parameter of the groups, in their order."""
         return [TrainedWeight(p) for group in self.parameter_groups() for p in group["params"]]
 
     @property
-    def dtype(self):
+    def dtype(self) -> torch.dtype:
         """The number format of the model's weights while it trains."""
         return self.model.dtype
 
-    def constrain(self):
+    def constrain(self) -> None:
         """After every optimiser step: bring what learns back to where it is allowed to be."""
 
-    def trains_text(self, step):
+    def trains_text(self, step: int) -> bool:
         """Whether at this step gradients go through the text encoder; if not, its answers are cached."""
         raise NotImplementedError
 
-    def changes_text(self):
-        """Whether captions encode differently from the bare model's at any time, so that its cached answers are no use."""
+    def changes_text(self) -> bool:
+        """Whether captions ever encode differently from the bare model's, so that its cached answers are no use."""
         raise NotImplementedError
 
     @contextmanager
-    def attached(self):
+    def attached(self) -> Iterator[None]:
         """The model with the add-on on it; on exit the bare model. Entered around training, samples and validation."""
         raise NotImplementedError
         yield
 
     @contextmanager
-    def prepared(self, folder):
+    def prepared(self, folder: Path) -> Iterator[None]:
         """Entered once, around everything that `attached` is entered for; `folder` is the run's."""
         yield
 
-    def before_detach(self):
+    def before_detach(self) -> None:
         """Before `attached` is left for a while: store what leaving would lose."""
 
     @contextmanager
-    def sampling(self):
+    def sampling(self) -> Iterator[None]:
         """Entered inside `attached` while the host makes pictures."""
         yield
 
-    def disk_bytes(self):
+    def disk_bytes(self) -> dict[str, int]:
         """Bytes on disk: of one "state" without the optimiser, of one "file", and "once" for the time of the run."""
         count = sum(tensor.numel() for tensor in self.tensors().values())
         return {"state": count * 4, "file": count * 4, "once": 0}
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         """name -> tensor: all that a resume needs besides the optimiser."""
         raise NotImplementedError
 
-    def load_tensors(self, tensors):
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Take over what `tensors` gave."""
         raise NotImplementedError
 
-    def activation_text(self):
+    def activation_text(self) -> str:
         """What a user types to get the trained thing, or ""."""
         return ""
 
-    def tag(self, name):
+    def tag(self, name: str) -> str:
         """What goes into the prompt to use the file of that name."""
         return KINDS[self.kind].prompt_tag(name)
 
-    def export(self, path, metadata):
-        """Write the file at `path` (atomically, through `formats.files`), with `metadata` (str -> str) if the format has any."""
+    def export(self, path: Path, metadata: dict[str, str]) -> None:
+        """Write the file at `path` (atomically, through `formats.files`), with `metadata` if the format has any."""
         raise NotImplementedError
 
-    def by_products(self, artefact):
+    def by_products(self, artefact: Artefact) -> list[Artefact]:
         """Write further files beside the final one; their `Artefact`s."""
         return []
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """ss_* metadata of this method, key -> anything printable; None leaves a key out."""
         return {}

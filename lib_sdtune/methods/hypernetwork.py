@@ -15,8 +15,8 @@ from lib_sdtune.networks.hypernetwork import (
     WEIGHT_INITS,
     Hypernetwork,
     Structure,
+    applied_hypernetworks,
     context_widths,
-    listening,
 )
 from lib_sdtune.randomness import generator
 
@@ -76,42 +76,43 @@ class HypernetworkMethod(Method):
     @classmethod
     def check_model(cls, config, folder, holding):
         settings = config.hypernetwork
-        known = sorted({shape[1] for name, shape in holding.shapes["unet"].items() if name.endswith("to_k.weight")})
+        model_widths = sorted({shape[1] for name, shape in holding.shapes["unet"].items() if name.endswith("to_k.weight")})
         if settings.init_hypernetwork:
             path = file.find(folder(cls.kind), settings.init_hypernetwork)
-            refuse_unknown(file.read(path)[0].pairs, known, path.name)
+            refuse_unknown(file.read(path)[0].pairs, model_widths, path.name)
         else:
-            refuse_unknown(settings.enable_sizes, known, '"hypernetwork.enable_sizes"')
+            refuse_unknown(settings.enable_sizes, model_widths, '"hypernetwork.enable_sizes"')
 
     def __init__(self, config, model):
         super().__init__(config, model)
         self.steps_before = 0
-        begun = self.continued() if config.hypernetwork.init_hypernetwork else self.new()
-        self.hypernetwork = begun.to(model.device).requires_grad_(True)
+        network = self.continued() if config.hypernetwork.init_hypernetwork else self.new()
+        self.hypernetwork = network.to(model.device).requires_grad_(True)
 
     def new(self):
         settings = self.config.hypernetwork
-        structure = Structure(tuple(settings.layer_structure), settings.activation, settings.use_layer_norm, settings.activate_output,
-                              dropout_of(settings), settings.weight_init)
-        known = context_widths(self.model.unet)
-        refuse_unknown(settings.enable_sizes, known, '"hypernetwork.enable_sizes"')
-        widths = settings.enable_sizes or known
+        structure = Structure(tuple(settings.layer_structure), settings.activation, settings.use_layer_norm,
+                              settings.activate_output, dropout_of(settings), settings.weight_init)
+        model_widths = context_widths(self.model.unet)
+        refuse_unknown(settings.enable_sizes, model_widths, '"hypernetwork.enable_sizes"')
+        widths = settings.enable_sizes or model_widths
         if int(min(widths) * min(structure.layers)) < 1:
             raise UserError('"hypernetwork.layer_structure" makes layers of no width, because the smallest context of the model '
                             f"is {min(widths)} wide; use larger multiples.")
-        fresh = Hypernetwork(widths, structure)
-        for width, pair in fresh.pairs.items():
+        network = Hypernetwork(widths, structure)
+        for width, pair in network.pairs.items():
             for part, module in zip("kv", pair, strict=True):
-                module.begin(settings.weight_init, generator(self.config.train.seed, "init", width, part))
-        return fresh
+                module.initialize(settings.weight_init, generator(self.config.train.seed, "init", width, part))
+        return network
 
     def continued(self):
         path = file.find(self.model.folder(self.kind), self.config.hypernetwork.init_hypernetwork)
-        begun, facts = file.read(path)
-        refuse_unknown(begun.pairs, context_widths(self.model.unet), path.name)
+        network, facts = file.read(path)
+        refuse_unknown(network.pairs, context_widths(self.model.unet), path.name)
         self.steps_before = facts.step or 0
-        log.info("Going on from %s, which has learned for %d steps; its own layer structure counts.", path.name, facts.step)
-        return begun
+        log.info("Going on from %s, which has learned for %d steps; its own layer structure counts.", path.name,
+                 facts.step)
+        return network
 
     def parameter_groups(self):
         return [{"name": "hypernetwork", "params": list(self.hypernetwork.parameters()), "lr": self.config.hypernetwork.lr}]
@@ -124,7 +125,7 @@ class HypernetworkMethod(Method):
 
     @contextmanager
     def attached(self):
-        with listening(self.model.unet, [(self.hypernetwork, 1.0)]):
+        with applied_hypernetworks(self.model.unet, [(self.hypernetwork, 1.0)]):
             yield
 
     def tensors(self):
@@ -146,8 +147,9 @@ def dropout_of(settings):
     return tuple(settings.dropout_structure) or file.usual_dropout(settings.layer_structure)
 
 
-def refuse_unknown(widths, known, whose):
-    strange = sorted(set(widths) - set(known))
-    if strange:
-        raise UserError(f"{whose} has the size {strange[0]}, and no attention layer of this model listens to that width; "
-                        f"its sizes are {', '.join(map(str, known))}.")
+def refuse_unknown(widths, model_widths, source):
+    """UserError for widths that no attention layer of the model has; `source` is where they come from."""
+    unknown = sorted(set(widths) - set(model_widths))
+    if unknown:
+        raise UserError(f"{source} has the size {unknown[0]}, and no attention layer of this model listens to that "
+                        f"width; its sizes are {', '.join(map(str, model_widths))}.")

@@ -1,4 +1,4 @@
-"""LoRA and its relatives: every chosen layer is bent by a small network, and only the networks learn."""
+"""LoRA and its relatives: every chosen layer gets a small network beside it, and only the networks learn."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import Method, MethodSettings
-from lib_sdtune.networks.base import bent
+from lib_sdtune.networks.base import applied
 from lib_sdtune.optim.schedule import is_zero
 from lib_sdtune.randomness import generator
 
@@ -33,10 +33,13 @@ class LoraConfig(MethodSettings):
     text_encoder_lr: Rate = option(5e-5, "5e-5: how fast the text encoder part learns. 0 leaves it out.",
                                    label="Text encoder learning rate", low=0, high=10)
 
+    def rate_of(self, part):
+        return self.unet_lr if part == "unet" else self.text_encoder_lr
+
 
 @registry.register("lora")
 class LoraMethod(Method):
-    """`bends` maps kohya's key of a layer to its bend, in the model's order."""
+    """`adapters` maps kohya's key of a layer to its adapter, in the model's order."""
 
     title, settings_title, order = "LoRA", "Network", 1
     Settings = LoraConfig
@@ -44,26 +47,25 @@ class LoraMethod(Method):
 
     def __init__(self, config, model):
         super().__init__(config, model)
-        self.targets = [target for target in model.family.targets(model) if self.wanted(target)]
+        self.targets = [target for target in model.family.targets(model) if self.trains(target)]
         if not self.targets:
-            raise UserError("\"lora.unet_lr\" and \"lora.text_encoder_lr\" are both 0, so nothing would learn; set one of them.")
-        self.bends = {target.key: self.bend(target) for target in self.targets}
+            raise UserError('"lora.unet_lr" and "lora.text_encoder_lr" are both 0, so nothing would learn; '
+                            "set one of them.")
+        self.adapters = {target.key: self.make_adapter(target) for target in self.targets}
 
     @classmethod
     def count_trainable(cls, config, holding):
-        settings = config.lora
-        rates = {part: settings.unet_lr if part == "unet" else settings.text_encoder_lr for part in holding.shapes if part != "vae"}
-        return sum(settings.dim * layers_of(name, shape) for part, lr in rates.items() if not is_zero(lr)
+        parts = [part for part in holding.shapes if part != "vae" and not is_zero(config.lora.rate_of(part))]
+        return sum(config.lora.dim * in_and_out(name, shape) for part in parts
                    for name, shape in holding.shapes[part].items()
-                   if len(shape) == 2 and any(mark in name for mark in ("transformer_blocks", ".layers.", "resblocks")))
+                   if len(shape) == 2 and any(block in name for block in ("transformer_blocks", ".layers.", "resblocks")))
 
-    def wanted(self, target):
-        settings = self.config.lora
-        if target.kind == "convolution" and not settings.conv_dim:
+    def trains(self, target):
+        if target.kind == "convolution" and not self.config.lora.conv_dim:
             return False
-        return not is_zero(settings.unet_lr if target.part == "unet" else settings.text_encoder_lr)
+        return not is_zero(self.config.lora.rate_of(target.part))
 
-    def bend(self, target):
+    def make_adapter(self, target):
         settings = self.config.lora
         spatial = target.layer.weight.ndim == 4 and target.layer.weight.shape[-1] > 1
         dim, alpha = (settings.conv_dim, settings.conv_alpha) if spatial else (settings.dim, settings.alpha)
@@ -71,13 +73,11 @@ class LoraMethod(Method):
         return network(target.layer, dim, alpha, generator(self.config.train.seed, "init", target.key))
 
     def parameter_groups(self):
-        settings = self.config.lora
+        active = [target for target in self.targets if not target.idle]
         groups = []
-        working = [target for target in self.targets if not target.idle]
-        for part in dict.fromkeys(target.part for target in working):
-            lr = settings.unet_lr if part == "unet" else settings.text_encoder_lr
-            params = [p for target in working if target.part == part for p in self.bends[target.key].parameters()]
-            groups.append({"name": part, "params": params, "lr": lr})
+        for part in dict.fromkeys(target.part for target in active):
+            params = [p for target in active if target.part == part for p in self.adapters[target.key].parameters()]
+            groups.append({"name": part, "params": params, "lr": self.config.lora.rate_of(part)})
         return groups
 
     def changes_text(self):
@@ -89,42 +89,45 @@ class LoraMethod(Method):
 
     @contextmanager
     def attached(self):
-        with bent([(target.layer, self.bends[target.key]) for target in self.targets]):
+        with applied([(target.layer, self.adapters[target.key]) for target in self.targets]):
             yield
 
     def tensors(self):
-        return {f"{key}.{tail}": tensor for key, bend in self.bends.items() for tail, tensor in bend.tensors().items()}
+        return {f"{key}.{tail}": tensor
+                for key, adapter in self.adapters.items() for tail, tensor in adapter.tensors().items()}
 
     def load_tensors(self, tensors):
-        for key, bend in self.bends.items():
-            bend.load_tensors({tail: tensors[f"{key}.{tail}"] for tail in bend.tensors()})
+        for key, adapter in self.adapters.items():
+            adapter.load_tensors({tail: tensors[f"{key}.{tail}"] for tail in adapter.tensors()})
 
     def activation_text(self):
         return self.config.concepts[0].prompt
 
     def metadata(self):
         settings = self.config.lora
-        arguments = {"conv_dim": str(settings.conv_dim), "conv_alpha": str(settings.conv_alpha)} if settings.conv_dim else {}
+        convolutions = {"conv_dim": str(settings.conv_dim), "conv_alpha": str(settings.conv_alpha)}
         return {"ss_network_module": "networks.lora" if settings.network == "lora" else "lycoris.kohya",
-                "ss_network_dim": settings.dim, "ss_network_alpha": settings.alpha, "ss_network_args": arguments or None,
-                "ss_unet_lr": settings.unet_lr, "ss_text_encoder_lr": settings.text_encoder_lr, "ss_learning_rate": settings.unet_lr}
+                "ss_network_dim": settings.dim, "ss_network_alpha": settings.alpha,
+                "ss_network_args": convolutions if settings.conv_dim else None,
+                "ss_unet_lr": settings.unet_lr, "ss_text_encoder_lr": settings.text_encoder_lr,
+                "ss_learning_rate": settings.unet_lr}
 
     def export(self, path, metadata):
         precision = safetensors.PRECISIONS[self.config.save.precision]
-        held = {name: rounded(tensor, precision) for name, tensor in self.tensors().items()}
-        if not any(torch.count_nonzero(bend.delta_weight()) for bend in self.bends.values()):
+        tensors = {name: rounded(tensor, precision) for name, tensor in self.tensors().items()}
+        if not any(torch.count_nonzero(adapter.delta_weight()) for adapter in self.adapters.values()):
             raise RunError("The LoRA learned nothing: every layer is as it was at the start. "
                            "Raise the learning rate or the number of steps.")
-        safetensors.write(path, held, metadata | safetensors.hashes(held, metadata))
+        safetensors.write(path, tensors, metadata | safetensors.hashes(tensors, metadata))
 
 
-def layers_of(name, shape):
+def in_and_out(name, shape):
     """Outputs and inputs of the layers whose weight that is: a fused one is three."""
     outputs, inputs = shape
     return outputs + inputs * (3 if name.endswith("in_proj_weight") else 1)
 
 
 def rounded(tensor, precision):
-    """In the file's precision; an alpha that this would change (0.1, say) stays float32, because it scales everything."""
-    held = tensor.to(precision)
-    return held if tensor.ndim or held.float() == tensor.float() else tensor.float()
+    """In the file's precision; an alpha that this would change (0.1, say) stays float32: it scales everything."""
+    result = tensor.to(precision)
+    return result if tensor.ndim or result.float() == tensor.float() else tensor.float()

@@ -82,9 +82,9 @@ class TextualInversion(Method):
         self.tables = [tower.token_embedding for tower in model.towers]
         self.warn_of_collision()
         self.steps_before = 0
-        begun = self.continued() if self.settings.init_embedding else self.new()
-        self.rows = nn.Parameter(begun.to(model.device, torch.float32))
-        self.norms = [usual_norm(table) for table in self.tables] if self.settings.preserve_norm else []
+        rows = self.continued() if self.settings.init_embedding else self.new()
+        self.rows = nn.Parameter(rows.to(model.device, torch.float32))
+        self.norms = [median_norm(table) for table in self.tables] if self.settings.preserve_norm else []
         self.constrain()
 
     @property
@@ -94,8 +94,8 @@ class TextualInversion(Method):
     def warn_of_collision(self):
         """A word of a single token is one that people type for something else."""
         if len(self.model.tokenizer(self.word)) == 1:
-            log.warning('"%s" is a word that the model knows already; prompts with it in its usual sense will show what is learned now. '
-                        "A made-up name avoids that.", self.word)
+            log.warning('"%s" is a word that the model knows already; prompts with it in its usual sense will show '
+                        "what is learned now. A made-up name avoids that.", self.word)
 
     def new(self):
         """Rows of the init text, spread over the vectors as the WebUI spreads them; zeros for no text."""
@@ -137,15 +137,15 @@ class TextualInversion(Method):
     @contextmanager
     def attached(self):
         """Captions may say the word, samples the name of the file to be."""
-        known, words = self.model.embeddings, {self.word, self.config.name}
-        before = {word: known[word] for word in words if word in known}
-        known.update(dict.fromkeys(words, self.rows))
+        embeddings, words = self.model.embeddings, {self.word, self.config.name}
+        before = {word: embeddings[word] for word in words if word in embeddings}
+        embeddings.update(dict.fromkeys(words, self.rows))
         try:
             yield
         finally:
             for word in words:
-                del known[word]
-            known.update(before)
+                del embeddings[word]
+            embeddings.update(before)
 
     def tensors(self):
         return {"rows": self.rows.detach()}
@@ -163,11 +163,11 @@ class TextualInversion(Method):
         precision = PRECISIONS[self.config.save.precision]
         file.write(path, self.rows.detach().to(precision), self.model.family.embedding_keys, self.widths,
                    metadata, name=path.stem, step=self.steps_before + int(metadata.get("ss_steps") or 0))
-        for suffix in KINDS[self.kind].endings:  # two files of one name would leave it to chance which one a prompt gets
+        for suffix in KINDS[self.kind].endings:  # with two files of one name, which one a prompt gets would be random
             if suffix != self.suffix:
                 path.with_suffix(suffix).unlink(missing_ok=True)
 
 
-def usual_norm(table):
+def median_norm(table):
     """Median length of the model's own words."""
     return table.weight.detach().float().norm(dim=1).median()

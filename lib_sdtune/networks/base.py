@@ -1,96 +1,113 @@
-"""A network decides how one layer is bent: y = layer(x) + delta(x). It knows neither method nor family."""
+"""A network decides how one layer is adapted: y = layer(x) + delta(x). It knows neither method nor family."""
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+Layer = nn.Linear | nn.Conv2d
+Tensors = Mapping[str, torch.Tensor]
 
-class Bend(nn.Module):
+
+class Adapter(nn.Module):
     """The trainable delta of one layer; subclasses are the networks.
 
-    A bend starts at zero: the bent layer equals the bare one. Parameters are float32 whatever the layer holds.
+    An adapter starts at zero: the adapted layer equals the bare one. Parameters are float32 whatever the layer holds.
     """
 
-    def __init__(self, layer, dim, alpha, generator=None):
+    def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None):
         """`dim` is the rank; strength is alpha / dim; `generator` draws the first values (CPU)."""
         super().__init__()
         self.alpha, self.scale = float(alpha), alpha / dim
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """delta(x), in the shape and dtype of layer(x)."""
         raise NotImplementedError
 
-    def delta_weight(self):
+    def delta_weight(self) -> torch.Tensor:
         """The same as one tensor in the shape of `layer.weight`, float32."""
         raise NotImplementedError
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         """Tail -> tensor, as the readers of the file want them ("lora_down.weight", "alpha", ...)."""
         raise NotImplementedError
 
-    def load_tensors(self, tensors):
+    def load_tensors(self, tensors: Tensors) -> None:
         """Take over what `tensors` gave."""
         raise NotImplementedError
 
     @staticmethod
-    def reads(tensors):
+    def reads(tensors: Tensors) -> bool:
         """Whether tensors with these tails (tail -> tensor) are of this network."""
         raise NotImplementedError
 
     @classmethod
-    def dim_of(cls, tensors):
+    def dim_of(cls, tensors: Tensors) -> int:
         """The dim that these tensors were made with."""
         raise NotImplementedError
 
 
-class WeightBend(Bend):
-    """A bend that is computed as a weight: delta(x) is the layer's own operation with `delta_weight()` and no bias."""
+class WeightAdapter(Adapter):
+    """An adapter that is computed as a weight: delta(x) is the layer's operation with `delta_weight()` and no bias."""
 
-    def __init__(self, layer, dim, alpha, generator=None):
+    def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None):
         super().__init__(layer, dim, alpha, generator)
         self.shape = layer.weight.shape  # (out, in) or (out, in, k, k)
-        self.step = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation} if isinstance(layer, nn.Conv2d) else None
+        self.convolution = convolution_of(layer)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight = self.delta_weight().to(x.dtype)
-        return F.linear(x, weight) if self.step is None else F.conv2d(x, weight, **self.step)
+        return F.linear(x, weight) if self.convolution is None else F.conv2d(x, weight, **self.convolution)
 
 
-def drawn(shape, fan_in, layer, generator):
-    """A parameter drawn uniformly within 1 / sqrt(fan_in), the usual start of a linear layer, on the layer's device."""
+def convolution_of(layer: Layer) -> dict | None:
+    """The arguments with which `conv2d` moves like the layer; None for a linear one."""
+    if not isinstance(layer, nn.Conv2d):
+        return None
+    return {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+
+
+def uniform_parameter(shape: tuple, fan_in: int, layer: Layer, generator: torch.Generator | None) -> nn.Parameter:
+    """Drawn uniformly within 1 / sqrt(fan_in), the usual start of a linear layer, on the layer's device."""
     bound = fan_in**-0.5
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator).to(layer.weight.device))
 
 
-def zero(shape, layer):
+def zero_parameter(shape: tuple, layer: Layer) -> nn.Parameter:
     return nn.Parameter(torch.zeros(shape, device=layer.weight.device))
 
 
 @contextmanager
-def bent(pairs, multiplier=1.0):
-    """Bend each (layer, bend) by its instance's `forward`; on exit the layers are bare again."""
+def applied(pairs: Iterable[tuple[Layer, nn.Module]], multiplier: float = 1.0) -> Iterator[None]:
+    """Let each (layer, adapter) answer layer(x) + adapter(x) * multiplier; on exit the layers are bare again."""
+
+    def adapted(adapter):
+        def wrap(forward):
+            def answer(x, *args, **kwargs):
+                y = forward(x, *args, **kwargs)
+                return y + (adapter(x) if multiplier == 1.0 else adapter(x) * multiplier)
+
+            return answer
+
+        return wrap
+
     with ExitStack() as stack:
-        for layer, bend in pairs:
-            stack.enter_context(bent_layer(layer, bend, multiplier))
+        for layer, adapter in pairs:
+            stack.enter_context(wrapped_forward(layer, adapted(adapter)))
         yield
 
 
 @contextmanager
-def bent_layer(layer, bend, multiplier):
-    own = layer.__dict__.get("forward")
-    straight = own or (lambda *args, **kwargs: type(layer).forward(layer, *args, **kwargs))  # hosts exchange the class's meanwhile
-
-    def forward(x, *args, **kwargs):
-        y = straight(x, *args, **kwargs)
-        return y + (bend(x) if multiplier == 1.0 else bend(x) * multiplier)
-
-    layer.forward = forward
+def wrapped_forward(module: nn.Module, wrap: Callable[[Callable], Callable]) -> Iterator[None]:
+    """`module.forward` is wrap(forward); forward is whatever the class has at the time, because hosts exchange that."""
+    instance_forward = module.__dict__.get("forward")
+    module.forward = wrap(instance_forward or (lambda *args, **kwargs: type(module).forward(module, *args, **kwargs)))
     try:
         yield
     finally:
-        if own is None:
-            del layer.forward
+        if instance_forward is None:
+            del module.forward
         else:
-            layer.forward = own
+            module.forward = instance_forward

@@ -7,25 +7,25 @@ import torch
 from torch import nn
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import WeightBend
+from lib_sdtune.networks.base import WeightAdapter
 from lib_sdtune.networks.lora import LoRA
 
 
 @registry.register("dora")
-class DoRA(WeightBend):
+class DoRA(WeightAdapter):
     """delta = (W + BA) * dora_scale / |W + BA| - W, with dora_scale (1, in) or (1, in, 1, 1) starting at |W|."""
 
     def __init__(self, layer, dim, alpha, generator=None):
         super().__init__(layer, dim, alpha, generator)
         self.low_rank = LoRA(layer, dim, alpha, generator)
         self.layer = (layer,)  # in a tuple, so that it does not become a part of this module
-        self.dora_scale = nn.Parameter(length(layer.weight.detach().float()))
+        self.dora_scale = nn.Parameter(column_norm(layer.weight.detach().float()))
 
     def delta_weight(self):
-        straight = self.layer[0].weight.detach().float()
-        turned = straight + self.low_rank.delta_weight()
+        original = self.layer[0].weight.detach().float()
+        updated = original + self.low_rank.delta_weight()
         # the paper's section 4.3: the length in the denominator is taken as a constant
-        return turned * (self.dora_scale / length(turned.detach())) - straight
+        return updated * (self.dora_scale / column_norm(updated.detach())) - original
 
     def tensors(self):
         return self.low_rank.tensors() | {"dora_scale": self.dora_scale.data}
@@ -43,6 +43,6 @@ class DoRA(WeightBend):
         return LoRA.dim_of(tensors)
 
 
-def length(weight):
+def column_norm(weight):
     """|W| of every input column, (1, in) or (1, in, 1, 1)."""
     return torch.linalg.vector_norm(weight, dim=[axis for axis in range(weight.ndim) if axis != 1], keepdim=True)

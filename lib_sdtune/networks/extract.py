@@ -9,14 +9,14 @@ from lib_sdtune.randomness import mix
 def extract(pairs, dim):
     """name -> tensor under kohya's names, from (key, trained weight, original weight) of layers; alpha is dim, so nothing is scaled.
 
-    Truncated singular value decomposition (Eckart & Young 1936), found at random but repeatably (Halko et al. 2009, arXiv
+    Truncated singular value decomposition (Eckart & Young 1936), tensors at random but repeatably (Halko et al. 2009, arXiv
     0909.4061). The square roots of the singular values go to both sides.
     """
-    found = {}
+    tensors = {}
     for key, trained, original in pairs:
         up, down = halves(trained.float() - original.float().to(trained.device), dim, key)
-        found |= {f"{key}.lora_up.weight": up, f"{key}.lora_down.weight": down, f"{key}.alpha": torch.tensor(float(down.shape[0]))}
-    return found
+        tensors |= {f"{key}.lora_up.weight": up, f"{key}.lora_down.weight": down, f"{key}.alpha": torch.tensor(float(down.shape[0]))}
+    return tensors
 
 
 def halves(difference, dim, key):

@@ -1,4 +1,4 @@
-"""Hypernetworks as the WebUI knows them: small networks that change what attention layers listen to.
+"""Hypernetworks as the WebUI knows them: small networks that change the context of attention layers.
 
 For every width of context there is one pair, shared by all layers of that width: keys are made from k(context) and values
 from v(context), where k and v are x + linear(x) * multiplier. They know neither method nor family.
@@ -12,11 +12,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-SHORT = {"linear": nn.Identity, "relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "elu": nn.ELU, "swish": nn.Hardswish,
+from lib_sdtune.networks.base import wrapped_forward
+
+NAMED = {"linear": nn.Identity, "relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "elu": nn.ELU, "swish": nn.Hardswish,
          "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
-LONG = ("CELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "LogSoftmax", "Mish", "PReLU", "ReLU6",
-        "RReLU", "SELU", "SiLU", "Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign", "Tanhshrink")
-ACTIVATIONS = SHORT | {name.lower(): getattr(nn, name) for name in LONG}
+UNNAMED = ("CELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "LogSoftmax", "Mish",
+           "PReLU", "ReLU6", "RReLU", "SELU", "SiLU", "Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink",
+           "Softsign", "Tanhshrink")
+ACTIVATIONS = NAMED | {name.lower(): getattr(nn, name) for name in UNNAMED}
 """By the WebUI's names: torch's own in lower case, as far as they need no arguments and keep the shape."""
 
 WEIGHT_INITS = ("Normal", "XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal")
@@ -42,7 +45,7 @@ class Structure:
 
 
 class Dropout(nn.Dropout):
-    """Active where gradients are recorded, so that samples and validation see the whole network without switching modes."""
+    """Active where gradients are recorded, so that samples and validation see the full network without switching modes."""
 
     def forward(self, x):
         return F.dropout(x, self.p, torch.is_grad_enabled())
@@ -67,16 +70,16 @@ class HyperModule(nn.Module):
         self.linear = nn.Sequential(*parts)
 
         self.linear_only = all(isinstance(part, nn.Linear) for part in parts)
-        self.drops = any(isinstance(part, nn.Dropout) for part in parts)
+        self.has_dropout = any(isinstance(part, nn.Dropout) for part in parts)
         self.sizes = sizes
 
-    def forward(self, x, multiplier=1.0):
-        wide = widened(x)
-        delta = self.linear(wide)
-        answer = wide + (delta if multiplier == 1.0 else delta * multiplier)
-        return answer if wide is x else answer.to(x.dtype)
+    def forward(self, x: torch.Tensor, multiplier: float = 1.0) -> torch.Tensor:
+        x32 = widened(x)
+        delta = self.linear(x32)
+        result = x32 + (delta if multiplier == 1.0 else delta * multiplier)
+        return result if x32 is x else result.to(x.dtype)
 
-    def product(self):
+    def product(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(weight, bias) of the one layer that does what layers with nothing between them do."""
         with torch.autocast(self.linear[0].weight.device.type, enabled=False):
             weight, bias = self.linear[0].weight, self.linear[0].bias
@@ -84,25 +87,25 @@ class HyperModule(nn.Module):
                 weight, bias = layer.weight @ weight, F.linear(bias, layer.weight, layer.bias)
         return weight, bias
 
-    def break_even(self):
+    def break_even(self) -> float:
         """Number of tokens from which the product is less work than the layers; infinite for a single layer."""
         width, pairs = self.sizes[0], list(zip(self.sizes, self.sizes[1:], strict=False))
-        making = sum(inner * outer * width for inner, outer in pairs[1:])
-        saved = sum(inner * outer for inner, outer in pairs) - width * width
-        return making / saved if saved > 0 else float("inf")
+        once = sum(inner * outer * width for inner, outer in pairs[1:])
+        saved_per_token = sum(inner * outer for inner, outer in pairs) - width * width
+        return once / saved_per_token if saved_per_token > 0 else float("inf")
 
     @torch.no_grad()
-    def begin(self, weight_init, chance):
-        """Starting values, drawn from `chance`, a generator: the WebUI's distributions, biases 0."""
+    def initialize(self, weight_init: str, generator: torch.Generator) -> None:
+        """Draw the first values: the WebUI's distributions, biases 0."""
         for part in self.linear:
             if isinstance(part, nn.Linear | nn.LayerNorm):
                 normed = isinstance(part, nn.LayerNorm)
-                part.weight.copy_(beginning(part.weight, "Normal" if normed else weight_init, chance))
+                part.weight.copy_(initial_weight(part.weight, "Normal" if normed else weight_init, generator))
                 part.bias.zero_()
 
 
 class Product:
-    """A pair of modules with nothing between their layers, as one layer: both of its answers in one go.
+    """A pair of modules with nothing between their layers, as one layer: both of its results in one go.
 
     What the residual adds is part of the weights, but not where autocast would round them: 1 + 0.001 is 1 in bfloat16.
     """
@@ -115,34 +118,34 @@ class Product:
 
     def __call__(self, x):
         """(keys' x, values' x)."""
-        wide = widened(x)
-        answers = F.linear(wide, self.weight, self.bias).chunk(2, dim=-1)
+        x32 = widened(x)
+        results = F.linear(x32, self.weight, self.bias).chunk(2, dim=-1)
         if self.rounded:
-            answers = [wide + answer for answer in answers]
-        return answers if wide is x else [answer.to(x.dtype) for answer in answers]
+            results = [x32 + result for result in results]
+        return results if x32 is x else [result.to(x.dtype) for result in results]
 
 
-def widened(x):
+def widened(x: torch.Tensor) -> torch.Tensor:
     """x in the networks' own precision; autocast sees to that itself."""
     return x if x.dtype == torch.float32 or autocasting(x) else x.float()
 
 
-def autocasting(x):
+def autocasting(x: torch.Tensor) -> bool:
     try:
         return torch.is_autocast_enabled(x.device.type)
     except TypeError:  # torch before 2.4
         return torch.is_autocast_enabled() if x.is_cuda else torch.is_autocast_cpu_enabled()
 
 
-def beginning(weight, weight_init, chance):
+def initial_weight(weight: torch.Tensor, weight_init: str, generator: torch.Generator) -> torch.Tensor:
     """Glorot & Bengio 2010 ("Xavier") and He et al. 2015 (arXiv 1502.01852, "Kaiming", fan in), or 0.01 of noise."""
     inner = weight.shape[-1]
     outer = weight.shape[0]
     variance = {"Normal": 1e-4, "Xavier": 2 / (inner + outer), "Kaiming": 2 / inner}
     std = variance[weight_init.removesuffix("Uniform").removesuffix("Normal") or "Normal"] ** 0.5
     if weight_init.endswith("Uniform"):
-        return (torch.rand(weight.shape, generator=chance) * 2 - 1) * std * 3**0.5
-    return torch.randn(weight.shape, generator=chance) * std
+        return (torch.rand(weight.shape, generator=generator) * 2 - 1) * std * 3**0.5
+    return torch.randn(weight.shape, generator=generator) * std
 
 
 class Hypernetwork(nn.Module):
@@ -152,55 +155,59 @@ class Hypernetwork(nn.Module):
         super().__init__()
         self.structure = structure
         self.pairs = {width: (HyperModule(width, structure), HyperModule(width, structure)) for width in sorted(widths)}
-        self.held = nn.ModuleList(module for pair in self.pairs.values() for module in pair)
+        self.modules_of_pairs = nn.ModuleList(module for pair in self.pairs.values() for module in pair)
         self.eval()  # only dropout tells training from generating, and it goes by the gradients
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         """"768.k.linear.0.weight" -> tensor."""
         return {f"{width}.{part}.{name}": tensor.detach()
                 for width, pair in self.pairs.items() for part, module in zip("kv", pair, strict=True)
                 for name, tensor in module.state_dict().items()}
 
-    def load_tensors(self, tensors):
+    def load_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         for width, pair in self.pairs.items():
             for part, module in zip("kv", pair, strict=True):
                 start = f"{width}.{part}."
-                module.load_state_dict({name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)})
+                module.load_state_dict({name.removeprefix(start): tensor for name, tensor in tensors.items()
+                                        if name.startswith(start)})
 
 
-def attentions(unet):
+def attentions(unet: nn.Module) -> list[nn.Module]:
     """Every attention layer of a UNet: whatever makes keys and values from a context with linear `to_k` and `to_v`."""
-    return [m for m in unet.modules() if all(isinstance(getattr(m, name, None), nn.Linear) for name in ("to_q", "to_k", "to_v"))]
+    projections = ("to_q", "to_k", "to_v")
+    return [module for module in unet.modules()
+            if all(isinstance(getattr(module, name, None), nn.Linear) for name in projections)]
 
 
-def context_widths(unet):
-    """Sorted widths of what the attention layers listen to: the text's and, for self-attention, each level's own."""
+def context_widths(unet: nn.Module) -> list[int]:
+    """Sorted widths of the attention layers' contexts: the text's and, for self-attention, each level's own."""
     return sorted({attention.to_k.in_features for attention in attentions(unet)})
 
 
 @contextmanager
-def listening(unet, hypernetworks):
+def applied_hypernetworks(unet, hypernetworks):
     """Put [(hypernetwork, multiplier), ...] before the keys and values, the first one nearest to the context.
 
-    Layers and the UNet get an own `forward` meanwhile, which host and networks may wrap; on exit they are as before.
+    Layers and the UNet get a `forward` of their own meanwhile, which host and networks may wrap; on exit they are as
+    before.
     """
     with ExitStack() as stack:
         for hypernetwork, multiplier in reversed(hypernetworks):
-            hearing = Hearing(unet, hypernetwork, multiplier)
-            stack.enter_context(own_forward(unet, hearing.once_per_prediction))
+            contexts = SharedContexts(unet, hypernetwork, multiplier)
+            stack.enter_context(wrapped_forward(unet, contexts.once_per_prediction))
             for attention in attentions(unet):
                 for part, layer in (("k", attention.to_k), ("v", attention.to_v)):
                     if layer.in_features in hypernetwork.pairs:
-                        stack.enter_context(own_forward(layer, hearing.before(part, layer.in_features)))
+                        stack.enter_context(wrapped_forward(layer, contexts.in_front_of(part, layer.in_features)))
         yield
 
 
-class Hearing:
+class SharedContexts:
     """One hypernetwork at work: what all layers share is computed once per prediction.
 
-    That is the text as each module changes it, because every layer hears the same text, and the product of linear layers
-    that have nothing between them, where that is less work. Layers must not make these themselves, or recomputing a block
-    (gradient checkpointing) would not repeat what its first computation did.
+    That is the text as each module changes it, because every layer gets the same text, and the product of linear layers
+    that have nothing between them, where that is less work. Layers must not make these themselves, or recomputing a
+    block (gradient checkpointing) would not repeat what its first computation did.
     """
 
     def __init__(self, unet, hypernetwork, multiplier):
@@ -215,31 +222,33 @@ class Hearing:
             for width, pair in self.pairs.items():
                 if pair[0].linear_only and self.tokens(width, noisy, context) > pair[0].break_even():
                     self.products[width] = Product(pair, self.multiplier, autocasting(noisy))
-                if context is not None and context.shape[-1] == width and not pair[0].drops:
-                    self.changed[width] = self.answers(width, context)
-            return forward(noisy, timesteps, context, *args, **kwargs)  # all stays for the backward, which may recompute blocks
+                if context is not None and context.shape[-1] == width and not pair[0].has_dropout:
+                    self.changed[width] = self.both(width, context)
+            # nothing is dropped afterwards: the backward pass may recompute blocks
+            return forward(noisy, timesteps, context, *args, **kwargs)
 
         return wrapped
 
     def tokens(self, width, noisy, context):
-        """About how many tokens of that width all layers hear: levels that are twice as wide have a quarter of the pixels."""
-        heard = 0 if context is None or context.shape[-1] != width else context.shape[1]
-        return noisy.shape[0] * self.layers[width] * (heard or noisy[0, 0].numel() * self.narrowest**2 // width**2)
+        """About how many tokens of that width all layers get: levels twice as wide have a quarter of the pixels."""
+        of_text = 0 if context is None or context.shape[-1] != width else context.shape[1]
+        return noisy.shape[0] * self.layers[width] * (of_text or noisy[0, 0].numel() * self.narrowest**2 // width**2)
 
-    def answers(self, width, x):
+    def both(self, width, x):
         if width in self.products:
             return self.products[width](x)
         return [module(x, self.multiplier) for module in self.pairs[width]]
 
-    def before(self, part, width):
-        hear = self.keys if part == "k" else self.values_of
+    def in_front_of(self, part, width):
+        """What wraps the forward of a layer for keys ("k") or values ("v")."""
+        change = self.keys_of if part == "k" else self.values_of
 
-        def put(forward):
-            return lambda x: forward(hear(width, x))
+        def wrap(forward):
+            return lambda x: forward(change(width, x))
 
-        return put
+        return wrap
 
-    def keys(self, width, x):
+    def keys_of(self, width, x):
         if x is self.text and width in self.changed:
             return self.changed[width][0]
         if width not in self.products:
@@ -253,19 +262,5 @@ class Hearing:
             return self.changed[width][1]
         if width not in self.products:
             return self.pairs[width][1](x, self.multiplier)
-        (heard, values), self.values = self.values, (None, None)
-        return values if heard is x else self.products[width](x)[1]
-
-
-@contextmanager
-def own_forward(module, made):
-    """`module.forward` becomes made(forward), where forward is whatever the class has at the time: hosts exchange that."""
-    before = module.__dict__.get("forward")
-    module.forward = made(before or (lambda *args, **kwargs: type(module).forward(module, *args, **kwargs)))
-    try:
-        yield
-    finally:
-        if before is None:
-            del module.forward
-        else:
-            module.forward = before
+        (context, values), self.values = self.values, (None, None)
+        return values if context is x else self.products[width](x)[1]

@@ -5,20 +5,22 @@ import math
 import torch
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import WeightBend, drawn, zero
+from lib_sdtune.networks.base import WeightAdapter, uniform_parameter, zero_parameter
 
 TAILS = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
 
 
 @registry.register("loha")
-class LoHa(WeightBend):
+class LoHa(WeightAdapter):
     """delta = (w1_a w1_b) * (w2_a w2_b) * alpha / dim, with w*_a (out, dim) and w*_b (dim, in k k)."""
 
     def __init__(self, layer, dim, alpha, generator=None):
         super().__init__(layer, dim, alpha, generator)
         outer, inner = self.shape[0], math.prod(self.shape[1:])
-        self.w1_a, self.w1_b = drawn((outer, dim), dim, layer, generator), drawn((dim, inner), inner, layer, generator)
-        self.w2_a, self.w2_b = zero((outer, dim), layer), drawn((dim, inner), inner, layer, generator)
+        self.w1_a = uniform_parameter((outer, dim), dim, layer, generator)
+        self.w1_b = uniform_parameter((dim, inner), inner, layer, generator)
+        self.w2_a = zero_parameter((outer, dim), layer)
+        self.w2_b = uniform_parameter((dim, inner), inner, layer, generator)
 
     def delta_weight(self):
         return ((self.w1_a @ self.w1_b) * (self.w2_a @ self.w2_b) * self.scale).reshape(self.shape)
@@ -28,8 +30,8 @@ class LoHa(WeightBend):
 
     def load_tensors(self, tensors):
         for tail in TAILS:
-            mine = getattr(self, tail.removeprefix("hada_")).data
-            mine.copy_(tensors[tail].reshape(mine.shape))
+            parameter = getattr(self, tail.removeprefix("hada_")).data
+            parameter.copy_(tensors[tail].reshape(parameter.shape))
         self.alpha = float(tensors.get("alpha", self.w1_b.shape[0]))
         self.scale = self.alpha / self.w1_b.shape[0]
 

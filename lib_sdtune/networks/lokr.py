@@ -5,59 +5,61 @@ import math
 import torch
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import WeightBend, drawn, zero
+from lib_sdtune.networks.base import WeightAdapter, uniform_parameter, zero_parameter
 
 
 @registry.register("lokr")
-class LoKr(WeightBend):
+class LoKr(WeightAdapter):
     """delta = w1 x (w2_a w2_b) * alpha / dim; w1 is about the square root of each side, w2 has the kernel.
 
-    Where dim is too large to save anything, w2 is kept whole, and its strength is 1 as the readers take it.
+    Where dim is too large to save anything, w2 is a full matrix, and its strength is 1 as the readers take it.
     """
 
     def __init__(self, layer, dim, alpha, generator=None):
         super().__init__(layer, dim, alpha, generator)
         outer, inner, *kernel = self.shape
         (small_out, large_out), (small_in, large_in) = split(outer), split(inner)
-        rest = large_in * math.prod(kernel)
+        columns = large_in * math.prod(kernel)
         self.dim = dim
-        self.w1 = drawn((small_out, small_in), small_in, layer, generator)
-        self.whole = dim * (large_out + rest) >= large_out * rest
-        if self.whole:
-            self.w2 = zero((large_out, large_in, *kernel), layer)
+        self.w1 = uniform_parameter((small_out, small_in), small_in, layer, generator)
+        self.full = dim * (large_out + columns) >= large_out * columns
+        if self.full:
+            self.w2 = zero_parameter((large_out, large_in, *kernel), layer)
             self.alpha, self.scale = float(dim), 1.0
         else:
-            self.w2_a, self.w2_b = zero((large_out, dim), layer), drawn((dim, rest), rest, layer, generator)
+            self.w2_a = zero_parameter((large_out, dim), layer)
+            self.w2_b = uniform_parameter((dim, columns), columns, layer, generator)
 
     def delta_weight(self):
-        w2 = self.w2.flatten(1) if self.whole else self.w2_a @ self.w2_b
+        w2 = self.w2.flatten(1) if self.full else self.w2_a @ self.w2_b
         return (torch.kron(self.w1, w2) * self.scale).reshape(self.shape)
 
     def tails(self):
-        return ("w1", "w2") if self.whole else ("w1", "w2_a", "w2_b")
+        return ("w1", "w2") if self.full else ("w1", "w2_a", "w2_b")
 
     def tensors(self):
         return {f"lokr_{tail}": getattr(self, tail).data for tail in self.tails()} | {"alpha": torch.tensor(self.alpha)}
 
     def load_tensors(self, tensors):
         for tail in self.tails():
-            mine = getattr(self, tail).data
-            mine.copy_(tensors[f"lokr_{tail}"].reshape(mine.shape))
-        if not self.whole:
+            parameter = getattr(self, tail).data
+            parameter.copy_(tensors[f"lokr_{tail}"].reshape(parameter.shape))
+        if not self.full:
             self.alpha = float(tensors.get("alpha", self.dim))
             self.scale = self.alpha / self.dim
 
     @staticmethod
     def reads(tensors):
-        return "lokr_w1" in tensors and ("lokr_w2" in tensors or {"lokr_w2_a", "lokr_w2_b"} <= set(tensors)) and "lokr_t2" not in tensors
+        second = "lokr_w2" in tensors or {"lokr_w2_a", "lokr_w2_b"} <= set(tensors)
+        return "lokr_w1" in tensors and second and "lokr_t2" not in tensors
 
     @classmethod
     def dim_of(cls, tensors):
-        """The inner size of w2; for a whole w2 any dim that keeps it whole."""
+        """The inner size of w2; for a full w2 any dim that keeps it full."""
         return tensors["lokr_w2_b"].shape[0] if "lokr_w2_b" in tensors else max(tensors["lokr_w2"].shape)
 
 
 def split(side):
     """(small, large) factors of `side`, as near to each other as they can be."""
-    small = next(one for one in range(math.isqrt(side), 0, -1) if side % one == 0)
+    small = next(factor for factor in range(math.isqrt(side), 0, -1) if side % factor == 0)
     return small, side // small

@@ -3,32 +3,29 @@
 import math
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import Bend, drawn, zero
+from lib_sdtune.networks.base import Adapter, convolution_of, uniform_parameter, zero_parameter
 
 
 @registry.register("lora")
-class LoRA(Bend):
+class LoRA(Adapter):
     """Linear (out, in) or convolution (out, in, k, k); the down part keeps the kernel, stride and padding."""
 
     def __init__(self, layer, dim, alpha, generator=None):
         super().__init__(layer, dim, alpha, generator)
-        self.convolution = isinstance(layer, nn.Conv2d)
+        self.convolution = convolution_of(layer)
         outer, inner, *kernel = layer.weight.shape
-        self.down = drawn((dim, inner, *kernel), inner * math.prod(kernel), layer, generator)
-        self.up = zero((outer, dim, *[1] * len(kernel)), layer)
-        if self.convolution:
-            self.step = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+        self.down = uniform_parameter((dim, inner, *kernel), inner * math.prod(kernel), layer, generator)
+        self.up = zero_parameter((outer, dim, *[1] * len(kernel)), layer)
 
     def forward(self, x):
         down, up = self.down, self.up * self.scale
         if x.dtype != down.dtype and not torch.is_autocast_enabled():
             down, up = down.to(x.dtype), up.to(x.dtype)
-        if self.convolution:
-            return F.conv2d(F.conv2d(x, down, **self.step), up)
+        if self.convolution is not None:
+            return F.conv2d(F.conv2d(x, down, **self.convolution), up)
         return F.linear(F.linear(x, down), up)
 
     def delta_weight(self):

@@ -6,11 +6,12 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import TextIO
 
 from lib_sdtune.errors import NameTaken
 
 NAME = "lock.json"
-_files: dict[Path, object] = {}  # run folder -> its open lock file, of this process
+_files: dict[Path, TextIO] = {}  # run folder -> its open lock file, of this process
 
 
 def acquire(folder: Path) -> None:

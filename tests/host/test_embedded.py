@@ -173,9 +173,9 @@ def write_lora(host, name, keys, size=0.1, **extra):
     targets = {target.key: target.layer for target in host.model().family.targets(host.model())}
     tensors, chance = dict(extra), torch.Generator().manual_seed(0)
     for key in keys:
-        bend = LoRA(targets[key], 2, 1, chance)
-        bend.up.data.normal_(0, size, generator=chance)
-        tensors |= {f"{key}.{tail}": tensor for tail, tensor in bend.tensors().items()}
+        adapter = LoRA(targets[key], 2, 1, chance)
+        adapter.up.data.normal_(0, size, generator=chance)
+        tensors |= {f"{key}.{tail}": tensor for tail, tensor in adapter.tensors().items()}
     path = host.folder("lora") / f"{name}.safetensors"
     files.write(path, tensors)
     return path

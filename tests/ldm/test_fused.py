@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from lib_sdtune.ldm.fused import adapted, attend, projections
-from lib_sdtune.networks.base import bent
+from lib_sdtune.networks.base import applied
 from lib_sdtune.networks.lora import LoRA
 
 
@@ -28,7 +28,7 @@ def test_a_network_on_a_part_is_a_change_of_its_rows():
     for part in (*projections(layer), layer.out_proj):
         pairs.append((part, LoRA(part, 4, 4)))
         nn.init.normal_(pairs[-1][1].up)
-    with bent(pairs), torch.no_grad():
+    with applied(pairs), torch.no_grad():
         assert adapted(layer)
         answer = attend(layer, x)
     assert not adapted(layer)

@@ -11,9 +11,9 @@ from lib_sdtune.networks.hypernetwork import (
     Hypernetwork,
     Product,
     Structure,
+    applied_hypernetworks,
     attentions,
     context_widths,
-    listening,
 )
 from lib_sdtune.training.memory.checkpointing import checkpointed
 from tests.models import randomise, tiny_sd1
@@ -51,7 +51,7 @@ def test_every_activation_keeps_the_shape(activation):
 @pytest.mark.parametrize("weight_init", WEIGHT_INITS)
 def test_beginnings_have_the_spread_of_their_papers(weight_init):
     module = HyperModule(256, Structure((1, 2, 1), layer_norm=True))
-    module.begin(weight_init, torch.Generator().manual_seed(0))
+    module.initialize(weight_init, torch.Generator().manual_seed(0))
     std = {"N": 0.01, "X": (2 / 768) ** 0.5, "K": (2 / 256) ** 0.5}[weight_init[0]]
     weight = module.linear[0].weight.detach()
     assert weight.std() == pytest.approx(std, rel=0.02)
@@ -59,7 +59,7 @@ def test_beginnings_have_the_spread_of_their_papers(weight_init):
     assert module.linear[1].weight.detach().std() == pytest.approx(0.01, rel=0.2)
     assert all(not part.bias.any() for part in module.linear)
     again = HyperModule(256, Structure((1, 2, 1), layer_norm=True))
-    again.begin(weight_init, torch.Generator().manual_seed(0))
+    again.initialize(weight_init, torch.Generator().manual_seed(0))
     assert torch.equal(again.linear[0].weight, weight)
 
 
@@ -98,11 +98,11 @@ def test_attached_and_removed_without_trace(unet):
     hypernetwork = randomise(Hypernetwork([16, 32], Structure()), size=0.2)
     own = [dict(vars(attention.to_k)) for attention in attentions(unet)]
     before = predict(unet)
-    with listening(unet, [(hypernetwork, 1.0)]):
+    with applied_hypernetworks(unet, [(hypernetwork, 1.0)]):
         assert not torch.allclose(predict(unet), before, atol=1e-4)
     assert torch.equal(predict(unet), before)
     assert [vars(attention.to_k).keys() for attention in attentions(unet)] == [one.keys() for one in own]
-    with pytest.raises(ZeroDivisionError), listening(unet, [(hypernetwork, 1.0)]):
+    with pytest.raises(ZeroDivisionError), applied_hypernetworks(unet, [(hypernetwork, 1.0)]):
         raise ZeroDivisionError
     assert torch.equal(predict(unet), before)
 
@@ -130,7 +130,7 @@ def heard(unet, hypernetwork, context, shared=True, checkpointing=False):
     hypernetwork.requires_grad_(True)
     with ExitStack() as stack:
         stack.enter_context(checkpointed(unet, checkpointing))
-        stack.enter_context(listening(unet, [(hypernetwork, 1.0)]))
+        stack.enter_context(applied_hypernetworks(unet, [(hypernetwork, 1.0)]))
         if not shared:
             for attention in attentions(unet):
                 forward = attention.forward
@@ -154,13 +154,13 @@ def test_what_is_shared_and_what_is_recomputed_changes_nothing(unet, structure):
 
 
 def test_a_class_whose_forward_is_exchanged_meanwhile_is_heard(unet, monkeypatch):
-    with listening(unet, [(Hypernetwork([16], Structure()), 1.0)]):
+    with applied_hypernetworks(unet, [(Hypernetwork([16], Structure()), 1.0)]):
         monkeypatch.setattr(type(unet), "forward", lambda self, noisy, timesteps, context=None, y=None: "another")
         assert unet(torch.zeros(1, 4, 8, 8), None, context=torch.zeros(1, 2, 16)) == "another"
 
 
 def test_only_layers_of_its_widths_are_touched(unet):
-    with listening(unet, [(Hypernetwork([16], Structure()), 1.0)]):
+    with applied_hypernetworks(unet, [(Hypernetwork([16], Structure()), 1.0)]):
         touched = {attention.to_k.in_features for attention in attentions(unet) if "forward" in vars(attention.to_k)}
     assert touched == {16}
 
@@ -168,7 +168,7 @@ def test_only_layers_of_its_widths_are_touched(unet):
 def test_a_layer_that_has_a_forward_of_its_own_gets_it_back(unet):
     layer = attentions(unet)[0].to_k
     layer.forward = own = type(layer).forward.__get__(layer)
-    with listening(unet, [(Hypernetwork([layer.in_features], Structure()), 1.0)]):
+    with applied_hypernetworks(unet, [(Hypernetwork([layer.in_features], Structure()), 1.0)]):
         assert layer.forward is not own
     assert layer.forward is own
     del layer.forward
@@ -177,7 +177,7 @@ def test_a_layer_that_has_a_forward_of_its_own_gets_it_back(unet):
 def test_keys_and_values_hear_their_own_module_and_several_hypernetworks_the_context_in_turn(unet):
     one, two = (randomise(Hypernetwork([16], Structure((1, 2, 1), "relu")), seed, size=0.3) for seed in (1, 2))
     attention = next(a for a in attentions(unet) if a.to_k.in_features == 16)
-    with listening(unet, [(one, 1.0), (two, 0.5)]):
+    with applied_hypernetworks(unet, [(one, 1.0), (two, 0.5)]):
         keys, values = attention.to_k(x()), attention.to_v(x())
     for answer, layer, i in ((keys, attention.to_k, 0), (values, attention.to_v, 1)):
         assert torch.allclose(answer, layer(two.pairs[16][i](one.pairs[16][i](x()), 0.5)), atol=1e-5)
@@ -186,7 +186,7 @@ def test_keys_and_values_hear_their_own_module_and_several_hypernetworks_the_con
 def test_small_changes_outlive_autocast():
     pair = [HyperModule(16, Structure()) for _ in "kv"]
     for module in pair:
-        module.begin("Normal", torch.Generator().manual_seed(0))
+        module.initialize("Normal", torch.Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16):
         keys, _ = Product(pair, 1.0, rounded=True)(x())
     assert torch.allclose((keys - x()).float(), pair[0](x()) - x(), rtol=0.1, atol=1e-4)
@@ -196,7 +196,7 @@ def test_values_that_hear_something_else_than_the_keys_before_them(unet):
     hypernetwork = randomise(Hypernetwork([16], Structure()), size=0.3)
     attention = next(a for a in attentions(unet) if a.to_k.in_features == 16)
     noisy, long = torch.zeros(1, 4, 16, 16), torch.zeros(1, 77, 16)
-    with listening(unet, [(hypernetwork, 1.0)]):
+    with applied_hypernetworks(unet, [(hypernetwork, 1.0)]):
         unet(noisy, torch.tensor([300]), context=long)  # from here on there is a product
         attention.to_k(x(seed=4))
         answers = [attention.to_v(x()), attention.to_v(x())]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import bent
+from lib_sdtune.networks.base import applied
 
 LAYERS = {
     "linear": (lambda: nn.Linear(12, 8), (2, 5, 12)),
@@ -26,40 +26,40 @@ def setting(request):
 
 
 def stirred(network, layer):
-    bend = network(layer, 4, 2.0, torch.Generator().manual_seed(1))
+    adapter = network(layer, 4, 2.0, torch.Generator().manual_seed(1))
     with torch.no_grad():
-        for p in bend.parameters():
+        for p in adapter.parameters():
             p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(2)) * 0.3)
-    return bend
+    return adapter
 
 
 def test_a_new_bend_changes_nothing(setting):
     layer, network, x = setting
-    bend = network(layer, 4, 2.0, torch.Generator().manual_seed(1))
+    adapter = network(layer, 4, 2.0, torch.Generator().manual_seed(1))
     straight = layer(x)
-    with bent([(layer, bend)]):
+    with applied([(layer, adapter)]):
         assert torch.equal(layer(x), straight)
-    assert not bend.delta_weight().count_nonzero()
+    assert not adapter.delta_weight().count_nonzero()
 
 
 def test_a_bent_layer_is_the_layer_with_its_delta_added_to_the_weight(setting):
     layer, network, x = setting
-    bend = stirred(network, layer)
-    with bent([(layer, bend)], multiplier=0.7):
+    adapter = stirred(network, layer)
+    with applied([(layer, adapter)], multiplier=0.7):
         bent_answer = layer(x)
     with torch.no_grad():
-        layer.weight += 0.7 * bend.delta_weight()
+        layer.weight += 0.7 * adapter.delta_weight()
     assert torch.allclose(bent_answer, layer(x), atol=1e-5)
-    assert bend.delta_weight().count_nonzero()
+    assert adapter.delta_weight().count_nonzero()
 
 
 def test_tensors_round_trip(setting):
     layer, network, _ = setting
-    bend = stirred(network, layer)
+    adapter = stirred(network, layer)
     fresh = network(layer, 4, 1.0, torch.Generator().manual_seed(9))
-    fresh.load_tensors({tail: tensor.clone() for tail, tensor in bend.tensors().items()})
-    assert torch.equal(fresh.delta_weight(), bend.delta_weight())
-    assert network.reads(bend.tensors())
+    fresh.load_tensors({tail: tensor.clone() for tail, tensor in adapter.tensors().items()})
+    assert torch.equal(fresh.delta_weight(), adapter.delta_weight())
+    assert network.reads(adapter.tensors())
 
 
 def test_the_same_generator_draws_the_same_bend(setting):
@@ -71,16 +71,16 @@ def test_the_same_generator_draws_the_same_bend(setting):
 def test_gradients_reach_the_bend_and_not_the_layer(setting):
     layer, network, x = setting
     layer.requires_grad_(False)
-    bend = stirred(network, layer)
-    with bent([(layer, bend)]):
+    adapter = stirred(network, layer)
+    with applied([(layer, adapter)]):
         layer(x).square().mean().backward()
     assert layer.weight.grad is None
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in bend.parameters())
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in adapter.parameters())
 
 
 def test_the_layer_is_bare_again_after_an_exception(setting):
     layer, network, x = setting
     straight = layer(x)
-    with pytest.raises(ZeroDivisionError), bent([(layer, stirred(network, layer))]):
+    with pytest.raises(ZeroDivisionError), applied([(layer, stirred(network, layer))]):
         raise ZeroDivisionError
     assert torch.equal(layer(x), straight) and "forward" not in layer.__dict__

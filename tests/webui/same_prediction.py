@@ -53,7 +53,7 @@ def hypernetworks(folder):
 
     from lib_sdtune.families.base import Conditioning
     from lib_sdtune.formats import hypernetwork as file
-    from lib_sdtune.networks.hypernetwork import listening
+    from lib_sdtune.networks.hypernetwork import applied_hypernetworks
 
     trainers.theirs("hypernetwork", folder, STEPS)
     made_by_us("hypernetwork", folder, "plain")
@@ -74,7 +74,7 @@ def hypernetworks(folder):
             for lent in models(folder):
                 with lent as model:
                     read, _ = file.read(file.find(model.folder("hypernetworks"), name))
-                    with listening(model.unet, [(read, 1.0)]):
+                    with applied_hypernetworks(model.unet, [(read, 1.0)]):
                         ours = model.family.predict(model, noisy, at, Conditioning(context))
                     differences.append(float((ours - wanted).abs().max()))
             found[f"hypernetwork {name}"] = [*differences, float((wanted - bare).abs().max())]

@@ -8,8 +8,8 @@ from lib_sdtune.formats import embedding, hashes, hypernetwork, kinds, lookup
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.ldm.checkpoint import read_any
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import bent
-from lib_sdtune.networks.hypernetwork import listening
+from lib_sdtune.networks.base import applied
+from lib_sdtune.networks.hypernetwork import applied_hypernetworks
 
 log = logging.getLogger("sdtune")
 LORA = KINDS["lora"]
@@ -37,7 +37,7 @@ def attached(model, folder, tags):
                 networks.append((read.to(model.device), tag.weight()))
             else:
                 log.warning("The prompt's <%s:%s> is of a kind that is not known here; it was left out.", tag.kind, tag.name)
-        stack.enter_context(listening(model.unet, networks))
+        stack.enter_context(applied_hypernetworks(model.unet, networks))
         yield {"Lora hashes": ", ".join(f"{name}: {digest}" for name, digest in short.items())} if short else {}
 
 
@@ -48,16 +48,16 @@ def lora(model, folder, tag):
     text = tag.weight(0, "te")
     weights = {"unet": tag.weight(1, "unet", default=text)}
     parts = {}
-    for target, bend in bends(model, path):
-        parts.setdefault(target.part, []).append((target.layer, bend))
+    for target, adapter in adapters(model, path):
+        parts.setdefault(target.part, []).append((target.layer, adapter))
     with ExitStack() as stack:
         for part, pairs in parts.items():
-            stack.enter_context(bent(pairs, weights.get(part, text)))
+            stack.enter_context(applied(pairs, weights.get(part, text)))
         yield hashes.content(path)[:12]
 
 
-def bends(model, path):
-    """[(target, bend)] of a file of kohya's keys. UserError if nothing in it fits; what does not fit is named in the log."""
+def adapters(model, path):
+    """[(target, adapter)] of a file of kohya's keys. UserError if nothing in it fits; what does not fit is named in the log."""
     tensors, _ = read_any(path)
     content = kinds.content(tensors)
     if content != "lora":
@@ -79,12 +79,12 @@ def made(target, tensors, path):
         if network.reads(tensors):
             try:
                 dim = network.dim_of(tensors)
-                bend = network(target.layer, dim, float(tensors.get("alpha", dim)))
-                bend.load_tensors(tensors)
-                return bend.to(target.layer.weight.device).requires_grad_(False)
+                adapter = network(target.layer, dim, float(tensors.get("alpha", dim)))
+                adapter.load_tensors(tensors)
+                return adapter.to(target.layer.weight.device).requires_grad_(False)
             except RuntimeError as error:
                 raise UserError(f"{path.name} does not fit this model at {target.key}: it was made for one of other sizes.") from error
-    raise UserError(f"{path.name} bends {target.key} in a way that is not known here ({', '.join(sorted(tensors))}).")
+    raise UserError(f"{path.name} adapts {target.key} in a way that is not known here ({', '.join(sorted(tensors))}).")
 
 
 def embeddings(model, folder):

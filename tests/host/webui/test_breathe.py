@@ -11,7 +11,7 @@ import torch
 from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.webui.lock import QueueLock
-from lib_sdtune.networks.base import bent
+from lib_sdtune.networks.base import applied
 from tests.waiting import until
 
 
@@ -105,7 +105,7 @@ def test_reload_ui_takes_the_lora_extension_out_and_in_under_the_run(host):
         with torch.no_grad():
             return layer(x)
 
-    with host.borrow(Model()), bent([(layer, Wide(layer.out_features))]):
+    with host.borrow(Model()), applied([(layer, Wide(layer.out_features))]):
         answer = answered()
         networks.originals.undo()
         assert torch.equal(answered(), answer)

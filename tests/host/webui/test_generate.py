@@ -9,7 +9,7 @@ import torch
 
 from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
-from lib_sdtune.networks.base import bent
+from lib_sdtune.networks.base import applied
 
 
 def request(prompt="a cat", **changes):
@@ -39,7 +39,7 @@ def test_what_is_attached_shows_and_training_goes_on_bare_of_it(host):
     with host.borrow(Model()) as model:
         layer = house.weight("diffusion_model.output_blocks.11.1.transformer_blocks.0.attn2.to_v")
         straight = layer(torch.ones(1, layer.in_features))
-        with bent([(layer, Shift())]):
+        with applied([(layer, Shift())]):
             bent_answer = layer(torch.ones(1, layer.in_features))
             drawn = [numpy.asarray(image) for image in host.generate([request(), request("a dog")])]
             assert torch.equal(layer(torch.ones(1, layer.in_features)), bent_answer)
@@ -67,7 +67,7 @@ def test_a_lora_of_a_sample_prompt_reaches_layers_that_are_being_trained(host):
     house.make_lora("extra", seed=4)
     expected = house.draw("a cat <lora:extra:1>")
     layer = house.weight()
-    with host.borrow(Model()), bent([(layer, torch.nn.Linear(layer.in_features, layer.out_features))], multiplier=0.0):
+    with host.borrow(Model()), applied([(layer, torch.nn.Linear(layer.in_features, layer.out_features))], multiplier=0.0):
         drawn = numpy.asarray(next(host.generate([request("a cat <lora:extra:1>")])))
     assert (drawn == expected).all()
 
