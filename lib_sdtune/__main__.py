@@ -13,7 +13,20 @@ from lib_sdtune.cli.console import speak
 from lib_sdtune.errors import RunError, UserError
 
 INTERRUPTED = 130
-VERBS = ("train", "sample", "choose", "compare", "report", "inspect", "prepare", "class-pictures", "list", "schema", "demo", "ui")
+VERBS = (
+    "train",
+    "sample",
+    "choose",
+    "compare",
+    "report",
+    "inspect",
+    "prepare",
+    "class-pictures",
+    "list",
+    "schema",
+    "demo",
+    "ui",
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,18 +37,20 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser(argv):
-    """The parser of all verbs, with the arguments of the one that is asked for: some read them off what takes a second to load."""
+    """The parser of all verbs, with the arguments of the one that is asked for: some read them off what takes a
+    second to load.
+    """
     top = Parser(prog="python -m lib_sdtune", description="Fine-tunes Stable Diffusion.")
     top.add_argument("--version", action="version", version=__version__)
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     for verb in VERBS:
         module = importlib.import_module(f"lib_sdtune.cli.{verb.replace('-', '_')}")
-        one = verbs.add_parser(verb, help=module.__doc__.splitlines()[0], description=module.__doc__,
+        sub = verbs.add_parser(verb, help=module.__doc__.splitlines()[0], description=module.__doc__,
                                formatter_class=argparse.RawDescriptionHelpFormatter)
-        one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if verb in argv[:1]:
-            module.arguments(one)
-        one.set_defaults(run=module.run)
+            module.arguments(sub)
+        sub.set_defaults(run=module.run)
     return top
 
 
@@ -46,7 +61,9 @@ def main(argv=None):
     try:
         args = parser(argv).parse_args(argv)
         with speak(logging.getLogger("sdtune")), warnings.catch_warnings():
-            warnings.simplefilter("default" if debug else "ignore")  # they are for programmers, and stderr is for errors
+            warnings.simplefilter(
+                "default" if debug else "ignore"
+            )  # they are for programmers, and stderr is for errors
             return args.run(args) or 0
     except KeyboardInterrupt:
         return complain("Interrupted.", INTERRUPTED)
@@ -71,7 +88,9 @@ def first_line(error):
 
 
 def leave(code):
-    """Exit. An interrupt that came in the middle of an import can make Python end by the signal whatever the code; not so here."""
+    """Exit. An interrupt that came in the middle of an import can make Python end by the signal whatever the code;
+    not so here.
+    """
     if code == INTERRUPTED:
         sys.stdout.flush()
         sys.stderr.flush()

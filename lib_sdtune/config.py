@@ -1,9 +1,11 @@
 """What a run is told: every setting with its default, its limits and its advice, declared once.
 
 JSON, the command line's `--set`, the tab's fields, the API's schema and the README's table are all read off these
-classes (`lib_sdtune.declaration`). What one method alone needs is declared beside that method. Names are sd-scripts' where it has one, because its users know them.
+classes (`lib_sdtune.declaration`). What one method alone needs is declared beside that method. Names are sd-scripts'
+where it has one, because its users know them.
 """
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import asdict, dataclass, field, fields, make_dataclass
 from threading import RLock
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune.declaration import build, option, section
 
 
-def registered(kind):
+def registered(kind: str) -> Callable[[], list[str]]:
     """Choices that are looked up late, so that declaring settings imports no plug-in."""
 
     def names():
@@ -228,7 +230,7 @@ class BaseConfig:
     """One run."""
 
     @classmethod
-    def from_dict(cls, data, defaults=None):
+    def from_dict(cls, data: Any, defaults: dict | None = None) -> "Config":
         """A checked config; UserError in one sentence for the first thing that is wrong.
 
         `defaults` (nested, as `data`) suit the host's model better than the general ones; what `data` says goes first.
@@ -239,29 +241,31 @@ class BaseConfig:
         check(config)
         return config
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Complete, as `config.json` of the run folder keeps it."""
         return asdict(self)
 
     @property
-    def settings(self):
+    def settings(self) -> Any:
         """The section of the chosen method (`config.lora`, …)."""
         return getattr(self, self.method)
 
     @property
-    def word(self):
-        """What [name] stands for in prompt templates: the word that is taught (a method that teaches one has "token")."""
+    def word(self) -> str:
+        """What [name] stands for in prompt templates: the word that is taught, where the method teaches one
+        ("token").
+        """
         return getattr(self.settings, "token", "") or self.name
 
 
-def overlaid(data, defaults):
+def overlaid(data: Any, defaults: Any) -> Any:
     """`defaults` with `data` laid over them, group by group; lists are taken whole."""
     if not (isinstance(data, dict) and isinstance(defaults, dict)):
         return data
-    return {**defaults, **{key: overlaid(given, defaults.get(key)) for key, given in data.items()}}
+    return {**defaults, **{key: overlaid(value, defaults.get(key)) for key, value in data.items()}}
 
 
-def compose():
+def compose() -> type:
     """`Config`: `GeneralConfig` with the section of every method, `config.lora` and so on, behind "dataset"."""
     from lib_sdtune.methods import in_order
 

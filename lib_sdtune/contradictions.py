@@ -1,51 +1,75 @@
 """Settings that are fine one by one and nonsense together; each is refused in one sentence that names the keys."""
 
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from lib_sdtune import prompt_lines
 from lib_sdtune.errors import require
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.optim import schedule
 
+if TYPE_CHECKING:
+    from lib_sdtune.config import Config
 
-def check(config):
+
+def check(config: "Config") -> None:
     """UserError for the first contradiction in a `Config`; nothing is read from disk."""
     check_name(config.name)
     for part in (length, timesteps, buckets, learning_rates, class_pictures, method, sizes, samples, validation):
         part(config)
 
 
-def length(config):
+def length(config: "Config") -> None:
     train = config.train
-    require(train.max_train_steps or train.max_train_epochs,
-            '"train.max_train_steps" and "train.max_train_epochs" are both 0, so nothing would be trained; set one of them.')
+    require(
+        train.max_train_steps or train.max_train_epochs,
+        '"train.max_train_steps" and "train.max_train_epochs" are both 0, so nothing would be trained; set one of '
+        "them.",
+    )
     require(train.max_train_epochs or train.lr_warmup_steps < train.max_train_steps,
             f'"train.lr_warmup_steps" is {train.lr_warmup_steps} and "train.max_train_steps" {train.max_train_steps}: '
             "the rate would never be reached; warm up for fewer steps.")
 
 
-def timesteps(config):
+def timesteps(config: "Config") -> None:
     low, high = config.noise.min_timestep, config.noise.max_timestep
-    require(low < high, f'"noise.min_timestep" is {low} and "noise.max_timestep" {high}; the first must be smaller than the second.')
+    require(
+        low < high,
+        f'"noise.min_timestep" is {low} and "noise.max_timestep" {high}; the first must be smaller than the second.',
+    )
 
 
-def buckets(config):
+def buckets(config: "Config") -> None:
     data = config.dataset
     if not data.enable_bucket:
-        require(data.resolution % 8 == 0,
-                f'"dataset.resolution" is {data.resolution}; without "dataset.enable_bucket" it must be a multiple of 8.')
+        require(
+            data.resolution % 8 == 0,
+            f'"dataset.resolution" is {data.resolution}; without "dataset.enable_bucket" it must be a multiple of 8.',
+        )
         return
     low, high, steps = data.min_bucket_reso, data.max_bucket_reso, data.bucket_reso_steps
-    require(low <= high,
-            f'"dataset.min_bucket_reso" is {low} and "dataset.max_bucket_reso" {high}; the first must not be greater than the second.')
-    require(steps <= high,
-            f'"dataset.bucket_reso_steps" is {steps} and "dataset.max_bucket_reso" {high}: no bucket would fit; use smaller steps.')
-    require(steps % 8 == 0, f'"dataset.bucket_reso_steps" is {steps}; it must be a multiple of 8, the size of one latent.')
+    require(
+        low <= high,
+        f'"dataset.min_bucket_reso" is {low} and "dataset.max_bucket_reso" {high}; the first must not be greater than '
+        "the second.",
+    )
+    require(
+        steps <= high,
+        f'"dataset.bucket_reso_steps" is {steps} and "dataset.max_bucket_reso" {high}: no bucket would fit; use '
+        "smaller steps.",
+    )
+    require(
+        steps % 8 == 0, f'"dataset.bucket_reso_steps" is {steps}; it must be a multiple of 8, the size of one latent.'
+    )
 
 
-def learning_rates(config):
+def learning_rates(config: "Config") -> None:
     """Every rate of the chosen method can be read, and not all of them are 0."""
-    rates = {f"{config.method}.{key}": rate for key, rate in vars(config.settings).items() if key == "lr" or key.endswith("_lr")}
+    rates = {
+        f"{config.method}.{key}": rate
+        for key, rate in vars(config.settings).items()
+        if key == "lr" or key.endswith("_lr")
+    }
     for key, rate in rates.items():
         schedule.parse(rate, f'"{key}"')
     keys = " and ".join(f'"{key}"' for key in rates)
@@ -53,50 +77,67 @@ def learning_rates(config):
             f"{keys} {'are both' if len(rates) > 1 else 'is'} 0, so nothing would be trained.")
 
 
-def class_pictures(config):
+def class_pictures(config: "Config") -> None:
     for i, concept in enumerate(config.concepts):
         where = f"concepts[{i}]"
         require(concept.images.strip(), f'"{where}.images" is empty; give the folder of the training pictures.')
         if config.loss.prior_preservation == "teacher":
-            require(concept.class_prompt.strip() and not concept.class_images,
-                    f'"loss.prior_preservation" is "teacher", which needs "{where}.class_prompt" and no "{where}.class_images"; '
-                    'give the first and empty the second, or set it to "pictures".')
+            require(
+                concept.class_prompt.strip() and not concept.class_images,
+                f'"loss.prior_preservation" is "teacher", which needs "{where}.class_prompt" and no '
+                f'"{where}.class_images"; '
+                'give the first and empty the second, or set it to "pictures".',
+            )
         require(concept.class_images or not concept.num_class_images,
                 f'"{where}.num_class_images" is {concept.num_class_images} but "{where}.class_images" is empty; '
                 "name the folder that keeps them.")
         if not concept.class_images:
             continue
-        require(concept.class_prompt.strip(),
-                f'"{where}.class_images" needs "{where}.class_prompt", what the class pictures show, such as "a photo of a cat".')
-        own, other = plain(concept.images), plain(concept.class_images)
-        require(own != other and own not in other.parents,
-                f'"{where}.class_images" lies in "{where}.images", so class pictures would train as the subject; keep them elsewhere.')
+        require(
+            concept.class_prompt.strip(),
+            f'"{where}.class_images" needs "{where}.class_prompt", what the class pictures show, such as "a photo of '
+            'a cat".',
+        )
+        images, class_images = normalized(concept.images), normalized(concept.class_images)
+        require(
+            images != class_images and images not in class_images.parents,
+            f'"{where}.class_images" lies in "{where}.images", so class pictures would train as the subject; keep '
+            "them elsewhere.",
+        )
 
 
-def plain(folder):
+def normalized(folder: str) -> PurePath:
     """The path without "." and trailing slashes, for comparing."""
     return PurePath(folder.replace("\\", "/"))
 
 
-def method(config):
+def method(config: "Config") -> None:
     """What the chosen method's own settings find wrong with each other."""
     config.settings.check()
 
 
-def sizes(config):
+def sizes(config: "Config") -> None:
     for key in ("width", "height"):
         side = getattr(config.sample, key)
-        require(side % 8 == 0, f'"sample.{key}" is {side}; it must be a multiple of 8, or 0 for the training resolution.')
+        require(
+            side % 8 == 0, f'"sample.{key}" is {side}; it must be a multiple of 8, or 0 for the training resolution.'
+        )
 
 
-def samples(config):
+def samples(config: "Config") -> None:
     for line in prompt_lines.spoken(config.sample.prompts):
         prompt_lines.parse(line)
 
 
-def validation(config):
-    given = config.validation
-    require(given.split or given.images or not given.every_n_steps,
-            '"validation.every_n_steps" is set but "validation.split" is 0, so no picture would be kept aside; set the split to 0.1, say.')
-    require(not given.images or all(plain(given.images) != plain(concept.images) for concept in config.concepts),
-            '"validation.images" is a folder that is trained on; validation needs other pictures.')
+def validation(config: "Config") -> None:
+    settings = config.validation
+    require(
+        settings.split or settings.images or not settings.every_n_steps,
+        '"validation.every_n_steps" is set but "validation.split" is 0, so no picture would be kept aside; set the '
+        "split to 0.1, say.",
+    )
+    require(
+        not settings.images
+        or all(normalized(settings.images) != normalized(concept.images) for concept in config.concepts),
+        '"validation.images" is a folder that is trained on; validation needs other pictures.',
+    )

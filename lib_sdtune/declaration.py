@@ -7,6 +7,9 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Callable, Iterable
+from dataclasses import Field
+from typing import Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
@@ -17,7 +20,8 @@ SCHEDULE = rf"^{NUMBER}(:\s*-?\d+\s*)?(,{NUMBER}(:\s*-?\d+\s*)?)*$"
 """A learning rate: a number, or the WebUI's schedule text such as "5e-3:200, 1e-3"."""
 
 
-def option(default, help, *, label="", low=None, high=None, above=None, choices=None, unit=""):
+def option(default: Any, help: str, *, label: str = "", low: float | None = None, high: float | None = None,
+           above: float | None = None, choices: "list | Callable[[], list] | None" = None, unit: str = "") -> Any:
     """A field with its default, one sentence of help, inclusive limits `low`..`high`, exclusive lower limit `above`.
 
     `label` is what the tab calls it; without one its name is made one.
@@ -25,32 +29,34 @@ def option(default, help, *, label="", low=None, high=None, above=None, choices=
     """
     facts = {"help": help, "label": label, "low": low, "high": high, "above": above, "choices": choices, "unit": unit}
     if isinstance(default, list | dict):
-        kept = default
-        return dataclasses.field(default_factory=lambda: type(kept)(kept), metadata=facts)
+        start = default
+        return dataclasses.field(default_factory=lambda: type(start)(start), metadata=facts)
     return dataclasses.field(default=default, metadata=facts)
 
 
-def section(cls, title):
+def section(cls: type, title: str) -> Any:
     """A field that is itself a declared section; `title` is what the tab calls it."""
     return dataclasses.field(default_factory=cls, metadata={"title": title, "section": cls})
 
 
-def sections(cls):
+def sections(cls: type) -> dict[str, tuple[type, str]]:
     """name -> (declared section, its title)."""
     return {field.name: (field.metadata["section"], field.metadata["title"])
             for field in dataclasses.fields(cls) if "section" in field.metadata}
 
 
-def hint(cls, name):
+def hint(cls: type, name: str) -> Any:
+    """The declared type of a field."""
     return typing.get_type_hints(cls)[name]
 
 
-def choices(field):
-    known = field.metadata.get("choices")
-    return list(known() if callable(known) else known) if known else None
+def choices(field: Field) -> list | None:
+    """What the field's value may be; None where it is not one of a few."""
+    allowed = field.metadata.get("choices")
+    return list(allowed() if callable(allowed) else allowed) if allowed else None
 
 
-def build(cls, data, where=""):
+def build(cls: type, data: Any, where: str = "") -> Any:
     """An instance of `cls` from a dict; UserError names the key, what is wrong with it, and what would be right."""
     if not isinstance(data, dict):
         raise UserError(f'"{where or "config"}" must be a group of settings, not {describe(data)}.')
@@ -58,106 +64,112 @@ def build(cls, data, where=""):
     for key in data:
         if key not in fields:
             raise UserError(f'"{join(where, key)}" is not a setting{nearest(key, fields)}.')
-    values = {key: value(cls, fields[key], data[key], join(where, key)) for key in data}
-    missing = [n for n, f in fields.items() if n not in data and required(f)]
+    values = {key: checked(cls, fields[key], data[key], join(where, key)) for key in data}
+    missing = [name for name, field in fields.items() if name not in data and required(field)]
     if missing:
         raise UserError(f'"{join(where, missing[0])}" is missing: {fields[missing[0]].metadata["help"]}')
     return cls(**values)
 
 
-def required(field):
+def required(field: Field) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def join(where, key):
+def join(where: str, key: Any) -> str:
     return f"{where}.{key}" if where else str(key)
 
 
-def value(cls, field, given, where):
-    """One checked value."""
+def checked(cls: type, field: Field, value: Any, where: str) -> Any:
+    """The value of one field, converted and within its limits."""
     kind = hint(cls, field.name)
     if "section" in field.metadata:
-        return build(field.metadata["section"], given, where)
+        return build(field.metadata["section"], value, where)
     if typing.get_origin(kind) is list and dataclasses.is_dataclass(typing.get_args(kind)[0]):
-        if not isinstance(given, list) or not given:
+        if not isinstance(value, list) or not value:
             raise UserError(f'"{where}" must be a list with at least one entry.')
-        return [build(typing.get_args(kind)[0], entry, f"{where}[{i}]") for i, entry in enumerate(given)]
-    result = fit(kind, given, where)
-    limits(field, result, where)
+        return [build(typing.get_args(kind)[0], entry, f"{where}[{i}]") for i, entry in enumerate(value)]
+    result = convert(kind, value, where)
+    check_limits(field, result, where)
     return result
 
 
-def fit(kind, given, where):
-    """`given` as the declared type; integers pass for floats, nothing else is converted."""
-    accepted = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
-    for one in accepted:
-        if one is type(None) and given is None:
+def convert(kind: Any, value: Any, where: str) -> Any:
+    """`value` as the declared type; integers pass for floats, nothing else is converted."""
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    accepted = typing.get_args(kind) if union else (kind,)
+    for target in accepted:
+        if target is type(None) and value is None:
             return None
-        if one is bool and isinstance(given, bool):
-            return given
-        if one is int and isinstance(given, int) and not isinstance(given, bool):
-            return given
-        if one is int and isinstance(given, float) and given.is_integer():
-            return int(given)
-        if one is float and isinstance(given, int | float) and not isinstance(given, bool):
-            if not math.isfinite(given):
+        if target is bool and isinstance(value, bool):
+            return value
+        if target is int and isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if target is int and isinstance(value, float) and value.is_integer():
+            return int(value)
+        if target is float and isinstance(value, int | float) and not isinstance(value, bool):
+            if not math.isfinite(value):
                 raise UserError(f'"{where}" must be a finite number.')
-            return float(given)
-        if one is str and isinstance(given, str):
-            return given
-        if one is dict and isinstance(given, dict):
-            return given
-        if typing.get_origin(one) is list and isinstance(given, list):
-            return [fit(typing.get_args(one)[0], entry, f"{where}[{i}]") for i, entry in enumerate(given)]
-    raise UserError(f'"{where}" must be {spell(accepted)}, not {describe(given)}.')
+            return float(value)
+        if target is str and isinstance(value, str):
+            return value
+        if target is dict and isinstance(value, dict):
+            return value
+        if typing.get_origin(target) is list and isinstance(value, list):
+            return [convert(typing.get_args(target)[0], entry, f"{where}[{i}]") for i, entry in enumerate(value)]
+    raise UserError(f'"{where}" must be {spell(accepted)}, not {describe(value)}.')
 
 
-def limits(field, given, where):
-    known = choices(field)
-    if known and given not in known:
-        raise UserError(f'"{where}" is {given!r}{nearest(given, known)}; it can be: {", ".join(map(str, known))}.')
-    for number in given if isinstance(given, list) else [given]:
+def check_limits(field: Field, value: Any, where: str) -> None:
+    """UserError for a value that is no choice of the field's, or beyond its limits."""
+    allowed = choices(field)
+    if allowed and value not in allowed:
+        raise UserError(f'"{where}" is {value!r}{nearest(value, allowed)}; it can be: {", ".join(map(str, allowed))}.')
+    for number in value if isinstance(value, list) else [value]:
         if not isinstance(number, int | float) or isinstance(number, bool):
             continue
         low, high, above = (field.metadata.get(name) for name in ("low", "high", "above"))
+        text = digits(number)
         if low is not None and number < low:
-            raise UserError(f'"{where}" is {shown(number)}; the smallest value is {shown(low)}.')
+            raise UserError(f'"{where}" is {text}; the smallest value is {digits(low)}.')
         if above is not None and number <= above:
-            raise UserError(f'"{where}" is {shown(number)}; it must be greater than {shown(above)}.')
+            raise UserError(f'"{where}" is {text}; it must be greater than {digits(above)}.')
         if high is not None and number > high:
-            raise UserError(f'"{where}" is {shown(number)}; the largest value is {shown(high)}.')
+            raise UserError(f'"{where}" is {text}; the largest value is {digits(high)}.')
 
 
-def shown(number):
+def digits(number: float) -> str:
     """Whole numbers in full, so that the last digit tells."""
     return str(number) if isinstance(number, int) else f"{number:g}"
 
 
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a group", type(None): "null"}
+TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a group",
+              type(None): "null"}
 
 
-def spell(kinds):
-    return " or ".join(WORDS.get(kind, "a list") for kind in kinds)
+def spell(kinds: Iterable) -> str:
+    """ "a number or text" for (float, str)."""
+    return " or ".join(TYPE_WORDS.get(kind, "a list") for kind in kinds)
 
 
-def describe(given):
-    text = str(given).lower() if isinstance(given, bool) else "null" if given is None else repr(given)
+def describe(value: Any) -> str:
+    """A value as sentences quote it: as JSON writes it, cut where it is long."""
+    text = str(value).lower() if isinstance(value, bool) else "null" if value is None else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object", type(None): "null"}
 
 
-def schema(cls):
+def schema(cls: type) -> dict[str, Any]:
     """JSON Schema (2020-12) of a section, as a dict."""
     properties = {field.name: field_schema(cls, field) for field in dataclasses.fields(cls)}
     needed = [field.name for field in dataclasses.fields(cls) if required(field)]
-    found = {"type": "object", "description": (cls.__doc__ or "").strip().split("\n")[0],
+    facts = {"type": "object", "description": (cls.__doc__ or "").strip().split("\n")[0],
              "properties": properties, "additionalProperties": False}
-    return found | ({"required": needed} if needed else {})
+    return facts | ({"required": needed} if needed else {})
 
 
-def field_schema(cls, field):
+def field_schema(cls: type, field: Field) -> dict[str, Any]:
     if "section" in field.metadata:
         return schema(field.metadata["section"])
     facts = {"description": field.metadata.get("help", ""), **type_schema(hint(cls, field.name))}
@@ -173,12 +185,13 @@ def field_schema(cls, field):
     return facts
 
 
-def type_schema(kind):
+def type_schema(kind: Any) -> dict[str, Any]:
     if typing.get_origin(kind) is list:
         inner = typing.get_args(kind)[0]
         if dataclasses.is_dataclass(inner):
             return {"type": "array", "items": schema(inner), "minItems": 1}
         return {"type": "array", "items": type_schema(inner)}
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return {"type": [JSON_TYPES[one] for one in typing.get_args(kind)]} | ({"pattern": SCHEDULE} if kind == Rate else {})
+        names = [JSON_TYPES[member] for member in typing.get_args(kind)]
+        return {"type": names} | ({"pattern": SCHEDULE} if kind == Rate else {})
     return {"type": JSON_TYPES[kind]}

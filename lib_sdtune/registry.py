@@ -1,15 +1,17 @@
 """Plug-in folders: a file in the folder is an entry, and nothing else is edited to add one.
 
-Further folders are named by the environment variable SDTUNE_PLUGINS; each has sub-folders called as ours (methods, networks,
-optim, captioners, families), and their files are imported as if they lay in ours.
+Further folders are named by the environment variable SDTUNE_PLUGINS; each has sub-folders called as ours (methods,
+networks, optim, captioners, families), and their files are imported as if they lay in ours.
 """
 
 import difflib
 import importlib
 import os
 import pkgutil
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 from lib_sdtune.errors import UserError
 
@@ -24,11 +26,12 @@ class Registry:
     ... class LoRA: ...
     """
 
-    def __init__(self, package, noun):
+    def __init__(self, package: str, noun: str):
         self.package, self.noun, self._lock = package, noun, RLock()
-        self._entries, self._imported, self._importing = {}, False, False
+        self._entries: dict[str, Any] = {}
+        self._imported = self._importing = False
 
-    def register(self, name):
+    def register(self, name: str) -> Callable:
         """Class decorator: file the entry under `name`, which it then carries as `.name`."""
 
         def enter(entry):
@@ -40,13 +43,13 @@ class Registry:
 
         return enter
 
-    def names(self):
+    def names(self) -> list[str]:
         return sorted(self._load())
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
         return iter(sorted(self._load().items()))
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         entries = self._load()
         if name not in entries:
             near = nearest(name, entries)
@@ -57,7 +60,9 @@ class Registry:
         with self._lock:
             if not self._imported:
                 if self._importing:
-                    raise RuntimeError(f"a file of {self.package} asks for all {self.noun} entries while they are imported")
+                    raise RuntimeError(
+                        f"a file of {self.package} asks for all {self.noun} entries while they are imported"
+                    )
                 self._importing = True
                 try:
                     self._import_all()
@@ -88,7 +93,7 @@ class Registry:
                 raise UserError(f"The plug-in {path} has the name of {loaded.__file__}; give it another name.")
 
 
-def plugin_folders(kind):
+def plugin_folders(kind: str) -> list[Path]:
     """The folders of that kind of entry below those that SDTUNE_PLUGINS names. UserError for one that is not there."""
     bases = [Path(base).absolute() for base in os.environ.get(PLUGINS, "").split(os.pathsep) if base.strip()]
     for base in bases:
@@ -97,7 +102,7 @@ def plugin_folders(kind):
     return [base / kind for base in bases if (base / kind).is_dir()]
 
 
-def nearest(word, known):
+def nearest(word: object, words: Iterable) -> str:
     """' (did you mean X?)' for a likely typing mistake, else ''."""
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(word), [str(each) for each in words], n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

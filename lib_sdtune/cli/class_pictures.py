@@ -1,24 +1,29 @@
 """Draw the class pictures that CONFIG asks for and that are missing.
 
 CONFIG's concepts have class_images (a folder), class_prompt and num_class_images.
-Training does so by itself; this is for looking at them first. What is there counts, so it can be interrupted and repeated.
+Training does so by itself; this is for looking at them first. What is there counts, so it can be interrupted and
+repeated.
 """
 
 from pathlib import Path
 
 from lib_sdtune.cli.console import Bar
-from lib_sdtune.cli.train import settings, takes_settings, understood
+from lib_sdtune.cli.train import checked_config, settings, takes_settings
 from lib_sdtune.errors import UserError
 
 
 def arguments(parser):
     takes_settings(parser)
-    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where models live (default: sdtune-data)")
-    parser.add_argument("--checkpoint", default="", metavar="F", help="the checkpoint that draws (default: the small embedded model)")
+    parser.add_argument(
+        "--data-dir", default="sdtune-data", metavar="D", help="where models live (default: sdtune-data)"
+    )
+    parser.add_argument(
+        "--checkpoint", default="", metavar="F", help="the checkpoint that draws (default: the small embedded model)"
+    )
 
 
 def run(args):
-    config, host = understood(settings(args), args.data_dir, args.checkpoint)
+    config, host = checked_config(settings(args), args.data_dir, args.checkpoint)
     if not any(concept.num_class_images for concept in config.concepts):
         raise UserError('No concept has "num_class_images", so there is nothing to draw; set it, say to 100.')
 

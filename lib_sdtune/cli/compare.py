@@ -2,21 +2,23 @@
 
 from pathlib import Path
 
-from lib_sdtune.cli.choose import lent, opened
+from lib_sdtune.cli.run_folders import embedded_host, open_run
 
 
 def arguments(parser):
-    parser.add_argument("one", metavar="RUN")
-    parser.add_argument("other", metavar="RUN")
+    parser.add_argument("first", metavar="RUN")
+    parser.add_argument("second", metavar="RUN")
     parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where runs live (default: sdtune-data)")
-    parser.add_argument("--out", default="", metavar="FILE", help="the page to write (default: compare.html in the first run's folder)")
+    parser.add_argument(
+        "--out", default="", metavar="FILE", help="the page to write (default: compare.html in the first run's folder)"
+    )
 
 
 def run(args):
     from lib_sdtune.evaluation import comparison
 
-    one, other = (opened(lent(args.data_dir), name) for name in (args.one, args.other))
-    for row in comparison.differing(one.config().to_dict(), other.config().to_dict()):
+    first, second = (open_run(embedded_host(args.data_dir), name) for name in (args.first, args.second))
+    for row in comparison.differing(first.config().to_dict(), second.config().to_dict()):
         print(f"{row['setting']}: {row['one']} / {row['other']}")
-    print(comparison.write(one, other, Path(args.out or one.path / "compare.html")))
+    print(comparison.write(first, second, Path(args.out or first.path / "compare.html")))
     return 0

@@ -3,13 +3,14 @@
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 WIDTH = 30
 
 
 @contextmanager
-def speak(logger):
+def speak(logger: logging.Logger) -> Iterator[None]:
     """Show what the package logs; a run's failure is left to the sentence on stderr."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -37,7 +38,7 @@ class Clear(logging.Formatter):
         return wipe() + super().format(record)
 
 
-def wipe():
+def wipe() -> str:
     return "\r\x1b[K" if sys.stdout.isatty() else ""
 
 
@@ -45,17 +46,17 @@ class Bar:
     """One line that is written over and over on a terminal, and a line now and then anywhere else."""
 
     def __init__(self):
-        self.drawn, self.shown, self.terminal = 0.0, None, sys.stdout.isatty()
+        self.drawn_at, self.last, self.terminal = 0.0, None, sys.stdout.isatty()
 
-    def draw(self, done, total, label, rest=""):
-        """`label` is what is being done; `rest` stands behind the counts."""
+    def draw(self, done: int, total: int, label: str, details: str = "") -> None:
+        """`label` is what is being done; `details` stand behind the counts."""
         now, pause = time.monotonic(), 0.1 if self.terminal else 15.0
         step = (label, done >= total)  # a new label and the end are always shown, once
-        if step == self.shown and (step[1] or now - self.drawn < pause):
+        if step == self.last and (step[1] or now - self.drawn_at < pause):
             return
-        self.drawn, self.shown = now, step
+        self.drawn_at, self.last = now, step
         filled = round(WIDTH * min(done, total) / total) if total else 0
-        line = f"{label} [{'#' * filled}{'-' * (WIDTH - filled)}] {done}/{total} {rest}" if total else label
+        line = f"{label} [{'#' * filled}{'-' * (WIDTH - filled)}] {done}/{total} {details}" if total else label
         print(f"{wipe()}{line.rstrip()[:119]}", end="" if self.terminal else "\n", flush=True)
 
     def __enter__(self):
@@ -64,11 +65,11 @@ class Bar:
     def __exit__(self, *error):
         print(wipe(), end="", flush=True)
 
-    def progress(self, done, total, text):
+    def progress(self, done: int, total: int, text: str) -> None:
         """As the package's `progress(done, total, text)` callbacks are called."""
         self.draw(done, total, text)
 
-    def run(self, control):
+    def run(self, control) -> None:
         """As `Control.on_change`: the run's own words before the first step, the steps after it."""
         phase = control.phase
         if phase.get("phase_total"):
@@ -78,13 +79,13 @@ class Bar:
             self.draw(control.step, control.total_steps, "training", f"{loss} {speed(control)}".strip())
 
 
-def speed(control):
+def speed(control) -> str:
     now = control.snapshot()
     if not now["seconds_per_step"]:
         return ""
     return f"{now['seconds_per_step']:.2f} s/step {clock(now['eta_seconds'])} left"
 
 
-def clock(seconds):
+def clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"

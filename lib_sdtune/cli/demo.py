@@ -1,6 +1,7 @@
 """Train the example and show what came of it.
 
-Pictures of the same seeds are made before and after; the last line is the path of the sheet that shows them side by side.
+Pictures of the same seeds are made before and after; the last line is the path of the sheet that shows them side by
+side.
 """
 
 import json
@@ -16,7 +17,9 @@ EXAMPLES = ROOT / "examples"
 
 
 def arguments(parser):
-    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where everything goes (default: sdtune-data)")
+    parser.add_argument(
+        "--data-dir", default="sdtune-data", metavar="D", help="where everything goes (default: sdtune-data)"
+    )
     parser.add_argument("--example", default="ron", metavar="NAME", help="a folder of examples/ (default: ron)")
 
 
@@ -24,8 +27,10 @@ def run(args):
     folder = example(args.example)
     data = read(folder / "demo.json") | {"overwrite": True}
     show = json.loads((folder / "show.json").read_text(encoding="utf-8"))
-    own = len(list(Path(data["concepts"][0]["images"]).rglob("*.png")))
-    print(f"The example: {own} pictures of a {show['form']}, a form that the embedded model has never seen.", flush=True)
+    count = len(list(Path(data["concepts"][0]["images"]).rglob("*.png")))
+    print(
+        f"The example: {count} pictures of a {show['form']}, a form that the embedded model has never seen.", flush=True
+    )
     before = pictures(args.data_dir, show, "", "pictures before the training")
     artefact, control = train(data, args.data_dir)
     if control.state == "stopped":
@@ -37,7 +42,7 @@ def run(args):
     for line in figures(show, before, after, control):
         print(line)
     print(artefact.path)
-    keep(control.folder / "samples", {"before": before, "after": after})
+    save(control.folder / "samples", {"before": before, "after": after})
     path = Path(args.data_dir) / "demo.png"
     sheet(show, before, after).save(path)
     print(path)
@@ -47,33 +52,36 @@ def run(args):
 def example(name):
     folder = EXAMPLES / name
     if not (folder / "demo.json").is_file():
-        known = sorted(path.parent.name for path in EXAMPLES.glob("*/demo.json"))
-        raise UserError(f"There is no example {name!r}; there are: {', '.join(known) or 'none'}.")
+        names = sorted(path.parent.name for path in EXAMPLES.glob("*/demo.json"))
+        raise UserError(f"There is no example {name!r}; there are: {', '.join(names) or 'none'}.")
     return folder
 
 
-def asked(show):
+def prompts_and_seeds(show):
     """(prompt, seed) of every picture: all seeds of each subject prompt, then one of each of the others."""
     return [(p, s) for p in show["prompts"] for s in show["seeds"]] + [(p, show["seeds"][0]) for p in show["others"]]
 
 
 def pictures(data_dir, show, tag, label):
-    """PIL images in the order of `asked`, by the embedded model with `tag` in front of each prompt."""
+    """PIL images in the order of `prompts_and_seeds`, by the embedded model with `tag` in front of each prompt."""
     from lib_sdtune.host.base import SampleRequest
     from lib_sdtune.host.embedded import EmbeddedHost
 
     host = EmbeddedHost(Path(data_dir))
     side = host.resolution
-    requests = [SampleRequest(tag + prompt, "", show["steps"], show["cfg_scale"], seed, side, side) for prompt, seed in asked(show)]
-    made = []
+    requests = [
+        SampleRequest(tag + prompt, "", show["steps"], show["cfg_scale"], seed, side, side)
+        for prompt, seed in prompts_and_seeds(show)
+    ]
+    images = []
     with Bar() as bar:
         for image in host.generate(requests):
-            made.append(image)
-            bar.draw(len(made), len(requests), label)
-    return made
+            images.append(image)
+            bar.draw(len(images), len(requests), label)
+    return images
 
 
-def keep(folder, pictures):
+def save(folder, pictures):
     """Every picture as a file of its own, with what made it."""
     from lib_sdtune.formats import infotext
 
@@ -82,23 +90,25 @@ def keep(folder, pictures):
             infotext.save(image, folder / f"{label}-{number:02d}.png")
 
 
-# what can be measured, because the pictures' world is drawn and its truth known
+# what can be measured, because the toy world's ground truth is known
 
 def figures(show, before, after, control):
+    """The fidelity of the pictures before and after, and the speed, in lines."""
     from lib_sdtune.toyworld import measures
 
-    own = len(show["prompts"]) * len(show["seeds"])
-    things = [thing(prompt) for prompt, _ in asked(show)]
+    count = len(show["prompts"]) * len(show["seeds"])
+    subject, others = slice(count), slice(count, None)
+    asked_for = [thing(prompt) for prompt, _ in prompts_and_seeds(show)]
 
     def fidelity(images, part):
-        found = measures.prompt_fidelity(images[part], things[part])
-        return " ".join(f"{name} {value:.2f}" for name, value in found.items() if value == value)
+        values = measures.prompt_fidelity(images[part], asked_for[part])
+        return " ".join(f"{name} {value:.2f}" for name, value in values.items() if value == value)
 
-    was, now = (measures.subject_fidelity(images[:own], show["form"]) for images in (before, after))
-    yield f"subject fidelity   {was:.2f} -> {now:.2f}   (of {own} pictures, those that plainly show a {show['form']})"
-    yield f"prompt fidelity    {fidelity(before, slice(own))} -> {fidelity(after, slice(own))}   (the same pictures)"
+    was, now = (measures.subject_fidelity(images[subject], show["form"]) for images in (before, after))
+    yield f"subject fidelity   {was:.2f} -> {now:.2f}   (of {count} pictures, those that plainly show a {show['form']})"
+    yield f"prompt fidelity    {fidelity(before, subject)} -> {fidelity(after, subject)}   (the same pictures)"
     if show["others"]:
-        yield f"other prompts      {fidelity(before, slice(own, None))} -> {fidelity(after, slice(own, None))}   (nothing trained)"
+        yield f"other prompts      {fidelity(before, others)} -> {fidelity(after, others)}   (nothing trained)"
     yield f"seconds per step   {control.snapshot()['seconds_per_step']:.3f}"
 
 
@@ -108,10 +118,10 @@ def thing(prompt):
 
     words = prompt.replace(",", " ").split()
 
-    def one(known):
-        return next((word for word in words if word in known), None)
+    def first_of(vocabulary):
+        return next((word for word in words if word in vocabulary), None)
 
-    return toyworld.Thing(one(toyworld.SHAPES), one(toyworld.COLOURS), one(toyworld.BACKGROUNDS))
+    return toyworld.Thing(first_of(toyworld.SHAPES), first_of(toyworld.COLOURS), first_of(toyworld.BACKGROUNDS))
 
 
 # the contact sheet

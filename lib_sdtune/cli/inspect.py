@@ -14,11 +14,13 @@ from lib_sdtune.errors import UserError
 
 LONGEST = 100  # characters of a metadata value that are shown
 BAR = 40
-SHOWN, WIDE = 20, 160  # pictures of a folder, and letters of a line
+ROWS, WIDTH = 20, 160  # pictures of a folder, and letters of a line
 
 
 def arguments(parser):
-    parser.add_argument("path", metavar="PATH", help="a folder of pictures, a dataset .toml, or a .safetensors, .ckpt or .pt file")
+    parser.add_argument(
+        "path", metavar="PATH", help="a folder of pictures, a dataset .toml, or a .safetensors, .ckpt or .pt file"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.add_argument("--chart", metavar="FILE.svg", help="draw how many pictures each bucket and each tag has")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",
@@ -33,8 +35,8 @@ def run(args):
         raise UserError(f"There is no file or folder {printable(path)}.")
     if args.chart and Path(args.chart).suffix.lower() != ".svg":
         raise UserError(f"--chart {args.chart}: it is drawn as SVG; give a name that ends in .svg.")
-    seen, told = folder(args, path) if path.is_dir() or path.suffix.lower() == ".toml" else file(path)
-    print(json.dumps(seen, indent=2, ensure_ascii=False) if args.json else "\n".join(told))
+    report, lines = folder(args, path) if path.is_dir() or path.suffix.lower() == ".toml" else file(path)
+    print(json.dumps(report, indent=2, ensure_ascii=False) if args.json else "\n".join(lines))
     return 0
 
 
@@ -47,37 +49,42 @@ def folder(args, path):
         assign(changes, change)
     settings = build(DatasetConfig, changes.get("dataset", {}), "dataset")
     if args.json:
-        seen = inspect(path, settings)
+        report = inspect(path, settings)
     else:
         with Bar() as bar:
-            seen = inspect(path, settings, progress=bar.progress)
+            report = inspect(path, settings, progress=bar.progress)
     if args.chart:
-        write_text(args.chart, drawn(seen["buckets"], seen["tags"]))
-    return seen, list(about_folder(seen))
+        write_text(args.chart, drawn(report["buckets"], report["tags"]))
+    return report, list(about_folder(report))
 
 
-def about_folder(seen):
+def about_folder(report):
     """The report in lines that a person reads."""
-    yield from seen["summary"]
-    for name, folder in seen["folders"].items():
-        yield f"{name} ({'class, ' if folder['is_class'] else ''}{folder['images']} pictures, counted {folder['repeats']} times):"
-        rows = [row for row in seen["pictures"] if row["folder"] == name]
-        yield from (f"  {row['path']}  {row['width']}x{row['height']} -> {'x'.join(map(str, row['bucket']))}  {row['caption']}"[:WIDE]
-                    for row in rows[:SHOWN])
-        if len(rows) > SHOWN:
-            yield f"  ... and {len(rows) - SHOWN} more; --json names all."
-    yield from chart("Buckets", seen["buckets"])
-    yield from chart("Tags", dict(list(seen["tags"].items())[:20]))
-    if seen["problems"]:
+    yield from report["summary"]
+    for name, folder in report["folders"].items():
+        kind = "class, " if folder["is_class"] else ""
+        yield f"{name} ({kind}{folder['images']} pictures, counted {folder['repeats']} times):"
+        rows = [row for row in report["pictures"] if row["folder"] == name]
+        for row in rows[:ROWS]:
+            bucket = "x".join(map(str, row["bucket"]))
+            yield f"  {row['path']}  {row['width']}x{row['height']} -> {bucket}  {row['caption']}"[:WIDTH]
+        if len(rows) > ROWS:
+            yield f"  ... and {len(rows) - ROWS} more; --json names all."
+    yield from chart("Buckets", report["buckets"])
+    yield from chart("Tags", dict(list(report["tags"].items())[:20]))
+    if report["problems"]:
         yield "Problems:"
-        yield from (f"  {'left out: ' if problem['fatal'] else ''}{problem['text']}" for problem in seen["problems"])
+        yield from (f"  {'left out: ' if problem['fatal'] else ''}{problem['text']}" for problem in report["problems"])
 
 
 def chart(title, counts):
     if counts:
         yield f"{title}:"
         most, wide = max(counts.values()), min(40, max(len(str(name)) for name in counts))
-        yield from (f"  {str(name)[:40]:{wide}} {count:6} {'#' * max(1, round(BAR * count / most))}" for name, count in counts.items())
+        yield from (
+            f"  {str(name)[:40]:{wide}} {count:6} {'#' * max(1, round(BAR * count / most))}"
+            for name, count in counts.items()
+        )
 
 
 def file(path):
@@ -85,21 +92,27 @@ def file(path):
     from lib_sdtune.formats.about import about
 
     try:
-        seen = about(path)
+        report = about(path)
     except UserError:
         if path.suffix.lower() in SUFFIXES:
-            raise UserError(f"{path} is a picture, and no embedding is in it; give the folder that it lies in.") from None
+            raise UserError(
+                f"{path} is a picture, and no embedding is in it; give the folder that it lies in."
+            ) from None
         raise
-    return seen, list(about_file(seen))
+    return report, list(about_file(report))
 
 
-def about_file(seen):
-    family = f" of the family {seen['family']}" if seen["family"] else ", family unknown"
-    yield f"{seen['path']} is {seen['noun']}{family}."
-    yield from (f"  {key}: {shortened(value)}" for key, value in seen.items() if key not in ("path", "kind", "noun", "family", "metadata"))
-    if seen["metadata"]:
+def about_file(report):
+    family = f" of the family {report['family']}" if report["family"] else ", family unknown"
+    yield f"{report['path']} is {report['noun']}{family}."
+    yield from (
+        f"  {key}: {shortened(value)}"
+        for key, value in report.items()
+        if key not in ("path", "kind", "noun", "family", "metadata")
+    )
+    if report["metadata"]:
         yield "Metadata:"
-        yield from (f"  {key}: {shortened(value)}" for key, value in sorted(seen["metadata"].items()))
+        yield from (f"  {key}: {shortened(value)}" for key, value in sorted(report["metadata"].items()))
 
 
 def shortened(value):

@@ -1,6 +1,7 @@
 """Make a training set in OUT of the pictures in IN: resize, crop, background, captions.
 
-The originals are only read. Running it again does what is new and leaves alone what you changed since; so does going on after Ctrl+C.
+The originals are only read. Running it again does what is new and leaves alone what you changed since; so does going
+on after Ctrl+C.
 """
 
 import dataclasses
@@ -19,12 +20,19 @@ def arguments(parser):
     parser.add_argument("out", metavar="OUT", help="folder for what is made of them")
     parser.add_argument("--caption", default="", metavar="NAME",
                         help="have pictures without caption described: deepbooru or blip (in the WebUI)")
-    parser.add_argument("--crop-box", action="append", default=[], metavar="FILE=L,T,R,B",
-                        help="crop that picture of IN by hand: left, top, right, bottom from 0 to 1; it stays for later calls, "
-                             "and FILE= takes it back")
+    parser.add_argument(
+        "--crop-box",
+        action="append",
+        default=[],
+        metavar="FILE=L,T,R,B",
+        help="crop that picture of IN by hand: left, top, right, bottom from 0 to 1; it stays for later calls, "
+        "and FILE= takes it back",
+    )
     for field in dataclasses.fields(PrepareConfig):
         flag = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(flag, dest=f"set_{field.name}", default=None, help=field.metadata["help"].replace("%", "%%"), **kind(field))
+        parser.add_argument(
+            flag, dest=f"set_{field.name}", default=None, help=field.metadata["help"].replace("%", "%%"), **kind(field)
+        )
 
 
 def kind(field):
@@ -33,7 +41,13 @@ def kind(field):
         return {"action": "store_true"}
     if field.default is dataclasses.MISSING:
         return {"action": "append", "metavar": "TEXT"}
-    return {"metavar": "|".join(choices(field)) if choices(field) else "N" if isinstance(field.default, int | float) else "TEXT"}
+    return {
+        "metavar": "|".join(choices(field))
+        if choices(field)
+        else "N"
+        if isinstance(field.default, int | float)
+        else "TEXT"
+    }
 
 
 def run(args):
@@ -51,9 +65,15 @@ def run(args):
 def settings(args):
     from lib_sdtune.data.prepare import PrepareConfig
 
-    given = {field.name: getattr(args, f"set_{field.name}") for field in dataclasses.fields(PrepareConfig)}
-    return build(PrepareConfig, {name: value if isinstance(value, bool | list) else typed(hint(PrepareConfig, name), value)
-                                 for name, value in given.items() if value is not None})
+    flags = {field.name: getattr(args, f"set_{field.name}") for field in dataclasses.fields(PrepareConfig)}
+    return build(
+        PrepareConfig,
+        {
+            name: value if isinstance(value, bool | list) else typed(hint(PrepareConfig, name), value)
+            for name, value in flags.items()
+            if value is not None
+        },
+    )
 
 
 def box(text):

@@ -1,6 +1,6 @@
 """Write a run's report.html: settings, curves, pictures, versions, on one page that opens anywhere."""
 
-from lib_sdtune.cli.choose import lent, opened
+from lib_sdtune.cli.run_folders import embedded_host, open_run
 
 
 def arguments(parser):
@@ -12,6 +12,6 @@ def run(args):
     from lib_sdtune import report
     from lib_sdtune.evaluation import run_report
 
-    folder = opened(lent(args.data_dir), args.name)
+    folder = open_run(embedded_host(args.data_dir), args.name)
     print(run_report.write(folder, folder.status(), f"{report.machine()}, {report.packages()}"))
     return 0

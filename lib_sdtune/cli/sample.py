@@ -1,6 +1,7 @@
 """Make pictures from prompts, with the add-ons that the prompts name.
 
-Prompts are the WebUI's: <lora:name:1>, <hypernet:name:1> and the names of embeddings work when the files are below --data-dir.
+Prompts are the WebUI's: <lora:name:1>, <hypernet:name:1> and the names of embeddings work when the files are below
+--data-dir.
 """
 
 from itertools import chain
@@ -15,14 +16,22 @@ MOST = 1000
 
 
 def arguments(parser):
-    parser.add_argument("--prompt", nargs="+", action="extend", required=True, metavar="P", help="a prompt; can be repeated")
+    parser.add_argument(
+        "--prompt", nargs="+", action="extend", required=True, metavar="P", help="a prompt; can be repeated"
+    )
     parser.add_argument("--negative-prompt", default="", metavar="P", help="what should not be in the picture")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures: 00000.png and so on")
-    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where add-ons are looked for (default: sdtune-data)")
-    parser.add_argument("--checkpoint", default="", metavar="F", help="the checkpoint to use (default: the small embedded model)")
+    parser.add_argument(
+        "--data-dir", default="sdtune-data", metavar="D", help="where add-ons are looked for (default: sdtune-data)"
+    )
+    parser.add_argument(
+        "--checkpoint", default="", metavar="F", help="the checkpoint to use (default: the small embedded model)"
+    )
     parser.add_argument("--steps", type=int, default=20, metavar="N")
     parser.add_argument("--cfg-scale", type=float, default=7.0, metavar="X")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the first picture; the following ones count up")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="of the first picture; the following ones count up"
+    )
     parser.add_argument("--width", type=int, default=0, metavar="PX", help="default: what the model was trained at")
     parser.add_argument("--height", type=int, default=0, metavar="PX")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="pictures per prompt")
@@ -36,10 +45,10 @@ def run(args):
     check(args)
     out = Path(args.out)
     check_writable(out)
-    made = pictures(args)
-    first = next(made)  # whatever is wrong with prompts and files shows here, before a folder is made
+    images = pictures(args)
+    first = next(images)  # whatever is wrong with prompts and files shows here, before a folder is made
     out.mkdir(parents=True, exist_ok=True)
-    for number, image in enumerate(chain([first], made)):
+    for number, image in enumerate(chain([first], images)):
         infotext.save(image, out / f"{number:05d}.png")
         print(out / f"{number:05d}.png")
     return 0
@@ -47,7 +56,9 @@ def run(args):
 
 def check(args):
     """The same limits as for the samples of a run."""
-    build(SampleConfig, {key: getattr(args, key) for key in ("steps", "cfg_scale", "seed", "width", "height")}, "sample")
+    build(
+        SampleConfig, {key: getattr(args, key) for key in ("steps", "cfg_scale", "seed", "width", "height")}, "sample"
+    )
     for side in ("width", "height"):
         if getattr(args, side) % 8:
             raise UserError(f"--{side} is {getattr(args, side)}; it must be a multiple of 8.")

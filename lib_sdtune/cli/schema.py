@@ -15,7 +15,11 @@ def arguments(parser):
 def run(args):
     from lib_sdtune.config import Config
 
-    print(table() if args.readme else json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema(Config)}, indent=2))
+    print(
+        table()
+        if args.readme
+        else json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema(Config)}, indent=2)
+    )
     return 0
 
 

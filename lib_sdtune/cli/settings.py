@@ -29,14 +29,16 @@ def read(path):
 
 def from_json(path, text):
     try:
-        return json.loads(text, object_pairs_hook=no_twins)
+        return json.loads(text, object_pairs_hook=refuse_twice)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
+        raise UserError(
+            f"{path} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+        ) from None
     except RecursionError:
         raise UserError(f"{path} is nested too deeply to be settings.") from None
 
 
-def no_twins(pairs):
+def refuse_twice(pairs):
     """JSON keeps the last of two equal keys silently; here the second is an error."""
     keys = [key for key, _ in pairs]
     twin = next((key for key in keys if keys.count(key) > 1), None)
@@ -60,16 +62,18 @@ def absolute(data, base):
 
 
 def put_under(group, key, base, only_files=False):
-    given = group.get(key)
-    if not isinstance(given, str) or not given.strip() or "\0" in given:
+    text = group.get(key)
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
         return
-    path = os.path.normpath(base / Path(given).expanduser())
+    path = os.path.normpath(base / Path(text).expanduser())
     if not only_files or (len(path) < 4096 and os.path.isfile(path)):
         group[key] = path
 
 
 def assign(data, assignment):
-    """Put "train.seed=7" or "concepts.0.prompt=a cat" into nested `data`; text becomes what the setting is declared as."""
+    """Put "train.seed=7" or "concepts.0.prompt=a cat" into nested `data`; text becomes what the setting is declared
+    as.
+    """
     key, equals, text = assignment.partition("=")
     parts = [int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]\s]+", key)]
     if not equals or not parts:
@@ -79,7 +83,10 @@ def assign(data, assignment):
         grow(group, part, [] if isinstance(following, int) else {})
         group = group[part] if fits(group, part) else None
     if not fits(group, parts[-1]):
-        raise UserError(f"--set {key}: there is no such place in the settings; concepts are numbered from 0, as in concepts.0.images.")
+        raise UserError(
+            f"--set {key}: there is no such place in the settings; concepts are numbered from 0, as in "
+            "concepts.0.images."
+        )
     from lib_sdtune.config import Config
 
     group[parts[-1]] = typed(declared(Config, parts), text)
@@ -114,7 +121,9 @@ def declared(cls, parts):
 
 
 def typed(kind, text):
-    """`text` as the declared type; text that does not fit stays text, for the check to refuse with its usual sentence."""
+    """`text` as the declared type; text that does not fit stays text, for the check to refuse with its usual
+    sentence.
+    """
     if kind is str:
         return text
     if typing.get_origin(kind) is list and typing.get_args(kind)[0] is not str and not text.lstrip().startswith("["):

@@ -1,7 +1,7 @@
 """Train what CONFIG says.
 
-CONFIG is JSON or TOML with at least "name" and the pictures' folder, "concepts": [{"images": ...}]; paths in it are relative to it.
-Ctrl+C saves the state and leaves; the same command with --resume goes on from there.
+CONFIG is JSON or TOML with at least "name" and the pictures' folder, "concepts": [{"images": ...}]; paths in it are
+relative to it. Ctrl+C saves the state and leaves; the same command with --resume goes on from there.
 """
 
 import json
@@ -22,11 +22,17 @@ INTERRUPTED = 130
 
 def arguments(parser):
     takes_settings(parser)
-    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)")
-    parser.add_argument("--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)")
+    parser.add_argument(
+        "--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)"
+    )
+    parser.add_argument(
+        "--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)"
+    )
     parser.add_argument("--preset", default="", metavar="P", help="settings to start from, see `list presets`")
     parser.add_argument("--resume", action="store_true", help="go on from the saved state of the run of that name")
-    parser.add_argument("--measure", action="store_true", help="train nothing: try two steps and say what memory and time one takes")
+    parser.add_argument(
+        "--measure", action="store_true", help="train nothing: try two steps and say what memory and time one takes"
+    )
 
 
 def takes_settings(parser):
@@ -41,14 +47,14 @@ def run(args):
         return measure(data, args.data_dir, args.checkpoint, args.preset)
     artefact, control = train(data, args.data_dir, args.checkpoint, args.preset, args.resume)
     if control.state == "stopped":
-        print(farewell(control))
+        print(how_to_resume(control))
         return INTERRUPTED
     if artefact:
         print(artefact.path)
     return 0
 
 
-def farewell(control):
+def how_to_resume(control):
     from lib_sdtune.training import state
 
     if state.newest(control.folder) is None:
@@ -71,23 +77,23 @@ def settings(args):
 
 def train(data, data_dir, checkpoint="", preset="", resume=False):
     """One run to its end; (artefact or None, its `Control`)."""
-    config, host = understood(data, data_dir, checkpoint, preset)
+    config, host = checked_config(data, data_dir, checkpoint, preset)
 
     from lib_sdtune.data import scan
     from lib_sdtune.training import runs
     from lib_sdtune.training.run import run as train_run
 
     scan.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
-    made = not runs.folder_of(host, config.name).exists()
+    new = not runs.folder_of(host, config.name).exists()
     with Bar() as bar:
         control = runs.begin(config, host, resume, on_change=bar.run)
-        with interruptible(control), forgotten_if_refused(control.folder, Path(data_dir), made):
+        with interruptible(control), removed_if_refused(control.folder, Path(data_dir), new):
             return train_run(config, host, control), control
 
 
 def measure(data, data_dir, checkpoint="", preset=""):
     """Say what a step needs; the exit code is 0 if it fits as it is, 1 if something has to be changed."""
-    config, host = understood(data, data_dir, checkpoint, preset)
+    config, host = checked_config(data, data_dir, checkpoint, preset)
 
     from lib_sdtune.data import scan
     from lib_sdtune.training.memory import measure as two_steps
@@ -101,8 +107,10 @@ def measure(data, data_dir, checkpoint="", preset=""):
     return 1 if need.changes else 0
 
 
-def understood(data, data_dir, checkpoint="", preset=""):
-    """The checked `Config`, with what the preset and the model recommend laid under it, and the host that will train it."""
+def checked_config(data, data_dir, checkpoint="", preset=""):
+    """The checked `Config`, with what the preset and the model recommend laid under it, and the host that will train
+    it.
+    """
     from lib_sdtune.config import Config
 
     chosen = presets.load(preset)["settings"] if preset else {}
@@ -118,7 +126,9 @@ def understood(data, data_dir, checkpoint="", preset=""):
 
 @contextmanager
 def interruptible(control):
-    """The first Ctrl+C, or what ends a process politely, asks the run to save its state and leave; a second Ctrl+C leaves at once."""
+    """The first Ctrl+C, or what ends a process politely, asks the run to save its state and leave; a second Ctrl+C
+    leaves at once.
+    """
     def ask(number, frame):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with suppress(UserError):  # it has ended already
@@ -133,12 +143,12 @@ def interruptible(control):
 
 
 @contextmanager
-def forgotten_if_refused(folder, data_dir, made):
+def removed_if_refused(folder, data_dir, new):
     """Wrong input leaves nothing behind: a run folder that was made for a run that is then refused goes again."""
     try:
         yield
     except UserError:
-        if made:
+        if new:
             shutil.rmtree(folder, ignore_errors=True)
             remove_if_empty(folder.parent, data_dir.parent)
         raise
@@ -147,10 +157,10 @@ def forgotten_if_refused(folder, data_dir, made):
 def remove_if_empty(folder, stop):
     """Remove `folder` and its parents below `stop` as long as they are empty."""
     stop = stop.absolute()
-    for one in [folder.absolute(), *folder.absolute().parents]:
-        if one == stop or stop not in one.parents:
+    for path in [folder.absolute(), *folder.absolute().parents]:
+        if path == stop or stop not in path.parents:
             return
         try:
-            one.rmdir()
+            path.rmdir()
         except OSError:
             return

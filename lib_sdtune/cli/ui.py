@@ -11,21 +11,25 @@ from pathlib import Path
 from lib_sdtune.errors import UserError
 
 HERE = "127.0.0.1"
-PATIENCE = 60  # seconds that a run gets to save its state
+SAVING = 60  # seconds that a run gets to save its state
 
 
 def arguments(parser):
     parser.add_argument("--port", type=int, default=7870, metavar="N", help="default: 7870")
-    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)")
-    parser.add_argument("--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)")
+    parser.add_argument(
+        "--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)"
+    )
+    parser.add_argument(
+        "--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)"
+    )
 
 
 def run(args):
     check(args.port)
     import uvicorn
 
-    app = opened(args)
-    server = served(app)
+    app = make_app(args)
+    server = make_server(app)
     print(f"SD Tune is at http://{HERE}:{args.port} until you press Ctrl+C.", flush=True)
     try:
         uvicorn.run(server, host=HERE, port=args.port, log_level="warning")
@@ -37,7 +41,9 @@ def run(args):
 def check(port):
     for package in ("gradio", "uvicorn"):
         if find_spec(package) is None:
-            raise UserError(f"The tab needs the package {package}, which is not installed; `python install.py --demo` installs it.")
+            raise UserError(
+                f"The tab needs the package {package}, which is not installed; `python install.py --demo` installs it."
+            )
     if not 1 <= port <= 65535:
         raise UserError(f"--port is {port}; it must lie between 1 and 65535.")
     with socket.socket() as attempt:
@@ -45,10 +51,12 @@ def check(port):
         try:
             attempt.bind((HERE, port))
         except OSError as error:
-            raise UserError(f"Port {port} cannot be used ({error.strerror or error}); choose another one with --port.") from None
+            raise UserError(
+                f"Port {port} cannot be used ({error.strerror or error}); choose another one with --port."
+            ) from None
 
 
-def opened(args):
+def make_app(args):
     from lib_sdtune.app import App
     from lib_sdtune.host.embedded import EmbeddedHost
 
@@ -57,7 +65,7 @@ def opened(args):
     return App(lambda: host)
 
 
-def served(app):
+def make_server(app):
     from lib_sdtune.ui.context import TabContext
     from lib_sdtune.ui.standalone import serve
 
@@ -67,6 +75,6 @@ def served(app):
 def leave(app):
     """Let the run that is on save its state."""
     app.jobs.interrupt_all()
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + SAVING
     while app.context.queue.current and time.monotonic() < until:
         time.sleep(0.1)

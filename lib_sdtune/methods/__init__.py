@@ -1,4 +1,6 @@
-"""What can be trained. A file in this folder is a method: its settings, its words in the tab, its file, and how it learns."""
+"""What can be trained. A file in this folder is a method: its settings, its words in the tab, its file, and how it
+learns.
+"""
 
 from lib_sdtune.registry import Registry
 

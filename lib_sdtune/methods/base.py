@@ -80,7 +80,9 @@ class Method:
 
     @classmethod
     def check_data(cls, config: "Config", scan: "Scan") -> None:
-        """After `prepare_data`: UserError where pictures and captions are no use, a warning where they may disappoint."""
+        """After `prepare_data`: UserError where pictures and captions are no use, a warning where they may
+        disappoint.
+        """
 
     @classmethod
     def count_trainable(cls, config: "Config", holding: Holding) -> int:

@@ -1,4 +1,5 @@
-"""DreamBooth (Ruiz et al. 2022, arXiv 2208.12242): the model's own weights learn, in place, and a whole checkpoint comes out.
+"""DreamBooth (Ruiz et al. 2022, arXiv 2208.12242): the model's own weights learn, in place, and a whole checkpoint
+comes out.
 
 No second model is made. The originals wait in a file of the run folder and come back bit for bit when the run ends, for
 whatever reason, and also for the time that somebody else uses the model; the trained weights wait in a file meanwhile.
@@ -85,13 +86,24 @@ class DreamBooth(WholeModel):
         for picture in scan.pictures:
             known = config.concepts[picture.concept].class_prompt.lower().split()
             if known and not picture.is_class and set(picture.caption.lower().split()) <= set(known):
-                log.warning('The caption "%s" of %s says no more than the class prompt, so the whole class would turn into your subject; '
-                            "put a rare word into it, such as \"a photo of ron cat\".", picture.caption, picture.path.name)
+                log.warning(
+                    'The caption "%s" of %s says no more than the class prompt, so the whole class would turn into '
+                    'your subject; '
+                    'put a rare word into it, such as "a photo of ron cat".',
+                    picture.caption,
+                    picture.path.name,
+                )
                 return
 
     def parameter_groups(self):
-        return [{"name": part, "params": [trained.value for name, trained in self.learning.items() if name.startswith(f"{part}.")],
-                 "lr": self.rate(part)} for part in self.parts]
+        return [
+            {
+                "name": part,
+                "params": [trained.value for name, trained in self.learning.items() if name.startswith(f"{part}.")],
+                "lr": self.rate(part),
+            }
+            for part in self.parts
+        ]
 
     def trained_weights(self):
         return list(self.learning.values())
@@ -115,7 +127,10 @@ class DreamBooth(WholeModel):
 
     @contextmanager
     def prepared(self, folder):
-        self.originals, self.shelf = TensorBackup(folder / "originals.safetensors"), TensorBackup(folder / "trained.safetensors")
+        self.originals, self.shelf = (
+            TensorBackup(folder / "originals.safetensors"),
+            TensorBackup(folder / "trained.safetensors"),
+        )
         self.homes = {name: trained.weight.data for name, trained in self.learning.items()}
         self.originals.write(self.homes)
         try:
@@ -175,7 +190,9 @@ class DreamBooth(WholeModel):
             trained.weight.data = home
 
     def before_detach(self):
-        """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to memory if that is full."""
+        """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to
+        memory if that is full.
+        """
         going = {name: trained.full_precision() for name, trained in self.learning.items() if trained.lives_in_model}
         try:
             self.shelf.write(going)
@@ -257,8 +274,12 @@ class DreamBooth(WholeModel):
         if not dim:
             return []
         path = self.model.folder("lora") / f"{self.config.name}.safetensors"
-        facts = artefact.metadata | {"ss_network_module": "networks.lora", "ss_network_dim": str(dim), "ss_network_alpha": str(dim),
-                                     "modelspec.architecture": artefact.metadata["modelspec.architecture"] + "/lora"}
+        facts = artefact.metadata | {
+            "ss_network_module": "networks.lora",
+            "ss_network_dim": str(dim),
+            "ss_network_alpha": str(dim),
+            "modelspec.architecture": artefact.metadata["modelspec.architecture"] + "/lora",
+        }
         precision = safetensors.PRECISIONS[self.config.save.precision]
         held = extract(self.differences(), dim)
         safetensors.write(path, held, facts | safetensors.hashes(held, facts, precision), precision=precision)
@@ -276,7 +297,9 @@ class DreamBooth(WholeModel):
 
 
 def release(home, weight):
-    """Free the memory of a lent tensor whose weight now lives elsewhere, but keep the tensor itself for those who know it."""
+    """Free the memory of a lent tensor whose weight now lives elsewhere, but keep the tensor itself for those who
+    know it.
+    """
     storage = home.untyped_storage()
     if home.data_ptr() != weight.data_ptr() and storage.nbytes() == home.nbytes:
         with suppress(RuntimeError):  # memory that is not torch's own, such as a mapped file's

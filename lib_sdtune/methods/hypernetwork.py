@@ -1,4 +1,6 @@
-"""Hypernetworks: small networks in front of the keys and values of every attention layer learn; the model stays as it is."""
+"""Hypernetworks: small networks in front of the keys and values of every attention layer learn; the model stays as it
+is.
+"""
 
 import logging
 from contextlib import contextmanager
@@ -76,7 +78,9 @@ class HypernetworkMethod(Method):
     @classmethod
     def check_model(cls, config, folder, holding):
         settings = config.hypernetwork
-        model_widths = sorted({shape[1] for name, shape in holding.shapes["unet"].items() if name.endswith("to_k.weight")})
+        model_widths = sorted(
+            {shape[1] for name, shape in holding.shapes["unet"].items() if name.endswith("to_k.weight")}
+        )
         if settings.init_hypernetwork:
             path = file.find(folder(cls.kind), settings.init_hypernetwork)
             refuse_unknown(file.read(path)[0].pairs, model_widths, path.name)
@@ -97,8 +101,10 @@ class HypernetworkMethod(Method):
         refuse_unknown(settings.enable_sizes, model_widths, '"hypernetwork.enable_sizes"')
         widths = settings.enable_sizes or model_widths
         if int(min(widths) * min(structure.layers)) < 1:
-            raise UserError('"hypernetwork.layer_structure" makes layers of no width, because the smallest context of the model '
-                            f"is {min(widths)} wide; use larger multiples.")
+            raise UserError(
+                '"hypernetwork.layer_structure" makes layers of no width, because the smallest context of the model '
+                f"is {min(widths)} wide; use larger multiples."
+            )
         network = Hypernetwork(widths, structure)
         for width, pair in network.pairs.items():
             for part, module in zip("kv", pair, strict=True):
@@ -115,7 +121,9 @@ class HypernetworkMethod(Method):
         return network
 
     def parameter_groups(self):
-        return [{"name": "hypernetwork", "params": list(self.hypernetwork.parameters()), "lr": self.config.hypernetwork.lr}]
+        return [
+            {"name": "hypernetwork", "params": list(self.hypernetwork.parameters()), "lr": self.config.hypernetwork.lr}
+        ]
 
     def trains_text(self, step):
         return False

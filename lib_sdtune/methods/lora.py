@@ -56,9 +56,12 @@ class LoraMethod(Method):
     @classmethod
     def count_trainable(cls, config, holding):
         parts = [part for part in holding.shapes if part != "vae" and not is_zero(config.lora.rate_of(part))]
-        return sum(config.lora.dim * in_and_out(name, shape) for part in parts
-                   for name, shape in holding.shapes[part].items()
-                   if len(shape) == 2 and any(block in name for block in ("transformer_blocks", ".layers.", "resblocks")))
+        return sum(
+            config.lora.dim * in_and_out(name, shape)
+            for part in parts
+            for name, shape in holding.shapes[part].items()
+            if len(shape) == 2 and any(block in name for block in ("transformer_blocks", ".layers.", "resblocks"))
+        )
 
     def trains(self, target):
         if target.kind == "convolution" and not self.config.lora.conv_dim:

@@ -1,4 +1,6 @@
-"""Textual inversion (Gal et al. 2022, arXiv 2208.01618): a few rows of the token table, for a new word, and nothing else, learn."""
+"""Textual inversion (Gal et al. 2022, arXiv 2208.01618): a few rows of the token table, for a new word, and nothing
+else, learn.
+"""
 
 import logging
 from contextlib import contextmanager
@@ -62,7 +64,10 @@ class TextualInversion(Method):
         widths = [shape[1] for part, shapes in sorted(holding.shapes.items()) if part.startswith("text_encoder")
                   for name, shape in shapes.items() if name.endswith("token_embedding.weight")]
         if len(widths) > 1 and config.textual_inversion.save_model_as != "safetensors":
-            raise UserError('Embeddings of this model family have no .pt form; set "textual_inversion.save_model_as" to "safetensors".')
+            raise UserError(
+                'Embeddings of this model family have no .pt form; set "textual_inversion.save_model_as" to '
+                '"safetensors".'
+            )
         if config.textual_inversion.init_embedding:
             file.refuse_other_widths(file.find(folder(cls.kind), config.textual_inversion.init_embedding), widths)
 

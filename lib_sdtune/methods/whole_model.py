@@ -22,7 +22,9 @@ def smaller_optimizer(config, device):
     if not optim.there("Lion"):
         return {}
     rates = {key: getattr(config.settings, key) for key in ("unet_lr", "text_encoder_lr")}
-    lower = {f"{config.method}.{key}": float(f"{lr / 3:.1e}") for key, lr in rates.items() if not isinstance(lr, str) and lr}
+    lower = {
+        f"{config.method}.{key}": float(f"{lr / 3:.1e}") for key, lr in rates.items() if not isinstance(lr, str) and lr
+    }
     return {"train.optimizer": "Lion", "train.optimizer_args": {}} | lower
 
 
@@ -47,11 +49,18 @@ class WholeModel(Method):
 
     @classmethod
     def memory_bytes(cls, config, holding):
-        """The weights' format instead of the lent one, float32 copies, the optimiser's memory, and gradients: one or all."""
+        """The weights' format instead of the lent one, float32 copies, the optimiser's memory, and gradients: one or
+        all.
+        """
         sizes = cls.trainable_sizes(config, holding)
         count, largest = sum(sizes), max(sizes, default=0)
         dtype, trained = plan(config.settings.weights, holding.device, holding.dtype, count)
-        beside = dtype.itemsize - holding.dtype.itemsize + 4 * (trained is MasterCopy) + optim.bytes_of(config.train.optimizer)
+        beside = (
+            dtype.itemsize
+            - holding.dtype.itemsize
+            + 4 * (trained is MasterCopy)
+            + optim.bytes_of(config.train.optimizer)
+        )
         average = 4 if config.settings.ema_decay and holding.device.type == "cpu" else 0
         at_once = config.train.gradient_accumulation_steps > 1 or optim.needs_all(config.train.optimizer)
         gradients = count * dtype.itemsize if at_once else largest * (dtype.itemsize + (8 if dtype in HALVES else 0))

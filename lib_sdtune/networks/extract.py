@@ -1,4 +1,6 @@
-"""What a training has changed in a whole model, as a LoRA: the best approximation of each layer's difference of a given rank."""
+"""What a training has changed in a whole model, as a LoRA: the best approximation of each layer's difference of a
+given rank.
+"""
 
 import torch
 
@@ -7,15 +9,20 @@ from lib_sdtune.randomness import mix
 
 @torch.no_grad()
 def extract(pairs, dim):
-    """name -> tensor under kohya's names, from (key, trained weight, original weight) of layers; alpha is dim, so nothing is scaled.
+    """name -> tensor under kohya's names, from (key, trained weight, original weight) of layers; alpha is dim, so
+    nothing is scaled.
 
-    Truncated singular value decomposition (Eckart & Young 1936), tensors at random but repeatably (Halko et al. 2009, arXiv
-    0909.4061). The square roots of the singular values go to both sides.
+    Truncated singular value decomposition (Eckart & Young 1936), found at random but repeatably (Halko et al. 2009,
+    arXiv 0909.4061). The square roots of the singular values go to both sides.
     """
     tensors = {}
     for key, trained, original in pairs:
         up, down = halves(trained.float() - original.float().to(trained.device), dim, key)
-        tensors |= {f"{key}.lora_up.weight": up, f"{key}.lora_down.weight": down, f"{key}.alpha": torch.tensor(float(down.shape[0]))}
+        tensors |= {
+            f"{key}.lora_up.weight": up,
+            f"{key}.lora_down.weight": down,
+            f"{key}.alpha": torch.tensor(float(down.shape[0])),
+        }
     return tensors
 
 

@@ -1,7 +1,7 @@
 """Hypernetworks as the WebUI knows them: small networks that change the context of attention layers.
 
-For every width of context there is one pair, shared by all layers of that width: keys are made from k(context) and values
-from v(context), where k and v are x + linear(x) * multiplier. They know neither method nor family.
+For every width of context there is one pair, shared by all layers of that width: keys are made from k(context) and
+values from v(context), where k and v are x + linear(x) * multiplier. They know neither method nor family.
 """
 
 from collections import Counter
@@ -29,8 +29,8 @@ WEIGHT_INITS = ("Normal", "XavierUniform", "XavierNormal", "KaimingUniform", "Ka
 class Structure:
     """How every module of a hypernetwork is built.
 
-    layers: widths as multiples of the context's, the first and the last 1. dropout: a probability per entry of `layers`,
-    the first and the last 0.
+    layers: widths as multiples of the context's, the first and the last 1. dropout: a probability per entry of
+    `layers`, the first and the last 0.
     """
 
     layers: tuple = (1, 2, 1)
@@ -45,7 +45,9 @@ class Structure:
 
 
 class Dropout(nn.Dropout):
-    """Active where gradients are recorded, so that samples and validation see the full network without switching modes."""
+    """Active where gradients are recorded, so that samples and validation see the full network without switching
+    modes.
+    """
 
     def forward(self, x):
         return F.dropout(x, self.p, torch.is_grad_enabled())

@@ -1,4 +1,6 @@
-"""LoHa: the Hadamard product of two low-rank matrices (FedPara, Hyeon-Woo et al. 2022, arXiv 2108.06098; LyCORIS' file names)."""
+"""LoHa: the Hadamard product of two low-rank matrices (FedPara, Hyeon-Woo et al. 2022, arXiv 2108.06098; LyCORIS'
+file names).
+"""
 
 import math
 
@@ -26,7 +28,9 @@ class LoHa(WeightAdapter):
         return ((self.w1_a @ self.w1_b) * (self.w2_a @ self.w2_b) * self.scale).reshape(self.shape)
 
     def tensors(self):
-        return {tail: getattr(self, tail.removeprefix("hada_")).data for tail in TAILS} | {"alpha": torch.tensor(self.alpha)}
+        return {tail: getattr(self, tail.removeprefix("hada_")).data for tail in TAILS} | {
+            "alpha": torch.tensor(self.alpha)
+        }
 
     def load_tensors(self, tensors):
         for tail in TAILS:

@@ -1,4 +1,6 @@
-"""LoKr: the Kronecker product of a small full matrix and a low-rank one (LyCORIS, Yeh et al. 2024, arXiv 2309.14859)."""
+"""LoKr: the Kronecker product of a small full matrix and a low-rank one (LyCORIS, Yeh et al. 2024, arXiv
+2309.14859).
+"""
 
 import math
 

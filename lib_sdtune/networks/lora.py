@@ -1,4 +1,6 @@
-"""LoRA (Hu et al. 2021, arXiv 2106.09685), and LoCon where the layer is a 3x3 convolution: delta = up(down(x)) * alpha / dim."""
+"""LoRA (Hu et al. 2021, arXiv 2106.09685), and LoCon where the layer is a 3x3 convolution: delta = up(down(x)) *
+alpha / dim.
+"""
 
 import math
 
@@ -35,7 +37,9 @@ class LoRA(Adapter):
         return {"lora_down.weight": self.down.data, "lora_up.weight": self.up.data, "alpha": torch.tensor(self.alpha)}
 
     def load_tensors(self, tensors):
-        self.down.data.copy_(tensors["lora_down.weight"].reshape(self.down.shape))  # some files keep 1x1 convolutions as matrices
+        self.down.data.copy_(
+            tensors["lora_down.weight"].reshape(self.down.shape)
+        )  # some files keep 1x1 convolutions as matrices
         self.up.data.copy_(tensors["lora_up.weight"].reshape(self.up.shape))
         self.alpha = float(tensors.get("alpha", self.down.shape[0]))
         self.scale = self.alpha / self.down.shape[0]
@@ -43,7 +47,9 @@ class LoRA(Adapter):
     @staticmethod
     def reads(tensors):
         """Whether these tails are a LoRA's."""
-        return {"lora_down.weight", "lora_up.weight"} <= set(tensors) and not {"lora_mid.weight", "dora_scale"} & set(tensors)
+        return {"lora_down.weight", "lora_up.weight"} <= set(tensors) and not {"lora_mid.weight", "dora_scale"} & set(
+            tensors
+        )
 
     @classmethod
     def dim_of(cls, tensors):

@@ -38,8 +38,8 @@ def test_a_large_grid_is_asked_about_where_somebody_sits(monkeypatch, terminal, 
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: terminal))
     monkeypatch.setattr("builtins.input", lambda text: questions.append(text) or said)
     if made:
-        assert choose.chosen(None, None, evaluation_settings.read({})) == {"ranking": []}
+        assert choose.evaluate(None, None, evaluation_settings.read({})) == {"ranking": []}
     else:
         with pytest.raises(TooMany):
-            choose.chosen(None, None, evaluation_settings.read({}))
+            choose.evaluate(None, None, evaluation_settings.read({}))
     assert len(questions) == terminal and all("3 h" in text for text in questions)
