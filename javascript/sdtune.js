@@ -15,14 +15,14 @@ window.sdtune = window.sdtune || {};
         const svg = ['svg', 'path', 'g', 'line', 'circle', 'text', 'rect', 'defs', 'clipPath', 'polyline'].includes(
             tag,
         );
-        const made = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag);
+        const element = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag);
         for (const [name, value] of Object.entries(attributes || {})) {
-            if (name.startsWith('on')) made.addEventListener(name.slice(2), value);
+            if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
             else if (value !== null && value !== undefined && value !== false)
-                made.setAttribute(name, value === true ? '' : value);
+                element.setAttribute(name, value === true ? '' : value);
         }
-        made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
-        return made;
+        element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+        return element;
     };
 
     // Set only what differs, so that nothing flickers and a selection survives.
@@ -63,14 +63,16 @@ window.sdtune = window.sdtune || {};
         });
         refused = answer.status === 401;
         const kind = answer.headers.get('content-type') || '';
-        const said = kind.includes('json') ? await answer.json() : await answer.text();
-        if (!answer.ok) throw Object.assign(new Error(detail(said, answer)), {status: answer.status});
-        return said;
+        const content = kind.includes('json') ? await answer.json() : await answer.text();
+        if (!answer.ok) throw Object.assign(new Error(detail(content, answer)), {status: answer.status});
+        return content;
     };
 
     function detail(body, answer) {
-        const said = body && body.detail;
-        return typeof said === 'string' ? said : sdtune.t('The server answered {status}.', {status: answer.status});
+        const sentence = body && body.detail;
+        return typeof sentence === 'string'
+            ? sentence
+            : sdtune.t('The server answered {status}.', {status: answer.status});
     }
 
     // Watching
@@ -78,10 +80,10 @@ window.sdtune = window.sdtune || {};
     const visible = () => document.visibilityState === 'visible' && panel() && panel().offsetParent !== null;
 
     async function tick() {
-        const on = sdtune.isOn(view.run);
-        if (visible() || (on && view.failures === 0)) {
+        const running = sdtune.isOn(view.run);
+        if (visible() || (running && view.failures === 0)) {
             try {
-                await look();
+                await refresh();
                 view.failures = 0;
             } catch (problem) {
                 view.failures += 1;
@@ -93,10 +95,10 @@ window.sdtune = window.sdtune || {};
     }
 
     // One look at a time: two at once would draw the same rows twice.
-    let looking = Promise.resolve();
-    const look = () => (looking = looking.catch(() => {}).then(lookOnce));
+    let refreshing = Promise.resolve();
+    const refresh = () => (refreshing = refreshing.catch(() => {}).then(refreshOnce));
 
-    async function lookOnce() {
+    async function refreshOnce() {
         const stale = Date.now() - view.listed > 10000 || !sdtune.isOn(view.run);
         if (stale) {
             view.runs = await sdtune.call('runs');
@@ -110,11 +112,11 @@ window.sdtune = window.sdtune || {};
 
     // The run that the user picked, else the one that is on, else the latest.
     function choose() {
-        const on = view.runs.find(sdtune.isOn);
-        if (on && view.on !== on.id) view.chosen = null;
-        view.on = on ? on.id : null;
+        const running = view.runs.find(sdtune.isOn);
+        if (running && view.on !== running.id) view.chosen = null;
+        view.on = running ? running.id : null;
         if (view.chosen && view.runs.some((run) => run.id === view.chosen)) return view.chosen;
-        return on ? on.id : view.runs.length ? sdtune.newest(view.runs).id : null;
+        return running ? running.id : view.runs.length ? sdtune.newest(view.runs).id : null;
     }
 
     sdtune.newest = (runs) =>
@@ -136,7 +138,7 @@ window.sdtune = window.sdtune || {};
         }
         if (before && before.id === run.id && before.state !== run.state) view.listed = 0;
         view.run = run;
-        view.runs = view.runs.map((one) => (one.id === run.id ? {...one, ...run} : one));
+        view.runs = view.runs.map((listed) => (listed.id === run.id ? {...listed, ...run} : listed));
         draw();
     }
 
@@ -145,19 +147,19 @@ window.sdtune = window.sdtune || {};
         sdtune.result.draw(view.run);
         sdtune.plot.draw(view.rows, view.run);
         sdtune.gallery.draw(view.run);
-        sdtune.board.draw(view.run);
-        sdtune.choice.draw(view.run);
+        sdtune.imageLoss.draw(view.run);
+        sdtune.evaluation.draw(view.run);
         sdtune.runs.draw(view.runs);
     }
 
-    sdtune.look = () => {
+    sdtune.refresh = () => {
         view.listed = 0;
-        return look().catch(sdtune.status.offline);
+        return refresh().catch(sdtune.status.offline);
     };
 
     sdtune.choose = function (id) {
         view.chosen = id;
-        sdtune.look();
+        sdtune.refresh();
         const card = sdtune.byId('sdtune_status');
         const {top, bottom} = card.getBoundingClientRect();
         if (bottom < 0 || top > window.innerHeight) card.scrollIntoView({behavior: 'smooth', block: 'center'});
@@ -169,10 +171,10 @@ window.sdtune = window.sdtune || {};
     };
 
     function opened() {
-        sdtune.look();
-        sdtune.classes.look();
-        sdtune.memory.look();
-        sdtune.memory.ask();
+        sdtune.refresh();
+        sdtune.classPictures.refresh();
+        sdtune.memory.refresh();
+        sdtune.memory.estimate();
         sdtune
             .call('')
             .then((about) => {
@@ -188,8 +190,10 @@ window.sdtune = window.sdtune || {};
         panel().dataset.begun = '1';
         sdtune.form.begin();
         sdtune.status.begin();
-        sdtune.loose.begin();
-        new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && opened()).observe(panel());
+        sdtune.anyFiles.begin();
+        new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && opened()).observe(
+            panel(),
+        );
         tick();
     }
     document.readyState === 'loading' ? document.addEventListener('DOMContentLoaded', begin) : begin();

@@ -3,11 +3,11 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const captions = (sdtune.captions = sdtune.captions || {});
-    const t = (...given) => sdtune.t(...given);
+    const t = (...args) => sdtune.t(...args);
     const at = {id: '', page: 0};
-    const shop = () => sdtune.workshop;
-    captions.path = (rest) => 'captions/' + encodeURIComponent(at.id) + (rest ? '/' + rest : '');
-    captions.query = () => shop().value('captions_query');
+    const controls = () => sdtune.controls;
+    captions.path = (verb) => 'captions/' + encodeURIComponent(at.id) + (verb ? '/' + verb : '');
+    captions.query = () => controls().value('captions_query');
 
     captions.opened = function () {
         const field = sdtune.byId('sdtune_captions_folder');
@@ -17,8 +17,8 @@ window.sdtune = window.sdtune || {};
     };
 
     captions.of = function (folder) {
-        shop().set('captions_folder', folder);
-        shop().show('captions');
+        controls().set('captions_folder', folder);
+        sdtune.picturesPage.show('captions');
         return captions.load(false);
     };
 
@@ -26,41 +26,41 @@ window.sdtune = window.sdtune || {};
 
     // One after the other: what is typed last is on its way before Save is.
     let line = Promise.resolve();
-    captions.ask = (...given) => (line = line.then(() => asked(...given)));
+    captions.ask = (...args) => (line = line.then(() => post(...args)));
 
-    async function asked(verb, body, note) {
+    async function post(verb, body, note) {
         try {
             return await sdtune.call(captions.path(verb), 'POST', body || {});
         } catch (problem) {
-            shop().say(note || 'captions_saved', problem.message, true);
+            controls().say(note || 'captions_saved', problem.message, true);
             return null;
         }
     }
 
     captions.load = async function (again) {
-        shop().say('captions_note', t('Loading …'));
+        controls().say('captions_note', t('Loading …'));
         try {
-            const found = await sdtune.call('captions', 'POST', {
-                images: shop().value('captions_folder'),
-                extension: shop().value('captions_ending'),
+            const folder = await sdtune.call('captions', 'POST', {
+                images: controls().value('captions_folder'),
+                extension: controls().value('captions_ending'),
                 again,
             });
-            at.id = found.id;
+            at.id = folder.id;
             at.page = 0;
             sdtune.byId('sdtune_captions_pictures').replaceChildren();
             for (const id of ['changes', 'pruned', 'finals', 'often'])
                 sdtune.byId('sdtune_captions_' + id).replaceChildren();
-            shop().say(
+            controls().say(
                 'captions_note',
-                found.kept
+                folder.kept
                     ? t('Your unsaved changes in this folder are still here.')
-                    : found.problems.slice(0, 3).join(' '),
+                    : folder.problems.slice(0, 3).join(' '),
             );
-            sdtune.show('sdtune_captions_again_line', found.kept);
-            shop().say('captions_saved', '');
+            sdtune.show('sdtune_captions_again_line', folder.kept);
+            controls().say('captions_saved', '');
             await captions.refresh();
         } catch (problem) {
-            shop().say('captions_note', problem.message, true);
+            controls().say('captions_note', problem.message, true);
         }
     };
 
@@ -71,9 +71,9 @@ window.sdtune = window.sdtune || {};
                     captions.path() + '?query=' + encodeURIComponent(captions.query()) + '&page=' + at.page,
                 ),
             );
-            shop().say('captions_filter_note', '');
+            controls().say('captions_filter_note', '');
         } catch (problem) {
-            shop().say('captions_filter_note', problem.message, true);
+            controls().say('captions_filter_note', problem.message, true);
         }
     };
 
@@ -89,15 +89,15 @@ window.sdtune = window.sdtune || {};
     };
 
     captions.change = async function (verb, body, note) {
-        shop().say('captions_saved', '');
+        controls().say('captions_saved', '');
         const done = await captions.ask(verb, body, note);
         if (done) await captions.refresh();
         return done;
     };
 
     captions.save = async function () {
-        const begun = await captions.ask('save');
-        if (!begun) return;
+        const work = await captions.ask('save');
+        if (!work) return;
         captions.follow(200, true);
     };
 
@@ -136,12 +136,12 @@ window.sdtune = window.sdtune || {};
         const place = sdtune.byId('sdtune_captions_pictures');
         const present = new Map([...place.children].map((child) => [child.dataset.index, child]));
         const cards = rows.map((row) => present.get(String(row.index)) || card(row));
-        if (cards.length !== place.children.length || cards.some((one, number) => one !== place.children[number]))
+        if (cards.length !== place.children.length || cards.some((child, number) => child !== place.children[number]))
             place.replaceChildren(...cards);
         rows.forEach((row, number) => {
-            const words = cards[number].querySelector('textarea');
-            if (document.activeElement !== words || words.value === words.dataset.shown) words.value = row.caption;
-            words.dataset.shown = row.caption;
+            const area = cards[number].querySelector('textarea');
+            if (document.activeElement !== area || area.value === area.dataset.shown) area.value = row.caption;
+            area.dataset.shown = row.caption;
             cards[number].classList.toggle('sdtune-changed', row.changed);
         });
     }
@@ -149,14 +149,14 @@ window.sdtune = window.sdtune || {};
     function card(row) {
         const {el} = sdtune;
         const address = sdtune.url(captions.path('pictures/' + row.index));
-        const words = el('textarea', {
+        const area = el('textarea', {
             rows: 3,
             'aria-label': t('Caption of {name}', {name: row.name}),
             placeholder: t('no caption'),
             oninput: () => {
                 sdtune.byId('sdtune_captions_save').disabled = false;
             },
-            onchange: () => captions.change('write', {name: row.name, caption: words.value}),
+            onchange: () => captions.change('write', {name: row.name, caption: area.value}),
         });
         return el(
             'figure',
@@ -171,7 +171,7 @@ window.sdtune = window.sdtune || {};
                     ),
             }),
             el('figcaption', {title: row.name}, row.name),
-            words,
+            area,
         );
     }
 

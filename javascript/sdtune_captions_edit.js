@@ -3,12 +3,12 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const captions = (sdtune.captions = sdtune.captions || {});
-    const t = (...given) => sdtune.t(...given);
-    const shop = () => sdtune.workshop;
+    const t = (...args) => sdtune.t(...args);
+    const controls = () => sdtune.controls;
 
     captions.editing = function () {
         const {el} = sdtune;
-        const {labelled, select, input, action, note} = shop();
+        const {labelled, select, input, action, note} = controls();
         const kinds = select([
             ['add', t('Add at the end')],
             ['front', t('Move or add to the front')],
@@ -18,7 +18,7 @@ window.sdtune = window.sdtune || {};
             ['sort', t('Sort tags by alphabet')],
             ['dedupe', t('Remove repeated tags')],
         ]);
-        kinds.addEventListener('change', wanted);
+        kinds.addEventListener('change', updateFields);
         const parts = [
             labelled('captions_do', t('What to do'), kinds),
             labelled('captions_words', t('Tags'), input(t('red hat, snow'))),
@@ -32,12 +32,12 @@ window.sdtune = window.sdtune || {};
             note('captions_edit_note'),
             el('div', {id: 'sdtune_captions_changes', class: 'sdtune-changes'}),
         ];
-        setTimeout(wanted);
+        setTimeout(updateFields);
         return parts;
     };
 
-    function wanted() {
-        const kind = shop().value('captions_do');
+    function updateFields() {
+        const kind = controls().value('captions_do');
         sdtune.show(sdtune.byId('sdtune_captions_words').parentElement, !['sort', 'dedupe'].includes(kind));
         sdtune.show(sdtune.byId('sdtune_captions_new').parentElement, ['replace', 'regex'].includes(kind));
         sdtune.text(
@@ -48,7 +48,7 @@ window.sdtune = window.sdtune || {};
 
     captions.pruning = function () {
         const {el} = sdtune;
-        const {labelled, input, action, note} = shop();
+        const {labelled, input, action, note} = controls();
         return [
             labelled('captions_trigger', t('The word that stands for your subject'), input(t('ron'))),
             action('captions_common', t('Find tags that all have'), common),
@@ -67,26 +67,26 @@ window.sdtune = window.sdtune || {};
 
     // Doing
 
-    const wish = () => ({
-        do: shop().value('captions_do'),
-        words: shop().value('captions_words'),
-        new: shop().value('captions_new'),
+    const edit = () => ({
+        do: controls().value('captions_do'),
+        words: controls().value('captions_words'),
+        new: controls().value('captions_new'),
         query: captions.query(),
     });
 
     async function preview() {
-        const found = await captions.ask('preview', wish(), 'captions_edit_note');
-        if (found)
+        const summary = await captions.ask('preview', edit(), 'captions_edit_note');
+        if (summary)
             tell(
                 'captions_edit_note',
                 'captions_changes',
-                found,
-                t('Captions that would change: {n}', {n: found.count}),
+                summary,
+                t('Captions that would change: {n}', {n: summary.count}),
             );
     }
 
     async function apply() {
-        const done = await captions.change('edit', wish(), 'captions_edit_note');
+        const done = await captions.change('edit', edit(), 'captions_edit_note');
         if (done)
             tell(
                 'captions_edit_note',
@@ -96,58 +96,62 @@ window.sdtune = window.sdtune || {};
             );
     }
 
-    function tell(note, list, found, text) {
-        shop().say(note, found.count ? text : t('No caption would change.'));
-        sdtune.byId('sdtune_' + list).replaceChildren(...(found.examples || []).map(changed));
+    function tell(note, list, summary, text) {
+        controls().say(note, summary.count ? text : t('No caption would change.'));
+        sdtune.byId('sdtune_' + list).replaceChildren(...(summary.examples || []).map(changed));
     }
 
-    function changed(one) {
+    function changed(example) {
         const {el} = sdtune;
         return el(
             'p',
             {},
-            el('b', {}, one.name),
-            el('del', {}, one.before || t('(empty)')),
-            el('ins', {}, one.after || t('(empty)')),
+            el('b', {}, example.name),
+            el('del', {}, example.before || t('(empty)')),
+            el('ins', {}, example.after || t('(empty)')),
         );
     }
 
     async function common() {
-        const found = await captions.ask('common', {trigger: shop().value('captions_trigger')}, 'captions_prune_note');
-        if (!found) return;
+        const answer = await captions.ask(
+            'common',
+            {trigger: controls().value('captions_trigger')},
+            'captions_prune_note',
+        );
+        if (!answer) return;
         const {el} = sdtune;
-        shop().say('captions_prune_note', '');
+        controls().say('captions_prune_note', '');
         sdtune.text(
             'sdtune_captions_why',
-            found.tags.length ? t(found.why) : t('No tag stands in nearly every caption.'),
+            answer.tags.length ? t(answer.why) : t('No tag stands in nearly every caption.'),
         );
         sdtune
             .byId('sdtune_captions_often')
             .replaceChildren(
-                ...found.tags.map((tag) =>
+                ...answer.tags.map((tag) =>
                     el('label', {class: 'sdtune-tag-chip'}, el('input', {type: 'checkbox', value: tag}), tag),
                 ),
             );
     }
 
-    async function prune(look) {
+    async function prune(onlyPreview) {
         const ticked = [...document.querySelectorAll('#sdtune_captions_often input:checked')]
-            .map((one) => one.value)
+            .map((box) => box.value)
             .join(', ');
-        const found = await captions.ask(
+        const summary = await captions.ask(
             'prune',
-            {trigger: shop().value('captions_trigger'), tags: ticked, only_preview: look},
+            {trigger: controls().value('captions_trigger'), tags: ticked, only_preview: onlyPreview},
             'captions_prune_note',
         );
-        if (!found) return;
+        if (!summary) return;
         tell(
             'captions_prune_note',
             'captions_pruned',
-            look ? found : {count: found.count},
-            look
-                ? t('Captions that would change: {n}', {n: found.count})
-                : t('Captions changed: {n}; not saved yet.', {n: found.count}),
+            onlyPreview ? summary : {count: summary.count},
+            onlyPreview
+                ? t('Captions that would change: {n}', {n: summary.count})
+                : t('Captions changed: {n}; not saved yet.', {n: summary.count}),
         );
-        if (!look) captions.refresh();
+        if (!onlyPreview) captions.refresh();
     }
 })(window.sdtune);

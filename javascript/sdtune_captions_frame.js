@@ -3,12 +3,12 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const captions = (sdtune.captions = sdtune.captions || {});
-    const t = (...given) => sdtune.t(...given);
-    const shop = () => sdtune.workshop;
+    const t = (...args) => sdtune.t(...args);
+    const controls = () => sdtune.controls;
 
     captions.frame = function (place) {
         const {el} = sdtune;
-        const {labelled, input, select, action, note} = shop();
+        const {labelled, input, select, action, note} = controls();
         const open = el(
             'div',
             {class: 'sdtune-card'},
@@ -43,7 +43,7 @@ window.sdtune = window.sdtune || {};
 
     function gallery() {
         const {el} = sdtune;
-        const {input, action, note} = shop();
+        const {input, action, note} = controls();
         const search = input(t('cat and not dog, or: missing'), {
             id: 'sdtune_captions_query',
             'aria-label': t('Filter'),
@@ -84,7 +84,7 @@ window.sdtune = window.sdtune || {};
                 el('summary', {}, el('h4', {}, title)),
                 ...inside,
             );
-        const {action, note, bar} = shop();
+        const {action, note, bar} = controls();
         return el(
             'aside',
             {},

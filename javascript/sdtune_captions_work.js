@@ -4,27 +4,29 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const captions = (sdtune.captions = sdtune.captions || {});
-    const t = (...given) => sdtune.t(...given);
-    const shop = () => sdtune.workshop;
+    const t = (...args) => sdtune.t(...args);
+    const controls = () => sdtune.controls;
     let timer = null;
     let showing = 0;
     let expected = false; // a save that was asked for here
 
     captions.describing = function () {
         const {el} = sdtune;
-        const {labelled, select, field, action, note, bar, facts} = shop();
-        const known = select(facts.captioners.map((one) => [one.name, t(one.label)]));
-        const options = facts.captioners.map((one) =>
+        const {labelled, select, field, action, note, bar} = controls();
+        const {facts} = sdtune.picturesPage;
+        const choice = select(facts.captioners.map((captioner) => [captioner.name, t(captioner.label)]));
+        const options = facts.captioners.map((captioner) =>
             el(
                 'div',
-                {class: 'sdtune-fields', 'data-captioner': one.name},
-                ...one.fields.map((each) => field(one.name + '_', each)),
+                {class: 'sdtune-fields', 'data-captioner': captioner.name},
+                ...captioner.fields.map((setting) => field(captioner.name + '_', setting)),
             ),
         );
-        const seen = () => options.forEach((one) => sdtune.show(one, one.dataset.captioner === known.value));
-        known.addEventListener('change', seen);
+        const showOptions = () =>
+            options.forEach((group) => sdtune.show(group, group.dataset.captioner === choice.value));
+        choice.addEventListener('change', showOptions);
         const parts = [
-            labelled('captions_captioner', t('Written by'), known),
+            labelled('captions_captioner', t('Written by'), choice),
             labelled(
                 'captions_existing',
                 t('Captions that are there'),
@@ -45,29 +47,29 @@ window.sdtune = window.sdtune || {};
             bar('captions_bar'),
             note('captions_work'),
         ];
-        seen();
+        showOptions();
         return parts;
     };
 
     // The options of a captioner as they are typed here; preparing uses them too.
     captions.options = function (name) {
-        const entry = shop().facts.captioners.find((one) => one.name === name);
-        return entry ? shop().typed(name + '_', entry.fields) : {};
+        const entry = sdtune.picturesPage.facts.captioners.find((candidate) => candidate.name === name);
+        return entry ? controls().values(name + '_', entry.fields) : {};
     };
 
     async function describe() {
-        const name = shop().value('captions_captioner');
-        const begun = await captions.ask(
+        const name = controls().value('captions_captioner');
+        const work = await captions.ask(
             'describe',
             {
                 captioner: name,
                 options: captions.options(name),
-                existing: shop().value('captions_existing'),
+                existing: controls().value('captions_existing'),
                 query: captions.query(),
             },
             'captions_work',
         );
-        if (begun) captions.follow(300);
+        if (work) captions.follow(300);
     }
 
     captions.finals = async function () {
@@ -75,7 +77,7 @@ window.sdtune = window.sdtune || {};
         const settings = {shuffle_caption: Boolean(value('dataset.shuffle_caption'))};
         for (const name of ['keep_tokens', 'caption_dropout_rate', 'caption_tag_dropout_rate'])
             settings[name] = Number(value('dataset.' + name)) || 0;
-        const found = await captions.ask(
+        const rows = await captions.ask(
             'finals',
             {
                 dataset: settings,
@@ -86,29 +88,29 @@ window.sdtune = window.sdtune || {};
             },
             'captions_finals_note',
         );
-        if (!found) return;
+        if (!rows) return;
         const {el} = sdtune;
-        shop().say('captions_finals_note', '');
+        controls().say('captions_finals_note', '');
         sdtune.text('sdtune_captions_finals_show', t('Show the next time they are seen'));
         sdtune
             .byId('sdtune_captions_finals')
             .replaceChildren(
-                ...found.map((one) =>
+                ...rows.map((row) =>
                     el(
                         'p',
                         {},
                         el(
                             'b',
                             {},
-                            one.name,
-                            one.tokens !== null &&
+                            row.name,
+                            row.tokens !== null &&
                                 el(
                                     'span',
-                                    {class: one.tokens > 75 ? 'sdtune-many' : 'sdtune-soft'},
-                                    ' ' + t('{n} tokens', {n: one.tokens}),
+                                    {class: row.tokens > 75 ? 'sdtune-many' : 'sdtune-soft'},
+                                    ' ' + t('{n} tokens', {n: row.tokens}),
                                 ),
                         ),
-                        one.caption || t('(empty)'),
+                        row.caption || t('(empty)'),
                     ),
                 ),
             );
@@ -121,22 +123,22 @@ window.sdtune = window.sdtune || {};
         expected = expected || Boolean(saved);
         clearTimeout(timer);
         timer = setTimeout(async () => {
-            const found = await sdtune.call(captions.path('work')).catch(() => null);
-            if (found && shop().busy(found.work)) captions.working(found.work);
+            const status = await sdtune.call(captions.path('work')).catch(() => null);
+            if (status && controls().busy(status.work)) captions.working(status.work);
             else captions.refresh();
         }, wait);
     };
 
     captions.working = function (work) {
-        const on = shop().busy(work);
+        const on = controls().busy(work);
         const describing = work && work.what === 'describe' ? work : null;
         const ends = {
             done: t('Done; look at them, then save.'),
             stopped: t('Stopped; what was written stays, not saved yet.'),
         };
-        shop().say(
+        controls().say(
             'captions_work',
-            shop().progress('captions_bar', describing) || (describing ? ends[work.state] || work.message : ''),
+            controls().progress('captions_bar', describing) || (describing ? ends[work.state] || work.message : ''),
             describing && work.state === 'failed',
         );
         sdtune.show('sdtune_captions_stop', on && describing);
@@ -146,16 +148,16 @@ window.sdtune = window.sdtune || {};
     };
 
     function saving(work, on) {
-        const progress = shop().progress('captions_save_bar', work);
-        if (on && work) return shop().say('captions_saved', progress);
+        const progress = controls().progress('captions_save_bar', work);
+        if (on && work) return controls().say('captions_saved', progress);
         if (!work || !expected) return;
         expected = false;
-        for (const id of ['edit', 'prune']) shop().say(`captions_${id}_note`, ''); // they said "not saved yet"
+        for (const id of ['edit', 'prune']) controls().say(`captions_${id}_note`, ''); // they said "not saved yet"
         const problems = work.problems || [];
-        const told =
+        const sentence =
             work.state === 'done'
                 ? t('Captions saved: {n}; the old ones are beside them as .bak.', {n: work.written})
                 : work.message;
-        shop().say('captions_saved', [told, ...problems].join(' '), problems.length || work.state === 'failed');
+        controls().say('captions_saved', [sentence, ...problems].join(' '), problems.length || work.state === 'failed');
     }
 })(window.sdtune);

@@ -2,35 +2,35 @@
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
-    const t = (...given) => sdtune.t(...given);
+    const t = (...args) => sdtune.t(...args);
     const PATIENCE = 8; // looks after which nothing large seems to have begun
     let timer = null;
 
     function place() {
-        const {el, workshop} = sdtune;
-        const there = sdtune.byId('sdtune_check_work');
-        if (there) return there;
-        const made = el('div', {id: 'sdtune_check_work', hidden: true});
-        sdtune.byId('sdtune_report').before(made);
-        made.append(
-            workshop.bar('check_bar'),
-            workshop.note('check_note'),
-            workshop.action(
+        const {el, controls} = sdtune;
+        const present = sdtune.byId('sdtune_check_work');
+        if (present) return present;
+        const line = el('div', {id: 'sdtune_check_work', hidden: true});
+        sdtune.byId('sdtune_report').before(line);
+        line.append(
+            controls.bar('check_bar'),
+            controls.note('check_note'),
+            controls.action(
                 'check_stop',
                 t('Stop'),
                 () => sdtune.call('inspect/stop', 'POST').catch(() => {}),
                 'sdtune-small',
             ),
         );
-        return made;
+        return line;
     }
 
     function follow(left, began) {
         clearTimeout(timer);
         timer = setTimeout(async () => {
-            const found = await sdtune.call('inspect').catch(() => null);
-            const work = found && found.work;
-            const on = sdtune.workshop.busy(work);
+            const status = await sdtune.call('inspect').catch(() => null);
+            const work = status && status.work;
+            const on = sdtune.controls.busy(work);
             if (on || sdtune.byId('sdtune_check_work')) draw(work, on);
             if (on || (!began && left > 1)) follow(left - 1, began || on);
         }, 600);
@@ -38,7 +38,7 @@ window.sdtune = window.sdtune || {};
 
     function draw(work, on) {
         sdtune.show(place(), on);
-        sdtune.workshop.say('check_note', sdtune.workshop.progress('check_bar', work));
+        sdtune.controls.say('check_note', sdtune.controls.progress('check_bar', work));
     }
 
     document.addEventListener(

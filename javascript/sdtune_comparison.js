@@ -3,7 +3,7 @@
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
-    const t = (...given) => sdtune.t(...given);
+    const t = (...args) => sdtune.t(...args);
     // As the server says it.
     const NAMES = {waiting: 'waiting for the model', drawing: 'pictures', judging: 'comparing the pictures'};
     const progress = (work) =>
@@ -12,11 +12,11 @@ window.sdtune = window.sdtune || {};
 
     // prefix: of the elements' ids. path(): where the server has this comparison. own(): further wishes.
     // above(found), beside(one, made, busy): what else stands above the result, and beside a ranked file.
-    sdtune.comparison = function (prefix, {path, own, above, beside}) {
+    sdtune.comparison = function (prefix, {path, own: request, above, beside}) {
         const id = (name) => 'sdtune_' + prefix + '_' + name;
-        const made = {mark: '', timer: null, current: path};
+        const panel = {mark: '', timer: null, current: path};
 
-        made.fields = function (prompts, ...extra) {
+        panel.fields = function (prompts, ...extra) {
             const {el} = sdtune;
             const field = (name, label, hint) =>
                 el('label', {}, el('span', {}, t(label)), el('input', {type: 'text', id: id(name), placeholder: hint}));
@@ -35,7 +35,7 @@ window.sdtune = window.sdtune || {};
             );
         };
 
-        made.rest = function () {
+        panel.rest = function () {
             const {el} = sdtune;
             const action = (name, label, act, extra) =>
                 el(
@@ -49,7 +49,7 @@ window.sdtune = window.sdtune || {};
                     {class: 'sdtune-buttons'},
                     action('start', 'Compare files', () => start(false), 'sdtune-strong'),
                     action('sure', 'Draw them all the same', () => start(true)),
-                    action('stop', 'Stop drawing', () => made.post('/stop')),
+                    action('stop', 'Stop drawing', () => panel.post('/stop')),
                 ),
                 el('p', {class: 'sdtune-note', id: id('progress')}),
                 el('div', {id: id('result'), class: 'sdtune-outcome'}),
@@ -64,70 +64,70 @@ window.sdtune = window.sdtune || {};
                 .map(Number);
 
         function start(sure) {
-            const wishes = {sure, ...(own && own())};
+            const settings = {sure, ...(request && request())};
             const prompts = typed('prompts')
                 .split('\n')
                 .map((line) => line.trim())
                 .filter(Boolean);
-            if (prompts.length) wishes.prompts = prompts;
-            for (const name of ['seeds', 'weights']) if (numbers(name).length) wishes[name] = numbers(name);
-            return made.post('', wishes);
+            if (prompts.length) settings.prompts = prompts;
+            for (const name of ['seeds', 'weights']) if (numbers(name).length) settings[name] = numbers(name);
+            return panel.post('', settings);
         }
 
         // `rest` below the comparison's own address, or what(path) for an address of its own.
-        made.post = async function (rest, body) {
+        panel.post = async function (address, body) {
             try {
-                await sdtune.call(typeof rest === 'function' ? rest(path()) : path() + rest, 'POST', body);
+                await sdtune.call(typeof address === 'function' ? address(path()) : path() + address, 'POST', body);
             } catch (problem) {
-                made.say(problem.message);
+                panel.say(problem.message);
                 sdtune.show(id('sure'), problem.message.includes('"sure"'));
                 return false;
             }
-            made.look();
+            panel.refresh();
             return true;
         };
 
-        made.say = (text) => sdtune.text(id('progress'), text);
+        panel.say = (text) => sdtune.text(id('progress'), text);
 
-        made.look = async function () {
-            clearTimeout(made.timer);
-            const asked = path();
-            const found = asked && (await sdtune.call(asked).catch(() => null));
-            if (found && asked === path()) made.paint(found);
+        panel.refresh = async function () {
+            clearTimeout(panel.timer);
+            const address = path();
+            const status = address && (await sdtune.call(address).catch(() => null));
+            if (status && address === path()) panel.paint(status);
         };
 
-        made.paint = function (found) {
-            const busy = Boolean(found.work) && ['waiting', 'working'].includes(found.work.state);
-            if (busy) made.timer = setTimeout(made.look, 1200);
-            if (made.show && !made.show(found, busy)) return;
-            made.say(busy ? progress(found.work) : (found.work && found.work.message) || '');
-            sdtune.show(id('start'), !busy && !found.published);
-            sdtune.show(id('fields'), !busy && !found.published);
+        panel.paint = function (status) {
+            const busy = Boolean(status.work) && ['waiting', 'working'].includes(status.work.state);
+            if (busy) panel.timer = setTimeout(panel.refresh, 1200);
+            if (panel.show && !panel.show(status, busy)) return;
+            panel.say(busy ? progress(status.work) : (status.work && status.work.message) || '');
+            sdtune.show(id('start'), !busy && !status.published);
+            sdtune.show(id('fields'), !busy && !status.published);
             sdtune.show(id('stop'), busy);
             sdtune.show(
                 id('sure'),
-                !busy && found.work && found.work.state === 'failed' && found.work.message.includes('"sure"'),
+                !busy && status.work && status.work.state === 'failed' && status.work.message.includes('"sure"'),
             );
-            const mark = JSON.stringify([path(), found.result, found.published, busy]);
-            if (mark === made.mark) return;
-            made.mark = mark;
-            sdtune.byId(id('result')).replaceChildren(...(above ? above(found) : []), ...outcome(found, busy));
+            const mark = JSON.stringify([path(), status.result, status.published, busy]);
+            if (mark === panel.mark) return;
+            panel.mark = mark;
+            sdtune.byId(id('result')).replaceChildren(...(above ? above(status) : []), ...outcome(status, busy));
         };
 
         // No comparison is shown any more.
-        made.clear = function () {
-            clearTimeout(made.timer);
-            made.mark = '';
+        panel.clear = function () {
+            clearTimeout(panel.timer);
+            panel.mark = '';
             if (sdtune.byId(id('result'))) sdtune.byId(id('result')).replaceChildren();
         };
 
-        function outcome(found, busy) {
+        function outcome(status, busy) {
             const {el} = sdtune;
-            const seen = found.result;
+            const result = status.result;
             const parts = [];
-            if (!seen) return parts;
-            if (seen.problem) parts.push(el('p', {class: 'sdtune-note'}, seen.problem));
-            if (seen.ranking.length) {
+            if (!result) return parts;
+            if (result.problem) parts.push(el('p', {class: 'sdtune-note'}, result.problem));
+            if (result.ranking.length) {
                 parts.push(
                     el(
                         'table',
@@ -135,7 +135,9 @@ window.sdtune = window.sdtune || {};
                         el(
                             'tbody',
                             {},
-                            ...seen.ranking.map((one, place) => row(seen, one, place, found.published || busy)),
+                            ...result.ranking.map((ranked, place) =>
+                                row(result, ranked, place, status.published || busy),
+                            ),
                         ),
                     ),
                 );
@@ -143,46 +145,46 @@ window.sdtune = window.sdtune || {};
                     el(
                         'p',
                         {class: 'sdtune-soft'},
-                        t('Compared by {what}. It is a proposal; look at the pictures.', {what: seen.measured_by}),
+                        t('Compared by {what}. It is a proposal; look at the pictures.', {what: result.measured_by}),
                     ),
                 );
             }
-            if (seen.note) parts.push(el('p', {class: 'sdtune-soft'}, seen.note));
-            if (seen.strength) parts.push(el('p', {class: 'sdtune-note'}, seen.strength.sentence));
-            const link = (what, label) =>
-                el('a', {href: sdtune.url(path() + '/' + what), target: '_blank', rel: 'noopener'}, t(label));
+            if (result.note) parts.push(el('p', {class: 'sdtune-soft'}, result.note));
+            if (result.strength) parts.push(el('p', {class: 'sdtune-note'}, result.strength.sentence));
+            const link = (file, label) =>
+                el('a', {href: sdtune.url(path() + '/' + file), target: '_blank', rel: 'noopener'}, t(label));
             parts.push(el('p', {class: 'sdtune-links'}, link('page', 'All pictures'), link('sheet', 'Contact sheet')));
             return parts;
         }
 
-        function row(seen, one, place, fixed) {
+        function row(result, ranked, place, fixed) {
             const {el} = sdtune;
-            const proposed = seen.proposal && seen.proposal.file === one.file;
+            const proposed = result.proposal && result.proposal.file === ranked.file;
             return el(
                 'tr',
                 {class: proposed ? 'sdtune-proposed' : ''},
                 el(
                     'td',
                     {},
-                    el('img', {src: sdtune.url(path() + '/' + one.picture), alt: one.label, loading: 'lazy'}),
+                    el('img', {src: sdtune.url(path() + '/' + ranked.picture), alt: ranked.label, loading: 'lazy'}),
                 ),
                 el(
                     'td',
                     {},
-                    el('b', {}, `${place + 1}. ${one.label}`),
+                    el('b', {}, `${place + 1}. ${ranked.label}`),
                     proposed && el('span', {class: 'sdtune-chip sdtune-is-finished'}, t('proposed')),
-                    el('ul', {}, ...one.reasons.map((reason) => el('li', {}, reason))),
+                    el('ul', {}, ...ranked.reasons.map((reason) => el('li', {}, reason))),
                 ),
                 el(
                     'td',
                     {},
-                    el('span', {title: t('Score from 0 to 1')}, one.score.toFixed(2)),
-                    !fixed && beside && beside(one, seen),
+                    el('span', {title: t('Score from 0 to 1')}, ranked.score.toFixed(2)),
+                    !fixed && beside && beside(ranked, result),
                 ),
             );
         }
 
-        return made;
+        return panel;
     };
 
     sdtune.fileUrl = (id, path) => sdtune.url('runs/' + encodeURIComponent(id) + '/' + path);

@@ -3,7 +3,7 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const concepts = (sdtune.concepts = {});
-    const t = (...given) => sdtune.t(...given);
+    const t = (...args) => sdtune.t(...args);
     const field = (name, label, kind) => ({name, label: t(label), kind: kind || 'text'});
     const fields = () => [
         field('images', 'Pictures'),
@@ -18,11 +18,11 @@ window.sdtune = window.sdtune || {};
 
     // Called with what the field holds, after every change of it.
     concepts.draw = function (text) {
-        const given = String(text || '');
-        if (given === written && sdtune.byId('sdtune_concepts').firstChild) return;
-        written = given;
+        const json = String(text || '');
+        if (json === written && sdtune.byId('sdtune_concepts').firstChild) return;
+        written = json;
         try {
-            rows = given ? JSON.parse(given) : [];
+            rows = json ? JSON.parse(json) : [];
         } catch (problem) {
             rows = [];
         }
@@ -30,28 +30,28 @@ window.sdtune = window.sdtune || {};
     };
 
     function write() {
-        const said = rows.filter((row) => Object.keys(row).length);
-        written = said.length ? JSON.stringify(said) : '';
+        const filled = rows.filter((row) => Object.keys(row).length);
+        written = filled.length ? JSON.stringify(filled) : '';
         const area = document.querySelector('#sdtune_further_concepts textarea');
         area.value = written;
         area.dispatchEvent(new Event('input', {bubbles: true}));
     }
 
-    function change(row, one, value) {
-        if (value.trim() === '') delete row[one.name];
-        else row[one.name] = one.kind === 'number' ? Number(value) : value.trim();
+    function change(row, setting, value) {
+        if (value.trim() === '') delete row[setting.name];
+        else row[setting.name] = setting.kind === 'number' ? Number(value) : value.trim();
         write();
     }
 
-    function input(row, one) {
-        const made = sdtune.el('input', {
-            type: one.kind,
-            min: one.kind === 'number' ? 0 : null,
+    function input(row, setting) {
+        const control = sdtune.el('input', {
+            type: setting.kind,
+            min: setting.kind === 'number' ? 0 : null,
             spellcheck: 'false',
-            value: row[one.name] ?? '',
-            onchange: () => change(row, one, made.value),
+            value: row[setting.name] ?? '',
+            onchange: () => change(row, setting, control.value),
         });
-        return sdtune.el('label', {}, sdtune.el('span', {}, one.label), made);
+        return sdtune.el('label', {}, sdtune.el('span', {}, setting.label), control);
     }
 
     function paint() {
@@ -73,7 +73,7 @@ window.sdtune = window.sdtune || {};
                         paint();
                     }),
                 ),
-                ...fields().map((one) => input(row, one)),
+                ...fields().map((setting) => input(row, setting)),
             ),
         );
         sdtune.byId('sdtune_concepts').replaceChildren(

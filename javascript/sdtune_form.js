@@ -9,7 +9,7 @@ window.sdtune = window.sdtune || {};
     let paths = [];
     let pending = {};
 
-    const kept = () => {
+    const stored = () => {
         try {
             return JSON.parse(localStorage.getItem(STORE)) || {};
         } catch (problem) {
@@ -27,11 +27,11 @@ window.sdtune = window.sdtune || {};
 
     // Called by each field when it changes. What equals the recommendation is not kept, so that it follows the model.
     form.keep = function (path, value) {
-        if (path === 'method') seen(value);
+        if (path === 'method') showMethod(value);
         sdtune.memory.changed(path);
         if (path === 'further_concepts') sdtune.concepts.draw(value);
         if (!ready) return;
-        const all = kept();
+        const all = stored();
         if (path in base && same(base[path][1], value)) delete all[path];
         else all[path] = value;
         try {
@@ -53,8 +53,8 @@ window.sdtune = window.sdtune || {};
         } catch (problem) {
             base = {};
         }
-        const all = Object.assign(kept(), pending);
-        const known = current.map((value, i) => {
+        const all = Object.assign(stored(), pending);
+        const restored = current.map((value, i) => {
             const [declared, host] = base[paths[i]] || [value, value];
             if (paths[i] in all) return all[paths[i]];
             const untouched = same(value, declared) || (paths[i] in before && same(value, before[paths[i]][1]));
@@ -63,9 +63,9 @@ window.sdtune = window.sdtune || {};
         ready = true;
         for (const [path, value] of Object.entries(pending)) form.keep(path, value);
         pending = {};
-        seen(known[paths.indexOf('method')]);
-        sdtune.concepts.draw(known[paths.indexOf('further_concepts')]);
-        return known;
+        showMethod(restored[paths.indexOf('method')]);
+        sdtune.concepts.draw(restored[paths.indexOf('further_concepts')]);
+        return restored;
     };
 
     // Fill single fields from outside: {'train.batch_size': 1}.
@@ -92,14 +92,14 @@ window.sdtune = window.sdtune || {};
                     `#txt2img_${id} textarea, #txt2img_${id} input[type="number"], #txt2img_${id} input`,
                 ) || {}
             ).value;
-        const words = (text) =>
+        const oneLine = (text) =>
             String(text || '')
                 .replace(/\s+/g, ' ')
                 .trim();
-        const prompt = words(read('prompt'));
+        const prompt = oneLine(read('prompt'));
         if (!prompt) return [lines];
         const settings = [
-            ['n', words(read('neg_prompt'))],
+            ['n', oneLine(read('neg_prompt'))],
             ['w', read('width')],
             ['h', read('height')],
             ['d', read('seed')],
@@ -112,7 +112,7 @@ window.sdtune = window.sdtune || {};
 
     // What stands in a field, for other pages of the tab.
     form.value = function (path) {
-        const all = kept();
+        const all = stored();
         return path in all ? all[path] : base[path] ? base[path][1] : '';
     };
 
@@ -120,7 +120,7 @@ window.sdtune = window.sdtune || {};
     form.word = () => form.value(`${form.value('method')}.token`) || '';
 
     // Groups of other methods are hidden, not emptied.
-    function seen(method) {
+    function showMethod(method) {
         for (const group of document.querySelectorAll('#sdtune_form [class*="sdtune-method-"]')) {
             group.classList.toggle('sdtune-hidden', !group.classList.contains('sdtune-method-' + method));
         }

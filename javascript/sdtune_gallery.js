@@ -8,18 +8,18 @@ window.sdtune = window.sdtune || {};
 
     // {file, step, prompt, seed} of a sample, whichever way the server names it.
     function read(sample) {
-        const given = typeof sample === 'string' ? {file: sample} : sample;
-        const file = String(given.file || given.path || '')
+        const facts = typeof sample === 'string' ? {file: sample} : sample;
+        const file = String(facts.file || facts.path || '')
             .split(/[\\/]/)
             .pop();
         const numbers = file.match(/\d+/g) || [];
-        const step = given.step !== undefined ? given.step : numbers.length ? Number(numbers[0]) : 0;
+        const step = facts.step !== undefined ? facts.step : numbers.length ? Number(numbers[0]) : 0;
         const row =
-            given.index !== undefined ? given.index : numbers.length > 1 ? Number(numbers[numbers.length - 1]) : 0;
+            facts.index !== undefined ? facts.index : numbers.length > 1 ? Number(numbers[numbers.length - 1]) : 0;
         const prompts = (((sdtune.view.config || {}).sample || {}).prompts || [])
             .filter((line) => line.trim() && !line.trim().startsWith('#'))
             .map((line) => line.split(/\s--\w+(?:\s|$)/)[0]);
-        return {file, step, row, prompt: given.prompt || prompts[row] || '', seed: given.seed};
+        return {file, step, row, prompt: facts.prompt || prompts[row] || '', seed: facts.seed};
     }
 
     gallery.draw = function (run) {

@@ -3,8 +3,9 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const memory = (sdtune.memory = {});
-    const t = (...given) => sdtune.t(...given);
-    const SETTINGS = /^(method$|model\.|train\.(batch_size|optimizer$|gradient|mixed)|dataset\.resolution|loss\.prior_preservation)/;
+    const t = (...args) => sdtune.t(...args);
+    const SETTINGS =
+        /^(method$|model\.|train\.(batch_size|optimizer$|gradient|mixed)|dataset\.resolution|loss\.prior_preservation)/;
     let timer = null;
     let delay = null;
     let waited = false;
@@ -13,9 +14,9 @@ window.sdtune = window.sdtune || {};
     memory.changed = function (path) {
         if (!SETTINGS.test(path) && !(path.split('.')[0] in sdtune.methods())) return;
         clearTimeout(delay);
-        delay = setTimeout(memory.ask, 500);
+        delay = setTimeout(memory.estimate, 500);
     };
-    memory.ask = function () {
+    memory.estimate = function () {
         const button = sdtune.byId('sdtune_estimate_button');
         if (button) button.click();
     };
@@ -31,20 +32,20 @@ window.sdtune = window.sdtune || {};
     };
 
     // How far the measuring is; its figures are shown to whoever waited for them.
-    memory.look = async function (asked) {
+    memory.refresh = async function (expected) {
         clearTimeout(timer);
-        const seen = await sdtune.call('measure').catch(() => null);
-        if (!seen || !sdtune.byId('sdtune_memory')) return;
-        const on = sdtune.workshop.busy(seen.work);
+        const status = await sdtune.call('measure').catch(() => null);
+        if (!status || !sdtune.byId('sdtune_memory')) return;
+        const on = sdtune.controls.busy(status.work);
         if (on) {
             waited = true;
-            progress(seen.work);
-            timer = setTimeout(memory.look, 700);
-        } else if (waited || asked) {
+            progress(status.work);
+            timer = setTimeout(memory.refresh, 700);
+        } else if (waited || expected) {
             waited = false;
-            if (seen.work && seen.work.state === 'done' && seen.found) draw(seen.found);
-            else if (seen.work && seen.work.state === 'failed') say(seen.work.message, true);
-            else memory.ask();
+            if (status.work && status.work.state === 'done' && status.found) draw(status.found);
+            else if (status.work && status.work.state === 'failed') say(status.work.message, true);
+            else memory.estimate();
         }
     };
 
@@ -67,13 +68,13 @@ window.sdtune = window.sdtune || {};
                     {class: 'sdtune-memory-line', role: 'status'},
                     el('span', {id: 'sdtune_memory_note'}),
                     ' ',
-                    sdtune.workshop.action(
+                    sdtune.controls.action(
                         'memory_stop',
                         t('Stop measuring'),
                         () =>
                             sdtune
                                 .call('measure/stop', 'POST')
-                                .then(() => memory.look())
+                                .then(() => memory.refresh())
                                 .catch(() => {}),
                         'sdtune-small',
                     ),
@@ -111,7 +112,7 @@ window.sdtune = window.sdtune || {};
                 ),
             );
             parts.push(
-                sdtune.workshop.action('memory_use', t('Use these settings'), () => use(facts.changes), 'sdtune-small'),
+                sdtune.controls.action('memory_use', t('Use these settings'), () => use(facts.changes), 'sdtune-small'),
             );
         }
         line(...parts);
@@ -125,15 +126,15 @@ window.sdtune = window.sdtune || {};
     const field = (path) => sdtune.byId('sdtune_' + path.replace(/\./g, '_'));
 
     function label(path) {
-        const words = field(path) && field(path).querySelector('label > span, span[data-testid="block-info"]');
-        return words ? words.textContent.trim() : path;
+        const element = field(path) && field(path).querySelector('label > span, span[data-testid="block-info"]');
+        return element ? element.textContent.trim() : path;
     }
 
     function use(changes) {
-        const shown = Object.entries(changes).map(([path, value]) => {
+        const values = Object.entries(changes).map(([path, value]) => {
             const typed = typeof value === 'object' ? '' : value; // emptied arguments
             return [path, field(path) && field(path).querySelector('textarea') ? String(typed) : typed];
         });
-        sdtune.form.fill(Object.fromEntries(shown));
+        sdtune.form.fill(Object.fromEntries(values));
     }
 })(window.sdtune);

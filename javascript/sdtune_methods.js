@@ -4,7 +4,8 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const declared = (name) => JSON.parse((sdtune.byId('sdtune_panel') || {dataset: {}}).dataset[name] || '{}');
 
-    // {name: {title, tag, cards, word}}: the tag's kind in a prompt, the WebUI's page of cards, whether it teaches a word.
+    // {name: {title, tag, cards, word}}: the tag's kind in a prompt, the WebUI's page of cards, whether it teaches
+    // a word.
     sdtune.methods = () => declared('methods');
     sdtune.method = (name) => sdtune.methods()[name] || {title: name, tag: '', cards: '', word: false};
 

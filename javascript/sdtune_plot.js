@@ -20,8 +20,11 @@ window.sdtune = window.sdtune || {};
         if (figure.hidden) return;
         if (!figure.firstChild) frame(figure);
         const width = Math.max(260, figure.querySelector('.sdtune-plot').clientWidth);
-        const said = run.validation || {};
-        sdtune.text('sdtune_plot_note', [said.sentence, said.forgetting].filter(Boolean).join(' ') || NOTE());
+        const validation = run.validation || {};
+        sdtune.text(
+            'sdtune_plot_note',
+            [validation.sentence, validation.forgetting].filter(Boolean).join(' ') || NOTE(),
+        );
         const same =
             drawn.length === rows.length &&
             drawn.id === run.id &&
@@ -154,13 +157,13 @@ window.sdtune = window.sdtune || {};
     }
 
     // Where learning turned into something else, as the server sees it.
-    function turning(svg, said, x, inner) {
-        if (!said || !said.step) return;
+    function turning(svg, validation, x, inner) {
+        if (!validation || !validation.step) return;
         svg.append(
             sdtune.el('line', {
                 class: 'sdtune-turning',
-                x1: x(said.step),
-                x2: x(said.step),
+                x1: x(validation.step),
+                x2: x(validation.step),
                 y1: EDGE.top,
                 y2: EDGE.top + inner.h,
             }),
@@ -216,7 +219,7 @@ window.sdtune = window.sdtune || {};
         const {el} = sdtune;
         const group = el('g', {class: 'sdtune-hover'});
         svg.append(group);
-        const mark = () => {
+        const showPoint = () => {
             group.replaceChildren();
             if (marker === null || !drawn.points.length) return;
             const i = scale.nearest(drawn.points, marker);
@@ -240,12 +243,12 @@ window.sdtune = window.sdtune || {};
         svg.addEventListener('pointermove', (event) => {
             const box = svg.getBoundingClientRect();
             marker = ((((event.clientX - box.left) * width) / box.width - EDGE.left) / inner.w) * end;
-            mark();
+            showPoint();
         });
         svg.addEventListener('pointerleave', () => {
             marker = null;
-            mark();
+            showPoint();
         });
-        mark();
+        showPoint();
     }
 })(window.sdtune);

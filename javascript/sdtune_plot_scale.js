@@ -46,13 +46,13 @@ window.sdtune = window.sdtune || {};
         const good = rows.filter((row) => Number.isFinite(value(row)));
         const size = Math.ceil(good.length / Math.max(1, columns));
         if (size <= 2) return good.map((row) => [row.step, value(row)]);
-        const kept = [];
+        const points = [];
         for (let i = 0; i < good.length; i += size) {
             const part = good.slice(i, i + size).sort((a, b) => value(a) - value(b));
             for (const row of [part[0], part[part.length - 1]].sort((a, b) => a.step - b.step))
-                kept.push([row.step, value(row)]);
+                points.push([row.step, value(row)]);
         }
-        return kept;
+        return points;
     };
 
     scale.line = (points, x, y) =>
@@ -70,9 +70,9 @@ window.sdtune = window.sdtune || {};
         const rough = (high - low) / count;
         const power = Math.pow(10, Math.floor(Math.log10(rough)));
         const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
-        const found = [];
-        for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-6; value += step) found.push(value);
-        return found;
+        const values = [];
+        for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-6; value += step) values.push(value);
+        return values;
     };
 
     scale.short = (value) =>

@@ -4,19 +4,21 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const prepare = (sdtune.prepare = {});
-    const t = (...given) => sdtune.t(...given);
+    const t = (...args) => sdtune.t(...args);
     const at = {number: 0, name: '', total: 0, source: '', boxes: {}, asked: 0};
     let timer = null;
 
-    const shop = () => sdtune.workshop;
-    const say = (text, bad) => shop().say('prepare_note', text, bad);
+    const controls = () => sdtune.controls;
+    const say = (text, bad) => controls().say('prepare_note', text, bad);
 
     prepare.frame = function (place) {
         const {el} = sdtune;
-        const {labelled, input, action, field, facts, note, bar} = shop();
-        const often = facts.prepare.filter((one) => one.often);
-        const rest = facts.prepare.filter((one) => !one.often);
-        const fields = (group) => el('div', {class: 'sdtune-fields'}, ...group.map((one) => field('prepare_', one)));
+        const {labelled, input, action, field, note, bar} = controls();
+        const {facts} = sdtune.picturesPage;
+        const often = facts.prepare.filter((setting) => setting.often);
+        const seldom = facts.prepare.filter((setting) => !setting.often);
+        const fields = (group) =>
+            el('div', {class: 'sdtune-fields'}, ...group.map((setting) => field('prepare_', setting)));
         const left = el(
             'div',
             {class: 'sdtune-card'},
@@ -35,10 +37,13 @@ window.sdtune = window.sdtune || {};
             labelled(
                 'prepare_captioner',
                 t('Pictures without caption'),
-                shop().select([['', t('stay without')], ...facts.captioners.map((one) => [one.name, t(one.label)])]),
+                controls().select([
+                    ['', t('stay without')],
+                    ...facts.captioners.map((captioner) => [captioner.name, t(captioner.label)]),
+                ]),
                 t('Described by the WebUI; how is set on the page Captions.'),
             ),
-            el('details', {}, el('summary', {}, el('h4', {}, t('More settings'))), fields(rest)),
+            el('details', {}, el('summary', {}, el('h4', {}, t('More settings'))), fields(seldom)),
             el(
                 'div',
                 {class: 'sdtune-buttons'},
@@ -56,12 +61,12 @@ window.sdtune = window.sdtune || {};
             ),
         );
         place.append(left, preview());
-        left.addEventListener('change', () => at.name && look(0));
+        left.addEventListener('change', () => at.name && showPicture(0));
     };
 
     function preview() {
         const {el} = sdtune;
-        const {action, note} = shop();
+        const {action, note} = controls();
         const before = el(
             'div',
             {class: 'sdtune-before', id: 'sdtune_prepare_before'},
@@ -79,10 +84,10 @@ window.sdtune = window.sdtune || {};
                 el(
                     'div',
                     {class: 'sdtune-buttons sdtune-pager'},
-                    action('prepare_back', '‹', () => look(-1)),
+                    action('prepare_back', '‹', () => showPicture(-1)),
                     el('span', {class: 'sdtune-soft', id: 'sdtune_prepare_number'}),
-                    action('prepare_forth', '›', () => look(1)),
-                    action('prepare_look', t('Look at one'), () => look(0)),
+                    action('prepare_forth', '›', () => showPicture(1)),
+                    action('prepare_look', t('Look at one'), () => showPicture(0)),
                 ),
             ),
             note('prepare_look_note'),
@@ -108,59 +113,59 @@ window.sdtune = window.sdtune || {};
     };
 
     const body = () => ({
-        source: shop().value('prepare_source'),
-        settings: shop().typed('prepare_', shop().facts.prepare),
+        source: controls().value('prepare_source'),
+        settings: controls().values('prepare_', sdtune.picturesPage.facts.prepare),
     });
 
     // One picture
 
-    async function look(step) {
-        if (at.source !== shop().value('prepare_source'))
-            Object.assign(at, {source: shop().value('prepare_source'), number: 0, name: '', total: 0, boxes: {}});
+    async function showPicture(step) {
+        if (at.source !== controls().value('prepare_source'))
+            Object.assign(at, {source: controls().value('prepare_source'), number: 0, name: '', total: 0, boxes: {}});
         at.number = at.total ? (at.number + step + at.total) % at.total : 0;
-        const asked = ++at.asked;
+        const request = ++at.asked;
         const name = at.names && at.names[at.number];
-        const drawn = name in at.boxes ? {box: at.boxes[name]} : {};
+        const crop = name in at.boxes ? {box: at.boxes[name]} : {};
         try {
-            const found = await sdtune.call('prepare/preview', 'POST', {
+            const answer = await sdtune.call('prepare/preview', 'POST', {
                 ...body(),
-                ...drawn,
+                ...crop,
                 number: at.number,
-                out: shop().value('prepare_out'),
+                out: controls().value('prepare_out'),
             });
-            if (asked === at.asked) paint(found);
+            if (request === at.asked) paint(answer);
         } catch (problem) {
-            if (asked === at.asked) shop().say('prepare_look_note', problem.message, true);
+            if (request === at.asked) controls().say('prepare_look_note', problem.message, true);
         }
     }
 
-    function paint(found) {
+    function paint(answer) {
         const {el} = sdtune;
         Object.assign(at, {
-            number: found.number,
-            name: found.name,
-            total: found.total,
-            names: {...at.names, [found.number]: found.name},
+            number: answer.number,
+            name: answer.name,
+            total: answer.total,
+            names: {...at.names, [answer.number]: answer.name},
         });
-        shop().say('prepare_look_note', '');
+        controls().say('prepare_look_note', '');
         sdtune.show('sdtune_prepare_view', true);
         sdtune.show('sdtune_prepare_hand', true);
-        sdtune.text('sdtune_prepare_number', t('{n} of {m}', {n: found.number + 1, m: found.total}));
-        sdtune.text('sdtune_prepare_was', `${found.name} · ${found.size.join(' × ')}`);
-        sdtune.byId('sdtune_prepare_before').firstChild.src = found.before;
-        frame(found.box);
+        sdtune.text('sdtune_prepare_number', t('{n} of {m}', {n: answer.number + 1, m: answer.total}));
+        sdtune.text('sdtune_prepare_was', `${answer.name} · ${answer.size.join(' × ')}`);
+        sdtune.byId('sdtune_prepare_before').firstChild.src = answer.before;
+        frame(answer.box);
         sdtune
             .byId('sdtune_prepare_after')
             .replaceChildren(
-                ...found.after.map((one) =>
+                ...answer.after.map((piece) =>
                     el(
                         'figure',
                         {},
-                        el('img', {src: one.picture, alt: t('after')}),
+                        el('img', {src: piece.picture, alt: t('after')}),
                         el(
                             'figcaption',
                             {},
-                            [one.size.join(' × '), ...one.did].join(' · ').replace(/(\d)x(\d)/g, '$1 × $2'),
+                            [piece.size.join(' × '), ...piece.did].join(' · ').replace(/(\d)x(\d)/g, '$1 × $2'),
                         ),
                     ),
                 ),
@@ -172,9 +177,9 @@ window.sdtune = window.sdtune || {};
     function drawing(before) {
         let start = null;
         const where = (event) => {
-            const seen = before.getBoundingClientRect();
-            return [(event.clientX - seen.left) / seen.width, (event.clientY - seen.top) / seen.height].map((one) =>
-                Math.min(1, Math.max(0, one)),
+            const bounds = before.getBoundingClientRect();
+            return [(event.clientX - bounds.left) / bounds.width, (event.clientY - bounds.top) / bounds.height].map(
+                (share) => Math.min(1, Math.max(0, share)),
             );
         };
         const box = (event) => {
@@ -194,10 +199,10 @@ window.sdtune = window.sdtune || {};
         before.addEventListener('pointermove', (event) => start && frame(box(event)));
         before.addEventListener('pointerup', (event) => {
             if (!start) return;
-            const drawn = box(event);
+            const crop = box(event);
             start = null;
-            if (drawn[2] - drawn[0] > 0.02 && drawn[3] - drawn[1] > 0.02) at.boxes[at.name] = drawn;
-            look(0);
+            if (crop[2] - crop[0] > 0.02 && crop[3] - crop[1] > 0.02) at.boxes[at.name] = crop;
+            showPicture(0);
         });
         before.addEventListener('pointercancel', () => {
             start = null;
@@ -219,19 +224,19 @@ window.sdtune = window.sdtune || {};
 
     function uncrop() {
         at.boxes[at.name] = null;
-        look(0);
+        showPicture(0);
     }
 
     // All of them
 
     async function startAll() {
         try {
-            const captioner = shop().value('prepare_captioner');
-            const boxes = at.source === shop().value('prepare_source') ? at.boxes : {};
+            const captioner = controls().value('prepare_captioner');
+            const boxes = at.source === controls().value('prepare_source') ? at.boxes : {};
             draw(
                 await sdtune.call('prepare', 'POST', {
                     ...body(),
-                    out: shop().value('prepare_out'),
+                    out: controls().value('prepare_out'),
                     boxes,
                     captioner,
                     options: sdtune.captions.options(captioner),
@@ -250,22 +255,22 @@ window.sdtune = window.sdtune || {};
 
     async function follow() {
         clearTimeout(timer);
-        const found = await sdtune.call('prepare').catch(() => null);
-        if (found) draw(found);
+        const status = await sdtune.call('prepare').catch(() => null);
+        if (status) draw(status);
     }
 
-    function draw(found) {
+    function draw(status) {
         clearTimeout(timer);
-        const work = found.work;
-        const on = shop().busy(work);
+        const work = status.work;
+        const on = controls().busy(work);
         if (on) timer = setTimeout(follow, 700);
         sdtune.show('sdtune_prepare_stop', on);
         sdtune.show('sdtune_prepare_start', !on);
-        const progress = shop().progress('prepare_bar', work);
+        const progress = controls().progress('prepare_bar', work);
         if (!work) return;
-        at.out = found.out;
+        at.out = status.out;
         const ended = {
-            done: () => t('Files made: {made}, there already: {kept}, removed: {removed}. They are in {out}', found),
+            done: () => t('Files made: {made}, there already: {kept}, removed: {removed}. They are in {out}', status),
             stopped: () => t('Stopped; preparing again goes on where it was.'),
             failed: () => work.message,
         };
@@ -273,11 +278,11 @@ window.sdtune = window.sdtune || {};
         sdtune.show('sdtune_prepare_next', work.state === 'done');
         sdtune
             .byId('sdtune_prepare_problems')
-            .replaceChildren(...(found.problems || []).map((text) => sdtune.el('li', {}, text)));
+            .replaceChildren(...(status.problems || []).map((text) => sdtune.el('li', {}, text)));
     }
 
     function use() {
         sdtune.form.fill({'concept.images': at.out});
-        shop().goto('train');
+        sdtune.picturesPage.goto('train');
     }
 })(window.sdtune);

@@ -4,14 +4,14 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const result = (sdtune.result = {});
     const drawn = {};
-    const going = new Set();
-    const t = (...given) => sdtune.t(...given);
+    const running = new Set();
+    const t = (...args) => sdtune.t(...args);
 
     result.draw = function (run) {
         const files = (run.artefacts || []).map(read).filter((file) => file.path);
         const done = !sdtune.isOn(run) && files.length > 0;
-        if (sdtune.isOn(run)) going.add(run.id);
-        else if (going.delete(run.id) && done) showCards(run.method);
+        if (sdtune.isOn(run)) running.add(run.id);
+        else if (running.delete(run.id) && done) showCards(run.method);
         swap(
             'sdtune_done',
             done,
@@ -43,13 +43,13 @@ window.sdtune = window.sdtune || {};
     }
 
     function read(artefact) {
-        const given = typeof artefact === 'string' ? {path: artefact} : artefact;
-        const path = String(given.path || '');
+        const facts = typeof artefact === 'string' ? {path: artefact} : artefact;
+        const path = String(facts.path || '');
         return {
             path,
-            tag: given.tag,
+            tag: facts.tag,
             name:
-                given.name ||
+                facts.name ||
                 path
                     .split(/[\\/]/)
                     .pop()
@@ -61,8 +61,7 @@ window.sdtune = window.sdtune || {};
         const {el} = sdtune;
         const last = files.find((file) => file.name === run.id) || files[files.length - 1];
         const method = sdtune.method(run.method);
-        const tag =
-            last.tag !== undefined ? last.tag : promptTag(method, last.name, (run.published || {}).weight || 1);
+        const tag = last.tag !== undefined ? last.tag : promptTag(method, last.name, (run.published || {}).weight || 1);
         const word = run.trigger || '';
         const text = [tag, method.word ? '' : word].filter(Boolean).join(' ');
         const title =
@@ -176,14 +175,14 @@ window.sdtune = window.sdtune || {};
 
     function box(run) {
         const {el} = sdtune;
-        const said = run.failure || {what: run.message || t('The run failed.')};
+        const failure = run.failure || {what: run.message || t('The run failed.')};
         const rows = [
-            ['What happened', said.what],
-            ['Most likely', said.why],
-            ['What to change', said.change],
+            ['What happened', failure.what],
+            ['Most likely', failure.why],
+            ['What to change', failure.change],
         ].filter(([, text]) => text);
         const list = el('dl', {}, ...rows.flatMap(([name, text]) => [el('dt', {}, t(name)), el('dd', {}, t(text))]));
-        const settings = Object.entries(said.settings || {});
+        const settings = Object.entries(failure.settings || {});
         const buttons = el(
             'div',
             {class: 'sdtune-buttons'},

@@ -3,16 +3,16 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const runs = (sdtune.runs = {});
-    const t = (...given) => sdtune.t(...given);
+    const t = (...args) => sdtune.t(...args);
     let drawn = '';
-    let one = ''; // the run that is to be compared with another
+    let compared = ''; // the run that is to be compared with another
 
     runs.draw = function (list) {
         const place = sdtune.byId('sdtune_runs');
         const mark =
             JSON.stringify(
-                list.map((run) => [run.id, run.state, run.step, run.updated, run.resumable, run.id === shown()]),
-            ) + one;
+                list.map((run) => [run.id, run.state, run.step, run.updated, run.resumable, run.id === shownId()]),
+            ) + compared;
         if (!place || mark === drawn || place.querySelector('[data-asked]')) return;
         drawn = mark;
         const sorted = list.slice().sort((a, b) => (b.updated || 0) - (a.updated || 0));
@@ -20,9 +20,13 @@ window.sdtune = window.sdtune || {};
     };
 
     const hint = () =>
-        sdtune.el('p', {class: 'sdtune-soft', hidden: !one}, t('Choose the run to compare {name} with.', {name: one}));
+        sdtune.el(
+            'p',
+            {class: 'sdtune-soft', hidden: !compared},
+            t('Choose the run to compare {name} with.', {name: compared}),
+        );
 
-    const shown = () => sdtune.view.chosen || (sdtune.view.run || {}).id;
+    const shownId = () => sdtune.view.chosen || (sdtune.view.run || {}).id;
 
     function table(list) {
         const {el} = sdtune;
@@ -42,7 +46,7 @@ window.sdtune = window.sdtune || {};
     function row(run) {
         const {el} = sdtune;
         const cell = (name, ...content) => el('td', {'data-label': t(name)}, ...content);
-        const made = el(
+        const line = el(
             'tr',
             {},
             cell('Name', el('b', {}, run.id)),
@@ -52,8 +56,8 @@ window.sdtune = window.sdtune || {};
             cell('When', when(run.updated)),
             actions(run),
         );
-        made.classList.toggle('sdtune-shown', run.id === shown());
-        return made;
+        line.classList.toggle('sdtune-shown', run.id === shownId());
+        return line;
     }
 
     function when(seconds) {
@@ -80,8 +84,8 @@ window.sdtune = window.sdtune || {};
                 button('Resume', 'Go on from the last resume point', () => post(run, 'resume', 'POST')),
             button('Show', 'Show this run above', () => sdtune.choose(run.id)),
             button('Use settings', 'Fill the form with the settings of this run', () => sdtune.form.use(run.id)),
-            ...(one ? [against(button, run)] : []),
-            !one &&
+            ...(compared ? [against(button, run)] : []),
+            !compared &&
                 sdtune.view.runs.length > 1 &&
                 button('Compare', 'Compare this run with another one, side by side', () => choose(run.id)),
             run.step > 0 &&
@@ -109,9 +113,9 @@ window.sdtune = window.sdtune || {};
     }
 
     function against(button, run) {
-        if (run.id === one) return button('Cancel', 'Compare nothing', () => choose(''));
+        if (run.id === compared) return button('Cancel', 'Compare nothing', () => choose(''));
         const address = sdtune.url(
-            'compare.html?one=' + encodeURIComponent(one) + '&other=' + encodeURIComponent(run.id),
+            'compare.html?one=' + encodeURIComponent(compared) + '&other=' + encodeURIComponent(run.id),
         );
         return sdtune.el(
             'a',
@@ -127,7 +131,7 @@ window.sdtune = window.sdtune || {};
     }
 
     function choose(name) {
-        one = name;
+        compared = name;
         runs.draw(sdtune.view.runs);
     }
 
@@ -140,6 +144,6 @@ window.sdtune = window.sdtune || {};
             sdtune.status.say(problem.message);
         }
         drawn = '';
-        sdtune.look();
+        sdtune.refresh();
     }
 })(window.sdtune);

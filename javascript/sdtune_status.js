@@ -3,7 +3,7 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const byId = (id) => document.getElementById(id);
-    const t = (...given) => sdtune.t(...given);
+    const t = (...args) => sdtune.t(...args);
     const status = (sdtune.status = {});
 
     const NAMES = {
@@ -47,7 +47,7 @@ window.sdtune = window.sdtune || {};
             status.say(problem.message);
         }
         button.disabled = false;
-        sdtune.look();
+        sdtune.refresh();
     }
 
     // Two clicks for what cannot be undone; the question goes away by itself.
@@ -131,8 +131,8 @@ window.sdtune = window.sdtune || {};
     // What is trained: what the run says, else what its settings say, else what is loaded while it is on.
     function model(run, on) {
         const about = sdtune.view.about || {};
-        const asked = ((sdtune.view.config || {}).model || {}).checkpoint;
-        return run.model || asked ? [run.model || asked, run.family] : on ? [about.model, about.family] : [];
+        const checkpoint = ((sdtune.view.config || {}).model || {}).checkpoint;
+        return run.model || checkpoint ? [run.model || checkpoint, run.family] : on ? [about.model, about.family] : [];
     }
 
     function progress(run) {

@@ -65,7 +65,7 @@ def connect(context, fields, parts):
     parts["upload"].upload(save_uploads, [parts["upload"], parts["name"]], [parts["concept.images"], parts["report"]])
     parts["check"].click(check_pictures, inputs, [parts["report"]])
     parts["class_draw"].click(draw_class_pictures, inputs, [parts["class_message"]], queue=False).then(
-        None, [], None, _js="() => { sdtune.classes.look(); return []; }")
+        None, [], None, _js="() => { sdtune.classPictures.refresh(); return []; }")
     if "from_txt2img" in parts:
         prompts = parts["sample.prompts"]
         parts["from_txt2img"].click(None, [prompts], [prompts], _js="(lines) => sdtune.form.fromTxt2img(lines)")

@@ -47,4 +47,4 @@ def connect(context, parts, inputs, config, answer):
     parts["estimate"].click(estimate, inputs, [parts["estimated"]], queue=False).then(
         None, [parts["estimated"]], None, _js="(facts) => { sdtune.memory.estimated(facts); return []; }")
     parts["measure"].click(measure, inputs, [parts["measure_message"]], queue=False).then(
-        None, [], None, _js="() => { sdtune.memory.look(true); return []; }")
+        None, [], None, _js="() => { sdtune.memory.refresh(true); return []; }")

@@ -17,7 +17,7 @@ SCRIPTS = sorted((ROOT / "javascript").glob("*.js"))
 NODE = shutil.which("node")
 NAME = r"['`]((?:[a-z0-9_]|\$\{[^}]*\})+)['`](?! *\+)"  # whole names only: what is put together is known when the page runs
 MAKES = rf"\b(?:action|note|bar|labelled)\({NAME}"
-ASKS = rf"(?<!\.)\b(?:shop\(\)|workshop)\.(?:say|value|set|progress)\({NAME}"
+ASKS = rf"(?<!\.)\bcontrols(?:\(\))?\.(?:say|value|set|progress)\({NAME}"
 FULL = r"\b(?:byId|show|text|getElementById)\('(sdtune_[a-z0-9_]+)'(?! *\+)|'#(sdtune_[a-z0-9_]+)[' >:.]"
 
 
@@ -46,7 +46,7 @@ def asked():
 
 def test_scripts_ask_only_for_what_is_there():
     there, wanted = made(), set(asked())
-    assert len(wanted) > 80 and {script for script, _ in wanted} >= {"sdtune_captions.js", "sdtune_prepare.js", "sdtune_classes.js"}
+    assert len(wanted) > 80 and {script for script, _ in wanted} >= {"sdtune_captions.js", "sdtune_prepare.js", "sdtune_class_pictures.js"}
     families = {script: tuple(re.findall(r"\bid: '(sdtune_[a-z]+_)' *\+", text)) for script, text in code().items()}
     assert {(script, name) for script, name in wanted if name not in there and not name.startswith(families[script])} == set()
 

@@ -2,8 +2,8 @@
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
-    const board = (sdtune.board = {});
-    const t = (...given) => sdtune.t(...given);
+    const imageLoss = (sdtune.imageLoss = {});
+    const t = (...args) => sdtune.t(...args);
     const SORTS = [
         ['factor', 'Hardest first'],
         ['memorised', 'Easiest first'],
@@ -11,13 +11,13 @@ window.sdtune = window.sdtune || {};
     ];
     const VERDICTS = {hard: 'never converges; look at its caption', memorised: 'memorised'};
     const MOST = 200;
-    let seen = {id: '', step: -1, rows: []};
+    let shown = {id: '', step: -1, rows: []};
     let sort = 'factor';
-    let asked = 0;
+    let loadedAt = 0;
 
-    board.draw = function (run) {
+    imageLoss.draw = function (run) {
         const section = sdtune.byId('sdtune_board');
-        if (seen.id !== run.id) seen = {id: run.id, step: -1, rows: []};
+        if (shown.id !== run.id) shown = {id: run.id, step: -1, rows: []};
         sdtune.show(section, run.step > 0);
         if (section.hidden) return;
         if (!section.firstChild) frame(section);
@@ -43,7 +43,7 @@ window.sdtune = window.sdtune || {};
         );
         const details = el(
             'details',
-            {ontoggle: () => sdtune.view.run && board.draw(sdtune.view.run)},
+            {ontoggle: () => sdtune.view.run && imageLoss.draw(sdtune.view.run)},
             el('summary', {}, el('h4', {}, t('Pictures by their loss'))),
             el(
                 'p',
@@ -60,11 +60,11 @@ window.sdtune = window.sdtune || {};
     }
 
     async function load(run) {
-        if ((Date.now() - asked < 5000 && seen.step >= 0) || seen.step === run.step) return;
-        asked = Date.now();
-        const found = await sdtune.call('runs/' + encodeURIComponent(run.id) + '/pictures').catch(() => null);
-        if (!found || seen.id !== run.id || found.step === seen.step) return;
-        seen = {id: run.id, step: found.step, rows: found.pictures};
+        if ((Date.now() - loadedAt < 5000 && shown.step >= 0) || shown.step === run.step) return;
+        loadedAt = Date.now();
+        const answer = await sdtune.call('runs/' + encodeURIComponent(run.id) + '/pictures').catch(() => null);
+        if (!answer || shown.id !== run.id || answer.step === shown.step) return;
+        shown = {id: run.id, step: answer.step, rows: answer.pictures};
         paint();
     }
 
@@ -77,7 +77,7 @@ window.sdtune = window.sdtune || {};
             memorised: (a, b) => a.factor - b.factor,
             file: (a, b) => a.file.localeCompare(b.file),
         };
-        place.replaceChildren(...seen.rows.slice().sort(order[sort]).slice(0, MOST).map(card));
+        place.replaceChildren(...shown.rows.slice().sort(order[sort]).slice(0, MOST).map(card));
     }
 
     function card(row) {
@@ -87,7 +87,7 @@ window.sdtune = window.sdtune || {};
             'figure',
             {class: 'sdtune-picture sdtune-is-' + (row.verdict || 'usual'), title: row.file + '\n' + row.caption},
             el('img', {
-                src: sdtune.fileUrl(seen.id, 'pictures/' + row.index),
+                src: sdtune.fileUrl(shown.id, 'pictures/' + row.index),
                 alt: row.caption || row.file,
                 loading: 'lazy',
             }),

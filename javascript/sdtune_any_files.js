@@ -2,18 +2,18 @@
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
-    const loose = (sdtune.loose = {});
-    const t = (...given) => sdtune.t(...given);
+    const anyFiles = (sdtune.anyFiles = {});
+    const t = (...args) => sdtune.t(...args);
     const MOST = 300;
     let panel = null;
-    let known = {kinds: {}, choices: []};
+    let listing = {kinds: {}, choices: []};
     const picked = new Set();
 
     const value = (name) => sdtune.byId('sdtune_loose_' + name).value.trim();
     const path = () =>
         sdtune.byId('sdtune_loose_name') ? 'choices/' + encodeURIComponent(value('name') || 'compared') : '';
 
-    loose.begin = function () {
+    anyFiles.begin = function () {
         const place = sdtune.byId('sdtune_loose');
         if (place && !place.firstChild) frame(place);
     };
@@ -81,16 +81,16 @@ window.sdtune = window.sdtune || {};
     }
 
     async function load() {
-        known = await sdtune.call('choices').catch(() => known);
+        listing = await sdtune.call('choices').catch(() => listing);
         list();
         earlier();
     }
 
     function list() {
         const {el} = sdtune;
-        const wanted = value('filter').toLowerCase();
-        const names = (known.kinds[value('kind')] || []).filter(
-            (name) => name.toLowerCase().includes(wanted) || picked.has(name),
+        const searched = value('filter').toLowerCase();
+        const names = (listing.kinds[value('kind')] || []).filter(
+            (name) => name.toLowerCase().includes(searched) || picked.has(name),
         );
         sdtune.byId('sdtune_loose_files').replaceChildren(
             ...names.slice(0, MOST).map((name) => {
@@ -116,13 +116,13 @@ window.sdtune = window.sdtune || {};
         const open = (name) => (event) => {
             event.preventDefault();
             sdtune.byId('sdtune_loose_name').value = name;
-            panel.look();
+            panel.refresh();
         };
         sdtune
             .byId('sdtune_loose_earlier')
             .replaceChildren(
-                ...(known.choices.length ? [t('Compared earlier:'), ' '] : []),
-                ...known.choices.slice(0, 20).map((name) => el('a', {href: '#', onclick: open(name)}, name)),
+                ...(listing.choices.length ? [t('Compared earlier:'), ' '] : []),
+                ...listing.choices.slice(0, 20).map((name) => el('a', {href: '#', onclick: open(name)}, name)),
             );
     }
 })(window.sdtune);

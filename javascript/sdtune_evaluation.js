@@ -2,32 +2,32 @@
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
-    const choice = (sdtune.choice = {});
-    const t = (...given) => sdtune.t(...given);
-    let shown = {id: '', state: ''};
+    const evaluation = (sdtune.evaluation = {});
+    const t = (...args) => sdtune.t(...args);
+    let current = {id: '', state: ''};
     let panel = null;
 
-    choice.draw = function (run) {
+    evaluation.draw = function (run) {
         const section = sdtune.byId('sdtune_choice');
-        const over = !sdtune.isOn(run);
-        if (!over) sdtune.show(section, false);
-        if (shown.id === run.id && shown.state === run.state) return;
-        shown = {id: run.id, state: run.state};
+        const ended = !sdtune.isOn(run);
+        if (!ended) sdtune.show(section, false);
+        if (current.id === run.id && current.state === run.state) return;
+        current = {id: run.id, state: run.state};
         if (!panel) frame(section);
         panel.clear();
-        if (over) panel.look();
+        if (ended) panel.refresh();
     };
 
-    const path = () => 'runs/' + encodeURIComponent(shown.id) + '/choose';
-    const beside = (what) => (address) => address.replace(/choose$/, what);
+    const path = () => 'runs/' + encodeURIComponent(current.id) + '/choose';
+    const beside = (verb) => (address) => address.replace(/choose$/, verb);
 
     function frame(section) {
         const {el} = sdtune;
         panel = sdtune.comparison('choice', {path, above, beside: publishing});
-        panel.show = function (found) {
+        panel.show = function (status) {
             if (sdtune.isOn(sdtune.view.run)) return false;
-            sdtune.show(section, found.files.length > 0 || found.result);
-            sdtune.text('sdtune_choice_files', t('Saved files: {n}', {n: found.files.length}));
+            sdtune.show(section, status.files.length > 0 || status.result);
+            sdtune.text('sdtune_choice_files', t('Saved files: {n}', {n: status.files.length}));
             return true;
         };
         section.append(
@@ -50,9 +50,9 @@ window.sdtune = window.sdtune || {};
         );
     }
 
-    function above(found) {
+    function above(status) {
         const {el} = sdtune;
-        if (!found.published) return [];
+        if (!status.published) return [];
         return [
             el('p', {class: 'sdtune-note'}, t('Published. The other files are in the run folder.')),
             el(
@@ -67,9 +67,9 @@ window.sdtune = window.sdtune || {};
         ];
     }
 
-    function publishing(one, seen) {
-        const proposed = seen.proposal && seen.proposal.file === one.file;
-        const act = () => post('publish', {file: one.file, weight: proposed ? seen.proposal.weight : 1});
+    function publishing(ranked, result) {
+        const proposed = result.proposal && result.proposal.file === ranked.file;
+        const act = () => post('publish', {file: ranked.file, weight: proposed ? result.proposal.weight : 1});
         return sdtune.el(
             'button',
             {
@@ -82,7 +82,7 @@ window.sdtune = window.sdtune || {};
         );
     }
 
-    async function post(what, body) {
-        if (await panel.post(beside(what), body)) sdtune.look();
+    async function post(verb, body) {
+        if (await panel.post(beside(verb), body)) sdtune.refresh();
     }
 })(window.sdtune);

@@ -2,44 +2,44 @@
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
-    const classes = (sdtune.classes = {});
-    const t = (...given) => sdtune.t(...given);
+    const classPictures = (sdtune.classPictures = {});
+    const t = (...args) => sdtune.t(...args);
     let timer = null;
 
-    classes.look = async function () {
+    classPictures.refresh = async function () {
         clearTimeout(timer);
-        const found = await sdtune.call('class-pictures').catch(() => null);
-        if (found && sdtune.byId('sdtune_class_work')) draw(found.work);
+        const status = await sdtune.call('class-pictures').catch(() => null);
+        if (status && sdtune.byId('sdtune_class_work')) draw(status.work);
     };
 
     function draw(work) {
         const place = sdtune.byId('sdtune_class_work');
         if (!work) return place.replaceChildren();
-        const {workshop} = sdtune;
+        const {controls} = sdtune;
         if (!place.firstChild) {
             place.append(
-                workshop.bar('class_bar'),
-                workshop.note('class_note'),
-                workshop.action(
+                controls.bar('class_bar'),
+                controls.note('class_note'),
+                controls.action(
                     'class_stop',
                     t('Stop drawing'),
                     () =>
                         sdtune
                             .call('class-pictures/stop', 'POST')
-                            .then(classes.look)
+                            .then(classPictures.refresh)
                             .catch(() => {}),
                     'sdtune-small',
                 ),
             );
         }
-        const on = workshop.busy(work);
+        const on = controls.busy(work);
         const ended = {
             done: t('Class pictures drawn: {n}', {n: work.done}),
             stopped: t('Stopped; what is drawn stays, and drawing again goes on.'),
             failed: work.message,
         };
-        workshop.say('class_note', workshop.progress('class_bar', work) || ended[work.state], work.state === 'failed');
+        controls.say('class_note', controls.progress('class_bar', work) || ended[work.state], work.state === 'failed');
         sdtune.show('sdtune_class_stop', on);
-        if (on) timer = setTimeout(classes.look, 1000);
+        if (on) timer = setTimeout(classPictures.refresh, 1000);
     }
 })(window.sdtune);
