@@ -77,6 +77,8 @@ class DatasetConfig:
                                    label="Shuffle tags")
     keep_tokens: int = option(0, "1 keeps the trigger word in front while tags are shuffled.",
                               label="Keep first tags", low=0, high=255)
+    max_token_length: int = option(225, "75, 150 or 225: how much of a caption is read; longer ones are cut.",
+                                   label="Longest caption", low=75, high=7500, unit="tokens")
     caption_dropout_rate: float = option(0.0, "0 to 0.1: how often the whole caption is left out.",
                                          label="Caption dropout", low=0, high=1)
     caption_tag_dropout_rate: float = option(0.0, "0 to 0.1: how often each tag is left out.",

@@ -8,6 +8,7 @@ from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
 from lib_sdtune.data import captions, charts
 from lib_sdtune.data.appearance import BLURRED, duplicates
 from lib_sdtune.data.buckets import Buckets, Place
+from lib_sdtune.data.caption_length import truncate
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.scan import Picture, Scan, scan
@@ -111,7 +112,7 @@ def findings(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> 
     """Problems of pictures that can be read: what training would make of them, and which are alike."""
     pictures = scan.pictures
     return [*fitting(pictures, config.dataset), *alike(pictures), *blurred(pictures), *clashes(pictures),
-            *wording(pictures, tokenizer)]
+            *wording(pictures, tokenizer, config.dataset.max_token_length)]
 
 
 def fitting(pictures: list[Picture], dataset: DatasetConfig) -> Iterator[Problem]:
@@ -158,14 +159,17 @@ def clashes(pictures: list[Picture]) -> Iterator[Problem]:
         first.setdefault(stem, picture.relative)
 
 
-def wording(pictures: list[Picture], tokenizer: Tokenizer | None) -> Iterator[Problem]:
+def wording(pictures: list[Picture], tokenizer: Tokenizer | None, most: int) -> Iterator[Problem]:
     for picture in pictures:
         if picture.caption_from in INSTEAD and not picture.is_class:
             words = "it is learnt without words"
             if picture.caption:
                 words = f"{INSTEAD[picture.caption_from]}, {picture.caption!r}, is taken"
             yield Problem(picture.path, f"{picture.relative} has no caption; {words}.", False, "caption missing")
-        if tokenizer and (count := len(tokenizer(picture.caption))) > CHUNK:
+        if tokenizer and truncate(picture.caption, tokenizer, most) != picture.caption:
+            yield Problem(picture.path, f"The caption of {picture.relative} has more than {most} tokens; the rest is not "
+                                        'learnt. Shorten it, or raise "dataset.max_token_length".', False, "caption cut")
+        elif tokenizer and (count := len(tokenizer(picture.caption))) > CHUNK:
             yield Problem(picture.path, f"The caption of {picture.relative} has more than {CHUNK} tokens "
                                         f"(about {count}); it is read in pieces.", False, "caption long")
 

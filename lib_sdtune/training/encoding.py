@@ -6,6 +6,8 @@ from itertools import chain
 
 import torch
 
+from lib_sdtune.data.caption_length import CaptionLimit
+
 SAMPLE = 64  # values of each tensor: another training or another rounding changes nearly all of them
 
 
@@ -16,12 +18,12 @@ def vae_key(model):
     return f"{model.family.name}-{fingerprint(tensor for part in parts for tensor in part.state_dict().values())}"
 
 
-def text_key(model, clip_skip):
-    """Depends on the text encoders' weights and on the embeddings that captions may name."""
+def text_key(model, clip_skip, most):
+    """Depends on the text encoders' weights, the embeddings that captions may name, and how many tokens are read."""
     towers = fingerprint(tensor for tower in model.text_encoders for tensor in tower.state_dict().values())
     names = sorted(model.embeddings)
     named = fingerprint((model.embeddings[name] for name in names), names)
-    return f"{model.family.name}-{towers}-{named}-{clip_skip}"
+    return f"{model.family.name}-{towers}-{named}-{clip_skip}-{most}"
 
 
 def fingerprint(tensors, names=()):
@@ -54,9 +56,10 @@ class Conditioner:
 
     def __init__(self, config, model, method, cache):
         self.config, self.model, self.method, self.cache = config, model, method, cache
+        self.limit = CaptionLimit(model.tokenizer, config.dataset.max_token_length)
 
     def __call__(self, captions, step):
         if not self.method.changes_text():
             return self.cache.conditioning(captions).to(self.model.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.method.trains_text(step)):
-            return self.model.family.encode_text(self.model, captions, self.config.model.clip_skip)
+            return self.model.family.encode_text(self.model, self.limit(captions), self.config.model.clip_skip)

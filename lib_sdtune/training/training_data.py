@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.data.cache import LatentCache, TextCache
+from lib_sdtune.data.caption_length import CaptionLimit
 from lib_sdtune.data.holes import InpaintingCache
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
@@ -44,7 +45,8 @@ class TrainingData:
         cache = InpaintingCache if model.variant.inpainting else LatentCache
         self.cache = cache(folder, self.encode_images, vae_key(model), self.encode_precisely, masks=config.dataset.alpha_mask,
                            downscale=model.family.downscale)
-        self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, text_key(model, config.model.clip_skip))
+        self.limit = CaptionLimit(model.tokenizer, config.dataset.max_token_length)
+        self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, self.text_key())
         needed = self.needed()
         if config.dataset.cache_latents:
             self.cache.prepare(needed, self.progress)
@@ -69,9 +71,12 @@ class TrainingData:
         with precise(self.model.vae):
             return self.encode_images(pixels)
 
+    def text_key(self):
+        return text_key(self.model, self.config.model.clip_skip, self.config.dataset.max_token_length)
+
     def encode_text(self, captions):
         with torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
-            return self.model.family.encode_text(self.model, captions, self.config.model.clip_skip)
+            return self.model.family.encode_text(self.model, self.limit(captions), self.config.model.clip_skip)
 
     # the arithmetic
 
