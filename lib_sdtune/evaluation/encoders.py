@@ -29,7 +29,7 @@ class ModelEncoder:
     def __init__(self, model):
         self.model = model
         self.side = min(LARGEST, model.resolution)
-        self.schedule = model.alphas_cumprod.to(model.device, torch.float32)
+        self.schedule = model.schedule.to(model.device, torch.float32)
         self.name = f"the UNet of {model.name}"
         self.last = None, None
 

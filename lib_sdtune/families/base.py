@@ -67,6 +67,7 @@ class Family:
     embedding_keys: tuple[str, ...] = ("emb_params",)  # of the tables in an embedding file, one per text tower
     text_parts: tuple[Part, ...]  # the text encoders, in the order in which the UNet hears them
     text_keys: tuple[str, ...] = ("lora_te",)  # what kohya's names of their layers begin with
+    reads_clip_skip = True  # whether the WebUI's "Clip skip" changes what the text encoders answer
     latent_channels = 4
     downscale = 8
 
@@ -133,6 +134,14 @@ class Family:
     def markers(self, variant: Variant) -> dict[str, torch.Tensor]:
         """Tensors without content by whose names other programs tell the variant of a checkpoint."""
         return {}
+
+    def version(self, variant: Variant) -> str:
+        """kohya's ss_base_model_version of a variant."""
+        return self.base_model_version
+
+    def architecture_of(self, variant: Variant) -> str:
+        """modelspec.architecture of a variant, without its suffix."""
+        return self.architecture
 
     # its layers
 

@@ -24,6 +24,8 @@ class SD2(Family):
     architecture = "stable-diffusion-v2-512"
     text_parts = (Part("cond_stage_model.model.", OpenCLIPTextModel, open_text_sizes, "text"),)
 
+    reads_clip_skip = False
+
     def recognises(self, shapes):
         return any(name.startswith("cond_stage_model.model.transformer.") for name in shapes)
 
@@ -32,6 +34,12 @@ class SD2(Family):
 
     def resolution_of(self, prediction_type):
         return 768 if prediction_type == V else self.resolution
+
+    def version(self, variant):
+        return self.base_model_version + ("_v" if variant.prediction_type == V else "")
+
+    def architecture_of(self, variant):
+        return "stable-diffusion-v2-768-v" if variant.prediction_type == V else self.architecture
 
     def config(self, model):
         return webui_config.latent_diffusion(model, webui_config.open_clip()) if model.prediction_type == V else None

@@ -28,6 +28,7 @@ class SDXL(Family):
     text_parts = (Part("conditioner.embedders.0.transformer.", CLIPTextModel, text_sizes, "text"),
                   Part("conditioner.embedders.1.model.", OpenCLIPTextModel, open_text_sizes, "text_2"))
     text_keys = ("lora_te1", "lora_te2")
+    reads_clip_skip = False
 
     def recognises(self, shapes):
         return any(name.startswith("conditioner.embedders.") for name in shapes)

@@ -23,12 +23,31 @@ def about(path):
         raise UserError(f"{path} is neither a checkpoint nor a LoRA, embedding or hypernetwork; "
                         f"its first entry is {next(iter(entries), 'missing')!r}.")
     tensors = dict(flat(entries))
+    if content == "checkpoint":
+        facts = {"path": str(path), "kind": content, "noun": kinds.noun(content), **checkpoint(path)}
+        return facts | sizes(tensors) | {"metadata": metadata or sayings(entries)}
     facts = {"path": str(path), "kind": content, "noun": kinds.noun(content),
-             "family": family(content, entries, tensors, metadata) or by_card(path), "tensors": len(tensors),
-             "parameters": sum(tensor.numel() for tensor in tensors.values()),
-             "dtypes": dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()))}
+             "family": family(content, entries, tensors, metadata) or by_card(path), **sizes(tensors)}
     return (facts | OWN.get(content, lambda entries, tensors: {})(entries, tensors)
             | {"metadata": metadata or sayings(entries)})
+
+
+def sizes(tensors):
+    return {"tensors": len(tensors), "parameters": sum(tensor.numel() for tensor in tensors.values()),
+            "dtypes": dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()))}
+
+
+def checkpoint(path):
+    """The family and the variant of a checkpoint, as the hosts tell them; or why it cannot be trained."""
+    from lib_sdtune.families.detection import detect
+    from lib_sdtune.ldm import header
+
+    try:
+        family, variant = detect(header.read(path))
+    except UserError as error:
+        return {"family": "", "untrainable": str(error)}
+    return {"family": family.name, "prediction_type": variant.prediction_type, "resolution": variant.resolution,
+            "zero_terminal_snr": variant.zero_terminal_snr, "inpainting": variant.inpainting}
 
 
 def read(path):
@@ -71,11 +90,8 @@ def family(content, entries, tensors, metadata):
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     version = metadata.get("ss_base_model_version", "")
     for name, cls in registry:
-        if ((content == "checkpoint" and cls().recognises(shapes))
-            or (version and version.startswith(cls.base_model_version))):
+        if version and version.startswith(cls.base_model_version):
             return name
-    if content == "checkpoint":
-        return ""
     if any(name.startswith(("lora_te2_", "clip_g")) for name in shapes):
         return "sdxl"
     if content == "hypernetwork":

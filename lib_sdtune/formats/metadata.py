@@ -27,7 +27,7 @@ def describe(config, model, method, material, stem, step):
 
 
 def shape(model):
-    return {"ss_base_model_version": model.family.base_model_version, "ss_v2": str(model.family.sd_version == "SD2")}
+    return {"ss_base_model_version": model.family.version(model.variant), "ss_v2": str(model.family.sd_version == "SD2")}
 
 
 def recipe(config, step, material):
@@ -99,7 +99,7 @@ def modelspec(config, model, method, stem):
     label = KINDS[method.kind].modelspec
     side = config.dataset.resolution
     return {"modelspec.sai_model_spec": "1.0.1",
-            "modelspec.architecture": model.family.architecture + (f"/{label}" if label else ""),
+            "modelspec.architecture": model.family.architecture_of(model.variant) + (f"/{label}" if label else ""),
             "modelspec.implementation": "diffusers" if method.kind == "lora" and model.family.sd_version != "SDXL"
             else "https://github.com/Stability-AI/generative-models",
             "modelspec.title": stem, "modelspec.resolution": f"{side}x{side}",

@@ -1,5 +1,6 @@
 """The one trainer: an iterator over optimiser steps, with three verbs (`sample`, `save`, `export`) for the loop around it."""
 
+import logging
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from lib_sdtune.training.training_data import TrainingData
 from lib_sdtune.training.validation import Validation
 
 MAX_SKIPPED_IN_A_ROW = 10
+log = logging.getLogger("sdtune")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class Step:
     skipped: int
 
 
+def warn_of_settings(config, model):
+    """Of settings that the model cannot follow, or that it was not made for."""
+    if config.model.clip_skip > 1 and not model.family.reads_clip_skip:
+        log.warning('"model.clip_skip" is %d, and nothing comes of it: %s models are read at one layer whatever it says, in the WebUI too.',
+                    config.model.clip_skip, model.family.sd_version)
+    if config.dataset.resolution * 2 < model.resolution:
+        log.warning('"dataset.resolution" is %d and this model was made for %d: small pictures of it come out coarse, and that is learned.',
+                    config.dataset.resolution, model.resolution)
+
+
 class Trainer:
     """`with Trainer(config, model, control) as trainer: for step in trainer: ...`
 
@@ -54,6 +66,7 @@ class Trainer:
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
         model.variant = model.variant.overridden(zero_terminal_snr=config.noise.zero_terminal_snr)
+        warn_of_settings(config, model)
         self.method = methods[config.method](config, model)
         self.dtype = precision.compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.scale = precision.LossScale(self.dtype)

@@ -41,13 +41,23 @@ def prepare(path, models):
     config = yaml.safe_load(path.with_suffix(".yaml").read_text())
     save_file(tensors, models / path.name)
     (models / path.name).with_suffix(".yaml").write_text(yaml.safe_dump(config))
-    denoiser = config["model"]["params"].get("denoiser_config")
-    if denoiser is None:
-        return [path.stem]
-    denoiser["params"]["scaling_config"]["target"] = "sgm.modules.diffusionmodules.denoiser_scaling.VScaling"
-    save_file(tensors, models / f"{path.stem}-v.safetensors")
-    (models / f"{path.stem}-v.yaml").write_text(yaml.safe_dump(config))
-    return [path.stem, f"{path.stem}-v"]
+    names, params = [path.stem, f"{path.stem}-inpainting"], config["model"]["params"]
+    denoiser = params.get("denoiser_config")
+    if denoiser is not None:
+        denoiser["params"]["scaling_config"]["target"] = "sgm.modules.diffusionmodules.denoiser_scaling.VScaling"
+        save_file(tensors, models / f"{path.stem}-v.safetensors")
+        (models / f"{path.stem}-v.yaml").write_text(yaml.safe_dump(config))
+        names.append(f"{path.stem}-v")
+    else:
+        config["model"]["target"] = "ldm.models.diffusion.ddpm.LatentInpaintDiffusion"
+        params |= {"conditioning_key": "hybrid", "finetune_keys": None}
+    params["network_config" if denoiser else "unet_config"]["params"]["in_channels"] = 9
+    first = "model.diffusion_model.input_blocks.0.0.weight"
+    more = torch.randn(tensors[first].shape[0], 5, 3, 3, generator=chance) * 0.05
+    tensors[first] = torch.cat([tensors[first], more], dim=1)
+    save_file(tensors, models / f"{path.stem}-inpainting.safetensors")
+    (models / f"{path.stem}-inpainting.yaml").write_text(yaml.safe_dump(config))
+    return names
 
 
 def compare(name, data):
@@ -99,15 +109,26 @@ def answers_of_webui(prompt, noisy, at, negative=False):
 
     asked = prompt_parser.SdConditioning([prompt], is_negative_prompt=negative, width=WIDTH, height=HEIGHT)
     told = shared.sd_model.get_learned_conditioning(asked)
+    hole = {"c_concat": [concat(noisy)]} if shared.sd_model.model.diffusion_model.input_blocks[0][0].in_channels == 9 else {}
     if isinstance(told, dict):
-        return [told["crossattn"], shared.sd_model.apply_model(noisy, at, told), told["vector"]]
-    return [told, shared.sd_model.apply_model(noisy, at, {"c_crossattn": [told]})]
+        return [told["crossattn"], shared.sd_model.apply_model(noisy, at, told | hole), told["vector"]]
+    return [told, shared.sd_model.apply_model(noisy, at, {"c_crossattn": [told]} | hole)]
+
+
+def concat(noisy):
+    """A mask and latents, as the WebUI lays them together (modules/processing.py: inpainting_image_conditioning)."""
+    import torch
+
+    chance = torch.Generator().manual_seed(9)
+    mask = (torch.rand(noisy[:, :1].shape, generator=chance) > 0.5).float()
+    return torch.cat([mask, torch.randn(noisy.shape, generator=chance)], dim=1)
 
 
 def answers_of(model, prompt, noisy, at, negative=False):
     from lib_sdtune.prompts import emphasis
 
     told = model.family.encode_prompts(model, [emphasis(prompt)], negative=negative)
+    told.concat = concat(noisy) if model.variant.inpainting else None
     answers = [told.context, model.family.predict(model, noisy, at, told)]
     return answers if told.vector is None else [*answers, told.vector]
 

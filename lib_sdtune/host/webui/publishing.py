@@ -24,8 +24,10 @@ def publish(artefact):
 def of_loaded_family(artefact):
     """Whether a file is for the family of the loaded model; a run may have trained another checkpoint."""
     loaded = sd_models.model_data.sd_model
-    made_for = artefact.metadata.get("ss_base_model_version")
-    return loaded is not None and made_for in (None, model.detected(loaded)[0].base_model_version)
+    if loaded is None:
+        return False
+    made_for, family = artefact.metadata.get("ss_base_model_version"), model.detected(loaded)[0]
+    return made_for is None or made_for.startswith(family.base_model_version)
 
 
 def lora(name, fits):
