@@ -68,6 +68,10 @@ class Family:
     text_parts: tuple[Part, ...]  # the text encoders, in the order in which the UNet hears them
     text_keys: tuple[str, ...] = ("lora_te",)  # what kohya's names of their layers begin with
     reads_clip_skip = True  # whether the WebUI's "Clip skip" changes what the text encoders answer
+    activations = (420, 100)
+    """Numbers a model channel and latent pixel that the UNet keeps for the backward pass, without and with gradient
+    checkpointing. Counted on a UNet of the family's true shape, without attention maps, which no backend of today keeps.
+    """
     latent_channels = 4
     downscale = 8
 

@@ -29,6 +29,7 @@ class SDXL(Family):
                   Part("conditioner.embedders.1.model.", OpenCLIPTextModel, open_text_sizes, "text_2"))
     text_keys = ("lora_te1", "lora_te2")
     reads_clip_skip = False
+    activations = (770, 100)  # its transformers are up to ten blocks deep
 
     def recognises(self, shapes):
         return any(name.startswith("conditioner.embedders.") for name in shapes)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from lib_sdtune.diffusion import zero_terminal_snr
+from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
 
 
@@ -82,13 +83,14 @@ class LoadedModel:
 @dataclass(frozen=True)
 class Holding:
     """What a model is made of, for arithmetic: shapes is part -> {name of a tensor: its shape}, as the host would lend
-    it.
+    it. activations: the family's `activations`.
     """
 
     shapes: dict
     dtype: torch.dtype
     device: torch.device
     variant: Variant = field(default_factory=Variant)
+    activations: tuple[int, int] = Family.activations
 
     def count(self, part):
         """Numbers in a part."""

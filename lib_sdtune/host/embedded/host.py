@@ -64,7 +64,7 @@ class EmbeddedHost(Host):
     def holding(self, model_settings=None):
         said = header.read(self.chosen(model_settings))
         family, variant = detect(said)
-        return Holding(family.shapes(said), torch.float32, self.device, variant)
+        return Holding(family.shapes(said), torch.float32, self.device, variant, family.activations)
 
     @staticmethod
     def checkpoint_name(path):

@@ -65,6 +65,7 @@ def holding(sd_model):
     """What it is made of; the device is the one that computes, wherever the parts wait."""
     from modules import devices
 
+    family, variant = detected(sd_model)
     unet, towers = sd_model.model.diffusion_model, text_towers(sd_model)
     parts = {"unet": unet, "vae": sd_model.first_stage_model} | {
         f"text_encoder_{i + 1}": tower for i, tower in enumerate(towers)
@@ -73,7 +74,7 @@ def holding(sd_model):
         part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()}
         for part, module in parts.items()
     }
-    return Holding(shapes, next(unet.parameters()).dtype, devices.device, detected(sd_model)[1])
+    return Holding(shapes, next(unet.parameters()).dtype, devices.device, variant, family.activations)
 
 
 def holding_of_file(path):
@@ -82,7 +83,7 @@ def holding_of_file(path):
 
     said = header.read(Path(path))
     family, variant = detect(said)
-    return Holding(family.shapes(said), devices.dtype_unet, devices.device, variant)
+    return Holding(family.shapes(said), devices.dtype_unet, devices.device, variant, family.activations)
 
 
 def first_wrapper(sd_model):

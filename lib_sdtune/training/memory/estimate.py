@@ -1,15 +1,10 @@
-"""What a step would need, by arithmetic: told before anything was measured, and called an estimate.
-
-The activations' figures were counted on a UNet of Stable Diffusion 1.5's shape: numbers that its forward keeps for the
-backward pass, without attention maps, which no backend of today keeps, per model channel and latent pixel.
-"""
+"""What a step would need, by arithmetic: told before anything was measured, and called an estimate."""
 
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import precision
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
 from lib_sdtune.training.memory.meter import process
 
-KEPT, RECOMPUTED = 420, 100  # numbers a channel and latent pixel, without and with gradient checkpointing
 BESIDE = 2**29  # bytes: the device's own kernels and what every program holds
 DOWNSCALE = 8
 
@@ -30,4 +25,4 @@ def activations(config, holding, method):
     pixels = (config.dataset.resolution // DOWNSCALE) ** 2
     examples = config.train.batch_size * (2 if config.loss.prior_preservation == "teacher" else 1)
     casts = holding.count("unet") * compute.itemsize if compute != dtype else 0  # autocast keeps the weights in both formats
-    return examples * channels * pixels * (RECOMPUTED if on else KEPT) * compute.itemsize + casts
+    return examples * channels * pixels * holding.activations[on] * compute.itemsize + casts

@@ -1,0 +1,60 @@
+"""What the families need by arithmetic, at their true sizes: what common cards have room for."""
+
+import pytest
+import torch
+
+from lib_sdtune.config import Config
+from lib_sdtune.families.sd1 import SD1
+from lib_sdtune.families.sdxl import SDXL
+from lib_sdtune.host.base import Holding
+from lib_sdtune.ldm.openclip import OpenCLIPTextModel
+from lib_sdtune.ldm.text import CLIPTextModel
+from lib_sdtune.ldm.unet import UNetModel
+from lib_sdtune.ldm.vae import AutoencoderKL
+from lib_sdtune.training.memory.estimate import estimate
+from tests.hosts import settings
+
+CUDA = torch.device("cuda")
+XL = {"channel_mult": (1, 2, 4), "attention_levels": (1, 2), "transformer_depth": (0, 2, 10), "use_linear": True, "head_channels": 64,
+      "adm_channels": 2816, "context_dim": 2048}
+
+
+def spec(family, unet, *text_encoders):
+    with torch.device("meta"):
+        parts = {"unet": UNetModel(**unet), "vae": AutoencoderKL()}
+        parts |= {f"text_encoder_{i + 1}": make() for i, make in enumerate(text_encoders)}
+    shapes = {part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()} for part, module in parts.items()}
+    return Holding(shapes, torch.float16, CUDA, activations=family.activations)
+
+
+@pytest.fixture(scope="module")
+def sdxl():
+    return spec(SDXL(), XL, CLIPTextModel, lambda: OpenCLIPTextModel(width=1280, layers=32, heads=20, projection=1280))
+
+
+def gigabytes(model, side, checkpointing="on", **changes):
+    config = settings("x", **{"dataset": {"resolution": side, "max_bucket_reso": 2 * side}, **changes})
+    config["train"] |= {"gradient_checkpointing": checkpointing}
+    return estimate(Config.from_dict(config), model) / 2**30
+
+
+def test_the_sizes_are_the_real_ones(sdxl):
+    assert sdxl.count("unet") == 2_567_463_684 and sdxl.count("text_encoder_2") == 694_659_841
+    assert sdxl.count("text_encoder_1") == 123_060_480 and sdxl.count("vae") == 83_653_863
+
+
+def test_a_lora_of_sdxl_fits_twelve_gigabytes(sdxl):
+    lora = {"lora": {"dim": 16, "alpha": 8, "text_encoder_lr": 0.0}}
+    assert 7 < gigabytes(sdxl, 1024, **lora) < 11.5
+    assert gigabytes(sdxl, 1024, "off", **lora) > 12
+
+
+def test_dreambooth_of_sdxl_fits_a_large_card_with_half_weights_and_lion(sdxl):
+    cheap = {"method": "dreambooth", "dreambooth": {"weights": "bfloat16"}, "train": {"optimizer": "Lion"}}
+    assert 12 < gigabytes(sdxl, 1024, **cheap) < 23
+
+
+def test_the_deeper_unet_keeps_more_for_the_same_picture(sdxl):
+    sd1 = spec(SD1(), {}, CLIPTextModel)
+    more = [gigabytes(model, 512, "off") - gigabytes(model, 512, "on") for model in (sd1, sdxl)]
+    assert 1.5 < more[1] / more[0] < 2.5
