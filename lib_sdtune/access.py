@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats.paths import bare_path, is_share, path_of
 
 
 @dataclass
@@ -39,14 +40,13 @@ class Access:
 
     def folder(self, text: object, key: str) -> Path:
         """A folder that somebody named, absolute. UserError when it is outside the allowed ones, also by a link."""
-        if not isinstance(text, str) or not text.strip() or "\0" in text:
+        path = path_of(text) if isinstance(text, str) else None
+        if path is None:
             raise UserError(f'"{key}" must name a folder.')
-        path = Path(text).expanduser().absolute()
         if self.roots is None:
             return path
         roots = [Path(root).resolve() for root in self.roots()]
-        # merely asking for a folder of another machine would log on there
-        foreign = is_share(text) and not any(is_share(str(root)) for root in roots)
+        foreign = is_share(bare_path(text)) and not any(is_share(str(root)) for root in roots)
         if foreign or not any(path.resolve().is_relative_to(root) for root in roots):
             places = ", ".join(map(str, roots)) or "none is set up"
             raise UserError(f'"{key}" is outside the folders that are allowed here ({places}); '
@@ -63,8 +63,3 @@ class Access:
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The names of this machine that no other machine answers to."""
-
-
-def is_share(text: str) -> bool:
-    """Whether this is a place on another machine, as Windows writes it."""
-    return text.strip().replace("\\", "/").startswith("//")

@@ -56,7 +56,7 @@ def contents(folder):
 
 
 FOLDERS = [("webui", "WebUI itself"), (DRIVE, "root of a drive"), ("locked", "Permission denied"), ("gone", "folder"), ("pics/good.png", "")]
-OUTPUTS = [("pics", "lies in IN"), ("pics/out", "lies in IN"), (".", "lies in OUT"), (DRIVE, "root of a drive"), ("webui", "WebUI itself"),
+OUTPUTS = [("pics", "lies in the folder of originals"), ("pics/out", "lies in the folder of originals"), (".", "lies in the folder for what is made"), (DRIVE, "root of a drive"), ("webui", "WebUI itself"),
            ("pics/good.txt", "")]
 
 

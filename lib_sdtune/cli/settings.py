@@ -10,6 +10,7 @@ from pathlib import Path
 from lib_sdtune.declaration import hint
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import toml
+from lib_sdtune.formats.paths import path_of
 
 
 def read(path):
@@ -63,9 +64,10 @@ def absolute(data, base):
 
 def put_under(group, key, base, only_files=False):
     text = group.get(key)
-    if not isinstance(text, str) or not text.strip() or "\0" in text:
+    named = path_of(text, base) if isinstance(text, str) else None
+    if named is None:
         return
-    path = os.path.normpath(base / Path(text).expanduser())
+    path = os.path.normpath(named)
     if not only_files or (len(path) < 4096 and os.path.isfile(path)):
         group[key] = path
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats.paths import bare_path, path_of
 
 
 def locate(text: str, base: Path | str, key: str) -> Path:
@@ -12,23 +13,21 @@ def locate(text: str, base: Path | str, key: str) -> Path:
 
     key: what the setting is called in the sentence.
     """
-    text = text.strip().strip("\"'").strip()
-    if not text:
-        raise UserError(f'"{key}" is empty; give the folder of your pictures.')
-    if "\0" in text:
-        raise UserError(f'"{key}" holds a character that no path can have.')
+    path, text = named_path(text, base, key), bare_path(text)
     try:
-        return checked(absolute(text, base), text, key)
+        return checked(path, text, key)
     except OSError as error:
         raise UserError(f'"{key}": {printable(text)} can\'t be opened ({error.strerror or error}).') from error
 
 
-def absolute(text: str, base: Path | str) -> Path:
-    """The path that a setting means: relative to `base`, with ~ for the home folder."""
-    try:
-        return Path(base) / Path(text).expanduser()
-    except RuntimeError:  # no home folder
-        return Path(base) / text
+def named_path(text: str, base: Path | str, key: str) -> Path:
+    """The path that a setting names, there or not. UserError where it names none."""
+    if "\0" in text:
+        raise UserError(f'"{key}" holds a character that no path can have.')
+    path = path_of(text, base)
+    if path is None:
+        raise UserError(f'"{key}" is empty; give the folder of your pictures.')
+    return path
 
 
 def home() -> Path | None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from lib_sdtune.config import Concept, DatasetConfig, LossConfig
 from lib_sdtune.data import captions, kohya
 from lib_sdtune.data.kinds import USUAL
-from lib_sdtune.data.paths import absolute, locate
+from lib_sdtune.data.paths import locate, named_path
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.walk import PictureFile, walk
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats.paths import bare_path
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def subsets_of(number: int, concept: Concept, loss: LossConfig, base: Path | str
 def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str, problems: list[Problem],
               dataset: DatasetConfig | None) -> list[Subset]:
     """The subsets of a kohya dataset TOML given as a concept's pictures; its folders are relative to it."""
-    path = absolute(concept.images.strip().strip("\"'"), base)
+    path = named_path(concept.images, base, f"concepts[{number}].images")
     if not path.is_file():
         raise UserError(f'"concepts[{number}].images": there is no file {printable(path)}.')
     key = f"{path.name}: image_dir"
@@ -65,7 +66,7 @@ def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str,
 
 
 def is_toml(images: str) -> bool:
-    return images.strip().strip("\"'").lower().endswith(".toml")
+    return bare_path(images).lower().endswith(".toml")
 
 
 def class_root(concept: Concept, base: Path | str, root: Path, key: str) -> Path | None:
@@ -75,7 +76,7 @@ def class_root(concept: Concept, base: Path | str, root: Path, key: str) -> Path
     """
     if not concept.class_images:
         return None
-    folder = absolute(concept.class_images, base)
+    folder = named_path(concept.class_images, base, f"{key}.class_images")
     inner, outer = folder.resolve(), root.resolve()
     if inner == outer:
         raise UserError(f'"{key}.class_images" is the same folder as "{key}.images"; '

@@ -26,7 +26,9 @@ class PrepareService(TaskService):
         self.out: Path | str = ""
 
     def folder(self, data: dict, key: str) -> Path:
-        return self.context.access.folder(data.get(key), key)
+        from lib_sdtune.data.prepare.run import OUT, SOURCE
+
+        return self.context.access.folder(data.get(key), {"source": SOURCE, "out": OUT}[key])
 
     def preview(self, data: dict) -> dict[str, Any]:
         """One picture of {"source"} before and after {"settings"}.
@@ -63,12 +65,13 @@ class PrepareService(TaskService):
     def pictures(self, data: dict) -> list:
         """The picture files in {"source"}. UserError if there are none."""
         from lib_sdtune.data.paths import locate
+        from lib_sdtune.data.prepare.run import SOURCE
         from lib_sdtune.data.walk import walk
 
         source = self.folder(data, "source")
-        pictures = walk(locate(str(source), Path.cwd(), "source"), [])
+        pictures = walk(locate(str(source), Path.cwd(), SOURCE), [])
         if not pictures:
-            raise UserError(f'"source": {printable(source)} holds no pictures.')
+            raise UserError(f'"{SOURCE}": {printable(source)} holds no pictures.')
         return pictures
 
     def start(self, data: dict) -> dict[str, Any]:

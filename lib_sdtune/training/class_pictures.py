@@ -8,8 +8,8 @@ when it is started again.
 import logging
 from pathlib import Path
 
-from lib_sdtune.data.paths import absolute, locate
-from lib_sdtune.data.subsets import class_root
+from lib_sdtune.data.paths import locate, named_path
+from lib_sdtune.data.subsets import class_root, is_toml
 from lib_sdtune.data.walk import walk
 from lib_sdtune.errors import RunError
 from lib_sdtune.formats import infotext
@@ -52,8 +52,8 @@ def places(config, number, base):
     concept = config.concepts[number]
     if not concept.num_class_images or not concept.class_images:
         return []
-    folder = absolute(concept.class_images, base)
-    if not concept.images.strip().endswith(".toml"):
+    folder = named_path(concept.class_images, base, f"concepts[{number}].class_images")
+    if not is_toml(concept.images):
         class_root(concept, base, locate(concept.images, base, f"concepts[{number}].images"), f"concepts[{number}]")
     there = walk(folder, []) if folder.exists() else []
     names = {found.path.name for found in there}

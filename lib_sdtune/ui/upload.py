@@ -1,6 +1,10 @@
-"""Pictures from the browser's machine, for those who sit elsewhere: copied into a folder under the data folder."""
+"""Pictures from the browser's machine, for those who sit elsewhere: each upload in a new folder of its own."""
 
+import itertools
 import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
@@ -24,31 +28,53 @@ class UploadButton(gr.UploadButton):
 TEXTS = (".txt", ".caption")
 
 
-def save(files, name, folder):
-    """Copy uploaded `files` (path, original name) into `folder`/NAME; its path.
+def save(files: Iterable[tuple[Path | str, str]], name: str, folder: Path) -> Path:
+    """Copy uploaded `files` (path, original name) into a new folder `folder`/NAME, or NAME-2 and so on; its path.
 
-    UserError when none of them is a picture or caption. Files of an earlier upload stay; one of the same name is
-    replaced.
+    UserError when none of them is a picture or a caption. Nothing is added to an earlier upload.
     """
     from lib_sdtune.data.kinds import SUFFIXES
     from lib_sdtune.formats.names import check_name
 
-    target = Path(folder) / check_name(name or "upload")
-    endings = (*SUFFIXES, *TEXTS)
-    usable = [(Path(path), safe_name(original)) for path, original in files if Path(original).suffix.lower() in endings]
-    if not usable:
+    name = check_name(name or "upload")
+    uploads = [(Path(path), Path(original.replace("\\", "/"))) for path, original in files]
+    uploads = [(path, original) for path, original in uploads if original.suffix.lower() in (*SUFFIXES, *TEXTS)]
+    if not uploads:
         pictures, captions = " ".join(sorted(SUFFIXES)), " ".join(TEXTS)
         raise UserError(f"None of these files is a picture ({pictures}) or a caption ({captions}).")
-    target.mkdir(parents=True, exist_ok=True)
-    for path, file_name in usable:
-        shutil.copyfile(path, target / file_name)
-    return target
+    place = new_folder(folder, name)
+    for (path, _), target in zip(uploads, unique_names([original for _, original in uploads]), strict=True):
+        shutil.copyfile(path, place / target)
+    return place
 
 
-def safe_name(original):
-    """The bare file name, letters that a path could misread replaced."""
+def new_folder(folder: Path, name: str) -> Path:
+    """A folder that was not there before, called NAME or NAME-2 and so on."""
+    for number in itertools.count(1):
+        path = folder / (name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):
+            path.mkdir(parents=True)
+            return path
+    raise AssertionError
+
+
+def unique_names(originals: Iterable[Path]) -> Iterator[str]:
+    """Plain file names, each once; a picture and its caption, which differ in their endings alone, stay a pair."""
+    stems: dict[tuple[str, int], str] = {}  # (original stem, which of that name and ending) -> plain stem
+    counts: Counter[tuple[str, str]] = Counter()
+    for original in originals:
+        stem, suffix = original.stem.casefold(), original.suffix.lower()
+        key = stem, counts[stem, suffix]
+        counts[stem, suffix] += 1
+        if key not in stems:
+            taken = {earlier.casefold() for earlier in stems.values()}
+            candidates = (safe_name(original.stem) + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
+            stems[key] = next(candidate for candidate in candidates if candidate.casefold() not in taken)
+        yield stems[key] + suffix
+
+
+def safe_name(stem: str) -> str:
+    """A file name without ending, letters that a path could misread replaced."""
     from lib_sdtune.formats.names import allowed
 
-    path = Path(str(original).replace("\\", "/"))
-    stem = "".join(letter if allowed(letter) else "_" for letter in path.stem).strip(". ") or "picture"
-    return stem[:100] + path.suffix.lower()
+    return ("".join(letter if allowed(letter) else "_" for letter in stem).strip(". ") or "picture")[:100]

@@ -32,7 +32,26 @@ def test_names_with_paths_stay_in_the_folder(file, tmp_path, original):
 @pytest.mark.parametrize("original, name", [("...png", "picture.png"), (".png.png", "png.png"), ("nul\0.png", "nul_.png"),
                                             ("x" * 300 + ".png", "x" * 100 + ".png")])
 def test_odd_names_become_plain(original, name):
-    assert upload.safe_name(original) == name
+    assert list(upload.unique_names([Path(original)])) == [name]
+
+
+def test_names_that_are_alike_after_cleaning_stay_apart_and_captions_beside_their_pictures(tmp_path):
+    names = ["d!1.png", "d+1.png", "d!1.txt", "d+1.txt", "D_1.jpg", "a.png", "a.txt", "a.png", "a.txt", "a.webp"]
+    files = []
+    for number, name in enumerate(names):
+        (tmp_path / str(number)).write_text(name)
+        files.append((tmp_path / str(number), name))
+    place = upload.save(files, "", tmp_path / "pictures")
+    assert {path.name: path.read_text() for path in place.iterdir()} == {
+        "d_1.png": "d!1.png", "d_1.txt": "d!1.txt", "d_1-2.png": "d+1.png", "d_1-2.txt": "d+1.txt", "D_1-3.jpg": "D_1.jpg",
+        "a.png": "a.png", "a.txt": "a.txt", "a-2.png": "a.png", "a-2.txt": "a.txt", "a.webp": "a.webp"}
+
+
+@pytest.mark.parametrize("name", ["", "ron"])
+def test_each_upload_is_a_set_of_its_own(file, tmp_path, name):
+    places = [upload.save([(file, original)], name, tmp_path) for original in ("cat.png", "dog.png", "cat.png")]
+    assert [place.name for place in places] == [f"{name or 'upload'}{ending}" for ending in ("", "-2", "-3")]
+    assert [[path.name for path in place.iterdir()] for place in places] == [["cat.png"], ["dog.png"], ["cat.png"]]
 
 
 def test_nothing_useful_is_refused_and_a_bad_run_name_too(file, tmp_path):

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from lib_sdtune.data.parallel import ordered
-from lib_sdtune.data.paths import absolute, fit_for_pictures, locate
+from lib_sdtune.data.paths import fit_for_pictures, locate, named_path
 from lib_sdtune.data.picture import Unreadable
 from lib_sdtune.data.prepare import picture
 from lib_sdtune.data.prepare.batch import Batch
@@ -24,6 +24,9 @@ from lib_sdtune.errors import UserError
 Progress = Callable[[int, int, str], None]
 Describe = Callable[[Image.Image], str]
 Boxes = Mapping[str, Sequence[float] | None]  # relative path -> (left, top, right, bottom) as fractions
+
+
+SOURCE, OUT = "Folder of originals", "Folder for what is made of them"  # what the tab calls them
 
 
 @dataclass
@@ -75,20 +78,17 @@ def preview(path: Path, settings: PrepareConfig | None = None,
 
 def folders(source: Path | str, out: Path | str, base: Path | str) -> tuple[Path, Path]:
     """Both folders, absolute; UserError where the originals could come to harm."""
-    source = locate(str(source), base, "IN")
-    if not str(out).strip():
-        raise UserError("OUT is empty; give a folder for the prepared pictures.")
-    out = absolute(str(out), base)
-    fit_for_pictures(out, str(out), "OUT")
+    source, out = locate(str(source), base, SOURCE), named_path(str(out), base, OUT)
+    fit_for_pictures(out, str(out), OUT)
     inner, outer = out.resolve(), source.resolve()
     if inner == outer or inner.is_relative_to(outer):
-        raise UserError(f"OUT {printable(out)} lies in IN; the prepared pictures would be prepared again. "
-                        "Give a folder beside it.")
+        raise UserError(f'"{OUT}": {printable(out)} lies in the folder of originals, so the prepared pictures would be '
+                        "prepared again. Give a folder beside it.")
     if outer.is_relative_to(inner):
-        raise UserError(f"IN {printable(source)} lies in OUT; give OUT a folder of its own, so that originals and "
-                        "results stay apart.")
+        raise UserError(f'"{SOURCE}": {printable(source)} lies in the folder for what is made of them; give that one a '
+                        "place of its own, so that originals and results stay apart.")
     if out.exists() and not out.is_dir():
-        raise UserError(f"OUT {printable(out)} is a file; give a folder.")
+        raise UserError(f'"{OUT}": {printable(out)} is a file; give a folder.')
     return source, out
 
 
@@ -101,7 +101,7 @@ def writable(out: Path) -> None:
         probe.unlink()
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"OUT {printable(out)} can't be written to ({reason}); give another folder.") from error
+        raise UserError(f'"{OUT}": {printable(out)} can\'t be written to ({reason}); give another folder.') from error
 
 
 def editor(settings: PrepareConfig, originals: Sequence[Original]) -> Callable[[str], str]:
@@ -118,7 +118,7 @@ def worked(originals: Sequence[Original], manifest: Manifest, settings: PrepareC
     batch = Batch(manifest, outcome)
     manifest.settings = asdict(settings)
     for name in sorted(set(manifest.originals) - {original.name for original in originals}):
-        sentence = f"{name} is no longer in IN; what was made from it stays."
+        sentence = f"{name} is no longer among the originals; what was made from it stays."
         outcome.problems.append(Problem(manifest.folder / name, sentence, False, "original gone"))
     progress(0, len(originals), "preparing pictures")
     prepare_one = partial(prepared, manifest=manifest, settings=settings)

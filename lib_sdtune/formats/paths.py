@@ -1,0 +1,50 @@
+"""Text that means a folder or a file: typed, pasted with the quotes of "Copy as path", or as an address of a browser."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+QUOTES = "\"'“”„‘’«»"
+
+
+def path_of(text: str, base: Path | str = "") -> Path | None:
+    """The absolute path that a text means, relative to `base`, "~" being the home folder; None where it means none.
+
+    Quotes and blanks around it are left away, unless there is a file of exactly that name.
+    """
+    if "\0" in text:
+        return None
+    bare = bare_path(text)
+    if not bare:
+        return None
+    literal = Path(base, text)
+    if bare != text and not is_share(bare) and exists(literal):
+        return literal.absolute()
+    try:
+        return Path(base, Path(bare).expanduser()).absolute()
+    except RuntimeError:  # no home folder
+        return Path(base, bare).absolute()
+
+
+def bare_path(text: str) -> str:
+    """The text without quotes and blanks around it, a file: address as a path; "" where nothing is left."""
+    text = text.strip().strip(QUOTES).strip()
+    if not text.lower().startswith("file:/"):
+        return text
+    address = urlsplit(text.replace("\\", "/").replace("#", "%23").replace("?", "%3F"))
+    path = unquote(address.path)
+    if address.netloc and address.netloc.lower() != "localhost":
+        return f"//{address.netloc}{path}"
+    windows = path[2:3] == ":" and path[1:2].isalpha()  # file:///C:/pictures
+    return path[1:] if windows else path
+
+
+def is_share(text: str) -> bool:
+    """Whether this is a place on another machine, as Windows writes it; merely asking for it would log on there."""
+    return text.strip().replace("\\", "/").startswith("//")
+
+
+def exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
