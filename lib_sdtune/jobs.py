@@ -131,7 +131,7 @@ class Jobs:
         original = folder.copied_from()
         if original and (folder.path.parent / original).exists():
             return
-        if published(folder) or swept_files(folder):
+        if swept_files(folder) or published(self.context.host, folder):
             raise WrongState(f"The other files of {folder.path.name} were put into its folder when it was published; "
                              "take that back first.")
 
@@ -165,7 +165,8 @@ class Jobs:
             status = self.live_status(name)
         else:
             status = last_status(folder, self.controls.get(name))
-            status |= {"artefacts": [], "published": None} if problem else remaining(folder, status["artefacts"])
+            files = {"artefacts": [], "published": None}
+            status |= files if problem else remaining(self.context.host, folder, status["artefacts"])
             problem = problem or folder.status_problem()
         if status["state"] == "failed":
             status["failure"] = explain(status["message"], settings)

@@ -57,7 +57,10 @@ def run(args):
     host = embedded_host(args.data_dir, args.checkpoint)
     folder = AnyFiles(host, args.name, args.of, args.pictures) if args.of else open_run(host, args.name)
     if args.undo:
-        print("\n".join(publish.undo(host, folder)))
+        undone = publish.undo(host, folder)
+        print("\n".join(undone["files"]))
+        if undone["kept"]:
+            print(f"Made or changed since, and kept: {', '.join(undone['kept'])}.")
         return 0
     options = {field.name: value for field in fields(settings.EvaluationSettings)
                if (value := getattr(args, field.name, None)) is not None}

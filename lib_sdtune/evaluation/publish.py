@@ -7,18 +7,24 @@ deed, so that a crash in between can be undone too.
 import json
 import shutil
 import struct
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import prompt_lines
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.evaluation.candidates import of_run
+from lib_sdtune.evaluation.candidates import Candidate, of_run
 from lib_sdtune.evaluation.evaluation import FOLDER, result
+from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, Places
 from lib_sdtune.formats import pickled
 from lib_sdtune.formats.files import atomic, free_space, read_json, write_json
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 
-JOURNAL, SWEPT = "published.json", "epochs"
+if TYPE_CHECKING:
+    from lib_sdtune.host.base import Host
+    from lib_sdtune.training.runs import RunFolder
+
 SIDECARS = (".json", ".preview.png", ".yaml", ".txt")
 SPARE = 2**20  # bytes
 
@@ -29,7 +35,7 @@ def publish(host, run, file="", weight=None, negative_text=None):
 
     The winner is copied to NAME, with its card and preview; the other files are swept into the run folder.
     """
-    if (run.path / JOURNAL).exists():
+    if (run.path / FILE).exists():
         raise UserError(f"{run.path.name} is published already; take that back first.")
     evaluated, config = result(run), run.config()
     proposal = (evaluated or {}).get("proposal") or {}
@@ -46,63 +52,90 @@ def publish(host, run, file="", weight=None, negative_text=None):
     refuse_loaded(host, run, [candidate.path for candidate in candidates])
     refuse_too_little_room(run.path, winner.path, [candidate.path for candidate in candidates])
     final = winner.path.with_name(config.name + winner.path.suffix)
-    journal = Journal(run.path)
+    journal = Journal(places_of(host, run))
     try:
-        moved = journal.move_away([candidate for candidate in candidates
-                                   if candidate.path != final or winner.path != final])
+        moved = sweep(journal, [candidate for candidate in candidates
+                                if candidate.path != final or winner.path != final])
         source = moved.get(winner.path, winner.path)
         if source != final:
             journal.creates(final)
             copy_as(source, final, config.name)
             copy_config(journal, source, final)
         write_card(journal, final, source, winner, run, evaluated, weight, negative_text)
+        journal.finish({"file": winner.stem, "weight": weight, "path": journal.places.text(final)})
     except (OSError, RunError) as error:
         journal.undo()
         raise RunError(f"{name} was not published ({error}); everything is as before.") from error
-    journal.note(published={"file": winner.stem, "weight": weight, "path": str(final)})
     artefact = Artefact(final, winner.kind, winner.prompt("", weight) if winner.kind != "embeddings" else config.name)
     host.publish(artefact)
     return {"file": winner.stem, "weight": weight, "path": str(final), "swept": sorted(path.name for path in moved)}
 
 
-def undo(host, run):
-    """Put everything back as it was before `publish`; the names that are there again."""
-    path = run.path / JOURNAL
-    if not path.exists():
+def sweep(journal: Journal, candidates: list[Candidate]) -> dict[Path, Path]:
+    """Move files with what belongs to them into the run folder; {old path: new path} of the files themselves."""
+    moved = {}
+    for candidate in candidates:
+        for path in [candidate.path, *(candidate.path.with_suffix(ending) for ending in SIDECARS)]:
+            if path.exists():
+                moved[path] = journal.move_away(path)
+    return {candidate.path: moved[candidate.path] for candidate in candidates}
+
+
+def undo(host: "Host", run: "RunFolder") -> dict[str, list[str]]:
+    """Put everything back as it was before `publish`, all or nothing.
+
+    {"files": names that there are to choose from again, "kept": names of files that the user made or changed since}
+    """
+    if not (run.path / FILE).exists():
         raise UserError(f"{run.path.name} is not published, so there is nothing to take back.")
-    deeds = read_json(path)
-    refuse_loaded(host, run, [Path(deed["made"]) for deed in deeds if "made" in deed])
-    Journal(run.path, deeds).undo()
+    journal = Journal.read(places_of(host, run))
+    refuse_loaded(host, run, [journal.places.path(step["made"]) for step in journal.steps if "made" in step])
+    kept = journal.undo()
     candidates = of_run(host, run)
     for candidate in candidates[-1:]:
         host.publish(Artefact(candidate.path, candidate.kind, candidate.prompt("", 1)))
-    return [candidate.path.name for candidate in candidates]
+    return {"files": [candidate.path.name for candidate in candidates], "kept": [path.name for path in kept]}
 
 
-def published(run):
+def published(host: "Host", run: "RunFolder") -> dict[str, Any] | None:
     """{"file", "weight", "path"} of what was published of a `RunFolder`, or None."""
-    try:
-        deeds = read_json(run.path / JOURNAL)
-    except (OSError, ValueError):
-        return None
-    publications = [deed.get("published") for deed in deeds if isinstance(deed, dict)] if isinstance(deeds, list) else []
-    return next((entry for entry in publications if isinstance(entry, dict) and isinstance(entry.get("path"), str)), None)
+    with suppress(UserError):
+        journal = Journal.read(places_of(host, run))
+        publication = next((step["published"] for step in journal.steps if "published" in step), None)
+        if isinstance(publication, dict) and isinstance(publication.get("path"), str):
+            return {**publication, "path": str(journal.places.path(publication["path"]))}
+    return None
 
 
-def swept_files(run):
+def places_of(host: "Host", run: "RunFolder") -> Places:
+    return Places(host, run, methods[run.settings()["method"]].kind)
+
+
+def swept_files(run: "RunFolder") -> list[Path]:
     """The files of a run that publishing one of them moved into its folder."""
     return sorted((run.path / SWEPT).glob("*"))
 
 
-def remaining(run, artefacts):
-    """{"artefacts", "published"}: which of a run's files are still there, after others were swept away to publish one
-    of them.
-    """
-    publication = published(run)
-    paths = [path for path in artefacts if Path(path).exists()]
+def remaining(host: "Host", run: "RunFolder", artefacts: list[str]) -> dict[str, Any]:
+    """{"artefacts", "published"}: which of a run's files are still there, wherever the host's folders are now."""
+    publication = published(host, run)
+    kind = places_of(host, run).kind
+    paths = [str(path) for path in (relocated(host, kind, Path(artefact)) for artefact in artefacts) if path.exists()]
     if publication and publication["path"] not in paths:
         paths.append(publication["path"])
-    return {"artefacts": paths, "published": publication}
+    return {"artefacts": list(dict.fromkeys(paths)), "published": publication}
+
+
+def relocated(host: "Host", kind: str, path: Path) -> Path:
+    """Where a file is that a run wrote to `path`, after the host or its folder for such files was moved.
+
+    A file in the host's own folders goes before another host's, and a place of more equal folders before others.
+    """
+    roots = [*host.roots(kind), host.folder(kind)]
+    if path.exists() and any(path.is_relative_to(root) for root in roots):
+        return path
+    tails = [Path(*path.parts[-count:]) for count in (3, 2, 1)]
+    return next((root / tail for tail in tails for root in roots if (root / tail).is_file()), path)
 
 
 def refuse_loaded(host, run, paths):
@@ -123,45 +156,6 @@ def refuse_too_little_room(folder, winner, files):
     swept = sum(path.stat().st_size for path in files)
     if folder.stat().st_dev != winner.parent.stat().st_dev and swept + SPARE > free_space(folder):
         raise UserError(f"{folder} has no room for the other files ({swept / 2**20:,.0f} MB); make room first.")
-
-
-class Journal:
-    """The deeds so far, on disk before they are done."""
-
-    def __init__(self, folder, deeds=None):
-        self.folder, self.deeds = folder, deeds or []
-
-    def note(self, **deed):
-        self.deeds.append(deed)
-        write_json(self.folder / JOURNAL, self.deeds)
-
-    def move_away(self, candidates):
-        """Move files with what belongs to them into the run folder; {old path: new path} of the files themselves."""
-        moved = {}
-        for candidate in candidates:
-            for path in [candidate.path, *(candidate.path.with_suffix(ending) for ending in SIDECARS)]:
-                if path.exists():
-                    to = self.folder / SWEPT / path.name
-                    self.note(moved=str(path), to=str(to))
-                    to.parent.mkdir(exist_ok=True)
-                    shutil.move(str(path), str(to))
-                    if path == candidate.path:
-                        moved[path] = to
-        return moved
-
-    def creates(self, path):
-        self.note(made=str(path))
-
-    def undo(self):
-        for deed in reversed(self.deeds):
-            if "made" in deed:
-                Path(deed["made"]).unlink(missing_ok=True)
-            elif "moved" in deed and Path(deed["to"]).exists() and not Path(deed["moved"]).exists():
-                # where both are there, it was cut off between two disks and the first is whole
-                shutil.move(deed["to"], deed["moved"])
-        (self.folder / JOURNAL).unlink(missing_ok=True)
-        if (self.folder / SWEPT).is_dir() and not any((self.folder / SWEPT).iterdir()):
-            (self.folder / SWEPT).rmdir()
 
 
 def copy_as(source, final, name):
@@ -206,24 +200,29 @@ def copy_with_title(source, final, name):
 def write_card(journal, final, source, winner, run, evaluated, weight, negative_text):
     """NAME.json and NAME.preview.png; what the user wrote on the last card of that name stays."""
     config = run.config()
-    swept = journal.folder / SWEPT
+    swept = journal.places.swept
     before = next((card for card in (swept / f"{config.name}.json", final.with_suffix(".json")) if card.exists()), None)
-    old = read_json(before) if before else {}
+    old = read_card(before) if before else {}
     if negative_text is None:
         negative_text = old.get("negative text") or common_negative(config)
     facts = {"activation text": old.get("activation text") or config.concepts[0].prompt, "preferred weight": weight,
              "negative text": negative_text, "notes": recipe(config, winner, evaluated)}
     for ending in (".json", ".preview.png"):
         if final.with_suffix(ending).exists():  # the winner is the final file itself: its card is kept for taking back
-            to = swept / f"before{ending}"
-            journal.note(moved=str(final.with_suffix(ending)), to=str(to))
-            to.parent.mkdir(exist_ok=True)
-            shutil.move(str(final.with_suffix(ending)), str(to))
+            journal.move_away(final.with_suffix(ending), f"before{ending}")
         journal.creates(final.with_suffix(ending))
     write_json(final.with_suffix(".json"), {"description": "", "sd version": "Unknown"} | old | facts)
     preview = preview_source(run, winner, evaluated, swept)
     if preview:
         copy(preview, final.with_suffix(".preview.png"))
+
+
+def read_card(path: Path) -> dict:
+    """What is on a card; {} where it is damaged."""
+    with suppress(OSError, ValueError):
+        card = read_json(path)
+        return card if isinstance(card, dict) else {}
+    return {}
 
 
 def preview_source(run, winner, evaluated, folder):

@@ -99,7 +99,7 @@ class EvaluationService:
                      for candidate in of_run(self.context.host, run)]
         except UserError:
             files = []
-        return {**self.progress(run), "files": files, "published": publish.published(run)}
+        return {**self.progress(run), "files": files, "published": publish.published(self.context.host, run)}
 
     def status_any(self, name: str) -> dict[str, Any] | None:
         """The same of what `start_any` compared, or None."""
@@ -137,10 +137,10 @@ class EvaluationService:
             return publish.publish(self.context.host, run, data.get("file") or "", weight, data.get("negative_text"))
 
     def unpublish(self, run: "RunFolder") -> dict[str, Any]:
-        """Take a publication back: {"files": names of the files that are where they were}."""
+        """Take a publication back; see `publish.undo`."""
         with self.changing:
             self.refuse_busy(run)
-            return {"files": publish.undo(self.context.host, run)}
+            return publish.undo(self.context.host, run)
 
     # looking
 

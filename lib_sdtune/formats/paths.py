@@ -1,4 +1,4 @@
-"""Text that means a folder or a file: typed, pasted with the quotes of "Copy as path", or as an address of a browser."""
+"""Text that means a folder or a file: typed, pasted with the quotes of "Copy as path", or as a file: address."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit

@@ -184,6 +184,10 @@ class Host:
         """
         raise NotImplementedError
 
+    def roots(self, kind) -> list[Path]:
+        """The folders in and below which the host reads files of that kind; `folder` is in one of them."""
+        return [self.folder(kind)]
+
     def tokenizer(self):
         """A function text -> token ids of the model that is there now, for counting; None where asking would mean
         loading one.

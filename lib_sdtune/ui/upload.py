@@ -68,7 +68,8 @@ def unique_names(originals: Iterable[Path]) -> Iterator[str]:
         counts[stem, suffix] += 1
         if key not in stems:
             taken = {earlier.casefold() for earlier in stems.values()}
-            candidates = (safe_name(original.stem) + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
+            first = safe_name(original.stem)
+            candidates = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
             stems[key] = next(candidate for candidate in candidates if candidate.casefold() not in taken)
         yield stems[key] + suffix
 

@@ -12,10 +12,11 @@ from safetensors import safe_open
 from lib_sdtune.__main__ import main
 from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import NameTaken, UserError
-from lib_sdtune.evaluation import comparison, evaluation, run_report
+from lib_sdtune.evaluation import comparison, evaluation, journal, run_report
 from lib_sdtune.evaluation import publish as publishing
 from lib_sdtune.evaluation.evaluation import Evaluation, result
-from lib_sdtune.evaluation.publish import JOURNAL, publish, undo
+from lib_sdtune.evaluation.journal import FILE as JOURNAL
+from lib_sdtune.evaluation.publish import publish, undo
 from lib_sdtune.evaluation.settings import read
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.pages import html as html_page
@@ -108,7 +109,7 @@ def test_publishing_and_taking_back(host, run):
     with pytest.raises(UserError, match="published already"):
         publish(host, run, "ron")
 
-    assert undo(host, run) == ["ron-000001.safetensors", "ron.safetensors"]
+    assert undo(host, run) == {"files": ["ron-000001.safetensors", "ron.safetensors"], "kept": []}
     assert listing(host) == before and not (run.path / JOURNAL).exists()
     with pytest.raises(UserError, match="nothing to take back"):
         undo(host, run)
@@ -130,17 +131,18 @@ def test_publishing_the_last_file_leaves_it_and_its_edited_card(host, run):
 
 def test_a_crash_in_the_middle_can_be_taken_back(host, run, monkeypatch):
     before, moves = listing(host), []
-    whole = shutil.move
+    rename = journal.rename
 
-    def move(*given):
-        moves.append(given)
+    def killed(*paths):
+        moves.append(paths)
         if len(moves) == 2:
             raise KeyboardInterrupt
-        return whole(*given)
+        rename(*paths)
 
-    monkeypatch.setattr(shutil, "move", move)
-    with pytest.raises(KeyboardInterrupt):
-        publish(host, run, "ron-000001")
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish(host, run, "ron-000001")
     assert listing(host) != before
     undo(host, run)
     assert listing(host) == before
