@@ -1,7 +1,8 @@
 """Holes for inpainting models: what is missing of a picture, as the UNet is told, with the latents of what is left.
 
-As latent diffusion trained its inpainting models (Rombach et al. 2022, arXiv 2112.10752, section 4.5): boxes and strokes at
-random, and now and then everything. Each picture has a few, shown in turn, so that all of them can be encoded beforehand.
+As latent diffusion trained its inpainting models (Rombach et al. 2022, arXiv 2112.10752, section 4.5): boxes and
+strokes at random, and now and then everything. Each picture has a few, shown in turn, so that all of them can be
+encoded beforehand.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,29 +25,29 @@ def hole(content: str, number: int, height: int, width: int) -> torch.Tensor:
     mask = torch.zeros(1, height, width)
     if number % HOLES == HOLES - 1:
         return mask + 1
-    chance = randomness.rng(0, "hole", content, number)
-    for _ in range(chance.randint(1, BOXES)):
-        rows, columns = box(chance, height, width)
+    rng = randomness.rng(0, "hole", content, number)
+    for _ in range(rng.randint(1, BOXES)):
+        rows, columns = box(rng, height, width)
         mask[:, rows, columns] = 1
-    for _ in range(chance.randint(0, STROKES)):
-        stroke(mask, chance)
+    for _ in range(rng.randint(0, STROKES)):
+        stroke(mask, rng)
     return mask
 
 
-def box(chance: Random, height: int, width: int) -> tuple[slice, slice]:
+def box(rng: Random, height: int, width: int) -> tuple[slice, slice]:
     """Between a tenth and a half of each side."""
     def part(side: int) -> slice:
-        length = max(1, round(side * chance.uniform(0.1, 0.5)))
-        start = chance.randint(0, side - length)
+        length = max(1, round(side * rng.uniform(0.1, 0.5)))
+        start = rng.randint(0, side - length)
         return slice(start, start + length)
 
     return part(height), part(width)
 
 
-def stroke(mask: torch.Tensor, chance: Random) -> None:
+def stroke(mask: torch.Tensor, rng: Random) -> None:
     """A line of some width between two points."""
     _, height, width = mask.shape
-    ends = [(chance.uniform(0, height - 1), chance.uniform(0, width - 1)) for _ in range(2)]
+    ends = [(rng.uniform(0, height - 1), rng.uniform(0, width - 1)) for _ in range(2)]
     half, steps = max(height, width) // 24, 2 * max(height, width)
     for step in range(steps + 1):
         y, x = (round(a + (b - a) * step / steps) for a, b in zip(*ends, strict=True))

@@ -52,8 +52,10 @@ class Conditioning:
     concat: torch.Tensor | None = None
 
     def to(self, *args, **kwargs) -> "Conditioning":
-        held = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: value.to(*args, **kwargs) for name, value in held.items() if value is not None})
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(
+            self, **{name: tensor.to(*args, **kwargs) for name, tensor in tensors.items() if tensor is not None}
+        )
 
 
 class Family:
@@ -70,7 +72,8 @@ class Family:
     reads_clip_skip = True  # whether the WebUI's "Clip skip" changes what the text encoders answer
     activations = (420, 100)
     """Numbers a model channel and latent pixel that the UNet keeps for the backward pass, without and with gradient
-    checkpointing. Counted on a UNet of the family's true shape, without attention maps, which no backend of today keeps.
+    checkpointing. Counted on a UNet of the family's true shape, without attention maps, which no backend of today
+    keeps.
     """
     latent_channels = 4
     downscale = 8
@@ -120,10 +123,13 @@ class Family:
 
     def defaults(self, variant: Variant) -> dict[str, Any]:
         """Settings that suit a variant better than the general ones, nested as in a config."""
-        found: dict[str, Any] = {"dataset": {"resolution": variant.resolution}}
+        settings: dict[str, Any] = {"dataset": {"resolution": variant.resolution}}
         if variant.resolution > 512:
-            found["dataset"] |= {"min_bucket_reso": variant.resolution // 2, "max_bucket_reso": variant.resolution * 2}
-        return found | ({"noise": {"zero_terminal_snr": True}} if variant.zero_terminal_snr else {})
+            settings["dataset"] |= {
+                "min_bucket_reso": variant.resolution // 2,
+                "max_bucket_reso": variant.resolution * 2,
+            }
+        return settings | ({"noise": {"zero_terminal_snr": True}} if variant.zero_terminal_snr else {})
 
     def write_config(self, model, path) -> None:
         """Write the .yaml that the WebUI needs beside a checkpoint at `path`, if it cannot tell by itself what that

@@ -22,9 +22,9 @@ class SD1(Family):
         return len(first) == 4 and any(name.startswith(CLIP_PART.prefix) for name in shapes)
 
     def config(self, model):
-        strange = webui_config.unusual(unet_sizes(model.unet.state_dict()))
-        folder = webui_config.vocabulary(model) if strange else None
-        needed = bool(folder) if strange else model.prediction_type == V
+        unusual = webui_config.unusual(unet_sizes(model.unet.state_dict()))
+        folder = webui_config.vocabulary(model) if unusual else None
+        needed = bool(folder) if unusual else model.prediction_type == V
         return webui_config.latent_diffusion(model, webui_config.clip(folder)) if needed else None
 
     def towers(self, text_encoders, clip_skip=1):

@@ -57,14 +57,13 @@ class SDXL(Family):
 
     def encode_prompts(self, model, prompts, clip_skip=1, negative=False):
         """A negative prompt without a word is all zeros, as in the WebUI and in training by Stability."""
-        told = super().encode_prompts(model, prompts, clip_skip)
+        conditioning = super().encode_prompts(model, prompts, clip_skip)
         empty = [negative and not any(text for text, _ in pieces) for pieces in prompts]
         if not any(empty):
-            return told
-        silent = torch.tensor(empty, device=told.context.device)
-        return Conditioning(
-            told.context.masked_fill(silent[:, None, None], 0), told.vector.masked_fill(silent[:, None], 0)
-        )
+            return conditioning
+        context, vector = conditioning.context, conditioning.vector
+        silent = torch.tensor(empty, device=context.device)
+        return Conditioning(context.masked_fill(silent[:, None, None], 0), vector.masked_fill(silent[:, None], 0))
 
     def predict(self, model, noisy, timesteps, conditioning):
         sizes = conditioning.sizes

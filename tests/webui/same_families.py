@@ -1,7 +1,8 @@
 """Every family: our modules, the WebUI's modules as they are lent, and the WebUI's own forward give the same answers.
 
 Started by test_same_families.py under the WebUI's Python with a folder of small checkpoints. Prints one line of JSON:
-name -> {"types": what the two hosts say, "lent": differences, "ours": differences, "scale": how large the answers are}.
+name -> {"types": what the two hosts say, "lent": differences, "ours": differences, "scale": how large the answers are,
+"adapted": differences with a LoRA on the text encoders, and how much that changes}.
 """
 
 import json
@@ -79,11 +80,13 @@ def compare(name, data):
         found, types = {}, {}
         for host, lending in (("lent", WebUIHost()), ("ours", own)):
             with lending.borrow(Model()) as model:
+                if host == "lent":
+                    found["adapted"] = {"text": adapted(lending, model, data)}
                 answers = {key: answers_of(model, prompt, noisy, at) for key, prompt in PROMPTS.items()}
                 answers["negative"] = answers_of(model, "", noisy, at, negative=True)
                 types[host] = model.prediction_type
             found[host] = {key: [difference(*pair) for pair in zip(answers[key], wanted[key], strict=True)] for key in wanted}
-    return {"types": types, "scale": [float(value.abs().mean()) for value in wanted["short"]], **found}
+    return {"types": types, "adapted": found.pop("adapted"), "scale": [float(value.abs().mean()) for value in wanted["short"]], **found}
 
 
 def write_embedding(sd_model, data):
@@ -131,6 +134,53 @@ def answers_of(model, prompt, noisy, at, negative=False):
     told.concat = concat(noisy) if model.variant.inpainting else None
     answers = [told.context, model.family.predict(model, noisy, at, told)]
     return answers if told.vector is None else [*answers, told.vector]
+
+
+def adapted(host, model, data):
+    """A LoRA on the text encoders: what the WebUI answers while it is on the lent modules, and with the file in a prompt,
+    against ours. Before them how much the LoRA changes.
+    """
+    import networks
+    import torch
+    from modules import shared
+    from modules.sd_hijack import model_hijack
+
+    from lib_sdtune.formats import tensors
+    from lib_sdtune.host.webui import fused
+    from lib_sdtune.networks.base import applied
+    from lib_sdtune.networks.lora import LoRA
+
+    rng = torch.Generator().manual_seed(4)
+    targets = [target for target in model.family.targets(model) if target.part != "unet"]
+    layers = {target.key: LoRA(target.layer, 2, 2, rng) for target in targets}
+    for layer in layers.values():
+        layer.up.data.copy_(torch.randn(layer.up.shape, generator=rng) * 0.3)
+
+    def ours():
+        return model.family.encode_text(model, ["a cat"]).context
+
+    def theirs():
+        told = shared.sd_model.get_learned_conditioning(["a cat"])
+        return told["crossattn"] if isinstance(told, dict) else told
+
+    bare = ours()
+    with applied([(target.layer, layers[target.key]) for target in targets]):
+        wanted = ours()
+        with host.as_found(), fused.adapted(shared.sd_model):
+            worn = theirs()
+    held = {f"{key}.{tail}": tensor for key, layer in layers.items() for tail, tensor in layer.tensors().items()}
+    folder = data / "models" / "Lora"
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors.write(folder / "worn.safetensors", held, {})
+    with host.as_found():
+        networks.list_available_networks()
+        networks.load_networks(["worn"], [1.0], [1.0], [None])
+        assert not networks.extra_network_lora.errors and model_hijack
+        worn_file = theirs()
+        networks.load_networks([])
+        again = theirs()
+    assert difference(again, bare) < 1e-5
+    return [difference(worn, wanted), difference(worn_file, wanted), difference(wanted, bare)]
 
 
 def difference(ours, theirs):
