@@ -25,7 +25,7 @@ def add_questions(router: APIRouter, app: App) -> None:
     @router.get("/captions/{name}")
     def page(request: Request, name: str, query: str = "", page: str = "0") -> Response:
         number = int(page) if page.isdecimal() else page
-        return answer(request, app.access, lambda: app.captions.get(name).page({"query": query, "page": number}))
+        return answer(request, app.access, lambda: app.captions.page(name, {"query": query, "page": number}))
 
     @router.get("/captions/{name}/work")
     def status(request: Request, name: str) -> Response:

@@ -1,10 +1,11 @@
 """The captions of a folder while they are edited: nothing is written before `save`, and every change can be undone.
 
-A file that was changed by somebody else in the meantime is not overwritten; the text that a save replaces stays beside
-it as .bak.
+A file that was changed by somebody else in the meantime is not overwritten; the text before the first save of a day stays
+beside it as .bak.
 """
 
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from lib_sdtune.data.walk import PictureFile, walk
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.files import write_text
 
+DAY = 86400  # seconds
 OFTEN = 0.9  # a tag in this share of the captions says what they have in common
 Edit = Callable[[str], str]  # caption -> caption
 
@@ -155,10 +157,16 @@ def entry(file: PictureFile, extension: str) -> Entry:
 
 def write(entry: Entry) -> None:
     """The caption of an `Entry` into its file, the old text beside it."""
-    if entry.loaded is not None:
-        shutil.copyfile(entry.file, entry.file.with_name(entry.file.name + ".bak"))
+    backup = entry.file.with_name(entry.file.name + ".bak")
+    if entry.loaded is not None and not is_of_today(backup):
+        shutil.copyfile(entry.file, backup)
     write_text(entry.file, entry.caption + (entry.further or "\n"))
     entry.loaded, entry.original = content(entry.file), entry.caption
+
+
+def is_of_today(backup: Path) -> bool:
+    """Whether a file was written in the last 24 hours: it holds the text before the first save of a session, not the last."""
+    return backup.is_file() and 0 <= time.time() - backup.stat().st_mtime < DAY
 
 
 def content(file: Path) -> str | None:

@@ -30,10 +30,22 @@ class CaptionEditor(TaskService):
 
     def __init__(self, context: ServiceContext, folder: Path, extension: str) -> None:
         super().__init__(context)
-        self.captions, self.key = Captions(folder, extension), (folder.resolve(), extension)
+        self.folder, self.key = folder, (folder.resolve(), extension)
+        self.lock, self.thumbnails, self.purpose = threading.RLock(), ThumbnailCache(), ""
+        self.read()
+
+    def read(self) -> None:
+        self.captions = Captions(self.folder, self.key[1])
         self.names = list(self.captions.entries)
         self.indices = {name: index for index, name in enumerate(self.names)}
-        self.lock, self.thumbnails, self.purpose = threading.RLock(), ThumbnailCache(), ""
+
+    def reload(self, drop_changes: bool) -> bool:
+        """Read the files anew, unless a task writes them or there are changes to keep; whether that was done."""
+        with self.lock:
+            if self.busy or self.captions.changed() and not drop_changes:
+                return False
+            self.read()
+            return True
 
     @property
     def busy(self) -> bool:

@@ -4,6 +4,7 @@ import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 
+from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import NotFound, UserError
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.fields import flag, refuse_unknown, text
@@ -22,9 +23,10 @@ class CaptionSessions:
         self.editors: dict[str, CaptionEditor] = {}
 
     def open(self, data: dict) -> dict[str, Any]:
-        """Open {"images", "extension", "again"}; its first page.
+        """Open {"images", "extension", "again"}; its first page, under one id for all pages that show this folder.
 
-        again: read the files anew, dropping what is not saved.
+        Its files are read anew, unless there are changes that are not saved, or a task writes them: then "kept" is true.
+        again: drop such changes.
         """
         from lib_sdtune.data.captions import EXTENSIONS
         from lib_sdtune.services.caption_editor import CaptionEditor
@@ -36,15 +38,22 @@ class CaptionSessions:
         folder = self.context.access.folder(data.get("images"), "images")
         with self.lock:
             key = folder.resolve(), extension
-            for name, editor in self.editors.items():
-                if editor.key == key and (editor.busy or not again and editor.captions.changed()):
-                    return editor.page({}) | {"id": name, "kept": True}
-            fresh = CaptionEditor(self.context, folder, extension)
-            self.editors = {name: editor for name, editor in self.editors.items() if editor.key != key}
-            name = secrets.token_hex(4)
-            self.editors[name] = fresh
-            self.close_idle()
-        return fresh.page({}) | {"id": name, "kept": False}
+            name = next((name for name, editor in self.editors.items() if editor.key == key), "")
+            if not name:
+                name = secrets.token_hex(4)
+                self.editors[name] = CaptionEditor(self.context, folder, extension)
+                self.close_idle()
+                keeps_changes = False
+            else:
+                keeps_changes = not self.editors[name].reload(drop_changes=again)
+        return self.page(name, {}) | {"id": name, "kept": keeps_changes}
+
+    def page(self, name: str, data: dict) -> dict[str, Any]:
+        """A page of one folder, and in which others there are changes that are not saved."""
+        elsewhere = [{"folder": printable(editor.captions.root), "extension": editor.key[1], "changed": len(changed)}
+                     for other, editor in list(self.editors.items())
+                     if other != name and (changed := editor.captions.changed())]
+        return self.get(name).page(data) | {"unsaved_elsewhere": elsewhere}
 
     def close_idle(self) -> None:
         """Close the oldest editors without unsaved changes, but for the latest, where there are too many."""

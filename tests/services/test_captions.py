@@ -1,6 +1,10 @@
 """Captions through the API: what is shown, and what is written when."""
 
+import os
+import time
+
 import pytest
+from PIL import Image
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
 from fastapi import FastAPI  # noqa: E402
@@ -9,7 +13,7 @@ from fastapi.testclient import TestClient  # noqa: E402
 from lib_sdtune.api.router import attach  # noqa: E402
 from lib_sdtune.app import App  # noqa: E402
 from lib_sdtune.services.submission import check_config  # noqa: E402
-from tests.hosts import TinyHost, settings  # noqa: E402
+from tests.hosts import TinyHost, pictures, settings  # noqa: E402
 from tests.services.conftest import ROOT  # noqa: E402
 
 
@@ -62,6 +66,49 @@ def test_a_page_that_is_loaded_again_finds_its_changes(ask, album, images):
     ask(album + "/edit", {"do": "add", "words": "hat"})
     again = ask("/captions", {"images": str(images)})
     assert again["kept"] and "/captions/" + again["id"] == album and again["changed"] == 5
+
+
+def test_two_pages_on_one_folder_edit_the_same_captions(ask, album, images):
+    again = ask("/captions", {"images": str(images)})
+    assert "/captions/" + again["id"] == album and not again["kept"]
+    ask(album + "/write", {"name": "0.png", "caption": "typed in the first page"})
+    assert ask("/captions/" + again["id"], method="get")["rows"][0]["caption"] == "typed in the first page"
+    assert ask("/captions", {"images": str(images)})["kept"]
+
+
+def test_a_folder_that_is_loaded_again_shows_its_files_under_the_same_id(ask, album, images):
+    (images / "0.txt").write_text("written elsewhere")
+    Image.new("RGB", (64, 64)).save(images / "00.png")
+    again = ask("/captions", {"images": str(images)})
+    assert "/captions/" + again["id"] == album and again["total"] == 6
+    assert [row["caption"] for row in ask(album, method="get")["rows"]][:2] == ["written elsewhere", ""]
+    ask(album + "/write", {"name": "0.png", "caption": "typed"})
+    dropped = ask("/captions", {"images": str(images), "again": True})
+    assert "/captions/" + dropped["id"] == album and dropped["changed"] == 0
+
+
+def test_other_folders_with_unsaved_captions_are_named(ask, album, images, tmp_path, save):
+    other = ask("/captions", {"images": str(pictures(tmp_path / "other", count=2))})
+    assert other["unsaved_elsewhere"] == []
+    ask(album + "/write", {"name": "0.png", "caption": "typed"})
+    seen = ask("/captions/" + other["id"], method="get")
+    assert seen["changed"] == 0
+    assert seen["unsaved_elsewhere"] == [{"folder": str(images), "extension": ".txt", "changed": 1}]
+    assert ask(album, method="get")["unsaved_elsewhere"] == []
+    save()
+    assert ask("/captions/" + other["id"], method="get")["unsaved_elsewhere"] == []
+
+
+def test_the_text_of_the_first_save_of_a_day_stays_beside(ask, album, images, save):
+    for words in ("first", "second", "third"):
+        ask(album + "/write", {"name": "1.png", "caption": words})
+        assert save()["written"] == 1
+    assert (images / "1.txt.bak").read_text() == "a cat, number 1"
+    yesterday = time.time() - 86400 - 60
+    os.utime(images / "1.txt.bak", (yesterday, yesterday))
+    ask(album + "/write", {"name": "1.png", "caption": "next day"})
+    save()
+    assert (images / "1.txt.bak").read_text() == "third\n"
 
 
 def test_a_caption_that_cannot_be_written_is_told(ask, album, images, save):
