@@ -120,6 +120,8 @@ class TrainConfig:
     lr_warmup_steps: int = option(0, "0 to a tenth of the steps.", label="Warm-up", low=0, high=10**7, unit="steps")
     lr_scheduler_num_cycles: int = option(1, "1; how often cosine_with_restarts restarts.",
                                           label="Restarts", low=1, high=1000)
+    lr_scheduler_power: float = option(1.0, "1 falls evenly; how polynomial falls, 2 faster at first.",
+                                       label="Power of polynomial", above=0, high=100)
     max_grad_norm: float = option(1.0, "1: longer gradients are shortened to this; 0 never does.",
                                   label="Gradient clipping", low=0, high=1e6)
     mixed_precision: str = option("auto", "auto picks what the device does well.",
@@ -138,6 +140,8 @@ class NoiseConfig:
     noise_offset: float = option(0.0, "0, or 0.05 for darker and brighter pictures.", low=0, high=1)
     multires_noise_iterations: int = option(0, "0, or 6 for multi-resolution noise.",
                                             label="Multi-resolution noise", low=0, high=10)
+    multires_noise_discount: float = option(0.3, "0.3, or 0.1 to 0.8: how strong each coarser octave is.",
+                                            label="Multi-resolution discount", low=0, high=1)
     ip_noise_gamma: float = option(0.0, "0, or 0.1: perturbs the noisy latents (arXiv 2301.11706).",
                                    label="Input perturbation", low=0, high=1)
     min_timestep: int = option(0, "0 trains from the finest timestep.", label="Lowest timestep", low=0, high=999)
@@ -160,6 +164,12 @@ class LossConfig:
                                   label="Min-SNR gamma", low=0, high=100)
     loss_type: str = option("l2", "l2; huber or smooth_l1 forgive single bad pictures.",
                             choices=["l2", "l1", "huber", "smooth_l1"])
+    huber_c: float = option(0.1, "0.1: from what error on huber and smooth_l1 forgive, at pure noise.",
+                            label="Huber threshold", above=0, high=1)
+    huber_schedule: str = option("snr", "snr forgives more where there is much noise; exponential; constant.",
+                                 label="Huber schedule", choices=["snr", "exponential", "constant"])
+    huber_scale: float = option(1.0, "1: multiplies the threshold; snr does without.",
+                                label="Huber scale", above=0, high=100)
     debiased_estimation: bool = option(False, "Weights by 1 / sqrt(SNR) (arXiv 2310.08442).")
 
 
@@ -240,6 +250,7 @@ class BaseConfig:
         from lib_sdtune.contradictions import check
 
         config = build(cls, overlaid(data, defaults or {}))
+        suit_optimizer(config, data)
         check(config)
         return config
 
@@ -265,6 +276,21 @@ def overlaid(data: Any, defaults: Any) -> Any:
     if not (isinstance(data, dict) and isinstance(defaults, dict)):
         return data
     return {**defaults, **{key: overlaid(value, defaults.get(key)) for key, value in data.items()}}
+
+
+def suit_optimizer(config: "Config", data: dict) -> None:
+    """Rate 1 for what learns, where `data` says nothing else and the optimizer finds its rate itself."""
+    from lib_sdtune import optim
+
+    if optim.finds_rate(config.train.optimizer):
+        for key, rate in rates_of(config.settings).items():
+            if key not in data.get(config.method, {}) and rate:
+                setattr(config.settings, key, 1.0)
+
+
+def rates_of(settings: Any) -> dict[str, Any]:
+    """The learning rates of a method's section: what is called "lr", or ends in "_lr"."""
+    return {key: rate for key, rate in vars(settings).items() if key == "lr" or key.endswith("_lr")}
 
 
 def compose() -> type:

@@ -4,12 +4,15 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from lib_sdtune import prompt_lines
+from lib_sdtune.config import rates_of
 from lib_sdtune.errors import require
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.optim import schedule
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config
+
+LEAST_OWN_RATE = 0.1  # of an optimizer that finds its rate itself; a usual rate such as 1e-4 leaves it standing
 
 
 def check(config: "Config") -> None:
@@ -29,6 +32,11 @@ def length(config: "Config") -> None:
     require(train.max_train_epochs or train.lr_warmup_steps < train.max_train_steps,
             f'"train.lr_warmup_steps" is {train.lr_warmup_steps} and "train.max_train_steps" {train.max_train_steps}: '
             "the rate would never be reached; warm up for fewer steps.")
+    require(
+        train.lr_scheduler != "constant" or not train.lr_warmup_steps,
+        f'"train.lr_warmup_steps" is {train.lr_warmup_steps}, and "train.lr_scheduler" "constant" takes no warm-up; '
+        'choose "constant_with_warmup", or set it to 0.',
+    )
 
 
 def timesteps(config: "Config") -> None:
@@ -64,17 +72,39 @@ def buckets(config: "Config") -> None:
 
 
 def learning_rates(config: "Config") -> None:
-    """Every rate of the chosen method can be read, and not all of them are 0."""
-    rates = {
-        f"{config.method}.{key}": rate
-        for key, rate in vars(config.settings).items()
-        if key == "lr" or key.endswith("_lr")
-    }
+    """Every rate of the chosen method can be read and suits the optimizer, and something learns to the end."""
+    from lib_sdtune import optim
+
+    rates = {f"{config.method}.{key}": rate for key, rate in rates_of(config.settings).items()}
     for key, rate in rates.items():
         schedule.parse(rate, f'"{key}"')
     keys = " and ".join(f'"{key}"' for key in rates)
-    require(not all(schedule.is_zero(rate) for rate in rates.values()),
-            f"{keys} {'are both' if len(rates) > 1 else 'is'} 0, so nothing would be trained.")
+    require(
+        not all(schedule.is_zero(rate) for rate in rates.values()),
+        f"{keys} {'are both' if len(rates) > 1 else 'is'} 0, so nothing would be trained.",
+    )
+    if optim.finds_rate(config.train.optimizer):
+        one_rate_near_1({key: rate for key, rate in rates.items() if not schedule.is_zero(rate)}, config.train.optimizer)
+    stop = config.train.stop_text_encoder_training
+    require(
+        not stop or f"{config.method}.unet_lr" not in rates or not schedule.is_zero(config.settings.unet_lr),
+        f'"{config.method}.unet_lr" is 0 and "train.stop_text_encoder_training" {stop}, so nothing would learn after '
+        f'that; set "train.max_train_steps" to {stop} instead.',
+    )
+
+
+def one_rate_near_1(rates: dict, optimizer: str) -> None:
+    for key, rate in rates.items():
+        require(
+            not schedule.is_text(rate) and float(rate) >= LEAST_OWN_RATE,
+            f'"{key}" is {rate}, and {optimizer} finds its rate itself: what it is given only scales that, '
+            f"and this would stop it. Set it to 1, or choose AdamW.",
+        )
+    require(
+        len({float(rate) for rate in rates.values()}) == 1,
+        f"{optimizer} takes one rate for everything, and {' and '.join(f'{key!r} is {rate}' for key, rate in rates.items())}"
+        "; set both to 1, or one of them to 0.".replace("'", '"'),
+    )
 
 
 def class_pictures(config: "Config") -> None:
@@ -113,7 +143,7 @@ def normalized(folder: str) -> PurePath:
 
 def method(config: "Config") -> None:
     """What the chosen method's own settings find wrong with each other."""
-    config.settings.check()
+    config.settings.check(config)
 
 
 def sizes(config: "Config") -> None:

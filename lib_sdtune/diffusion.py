@@ -3,6 +3,8 @@
 Latents, noise and predictions are (B, 4, h, w); timesteps are (B,) integers in 0..999; `alphas_cumprod` is (1000,).
 """
 
+import math
+
 import torch
 from torch.nn import functional as F
 
@@ -45,33 +47,50 @@ def loss_weights(prediction_type, timesteps, alphas_cumprod, min_snr_gamma=0.0, 
     return weights
 
 
-def distance(prediction, wanted, loss_type="l2", delta=0.1):
-    """Loss of every element. huber and smooth_l1 are scaled so that small errors count as in l2."""
-    prediction, wanted = prediction.float(), wanted.float()
+def huber_threshold(timesteps, alphas_cumprod, schedule="snr", c=0.1, scale=1.0):
+    """(B,) the error from which huber and smooth_l1 grow like l1, as sd-scripts' huber_schedule has it.
+
+    snr: from 1 where there is no noise down to `c` at pure noise; exponential: from `scale` down to `scale` * c;
+    constant: `scale` * c. `scale` does not count for snr, as there.
+    """
+    if schedule == "constant":
+        return torch.full(timesteps.shape, c * scale, device=timesteps.device)
+    if schedule == "exponential":
+        return scale * torch.exp(math.log(c) / len(alphas_cumprod) * timesteps)
+    abar = alphas_cumprod[timesteps]
+    return (1 - c) / (1 + ((1 - abar) / abar).sqrt()) ** 2 + c
+
+
+def distance(prediction, target, loss_type="l2", threshold=None):
+    """Loss of every element. `threshold` (B,) is that of huber and smooth_l1, which is huber / threshold (sd-scripts)."""
+    prediction, target = prediction.float(), target.float()
     if loss_type == "l2":
-        return F.mse_loss(prediction, wanted, reduction="none")
+        return F.mse_loss(prediction, target, reduction="none")
     if loss_type == "l1":
-        return F.l1_loss(prediction, wanted, reduction="none")
-    if loss_type == "huber":  # pseudo-Huber: smooth everywhere
-        return 2 * delta * (((prediction - wanted) ** 2 + delta**2).sqrt() - delta)
-    return 2 * delta * F.smooth_l1_loss(prediction, wanted, reduction="none", beta=delta)
+        return F.l1_loss(prediction, target, reduction="none")
+    threshold = expand(threshold, prediction)
+    beyond = ((prediction - target) ** 2 + threshold**2).sqrt() - threshold  # pseudo-Huber: smooth everywhere
+    return 2 * threshold * beyond if loss_type == "huber" else 2 * beyond
 
 
 def noise_like(shape, generator, noise_offset=0.0, multires_iterations=0, multires_discount=0.3):
     """One picture's noise, (C, h, w), drawn on the CPU so that every device sees the same.
 
-    noise_offset shifts whole channels (crosslabs.org, "Diffusion with offset noise"); multires_iterations adds coarser
-    octaves, each `multires_discount` times the last, and normalises to variance 1 (sd-scripts' multires_noise).
+    noise_offset shifts whole channels (crosslabs.org, "Diffusion with offset noise"); multires_iterations adds octaves,
+    the first in full size, each 2 to 4 times coarser and `multires_discount` times weaker than the last, and normalises
+    to variance 1 (sd-scripts' pyramid_noise_like).
     """
     noise = torch.randn(shape, generator=generator)
     if noise_offset:
         noise = noise + noise_offset * torch.randn(shape[0], 1, 1, generator=generator)
     height, width = shape[-2:]
-    for octave in range(1, multires_iterations + 1):
-        coarse = max(1, height >> octave), max(1, width >> octave)
+    for octave in range(multires_iterations):
+        ratio = float(torch.rand(1, generator=generator)) * 2 + 2
+        coarse = max(1, int(height / ratio**octave)), max(1, int(width / ratio**octave))
         layer = torch.randn(1, shape[0], *coarse, generator=generator)
-        noise = noise + multires_discount**octave * F.interpolate(layer, size=(height, width), mode="bilinear", align_corners=False)[0]
-        if coarse == (1, 1):
+        layer = F.interpolate(layer, size=(height, width), mode="bilinear", align_corners=False)[0]
+        noise = noise + multires_discount**octave * layer
+        if 1 in coarse:
             break
     return noise / noise.std() if multires_iterations else noise
 

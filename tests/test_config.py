@@ -10,6 +10,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.declaration import schema
 from lib_sdtune.errors import UserError
 from lib_sdtune.optim import schedule
+from lib_sdtune.overruled import overruled
 
 LEAST = {"name": "ron", "concepts": [{"images": "train/10_ron"}]}
 
@@ -82,6 +83,12 @@ def test_one_wrong_setting_is_named(path, value, words):
 
 @pytest.mark.parametrize("settings, words", [
     ({"train": {"max_train_steps": 0}}, ["max_train_steps", "max_train_epochs"]),
+    ({"train": {"lr_scheduler": "constant", "lr_warmup_steps": 5}}, ["lr_warmup_steps", "constant_with_warmup"]),
+    ({"lora": {"unet_lr": 0}, "train": {"stop_text_encoder_training": 50}}, ["lora.unet_lr", "stop_text_encoder_training"]),
+    ({"train": {"optimizer": "Prodigy"}, "lora": {"unet_lr": 1e-4}}, ["Prodigy", "lora.unet_lr", "1"]),
+    ({"train": {"optimizer": "Prodigy"}, "lora": {"unet_lr": 1, "text_encoder_lr": 0.5}}, ["Prodigy", "text_encoder_lr"]),
+    ({"train": {"optimizer": "Prodigy"}, "lora": {"unet_lr": "1:100, 0.5"}}, ["Prodigy", "lora.unet_lr"]),
+    ({"method": "textual_inversion", "dataset": {"caption_dropout_rate": 1}}, ["caption_dropout_rate", "word"]),
     ({"train": {"max_train_steps": 10, "lr_warmup_steps": 10}}, ["lr_warmup_steps", "max_train_steps"]),
     ({"noise": {"min_timestep": 500, "max_timestep": 500}}, ["min_timestep", "max_timestep"]),
     ({"dataset": {"min_bucket_reso": 1024, "max_bucket_reso": 512}}, ["min_bucket_reso", "max_bucket_reso"]),
@@ -144,3 +151,34 @@ def test_every_preset_makes_a_config(name):
 def test_a_misspelt_preset_is_named():
     with pytest.raises(UserError, match="'subject-sd1'"):
         presets.load("subjekt-sd1")
+
+
+def test_an_optimizer_that_finds_its_rate_gets_1_where_nothing_else_is_said():
+    config = Config.from_dict({**LEAST, "train": {"optimizer": "Prodigy"}}, defaults={"lora": {"unet_lr": 1e-4}})
+    assert (config.lora.unet_lr, config.lora.text_encoder_lr, config.dreambooth.unet_lr) == (1.0, 1.0, 2e-6)
+    config = Config.from_dict({**LEAST, "train": {"optimizer": "Prodigy"}, "lora": {"text_encoder_lr": 0}})
+    assert (config.lora.unet_lr, config.lora.text_encoder_lr) == (1.0, 0)
+    assert Config.from_dict({**LEAST, "method": "dreambooth", "train": {"optimizer": "Prodigy"}}).dreambooth.text_encoder_lr == 0
+
+
+@pytest.mark.parametrize("settings, path", [
+    ({"train": {"lr_scheduler": "cosine"}, "lora": {"unet_lr": "1e-4:100, 1e-5"}}, "train.lr_scheduler"),
+    ({"train": {"lr_warmup_steps": 10}, "lora": {"unet_lr": "1e-4:100, 1e-5"}}, "train.lr_warmup_steps"),
+    ({"method": "hypernetwork", "train": {"stop_text_encoder_training": 9}}, "train.stop_text_encoder_training"),
+    ({"method": "hypernetwork", "hypernetwork": {"dropout_structure": [0, 0.5, 0]}}, "hypernetwork.dropout_structure"),
+    ({"sample": {"every_n_epochs": 1}}, "sample.every_n_epochs"),
+    ({"loss": {"huber_c": 0.2}}, "loss.huber_c"),
+    ({"noise": {"multires_noise_discount": 0.5}}, "noise.multires_noise_discount"),
+    ({"train": {"max_train_epochs": 3, "max_train_steps": 100}}, "train.max_train_steps"),
+    ({"save": {"keep_last": 3}}, "save.keep_last"),
+    ({"method": "textual_inversion", "concepts": [{"images": "a", "class_images": "b", "class_prompt": "a cat"}]},
+     "concepts[0].class_images")])
+def test_a_setting_that_another_overrules_is_told(settings, path):
+    sentences = overruled(Config.from_dict({**LEAST, **settings}))
+    assert len(sentences) == 1 and f'"{path}"' in sentences[0] and sentences[0].endswith(".")
+
+
+def test_nothing_is_told_of_usual_settings():
+    assert overruled(Config.from_dict(LEAST)) == []
+    for name in presets.names():
+        assert overruled(Config.from_dict(LEAST, defaults=presets.load(name)["settings"])) == [], name

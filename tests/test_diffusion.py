@@ -39,12 +39,32 @@ def test_min_snr_is_the_papers_formula(t):
     assert float(velocity) == pytest.approx(min(ratio, 5) / (ratio + 1), rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["l2", "huber", "smooth_l1"])
-def test_losses_agree_on_small_errors_and_forgive_large_ones(kind):
-    near = diffusion.distance(torch.tensor([1e-3]), torch.zeros(1), kind)
-    far = diffusion.distance(torch.tensor([3.0]), torch.zeros(1), kind)
-    assert float(near) == pytest.approx(1e-6, rel=0.01)
-    assert (float(far) == pytest.approx(9.0)) if kind == "l2" else float(far) < 1
+@pytest.mark.parametrize("kind, near, far", [("l2", 1e-6, 9.0), ("l1", 1e-3, 3.0), ("huber", 1e-6, 0.2 * (9.01**0.5 - 0.1)),
+                                             ("smooth_l1", 1e-5, 2 * (9.01**0.5 - 0.1))])
+def test_losses_are_those_of_sd_scripts(kind, near, far):
+    """At c = 0.1; smooth_l1 is huber / c."""
+    errors = torch.tensor([1e-3, 3.0]).view(2, 1, 1, 1)
+    values = diffusion.distance(errors, torch.zeros(2, 1, 1, 1), kind, torch.full((2,), 0.1)).flatten()
+    assert values.tolist() == pytest.approx([near, far], rel=2e-3)
+
+
+# sd-scripts' get_huber_threshold_if_needed, worked out for Stable Diffusion's schedule at timesteps 50, 250 and 999
+SD_ABAR = 1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square()
+SD_ABAR = SD_ABAR.cumprod(0).float()
+
+
+@pytest.mark.parametrize("how, values", [("snr", [0.70, 0.41, 0.10]), ("constant", [0.1, 0.1, 0.1]),
+                                         ("exponential", [0.1 ** (t / 1000) for t in (50, 250, 999)])])
+def test_the_thresholds_of_huber_follow_the_timestep(how, values):
+    found = diffusion.huber_threshold(torch.tensor([50, 250, 999]), SD_ABAR, how, c=0.1)
+    assert found.tolist() == pytest.approx(values, abs=0.005)
+
+
+def test_the_scale_of_huber_counts_where_sd_scripts_has_it():
+    timesteps = torch.tensor([50, 999])
+    for how, factor in (("snr", 1), ("constant", 2), ("exponential", 2)):
+        one, two = (diffusion.huber_threshold(timesteps, SD_ABAR, how, c=0.1, scale=scale) for scale in (1.0, 2.0))
+        assert torch.allclose(two, factor * one)
 
 
 def test_zero_terminal_snr_ends_in_pure_noise_and_keeps_the_start():
@@ -63,3 +83,27 @@ def test_noise_offset_shifts_whole_channels_and_multires_keeps_variance():
     assert float(multires.std()) == pytest.approx(1, abs=1e-3)
     power = [float(torch.nn.functional.avg_pool2d(noise, 16).square().mean()) for noise in (multires, plain)]
     assert power[0] > 1.5 * power[1]
+
+
+@pytest.mark.parametrize("discount, spread", [(0.3, 0.025), (0.8, 0.29)])
+def test_multires_noise_moves_whole_channels_as_much_as_in_sd_scripts(discount, spread):
+    """Their pyramid_noise_like: the first octave at full strength, each 2 to 4 times coarser than the last."""
+    noises = [diffusion.noise_like((4, 64, 64), torch.Generator().manual_seed(seed), multires_iterations=10, multires_discount=discount)
+              for seed in range(40)]
+    theirs = [pyramid(torch.Generator().manual_seed(1000 + seed), discount) for seed in range(40)]
+    ours, means = (torch.stack(each).mean(dim=(2, 3)).std() for each in (noises, theirs))
+    assert float(ours) == pytest.approx(float(means), rel=0.35)
+    assert float(ours) == pytest.approx(spread, rel=0.35)  # plain noise has 1/64, and it used to have 0.019
+
+
+def pyramid(generator, discount):
+    """sd-scripts' formula over again, for one picture of 64 x 64 latents."""
+    noise = torch.randn(1, 4, 64, 64, generator=generator)
+    for i in range(10):
+        ratio = float(torch.rand(1, generator=generator)) * 2 + 2
+        side = max(1, int(64 / ratio**i))
+        coarse = torch.randn(1, 4, side, side, generator=generator)
+        noise = noise + discount**i * torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear")
+        if side == 1:
+            break
+    return (noise / noise.std())[0]

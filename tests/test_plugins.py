@@ -34,7 +34,7 @@ class OffsetConfig(MethodSettings):
     lr: Rate = option(1e-2, "1e-2: how fast it learns.", low=0, high=10)
     start: float = option(0.0, "0: where it begins.", label="Offset at the start", low=-1, high=1)
 
-    def check(self):
+    def check(self, config):
         require(self.start != 1, '"offset.start" is 1, which is nonsense; choose another.')
 
 

@@ -38,8 +38,8 @@ class Artefact:
 class MethodSettings:
     """A method's section of the config: a dataclass of `declaration.option`s. Rates are called "lr" or end in "_lr"."""
 
-    def check(self) -> None:
-        """UserError for settings that contradict each other; nothing is read from disk."""
+    def check(self, config: "Config") -> None:
+        """UserError for settings that contradict each other, or the rest; nothing is read from disk."""
 
 
 class Method:
@@ -54,6 +54,7 @@ class Method:
     title: str
     settings_title = ""
     teaches_word = False  # a new one, which prompts say instead of a tag; its settings then have "token"
+    uses_class_pictures = True
     order = 100
     Settings: type = MethodSettings
     kind: str

@@ -14,6 +14,7 @@ from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import Method, MethodSettings
 from lib_sdtune.networks.hypernetwork import (
     ACTIVATIONS,
+    OVER_THE_BATCH,
     WEIGHT_INITS,
     Hypernetwork,
     Structure,
@@ -33,7 +34,7 @@ class HypernetworkConfig(MethodSettings):
         [1, 2, 1], "1, 2, 1: layer widths as multiples; the first and the last are 1.",
         label="Layer structure", above=0, high=16)
     activation: str = option("linear", "linear, or swish and the like for deeper structures.",
-                             label="Activation", choices=list(ACTIVATIONS))
+                             label="Activation", choices=[name for name in ACTIVATIONS if name not in OVER_THE_BATCH])
     activate_output: bool = option(False, "Activate the last layer too.", label="Activate output")
     use_layer_norm: bool = option(False, "Normalise between layers.", label="Layer norm")
     dropout: bool = option(False, "Leave out values at random while training.", label="Dropout")
@@ -52,7 +53,7 @@ class HypernetworkConfig(MethodSettings):
     lr: Rate = option(1e-5, "1e-5, or a schedule such as 5e-5:1000, 1e-5.",
                       label="Hypernetwork learning rate", low=0, high=10)
 
-    def check(self):
+    def check(self, config):
         layout, dropout = self.layer_structure, self.dropout_structure
         require(len(layout) > 1 and layout[0] == layout[-1] == 1,
                 '"hypernetwork.layer_structure" must begin and end with 1, such as [1, 2, 1].')

@@ -11,7 +11,7 @@ from torch import nn
 
 from lib_sdtune.data.wording import add_word_templates, check_word
 from lib_sdtune.declaration import Rate, option
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, require
 from lib_sdtune.formats import embedding as file
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.tensors import PRECISIONS
@@ -44,6 +44,13 @@ class TextualInversionConfig(MethodSettings):
     save_model_as: str = option("safetensors", "safetensors; pt for old programs.",
                                 label="Embedding file format", choices=["safetensors", "pt"])
 
+    def check(self, config):
+        require(
+            config.dataset.caption_dropout_rate < 1,
+            '"dataset.caption_dropout_rate" is 1, so no caption would ever say the word and nothing could learn; '
+            "lower it.",
+        )
+
 
 @registry.register("textual_inversion")
 class TextualInversion(Method):
@@ -52,6 +59,7 @@ class TextualInversion(Method):
     title, order = "Embedding", 3
     Settings = TextualInversionConfig
     teaches_word = True
+    uses_class_pictures = False  # their captions do not say the word, so nothing of them reaches its vectors
     kind = "embeddings"
 
     @classmethod
@@ -73,6 +81,7 @@ class TextualInversion(Method):
 
     @classmethod
     def prepare_data(cls, config, scan):
+        scan.pictures = [picture for picture in scan.pictures if not picture.is_class]
         add_word_templates(scan, config, config.word)
 
     @classmethod

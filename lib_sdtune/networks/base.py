@@ -75,6 +75,11 @@ def uniform_parameter(shape: tuple, fan_in: int, layer: Layer, generator: torch.
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator).to(layer.weight.device))
 
 
+def normal_parameter(shape: tuple, std: float, layer: Layer, generator: torch.Generator | None) -> nn.Parameter:
+    """Drawn normally around 0, on the layer's device."""
+    return nn.Parameter((torch.randn(shape, generator=generator) * std).to(layer.weight.device))
+
+
 def zero_parameter(shape: tuple, layer: Layer) -> nn.Parameter:
     return nn.Parameter(torch.zeros(shape, device=layer.weight.device))
 

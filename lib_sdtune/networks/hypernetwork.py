@@ -22,6 +22,11 @@ UNNAMED = ("CELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh",
 ACTIVATIONS = NAMED | {name.lower(): getattr(nn, name) for name in UNNAMED}
 """By the WebUI's names: torch's own in lower case, as far as they need no arguments and keep the shape."""
 
+OVER_THE_BATCH = ("softmax", "softmax2d", "softmin", "logsoftmax")
+"""Of them, those that without an argument normalise over the batch: at batch 1 nothing gets through, and a picture's
+result depends on the others. Files that have them are read; new ones are not made.
+"""
+
 WEIGHT_INITS = ("Normal", "XavierUniform", "XavierNormal", "KaimingUniform", "KaimingNormal")
 
 

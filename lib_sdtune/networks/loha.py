@@ -7,7 +7,7 @@ import math
 import torch
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import WeightAdapter, uniform_parameter, zero_parameter
+from lib_sdtune.networks.base import WeightAdapter, normal_parameter, zero_parameter
 
 TAILS = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
 
@@ -19,10 +19,10 @@ class LoHa(WeightAdapter):
     def __init__(self, layer, dim, alpha, generator=None):
         super().__init__(layer, dim, alpha, generator)
         outer, inner = self.shape[0], math.prod(self.shape[1:])
-        self.w1_a = uniform_parameter((outer, dim), dim, layer, generator)
-        self.w1_b = uniform_parameter((dim, inner), inner, layer, generator)
+        self.w1_a = normal_parameter((outer, dim), 0.1, layer, generator)  # the spreads are LyCORIS'
+        self.w1_b = normal_parameter((dim, inner), 1.0, layer, generator)
         self.w2_a = zero_parameter((outer, dim), layer)
-        self.w2_b = uniform_parameter((dim, inner), inner, layer, generator)
+        self.w2_b = normal_parameter((dim, inner), 1.0, layer, generator)
 
     def delta_weight(self):
         return ((self.w1_a @ self.w1_b) * (self.w2_a @ self.w2_b) * self.scale).reshape(self.shape)

@@ -33,6 +33,11 @@ def bytes_of(name):
     return getattr(registry[name], "bytes", 8)
 
 
+def finds_rate(name):
+    """Whether it finds its own rate, so that what it is given only scales that: 1."""
+    return getattr(registry[name], "finds_rate", False)
+
+
 def needs_all(name):
     """Whether it needs every gradient before its step."""
     return getattr(registry[name], "needs_all", False)

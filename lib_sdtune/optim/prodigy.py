@@ -14,4 +14,5 @@ def prodigy(groups, **arguments):
 
 
 prodigy.needs_all = True  # it finds one rate from all gradients
+prodigy.finds_rate = True
 prodigy.bytes = 16

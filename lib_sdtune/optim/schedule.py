@@ -8,12 +8,13 @@ import math
 from lib_sdtune.errors import UserError
 
 
-def factor(step, total, scheduler="constant", warmup=0, cycles=1):
-    """What the rate is multiplied by at `step` of `total`, in 0..1. Plain "constant" takes no warm-up, as in sd-scripts."""
+def factor(step, total, scheduler="constant", warmup=0, cycles=1, power=1.0):
+    """What the rate is multiplied by at `step` of `total`, in 0..1. Plain "constant" takes no warm-up, as in sd-scripts.
+    """
     if scheduler == "constant":
         return 1.0
     if step < warmup:
-        return (step + 1) / warmup
+        return step / warmup
     if scheduler == "constant_with_warmup":
         return 1.0
     progress = min(1.0, (step - warmup) / max(1, total - warmup))
@@ -21,7 +22,7 @@ def factor(step, total, scheduler="constant", warmup=0, cycles=1):
         return 0.5 * (1 + math.cos(math.pi * progress))
     if scheduler == "cosine_with_restarts":
         return 0.5 * (1 + math.cos(math.pi * (progress * cycles % 1.0))) if progress < 1 else 0.0
-    return max(0.0, 1 - progress)  # "linear", and "polynomial" of sd-scripts' default power 1
+    return max(0.0, 1 - progress) ** (power if scheduler == "polynomial" else 1)  # or "linear"
 
 
 def parse(text, where="The learning rate"):
@@ -46,11 +47,16 @@ def scheduled(text, step):
     return next((rate for rate, until in pieces if until < 0 or step < until), pieces[-1][0])
 
 
-def rate(lr, step, total, scheduler="constant", warmup=0, cycles=1):
+def rate(lr, step, total, scheduler="constant", warmup=0, cycles=1, power=1.0):
     """The rate at `step`: schedule text stands for itself, a number follows the scheduler."""
-    if isinstance(lr, str):
+    if is_text(lr):
         return scheduled(lr, step)
-    return lr * factor(step, total, scheduler, warmup, cycles)
+    return float(lr) * factor(step, total, scheduler, warmup, cycles, power)
+
+
+def is_text(lr):
+    """Whether this is schedule text, which follows no scheduler; a single rate written as text is a number."""
+    return isinstance(lr, str) and len(pieces := parse(lr)) + (pieces[0][1] >= 0) > 1
 
 
 def is_zero(lr):

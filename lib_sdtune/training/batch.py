@@ -83,7 +83,13 @@ def draw_one(example, step, cache, config):
     mean, std = cache.latents(example)
     latents = sampled(mean, std, example, chance, config)
     settings = config.noise
-    noise = diffusion.noise_like(mean.shape, chance, settings.noise_offset, settings.multires_noise_iterations)
+    noise = diffusion.noise_like(
+        mean.shape,
+        chance,
+        settings.noise_offset,
+        settings.multires_noise_iterations,
+        settings.multires_noise_discount,
+    )
     perturbation = (
         torch.randn(mean.shape, generator=chance) * settings.ip_noise_gamma if settings.ip_noise_gamma else None
     )

@@ -47,7 +47,8 @@ class Together:
         """Set the rates of step `step` (from 0) of `total`."""
         train = self.train
         self.number, self.finite = step, True
-        self.rates = [rate(group["lr"], step, total, train.lr_scheduler, train.lr_warmup_steps, train.lr_scheduler_num_cycles)
+        self.rates = [rate(group["lr"], step, total, train.lr_scheduler, train.lr_warmup_steps, train.lr_scheduler_num_cycles,
+                           train.lr_scheduler_power)
                       for group in self.described]
         self.set_rates()
 

@@ -1,9 +1,13 @@
 """A run, from the first moment to the last, on one screen."""
 
+import logging
+
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.overruled import overruled
 from lib_sdtune.training import class_pictures
 from lib_sdtune.training.trainer import Trainer
 
+log = logging.getLogger("sdtune")
 
 def run(config, host, control):
     """Train what `config` says on the model that `host` lends; the artefact, or None when stopped without saving.
@@ -12,10 +16,13 @@ def run(config, host, control):
     """
     with control.running():
         method = methods[config.method]
+        for sentence in overruled(config):
+            log.warning(sentence)
         with host.borrow(config.model, method) as model:
             control.trains(model)
             trainer = Trainer(config, model, control)  # refuses what cannot fit, before hours of drawing
-            class_pictures.complete(config, host, control)
+            if method.uses_class_pictures:
+                class_pictures.complete(config, host, control)
             with trainer:
                 for step in trainer:
                     control.report(step)

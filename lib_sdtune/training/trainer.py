@@ -160,7 +160,9 @@ class Trainer:
         target = batch.answers
         if target is None:
             target = diffusion.target(model.prediction_type, batch.latents, batch.noise, batch.timesteps, self.schedule)
-        errors = diffusion.distance(prediction, target, config.loss.loss_type)
+        threshold = diffusion.huber_threshold(batch.timesteps, self.schedule, config.loss.huber_schedule,
+                                              config.loss.huber_c, config.loss.huber_scale)
+        errors = diffusion.distance(prediction, target, config.loss.loss_type, threshold)
         if batch.masks is not None:
             errors = errors * batch.masks / batch.masks.mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
         weights = diffusion.loss_weights(model.prediction_type, batch.timesteps, self.schedule,

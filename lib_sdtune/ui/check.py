@@ -13,6 +13,7 @@ def report(settings, app):
     """HTML about the run that the CONFIG `settings` describes. UserError for whatever would stop Start."""
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
+    from lib_sdtune.overruled import overruled
 
     config = read_config(settings, app.host)
     scan = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
@@ -20,7 +21,7 @@ def report(settings, app):
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += [time(dataset, config, app), disk_space(dataset, config, app)]
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
-    parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *problems(scan, config, app)),
+    parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *overruled(config), *problems(scan, config, app)),
              listing("Captions as they will be read", captions), charts(scan, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
 

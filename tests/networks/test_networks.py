@@ -84,3 +84,10 @@ def test_the_layer_is_bare_again_after_an_exception(setting):
     with pytest.raises(ZeroDivisionError), applied([(layer, stirred(network, layer))]):
         raise ZeroDivisionError
     assert torch.equal(layer(x), straight) and "forward" not in layer.__dict__
+
+
+def test_loha_starts_as_in_lycoris():
+    """Normal with spread 0.1 and 1, and zero: `LohaModule` of lycoris/modules/loha.py."""
+    adapter = registry["loha"](nn.Linear(320, 320), 16, 8.0, torch.Generator().manual_seed(0))
+    spreads = [float(getattr(adapter, name).std()) for name in ("w1_a", "w1_b", "w2_b")]
+    assert spreads == pytest.approx([0.1, 1.0, 1.0], rel=0.05) and not adapter.w2_a.count_nonzero()

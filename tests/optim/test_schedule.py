@@ -6,8 +6,7 @@ from lib_sdtune.optim import schedule
 
 def test_warmup_rises_to_the_full_rate():
     ramp = [schedule.factor(step, 100, "cosine", warmup=10) for step in range(11)]
-    assert ramp[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
-    assert ramp[10] == 1
+    assert ramp == pytest.approx([0.1 * step for step in range(11)]), "from 0, as in sd-scripts"
 
 
 @pytest.mark.parametrize("name, middle, end", [("linear", 0.5, 0), ("cosine", 0.5, 0), ("polynomial", 0.5, 0), ("constant", 1, 1),
@@ -21,6 +20,14 @@ def test_shapes(name, middle, end):
 def test_restarts_begin_again_at_the_top():
     assert schedule.factor(50, 100, "cosine_with_restarts", cycles=2) == pytest.approx(1)
     assert schedule.factor(49, 100, "cosine_with_restarts", cycles=2) < 0.01
+
+
+def test_polynomial_has_a_power():
+    assert schedule.factor(50, 100, "polynomial", power=2) == pytest.approx(0.25)
+
+
+def test_a_single_rate_as_text_follows_the_scheduler_as_the_number_does():
+    assert schedule.rate("1e-4", 50, 100, "linear") == schedule.rate(1e-4, 50, 100, "linear") == pytest.approx(5e-5)
 
 
 def test_schedule_text_is_the_webuis():
