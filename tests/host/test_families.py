@@ -119,3 +119,10 @@ def test_a_setting_that_the_family_does_not_hear_is_told(tmp_path, images, caplo
     host = host_of(tmp_path, "sdxl")
     train(host, settings(images, model={"clip_skip": 2}, train={"max_train_steps": 1}))
     assert "nothing comes of it" in caplog.text
+
+
+def test_an_embedding_of_two_tables_has_no_old_form(tmp_path, images):
+    host = host_of(tmp_path, "sdxl")
+    with pytest.raises(UserError, match="no .pt form"):
+        train(host, settings(images, method="textual_inversion", textual_inversion={"token": "ron", "save_model_as": "pt"}))
+    assert not (host.folder("sdtune") / "runs" / "ron").exists()
