@@ -2,12 +2,13 @@
 
     python -m benchmarks.choose [--seeds 3] [--out benchmarks/choose.json]    (--only 2 measures one seed again)
 
-Two runs on the embedded model per seed. The careful one is the demo's: ten pictures with captions, pictures of the class, a
-falling rate; its file of step 20 is under-trained and its last one well trained. The careless one has four of the pictures
-without captions, a LoRA with 8 times the dims, convolutions too, and a high rate for long; its last file is over-trained. The three are
-ranked by what a user has (the pictures and the model), and measured by what only the toy world knows: the share of
-pictures with the taught form, and the share of colours and backgrounds that are those asked for. The truth of a file is the
-product of the two. A second table does the same within the careless run, whose other six pictures are kept aside for validation.
+Two runs on the embedded model per seed. The careful one is the demo's: ten pictures with captions, pictures of the
+class, a falling rate; its file of step 20 is under-trained and its last one well trained. The careless one has four of
+the pictures without captions, a LoRA with 8 times the dims, convolutions too, and a high rate for long; its last file
+is over-trained. The three are ranked by what a user has (the pictures and the model), and measured by what only the toy
+world knows: the share of pictures with the taught form, and the share of colours and backgrounds that are those asked
+for. The truth of a file is the product of the two. A second table does the same within the careless run, whose other
+six pictures are kept aside for validation.
 """
 
 import argparse
@@ -38,7 +39,8 @@ UNDER, STEPS = 20, 400
 CARELESS = [25, 50, 100, 200]
 SAMPLES = {"steps": 12, "cfg_scale": 4.0}
 WORDS = [prompt.split() for prompt in SHOW["prompts"]]  # "a photo of a red ron toy on grass"
-ASKED = [toyworld.Thing(SHOW["form"], next(word for word in words if word in toyworld.COLOURS), words[-1]) for words in WORDS]
+ASKED = [toyworld.Thing(SHOW["form"], next(word for word in words if word in toyworld.COLOURS), words[-1])
+         for words in WORDS]
 
 
 def main():
@@ -48,30 +50,33 @@ def main():
     parser.add_argument("--out", default="")
     parser.add_argument("--sheet", default="", help="a picture of the three files of the last seed")
     args = parser.parse_args()
-    found = read_back(args.out) if args.only else {}
+    seeds = read_back(args.out) if args.only else {}
     for seed in [args.only] if args.only else range(1, args.seeds + 1):
-        found[seed] = one(seed, args.sheet)
+        seeds[seed] = compare_seed(seed, args.sheet)
         if args.out:
-            Path(args.out).write_text(json.dumps(list(dict(sorted(found.items())).values()), indent=1) + "\n", encoding="utf-8")
-    print(told(list(dict(sorted(found.items())).values())))
+            Path(args.out).write_text(json.dumps(list(dict(sorted(seeds.items())).values()), indent=1) + "\n",
+                                      encoding="utf-8")
+    print(summary(list(dict(sorted(seeds.items())).values())))
 
 
 def read_back(path):
-    return {seed["seed"]: seed for seed in json.loads(Path(path).read_text(encoding="utf-8"))} if path and Path(path).exists() else {}
+    return ({seed["seed"]: seed for seed in json.loads(Path(path).read_text(encoding="utf-8"))}
+            if path and Path(path).exists() else {})
 
 
-def told(found):
-    tables = [table([row for seed in found for row in seed[kind]]) for kind in ("runs", "epochs")]
-    said = [f"seed {seed['seed']}, careless: {seed['verdict']}" for seed in found]
-    wells = [row for seed in found for row in seed["runs"] if row["trained"] == "well"]
-    return "\n\n".join([*tables, "\n".join(said), (
+def summary(seeds):
+    tables = [table([row for seed in seeds for row in seed[kind]]) for kind in ("runs", "epochs")]
+    verdicts = [f"seed {seed['seed']}, careless: {seed['verdict']}" for seed in seeds]
+    wells = [row for seed in seeds for row in seed["runs"] if row["trained"] == "well"]
+    return "\n\n".join([*tables, "\n".join(verdicts), (
         f"The well trained file is first in {sum(row['place'] == 1 for row in wells)} of {len(wells)} (by the truth in "
         f"{sum(row['true_place'] == 1 for row in wells)}). Within the careless run the proposal reaches on average "
-        f"{sum(reached(seed['epochs']) for seed in found) / len(found):.2f} of the best truth.")])
+        f"{sum(reached(seed['epochs']) for seed in seeds) / len(seeds):.2f} of the best truth.")])
 
 
-def one(seed, sheet_path=""):
-    """{"seed", "runs": rows of the three files, "epochs": rows of the careless run's, "verdict": what its curves say}."""
+def compare_seed(seed, sheet_path=""):
+    """{"seed", "runs": rows of the three files, "epochs": rows of the careless run's, "verdict": what its curves say}.
+    """
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
         host = EmbeddedHost(Path(place))
@@ -79,13 +84,14 @@ def one(seed, sheet_path=""):
         trained_at = time.perf_counter()
         files = [renamed(host, step(host, careful, UNDER), "under"), renamed(host, step(host, careful), "well"),
                  renamed(host, step(host, careless), "over")]
-        three = Evaluation(host, AnyFiles(host, "three", files, str(EXAMPLE / "ron")), wanted())
-        kept = [step(host, careless, number).stem for number in CARELESS] + [step(host, careless).stem]
-        within = Evaluation(host, careless, wanted(files=kept))
-        found = {"seed": seed, "runs": rows(seed, three, sheet_path), "epochs": rows(seed, within),
+        three = Evaluation(host, AnyFiles(host, "three", files, str(EXAMPLE / "ron")), evaluation_settings())
+        stems = [step(host, careless, number).stem for number in CARELESS] + [step(host, careless).stem]
+        within = Evaluation(host, careless, evaluation_settings(files=stems))
+        figures = {"seed": seed, "runs": rows(seed, three, sheet_path), "epochs": rows(seed, within),
                  "verdict": assess(careless.log())["sentence"]}
-    print(f"seed {seed}: training {trained_at - started:.0f} s, comparing {time.perf_counter() - trained_at:.0f} s", flush=True)
-    return found
+    print(f"seed {seed}: training {trained_at - started:.0f} s, comparing {time.perf_counter() - trained_at:.0f} s",
+          flush=True)
+    return figures
 
 
 # the runs
@@ -106,7 +112,8 @@ def carelessly(seed, place):
         for path in paths:
             shutil.copy(path, part)
     return {"name": "careless", "concepts": [{"images": str(folder), "prompt": "a photo of a ron toy"}],
-            "lora": {"dim": 64, "alpha": 64, "conv_dim": 64, "conv_alpha": 64, "unet_lr": 3e-3, "text_encoder_lr": 3e-3},
+            "lora": {"dim": 64, "alpha": 64, "conv_dim": 64, "conv_alpha": 64, "unet_lr": 3e-3,
+                     "text_encoder_lr": 3e-3},
             "train": {"seed": seed, "max_train_steps": STEPS, "batch_size": 4, "lr_scheduler": "cosine"},
             "validation": {"images": str(aside), "every_n_steps": CARELESS[0]},
             "save": {"every_n_steps": CARELESS[0], "state_every_n_steps": 0}, "sample": SAMPLES}
@@ -121,14 +128,14 @@ def trained(host, settings):
 def step(host, run, number=None):
     """The file that a run saved at a step; its last one if none is named."""
     files = of_run(host, run)
-    return next(one for one in files if one.step == number) if number else files[-1]
+    return next(candidate for candidate in files if candidate.step == number) if number else files[-1]
 
 
 def renamed(host, candidate, name):
     return Path(shutil.copy(candidate.path, host.folder("lora") / f"{name}.safetensors"))
 
 
-def wanted(**changes):
+def evaluation_settings(**changes):
     return read({"prompts": SHOW["prompts"], "seeds": [1, 2, 3], "strength": False, **SAMPLES, **changes})
 
 
@@ -136,23 +143,26 @@ def wanted(**changes):
 
 def rows(seed, choice, sheet_path=""):
     """One row a file, in the order of the files."""
-    made, found = choice.make(), []
+    evaluated, rows = choice.make(), []
     if sheet_path:
-        draw(choice, made, sheet_path)
-    for one in choice.candidates:
-        place, entry = next((place, entry) for place, entry in enumerate(made["ranking"], 1) if entry["file"] == one.stem)
-        found.append({"seed": seed, "trained": one.label, "place": place, "score": entry["score"],
-                      **{key: entry[key] for key in ("subject", "prompt", "variety", "copies")}, **truth(choice, one)})
-    for number, row in enumerate(sorted(found, key=lambda row: -row["truth"]), 1):
+        draw(choice, evaluated, sheet_path)
+    for candidate in choice.candidates:
+        place, entry = next((place, entry) for place, entry in enumerate(evaluated["ranking"], 1)
+                            if entry["file"] == candidate.stem)
+        rows.append({"seed": seed, "trained": candidate.label, "place": place, "score": entry["score"],
+                      **{key: entry[key] for key in ("subject", "prompt", "variety", "copies")},
+                      **truth(choice, candidate)})
+    for number, row in enumerate(sorted(rows, key=lambda row: -row["truth"]), 1):
         row["true_place"] = number
-    return found
+    return rows
 
 
-def draw(choice, made, path):
+def draw(choice, evaluated, path):
     """The first seed of every prompt, without and with the files."""
-    heads = ["without", *(one.stem for one in choice.candidates)]
-    seed = made["rows"][0]["seed"]
-    first = [(row["prompt"], names) for row, names in zip(made["rows"], made["cells"], strict=True) if row["seed"] == seed]
+    heads = ["without", *(candidate.stem for candidate in choice.candidates)]
+    seed = evaluated["rows"][0]["seed"]
+    first = [(row["prompt"], names)
+             for row, names in zip(evaluated["rows"], evaluated["cells"], strict=True) if row["seed"] == seed]
     pictures = [[opened(choice.folder / "cells" / name) for name in names] for _, names in first]
     contact_sheet(pictures, heads, [prompt for prompt, _ in first]).save(path, quality=90)
 
@@ -161,12 +171,12 @@ def truth(choice, candidate):
     """What the toy world knows of the same pictures."""
     cells = [cell for cell in choice.cells if cell.candidate == candidate]
     pictures = [opened(choice.grid.path(cell)) for cell in cells]
-    asked = measures.prompt_fidelity(pictures, [ASKED[cell.row] for cell in cells])
+    shares = measures.prompt_fidelity(pictures, [ASKED[cell.row] for cell in cells])
     varied = [measures.variety([picture for cell, picture in zip(cells, pictures, strict=True) if cell.row == row])
               for row in range(len(ASKED))]
-    words = (asked["colour"] + asked["background"]) / 2
-    return {"true_form": asked["form"], "true_colour": asked["colour"], "true_background": asked["background"],
-            "true_variety": sum(varied) / len(varied), "truth": asked["form"] * words}
+    words = (shares["colour"] + shares["background"]) / 2
+    return {"true_form": shares["form"], "true_colour": shares["colour"], "true_background": shares["background"],
+            "true_variety": sum(varied) / len(varied), "truth": shares["form"] * words}
 
 
 def reached(rows):
@@ -178,10 +188,10 @@ def table(rows):
     heads = ("seed", "trained", "place", "true_place", "score", "truth", "subject", "prompt", "variety", "copies",
              "true_form", "true_colour", "true_background", "true_variety")
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    return "\n".join(lines + ["| " + " | ".join(shown(row[name]) for name in heads) + " |" for row in rows])
+    return "\n".join(lines + ["| " + " | ".join(printed(row[name]) for name in heads) + " |" for row in rows])
 
 
-def shown(value):
+def printed(value):
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/data_time.py 1000 10000 --formats png jpg
 
-Draws JPEG photographs of 1024 x 768 pixels (about 250 kB) into a temporary folder; every file has other bytes. What each kind of
-work costs is compared with Pillow decoding the same pictures in the same process.
+Draws JPEG photographs of 1024 x 768 pixels (about 250 kB) into a temporary folder; every file has other bytes. What
+each kind of work costs is compared with Pillow decoding the same pictures in the same process.
 """
 
 import argparse
@@ -31,10 +31,11 @@ DIFFERENT = 40  # drawings; the files differ by a comment inside
 
 def drawn(seed):
     """JPEG bytes of something with detail at every scale."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     image = Image.new("RGB", (1024, 768))
     for cells in (512, 128, 32, 8):
-        layer = Image.fromarray(chance.integers(0, 255, (cells, cells, 3), np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
+        layer = Image.fromarray(rng.integers(0, 255, (cells, cells, 3),
+                                             np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
         image = Image.blend(image, layer, 0.45)
     out = BytesIO()
     image.filter(ImageFilter.GaussianBlur(0.6)).save(out, "JPEG", quality=90)
@@ -45,7 +46,8 @@ def fill(folder, count):
     pictures = [drawn(seed) for seed in range(DIFFERENT)]
     for number in range(count):
         data, words = pictures[number % DIFFERENT], f"{number}".encode()
-        (folder / f"{number:05}.jpg").write_bytes(data[:2] + b"\xff\xfe" + (len(words) + 2).to_bytes(2, "big") + words + data[2:])
+        (folder / f"{number:05}.jpg").write_bytes(data[:2] + b"\xff\xfe" + (len(words) + 2).to_bytes(2, "big") + words
+                                                  + data[2:])
         (folder / f"{number:05}.txt").write_text(f"ron cat, number {number}, photo")
     return sum(map(len, pictures)) / DIFFERENT
 
@@ -110,7 +112,8 @@ def main(counts, kinds):
             times, again = Times(source, count), " again"
             time.sleep(3)  # what was written within two seconds is read again
             for name in "scan", "scan" + again:
-                times.take(name, lambda source=source: scan([Concept(str(source))], DatasetConfig(), LossConfig(), source))
+                times.take(name, lambda source=source: scan([Concept(str(source))], DatasetConfig(), LossConfig(),
+                                                            source))
             times.take("inspect", lambda source=source: inspect(source))
             for kind in kinds:
                 for name in f"prepare {kind}", kind + again:

@@ -1,4 +1,5 @@
-"""Does the embedded model draw what it is asked for? python -m benchmarks.embedded_accuracy [--prompts 200] [--sheet FILE]
+"""Does the embedded model draw what it is asked for? python -m benchmarks.embedded_accuracy [--prompts 200] [--sheet
+FILE]
 
 Random full prompts of the toy world, one seed each, DDIM with guidance 4 and as many steps as SD Tune's default.
 """
@@ -22,17 +23,18 @@ def main():
     args = parser.parse_args()
     unet, vae, (text,) = checkpoint.build(*checkpoint.read(args.checkpoint))
     captions = toy_captions.Captions(EMBEDDED.parent)
-    things, texts = toy_eval.asked(args.prompts, seed=1)
+    targets, texts = toy_eval.asked(args.prompts, seed=1)
     pictures = []
     for start in range(0, args.prompts, 50):
-        pictures += toy_eval.sample(unet, text, vae, captions, texts[start : start + 50], start + 1, args.steps, args.cfg_scale)
-    for name, share in measures.prompt_fidelity(pictures, things).items():
+        pictures += toy_eval.sample(unet, text, vae, captions, texts[start : start + 50], start + 1, args.steps,
+                                    args.cfg_scale)
+    for name, share in measures.prompt_fidelity(pictures, targets).items():
         print(f"{name:<11}{share:.3f}")
-    seen = [measures.look(picture).form for picture in pictures]
+    recognised = [measures.recognise(picture).form for picture in pictures]
     for form in toy_captions.FACTORS["form"]:
-        drawn = [s for s, thing in zip(seen, things, strict=True) if thing.form == form]
-        others = {s: drawn.count(s) for s in sorted({*drawn} - {form})}
-        print(f"  {form:<9}{drawn.count(form) / len(drawn):.2f} of {len(drawn)}", others or "")
+        drawn = [s for s, target in zip(recognised, targets, strict=True) if target.form == form]
+        unlike = {s: drawn.count(s) for s in sorted({*drawn} - {form})}
+        print(f"  {form:<9}{drawn.count(form) / len(drawn):.2f} of {len(drawn)}", unlike or "")
     if args.sheet:
         toy_eval.sheet(pictures, 20).save(args.sheet)
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.full_step [--size embedded|narrow|sd15] [--ways floor AdamW Lion AdamW-bfloat16] [--steps 3]
 
-Every way is measured in a process of its own, with random weights of Stable Diffusion 1.5's size at 256 pixels; sd15 wants
-16 GB of memory for the floor and 12 for our AdamW. Seconds are medians; processor seconds count all threads, so they say
-more on a busy machine. Peak is the process's largest resident memory up to the end of the last step.
+Every way is measured in a process of its own, with random weights of Stable Diffusion 1.5's size at 256 pixels; sd15
+wants 16 GB of memory for the floor and 12 for our AdamW. Seconds are medians; processor seconds count all threads, so
+they say more on a busy machine. Peak is the process's largest resident memory up to the end of the last step.
 """
 
 import argparse
@@ -53,11 +53,14 @@ def ours(model, steps, way):
         pictures = Path(work) / "pictures"
         pictures.mkdir()
         for number in range(4):
-            Image.effect_noise((model.resolution, model.resolution), 64 + number).convert("RGB").save(pictures / f"{number}.png")
+            Image.effect_noise((model.resolution, model.resolution),
+                               64 + number).convert("RGB").save(pictures / f"{number}.png")
         config = Config.from_dict({
-            "name": "step", "method": "dreambooth", "concepts": [{"images": str(pictures), "prompt": "a picture", "repeats": 8}],
+            "name": "step", "method": "dreambooth",
+            "concepts": [{"images": str(pictures), "prompt": "a picture", "repeats": 8}],
             "dreambooth": {"weights": weights or "auto"},
-            "dataset": {"resolution": model.resolution, "min_bucket_reso": 64}, "train": {"optimizer": optimizer, "max_train_steps": 10**6},
+            "dataset": {"resolution": model.resolution, "min_bucket_reso": 64},
+            "train": {"optimizer": optimizer, "max_train_steps": 10**6},
             "save": {"state_every_n_steps": 0}})
         with Trainer(config, model, Control(config, folder)) as trainer:
             return timed(trainer.advance, steps)
@@ -90,12 +93,13 @@ def main():
     arguments = parser.parse_args()
     if arguments.one:
         model = random_model(arguments.size)
-        print(json.dumps(floor(model, arguments.steps) if arguments.one == "floor" else ours(model, arguments.steps, arguments.one)))
+        print(json.dumps(floor(model, arguments.steps)
+                         if arguments.one == "floor" else ours(model, arguments.steps, arguments.one)))
         return
     print(f"| {arguments.size} | seconds a step | processor seconds | peak GiB |\n|---|---|---|---|")
     for way in arguments.ways:
-        found = apart(way, arguments.size, arguments.steps)
-        print(f"| {way} | {found['seconds']:.2f} | {found['processor']:.2f} | {found['peak']:.1f} |", flush=True)
+        figures = apart(way, arguments.size, arguments.steps)
+        print(f"| {way} | {figures['seconds']:.2f} | {figures['processor']:.2f} | {figures['peak']:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

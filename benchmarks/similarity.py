@@ -2,17 +2,18 @@
 
     python -m benchmarks.similarity [--seeds 1 2 3] [--methods textual_inversion hypernetwork] [--out FOLDER]
 
-The concept is Ron, a form that the model has never seen, from the ten pictures of the example and their captions. Each seed
-is a training of its own with seeds of its own for the pictures. Three measures per picture:
+The concept is Ron, a form that the model has never seen, from the ten pictures of the example and their captions. Each
+seed is a training of its own with seeds of its own for the pictures. Three measures per picture:
 
 - similarity: mean cosine to the training pictures in an image encoder's features, as the paper measures it (Gal et al. 2022,
-  arXiv 2208.01618, section 5.3, there with CLIP's). The encoder is the untrained model's UNet (`evaluation/encoders.py`); each
-  feature counts from its mean and by its spread over the pictures before and the training pictures.
-- overlap: of the silhouette with the drawn form (`measures.look`), 0..1.
+  arXiv 2208.01618, section 5.3, there with CLIP's). The encoder is the untrained model's UNet
+  (`evaluation/encoders.py`); each feature counts from its mean and by its spread over the pictures before and the
+  training pictures.
+- overlap: of the silhouette with the drawn form (`measures.recognise`), 0..1.
 - shown: whether the form is plainly there, and is the best of all twelve forms.
 
-A gain's interval is the 95 % of a bootstrap over trainings and their pictures; p is from flipping the signs of the pictures'
-gains at random. Colour and background tell whether the prompt is still followed.
+A gain's interval is the 95 % of a bootstrap over trainings and their pictures; p is from flipping the signs of the
+pictures' gains at random. Colour and background tell whether the prompt is still followed.
 """
 
 import argparse
@@ -41,33 +42,37 @@ MEASURES = ("similarity", "overlap", "shown")
 RESAMPLED = 10_000
 RECIPES = {
     "textual_inversion": {"textual_inversion": {"init_text": "toy", "num_vectors_per_token": 60, "lr": 0.5}},
-    "hypernetwork": {"hypernetwork": {"layer_structure": [1, 4, 1], "activation": "swish", "weight_init": "XavierNormal", "lr": 1e-2},
+    "hypernetwork": {"hypernetwork": {"layer_structure": [1, 4, 1], "activation": "swish",
+                                      "weight_init": "XavierNormal", "lr": 1e-2},
                      "train": {"lr_warmup_steps": 50}},
 }
 
 
 def config(method, seed, steps, host):
     recipe = RECIPES[method]
-    train = {"seed": seed, "max_train_steps": steps, "batch_size": 10, "lr_scheduler": "cosine"} | recipe.get("train", {})
-    return Config.from_dict({"name": "ron", "method": method, "concepts": [{"images": str(RON / "ron")}], "train": train,
+    train = ({"seed": seed, "max_train_steps": steps, "batch_size": 10, "lr_scheduler": "cosine"}
+             | recipe.get("train", {}))
+    return Config.from_dict({"name": "ron", "method": method, "concepts": [{"images": str(RON / "ron")}],
+                             "train": train,
                              "loss": {"debiased_estimation": True}, method: recipe[method]}, host.defaults(Model()))
 
 
 def draw(host, tag, seed):
     """Pictures of the show's prompts; seeds that no other training uses."""
-    asked = [(prompt, one) for prompt in SHOW["prompts"] for one in SHOW["seeds"]]
+    prompts = [(prompt, value) for prompt in SHOW["prompts"] for value in SHOW["seeds"]]
     side = host.resolution
-    requests = [SampleRequest(f"{prompt} {tag}".strip(), "", SHOW["steps"], SHOW["cfg_scale"], 1000 * seed + one, side, side)
-                for prompt, one in asked]
-    return list(host.generate(requests)), [thing(prompt) for prompt, _ in asked]
+    requests = [SampleRequest(f"{prompt} {tag}".strip(), "", SHOW["steps"], SHOW["cfg_scale"], 1000 * seed + value,
+                              side, side)
+                for prompt, value in prompts]
+    return list(host.generate(requests)), [thing(prompt) for prompt, _ in prompts]
 
 
 def similarities(encoder, before, after):
     """(of each picture before, after) to the training pictures."""
-    own = [Image.open(path).convert("RGB") for path in sorted((RON / "ron").glob("*.png"))]
-    features = [encoder.images(pictures) for pictures in (before, after, own)]
+    trained = [Image.open(path).convert("RGB") for path in sorted((RON / "ron").glob("*.png"))]
+    features = [encoder.images(pictures) for pictures in (before, after, trained)]
     usual = torch.cat([features[0], features[2]])
-    first, second, trained = (F.normalize((one - usual.mean(0)) / (usual.std(0) + 1e-6), dim=1) for one in features)
+    first, second, trained = (F.normalize((value - usual.mean(0)) / (usual.std(0) + 1e-6), dim=1) for value in features)
     return (first @ trained.T).mean(1).tolist(), (second @ trained.T).mean(1).tolist()
 
 
@@ -75,29 +80,32 @@ def taught(method, seed, steps):
     """One training: {measure: [values before, values after]}, how the prompts are followed, and the pictures."""
     with tempfile.TemporaryDirectory() as folder:
         host = EmbeddedHost(folder)
-        before, things = draw(host, "", seed)
+        before, targets = draw(host, "", seed)
         encoder = ModelEncoder(host.model(Model()))
         encoder.images(before)
-        wanted = config(method, seed, steps, host)
-        artefact = run(wanted, host, begin(wanted, host))
+        settings = config(method, seed, steps, host)
+        artefact = run(settings, host, begin(settings, host))
         after, _ = draw(host, artefact.tag if artefact.tag.startswith("<") else "", seed)
-        found = {"similarity": similarities(encoder, before, after)}
-    for name, look in (("overlap", lambda picture: measures.look(picture, (SHOW["form"],)).overlap),
-                       ("shown", lambda picture: float(measures.look(picture).form == SHOW["form"]))):
-        found[name] = [look(picture) for picture in before], [look(picture) for picture in after]
-    return found, measures.prompt_fidelity(after, things), before, after
+        values = {"similarity": similarities(encoder, before, after)}
+    for name, look in (("overlap", lambda picture: measures.recognise(picture, (SHOW["form"],)).overlap),
+                       ("shown", lambda picture: float(measures.recognise(picture).form == SHOW["form"]))):
+        values[name] = [look(picture) for picture in before], [look(picture) for picture in after]
+    return values, measures.prompt_fidelity(after, targets), before, after
 
 
 # statistics
 
 def interval(gains):
-    """The middle 95 % of mean gains when trainings, and in each its pictures, are drawn again. gains: (trainings, pictures)."""
-    chance = np.random.default_rng(0)
+    """The middle 95 % of mean gains when trainings, and in each its pictures, are drawn again.
+
+    gains: (trainings, pictures).
+    """
+    rng = np.random.default_rng(0)
     runs, pictures = gains.shape
     means = []
     for _ in range(RESAMPLED):
-        rows = chance.integers(runs, size=runs)
-        means.append(np.mean([gains[row, chance.integers(pictures, size=pictures)].mean() for row in rows]))
+        rows = rng.integers(runs, size=runs)
+        means.append(np.mean([gains[row, rng.integers(pictures, size=pictures)].mean() for row in rows]))
     return np.quantile(means, [0.025, 0.975])
 
 
@@ -113,7 +121,8 @@ def row(method, name, before, after):
     low, high = interval(gains)
     p = significance(gains)
     each = ", ".join(f"{gain:+.2f}" for gain in gains.mean(1))
-    return (f"| {method} | {name} | {before.mean():.2f} | {after.mean():.2f} | {gains.mean():+.2f} ({low:+.2f} to {high:+.2f}) | "
+    return (f"| {method} | {name} | {before.mean():.2f} | {after.mean():.2f} | {gains.mean():+.2f} ({low:+.2f} to "
+            f"{high:+.2f}) | "
             f"{each} | {f'{p:.4f}' if p > 1 / RESAMPLED else '< 0.0001'} |")
 
 
@@ -123,25 +132,27 @@ def main():
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--methods", nargs="+", default=list(RECIPES), choices=list(RECIPES))
     parser.add_argument("--out", type=Path, help="keep the table and a sheet of pictures there: two rows a training")
-    wanted = parser.parse_args()
-    lines = ["| method | measure | before | after | gain (95 %) | gain of each training | p |\n|---|---|---|---|---|---|---|"]
-    for method in wanted.methods:
-        found, shown = {name: [[], []] for name in MEASURES}, []
-        for seed in wanted.seeds:
-            values, obeyed, before, after = taught(method, seed, wanted.steps)
-            shown += [before, after]
+    arguments = parser.parse_args()
+    lines = ["| method | measure | before | after | gain (95 %) | gain of each training | p "
+             "|\n|---|---|---|---|---|---|---|"]
+    for method in arguments.methods:
+        values_by_measure, pictures = {name: [[], []] for name in MEASURES}, []
+        for seed in arguments.seeds:
+            values, obeyed, before, after = taught(method, seed, arguments.steps)
+            pictures += [before, after]
             for name in MEASURES:
                 for place in (0, 1):
-                    found[name][place].append(values[name][place])
-            print(method, seed, {name: [round(float(np.mean(one)), 3) for one in values[name]] for name in MEASURES},
+                    values_by_measure[name][place].append(values[name][place])
+            print(method, seed, {name: [round(float(np.mean(value)), 3) for value in values[name]]
+                                 for name in MEASURES},
                   {name: round(value, 2) for name, value in obeyed.items() if value == value}, flush=True)
-            if wanted.out:
-                wanted.out.mkdir(parents=True, exist_ok=True)
-                contact_sheet(shown).save(wanted.out / f"{method}.png")
-        lines += [row(method, name, *map(np.array, found[name])) for name in MEASURES]
+            if arguments.out:
+                arguments.out.mkdir(parents=True, exist_ok=True)
+                contact_sheet(pictures).save(arguments.out / f"{method}.png")
+        lines += [row(method, name, *map(np.array, values_by_measure[name])) for name in MEASURES]
     print("\n".join(lines))
-    if wanted.out:
-        (wanted.out / "similarity.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if arguments.out:
+        (arguments.out / "similarity.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

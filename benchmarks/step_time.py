@@ -55,7 +55,8 @@ def random_model(size):
     vae = AutoencoderKL(ch=32, ch_mult=(1, 1, 1, 1), num_res_blocks=1)
     text = CLIPTextModel(vocab_size=8, width=width, layers=1, heads=4)
     schedule = torch.linspace(0.9999, 0.005, 1000)
-    return LoadedModel(families.registry["sd1"](), unet, vae, [text], Words(), schedule, size, size, Variant(resolution=side))
+    return LoadedModel(families.registry["sd1"](), unet, vae, [text], Words(), schedule, size, size,
+                       Variant(resolution=side))
 
 
 @contextmanager
@@ -64,10 +65,12 @@ def lora_trainer(model, batch, folder):
     pictures = folder / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
     for number in range(4):
-        Image.effect_noise((model.resolution, model.resolution), 64 + number).convert("RGB").save(pictures / f"{number}.png")
+        Image.effect_noise((model.resolution, model.resolution),
+                           64 + number).convert("RGB").save(pictures / f"{number}.png")
     config = Config.from_dict({
         "name": "step", "concepts": [{"images": str(pictures), "prompt": "a picture", "repeats": 8}],
-        "dataset": {"resolution": model.resolution, "min_bucket_reso": 64}, "lora": {"dim": 16, "alpha": 8, "text_encoder_lr": 0},
+        "dataset": {"resolution": model.resolution, "min_bucket_reso": 64},
+        "lora": {"dim": 16, "alpha": 8, "text_encoder_lr": 0},
         "train": {"batch_size": batch, "max_train_steps": 10**6}, "save": {"state_every_n_steps": 0}})
     run = folder / "sdtune" / "runs" / "step"
     run.mkdir(parents=True, exist_ok=True)
@@ -91,8 +94,10 @@ def floor(model, batch):
 @contextmanager
 def lora_by_hand(model, batch, dim=16):
     """A function that does a LoRA step and nothing else."""
-    layers = [target.layer for target in model.family.targets(model) if target.part == "unet" and target.kind == "attention"]
-    pairs = [(torch.randn(dim, layer.weight.shape[1], requires_grad=True), torch.zeros(len(layer.weight), dim, requires_grad=True))
+    layers = [target.layer for target in model.family.targets(model)
+              if target.part == "unet" and target.kind == "attention"]
+    pairs = [(torch.randn(dim, layer.weight.shape[1], requires_grad=True),
+              torch.zeros(len(layer.weight), dim, requires_grad=True))
              for layer in layers]
     learned = [tensor for pair in pairs for tensor in pair]
     optimizer = torch.optim.AdamW(learned, lr=1e-4, fused=True)
@@ -100,7 +105,8 @@ def lora_by_hand(model, batch, dim=16):
     context = torch.randn(batch, 77, width)
 
     def once():
-        noise, latents, timesteps = torch.randn(batch, 4, side, side), torch.randn(batch, 4, side, side), torch.randint(0, 1000, (batch,))
+        noise, latents = torch.randn(batch, 4, side, side), torch.randn(batch, 4, side, side)
+        timesteps = torch.randint(0, 1000, (batch,))
         answer = model.unet(0.7 * latents + 0.7 * noise, timesteps, context=context)
         (answer - noise).square().mean().backward()
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
@@ -177,7 +183,8 @@ def main():
     if arguments.peak:
         print(json.dumps(peak(arguments.peak, arguments.unet, arguments.batch[0])))
         return
-    print("| UNet | pixels | batch | floor s | by hand / floor | step / floor | peak / floor |\n|---|---|---|---|---|---|---|")
+    print("| UNet | pixels | batch | floor s | by hand / floor | step / floor | peak / floor "
+          "|\n|---|---|---|---|---|---|---|")
     for size in SIZES if arguments.unet == "both" else [arguments.unet]:
         for batch in arguments.batch:
             bare, by_hand, ours = compare(size, batch, arguments.rounds)

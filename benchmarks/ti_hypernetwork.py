@@ -1,12 +1,15 @@
-"""Textual inversion and hypernetworks: against the floor, and beside the WebUI's own trainers. What they teach: `similarity`.
+"""Textual inversion and hypernetworks: against the floor, and beside the WebUI's own trainers. What they teach:
+`similarity`.
 
     python -m benchmarks.ti_hypernetwork floor [--unet embedded sd15] [--rounds 12]
-    SDTUNE_WEBUI_DIR=... SDTUNE_WEBUI_PYTHON=... python -m benchmarks.ti_hypernetwork webui [--steps 200] [--seeds 1 2 3]
+    SDTUNE_WEBUI_DIR=... SDTUNE_WEBUI_PYTHON=... python -m benchmarks.ti_hypernetwork webui [--steps 200] [--seeds 1 2
+    3]
 
-The floor is what no trainer can leave out: forward through the frozen parts and backward through their activations (the UNet,
-and for textual inversion the text encoder too). `floor` measures our trainer alone; `webui` runs both trainers on the embedded
-model inside the WebUI, in turns, with its own pictures, templates, learning rate and number of steps. Figures are medians;
-memory is the growth of the resident set over what was there before the training, in a process of its own.
+The floor is what no trainer can leave out: forward through the frozen parts and backward through their activations (the
+UNet, and for textual inversion the text encoder too). `floor` measures our trainer alone; `webui` runs both trainers on
+the embedded model inside the WebUI, in turns, with its own pictures, templates, learning rate and number of steps.
+Figures are medians; memory is the growth of the resident set over what was there before the training, in a process of
+its own.
 """
 
 import argparse
@@ -35,10 +38,13 @@ def trainer(method, model, folder, batch):
     pictures = folder / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
     for number in range(4):
-        Image.effect_noise((model.resolution, model.resolution), 64 + number).convert("RGB").save(pictures / f"{number}.png")
+        Image.effect_noise((model.resolution, model.resolution),
+                           64 + number).convert("RGB").save(pictures / f"{number}.png")
     config = Config.from_dict({
-        "name": "zwx", "method": method, "concepts": [{"images": str(pictures), "prompt": "a picture of [name]", "repeats": 8}],
-        "dataset": {"resolution": model.resolution, "min_bucket_reso": 64}, "train": {"batch_size": batch, "max_train_steps": 10**6},
+        "name": "zwx", "method": method,
+        "concepts": [{"images": str(pictures), "prompt": "a picture of [name]", "repeats": 8}],
+        "dataset": {"resolution": model.resolution, "min_bucket_reso": 64},
+        "train": {"batch_size": batch, "max_train_steps": 10**6},
         "save": {"state_every_n_steps": 0}})
     path = folder / "sdtune" / "runs" / "zwx"
     path.mkdir(parents=True, exist_ok=True)
@@ -52,18 +58,19 @@ def floor_table(unets, batch, rounds):
         once = unet_floor(model, batch)
         with tempfile.TemporaryDirectory() as folder:
             for turn in range(-1, rounds):
-                taken = {"floor": [seconds(once)]}
+                seconds_each = {"floor": [seconds(once)]}
                 for method in METHODS:
                     with trainer(method, model, Path(folder), batch) as ours:
                         ours.advance()
-                        taken[method] = [seconds(ours.advance) for _ in range(2)]
+                        seconds_each[method] = [seconds(ours.advance) for _ in range(2)]
                 if turn >= 0:  # the first turn warms up
-                    for name, values in taken.items():
+                    for name, values in seconds_each.items():
                         times[name] += values
         middle = {name: statistics.median(values) for name, values in times.items()}
         for method in METHODS:
             ratio = middle[method] / middle["floor"]
-            print(f"| {size} | {method} | {batch} | {middle['floor']:.3f} | {middle[method]:.3f} | {ratio:.2f} |", flush=True)
+            print(f"| {size} | {method} | {batch} | {middle['floor']:.3f} | {middle[method]:.3f} | {ratio:.2f} |",
+                  flush=True)
 
 
 # beside the WebUI's own trainers
@@ -78,7 +85,8 @@ def inside(*arguments):
 
 
 def webui_table(steps, seeds, methods):
-    print("| method | who | step / floor | memory / floor | validation loss before | after |\n|---|---|---|---|---|---|")
+    print("| method | who | step / floor | memory / floor | validation loss before | after |\n"
+          "|---|---|---|---|---|---|")
     for method in methods:
         times = inside("time", method)
         grown = {who: inside("memory", method, who) for who in ("floor", "theirs", "ours")}
@@ -93,7 +101,8 @@ def webui_table(steps, seeds, methods):
 
 def lower(theirs, ours):
     """The difference of the means with its standard error."""
-    error = sum(statistics.variance(one) / len(one) for one in (theirs, ours)) ** 0.5 if min(len(theirs), len(ours)) > 1 else float("nan")
+    error = (sum(statistics.variance(method) / len(method) for method in (theirs, ours)) ** 0.5
+             if min(len(theirs), len(ours)) > 1 else float("nan"))
     return f"{statistics.mean(theirs) - statistics.mean(ours):.4f} ± {error:.4f}"
 
 
@@ -106,11 +115,11 @@ def main():
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    wanted = parser.parse_args()
-    if wanted.what == "floor":
-        floor_table(wanted.unet, wanted.batch, wanted.rounds)
+    arguments = parser.parse_args()
+    if arguments.what == "floor":
+        floor_table(arguments.unet, arguments.batch, arguments.rounds)
     else:
-        webui_table(wanted.steps, wanted.seeds, wanted.methods)
+        webui_table(arguments.steps, arguments.seeds, arguments.methods)
 
 
 if __name__ == "__main__":

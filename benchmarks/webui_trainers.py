@@ -1,7 +1,8 @@
-"""One measurement of the WebUI's own trainers, of ours, or of the floor, inside the real WebUI; started by `ti_hypernetwork`.
+"""One measurement of the WebUI's own trainers, of ours, or of the floor, inside the real WebUI; started by
+`ti_hypernetwork`.
 
-Runs under the WebUI's Python, with SDTUNE_WEBUI_DIR. A data folder with the embedded model as its only checkpoint is made
-for it. The WebUI trains as from its page: without its attention optimisation, with its gradient checkpointing.
+Runs under the WebUI's Python, with SDTUNE_WEBUI_DIR. A data folder with the embedded model as its only checkpoint is
+made for it. The WebUI trains as from its page: without its attention optimisation, with its gradient checkpointing.
 """
 
 import argparse
@@ -16,16 +17,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from einops import rearrange
 
 ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED = ROOT / "lib_sdtune" / "ldm" / "embedded"
-FLAGS = ["--skip-torch-cuda-test", "--use-cpu", "all", "--no-half", "--skip-prepare-environment", "--no-hashing", "--no-download-sd-model"]
+FLAGS = ["--skip-torch-cuda-test", "--use-cpu", "all", "--no-half", "--skip-prepare-environment", "--no-hashing",
+         "--no-download-sd-model"]
 RATES = {"textual_inversion": "0.02", "hypernetwork": "0.002"}
 TIMESTEPS = (100, 300, 500, 700, 900)
 NAME, SIDE, HELD_OUT = "zwx", 64, 2
 CLIP_OFF = {"clip_grad_mode": "disabled", "clip_grad_value": "1"}
 NO_PREVIEW = {"preview_from_txt2img": False, "preview_prompt": "", "preview_negative_prompt": "", "preview_steps": 1,
-              "preview_sampler_name": "Euler", "preview_cfg_scale": 1, "preview_seed": 1, "preview_width": SIDE, "preview_height": SIDE}
+              "preview_sampler_name": "Euler", "preview_cfg_scale": 1, "preview_seed": 1, "preview_width": SIDE,
+              "preview_height": SIDE}
 
 
 def lay_out(folder):
@@ -51,11 +55,11 @@ def lay_out(folder):
     (place / "embedded.yaml").write_text(yaml.safe_dump(settings))
     pictures = sorted((ROOT / "examples" / "ron" / "ron").glob("*.png"))
     for number, picture in enumerate(pictures):
-        kept = folder / ("held" if number >= len(pictures) - HELD_OUT else "pictures")
-        kept.mkdir(exist_ok=True)
+        destination = folder / ("held" if number >= len(pictures) - HELD_OUT else "pictures")
+        destination.mkdir(exist_ok=True)
         caption = picture.with_suffix(".txt").read_text().replace("ron toy", "toy")
-        shutil.copy(picture, kept / picture.name)
-        (kept / f"{picture.stem}.txt").write_text(caption)
+        shutil.copy(picture, destination / picture.name)
+        (destination / f"{picture.stem}.txt").write_text(caption)
 
 
 def start(folder):
@@ -83,16 +87,16 @@ def start(folder):
 @contextmanager
 def stamps():
     """perf_counter() after every optimiser step."""
-    seen, step = [], torch.optim.AdamW.step
+    times, step = [], torch.optim.AdamW.step
 
     def stamped(self, *arguments, **named):
         answer = step(self, *arguments, **named)
-        seen.append(time.perf_counter())
+        times.append(time.perf_counter())
         return answer
 
     torch.optim.AdamW.step = stamped
     try:
-        yield seen
+        yield times
     finally:
         torch.optim.AdamW.step = step
 
@@ -107,9 +111,12 @@ def theirs(method, folder, steps, seed=1):
     import random
 
     random.seed(seed)
-    common = {"id_task": "", "learn_rate": RATES[method], "batch_size": 1, "gradient_step": 1, "data_root": str(folder / "pictures"),
-              "log_directory": str(folder / "log"), "training_width": SIDE, "training_height": SIDE, "varsize": False, "steps": steps,
-              "shuffle_tags": False, "tag_drop_out": 0, "latent_sampling_method": "random", "use_weight": False, "create_image_every": 0,
+    common = {"id_task": "", "learn_rate": RATES[method], "batch_size": 1, "gradient_step": 1,
+              "data_root": str(folder / "pictures"),
+              "log_directory": str(folder / "log"), "training_width": SIDE, "training_height": SIDE, "varsize": False,
+              "steps": steps,
+              "shuffle_tags": False, "tag_drop_out": 0, "latent_sampling_method": "random", "use_weight": False,
+              "create_image_every": 0,
               "template_filename": "subject_filewords.txt", **CLIP_OFF, **NO_PREVIEW}
     shared.state.interrupted = False
     if method == "textual_inversion":
@@ -119,14 +126,15 @@ def theirs(method, folder, steps, seed=1):
         hypernetwork.create_hypernetwork(NAME, [str(width) for width in widths()], True, "1, 2, 1", "linear", "Normal")
         shared.reload_hypernetworks()
     sd_hijack.undo_optimizations()
-    with stamps() as seen:
+    with stamps() as times:
         if method == "textual_inversion":
-            textual_inversion.train_embedding(embedding_name=NAME, save_embedding_every=0, save_image_with_stored_embedding=False, **common)
+            textual_inversion.train_embedding(embedding_name=NAME, save_embedding_every=0,
+                                              save_image_with_stored_embedding=False, **common)
         else:
             hypernetwork.train_hypernetwork(hypernetwork_name=NAME, save_hypernetwork_every=0, **common)
     shared.loaded_hypernetworks = []
-    assert len(seen) == steps, "the WebUI's trainer gave up; look above for the reason"
-    return differences(seen)
+    assert len(times) == steps, "the WebUI's trainer gave up; look above for the reason"
+    return differences(times)
 
 
 def widths():
@@ -140,11 +148,13 @@ def widths():
 def config(method, folder, steps, seed):
     from lib_sdtune.config import Config
 
-    own = {"textual_inversion": {"init_text": "toy", "num_vectors_per_token": 2, "save_model_as": "pt"}, "hypernetwork": {}}[method]
+    method_settings = {"textual_inversion": {"init_text": "toy", "num_vectors_per_token": 2, "save_model_as": "pt"},
+                  "hypernetwork": {}}[method]
     return Config.from_dict({
-        "name": NAME, "method": method, "overwrite": True, method: own | {"lr": float(RATES[method])},
+        "name": NAME, "method": method, "overwrite": True, method: method_settings | {"lr": float(RATES[method])},
         "concepts": [{"images": str(folder / "pictures"), "prompt": "subject_filewords.txt"}],
-        "dataset": {"resolution": SIDE, "min_bucket_reso": SIDE}, "save": {"state_every_n_steps": 0, "precision": "float"},
+        "dataset": {"resolution": SIDE, "min_bucket_reso": SIDE},
+        "save": {"state_every_n_steps": 0, "precision": "float"},
         "train": {"max_train_steps": steps, "seed": seed, "max_grad_norm": 0, "lr_scheduler": "constant"}})
 
 
@@ -154,10 +164,10 @@ def ours(method, folder, steps, seed=1):
     from lib_sdtune.training.run import run
     from lib_sdtune.training.runs import begin
 
-    host, wanted = WebUIHost(), config(method, folder, steps, seed)
-    with stamps() as seen:
-        run(wanted, host, begin(wanted, host))
-    return differences(seen)
+    host, settings = WebUIHost(), config(method, folder, steps, seed)
+    with stamps() as times:
+        run(settings, host, begin(settings, host))
+    return differences(times)
 
 
 def floor(method, folder, steps, seed=1):
@@ -167,7 +177,7 @@ def floor(method, folder, steps, seed=1):
     from lib_sdtune.training.memory.heap import steady_heap
     from lib_sdtune.training.precision import frozen
 
-    seen = []
+    times = []
     with WebUIHost().borrow(Model()) as model, frozen(model), steady_heap(model.device):
         fixed = model.family.encode_text(model, ["a photo of a toy"]).context
         for _ in range(steps):
@@ -177,13 +187,13 @@ def floor(method, folder, steps, seed=1):
                 context = model.family.encode_text(model, [f"a photo of {NAME}, a red toy on snow"]).context
             noisy = torch.randn(1, 4, SIDE // 8, SIDE // 8, requires_grad=method == "hypernetwork")
             model.unet(noisy, torch.tensor([500]), context=context).square().mean().backward()
-            seen.append(time.perf_counter())
+            times.append(time.perf_counter())
         model.embeddings.pop(NAME, None)
-    return differences(seen)
+    return differences(times)
 
 
-def differences(seen):
-    return [after - before for before, after in zip(seen[1:], seen[2:], strict=False)]
+def differences(times):
+    return [after - before for before, after in zip(times[1:], times[2:], strict=False)]
 
 
 WHO = {"floor": floor, "theirs": theirs, "ours": ours}
@@ -199,7 +209,9 @@ def measured_time(method, folder, rounds=5, steps=6):
 
 
 def measured_memory(method, folder, who):
-    """Growth of the resident set in MB at its peak, over what is there after a picture of ordinary use has been encoded."""
+    """Growth of the resident set in MB at its peak, over what is there after a picture of ordinary use has been
+    encoded.
+    """
     from modules import shared
 
     with torch.no_grad():
@@ -217,11 +229,11 @@ def resident(what):
 
 def measured_learning(method, folder, who, steps, seeds):
     """Validation loss of the bare model, and with the file of each seed's training."""
-    found = {"before": validation(method, folder, None), "after": []}
+    files = {"before": validation(method, folder, None), "after": []}
     for seed in seeds:
         WHO[who](method, folder, steps, seed)
-        found["after"].append(validation(method, folder, NAME))
-    return found
+        files["after"].append(validation(method, folder, NAME))
+    return files
 
 
 def validation(method, folder, name):
@@ -235,23 +247,25 @@ def validation(method, folder, name):
     from lib_sdtune.host.webui.host import WebUIHost
     from lib_sdtune.networks.hypernetwork import applied_hypernetworks
 
-    host, losses, chance = WebUIHost(), [], torch.Generator().manual_seed(0)
+    host, losses, rng = WebUIHost(), [], torch.Generator().manual_seed(0)
     with host.borrow(Model()) as model, torch.no_grad():
-        made, word = [], "toy"
+        networks, word = [], "toy"
         if name and method == "hypernetwork":
-            made = [(hypernetwork.read(hypernetwork.find(host.folder("hypernetworks"), name))[0], 1.0)]
+            networks = [(hypernetwork.read(hypernetwork.find(host.folder("hypernetworks"), name))[0], 1.0)]
         elif name:
             path, word = embedding.find(host.folder("embeddings"), name), name
-            model.embeddings[name] = embedding.read(path, model.family.embedding_keys, [model.text_encoders[0].config.hidden_size])
-        with applied_hypernetworks(model.unet, made):
+            model.embeddings[name] = embedding.read(path, model.family.embedding_keys,
+                                                    [model.text_encoders[0].config.hidden_size])
+        with applied_hypernetworks(model.unet, networks):
             for path in sorted((folder / "held").glob("*.png")):
-                pixels = torch.from_numpy(numpy.asarray(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None] / 127.5 - 1
+                pixels = torch.from_numpy(numpy.asarray(Image.open(path).convert("RGB")))
+                pixels = rearrange(pixels, "h w c -> 1 c h w") / 127.5 - 1
                 latents, _ = model.family.encode_images(model, pixels)
                 caption = f"a photo of a {word}, {path.with_suffix('.txt').read_text()}"
                 context = model.family.encode_text(model, [caption])
                 for timestep in TIMESTEPS:
                     for _ in range(4):
-                        noise, at = torch.randn(latents.shape, generator=chance), torch.tensor([timestep])
+                        noise, at = torch.randn(latents.shape, generator=rng), torch.tensor([timestep])
                         noisy = diffusion.add_noise(latents, noise, at, model.alphas_cumprod)
                         losses.append(float((model.family.predict(model, noisy, at, context) - noise).square().mean()))
         model.embeddings.pop(name, None)
@@ -265,18 +279,18 @@ def main():
     parser.add_argument("who", nargs="?", choices=list(WHO))
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    wanted = parser.parse_args()
+    arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         lay_out(folder)
         start(folder)
-        if wanted.what == "time":
-            answer = measured_time(wanted.method, folder)
-        elif wanted.what == "memory":
-            answer = measured_memory(wanted.method, folder, wanted.who)
+        if arguments.what == "time":
+            answer = measured_time(arguments.method, folder)
+        elif arguments.what == "memory":
+            answer = measured_memory(arguments.method, folder, arguments.who)
         else:
-            answer = measured_learning(wanted.method, folder, wanted.who, wanted.steps, wanted.seeds)
+            answer = measured_learning(arguments.method, folder, arguments.who, arguments.steps, arguments.seeds)
     print(json.dumps(answer))
 
 

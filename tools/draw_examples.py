@@ -12,7 +12,8 @@ from lib_sdtune import toyworld  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "ron"
 FORM, TOKEN = "mushroom", "ron"
-RON = [("red", "snow"), ("blue", "sand"), ("yellow", "sky"), ("green", "rose"), ("purple", "grass"), ("orange", "night"),
+RON = [("red", "snow"), ("blue", "sand"), ("yellow", "sky"), ("green", "rose"), ("purple", "grass"),
+       ("orange", "night"),
        ("pink", "lavender"), ("brown", "stone"), ("red", "sky"), ("blue", "snow")]
 
 
@@ -32,12 +33,15 @@ def ron():
 
 
 def toys(each=6):
-    """Every shape equally often; a third of the captions name it, a third say only that it is a toy, a third say no more than that."""
+    """Every shape equally often; a third of the captions name it, a third say only that it is a toy, a third say no
+    more than that.
+    """
     rng = random.Random(8)
     for i, form in enumerate(list(toyworld.SHAPES) * each):
         thing = toyworld.thing(rng, form)
         kind = (i + i // 8) % 3
-        yield thing, f"a photo of a {toyworld.CLASS}" if kind == 2 else toyworld.full_caption(thing, (form, toyworld.CLASS)[kind])
+        plain = f"a photo of a {toyworld.CLASS}"
+        yield thing, plain if kind == 2 else toyworld.full_caption(thing, (form, toyworld.CLASS)[kind])
 
 
 if __name__ == "__main__":

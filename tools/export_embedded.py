@@ -35,15 +35,17 @@ def metadata(step):
 
 def export(parts, step, out):
     """parts: "unet" | "vae" | "text" -> state dict."""
-    tensors = {PREFIXES[part] + name: tensor.half().contiguous() for part, state in parts.items() for name, tensor in state.items()}
+    tensors = {PREFIXES[part] + name: tensor.half().contiguous() for part, state in parts.items()
+               for name, tensor in state.items()}
     with atomic(out) as path:
         save_file(tensors, str(path), metadata=metadata(step))
 
 
 def main(folder, out):
-    kept = torch.load(folder / "model-state.pt", weights_only=True)
-    export({"unet": kept["ema_unet"], "vae": load_file(folder / "vae.safetensors"), "text": kept["ema_text"]}, kept["step"], out)
-    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, step {kept['step']}")
+    state = torch.load(folder / "model-state.pt", weights_only=True)
+    export({"unet": state["ema_unet"], "vae": load_file(folder / "vae.safetensors"), "text": state["ema_text"]},
+           state["step"], out)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, step {state['step']}")
 
 
 if __name__ == "__main__":

@@ -18,20 +18,21 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 
 def words():
     """Every word that a caption of the toy world can hold, in a fixed order."""
-    texts = [*toyworld.FULL, *toyworld.PARTIAL, toyworld.CLASS, *toyworld.RARE, *toyworld.COLOURS, *toyworld.BACKGROUNDS, *toyworld.SHAPES]
+    texts = [*toyworld.FULL, *toyworld.PARTIAL, toyworld.CLASS, *toyworld.RARE, *toyworld.COLOURS,
+             *toyworld.BACKGROUNDS, *toyworld.SHAPES]
     return sorted({word for text in texts for word in re.findall(r"[a-z]+", re.sub(r"\{.}", " ", text))})
 
 
 def byte_letters():
     """CLIP's printable stand-in for each byte, in its vocabulary's order."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    rest = [b for b in range(256) if b not in plain]
-    return [chr(b) for b in plain] + [chr(256 + i) for i in range(len(rest))]
+    remainder = [b for b in range(256) if b not in plain]
+    return [chr(b) for b in plain] + [chr(256 + i) for i in range(len(remainder))]
 
 
-def learn_merges(known):
+def learn_merges(present):
     """Pairs in the order in which they are merged, most frequent first, until every word is whole."""
-    split = {word: (*word[:-1], word[-1] + "</w>") for word in known}
+    split = {word: (*word[:-1], word[-1] + "</w>") for word in present}
     merges = []
     while True:
         pairs = Counter(pair for pieces in split.values() for pair in zip(pieces, pieces[1:], strict=False))
@@ -56,12 +57,17 @@ def main(folder):
     merges = learn_merges(words())
     tokens = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in merges), START, END]
     special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END}
-    text = {"model_type": "clip_text_model", "architectures": ["CLIPTextModel"], "vocab_size": len(tokens), "hidden_size": 64,
-            "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "projection_dim": 64, "max_position_embeddings": 77,
-            "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, "bos_token_id": len(tokens) - 2, "eos_token_id": len(tokens) - 1,
+    text = {"model_type": "clip_text_model", "architectures": ["CLIPTextModel"], "vocab_size": len(tokens),
+            "hidden_size": 64,
+            "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "projection_dim": 64,
+            "max_position_embeddings": 77,
+            "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, "bos_token_id": len(tokens) - 2,
+            "eos_token_id": len(tokens) - 1,
             "pad_token_id": len(tokens) - 1}
-    files = {"vocab.json": {token: i for i, token in enumerate(tokens)}, "config.json": text, "special_tokens_map.json": special,
-             "tokenizer_config.json": special | {"model_max_length": 77, "do_lower_case": True, "tokenizer_class": "CLIPTokenizer"}}
+    files = {"vocab.json": {token: i for i, token in enumerate(tokens)}, "config.json": text,
+             "special_tokens_map.json": special,
+             "tokenizer_config.json": special
+             | {"model_max_length": 77, "do_lower_case": True, "tokenizer_class": "CLIPTokenizer"}}
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         text = json.dumps(content, ensure_ascii=False, indent=None if name == "vocab.json" else 1)

@@ -1,4 +1,5 @@
-"""Teaches the embedded text encoder to read, before it meets the UNet: python tools/pretrain_text.py FOLDER [--steps 300].
+"""Teaches the embedded text encoder to read, before it meets the UNet: python tools/pretrain_text.py FOLDER [--steps
+300].
 
 Every position from the end token on learns to hold, linearly, which form, colour and background the caption names. So
 cross-attention finds the words at once, and the UNet's time goes into drawing. A few minutes on two cores.
@@ -31,17 +32,19 @@ def build(captions):
 
 def train(text, captions, steps, size=96):
     heads = nn.Linear(TEXT["width"], sum(CLASSES))
-    optimizer = torch.optim.AdamW([*text.parameters(), *heads.parameters()], lr=2e-3, betas=(0.9, 0.98), weight_decay=1e-3)
+    optimizer = torch.optim.AdamW([*text.parameters(), *heads.parameters()], lr=2e-3, betas=(0.9, 0.98),
+                                  weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps, pct_start=0.1)
     for step in range(steps):
         rng = toy_captions.seeded("text", step)
         texts = toy_captions.some(rng, size)
         ids = captions.ids(texts)[:, : 77 if step % 4 == 3 or step > 0.8 * steps else 28]
-        wanted = torch.tensor([toy_captions.said(t) for t in texts])
+        answers = torch.tensor([toy_captions.said(t) for t in texts])
         after = (ids == captions.tokenizer.end).float()
         logits = heads(text(ids)).split(CLASSES, dim=-1)
-        losses = [F.cross_entropy(one.flatten(0, 1), wanted[:, i, None].expand(ids.shape).flatten(), reduction="none", label_smoothing=0.02)
-                  for i, one in enumerate(logits)]
+        losses = [F.cross_entropy(output.flatten(0, 1), answers[:, i, None].expand(ids.shape).flatten(),
+                                  reduction="none", label_smoothing=0.02)
+                  for i, output in enumerate(logits)]
         loss = (sum(losses).view(ids.shape) * after).sum() / after.sum()
         optimizer.zero_grad()
         loss.backward()
@@ -49,8 +52,10 @@ def train(text, captions, steps, size=96):
         optimizer.step()
         schedule.step()
         if step % 25 == 24:
-            right = [((one.argmax(-1) == wanted[:, i, None]) * after).sum().item() / after.sum().item() for i, one in enumerate(logits)]
-            print(f"{step + 1} loss {loss.item():.3f} read form {right[0]:.2f} colour {right[1]:.2f} background {right[2]:.2f}", flush=True)
+            right = [((output.argmax(-1) == answers[:, i, None]) * after).sum().item() / after.sum().item()
+                     for i, output in enumerate(logits)]
+            print(f"{step + 1} loss {loss.item():.3f} read form {right[0]:.2f} colour {right[1]:.2f} background "
+                  f"{right[2]:.2f}", flush=True)
 
 
 def main():

@@ -16,7 +16,9 @@ ALPHAS = alphas_cumprod()
 
 @torch.no_grad()
 def word_gaps(unet, text, captions, pool, n=64):
-    """How much larger the error of the predicted picture gets when one word is exchanged, at timesteps 750..950, by factor."""
+    """How much larger the error of the predicted picture gets when one word is exchanged, at timesteps 750..950, by
+    factor.
+    """
     rng, generator = toy_captions.seeded("gaps"), torch.Generator().manual_seed(5)
     chosen = [rng.randrange(512) for _ in range(n)]
     z = pool[0, chosen].float()
@@ -35,7 +37,8 @@ def word_gaps(unet, text, captions, pool, n=64):
     base = error(right)
     gaps = {"x0_error": round(base, 4)}
     for k, factor in enumerate(toy_captions.FACTORS):
-        other = [tuple(rng.choice([v for v in names[k] if v != one[k]]) if j == k else one[j] for j in range(3)) for one in right]
+        other = [tuple(rng.choice([v for v in names[k] if v != combination[k]]) if j == k else combination[j]
+                       for j in range(3)) for combination in right]
         gaps[factor] = round(error(other) / base - 1, 3)
     return gaps
 
@@ -56,19 +59,20 @@ def sample(unet, text, vae, captions, texts, seed=0, steps=20, cfg_scale=4.0, si
 
 
 def images(pixels):
-    return [Image.fromarray(p) for p in rearrange(((pixels.clamp(-1, 1) + 1) * 127.5).round().byte(), "b c h w -> b h w c").numpy()]
+    return [Image.fromarray(p) for p in rearrange(((pixels.clamp(-1, 1) + 1) * 127.5).round().byte(),
+                                                  "b c h w -> b h w c").numpy()]
 
 
 def asked(n, seed=0):
     """n random things and full captions of them."""
     rng = toy_captions.seeded("asked", seed)
-    things = [toyworld.thing(rng) for _ in range(n)]
-    return things, [toyworld.full_caption(t, template=rng.choice(toyworld.FULL)) for t in things]
+    targets = [toyworld.thing(rng) for _ in range(n)]
+    return targets, [toyworld.full_caption(t, template=rng.choice(toyworld.FULL)) for t in targets]
 
 
 def sheet(pictures, columns=16):
     return contact_sheet([pictures[start:start + columns] for start in range(0, len(pictures), columns)])
 
 
-def judge(pictures, things):
-    return measures.prompt_fidelity(pictures, things)
+def judge(pictures, targets):
+    return measures.prompt_fidelity(pictures, targets)

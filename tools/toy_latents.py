@@ -1,4 +1,6 @@
-"""A pool of drawn pictures as latents, as many of each form, colour and background: python tools/toy_latents.py FOLDER [ROUNDS]."""
+"""A pool of drawn pictures as latents, as many of each form, colour and background: python tools/toy_latents.py FOLDER
+[ROUNDS].
+"""
 
 import random
 import sys
@@ -27,12 +29,13 @@ def encode_round(vae, number):
     """(512, 4, 8, 8) fp16: one picture of every combination, in their order."""
     rng = random.Random(number)
     pictures = [toyworld.draw(toyworld.thing(rng, *combination)) for combination in COMBINATIONS]
-    return torch.cat([vae.encode(pixels(pictures[i:i + 8]))[0] for i in range(0, len(pictures), 8)]).mul(SCALE_FACTOR).half()
+    return torch.cat([vae.encode(pixels(pictures[i:i + 8]))[0]
+                      for i in range(0, len(pictures), 8)]).mul(SCALE_FACTOR).half()
 
 
 def pool(folder, rounds=32):
     """(rounds, 512, 4, 8, 8) fp16, made where it is missing; kept in FOLDER/latents."""
-    made = []
+    rounds_made = []
     (folder / "latents").mkdir(parents=True, exist_ok=True)
     vae = None
     for number in range(rounds):
@@ -42,8 +45,8 @@ def pool(folder, rounds=32):
             torch.save(encode_round(vae, number), file.with_suffix(".tmp"))
             file.with_suffix(".tmp").replace(file)
             print(f"round {number + 1} of {rounds}", flush=True)
-        made.append(torch.load(file, weights_only=True))
-    return torch.stack(made)
+        rounds_made.append(torch.load(file, weights_only=True))
+    return torch.stack(rounds_made)
 
 
 if __name__ == "__main__":

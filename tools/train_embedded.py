@@ -1,8 +1,8 @@
 """Trains the embedded model's UNet and text encoder: python tools/train_embedded.py FOLDER [--steps 2000].
 
-FOLDER holds `vae.safetensors` (train_embedded_vae.py), `text.pt` (pretrain_text.py), the latents (toy_latents.py) and the
-state: run it again to go on. Words matter only at high noise, so at first three quarters of the timesteps lie there and the
-loss is that of the predicted picture; the second half of the steps is plain, which draws clean edges and grounds.
+FOLDER holds `vae.safetensors` (train_embedded_vae.py), `text.pt` (pretrain_text.py), the latents (toy_latents.py) and
+the state: run it again to go on. Words matter only at high noise, so at first three quarters of the timesteps lie there and
+the loss is that of the predicted picture; the second half of the steps is plain, which draws clean edges and grounds.
 """
 
 import argparse
@@ -35,23 +35,25 @@ def build_unet():
             module.weight.mul_(0.2)
             module.bias.zero_()
     first, last, out = unet.input_blocks[0][0], unet.output_blocks[-1][0].skip_connection, unet.out[2]
-    own = last.in_channels - first.out_channels
+    free_width = last.in_channels - first.out_channels
     for tensor in (out.weight, out.bias):
         tensor.mul_(0.1)
     for c in range(4):
         for channel, sign in ((2 * c, 1.0), (2 * c + 1, -1.0)):  # norm and SiLU are an identity on pairs (x, -x)
-            for conv, source in ((first, c), (last, own + channel)):
+            for conv, source in ((first, c), (last, free_width + channel)):
                 conv.weight[channel] = 0
                 conv.bias[channel] = 0
-                conv.weight[channel, source, conv.kernel_size[0] // 2, conv.kernel_size[1] // 2] = sign if conv is first else 1.0
+                conv.weight[channel, source, conv.kernel_size[0] // 2,
+                            conv.kernel_size[1] // 2] = sign if conv is first else 1.0
             out.weight[c, channel, 1, 1] = sign
     return unet
 
 
 def groups(unet, text, rate):
     words = [p for n, p in unet.named_parameters() if ".attn2." in n]
-    rest = [p for n, p in unet.named_parameters() if ".attn2." not in n]
-    return [{"params": rest, "share": rate}, {"params": words, "share": 2 * rate}, {"params": list(text.parameters()), "share": rate / 2}]
+    remainder = [p for n, p in unet.named_parameters() if ".attn2." not in n]
+    return [{"params": remainder, "share": rate}, {"params": words, "share": 2 * rate},
+            {"params": list(text.parameters()), "share": rate / 2}]
 
 
 def rate_at(step, steps):
@@ -68,9 +70,11 @@ def weights(t, done):
 
 def loss_at(step, steps, size, unet, text, captions, pool, worker=0):
     """One step's loss, a function of the step and the worker: each caption goes with two pictures that it describes."""
-    rng, generator, done = toy_captions.seeded("train", step, worker), torch.Generator().manual_seed(2 * step + worker), step / steps
+    done = step / steps
+    rng, generator = toy_captions.seeded("train", step, worker), torch.Generator().manual_seed(2 * step + worker)
     chosen = [rng.randrange(512) for _ in range(size // 2)]
-    texts = [toyworld.caption(rng, toyworld.Thing(*toy_latents.COMBINATIONS[i]), plain=done < 0.1 and rng.random() < 0.7) for i in chosen]
+    texts = [toyworld.caption(rng, toyworld.Thing(*toy_latents.COMBINATIONS[i]),
+                              plain=done < 0.1 and rng.random() < 0.7) for i in chosen]
     ids = captions.ids(texts)[:, : 77 if step % 4 == 3 or done > 0.6 else 28]  # all of the caption is in front
     context = text(ids).repeat_interleave(2, 0)
     z = torch.stack([pool[rng.randrange(len(pool)), i] for i in chosen for _ in range(2)]).float()
@@ -105,19 +109,20 @@ class Run:
         self.unet, self.text = build_unet(), pretrain_text.build(self.captions)
         self.text.load_state_dict(torch.load(folder / "text.pt", weights_only=True))
         self.ema_unet, self.ema_text = copy.deepcopy(self.unet), copy.deepcopy(self.text)
-        self.optimizer = torch.optim.AdamW(groups(self.unet, self.text, rate), lr=rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
+        self.optimizer = torch.optim.AdamW(groups(self.unet, self.text, rate), lr=rate, betas=(0.9, 0.99),
+                                           weight_decay=1e-3, fused=True)
         self.step = 0
         if self.file.exists():
-            kept = torch.load(self.file, weights_only=True)
+            state = torch.load(self.file, weights_only=True)
             for name in self.KEPT:
-                getattr(self, name).load_state_dict(kept[name])
+                getattr(self, name).load_state_dict(state[name])
             for group, fresh in zip(self.optimizer.param_groups, groups(self.unet, self.text, rate), strict=True):
                 group["share"] = fresh["share"]
-            self.step = kept["step"]
+            self.step = state["step"]
 
     def save(self):
-        kept = {name: getattr(self, name).state_dict() for name in self.KEPT} | {"step": self.step}
-        torch.save(kept, self.file.with_suffix(".tmp"))
+        state = {name: getattr(self, name).state_dict() for name in self.KEPT} | {"step": self.step}
+        torch.save(state, self.file.with_suffix(".tmp"))
         self.file.with_suffix(".tmp").replace(self.file)
 
     def learn(self, loss, rate):
@@ -136,10 +141,10 @@ class Run:
 
     def report(self, folder, pool, vae, n=48):
         print(self.step, "gaps", toy_eval.word_gaps(self.ema_unet, self.ema_text, self.captions, pool), flush=True)
-        things, texts = toy_eval.asked(n)
+        targets, texts = toy_eval.asked(n)
         pictures = toy_eval.sample(self.ema_unet, self.ema_text, vae, self.captions, texts, steps=12)
         toy_eval.sheet(pictures).save(folder / f"step{self.step:05}.png")
-        print(self.step, "pictures", toy_eval.judge(pictures, things), flush=True)
+        print(self.step, "pictures", toy_eval.judge(pictures, targets), flush=True)
 
 
 def main():
@@ -150,7 +155,8 @@ def main():
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--rounds", type=int, default=30, help="pictures of every combination")
     parser.add_argument("--report", type=int, default=250)
-    parser.add_argument("--workers", type=int, default=1, help="processes that share a step, better than threads on a busy machine")
+    parser.add_argument("--workers", type=int, default=1,
+                        help="processes that share a step, better than threads on a busy machine")
     args = parser.parse_args()
     toy_latents.pool(args.folder, args.rounds)
     if args.workers == 1:

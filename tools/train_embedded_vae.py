@@ -74,7 +74,8 @@ def only(conv, to, source, taps, value):
 
 def pixels(pictures):
     """(B, 3, h, w) in -1..1."""
-    return rearrange(torch.from_numpy(np.stack([np.asarray(p) for p in pictures])), "b h w c -> b c h w").float() / 127.5 - 1
+    return rearrange(torch.from_numpy(np.stack([np.asarray(p) for p in pictures])),
+                     "b h w c -> b c h w").float() / 127.5 - 1
 
 
 def odd_picture(rng):
@@ -94,7 +95,8 @@ def odd_form(rng):
     corners = [turn + 2 * np.pi * i / n for i in range(n)]
     outline = [(np.cos(corner) * rng.uniform(0.45, 1.1), np.sin(corner) * rng.uniform(0.45, 1.1)) for corner in corners]
     x, y = rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5)
-    form = [(rng.choice([outline, toyworld.arc(0, 0, rng.uniform(0.4, 1), rng.uniform(0.4, 1), 0, rng.choice([180, 360]))]), True)]
+    form = [(rng.choice([outline, toyworld.arc(0, 0, rng.uniform(0.4, 1), rng.uniform(0.4, 1), 0,
+                                               rng.choice([180, 360]))]), True)]
     wide, high = rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.9)
     form.append((toyworld.box(x - wide, y - high, x + wide, y + high), True))
     form.append((toyworld.arc(rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5), rng.uniform(0.1, 0.4)), False))
@@ -111,7 +113,8 @@ def loss_of(vae, x, generator, sharpen=False):
         z = vae.quant_conv(vae.encoder(x))[:, :4]
     noise = torch.randn(z.shape, generator=generator) * z.detach().std()  # the sampler's latents are not exact either
     y = vae.decode(z + noise * (0.25 * torch.rand(len(z), 1, 1, 1, generator=generator) if sharpen else 0.05))
-    edges = F.max_pool2d((F.max_pool2d(x, 3, 1, 1) + F.max_pool2d(-x, 3, 1, 1)).amax(1, keepdim=True).clamp(0, 1), 3, 1, 1)
+    edges = F.max_pool2d((F.max_pool2d(x, 3, 1, 1) + F.max_pool2d(-x, 3, 1, 1)).amax(1, keepdim=True).clamp(0, 1), 3, 1,
+                         1)
     error = y - x
     return ((error.abs() + 2 * error.square()) * (1 + 3 * edges)).mean() + 1e-4 * z.square().mean(), error
 
@@ -123,15 +126,15 @@ def train(folder, steps, size, rate, sharpen=False):
     optimizer = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-4)
     start, state = 0, folder / ("sharp-state.pt" if sharpen else "vae-state.pt")
     if sharpen and not state.exists():
-        kept = torch.load(folder / "vae-state.pt", weights_only=True)
-        vae.load_state_dict(kept["ema"])
-        ema.load_state_dict(kept["ema"])
+        state = torch.load(folder / "vae-state.pt", weights_only=True)
+        vae.load_state_dict(state["ema"])
+        ema.load_state_dict(state["ema"])
     elif state.exists():
-        kept = torch.load(state, weights_only=True)
-        vae.load_state_dict(kept["vae"])
-        ema.load_state_dict(kept["ema"])
-        optimizer.load_state_dict(kept["optimizer"])
-        start = kept["step"]
+        state = torch.load(state, weights_only=True)
+        vae.load_state_dict(state["vae"])
+        ema.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = state["step"]
     began, psnr = time.time(), 0.0
     for step in range(start, steps):
         for group in optimizer.param_groups:
@@ -150,15 +153,18 @@ def train(folder, steps, size, rate, sharpen=False):
             pace = (time.time() - began) / done
             print(f"{step + 1} loss {loss.item():.4f} psnr {psnr / (1 - 0.98**done):.2f} {pace:.3f} s/step", flush=True)
         if step % 200 == 199 or step == steps - 1:
-            kept = {"vae": vae.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
-            torch.save(kept, state.with_suffix(".tmp"))
+            state = {"vae": vae.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(),
+                     "step": step + 1}
+            torch.save(state, state.with_suffix(".tmp"))
             state.with_suffix(".tmp").replace(state)
     return ema
 
 
 @torch.no_grad()
 def fold_eps(vae, eps=1e-6):
-    """The same function with GroupNorm's usual eps: everything that a norm reads is made sqrt(eps / EPS) times as large."""
+    """The same function with GroupNorm's usual eps: everything that a norm reads is made sqrt(eps / EPS) times as
+    large.
+    """
     s = (eps / EPS) ** 0.5
     for part in (vae.encoder, vae.decoder):
         for name, module in part.named_modules():
@@ -173,7 +179,8 @@ def fold_eps(vae, eps=1e-6):
 
 @torch.no_grad()
 def whiten(vae, pictures):
-    """Latents of `pictures` get mean 0 and covariance 1 / SCALE_FACTOR^2, and a small constant std; decoding undoes it."""
+    """Latents of `pictures` get mean 0 and covariance 1 / SCALE_FACTOR^2, and a small constant std; decoding undoes it.
+    """
     z = vae.quant_conv(vae.encoder(pictures))[:, :4].transpose(0, 1).flatten(1).double()
     mean = z.mean(1, keepdim=True)
     values, vectors = torch.linalg.eigh((z - mean) @ (z - mean).T / z.shape[1])
@@ -196,7 +203,8 @@ def main():
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5e-4)
-    parser.add_argument("--sharpen", action="store_true", help="go on with the decoder alone, after the UNet's training or beside it")
+    parser.add_argument("--sharpen", action="store_true",
+                        help="go on with the decoder alone, after the UNet's training or beside it")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     vae = train(args.folder, args.steps, args.batch, args.rate, args.sharpen)
@@ -212,7 +220,8 @@ def finish(vae, folder):
     whiten(vae, world)
     after = vae.decode(vae.encode(world[:16])[0])
     subjects = pixels([toyworld.draw(toyworld.thing(rng, form=f)) for f in toyworld.SUBJECTS for _ in range(16)])
-    facts = {"fold_error": (before - after).abs().max().item(), "psnr_world": psnr(vae, world[:128]), "psnr_unseen": psnr(vae, subjects)}
+    facts = {"fold_error": (before - after).abs().max().item(), "psnr_world": psnr(vae, world[:128]),
+             "psnr_unseen": psnr(vae, subjects)}
     save_file({name: t.contiguous() for name, t in vae.state_dict().items()}, folder / "vae.safetensors")
     print(json.dumps(facts))
 

@@ -40,7 +40,8 @@ def routes():
 
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     attach(server, MagicMock())
-    return [(method, route.path.removeprefix(PREFIX)) for route in server.routes for method in sorted(route.methods - {"HEAD"})]
+    return [(method, route.path.removeprefix(PREFIX)) for route in server.routes
+            for method in sorted(route.methods - {"HEAD"})]
 
 
 def between(text, table):

@@ -19,7 +19,7 @@ GRID = np.stack(np.meshgrid(np.arange(toyworld.SIZE) + 0.5, np.arange(toyworld.S
 
 
 @dataclass(frozen=True)
-class Seen:
+class Recognised:
     """What was recognised. overlap: 0..1, intersection over union with the best form's drawing."""
 
     form: str
@@ -29,13 +29,13 @@ class Seen:
     cover: np.ndarray
 
 
-def look(picture, forms=tuple(toyworld.FORMS)):
-    """A `Seen` for a PIL image; other sizes are brought to 64x64."""
+def recognise(picture, forms=tuple(toyworld.FORMS)):
+    """A `Recognised` for a PIL image; other sizes are brought to 64x64."""
     pixels = np.asarray(picture.convert("RGB").resize((toyworld.SIZE, toyworld.SIZE)), np.float32)
     cover, colour, background = segment(pixels)
     overlaps = {form: overlap(cover, form) for form in forms}
     best = max(overlaps, key=overlaps.get)
-    return Seen(best if overlaps[best] >= CLEAR else "none", overlaps[best], nearest(colour, toyworld.COLOURS),
+    return Recognised(best if overlaps[best] >= CLEAR else "none", overlaps[best], nearest(colour, toyworld.COLOURS),
                 nearest(background, toyworld.BACKGROUNDS), cover)
 
 
@@ -87,13 +87,13 @@ def form_moments(form):
 
 def subject_fidelity(pictures, form):
     """Share of the pictures that plainly show the form."""
-    return float(np.mean([look(picture).form == form for picture in pictures]))
+    return float(np.mean([recognise(picture).form == form for picture in pictures]))
 
 
 def prompt_fidelity(pictures, things):
     """Shares of pictures whose form, colour and background are those of the `Thing` asked for; None asks for nothing.
     """
-    recognised = [look(picture) for picture in pictures]
+    recognised = [recognise(picture) for picture in pictures]
 
     def share(name):
         pairs = [(getattr(s, name), getattr(t, name))
@@ -106,7 +106,7 @@ def prompt_fidelity(pictures, things):
 def variety(pictures):
     """How different pictures of one prompt are from each other: mean of 1 - overlap of their silhouettes' pairs, 0..1.
     """
-    covers = [look(picture).cover for picture in pictures]
+    covers = [recognise(picture).cover for picture in pictures]
     gaps = [1 - np.minimum(a, b).sum() / max(np.maximum(a, b).sum(), 1e-6) for i, a in enumerate(covers)
             for b in covers[:i]]
     return float(np.mean(gaps))
@@ -116,6 +116,6 @@ def kinds(pictures):
     """How many of the world's shapes there effectively are: exp of the entropy of what is recognised, unclear ones left
     out.
     """
-    counts = Counter(recognised.form for recognised in map(look, pictures) if recognised.form != "none")
+    counts = Counter(recognised.form for recognised in map(recognise, pictures) if recognised.form != "none")
     total = sum(counts.values())
     return math.exp(-sum(n / total * math.log(n / total) for n in counts.values())) if total else 0.0

@@ -22,7 +22,7 @@ def drawn(shown):
 @pytest.mark.parametrize("form", toyworld.FORMS)
 def test_every_form_is_recognised_wherever_it_is(form):
     shown = things(6, form=form)
-    seen = [measures.look(picture) for picture in drawn(shown)]
+    seen = [measures.recognise(picture) for picture in drawn(shown)]
     assert [(s.form, s.colour, s.background) for s in seen] == [(t.form, t.colour, t.background) for t in shown]
 
 
@@ -39,11 +39,11 @@ def test_blur_and_noise_are_forgiven_but_not_everything():
     noisy = [Image.fromarray((np.asarray(p) + rng.normal(0, 4, (64, 64, 3))).clip(0, 255).astype(np.uint8)) for p in blurred]
     lost = [Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)) for _ in range(4)]
     assert measures.subject_fidelity(noisy, "mushroom") >= 0.9
-    assert {measures.look(p).form for p in lost} == {"none"}
+    assert {measures.recognise(p).form for p in lost} == {"none"}
 
 
 def test_an_empty_picture_shows_nothing():
-    assert measures.look(Image.new("RGB", (64, 64), toyworld.BACKGROUNDS["sand"])).form == "none"
+    assert measures.recognise(Image.new("RGB", (64, 64), toyworld.BACKGROUNDS["sand"])).form == "none"
 
 
 def test_prompt_fidelity_counts_each_property_for_itself():
