@@ -6,12 +6,14 @@ from pathlib import Path
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats import artefact_files
 from lib_sdtune.formats.about import about
 from lib_sdtune.formats.kinds import KINDS, of_content
-from lib_sdtune.ldm.checkpoint import header
+from lib_sdtune.formats.metadata import session_id
+from lib_sdtune.ldm.checkpoint import check_safetensors, header
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.prompts import TAG, tags
-from lib_sdtune.training.results import intermediate
+from lib_sdtune.training.results import artefacts_of
 
 
 @dataclass(frozen=True)
@@ -81,20 +83,44 @@ def of_run(host, run):
     word = config.word if method.kind == "embeddings" else ""
     candidates = []
     ends = {row["epoch"]: row["step"] for row in run.log()}
-    for suffix in KINDS[method.kind].endings:
-        for path in intermediate(folder, config.name, suffix):
-            tail = path.stem[len(config.name) + 1:]
-            epoch = int(tail) if tail.isdecimal() else None
-            step = ends.get(epoch) if epoch else int(tail.removeprefix("step"))
-            candidates.append(Candidate(path, method.kind, config.name, step, epoch, word=word))
-        final = folder / f"{config.name}{suffix}"
-        if final.is_file():
-            candidates.append(Candidate(final, method.kind, config.name, status.get("step"), final=True, word=word))
+    for path in own_files(run, folder, KINDS[method.kind]):
+        tail = path.stem[len(config.name) + 1:]
+        if not tail:
+            candidates.append(Candidate(path, method.kind, config.name, status.get("step"), final=True, word=word))
+            continue
+        epoch = int(tail) if tail.isdecimal() else None
+        step = ends.get(epoch) if epoch else int(tail.removeprefix("step"))
+        candidates.append(Candidate(path, method.kind, config.name, step, epoch, word=word))
     if not candidates:
         raise UserError(f"The run {config.name} has no saved file in {folder}; let it save every epoch "
                         "(\"save.every_n_epochs\": 1), "
                         "or take back what was published.")
     return sorted(candidates, key=lambda candidate: (candidate.final, candidate.step or 0, candidate.stem))
+
+
+def own_files(run, folder, kind):
+    """The files in the host's folder that this run saved, not an earlier one of its name.
+
+    The run lists what it saves; a file that it does not list is its own only if its metadata carry the run's id. A run
+    without a list is believed to have saved them all.
+    """
+    unlisted = "artefacts" not in run.status()
+    listed = {path.name for path in artefacts_of(run.path)}
+    identity = str(session_id(run.config()))
+    for path in artefact_files.of_run([folder], kind, run.config().name):
+        same_folder = path.parent.resolve() == folder.resolve() and path.suffix.lower() in kind.endings
+        if same_folder and (unlisted or path.name in listed or session_of(path) == identity):
+            yield path
+
+
+def session_of(path):
+    """The id of the run that wrote a file, or "" where it does not say."""
+    if path.suffix != ".safetensors":
+        return ""
+    try:
+        return check_safetensors(path).get("__metadata__", {}).get("ss_session_id", "")
+    except UserError:
+        return ""
 
 
 def of_files(host, paths):

@@ -8,10 +8,13 @@ from lib_sdtune.registry import nearest
 
 
 def by_name(folder, endings):
-    """name -> path of every file with one of these endings (lower case). Of equal names the earlier ending wins."""
-    paths = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
+    """name -> path of every file with one of these endings (lower case).
+
+    Of equal names the earlier ending wins, then the file in the folder that is higher up.
+    """
+    paths = [Path(root) / name for root, _, names in os.walk(folder, followlinks=True) for name in names]
     paths = [path for path in paths if path.suffix.lower() in endings and not path.stem.lower().endswith(".preview")]
-    paths.sort(key=lambda path: (endings.index(path.suffix.lower()), str(path).lower()))
+    paths.sort(key=lambda path: (endings.index(path.suffix.lower()), len(path.parts), str(path).lower()))
     return {path.stem: path for path in reversed(paths)}
 
 

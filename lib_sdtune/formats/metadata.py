@@ -21,9 +21,14 @@ def describe(config, model, method, material, stem, step):
              "ss_output_name": stem, "ss_sd_model_name": model.name, "ss_sd_model_hash": model.hash[:10],
              "ss_new_sd_model_hash": model.hash,
              "sdtune_version": __version__, "sdtune_config": shared_config(config)}
-    facts["ss_session_id"] = int(sha256(printed(facts["sdtune_config"]).encode()).hexdigest()[:8], 16)
+    facts["ss_session_id"] = session_id(config)
     return {key: printed(value) for key, value in (facts | modelspec(config, model, method, stem)).items()
             if value is not None}
+
+
+def session_id(config):
+    """A number that every file of a run carries, the same for the same settings."""
+    return int(sha256(printed(shared_config(config)).encode()).hexdigest()[:8], 16)
 
 
 def shape(model):

@@ -1,10 +1,13 @@
 """Names of runs and files: data that becomes part of a path, so it is checked before anything is opened."""
 
+import re
 import unicodedata
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats.kinds import KINDS
 
 LONGEST = 100
+CUTS = re.compile(r"\b(AND|BREAK)\b")
 DEVICES = ({"con", "prn", "aux", "nul", "conin$", "conout$"}
            | {f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"})
 
@@ -29,6 +32,25 @@ def check_name(name, what="name"):
         raise UserError(f'"{what}" {name!r} is reserved by Windows; choose another one.')
     if len(name.encode()) > 200:
         raise UserError(f'"{what}" {name!r} is too long for a file name; choose a shorter one.')
+    return name
+
+
+def check_artefact_name(name, kinds):
+    """`check_name`, and whether files of these `ArtefactKind`s can be used under that name in the WebUI. UserError."""
+    check_name(name)
+    endings = sorted({ending for kind in KINDS.values() for ending in (*kind.endings, *kind.pictures)} | {".preview", ".vae"})
+    ending = next((ending for ending in endings if name.lower().endswith(ending)), None)
+    if ending:
+        stem = name[:-len(ending)].rstrip(". ") or "ron"
+        raise UserError(f'"name" {name!r} ends like a file, and the ending is added anyway; write "{stem}".')
+    for kind in kinds:
+        if name.lower() in ("none", "automatic"):
+            raise UserError(f'"name" {name!r} means something else in the WebUI, which would not list a {kind.noun} '
+                            "of that name; choose another one.")
+        cut = not kind.tag and kind.folder == "embeddings" and CUTS.search(name)
+        if cut:
+            raise UserError(f'"name" {name!r} holds {cut[0]}, at which the WebUI cuts prompts, so the embedding could '
+                            "not be asked for; write it in small letters or choose another name.")
     return name
 
 

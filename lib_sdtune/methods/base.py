@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lib_sdtune import optim
-from lib_sdtune.formats.kinds import KINDS
+from lib_sdtune.formats.kinds import KINDS, ArtefactKind
 from lib_sdtune.host.base import Holding, LoadedModel
 from lib_sdtune.optim.master_weights import TrainedWeight
 
@@ -66,6 +66,11 @@ class Method:
 
     def __init__(self, config: "Config", model: LoadedModel):
         self.config, self.model = config, model
+
+    @classmethod
+    def kinds(cls, config: "Config") -> list[ArtefactKind]:
+        """The kind of every file that a run ends with, the main one first."""
+        return [KINDS[cls.kind]]
 
     @classmethod
     def check(cls, config: "Config", folder: FolderOf) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from lib_sdtune.declaration import Rate, option
-from lib_sdtune.errors import DiskFull, RunError, UserError
+from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.backup import TensorBackup, digest
@@ -74,11 +74,8 @@ class DreamBooth(WholeModel):
         return rate(self.settings, part)
 
     @classmethod
-    def check(cls, config, folder):
-        path = folder("lora") / f"{config.name}.safetensors"
-        if config.dreambooth.lora_dim and path.exists() and not config.overwrite:
-            raise UserError(f'{path} exists already, and "dreambooth.lora_dim" would write the difference there. '
-                            'Choose another name, or allow overwriting ("overwrite": true).')
+    def kinds(cls, config):
+        return [*super().kinds(config), *([KINDS["lora"]] if config.dreambooth.lora_dim else [])]
 
     @classmethod
     def check_data(cls, config, scan):

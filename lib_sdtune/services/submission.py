@@ -36,10 +36,10 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
     """
     from lib_sdtune.data.scan import scan
     from lib_sdtune.data.wording import refuse_wordless
-    from lib_sdtune.formats.names import check_name
+    from lib_sdtune.formats.names import check_artefact_name
     from lib_sdtune.methods import registry as methods
 
-    check_name(config.name)
+    check_artefact_name(config.name, methods[config.method].kinds(config))
     check_folders(config, context.access)
     context.host.check(config.model)
     pictures = scan(config.concepts, config.dataset, config.loss, Path.cwd(), progress, appearance,

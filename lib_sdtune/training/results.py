@@ -1,10 +1,13 @@
 """What a run leaves behind: samples, intermediate files, and the final file with its card and preview."""
 
 import logging
+from pathlib import Path
 
 from lib_sdtune import prompt_lines
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import card, infotext, metadata
+from lib_sdtune.formats import artefact_files, card, infotext, metadata
+from lib_sdtune.formats.files import read_json
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.training.control import due
@@ -21,6 +24,7 @@ def final_path(config, kind_folder, suffix):
 class Results:
     def __init__(self, config, model, method, material, folder):
         self.config, self.model, self.method, self.material, self.folder = config, model, method, material, folder
+        self.saved = artefacts_of(folder)
 
     # room
 
@@ -105,15 +109,18 @@ class Results:
     def write(self, folder, stem, step):
         path = folder / f"{stem}{self.method.suffix}"
         self.method.export(path, self.metadata(stem, step))
-        self.forget_old(folder)
+        self.saved = [*(other for other in self.saved if other.name != path.name), path]
+        self.forget_old()
         log.info("step %d: saved %s", step, path.name)
         return path
 
-    def forget_old(self, folder):
+    def forget_old(self):
+        """Keep the last of the files that this run has saved on its way; an earlier run's of the same name are not touched."""
         keep = self.config.save.keep_last
         if keep:
-            for old in sorted(intermediate(folder, self.config.name, self.method.suffix), key=lambda p: p.stat().st_mtime)[:-keep]:
-                old.unlink(missing_ok=True)
+            there = [path for path in self.saved if path.stem != self.config.name and path.exists()]
+            for path in sorted(there, key=lambda path: path.stat().st_mtime)[:-keep]:
+                artefact_files.remove(path, KINDS[self.method.kind])
 
     def export(self, host, step):
         """The `Artefact`: final file, card NAME.json and, if there is a sample, NAME.preview.png."""
@@ -129,7 +136,9 @@ class Results:
         return artefact
 
 
-def intermediate(folder, name, suffix):
-    """The files that a run of that name saves on its way."""
-    digits = "[0-9]"
-    return [*folder.glob(f"{name}-{digits * 6}{suffix}"), *folder.glob(f"{name}-step{digits * 8}{suffix}")]
+def artefacts_of(folder):
+    """Paths of the files that the run in `folder` says it has saved."""
+    try:
+        return [Path(path) for path in read_json(folder / "status.json")["artefacts"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

@@ -1,20 +1,24 @@
 """Run folders: sdtune/runs/NAME with config.json, log.csv, samples/, state/, status.json and run.log."""
 
+import logging
 import os
 import unicodedata
+from pathlib import Path
 
 from lib_sdtune import optim
 from lib_sdtune.config import Config
 from lib_sdtune.errors import NameTaken, UserError
+from lib_sdtune.formats import artefact_files
 from lib_sdtune.formats.files import free_space, read_json, write_json
-from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.formats.names import check_name
+from lib_sdtune.formats.names import check_artefact_name
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import log, replaced, run_lock, state
+from lib_sdtune.training import log as run_log
+from lib_sdtune.training import replaced, run_lock, state
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory.room import SPARE, amount, existing
 from lib_sdtune.training.parallel import World
-from lib_sdtune.training.results import intermediate
+
+log = logging.getLogger("sdtune")
 
 
 class RunFolder:
@@ -63,7 +67,7 @@ class RunFolder:
         return f"{path} is damaged, so how far the run was is not known." if damaged else ""
 
     def log(self, since=0):
-        return log.read(self.path / "log.csv", since)
+        return run_log.read(self.path / "log.csv", since)
 
     def resumable(self):
         """Whether the run is not finished and can go on: from a state, or anew where it was cut off before its first one."""
@@ -129,11 +133,15 @@ def begin(config, host, resume=False, on_change=None):
     UserError before anything is written; NameTaken when the name is in use, also by another program. The run folder is
     this process's until the run has ended.
     """
-    folder, world = folder_of(host, check_name(config.name)), World()
+    check_artefact_name(config.name, methods[config.method].kinds(config))
+    folder, world = folder_of(host, config.name), World()
+    artefacts = [path for path in RunFolder(folder).status().get("artefacts", []) if Path(path).exists()]
     if world.leads:
         prepare(config, host, folder, resume)
     world.gather()
     control = Control(config, folder, on_change)
+    if resume:
+        control.artefacts = artefacts
     control.changed(at_once=True)
     return control
 
@@ -166,16 +174,32 @@ def check_not_published(config, folder):
 
 
 def check_new(config, host, folder):
-    method = methods[config.method]
-    kind = host.folder(method.kind)
-    if config.overwrite:
-        return
-    for suffix in KINDS[method.kind].endings:
-        for path in [p for p in [kind / f"{config.name}{suffix}", *intermediate(kind, config.name, suffix)] if p.exists()]:
-            raise NameTaken(f"{path} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
-    if state.newest(folder):
+    for kind in methods[config.method].kinds(config):
+        check_files(config, host, kind)
+    if state.newest(folder) and not config.overwrite:
         raise NameTaken(f"A run called {config.name} is in {folder} and can be resumed. Resume it, choose another name, "
                         "or allow overwriting (\"overwrite\": true).")
+
+
+def check_files(config, host, kind):
+    """Files that the host has under the names that the run will give: NameTaken, and UserError where overwriting is no help."""
+    paths = artefact_files.of_run(host.roots(kind.folder), kind, config.name)
+    if paths and not config.overwrite:
+        raise NameTaken(f"{paths[0]} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
+    folder = host.folder(kind.folder).resolve()
+    replaced_names = [f"{config.name}{ending}" for ending in kind.endings]
+    for path in paths:
+        beside = path.parent.resolve() == folder
+        if beside and path.name in replaced_names:
+            continue
+        if beside and path.suffix in kind.endings and path.stem != config.name and path.stem.startswith(config.name):
+            log.warning("%s is of an earlier run of that name; it stays where it is and is not compared with the new files.",
+                        path.name)
+        elif kind.folder == "checkpoints":
+            log.warning("%s has the same name; choose the new checkpoint by its folder.", path)
+        else:
+            raise UserError(f"{path} has the same name, and a prompt could get that file in place of the new one. Move it out of "
+                            f"{host.folder(kind.folder)} or rename it, or choose another name; overwriting would not replace it.")
 
 
 def check_resume(config, host, folder):

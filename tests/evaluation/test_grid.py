@@ -10,7 +10,7 @@ from lib_sdtune.evaluation import grid as grids
 from lib_sdtune.evaluation import settings
 from lib_sdtune.evaluation.candidates import Candidate, of_files, of_run, weight_in
 from lib_sdtune.evaluation.grid import Grid, cells
-from lib_sdtune.formats import tensors
+from lib_sdtune.formats import metadata, tensors
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost
@@ -47,6 +47,18 @@ def test_the_files_of_a_run_know_their_step(host):
     found = of_run(host, run_folder(host))
     assert [(one.stem, one.step, one.label) for one in found] == [
         ("ron-000001", 5, "epoch 1"), ("ron-step00000007", 7, "step 7"), ("ron-000002", 10, "epoch 2"), ("ron", 15, "end")]
+
+
+def test_files_of_an_earlier_run_are_no_candidates(host):
+    run = run_folder(host)
+    for name in ("ron", "ron-000001", "ron-000003"):
+        lora(host, name)
+    status = {"step": 15, "artefacts": ["/moved/elsewhere/ron.safetensors", "/moved/elsewhere/ron-000001.safetensors"]}
+    (run.path / "status.json").write_text(json.dumps(status))
+    assert [candidate.stem for candidate in of_run(host, run)] == ["ron-000001", "ron"]
+    path = host.folder("lora") / "ron-000003.safetensors"
+    tensors.write(path, tensors.read(path)[0], {"ss_session_id": str(metadata.session_id(run.config()))})
+    assert [candidate.stem for candidate in of_run(host, run)] == ["ron-000001", "ron-000003", "ron"]
 
 
 @pytest.mark.parametrize("kind, word, text, weight, prompt", [

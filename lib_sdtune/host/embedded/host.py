@@ -150,7 +150,13 @@ class EmbeddedHost(Host):
                 model.embeddings = own
 
     def publish(self, artefact):
-        """Nothing to refresh: folders are read whenever a prompt names a file."""
+        """Nothing to refresh: folders are read whenever a prompt names a file. RunError if that would be another one."""
+        kind = KINDS[artefact.kind]
+        paths = lookup.by_name(self.folder(artefact.kind), (*kind.endings, *kind.pictures))
+        listed = paths.get(artefact.path.stem, artefact.path)
+        if listed.resolve() != artefact.path.resolve():
+            raise RunError(f"Prompts get {listed} under the name {artefact.path.stem}, not {artefact.path}, "
+                           "which was written. Move or rename that file.")
 
 
 @torch.no_grad()

@@ -7,22 +7,29 @@ from modules import paths, sd_models, shared
 
 def folder(kind):
     """The folder of a kind of file: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), or "sdtune" (our own)."""
-    flags = shared.cmd_opts
     if kind == "sdtune":
         return Path(paths.data_path).absolute() / "sdtune"
     if kind == "templates":
-        return Path(flags.textual_inversion_templates_dir).absolute()
+        return Path(shared.cmd_opts.textual_inversion_templates_dir).absolute()
+    return roots(kind)[0] / subfolder()
+
+
+def roots(kind):
+    """The folders in and below which the WebUI reads files of that kind, first the one that new files go to."""
+    flags = shared.cmd_opts
     if kind == "lora":
-        base = Path(getattr(flags, "lora_dir", None) or Path(paths.models_path) / "Lora")
+        named = [getattr(flags, "lora_dir", None) or Path(paths.models_path) / "Lora", getattr(flags, "lyco_dir_backcompat", None)]
     elif kind == "embeddings":
-        base = Path(flags.embeddings_dir)
+        from modules.sd_hijack import model_hijack
+
+        named = [flags.embeddings_dir, *getattr(getattr(model_hijack, "embedding_db", None), "embedding_dirs", ())]
     elif kind == "hypernetworks":
-        base = Path(flags.hypernetwork_dir)
+        named = [flags.hypernetwork_dir]
     elif kind == "checkpoints":
-        base = Path(flags.ckpt_dir or sd_models.model_path)
+        named = [flags.ckpt_dir or sd_models.model_path, sd_models.model_path]
     else:
         raise KeyError(kind)
-    return base.absolute() / subfolder()
+    return list(dict.fromkeys(Path(folder).absolute() for folder in named if folder))
 
 
 def subfolder():

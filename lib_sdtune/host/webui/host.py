@@ -161,6 +161,9 @@ class WebUIHost(Host):
     def folder(self, kind):
         return folders.folder(kind)
 
+    def roots(self, kind):
+        return folders.roots(kind)
+
     def interrogator(self, name, options, patience):
         """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip". patience: as for the
         lock.

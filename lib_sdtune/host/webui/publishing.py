@@ -16,9 +16,9 @@ def publish(artefact):
     made for. RunError if it does not; the file stays.
     """
     conditioning_cache.clear()
-    name, fits = Path(artefact.path).stem, of_loaded_family(artefact)
+    path, fits = Path(artefact.path), of_loaded_family(artefact)
     publishers = {"lora": lora, "embeddings": embedding, "hypernetworks": hypernetwork, "checkpoints": checkpoint}
-    publishers[artefact.kind](name, fits)
+    publishers[artefact.kind](path, fits)
 
 
 def of_loaded_family(artefact):
@@ -30,7 +30,15 @@ def of_loaded_family(artefact):
     return made_for is None or made_for.startswith(family.base_model_version)
 
 
-def lora(name, fits):
+def refuse_other(path, listed):
+    """RunError when the WebUI would read another file under the name of the one that was written."""
+    if listed and not (Path(listed).exists() and path.exists() and Path(listed).samefile(path)):
+        raise RunError(f"The WebUI reads {listed} under the name {path.stem}, not {path}, which was written. "
+                       "Move or rename that file and refresh the list.")
+
+
+def lora(path, fits):
+    name = path.stem
     networks = sys.modules.get("networks")
     if not hasattr(networks, "list_available_networks"):
         return  # the built-in Lora extension is switched off
@@ -39,6 +47,7 @@ def lora(name, fits):
     on_disk = networks.available_networks.get(name)
     if on_disk is None:
         raise RunError(f"The WebUI does not list {name}; look into its console for the reason.")
+    refuse_other(path, on_disk.filename)
     if not fits:
         return
     lost = unmatched(networks, on_disk)
@@ -66,19 +75,24 @@ def unmatched(networks, on_disk):
         return sorted(key for key in file.keys() if key.partition(".")[0] not in found)  # noqa: SIM118 - not a dict
 
 
-def embedding(name, fits):
-    database = model_hijack.embedding_db
+def embedding(path, fits):
+    name, database = path.stem, model_hijack.embedding_db
     database.load_textual_inversion_embeddings(force_reload=True)
     if fits and name not in database.word_embeddings:
-        raise RunError(f"The WebUI does not take {name} as an embedding for the loaded checkpoint; look into its console for the reason.")
+        raise RunError(f"The WebUI does not take {name} as an embedding for the loaded checkpoint; "
+                       "look into its console for the reason.")
+    if name in database.word_embeddings:
+        refuse_other(path, getattr(database.word_embeddings[name], "filename", None))
 
 
-def hypernetwork(name, fits):
+def hypernetwork(path, fits):
+    name = path.stem
     shared.loaded_hypernetworks[:] = [loaded for loaded in shared.loaded_hypernetworks if loaded.name != name]
     shared.reload_hypernetworks()
     if name not in shared.hypernetworks:
         raise RunError(f"The WebUI does not list the hypernetwork {name}; look into its console for the reason.")
+    refuse_other(path, shared.hypernetworks[name])
 
 
-def checkpoint(name, fits):
+def checkpoint(path, fits):
     sd_models.list_models()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lib_sdtune.app import App
-from lib_sdtune.config import Config
+from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import RunError
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import begin
@@ -161,3 +161,55 @@ def test_embeddings_and_hypernetworks_can_be_used_at_once(host, images, method, 
     assert (dressed != plain).any()
     train(host, settings(images, "made", method=method, concepts=concepts, train={"max_train_steps": 2, "seed": 5}, **{method: section}))
     assert (house.draw(prompt, seed=5) != dressed).any(), "the WebUI still used the old file of that name"
+
+
+@pytest.mark.parametrize("kind, name", [("embeddings", "zzz/zz-made.safetensors"), ("hypernetworks", "zzz/zz-made.pt"), ("lora", "zzz/zz-made.safetensors")])
+def test_a_file_that_the_webui_reads_in_place_of_the_new_one_is_named(host, kind, name):
+    import shutil
+
+    from lib_sdtune.methods.base import Artefact
+
+    ending = Path(name).suffix
+    written, other = host.folder(kind) / f"zz-made{ending}", host.folder(kind) / name
+    try:
+        make(host, kind, written)
+        host.publish(Artefact(written, kind, ""))
+        other.parent.mkdir(exist_ok=True)
+        shutil.copy(written, other)
+        with pytest.raises(RunError, match="under the name zz-made, not"):
+            host.publish(Artefact(written, kind, ""))
+    finally:
+        written.unlink(missing_ok=True)
+        shutil.rmtree(other.parent, ignore_errors=True)
+        refresh(kind)
+
+
+def make(host, kind, path):
+    import torch
+
+    from lib_sdtune.formats import embedding, hypernetwork, tensors
+    from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
+
+    with host.borrow(Model()) as model:
+        widths = [tower.text_model.embeddings.token_embedding.weight.shape[1] for tower in model.text_encoders]
+        if kind == "embeddings":
+            embedding.write(path, torch.ones(1, sum(widths)), model.family.embedding_keys, widths, {})
+        elif kind == "hypernetworks":
+            hypernetwork.write(path, Hypernetwork(widths, Structure()), hypernetwork.Facts(path.stem))
+        else:
+            target = next(iter(model.family.targets(model)))
+            out, into = target.layer.weight.shape[:2]
+            tensors.write(path, {f"{target.key}.lora_down.weight": torch.ones(1, into), f"{target.key}.lora_up.weight": torch.ones(out, 1),
+                                 f"{target.key}.alpha": torch.tensor(1.0)})
+
+
+def refresh(kind):
+    from modules import shared
+    from modules.sd_hijack import model_hijack
+
+    if kind == "embeddings":
+        model_hijack.embedding_db.load_textual_inversion_embeddings(force_reload=True)
+    elif kind == "hypernetworks":
+        shared.reload_hypernetworks()
+    elif "networks" in sys.modules:
+        sys.modules["networks"].list_available_networks()

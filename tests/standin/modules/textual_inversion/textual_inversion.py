@@ -7,7 +7,7 @@ from modules import shared
 
 class Embedding:
     def __init__(self, vec, name, step=None):
-        self.vec, self.name, self.step, self.shape, self.vectors = vec, name, step, None, 0
+        self.vec, self.name, self.step, self.shape, self.vectors, self.filename = vec, name, step, None, 0, None
 
 
 class EmbeddingDatabase:
@@ -37,10 +37,11 @@ class EmbeddingDatabase:
         self.word_embeddings.clear()
         self.expected_shape = shared.sd_model.cond_stage_model.encode_embedding_init_text(",", 1).shape[1]
         for folder in self.embedding_dirs:
-            for path in sorted(Path(folder).glob("*.safetensors")):
+            for path in sorted(Path(folder).rglob("*.safetensors")):
                 vectors = next(iter(load_file(path).values()))
                 embedding = Embedding(vectors.float(), path.stem)
                 embedding.vectors, embedding.shape = vectors.shape
+                embedding.filename = str(path)
                 if embedding.shape == self.expected_shape:
                     self.register_embedding(embedding, shared.sd_model)
 

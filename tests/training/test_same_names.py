@@ -1,0 +1,92 @@
+"""Files that are there under a run's names: refused, or left alone and never taken for the run's own."""
+
+import shutil
+
+import pytest
+
+from lib_sdtune.errors import NameTaken, RunError, UserError
+from lib_sdtune.evaluation.candidates import of_run
+from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.methods.base import Artefact
+from lib_sdtune.training.runs import RunFolder, begin, folder_of
+from tests.hosts import Config, TinyHost, pictures, settings, train
+
+
+@pytest.fixture
+def host(tmp_path):
+    return TinyHost(tmp_path / "data")
+
+
+@pytest.fixture
+def config(tmp_path):
+    images = pictures(tmp_path / "1_ron", 2)
+    return lambda **changes: settings(images, **{"train": {"max_train_steps": 2}, "save": {"state_every_n_steps": 1}} | changes)
+
+
+def put(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+@pytest.mark.parametrize("name", ["old/ron.safetensors", "old/deep/ron.ckpt", "ron.pt", "old/ron-000001.safetensors"])
+def test_a_file_of_the_name_anywhere_below_is_an_existing_file(host, config, name):
+    path = put(host.folder("lora") / name)
+    with pytest.raises(NameTaken, match="exists already"):
+        begin(Config.from_dict(config()), host)
+    assert path.read_bytes() == b"x"
+
+
+def test_overwriting_does_not_help_against_another_folder(host, config):
+    put(host.folder("lora") / "old" / "ron.safetensors")
+    with pytest.raises(UserError, match="old.ron.safetensors has the same name"):
+        begin(Config.from_dict(config(overwrite=True)), host)
+
+
+def test_the_difference_of_a_dreambooth_run_is_looked_for_as_well(host, config):
+    put(host.folder("lora") / "old" / "ron.safetensors")
+    wanted = config(method="dreambooth", dreambooth={"lora_dim": 4})
+    with pytest.raises(NameTaken):
+        begin(Config.from_dict(wanted), host)
+
+
+def test_an_earlier_runs_files_are_kept_and_not_compared(host, config, caplog):
+    folder = host.folder("lora")
+    train(host, config(save={"every_n_steps": 1, "state_every_n_steps": 1}, train={"max_train_steps": 4}))
+    put(folder / "ron-step00000003.json")
+    train(host, config(overwrite=True, save={"every_n_steps": 1, "keep_last": 1, "state_every_n_steps": 1}, train={"max_train_steps": 3}))
+    assert "ron-step00000003.safetensors is of an earlier run" in caplog.text
+    names = {path.name for path in folder.glob("ron-*")}
+    assert names == {"ron-step00000002.safetensors", "ron-step00000003.safetensors", "ron-step00000003.json"}
+    run = RunFolder(folder_of(host, "ron"))
+    assert [candidate.stem for candidate in of_run(host, run)] == ["ron-step00000002", "ron"]
+
+
+def test_what_is_forgotten_takes_its_company_along(host, config):
+    def add_card(control):
+        for path in host.folder("lora").glob("ron-*.safetensors"):
+            put(path.with_suffix(".preview.png"))
+
+    train(host, config(save={"every_n_steps": 1, "keep_last": 1, "state_every_n_steps": 1}, train={"max_train_steps": 4}), watch=add_card)
+    assert {path.name for path in host.folder("lora").glob("ron-*")} == {"ron-step00000003.safetensors", "ron-step00000003.preview.png"}
+
+
+def test_a_resumed_run_still_knows_what_it_saved(host, config):
+    def stop_at_two(control):
+        if control.state == "training" and control.step == 2:
+            control.request("stop_without_saving")
+
+    wanted = config(save={"every_n_steps": 1, "state_every_n_steps": 1}, train={"max_train_steps": 4})
+    train(host, wanted, watch=stop_at_two)
+    control = train(host, wanted, resume=True)
+    assert [path.rsplit("ron", 1)[1] for path in map(str, control.artefacts)] == [
+        "-step00000001.safetensors", "-step00000002.safetensors", "-step00000003.safetensors", ".safetensors"]
+
+
+def test_the_host_reads_what_was_written(tmp_path):
+    host = EmbeddedHost(tmp_path)
+    written, other = put(host.folder("embeddings") / "sub" / "ron.pt"), put(host.folder("embeddings") / "ron.safetensors")
+    with pytest.raises(RunError, match="Prompts get"):
+        host.publish(Artefact(written, "embeddings", "ron"))
+    shutil.move(other, tmp_path / "away.safetensors")
+    host.publish(Artefact(written, "embeddings", "ron"))
