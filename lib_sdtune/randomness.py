@@ -8,6 +8,8 @@ import random
 
 import torch
 
+from lib_sdtune import devices
+
 
 def mix(seed, purpose, *numbers):
     """A 63-bit integer that depends on every argument, the same on every platform."""
@@ -26,10 +28,5 @@ def rng(seed, purpose, *numbers):
 
 
 def seed_layers(device, seed, purpose, *numbers):
-    """Fix what layers draw by themselves on `device`, such as dropout.
-
-    `torch.manual_seed` would ask for all kinds of GPU, which takes milliseconds.
-    """
-    torch.default_generator.manual_seed(mix(seed, purpose, *numbers))
-    if device.type == "cuda":
-        torch.cuda.manual_seed(mix(seed, purpose, *numbers))
+    """Fix what layers draw by themselves on `device`, such as dropout."""
+    devices.manual_seed(device, mix(seed, purpose, *numbers))

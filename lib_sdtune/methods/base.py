@@ -66,6 +66,7 @@ class Method:
 
     def __init__(self, config: "Config", model: LoadedModel):
         self.config, self.model = config, model
+        self.make_room: Callable[[], None] = lambda: None  # frees what others hold where the model's own lack memory
 
     @classmethod
     def kinds(cls, config: "Config") -> list[ArtefactKind]:
@@ -120,6 +121,10 @@ class Method:
     def dtype(self) -> torch.dtype:
         """The number format of the model's weights while it trains."""
         return self.model.dtype
+
+    def predicting_modules(self) -> list[torch.nn.Module]:
+        """The modules of the model that take part in a prediction and do not learn themselves."""
+        return [self.model.unet, *self.model.text_encoders]
 
     def constrain(self) -> None:
         """After every optimiser step: bring what learns back to where it is allowed to be."""

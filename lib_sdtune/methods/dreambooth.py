@@ -23,7 +23,7 @@ from lib_sdtune.methods.base import Artefact, MethodSettings
 from lib_sdtune.methods.whole_model import WholeModel, rate
 from lib_sdtune.networks.extract import extract
 from lib_sdtune.optim.ema import EMA, EVERY
-from lib_sdtune.optim.master_weights import MasterCopy, plan
+from lib_sdtune.optim.master_weights import MasterCopy
 from lib_sdtune.optim.schedule import is_zero
 
 log = logging.getLogger("sdtune")
@@ -64,7 +64,7 @@ class DreamBooth(WholeModel):
         weights = {f"{part}.{checkpoint.plain(name)}": weight for part, module in self.parts.items()
                    for name, weight in module.named_parameters() if id(weight) not in idle}
         count = sum(weight.numel() for weight in weights.values())
-        self.format, trained = plan(self.settings.weights, model.device, model.dtype, count)
+        self.format, trained = self.plan(config, model.device, model.dtype, count)
         self.learning = {name: trained(weight) for name, weight in weights.items()}
         every = 1 if model.device.type == "cpu" else EVERY
         self.average = EMA(self.settings.ema_decay, every) if self.settings.ema_decay else None
@@ -76,6 +76,13 @@ class DreamBooth(WholeModel):
     @classmethod
     def kinds(cls, config):
         return [*super().kinds(config), *([KINDS["lora"]] if config.dreambooth.lora_dim else [])]
+
+    @classmethod
+    def check(cls, config, folder):
+        super().check(config, folder)
+        if config.dreambooth.weights == "bfloat16" and config.train.mixed_precision == "no":
+            raise UserError('"dreambooth.weights" is "bfloat16" and "train.mixed_precision" is "no", which asks for '
+                            "float32; change one of them.")
 
     @classmethod
     def check_data(cls, config, scan):
@@ -116,6 +123,9 @@ class DreamBooth(WholeModel):
         until = self.config.train.stop_text_encoder_training
         return self.changes_text() and (not until or step < until)
 
+    def predicting_modules(self):
+        return [module for name, module in self.model.modules() if name != "vae" and name not in self.parts]
+
     def constrain(self):
         if self.average:
             self.average.update(self.trained())
@@ -134,7 +144,8 @@ class DreamBooth(WholeModel):
             yield
         finally:
             if digest(self.homes) != self.originals.digest:
-                raise RunError("The checkpoint could not be put back as it was; load it again before you use it.")
+                raise RunError("The checkpoint could not be put back as it was; choose another one and then this one again, "
+                               "which reads it from its file.")
             self.originals.delete()
             self.shelf.delete()
 
@@ -179,12 +190,25 @@ class DreamBooth(WholeModel):
 
     @torch.no_grad()
     def move_out(self):
+        """The originals again; first all that training holds in their place is freed, so that there is room for them."""
         kept = self.originals.tensors()
         for name, trained in self.learning.items():
-            home = self.homes[name]
-            regain(home)
+            trained.drop_gradient()
+            trained.weight.data = self.homes[name]
+        for name, home in self.homes.items():
+            self.regain(home)
             home.copy_(kept[name])
-            trained.weight.data = home
+
+    def regain(self, home):
+        """Memory for a lent tensor again; where there is none, the optimiser's goes away first."""
+        storage = home.untyped_storage()
+        if storage.nbytes():
+            return
+        try:
+            storage.resize_(home.numel() * home.element_size())
+        except torch.cuda.OutOfMemoryError:
+            self.make_room()
+            storage.resize_(home.numel() * home.element_size())
 
     def before_detach(self):
         """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to
@@ -203,22 +227,33 @@ class DreamBooth(WholeModel):
             yield
             return
         chosen, held = self.chosen(), {}
-        with torch.no_grad():
-            for name, trained in self.learning.items():
-                held[name] = trained.weight.data.to("cpu", copy=True)
-                trained.weight.data = chosen[name].to(trained.weight.device, self.homes[name].dtype, copy=True)
         try:
+            with torch.no_grad():
+                for name, trained in self.learning.items():
+                    held[name] = trained.weight.data.to("cpu", copy=True)
+                    exact = chosen[name] if self.average or not trained.lives_in_model else held[name]
+                    self.exchange(name, exact, self.homes[name].dtype)
             yield
         finally:
-            for name, trained in self.learning.items():
-                trained.weight.data = held.pop(name).to(trained.weight.device)
+            with torch.no_grad():
+                for name, weight in held.items():
+                    self.exchange(name, weight, weight.dtype)
+
+    def exchange(self, name, values, dtype):
+        """Give a weight other values, in place or with its memory freed first."""
+        weight, home = self.learning[name].weight, self.homes[name]
+        if weight.dtype == dtype:
+            weight.data.copy_(values)
+            return
+        weight.data = home
+        weight.data = values.to(home.device, dtype, copy=True)
 
     def trained(self):
         return {name: trained.full_precision() for name, trained in self.learning.items()}
 
     def chosen(self):
         """The weights to use: the running average if there is one."""
-        return self.average.values if self.average else self.trained()
+        return self.average.current(self.trained()) if self.average else self.trained()
 
     # resume
 
@@ -301,12 +336,6 @@ def release(home, weight):
     if home.data_ptr() != weight.data_ptr() and storage.nbytes() == home.nbytes:
         with suppress(RuntimeError):  # memory that is not torch's own, such as a mapped file's
             storage.resize_(0)
-
-
-def regain(home):
-    storage = home.untyped_storage()
-    if storage.nbytes() == 0:
-        storage.resize_(home.numel() * home.element_size())
 
 
 def inherited(path):

@@ -3,8 +3,9 @@
 import math
 
 from lib_sdtune import optim
+from lib_sdtune.devices import HALVES, compute_dtype
 from lib_sdtune.methods.base import Method
-from lib_sdtune.optim.master_weights import HALVES, MasterCopy, plan
+from lib_sdtune.optim.master_weights import MasterCopy, plan
 from lib_sdtune.optim.schedule import is_zero
 
 
@@ -54,7 +55,7 @@ class WholeModel(Method):
         """
         sizes = cls.trainable_sizes(config, holding)
         count, largest = sum(sizes), max(sizes, default=0)
-        dtype, trained = plan(config.settings.weights, holding.device, holding.dtype, count)
+        dtype, trained = cls.plan(config, holding.device, holding.dtype, count)
         beside = (
             dtype.itemsize
             - holding.dtype.itemsize
@@ -62,10 +63,20 @@ class WholeModel(Method):
             + optim.bytes_of(config.train.optimizer)
         )
         average = 4 if config.settings.ema_decay and holding.device.type == "cpu" else 0
-        at_once = config.train.gradient_accumulation_steps > 1 or optim.needs_all(config.train.optimizer)
-        gradients = count * dtype.itemsize if at_once else largest * (dtype.itemsize + (8 if dtype in HALVES else 0))
+        if optim.needs_all(config.train.optimizer):
+            gradients = count * trained.gradient_bytes
+        elif config.train.gradient_accumulation_steps > 1:
+            gradients = count * dtype.itemsize + largest * trained.gradient_bytes
+        else:
+            gradients = largest * trained.gradient_bytes
         return count * (beside + average) + gradients
 
     @classmethod
     def weight_dtype(cls, config, holding):
-        return plan(config.settings.weights, holding.device, holding.dtype, cls.count_trainable(config, holding))[0]
+        return cls.plan(config, holding.device, holding.dtype, cls.count_trainable(config, holding))[0]
+
+    @staticmethod
+    def plan(config, device, dtype, count):
+        """`optim.master_weights.plan` of `count` weights that are lent in `dtype`."""
+        compute = compute_dtype(config.train.mixed_precision, device, dtype)
+        return plan(config.settings.weights, device, dtype, count, compute if dtype in HALVES else None)

@@ -1,5 +1,7 @@
 """A running mean of what learns (Polyak & Juditsky 1992), kept in the computer's memory, not the GPU's."""
 
+from collections.abc import Mapping
+
 import torch
 
 EVERY = 10  # steps from one update to the next where weights come from a GPU: fetching a whole model takes longer than a step
@@ -21,10 +23,18 @@ class EMA:
         self.count += 1
         if self.count % self.every:
             return
-        update = self.count // self.every
-        decay = min(self.decay**self.every, (1 + update) / (10 + update))
+        decay = self.decay_of(self.every)
         for name, mean in self.values.items():
             mean.lerp_(tensors[name].to("cpu", torch.float32), 1 - decay)
+
+    def decay_of(self, steps):
+        """What remains of the mean after so many steps, the last of which is the present one."""
+        update = max(1, self.count // self.every)
+        return min(self.decay**steps, ((1 + update) / (10 + update)) ** (steps / self.every))
+
+    def current(self, tensors):
+        """name -> the mean with the steps since its last update in it, each made when it is asked for; nothing changes here."""
+        return Current(self, tensors)
 
     def state(self):
         return {f"average.{name}": mean for name, mean in self.values.items()} | {"average_count": torch.tensor(self.count)}
@@ -33,3 +43,23 @@ class EMA:
         """Take over what `state` gave, out of name -> tensor."""
         self.values = {name.removeprefix("average."): tensor.clone() for name, tensor in tensors.items() if name.startswith("average.")}
         self.count = int(tensors["average_count"])
+
+
+class Current(Mapping):
+    """A running mean as it is at this step."""
+
+    def __init__(self, average, tensors):
+        self.average, self.tensors = average, tensors
+
+    @torch.no_grad()
+    def __getitem__(self, name):
+        mean, steps = self.average.values[name], self.average.count % self.average.every
+        if not steps:
+            return mean
+        return torch.lerp(mean, self.tensors[name].to("cpu", torch.float32), 1 - self.average.decay_of(steps))
+
+    def __iter__(self):
+        return iter(self.average.values)
+
+    def __len__(self):
+        return len(self.average.values)

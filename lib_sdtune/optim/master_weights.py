@@ -7,9 +7,9 @@ float32 copy, or is rounded at random (https://arxiv.org/abs/2010.06192), which 
 import torch
 from torch import nn
 
+from lib_sdtune import devices
+from lib_sdtune.devices import HALVES
 from lib_sdtune.randomness import mix
-
-HALVES = (torch.float16, torch.bfloat16)
 
 
 class TrainedWeight:
@@ -19,14 +19,17 @@ class TrainedWeight:
     """
 
     lives_in_model = True
+    gradient_bytes = 4  # a value's gradient at the moment of its step, and float32 copies of the weight for that moment
 
     def __init__(self, weight):
         self.weight, self.value = weight, weight
 
     def prepare_gradient(self, factor):
         """The gradient that arrived, times `factor`, is where the optimiser looks for it."""
-        if factor != 1 and self.weight.grad is not None:
-            self.weight.grad.mul_(factor)
+        if self.weight.grad is not None:
+            self.weight.grad = laid_out_as(self.weight.grad, self.weight)
+            if factor != 1:
+                self.weight.grad.mul_(factor)
 
     def update_model(self, *chance):
         """After the optimiser's step: the model's weight follows. `chance`: seed and numbers for those who round."""
@@ -34,6 +37,13 @@ class TrainedWeight:
     def drop_gradient(self):
         """Drop the gradient."""
         self.weight.grad = None
+
+    def release(self):
+        """Free what training holds beside the weight; nothing can be stepped afterwards."""
+        self.drop_gradient()
+
+    def move(self, device):
+        """What training holds beside the weight goes to `device` for a while."""
 
     def full_precision(self):
         """The trained values as precisely as they are known."""
@@ -49,6 +59,7 @@ class MasterCopy(TrainedWeight):
     """A half-precision weight that follows a float32 copy."""
 
     lives_in_model = False
+    gradient_bytes = 2 + 4
 
     def __init__(self, weight):
         super().__init__(weight)
@@ -56,7 +67,7 @@ class MasterCopy(TrainedWeight):
 
     def prepare_gradient(self, factor):
         if self.weight.grad is not None:
-            self.value.grad = self.weight.grad.float().mul_(factor)
+            self.value.grad = laid_out_as(self.weight.grad.float(), self.value).mul_(factor)
             self.weight.grad = None
 
     @torch.no_grad()
@@ -69,13 +80,23 @@ class MasterCopy(TrainedWeight):
     def full_precision(self):
         return self.value.detach()
 
+    def release(self):
+        super().release()
+        self.move("cpu")
+
+    def move(self, device):
+        self.value.data = self.value.data.to(device)
+
+    @torch.no_grad()
     def load_values(self, values):
-        self.value.data = values.to(self.weight.device, torch.float32, copy=True)
+        self.value.data = torch.empty_like(self.weight, dtype=torch.float32).copy_(values)
         self.update_model()
 
 
 class StochasticRounding(TrainedWeight):
     """A bfloat16 weight that is float32 for the moment of its own step."""
+
+    gradient_bytes = 2 + 4 + 4
 
     def __init__(self, weight):
         super().__init__(weight)
@@ -84,7 +105,7 @@ class StochasticRounding(TrainedWeight):
     def prepare_gradient(self, factor):
         if self.weight.grad is not None:
             self.value.data = self.weight.detach().float()
-            self.value.grad = self.weight.grad.float().mul_(factor)
+            self.value.grad = laid_out_as(self.weight.grad.float(), self.value).mul_(factor)
             self.weight.grad = None
 
     def update_model(self, *chance):
@@ -103,16 +124,35 @@ def rounded(values, *chance):
     return dice.add_(values.view(torch.int32)).bitwise_and_(-(1 << 16)).view(torch.float32).to(torch.bfloat16)
 
 
-def plan(setting, device, dtype, count):
+def laid_out_as(tensor, weight):
+    """`tensor` with the strides of `weight`, also in dimensions of size 1.
+
+    cuDNN hands 1x1 convolutions gradients whose strides say channels_last, and torch's fused optimisers before 2.4 compare
+    strides strictly. Nothing is copied where the order in memory is the same.
+    """
+    if tensor.stride() == weight.stride():
+        return tensor
+    same_order = all(size == 1 or mine == theirs
+                     for size, mine, theirs in zip(weight.shape, tensor.stride(), weight.stride(), strict=True))
+    if same_order:
+        return tensor.as_strided(weight.shape, weight.stride())
+    return torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
+
+
+def plan(setting, device, dtype, count, compute=None):
     """(number format of the weights while they learn, the class of `TrainedWeight` for them).
+
+    compute: the format of the forward; in float32 so are the weights.
 
     Full precision learns in place. Half precision becomes bfloat16 where the device computes in it, because float16
     gradients of a whole model overflow; with float32 copies if there is room for them and AdamW's two moments.
     """
+    if compute == torch.float32:
+        return torch.float32, TrainedWeight
     if setting == "bfloat16":
         return torch.bfloat16, StochasticRounding
     if dtype not in HALVES:
         return dtype, TrainedWeight
-    half = torch.bfloat16 if device.type != "cuda" or torch.cuda.is_bf16_supported() else torch.float16
-    roomy = device.type != "cuda" or torch.cuda.get_device_properties(device).total_memory > count * (2 + 4 + 8) + 4 * 2**30
+    half = torch.bfloat16 if devices.has_bfloat16(device) else torch.float16
+    roomy = device.type != "cuda" or devices.total_memory(device) > count * (2 + 4 + 8) + 4 * 2**30
     return (half, MasterCopy) if setting == "float32" or roomy or half == torch.float16 else (half, StochasticRounding)

@@ -2,6 +2,8 @@
 
 from contextlib import ExitStack, contextmanager
 
+import torch
+
 from lib_sdtune.training import precision
 from lib_sdtune.training.memory.checkpointing import checkpointed, wants_checkpointing
 
@@ -9,16 +11,19 @@ from lib_sdtune.training.memory.checkpointing import checkpointed, wants_checkpo
 class Attachment:
     """A context manager: inside, the model is frozen but for the method's add-on, which it wears; afterwards it is bare.
 
-    checkpointing: the setting, "auto", "on" or "off".
+    checkpointing: the setting, "auto", "on" or "off". compute: what the forward runs in; where that is float32, so are the
+    weights meanwhile.
     """
 
-    def __init__(self, method, model, checkpointing):
+    def __init__(self, method, model, checkpointing, compute):
         self.method, self.model = method, model
+        self.full_precision = precision.FullPrecision(method.predicting_modules() if compute == torch.float32 else [])
         self.recomputing = wants_checkpointing(checkpointing, model.device)
 
     def __enter__(self):
         with ExitStack() as stack:
             stack.enter_context(precision.frozen(self.model))
+            stack.enter_context(self.full_precision)
             stack.enter_context(checkpointed(self.model.unet, self.recomputing))
             self.worn = stack.enter_context(ExitStack())
             self.worn.enter_context(self.method.attached())
@@ -36,6 +41,12 @@ class Attachment:
             yield
         finally:
             self.worn.enter_context(self.method.attached())
+
+    @contextmanager
+    def as_lent(self):
+        """The model in the number format that its owner draws with, the add-on still on it."""
+        with self.full_precision.suspended():
+            yield
 
     @contextmanager
     def detached(self):

@@ -1,4 +1,4 @@
-"""How gradients become steps: all together, or each tensor by itself as soon as the backward pass has its gradient.
+"""How gradients become steps: all together, tensor by tensor afterwards, or each as soon as the backward pass has its gradient.
 
 Stepping inside the backward pass (https://pytorch.org/tutorials/intermediate/optimizer_step_in_backward_tutorial.html)
 saves the memory of all gradients but one. What needs all of them at once is then impossible: `max_grad_norm` limits
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 
 from lib_sdtune import optim
+from lib_sdtune.optim.master_weights import laid_out_as
 from lib_sdtune.optim.schedule import rate
 from lib_sdtune.training import state
 
@@ -19,9 +20,14 @@ SMALL = 2**14  # values; most tensors are smaller than that, and all of them tog
 
 
 def choose(config, method, scale, world):
-    """The way that suits: tensor by tensor where the method wants that and nothing needs the gradients together."""
-    together = world.size > 1 or config.train.gradient_accumulation_steps > 1 or optim.needs_all(config.train.optimizer)
-    return (Together if together or not method.fused_backward else OneByOne)(config, method, scale, world)
+    """The way that suits: tensor by tensor where the method wants that and the optimiser does not need all at once."""
+    if not method.fused_backward or optim.needs_all(config.train.optimizer):
+        way = Together
+    elif world.size > 1 or config.train.gradient_accumulation_steps > 1:
+        way = TensorByTensor
+    else:
+        way = OneByOne
+    return way(config, method, scale, world)
 
 
 class Together:
@@ -32,7 +38,7 @@ class Together:
         self.described = method.parameter_groups()
         self.trained_weights = method.trained_weights()
         self.limit = config.train.max_grad_norm or math.inf
-        self.finite, self.number, self.rates = True, 0, []
+        self.finite, self.number, self.rates, self.offloaded = True, 0, [], None
         self.build()
 
     def build(self):
@@ -45,6 +51,7 @@ class Together:
 
     def begin(self, step, total):
         """Set the rates of step `step` (from 0) of `total`."""
+        self.reload()
         train = self.train
         self.number, self.finite = step, True
         self.rates = [rate(group["lr"], step, total, train.lr_scheduler, train.lr_warmup_steps, train.lr_scheduler_num_cycles,
@@ -78,7 +85,37 @@ class Together:
     def chance(self, index):
         return self.train.seed, "rounding", self.number, index
 
-    # what it takes
+    # memory
+
+    def optimizers(self):
+        return [self.optimizer]
+
+    def release(self):
+        """Free gradients and what the optimisers remember, for the weights to go back; nothing can be stepped afterwards."""
+        for trained in self.trained_weights:
+            trained.release()
+        for optimizer in self.optimizers():
+            optimizer.state.clear()
+
+    def offload(self):
+        """What the optimisers remember goes to the computer's memory until the next step."""
+        if self.offloaded is None:
+            self.offloaded = self.trained_weights[0].weight.device
+            self.move("cpu")
+
+    def reload(self):
+        if self.offloaded is not None:
+            self.move(self.offloaded)
+            self.offloaded = None
+
+    def move(self, device):
+        for trained in self.trained_weights:
+            trained.move(device)
+        for optimizer in self.optimizers():
+            for slots in optimizer.state.values():
+                for slot, value in slots.items():
+                    if isinstance(value, torch.Tensor) and value.device.type != "meta":
+                        slots[slot] = value.to(device)
 
     def bytes(self):
         """About how much the optimiser will remember."""
@@ -92,7 +129,7 @@ class Together:
         return sum(4 * trained.weight.numel() for trained in self.trained_weights if not trained.lives_in_model)
 
     def gradients(self):
-        return sum(trained.weight.nbytes for trained in self.trained_weights)
+        return sum(trained.weight.numel() * trained.gradient_bytes for trained in self.trained_weights)
 
     # resume
 
@@ -103,6 +140,16 @@ class Together:
     def load(self, rest):
         """Take over what `state` gave, as `state.load` found it."""
         state.restore_optimizer(self.optimizer, state.slots(rest), rest["optimizer"]["groups"])
+        self.lay_out_moments()
+
+    def lay_out_moments(self):
+        """Files hold tensors in the order of their dimensions; what is kept for a channels_last weight has its strides again."""
+        weights = {id(trained.value): trained.weight for trained in self.trained_weights}
+        for optimizer in self.optimizers():
+            for value, slots in optimizer.state.items():
+                for slot, moment in slots.items():
+                    if isinstance(moment, torch.Tensor) and moment.shape == weights[id(value)].shape:
+                        slots[slot] = laid_out_as(moment, weights[id(value)])
 
 
 class OneByOne(Together):
@@ -115,6 +162,9 @@ class OneByOne(Together):
         self.small = [index for index, size in enumerate(sizes) if size <= SMALL]
         self.parts = [*self.alone.values(), *([self.made(self.small, places)] if self.small else [])]
         self.squares = []
+
+    def optimizers(self):
+        return [part.optimizer for part in self.parts]
 
     def made(self, indices, places):
         """An optimiser of some weights, which knows their numbers and those of their groups."""
@@ -170,7 +220,7 @@ class OneByOne(Together):
                 trained.drop_gradient()
 
     def gradients(self):
-        return max(trained.weight.nbytes for trained in self.trained_weights)
+        return max(trained.weight.numel() * trained.gradient_bytes for trained in self.trained_weights)
 
     def step(self):
         waiting = [index for index in self.small if self.trained_weights[index].weight.grad is not None]
@@ -191,6 +241,47 @@ class OneByOne(Together):
         slots = state.slots(rest)
         for part in self.parts:
             state.restore_optimizer(part.optimizer, {own: slots[index] for own, index in enumerate(part.indices) if index in slots})
+        self.lay_out_moments()
+
+
+class TensorByTensor(OneByOne):
+    """All gradients in the weights' own format first, shortened by their norm; float32 only for the moment of each step."""
+
+    def backward(self, loss):
+        Together.backward(self, loss)
+
+    @torch.no_grad()
+    def step(self):
+        self.world.average([trained.weight for trained in self.trained_weights])
+        grads = [trained.weight.grad for trained in self.trained_weights if trained.weight.grad is not None]
+        norm = total_norm(grads).item() / self.scale.scale if grads else 0.0
+        self.finite = self.finite and math.isfinite(norm)
+        factor = min(1.0, self.limit / (norm + 1e-6)) / self.scale.scale if self.finite else 0.0
+        for part in self.parts:
+            if self.finite:
+                self.move_part(part, factor)
+            for index in part.indices:
+                self.trained_weights[index].drop_gradient()
+        return norm, self.finite
+
+    def move_part(self, part, factor):
+        for index in part.indices:
+            self.trained_weights[index].prepare_gradient(factor)
+        part.optimizer.step()
+        for index in part.indices:
+            trained = self.trained_weights[index]
+            if trained.value.grad is not None:
+                trained.update_model(*self.chance(index))
+
+    def gradients(self):
+        largest = OneByOne.gradients(self)
+        return sum(trained.weight.nbytes for trained in self.trained_weights) + largest
+
+
+def total_norm(gradients):
+    """The Euclidean norm of all gradients, a float32 tensor of no dimensions."""
+    norms = torch._foreach_norm([gradient.float() if gradient.ndim == 0 else gradient for gradient in gradients])
+    return torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
 
 
 class Part(NamedTuple):

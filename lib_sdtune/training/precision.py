@@ -1,29 +1,48 @@
-"""Number formats: which one the forward runs in, and the scale that keeps float16 gradients from vanishing."""
+"""Number formats: the forward in one of them, weights in full precision, and the scale that keeps float16 gradients from vanishing."""
 
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 
 import torch
 
-
-def compute_dtype(setting, device, weights):
-    """torch.float16, torch.bfloat16, or None for "as the weights are".
-
-    "auto" stays with the weights' own half precision, takes bfloat16 for float32 weights on a GPU that has it, and
-    nothing on the CPU, where it is slower.
-    """
-    if setting == "no":
-        return None
-    if setting in ("fp16", "bf16"):
-        return torch.float16 if setting == "fp16" else torch.bfloat16
-    if weights in (torch.float16, torch.bfloat16):
-        return weights
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    return None
+from lib_sdtune.devices import HALVES
 
 
-def autocast(device, dtype):
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
+def autocast(device: torch.device, dtype: torch.dtype):
+    """A context manager for a forward in `dtype`; the weights are float32 where that is float32."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
+
+
+class FullPrecision:
+    """A context manager: half-precision weights of these modules are float32 inside; then each has its own tensor again."""
+
+    def __init__(self, modules):
+        self.modules, self.lent = list(modules), []
+
+    def __enter__(self):
+        try:
+            for tensor in [t for module in self.modules for t in chain(module.parameters(), module.buffers())]:
+                if tensor.dtype in HALVES:
+                    self.lent.append((tensor, tensor.data))
+                    tensor.data = tensor.data.float()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error):
+        while self.lent:
+            tensor, data = self.lent.pop()
+            tensor.data = data
+
+    @contextmanager
+    def suspended(self):
+        """The weights as they were lent, in the middle of it all, for a host that draws."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
 
 class LossScale:

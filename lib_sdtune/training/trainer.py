@@ -1,13 +1,16 @@
 """The one trainer: an iterator over optimiser steps, with three verbs (`sample`, `save`, `export`) for the loop around it."""
 
+import gc
 import logging
 import time
+import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import torch
 
 from lib_sdtune import diffusion
+from lib_sdtune.devices import compute_dtype
 from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.methods import registry as methods
@@ -68,12 +71,13 @@ class Trainer:
         model.variant = model.variant.overridden(zero_terminal_snr=config.noise.zero_terminal_snr)
         warn_of_settings(config, model)
         self.method = methods[config.method](config, model)
-        self.dtype = precision.compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
+        self.dtype = compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.scale = precision.LossScale(self.dtype)
         self.optimisation = optimisation.choose(config, self.method, self.scale, self.world)
         self.material = material(config, model, self.folder, control.preparing, self.world, control.scan)
         self.results = Results(config, model, self.method, self.material, self.folder)
-        self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing)
+        self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing, self.dtype)
+        self.method.make_room = self.make_room
         self.step, self.skipped, self.skipped_in_a_row, self.unsaved = 0, 0, 0, False
         self.refuse_what_cannot_fit()
 
@@ -107,8 +111,17 @@ class Trainer:
             self.stack = stack.pop_all()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, kind, error, trace):
+        free_frames(error)
+        self.optimisation.release()
         self.stack.close()
+
+    def make_room(self):
+        """Where the device is full while the model goes back to its owner: what the optimiser remembers waits elsewhere."""
+        gc.collect()
+        self.optimisation.offload()
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     # the loop
 
@@ -259,7 +272,7 @@ class Trainer:
         """Pictures of the unsaved result, made by the host's own sampler; their files, none if there was no room."""
         if not self.world.leads:
             return []
-        with self.method.sampling(), self.control.spending("samples"):
+        with self.attachment.as_lent(), self.method.sampling(), self.control.spending("samples"):
             return self.fits(lambda: self.results.sample(host, self.step), "sample") or []
 
     def save(self, folder):
@@ -274,3 +287,10 @@ class Trainer:
             return None
         self.save_state()
         return None if self.control.asked("interrupt") else self.results.export(host, self.step)
+
+
+def free_frames(error):
+    """Drop what an exception's frames hold: the activations and gradients of a step that failed for lack of memory."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

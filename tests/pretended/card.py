@@ -109,6 +109,11 @@ class Card:
         self.sweep()
         self.peak = self.live
 
+    def fill(self, spare=0):
+        """From now on only `spare` bytes more can be taken."""
+        self.sweep()
+        self.limit = self.live + spare
+
     # counts
 
     @contextmanager

@@ -94,7 +94,7 @@ class Functions(TorchFunctionMode):
         tensors = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, T) and self.card.holds(leaf)]
         if func in WIDENED and torch.float32 not in {tensor.dtype for tensor in tensors}:
             return args, kwargs
-        dtype = torch.get_autocast_gpu_dtype() if func in LOWERED else torch.float32
+        dtype = half_of_autocast() if func in LOWERED else torch.float32
         return tree_map(lambda leaf: self.cast_one(leaf, dtype), (args, kwargs))
 
     def cast_one(self, leaf, dtype):
@@ -173,6 +173,10 @@ def placed(card, tensor):
     card.take(tensor)
     card.peak = max(card.peak, card.live)
     return tensor
+
+
+def half_of_autocast():
+    return torch.get_autocast_dtype("cuda") if hasattr(torch, "get_autocast_dtype") else torch.get_autocast_gpu_dtype()
 
 
 def indexed(device):

@@ -1,7 +1,5 @@
 """A host whose model is on the pretended card, as small as it can be with every kind of layer."""
 
-from contextlib import contextmanager
-
 import torch
 
 from lib_sdtune.families.sd1 import SD1
@@ -30,8 +28,9 @@ class CardHost(TinyHost):
 
     def __init__(self, data_dir, dtype=torch.float32, layout=torch.contiguous_format):
         super().__init__(data_dir)
+        variant = self.model.variant
         self.model = small_sd1(dtype, layout)
-        self.model.resolution, self.model.folder = 128, self.folder
+        self.model.variant, self.model.folder = variant, self.folder
         self.bare, self.breathes, self.while_lent = bits(self.model), False, lambda: None
 
     def breathe(self, detached, waiting=lambda whom: None):
@@ -44,22 +43,3 @@ class CardHost(TinyHost):
         """Whether every weight has the bits that were lent."""
         now = bits(self.model)
         return all(now[name].dtype == tensor.dtype and torch.equal(now[name], tensor) for name, tensor in self.bare.items())
-
-
-@contextmanager
-def out_of_memory_at(card, owner, name, call=1):
-    """The card is full from the `call`-th call of owner.name on, until an allocation has failed."""
-    method, calls = getattr(owner, name), [0]
-
-    def counted(*args, **kwargs):
-        calls[0] += 1
-        if calls[0] == call:
-            card.fill()
-        return method(*args, **kwargs)
-
-    setattr(owner, name, counted)
-    try:
-        yield
-    finally:
-        setattr(owner, name, method)
-        card.limit = None

@@ -5,12 +5,14 @@ from contextlib import contextmanager
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from lib_sdtune import devices
+
 
 def wants_checkpointing(setting, device):
     """"auto" saves memory on GPUs with less than 20 GB; a CPU has the room and lacks the speed."""
     if setting != "auto":
         return setting == "on"
-    return device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory < 20 * 2**30
+    return device.type == "cuda" and devices.total_memory(device) < 20 * 2**30
 
 
 def blocks(unet):

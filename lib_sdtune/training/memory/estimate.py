@@ -1,7 +1,7 @@
 """What a step would need, by arithmetic: told before anything was measured, and called an estimate."""
 
+from lib_sdtune.devices import compute_dtype
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import precision
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
 from lib_sdtune.training.memory.meter import process
 
@@ -19,10 +19,10 @@ def estimate(config, holding):
 
 def activations(config, holding, method):
     dtype = method.weight_dtype(config, holding)
-    compute = precision.compute_dtype(config.train.mixed_precision, holding.device, dtype) or dtype
+    compute = compute_dtype(config.train.mixed_precision, holding.device, dtype)
     on = wants_checkpointing(config.train.gradient_checkpointing, holding.device)
     channels = holding.shapes["unet"]["input_blocks.0.0.weight"][0]
     pixels = (config.dataset.resolution // DOWNSCALE) ** 2
     examples = config.train.batch_size * (2 if config.loss.prior_preservation == "teacher" else 1)
-    casts = holding.count("unet") * compute.itemsize if compute != dtype else 0  # autocast keeps the weights in both formats
+    casts = holding.count("unet") * compute.itemsize if compute != dtype else 0  # the weights are kept in both formats
     return examples * channels * pixels * holding.activations[on] * compute.itemsize + casts

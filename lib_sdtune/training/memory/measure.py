@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from lib_sdtune.config import SampleConfig, ValidationConfig
+from lib_sdtune.devices import index_of
 from lib_sdtune.errors import TooLittleMemory, UserError, out_of_memory
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.control import Control
@@ -199,7 +200,7 @@ def tidy(host):
 
 
 def name_of(device):
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "this computer"
+    return torch.cuda.get_device_name(index_of(device)) if device.type == "cuda" else "this computer"
 
 
 def refuse_several(world):

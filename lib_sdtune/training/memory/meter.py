@@ -4,6 +4,8 @@ import sys
 
 import torch
 
+from lib_sdtune.devices import index_of
+
 
 class Meter:
     """`begin()`, then work, then `peak()` in bytes; None where this machine cannot tell."""
@@ -13,18 +15,18 @@ class Meter:
 
     def begin(self):
         if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+            torch.cuda.reset_peak_memory_stats(index_of(self.device))
         else:
             forget_peak()
 
     def peak(self):
-        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else process("VmHWM")
+        return torch.cuda.max_memory_allocated(index_of(self.device)) if self.device.type == "cuda" else process("VmHWM")
 
 
 def capacity(device):
     """Bytes that this process could hold in all on the device, what it holds already included; None where that cannot be told."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+        return torch.cuda.mem_get_info(index_of(device))[0] + torch.cuda.memory_reserved(index_of(device))
     held, free = process("VmRSS"), of_proc("/proc/meminfo", "MemAvailable")
     return None if held is None or free is None else held + free
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from lib_sdtune.devices import index_of
 from lib_sdtune.errors import TooLittleMemory, UserError
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.training.memory.meter import of_proc
@@ -45,7 +46,8 @@ def refuse_too_little_memory(needed, device, optimizer):
 def free_memory(device):
     """Bytes that could still be taken on the device; None where that cannot be told."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        number = index_of(device)
+        return torch.cuda.mem_get_info(number)[0] + torch.cuda.memory_reserved(number) - torch.cuda.memory_allocated(number)
     return of_proc("/proc/meminfo", "MemAvailable") if device.type == "cpu" else None
 
 

@@ -1,0 +1,90 @@
+"""What a computing device can do, asked in one place: torch's answers differ between its versions and between makers."""
+
+import torch
+
+from lib_sdtune.errors import UserError
+
+HALVES = (torch.float16, torch.bfloat16)
+FIRST_WITH_BFLOAT16 = (8, 0)  # compute capability; below it newer torch says yes and emulates, slower than float32
+
+
+def index_of(device: torch.device) -> int:
+    """The number of a CUDA device; "cuda" alone is the current one. torch before 2.3 wants it for questions about memory."""
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
+def total_memory(device: torch.device) -> int:
+    """Bytes of a CUDA device."""
+    return torch.cuda.get_device_properties(index_of(device)).total_memory
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device itself computes in bfloat16."""
+    if device.type != "cuda":
+        return device.type in ("cpu", "xpu")
+    if not torch.cuda.is_bf16_supported():
+        return False
+    return bool(torch.version.hip) or torch.cuda.get_device_capability(index_of(device)) >= FIRST_WITH_BFLOAT16
+
+
+def float16_is_broken(device: torch.device) -> bool:
+    """GeForce GTX 16 cards give NaN in float16; the WebUI knows them by the same two facts (`devices.cuda_no_autocast`)."""
+    if device.type != "cuda":
+        return False
+    number = index_of(device)
+    name = torch.cuda.get_device_name(number)
+    return torch.cuda.get_device_capability(number) == (7, 5) and name.startswith("NVIDIA GeForce GTX 16")
+
+
+def has_autocast(device: torch.device) -> bool:
+    """Whether `torch.autocast` works there. MPS and DirectML have none, or none that training can rely on."""
+    if device.type in ("cuda", "cpu"):
+        return True
+    if device.type != "xpu":
+        return False
+    try:
+        torch.autocast("xpu", dtype=torch.bfloat16)
+    except (RuntimeError, AttributeError, TypeError):  # a torch without it
+        return False
+    return True
+
+
+def manual_seed(device: torch.device, seed: int) -> None:
+    """Seed what layers draw by themselves on this device, and on no other: `torch.manual_seed` asks all, which takes milliseconds."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(index_of(device)):
+            torch.cuda.manual_seed(seed)
+    elif device.type in ("mps", "xpu"):
+        getattr(torch, device.type).manual_seed(seed)
+
+
+def compute_dtype(setting: str, device: torch.device, weights: torch.dtype) -> torch.dtype:
+    """The number format that the forward runs in: torch.float32, float16 or bfloat16. UserError for one that the device lacks.
+
+    "no" is float32 also where the weights are halves, as in sd-scripts: float16 without loss scaling loses half of the
+    gradients. "auto" stays with the weights' own half precision, and takes bfloat16 for float32 weights on a GPU that has
+    it; on the CPU that is slower. Devices without autocast compute in float32.
+    """
+    if setting in ("fp16", "bf16"):
+        refuse_what_it_lacks(setting, device)
+        return torch.float16 if setting == "fp16" else torch.bfloat16
+    if setting == "no" or not has_autocast(device) or float16_is_broken(device):
+        return torch.float32
+    if weights == torch.bfloat16 and not has_bfloat16(device):
+        return torch.float16
+    if weights in HALVES:
+        return weights
+    return torch.bfloat16 if device.type == "cuda" and has_bfloat16(device) else torch.float32
+
+
+def refuse_what_it_lacks(setting, device):
+    why = ""
+    if not has_autocast(device):
+        why = f"training on {device.type} works in float32 only"
+    elif setting == "bf16" and not has_bfloat16(device):
+        why = "this GPU does not compute in bfloat16"
+    elif setting == "fp16" and float16_is_broken(device):
+        why = "GeForce GTX 16 cards give wrong numbers in it"
+    if why:
+        raise UserError(f'"train.mixed_precision" is "{setting}", but {why}; set it to "auto".')
