@@ -8,6 +8,15 @@ HALVES = (torch.float16, torch.bfloat16)
 FIRST_WITH_BFLOAT16 = (8, 0)  # compute capability; below it newer torch says yes and emulates, slower than float32
 
 
+def local_device(rank: int) -> torch.device:
+    """The GPU of one of several processes on this machine (torchrun's LOCAL_RANK). UserError where there are fewer GPUs."""
+    count = torch.cuda.device_count()
+    if rank >= count:
+        raise UserError(f"This machine has {count} GPU{'s' * (count != 1)} and more processes were started; "
+                        f"start torchrun with --nproc-per-node {count}.")
+    return torch.device("cuda", rank)
+
+
 def index_of(device: torch.device) -> int:
     """The number of a CUDA device; "cuda" alone is the current one. torch before 2.3 wants it for questions about memory."""
     return torch.cuda.current_device() if device.index is None else device.index

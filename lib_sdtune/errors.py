@@ -84,11 +84,15 @@ def fault(error: BaseException) -> str:
     return f"This is a fault of SD Tune: {type(error).__name__}: {first_line}. The console has the details."
 
 
+OUT_OF_MEMORY_WORDS = ("out of memory", "status_alloc_failed", "not enough memory", "not enough gpu video memory")
+"""What torch, cuBLAS and cuDNN, the CPU's allocator, and DirectML say."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch, of CUDA or of Python says that memory ran out."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return "out of memory" in str(error).lower()
+    return any(words in str(error).lower() for words in OUT_OF_MEMORY_WORDS)
 
 
 def explain(message: str, config: dict | None = None) -> dict[str, Any]:

@@ -143,7 +143,8 @@ class DreamBooth(WholeModel):
         try:
             yield
         finally:
-            if digest(self.homes) != self.originals.digest:
+            emptied = any(not home.untyped_storage().nbytes() for home in self.homes.values() if home.numel())
+            if emptied or digest(self.homes) != self.originals.digest:
                 raise RunError("The checkpoint could not be put back as it was; choose another one and then this one again, "
                                "which reads it from its file.")
             self.originals.delete()

@@ -101,14 +101,14 @@ class Together:
         """What the optimisers remember goes to the computer's memory until the next step."""
         if self.offloaded is None:
             self.offloaded = self.trained_weights[0].weight.device
-            self.move("cpu")
+            self.move_state("cpu")
 
     def reload(self):
         if self.offloaded is not None:
-            self.move(self.offloaded)
+            self.move_state(self.offloaded)
             self.offloaded = None
 
-    def move(self, device):
+    def move_state(self, device):
         for trained in self.trained_weights:
             trained.move(device)
         for optimizer in self.optimizers():

@@ -4,12 +4,16 @@ import os
 
 import torch
 
+from lib_sdtune import devices
+
 
 class World:
     """`rank` of `size` processes; a single process is a world of one, and then nothing is communicated."""
 
     def __init__(self):
         self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        if self.size > 1 and torch.cuda.is_available():
+            torch.cuda.set_device(devices.local_device(int(os.environ.get("LOCAL_RANK", 0))).index)
         if self.size > 1 and not torch.distributed.is_initialized():
             torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 

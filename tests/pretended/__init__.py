@@ -23,9 +23,11 @@ from tests.pretended.runtime import installed
 
 
 @contextmanager
-def pretended_cuda(total=24 * 2**30, limit=None, capability=(8, 6), name="Pretended GPU", backing="cpu"):
-    """A card of `total` bytes; `limit` (bytes, `total` by default) is where an allocation fails. Everything is undone on exit."""
-    card = Card(total, limit, capability, name, backing)
+def pretended_cuda(total=24 * 2**30, limit=None, capability=(8, 6), name="Pretended GPU", backing="cpu", count=1):
+    """A card of `total` bytes; `limit` (bytes, `total` by default) is where an allocation fails.
+
+    count: how many such cards torch is told of; tensors are on the first. Everything is undone on exit."""
+    card = Card(total, limit, capability, name, backing, count)
     with ExitStack() as stack:
         stack.enter_context(installed(card))
         stack.enter_context(Dispatch(card))

@@ -32,7 +32,7 @@ class Card:
 
     device = torch.device("cuda", 0)
 
-    def __init__(self, total, limit, capability, name, backing):
+    def __init__(self, total, limit, capability, name, backing, count):
         self.total, self.limit = total, limit
         self.capability, self.name, self.backing = capability, name, torch.device(backing)
         self.live = self.peak = self.failures = self.allocations = 0
@@ -41,7 +41,8 @@ class Card:
         self.below = 0  # > 0 while a kernel computes, for which the tensors are the backing's
         self.named = 0  # > 0 while a device was named in Python, and not by C++ after a tensor's own
         self.generators = weakref.WeakSet()
-        self.seeds = []
+        self.seeds = []  # (number of the device, seed)
+        self.count, self.current = count, 0
 
     # memory
 

@@ -41,5 +41,5 @@ class CardHost(TinyHost):
 
     def untouched(self):
         """Whether every weight has the bits that were lent."""
-        now = bits(self.model)
+        now = {f"{part}.{name}": tensor for part, module in self.model.modules() for name, tensor in module.state_dict().items()}
         return all(now[name].dtype == tensor.dtype and torch.equal(now[name], tensor) for name, tensor in self.bare.items())

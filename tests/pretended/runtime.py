@@ -1,7 +1,7 @@
 """`torch.cuda` and what else of torch asks for a driver, as a machine with the card would answer."""
 
 from collections import defaultdict
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import SimpleNamespace
 from unittest import mock
 
@@ -25,6 +25,14 @@ def answers(card):
         card.sweep()
         return max(0, (card.total if card.limit is None else card.limit) - card.live), card.total
 
+    @contextmanager
+    def current(number):
+        before, card.current = card.current, number
+        try:
+            yield
+        finally:
+            card.current = before
+
     def state(*_):
         return torch.get_rng_state()
 
@@ -36,18 +44,18 @@ def answers(card):
         card.note("syncs", "synchronize")
 
     quiet = {name: lambda *_, **__: None for name in (
-        "_lazy_init", "init", "empty_cache", "ipc_collect", "set_device", "set_rng_state", "set_rng_state_all")}
+        "_lazy_init", "init", "empty_cache", "ipc_collect", "set_rng_state", "set_rng_state_all")}
     return quiet | {
-        "is_available": lambda: True, "is_initialized": lambda: True, "_initialized": True, "device_count": lambda: 1,
-        "current_device": lambda: 0, "get_device_properties": lambda *_: facts, "get_device_name": lambda *_: card.name,
-        "get_device_capability": lambda *_: card.capability, "device": lambda *_: nullcontext(), "mem_get_info": mem_get_info,
+        "is_available": lambda: True, "is_initialized": lambda: True, "_initialized": True, "device_count": lambda: card.count,
+        "current_device": lambda: card.current, "get_device_properties": lambda *_: facts, "get_device_name": lambda *_: card.name,
+        "get_device_capability": lambda *_: card.capability, "device": current, "set_device": lambda number: setattr(card, "current", number), "mem_get_info": mem_get_info,
         # torch answers yes below 8.0 too, because it can emulate
         "is_bf16_supported": lambda *_, including_emulation=True, **__: including_emulation or card.capability[0] >= 8,
         "memory_allocated": live, "memory_reserved": live,
         "max_memory_allocated": lambda *_: card.peak, "max_memory_reserved": lambda *_: card.peak,
         "reset_peak_memory_stats": lambda *_: card.forget_peak(), "memory_stats": lambda *_: defaultdict(int),
         "synchronize": synchronize, "get_rng_state": state, "get_rng_state_all": lambda: [state()],
-        "manual_seed": lambda seed: card.seeds.append((0, seed)), "manual_seed_all": lambda seed: card.seeds.append(("all", seed)),
+        "manual_seed": lambda seed: card.seeds.append((card.current, seed)), "manual_seed_all": lambda seed: card.seeds.append(("all", seed)),
         "is_current_stream_capturing": lambda: False}
 
 

@@ -1,16 +1,24 @@
 """What would break on a GPU, on a pretended one (`tests.pretended`)."""
 
+from contextlib import suppress
+
 import pytest
 import torch
 
 from lib_sdtune import devices
-from lib_sdtune.errors import OUT_OF_MEMORY, RunError, UserError
+from lib_sdtune.devices import local_device
+from lib_sdtune.errors import OUT_OF_MEMORY, RunError, UserError, sentence
+from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.optim.master_weights import plan
+from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training.memory.meter import capacity
 from lib_sdtune.training.memory.room import free_memory
+from lib_sdtune.training.optimisation import Together
+from lib_sdtune.training.parallel import World
 from lib_sdtune.training.runs import RunFolder
 from lib_sdtune.training.trainer import Trainer
-from tests.hosts import TinyHost, pictures, settings, train
+from tests.hosts import pictures, settings, train
 from tests.pretended import kernels, pretended_cuda
 from tests.pretended.hosts import CardHost
 
@@ -33,7 +41,7 @@ def short(images, method="lora", steps=2, **changes):
     changes = {key: dict(value) for key, value in changes.items()}
     merged = {"train": {"max_train_steps": steps, "batch_size": 2} | changes.pop("train", {}),
               "dataset": {"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 64} | changes.pop("dataset", {}),
-              method: SETTINGS[method] | changes.pop(method, {})}
+              "save": {"state_every_n_steps": 0, "precision": "float"} | changes.pop("save", {}), method: SETTINGS[method] | changes.pop(method, {})}
     return settings(images, method=method, **merged, **changes)
 
 
@@ -47,8 +55,7 @@ def strict(monkeypatch):
     monkeypatch.setattr(kernels, "STRICT", [True])
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
-@pytest.mark.parametrize("method", ["lora", "dreambooth"])
+@pytest.mark.parametrize("method, layout", [("lora", torch.contiguous_format), ("dreambooth", torch.channels_last)])
 def test_fused_adamw_takes_every_gradient_and_every_restored_moment(card, strict, tmp_path, images, method, layout):
     whole, broken = (CardHost(tmp_path / name, torch.float16, layout) for name in ("whole", "broken"))
     expected = losses(train(whole, short(images, method, 3)))
@@ -62,4 +69,120 @@ def test_fused_adamw_takes_every_gradient_and_every_restored_moment(card, strict
     assert whole.untouched() and broken.untouched()
 
 
-PHASES = {"forward": (Trainer, "losses"), "backward": (torch.Tensor, "backward"), "sample": (Trainer, "sample"), "save": (Trainer, "save")}
+
+def filled_at(monkeypatch, card, owner, name, call=1):
+    """From that call of owner.name on the card takes nothing more."""
+    calls, original = [], getattr(owner, name)
+
+    def counted(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == call:
+            card.fill()
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, counted)
+
+
+PHASES = {"forward": (Trainer, "losses", 2), "backward": (Together, "backward", 2), "optimiser": (Together, "chance", 1),
+          "sample": (CardHost, "generate", 1), "save": (Trainer, "save", 1)}
+WAYS = [("lora", {}), ("textual_inversion", {}), ("hypernetwork", {}), ("dreambooth", {}), ("dreambooth", {"weights": "bfloat16"})]
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("method, changes", WAYS, ids=["lora", "embedding", "hypernetwork", "dreambooth", "dreambooth-bfloat16"])
+def test_a_full_card_leaves_the_lent_model_bit_for_bit(card, tmp_path, images, monkeypatch, method, changes, phase):
+    host = CardHost(tmp_path / "data", torch.float16)
+    filled_at(monkeypatch, card, *PHASES[phase])
+    config = short(images, method, 3, **{method: changes}, sample={"every_n_steps": 2}, save={"every_n_steps": 2})
+    with suppress(RunError):  # what needs no memory may well succeed
+        train(host, config)
+    assert host.untouched() and (phase in ("sample", "save") or card.failures)
+    if card.failures:
+        assert RunFolder(host.folder("sdtune") / "runs" / "ron").status()["message"] == OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize("changes", [{}, {"weights": "bfloat16"}], ids=["copies", "rounded"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_a_generation_gets_the_model_back_on_a_full_card(card, tmp_path, images, monkeypatch, dtype, changes):
+    """Float32 weights that learn in bfloat16 need more room than they left: the optimiser's memory goes away meanwhile."""
+    host = CardHost(tmp_path / "data", dtype)
+    host.breathes, host.while_lent = True, lambda: setattr(card, "limit", None)
+    expected = losses(train(CardHost(tmp_path / "other", dtype), short(images, "dreambooth", 3, dreambooth=changes)))
+    filled_at(monkeypatch, card, methods["dreambooth"], "move_out")
+    assert losses(train(host, short(images, "dreambooth", 3, dreambooth=changes))) == expected and host.untouched()
+
+
+def test_memory_is_asked_of_a_numbered_device(card):
+    assert free_memory(torch.device("cuda")) and capacity(torch.device("cuda"))  # torch 2.1 refuses a device without a number
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_no_mixed_precision_is_float32(card, tmp_path, images, method):
+    """The same losses as a float32 model with the same numbers, and none of the gradients that float16 would lose."""
+    half, full = CardHost(tmp_path / "half", torch.float16), CardHost(tmp_path / "full", torch.float16)
+    for _, module in full.model.modules():
+        module.float()
+    config = short(images, method, 2, train={"mixed_precision": "no"})
+    assert losses(train(half, config)) == pytest.approx(losses(train(full, config)), rel=1e-3)
+    assert half.untouched()
+
+
+def test_accumulated_gradients_of_a_whole_model_are_never_all_float32(card, tmp_path, images):
+    host = CardHost(tmp_path / "data", torch.float16)
+    held = card.live
+    card.forget_peak()
+    train(host, short(images, "dreambooth", 1, train={"gradient_accumulation_steps": 2, "batch_size": 1}, dreambooth={"text_encoder_lr": 0}))
+    count = sum(weight.numel() for weight in host.model.unet.parameters())
+    assert card.peak - held < count * (2 + 4 + 8 + 3)  # gradients, copies, moments, and what activations there are
+    assert host.untouched()
+
+
+@pytest.mark.parametrize("device", ["mps", "privateuseone"])
+def test_devices_without_autocast_compute_in_float32(device):
+    device = torch.device(device)
+    assert devices.compute_dtype("auto", device, torch.float16) == torch.float32
+    with pytest.raises(UserError, match="float32 only"):
+        devices.compute_dtype("fp16", device, torch.float16)
+
+
+def test_bfloat16_by_emulation_is_not_taken():
+    old = torch.device("cuda")
+    with pretended_cuda(capability=(7, 5), name="NVIDIA GeForce RTX 2080"):
+        assert torch.cuda.is_bf16_supported() and not devices.has_bfloat16(old)
+        assert devices.compute_dtype("auto", old, torch.float32) == torch.float32
+        assert devices.compute_dtype("auto", old, torch.float16) == torch.float16
+        assert plan("auto", old, torch.float16, 1000)[0] == torch.float16
+        with pytest.raises(UserError, match="bfloat16"):
+            devices.compute_dtype("bf16", old, torch.float16)
+    with pretended_cuda(capability=(7, 5), name="NVIDIA GeForce GTX 1660"):
+        assert devices.compute_dtype("auto", old, torch.float16) == torch.float32
+
+
+def test_an_allocation_that_cublas_failed_is_out_of_memory():
+    error = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    assert sentence(error) == OUT_OF_MEMORY
+
+
+def test_layers_are_seeded_on_the_device_that_trains():
+    with pretended_cuda(count=2) as card:
+        seed_layers(torch.device("cuda", 1), 1, "dropout", 3)
+        assert [number for number, _ in card.seeds] == [1]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch, tmp_path, rank):
+    for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+    with pretended_cuda(count=2) as card:
+        assert EmbeddedHost(tmp_path).device == torch.device("cuda", rank)
+        monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
+        World()
+        assert card.current == rank
+    with pretended_cuda(count=1), pytest.raises(UserError, match="nproc-per-node"):
+        local_device(rank + 1)
+
+
+def test_a_save_before_the_first_update_of_the_average_holds_what_was_learned(card, tmp_path, images):
+    host = CardHost(tmp_path / "data", torch.float16)
+    control = train(host, short(images, "dreambooth", 3, dreambooth={"ema_decay": 0.9}))
+    assert control.state == "finished" and control.artefacts

@@ -1,12 +1,14 @@
 """Lends a checkpoint in our own modules, and draws with it."""
 
 import json
+import os
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from lib_sdtune.devices import local_device
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.detection import detect
 from lib_sdtune.formats import hashes, lookup
@@ -27,7 +29,7 @@ class EmbeddedHost(Host):
     def __init__(self, data_dir, checkpoint=None, device=None):
         self.data_dir = Path(data_dir).absolute()
         self.checkpoint = self.find(checkpoint) if checkpoint else EMBEDDED
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(device) if device else default_device()
         self._lock, self._lent = threading.RLock(), None
         self._model, self._key, self._clip_skip = None, None, 1
 
@@ -166,6 +168,14 @@ def put_back(part, tensors, prefix):
         was = checkpoint.fit(tensors, prefix, name, tensor, tensor.dtype).to(tensor.device)
         if not torch.equal(tensor, was):
             tensor.copy_(was)
+
+
+def default_device():
+    """The GPU, under torchrun this process's own; the CPU where there is none."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    rank = os.environ.get("LOCAL_RANK")
+    return torch.device("cuda") if rank is None else local_device(int(rank))
 
 
 def overlaid(below, above):
