@@ -19,7 +19,9 @@ def local_device(rank: int) -> torch.device:
 
 def index_of(device: torch.device) -> int:
     """The number of a CUDA device; "cuda" alone is the current one. torch before 2.3 wants it for questions about memory."""
-    return torch.cuda.current_device() if device.index is None else device.index
+    if device.index is not None:
+        return device.index
+    return torch.cuda.current_device() if torch.cuda.is_available() else 0
 
 
 def total_memory(device: torch.device) -> int:
@@ -31,14 +33,14 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether the device itself computes in bfloat16."""
     if device.type != "cuda":
         return device.type in ("cpu", "xpu")
-    if not torch.cuda.is_bf16_supported():
+    if not torch.cuda.is_available() or not torch.cuda.is_bf16_supported():  # estimates speak of GPUs that are not here
         return False
     return bool(torch.version.hip) or torch.cuda.get_device_capability(index_of(device)) >= FIRST_WITH_BFLOAT16
 
 
 def float16_is_broken(device: torch.device) -> bool:
     """GeForce GTX 16 cards give NaN in float16; the WebUI knows them by the same two facts (`devices.cuda_no_autocast`)."""
-    if device.type != "cuda":
+    if device.type != "cuda" or not torch.cuda.is_available():
         return False
     number = index_of(device)
     name = torch.cuda.get_device_name(number)
