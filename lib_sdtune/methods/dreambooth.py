@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from lib_sdtune.declaration import Rate, option
-from lib_sdtune.errors import DiskFull, RunError
+from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.backup import TensorBackup, digest
