@@ -36,15 +36,29 @@ def picture(request, pins):
         override_settings=dict(pins),
     )
     p.cached_c, p.cached_uc = [None, None], [None, None]
-    try:
-        made = processing.process_images(p)
-    finally:
-        p.close()
+    with kept_settings(pins):
+        try:
+            made = processing.process_images(p)
+        finally:
+            p.close()
     if not made.images or shared.state.interrupted or shared.state.skipped:
         return None  # the WebUI gives back what is half drawn, and nobody wants that among the class pictures
     image = made.images[0]
     image.info["parameters"] = made.infotexts[0]
     return image
+
+
+@contextmanager
+def kept_settings(names):
+    """These settings of the WebUI are as before afterwards; it forgets to restore those that stand at their defaults."""
+    data = shared.opts.data
+    before = {name: data[name] for name in names if name in data}
+    try:
+        yield
+    finally:
+        for name in names:
+            data.pop(name, None)
+        data.update(before)
 
 
 @contextmanager
