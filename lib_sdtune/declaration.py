@@ -16,7 +16,7 @@ from lib_sdtune.registry import nearest
 
 Rate = float | str
 NUMBER = r"\s*(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*"
-SCHEDULE = rf"^{NUMBER}(:\s*-?\d+\s*)?(,{NUMBER}(:\s*-?\d+\s*)?)*$"
+SCHEDULE = rf"^{NUMBER}(:\s*-?\d+\s*)?(,{NUMBER}(:\s*-?\d+\s*)?)*(,\s*)*$"
 """A learning rate: a number, or the WebUI's schedule text such as "5e-3:200, 1e-3"."""
 
 

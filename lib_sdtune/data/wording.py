@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from lib_sdtune.data.captions import FILEWORDS, NAME, template
 from lib_sdtune.data.scan import Picture, Scan
 from lib_sdtune.errors import UserError
+from lib_sdtune.ldm.tokenizer import words
 
 if TYPE_CHECKING:  # the methods import this file, and the config the methods
     from lib_sdtune.config import Config
@@ -55,6 +56,10 @@ def check_word(scan: Scan, config: "Config", word: str) -> None:
 
 
 def refuse_silent_template(lines: list[str], silent: list[Picture], number: int, word: str) -> None:
+    spoken = [line.replace(NAME, word).replace(FILEWORDS, "") for line in lines]
+    if silent and any(NAME in line for line in lines) and not any(says(line, word) for line in spoken):
+        raise UserError(f'In the template of "concepts[{number}].prompt" the signs around [name] become part of "{word}", so '
+                        "it could not learn; choose a name that begins and ends with a letter or a digit.")
     mute = [line for line in lines if NAME not in line and not says(line, word)]
     if mute and silent and len(mute) == len(lines):
         raise UserError(f'"concepts[{number}].prompt" is a template that never says [name], so "{word}" could not '
@@ -66,4 +71,6 @@ def learned(scan: Scan, number: int) -> list[Picture]:
 
 
 def says(text: str, word: str) -> bool:
-    return word.lower() in text.lower()
+    """Whether the word stands in the text as the tokenizer parts it: "art" is not in "artwork", "x-" not in "x-, red"."""
+    text_words, sought = list(words(text)), list(words(word))
+    return any(text_words[start:start + len(sought)] == sought for start in range(len(text_words) - len(sought) + 1))

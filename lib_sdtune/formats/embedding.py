@@ -64,6 +64,10 @@ def wide(widths):
 
 def steps(path):
     """For how many steps it has learned, as far as the file says: 0 if it does not."""
+    if path.suffix.lower() == ".safetensors":
+        facts = safetensors.read(path)[1]
+        count = facts.get("sdtune_total_steps") or facts.get("ss_steps") or "0"
+        return int(count) if count.isdecimal() else 0
     data = data_of(path)
     count = data.get("step") if isinstance(data, dict) else None
     return count if isinstance(count, int) and count > 0 else 0

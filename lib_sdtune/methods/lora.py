@@ -117,11 +117,26 @@ class LoraMethod(Method):
 
     def export(self, path, metadata):
         precision = safetensors.PRECISIONS[self.config.save.precision]
-        tensors = {name: rounded(tensor, precision) for name, tensor in self.tensors().items()}
+        tensors = {name: rounded(name, tensor, precision) for name, tensor in self.tensors().items()}
         if not any(torch.count_nonzero(adapter.delta_weight()) for adapter in self.adapters.values()):
             raise RunError("The LoRA learned nothing: every layer is as it was at the start. "
                            "Raise the learning rate or the number of steps.")
+        if not any(self.changes(key, tensors) for key in self.adapters):
+            raise RunError(f"What the LoRA learned is too small for the file: all of it is 0 in "
+                           f"{self.config.save.precision}. Raise the learning rate or the number of steps, or set "
+                           '"save.precision" to "float".')
         safetensors.write(path, tensors, metadata | safetensors.hashes(tensors, metadata))
+
+
+    def changes(self, key, tensors):
+        """Whether these tensors of a file change the layer of `key`."""
+        adapter = self.adapters[key]
+        exact = {tail: tensor.clone() for tail, tensor in adapter.tensors().items()}
+        try:
+            adapter.load_tensors({tail: tensors[f"{key}.{tail}"].to(tensor) for tail, tensor in exact.items()})
+            return bool(torch.count_nonzero(adapter.delta_weight()))
+        finally:
+            adapter.load_tensors(exact)
 
 
 def in_and_out(name, shape):
@@ -130,7 +145,11 @@ def in_and_out(name, shape):
     return outputs + inputs * (3 if name.endswith("in_proj_weight") else 1)
 
 
-def rounded(tensor, precision):
-    """In the file's precision; an alpha that this would change (0.1, say) stays float32: it scales everything."""
+def rounded(name, tensor, precision):
+    """In the file's precision. What scales everything stays float32: a DoRA's lengths, and an alpha that rounding would
+    change (0.1, say). Readers take every tensor in its own format.
+    """
+    if name.endswith(".dora_scale"):
+        return tensor.float()
     result = tensor.to(precision)
     return result if tensor.ndim or result.float() == tensor.float() else tensor.float()

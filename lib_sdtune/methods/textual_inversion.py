@@ -175,8 +175,11 @@ class TextualInversion(Method):
 
     def export(self, path, metadata):
         precision = PRECISIONS[self.config.save.precision]
+        step = self.steps_before + int(metadata.get("ss_steps") or 0)
+        if self.steps_before:
+            metadata = metadata | {"sdtune_total_steps": str(step)}
         file.write(path, self.rows.detach().to(precision), self.model.family.embedding_keys, self.widths,
-                   metadata, name=path.stem, step=self.steps_before + int(metadata.get("ss_steps") or 0))
+                   metadata, name=path.stem, step=step)
         for suffix in KINDS[self.kind].endings:  # with two files of one name, which one a prompt gets would be random
             if suffix != self.suffix:
                 path.with_suffix(suffix).unlink(missing_ok=True)

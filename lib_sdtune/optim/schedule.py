@@ -26,9 +26,12 @@ def factor(step, total, scheduler="constant", warmup=0, cycles=1, power=1.0):
 
 
 def parse(text, where="The learning rate"):
-    """[(rate, last step), ...] of the WebUI's schedule text: "5e-3:200, 1e-3:500, 1e-4"; the last one may go without a step."""
+    """[(rate, last step), ...] of the WebUI's schedule text: "5e-3:200, 1e-3:500, 1e-4"; the last one may go without a step.
+
+    A comma at the end is allowed, as there.
+    """
     pieces = []
-    for piece in str(text).split(","):
+    for piece in str(text).rstrip(", ").split(","):
         rate, _, until = piece.strip().partition(":")
         try:
             pieces.append((float(rate), int(until) if until.strip() else -1))
