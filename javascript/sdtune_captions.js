@@ -175,8 +175,9 @@ window.sdtune = window.sdtune || {};
         );
     }
 
-    // A tag as the filter reads it: its own "and", "or" and "not" are words.
-    const term = (tag) => tag.replace(/\s+(and|or)(?=\s)\s/gi, '*$1*').replace(/^not /i, '*$&');
+    // A tag as the filter reads it: in quotes where it could be read as a word or pattern of the filter.
+    const quoted = (tag) => '"' + tag.replace(/"/g, '""') + '"';
+    const term = (tag) => (/[*"]|(^|\s)(and|or|not|missing)(\s|$)/i.test(tag) ? quoted(tag) : tag);
 
     function cloud(tags) {
         const {el} = sdtune;

@@ -136,7 +136,7 @@ window.sdtune = window.sdtune || {};
 
     async function prune(onlyPreview) {
         const ticked = [...document.querySelectorAll('#sdtune_captions_often input:checked')]
-            .map((box) => box.value)
+            .map((box) => '"' + box.value.replace(/"/g, '""') + '"') // in quotes a tag means itself
             .join(', ');
         const summary = await captions.ask(
             'prune',

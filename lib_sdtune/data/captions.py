@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXTENSIONS = (".txt", ".caption")
 # A number in front of a file name, but no digits of a word: "01-red hat", "2024-05-01 hat", "007hat", not "1girl"
 LEADING = re.compile(r"^(?:[-_\s]*(?:\d+(?=[-_\s.,()]|$)|0\d+))*[-_\s.,]*")
+COMMAS = ",\uff0c"  # the usual one, and the full-width one of East Asian keyboards
 FILEWORDS, NAME = "[filewords]", "[name]"
 BUNDLED_TEMPLATES = Path(__file__).parent / "templates"  # subject, subject_filewords, style, style_filewords
 
@@ -104,7 +105,7 @@ def template(prompt: str, folders: Sequence[Path | str]) -> list[str] | None:
 
 def tags(caption: str) -> list[str]:
     """The parts of a caption between its commas."""
-    return [tag.strip() for tag in caption.split(",") if tag.strip()]
+    return [tag.strip() for tag in re.split(f"[{COMMAS}]", caption) if tag.strip()]
 
 
 def vary(caption: str, dataset: DatasetConfig, seed: int, index: int, occurrence: int) -> str:

@@ -1,7 +1,7 @@
 """The captions of a folder while they are edited: nothing is written before `save`, and every change can be undone.
 
-A file that was changed by somebody else in the meantime is not overwritten; the text before the first save of a day stays
-beside it as .bak.
+A file that was changed by somebody else in the meantime is not overwritten, and no caption is written for a picture that
+is gone; the text before the first save of a day stays beside it as .bak.
 """
 
 import shutil
@@ -102,7 +102,7 @@ class Captions:
         return [name for name, entry in self.entries.items() if entry.caption != entry.original]
 
     def save(self, progress: Callable[[int, int, str], None] | None = None) -> tuple[list[str], list[Problem]]:
-        """Write what changed; (names written, problems of those that somebody else changed meanwhile).
+        """Write what changed; (names written, problems of those that somebody else changed or moved meanwhile).
 
         progress(done, total, text) may raise to stop: what is written by then counts as saved. UserError where a file
         can't be written.
@@ -114,6 +114,10 @@ class Captions:
             if progress:
                 progress(done, len(changed), "saving captions")
             entry = self.entries[name]
+            if not entry.picture.exists():
+                problems.append(Problem(entry.picture, f"{printable(name)} was renamed or removed since it was read, so its "
+                                                       "caption is not written. Load the folder again.", False, "picture gone"))
+                continue
             if content(entry.file) != entry.loaded:
                 sentence = (f"{printable(entry.file.name)} was changed by somebody else since it was read; "
                             "it is left alone. Load the folder again to see it.")

@@ -85,3 +85,16 @@ def test_folders_without_captions_to_edit(tmp_path, name, monkeypatch):
     (tmp_path / "bare").mkdir()
     with pytest.raises(UserError):
         Captions(name)
+
+
+def test_captions_of_pictures_that_went_are_not_written(folder):
+    captions = Captions(folder)
+    first, second = list(captions.entries)[:2]
+    captions.put({first: "new words", second: "other words"})
+    captions.entries[first].picture.unlink()
+    captions.entries[second].picture.rename(folder / "renamed.png")
+    before = {path.name: path.read_bytes() for path in folder.rglob("*.txt")}
+    written, problems = captions.save()
+    assert written == [] and [problem.kind for problem in problems] == ["picture gone"] * 2
+    assert {path.name: path.read_bytes() for path in folder.rglob("*.txt")} == before
+    assert captions.changed() == [first, second]  # nothing that was typed is lost

@@ -13,7 +13,15 @@ from lib_sdtune.errors import UserError
     (tags.remove("whats, [x]", "what?, [x]"), "whats"),
     (tags.replace("a, b, c", "b", "x, c"), "a, x, c"), (tags.replace("a, b", "b", ""), "a"), (tags.replace("abc, x", "b", "y"), "abc, x"),
     (tags.arrange("b, A, c"), "A, b, c"),
-    (tags.dedupe("a, b, A, b"), "a, b")])
+    (tags.dedupe("a, b, A, b"), "a, b"), (tags.dedupe("a,b ,c"), "a,b ,c"),
+    (tags.remove("1girl,solo,red hat", "umbrella"), "1girl,solo,red hat"), (tags.remove("red, red, snow ,", "hat"), "red, red, snow ,"),
+    (tags.replace("a photo of ron , on a table,", "hat", "x"), "a photo of ron , on a table,"),
+    (tags.replace("red, red, snow", "snow", "ice"), "red, red, ice"), (tags.remove("1girl,solo,red hat", "solo"), "1girl,red hat"),
+    (tags.remove("*_*, long hair, a b", "*_*"), "long hair, a b"), (tags.remove("a*b, axb", '"a*b"'), "axb"), (tags.remove("a, b", "*"), ""),
+    (tags.lead("*_*, long hair", "ron"), "ron, *_*, long hair"), (tags.lead("long hair, ron", "r*"), "r*, long hair, ron"),
+    (tags.lead("ron,  a ,b", "Ron"), "ron,  a ,b"), (tags.add("a ,b", "c"), "a ,b, c"), (tags.add("x y", "*_*"), "x y, *_*"),
+    (tags.remove('say "hi", x', '"say ""hi"""'), "x"), (tags.remove("1girl\uff0cred dress\uff0csmile", "red dress"), "1girl\uff0csmile"),
+    (tags.remove("a, b, c", "c"), "a, b"), (tags.remove("a, b, c", "a"), "b, c")])
 def test_edits(result, wanted):
     assert result == wanted
 
@@ -22,7 +30,8 @@ def test_edits(result, wanted):
     ("", ["cat, red", "dog", "", "cat and dog"]), ("cat", ["cat, red"]), ("cat and not red", []), ("cat or dog", ["cat, red", "dog"]),
     ("not cat", ["dog", "", "cat and dog"]), ("missing", [""]), ("not missing and not dog", ["cat, red", "cat and dog"]),
     ("c*", ["cat, red", "cat and dog"]),
-    ("CAT AND Red OR missing", ["cat, red", ""])])
+    ("CAT AND Red OR missing", ["cat, red", ""]), ('"cat and dog"', ["cat and dog"]), ('"missing"', []), ('not "c*"', ["cat, red", "dog", "", "cat and dog"]),
+    ('"cat" or "dog"', ["cat, red", "dog"])])
 def test_filters(query, passing):
     assert [caption for caption in ["cat, red", "dog", "", "cat and dog"] if tags.query(query)(caption)] == passing
 
