@@ -20,6 +20,7 @@ EXTENSIONS = (".txt", ".caption")
 LEADING = re.compile(r"^(?:[-_\s]*(?:\d+(?=[-_\s.,()]|$)|0\d+))*[-_\s.,]*")
 COMMAS = ",\uff0c"  # the usual one, and the full-width one of East Asian keyboards
 FILEWORDS, NAME = "[filewords]", "[name]"
+WORDLESS = re.compile(rf"(,\s*)?{re.escape(FILEWORDS)}")  # with the comma that would be left without words
 BUNDLED_TEMPLATES = Path(__file__).parent / "templates"  # subject, subject_filewords, style, style_filewords
 
 
@@ -115,7 +116,7 @@ def vary(caption: str, dataset: DatasetConfig, seed: int, index: int, occurrence
     that seed.
     """
     rng = randomness.rng(seed, "caption", index, occurrence)
-    if rng.random() < dataset.caption_dropout_rate:
+    if rng.random() < dataset.caption_dropout_rate:  # the very draw of `dropped`
         return ""
     if not dataset.shuffle_caption and not dataset.caption_tag_dropout_rate:
         return caption
@@ -127,7 +128,25 @@ def vary(caption: str, dataset: DatasetConfig, seed: int, index: int, occurrence
     return ", ".join(fixed + loose)
 
 
+def dropped(dataset: DatasetConfig, seed: int, index: int, occurrence: int) -> bool:
+    """Whether the caption is left out at this showing."""
+    return randomness.rng(seed, "caption", index, occurrence).random() < dataset.caption_dropout_rate
+
+
+def from_template(lines: Sequence[str], name: str, words: str, dataset: DatasetConfig, seed: int, index: int,
+                  occurrence: int, needs_name: bool = False) -> str:
+    """The caption of this showing where a template gives it; `words` are the picture's own, as `vary` gives them.
+
+    Caption dropout leaves the whole line out; only the picture's own words, where the line must say the name.
+    """
+    if not needs_name and dropped(dataset, seed, index, occurrence):
+        return ""
+    return filled(lines, name, words, seed, index, occurrence)
+
+
 def filled(lines: Sequence[str], name: str, words: str, seed: int, index: int, occurrence: int) -> str:
     """A template line for this showing, with the trained name and the picture's own words put in."""
     line = randomness.rng(seed, "template", index, occurrence).choice(lines)
+    if not words:
+        line = WORDLESS.sub("", line).replace(" ,", ",").strip()
     return line.replace(NAME, name).replace(FILEWORDS, words)

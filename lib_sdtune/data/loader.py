@@ -163,7 +163,10 @@ class Dataset:
         lines = self.scan.templates.get(picture.concept)
         if picture.is_class or not lines:
             return words
-        return captions.filled(lines, self.config.word, words, self.seed, index, occurrence)
+        if self.held_out:
+            return captions.filled(lines, self.config.word, words, self.seed, index, occurrence)
+        return captions.from_template(lines, self.config.word, words, self.dataset, self.seed, index, occurrence,
+                                      self.scan.needs_name)
 
     def flip(self, index: int, occurrence: int) -> bool:
         """Every second showing, beginning with either: both sides are seen equally often."""

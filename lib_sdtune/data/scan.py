@@ -50,6 +50,8 @@ class Picture:
 class Scan:
     """Pictures in a stable order, problems, prompt templates by concept, and the folders that were read.
 
+    needs_name: every template line must say the trained name, also where captions are dropped.
+
     examined: what is known of each file that was read, so that a later scan reads only what has changed since.
     """
 
@@ -57,6 +59,7 @@ class Scan:
     problems: list[Problem] = field(default_factory=list)
     templates: dict[int, list[str]] = field(default_factory=dict)
     roots: list[Path] = field(default_factory=list)
+    needs_name: bool = False
     examined: dict[Path, tuple[Stamp, Facts]] = field(default_factory=dict)
 
     def tag_frequency(self) -> dict[str, dict[str, int]]:

@@ -29,6 +29,7 @@ def add_word_templates(scan: Scan, config: "Config", word: str) -> None:
     """Let every concept's captions say `word`: where caption files never do, a prompt that does is the template, or a
     bundled one is.
     """
+    scan.needs_name = True
     for number, concept in enumerate(config.concepts):
         described = [picture for picture in learned(scan, number) if picture.caption_from == "file"]
         if number not in scan.templates and not any(says(picture.caption, word) for picture in described):

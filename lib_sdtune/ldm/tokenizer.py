@@ -14,6 +14,11 @@ from pathlib import Path
 
 from lib_sdtune.errors import UserError
 
+try:
+    from ftfy import fix_text
+except ImportError:  # no requirement of the WebUI's, which cleans and parts texts by its own tokenizer
+    fix_text = None
+
 START, END = "<|startoftext|>", "<|endoftext|>"
 CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 
@@ -64,8 +69,11 @@ class Tokenizer:
 
 
 def words(text):
-    """Runs of letters, single digits, runs of other signs, and English contractions, lower-cased."""
-    text = unicodedata.normalize("NFC", text).lower()
+    """Runs of letters, single digits, runs of other signs, and English contractions, lower-cased.
+
+    The text is cleaned before as CLIP's tokenizers do it: full-width signs, curly quotes, ligatures, entities, control signs.
+    """
+    text = (fix_text(text) if fix_text else unicodedata.normalize("NFC", text)).lower()
     i = 0
     while i < len(text):
         word = next((w for w in (START, END, *CONTRACTIONS) if text.startswith(w, i)), None)

@@ -37,7 +37,8 @@ def final_captions(captions: "Captions", data: dict, host: "Host") -> list[dict[
         words = captions[names[index]] or ("" if template else prompt or folder_words(captions, names[index]))
         words = words or caption.from_name(names[index].rpartition("/")[2])
         words = caption.vary(words, dataset, seed, index, showing)
-        words = caption.filled(template, word, words, seed, index, showing) if template else words
+        if template:
+            words = caption.from_template(template, word, words, dataset, seed, index, showing)
         rows.append({"index": index, "name": names[index], "caption": words, "tokens": count_tokens(words)})
     return rows
 

@@ -58,3 +58,26 @@ def test_dropout_rates_are_kept():
     assert abs(caption.count("") / 2000 - 0.25) < 0.04
     tags = [captions.vary("keep, a", DatasetConfig(caption_tag_dropout_rate=0.25, keep_tokens=1), 1, 0, n) for n in range(2000)]
     assert set(tags) == {"keep, a", "keep"} and abs(tags.count("keep") / 2000 - 0.25) < 0.04
+
+
+LINES = ["a photo of [name], [filewords]", "a picture of [filewords], in the style of [name]"]
+
+
+def test_dropout_leaves_a_template_s_whole_line_out():
+    dataset = DatasetConfig(caption_dropout_rate=0.3)
+    said = [captions.from_template(LINES, "ron", "red", dataset, 1, 0, showing) for showing in range(500)]
+    assert 100 < said.count("") < 200 and {line for line in said if line} == {
+        "a photo of ron, red", "a picture of red, in the style of ron"}
+
+
+def test_where_the_line_must_say_the_name_only_the_picture_s_words_are_dropped():
+    dataset = DatasetConfig(caption_dropout_rate=1.0)
+    said = {captions.from_template(LINES, "ron", captions.vary("red", dataset, 1, 0, showing), dataset, 1, 0, showing, needs_name=True)
+            for showing in range(50)}
+    assert said == {"a photo of ron", "a picture of, in the style of ron"}
+
+
+def test_a_caption_and_its_template_are_dropped_together():
+    dataset = DatasetConfig(caption_dropout_rate=0.5)
+    for showing in range(50):
+        assert captions.dropped(dataset, 3, 1, showing) == (captions.vary("red", dataset, 3, 1, showing) == "")

@@ -147,6 +147,14 @@ def test_templates_name_the_subject():
     assert {example.caption for example in sum(epoch(data, 0), [])} == {"a photo of x", "x with tag0, b, c, d"}
 
 
+def test_templates_are_dropped_like_captions_but_never_the_name_that_is_learned():
+    data = dataset(pictures(1, repeats=60), caption_dropout_rate=0.5)
+    data.scan.templates[0] = ["a photo of [name]"]
+    assert {example.caption for example in sum(epoch(data, 0), [])} == {"", "a photo of x"}
+    data.scan.needs_name = True
+    assert {example.caption for example in sum(epoch(data, 0), [])} == {"a photo of x"}
+
+
 def test_shares_are_whole_and_complete():
     assert shares(10, {"a": 1, "b": 1, "c": 1}) == {"a": 4, "b": 3, "c": 3}
     assert shares(1, {"a": 1, "b": 5}) == {"a": 0, "b": 1}

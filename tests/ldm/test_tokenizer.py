@@ -65,6 +65,17 @@ def test_a_missing_or_unfit_vocabulary_is_named(tmp_path, monkeypatch):
         tokenizers.find(tmp_path / "x.safetensors", len(TOK) + 1)
 
 
+UNCLEAN = {"1girl\uff0cred dress": "1girl,red dress", "a girl\u2019s \u201cred\u201d dress": "a girl's \"red\" dress",
+           "\uff32\uff25\uff24\u3000\uff44\uff52\uff45\uff53\uff53": "RED dress", "cats &amp; dogs": "cats & dogs", "\ufb01ne art": "fine art",
+           "\ufeffron": "ron", "a\x1b[31mred": "ared", "sch\u00c3\u00b6n": "sch\u00f6n"}
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("ftfy"), reason="ftfy is not installed")
+@pytest.mark.parametrize("text", UNCLEAN)
+def test_texts_are_cleaned_as_the_webui_does_it(text):
+    assert list(words(text)) == list(words(UNCLEAN[text]))
+
+
 @pytest.mark.skipif(not tokenizers.installed(), reason="neither open_clip nor clip is installed, so CLIP's vocabulary is not at hand")
 def test_clips_own_vocabulary():
     clip = tokenizers.read_packed(tokenizers.installed())
@@ -80,5 +91,5 @@ def test_hugging_faces_tokenizer_agrees(tmp_path):
     vocab.write_text(json.dumps(TOK.vocab), encoding="utf-8")
     merges.write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in TOK.ranks) + "\n", encoding="utf-8")
     other = CLIPTokenizer(str(vocab), str(merges))
-    for text in ("a photo, of (cats:1.2) it's 123!!", "dogcat CAT_dog"):
+    for text in ("a photo, of (cats:1.2) it's 123!!", "dogcat CAT_dog", *UNCLEAN):
         assert TOK(text) == other(text, add_special_tokens=False).input_ids

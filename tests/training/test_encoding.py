@@ -17,6 +17,24 @@ def test_the_keys_follow_the_weights_and_nothing_else():
     assert vae_key(model) != vae_key(same) != vae_key(tiny_half())
 
 
+def test_a_few_rows_of_the_token_table_are_another_encoder():
+    keys = []
+    for row in (None, 3, 77, -1):
+        model = tiny_sd1()
+        table = next(value for name, value in model.text_encoders[0].named_parameters() if "token_embedding" in name)
+        if row is not None:
+            table.data[row, 0] += 1e-3
+        keys.append(text_key(model, 1))
+    assert len(set(keys)) == 4
+
+
+def test_one_value_of_an_embedding_is_another_word():
+    vectors = torch.zeros(8, 16)
+    changed = vectors.clone()
+    changed[5, 3] = 1e-3
+    assert text_key(tiny_sd1({"ron": vectors}), 1) != text_key(tiny_sd1({"ron": changed}), 1)
+
+
 def tiny_half():
     model = tiny_sd1()
     model.vae.half()
