@@ -17,6 +17,7 @@ window.sdtune = window.sdtune || {};
             ['regex', t('Replace by regular expression')],
             ['sort', t('Sort tags by alphabet')],
             ['dedupe', t('Remove repeated tags')],
+            ['plain', t('Take out prompt syntax')],
         ]);
         kinds.addEventListener('change', updateFields);
         const parts = [
@@ -38,7 +39,7 @@ window.sdtune = window.sdtune || {};
 
     function updateFields() {
         const kind = controls().value('captions_do');
-        sdtune.show(sdtune.byId('sdtune_captions_words').parentElement, !['sort', 'dedupe'].includes(kind));
+        sdtune.show(sdtune.byId('sdtune_captions_words').parentElement, !['sort', 'dedupe', 'plain'].includes(kind));
         sdtune.show(sdtune.byId('sdtune_captions_new').parentElement, ['replace', 'regex'].includes(kind));
         sdtune.text(
             sdtune.byId('sdtune_captions_words').parentElement.firstChild,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
-from lib_sdtune.data import captions, charts
+from lib_sdtune.data import captions, charts, prompt_syntax
 from lib_sdtune.data.appearance import BLURRED, duplicates
 from lib_sdtune.data.buckets import Buckets, Place
 from lib_sdtune.data.caption_length import truncate
@@ -166,6 +166,10 @@ def wording(pictures: list[Picture], tokenizer: Tokenizer | None, most: int) -> 
             if picture.caption:
                 words = f"{INSTEAD[picture.caption_from]}, {picture.caption!r}, is taken"
             yield Problem(picture.path, f"{picture.relative} has no caption; {words}.", False, "caption missing")
+        if signs := prompt_syntax.signs(picture.caption):
+            yield Problem(picture.path, f"The caption of {picture.relative} has prompt syntax ({' '.join(signs)}), which "
+                                        "is learned as letters that no prompt gives; take it out, under Captions or with "
+                                        "plain_captions of prepare.", False, "prompt syntax")
         if tokenizer and truncate(picture.caption, tokenizer, most) != picture.caption:
             yield Problem(picture.path, f"The caption of {picture.relative} has more than {most} tokens; the rest is not "
                                         'learnt. Shorten it, or raise "dataset.max_token_length".', False, "caption cut")

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from lib_sdtune.data import tags
+from lib_sdtune.data import prompt_syntax, tags
 from lib_sdtune.data.expressions import Substitution
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
 from lib_sdtune.services.fields import text
 
-WITHOUT_WORDS = {"sort": tags.arrange, "dedupe": tags.dedupe}
+WITHOUT_WORDS = {"sort": tags.arrange, "dedupe": tags.dedupe, "plain": prompt_syntax.plain}
 WITH_WORDS = {"add": tags.add, "front": tags.lead, "remove": tags.remove}
 REPLACING = ("replace", "regex")
 NAMES = (*WITH_WORDS, *REPLACING, *WITHOUT_WORDS)

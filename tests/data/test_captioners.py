@@ -44,7 +44,7 @@ def test_pictures_are_described_and_old_captions_treated_as_asked(captions, exis
 def test_options_reach_the_host_checked():
     host = WebUI()
     with captioners.registry["deepbooru"](host, threshold=0.7):
-        assert host.asked == [("deepbooru", {"threshold": 0.7, "sort_alpha": False, "use_spaces": True, "escape": False})]
+        assert host.asked == [("deepbooru", {"threshold": 0.7, "sort_alpha": False, "use_spaces": True})]
     with pytest.raises(UserError, match="threshold"):
         captioners.registry["deepbooru"](host, threshold=7)
 

@@ -90,6 +90,7 @@ def describe_all(captions: "Captions", captioner: Captioner, names: Iterable[str
     progress(done, total, text) may raise to stop: what was described until then is taken over first.
     """
     from lib_sdtune.data.picture import Unreadable, load
+    from lib_sdtune.data.prompt_syntax import plain
 
     if existing not in EXISTING:
         raise UserError(f"Existing captions can be treated as: {', '.join(EXISTING)}; not {existing!r}.")
@@ -104,7 +105,7 @@ def describe_all(captions: "Captions", captioner: Captioner, names: Iterable[str
                 image, _ = load(captions.entries[name].picture)
             except Unreadable:
                 continue  # named by the scan already
-            described[name] = combine(captions[name], captioner.describe(image), existing)
+            described[name] = combine(captions[name], plain(captioner.describe(image)), existing)
         progress(len(names), len(names), "describing pictures")
     finally:
         changed = captions.put(described)

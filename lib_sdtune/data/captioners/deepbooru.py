@@ -17,6 +17,3 @@ class DeepBooru(Hosted):
         threshold: float = option(0.5, "0.5; less finds more tags, and more wrong ones.", low=0, high=1)
         sort_alpha: bool = option(False, "Alphabetical; otherwise the surest tag is first.", label="Sort by alphabet")
         use_spaces: bool = option(True, "Spaces instead of underscores.", label="Spaces for underscores")
-        escape: bool = option(
-            False, "A backslash before brackets; captions are read literally here, so it is not needed.",
-            label="Escape brackets")

@@ -17,7 +17,8 @@ from lib_sdtune.data.walk import PictureFile
 from lib_sdtune.errors import UserError
 
 LONGEST = 200  # bytes of a name; disks allow some 255 with everything that is put behind it
-CAPTION_ONLY = ("prompt", "trigger", "add_tags", "remove_tags", "replace", "replace_regex", "sort_tags", "dedupe_tags")
+CAPTION_ONLY = ("prompt", "trigger", "add_tags", "remove_tags", "replace", "replace_regex", "sort_tags", "dedupe_tags",
+                "plain_captions")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lib_sdtune.data.prepare.manifest import Manifest
 from lib_sdtune.data.prepare.originals import Original, originals_of, read_original, refuse_crops
 from lib_sdtune.data.prepare.settings import PrepareConfig, check, edited, expressions
 from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.data.prompt_syntax import plain
 from lib_sdtune.data.walk import walk
 from lib_sdtune.errors import UserError
 
@@ -183,4 +184,4 @@ def take(original: Original, content: str, files: list[File] | None, batch: Batc
 
 def described(describe: Describe, file: BinaryIO | Path) -> str:
     with Image.open(file) as image:
-        return describe(image.convert("RGB"))
+        return plain(describe(image.convert("RGB")))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import ImageColor
 
-from lib_sdtune.data import tags
+from lib_sdtune.data import prompt_syntax, tags
 from lib_sdtune.data.expressions import Substitution
 from lib_sdtune.data.prepare.crop import finder
 from lib_sdtune.declaration import option
@@ -61,6 +61,8 @@ class PrepareConfig:
                                       label="Replace by expression")
     sort_tags: bool = option(False, "Tags in alphabetical order (the trigger word stays in front).")
     dedupe_tags: bool = option(False, "Each tag once.", label="Drop repeated tags")
+    plain_captions: bool = option(False, "Weights, backslashes before brackets, <lora:...> and BREAK: training reads them "
+                                         "as letters.", label="Take out prompt syntax")
 
 
 def check(settings: PrepareConfig) -> None:
@@ -104,6 +106,8 @@ def expressions(settings: PrepareConfig) -> list[Substitution]:
 def edited(caption: str, settings: PrepareConfig, expressions: Sequence[Substitution] = ()) -> str:
     """A caption after all edits that the settings ask for; one without words becomes the prompt."""
     caption = caption or settings.prompt
+    if settings.plain_captions:
+        caption = prompt_syntax.plain(caption)
     for substitute in expressions:
         caption = substitute(caption)
     for rule in settings.replace:

@@ -6,8 +6,9 @@ from modules import deepbooru, shared
 
 from lib_sdtune.errors import RunError
 
-OPTIONS = {"threshold": "interrogate_deepbooru_score_threshold", "sort_alpha": "deepbooru_sort_alpha", "use_spaces": "deepbooru_use_spaces",
-           "escape": "deepbooru_escape"}
+OPTIONS = {"threshold": "interrogate_deepbooru_score_threshold", "sort_alpha": "deepbooru_sort_alpha",
+           "use_spaces": "deepbooru_use_spaces"}
+LITERAL = {"deepbooru_escape": False, "interrogate_return_ranks": False}  # captions are no prompts: nothing but words
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def asked(turn, ask, image):
 @contextmanager
 def chosen(options):
     """The WebUI's settings as the user wants them for now."""
-    wanted = {OPTIONS[key]: value for key, value in vars(options).items()} | {"interrogate_return_ranks": False}
+    wanted = {OPTIONS[key]: value for key, value in vars(options).items()} | LITERAL
     before = {key: shared.opts.data[key] for key in wanted if key in shared.opts.data}
     shared.opts.data.update(wanted)
     try:
