@@ -430,3 +430,51 @@ def test_wrong_input_folders_and_manifests(source, tmp_path):
         (tmp_path / "out/manifest.json").write_text(damage)
         with pytest.raises(UserError, match="manifest"):
             prepare(source, tmp_path / "out", small())
+
+
+# names
+
+def prepared_from(tmp_path, names, **options):
+    """{file in the output: the original that it was made from}, where every original has a colour of its own."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    for number, name in enumerate(names):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        size = (900, 300) if options.get("split") and name.startswith("long") else (128, 128)
+        Image.new("RGB", size, (10 + 20 * number, 0, 0)).save(source / name)
+        (source / name).with_suffix(".txt").write_text(name)
+    outcome = prepare(source, out, small(**options))
+    assert not outcome.problems and prepare(source, out, small(**options)).written == []
+    files = {path.relative_to(out).as_posix(): path for path in sorted(out.rglob("*.png")) if path.is_file()}
+    return {name: names[round((Image.open(path).getpixel((64, 64))[0] - 10) / 20)] for name, path in files.items()}
+
+
+@pytest.mark.parametrize("names, options, count", [
+    (["a.png", "a-flip.png"], {"flip": True}, 4), (["A-FLIP.png", "a.png", "a.bmp"], {"flip": True}, 6),
+    (["long.png", "long-1.png", "long-2.png", "long-1-flip.png"], {"split": True, "flip": True}, 32),
+    (["x/a.png", "y/a.png", "z/a.png", "a-2.png"], {"folder": "10_ron", "split": True}, 4),
+    (["a.bmp", "a.png/b.png"], {}, 2), (["a-flip.png", "a-flip-flip.png", "a.png"], {"flip": True}, 6)])
+def test_names_that_are_made_meet_no_other_name(tmp_path, names, options, count):
+    made = prepared_from(tmp_path, names, **options)
+    assert len(made) == count and set(made.values()) == set(names)
+    for file, original in made.items():
+        assert Path((tmp_path / "out" / file).with_suffix(".txt").read_text().strip()).stem == Path(original).stem
+
+
+def test_no_caption_is_written_beside_somebody_elses_picture(tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    out.mkdir()
+    awful.scene().save(source / "a.png")
+    (source / "a.txt").write_text("ours")
+    awful.scene(seed=3).save(out / "a.png")
+    outcome = prepare(source, out, small())
+    assert [problem.kind for problem in outcome.problems] == ["left alone"] and not (out / "a.txt").exists()
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    (out / "a.png").mkdir(parents=True)
+    awful.scene().save(source / "a.png")
+    outcome = prepare(source, out, small())
+    assert outcome.written == [] and "is a folder" in outcome.problems[0].text

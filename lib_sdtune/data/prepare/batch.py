@@ -32,6 +32,9 @@ class Batch:
     def write(self, file: str, data: bytes) -> str:
         """Write a file unless its owner changed it; the hash that it counts as made with."""
         path = self.folder / file
+        if path.is_dir():
+            self.leave(path, f"{printable(file)} is a folder, so no file of that name is made. Rename it to have one.")
+            return ""
         new_hash, disk_hash, manifest_hash = fingerprint(data), fingerprint_of(path), self.manifest.hashes.get(file)
         if disk_hash == new_hash:
             self.outcome.unchanged.append(file)
@@ -42,10 +45,12 @@ class Batch:
                 self.written[file].write_bytes(data)
         else:
             reason = "was changed after it was prepared" if manifest_hash else "was there before"
-            self.outcome.problems.append(Problem(path, f"{printable(file)} {reason}; it is left alone. "
-                                                       "Remove it to have it made again.", False, "left alone"))
+            self.leave(path, f"{printable(file)} {reason}; it is left alone. Remove it to have it made again.")
             return manifest_hash or ""
         return new_hash
+
+    def leave(self, path: Path, sentence: str) -> None:
+        self.outcome.problems.append(Problem(path, sentence, False, "left alone"))
 
     def drop(self, files: Iterable[str], hashes: dict[str, str]) -> None:
         """Remove what earlier settings made and these don't, unless its owner changed it."""

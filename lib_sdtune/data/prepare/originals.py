@@ -1,6 +1,7 @@
 """The pictures that are prepared: how the files made from each are called, and its pixels read from the disk."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,24 +40,56 @@ class Original:
 def originals_of(files: Sequence[PictureFile], settings: PrepareConfig, boxes: Mapping[str, Sequence[float] | None],
                  problems: list[Problem]) -> Iterator[Original]:
     """One `Original` for each picture file, with names that don't collide on any system."""
-    stems: set[str] = set()
+    names = Names(settings, [plain_stem(file, settings) for file in files])
     for file in files:
-        relative = Path(file.relative)
-        path = Path(settings.folder) / relative.stem if settings.folder else relative.with_suffix("")
-        path = Path(printable(path).replace("?", "_"))
-        path = path.with_name(path.name.encode()[:LONGEST].decode("utf-8", "ignore"))
-        stem = path.as_posix()
-        if stem.casefold() in stems:
-            stem = f"{stem}-{file.path.suffix[1:].lower()}"
-        count = 1
-        while stem.casefold() in stems:
-            count += 1
-            stem = f"{path.as_posix()}-{count}"
-        stems.add(stem.casefold())
+        stem = names.reserve(plain_stem(file, settings), file.path.suffix[1:].lower())
         box = boxes.get(printable(file.relative))
         caption = captions.from_file(file, ".txt", problems) or file.metadata_caption
         fractions = tuple(map(float, box)) if box else None
         yield Original(file, stem, fractions, caption, key(settings, fractions))
+
+
+def plain_stem(file: PictureFile, settings: PrepareConfig) -> str:
+    """Below the output folder, without suffix: what the files would be called if they were alone."""
+    relative = Path(file.relative)
+    path = Path(settings.folder) / relative.stem if settings.folder else relative.with_suffix("")
+    path = Path(printable(path).replace("?", "_"))
+    return path.with_name(path.name.encode()[:LONGEST].decode("utf-8", "ignore")).as_posix()
+
+
+class Names:
+    """Stems such that no file made from one original is called like a file made from another, or like a folder.
+
+    stems: what all originals would be called; of two that collide the later, or that with the longer name, gets another.
+    """
+
+    def __init__(self, settings: PrepareConfig, stems: Sequence[str]):
+        self.settings, self.stems = settings, {stem.casefold() for stem in stems}
+        self.folders = {parent.as_posix().casefold() for stem in stems for parent in Path(stem).parents}
+        self.reserved: set[str] = set()
+
+    def reserve(self, stem: str, suffix: str) -> str:
+        """The stem, or one beside it that is free; suffix: of the original, which may tell it from the others."""
+        candidate, count = stem, 1
+        if not self.free(candidate) and suffix:
+            candidate = f"{stem}-{suffix}"
+        while not self.free(candidate):
+            count += 1
+            candidate = f"{stem}_{count}" if self.settings.split else f"{stem}-{count}"
+        self.reserved.add(candidate.casefold())
+        return candidate
+
+    def free(self, stem: str) -> bool:
+        stem = stem.casefold()
+        files = {f"{stem}.{self.settings.format}", f"{stem}.txt"}
+        return stem not in self.reserved and not files & self.folders and not self.bases(stem) & (self.stems | self.reserved)
+
+    def bases(self, stem: str) -> set[str]:
+        """The stems whose pieces or mirrored copies are called like this one."""
+        bases = {stem.removesuffix("-flip")} if self.settings.flip else {stem}
+        if self.settings.split:
+            bases |= {re.sub(r"-\d+$", "", base) for base in bases}
+        return bases - {stem}
 
 
 def key(settings: PrepareConfig, box: tuple[float, ...] | None) -> str:
