@@ -9,6 +9,16 @@ from modules import script_callbacks
 import lib_sdtune  # noqa: F401 - this folder is importable only while this file is executed; later imports build on this one
 
 
+def remember_code():
+    """What the WebUI's functions were before other extensions exchanged any while it runs."""
+    try:
+        from lib_sdtune.host.webui.extensions.hijack_points import remember
+
+        remember()
+    except Exception:
+        traceback.print_exc()  # the tab says what cannot be had here
+
+
 def tab():
     """SD Tune's tab; where it cannot be built, one that says so, because a missing tab tells nobody anything."""
     try:
@@ -41,6 +51,7 @@ def axis():
     axis()
 
 
+remember_code()
 script_callbacks.on_before_ui(axis, name="sdtune")
 script_callbacks.on_ui_settings(settings, name="sdtune")
 script_callbacks.on_ui_tabs(tab, name="sdtune")

@@ -1,16 +1,21 @@
 """The WebUI lends its loaded model: own modules, own sampler, own folders."""
 
 import gc
+import logging
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from modules import devices, sd_models, shared
 from modules.call_queue import queue_lock
 
+from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.host.base import Host
-from lib_sdtune.host.webui import folders, fused, generating, model, pinned, publishing, structure
+from lib_sdtune.host.webui import clip_skip, extensions, folders, fused, generating, model, pinned, publishing, structure
+from lib_sdtune.host.webui.extensions import checkpoint_file, hijack_points, ownership, picture_callbacks
 from lib_sdtune.host.webui.lock import QueueLock
-from lib_sdtune.host.webui.neutral import chance, neutral
+from lib_sdtune.host.webui.neutral import chance, hypernetworks, neutral, placement, storage
+
+log = logging.getLogger("sdtune")
 
 
 class WebUIHost(Host):
@@ -19,7 +24,9 @@ class WebUIHost(Host):
     def __init__(self):
         self.lock = QueueLock(queue_lock)
         self.wishes = pinned.Wishes()
-        self.sd_model = self.lent = self.bare = None
+        self.sd_model = self.lent = self.bare = self.parameters = None
+        self.logged = set()
+        hijack_points.remember()  # again, for what was imported since the start
 
     def defaults(self, model_settings):
         """What suits the checkpoint that the settings name, or the loaded one; nothing where neither is there."""
@@ -27,7 +34,7 @@ class WebUIHost(Host):
         if found is None:
             return {}
         family, variant = found
-        return family.defaults(variant.overridden(model_settings.prediction_type))
+        return clip_skip.laid_under(family, family.defaults(variant.overridden(model_settings.prediction_type)))
 
     def detected(self, model_settings):
         """(family, variant) of the checkpoint that a run would train, None where none is loaded or named."""
@@ -38,8 +45,13 @@ class WebUIHost(Host):
         return model.detected(loaded, None if named is None else Path(named.filename))
 
     def check(self, model_settings):
-        """UserError for a checkpoint that the WebUI does not know, or that cannot be trained."""
+        """UserError for a checkpoint that the WebUI does not know, or of which is seen without the lock that it cannot be had."""
         self.detected(model_settings)
+        placement.refuse_lowvram()
+        storage.refuse_fp8_setting()
+        named, loaded = pinned.chosen(model_settings.checkpoint), sd_models.model_data.sd_model
+        if loaded is not None and (named is None or named.filename == loaded.sd_checkpoint_info.filename):
+            storage.refuse_fp8(loaded)
 
     def about(self):
         loaded = sd_models.model_data.sd_model
@@ -63,12 +75,15 @@ class WebUIHost(Host):
         self.lock.acquire(self.patience)
         try:
             with (
+                named_extension(),
                 pinned.loaded(model_settings.checkpoint) as sd_model,
                 self.lending(sd_model, model_settings.prediction_type),
             ):
+                clip_skip.tell(self.lent.family, model_settings)
                 yield self.lent
         finally:
-            self.sd_model = self.lent = None
+            self.sd_model = self.lent = self.parameters = None
+            self.logged.clear()
             self.lock.release()
             self.wishes.grant()
 
@@ -76,28 +91,50 @@ class WebUIHost(Host):
     def lending(self, sd_model, prediction_type):
         self.sd_model = sd_model
         with pinned.pinned(sd_model, self.wishes):
-            self.make_bare()
+            changes = self.make_bare()
             try:
+                self.say_once(extensions.sentences(changes))
+                self.say_once(extensions.silenced())
+                suspicious = bool(changes or picture_callbacks.owners())
+                checkpoint_file.refuse_other_weights(sd_model, everything=suspicious)
                 self.lent = model.lend(sd_model, prediction_type)
                 yield
             finally:
                 self.bare.close()
 
     def make_bare(self):
-        """Enter the two layers around a training: the model's own structure, then all that is put aside for it."""
+        """Enter the three layers around a training: the model's own structure, what other extensions left on it, what the WebUI did.
+
+        Gives the changes of other extensions that were put aside.
+        """
         with ExitStack() as stack:
             stack.enter_context(structure.kept(self.sd_model))
+            changes = [*self.own_parameters(), *stack.enter_context(extensions.put_aside(self.sd_model))]
             self.put_aside = stack.enter_context(ExitStack())
             self.put_aside.enter_context(neutral(self.sd_model))
             self.bare = stack.pop_all()
+        return changes
+
+    def own_parameters(self):
+        """Parameters that somebody exchanged since the model was lent are the lent ones again; the changes."""
+        if self.parameters is None:
+            self.parameters = structure.Parameters(self.sd_model)
+        return [ownership.Change(path, "parameter", "another extension") for path in self.parameters.put_back()]
+
+    def say_once(self, sentences):
+        for sentence in sentences:
+            if sentence not in self.logged:
+                self.logged.add(sentence)
+                log.warning("%s", sentence)
 
     @contextmanager
     def as_found(self):
-        """The model in the WebUI's own state, with what a training has attached still on it."""
+        """The model in the WebUI's own state, without other extensions, and with what a training has attached still on it."""
         drawn = chance.states()
         self.put_aside.close()
         try:
-            yield
+            with unchanged(self.sd_model):
+                yield
         finally:
             self.put_aside.enter_context(neutral(self.sd_model))
             chance.restore(drawn)
@@ -110,8 +147,19 @@ class WebUIHost(Host):
         try:
             yield
         finally:
-            self.make_bare()
+            self.take_back()
             chance.restore(drawn)
+
+    def take_back(self):
+        """Bare again after others had the model. RunError where they left it so that the run cannot go on."""
+        if shared.sd_model is not self.sd_model:
+            raise RunError("Another extension loaded another model while the run waited for a picture; load the checkpoint again, "
+                           "then resume.")
+        try:
+            self.say_once(extensions.sentences(self.make_bare()))
+            checkpoint_file.refuse_other_weights(self.sd_model)
+        except UserError as error:
+            raise RunError(str(error)) from error
 
     def generate(self, requests):
         for request in requests:
@@ -125,6 +173,8 @@ class WebUIHost(Host):
             if self.sd_model is None:
                 self.lock.acquire(self.patience)
                 stack.callback(self.lock.release)
+                stack.enter_context(structure.kept(shared.sd_model))
+                stack.enter_context(extensions.put_aside(shared.sd_model))
                 pins = {}
             else:
                 widths = [tower.width for tower in self.lent.towers]
@@ -133,6 +183,8 @@ class WebUIHost(Host):
                 stack.enter_context(generating.predicting(self.sd_model, self.lent.variant))
                 stack.enter_context(fused.adapted(self.sd_model))
                 pins = {"sd_unet": "None"} | generating.pins(self.lent.variant)
+            stack.enter_context(named_extension())
+            stack.enter_context(extensions.pictures_alone())
             stack.enter_context(generating.unnoticed())
             return generating.picture(request, pins)
 
@@ -188,3 +240,31 @@ class WebUIHost(Host):
             publishing.publish(artefact)
         finally:
             self.lock.release()
+
+
+@contextmanager
+def unchanged(sd_model):
+    """RunError that names the module if a picture leaves the model's structure changed; its hypernetworks may come and go."""
+    with hypernetworks.off(sd_model):
+        before = structure.Structure(sd_model)
+    yield
+    with hypernetworks.off(sd_model):
+        changed = before.first_difference()
+    if changed:
+        path, what = changed
+        raise RunError(f"While a picture was drawn, {what} of {path} was changed by another extension, so the run was stopped; "
+                       "switch that extension off, then resume.")
+
+
+@contextmanager
+def named_extension():
+    """An error that was raised in another extension's code names that extension."""
+    try:
+        yield
+    except (UserError, RunError):
+        raise
+    except Exception as error:
+        if not (owner := ownership.failing_in(error)):
+            raise
+        raise RunError(f"{owner[0].upper()}{owner[1:]} failed while SD Tune had the model ({type(error).__name__}: {error}); "
+                       "switch it off, then resume.") from error

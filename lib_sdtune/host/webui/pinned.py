@@ -89,11 +89,15 @@ def pinned(sd_model, wishes):
             raise RuntimeError(sentence)
         return shared.sd_model
 
+    def load_model(checkpoint_info=None, already_loaded_state_dict=None):
+        return reload_model_weights(None, checkpoint_info)
+
     def unload_model_weights(sd_model=None, info=None):
         raise RuntimeError(sentence)
 
     with ExitStack() as stack:
         stack.enter_context(replaced(sd_models, "reload_model_weights", reload_model_weights))
+        stack.enter_context(replaced(sd_models, "load_model", load_model))
         stack.enter_context(replaced(sd_models, "unload_model_weights", unload_model_weights))
         for key in OPTIONS:
             option = shared.opts.data_labels.get(key)

@@ -2,50 +2,101 @@
 
 from contextlib import contextmanager
 
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 TABLES = ("_modules", "_parameters", "_buffers")
 
 
 @contextmanager
 def kept(sd_model):
-    """Children, parameters, hooks, own forwards, modes, gradients, formats and places are as before afterwards.
-
-    Inside, no module has a forward of its own: extensions such as Hypertile hang theirs on attention layers for good.
-    """
-    before = [Record(module) for module in sd_model.modules()]
+    """Children, parameters, hooks, own functions, classes, modes, gradients, formats and places are as before afterwards."""
+    structure = Structure(sd_model)
     weights = [Weight(tensor) for tensor in sd_model.parameters()]
     try:
-        for record in before:
-            record.module.__dict__.pop("forward", None)
         yield
     finally:
-        for record in before:
-            record.restore()
+        structure.restore()
         for weight in weights:
             weight.restore()
 
 
+class Structure:
+    """Which modules a model has, and what stands on each of them, at one moment."""
+
+    def __init__(self, sd_model):
+        self.records = {path: Record(module) for path, module in sd_model.named_modules()}
+
+    def restore(self):
+        for record in self.records.values():
+            record.restore()
+
+    def first_difference(self):
+        """(path, what) of the first module that is not as it was, or None."""
+        for path, record in self.records.items():
+            if what := record.difference():
+                return path or "the model", what
+        return None
+
+
+class Parameters:
+    """Which parameters a model has at one moment, without their numbers."""
+
+    def __init__(self, sd_model):
+        self.tables = {path: (module, dict(module._parameters)) for path, module in sd_model.named_modules()}
+
+    def put_back(self):
+        """Make them the model's own again where they were exchanged; the paths of those."""
+        exchanged = [(path, module, entries) for path, (module, entries) in self.tables.items() if not same(module._parameters, entries)]
+        for _, module, entries in exchanged:
+            module._parameters.clear()
+            module._parameters.update(entries)
+        return [path or "the model" for path, *_ in exchanged]
+
+
 class Record:
+    """One module: its tables by content, its class, and the functions that it has for itself."""
+
     def __init__(self, module):
         own = vars(module)
-        self.module, self.training, self.forward = module, module.training, own.get("forward")
-        self.tables = {name: dict(own[name]) for name in (*TABLES, *HOOKS) if name in own}
+        self.module, self.kind, self.training, self.functions = module, type(module), module.training, functions_of(module)
+        self.tables = {name: dict(table) for name, table in own.items() if is_table(name, table)}
 
     def restore(self):
         own = vars(self.module)
+        if type(self.module) is not self.kind:
+            self.module.__class__ = self.kind
         own["training"] = self.training
-        own.pop("forward", None)
-        if self.forward is not None:
-            own["forward"] = self.forward
+        for name in functions_of(self.module).keys() - self.functions.keys():
+            del own[name]
+        own.update(self.functions)
         for name, entries in self.tables.items():
             table = own[name]
             if not same(table, entries):
                 table.clear()
                 table.update(entries)
 
+    def difference(self):
+        """What is not as it was, in a word or two, or ""."""
+        if type(self.module) is not self.kind:
+            return "its class"
+        if not same(functions_of(self.module), self.functions):
+            return "a function of its own"
+        names = {"_modules": "its parts", "_parameters": "a parameter", "_buffers": "a buffer"}
+        changed = (name for name, entries in self.tables.items() if not same(vars(self.module)[name], entries))
+        return next((names.get(name, "its hooks") for name in changed), "")
+
+
+def is_table(name, value):
+    return name in TABLES or "_hooks" in name and hasattr(value, "items")
+
+
+def functions_of(module):
+    """{name: function} of a module's own attributes that hide a function of its class."""
+    kind = type(module)
+    return {name: value for name, value in vars(module).items() if callable(value) and callable(getattr(kind, name, None))}
+
 
 def same(table, entries):
-    return table.keys() == entries.keys() and all(table[key] is value for key, value in entries.items())
+    """Whether the same things stand under the same names, in the same order."""
+    return list(table) == list(entries) and all(table[key] is value for key, value in entries.items())
 
 
 class Weight:

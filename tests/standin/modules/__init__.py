@@ -10,10 +10,11 @@ from types import SimpleNamespace
 
 def start(data):
     """Put up a small WebUI over the folder `data`, with two checkpoints and a model in memory."""
-    from modules import devices, options, paths, shared, shared_state
+    from modules import devices, options, paths, paths_internal, shared, shared_state
 
     remember()
     paths.data_path, paths.models_path = str(data), str(data / "models")
+    paths_internal.extensions_dir = str(data / "extensions")
     flags = {"lora_dir": data / "models/Lora", "embeddings_dir": data / "embeddings", "hypernetwork_dir": data / "models/hypernetworks",
              "textual_inversion_templates_dir": data / "textual_inversion_templates"}
     shared.cmd_opts = SimpleNamespace(**{name: str(folder) for name, folder in flags.items()}, ckpt_dir=None, lowvram=False, medvram=False,
@@ -45,9 +46,10 @@ def stop():
     """Torch and ldm as they were, for the tests that come after."""
     import networks
     from ldm.modules.attention import CrossAttention
+    from ldm.modules.diffusionmodules import openaimodel
 
     networks.originals.undo()
-    CrossAttention.forward = original_attention
+    CrossAttention.forward, openaimodel.th = originals
     for name in [name for name in sys.modules if belongs(name)]:
         del sys.modules[name]
 
@@ -58,7 +60,8 @@ def belongs(name):
 
 
 def remember():
-    global original_attention
+    global originals
     from ldm.modules.attention import CrossAttention
+    from ldm.modules.diffusionmodules import openaimodel
 
-    original_attention = CrossAttention.forward
+    originals = CrossAttention.forward, openaimodel.th

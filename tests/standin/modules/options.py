@@ -16,7 +16,7 @@ class Options:
     def __init__(self):
         defaults = {"sd_model_checkpoint": None, "sd_vae": "Automatic", "sd_vae_overrides_per_model_preferences": True,
                     "cross_attention_optimization": "Automatic", "fp8_storage": "Disable", "cache_fp16_weight": False,
-                    "sd_unet": "Automatic"}
+                    "sd_unet": "Automatic", "CLIP_stop_at_last_layers": 1}
         self.__dict__["data_labels"] = {key: OptionInfo(default) for key, default in defaults.items()}
         self.__dict__["data"] = dict(defaults)
 

@@ -9,7 +9,7 @@ import numpy
 import torch
 from PIL import Image
 
-from modules import paths, sd_models, shared
+from modules import paths, sd_models, sd_samplers, shared
 from modules.hypernetworks import hypernetwork
 from modules.sd_hijack import model_hijack
 
@@ -74,10 +74,7 @@ def process_images_inner(p):
     model = shared.sd_model
     torch.manual_seed(p.seed)
     x = torch.randn(1, 4, p.height // 8, p.width // 8)
-    for step in reversed(range(p.steps)):
-        t = torch.tensor([step * 999 // max(p.steps, 1)])
-        answers = [model.model.diffusion_model(x, t, context=context) for context in (wanted, unwanted)]
-        x = x - (answers[1] + p.cfg_scale * (answers[0] - answers[1])) * 0.5
+    x = sd_samplers.create_sampler(p.sampler_name, model).sample(p, x, wanted, unwanted)
     pixels = model.first_stage_model.decode(x)[0].clamp(-1, 1).add(1).mul(127.5).byte().permute(1, 2, 0).numpy()
     shared.state.nextjob()
     info = create_infotext(p)

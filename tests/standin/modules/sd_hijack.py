@@ -1,19 +1,12 @@
 """The WebUI's changes to a loaded model: attention by choice, embeddings inside the token table, prompts instead of tokens."""
 
-import ldm.modules.attention
+import ldm.modules.diffusionmodules.openaimodel
 import torch
 
-from modules import devices
-from modules.hypernetworks import hypernetwork
+from modules import devices, sd_hijack_optimizations, sd_hijack_unet
 from modules.textual_inversion.textual_inversion import EmbeddingDatabase
 
-
-def split_attention(self, x, context=None, mask=None, **kwargs):
-    """An attention that was chosen for speed: hypernetworks act, but are not hung on the layer."""
-    answer = hypernetwork.attention_CrossAttention_forward(self, x, context, mask)
-    for name in ("hyper_k", "hyper_v"):
-        self._modules.pop(name, None)
-    return answer
+current_optimizer = None
 
 
 class EmbeddingsWithFixes(torch.nn.Module):
@@ -75,8 +68,12 @@ class StableDiffusionModelHijack:
         self.layers = list(m.modules())
 
     def apply_optimizations(self, option=None):
-        chosen = hypernetwork.attention_CrossAttention_forward if option == "None" else split_attention
-        ldm.modules.attention.CrossAttention.forward = chosen
+        global current_optimizer
+        ldm.modules.diffusionmodules.openaimodel.th = sd_hijack_unet.th
+        sd_hijack_optimizations.SdOptimization().undo()
+        current_optimizer = None if option == "None" else sd_hijack_optimizations.SdOptimizationSplit()
+        if current_optimizer is not None:
+            current_optimizer.apply()
 
     def apply_circular(self, enable):
         if self.circular_enabled != enable:

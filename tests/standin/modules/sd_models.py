@@ -54,7 +54,7 @@ def get_closet_checkpoint_match(search_string):
     return checkpoint_aliases.get(search_string) or next((info for info in checkpoints_list.values() if search_string in info.title), None)
 
 
-def load_model(checkpoint_info=None):
+def load_model(checkpoint_info=None, already_loaded_state_dict=None):
     info = checkpoint_info or select_checkpoint()
     model = LatentDiffusion()
     fill(model, info)

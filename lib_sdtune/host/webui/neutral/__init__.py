@@ -5,6 +5,7 @@ Each concern is a context manager of the loaded model that leaves it exactly as 
 
 from contextlib import ExitStack, contextmanager
 
+from lib_sdtune.host.webui.extensions import hooks
 from lib_sdtune.host.webui.neutral import (
     alternative_unet,
     attention,
@@ -28,6 +29,7 @@ CONCERNS = (
     chance.kept,
     backends.kept,
     storage.trainable,
+    hooks.none,
     alternative_unet.off,
     token_merging.off,
     prompt_loras.off,

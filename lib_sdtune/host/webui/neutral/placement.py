@@ -8,10 +8,14 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.host.webui.parts import parts
 
 
-@contextmanager
-def on_device(sd_model):
+def refuse_lowvram():
     if shared.cmd_opts.lowvram:
         raise UserError("--lowvram keeps only pieces of the model on the GPU; start the WebUI with --medvram or without, then start again.")
+
+
+@contextmanager
+def on_device(sd_model):
+    refuse_lowvram()
     shuttled = getattr(sd_model, "lowvram", False)  # the WebUI's word for either flag
     if shuttled:
         lowvram.send_everything_to_cpu()

@@ -2,11 +2,25 @@
 
 from contextlib import contextmanager
 
+from modules import shared
+
 from lib_sdtune.errors import UserError
+
+REMEDY = "set Settings > Optimizations > FP8 weight to Disable, then start again"
+
+
+def refuse_fp8_setting():
+    """UserError where the settings have every checkpoint stored so, also one that is loaded only later."""
+    if getattr(shared.opts, "fp8_storage", "Disable") == "Enable":
+        raise UserError(f"The WebUI stores checkpoints as FP8; {REMEDY}.")
+
+
+def refuse_fp8(sd_model):
+    if any("float8" in str(weight.dtype) for weight in sd_model.parameters()):
+        raise UserError(f"The checkpoint is stored as FP8; {REMEDY}.")
 
 
 @contextmanager
 def trainable(sd_model):
-    if any("float8" in str(weight.dtype) for weight in sd_model.parameters()):
-        raise UserError("The checkpoint is stored as FP8; set Settings > Optimizations > FP8 weight to Disable, then start again.")
+    refuse_fp8(sd_model)
     yield

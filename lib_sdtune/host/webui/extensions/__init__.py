@@ -1,0 +1,54 @@
+"""What other extensions have left on the model or in the code that runs it: put aside while it is lent, back afterwards in its place.
+
+Many extensions change the model for one picture and take the change back at its end, which a picture that fails or is
+interrupted does not reach. What cannot be put aside is refused, with the module's name.
+"""
+
+import logging
+from collections import defaultdict
+from contextlib import ExitStack, contextmanager
+
+from lib_sdtune.host.webui.extensions import hijack_points, hooks, instance_functions, picture_callbacks, strangers
+
+log = logging.getLogger("sdtune")
+
+
+@contextmanager
+def put_aside(sd_model):
+    """Inside, nothing of another extension acts in the model; gives the list of `ownership.Change` that were put aside.
+
+    UserError for a change that cannot be put aside.
+    """
+    strangers.refuse(sd_model)
+    with ExitStack() as stack:
+        changes = [change for concern in (hooks.put_aside, instance_functions.put_aside)
+                   for change in stack.enter_context(concern(sd_model))]
+        changes += stack.enter_context(hijack_points.put_aside(hijack_points.of_model()))
+        yield changes
+
+
+@contextmanager
+def pictures_alone():
+    """Inside, this thread's pictures are drawn by the WebUI alone, as with nothing ticked."""
+    with picture_callbacks.put_aside(), hijack_points.put_aside(hijack_points.of_pictures()):
+        yield
+
+
+def sentences(changes):
+    """One sentence for each extension that something was put aside of."""
+    by_owner = defaultdict(lambda: defaultdict(list))
+    for change in changes:
+        by_owner[change.owner][change.kind].append(change.place)
+    for owner, kinds in sorted(by_owner.items()):
+        details = "; ".join(f"{kind} of {shortened(places)}" for kind, places in kinds.items())
+        yield f"Put aside while this run has the model: what {owner} left there ({details}). It is back afterwards."
+
+
+def shortened(places):
+    return places[0] + (f" and {len(places) - 1} more" if places[1:] else "")
+
+
+def silenced():
+    """A sentence for each extension whose callbacks do not see our pictures."""
+    for name in picture_callbacks.owners():
+        yield f'Samples are drawn without the extension "{name}", which would change them as its last picture told it to.'

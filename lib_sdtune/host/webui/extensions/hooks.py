@@ -1,0 +1,55 @@
+"""Hooks that torch calls around a module: those that others registered, and in a training all of them."""
+
+from contextlib import contextmanager
+
+from torch.nn.modules import module as torch_module
+
+from lib_sdtune.host.webui.extensions.ownership import Change, is_ours, owner_of
+
+KINDS = {"_forward_hooks": "forward hook", "_forward_pre_hooks": "forward hook", "_backward_hooks": "backward hook",
+         "_backward_pre_hooks": "backward hook"}
+
+
+def tables_of(module):
+    """{name: table} of a module's hook tables; tables such as `_forward_hooks_with_kwargs` say how a hook of that id is called."""
+    return {name: table for name, table in vars(module).items() if "_hooks" in name and hasattr(table, "items")}
+
+
+@contextmanager
+def put_aside(sd_model):
+    """No hook of another extension acts inside, neither on a module of the model nor on all modules of the process."""
+    places = [("every module", torch_module), *((name or "the model", module) for name, module in sd_model.named_modules())]
+    with emptied([module for _, module in places], owner_of) as removed:
+        names = {id(module): name for name, module in places}
+        yield [Change(names[id(module)], KINDS.get(table, "hook"), owner_of(hook)) for module, table, hook in removed]
+
+
+@contextmanager
+def none(sd_model):
+    """No module of the model has a hook inside but a training's own, whoever registered it (`--medvram` does)."""
+    with emptied(list(sd_model.modules()), lambda hook: not is_ours(hook)):
+        yield
+
+
+@contextmanager
+def emptied(modules, unwanted):
+    """Take out the hooks that `unwanted(hook)` tells; afterwards they stand where they stood, before what was added meanwhile."""
+    before, removed = [], []
+    for module in modules:
+        tables = tables_of(module)
+        ids = {number for table in tables.values() for number, hook in table.items() if callable(hook) and unwanted(hook)}
+        if not ids:
+            continue
+        before += [(table, dict(table)) for table in tables.values()]
+        for name, table in tables.items():
+            for number in ids & table.keys():
+                hook = table.pop(number)
+                if callable(hook):
+                    removed.append((module, name, hook))
+    try:
+        yield removed
+    finally:
+        for table, entries in before:
+            added = {number: hook for number, hook in table.items() if number not in entries}
+            table.clear()
+            table.update(entries | added)

@@ -1,0 +1,261 @@
+"""Beside other extensions: what they left on the model is neither learned nor drawn, and is theirs again afterwards."""
+
+import importlib.util
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+import house
+import numpy
+import pytest
+import torch
+
+from lib_sdtune.config import Model
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.host.base import SampleRequest
+from tests.host.webui.test_runs import pictures, settings, tensors, train
+
+MEDDLER = Path(__file__).parents[2] / "webui" / "meddler"
+NAMES = ("hooks_unet", "hooks_vae", "hooks_text", "hooks_everywhere", "cat", "attention_class", "block_class", "layer_class",
+         "torch_function", "instances", "sampler", "scaled_steps", "parameter_at_each_picture")
+REFUSED = {"exchange_parameter": "time_embed", "merged_in_place": "to_", "layer_of_its_own": "attn1.to_q", "another_class": "attn1.to_k",
+           "added_layer": "lora_extra", "inference_tensor": "time_embed.0.weight"}
+
+
+@pytest.fixture(scope="module")
+def installed(webui):
+    """The meddling extension in the WebUI's own folder, as if it had been there at the start."""
+    from modules import extensions, paths_internal, script_callbacks
+
+    folder = Path(paths_internal.extensions_dir) / "meddler"
+    shutil.copytree(MEDDLER, folder, dirs_exist_ok=True)
+    present, callbacks = list(extensions.extensions), {key: list(value) for key, value in script_callbacks.callback_map.items()}
+    install(folder)
+    spec = importlib.util.spec_from_file_location("sdtune_meddling", folder / "sdtune_meddling.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.register()
+    script_callbacks.ordered_callbacks_map.clear()
+    yield module
+    module.stop()
+    extensions.extensions[:] = present
+    script_callbacks.callback_map.update(callbacks)
+    script_callbacks.ordered_callbacks_map.clear()
+    shutil.rmtree(folder)
+
+
+def install(folder):
+    from types import SimpleNamespace
+
+    from modules import extensions
+
+    extensions.extensions.append(SimpleNamespace(name=folder.name, path=str(folder), is_builtin=False, enabled=True))
+
+
+@pytest.fixture
+def meddling(installed, host):
+    yield installed
+    installed.stop()
+
+
+def draw():
+    """A user's picture whose prompt is encoded anew: the WebUI keeps what it encoded before the meddler came."""
+    from lib_sdtune.host.webui.neutral import conditioning_cache
+
+    conditioning_cache.clear()
+    return house.draw(seed=1)
+
+
+def request(prompt="a cat"):
+    return SampleRequest(prompt, steps=house.STEPS, cfg_scale=4, seed=1, width=house.SIZE, height=house.SIZE, sampler="Euler")
+
+
+def answers(model):
+    """What the lent model says, forwards and backwards, and the VAE's picture."""
+    context = model.family.encode_text(model, ["a cat"]).context
+    noisy = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    prediction = model.unet(noisy, torch.tensor([500]), context=context)
+    prediction.square().mean().backward()
+    pixels = model.vae.decoder(model.vae.post_quant_conv(noisy.detach()))
+    return [tensor.detach().clone() for tensor in (context, prediction, noisy.grad, pixels)]
+
+
+def equal(left, right):
+    return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def test_all_modes_are_tried(meddling):
+    assert set(meddling.PUT_ASIDE) == set(NAMES) and set(meddling.REFUSED) == set(REFUSED)
+
+
+@pytest.mark.parametrize("mode", [name for name in NAMES if name not in ("sampler", "scaled_steps", "parameter_at_each_picture")])
+def test_what_was_left_is_not_learned_and_comes_back(host, meddling, mode, caplog):
+    with host.borrow(Model()) as model:
+        expected = answers(model)
+    plain = draw()
+    meddling.start(mode)
+    theirs, before = draw(), house.fingerprint()
+    assert (theirs != plain).any(), "the meddler does nothing, so this test shows nothing"
+    with caplog.at_level(logging.WARNING, "sdtune"), host.borrow(Model()) as model:
+        assert equal(answers(model), expected)
+        if mode != "hooks_everywhere":
+            assert not any(table for module in model.unet.modules() for name, table in vars(module).items() if "_hooks" in name)
+        assert (numpy.asarray(next(host.generate([request()]))) == plain).all()
+    assert [record.getMessage() for record in caplog.records if 'the extension "meddler" left' in record.getMessage()]
+    assert house.differences(before, house.fingerprint()) == []
+    assert (draw() == theirs).all(), "it must be theirs again afterwards"
+    meddling.stop()
+    assert (draw() == plain).all()
+
+
+@pytest.fixture
+def plain_sample(installed, host):
+    installed.stop()
+    return draw()
+
+
+@pytest.mark.parametrize("lent", [True, False], ids=["in a run", "between runs"])
+@pytest.mark.parametrize("mode", NAMES)
+def test_our_pictures_are_as_with_nothing_ticked(plain_sample, host, meddling, mode, lent):
+    from contextlib import nullcontext
+
+    meddling.start(mode)
+    meddling.active.discard("first picture")
+    before = house.fingerprint()
+    with host.borrow(Model()) if lent else nullcontext():
+        assert (numpy.asarray(next(host.generate([request()]))) == plain_sample).all()
+    assert house.differences(before, house.fingerprint()) == []
+
+
+@pytest.mark.parametrize("mode", REFUSED)
+def test_what_cannot_be_put_aside_is_refused_with_its_name(host, meddling, mode):
+    meddling.start(mode)
+    before = house.fingerprint()
+    with pytest.raises(UserError, match=REFUSED[mode]) as refusal, host.borrow(Model()):
+        pass
+    assert "start again" in str(refusal.value)
+    assert house.differences(before, house.fingerprint()) == []
+
+
+@pytest.fixture
+def images(tmp_path):
+    return pictures(tmp_path / "ron", count=2, size=(64, 64))
+
+
+@pytest.mark.parametrize("method", ["lora", "dreambooth", "textual_inversion", "hypernetwork"])
+def test_a_run_beside_others_learns_the_same(host, meddling, images, method):
+    config = settings(images, "ron", method=method, overwrite=True, lora={"dim": 2, "alpha": 2, "unet_lr": 0.05})
+    quiet, _ = train(host, config)
+    expected = tensors(quiet.path) if quiet.path.suffix == ".safetensors" else quiet.path.read_bytes()
+    for mode in NAMES:
+        meddling.start(mode)
+    meddling.active.discard("first picture")
+    beside, control = train(host, config)
+    meddling.stop()
+    assert (tensors(beside.path) if beside.path.suffix == ".safetensors" else beside.path.read_bytes()) == expected
+    notes = " ".join(control.facts["notes"])
+    assert "meddler" in notes and "put aside" in notes.lower()
+    beside.path.unlink()
+    from modules.sd_hijack import model_hijack
+
+    model_hijack.embedding_db.load_textual_inversion_embeddings(force_reload=True)
+
+
+def test_a_parameter_exchanged_by_a_picture_in_between_is_not_learned(host, meddling):
+    with host.borrow(Model()) as model:
+        expected = answers(model)
+        from contextlib import nullcontext
+
+        with host.away():
+            meddling.start("exchange_parameter")
+            theirs = model.unet.time_embed[0].weight
+        assert equal(answers(model), expected)
+        assert model.unet.time_embed[0].weight is not theirs
+        with nullcontext(), host.away():
+            assert model.unet.time_embed[0].weight is theirs
+            meddling.stop()
+
+
+def test_weights_merged_by_a_picture_in_between_stop_the_run(host, meddling):
+    with pytest.raises(RunError, match="merged"), host.borrow(Model()), host.away():
+        meddling.start("merged_in_place")
+
+
+def test_a_picture_that_changes_the_model_stops_the_run(host, meddling, monkeypatch):
+    from modules import shared_state
+
+    real = shared_state.State.nextjob
+    monkeypatch.setattr(shared_state.State, "nextjob", lambda self: (meddling.start("exchange_parameter"), real(self))[1])
+    before = house.fingerprint()
+    with pytest.raises(RunError, match="a parameter of .*time_embed"), host.borrow(Model()):
+        next(host.generate([request()]))
+    assert house.differences({key: value for key, value in before.items() if key != "state"}, house.fingerprint()) in ([], ["state"])
+
+
+def test_a_failure_in_an_extension_names_it(host, meddling):
+    def failing(*args):
+        exec(compile("raise ValueError('from over there')", meddling.__file__, "exec"), {})
+
+    with pytest.raises(RunError, match='The extension "meddler" failed .*from over there'), host.borrow(Model()):
+        failing()
+
+
+def test_functions_exchanged_before_our_start_are_found_again(host, meddling, monkeypatch):
+    from lib_sdtune.host.webui.extensions import hijack_points
+
+    block = sys.modules["ldm.modules.attention"].BasicTransformerBlock
+    with host.borrow(Model()) as model:
+        expected = answers(model)
+    meddling.start("block_class")
+    monkeypatch.setitem(hijack_points._start, block, dict(vars(block)))
+    with host.borrow(Model()) as model:
+        assert equal(answers(model), expected)
+    monkeypatch.setattr(hijack_points, "still_alive", lambda owner, name: None)
+    with pytest.raises(UserError, match='BasicTransformerBlock._forward was exchanged by the extension "meddler"'), host.borrow(Model()):
+        pass
+
+
+def test_a_model_loaded_past_the_queue_is_refused(host, unchanged):
+    from modules import sd_models, shared
+
+    with host.borrow(Model()):
+        assert sd_models.load_model() is shared.sd_model
+        other = next(info for info in sd_models.checkpoints_list.values() if info.filename != shared.sd_model.sd_checkpoint_info.filename)
+        with pytest.raises(RuntimeError, match="SD Tune is training on"):
+            sd_models.load_model(other)
+
+
+def test_another_model_after_a_picture_stops_the_run(host, monkeypatch):
+    from modules import sd_models
+
+    with pytest.raises(RunError, match="another model"), host.borrow(Model()), host.away():
+        monkeypatch.setattr(sd_models.model_data, "sd_model", torch.nn.Identity())
+    monkeypatch.undo()
+
+
+def test_what_is_known_at_once_is_refused_before_a_run_is_queued(host, unchanged, monkeypatch):
+    from modules import shared
+
+    host.check(Model())
+    monkeypatch.setitem(shared.opts.data, "fp8_storage", "Enable")
+    with pytest.raises(UserError, match="FP8 weight to Disable"):
+        host.check(Model())
+    monkeypatch.setitem(shared.opts.data, "fp8_storage", "Disable")
+    monkeypatch.setattr(shared.cmd_opts, "lowvram", True)
+    with pytest.raises(UserError, match="--medvram"):
+        host.check(Model())
+
+
+def test_the_form_begins_with_the_webui_s_clip_skip_and_a_difference_is_told(host, caplog, monkeypatch):
+    from modules import shared
+
+    monkeypatch.setitem(shared.opts.data, "CLIP_stop_at_last_layers", 2)
+    assert host.defaults(Model())["model"]["clip_skip"] == 2
+    with caplog.at_level(logging.WARNING, "sdtune"):
+        with host.borrow(Model(clip_skip=2)):
+            pass
+        assert "clip skip" not in caplog.text
+        with host.borrow(Model(clip_skip=1)):
+            pass
+    assert "clip skip is 1 and the WebUI's is 2" in caplog.text

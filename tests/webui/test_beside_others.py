@@ -1,0 +1,117 @@
+"""Beside a meddling extension in the running WebUI: the same bits, the same pictures, or a refusal that names the module.
+
+Copy `tests/webui/meddler` into the WebUI's extensions before it starts.
+"""
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from tests.webui.conftest import pixels
+
+PUT_ASIDE = ("hooks_unet", "hooks_vae", "hooks_text", "hooks_everywhere", "cat", "attention_class", "block_class", "layer_class",
+             "torch_function", "instances", "sampler", "scaled_steps", "parameter_at_each_picture")
+REFUSED = {"exchange_parameter": "time_embed", "merged_in_place": "to_", "layer_of_its_own": "attn1.to_q", "another_class": "attn1.to_k",
+           "added_layer": "lora_extra", "inference_tensor": "time_embed"}
+METHODS = {"lora": {"dim": 4, "unet_lr": 0.02, "text_encoder_lr": 0.005}, "dreambooth": {"unet_lr": 0.002},
+           "textual_inversion": {"lr": 0.5}, "hypernetwork": {"lr": 0.01}}
+
+
+@pytest.fixture
+def meddler(webui):
+    scripts = webui.call("/sdapi/v1/scripts")[1]["txt2img"]
+    if "meddler" not in scripts:
+        pytest.skip("the extension tests/webui/meddler is not in the WebUI")
+
+    def draw(mode="", how=""):
+        """A user's picture; None where the meddler broke it off."""
+        asked = {"prompt": "a cat", "seed": 11, "steps": 3, "width": 64, "height": 64, "cfg_scale": 4, "sampler_name": "Euler",
+                 "scheduler": "Automatic", "alwayson_scripts": {"meddler": {"args": [mode, how]}}}
+        status, answer = webui.call("/sdapi/v1/txt2img", asked)
+        assert status == 200 or how == "breaks", answer
+        return pixels(base64.b64decode(answer["images"][0])) if status == 200 else None
+
+    draw()
+    yield draw
+    draw()
+
+
+def settings(config, method, tmp_path, name):
+    concept = config["concepts"][0] | {"class_images": str(tmp_path / name / "class"), "class_prompt": "a photo of a cat", "num_class_images": 2,
+                                       "prompt": "a photo of ron"}
+    sample = {"prompts": ["a photo of a cat"], "every_n_steps": 2, "steps": 2, "width": 64, "height": 64}
+    return {**config, "name": name, "method": method, method: METHODS[method], "concepts": [concept], "sample": sample,
+            "dataset": config["dataset"] | {"cache_dir": ""} if "cache_dir" in config["dataset"] else config["dataset"],
+            "train": {"max_train_steps": 4}}
+
+
+def learned(webui, run, tmp_path):
+    """What a run leaves: the rows of its log, its file, its samples and its class pictures."""
+    rows = [[row[key] for key in ("step", "loss", "grad_norm")] for row in webui.tune(f"/runs/{run['id']}/log")[1]]
+    samples = [sample_pixels(webui, run["id"], sample) for sample in run["samples"]]
+    classes = [pixels(path.read_bytes()) for path in sorted((tmp_path / run["id"] / "class").glob("*.png"))]
+    return rows, contents(run["artefacts"][-1]), samples, classes
+
+
+def contents(path):
+    from tests.webui.test_live import tensors
+
+    return tensors(path) if path.endswith(".safetensors") else Path(path).stat().st_size
+
+
+def sample_pixels(webui, name, sample):
+    import urllib.parse
+    import urllib.request
+
+    file = sample["file"] if isinstance(sample, dict) else sample
+    address = f"{webui.url}/sdtune/v1/runs/{urllib.parse.quote(name)}/samples/{urllib.parse.quote(Path(file).name)}"
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        return pixels(answer.read())
+
+
+def train(webui, config, tmp_path):
+    status, answer = webui.tune("/runs", config)
+    assert status == 201, answer
+    return webui.until(answer["id"], lambda run: run["state"] in ("finished", "failed"))
+
+
+@pytest.mark.parametrize("how", ["keeps", "breaks"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_beside_it_is_the_same_run(webui, meddler, config, tmp_path, method, how):
+    plain = meddler()
+    expected = learned(webui, train(webui, settings(config, method, tmp_path, "ron"), tmp_path), tmp_path)
+    assert expected[2] and len(expected[3]) in (0, 2)
+    for mode in PUT_ASIDE:
+        for picture in (tmp_path / "ron" / "class").glob("*"):
+            picture.unlink()
+        meddler(mode, how)
+        run = train(webui, settings(config, method, tmp_path, "ron"), tmp_path)
+        assert run["state"] == "finished", (mode, run["message"])
+        assert learned(webui, run, tmp_path) == expected, mode
+        assert any("meddler" in note for note in run["notes"]), mode
+        assert meddler() == plain, mode
+
+
+@pytest.mark.parametrize("mode", REFUSED)
+def test_what_cannot_be_put_aside_is_refused(webui, meddler, config, tmp_path, mode):
+    plain = meddler()
+    meddler(mode, "keeps")
+    run = train(webui, settings(config, "lora", tmp_path, "refused"), tmp_path)
+    assert run["state"] == "failed" and REFUSED[mode] in run["message"], run
+    assert meddler() == plain
+
+
+def test_pictures_in_between_with_it_change_nothing(webui, meddler, config, tmp_path):
+    plain = meddler()
+    quiet = settings(config, "lora", tmp_path, "ron") | {"train": {"max_train_steps": 12}}
+    expected = learned(webui, train(webui, quiet, tmp_path), tmp_path)
+    webui.tune("/runs", quiet)
+    for mode in PUT_ASIDE:
+        if webui.run("ron")["state"] in ("finished", "failed"):
+            break
+        meddler(mode, "keeps")
+    run = webui.until("ron", lambda run: run["state"] in ("finished", "failed"))
+    assert run["state"] == "finished", run["message"]
+    assert learned(webui, run, tmp_path) == expected
+    assert meddler() == plain
