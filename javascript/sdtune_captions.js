@@ -4,7 +4,7 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const captions = (sdtune.captions = sdtune.captions || {});
     const t = (...args) => sdtune.t(...args);
-    const at = {id: '', page: 0};
+    const at = {id: '', page: 0, folder: null}; // folder: what the server was asked to open
     const controls = () => sdtune.controls;
     captions.path = (verb) => 'captions/' + encodeURIComponent(at.id) + (verb ? '/' + verb : '');
     captions.query = () => controls().value('captions_query');
@@ -26,26 +26,51 @@ window.sdtune = window.sdtune || {};
 
     // One after the other: what is typed last is on its way before Save is.
     let line = Promise.resolve();
-    captions.ask = (...args) => (line = line.then(() => post(...args)));
+    let waiting = 0; // requests that have not been answered
+    captions.ask = function (...args) {
+        waiting += 1;
+        return (line = line.then(() => post(...args)).finally(() => (waiting -= 1)));
+    };
 
     async function post(verb, body, note) {
         try {
-            return await sdtune.call(captions.path(verb), 'POST', body || {});
+            return await reopening(() => sdtune.call(captions.path(verb), 'POST', body || {}));
         } catch (problem) {
             controls().say(note || 'captions_saved', problem.message, true);
             return null;
         }
     }
 
+    // A server that was started again has forgotten the folder, but what is typed here is still here.
+    async function reopening(call) {
+        try {
+            return await call();
+        } catch (problem) {
+            if (problem.status !== 404 || !at.folder) throw problem;
+            at.id = (await sdtune.call('captions', 'POST', {...at.folder, again: false})).id;
+            return call();
+        }
+    }
+
+    // What was typed and is not on the server: it would be lost with the page.
+    const typed = (area) => area.value !== area.dataset.shown;
+    const areas = () => [...document.querySelectorAll('#sdtune_captions_pictures textarea')];
+    window.addEventListener('beforeunload', (event) => {
+        if (!waiting && !areas().some(typed)) return;
+        event.preventDefault();
+        event.returnValue = ''; // Chromium asks only then
+    });
+
     captions.load = async function (again) {
+        await line; // what was typed last belongs to the folder that is shown
+        if (!again && areas().some(typed) && !window.confirm(t('What was typed last could not be kept. Drop it?')))
+            return;
         controls().say('captions_note', t('Loading …'));
         try {
-            const folder = await sdtune.call('captions', 'POST', {
-                images: controls().value('captions_folder'),
-                extension: controls().value('captions_ending'),
-                again,
-            });
+            const asked = {images: controls().value('captions_folder'), extension: controls().value('captions_ending')};
+            const folder = await sdtune.call('captions', 'POST', {...asked, again});
             at.id = folder.id;
+            at.folder = asked;
             at.page = 0;
             sdtune.byId('sdtune_captions_pictures').replaceChildren();
             for (const id of ['changes', 'pruned', 'finals', 'often'])
@@ -66,11 +91,8 @@ window.sdtune = window.sdtune || {};
 
     captions.refresh = async function () {
         try {
-            paint(
-                await sdtune.call(
-                    captions.path() + '?query=' + encodeURIComponent(captions.query()) + '&page=' + at.page,
-                ),
-            );
+            const query = () => '?query=' + encodeURIComponent(captions.query()) + '&page=' + at.page;
+            paint(await reopening(() => sdtune.call(captions.path() + query())));
             controls().say('captions_filter_note', '');
         } catch (problem) {
             controls().say('captions_filter_note', problem.message, true);
@@ -120,6 +142,7 @@ window.sdtune = window.sdtune || {};
             'sdtune_captions_changed',
             view.changed ? t('Changed captions, not saved: {n}', {n: view.changed}) : t('Everything is saved'),
         );
+        elsewhere(view.unsaved_elsewhere);
         sdtune.byId('sdtune_captions_save').disabled = !view.changed;
         sdtune.byId('sdtune_captions_undo').disabled = !view.undo;
         sdtune.text(
@@ -131,6 +154,29 @@ window.sdtune = window.sdtune || {};
         captions.working(view.work);
     }
 
+    // "Everything is saved" is said of one folder; others may have changes too.
+    function elsewhere(folders) {
+        const {el} = sdtune;
+        const button = (entry) =>
+            el(
+                'button',
+                {type: 'button', class: 'sdtune-button sdtune-small', onclick: () => goTo(entry)},
+                el('span', {class: 'notranslate'}, `${entry.folder} (${entry.changed})`),
+            );
+        const place = sdtune.byId('sdtune_captions_elsewhere');
+        sdtune.show(place, folders.length > 0);
+        place.replaceChildren(
+            el('span', {class: 'sdtune-soft'}, t('Not saved in other folders:')),
+            ...folders.map(button),
+        );
+    }
+
+    function goTo(entry) {
+        controls().set('captions_folder', entry.folder);
+        controls().set('captions_ending', entry.extension);
+        return captions.load(false);
+    }
+
     // Cards stay while their picture is shown, so that typing is never interrupted.
     function pictures(rows) {
         const place = sdtune.byId('sdtune_captions_pictures');
@@ -140,7 +186,7 @@ window.sdtune = window.sdtune || {};
             place.replaceChildren(...cards);
         rows.forEach((row, number) => {
             const area = cards[number].querySelector('textarea');
-            if (document.activeElement !== area || area.value === area.dataset.shown) area.value = row.caption;
+            if (document.activeElement !== area || !typed(area)) area.value = row.caption;
             area.dataset.shown = row.caption;
             cards[number].classList.toggle('sdtune-changed', row.changed);
         });

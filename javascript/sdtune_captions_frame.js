@@ -100,6 +100,7 @@ window.sdtune = window.sdtune || {};
                 ),
                 bar('captions_save_bar'),
                 note('captions_saved'),
+                el('div', {class: 'sdtune-buttons', id: 'sdtune_captions_elsewhere', hidden: true}),
             ),
             group(t('Change many at once'), true, ...captions.editing()),
             group(t('Trigger word'), false, ...captions.pruning()),

@@ -156,7 +156,9 @@ window.sdtune = window.sdtune || {};
         const problems = work.problems || [];
         const sentence =
             work.state === 'done'
-                ? t('Captions saved: {n}; the old ones are beside them as .bak.', {n: work.written})
+                ? t('Captions saved: {n}; those from before the first save of the day are beside them as .bak.', {
+                      n: work.written,
+                  })
                 : work.message;
         controls().say('captions_saved', [sentence, ...problems].join(' '), problems.length || work.state === 'failed');
     }

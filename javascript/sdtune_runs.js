@@ -4,6 +4,9 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const runs = (sdtune.runs = {});
     const t = (...args) => sdtune.t(...args);
+    const PAGE = 50; // rows
+    const STATES = ['queued', 'preparing', 'training', 'paused', 'finished', 'stopped', 'failed'];
+    const filter = {text: '', state: '', page: 0};
     let drawn = '';
     let compared = ''; // the run that is to be compared with another
 
@@ -11,13 +14,78 @@ window.sdtune = window.sdtune || {};
         const place = sdtune.byId('sdtune_runs');
         const mark =
             JSON.stringify(
-                list.map((run) => [run.id, run.state, run.step, run.updated, run.resumable, run.id === shownId()]),
-            ) + compared;
+                list.map((run) => [
+                    run.id,
+                    run.state,
+                    run.step,
+                    run.updated,
+                    run.resumable,
+                    run.problem,
+                    run.id === shownId(),
+                ]),
+            ) +
+            JSON.stringify(filter) +
+            compared;
         if (!place || mark === drawn || place.querySelector('[data-asked]')) return;
         drawn = mark;
+        if (!list.length) return place.replaceChildren();
+        if (!sdtune.byId('sdtune_runs_list')) place.replaceChildren(...frame());
         const sorted = list.slice().sort((a, b) => (b.updated || 0) - (a.updated || 0));
-        place.replaceChildren(...(sorted.length ? [sdtune.el('h4', {}, t('Runs')), hint(), table(sorted)] : []));
+        const matching = sorted.filter(matches);
+        const pages = Math.max(1, Math.ceil(matching.length / PAGE));
+        filter.page = Math.min(filter.page, pages - 1);
+        sdtune.show('sdtune_runs_filter', list.length > 10 || filter.text || filter.state);
+        sdtune.text(
+            'sdtune_runs_count',
+            matching.length === list.length
+                ? t('Runs: {n}', {n: list.length})
+                : t('Runs: {n} of {all}', {n: matching.length, all: list.length}),
+        );
+        sdtune.text('sdtune_runs_page', t('page {n} of {m}', {n: filter.page + 1, m: pages}));
+        sdtune.show('sdtune_runs_pager', pages > 1);
+        sdtune.byId('sdtune_runs_back').disabled = filter.page === 0;
+        sdtune.byId('sdtune_runs_next').disabled = filter.page + 1 >= pages;
+        const rows = matching.slice(filter.page * PAGE, (filter.page + 1) * PAGE);
+        sdtune.byId('sdtune_runs_list').replaceChildren(hint(), table(rows));
     };
+
+    const matches = (run) =>
+        (!filter.state || run.state === filter.state) &&
+        [run.id, run.trigger, run.method].join(' ').toLowerCase().includes(filter.text.trim().toLowerCase());
+
+    function change(values) {
+        Object.assign(filter, {page: 0}, values);
+        runs.draw(sdtune.view.runs);
+    }
+
+    // It stays while the rows change, so that typing is never interrupted.
+    function frame() {
+        const {el} = sdtune;
+        const {input, select, action} = sdtune.controls;
+        const search = input(t('Search runs'), {
+            id: 'sdtune_runs_search',
+            'aria-label': t('Search runs'),
+            oninput: (event) => change({text: event.target.value}),
+        });
+        const states = select([['', t('All states')], ...STATES.map((state) => [state, sdtune.stateName(state)])]);
+        states.id = 'sdtune_runs_state';
+        states.setAttribute('aria-label', t('State'));
+        states.addEventListener('change', () => change({state: states.value}));
+        const pager = el(
+            'div',
+            {class: 'sdtune-buttons sdtune-pager', id: 'sdtune_runs_pager', hidden: true},
+            action('runs_back', '‹', () => change({page: filter.page - 1})),
+            el('span', {class: 'sdtune-soft', id: 'sdtune_runs_page'}),
+            action('runs_next', '›', () => change({page: filter.page + 1})),
+        );
+        pager.firstChild.setAttribute('aria-label', t('Previous page'));
+        pager.lastChild.setAttribute('aria-label', t('Next page'));
+        return [
+            el('h4', {id: 'sdtune_runs_count'}),
+            el('div', {class: 'sdtune-line', id: 'sdtune_runs_filter', hidden: true}, search, states, pager),
+            el('div', {id: 'sdtune_runs_list'}),
+        ];
+    }
 
     const hint = () =>
         sdtune.el(
@@ -35,12 +103,7 @@ window.sdtune = window.sdtune || {};
             {},
             ...['Name', 'Method', 'State', 'Step', 'When', ''].map((name) => el('th', {scope: 'col'}, t(name))),
         );
-        return el(
-            'table',
-            {class: 'sdtune-table'},
-            el('thead', {}, head),
-            el('tbody', {}, ...list.slice(0, 50).map(row)),
-        );
+        return el('table', {class: 'sdtune-table'}, el('thead', {}, head), el('tbody', {}, ...list.map(row)));
     }
 
     function row(run) {
@@ -49,7 +112,11 @@ window.sdtune = window.sdtune || {};
         const line = el(
             'tr',
             {},
-            cell('Name', el('b', {}, run.id)),
+            cell(
+                'Name',
+                el('b', {}, run.id),
+                run.problem && el('p', {class: 'sdtune-soft sdtune-run-problem'}, run.problem),
+            ),
             cell('Method', t(sdtune.method(run.method).title || '')),
             cell('State', el('span', {class: 'sdtune-chip sdtune-is-' + run.state}, sdtune.stateName(run.state))),
             cell('Step', run.total_steps ? `${run.step} / ${run.total_steps}` : '–'),
@@ -83,12 +150,14 @@ window.sdtune = window.sdtune || {};
                 run.resumable &&
                 button('Resume', 'Go on from the last resume point', () => post(run, 'resume', 'POST')),
             button('Show', 'Show this run above', () => sdtune.choose(run.id)),
-            button('Use settings', 'Fill the form with the settings of this run', () => sdtune.form.use(run.id)),
+            !run.problem &&
+                button('Use settings', 'Fill the form with the settings of this run', () => sdtune.form.use(run.id)),
             ...(compared ? [against(button, run)] : []),
             !compared &&
                 sdtune.view.runs.length > 1 &&
                 button('Compare', 'Compare this run with another one, side by side', () => choose(run.id)),
             run.step > 0 &&
+                !run.problem &&
                 el(
                     'a',
                     {
