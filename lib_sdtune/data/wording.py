@@ -1,9 +1,12 @@
 """Whether captions say what they must: the new word, and for [filewords] something about each picture."""
 
 import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib_sdtune.data.captions import FILEWORDS, NAME, template
+from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.scan import Picture, Scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm.tokenizer import words
@@ -75,3 +78,30 @@ def says(text: str, word: str) -> bool:
     """Whether the word stands in the text as the tokenizer parts it: "art" is not in "artwork", "x-" not in "x-, red"."""
     text_words, sought = list(words(text)), list(words(word))
     return any(text_words[start:start + len(sought)] == sought for start in range(len(text_words) - len(sought) + 1))
+
+
+def named_embeddings(scan: Scan, config: "Config", names: Iterable[str],
+                     tokenizer: Callable[[str], list]) -> list[Problem]:
+    """Embeddings that captions name, perhaps unawares: the encoder reads their vectors in the place of the word.
+
+    names: of the embeddings that are there. tokenizer(text) -> ids; an embedding is found by its ids, as the WebUI does.
+    The word that this very run teaches is meant.
+    """
+    captions: dict[tuple, Path] = {}
+    for picture in scan.pictures:
+        for line in scan.templates.get(picture.concept) or [FILEWORDS]:
+            text = line.replace(NAME, config.word).replace(FILEWORDS, picture.caption)
+            captions.setdefault(tuple(tokenizer(text)), picture.path)
+    problems = []
+    for name in sorted(set(names) - ({config.word} if scan.needs_name else set())):
+        ids = tuple(tokenizer(name))
+        paths = [path for caption, path in captions.items() if ids and contains(caption, ids)]
+        if paths:
+            problems.append(Problem(paths[0], f'Captions say "{printable(name)}", and an embedding has that name: its vectors '
+                                              "are read in the place of the word. If you mean the word, take the embedding "
+                                              "out of its folder, or write another word.", False, "embedding"))
+    return problems
+
+
+def contains(ids: tuple, part: tuple) -> bool:
+    return any(ids[start : start + len(part)] == part for start in range(len(ids) - len(part) + 1))

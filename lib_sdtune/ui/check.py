@@ -58,10 +58,17 @@ def picture_count(pictures):
 def problems(scan, config, app, most=3):
     """Sentences about single files, those that are left out first; many of a kind are told once, with their names."""
     from lib_sdtune.data.inspect import clip, findings
+    from lib_sdtune.data.wording import named_embeddings
+    from lib_sdtune.formats.kinds import KINDS
+    from lib_sdtune.formats.lookup import by_name
     from lib_sdtune.services.final_captions import tokenizer_of
 
     kinds = defaultdict(list)
-    every = [*scan.problems, *findings(scan, config, tokenizer_of(app.host) or clip())]
+    tokenizer = tokenizer_of(app.host) or clip()
+    kind = KINDS["embeddings"]
+    embeddings = by_name(app.host.folder(kind.folder), kind.endings + kind.pictures)
+    every = [*scan.problems, *findings(scan, config, tokenizer),
+            *named_embeddings(found, config, embeddings, tokenizer)]
     for problem in sorted(every, key=lambda problem: not problem.fatal):
         kinds[problem.kind].append(problem)
     for alike in kinds.values():

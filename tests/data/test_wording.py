@@ -1,8 +1,32 @@
-"""Whether a caption says a word is decided as the tokenizer parts it."""
+"""Whether captions say a word is decided as the tokenizer parts them; embeddings that they name are told."""
 
 import pytest
 
-from lib_sdtune.data.wording import says
+from lib_sdtune.config import Config
+from lib_sdtune.data.scan import Picture, Scan
+from lib_sdtune.data.wording import named_embeddings, says
+from lib_sdtune.ldm.tokenizer import words
+
+
+def named(captions, names, templates=None, needs_name=False):
+    pictures = [Picture(f"{number}.png", 64, 64, caption, "file", str(number), 1, False, 1.0, 0, "f")
+                for number, caption in enumerate(captions)]
+    config = Config.from_dict({"name": "ron", "concepts": [{"images": "."}]})
+    scan = Scan(pictures, templates=templates or {}, needs_name=needs_name)
+    return [(problem.path, problem.text.split('"')[1]) for problem in named_embeddings(scan, config, names, lambda text: list(words(text)))]
+
+
+@pytest.mark.parametrize("captions, names, expected", [
+    (["a cat", "a photo of Ron, red"], ["ron", "red hat"], [("1.png", "ron")]), (["a photo of ronald"], ["ron"], []),
+    (["bad hands, x"], ["bad hands", "easynegative"], [("0.png", "bad hands")]), ([""], ["", "ron"], [])])
+def test_captions_that_name_an_embedding_are_told(captions, names, expected):
+    assert named(captions, names) == expected
+
+
+def test_a_template_may_name_one_too_but_the_word_that_is_taught_is_meant():
+    lines = {0: ["a photo of [name], ugly"]}
+    assert named(["x"], ["ron", "ugly"], lines) == [("0.png", "ron"), ("0.png", "ugly")]
+    assert named(["x"], ["ron", "ugly"], lines, needs_name=True) == [("0.png", "ugly")]
 
 
 @pytest.mark.parametrize("text, word, result", [

@@ -58,3 +58,11 @@ def test_a_folder_without_pictures_stops(app, tmp_path):
 @pytest.mark.parametrize("seconds, words", [(1, "1 second"), (59, "1 minute"), (780, "13 minutes"), (7500, "2 h 05 min")])
 def test_durations(seconds, words):
     assert check.duration(seconds) == words
+
+
+def test_an_embedding_that_captions_name_is_told(tmp_path, app):
+    folder = app.host.folder("embeddings") / "mine"
+    folder.mkdir(parents=True)
+    (folder / "cat.pt").write_bytes(b"")
+    said = text(check.report(settings(pictures(tmp_path / "pics")), app))
+    assert "an embedding has that name" in said
