@@ -68,7 +68,7 @@ def problems(scan, config, app, most=3):
     kind = KINDS["embeddings"]
     embeddings = by_name(app.host.folder(kind.folder), kind.endings + kind.pictures)
     every = [*scan.problems, *findings(scan, config, tokenizer),
-            *named_embeddings(found, config, embeddings, tokenizer)]
+            *named_embeddings(scan, config, embeddings, tokenizer)]
     for problem in sorted(every, key=lambda problem: not problem.fatal):
         kinds[problem.kind].append(problem)
     for alike in kinds.values():
