@@ -13,6 +13,7 @@ STATUS = {"id": "ron", "method": "lora", "state": "failed", "step": 3, "total_st
 def test_it_has_run_version_machine_settings_and_log(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["webui.py", "--api-auth", "me:secret", "--medvram"])
     (tmp_path / "run.log").write_text(f"pictures of {Path.home()}/ron\n", encoding="utf-8")
-    text = report(SimpleNamespace(path=tmp_path, settings=lambda: {"name": "ron"}), STATUS)
+    folder = SimpleNamespace(path=tmp_path, settings=lambda: {"name": "ron"}, problem=lambda: "")
+    text = report(folder, STATUS)
     assert f"### SD Tune\n{__version__}\n" in text and '"message": "The disk is full."' in text and '{"name": "ron"}' in text
     assert "pictures of ~/ron" in text and "--medvram" in text and "secret" not in text

@@ -183,7 +183,7 @@ def check_new(config, host, folder):
 
 def check_files(config, host, kind):
     """Files that the host has under the names that the run will give: NameTaken, and UserError where overwriting is no help."""
-    paths = artefact_files.of_run(host.roots(kind.folder), kind, config.name)
+    paths = sorted(artefact_files.of_run(host.roots(kind.folder), kind, config.name), key=lambda path: path.stem != config.name)
     if paths and not config.overwrite:
         raise NameTaken(f"{paths[0]} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
     folder = host.folder(kind.folder).resolve()

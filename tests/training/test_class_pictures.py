@@ -19,8 +19,8 @@ def with_class(tmp_path, count=4, folder="class", **changes):
     return settings(images, concepts=[concept], **{"train": {"max_train_steps": 1}, **changes})
 
 
-@pytest.mark.parametrize("method", ["lora", "dreambooth", "textual_inversion", "hypernetwork"])
-def test_every_method_learns_beside_pictures_that_the_model_drew_itself(host, tmp_path, method):
+@pytest.mark.parametrize("method", ["lora", "dreambooth", "hypernetwork"])
+def test_methods_learn_beside_pictures_that_the_model_drew_itself(host, tmp_path, method):
     host.model.folder = host.folder
     control = train(host, with_class(tmp_path, method=method))
     drawn = sorted((tmp_path / "class").iterdir())
@@ -28,6 +28,11 @@ def test_every_method_learns_beside_pictures_that_the_model_drew_itself(host, tm
     assert [(r.prompt, r.width, r.height) for r in host.asked[:4]] == [("a photo of a cat", 128, 128)] * 4
     assert len({request.seed for request in host.asked[:4]}) == 4
     assert Image.open(drawn[0]).info["parameters"].startswith("a photo of a cat")
+
+
+def test_an_embedding_draws_none_because_they_do_not_say_its_word(host, tmp_path):
+    control = train(host, with_class(tmp_path, method="textual_inversion"))
+    assert control.state == "finished" and not host.asked and not (tmp_path / "class").exists()
 
 
 def test_existing_pictures_count_and_only_the_rest_is_drawn(host, tmp_path):

@@ -307,7 +307,8 @@ def test_a_checkpoint_that_is_named_is_told_by_its_own_file(host, unchanged):
     from modules import sd_models, shared
 
     loaded = sd_models.model_data.sd_model.sd_checkpoint_info
-    other = next(info for info in sd_models.checkpoints_list.values() if info.filename != loaded.filename)
+    infos = [info for info in sd_models.checkpoints_list.values() if Path(info.filename).exists()]  # other tests made some and took them away
+    other = next(info for info in infos if info.filename != loaded.filename)
     beside = Path(other.filename).with_suffix(".yaml")
     was = beside.read_text() if beside.exists() else None
     if was is not None:
