@@ -16,11 +16,14 @@ CURVES = ("loss", "lr", "grad_norm", *MEASURED)
 class Log:
     """Appends rows, and the curves among them to files for TensorBoard.
 
-    `rows`: those with a validation loss; `last`: the one of the step that is resumed from.
+    `rows`: those with a validation loss; `last`: the one of the step that is resumed from. writes: whether this process
+    does; of several that train together (`training.parallel`) the first one alone may, or they would write over each other.
     """
 
-    def __init__(self, folder, resume_from=0):
-        self.path = Path(folder) / "log.csv"
+    def __init__(self, folder, resume_from=0, writes=True):
+        self.path, self.rows, self.last, self.file = Path(folder) / "log.csv", [], {}, None
+        if not writes:
+            return
         kept = [row for row in read(self.path) if row["step"] <= resume_from] if resume_from else []
         with atomic(self.path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")  # earlier versions had other columns
@@ -42,6 +45,8 @@ class Log:
             self.events.scalars(row["step"], {key: row[key] for key in CURVES if row.get(key) is not None})
 
     def close(self):
+        if self.file is None:
+            return
         self.file.close()
         with suppress(OSError):
             self.events.close()

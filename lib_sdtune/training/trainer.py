@@ -99,7 +99,7 @@ class Trainer:
             self.per_image_loss = PerImageLoss(self.material.scan.pictures, self.folder)
             self.resume()
             self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
-            self.log = Log(self.folder, resume_from=self.step)
+            self.log = Log(self.folder, resume_from=self.step, writes=self.world.leads)
             stack.callback(self.log.close)
             self.report_overfitting()
             stack.enter_context(steady_heap(self.model.device))

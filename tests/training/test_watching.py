@@ -115,3 +115,12 @@ def test_tensorboard_reads_the_curves(tmp_path):
     events.Reload()
     assert set(events.Tags()["scalars"]) == {"loss", "lr", "val_loss", "fit_loss"}
     assert [(event.step, round(event.value, 3)) for event in events.Scalars("loss")] == [(1, 0.5), (2, 0.4)]
+
+
+def test_of_several_processes_the_first_alone_writes_the_log(tmp_path):
+    written = log.Log(tmp_path)
+    log.Log(tmp_path, writes=False).close()
+    written.write({"step": 1, "epoch": 1, "loss": 0.5, "lr": 1e-4, "seconds": 1.0})
+    written.close()
+    assert [row["step"] for row in log.read(tmp_path / "log.csv")] == [1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "tensorboard"]
