@@ -4,6 +4,7 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const LOCKED = "SD Tune needs the API's password here; reload the page to be asked for it again.";
+    const PATIENCE = 20000; // milliseconds that a question may take; orders, such as saving, may take longer
     const ON = ['queued', 'preparing', 'training', 'paused'];
     const view = (sdtune.view = {run: null, rows: [], chosen: null, runs: [], failures: 0, listed: 0});
 
@@ -58,6 +59,7 @@ window.sdtune = window.sdtune || {};
         const answer = await fetch(sdtune.url(path), {
             method: method || 'GET',
             credentials: 'same-origin',
+            signal: method ? undefined : AbortSignal.timeout(window.sdtune_timeout || PATIENCE),
             cache: 'no-store',
             body: body === undefined ? undefined : JSON.stringify(body),
         });
@@ -91,7 +93,7 @@ window.sdtune = window.sdtune || {};
             }
         }
         const wait = !visible() ? 4000 : sdtune.isOn(view.run) ? 1000 : 3000;
-        setTimeout(tick, Math.min(15000, wait * Math.max(1, view.failures)));
+        setTimeout(tick, Math.min(5000, wait * Math.max(1, view.failures)));
     }
 
     // One look at a time: two at once would draw the same rows twice.
@@ -175,13 +177,17 @@ window.sdtune = window.sdtune || {};
         sdtune.classPictures.refresh();
         sdtune.memory.refresh();
         sdtune.memory.estimate();
-        sdtune
-            .call('')
-            .then((about) => {
-                view.about = about;
-                sdtune.form.about(about);
-            })
-            .catch(() => {});
+        about();
+    }
+
+    // Which model is trained; asked again until there is an answer.
+    async function about() {
+        try {
+            view.about = await sdtune.call('');
+            sdtune.form.about(view.about);
+        } catch (problem) {
+            if (visible()) setTimeout(about, 3000);
+        }
     }
 
     function begin() {

@@ -3,6 +3,8 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const gallery = (sdtune.gallery = {});
+    const COLUMN = 140; // pixels a column is wide at least
+    const GAP = 8; // between columns, as in style.css
     let drawn = '';
     let shots = [];
 
@@ -34,8 +36,19 @@ window.sdtune = window.sdtune || {};
         const left = strip ? strip.scrollLeft : 0;
         section.replaceChildren(sdtune.el('h4', {}, sdtune.t('Samples')), grid(run));
         const fresh = section.querySelector('.sdtune-strip');
+        fit(fresh);
         fresh.scrollLeft = atEnd ? fresh.scrollWidth : left;
     };
+
+    // As many whole columns as there is room for: none is cut when the newest is in view.
+    function fit(strip) {
+        strip.style.setProperty('--in-view', Math.max(1, Math.floor((strip.clientWidth + GAP) / (COLUMN + GAP))));
+    }
+
+    window.addEventListener('resize', () => {
+        const strip = document.querySelector('#sdtune_gallery .sdtune-strip');
+        if (strip) fit(strip);
+    });
 
     function grid(run) {
         const {el} = sdtune;

@@ -2,6 +2,8 @@
 
 from html import escape
 
+import gradio as gr
+
 
 def box(kind, *lines):
     """A coloured box: kind "red", "yellow", "green" or "plain"; each line becomes a paragraph."""
@@ -14,3 +16,9 @@ def listing(title, lines):
     """A short headed list."""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<div class="sdtune-list"><h4>{escape(title)}</h4><ul>{items}</ul></div>' if items else ""
+
+
+def message(elem_id, html=""):
+    """A component for a box; the id stands on a column around it, because gradio writes that of an HTML component twice."""
+    with gr.Column(elem_id=elem_id, elem_classes=["sdtune-message"]):
+        return gr.HTML(html)

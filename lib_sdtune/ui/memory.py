@@ -8,6 +8,7 @@ import json
 import gradio as gr
 
 from lib_sdtune.api.admission import admit
+from lib_sdtune.ui.boxes import message
 
 HIDDEN = "estimated", "estimate"
 
@@ -17,7 +18,7 @@ def place(parts):
     with gr.Row(elem_id="sdtune_memory_row", elem_classes=["sdtune-row"]):
         gr.HTML('<div id="sdtune_memory"></div>')
         parts["measure"] = gr.Button("Measure two steps", elem_id="sdtune_measure", size="sm", scale=0, min_width=150)
-    parts["measure_message"] = gr.HTML("", elem_id="sdtune_measure_message")
+    parts["measure_message"] = message("sdtune_measure_message")
 
 
 def hidden(parts):

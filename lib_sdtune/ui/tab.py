@@ -8,7 +8,7 @@ import gradio as gr
 
 from lib_sdtune import __version__
 from lib_sdtune.ui import events, labels, memory, pictures_page
-from lib_sdtune.ui.boxes import box
+from lib_sdtune.ui.boxes import box, message
 from lib_sdtune.ui.components import component
 from lib_sdtune.ui.fields import FURTHER, declared
 from lib_sdtune.ui.form import initial
@@ -27,7 +27,7 @@ def build(context):
             pages(context)
         except Exception as problem:
             sentence = str(problem) or type(problem).__name__
-            gr.HTML(box("red", "SD Tune cannot train here.", sentence), elem_id="sdtune_problem")
+            message("sdtune_problem", box("red", "SD Tune cannot train here.", sentence))
     return tab
 
 
@@ -68,7 +68,7 @@ def form(fields, values, parts, home):
         place("concept.images")
         parts["upload"] = UploadButton("Upload", file_count="multiple", elem_id="sdtune_upload", scale=0, min_width=90)
         parts["check"] = gr.Button("Check", elem_id="sdtune_check", scale=0, min_width=90)
-    parts["report"] = gr.HTML("", elem_id="sdtune_report")
+    parts["report"] = message("sdtune_report")
     titles = ["Defaults", *events.presets_by_title()]
     parts["preset"] = gr.Dropdown(titles, value="Defaults", label="Preset", info=PRESET, elem_id="sdtune_preset",
                                   elem_classes=["sdtune-field"])
@@ -83,7 +83,7 @@ def form(fields, values, parts, home):
                 grid(members, place)
     memory.place(parts)
     parts["start"] = gr.Button("Start training", variant="primary", elem_id="sdtune_start")
-    parts["message"] = gr.HTML("", elem_id="sdtune_start_message")
+    parts["message"] = message("sdtune_start_message")
     hidden(parts, place)
 
 
@@ -103,7 +103,7 @@ def buttons(parts, home):
 
     def class_pictures():
         parts["class_draw"] = gr.Button("Generate class pictures", elem_id="sdtune_class_draw", size="sm")
-        parts["class_message"] = gr.HTML("", elem_id="sdtune_class_message")
+        parts["class_message"] = message("sdtune_class_message")
         gr.HTML('<div id="sdtune_class_work"></div>')
         gr.HTML('<div id="sdtune_concepts"></div>')
 
