@@ -1,4 +1,4 @@
-"""Print the JSON Schema of a run's settings, or the README's table of them."""
+"""Print the JSON Schema of a run's settings, or the table of docs/settings.md."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from lib_sdtune.declaration import choices, hint, required, schema, sections, sp
 
 
 def arguments(parser):
-    parser.add_argument("--readme", action="store_true", help="print the table of the README instead")
+    parser.add_argument("--readme", action="store_true", help="print the table of docs/settings.md instead")
 
 
 def run(args):
