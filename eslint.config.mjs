@@ -21,6 +21,7 @@ const BROWSER = [
 ];
 
 export default [
+    {ignores: ['**/.venv/', '**/node_modules/']}, // libraries are not ours to lint
     js.configs.recommended,
     {
         files: ['**/*.js'],
