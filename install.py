@@ -2,7 +2,7 @@
 
     python install.py           what the WebUI runs at each start: adds Lion if it is missing, touches nothing else
     python install.py --demo    on a machine of its own: makes .venv, then trains and shows the example
-    python install.py --test    the same, then runs the test suite; arguments after -- go to pytest
+    python install.py --test    the same, then runs the test suite on all cores; arguments after -- go to pytest
 """
 
 import hashlib
@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 LION = "lion-pytorch==0.2.5"
+MOST_PROCESSES = 8  # of tests; each takes up to 1.5 GB of memory
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def main(arguments):
@@ -24,9 +26,8 @@ def main(arguments):
     if mode == "--demo":
         return standalone("requirements.txt") or call(python(), "-m", "lib_sdtune", "demo", *rest)
     if mode == "--test":
-        given = rest[1:] if rest[:1] == ["--"] else rest
         return (standalone("requirements-test.txt") or standalone("requirements-reference.txt", "--no-deps")
-                or call(python(), "-m", "pytest", *given))
+                or test(rest[1:] if rest[:1] == ["--"] else rest))
     if mode in ("", "--skip-install"):
         return extend_host(skip=mode == "--skip-install")
     return fail(f"install.py does not know {mode!r}; it takes --demo, --test, or nothing.", 2)
@@ -96,9 +97,20 @@ def make_environment():
     return True
 
 
-def call(*command):
+def test(arguments):
+    """Run pytest with a process for each core. Each computes with one thread: the tests' models are too small to gain from more."""
+    parallel = ["-n", str(min(cores(), MOST_PROCESSES)), "--dist", "worksteal"]
+    return call(python(), "-m", "pytest", *parallel, *arguments, **dict.fromkeys(THREADS, "1"))
+
+
+def cores():
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def call(*command, **environment):
     """Run a command in this folder; Ctrl+C is its to answer, so that it can save its state."""
-    with subprocess.Popen([str(part) for part in command], cwd=ROOT) as process:
+    with subprocess.Popen([str(part) for part in command], cwd=ROOT, env={**os.environ, **environment}) as process:
         while True:
             try:
                 return process.wait()

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import time
 import venv
 from pathlib import Path
@@ -103,3 +104,20 @@ def test_a_second_call_installs_nothing(tmp_path, monkeypatch):
     assert install.standalone("requirements.txt") == 0 and len(calls) == 1
     (tmp_path / "requirements.txt").write_text("a==2\n")
     assert install.standalone("requirements.txt") == 0 and len(calls) == 2
+
+
+def test_the_tests_run_on_all_cores_and_take_further_arguments(monkeypatch):
+    calls = []
+    monkeypatch.setattr(install, "standalone", lambda *_: 0)
+    monkeypatch.setattr(install, "cores", lambda: 3)
+    monkeypatch.setattr(install, "call", lambda *command, **environment: calls.append((command[1:], environment)) or 0)
+    assert install.main(["--test", "--", "tests/ldm", "-n", "0"]) == 0
+    (command, environment), = calls
+    assert command == ("-m", "pytest", "-n", "3", "--dist", "worksteal", "tests/ldm", "-n", "0")  # of two -n the last counts
+    assert environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_command_gets_its_environment_and_gives_its_exit_code(monkeypatch):
+    monkeypatch.setenv("HERE", "before")
+    check = "import os, sys; sys.exit(4 if (os.environ['HERE'], os.environ['THERE']) == ('before', 'added') else 1)"
+    assert install.call(sys.executable, "-c", check, THERE="added") == 4
