@@ -5,11 +5,11 @@
 """
 
 import gzip
-import importlib.util
 import json
 import os
 import re
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 
 from lib_sdtune.errors import UserError
@@ -20,6 +20,7 @@ except ImportError:  # no requirement of the WebUI's, which cleans and parts tex
     fix_text = None
 
 START, END = "<|startoftext|>", "<|endoftext|>"
+CLIP_TOKENS, CLIP_MERGES = 49408, Path(__file__).parent / "clip" / "merges.txt.gz"
 CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 
 
@@ -112,19 +113,17 @@ def find(checkpoint, size):
     """The tokenizer of a checkpoint whose text encoder knows `size` tokens.
 
     Looked for beside the checkpoint, in a folder of its name, in the folder that its .yaml names, in Hugging Face's
-    cache, in the embedded model's folder, and in an installed open_clip or clip. UserError if none of them fits.
+    cache, and in the embedded model's folder; CLIP's own comes with us. UserError if none of them fits.
     """
     for folder in folders(Path(checkpoint)):
         if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
             tokenizer = read(folder)
             if len(tokenizer) == size:
                 return tokenizer
-    packed = installed()
-    if packed and size == 49408:
-        return read_packed(packed)
-    raise UserError(f"No vocabulary of {size} tokens was found for {Path(checkpoint).name}: put CLIP's vocab.json and "
-                    "merges.txt "
-                    f"(from openai/clip-vit-large-patch14) into {Path(checkpoint).parent}.")
+    if size == CLIP_TOKENS:
+        return clip()
+    raise UserError(f"No vocabulary of {size} tokens was found for {Path(checkpoint).name}: put the vocab.json and "
+                    f"merges.txt that came with it into {Path(checkpoint).parent}.")
 
 
 def folders(checkpoint):
@@ -139,20 +138,14 @@ def folders(checkpoint):
     yield Path(__file__).parent / "embedded"
 
 
-def installed():
-    """CLIP's merges as the open_clip and clip packages carry them, without importing those."""
-    for package in ("open_clip", "clip"):
-        spec = importlib.util.find_spec(package)
-        for place in (spec.submodule_search_locations or []) if spec else []:
-            if (file := Path(place) / "bpe_simple_vocab_16e6.txt.gz").is_file():
-                return file
-    return None
+@lru_cache(maxsize=1)
+def clip():
+    """OpenAI's, which Stable Diffusion 1, 2 and XL share: `clip/SOURCE.md` says where its merges are from.
 
-
-def read_packed(file):
-    """The 49,408 tokens follow from the merges: the bytes, the bytes that end a word, the merges, start and end."""
-    lines = gzip.decompress(file.read_bytes()).decode().split("\n")
-    merges = [line.split() for line in lines[1:49408 - 2 * 256 - 2 + 1]]
+    Its tokens follow from the merges: the bytes, the bytes that end a word, the merges, start and end.
+    """
+    lines = gzip.decompress(CLIP_MERGES.read_bytes()).decode().splitlines()
+    merges = [line.split() for line in lines[1:]]
     letters = sorted(byte_letters().items(), key=lambda pair: (ord(pair[1]) >= 256, pair[0]))
     tokens = [letter for _, letter in letters]
     tokens += [letter + "</w>" for letter in tokens] + ["".join(pair) for pair in merges] + [START, END]

@@ -76,11 +76,12 @@ def test_texts_are_cleaned_as_the_webui_does_it(text):
     assert list(words(text)) == list(words(UNCLEAN[text]))
 
 
-@pytest.mark.skipif(not tokenizers.installed(), reason="neither open_clip nor clip is installed, so CLIP's vocabulary is not at hand")
-def test_clips_own_vocabulary():
-    clip = tokenizers.read_packed(tokenizers.installed())
-    assert clip("a photo of a cat") == [320, 1125, 539, 320, 2368]
+def test_clips_own_vocabulary_comes_with_us(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    clip = tokenizers.find(tmp_path / "x.safetensors", 49408)
+    assert clip("a photo of a cat") == [320, 1125, 539, 320, 2368] and len(clip) == 49408
     assert (clip.start, clip.end) == (49406, 49407) and clip(",") == [267]
+    assert clip.vocab["jekyll</w>"] == 49405 and clip("1girl, \u65e5\u672c") == [272, 1611, 267, 39121, 19277, 361]
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("transformers"), reason="transformers is not installed")
