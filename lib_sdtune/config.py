@@ -67,8 +67,9 @@ class DatasetConfig:
                                   label="Shortest bucket side", low=8, high=4096, unit="px")
     max_bucket_reso: int = option(1024, "Longest side of a bucket.",
                                   label="Longest bucket side", low=64, high=8192, unit="px")
-    bucket_reso_steps: int = option(64, "64 suits every model: bucket sides are multiples of it.",
-                                    label="Bucket steps", low=8, high=256, unit="px")
+    bucket_reso_steps: int = option(
+        64, "64 suits every model: bucket sides are multiples of it. Below 8 it works as 8, a latent's size.",
+        label="Bucket steps", low=1, high=256, unit="px")
     bucket_no_upscale: bool = option(False, "Never enlarge small pictures; they get smaller buckets.",
                                      label="Never enlarge pictures")
     caption_extension: str = option(".txt", ".txt or .caption; the other one is tried when this one is missing.",

@@ -67,7 +67,8 @@ def buckets(config: "Config") -> None:
         "smaller steps.",
     )
     require(
-        steps % 8 == 0, f'"dataset.bucket_reso_steps" is {steps}; it must be a multiple of 8, the size of one latent.'
+        steps < 8 or steps % 8 == 0,
+        f'"dataset.bucket_reso_steps" is {steps}; above 8 it must be a multiple of 8, the size of one latent.'
     )
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from lib_sdtune.config import DatasetConfig
 
 Size = tuple[int, int]  # (width, height) in pixels
+LATENT = 8  # pixels a side that become one of the latents; sd-scripts cuts off what a smaller step leaves over
 
 
 class Place(NamedTuple):
@@ -25,7 +26,7 @@ class Buckets:
     """The sizes that a `DatasetConfig` allows."""
 
     def __init__(self, dataset: DatasetConfig):
-        self.step = dataset.bucket_reso_steps
+        self.step = max(LATENT, dataset.bucket_reso_steps)
         self.area = dataset.resolution**2
         self.longest = math.ceil(dataset.max_bucket_reso / self.step) * self.step
         self.shortest = max(self.step, self.down(dataset.min_bucket_reso))

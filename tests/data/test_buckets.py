@@ -44,3 +44,9 @@ def test_small_pictures_stay_small_if_asked():
     assert buckets.place(300, 200) == ((256, 192), (300, 200))
     assert buckets.place(3000, 2000).scaled[0] <= 640
     assert buckets.place(40, 40).size == (64, 64)  # a side of nothing is impossible
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7])
+def test_steps_below_a_latent_work_as_one_latent(steps):
+    """Real files of other programs say 1; sides still have to be whole latents."""
+    assert Buckets(DatasetConfig(bucket_reso_steps=steps)).sizes == Buckets(DatasetConfig(bucket_reso_steps=8)).sizes
