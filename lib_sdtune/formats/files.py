@@ -73,3 +73,8 @@ def free_space(folder):
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
+
+
+def amount(size: int) -> str:
+    """Bytes as people read them."""
+    return f"{size / 2**20:,.0f} MB" if size < 10 * 2**30 else f"{size / 2**30:,.1f} GB"

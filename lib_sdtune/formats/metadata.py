@@ -14,10 +14,10 @@ from lib_sdtune import __version__
 from lib_sdtune.formats.kinds import KINDS
 
 
-def describe(config, model, method, material, stem, step):
+def describe(config, model, method, training_data, stem, step):
     """All metadata of the file `stem`, str -> str; the WebUI wants JSON objects where it parses, plain text elsewhere.
     """
-    facts = {**shape(model), **recipe(config, step, material), **pictures(config, material), **method.metadata(),
+    facts = {**shape(model), **recipe(config, step, training_data), **pictures(config, training_data), **method.metadata(),
              "ss_output_name": stem, "ss_sd_model_name": model.name, "ss_sd_model_hash": model.hash[:10],
              "ss_new_sd_model_hash": model.hash,
              "sdtune_version": __version__, "sdtune_config": shared_config(config)}
@@ -35,12 +35,12 @@ def shape(model):
     return {"ss_base_model_version": model.family.version(model.variant), "ss_v2": str(model.family.sd_version == "SD2")}
 
 
-def recipe(config, step, material):
+def recipe(config, step, training_data):
     train, noise, loss, data = config.train, config.noise, config.loss, config.dataset
-    return {"ss_steps": step, "ss_epoch": material.epoch(step)[0], "ss_max_train_steps": material.total_steps(),
-            "ss_num_epochs": material.epoch(material.total_steps())[0],
-            "ss_num_batches_per_epoch": material.dataset.batches_per_epoch,
-            "ss_batch_size_per_device": train.batch_size, "ss_total_batch_size": train.batch_size * material.world.size,
+    return {"ss_steps": step, "ss_epoch": training_data.epoch(step)[0], "ss_max_train_steps": training_data.total_steps(),
+            "ss_num_epochs": training_data.epoch(training_data.total_steps())[0],
+            "ss_num_batches_per_epoch": training_data.dataset.batches_per_epoch,
+            "ss_batch_size_per_device": train.batch_size, "ss_total_batch_size": train.batch_size * training_data.world.size,
             "ss_gradient_accumulation_steps": train.gradient_accumulation_steps, "ss_seed": train.seed,
             "ss_optimizer": train.optimizer, "ss_lr_scheduler": train.lr_scheduler,
             "ss_lr_warmup_steps": train.lr_warmup_steps,
@@ -59,12 +59,12 @@ def recipe(config, step, material):
             "ss_cache_latents": data.cache_latents}
 
 
-def pictures(config, material):
+def pictures(config, training_data):
     """Counts by folder and bucket, and how often each tag stands in the captions (once per picture, as kohya counts).
     """
-    trained = [p for p in material.scan.pictures if not p.is_class]
-    regular = [p for p in material.scan.pictures if p.is_class]
-    sizes = enumerate(material.dataset.bucket_counts.items())
+    trained = [p for p in training_data.scan.pictures if not p.is_class]
+    regular = [p for p in training_data.scan.pictures if p.is_class]
+    sizes = enumerate(training_data.dataset.bucket_counts.items())
     buckets = {str(number): {"resolution": list(size), "count": count} for number, (size, count) in sizes}
     return {"ss_num_train_images": sum(p.repeats for p in trained),
             "ss_num_reg_images": sum(p.repeats for p in regular),

@@ -32,7 +32,7 @@ class Artefact:
     tag: str
     activation_text: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
-    others: list["Artefact"] = field(default_factory=list)  # further artefacts of the same run
+    by_products: list["Artefact"] = field(default_factory=list)  # further artefacts of the same run
 
 
 class MethodSettings:

@@ -1,8 +1,8 @@
 """DreamBooth (Ruiz et al. 2022, arXiv 2208.12242): the model's own weights learn, in place, and a whole checkpoint
 comes out.
 
-No second model is made. The originals wait in a file of the run folder and come back bit for bit when the run ends, for
-whatever reason, and also for the time that somebody else uses the model; the trained weights wait in a file meanwhile.
+No second model is made. The originals are kept in a file of the run folder and come back bit for bit when the run ends, for
+whatever reason, and also for the time that somebody else uses the model; the trained weights are kept in a file meanwhile.
 """
 
 import logging
@@ -50,7 +50,7 @@ class DreamBoothConfig(MethodSettings):
 
 @registry.register("dreambooth")
 class DreamBooth(WholeModel):
-    """`learning`: "part.name" -> trained of every weight that learns; `homes`: the tensors that they were lent as."""
+    """`learning`: "part.name" -> trained of every weight that learns; `lent_tensors`: the host's own tensors."""
 
     title, order = "DreamBooth", 2
     Settings = DreamBoothConfig
@@ -68,7 +68,7 @@ class DreamBooth(WholeModel):
         self.learning = {name: trained(weight) for name, weight in weights.items()}
         every = 1 if model.device.type == "cpu" else EVERY
         self.average = EMA(self.settings.ema_decay, every) if self.settings.ema_decay else None
-        self.homes, self.waiting, self.begun = {}, None, False
+        self.lent_tensors, self.values_to_load, self.started = {}, None, False
 
     def rate(self, part):
         return rate(self.settings, part)
@@ -88,8 +88,8 @@ class DreamBooth(WholeModel):
     def check_data(cls, config, scan):
         """Warn of captions that say nothing but the class: they teach the class, not the subject."""
         for picture in scan.pictures:
-            known = config.concepts[picture.concept].class_prompt.lower().split()
-            if known and not picture.is_class and set(picture.caption.lower().split()) <= set(known):
+            class_words = config.concepts[picture.concept].class_prompt.lower().split()
+            if class_words and not picture.is_class and set(picture.caption.lower().split()) <= set(class_words):
                 log.warning(
                     'The caption "%s" of %s says no more than the class prompt, so the whole class would turn into '
                     'your subject; '
@@ -134,120 +134,120 @@ class DreamBooth(WholeModel):
 
     @contextmanager
     def prepared(self, folder):
-        self.originals, self.shelf = (
+        self.originals, self.trained_backup = (
             TensorBackup(folder / "originals.safetensors"),
             TensorBackup(folder / "trained.safetensors"),
         )
-        self.homes = {name: trained.weight.data for name, trained in self.learning.items()}
-        self.originals.write(self.homes)
+        self.lent_tensors = {name: trained.weight.data for name, trained in self.learning.items()}
+        self.originals.write(self.lent_tensors)
         try:
             yield
         finally:
-            emptied = any(not home.untyped_storage().nbytes() for home in self.homes.values() if home.numel())
-            if emptied or digest(self.homes) != self.originals.digest:
+            emptied = any(not lent_tensor.untyped_storage().nbytes() for lent_tensor in self.lent_tensors.values() if lent_tensor.numel())
+            if emptied or digest(self.lent_tensors) != self.originals.digest:
                 raise RunError("The checkpoint could not be put back as it was; choose another one and then this one again, "
                                "which reads it from its file.")
             self.originals.delete()
-            self.shelf.delete()
+            self.trained_backup.delete()
 
     @contextmanager
     def attached(self):
         try:
-            self.move_in()
+            self.load_trained()
             for trained in self.learning.values():
                 trained.weight.requires_grad_(True)
             yield
         finally:
-            self.move_out()
+            self.restore_originals()
 
     @torch.no_grad()
-    def move_in(self):
+    def load_trained(self):
         for name, trained in self.learning.items():
-            home = self.homes[name]
-            if home.dtype != self.format:
-                trained.weight.data = home.to(self.format)
-            if not self.begun:
-                trained.load_values(home)
-            release(home, trained.weight.data)
-        if self.begun:
-            self.go_on()
+            lent_tensor = self.lent_tensors[name]
+            if lent_tensor.dtype != self.format:
+                trained.weight.data = lent_tensor.to(self.format)
+            if not self.started:
+                trained.load_values(lent_tensor)
+            release(lent_tensor, trained.weight.data)
+        if self.started:
+            self.resume_trained()
         elif self.average:
             self.average.start(self.trained())
-        self.begun = True
+        self.started = True
 
-    def go_on(self):
+    def resume_trained(self):
         """Take over the trained weights from a state, or those that were put by."""
-        if self.waiting is not None:
+        if self.values_to_load is not None:
             for name, trained in self.learning.items():
-                trained.load_values(self.waiting[name])
-            self.waiting = None
+                trained.load_values(self.values_to_load[name])
+            self.values_to_load = None
             return
-        kept = self.shelf.tensors()
+        trained_values = self.trained_backup.tensors()
         for name, trained in self.learning.items():
             if trained.lives_in_model:
-                trained.load_values(kept[name])
+                trained.load_values(trained_values[name])
             else:
                 trained.update_model()
 
     @torch.no_grad()
-    def move_out(self):
+    def restore_originals(self):
         """The originals again; first all that training holds in their place is freed, so that there is room for them."""
-        kept = self.originals.tensors()
+        originals = self.originals.tensors()
         for name, trained in self.learning.items():
             trained.drop_gradient()
-            trained.weight.data = self.homes[name]
-        for name, home in self.homes.items():
-            self.regain(home)
-            home.copy_(kept[name])
+            trained.weight.data = self.lent_tensors[name]
+        for name, lent_tensor in self.lent_tensors.items():
+            self.reallocate(lent_tensor)
+            lent_tensor.copy_(originals[name])
 
-    def regain(self, home):
+    def reallocate(self, lent_tensor):
         """Memory for a lent tensor again; where there is none, the optimiser's goes away first."""
-        storage = home.untyped_storage()
+        storage = lent_tensor.untyped_storage()
         if storage.nbytes():
             return
         try:
-            storage.resize_(home.numel() * home.element_size())
+            storage.resize_(lent_tensor.numel() * lent_tensor.element_size())
         except torch.cuda.OutOfMemoryError:
             self.make_room()
-            storage.resize_(home.numel() * home.element_size())
+            storage.resize_(lent_tensor.numel() * lent_tensor.element_size())
 
     def before_detach(self):
         """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to
         memory if that is full.
         """
-        going = {name: trained.full_precision() for name, trained in self.learning.items() if trained.lives_in_model}
+        values = {name: trained.full_precision() for name, trained in self.learning.items() if trained.lives_in_model}
         try:
-            self.shelf.write(going)
+            self.trained_backup.write(values)
         except DiskFull:
-            self.waiting = {name: tensor.to("cpu", copy=True) for name, tensor in self.trained().items()}
+            self.values_to_load = {name: tensor.to("cpu", copy=True) for name, tensor in self.trained().items()}
 
     @contextmanager
     def sampling(self):
         """For samples: the weights that a save would hold now, in the host's own number format."""
-        if not self.average and self.format == next(iter(self.homes.values())).dtype:
+        if not self.average and self.format == next(iter(self.lent_tensors.values())).dtype:
             yield
             return
-        chosen, held = self.chosen(), {}
+        chosen, weights = self.chosen(), {}
         try:
             with torch.no_grad():
                 for name, trained in self.learning.items():
-                    held[name] = trained.weight.data.to("cpu", copy=True)
-                    exact = chosen[name] if self.average or not trained.lives_in_model else held[name]
-                    self.exchange(name, exact, self.homes[name].dtype)
+                    weights[name] = trained.weight.data.to("cpu", copy=True)
+                    exact = chosen[name] if self.average or not trained.lives_in_model else weights[name]
+                    self.exchange(name, exact, self.lent_tensors[name].dtype)
             yield
         finally:
             with torch.no_grad():
-                for name, weight in held.items():
+                for name, weight in weights.items():
                     self.exchange(name, weight, weight.dtype)
 
     def exchange(self, name, values, dtype):
         """Give a weight other values, in place or with its memory freed first."""
-        weight, home = self.learning[name].weight, self.homes[name]
+        weight, lent_tensor = self.learning[name].weight, self.lent_tensors[name]
         if weight.dtype == dtype:
             weight.data.copy_(values)
             return
-        weight.data = home
-        weight.data = values.to(home.device, dtype, copy=True)
+        weight.data = lent_tensor
+        weight.data = values.to(lent_tensor.device, dtype, copy=True)
 
     def trained(self):
         return {name: trained.full_precision() for name, trained in self.learning.items()}
@@ -262,7 +262,7 @@ class DreamBooth(WholeModel):
         return self.trained() | (self.average.state() if self.average else {})
 
     def load_tensors(self, tensors):
-        self.waiting, self.begun = tensors, True
+        self.values_to_load, self.started = tensors, True
         if self.average:
             self.average.load(tensors)
 
@@ -272,8 +272,8 @@ class DreamBooth(WholeModel):
         count = sum(trained.weight.numel() for trained in self.learning.values())
         exact = 4 if self.format == torch.float32 or isinstance(next(iter(self.learning.values())), MasterCopy) else 2
         size = safetensors.PRECISIONS[self.config.save.precision].itemsize
-        whole = sum(tensor.numel() for _, _, module in self.places() for tensor in module.parameters())
-        return {"state": count * (exact + (4 if self.average else 0)), "file": whole * size,
+        count_all = sum(tensor.numel() for _, _, module in self.places() for tensor in module.parameters())
+        return {"state": count * (exact + (4 if self.average else 0)), "file": count_all * size,
                 "once": sum(trained.weight.nbytes for trained in self.learning.values()) + count * exact}
 
     def places(self):
@@ -289,13 +289,13 @@ class DreamBooth(WholeModel):
                 "sdtune_ema_decay": self.settings.ema_decay or None}
 
     def export(self, path, metadata):
-        chosen, kept = self.chosen(), self.originals.tensors()
-        if all(torch.equal(chosen[name].cpu().float(), kept[name].float()) for name in chosen):
+        chosen, originals = self.chosen(), self.originals.tensors()
+        if all(torch.equal(chosen[name].cpu().float(), originals[name].float()) for name in chosen):
             raise RunError("The model learned nothing: every weight is as it was at the start. "
                            "Raise the learning rate or the number of steps.")
         facts = inherited(self.model.path) | metadata
-        held = checkpoint.tensors(self.places(), chosen) | self.model.family.markers(self.model.variant)
-        checkpoint.write(path, held, facts, safetensors.PRECISIONS[self.config.save.precision])
+        tensors = checkpoint.tensors(self.places(), chosen) | self.model.family.markers(self.model.variant)
+        checkpoint.write(path, tensors, facts, safetensors.PRECISIONS[self.config.save.precision])
         self.write_config(path)
 
     def write_config(self, path):
@@ -314,27 +314,27 @@ class DreamBooth(WholeModel):
             "modelspec.architecture": artefact.metadata["modelspec.architecture"] + "/lora",
         }
         precision = safetensors.PRECISIONS[self.config.save.precision]
-        held = extract(self.differences(), dim)
-        safetensors.write(path, held, facts | safetensors.hashes(held, facts, precision), precision=precision)
+        tensors = extract(self.differences(), dim)
+        safetensors.write(path, tensors, facts | safetensors.hashes(tensors, facts, precision), precision=precision)
         return [Artefact(path, "lora", KINDS["lora"].prompt_tag(self.config.name), artefact.activation_text, facts)]
 
     def differences(self):
         """(kohya's key, trained weight, original weight) of every layer that a LoRA can bend."""
-        chosen, kept = self.chosen(), self.originals.tensors()
+        chosen, originals = self.chosen(), self.originals.tensors()
         names = {id(trained.weight): name for name, trained in self.learning.items()}
         for target in self.model.family.targets(self.model):
             parameter, rows = target.source
             name = names.get(id(parameter))
             if name:
-                yield target.key, chosen[name][rows], kept[name][rows]
+                yield target.key, chosen[name][rows], originals[name][rows]
 
 
-def release(home, weight):
+def release(lent_tensor, weight):
     """Free the memory of a lent tensor whose weight now lives elsewhere, but keep the tensor itself for those who
     know it.
     """
-    storage = home.untyped_storage()
-    if home.data_ptr() != weight.data_ptr() and storage.nbytes() == home.nbytes:
+    storage = lent_tensor.untyped_storage()
+    if lent_tensor.data_ptr() != weight.data_ptr() and storage.nbytes() == lent_tensor.nbytes:
         with suppress(RuntimeError):  # memory that is not torch's own, such as a mapped file's
             storage.resize_(0)
 

@@ -18,9 +18,9 @@ def smaller_optimizer(config, device):
     train = config.train
     if optim.bytes_of(train.optimizer) <= optim.bytes_of("Lion"):
         return {}
-    if device.type == "cuda" and train.optimizer == "AdamW" and optim.there("AdamW8bit"):
+    if device.type == "cuda" and train.optimizer == "AdamW" and optim.available("AdamW8bit"):
         return {"train.optimizer": "AdamW8bit"}
-    if not optim.there("Lion"):
+    if not optim.available("Lion"):
         return {}
     rates = {key: getattr(config.settings, key) for key in ("unet_lr", "text_encoder_lr")}
     lower = {

@@ -43,7 +43,7 @@ def needs_all(name):
     return getattr(registry[name], "needs_all", False)
 
 
-def there(name):
+def available(name):
     """Whether the optimiser of that name can be made here."""
     import torch
 

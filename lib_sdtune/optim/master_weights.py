@@ -31,8 +31,8 @@ class TrainedWeight:
             if factor != 1:
                 self.weight.grad.mul_(factor)
 
-    def update_model(self, *chance):
-        """After the optimiser's step: the model's weight follows. `chance`: seed and numbers for those who round."""
+    def update_model(self, *seed):
+        """After the optimiser's step: the model's weight follows. `seed`: the run's seed and numbers for those who round."""
 
     def drop_gradient(self):
         """Drop the gradient."""
@@ -71,7 +71,7 @@ class MasterCopy(TrainedWeight):
             self.weight.grad = None
 
     @torch.no_grad()
-    def update_model(self, *chance):
+    def update_model(self, *seed):
         self.weight.copy_(self.value)
 
     def drop_gradient(self):
@@ -108,18 +108,18 @@ class StochasticRounding(TrainedWeight):
             self.value.grad = laid_out_as(self.weight.grad.float(), self.value).mul_(factor)
             self.weight.grad = None
 
-    def update_model(self, *chance):
+    def update_model(self, *seed):
         if self.value.grad is not None:
-            self.weight.data.copy_(rounded(self.value.detach(), *chance))
+            self.weight.data.copy_(rounded(self.value.detach(), *seed))
 
     def drop_gradient(self):
         self.weight.grad = self.value.grad = None
         self.value.data = torch.empty(0, device=self.weight.device)
 
 
-def rounded(values, *chance):
-    """float32 as bfloat16: up or down by the odds of how near each is. A pure function of the values and `chance`."""
-    generator = torch.Generator(values.device).manual_seed(mix(*chance))
+def rounded(values, *seed):
+    """float32 as bfloat16: up or down by the odds of how near each is. A pure function of the values and `seed`."""
+    generator = torch.Generator(values.device).manual_seed(mix(*seed))
     dice = torch.randint(0, 1 << 16, values.shape, generator=generator, device=values.device, dtype=torch.int32)
     return dice.add_(values.view(torch.int32)).bitwise_and_(-(1 << 16)).view(torch.float32).to(torch.bfloat16)
 
@@ -132,8 +132,8 @@ def laid_out_as(tensor, weight):
     """
     if tensor.stride() == weight.stride():
         return tensor
-    same_order = all(size == 1 or mine == theirs
-                     for size, mine, theirs in zip(weight.shape, tensor.stride(), weight.stride(), strict=True))
+    same_order = all(size == 1 or stride == weight_stride
+                     for size, stride, weight_stride in zip(weight.shape, tensor.stride(), weight.stride(), strict=True))
     if same_order:
         return tensor.as_strided(weight.shape, weight.stride())
     return torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
@@ -154,5 +154,5 @@ def plan(setting, device, dtype, count, compute=None):
     if dtype not in HALVES:
         return dtype, TrainedWeight
     half = torch.bfloat16 if devices.has_bfloat16(device) else torch.float16
-    roomy = device.type != "cuda" or devices.total_memory(device) > count * (2 + 4 + 8) + 4 * 2**30
-    return (half, MasterCopy) if setting == "float32" or roomy or half == torch.float16 else (half, StochasticRounding)
+    has_room = device.type != "cuda" or devices.total_memory(device) > count * (2 + 4 + 8) + 4 * 2**30
+    return (half, MasterCopy) if setting == "float32" or has_room or half == torch.float16 else (half, StochasticRounding)

@@ -25,25 +25,25 @@ class Attachment:
             stack.enter_context(precision.frozen(self.model))
             stack.enter_context(self.full_precision)
             stack.enter_context(checkpointed(self.model.unet, self.recomputing))
-            self.worn = stack.enter_context(ExitStack())
-            self.worn.enter_context(self.method.attached())
-            self.held = stack.pop_all()
+            self.adapter = stack.enter_context(ExitStack())
+            self.adapter.enter_context(self.method.attached())
+            self.stack = stack.pop_all()
         return self
 
     def __exit__(self, *error):
-        self.held.close()
+        self.stack.close()
 
     @contextmanager
-    def undressed(self):
+    def without_adapter(self):
         """The model without its add-on, in the middle of a step."""
-        self.worn.close()
+        self.adapter.close()
         try:
             yield
         finally:
-            self.worn.enter_context(self.method.attached())
+            self.adapter.enter_context(self.method.attached())
 
     @contextmanager
-    def as_lent(self):
+    def in_lent_precision(self):
         """The model in the number format that its owner draws with, the add-on still on it."""
         with self.full_precision.suspended():
             yield
@@ -52,7 +52,7 @@ class Attachment:
     def detached(self):
         """The bare model, for somebody else to use; attached again on exit."""
         self.method.before_detach()
-        self.held.close()
+        self.stack.close()
         try:
             yield
         finally:

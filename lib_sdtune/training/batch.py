@@ -79,28 +79,28 @@ def concats(examples, cache):
 
 
 def draw_one(example, step, cache, config):
-    chance = generator(config.train.seed, "example", step, example.index, example.occurrence)
+    rng = generator(config.train.seed, "example", step, example.index, example.occurrence)
     mean, std = cache.latents(example)
-    latents = sampled(mean, std, example, chance, config)
+    latents = sampled(mean, std, example, rng, config)
     settings = config.noise
     noise = diffusion.noise_like(
         mean.shape,
-        chance,
+        rng,
         settings.noise_offset,
         settings.multires_noise_iterations,
         settings.multires_noise_discount,
     )
     perturbation = (
-        torch.randn(mean.shape, generator=chance) * settings.ip_noise_gamma if settings.ip_noise_gamma else None
+        torch.randn(mean.shape, generator=rng) * settings.ip_noise_gamma if settings.ip_noise_gamma else None
     )
-    timestep = int(torch.randint(settings.min_timestep, settings.max_timestep, (1,), generator=chance))
+    timestep = int(torch.randint(settings.min_timestep, settings.max_timestep, (1,), generator=rng))
     mask = cache.mask(example) if config.dataset.alpha_mask else None
     return latents, noise, perturbation, timestep, mask
 
 
-def sampled(mean, std, example, chance, config):
-    """One draw of a picture's latents; `chance` goes on in the same way whatever the setting."""
-    drawn, how = torch.randn(mean.shape, generator=chance), config.dataset.latent_sampling
+def sampled(mean, std, example, rng, config):
+    """One draw of a picture's latents; `rng` goes on in the same way whatever the setting."""
+    drawn, how = torch.randn(mean.shape, generator=rng), config.dataset.latent_sampling
     if how == "deterministic":
         return mean
     if how == "once":

@@ -55,10 +55,10 @@ def places(config, number, base):
     folder = named_path(concept.class_images, base, f"concepts[{number}].class_images")
     if not is_toml(concept.images):
         class_root(concept, base, locate(concept.images, base, f"concepts[{number}].images"), f"concepts[{number}]")
-    there = walk(folder, []) if folder.exists() else []
-    names = {found.path.name for found in there}
+    pictures = walk(folder, []) if folder.exists() else []
+    names = {picture.path.name for picture in pictures}
     free = (i for i in range(2 * concept.num_class_images) if name(i) not in names)
-    missing = range(concept.num_class_images - len(there))
+    missing = range(concept.num_class_images - len(pictures))
     return [(folder / name(i), request(config, number, i)) for _, i in zip(missing, free, strict=False)]
 
 

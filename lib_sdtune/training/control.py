@@ -15,7 +15,7 @@ from lib_sdtune.training.parallel import World
 ENDED = ("finished", "stopped", "failed")  # the other states: queued, preparing, training, paused
 LEAVING = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone
 REQUESTS = (*LEAVING, "pause", "resume", "sample", "save")
-NOT_HELD = "", lambda: False
+NO_HOLD = "", lambda: False
 log = logging.getLogger("sdtune")
 
 
@@ -24,7 +24,7 @@ class Stopped(Exception):
 
 
 class Control:
-    """One run's wishes and status. `folder` is the run folder; `on_change(control)` is called after every change."""
+    """One run's requests and status. `folder` is the run folder; `on_change(control)` is called after every change."""
 
     def __init__(self, config, folder, on_change=None):
         self.config, self.folder, self.on_change, self.world = config, folder, on_change, World()
@@ -33,23 +33,23 @@ class Control:
         self.epochs, self.seconds, self.phase = 0, [], {}
         self.artefacts, self.samples = [], []
         self.scan = None  # a `Scan` made before the run, whose files need not be read again
-        self.facts, self.spent = {}, {}  # what else watchers are told; seconds by what they went to
-        self.held, self.served, self.postponed = NOT_HELD, {}, set()
-        self._asked, self._changed, self._written = set(), threading.Condition(), 0.0
+        self.facts, self.spent = {}, {}  # what else watchers see; seconds by what they went to
+        self.hold_reason, self.last_due, self.postponed = NO_HOLD, {}, set()
+        self._requests, self._changed, self._written = set(), threading.Condition(), 0.0
 
     # what watchers call
 
-    def request(self, wish):
+    def request(self, request):
         """Ask for something; it takes effect at the next step. UserError where it makes no sense."""
-        if wish not in REQUESTS:
-            raise UserError(f"A run cannot be asked to {wish!r}; it can: {', '.join(REQUESTS)}.")
+        if request not in REQUESTS:
+            raise UserError(f"A run cannot be asked to {request!r}; it can: {', '.join(REQUESTS)}.")
         if self.state in ENDED:
-            raise UserError(f"The run {self.config.name} is {self.state}, so it cannot {wish.replace('_', ' ')} now.")
+            raise UserError(f"The run {self.config.name} is {self.state}, so it cannot {request.replace('_', ' ')} now.")
         with self._changed:
-            if wish == "resume":
-                self._asked.discard("pause")
+            if request == "resume":
+                self._requests.discard("pause")
             else:
-                self._asked.add(wish)
+                self._requests.add(request)
             self._changed.notify_all()
 
     def snapshot(self):
@@ -71,8 +71,8 @@ class Control:
         """What the time goes to besides training, in a sentence, or ""."""
         total = sum(self.spent.values())
         shares = {what: 100 * seconds / total for what, seconds in self.spent.items() if what != "training"} if total else {}
-        told = [f"{what} take{'' if what.endswith('s') else 's'} {share:.0f} %" for what, share in shares.items() if share >= 1]
-        return " and ".join(told) + " of the time" if told else ""
+        parts = [f"{what} take{'' if what.endswith('s') else 's'} {share:.0f} %" for what, share in shares.items() if share >= 1]
+        return " and ".join(parts) + " of the time" if parts else ""
 
     @contextmanager
     def spending(self, what):
@@ -128,7 +128,7 @@ class Control:
         if self.leaving():
             raise Stopped
 
-    def trains(self, model):
+    def report_model(self, model):
         """Say which model (`host.base.LoadedModel`) is being trained."""
         self.facts |= {"model": model.name, "family": model.family.sd_version}
 
@@ -145,76 +145,76 @@ class Control:
         self.message = f"{step.skipped} steps skipped because the numbers overflowed" if step.skipped else ""
         self.changed()
 
-    def wants(self, wish, step):
+    def wants(self, request, step):
         """Whether the run should do this now: asked for by somebody, or due by the config at this step.
 
         At the last step the final file is what would be saved. What is due is due once.
         """
-        if wish == "stop":
+        if request == "stop":
             return self.world.agree(self.leaving())
-        if wish == "pause":
-            return self.world.agree(self.asked("pause"))
-        if wish in self.postponed and not self.asked("pause"):
-            self.postponed.discard(wish)
+        if request == "pause":
+            return self.world.agree(self.requested("pause"))
+        if request in self.postponed and not self.requested("pause"):
+            self.postponed.discard(request)
             return True
-        new, self.served[wish] = self.served.get(wish) != step.number, step.number
-        return self.take(wish) or new and due(getattr(self.config, wish), step) and not (wish == "save" and step.last)
+        new, self.last_due[request] = self.last_due.get(request) != step.number, step.number
+        return self.take_request(request) or new and due(getattr(self.config, request), step) and not (request == "save" and step.last)
 
-    def asked(self, wish):
-        return wish in self._asked
+    def requested(self, request):
+        return request in self._requests
 
     def leaving(self):
-        return any(self.asked(wish) for wish in LEAVING)
+        return any(self.requested(request) for request in LEAVING)
 
-    def take(self, wish):
+    def take_request(self, request):
         with self._changed:
-            asked = wish in self._asked
-            self._asked.discard(wish)
-            return asked
+            requested = request in self._requests
+            self._requests.discard(request)
+            return requested
 
-    def show(self, files):
+    def add_samples(self, files):
         self.samples += [str(file) for file in files]
         self.changed(at_once=True)
 
-    def made(self, file):
+    def add_artefact(self, file):
         if str(file) not in self.artefacts:
             self.artefacts.append(str(file))
         self.changed(at_once=True)
 
-    def resting(self):
-        """True while the run should rest; sleeps a little, so that it can be called in a loop.
+    def stay_paused(self):
+        """True while the run should stay paused; sleeps a little, so that it can be called in a loop.
 
-        A sample or a file that is asked for ends the rest, not the pause.
+        A sample or a file that is asked for interrupts this, not the pause.
         """
-        reason, over = self.held
+        reason, is_over = self.hold_reason
         if self.state != "paused":
             self.become("paused", reason)
         with self._changed:
-            self._changed.wait_for(lambda: not self.asked("pause") or self.leaving() or self.errand(), timeout=0.2)
-        if self.leaving() or over():
-            self.take("pause")
-        if not self.asked("pause"):
-            self.held = NOT_HELD
+            self._changed.wait_for(lambda: not self.requested("pause") or self.leaving() or self.has_output_request(), timeout=0.2)
+        if self.leaving() or is_over():
+            self.take_request("pause")
+        if not self.requested("pause"):
+            self.hold_reason = NO_HOLD
             self.become("training")
-        return self.asked("pause") and not self.errand()
+        return self.requested("pause") and not self.has_output_request()
 
-    def errand(self):
-        return self.asked("sample") or self.asked("save")
+    def has_output_request(self):
+        return self.requested("sample") or self.requested("save")
 
-    def hold(self, reason, over, request=""):
-        """Pause because of something that somebody has to mend; `over()` tells when it is, and then the run goes on by itself.
+    def hold(self, reason, is_over, request=""):
+        """Pause because of something that somebody has to mend; `is_over()` tells when it is, and then the run goes on by itself.
 
         request: "sample" or "save", which could not be done and is done then.
         """
-        self.held = reason, over
+        self.hold_reason = reason, is_over
         if request:
             self.postponed.add(request)
         with self._changed:
-            self._asked.add("pause")
+            self._requests.add("pause")
 
-    def wait_for(self, whom):
+    def report_waiting(self, reason):
         """Say whom the run waits for ("a generation"), or nobody ("")."""
-        self.waiting = f"waiting for {whom}" if whom else ""
+        self.waiting = f"waiting for {reason}" if reason else ""
         self.changed(at_once=True)
 
     def changed(self, at_once=False):

@@ -8,7 +8,7 @@ from pathlib import Path
 from lib_sdtune.formats.events import Events
 from lib_sdtune.formats.files import atomic
 
-MEASURED = ["val_loss", "fit_loss", "class_loss"]  # on pictures kept aside, trained ones, and class pictures; see `training.validation`
+MEASURED = ["val_loss", "fit_loss", "class_loss"]  # on held-out pictures, trained ones, and class pictures; see `training.validation`
 COLUMNS = ["step", "epoch", "loss", "lr", "seconds", *MEASURED, "grad_norm", "skipped", "val_q1", "val_q2", "val_q3", "val_q4"]
 CURVES = ("loss", "lr", "grad_norm", *MEASURED)
 
@@ -24,15 +24,15 @@ class Log:
         self.path, self.rows, self.last, self.file = Path(folder) / "log.csv", [], {}, None
         if not writes:
             return
-        kept = [row for row in read(self.path) if row["step"] <= resume_from] if resume_from else []
+        rows = [row for row in read(self.path) if row["step"] <= resume_from] if resume_from else []
         with atomic(self.path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")  # earlier versions had other columns
             writer.writeheader()
-            writer.writerows(kept)
+            writer.writerows(rows)
         self.file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
         self.writer = csv.DictWriter(self.file, COLUMNS, extrasaction="ignore")
-        self.last = kept[-1] if kept else {}
-        self.rows = [row for row in kept if row.get("val_loss") is not None]
+        self.last = rows[-1] if rows else {}
+        self.rows = [row for row in rows if row.get("val_loss") is not None]
         self.events = Events(Path(folder) / "tensorboard", resume_from)
 
     def write(self, row):
@@ -67,11 +67,11 @@ def read(path, since=0):
     with suppress(csv.Error), open(path, newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.DictReader(file):
             try:
-                whole = {key: number(text) for key, text in row.items() if key}
+                numbers = {key: number(text) for key, text in row.items() if key}
             except (TypeError, ValueError):
                 continue
-            if whole.get("step") is not None and whole["step"] > since:
-                rows.append(whole)
+            if numbers.get("step") is not None and numbers["step"] > since:
+                rows.append(numbers)
     return rows
 
 

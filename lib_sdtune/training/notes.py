@@ -9,7 +9,7 @@ log = logging.getLogger("sdtune")
 
 
 class Notes(logging.Handler):
-    """A list of the warnings that the making thread logs, each once; `told()` is what to show of them."""
+    """A list of the warnings that the making thread logs, each once; `summary()` is what to show of them."""
 
     def __init__(self, changed):
         super().__init__(logging.WARNING)
@@ -21,7 +21,7 @@ class Notes(logging.Handler):
             self.lines.append(line)
             self.changed()
 
-    def told(self):
+    def summary(self):
         more = len(self.lines) - MOST
         return self.lines[:MOST] + ([f"And {more} more; run.log in the run's folder has all of them."] if more > 0 else [])
 
@@ -30,7 +30,7 @@ class Notes(logging.Handler):
 def noted(control):
     """`control.facts["notes"]` follows what is warned of inside."""
     def changed():
-        control.facts["notes"] = handler.told()
+        control.facts["notes"] = handler.summary()
         control.changed()
 
     handler = Notes(changed)

@@ -77,12 +77,12 @@ class Together:
         if self.finite:
             self.optimizer.step()
             for index, trained in enumerate(self.trained_weights):
-                trained.update_model(*self.chance(index))
+                trained.update_model(*self.rounding_seed(index))
         for trained in self.trained_weights:
             trained.drop_gradient()
         return norm, self.finite
 
-    def chance(self, index):
+    def rounding_seed(self, index):
         return self.train.seed, "rounding", self.number, index
 
     # memory
@@ -137,9 +137,9 @@ class Together:
         """(name -> tensor, plain numbers) of everything that the optimiser remembers."""
         return state.optimizer_tensors(self.optimizer)
 
-    def load(self, rest):
+    def load(self, training_state):
         """Take over what `state` gave, as `state.load` found it."""
-        state.restore_optimizer(self.optimizer, state.slots(rest), rest["optimizer"]["groups"])
+        state.restore_optimizer(self.optimizer, state.slots(training_state), training_state["optimizer"]["groups"])
         self.lay_out_moments()
 
     def lay_out_moments(self):
@@ -158,15 +158,15 @@ class OneByOne(Together):
     def build(self):
         places = [place for place, group in enumerate(self.described) for _ in group["params"]]
         sizes = [trained.weight.numel() for trained in self.trained_weights]
-        self.alone = {index: self.made([index], places) for index, size in enumerate(sizes) if size > SMALL}
+        self.alone = {index: self.part_of([index], places) for index, size in enumerate(sizes) if size > SMALL}
         self.small = [index for index, size in enumerate(sizes) if size <= SMALL]
-        self.parts = [*self.alone.values(), *([self.made(self.small, places)] if self.small else [])]
+        self.parts = [*self.alone.values(), *([self.part_of(self.small, places)] if self.small else [])]
         self.squares = []
 
     def optimizers(self):
         return [part.optimizer for part in self.parts]
 
-    def made(self, indices, places):
+    def part_of(self, indices, places):
         """An optimiser of some weights, which knows their numbers and those of their groups."""
         used = sorted({places[index] for index in indices})
         values = {place: [self.trained_weights[index].value for index in indices if places[index] == place] for place in used}
@@ -216,7 +216,7 @@ class OneByOne(Together):
         part.optimizer.step()
         for index, trained in zip(indices, trained_weights, strict=True):
             if trained.value.grad is not None:
-                trained.update_model(*self.chance(index))
+                trained.update_model(*self.rounding_seed(index))
                 trained.drop_gradient()
 
     def gradients(self):
@@ -232,15 +232,15 @@ class OneByOne(Together):
     def state(self):
         tensors, plain = {}, {"state": {}, "groups": []}
         for part in self.parts:
-            own, numbers = state.optimizer_tensors(part.optimizer, part.indices)
-            tensors |= own
+            part_tensors, numbers = state.optimizer_tensors(part.optimizer, part.indices)
+            tensors |= part_tensors
             plain["state"] |= numbers["state"]
         return tensors, plain
 
-    def load(self, rest):
-        slots = state.slots(rest)
+    def load(self, training_state):
+        slots = state.slots(training_state)
         for part in self.parts:
-            state.restore_optimizer(part.optimizer, {own: slots[index] for own, index in enumerate(part.indices) if index in slots})
+            state.restore_optimizer(part.optimizer, {place: slots[index] for place, index in enumerate(part.indices) if index in slots})
         self.lay_out_moments()
 
 
@@ -271,7 +271,7 @@ class TensorByTensor(OneByOne):
         for index in part.indices:
             trained = self.trained_weights[index]
             if trained.value.grad is not None:
-                trained.update_model(*self.chance(index))
+                trained.update_model(*self.rounding_seed(index))
 
     def gradients(self):
         largest = OneByOne.gradients(self)

@@ -19,11 +19,11 @@ def assess(rows):
     points = measured(rows)
     if not points:
         return None
-    return {**parted(points), "forgetting": forgetting(points)}
+    return {**judge(points), "forgetting": forgetting(points)}
 
 
 def measured(rows):
-    """[(step, loss aside, loss on trained pictures, loss on class pictures or None)] of the rows that were validated."""
+    """[(step, loss on held-out pictures, on trained ones, on class pictures or None)] of the rows that were validated."""
     points, since = [], []
     for row in rows:
         if number(row.get("loss")):
@@ -41,30 +41,30 @@ def number(value):
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def parted(points):
+def judge(points):
     """Where the loss on pictures kept aside left its best for good, and what the trained ones did meanwhile."""
-    steps, aside, fit = zip(*(point[:3] for point in points), strict=True)
+    steps, held_out, fit = zip(*(point[:3] for point in points), strict=True)
     if len(points) < FEWEST:
         times = "time" if len(points) == 1 else "times"
-        return told("unknown", None, f"Measured {len(points)} {times} so far; {FEWEST} are needed to tell learning from memorising.")
-    best = min(range(len(points)), key=lambda i: aside[i])
-    near = aside[best] + slack(aside)
-    last = max(i for i, loss in enumerate(aside) if loss <= near)
+        return verdict("unknown", None, f"Measured {len(points)} {times} so far; {FEWEST} are needed to tell learning from memorising.")
+    best = min(range(len(points)), key=lambda i: held_out[i])
+    near = held_out[best] + slack(held_out)
+    last = max(i for i, loss in enumerate(held_out) if loss <= near)
     if len(points) - 1 - last < max(ENOUGH, len(points) // SHARE):
-        return told("learning", None, "Still learning: pictures kept aside have their best loss so far, "
-                                      f"{aside[best]:.4g}, at step {steps[best]}.")
-    turn = turning(aside, last)
-    level = mean_around(aside, turn, last)
-    rise = f"it was {level:.4g} there and is {percent(aside[-1], level)} above that now"
+        return verdict("learning", None, "Still learning: pictures kept aside have their best loss so far, "
+                                      f"{held_out[best]:.4g}, at step {steps[best]}.")
+    turn = turning(held_out, last)
+    level = mean_around(held_out, turn, last)
+    rise = f"it was {level:.4g} there and is {percent(held_out[-1], level)} above that now"
     if fit[-1] > fit[turn] + slack(fit):
-        return told("diverges", steps[turn], f"Gets worse from step {steps[turn]}: both losses rise, that of pictures kept aside "
+        return verdict("diverges", steps[turn], f"Gets worse from step {steps[turn]}: both losses rise, that of pictures kept aside "
                                              f"for good ({rise}); lower the learning rate.")
     fell = f"fell by {100 * (1 - fit[-1] / fit[turn]):.2g} %" if fit[-1] < fit[turn] - slack(fit) else "did not"
-    return told("memorises", steps[turn], f"Starts to memorise at step {steps[turn]}: from there the loss on pictures kept aside rises "
+    return verdict("memorises", steps[turn], f"Starts to memorise at step {steps[turn]}: from there the loss on pictures kept aside rises "
                                           f"for good ({rise}), while that on trained pictures {fell}.")
 
 
-def told(kind, step, sentence):
+def verdict(kind, step, sentence):
     return {"kind": kind, "step": step, "sentence": sentence}
 
 
@@ -104,13 +104,13 @@ def percent(high, low):
 
 def forgetting(points):
     """A sentence when the class is being forgotten, else ""."""
-    known = [(step, loss) for step, _, _, loss in points if number(loss)]
-    if len(known) < FEWEST:
+    measurements = [(step, loss) for step, _, _, loss in points if number(loss)]
+    if len(measurements) < FEWEST:
         return ""
-    losses = [loss for _, loss in known]
+    losses = [loss for _, loss in measurements]
     lowest = min(range(len(losses)), key=lambda i: losses[i])
     bar = losses[lowest] + max(slack(losses), 0.03 * losses[lowest])
     if not all(loss > bar for loss in losses[-ENOUGH:]):
         return ""
     return (f"The class is being forgotten: the loss on its pictures is {percent(losses[-1], losses[lowest])} above what it was at "
-            f"step {known[lowest][0]}; more class pictures or fewer steps keep it.")
+            f"step {measurements[lowest][0]}; more class pictures or fewer steps keep it.")

@@ -27,16 +27,16 @@ class PerImageLoss:
         self.pictures, self.path, self.width = pictures, folder / FILE, max(1, -(-max_timestep // BINS))
         self.usual = [[0, 0.0] for _ in range(BINS)]  # count, mean logarithm of the loss
         self.spread = [0, 0.0]  # count, mean square of the differences
-        self.known, self.written = {}, 0.0  # index -> [showings, loss, early, lately]
+        self.entries, self.written = {}, 0.0  # index -> [showings, loss, early, lately]
 
     def note(self, examples, timesteps, losses):
         """Losses (B,) of examples at timesteps (B,)."""
         for example, timestep, loss in zip(examples, timesteps, losses, strict=True):
             if example.weight > 0 and math.isfinite(loss) and loss > 0:
-                self.one(example.index, timestep // self.width, loss / example.weight)
+                self.update(example.index, timestep // self.width, loss / example.weight)
 
-    def one(self, index, place, loss):
-        usual, entry = self.usual[place], self.known.setdefault(index, [0, 0.0, 0.0, 0.0])
+    def update(self, index, place, loss):
+        usual, entry = self.usual[place], self.entries.setdefault(index, [0, 0.0, 0.0, 0.0])
         entry[0] += 1
         entry[1] += (loss - entry[1]) / min(entry[0], LATELY)
         difference = math.log(loss) - usual[1] if usual[0] else 0.0
@@ -51,28 +51,29 @@ class PerImageLoss:
 
         factor: how many times the usual loss this picture has lately; early: at its start; error: relative standard error.
         """
-        others = [entry for index, entry in self.known.items() if not self.pictures[index].is_class] or [*self.known.values()]
-        middle = [median(entry[place] for entry in others) for place in (2, 3)] if others else (0.0, 0.0)  # all of them fall while learning
-        rows = [self.row(index, shown, loss, early - middle[0], lately - middle[1])
-                for index, (shown, loss, early, lately) in self.known.items()]
+        subjects = [entry for index, entry in self.entries.items() if not self.pictures[index].is_class]
+        subjects = subjects or [*self.entries.values()]
+        middle = [median(entry[place] for entry in subjects) for place in (2, 3)] if subjects else [0.0, 0.0]  # all fall
+        rows = [self.row(index, showings, loss, early - middle[0], lately - middle[1])
+                for index, (showings, loss, early, lately) in self.entries.items()]
         return sorted(rows, key=lambda row: -row["factor"])
 
-    def row(self, index, shown, loss, early, lately):
+    def row(self, index, showings, loss, early, lately):
         picture = self.pictures[index]
-        error = math.sqrt(self.spread[1] / min(shown, LATELY))
-        return {"index": index, "file": picture.path.name, "caption": picture.caption, "class": picture.is_class, "shown": shown,
+        error = math.sqrt(self.spread[1] / min(showings, LATELY))
+        return {"index": index, "file": picture.path.name, "caption": picture.caption, "class": picture.is_class, "shown": showings,
                 "loss": round(loss, 6), "factor": round(math.exp(lately), 3), "early": round(math.exp(early), 3),
-                "error": round(error, 3), "verdict": judged(shown, early, lately, error)}
+                "error": round(error, 3), "verdict": judged(showings, early, lately, error)}
 
     # on disk
 
     def state(self):
-        return {"usual": self.usual, "spread": self.spread, "known": self.known}
+        return {"usual": self.usual, "spread": self.spread, "known": self.entries}
 
     def load(self, state):
         """Take over what `state` gave, also after a trip through JSON."""
         self.usual, self.spread = state["usual"], state["spread"]
-        self.known = {int(index): entry for index, entry in state["known"].items()}
+        self.entries = {int(index): entry for index, entry in state["known"].items()}
 
     def write(self, step, at_once=False):
         """pictures.json in the run folder, now and then; it also says where each picture is, for its thumbnail."""
@@ -88,9 +89,9 @@ def step(mean, value, memory):
     mean[1] += (value - mean[1]) / min(mean[0], memory)
 
 
-def judged(shown, early, lately, error):
+def judged(showings, early, lately, error):
     """"hard": stays above the others; "memorised": fell far below them; "" where nothing can be said."""
-    if shown < 2 * EARLY:
+    if showings < 2 * EARLY:
         return ""
     if lately > math.log(HIGH) and lately > 2 * error and lately > early - error:
         return "hard"

@@ -17,13 +17,13 @@ class FullPrecision:
     """A context manager: half-precision weights of these modules are float32 inside; then each has its own tensor again."""
 
     def __init__(self, modules):
-        self.modules, self.lent = list(modules), []
+        self.modules, self.originals = list(modules), []
 
     def __enter__(self):
         try:
             for tensor in [t for module in self.modules for t in chain(module.parameters(), module.buffers())]:
                 if tensor.dtype in HALVES:
-                    self.lent.append((tensor, tensor.data))
+                    self.originals.append((tensor, tensor.data))
                     tensor.data = tensor.data.float()
         except BaseException:
             self.__exit__()
@@ -31,8 +31,8 @@ class FullPrecision:
         return self
 
     def __exit__(self, *error):
-        while self.lent:
-            tensor, data = self.lent.pop()
+        while self.originals:
+            tensor, data = self.originals.pop()
             tensor.data = data
 
     @contextmanager
@@ -53,26 +53,26 @@ class LossScale:
 
     def __init__(self, dtype):
         self.active = dtype == torch.float16
-        self.scale, self.good = (2.0**16 if self.active else 1.0), 0
+        self.scale, self.finite_steps = (2.0**16 if self.active else 1.0), 0
 
     def update(self, finite):
         """Halve after a step that overflowed, double after 1000 that did not. Whether the overflow was only the scale's."""
         if not self.active:
             return False
         if finite:
-            self.good += 1
-            if self.good % 1000 == 0:
+            self.finite_steps += 1
+            if self.finite_steps % 1000 == 0:
                 self.scale = min(self.scale * 2, 2.0**24)
             return False
-        self.good, self.scale = 0, self.scale / 2
+        self.finite_steps, self.scale = 0, self.scale / 2
         return self.scale >= 1
 
 
 @contextmanager
 def frozen(model):
     """Nothing of the model itself learns: no gradients, evaluation mode. Flags and gradients are put back on exit."""
-    modules = [part for _, whole in model.modules() for part in whole.modules()]
-    params = [p for _, whole in model.modules() for p in whole.parameters()]
+    modules = [part for _, module in model.modules() for part in module.modules()]
+    params = [p for _, module in model.modules() for p in module.parameters()]
     flags = [(p, p.requires_grad, p.grad) for p in params]
     modes = [(m, m.training) for m in modules]
     try:

@@ -11,8 +11,8 @@ from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.training.control import due
-from lib_sdtune.training.memory.room import refuse_too_little_disk
-from lib_sdtune.training.state import kept
+from lib_sdtune.training.disk_space import refuse_too_little_disk
+from lib_sdtune.training.state import states_to_keep
 
 log = logging.getLogger("sdtune")
 
@@ -22,8 +22,8 @@ def final_path(config, kind_folder, suffix):
 
 
 class Results:
-    def __init__(self, config, model, method, material, folder):
-        self.config, self.model, self.method, self.material, self.folder = config, model, method, material, folder
+    def __init__(self, config, model, method, training_data, folder):
+        self.config, self.model, self.method, self.training_data, self.folder = config, model, method, training_data, folder
         self.saved = artefacts_of(folder)
 
     # room
@@ -32,7 +32,7 @@ class Results:
         """UserError when the disk cannot take what `steps` more steps will save."""
         room, state_bytes = self.method.disk_bytes(), self.bytes_of_state(optimizer_bytes)
         files = self.model.folder(self.method.kind) if self.model.folder else self.folder
-        refuse_too_little_disk([(self.folder.parent, state_bytes * (kept(state_bytes) + 1) + room["once"]),
+        refuse_too_little_disk([(self.folder.parent, state_bytes * (states_to_keep(state_bytes) + 1) + room["once"]),
                                 (files, room["file"] * (self.saves(steps) + 1))])
 
     def bytes_of_state(self, optimizer_bytes):
@@ -49,7 +49,7 @@ class Results:
     def saves(self, steps):
         save = self.config.save
         count = steps // save.every_n_steps if save.every_n_steps else 0
-        count += steps // (save.every_n_epochs * self.material.steps_per_epoch) if steps and save.every_n_epochs else 0
+        count += steps // (save.every_n_epochs * self.training_data.steps_per_epoch) if steps and save.every_n_epochs else 0
         return min(count, save.keep_last) if save.keep_last else count
 
     # samples
@@ -63,10 +63,10 @@ class Results:
         return [SampleRequest(**general | prompt_lines.parse(line)) for line in self.prompts()]
 
     def prompts(self):
-        material, prompt = self.material, self.config.concepts[0].prompt
-        if 0 in material.scan.templates:
-            prompt = material.dataset.example(0, 0).caption
-        return prompt_lines.spoken(self.config.sample.prompts) or [prompt or material.scan.pictures[0].caption]
+        training_data, prompt = self.training_data, self.config.concepts[0].prompt
+        if 0 in training_data.scan.templates:
+            prompt = training_data.dataset.example(0, 0).caption
+        return prompt_lines.spoken(self.config.sample.prompts) or [prompt or training_data.scan.pictures[0].caption]
 
     def sample(self, host, step):
         """Make the config's sample pictures; samples/step00000100-00.png and so on, with infotext."""
@@ -93,7 +93,7 @@ class Results:
     # files
 
     def metadata(self, stem, step):
-        return metadata.describe(self.config, self.model, self.method, self.material, stem, step)
+        return metadata.describe(self.config, self.model, self.method, self.training_data, stem, step)
 
     def save(self, folder, step, epoch):
         """The files that are due at `step`; `epoch` is the one that ends with it, or None."""
@@ -118,8 +118,8 @@ class Results:
         """Keep the last of the files that this run has saved on its way; an earlier run's of the same name are not touched."""
         keep = self.config.save.keep_last
         if keep:
-            there = [path for path in self.saved if path.stem != self.config.name and path.exists()]
-            for path in sorted(there, key=lambda path: path.stat().st_mtime)[:-keep]:
+            existing = [path for path in self.saved if path.stem != self.config.name and path.exists()]
+            for path in sorted(existing, key=lambda path: path.stat().st_mtime)[:-keep]:
                 artefact_files.remove(path, KINDS[self.method.kind])
 
     def export(self, host, step):
@@ -130,9 +130,9 @@ class Results:
         artefact = Artefact(path, self.method.kind, self.method.tag(self.config.name), self.method.activation_text(), facts)
         card.write(artefact, self.config, self.model.family, step, self.folder / "samples")
         log.info("step %d: wrote %s", step, path.name)
-        artefact.others = self.method.by_products(artefact)
-        for other in artefact.others:
-            card.write(other, self.config, self.model.family, step, self.folder / "samples")
+        artefact.by_products = self.method.by_products(artefact)
+        for by_product in artefact.by_products:
+            card.write(by_product, self.config, self.model.family, step, self.folder / "samples")
         return artefact
 
 

@@ -2,14 +2,19 @@
 
 import logging
 
+from lib_sdtune.config import Config
+from lib_sdtune.host.base import Host
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import overruled
 from lib_sdtune.training import class_pictures
-from lib_sdtune.training.trainer import Trainer
+from lib_sdtune.training.control import Control
+from lib_sdtune.training.trainer import Step, Trainer
 
 log = logging.getLogger("sdtune")
 
-def run(config, host, control):
+
+def run(config: Config, host: Host, control: Control) -> Artefact | None:
     """Train what `config` says on the model that `host` lends; the artefact, or None when stopped without saving.
 
     `control` hears what happens and says what is wanted. Whatever happens inside, the host has its model back as it was.
@@ -19,31 +24,31 @@ def run(config, host, control):
         for sentence in overruled(config):
             log.warning(sentence)
         with host.borrow(config.model, method) as model:
-            control.trains(model)
+            control.report_model(model)
             trainer = Trainer(config, model, control)  # refuses what cannot fit, before hours of drawing
             if method.uses_class_pictures:
                 class_pictures.complete(config, host, control)
             with trainer:
                 for step in trainer:
                     control.report(step)
-                    attend(step, trainer, host, control)
+                    write_what_is_due(step, trainer, host, control)
                     while control.wants("pause", step):
-                        host.rest(trainer.attachment.detached, control.resting)
-                        attend(step, trainer, host, control)
+                        host.rest(trainer.attachment.detached, control.stay_paused)
+                        write_what_is_due(step, trainer, host, control)
                     if control.wants("stop", step):
                         break
-                    host.breathe(trainer.attachment.detached, control.wait_for)
+                    host.breathe(trainer.attachment.detached, control.report_waiting)
                 artefact = trainer.export(host)
-        for made in [artefact, *artefact.others] if artefact else []:
-            control.made(made.path)
-            host.publish(made)
+        for file in [artefact, *artefact.by_products] if artefact else []:
+            control.add_artefact(file.path)
+            host.publish(file)
         return artefact
 
 
-def attend(step, trainer, host, control):
-    """What is due at this step, or was asked for since, also in a pause."""
+def write_what_is_due(step: Step, trainer: Trainer, host: Host, control: Control) -> None:
+    """Samples and files that are due at this step, or were asked for since, also in a pause."""
     if control.wants("sample", step):
-        control.show(trainer.sample(host))
+        control.add_samples(trainer.sample(host))
     if control.wants("save", step):
-        for file in trainer.save(host.folder(trainer.method.kind)):
-            control.made(file)
+        for path in trainer.save(host.folder(trainer.method.kind)):
+            control.add_artefact(path)

@@ -9,13 +9,13 @@ from lib_sdtune import optim
 from lib_sdtune.config import Config
 from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.formats import artefact_files
-from lib_sdtune.formats.files import free_space, read_json, write_json
+from lib_sdtune.formats.files import amount, free_space, read_json, write_json
 from lib_sdtune.formats.names import check_artefact_name
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import log as run_log
 from lib_sdtune.training import replaced, run_lock, state
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.memory.room import SPARE, amount, existing
+from lib_sdtune.training.disk_space import SPARE, existing
 from lib_sdtune.training.parallel import World
 
 log = logging.getLogger("sdtune")

@@ -1,4 +1,4 @@
-"""The resume point: one safetensors file with what learns, the optimiser's tensors, and the rest as JSON in its header.
+"""The resume point: one safetensors file with what learns, the optimiser's tensors, and everything else as JSON in its header.
 
 No generator state is in it: chance is a function of the step (`lib_sdtune.randomness`).
 """
@@ -26,32 +26,32 @@ def path_of(folder, step):
 
 def newest(folder):
     """The last whole state of a run folder, or None."""
-    found = sorted((folder / "state").glob("step*.safetensors"), reverse=True)
-    return next((path for path in found if whole(path, path.stat().st_mtime_ns, path.stat().st_size)), None)
+    paths = sorted((folder / "state").glob("step*.safetensors"), reverse=True)
+    return next((path for path in paths if is_complete(path, path.stat().st_mtime_ns, path.stat().st_size)), None)
 
 
 @lru_cache(maxsize=256)
-def whole(path, changed_at, size):
+def is_complete(path, changed_at, size):
     """Whether a file has all the bytes that its header speaks of; a disk may lose some. Looked at once for each version of it."""
     try:
-        held = safetensors.Stored(path)
+        file = safetensors.Stored(path)
     except (OSError, ValueError, struct.error, AttributeError):
         log.warning("%s is damaged and left aside", path)
         return False
-    return held.start + max((entry["data_offsets"][1] for entry in held.entries.values()), default=0) == size
+    return file.start + max((entry["data_offsets"][1] for entry in file.entries.values()), default=0) == size
 
 
 def save(folder, step, learned, optimisation, extra):
     """Write the state of `step` atomically, then drop all older ones, but for the last if it is small."""
     stored, plain = optimisation.state()
-    held = {f"learned.{name}": tensor for name, tensor in learned.items()} | stored
+    tensors = {f"learned.{name}": tensor for name, tensor in learned.items()} | stored
     header = {"sdtune_state": json.dumps({"step": step, "optimizer": plain, **extra}, sort_keys=True)}
-    safetensors.write(path_of(folder, step), held, header)
-    for old in sorted((folder / "state").glob("step*.safetensors"))[:-kept(path_of(folder, step).stat().st_size)]:
+    safetensors.write(path_of(folder, step), tensors, header)
+    for old in sorted((folder / "state").glob("step*.safetensors"))[:-states_to_keep(path_of(folder, step).stat().st_size)]:
         old.unlink(missing_ok=True)
 
 
-def kept(size):
+def states_to_keep(size):
     """How many states of that many bytes stay on the disk."""
     return 2 if size < LARGE else 1
 
@@ -81,13 +81,13 @@ def numbers(group):
     return {key: value for key, value in group.items() if key != "params" and isinstance(value, int | float | bool | str | list | tuple)}
 
 
-def slots(rest):
+def slots(training_state):
     """parameter's number -> {slot: value} of a loaded state."""
-    found = {int(index): dict(values) for index, values in rest["optimizer"]["state"].items()}
-    for name, tensor in rest["optimizer_tensors"].items():
+    by_number = {int(index): dict(values) for index, values in training_state["optimizer"]["state"].items()}
+    for name, tensor in training_state["optimizer_tensors"].items():
         index, slot = name.split(".", 1)
-        found.setdefault(int(index), {})[slot] = tensor
-    return found
+        by_number.setdefault(int(index), {})[slot] = tensor
+    return by_number
 
 
 def restore_optimizer(optimizer, slots, groups=()):

@@ -5,94 +5,117 @@ what the untouched one answers (learning without forgetting, Li & Hoiem 2016, ar
 for the question. Where the model itself learns, a number of answers is asked for before the first step and kept.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
+from lib_sdtune.config import Config
+from lib_sdtune.data.loader import Example
+from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.training.batch import draw
+from lib_sdtune.training.batch import Batch, draw
+from lib_sdtune.training.parallel import World
+from lib_sdtune.training.training_data import TrainingData
 
-TURNS = 256  # kept questions; then they come round again
+MOST_QUESTIONS = 256  # that are stored; then they come round again
 TWIN = 1 << 40  # added to an example's number, so that its twin has noise of its own
 
-
-def choose(trainer):
-    if trainer.config.loss.prior_preservation != "teacher":
-        return Nobody()
-    return (Asked if trainer.method.cheap_to_detach else Kept)(trainer)
+Predict = Callable[[Batch, Conditioning], torch.Tensor]
+Progress = Callable[[int, int, str], None]
 
 
-class Nobody:
-    """No teacher."""
+class NoTeacher:
+    """No prior preservation by a teacher."""
 
-    def prepare(self):
-        pass
+    def prepare(self, steps: int, world: World, progress: Progress) -> None:
+        """Nothing to do."""
 
-    def batches(self, micro_step, examples):
+    def batches(self, micro_step: int, examples: list[Example]) -> list[Batch]:
+        """None."""
         return []
 
 
-class Asked:
-    """Answers at every step, with the add-on taken off for a moment."""
+class LiveTeacher(NoTeacher):
+    """Answers at every step, with the add-on taken off for a moment.
 
-    def __init__(self, trainer):
-        self.trainer, self.config, self.material = trainer, trainer.config, trainer.material
+    predict: the UNet's answer (B, 4, h, w) to a batch. without_adapter: a context manager, inside which the model is bare.
+    """
 
-    def prepare(self):
-        """Call it while the model is untouched: what the text encoder makes of the class prompts is kept."""
-        self.material.text_cache.prepare([concept.class_prompt for concept in self.config.concepts if concept.class_prompt])
+    def __init__(self, config: Config, training_data: TrainingData, device: torch.device, predict: Predict,
+                 without_adapter: Callable[[], AbstractContextManager]):
+        self.config, self.training_data, self.device = config, training_data, device
+        self.predict, self.without_adapter = predict, without_adapter
 
-    def batches(self, micro_step, examples):
+    def prepare(self, steps: int, world: World, progress: Progress) -> None:
+        """Call it while the model is untouched: what the text encoder makes of the class prompts is kept.
+
+        steps: how many micro-batches the run has, in all processes together.
+        """
+        prompts = [concept.class_prompt for concept in self.config.concepts if concept.class_prompt]
+        self.training_data.text_cache.prepare(prompts)
+
+    def batches(self, micro_step: int, examples: list[Example]) -> list[Batch]:
         """At most one `Batch`, with the teacher's answers, on the model's device."""
         batch = self.question(micro_step, examples)
         if batch is None:
             return []
-        with self.trainer.attachment.undressed():
+        with self.without_adapter():
             return [replace(batch, answers=self.answer(batch))]
 
-    def question(self, micro_step, examples):
+    def question(self, micro_step: int, examples: list[Example]) -> Batch | None:
+        """The twins of the subject's examples; None where there are none."""
         twins = [self.twin(example) for example in examples if not example.picture.is_class and self.prompt(example)]
         if not twins:
             return None
-        return replace(draw(twins, micro_step, self.material.cache, self.config), masks=None).to(self.trainer.model.device)
+        batch = draw(twins, micro_step, self.training_data.cache, self.config)
+        return replace(batch, masks=None).to(self.device)
 
-    def twin(self, example):
-        return replace(example, caption=self.prompt(example), weight=self.config.loss.prior_loss_weight, index=example.index + TWIN)
+    def twin(self, example: Example) -> Example:
+        """The same picture under its class prompt, with noise of its own."""
+        return replace(example, caption=self.prompt(example), weight=self.config.loss.prior_loss_weight,
+                       index=example.index + TWIN)
 
-    def prompt(self, example):
+    def prompt(self, example: Example) -> str:
         return self.config.concepts[example.picture.concept].class_prompt
 
     @torch.no_grad()
-    def answer(self, batch):
-        conditioning = self.material.text_cache.conditioning(batch.captions).to(self.trainer.model.device)
-        return self.trainer.predict(batch, conditioning).float()
+    def answer(self, batch: Batch) -> torch.Tensor:
+        """(B, 4, h, w) float32: what the untouched model predicts."""
+        conditioning = self.training_data.text_cache.conditioning(batch.captions).to(self.device)
+        return self.predict(batch, conditioning).float()
 
 
-class Kept(Asked):
-    """Answers of the untouched model to the questions of the first steps, kept in a file of the run folder."""
+class StoredTeacher(LiveTeacher):
+    """Answers of the untouched model to the questions of the first steps, stored at `path` in the run folder."""
 
-    def prepare(self):
-        super().prepare()
-        path = self.trainer.folder / "teacher.safetensors"
-        if self.trainer.world.leads and not path.exists():
-            self.ask(path)
-        self.trainer.world.gather()
-        self.answers, facts = safetensors.read(path)
-        self.turns = int(facts["turns"])
+    def __init__(self, path: Path, *args):
+        super().__init__(*args)
+        self.path = path
 
-    def ask(self, path):
-        steps = self.trainer.total * self.config.train.gradient_accumulation_steps * self.trainer.world.size
-        turns, answers = min(steps, TURNS), {}
-        for turn in range(turns):
-            batch = self.question(turn, self.material.examples(turn))
+    def prepare(self, steps: int, world: World, progress: Progress) -> None:
+        super().prepare(steps, world, progress)
+        if world.leads and not self.path.exists():
+            self.store_answers(min(steps, MOST_QUESTIONS), progress)
+        world.gather()
+        self.answers, facts = safetensors.read(self.path)
+        self.questions = int(facts["turns"])
+
+    def store_answers(self, count: int, progress: Progress) -> None:
+        """Ask the model the first `count` questions."""
+        answers = {}
+        for number in range(count):
+            batch = self.question(number, self.training_data.examples(number))
             if batch is not None:
-                answers[str(turn)] = self.answer(batch).cpu()
-            self.trainer.control.preparing(turn + 1, turns, "asking the model about the class")
-        safetensors.write(path, answers, {"turns": str(turns)})
+                answers[str(number)] = self.answer(batch).cpu()
+            progress(number + 1, count, "asking the model about the class")
+        safetensors.write(self.path, answers, {"turns": str(count)})
 
-    def batches(self, micro_step, examples):
-        turn = micro_step % self.turns
-        if str(turn) not in self.answers:
+    def batches(self, micro_step: int, examples: list[Example]) -> list[Batch]:
+        number = micro_step % self.questions
+        if str(number) not in self.answers:
             return []
-        batch = self.question(turn, self.material.examples(turn))
-        return [replace(batch, answers=self.answers[str(turn)].to(self.trainer.model.device))]
+        batch = self.question(number, self.training_data.examples(number))
+        return [replace(batch, answers=self.answers[str(number)].to(self.device))] if batch else []

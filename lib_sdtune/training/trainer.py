@@ -15,17 +15,19 @@ from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.randomness import seed_layers
-from lib_sdtune.training import optimisation, precision, replaced, state, teacher
+from lib_sdtune.training import optimisation, precision, replaced, state
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import draw
+from lib_sdtune.training.disk_space import SPARE
 from lib_sdtune.training.encoding import Conditioner
 from lib_sdtune.training.log import Log
+from lib_sdtune.training.memory.free import refuse_too_little_memory
 from lib_sdtune.training.memory.heap import steady_heap
-from lib_sdtune.training.memory.room import SPARE, refuse_too_little_memory
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.results import Results
+from lib_sdtune.training.teacher import LiveTeacher, NoTeacher, StoredTeacher
 from lib_sdtune.training.training_data import TrainingData
 from lib_sdtune.training.validation import Validation
 
@@ -65,7 +67,7 @@ class Trainer:
     add-on is attached; on leaving, the model is bare again.
     """
 
-    def __init__(self, config, model, control, material=TrainingData):
+    def __init__(self, config, model, control, training_data=TrainingData):
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
         model.variant = model.variant.overridden(zero_terminal_snr=config.noise.zero_terminal_snr)
@@ -74,8 +76,8 @@ class Trainer:
         self.dtype = compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.scale = precision.LossScale(self.dtype)
         self.optimisation = optimisation.choose(config, self.method, self.scale, self.world)
-        self.material = material(config, model, self.folder, control.preparing, self.world, control.scan)
-        self.results = Results(config, model, self.method, self.material, self.folder)
+        self.training_data = training_data(config, model, self.folder, control.preparing, self.world, control.scan)
+        self.results = Results(config, model, self.method, self.training_data, self.folder)
         self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing, self.dtype)
         self.method.make_room = self.make_room
         self.step, self.skipped, self.skipped_in_a_row, self.unsaved = 0, 0, 0, False
@@ -91,23 +93,24 @@ class Trainer:
 
     def __enter__(self):
         with ExitStack() as stack:
-            stack.enter_context(self.material)
+            stack.enter_context(self.training_data)
             self.schedule = self.model.schedule.to(self.model.device, torch.float32)
-            self.total = self.material.total_steps()
-            self.conditioner = Conditioner(self.config, self.model, self.method, self.material.text_cache)
-            self.validation = Validation(self)
-            self.per_image_loss = PerImageLoss(self.material.scan.pictures, self.folder)
+            self.total = self.training_data.total_steps()
+            self.conditioner = Conditioner(self.config, self.model, self.method, self.training_data.text_cache)
+            self.validation = Validation(self.config, self.training_data, self.losses, self.model.device)
+            self.per_image_loss = PerImageLoss(self.training_data.scan.pictures, self.folder)
             self.resume()
             self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
             self.log = Log(self.folder, resume_from=self.step, writes=self.world.leads)
             stack.callback(self.log.close)
             self.report_overfitting()
             stack.enter_context(steady_heap(self.model.device))
-            self.teacher = teacher.choose(self)
-            self.teacher.prepare()
+            self.teacher = self.choose_teacher()
+            micro_steps = self.total * self.config.train.gradient_accumulation_steps * self.world.size
+            self.teacher.prepare(micro_steps, self.world, self.control.preparing)
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
             stack.enter_context(self.attachment)
-            self.control.begin(self.step, self.total, self.material.epoch(self.total)[0])
+            self.control.begin(self.step, self.total, self.training_data.epoch(self.total)[0])
             self.stack = stack.pop_all()
         return self
 
@@ -115,6 +118,12 @@ class Trainer:
         free_frames(error)
         self.optimisation.release()
         self.stack.close()
+
+    def choose_teacher(self):
+        if self.config.loss.prior_preservation != "teacher":
+            return NoTeacher()
+        needs = self.config, self.training_data, self.model.device, self.predict, self.attachment.without_adapter
+        return LiveTeacher(*needs) if self.method.cheap_to_detach else StoredTeacher(self.folder / "teacher.safetensors", *needs)
 
     def make_room(self):
         """Where the device is full while the model goes back to its owner: what the optimiser remembers waits elsewhere."""
@@ -138,7 +147,7 @@ class Trainer:
         repeats = self.config.train.gradient_accumulation_steps
         self.optimisation.begin(self.step, self.total)
         slots = [self.world.slot(micro_step) for micro_step in range(self.step * repeats, (self.step + 1) * repeats)]
-        steps = [(slot, examples) for slot in slots if (examples := self.material.examples(slot))]
+        steps = [(slot, examples) for slot in slots if (examples := self.training_data.examples(slot))]
         losses = [self.accumulate(step, examples, len(steps)) for step, examples in steps]
         norm = self.descend()
         self.step += 1
@@ -148,7 +157,7 @@ class Trainer:
         return step
 
     def describe_step(self, loss, lr, seconds):
-        epoch, ends = self.material.epoch(self.step)
+        epoch, ends = self.training_data.epoch(self.step)
         return Step(self.step, epoch, ends, self.step == self.total, loss, lr, seconds, self.skipped)
 
     def resumed_step(self):
@@ -158,10 +167,10 @@ class Trainer:
     def accumulate(self, micro_step, examples, share):
         """Forward and backward of one micro-batch of `share`; its loss."""
         seed_layers(self.model.device, self.config.train.seed, "dropout", micro_step)
-        drawn = draw(examples, micro_step, self.material.cache, self.config)
+        drawn = draw(examples, micro_step, self.training_data.cache, self.config)
         losses = self.losses(drawn.to(self.model.device))
-        taught = [self.losses(batch) for batch in self.teacher.batches(micro_step, examples)]
-        loss = torch.cat([losses, *taught]).mean()
+        teacher_losses = [self.losses(batch) for batch in self.teacher.batches(micro_step, examples)]
+        loss = torch.cat([losses, *teacher_losses]).mean()
         self.optimisation.backward(loss / share)
         self.per_image_loss.note(examples, drawn.timesteps.tolist(), losses.detach().tolist())
         return float(loss.detach())
@@ -236,22 +245,22 @@ class Trainer:
         path = state.newest(self.folder)
         if not path:
             return
-        learned, rest = state.load(path)
-        if "sameness" in rest:
-            state.refuse_other_data(rest["sameness"], state.data_fingerprint(self.material.scan))
+        learned, training_state = state.load(path)
+        if "sameness" in training_state:
+            state.refuse_other_data(training_state["sameness"], state.data_fingerprint(self.training_data.scan))
         self.method.load_tensors(learned)
-        self.optimisation.load(rest)
-        self.step, self.skipped = rest["step"], rest["skipped"]
-        self.scale.scale, self.scale.good = rest["scale"]
-        if "board" in rest:
-            self.per_image_loss.load(rest["board"])
+        self.optimisation.load(training_state)
+        self.step, self.skipped = training_state["step"], training_state["skipped"]
+        self.scale.scale, self.scale.finite_steps = training_state["scale"]
+        if "board" in training_state:
+            self.per_image_loss.load(training_state["board"])
 
     def save_state(self):
         """The resume point. Where the disk is full the run pauses, with the last state kept, until there is room."""
         if not self.world.leads:
             return
-        extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.good], "board": self.per_image_loss.state(),
-                 "sameness": state.data_fingerprint(self.material.scan)}
+        extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.finite_steps], "board": self.per_image_loss.state(),
+                 "sameness": state.data_fingerprint(self.training_data.scan)}
         self.unsaved = not self.fits(lambda: state.save(self.folder, self.step, self.method.tensors(), self.optimisation, extra) or True)
         if not self.unsaved:
             replaced.drop(self.folder)
@@ -272,21 +281,21 @@ class Trainer:
         """Pictures of the unsaved result, made by the host's own sampler; their files, none if there was no room."""
         if not self.world.leads:
             return []
-        with self.attachment.as_lent(), self.method.sampling(), self.control.spending("samples"):
+        with self.attachment.in_lent_precision(), self.method.sampling(), self.control.spending("samples"):
             return self.fits(lambda: self.results.sample(host, self.step), "sample") or []
 
     def save(self, folder):
         """Intermediate files beside the final one, and the state; the files' paths, none if there was no room."""
         self.save_state()
-        epoch, ends = self.material.epoch(self.step)
+        epoch, ends = self.training_data.epoch(self.step)
         return self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save") or []
 
     def export(self, host):
         """The final file with its card and preview, or None when the run is to leave nothing behind."""
-        if not self.world.leads or self.control.asked("stop_without_saving"):
+        if not self.world.leads or self.control.requested("stop_without_saving"):
             return None
         self.save_state()
-        return None if self.control.asked("interrupt") else self.results.export(host, self.step)
+        return None if self.control.requested("interrupt") else self.results.export(host, self.step)
 
 
 def free_frames(error):

@@ -108,11 +108,11 @@ class TrainingData:
         """The examples of `validation.images`, without pictures that are trained on too."""
         config, trained = self.config, {picture.content for picture in self.scan.pictures}
         concept = replace(config.concepts[0], images=config.validation.images, repeats=1, class_images="", num_class_images=0)
-        found = scan([concept], config.dataset, config.loss, Path.cwd(), self.progress, template_folders=self.templates)
-        fresh = [number for number, picture in enumerate(found.pictures) if picture.content not in trained]
+        held_out = scan([concept], config.dataset, config.loss, Path.cwd(), self.progress, template_folders=self.templates)
+        fresh = [number for number, picture in enumerate(held_out.pictures) if picture.content not in trained]
         if not fresh:
             raise UserError('"validation.images": all of its pictures are trained on as well; validation needs others.')
-        unmoved = Dataset(found, config, held_out=True)
+        unmoved = Dataset(held_out, config, held_out=True)
         return [unmoved.example(number, 0) for number in fresh]
 
     def still(self, is_class):

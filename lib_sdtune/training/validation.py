@@ -4,11 +4,16 @@ Measured on pictures that are never trained on, on as many trained ones (what pa
 class pictures (what rises there is being forgotten). Chance depends on the pictures alone, so two runs can be compared.
 """
 
+from collections.abc import Callable
+
 import torch
 
 from lib_sdtune import diffusion
+from lib_sdtune.config import Config
+from lib_sdtune.data.loader import Example
 from lib_sdtune.randomness import generator, mix
 from lib_sdtune.training.batch import Batch, concats, sizes, stacked
+from lib_sdtune.training.training_data import TrainingData
 
 BINS, A_BIN = 4, 2  # quarters of the noise range, finest first, and timesteps measured in each
 MOST = 24  # pictures of a kind; more would cost time and tell little
@@ -17,68 +22,69 @@ QUARTERS = tuple(f"val_q{number + 1}" for number in range(BINS))
 
 
 class Validation:
-    """`due(step)` gives log columns when it is time to measure, else {}."""
+    """`due(step)` gives log columns when it is time to measure, else {}. losses: (B,) of a `Batch` on the device."""
 
-    def __init__(self, trainer):
-        self.trainer, self.settings = trainer, trainer.config.validation
-        material = trainer.material
-        aside = fewer(material.held_out())
-        parts = aside, fewer(material.still(False), len(aside)), fewer(material.still(True))
-        self.parts = dict(zip(COLUMNS, parts, strict=True)) if aside else {}
-        self.timesteps = timesteps(trainer.config.noise.min_timestep, trainer.config.noise.max_timestep)
+    def __init__(self, config: Config, training_data: TrainingData, losses: Callable[[Batch], torch.Tensor],
+                 device: torch.device):
+        self.config, self.settings, self.cache = config, config.validation, training_data.cache
+        self.losses, self.device = losses, device
+        held_out = fewer(training_data.held_out())
+        trained, of_class = training_data.still(False), training_data.still(True)
+        sets = held_out, fewer(trained, len(held_out)), fewer(of_class)
+        self.sets = dict(zip(COLUMNS, sets, strict=True)) if held_out else {}
+        self.timesteps = timesteps(config.noise.min_timestep, config.noise.max_timestep)
 
-    def due(self, step):
+    def due(self, step) -> dict[str, float]:
         every = self.settings.every_n_steps
         timely = step.number % every == 0 if every else step.epoch_ends
-        if not self.parts or not (timely or step.last):
+        if not self.sets or not (timely or step.last):
             return {}
-        measured = {column: self.measure(examples) for column, examples in self.parts.items() if examples}
+        measured = {column: self.measure(examples) for column, examples in self.sets.items() if examples}
         quarters = dict(zip(QUARTERS, measured["val_loss"], strict=True))
         return {column: sum(bins) / len(bins) for column, bins in measured.items()} | quarters
 
     @torch.no_grad()
-    def measure(self, examples):
+    def measure(self, examples: list[Example]) -> list[float]:
         """Mean loss of the examples in every bin of timesteps, without the weights of single pictures."""
-        size, sums = self.trainer.config.train.batch_size, [0.0] * BINS
+        size, sums = self.config.train.batch_size, [0.0] * BINS
         torch.manual_seed(0)  # for what drops out at random
         for example in examples:
             for start in range(0, len(self.timesteps), size):
-                some = self.timesteps[start:start + size]
-                losses = self.trainer.losses(self.batch(example, some)).tolist()
+                losses = self.losses(self.batch(example, self.timesteps[start:start + size])).tolist()
                 for place, loss in enumerate(losses, start):
                     sums[place // A_BIN] += loss
         return [total / (len(examples) * A_BIN) for total in sums]
 
-    def batch(self, example, some):
+    def batch(self, example: Example, some_timesteps: list[int]) -> Batch:
         """The example once for each of these timesteps, each with its own noise."""
-        cache, config, count = self.trainer.material.cache, self.trainer.config, len(some)
+        cache, count = self.cache, len(some_timesteps)
         mean, _ = cache.latents(example)
         noise = [
             diffusion.noise_like(mean.shape, generator(0, "validation", example.picture.content, *example.size, t))
-            for t in some
+            for t in some_timesteps
         ]
-        masks = stacked([cache.mask(example)] * count) if config.dataset.alpha_mask else None
+        masks = stacked([cache.mask(example)] * count) if self.config.dataset.alpha_mask else None
         return Batch(
             torch.stack([mean] * count),
             torch.stack(noise),
             None,
-            torch.tensor(some),
+            torch.tensor(some_timesteps),
             torch.ones(count),
             masks,
             [example.caption] * count,
             [example] * count,
             sizes([example] * count),
             concats([example] * count, cache),
-        ).to(self.trainer.model.device)
+        ).to(self.device)
 
 
-def timesteps(low, high):
+def timesteps(low: int, high: int) -> list[int]:
     """`A_BIN` timesteps in each of `BINS` equal parts of low..high, spread evenly."""
     count = BINS * A_BIN
     return [min(high - 1, low + int((high - low) * (number + 0.5) / count)) for number in range(count)]
 
 
-def fewer(examples, most=MOST):
+def fewer(examples: list[Example], most: int = MOST) -> list[Example]:
     """At most so many, chosen by their content alone."""
     ordered = sorted(examples, key=lambda example: mix(0, "measured", example.picture.content))
     return sorted(ordered[:most], key=lambda example: example.index)

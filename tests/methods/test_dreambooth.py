@@ -235,11 +235,11 @@ def test_refusals_before_anything_is_trained(host, images, tmp_path, monkeypatch
     with pytest.raises(UserError, match="is the checkpoint that would be trained"):
         train(host, dream(images, overwrite=True, train={"seed": 2}))
     host.model.path = None
-    monkeypatch.setattr("lib_sdtune.training.memory.room.free_space", lambda folder: 2**20)
+    monkeypatch.setattr("lib_sdtune.training.disk_space.free_space", lambda folder: 2**20)
     with pytest.raises(UserError, match="disk space"):
         train(host, dream(images, name="lack"))
     monkeypatch.undo()
-    monkeypatch.setattr("lib_sdtune.training.memory.room.free_memory", lambda device: 2**20)
+    monkeypatch.setattr("lib_sdtune.training.memory.free.free_memory", lambda device: 2**20)
     drawing = {"images": str(images), "class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3}
     with pytest.raises(UserError, match="Not even one step would fit: AdamW needs"):
         train(host, dream(images, name="lack", concepts=[drawing]))

@@ -12,8 +12,8 @@ from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim.master_weights import plan
 from lib_sdtune.randomness import seed_layers
+from lib_sdtune.training.memory.free import free_memory
 from lib_sdtune.training.memory.meter import capacity
-from lib_sdtune.training.memory.room import free_memory
 from lib_sdtune.training.optimisation import Together
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.runs import RunFolder
@@ -83,7 +83,7 @@ def filled_at(monkeypatch, card, owner, name, call=1):
     monkeypatch.setattr(owner, name, counted)
 
 
-PHASES = {"forward": (Trainer, "losses", 2), "backward": (Together, "backward", 2), "optimiser": (Together, "chance", 1),
+PHASES = {"forward": (Trainer, "losses", 2), "backward": (Together, "backward", 2), "optimiser": (Together, "rounding_seed", 1),
           "sample": (CardHost, "generate", 1), "save": (Trainer, "save", 1)}
 WAYS = [("lora", {}), ("textual_inversion", {}), ("hypernetwork", {}), ("dreambooth", {}), ("dreambooth", {"weights": "bfloat16"})]
 
@@ -108,7 +108,7 @@ def test_a_generation_gets_the_model_back_on_a_full_card(card, tmp_path, images,
     host = CardHost(tmp_path / "data", dtype)
     host.breathes, host.while_lent = True, lambda: setattr(card, "limit", None)
     expected = losses(train(CardHost(tmp_path / "other", dtype), short(images, "dreambooth", 3, dreambooth=changes)))
-    filled_at(monkeypatch, card, methods["dreambooth"], "move_out")
+    filled_at(monkeypatch, card, methods["dreambooth"], "restore_originals")
     assert losses(train(host, short(images, "dreambooth", 3, dreambooth=changes))) == expected and host.untouched()
 
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from lib_sdtune.training.overfitting import assess, measured, parted
+from lib_sdtune.training.overfitting import assess, judge, measured
 
 
 def rows(aside, fit, regular=None, every=50):
@@ -101,7 +101,7 @@ def settling(count, turn, rise=0.0):
 def looked_at(aside, fit):
     """What is said after every measurement, from the fourth on."""
     whole = [(50 * number, a, f, None) for number, (a, f) in enumerate(zip(aside, fit, strict=True), 1)]
-    return [parted(whole[:count]) for count in range(4, len(whole) + 1)]
+    return [judge(whole[:count]) for count in range(4, len(whole) + 1)]
 
 
 @pytest.mark.parametrize("keeps, size, bar", [(0, 0.003, 0), (0, 0.03, 0.05), (0, 0.06, 0.1), (0.7, 0.01, 0.05), (0.7, 0.03, 0.15),

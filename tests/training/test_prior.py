@@ -61,9 +61,9 @@ def test_the_loss_is_instance_plus_weighted_prior(host, tmp_path, method, predic
     config = Config.from_dict(by_pictures(tmp_path, method=method))
     control = begin(config, host)
     with Trainer(config, host.model, control) as trainer:
-        examples = trainer.material.examples(0)
+        examples = trainer.training_data.examples(0)
         assert sorted(e.picture.is_class for e in examples) == [False] * 3 + [True] * 3
-        batch = draw(examples, 0, trainer.material.cache, config)
+        batch = draw(examples, 0, trainer.training_data.cache, config)
         plain = by_hand(host.model, batch)
         subject = torch.tensor([not example.picture.is_class for example in examples])
         wanted = (plain[subject].sum() + 0.25 * plain[~subject].sum()) / 6
@@ -80,7 +80,7 @@ def test_the_teacher_is_the_untouched_model(host, tmp_path, method):
     with Trainer(config, host.model, control) as trainer:
         for number in range(2):
             with torch.no_grad():
-                taught, = trainer.teacher.batches(number, trainer.material.examples(number))
+                taught, = trainer.teacher.batches(number, trainer.training_data.examples(number))
                 error = float((trainer.predict(taught) - taught.answers).abs().max())
             assert taught.captions == ["a photo of a cat"] and taught.weights.tolist() == [0.5]
             if method == "textual_inversion" or (number == 0 and method != "hypernetwork"):

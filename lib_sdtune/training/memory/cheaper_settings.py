@@ -13,12 +13,12 @@ def rungs(config, device):
     """Yield ({path: value}, `Config`) of ever cheaper settings; each holds the changes of those before it."""
     changes, config = {}, copy.deepcopy(config)
     for step in (checkpointing, *methods[config.method].cheaper, one_picture, no_text_encoder, smaller_pictures, smaller_pictures):
-        found = step(config, device)
-        if found:
-            for path, value in found.items():
+        cheaper = step(config, device)
+        if cheaper:
+            for path, value in cheaper.items():
                 section, key = path.split(".")
                 setattr(getattr(config, section), key, value)
-            changes |= found
+            changes |= cheaper
             yield dict(changes), copy.deepcopy(config)
 
 

@@ -24,13 +24,13 @@ def blocks(unet):
 def checkpointed(unet, on):
     """While entered, the blocks' activations are recomputed (non-reentrant, so gradients reach add-ons inside)."""
     changed = blocks(unet) if on else []
-    own = [block.__dict__.get("forward") for block in changed]
+    forwards = [block.__dict__.get("forward") for block in changed]
     for block in changed:
         block.forward = recomputing(block.forward)
     try:
         yield
     finally:
-        for block, forward in zip(changed, own, strict=True):
+        for block, forward in zip(changed, forwards, strict=True):
             if forward is None:
                 del block.forward
             else:

@@ -12,9 +12,9 @@ DOWNSCALE = 8
 def estimate(config, holding):
     """Bytes that a step of `config` would hold in all, the model of the `host.base.Holding` included."""
     method = methods[config.method]
-    whole = sum(holding.count(part) for part in holding.shapes) * holding.dtype.itemsize + BESIDE
-    held = (process("VmRSS") or 0) if holding.device.type == "cpu" else 0  # with the model, where that is loaded already
-    return max(whole, held) + method.memory_bytes(config, holding) + activations(config, holding, method)
+    model = sum(holding.count(part) for part in holding.shapes) * holding.dtype.itemsize + BESIDE
+    process_memory = (process("VmRSS") or 0) if holding.device.type == "cpu" else 0  # with the model, where that is loaded already
+    return max(model, process_memory) + method.memory_bytes(config, holding) + activations(config, holding, method)
 
 
 def activations(config, holding, method):

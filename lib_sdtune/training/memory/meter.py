@@ -27,8 +27,8 @@ def capacity(device):
     """Bytes that this process could hold in all on the device, what it holds already included; None where that cannot be told."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(index_of(device))[0] + torch.cuda.memory_reserved(index_of(device))
-    held, free = process("VmRSS"), of_proc("/proc/meminfo", "MemAvailable")
-    return None if held is None or free is None else held + free
+    used, free = process("VmRSS"), of_proc("/proc/meminfo", "MemAvailable")
+    return None if used is None or free is None else used + free
 
 
 def process(key):

@@ -56,10 +56,10 @@ def test_the_batch_that_needs_most_is_measured_and_only_its_pictures_are_encoded
             seen.append(tuple(pixels.shape[2:]))
             return super().encode_images(pixels)
 
-    with Spy(config, host.model, tmp_path / "runs" / "x", quiet, measure.World()) as material:
-        sizes = {example.size for example in material.examples(0)}
-        assert sizes == {max((e.size for e in TrainingData.needed(material)), key=lambda size: size[0] * size[1])}
-        assert len(material.examples(5)) == 2 == len(seen)
+    with Spy(config, host.model, tmp_path / "runs" / "x", quiet, measure.World()) as training_data:
+        sizes = {example.size for example in training_data.examples(0)}
+        assert sizes == {max((e.size for e in TrainingData.needed(training_data)), key=lambda size: size[0] * size[1])}
+        assert len(training_data.examples(5)) == 2 == len(seen)
 
 
 def test_cheaper_settings_are_proposed_where_memory_runs_out(host, images, monkeypatch):

@@ -1,0 +1,31 @@
+"""Whether the disks have room for all planned saves of a run, found out before it starts."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.files import amount, free_space
+
+SPARE = 32 * 2**20  # bytes that stay free for logs and pictures
+
+
+def refuse_too_little_disk(needs: Iterable[tuple[Path, int]]) -> None:
+    """needs: [(folder, bytes), ...]. UserError when a disk cannot take all that is to be written to it."""
+    by_disk: dict[int, list[tuple[Path, int]]] = {}
+    for folder, size in needs:
+        by_disk.setdefault(os.stat(existing(folder)).st_dev, []).append((folder, size))
+    for entries in by_disk.values():
+        folder, needed = entries[0][0], sum(size for _, size in entries) + SPARE
+        free = free_space(folder)
+        if needed > free:
+            raise UserError(f"The run needs about {amount(needed)} of disk space in {folder} and {amount(free)} are free. "
+                            "Make room, or save less often.")
+
+
+def existing(folder: Path) -> Path:
+    """The nearest folder above that exists, or `folder` itself."""
+    folder = Path(folder).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder
