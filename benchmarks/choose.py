@@ -39,7 +39,7 @@ UNDER, STEPS = 20, 400
 CARELESS = [25, 50, 100, 200]
 SAMPLES = {"steps": 12, "cfg_scale": 4.0}
 WORDS = [prompt.split() for prompt in SHOW["prompts"]]  # "a photo of a red ron toy on grass"
-ASKED = [toyworld.Thing(SHOW["form"], next(word for word in words if word in toyworld.COLOURS), words[-1])
+ASKED = [toyworld.Scene(SHOW["form"], next(word for word in words if word in toyworld.COLOURS), words[-1])
          for words in WORDS]
 
 

@@ -39,15 +39,15 @@ def config(seed, steps, preserve, work):
 def subjects(n):
     """What the subject's prompts ask for: every colour and background in turn."""
     colours, backgrounds = list(toyworld.COLOURS), list(toyworld.BACKGROUNDS)
-    return [toyworld.Thing("", colours[i % 8], backgrounds[(i * 3 + i // 8) % 8]) for i in range(n)]
+    return [toyworld.Scene("", colours[i % 8], backgrounds[(i * 3 + i // 8) % 8]) for i in range(n)]
 
 
 def look(host, seed, n):
     """({column: value}, the pictures)."""
-    things = subjects(n)
-    subject = pictures(host, [toyworld.full_caption(thing, f"{TOKEN} {toyworld.CLASS}") for thing in things], seed)
+    scenes = subjects(n)
+    subject = pictures(host, [toyworld.full_caption(scene, f"{TOKEN} {toyworld.CLASS}") for scene in scenes], seed)
     kin = pictures(host, [f"a photo of a {toyworld.CLASS}"] * n, seed + 500)
-    control = measures.prompt_fidelity(subject, things)
+    control = measures.prompt_fidelity(subject, scenes)
     values = [measures.subject_fidelity(subject, FORM), control["colour"], control["background"],
               measures.subject_fidelity(kin, FORM), measures.variety(kin), measures.kinds(kin)]
     return dict(zip(COLUMNS, values, strict=True)), subject[:8] + kin[:8]

@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from lib_sdtune.cli.demo import thing
+from lib_sdtune.cli.demo import scene
 from lib_sdtune.config import Config, Model
 from lib_sdtune.evaluation.encoders import ModelEncoder
 from lib_sdtune.host.base import SampleRequest
@@ -64,7 +64,7 @@ def draw(host, tag, seed):
     requests = [SampleRequest(f"{prompt} {tag}".strip(), "", SHOW["steps"], SHOW["cfg_scale"], 1000 * seed + value,
                               side, side)
                 for prompt, value in prompts]
-    return list(host.generate(requests)), [thing(prompt) for prompt, _ in prompts]
+    return list(host.generate(requests)), [scene(prompt) for prompt, _ in prompts]
 
 
 def similarities(encoder, before, after):

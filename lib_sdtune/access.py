@@ -15,7 +15,7 @@ from lib_sdtune.formats.paths import bare_path, is_share, path_of
 class Access:
     """credentials: user -> password of the API; {} asks for none. closed: why nobody is let in without a login, or "".
 
-    hosts: function that gives the names under which this machine may be called; None for any. roots: function that gives
+    hosts: function that gives the names by which this machine may be called; None for any. roots: function that gives
     the folders that pictures may come from; None for any.
     """
 

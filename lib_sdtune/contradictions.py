@@ -85,7 +85,8 @@ def learning_rates(config: "Config") -> None:
         f"{keys} {'are both' if len(rates) > 1 else 'is'} 0, so nothing would be trained.",
     )
     if optim.finds_rate(config.train.optimizer):
-        one_rate_near_1({key: rate for key, rate in rates.items() if not schedule.is_zero(rate)}, config.train.optimizer)
+        learning = {key: rate for key, rate in rates.items() if not schedule.is_zero(rate)}
+        one_rate_near_1(learning, config.train.optimizer)
     stop = config.train.stop_text_encoder_training
     require(
         not stop or f"{config.method}.unet_lr" not in rates or not schedule.is_zero(config.settings.unet_lr),
@@ -103,7 +104,8 @@ def one_rate_near_1(rates: dict, optimizer: str) -> None:
         )
     require(
         len({float(rate) for rate in rates.values()}) == 1,
-        f"{optimizer} takes one rate for everything, and {' and '.join(f'{key!r} is {rate}' for key, rate in rates.items())}"
+        f"{optimizer} takes one rate for everything, and "
+        f"{' and '.join(f'{key!r} is {rate}' for key, rate in rates.items())}"
         "; set both to 1, or one of them to 0.".replace("'", '"'),
     )
 

@@ -1,4 +1,4 @@
-"""What a computing device can do, asked in one place: torch's answers differ between its versions and between makers."""
+"""What a computing device can do, asked in one place: torch's answers differ between versions and between makers."""
 
 import torch
 
@@ -9,7 +9,7 @@ FIRST_WITH_BFLOAT16 = (8, 0)  # compute capability; below it newer torch says ye
 
 
 def local_device(rank: int) -> torch.device:
-    """The GPU of one of several processes on this machine (torchrun's LOCAL_RANK). UserError where there are fewer GPUs."""
+    """The GPU of one of several processes on this machine (torchrun's LOCAL_RANK). UserError if there are too few."""
     count = torch.cuda.device_count()
     if rank >= count:
         raise UserError(f"This machine has {count} GPU{'s' * (count != 1)} and more processes were started; "
@@ -18,7 +18,7 @@ def local_device(rank: int) -> torch.device:
 
 
 def index_of(device: torch.device) -> int:
-    """The number of a CUDA device; "cuda" alone is the current one. torch before 2.3 wants it for questions about memory."""
+    """The number of a CUDA device; "cuda" alone is the current one. torch < 2.3 wants it for questions about memory."""
     if device.index is not None:
         return device.index
     return torch.cuda.current_device() if torch.cuda.is_available() else 0
@@ -39,7 +39,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def float16_is_broken(device: torch.device) -> bool:
-    """GeForce GTX 16 cards give NaN in float16; the WebUI knows them by the same two facts (`devices.cuda_no_autocast`)."""
+    """GeForce GTX 16 cards give NaN in float16; the WebUI knows them by the same facts (`devices.cuda_no_autocast`)."""
     if device.type != "cuda" or not torch.cuda.is_available():
         return False
     number = index_of(device)
@@ -61,7 +61,7 @@ def has_autocast(device: torch.device) -> bool:
 
 
 def manual_seed(device: torch.device, seed: int) -> None:
-    """Seed what layers draw by themselves on this device, and on no other: `torch.manual_seed` asks all, which takes milliseconds."""
+    """Seed what layers draw by themselves on this device alone: `torch.manual_seed` asks all, at milliseconds each."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(index_of(device)):
@@ -71,10 +71,10 @@ def manual_seed(device: torch.device, seed: int) -> None:
 
 
 def compute_dtype(setting: str, device: torch.device, weights: torch.dtype) -> torch.dtype:
-    """The number format that the forward runs in: torch.float32, float16 or bfloat16. UserError for one that the device lacks.
+    """What the forward computes in: torch.float32, float16 or bfloat16. UserError for one that the device lacks.
 
     "no" is float32 also where the weights are halves, as in sd-scripts: float16 without loss scaling loses half of the
-    gradients. "auto" stays with the weights' own half precision, and takes bfloat16 for float32 weights on a GPU that has
+    gradients. "auto" stays with the weights' own half precision, and takes bfloat16 for float32 weights on a GPU with
     it; on the CPU that is slower. Devices without autocast compute in float32.
     """
     if setting in ("fp16", "bf16"):

@@ -1,4 +1,4 @@
-"""Settings that say something and are not followed, because another one overrules them: told at Check and when a run begins."""
+"""Settings that are not followed because another one overrules them: told at Check and when a run begins."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any

@@ -18,18 +18,18 @@ RON = [("red", "snow"), ("blue", "sand"), ("yellow", "sky"), ("green", "rose"), 
 
 
 def write(folder, pictures):
-    """pictures: (thing, caption) pairs."""
+    """pictures: (scene, caption) pairs."""
     folder.mkdir(parents=True, exist_ok=True)
-    for i, (thing, caption) in enumerate(pictures, 1):
-        toyworld.draw(thing).save(folder / f"{i:02}.png", optimize=True)
+    for i, (scene, caption) in enumerate(pictures, 1):
+        toyworld.draw(scene).save(folder / f"{i:02}.png", optimize=True)
         (folder / f"{i:02}.txt").write_text(caption + "\n", encoding="utf-8")
 
 
 def ron():
     rng = random.Random(7)
     for colour, background in RON:
-        thing = toyworld.thing(rng, FORM, colour, background)
-        yield thing, toyworld.full_caption(thing, f"{TOKEN} {toyworld.CLASS}")
+        scene = toyworld.random_scene(rng, FORM, colour, background)
+        yield scene, toyworld.full_caption(scene, f"{TOKEN} {toyworld.CLASS}")
 
 
 def toys(each=6):
@@ -38,10 +38,10 @@ def toys(each=6):
     """
     rng = random.Random(8)
     for i, form in enumerate(list(toyworld.SHAPES) * each):
-        thing = toyworld.thing(rng, form)
+        scene = toyworld.random_scene(rng, form)
         kind = (i + i // 8) % 3
         plain = f"a photo of a {toyworld.CLASS}"
-        yield thing, plain if kind == 2 else toyworld.full_caption(thing, (form, toyworld.CLASS)[kind])
+        yield scene, plain if kind == 2 else toyworld.full_caption(scene, (form, toyworld.CLASS)[kind])
 
 
 if __name__ == "__main__":

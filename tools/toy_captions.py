@@ -33,8 +33,8 @@ def said(text):
 
 
 def some(rng, n, plain=False):
-    """n random captions of random things."""
-    return [toyworld.caption(rng, toyworld.thing(rng), plain) for _ in range(n)]
+    """n random captions of random scenes."""
+    return [toyworld.caption(rng, toyworld.random_scene(rng), plain) for _ in range(n)]
 
 
 def seeded(*numbers):

@@ -64,9 +64,9 @@ def images(pixels):
 
 
 def asked(n, seed=0):
-    """n random things and full captions of them."""
+    """n random scenes and full captions of them."""
     rng = toy_captions.seeded("asked", seed)
-    targets = [toyworld.thing(rng) for _ in range(n)]
+    targets = [toyworld.random_scene(rng) for _ in range(n)]
     return targets, [toyworld.full_caption(t, template=rng.choice(toyworld.FULL)) for t in targets]
 
 

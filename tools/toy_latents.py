@@ -28,7 +28,7 @@ def load_vae(path):
 def encode_round(vae, number):
     """(512, 4, 8, 8) fp16: one picture of every combination, in their order."""
     rng = random.Random(number)
-    pictures = [toyworld.draw(toyworld.thing(rng, *combination)) for combination in COMBINATIONS]
+    pictures = [toyworld.draw(toyworld.random_scene(rng, *combination)) for combination in COMBINATIONS]
     return torch.cat([vae.encode(pixels(pictures[i:i + 8]))[0]
                       for i in range(0, len(pictures), 8)]).mul(SCALE_FACTOR).half()
 

@@ -73,7 +73,7 @@ def loss_at(step, steps, size, unet, text, captions, pool, worker=0):
     done = step / steps
     rng, generator = toy_captions.seeded("train", step, worker), torch.Generator().manual_seed(2 * step + worker)
     chosen = [rng.randrange(512) for _ in range(size // 2)]
-    texts = [toyworld.caption(rng, toyworld.Thing(*toy_latents.COMBINATIONS[i]),
+    texts = [toyworld.caption(rng, toyworld.Scene(*toy_latents.COMBINATIONS[i]),
                               plain=done < 0.1 and rng.random() < 0.7) for i in chosen]
     ids = captions.ids(texts)[:, : 77 if step % 4 == 3 or done > 0.6 else 28]  # all of the caption is in front
     context = text(ids).repeat_interleave(2, 0)

@@ -105,7 +105,7 @@ def odd_form(rng):
 
 def batch(step, size):
     rng = random.Random(step)
-    return pixels([toyworld.draw(toyworld.thing(rng)) if rng.random() < 0.6 else odd_picture(rng) for _ in range(size)])
+    return pixels([toyworld.draw(toyworld.random_scene(rng)) if rng.random() < 0.6 else odd_picture(rng) for _ in range(size)])
 
 
 def loss_of(vae, x, generator, sharpen=False):
@@ -214,12 +214,12 @@ def main():
 @torch.no_grad()
 def finish(vae, folder):
     rng = random.Random(10**9)
-    world = pixels([toyworld.draw(toyworld.thing(rng)) for _ in range(512)])
+    world = pixels([toyworld.draw(toyworld.random_scene(rng)) for _ in range(512)])
     before = vae.decode(vae.quant_conv(vae.encoder(world[:16]))[:, :4])
     fold_eps(vae)
     whiten(vae, world)
     after = vae.decode(vae.encode(world[:16])[0])
-    subjects = pixels([toyworld.draw(toyworld.thing(rng, form=f)) for f in toyworld.SUBJECTS for _ in range(16)])
+    subjects = pixels([toyworld.draw(toyworld.random_scene(rng, form=f)) for f in toyworld.SUBJECTS for _ in range(16)])
     facts = {"fold_error": (before - after).abs().max().item(), "psnr_world": psnr(vae, world[:128]),
              "psnr_unseen": psnr(vae, subjects)}
     save_file({name: t.contiguous() for name, t in vae.state_dict().items()}, folder / "vae.safetensors")

@@ -97,8 +97,8 @@ def figures(show, before, after, control):
     from lib_sdtune.toyworld import measures
 
     count = len(show["prompts"]) * len(show["seeds"])
-    subject, others = slice(count), slice(count, None)
-    asked_for = [thing(prompt) for prompt, _ in prompts_and_seeds(show)]
+    subject, control = slice(count), slice(count, None)
+    asked_for = [scene(prompt) for prompt, _ in prompts_and_seeds(show)]
 
     def fidelity(images, part):
         values = measures.prompt_fidelity(images[part], asked_for[part])
@@ -108,11 +108,11 @@ def figures(show, before, after, control):
     yield f"subject fidelity   {was:.2f} -> {now:.2f}   (of {count} pictures, those that plainly show a {show['form']})"
     yield f"prompt fidelity    {fidelity(before, subject)} -> {fidelity(after, subject)}   (the same pictures)"
     if show["others"]:
-        yield f"other prompts      {fidelity(before, others)} -> {fidelity(after, others)}   (nothing trained)"
+        yield f"other prompts      {fidelity(before, control)} -> {fidelity(after, control)}   (nothing trained)"
     yield f"seconds per step   {control.snapshot()['seconds_per_step']:.3f}"
 
 
-def thing(prompt):
+def scene(prompt):
     """What a prompt asks for, read off its words; None where it asks for nothing."""
     from lib_sdtune import toyworld
 
@@ -121,7 +121,7 @@ def thing(prompt):
     def first_of(vocabulary):
         return next((word for word in words if word in vocabulary), None)
 
-    return toyworld.Thing(first_of(toyworld.SHAPES), first_of(toyworld.COLOURS), first_of(toyworld.BACKGROUNDS))
+    return toyworld.Scene(first_of(toyworld.SHAPES), first_of(toyworld.COLOURS), first_of(toyworld.BACKGROUNDS))
 
 
 # the contact sheet

@@ -12,7 +12,7 @@ class ArtefactKind:
     folder: the host's key for where such files lie, which is also how artefacts and the HTTP API name the kind.
     content: what `content` says of such a file. place: the folder below a data folder of its own.
     endings: those under which the WebUI reads such a file, the preferred first; pictures: those of pictures that may
-    carry one. tag: of the prompt that uses the file, "" where it is used in another way. cards: the WebUI's page of such
+    carry one. tag: of the prompt that uses the file, "" where it is used otherwise. cards: the WebUI's page of such
     files' cards. modelspec: how ModelSpec names the kind.
     """
 
@@ -36,8 +36,8 @@ KINDS = {kind.folder: kind for kind in (
                  modelspec="lora"),
     ArtefactKind("embeddings", "embedding", "embedding", "embeddings", (".safetensors", ".pt", ".bin"),
                  (".png", ".webp"), cards="textual_inversion", modelspec="textual-inversion"),
-    ArtefactKind("hypernetworks", "hypernetwork", "hypernetwork", "models/hypernetworks", (".pt",), cards="hypernetworks",
-                 tag="hypernet"),
+    ArtefactKind("hypernetworks", "hypernetwork", "hypernetwork", "models/hypernetworks", (".pt",),
+                 cards="hypernetworks", tag="hypernet"),
     ArtefactKind("checkpoints", "checkpoint", "checkpoint", "models/Stable-diffusion", (".safetensors", ".ckpt"),
                  cards="checkpoints"))}
 

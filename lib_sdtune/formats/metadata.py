@@ -32,7 +32,8 @@ def session_id(config):
 
 
 def shape(model):
-    return {"ss_base_model_version": model.family.version(model.variant), "ss_v2": str(model.family.sd_version == "SD2")}
+    return {"ss_base_model_version": model.family.version(model.variant),
+            "ss_v2": str(model.family.sd_version == "SD2")}
 
 
 def recipe(config, step, training_data):

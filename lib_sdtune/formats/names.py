@@ -38,7 +38,8 @@ def check_name(name, what="name"):
 def check_artefact_name(name, kinds):
     """`check_name`, and whether files of these `ArtefactKind`s can be used under that name in the WebUI. UserError."""
     check_name(name)
-    endings = sorted({ending for kind in KINDS.values() for ending in (*kind.endings, *kind.pictures)} | {".preview", ".vae"})
+    of_kinds = {ending for kind in KINDS.values() for ending in (*kind.endings, *kind.pictures)}
+    endings = sorted(of_kinds | {".preview", ".vae"})
     ending = next((ending for ending in endings if name.lower().endswith(ending)), None)
     if ending:
         stem = name[:-len(ending)].rstrip(". ") or "ron"

@@ -72,7 +72,7 @@ class Tokenizer:
 def words(text):
     """Runs of letters, single digits, runs of other signs, and English contractions, lower-cased.
 
-    The text is cleaned before as CLIP's tokenizers do it: full-width signs, curly quotes, ligatures, entities, control signs.
+    The text is cleaned first, as CLIP's tokenizers do: full-width signs, curly quotes, ligatures, entities, controls.
     """
     text = (fix_text(text) if fix_text else unicodedata.normalize("NFC", text)).lower()
     i = 0

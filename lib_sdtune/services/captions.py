@@ -25,7 +25,7 @@ class CaptionSessions:
     def open(self, data: dict) -> dict[str, Any]:
         """Open {"images", "extension", "again"}; its first page, under one id for all pages that show this folder.
 
-        Its files are read anew, unless there are changes that are not saved, or a task writes them: then "kept" is true.
+        Its files are read anew, unless there are changes that are not saved or a task writes them: then "kept" is true.
         again: drop such changes.
         """
         from lib_sdtune.data.captions import EXTENSIONS

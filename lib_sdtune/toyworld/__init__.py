@@ -81,7 +81,7 @@ RARE = ["ron", "sks", "ohwx", "zwx", "zibo", "kumi", "mox", "blip"]  # whole wor
 
 
 @dataclass(frozen=True)
-class Thing:
+class Scene:
     """What one picture shows. x, y, radius in pixels of a 64x64 picture."""
 
     form: str
@@ -92,9 +92,9 @@ class Thing:
     radius: float = MEDIUM
 
 
-def thing(rng, form=None, colour=None, background=None):
-    """A random thing; what is given stays."""
-    return Thing(form or rng.choice(list(SHAPES)), colour or rng.choice(list(COLOURS)),
+def random_scene(rng, form=None, colour=None, background=None):
+    """A random scene; the form, colour and background that are named stay."""
+    return Scene(form or rng.choice(list(SHAPES)), colour or rng.choice(list(COLOURS)),
                  background or rng.choice(list(BACKGROUNDS)),
                  SIZE / 2 + rng.uniform(-JITTER, JITTER), SIZE / 2 + rng.uniform(-JITTER, JITTER), rng.uniform(*RADIUS))
 
@@ -116,29 +116,29 @@ def paint(cover, colour, background):
     return Image.fromarray((background + cover[..., None] * (colour - background) + 0.5).astype(np.uint8))
 
 
-def draw(thing, size=SIZE):
-    """The picture of a `Thing`."""
-    cover = silhouette(thing.form, thing.x, thing.y, thing.radius, size)
-    return paint(cover, COLOURS[thing.colour], BACKGROUNDS[thing.background])
+def draw(scene, size=SIZE):
+    """The picture of a `Scene`."""
+    cover = silhouette(scene.form, scene.x, scene.y, scene.radius, size)
+    return paint(cover, COLOURS[scene.colour], BACKGROUNDS[scene.background])
 
 
-def full_caption(thing, noun=None, template=FULL[0]):
-    return template.format(c=thing.colour, s=noun or thing.form, b=thing.background)
+def full_caption(scene, noun=None, template=FULL[0]):
+    return template.format(c=scene.colour, s=noun or scene.form, b=scene.background)
 
 
-def caption(rng, thing, plain=False):
+def caption(rng, scene, plain=False):
     """A caption as the model is trained with: paraphrased, sometimes partial, empty, or with a word that means nothing.
 
     `plain` keeps to full captions.
     """
     if plain:
-        return full_caption(thing, template=rng.choice(FULL))
+        return full_caption(scene, template=rng.choice(FULL))
     if rng.random() < 0.1:
         return ""
-    noun = CLASS if rng.random() < 0.12 else thing.form
+    noun = CLASS if rng.random() < 0.12 else scene.form
     if rng.random() < 0.15:
         noun = f"{rare_word(rng)} {noun}"
-    return full_caption(thing, noun, rng.choice(FULL if rng.random() < 0.8 else PARTIAL))
+    return full_caption(scene, noun, rng.choice(FULL if rng.random() < 0.8 else PARTIAL))
 
 
 def rare_word(rng):

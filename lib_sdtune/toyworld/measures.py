@@ -90,14 +90,14 @@ def subject_fidelity(pictures, form):
     return float(np.mean([recognise(picture).form == form for picture in pictures]))
 
 
-def prompt_fidelity(pictures, things):
-    """Shares of pictures whose form, colour and background are those of the `Thing` asked for; None asks for nothing.
+def prompt_fidelity(pictures, scenes):
+    """Shares of pictures whose form, colour and background are those of the `Scene` asked for; None asks for nothing.
     """
     recognised = [recognise(picture) for picture in pictures]
 
     def share(name):
         pairs = [(getattr(s, name), getattr(t, name))
-                 for s, t in zip(recognised, things, strict=True) if getattr(t, name)]
+                 for s, t in zip(recognised, scenes, strict=True) if getattr(t, name)]
         return float(np.mean([a == b for a, b in pairs])) if pairs else math.nan
 
     return {name: share(name) for name in ("form", "colour", "background")}

@@ -19,6 +19,6 @@ def listing(title, lines):
 
 
 def message(elem_id, html=""):
-    """A component for a box; the id stands on a column around it, because gradio writes that of an HTML component twice."""
+    """A component for a box; the id stands on a column around it: gradio writes that of an HTML component twice."""
     with gr.Column(elem_id=elem_id, elem_classes=["sdtune-message"]):
         return gr.HTML(html)

@@ -21,7 +21,8 @@ def report(settings, app):
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += [time(dataset, config, app), disk_space(dataset, config, app)]
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
-    parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *overruled(config), *problems(scan, config, app)),
+    parts = [box("red", name_problem(config, app)), box("plain", *lines),
+             box("yellow", *overruled(config), *problems(scan, config, app)),
              listing("Captions as they will be read", captions), charts(scan, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
 

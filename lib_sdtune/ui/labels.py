@@ -25,7 +25,7 @@ def title(section):
 
 
 def methods():
-    """{name: {"title", "tag", "cards", "word"}} of every method, in the tab's order, as the page's scripts know them."""
+    """{name: {"title", "tag", "cards", "word"}} of every method, in the tab's order, as the page's scripts take it."""
     from lib_sdtune.methods import in_order
 
     return {method.name: {"title": method.title, "tag": KINDS[method.kind].tag, "cards": KINDS[method.kind].cards,

@@ -30,7 +30,7 @@ def serve(context):
 async def only_this_machine(request, call_next):
     """Every address of the server, gradio's too, answers under this machine's names and to our own page alone.
 
-    gradio's `/file=` would hand out any file below the folder that the program was started in; the tab needs none of it.
+    gradio's `/file=` would hand out any file below the folder that the program started in; the tab needs none of it.
     """
     try:
         refuse_other_sites(request, THIS_MACHINE)
