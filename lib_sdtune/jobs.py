@@ -85,7 +85,7 @@ class Jobs:
             log.exception("run %s", control.config.name)
             if control.state in LIVE:
                 control.become("failed", sentence(error))
-        host.tidy()  # only here does nothing hold the failed run's tensors any more
+        host.free_memory()  # only here does nothing hold the failed run's tensors any more
 
     # asking
 

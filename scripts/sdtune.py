@@ -22,7 +22,7 @@ def remember_code():
 def tab():
     """SD Tune's tab; where it cannot be built, one that says so, because a missing tab tells nobody anything."""
     try:
-        from lib_sdtune.host.webui.doors import tab
+        from lib_sdtune.host.webui.callbacks import tab
 
         return tab()
     except Exception as error:
@@ -34,19 +34,19 @@ def tab():
 
 
 def settings():
-    from lib_sdtune.host.webui.doors import settings
+    from lib_sdtune.host.webui.callbacks import settings
 
     settings()
 
 
 def api(demo, app):
-    from lib_sdtune.host.webui.doors import api
+    from lib_sdtune.host.webui.callbacks import api
 
     api(demo, app)
 
 
 def axis():
-    from lib_sdtune.host.webui.doors import axis
+    from lib_sdtune.host.webui.callbacks import axis
 
     axis()
 

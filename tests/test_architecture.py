@@ -1,4 +1,4 @@
-"""The import map: downwards only, and each foreign library behind one door."""
+"""The import map: downwards only, and each foreign library in one package."""
 
 import ast
 import inspect
@@ -25,12 +25,12 @@ LEVELS = [  # a file may import from its own line and those above it
     "services evaluation",
     "jobs",
     "app",
-    "ui api cli __main__ host.webui.doors host.webui.xyz",
+    "ui api cli __main__ host.webui.callbacks host.webui.xyz",
 ]
 LEVEL = {f"lib_sdtune.{name}": number for number, line in enumerate(LEVELS) for name in line.split()}
 LATE = {"lib_sdtune.config"}  # looks up inside functions what its choices are, so that declaring settings imports no plug-in
-DOORS = {"gradio": ("lib_sdtune.ui",), "fastapi": ("lib_sdtune.api", "lib_sdtune.ui.standalone"),
-         "argparse": ("lib_sdtune.__main__",), "modules": ("lib_sdtune.host.webui",)}
+IMPORTED_BY = {"gradio": ("lib_sdtune.ui",), "fastapi": ("lib_sdtune.api", "lib_sdtune.ui.standalone"),
+               "argparse": ("lib_sdtune.__main__",), "modules": ("lib_sdtune.host.webui",)}
 
 
 def module_of(path):
@@ -68,18 +68,18 @@ def test_imports_go_downwards(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_foreign_libraries_have_one_door(path):
+def test_foreign_libraries_stay_in_their_package(path):
     for name, _ in imports(path):
-        doors = DOORS.get(name.split(".")[0])
-        assert doors is None or module_of(path).startswith(doors), f"{name} belongs into {' or '.join(doors)}"
+        packages = IMPORTED_BY.get(name.split(".")[0])
+        assert packages is None or module_of(path).startswith(packages), f"{name} belongs into {' or '.join(packages)}"
 
 
-@pytest.mark.parametrize("door", ["lib_sdtune.app", "lib_sdtune.api.router", "lib_sdtune.ui.context", "lib_sdtune.__main__"])
-def test_starting_is_cheap(door):
+@pytest.mark.parametrize("entry", ["lib_sdtune.app", "lib_sdtune.api.router", "lib_sdtune.ui.context", "lib_sdtune.__main__"])
+def test_starting_is_cheap(entry):
     """What the WebUI imports at its start loads no torch of ours; a broken torch must leave a tab that says so."""
-    if not any(module_of(path) == door for path in FILES):
-        pytest.skip(f"{door} is not there")
-    code = f"import sys, {door}; sys.exit(sum(name in sys.modules for name in ('torch', 'PIL', 'numpy', 'safetensors')))"
+    if not any(module_of(path) == entry for path in FILES):
+        pytest.skip(f"{entry} is not there")
+    code = f"import sys, {entry}; sys.exit(sum(name in sys.modules for name in ('torch', 'PIL', 'numpy', 'safetensors')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

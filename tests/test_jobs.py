@@ -204,7 +204,7 @@ def test_only_its_samples_are_shown(jobs, host, images):
 
 def test_deleting_takes_the_run_folder_and_leaves_the_file(jobs, host, images, monkeypatch):
     name = jobs.submit(settings(images, train={"max_train_steps": 1}))
-    monkeypatch.setattr(host, "tidy", lambda: time.sleep(0.3) or (jobs.folder(name).path / "late.txt").write_text("last words"), raising=False)
+    monkeypatch.setattr(host, "free_memory", lambda: time.sleep(0.3) or (jobs.folder(name).path / "late.txt").write_text("last words"), raising=False)
     until(lambda: state(jobs, name) == "finished")
     jobs.delete(name)
     assert not (host.folder("sdtune") / "runs" / name).exists() and jobs.queue.current is None

@@ -81,7 +81,7 @@ class LoadedModel:
 
 
 @dataclass(frozen=True)
-class Holding:
+class ModelSpec:
     """What a model is made of, for arithmetic: shapes is part -> {name of a tensor: its shape}, as the host would lend
     it. activations: the family's `activations`.
     """
@@ -139,8 +139,8 @@ class Host:
         """
         return {}
 
-    def holding(self, model_settings):
-        """The `Holding` of the model that a run would train, without loading it; None where unknown."""
+    def model_spec(self, model_settings):
+        """The `ModelSpec` of the model that a run would train, without loading it; None where unknown."""
         return None
 
     def note(self):
@@ -161,21 +161,21 @@ class Host:
         """
         raise NotImplementedError
 
-    def breathe(self, detached, waiting=lambda whom: None):
+    def yield_to_queue(self, detached, waiting=lambda whom: None):
         """Between two steps: let somebody who waits for the model use it, inside `with detached():`.
 
         `waiting("a generation")` is told while the model is away, `waiting("")` when it is back.
         """
 
-    def rest(self, detached, resting):
-        """Give the model back, inside `with detached():`, until `resting()` says False; it sleeps a little at each
+    def pause(self, detached, paused):
+        """Give the model back, inside `with detached():`, until `paused()` says False; it sleeps a little at each
         call.
         """
         with detached():
-            while resting():
+            while paused():
                 pass
 
-    def tidy(self):
+    def free_memory(self):
         """After a run, also one that ran out of memory: give back what it no longer holds."""
 
     def folder(self, kind) -> Path:

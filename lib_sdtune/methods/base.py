@@ -10,7 +10,7 @@ import torch
 
 from lib_sdtune import optim
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
-from lib_sdtune.host.base import Holding, LoadedModel
+from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.optim.master_weights import TrainedWeight
 
 if TYPE_CHECKING:  # the config is composed of the methods
@@ -78,7 +78,7 @@ class Method:
         """UserError for what can be told from the config and the host's files alone; `folder(kind)` is the host's."""
 
     @classmethod
-    def check_model(cls, config: "Config", folder: FolderOf, holding: Holding) -> None:
+    def check_model(cls, config: "Config", folder: FolderOf, spec: ModelSpec) -> None:
         """UserError where a file to go on from, or a size, does not fit the model."""
 
     @classmethod
@@ -92,19 +92,19 @@ class Method:
         """
 
     @classmethod
-    def count_trainable(cls, config: "Config", holding: Holding) -> int:
+    def count_trainable(cls, config: "Config", spec: ModelSpec) -> int:
         """About how many float32 numbers learn beside the model."""
         return 0
 
     @classmethod
-    def memory_bytes(cls, config: "Config", holding: Holding) -> int:
+    def memory_bytes(cls, config: "Config", spec: ModelSpec) -> int:
         """What training keeps beside the model, without activations: the numbers, their gradients, the optimiser's."""
-        return cls.count_trainable(config, holding) * (8 + optim.bytes_of(config.train.optimizer))
+        return cls.count_trainable(config, spec) * (8 + optim.bytes_of(config.train.optimizer))
 
     @classmethod
-    def weight_dtype(cls, config: "Config", holding: Holding) -> torch.dtype:
+    def weight_dtype(cls, config: "Config", spec: ModelSpec) -> torch.dtype:
         """The number format of the model's weights while it trains."""
-        return holding.dtype
+        return spec.dtype
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """[{"name": "unet", "params": [...], "lr": Rate}, ...]: everything that learns, float32 unless said otherwise.

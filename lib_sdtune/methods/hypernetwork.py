@@ -77,10 +77,10 @@ class HypernetworkMethod(Method):
             file.read(file.find(folder(cls.kind), config.hypernetwork.init_hypernetwork))
 
     @classmethod
-    def check_model(cls, config, folder, holding):
+    def check_model(cls, config, folder, spec):
         settings = config.hypernetwork
         model_widths = sorted(
-            {shape[1] for name, shape in holding.shapes["unet"].items() if name.endswith("to_k.weight")}
+            {shape[1] for name, shape in spec.shapes["unet"].items() if name.endswith("to_k.weight")}
         )
         if settings.init_hypernetwork:
             path = file.find(folder(cls.kind), settings.init_hypernetwork)

@@ -54,12 +54,12 @@ class LoraMethod(Method):
         self.adapters = {target.key: self.make_adapter(target) for target in self.targets}
 
     @classmethod
-    def count_trainable(cls, config, holding):
-        parts = [part for part in holding.shapes if part != "vae" and not is_zero(config.lora.rate_of(part))]
+    def count_trainable(cls, config, spec):
+        parts = [part for part in spec.shapes if part != "vae" and not is_zero(config.lora.rate_of(part))]
         return sum(
             config.lora.dim * in_and_out(name, shape)
             for part in parts
-            for name, shape in holding.shapes[part].items()
+            for name, shape in spec.shapes[part].items()
             if len(shape) == 2 and any(block in name for block in ("transformer_blocks", ".layers.", "resblocks"))
         )
 

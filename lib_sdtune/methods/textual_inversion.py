@@ -68,8 +68,8 @@ class TextualInversion(Method):
             file.tables_of(file.find(folder(cls.kind), config.textual_inversion.init_embedding))
 
     @classmethod
-    def check_model(cls, config, folder, holding):
-        widths = [shape[1] for part, shapes in sorted(holding.shapes.items()) if part.startswith("text_encoder")
+    def check_model(cls, config, folder, spec):
+        widths = [shape[1] for part, shapes in sorted(spec.shapes.items()) if part.startswith("text_encoder")
                   for name, shape in shapes.items() if name.endswith("token_embedding.weight")]
         if len(widths) > 1 and config.textual_inversion.save_model_as != "safetensors":
             raise UserError(

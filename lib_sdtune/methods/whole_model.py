@@ -39,30 +39,30 @@ class WholeModel(Method):
     cheaper = (smaller_optimizer, half_weights)
 
     @classmethod
-    def trainable_sizes(cls, config, holding):
+    def trainable_sizes(cls, config, spec):
         """How many numbers each tensor that learns has."""
-        return [math.prod(shape) for part, tensors in holding.shapes.items() if not is_zero(rate(config.settings, part))
+        return [math.prod(shape) for part, tensors in spec.shapes.items() if not is_zero(rate(config.settings, part))
                 for shape in tensors.values()]
 
     @classmethod
-    def count_trainable(cls, config, holding):
-        return sum(cls.trainable_sizes(config, holding))
+    def count_trainable(cls, config, spec):
+        return sum(cls.trainable_sizes(config, spec))
 
     @classmethod
-    def memory_bytes(cls, config, holding):
+    def memory_bytes(cls, config, spec):
         """The weights' format instead of the lent one, float32 copies, the optimiser's memory, and gradients: one or
         all.
         """
-        sizes = cls.trainable_sizes(config, holding)
+        sizes = cls.trainable_sizes(config, spec)
         count, largest = sum(sizes), max(sizes, default=0)
-        dtype, trained = cls.plan(config, holding.device, holding.dtype, count)
+        dtype, trained = cls.plan(config, spec.device, spec.dtype, count)
         beside = (
             dtype.itemsize
-            - holding.dtype.itemsize
+            - spec.dtype.itemsize
             + 4 * (trained is MasterCopy)
             + optim.bytes_of(config.train.optimizer)
         )
-        average = 4 if config.settings.ema_decay and holding.device.type == "cpu" else 0
+        average = 4 if config.settings.ema_decay and spec.device.type == "cpu" else 0
         if optim.needs_all(config.train.optimizer):
             gradients = count * trained.gradient_bytes
         elif config.train.gradient_accumulation_steps > 1:
@@ -72,8 +72,8 @@ class WholeModel(Method):
         return count * (beside + average) + gradients
 
     @classmethod
-    def weight_dtype(cls, config, holding):
-        return cls.plan(config, holding.device, holding.dtype, cls.count_trainable(config, holding))[0]
+    def weight_dtype(cls, config, spec):
+        return cls.plan(config, spec.device, spec.dtype, cls.count_trainable(config, spec))[0]
 
     @staticmethod
     def plan(config, device, dtype, count):

@@ -45,4 +45,4 @@ class ClassPictureService(TaskService):
         host = self.context.host
         with host.patient(lambda: progress(0, 0, "waiting for the model")):
             draw(config, host, progress)
-        host.tidy()
+        host.free_memory()

@@ -33,11 +33,11 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
                     control.report(step)
                     write_what_is_due(step, trainer, host, control)
                     while control.wants("pause", step):
-                        host.rest(trainer.attachment.detached, control.stay_paused)
+                        host.pause(trainer.attachment.detached, control.stay_paused)
                         write_what_is_due(step, trainer, host, control)
                     if control.wants("stop", step):
                         break
-                    host.breathe(trainer.attachment.detached, control.report_waiting)
+                    host.yield_to_queue(trainer.attachment.detached, control.report_waiting)
                 artefact = trainer.export(host)
         for file in [artefact, *artefact.by_products] if artefact else []:
             control.add_artefact(file.path)

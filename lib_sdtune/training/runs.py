@@ -149,9 +149,9 @@ def begin(config, host, resume=False, on_change=None):
 def prepare(config, host, folder, resume):
     optim.check(config.train)
     methods[config.method].check(config, host.folder)
-    if holding := host.holding(config.model):
-        holding.variant.overridden(config.model.prediction_type, config.noise.zero_terminal_snr)
-        methods[config.method].check_model(config, host.folder, holding)
+    if spec := host.model_spec(config.model):
+        spec.variant.overridden(config.model.prediction_type, config.noise.zero_terminal_snr)
+        methods[config.method].check_model(config, host.folder, spec)
     check_not_published(config, folder)
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (host.folder(methods[config.method].kind), folder):

@@ -56,7 +56,7 @@ def test_what_is_said_of_a_checkpoint_is_said_of_the_one_that_is_named(tmp_path)
     write(tmp_path, "other", TINY["sdxl"](), V_YAML["sdxl"])
     assert host.defaults(Model(checkpoint="other"))["lora"] == {"text_encoder_lr": 0.0}
     assert "lora" not in host.defaults(Model())
-    spec = host.holding(Model(checkpoint="other"))
+    spec = host.model_spec(Model(checkpoint="other"))
     assert set(spec.shapes) == {"unet", "vae", "text_encoder_1", "text_encoder_2"}
     assert spec.variant.prediction_type == "v_prediction"
 

@@ -24,17 +24,17 @@ def small_sd1(dtype=torch.float32, layout=torch.contiguous_format):
 
 
 class CardHost(TinyHost):
-    """Between two steps a generation borrows the model wherever `breathes` says so; samples look at the weights."""
+    """Between two steps a generation borrows the model wherever `yields` says so; samples look at the weights."""
 
     def __init__(self, data_dir, dtype=torch.float32, layout=torch.contiguous_format):
         super().__init__(data_dir)
         variant = self.model.variant
         self.model = small_sd1(dtype, layout)
         self.model.variant, self.model.folder = variant, self.folder
-        self.bare, self.breathes, self.while_lent = bits(self.model), False, lambda: None
+        self.bare, self.yields, self.while_lent = bits(self.model), False, lambda: None
 
-    def breathe(self, detached, waiting=lambda whom: None):
-        if self.breathes:
+    def yield_to_queue(self, detached, waiting=lambda whom: None):
+        if self.yields:
             with detached():
                 self.while_lent()
                 assert self.untouched()

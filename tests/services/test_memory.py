@@ -4,7 +4,7 @@ import threading
 
 import torch
 
-from lib_sdtune.host.base import Holding
+from lib_sdtune.host.base import ModelSpec
 from tests.hosts import settings
 
 
@@ -32,6 +32,6 @@ def test_memory_is_guessed_without_pictures_where_the_host_knows_its_model(ask, 
     wanted = {"concepts": [{"images": "not there yet"}], "method": "dreambooth"}
     assert ask("/memory", wanted) == {}
     shapes = {"unet": {"input_blocks.0.0.weight": (320, 4, 3, 3)}, "vae": {}, "text_encoder_1": {}}
-    monkeypatch.setattr(app.host, "holding", lambda model: Holding(shapes, torch.float32, torch.device("cpu")), raising=False)
+    monkeypatch.setattr(app.host, "model_spec", lambda model: ModelSpec(shapes, torch.float32, torch.device("cpu")), raising=False)
     facts = ask("/memory", wanted)
     assert not facts["measured"] and facts["needs"] > 0 and facts["template"].startswith("Estimated")

@@ -106,7 +106,7 @@ def test_a_full_card_leaves_the_lent_model_bit_for_bit(card, tmp_path, images, m
 def test_a_generation_gets_the_model_back_on_a_full_card(card, tmp_path, images, monkeypatch, dtype, changes):
     """Float32 weights that learn in bfloat16 need more room than they left: the optimiser's memory goes away meanwhile."""
     host = CardHost(tmp_path / "data", dtype)
-    host.breathes, host.while_lent = True, lambda: setattr(card, "limit", None)
+    host.yields, host.while_lent = True, lambda: setattr(card, "limit", None)
     expected = losses(train(CardHost(tmp_path / "other", dtype), short(images, "dreambooth", 3, dreambooth=changes)))
     filled_at(monkeypatch, card, methods["dreambooth"], "restore_originals")
     assert losses(train(host, short(images, "dreambooth", 3, dreambooth=changes))) == expected and host.untouched()

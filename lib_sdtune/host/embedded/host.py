@@ -13,7 +13,7 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.detection import detect
 from lib_sdtune.formats import hashes, lookup
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.host.base import Holding, Host, LoadedModel
+from lib_sdtune.host.base import Host, LoadedModel, ModelSpec
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import as_it_was
 from lib_sdtune.ldm import checkpoint, header, tokenizer
@@ -63,10 +63,10 @@ class EmbeddedHost(Host):
         family, _ = detect(header.read(self.checkpoint))
         return {"model": self.checkpoint_name(self.checkpoint), "family": family.sd_version}
 
-    def holding(self, model_settings=None):
+    def model_spec(self, model_settings=None):
         said = header.read(self.chosen(model_settings))
         family, variant = detect(said)
-        return Holding(family.shapes(said), torch.float32, self.device, variant, family.activations)
+        return ModelSpec(family.shapes(said), torch.float32, self.device, variant, family.activations)
 
     @staticmethod
     def checkpoint_name(path):

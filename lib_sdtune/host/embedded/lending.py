@@ -1,4 +1,4 @@
-"""Modules that are lent and come back as they were: modes, gradients, hooks, forwards, parts, and chance."""
+"""Modules that are lent and come back as they were: modes, gradients, hooks, forwards, parts, and the random number generator."""
 
 from contextlib import contextmanager
 
@@ -12,11 +12,11 @@ def as_it_was(*modules):
     """Everything about the modules but the numbers in their tensors is restored on exit, also after an exception."""
     before = [snapshot(part) for module in modules for part in module.modules()]
     tensors = [(t, t.data, t.requires_grad, t.grad) for module in modules for t in module.parameters()]
-    chance = torch.get_rng_state()
+    rng = torch.get_rng_state()
     try:
         yield
     finally:
-        torch.set_rng_state(chance)
+        torch.set_rng_state(rng)
         for tensor, data, requires_grad, grad in tensors:
             tensor.data, tensor.grad = data, grad
             tensor.requires_grad_(requires_grad)

@@ -8,7 +8,7 @@ import torch
 from modules import processing, shared
 
 from lib_sdtune.host.webui.model import rows_of
-from lib_sdtune.host.webui.neutral import chance
+from lib_sdtune.host.webui.neutral import rng
 from lib_sdtune.host.webui.swap import replaced
 from lib_sdtune.ldm.header import V
 
@@ -68,7 +68,7 @@ def unnoticed():
     before = dict(vars(state))
     state.begin(job="sdtune-sample")
     try:
-        with replaced(shared.cmd_opts, "no_prompt_history", True), chance.kept(shared.sd_model):
+        with replaced(shared.cmd_opts, "no_prompt_history", True), rng.kept(shared.sd_model):
             yield
     finally:
         for name in set(vars(state)) - set(before):

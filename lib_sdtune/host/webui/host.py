@@ -13,7 +13,7 @@ from lib_sdtune.host.base import Host
 from lib_sdtune.host.webui import clip_skip, extensions, folders, fused, generating, model, pinned, publishing, structure
 from lib_sdtune.host.webui.extensions import checkpoint_file, hijack_points, ownership, picture_callbacks
 from lib_sdtune.host.webui.lock import QueueLock
-from lib_sdtune.host.webui.neutral import chance, hypernetworks, neutral, placement, storage
+from lib_sdtune.host.webui.neutral import hypernetworks, neutral, placement, rng, storage
 
 log = logging.getLogger("sdtune")
 
@@ -23,7 +23,7 @@ class WebUIHost(Host):
 
     def __init__(self):
         self.lock = QueueLock(queue_lock)
-        self.wishes = pinned.Wishes()
+        self.deferred = pinned.DeferredSettings()
         self.sd_model = self.lent = self.bare = self.parameters = None
         self.logged = set()
         hijack_points.remember()  # again, for what was imported since the start
@@ -59,16 +59,16 @@ class WebUIHost(Host):
             return {}
         return {"model": loaded.sd_checkpoint_info.name_for_extra, "family": model.detected(loaded)[0].sd_version}
 
-    def holding(self, model_settings):
+    def model_spec(self, model_settings):
         """Of the checkpoint that the settings name, by its file, or of the loaded one."""
         loaded, named = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
         if named is not None and (loaded is None or loaded.sd_checkpoint_info.filename != named.filename):
-            return model.holding_of_file(named.filename)
-        return None if loaded is None else model.holding(loaded)
+            return model.spec_of_file(named.filename)
+        return None if loaded is None else model.spec(loaded)
 
     def note(self):
         """What waits for the run's end, in a sentence, or ""."""
-        return self.wishes.note()
+        return self.deferred.note()
 
     @contextmanager
     def borrow(self, model_settings, method=None):
@@ -85,12 +85,12 @@ class WebUIHost(Host):
             self.sd_model = self.lent = self.parameters = None
             self.logged.clear()
             self.lock.release()
-            self.wishes.grant()
+            self.deferred.grant()
 
     @contextmanager
     def lending(self, sd_model, prediction_type):
         self.sd_model = sd_model
-        with pinned.pinned(sd_model, self.wishes):
+        with pinned.pinned(sd_model, self.deferred):
             changes = self.make_bare()
             try:
                 self.say_once(extensions.sentences(changes))
@@ -130,25 +130,25 @@ class WebUIHost(Host):
     @contextmanager
     def as_found(self):
         """The model in the WebUI's own state, without other extensions, and with what a training has attached still on it."""
-        drawn = chance.states()
+        drawn = rng.states()
         self.put_aside.close()
         try:
             with unchanged(self.sd_model):
                 yield
         finally:
             self.put_aside.enter_context(neutral(self.sd_model))
-            chance.restore(drawn)
+            rng.restore(drawn)
 
     @contextmanager
     def away(self):
         """The model as if no training were on: for others to use."""
-        drawn = chance.states()
+        drawn = rng.states()
         self.bare.close()
         try:
             yield
         finally:
             self.take_back()
-            chance.restore(drawn)
+            rng.restore(drawn)
 
     def take_back(self):
         """Bare again after others had the model. RunError where they left it so that the run cannot go on."""
@@ -188,7 +188,7 @@ class WebUIHost(Host):
             stack.enter_context(generating.unnoticed())
             return generating.picture(request, pins)
 
-    def breathe(self, detached, waiting=lambda whom: None):
+    def yield_to_queue(self, detached, waiting=lambda whom: None):
         """A generation that waits gets the model at the next step, unless the settings say otherwise."""
         if not self.lock.waiting() or not getattr(shared.opts, "sdtune_breathe", True):
             return
@@ -197,16 +197,16 @@ class WebUIHost(Host):
             self.lock.hand_over()
         waiting("")
 
-    def rest(self, detached, resting):
+    def pause(self, detached, paused):
         with detached(), self.away():
             self.lock.release()
             try:
-                while resting():
+                while paused():
                     pass
             finally:
                 self.lock.acquire()
 
-    def tidy(self):
+    def free_memory(self):
         gc.collect()
         devices.torch_gc()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.families.detection import detect
-from lib_sdtune.host.base import Holding, LoadedModel
+from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.host.webui.folders import folder
 from lib_sdtune.host.webui.parts import text_towers
 from lib_sdtune.ldm import header
@@ -61,7 +61,7 @@ def lend(sd_model, prediction_type="auto"):
     )
 
 
-def holding(sd_model):
+def spec(sd_model):
     """What it is made of; the device is the one that computes, wherever the parts wait."""
     from modules import devices
 
@@ -74,16 +74,16 @@ def holding(sd_model):
         part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()}
         for part, module in parts.items()
     }
-    return Holding(shapes, next(unet.parameters()).dtype, devices.device, variant, family.activations)
+    return ModelSpec(shapes, next(unet.parameters()).dtype, devices.device, variant, family.activations)
 
 
-def holding_of_file(path):
+def spec_of_file(path):
     """The same of a file that is not loaded: the WebUI brings it to its own number format."""
     from modules import devices
 
     said = header.read(Path(path))
     family, variant = detect(said)
-    return Holding(family.shapes(said), devices.dtype_unet, devices.device, variant, family.activations)
+    return ModelSpec(family.shapes(said), devices.dtype_unet, devices.device, variant, family.activations)
 
 
 def first_wrapper(sd_model):

@@ -18,7 +18,7 @@ OPTIONS = ("sd_model_checkpoint", "sd_vae", "sd_vae_overrides_per_model_preferen
            "fp8_storage", "cache_fp16_weight")
 
 
-class Wishes(dict):
+class DeferredSettings(dict):
     """Option -> the value it shall have when the run has ended."""
 
     def note(self):
@@ -79,8 +79,8 @@ def loaded(checkpoint):
 
 
 @contextmanager
-def pinned(sd_model, wishes):
-    """Nothing swaps `sd_model` inside; what was asked meanwhile is in `wishes`."""
+def pinned(sd_model, deferred):
+    """Nothing swaps `sd_model` inside; what was asked meanwhile is in `deferred`."""
     ours = sd_model.sd_checkpoint_info
     sentence = f"SD Tune is training on {ours.name_for_extra}; stop that run to use another checkpoint."
 
@@ -102,13 +102,13 @@ def pinned(sd_model, wishes):
         for key in OPTIONS:
             option = shared.opts.data_labels.get(key)
             if option is not None:
-                stack.enter_context(replaced(option, "onchange", deferred(key, wishes, sentence)))
+                stack.enter_context(replaced(option, "onchange", defer(key, deferred, sentence)))
         yield
 
 
-def deferred(key, wishes, sentence):
+def defer(key, deferred, sentence):
     def onchange():
-        wishes[key] = shared.opts.data[key]
+        deferred[key] = shared.opts.data[key]
         raise RuntimeError(f"{sentence} The change is noted and made when the run has ended.")  # the option falls back by this
 
     return onchange

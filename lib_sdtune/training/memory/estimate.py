@@ -9,20 +9,20 @@ BESIDE = 2**29  # bytes: the device's own kernels and what every program holds
 DOWNSCALE = 8
 
 
-def estimate(config, holding):
-    """Bytes that a step of `config` would hold in all, the model of the `host.base.Holding` included."""
+def estimate(config, spec):
+    """Bytes that a step of `config` would hold in all, the model of the `host.base.ModelSpec` included."""
     method = methods[config.method]
-    model = sum(holding.count(part) for part in holding.shapes) * holding.dtype.itemsize + BESIDE
-    process_memory = (process("VmRSS") or 0) if holding.device.type == "cpu" else 0  # with the model, where that is loaded already
-    return max(model, process_memory) + method.memory_bytes(config, holding) + activations(config, holding, method)
+    model = sum(spec.count(part) for part in spec.shapes) * spec.dtype.itemsize + BESIDE
+    process_memory = (process("VmRSS") or 0) if spec.device.type == "cpu" else 0  # with the model, where that is loaded already
+    return max(model, process_memory) + method.memory_bytes(config, spec) + activations(config, spec, method)
 
 
-def activations(config, holding, method):
-    dtype = method.weight_dtype(config, holding)
-    compute = compute_dtype(config.train.mixed_precision, holding.device, dtype)
-    on = wants_checkpointing(config.train.gradient_checkpointing, holding.device)
-    channels = holding.shapes["unet"]["input_blocks.0.0.weight"][0]
+def activations(config, spec, method):
+    dtype = method.weight_dtype(config, spec)
+    compute = compute_dtype(config.train.mixed_precision, spec.device, dtype)
+    on = wants_checkpointing(config.train.gradient_checkpointing, spec.device)
+    channels = spec.shapes["unet"]["input_blocks.0.0.weight"][0]
     pixels = (config.dataset.resolution // DOWNSCALE) ** 2
     examples = config.train.batch_size * (2 if config.loss.prior_preservation == "teacher" else 1)
-    casts = holding.count("unet") * compute.itemsize if compute != dtype else 0  # the weights are kept in both formats
-    return examples * channels * pixels * holding.activations[on] * compute.itemsize + casts
+    casts = spec.count("unet") * compute.itemsize if compute != dtype else 0  # the weights are kept in both formats
+    return examples * channels * pixels * spec.activations[on] * compute.itemsize + casts

@@ -87,8 +87,8 @@ def gigabytes(size):
 
 def guess(config, host):
     """The `Need` by arithmetic, without touching the model; None where the host cannot say what it has."""
-    holding = host.holding(config.model)
-    return None if holding is None else Need(name_of(holding.device), estimate(config, holding), capacity(holding.device))
+    spec = host.model_spec(config.model)
+    return None if spec is None else Need(name_of(spec.device), estimate(config, spec), capacity(spec.device))
 
 
 def measure(config, host, progress):
@@ -97,13 +97,13 @@ def measure(config, host, progress):
     progress(done, total, text) is called now and then and may raise to stop.
     """
     refuse_several(World())
-    holding = host.holding(config.model)
-    device = holding.device if holding else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    spec = host.model_spec(config.model)
+    device = spec.device if spec else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     refused = ""
     for number, (changes, settings) in enumerate([({}, config), *cheaper_settings.rungs(config, device)]):
         progress(number, 0, "measuring two steps")
         try:
-            need = attempt(settings, host, changes, holding, progress)
+            need = attempt(settings, host, changes, spec, progress)
         except TooLittleMemory as error:
             refused = refused or str(error)
             continue
@@ -114,10 +114,10 @@ def measure(config, host, progress):
     raise TooLittleMemory(NOTHING_FITS.format(device=name_of(device)))
 
 
-def attempt(config, host, changes, holding, progress):
+def attempt(config, host, changes, spec, progress):
     """The `Need` of these settings, measured. TooLittleMemory when two steps do not fit."""
-    if device_kills(holding):
-        refuse_by_arithmetic(config, holding)
+    if device_kills(spec):
+        refuse_by_arithmetic(config, spec)
     tidy(host)
     try:
         return two_steps(config, host, changes, progress)
@@ -130,13 +130,13 @@ def attempt(config, host, changes, holding, progress):
     raise TooLittleMemory(f"The device ran out of memory: {reason}")  # here nothing holds the attempt's tensors any more
 
 
-def device_kills(holding):
+def device_kills(spec):
     """Without a GPU a program that takes too much is ended, so nothing may be tried that is known not to fit."""
-    return holding is not None and holding.device.type == "cpu"
+    return spec is not None and spec.device.type == "cpu"
 
 
-def refuse_by_arithmetic(config, holding):
-    needs, has = estimate(config, holding), capacity(holding.device)
+def refuse_by_arithmetic(config, spec):
+    needs, has = estimate(config, spec), capacity(spec.device)
     if has is not None and needs > has:
         raise TooLittleMemory(f"A step would need about {gigabytes(needs)} GB and {gigabytes(has)} are there.")
 
@@ -196,7 +196,7 @@ def tidy(host):
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    host.tidy()
+    host.free_memory()
 
 
 def name_of(device):

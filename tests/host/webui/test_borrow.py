@@ -316,10 +316,10 @@ def test_a_checkpoint_that_is_named_is_told_by_its_own_file(host, unchanged):
     beside.write_text(json.dumps({"model": {"params": {"parameterization": "v"}}}))
     try:
         named = Model(checkpoint=other.title)
-        assert host.holding(named).variant.prediction_type == "v_prediction"
-        assert host.holding(Model()).variant.prediction_type == "epsilon"
+        assert host.model_spec(named).variant.prediction_type == "v_prediction"
+        assert host.model_spec(Model()).variant.prediction_type == "epsilon"
         assert host.defaults(named) == {"dataset": {"resolution": 512}, "model": {"clip_skip": 1}}
-        assert host.holding(named).shapes["unet"].keys() == host.holding(Model()).shapes["unet"].keys()
+        assert host.model_spec(named).shapes["unet"].keys() == host.model_spec(Model()).shapes["unet"].keys()
         assert shared.sd_model.sd_checkpoint_info is loaded
     finally:
         beside.unlink()

@@ -58,7 +58,7 @@ def test_a_picture_with_another_checkpoint_is_refused_while_a_run_breathes(host,
         generation = threading.Thread(target=user)
         generation.start()
         until(host.lock.waiting)
-        host.breathe(model_as_it_is)
+        host.yield_to_queue(model_as_it_is)
         generation.join(timeout=30)
         assert told == [host.sd_model] and model.unet is shared.sd_model.model.diffusion_model
 

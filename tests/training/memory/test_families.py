@@ -6,7 +6,7 @@ import torch
 from lib_sdtune.config import Config
 from lib_sdtune.families.sd1 import SD1
 from lib_sdtune.families.sdxl import SDXL
-from lib_sdtune.host.base import Holding
+from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
@@ -24,7 +24,7 @@ def spec(family, unet, *text_encoders):
         parts = {"unet": UNetModel(**unet), "vae": AutoencoderKL()}
         parts |= {f"text_encoder_{i + 1}": make() for i, make in enumerate(text_encoders)}
     shapes = {part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()} for part, module in parts.items()}
-    return Holding(shapes, torch.float16, CUDA, activations=family.activations)
+    return ModelSpec(shapes, torch.float16, CUDA, activations=family.activations)
 
 
 @pytest.fixture(scope="module")

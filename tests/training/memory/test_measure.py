@@ -7,7 +7,7 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import TooLittleMemory
-from lib_sdtune.host.base import Holding
+from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.training.memory import cheaper_settings, estimate, measure
 from lib_sdtune.training.training_data import TrainingData
 from tests.hosts import TinyHost, bits, pictures, settings
@@ -19,9 +19,9 @@ quiet = lambda *progress: None  # noqa: E731
 class Weighed(TinyHost):
     """A tiny host that can say what its model is made of."""
 
-    def holding(self, model_settings):
+    def model_spec(self, model_settings):
         shapes = {part: {name: tuple(p.shape) for name, p in module.named_parameters()} for part, module in self.model.modules()}
-        return Holding(shapes, self.model.dtype, CPU)
+        return ModelSpec(shapes, self.model.dtype, CPU)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ SD1 = {"unet": {"input_blocks.0.0.weight": (320, 4, 3, 3), **{f"{i}.weight": (23
 
 def guessed(dtype=torch.float16, **changes):
     changes = {"method": "dreambooth", "dataset": {"resolution": 512}, **changes}
-    return estimate.estimate(Config.from_dict(settings("x", **changes)), Holding(SD1, dtype, CPU)) / 2**30
+    return estimate.estimate(Config.from_dict(settings("x", **changes)), ModelSpec(SD1, dtype, CPU)) / 2**30
 
 
 def test_the_estimate_adds_up_for_sd1():
@@ -165,8 +165,8 @@ def test_what_costs_memory_raises_the_estimate(dearer):
 
 def test_every_rung_is_cheaper_than_the_one_before_by_arithmetic():
     config = Config.from_dict(settings("x", method="dreambooth", train={"batch_size": 2}, dreambooth={"text_encoder_lr": 1e-6}))
-    holding = Holding(SD1, torch.float16, CPU)
-    sizes = [estimate.estimate(config, holding)] + [estimate.estimate(cheaper, holding) for _, cheaper in cheaper_settings.rungs(config, CPU)]
+    spec = ModelSpec(SD1, torch.float16, CPU)
+    sizes = [estimate.estimate(config, spec)] + [estimate.estimate(cheaper, spec) for _, cheaper in cheaper_settings.rungs(config, CPU)]
     assert len(sizes) >= 6 and sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(sizes)
 
 

@@ -10,11 +10,11 @@ SCRIPT = Path(__file__).parents[3] / "scripts/sdtune.py"
 
 
 @pytest.fixture
-def doors(webui, monkeypatch):
-    from lib_sdtune.host.webui import doors
+def callbacks(webui, monkeypatch):
+    from lib_sdtune.host.webui import callbacks
 
-    monkeypatch.setattr(doors, "_access", None)
-    return doors
+    monkeypatch.setattr(callbacks, "_access", None)
+    return callbacks
 
 
 @pytest.mark.parametrize(("flags", "closed", "restricted", "credentials"), [
@@ -25,37 +25,37 @@ def doors(webui, monkeypatch):
     ({"webui_is_non_local": True, "gradio_auth": "ann:b"}, True, True, {}),
     ({"hide_ui_dir_config": True}, False, True, {}),
 ])
-def test_the_webui_s_flags_are_the_rules(doors, monkeypatch, flags, closed, restricted, credentials):
+def test_the_webui_s_flags_are_the_rules(callbacks, monkeypatch, flags, closed, restricted, credentials):
     from modules import shared
 
     for name, value in flags.items():
         monkeypatch.setattr(shared.cmd_opts, name, value, raising=False)
-    access = doors.access()
+    access = callbacks.access()
     assert bool(access.closed) is closed and (access.roots is not None) is restricted and access.credentials == credentials
-    assert doors.access() is access
+    assert callbacks.access() is access
     assert (access.hosts is None) is bool(flags.get("webui_is_non_local"))
 
 
-def test_a_webui_of_this_machine_alone_may_be_called_by_its_names_and_those_of_the_flag(doors, monkeypatch):
+def test_a_webui_of_this_machine_alone_may_be_called_by_its_names_and_those_of_the_flag(callbacks, monkeypatch):
     from modules import shared
 
     monkeypatch.setattr(shared.cmd_opts, "sdtune_host", ["Studio.example"], raising=False)
-    assert doors.access().hosts() == {"localhost", "127.0.0.1", "::1", "studio.example"}
+    assert callbacks.access().hosts() == {"localhost", "127.0.0.1", "::1", "studio.example"}
 
 
-def test_pictures_may_come_from_the_flag_s_and_the_settings_folders(doors, monkeypatch, tmp_path):
+def test_pictures_may_come_from_the_flag_s_and_the_settings_folders(callbacks, monkeypatch, tmp_path):
     from modules import shared
 
-    doors.settings()
+    callbacks.settings()
     monkeypatch.setattr(shared.cmd_opts, "sdtune_pictures", [str(tmp_path / "flag")], raising=False)
     monkeypatch.setitem(shared.opts.data, "sdtune_roots", f"{tmp_path / 'one'}\n\n  {tmp_path / 'two'}  ")
-    assert doors.roots()[1:] == [tmp_path / "flag", tmp_path / "one", tmp_path / "two"]
+    assert callbacks.roots()[1:] == [tmp_path / "flag", tmp_path / "one", tmp_path / "two"]
 
 
-def test_settings_that_name_folders_cannot_be_changed_from_afar(doors):
+def test_settings_that_name_folders_cannot_be_changed_from_afar(callbacks):
     from modules import shared
 
-    doors.settings()
+    callbacks.settings()
     for key in ("sdtune_subfolder", "sdtune_roots"):
         assert shared.opts.data_labels[key].restrict_api and key in shared.restricted_opts
     assert shared.opts.data_labels["sdtune_breathe"].default is True
@@ -93,14 +93,14 @@ def script():
 
 def test_a_broken_import_leaves_a_tab_that_says_so(webui, monkeypatch):
     gradio = pytest.importorskip("gradio", reason="gradio comes with the WebUI and with the `ui` verb's requirements")
-    monkeypatch.setitem(sys.modules, "lib_sdtune.host.webui.doors", None)
+    monkeypatch.setitem(sys.modules, "lib_sdtune.host.webui.callbacks", None)
     [(page, title, identity)] = script().tab()
     assert isinstance(page, gradio.Blocks) and (title, identity) == ("SD Tune", "sdtune_tab")
     shown = next(iter(page.blocks.values())).value
     assert "cannot train here" in shown and "ImportError" in shown or "ModuleNotFoundError" in shown
 
 
-def test_the_api_is_added_to_the_webui_s_server(doors, monkeypatch):
+def test_the_api_is_added_to_the_webui_s_server(callbacks, monkeypatch):
     fastapi = pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
     monkeypatch.setattr("lib_sdtune.app._shared", None)
     app = fastapi.FastAPI()

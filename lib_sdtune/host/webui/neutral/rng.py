@@ -1,4 +1,4 @@
-"""The generators of chance: a training must not change what the next picture draws."""
+"""Random number generators: a training must not change what the next picture draws."""
 
 import random
 from contextlib import contextmanager

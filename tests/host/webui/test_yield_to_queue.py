@@ -45,12 +45,12 @@ def test_a_generation_passes_between_two_steps_as_if_no_training_were_on(host):
         torch.manual_seed(123)
         users = [Generate(seed=7), Generate("a cat <lora:between:1>", seed=7)]
         until(lambda: len(host.lock.lock._pending_threads) == 2)
-        host.breathe(detached, said.append)
+        host.yield_to_queue(detached, said.append)
         assert all(user.picture is not None for user in users)
         assert not house.free()
         assert torch.equal(house.weight().weight, bare) and torch.equal(torch.randn(3), expected)
         assert type(model.text_encoders[0].text_model.embeddings.token_embedding) is torch.nn.Embedding
-        host.breathe(detached, said.append)
+        host.yield_to_queue(detached, said.append)
     assert said == ["a generation", ""] and entered == ["out", "in"]
     assert (users[0].picture == plain).all() and (users[1].picture == dressed).all()
     assert (house.draw(seed=7) == plain).all() and (house.draw("a cat <lora:between:1>", seed=7) == dressed).all()
@@ -65,7 +65,7 @@ def test_breathing_can_be_switched_off(host, monkeypatch):
     with host.borrow(Model()):
         user = Generate()
         until(host.lock.waiting)
-        host.breathe(None)
+        host.yield_to_queue(None)
         assert user.picture is None
     user.join(timeout=30)
     assert user.picture is not None
@@ -83,7 +83,7 @@ def test_a_paused_run_leaves_the_model_to_others(host, unchanged_weights):
         return len(pictures) < 2
 
     with host.borrow(Model()):
-        host.rest(detached, resting)
+        host.pause(detached, resting)
         assert not house.free()
     assert len(pictures) == 2
 
