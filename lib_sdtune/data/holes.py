@@ -2,7 +2,7 @@
 
 As latent diffusion trained its inpainting models (Rombach et al. 2022, arXiv 2112.10752, section 4.5): boxes and
 strokes at random, and now and then everything. Each picture has a few, shown in turn, so that all of them can be
-encoded beforehand.
+encoded beforehand; where it has a mask beside it, every second showing has that hole.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from lib_sdtune import randomness
+from lib_sdtune.data import masks
 from lib_sdtune.data.cache import LatentCache, Tensors
 from lib_sdtune.data.loader import Example
 
@@ -58,7 +59,8 @@ class InpaintingCache(LatentCache):
     """Beside a picture's latents also `concat`: the hole of this showing, and the latents of what it leaves."""
 
     def name(self, example: Example) -> str:
-        return f"{super().name(example)}-{example.occurrence % HOLES}"
+        number = number_of(example)
+        return f"{super().name(example)}-{example.picture.mask.content if number is None else number}"
 
     def prepare(self, examples: Iterable[Example], progress=None, batch_size: int = 1) -> None:
         super().prepare(every_hole(examples), progress, batch_size)
@@ -69,12 +71,25 @@ class InpaintingCache(LatentCache):
 
     def further(self, example: Example, pixels: torch.Tensor) -> Tensors:
         height, width = (side // self.downscale for side in pixels.shape[-2:])
-        mask = hole(example.picture.content, example.occurrence, height, width)
+        number = number_of(example)
+        if number is None:
+            mask = masks.hole(example.picture.mask, example, self.downscale)
+        else:
+            mask = hole(example.picture.content, number, height, width)
         missing = F.interpolate(mask[None], pixels.shape[-2:], mode="nearest")[0]
         mean, _ = self.encoded((pixels * (1 - missing))[None], [example])
         return {"concat": torch.cat([mask, mean[0]])}
 
 
+def number_of(example: Example) -> int | None:
+    """Which of the picture's random holes this showing has; None for the one of its mask."""
+    if example.picture.mask is None:
+        return example.occurrence % HOLES
+    return example.occurrence // 2 % HOLES if example.occurrence % 2 else None
+
+
 def every_hole(examples: Iterable[Example]) -> Iterator[Example]:
+    """The examples with each hole that they can have."""
     for example in examples:
-        yield from (replace(example, occurrence=number) for number in range(HOLES))
+        showings = range(HOLES) if example.picture.mask is None else (0, *range(1, 2 * HOLES, 2))
+        yield from (replace(example, occurrence=number) for number in showings)

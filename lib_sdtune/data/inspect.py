@@ -38,15 +38,7 @@ def inspect(path: Path | str, dataset: DatasetConfig | None = None, tokenizer: T
         sentence = str(error).removeprefix('"concepts[0].images": ')
         raise UserError(sentence[:1].upper() + sentence[1:]) from None
     config = Config(name=path.name, concepts=concepts, dataset=dataset)
-    return {"path": printable(path)} | report(pictures, config, tokenizer or clip())
-
-
-def clip() -> Tokenizer:
-    """CLIP's tokenizer where a package here has it; else what parts a text into words, each of a token or more."""
-    try:
-        return ldm.find(Path("clip"), 49408)
-    except UserError:
-        return lambda text: list(ldm.words(text))
+    return {"path": printable(path)} | report(pictures, config, tokenizer or ldm.clip())
 
 
 def report(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> dict:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib_sdtune.config import Concept, DatasetConfig, LossConfig
-from lib_sdtune.data import captions
+from lib_sdtune.data import captions, masks
 from lib_sdtune.data.appearance import Appearance
+from lib_sdtune.data.masks import Mask
 from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.picture import Facts, Unreadable, examine
 from lib_sdtune.data.problem import Problem, printable
@@ -44,6 +45,7 @@ class Picture:
     relative: str = ""
     has_alpha: bool = False
     appearance: Appearance | None = None
+    mask: Mask | None = None
 
 
 @dataclass
@@ -93,7 +95,7 @@ def scan(concepts: Sequence[Concept], dataset: DatasetConfig, loss: LossConfig, 
     labels = folder_labels(file.path.parent for _, file in sources)
     for done, ((subset, file), outcome) in enumerate(ordered(read, sources), 1):
         extension = subset.extension or dataset.caption_extension
-        take(subset, file, labels[file.path.parent], outcome, extension, result)
+        take(subset, file, labels[file.path.parent], outcome, extension, result, earlier)
         progress(done, len(sources), "reading pictures")
     if strict:
         refuse_broken(sources, result)
@@ -174,7 +176,7 @@ def folder_labels(folders: Iterable[Path]) -> dict[Path, str]:
 
 
 def take(subset: Subset, file: PictureFile, label: str, outcome: Facts | Unreadable, extension: str,
-         result: Scan) -> None:
+         result: Scan, earlier: Scan | None = None) -> None:
     """File the outcome of one picture under pictures or problems. label: what its folder is called."""
     name = printable(file.relative)
     if isinstance(outcome, Unreadable):
@@ -184,10 +186,13 @@ def take(subset: Subset, file: PictureFile, label: str, outcome: Facts | Unreada
         result.problems.append(Problem(file.path, f"{name} {note}.", False, kind))
     caption, source = captions.caption_of(file, subset.prompt, extension, result.problems, subset.templated)
     caption = " ".join(part for part in (subset.prefix, caption, subset.suffix) if part)
+    mask = None
+    if file.mask:
+        mask = masks.checked(file.mask, outcome, lambda path: examined(path, False, result, earlier), result.problems)
     result.pictures.append(Picture(
         file.path, outcome.width, outcome.height, caption, source, outcome.content,
         subset.repeats or file.repeats or 1, subset.is_class, subset.weight, subset.concept, printable(label),
-        name, outcome.has_alpha, outcome.appearance))
+        name, outcome.has_alpha, outcome.appearance, mask))
 
 
 def refuse_broken(sources: list[tuple[Subset, PictureFile]], result: Scan) -> None:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib_sdtune.data import metadata
+from lib_sdtune.data import masks, metadata
 from lib_sdtune.data.kinds import PLUGGED_IN, UNREAD, is_picture
 from lib_sdtune.data.problem import Problem, printable
 
@@ -38,6 +38,7 @@ class PictureFile:
     words: str
     texts: dict[str, Path]  # suffix in lower case -> file of the same stem
     metadata_caption: str = ""  # its caption in a list such as metadata.jsonl
+    mask: Path | None = None
 
 
 def walk(root: Path | str, problems: list[Problem], caption_extension: str = "") -> list[PictureFile]:
@@ -130,6 +131,8 @@ def pictures(folder: Path, relative: str, repeats: int | None, words: str, names
             unread.append(name)
         elif suffix.lower() not in COMPANIONS and name not in OURS:
             others.append(name)
+    mask_names = masks.by_stem(images)
+    images = [name for name in images if not masks.is_mask(name)]
     for name in unread:
         problems.append(Problem(folder / name, f"{printable(relative + name)} is of a kind that is not read; "
                                                "save it as PNG or JPEG.", True, "not read"))
@@ -137,10 +140,17 @@ def pictures(folder: Path, relative: str, repeats: int | None, words: str, names
     for path in [path for stem in texts if stem not in stems for path in texts[stem].values()]:
         problems.append(Problem(path, f"The caption {printable(relative + path.name)} has no picture of that name.",
                                 False, "caption orphan"))
+    for name in [name for stem, name in mask_names.items() if stem not in stems]:
+        problems.append(Problem(folder / name, f"The mask {printable(relative + name)} has no picture of that name; it is "
+                                               "not used.", True, "mask orphan"))
     if others:
         problems.append(Problem(folder / others[0], unused(relative, others), False, "not used"))
-    return [PictureFile(folder / name, relative + name, repeats, words, texts.get(os.path.splitext(name)[0], {}))
-            for name in images]
+    files = []
+    for name in images:
+        stem = os.path.splitext(name)[0]
+        mask = folder / mask_names[stem] if stem in mask_names else None
+        files.append(PictureFile(folder / name, relative + name, repeats, words, texts.get(stem, {}), mask=mask))
+    return files
 
 
 def unused(relative: str, names: list[str]) -> str:

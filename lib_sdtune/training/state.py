@@ -132,9 +132,13 @@ def brief(value):
 
 def data_fingerprint(scan):
     """What a state keeps of a `Scan`: how many pictures, and what they and their words were."""
-    pictures = [(picture.content, picture.repeats, picture.is_class, picture.concept) for picture in scan.pictures]
+    pictures = [(picture.content, picture.repeats, picture.is_class, picture.concept, *masked(picture)) for picture in scan.pictures]
     words = [[picture.caption for picture in scan.pictures], sorted(scan.templates.items())]
     return {"count": len(pictures), "pictures": short_hash(pictures), "words": short_hash(words)}
+
+
+def masked(picture):
+    return [picture.mask.content] if picture.mask else []
 
 
 def short_hash(value):

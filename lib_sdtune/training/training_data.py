@@ -36,6 +36,7 @@ class TrainingData:
                          template_folders=self.templates, earlier=self.earlier)
         for problem in self.scan.problems:
             log.warning("%s: %s", problem.path, problem.text)
+        self.warn_of_masks()
         refuse_wordless(self.scan)
         methods[config.method].prepare_data(config, self.scan)
         methods[config.method].check_data(config, self.scan)
@@ -51,6 +52,12 @@ class TrainingData:
         if config.dataset.cache_latents:
             self.cache.prepare(needed, self.progress)
         return self
+
+    def warn_of_masks(self):
+        count = sum(picture.mask is not None for picture in self.scan.pictures)
+        if count and not self.model.variant.inpainting:
+            log.warning("Beside %d of the pictures lies a mask (NAME.mask.png), and nothing comes of it: the model is no inpainting "
+                        "model. What shall not count can be made transparent, with dataset.alpha_mask.", count)
 
     def needed(self):
         """The examples whose latents are encoded before the first step."""

@@ -58,10 +58,11 @@ def picture_count(pictures):
 
 def problems(scan, config, app, most=3):
     """Sentences about single files, those that are left out first; many of a kind are told once, with their names."""
-    from lib_sdtune.data.inspect import clip, findings
+    from lib_sdtune.data.inspect import findings
     from lib_sdtune.data.wording import named_embeddings
     from lib_sdtune.formats.kinds import KINDS
     from lib_sdtune.formats.lookup import by_name
+    from lib_sdtune.ldm.tokenizer import clip
     from lib_sdtune.services.final_captions import tokenizer_of
 
     kinds = defaultdict(list)

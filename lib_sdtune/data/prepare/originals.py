@@ -45,6 +45,9 @@ def originals_of(files: Sequence[PictureFile], settings: PrepareConfig, boxes: M
         stem = names.reserve(plain_stem(file, settings), file.path.suffix[1:].lower())
         box = boxes.get(printable(file.relative))
         caption = captions.from_file(file, ".txt", problems) or file.metadata_caption
+        if file.mask:
+            problems.append(Problem(file.mask, f"{printable(file.mask.name)} is not prepared with its picture; draw the mask "
+                                               "of what comes out anew.", True, "mask"))
         fractions = tuple(map(float, box)) if box else None
         yield Original(file, stem, fractions, caption, key(settings, fractions))
 

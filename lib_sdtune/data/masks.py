@@ -1,0 +1,63 @@
+"""A mask beside a picture, NAME.mask.png beside NAME.png: where it is white, an inpainting model learns to fill in.
+
+As the WebUI takes an uploaded mask: a transparent one counts where it is opaque, any other where it is white.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from lib_sdtune.data.picture import Facts, Unreadable, load
+from lib_sdtune.data.pixels import frame
+from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.errors import RunError
+
+MARK = ".mask"  # at the end of a mask's name, before its ending
+WHITE = 128  # of 255: from here on a pixel is missing
+
+
+@dataclass(frozen=True)
+class Mask:
+    """content: a hash of the file's bytes."""
+
+    path: Path
+    content: str
+
+
+def is_mask(name: str) -> bool:
+    return Path(name).stem.casefold().endswith(MARK)
+
+
+def by_stem(names: Sequence[str]) -> dict[str, str]:
+    """The stem of a picture -> the name of its mask."""
+    return {Path(name).stem[: -len(MARK)]: name for name in names if is_mask(name)}
+
+
+def checked(path: Path, picture: Facts, examine: Callable[[Path], Facts | Unreadable],
+            problems: list[Problem]) -> Mask | None:
+    """The mask at `path`; None, and a problem, where it cannot be that of the picture."""
+    facts, name = examine(path), printable(path.name)
+    if isinstance(facts, Unreadable):
+        problems.append(Problem(path, f"{name} {facts}.", True, facts.kind))
+        return None
+    if (facts.width, facts.height) != (picture.width, picture.height):
+        sentence = (f"{name} is {facts.width} x {facts.height} pixels and its picture {picture.width} x {picture.height}; "
+                    "it is not used. Save it in the picture's size.")
+        problems.append(Problem(path, sentence, True, "mask of another size"))
+        return None
+    return Mask(path, facts.content)
+
+
+def hole(mask: Mask, example, downscale: int) -> torch.Tensor:
+    """(1, height, width) float32, sides in latents: 1 where any pixel of the mask says that the picture is missing."""
+    try:
+        image, alpha = load(mask.path, mask.content)
+    except Unreadable as error:
+        raise RunError(f"{printable(mask.path.name)} {error}.") from error
+    pixels = np.array(frame(alpha or image.convert("L"), example, Image.Resampling.BOX), dtype=np.float32)
+    return F.max_pool2d(torch.from_numpy(pixels >= WHITE)[None].float(), downscale)

@@ -1,0 +1,88 @@
+"""Masks beside pictures: which part of a picture an inpainting model shall learn to fill in."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
+from lib_sdtune.data.holes import HOLES, InpaintingCache, every_hole
+from lib_sdtune.data.loader import Dataset
+from lib_sdtune.data.scan import scan
+from lib_sdtune.training.parallel import World
+from lib_sdtune.training.state import data_fingerprint
+from lib_sdtune.training.training_data import TrainingData
+from tests import models
+from tests.hosts import settings
+
+
+def scanned(folder):
+    return scan([Concept(images=str(folder))], DatasetConfig(), LossConfig(), folder)
+
+
+def mask_image(size=(128, 128), box=(0, 0, 31, 63), mode="L"):
+    image = Image.new(mode, size, 0)
+    ImageDraw.Draw(image).rectangle(box, fill="white")
+    return image
+
+
+def test_a_mask_belongs_to_its_picture_and_is_none_itself(images):
+    before = data_fingerprint(scanned(images))
+    mask_image().save(images / "0.mask.png")
+    result = scanned(images)
+    assert [picture.relative for picture in result.pictures] == ["0.png", "1.png", "2.png"] and not result.problems
+    assert [bool(picture.mask) for picture in result.pictures] == [True, False, False]
+    first = result.pictures[0].mask.content
+    assert data_fingerprint(result)["pictures"] != before["pictures"]
+    mask_image(box=(0, 0, 63, 63)).save(images / "0.mask.png")
+    assert scanned(images).pictures[0].mask.content != first
+
+
+@pytest.mark.parametrize(("name", "mask", "words"), [
+    ("0.mask.png", mask_image((64, 128)), "0.mask.png is 64 x 128 pixels and its picture 128 x 128; it is not used. Save it in the"),
+    ("9.mask.png", mask_image(), "The mask 9.mask.png has no picture of that name"),
+    ("0.mask.png", None, "0.mask.png is truncated"),
+])
+def test_a_mask_that_cannot_be_used_is_told_and_the_picture_stays(images, name, mask, words):
+    if mask is None:
+        (images / name).write_bytes(b"\x89PNG\r\n\x1a\n")
+    else:
+        mask.save(images / name)
+    result = scanned(images)
+    assert len(result.pictures) == 3 and not any(picture.mask for picture in result.pictures)
+    assert [words in problem.text for problem in result.problems] == [True], result.problems
+
+
+def cache_of(images):
+    config = Config(name="ron", concepts=[Concept(images=str(images))], dataset=DatasetConfig(resolution=128, flip_aug=True))
+    dataset = Dataset(scanned(images), config)
+    cache = InpaintingCache(None, lambda pixels: (pixels[:, :, ::8, ::8].repeat(1, 2, 1, 1)[:, :4],) * 2, "key")
+    return cache, dataset
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_every_second_hole_is_the_users_scaled_and_mirrored_with_the_picture(images, mode):
+    mask_image(mode=mode, box=(0, 0, 28, 63)).save(images / "0.mask.png")  # not at a border of latents
+    cache, dataset = cache_of(images)
+    example = replace(dataset.example(0, 0), flip=False)
+    wanted = torch.zeros(1, 16, 16)
+    wanted[:, :8, :4] = 1
+    assert torch.equal(cache.concat(example)[:1], wanted)
+    assert torch.equal(cache.concat(replace(example, flip=True))[:1], wanted.flip(2))
+    assert torch.equal(cache.concat(replace(example, occurrence=2))[:1], wanted)
+    assert not torch.equal(cache.concat(replace(example, occurrence=1))[:1], wanted)
+    assert cache.concat(example)[1:, :8, :4].count_nonzero() == 0  # nothing of what is missing is told
+    names = {cache.name(shown) for shown in every_hole([example])}
+    assert len(names) == HOLES + 1 == len(list(every_hole([example])))
+    assert names == {cache.name(replace(example, occurrence=number)) for number in range(20)}
+
+
+@pytest.mark.parametrize("variant", ["inpainting", "v"])
+def test_a_mask_for_a_model_that_does_not_inpaint_is_told(tmp_path, images, caplog, variant):
+    mask_image().save(images / "0.mask.png")
+    config = Config.from_dict(settings(images, dataset={"cache_latents": False}))
+    model = models.tiny_sd1(variant=models.VARIANTS[variant])
+    with TrainingData(config, model, tmp_path / "runs" / "ron", lambda *_: None, World()) as data:
+        assert data.scan.pictures[0].mask
+    assert ("no inpainting model" in caplog.text) is (variant == "v")
