@@ -121,6 +121,12 @@ def class_pictures(config: "Config") -> None:
                 f'"{where}.class_images"; '
                 'give the first and empty the second, or set it to "pictures".',
             )
+        require(
+            not is_template(concept.class_prompt),
+            f'"{where}.class_prompt" is {concept.class_prompt!r}; class pictures take no template: each says what its '
+            'caption file does, and without one the class prompt as it stands. Write what they show, such as "a photo '
+            'of a cat".',
+        )
         require(concept.class_images or not concept.num_class_images,
                 f'"{where}.num_class_images" is {concept.num_class_images} but "{where}.class_images" is empty; '
                 "name the folder that keeps them.")
@@ -137,6 +143,11 @@ def class_pictures(config: "Config") -> None:
             f'"{where}.class_images" lies in "{where}.images", so class pictures would train as the subject; keep '
             "them elsewhere.",
         )
+
+
+def is_template(prompt: str) -> bool:
+    """Whether a prompt has places to fill, or names a file of such lines."""
+    return prompt.strip().lower().endswith(".txt") or any(place in prompt for place in prompt_lines.PLACES)
 
 
 def normalized(folder: str) -> PurePath:

@@ -170,9 +170,17 @@ class Jobs:
             problem = problem or folder.status_problem()
         if status["state"] == "failed":
             status["failure"] = explain(status["message"], settings)
-        trigger = settings["concepts"][0].get("prompt", "") if settings else ""
-        return {**status, "message": problem or status["message"], "problem": problem, "trigger": trigger,
-                "updated": folder.updated()}
+        return {**status, "message": problem or status["message"], "problem": problem,
+                "trigger": self.trigger(settings) if settings else "", "updated": folder.updated()}
+
+    def trigger(self, settings: dict) -> str:
+        """What a user types to get what a run of these settings trains."""
+        from lib_sdtune.data.captions import trigger_words
+
+        own = settings.get(settings.get("method", "lora"))
+        token = own.get("token") if isinstance(own, dict) else ""
+        word = token if isinstance(token, str) and token else settings["name"]
+        return trigger_words(settings["concepts"][0].get("prompt", ""), word, [self.context.host.folder("templates")])
 
     def snapshot_or_problem(self, folder: "RunFolder") -> dict[str, Any]:
         """One run that cannot be read must not take the others along."""

@@ -2,25 +2,33 @@
 --l 5 --s 28`.
 
 --n negative prompt, --w width, --h height, --d seed, --l guidance (CFG) scale, --s steps, --ss sampler. Lines that are
-empty or begin with # say nothing. Source: sd-scripts' train_util.py, line_to_prompt_dict.
+empty or begin with # say nothing. --w=512 and a single long dash, which editors make of two, are understood too.
+Source: sd-scripts' train_util.py, line_to_prompt_dict.
 """
 
 import re
 
 from lib_sdtune.errors import UserError
 
-FLAG = re.compile(r"(?:^|\s)--(\w+)(?:\s+|$)")
+PLACES = ("[filewords]", "[name]")  # of prompt templates
 WHOLE, FRACTION, TEXT = "a whole number", "a number", "text"
 FLAGS = {"n": ("negative_prompt", TEXT, None, None), "w": ("width", WHOLE, 8, 4096), "h": ("height", WHOLE, 8, 4096),
          "d": ("seed", WHOLE, 0, 2**32 - 1), "l": ("cfg_scale", FRACTION, 1, 30), "s": ("steps", WHOLE, 1, 150),
          "ss": ("sampler", TEXT, None, None)}
+DASHES = "\u2013\u2014\u2015\u2212"  # what editors make of two
+FLAG = re.compile(rf"(?:^|\s)(?:--(\w+)|[{DASHES}]{{1,2}}({'|'.join(FLAGS)}))(?:\s*=\s*|\s+|$)")
 
 
 def parse(line):
     """{"prompt": ..., "seed": ...}: the prompt and what the line sets besides. UserError naming what cannot be read."""
     prompt, *flags = FLAG.split(line.strip())
     settings = {"prompt": prompt.strip()}
-    for flag, text in zip(flags[::2], flags[1::2], strict=True):
+    for place in PLACES:
+        if place in prompt:
+            raise UserError(f'"sample.prompts": {place} in {shortened(line)} would be drawn as letters, because only '
+                            "captions are filled from templates; write the words that you want to see.")
+    for dashed, mended, text in zip(flags[::3], flags[1::3], flags[2::3], strict=True):
+        flag = dashed or mended
         if flag not in FLAGS:
             names = ", ".join("--" + name for name in FLAGS)
             raise UserError(f'"sample.prompts": --{flag} is not known in {shortened(line)}; there are {names}.')

@@ -101,6 +101,8 @@ def test_one_wrong_setting_is_named(path, value, words):
     ({"concepts": [{"images": "a", "num_class_images": 9}]}, ["num_class_images", "class_images"]),
     ({"concepts": [{"images": "a", "class_images": "a/", "class_prompt": "cat"}]}, ["class_images", "elsewhere"]),
     ({"concepts": [{"images": "a", "class_images": "./a/b", "class_prompt": "cat"}]}, ["class_images", "elsewhere"]),
+    ({"concepts": [{"images": "a", "class_prompt": "a cat, [filewords]"}]}, ["concepts[0].class_prompt", "caption file"]),
+    ({"concepts": [{"images": "a", "class_images": "b", "class_prompt": "style.txt"}]}, ["concepts[0].class_prompt", "template"]),
     ({"sample": {"width": 100}}, ["sample.width", "multiple of 8"]),
     ({"validation": {"every_n_steps": 5}}, ["validation.every_n_steps", "validation.split"]),
 ])

@@ -1,7 +1,7 @@
 """Captions: where a picture's words come from, and how they vary from one showing to the next."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +102,33 @@ def template(prompt: str, folders: Sequence[Path | str]) -> list[str] | None:
     names = sorted({path.name for folder in (*folders[1:], BUNDLED_TEMPLATES) for path in Path(folder).glob("*.txt")})
     raise UserError(f"There is no prompt template {printable(prompt)}{nearest(prompt, names)}; "
                     f"there are: {', '.join(names)}.")
+
+
+def trigger_words(prompt: str, word: str, folders: Sequence[Path | str] = ()) -> str:
+    """What a user types to get what was trained: the prompt without the places that each picture fills in otherwise.
+
+    word: what [name] stands for. folders: of template files, besides those that a scan looks into. Of a template of
+    several lines it is the word, or what all of them say.
+    """
+    try:
+        lines = template(prompt, (Path.cwd(), Path.cwd() / "textual_inversion_templates", *folders))
+    except (UserError, OSError):  # the file is gone
+        return word
+    if lines is None:
+        return prompt
+    texts = {WORDLESS.sub("", line).replace(NAME, word).strip(f" {COMMAS}") for line in lines}
+    if len(texts) == 1:
+        return texts.pop()
+    return word if any(NAME in line for line in lines) else common_words(texts)
+
+
+def common_words(texts: Iterable[str]) -> str:
+    """The longest run of words that all of the texts have."""
+    shortest, *others = sorted((f" {' '.join(text.split())} " for text in texts), key=len)
+    words = shortest.split()
+    runs = [" ".join(words[start:end]) for start in range(len(words)) for end in range(start + 1, len(words) + 1)]
+    common = [run for run in runs if all(f" {run} " in text for text in others)]
+    return max(common, key=len, default="").strip(f" {COMMAS}")
 
 
 def tags(caption: str) -> list[str]:

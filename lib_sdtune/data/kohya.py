@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib_sdtune.data import text
+from lib_sdtune.data.captions import FILEWORDS, NAME
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import toml
@@ -74,6 +75,9 @@ def checked(merged: dict, path: Path) -> Table:
         raise UserError(f"{printable(path.name)}: num_repeats is {repeats!r}; it must be a whole number from 1 on.")
     words, extension, prefix, suffix = (
         str(merged.get(key) or "") for key in ("class_tokens", "caption_extension", "caption_prefix", "caption_suffix"))
+    if any(place in words for place in (FILEWORDS, NAME)):
+        raise UserError(f"{printable(path.name)}: class_tokens is {words!r}, and nothing is filled in there; write what "
+                        "the pictures show, and a template into the concept's prompt.")
     return Table(merged["image_dir"], repeats, words, bool(merged.get("is_reg")), extension, prefix, suffix)
 
 

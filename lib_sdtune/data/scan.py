@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ class Picture:
     """One usable picture. Size in pixels the right way up; `content` is a hash of the file's bytes.
 
     caption_from: "file", "prompt", "folder", "name" or "none". concept: its number. folder: its folder's name,
-    with those above it as far as it takes to tell folders apart.
+    with those above it as far as it takes to tell folders apart, and a number where it is used in several ways.
     relative: path below the concept's folder, with / on every system.
     """
 
@@ -65,9 +65,11 @@ class Scan:
     examined: dict[Path, tuple[Stamp, Facts]] = field(default_factory=dict)
 
     def tag_frequency(self) -> dict[str, dict[str, int]]:
-        """{folder: {tag: pictures that have it}} as kohya counts: once per picture, in lower case."""
+        """{folder: {tag: pictures that have it}} as kohya counts: once per picture, in lower case, no class pictures."""
         counts: dict[str, dict[str, int]] = {}
         for picture in self.pictures:
+            if picture.is_class:
+                continue
             folder = counts.setdefault(picture.folder, {})
             for tag in {tag.lower() for tag in captions.tags(picture.caption)}:
                 folder[tag] = folder.get(tag, 0) + 1
@@ -93,9 +95,14 @@ def scan(concepts: Sequence[Concept], dataset: DatasetConfig, loss: LossConfig, 
         return examined(source[1].path, appearance, result, earlier)
 
     labels = folder_labels(file.path.parent for _, file in sources)
+    uses: dict[Path, dict] = defaultdict(dict)  # of one folder that several concepts read: how often it counts in each
     for done, ((subset, file), outcome) in enumerate(ordered(read, sources), 1):
         extension = subset.extension or dataset.caption_extension
-        take(subset, file, labels[file.path.parent], outcome, extension, result, earlier)
+        folder = file.path.parent
+        use = subset.repeats or file.repeats or 1, subset.is_class
+        number = uses[folder].setdefault(use, len(uses[folder]) + 1)
+        label = labels[folder] if number == 1 else f"{labels[folder]} ({number})"
+        take(subset, file, label, outcome, extension, result, earlier)
         progress(done, len(sources), "reading pictures")
     if strict:
         refuse_broken(sources, result)

@@ -37,11 +37,11 @@ class Subset:
 def subsets_of(number: int, concept: Concept, loss: LossConfig, base: Path | str, problems: list[Problem],
                template_folders=(), dataset: DatasetConfig | None = None) -> tuple[list[Subset], list[str] | None]:
     """(the subsets of one concept, the lines of its prompt template or None). UserError for unfit folders."""
+    lines = captions.template(concept.prompt, (base, Path(base) / "textual_inversion_templates", *template_folders))
     if is_toml(concept.images):
-        return from_toml(number, concept, loss, base, problems, dataset), None
+        return from_toml(number, concept, loss, base, problems, dataset, bool(lines)), lines
     key = f"concepts[{number}]"
     root = locate(concept.images, base, f"{key}.images")
-    lines = captions.template(concept.prompt, (base, Path(base) / "textual_inversion_templates", *template_folders))
     subsets = [Subset(root, f"{key}.images", number, False, concept.repeats, "" if lines else concept.prompt,
                       templated=bool(lines))]
     class_folder = class_root(concept, base, root, key)
@@ -52,15 +52,19 @@ def subsets_of(number: int, concept: Concept, loss: LossConfig, base: Path | str
 
 
 def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str, problems: list[Problem],
-              dataset: DatasetConfig | None) -> list[Subset]:
-    """The subsets of a kohya dataset TOML given as a concept's pictures; its folders are relative to it."""
+              dataset: DatasetConfig | None, templated: bool) -> list[Subset]:
+    """The subsets of a kohya dataset TOML given as a concept's pictures; its folders are relative to it.
+
+    templated: the concept's prompt is a template, so captions and class_tokens are words for its [filewords].
+    """
     path = named_path(concept.images, base, f"concepts[{number}].images")
     if not path.is_file():
         raise UserError(f'"concepts[{number}].images": there is no file {printable(path)}.')
     key = f"{path.name}: image_dir"
+    prompt = "" if templated else concept.prompt
     return [Subset(locate(table.image_dir, path.parent, key), key, number, table.is_class, table.repeats,
-                   table.words or (concept.class_prompt if table.is_class else concept.prompt),
-                   loss.prior_loss_weight if table.is_class else 1.0,
+                   table.words or (concept.class_prompt if table.is_class else prompt),
+                   loss.prior_loss_weight if table.is_class else 1.0, templated and not table.is_class,
                    extension=table.extension, prefix=table.prefix, suffix=table.suffix)
             for table in kohya.read(path, dataset, problems)]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import prompt_lines
+from lib_sdtune.data.captions import trigger_words
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation.candidates import Candidate, of_run
 from lib_sdtune.evaluation.evaluation import FOLDER, result
@@ -61,7 +62,7 @@ def publish(host, run, file="", weight=None, negative_text=None):
             journal.creates(final)
             copy_as(source, final, config.name)
             copy_config(journal, source, final)
-        write_card(journal, final, source, winner, run, evaluated, weight, negative_text)
+        write_card(host, journal, final, source, winner, run, evaluated, weight, negative_text)
         journal.finish({"file": winner.stem, "weight": weight, "path": journal.places.text(final)})
     except (OSError, RunError) as error:
         journal.undo()
@@ -197,15 +198,16 @@ def copy_with_title(source, final, name):
             shutil.copyfileobj(file, output, 1 << 20)
 
 
-def write_card(journal, final, source, winner, run, evaluated, weight, negative_text):
+def write_card(host, journal, final, source, winner, run, evaluated, weight, negative_text):
     """NAME.json and NAME.preview.png; what the user wrote on the last card of that name stays."""
     config = run.config()
+    trigger = trigger_words(config.concepts[0].prompt, config.word, [host.folder("templates")])
     swept = journal.places.swept
     before = next((card for card in (swept / f"{config.name}.json", final.with_suffix(".json")) if card.exists()), None)
     old = read_card(before) if before else {}
     if negative_text is None:
         negative_text = old.get("negative text") or common_negative(config)
-    facts = {"activation text": old.get("activation text") or config.concepts[0].prompt, "preferred weight": weight,
+    facts = {"activation text": old.get("activation text") or trigger, "preferred weight": weight,
              "negative text": negative_text, "notes": recipe(config, winner, evaluated)}
     for ending in (".json", ".preview.png"):
         if final.with_suffix(ending).exists():  # the winner is the final file itself: its card is kept for taking back

@@ -1,12 +1,19 @@
 """What a grid is asked for; the same words in JSON, on the command line and in the tab."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lib_sdtune import prompt_lines
 from lib_sdtune.config import SampleConfig
+from lib_sdtune.data.captions import trigger_words
 from lib_sdtune.declaration import build, option
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import SampleRequest
+
+if TYPE_CHECKING:
+    from lib_sdtune.config import Config
 
 PLACES = ("", " on a beach", " at night", ", close-up")
 
@@ -45,16 +52,17 @@ def read(data):
     return settings
 
 
-def lines(settings, config):
+def lines(settings: EvaluationSettings, config: "Config | None", template_folders: Sequence[Path] = ()) -> list[str]:
     """The prompt lines of the grid."""
     prompts = prompt_lines.spoken(settings.prompts) or prompt_lines.spoken(config.sample.prompts if config else [])
     if prompts or not config:
         return prompts or ["a photo"]
-    first = config.concepts[0].prompt or config.name
+    first = trigger_words(config.concepts[0].prompt, config.word, template_folders) or config.name
     return [first + place for place in PLACES]
 
 
-def sample_requests(settings, config, side=512):
+def sample_requests(settings: EvaluationSettings, config: "Config | None", side: int = 512,
+                    template_folders: Sequence[Path] = ()) -> list[SampleRequest]:
     """One `SampleRequest` a prompt line, without its tag; the seed is the grid's.
 
     side: pixels, where no config tells.
@@ -64,4 +72,4 @@ def sample_requests(settings, config, side=512):
     general = SampleRequest("", settings.negative_prompt, settings.steps or sample.steps,
                             settings.cfg_scale or sample.cfg_scale, 0, settings.width or sample.width or side,
                             settings.height or sample.height or side, settings.sampler)
-    return [replace(general, **prompt_lines.parse(line)) for line in lines(settings, config)]
+    return [replace(general, **prompt_lines.parse(line)) for line in lines(settings, config, template_folders)]

@@ -6,7 +6,6 @@ extensions-builtin/Lora/network.py and ui_edit_user_metadata.py.
 """
 
 import json
-from collections import Counter
 from hashlib import sha256
 from pathlib import PurePath
 
@@ -70,7 +69,7 @@ def pictures(config, training_data):
     return {"ss_num_train_images": sum(p.repeats for p in trained),
             "ss_num_reg_images": sum(p.repeats for p in regular),
             "ss_dataset_dirs": folders(trained), "ss_reg_dataset_dirs": folders(regular) or None,
-            "ss_tag_frequency": tag_frequency(trained), "ss_bucket_info": {"buckets": buckets}}
+            "ss_tag_frequency": material.scan.tag_frequency(), "ss_bucket_info": {"buckets": buckets}}
 
 
 def folders(pictures):
@@ -79,14 +78,6 @@ def folders(pictures):
         entry = names.setdefault(picture.folder, {"n_repeats": picture.repeats, "img_count": 0})
         entry["img_count"] += 1
     return names
-
-
-def tag_frequency(pictures):
-    counts = {}
-    for picture in pictures:
-        tags = {tag.strip().lower() for tag in picture.caption.split(",")} - {""}
-        counts.setdefault(picture.folder, Counter()).update(sorted(tags))
-    return {folder: dict(counter) for folder, counter in counts.items()}
 
 
 def shared_config(config):

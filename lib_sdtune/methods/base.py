@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lib_sdtune import optim
+from lib_sdtune.data import captions
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.optim.master_weights import TrainedWeight
@@ -171,7 +172,8 @@ class Method:
 
     def activation_text(self) -> str:
         """What a user types to get the trained thing, or ""."""
-        return ""
+        folders = [self.model.folder("templates")] if self.model.folder else []
+        return captions.trigger_words(self.config.concepts[0].prompt, self.config.word, folders)
 
     def tag(self, name: str) -> str:
         """What goes into the prompt to use the file of that name."""

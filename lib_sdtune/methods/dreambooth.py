@@ -280,9 +280,6 @@ class DreamBooth(WholeModel):
         """(checkpoint prefix, part's name, module) of the whole model."""
         return [(self.model.family.prefixes[name], name, module) for name, module in self.model.modules()]
 
-    def activation_text(self):
-        return self.config.concepts[0].prompt
-
     def metadata(self):
         return {"ss_unet_lr": self.settings.unet_lr, "ss_text_encoder_lr": self.settings.text_encoder_lr,
                 "ss_learning_rate": self.settings.unet_lr, "ss_full_bf16": self.format == torch.bfloat16,

@@ -103,9 +103,6 @@ class LoraMethod(Method):
         for key, adapter in self.adapters.items():
             adapter.load_tensors({tail: tensors[f"{key}.{tail}"] for tail in adapter.tensors()})
 
-    def activation_text(self):
-        return self.config.concepts[0].prompt
-
     def metadata(self):
         settings = self.config.lora
         convolutions = {"conv_dim": str(settings.conv_dim), "conv_alpha": str(settings.conv_alpha)}

@@ -81,3 +81,11 @@ def test_a_caption_and_its_template_are_dropped_together():
     dataset = DatasetConfig(caption_dropout_rate=0.5)
     for showing in range(50):
         assert captions.dropped(dataset, 3, 1, showing) == (captions.vary("red", dataset, 3, 1, showing) == "")
+
+
+@pytest.mark.parametrize("prompt, words", [
+    ("a photo of ron cat", "a photo of ron cat"), ("photo of ron, [filewords]", "photo of ron"), ("[filewords], by [name]", "by ron"),
+    ("[filewords]", ""), ("subject.txt", "ron"), ("style_filewords.txt", "ron"), ("mine.txt", "ron cat"), ("gone.txt", "ron"), ("", "")])
+def test_what_a_user_types_is_the_prompt_without_the_places_that_pictures_fill(tmp_path, prompt, words):
+    (tmp_path / "mine.txt").write_text("a photo of ron cat, [filewords]\na rendering with ron cat in it, [filewords]\n")
+    assert captions.trigger_words(prompt, "ron", [tmp_path]) == words

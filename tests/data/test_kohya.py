@@ -71,3 +71,14 @@ def test_wrong_files(folder, content, words):
 def test_a_missing_file(tmp_path):
     with pytest.raises(UserError, match="no file"):
         scan([Concept("gone.toml")], DatasetConfig(), LossConfig(), tmp_path)
+
+
+def test_a_template_is_filled_for_a_toml_too(folder):
+    (folder / "data.toml").write_text(TOML)
+    result = scan([Concept("data.toml", prompt="photo of [name], [filewords]")], DatasetConfig(), LossConfig(), folder)
+    assert result.templates == {0: ["photo of [name], [filewords]"]}
+    assert {(picture.caption, picture.is_class) for picture in result.pictures} == {
+        ("sks on a chair", False), ("sks ron cat", False), ("a grey cat", True), ("cat", True)}
+    (folder / "data.toml").write_text(TOML.replace('"ron cat"', '"ron, [filewords]"'))
+    with pytest.raises(UserError, match=r"class_tokens.*template"):
+        scan([Concept("data.toml")], DatasetConfig(), LossConfig(), folder)

@@ -1,14 +1,17 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image, ImageFile
 
-from lib_sdtune.config import Concept, DatasetConfig, LossConfig
+from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
 from lib_sdtune.data import scan as scan_module
+from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.picture import examine
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats import metadata
 from tests.data import awful
 
 
@@ -266,6 +269,16 @@ def test_folders_of_one_name_are_told_apart(tmp_path):
         fill(tmp_path / "all" / kind / "front", {"a.png": PNG, "a.txt": kind.encode()})
     fill(tmp_path / "all/birds", {"b.png": PNG, "b.txt": b"bird"})
     assert look(tmp_path, "all").tag_frequency() == {"birds": {"bird": 1}, "cats/front": {"cats": 1}, "dogs/front": {"dogs": 1}}
+
+
+def test_a_folder_that_is_used_in_two_ways_is_counted_for_each(tmp_path):
+    fill(tmp_path / "10_ron", {"a.png": PNG, "a.txt": "ron\uff0cred".encode(), "b.png": awful.data(awful.scene(seed=5))})
+    concepts = [Concept("10_ron"), Concept("10_ron", repeats=3), Concept("10_ron", repeats=10)]
+    result = scan(concepts, DatasetConfig(), LossConfig(), tmp_path)
+    described = metadata.pictures(None, SimpleNamespace(scan=result, dataset=Dataset(result, Config("ron", concepts))))
+    assert described["ss_dataset_dirs"] == {"10_ron": {"n_repeats": 10, "img_count": 4}, "10_ron (2)": {"n_repeats": 3, "img_count": 2}}
+    assert described["ss_num_train_images"] == sum(entry["n_repeats"] * entry["img_count"] for entry in described["ss_dataset_dirs"].values())
+    assert described["ss_tag_frequency"]["10_ron"] == {"ron": 4, "red": 2}
 
 
 def test_captions_without_a_picture_are_named(tmp_path):
