@@ -4,16 +4,45 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.config import rates_of
+from lib_sdtune.families.detection import detect
+from lib_sdtune.ldm import positions
 from lib_sdtune.optim import schedule
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lib_sdtune.config import Config
+    from lib_sdtune.families.base import Family
+    from lib_sdtune.ldm.header import Header
 
 
 def overruled(config: "Config") -> list[str]:
     """A sentence for each."""
     paths = [*(entry for entry in reasons(config) if differs(config, entry[0])), *class_pictures(config)]
     return [f'"{path}" has no effect: {why}.' for path, why in paths]
+
+
+def by_checkpoint(config: "Config", header: "Header | None") -> list[str]:
+    """The same of the checkpoint that a run would train, and what is odd about it; nothing where it is unknown."""
+    if header is None:
+        return []
+    family, variant = detect(header)
+    return by_model(config, family, variant.resolution, header.position_ids())
+
+
+def by_model(config: "Config", family: "Family", resolution: int, position_ids: "list[Tensor | None]") -> list[str]:
+    """Of settings that a model cannot follow, or that it was not made for, and of damage that training cannot mend.
+
+    resolution: pixels a side that it was made for. position_ids: see `ldm.positions`.
+    """
+    sentences = []
+    if config.model.clip_skip > 1 and not family.reads_clip_skip:
+        sentences.append(f'"model.clip_skip" is {config.model.clip_skip}, and nothing comes of it: {family.sd_version} '
+                         "models are read at one layer whatever it says, in the WebUI too.")
+    if config.dataset.resolution * 2 < resolution:
+        sentences.append(f'"dataset.resolution" is {config.dataset.resolution} and this model was made for {resolution}: '
+                         "small pictures of it come out coarse, and that is learned.")
+    return sentences + [sentence for ids in position_ids if (sentence := positions.damage(ids))]
 
 
 def reasons(config: "Config"):

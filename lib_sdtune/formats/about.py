@@ -40,14 +40,16 @@ def sizes(tensors):
 def checkpoint(path):
     """The family and the variant of a checkpoint, as the hosts tell them; or why it cannot be trained."""
     from lib_sdtune.families.detection import detect
-    from lib_sdtune.ldm import header
+    from lib_sdtune.ldm import header, positions
 
     try:
-        family, variant = detect(header.read(path))
+        said = header.read(path)
+        family, variant = detect(said)
     except UserError as error:
         return {"family": "", "untrainable": str(error)}
     return {"family": family.name, "prediction_type": variant.prediction_type, "resolution": variant.resolution,
-            "zero_terminal_snr": variant.zero_terminal_snr, "inpainting": variant.inpainting}
+            "zero_terminal_snr": variant.zero_terminal_snr, "inpainting": variant.inpainting,
+            **({"damage": damage} if (damage := " ".join(filter(None, map(positions.damage, said.position_ids())))) else {})}
 
 
 def read(path):

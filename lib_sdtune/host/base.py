@@ -133,6 +133,10 @@ class Host:
     def check(self, model_settings):
         """UserError for a model that cannot be had, before a run is queued."""
 
+    def header(self, model_settings):
+        """The `ldm.header.Header` of the checkpoint that a run would train; None where it is unknown."""
+        return None
+
     def about(self):
         """What a user would see trained if nothing else is asked: {"model": its name, "family": "SD1"}; {} where
         unknown.

@@ -15,7 +15,7 @@ import torch
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import kinds
-from lib_sdtune.ldm import unpickler
+from lib_sdtune.ldm import positions, unpickler
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
@@ -49,6 +49,16 @@ def header(path):
         return {rename(name): tuple(entry["shape"]) for name, entry in entries.items()}, metadata
     tensors, metadata = read(path)
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}, metadata
+
+
+def position_ids(path):
+    """[position ids of each of a checkpoint's CLIP encoders]; of a safetensors file nothing else is read."""
+    if not is_safetensors(path):
+        return [tensor for name, tensor in read(path)[0].items() if name.endswith(positions.NAME)]
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return [file.get_tensor(name) for name in file.keys() if rename(name).endswith(positions.NAME)]  # noqa: SIM118
 
 
 def refuse_others(names, path):
@@ -198,6 +208,8 @@ def assemble(tensors, part, overriding, dtype):
     module.load_state_dict(
         {name: fit(tensors, prefix, name, like, dtype) for name, like in module.state_dict().items()}, assign=True
     )
+    if part.module is CLIPTextModel:
+        positions.take_over(module, tensors, prefix)
     return module.eval().requires_grad_(False)
 
 

@@ -19,6 +19,7 @@ FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 class Header:
     """shapes: name of a tensor -> its shape. config: the .yaml's content, {} where there is none. probe: tells by the
     weights whether the UNet answers with a velocity; asked only where nothing else tells, because it reads them.
+    position_ids: those of each of its CLIP encoders.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Header:
     metadata: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     probe: Callable[[], bool] = lambda: False
+    position_ids: Callable[[], list] = list
 
     @property
     def in_channels(self) -> int:
@@ -112,7 +114,8 @@ def _read(path: Path, *states: int) -> Header:
     from lib_sdtune.ldm.probe import answers_velocity
 
     shapes, metadata = checkpoint.header(path)
-    return Header(path.name, shapes, metadata, config_beside(path), lambda: answers_velocity(path))
+    return Header(path.name, shapes, metadata, config_beside(path), lambda: answers_velocity(path),
+                  lambda: checkpoint.position_ids(path))
 
 
 def config_beside(path: Path) -> dict[str, Any]:

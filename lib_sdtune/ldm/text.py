@@ -31,7 +31,8 @@ def hidden_states(text_model, ids, embed=None, layers=None):
     embeddings = text_model.embeddings
     if embed is None:
         embed = embeddings.token_embedding(ids)
-    positions = torch.arange(embed.shape[1], device=embed.device)
+    ids = getattr(embeddings, "position_ids", None)
+    positions = (torch.arange(embed.shape[1]) if ids is None else ids[0, :embed.shape[1]]).to(embed.device)
     states = [embed + embeddings.position_embedding(positions)]
     for layer in text_model.encoder.layers[:layers]:
         x = states[-1]

@@ -13,7 +13,9 @@ from lib_sdtune import diffusion
 from lib_sdtune.devices import compute_dtype
 from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.formats.files import free_space
+from lib_sdtune.ldm import positions
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.overruled import by_model
 from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training import optimisation, precision, replaced, state
 from lib_sdtune.training.attachment import Attachment
@@ -49,16 +51,6 @@ class Step:
     skipped: int
 
 
-def warn_of_settings(config, model):
-    """Of settings that the model cannot follow, or that it was not made for."""
-    if config.model.clip_skip > 1 and not model.family.reads_clip_skip:
-        log.warning('"model.clip_skip" is %d, and nothing comes of it: %s models are read at one layer whatever it says, in the WebUI too.',
-                    config.model.clip_skip, model.family.sd_version)
-    if config.dataset.resolution * 2 < model.resolution:
-        log.warning('"dataset.resolution" is %d and this model was made for %d: small pictures of it come out coarse, and that is learned.',
-                    config.dataset.resolution, model.resolution)
-
-
 class Trainer:
     """`with Trainer(config, model, control) as trainer: for step in trainer: ...`
 
@@ -71,7 +63,8 @@ class Trainer:
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
         model.variant = model.variant.overridden(zero_terminal_snr=config.noise.zero_terminal_snr)
-        warn_of_settings(config, model)
+        for sentence in by_model(config, model.family, model.resolution, list(map(positions.of_module, model.text_encoders))):
+            log.warning("%s", sentence)
         self.method = methods[config.method](config, model)
         self.dtype = compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.scale = precision.LossScale(self.dtype)

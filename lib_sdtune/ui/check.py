@@ -13,7 +13,7 @@ def report(settings, app):
     """HTML about the run that the CONFIG `settings` describes. UserError for whatever would stop Start."""
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
-    from lib_sdtune.overruled import overruled
+    from lib_sdtune.overruled import by_checkpoint, overruled
 
     config = read_config(settings, app.host)
     scan = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
@@ -21,8 +21,8 @@ def report(settings, app):
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += [time(dataset, config, app), disk_space(dataset, config, app)]
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
-    parts = [box("red", name_problem(config, app)), box("plain", *lines),
-             box("yellow", *overruled(config), *problems(scan, config, app)),
+    warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)), *problems(scan, config, app)]
+    parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *warnings),
              listing("Captions as they will be read", captions), charts(scan, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
 

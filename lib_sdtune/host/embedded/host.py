@@ -59,6 +59,9 @@ class EmbeddedHost(Host):
     def check(self, model_settings):
         self.defaults(model_settings)
 
+    def header(self, model_settings):
+        return header.read(self.chosen(model_settings))
+
     def about(self):
         family, _ = detect(header.read(self.checkpoint))
         return {"model": self.checkpoint_name(self.checkpoint), "family": family.sd_version}

@@ -14,6 +14,7 @@ from lib_sdtune.host.webui import clip_skip, extensions, folders, fused, generat
 from lib_sdtune.host.webui.extensions import checkpoint_file, hijack_points, ownership, picture_callbacks
 from lib_sdtune.host.webui.lock import QueueLock
 from lib_sdtune.host.webui.neutral import hypernetworks, neutral, placement, rng, storage
+from lib_sdtune.ldm import header
 
 log = logging.getLogger("sdtune")
 
@@ -52,6 +53,12 @@ class WebUIHost(Host):
         named, loaded = pinned.chosen(model_settings.checkpoint), sd_models.model_data.sd_model
         if loaded is not None and (named is None or named.filename == loaded.sd_checkpoint_info.filename):
             storage.refuse_fp8(loaded)
+
+    def header(self, model_settings):
+        loaded, named = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
+        info = named or (loaded and loaded.sd_checkpoint_info)
+        path = Path(info.filename) if info else None
+        return header.read(path) if path and path.is_file() else None
 
     def about(self):
         loaded = sd_models.model_data.sd_model
