@@ -130,6 +130,11 @@ def class_pictures(config: "Config") -> None:
         require(concept.class_images or not concept.num_class_images,
                 f'"{where}.num_class_images" is {concept.num_class_images} but "{where}.class_images" is empty; '
                 "name the folder that keeps them.")
+        require(
+            not concept.class_images or normalized(concept.images).suffix.lower() != ".toml",
+            f'"{where}.class_images" and "{where}.images", a dataset TOML, do not go together: name the class pictures in '
+            "the TOML, as a subset with is_reg = true.",
+        )
         if not concept.class_images:
             continue
         require(

@@ -1,9 +1,12 @@
 """Settings that are not followed because another one overrules them: told at Check and when a run begins."""
 
 import dataclasses
+from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.config import rates_of
+from lib_sdtune.data.subsets import is_toml
 from lib_sdtune.families.detection import detect
 from lib_sdtune.ldm import positions
 from lib_sdtune.optim import schedule
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 
 def overruled(config: "Config") -> list[str]:
     """A sentence for each."""
-    paths = [*(entry for entry in reasons(config) if differs(config, entry[0])), *class_pictures(config)]
-    return [f'"{path}" has no effect: {why}.' for path, why in paths]
+    entries = [*(entry for entry in reasons(config) if differs(config, entry[0])), *of_concepts(config)]
+    return [*(f'"{path}" has no effect: {why}.' for path, why in dict(reversed(entries)).items()), *remarks(config)]
 
 
 def by_checkpoint(config: "Config", header: "Header | None") -> list[str]:
@@ -45,8 +48,24 @@ def by_model(config: "Config", family: "Family", resolution: int, position_ids: 
     return sentences + [sentence for ids in position_ids if (sentence := positions.damage(ids))]
 
 
-def reasons(config: "Config"):
+def reasons(config: "Config") -> Iterator[tuple[str, str]]:
     """(path of a setting, why it is not followed) of every one that the other settings switch off."""
+    own = ((f"{config.method}.{key}", why) for key, why in config.settings.overruled())
+    yield from chain(own, of_pictures(config), of_rates(config), of_noise_and_loss(config), of_files(config), too_late(config))
+
+
+def of_pictures(config: "Config") -> Iterator[tuple[str, str]]:
+    dataset = config.dataset
+    if not dataset.enable_bucket:
+        keys = ("min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")
+        yield from ((f"dataset.{key}", '"dataset.enable_bucket" is off') for key in keys)
+    elif dataset.bucket_no_upscale:
+        yield "dataset.min_bucket_reso", '"dataset.bucket_no_upscale" makes buckets as small as the pictures'
+    if not dataset.shuffle_caption and not dataset.caption_tag_dropout_rate:
+        yield "dataset.keep_tokens", "tags are neither shuffled nor dropped"
+
+
+def of_rates(config: "Config") -> Iterator[tuple[str, str]]:
     train, method = config.train, config.method
     texts = [key for key, rate in rates_of(config.settings).items() if schedule.is_text(rate)]
     if texts:
@@ -54,34 +73,89 @@ def reasons(config: "Config"):
         yield from ((f"train.{key}", why) for key in ("lr_scheduler", "lr_warmup_steps"))
     if train.max_train_epochs:
         yield "train.max_train_steps", '"train.max_train_epochs" says how long the run is'
-    if train.lr_scheduler != "cosine_with_restarts":
-        yield "train.lr_scheduler_num_cycles", f'"train.lr_scheduler" is "{train.lr_scheduler}", which does not restart'
-    if train.lr_scheduler != "polynomial":
-        yield "train.lr_scheduler_power", f'"train.lr_scheduler" is "{train.lr_scheduler}", which has no power'
-    if not hasattr(config.settings, "text_encoder_lr"):
+    if texts or train.lr_scheduler != "cosine_with_restarts":
+        why = f'"{method}.{texts[0]}" is a schedule of its own' if texts else (
+            f'"train.lr_scheduler" is "{train.lr_scheduler}", which does not restart')
+        yield "train.lr_scheduler_num_cycles", why
+    if texts or train.lr_scheduler != "polynomial":
+        why = f'"{method}.{texts[0]}" is a schedule of its own' if texts else (
+            f'"train.lr_scheduler" is "{train.lr_scheduler}", which has no power')
+        yield "train.lr_scheduler_power", why
+    text_rate = getattr(config.settings, "text_encoder_lr", None)
+    if text_rate is None:
         yield "train.stop_text_encoder_training", "this method does not train the text encoder"
-    if config.loss.loss_type not in ("huber", "smooth_l1"):
-        why = f'"loss.loss_type" is "{config.loss.loss_type}"'
+    elif schedule.is_zero(text_rate):
+        yield "train.stop_text_encoder_training", f'"{method}.text_encoder_lr" is 0'
+
+
+def of_noise_and_loss(config: "Config") -> Iterator[tuple[str, str]]:
+    noise, loss = config.noise, config.loss
+    if loss.loss_type not in ("huber", "smooth_l1"):
+        why = f'"loss.loss_type" is "{loss.loss_type}"'
         yield from ((f"loss.huber_{key}", why) for key in ("c", "schedule", "scale"))
-    elif config.loss.huber_schedule == "snr":
+    elif loss.huber_schedule == "snr":
         yield "loss.huber_scale", 'the schedule "snr" does without'
-    if not config.noise.multires_noise_iterations:
+    if not noise.multires_noise_iterations:
         yield "noise.multires_noise_discount", '"noise.multires_noise_iterations" is 0'
-    if not config.sample.prompts:
-        yield from ((f"sample.{key}", '"sample.prompts" is empty') for key in ("every_n_epochs", "every_n_steps"))
+    if not uses_class_pictures(config):
+        yield "loss.prior_preservation", "this method learns from pictures that say its word alone"
+    elif loss.prior_preservation == "pictures" and not any(
+            concept.class_images or is_toml(concept.images) for concept in config.concepts):
+        yield "loss.prior_loss_weight", 'there are no class pictures, and "loss.prior_preservation" is not "teacher"'
+
+
+def of_files(config: "Config") -> Iterator[tuple[str, str]]:
     if not config.save.every_n_epochs and not config.save.every_n_steps:
         yield "save.keep_last", 'neither "save.every_n_epochs" nor "save.every_n_steps" is set, so one file is written'
-    if not getattr(config.settings, "dropout", True):
-        yield f"{method}.dropout_structure", f'"{method}.dropout" is off'
 
 
-def class_pictures(config: "Config"):
+def too_late(config: "Config") -> Iterator[tuple[str, str]]:
+    """What is due only after the last step."""
+    steps = 0 if config.train.max_train_epochs else config.train.max_train_steps
+    for path in ("save.every_n_steps", "sample.every_n_steps", "train.stop_text_encoder_training"):
+        section, key = path.split(".")
+        if steps and getattr(getattr(config, section), key) > steps:
+            yield path, f"the run has {steps} steps"
+
+
+def uses_class_pictures(config: "Config") -> bool:
     from lib_sdtune.methods import registry
 
-    if not registry[config.method].uses_class_pictures:
-        for number, concept in enumerate(config.concepts):
+    return registry[config.method].uses_class_pictures
+
+
+def of_concepts(config: "Config") -> Iterator[tuple[str, str]]:
+    """The same of each concept, where only what is set is named."""
+    teacher = config.loss.prior_preservation == "teacher"
+    for number, concept in enumerate(config.concepts):
+        where = f"concepts[{number}]"
+        if is_toml(concept.images) and concept.repeats is not None:
+            yield f"{where}.repeats", "the dataset TOML says num_repeats"
+        if not uses_class_pictures(config):
             if concept.class_images:
-                yield f"concepts[{number}].class_images", "class pictures do not say the word, and teach it nothing"
+                yield f"{where}.class_images", "class pictures do not say the word, and teach it nothing"
+        elif concept.class_prompt and not (concept.class_images or teacher or is_toml(concept.images)):
+            yield f"{where}.class_prompt", f'"{where}.class_images" is empty, so nothing of the class is shown'
+
+
+def remarks(config: "Config") -> Iterator[str]:
+    """Sentences about settings that are followed, and otherwise than elsewhere or than somebody may think."""
+    from lib_sdtune import optim
+    from lib_sdtune.methods import registry
+
+    steps = 0 if config.train.max_train_epochs else config.train.max_train_steps
+    for key, rate in rates_of(config.settings).items():
+        pieces = schedule.parse(rate) if schedule.is_text(rate) else []
+        ends = [until for _, until in pieces if until >= 0]
+        if pieces and pieces[-1][1] >= 0 and (not steps or ends[-1] < steps):
+            yield (f'"{config.method}.{key}" says nothing after step {ends[-1]}: its last rate, {pieces[-1][0]:g}, is kept to '
+                   "the end. The WebUI's own training would stop there; for that, set the number of steps.")
+        if steps and any(end >= steps for end in ends[:-1] or ends[:len(pieces) - 1]):
+            yield f'"{config.method}.{key}" goes on after the last step, {steps}, so its later rates are never used.'
+    if registry[config.method].fused_backward and not optim.needs_all(config.train.optimizer) and differs(
+            config, "train.max_grad_norm"):
+        yield ('"train.max_grad_norm" limits the gradient of each tensor by itself: this method keeps no more than one of '
+               "them in memory.")
 
 
 def differs(config: "Config", path: str) -> bool:

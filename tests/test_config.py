@@ -98,6 +98,7 @@ def test_one_wrong_setting_is_named(path, value, words):
     ({"lora": {"unet_lr": "0:10, 0", "text_encoder_lr": 0.0}}, ["lora.unet_lr"]),
     ({"concepts": [{"images": " "}]}, ["concepts[0].images", "empty"]),
     ({"concepts": [{"images": "a", "class_images": "b"}]}, ["class_images", "class_prompt"]),
+    ({"concepts": [{"images": "a.toml", "class_images": "b", "class_prompt": "cat"}]}, ["class_images", "is_reg"]),
     ({"concepts": [{"images": "a", "num_class_images": 9}]}, ["num_class_images", "class_images"]),
     ({"concepts": [{"images": "a", "class_images": "a/", "class_prompt": "cat"}]}, ["class_images", "elsewhere"]),
     ({"concepts": [{"images": "a", "class_images": "./a/b", "class_prompt": "cat"}]}, ["class_images", "elsewhere"]),
@@ -168,7 +169,25 @@ def test_an_optimizer_that_finds_its_rate_gets_1_where_nothing_else_is_said():
     ({"train": {"lr_warmup_steps": 10}, "lora": {"unet_lr": "1e-4:100, 1e-5"}}, "train.lr_warmup_steps"),
     ({"method": "hypernetwork", "train": {"stop_text_encoder_training": 9}}, "train.stop_text_encoder_training"),
     ({"method": "hypernetwork", "hypernetwork": {"dropout_structure": [0, 0.5, 0]}}, "hypernetwork.dropout_structure"),
-    ({"sample": {"every_n_epochs": 1}}, "sample.every_n_epochs"),
+    ({"sample": {"every_n_steps": 2000}}, "sample.every_n_steps"),
+    ({"train": {"stop_text_encoder_training": 2000}}, "train.stop_text_encoder_training"),
+    ({"train": {"stop_text_encoder_training": 9}, "lora": {"text_encoder_lr": 0}}, "train.stop_text_encoder_training"),
+    ({"dataset": {"enable_bucket": False, "bucket_reso_steps": 32}}, "dataset.bucket_reso_steps"),
+    ({"dataset": {"bucket_no_upscale": True, "min_bucket_reso": 128}}, "dataset.min_bucket_reso"),
+    ({"dataset": {"keep_tokens": 1}}, "dataset.keep_tokens"),
+    ({"lora": {"conv_alpha": 4}}, "lora.conv_alpha"),
+    ({"lora": {"network": "lokr", "alpha": 1}}, "lora.alpha"),
+    ({"method": "textual_inversion", "textual_inversion": {"init_embedding": "old", "init_text": "cat"}}, "textual_inversion.init_text"),
+    ({"method": "hypernetwork", "hypernetwork": {"init_hypernetwork": "old", "layer_structure": [1, 4, 1]}},
+     "hypernetwork.layer_structure"),
+    ({"method": "textual_inversion", "loss": {"prior_preservation": "teacher"}, "concepts": [{"images": "a", "class_prompt": "a cat"}]},
+     "loss.prior_preservation"),
+    ({"loss": {"prior_loss_weight": 0.5}}, "loss.prior_loss_weight"),
+    ({"concepts": [{"images": "a", "class_prompt": "a cat"}]}, "concepts[0].class_prompt"),
+    ({"concepts": [{"images": "a.toml", "repeats": 3}]}, "concepts[0].repeats"),
+    ({"lora": {"unet_lr": "1e-4:100, 1e-5:200", "text_encoder_lr": 0}}, "lora.unet_lr"),
+    ({"lora": {"unet_lr": "1e-4:1500, 1e-5", "text_encoder_lr": 0}}, "lora.unet_lr"),
+    ({"method": "dreambooth", "train": {"max_grad_norm": 0.5}}, "train.max_grad_norm"),
     ({"loss": {"huber_c": 0.2}}, "loss.huber_c"),
     ({"noise": {"multires_noise_discount": 0.5}}, "noise.multires_noise_discount"),
     ({"train": {"max_train_epochs": 3, "max_train_steps": 100}}, "train.max_train_steps"),
@@ -180,7 +199,12 @@ def test_a_setting_that_another_overrules_is_told(settings, path):
     assert len(sentences) == 1 and f'"{path}"' in sentences[0] and sentences[0].endswith(".")
 
 
-def test_nothing_is_told_of_usual_settings():
-    assert overruled(Config.from_dict(LEAST)) == []
+@pytest.mark.parametrize("settings", [
+    {}, {"sample": {"every_n_epochs": 1}},  # without prompts the pictures' own are drawn
+    {"lora": {"unet_lr": "1e-4:100, 1e-5", "text_encoder_lr": 0}}, {"lora": {"unet_lr": "1e-4:100, 1e-5:1500"}},
+    {"loss": {"prior_loss_weight": 0.5}, "concepts": [{"images": "a.toml", "class_prompt": "a cat"}]},
+    {"dataset": {"keep_tokens": 1, "caption_tag_dropout_rate": 0.1}}, {"method": "hypernetwork", "hypernetwork": {"activation": "swish"}}])
+def test_nothing_is_told_of_settings_that_are_followed(settings):
+    assert overruled(Config.from_dict({**LEAST, **settings})) == []
     for name in presets.names():
         assert overruled(Config.from_dict(LEAST, defaults=presets.load(name)["settings"])) == [], name

@@ -26,7 +26,7 @@ class Buckets:
     """The sizes that a `DatasetConfig` allows."""
 
     def __init__(self, dataset: DatasetConfig):
-        self.step = max(LATENT, dataset.bucket_reso_steps)
+        self.step = max(LATENT, dataset.bucket_reso_steps) if dataset.enable_bucket else LATENT
         self.area = dataset.resolution**2
         self.longest = math.ceil(dataset.max_bucket_reso / self.step) * self.step
         self.shortest = max(self.step, self.down(dataset.min_bucket_reso))

@@ -69,7 +69,7 @@ def pictures(config, training_data):
     return {"ss_num_train_images": sum(p.repeats for p in trained),
             "ss_num_reg_images": sum(p.repeats for p in regular),
             "ss_dataset_dirs": folders(trained), "ss_reg_dataset_dirs": folders(regular) or None,
-            "ss_tag_frequency": material.scan.tag_frequency(), "ss_bucket_info": {"buckets": buckets}}
+            "ss_tag_frequency": training_data.scan.tag_frequency(), "ss_bucket_info": {"buckets": buckets}}
 
 
 def folders(pictures):

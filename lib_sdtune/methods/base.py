@@ -1,6 +1,6 @@
 """A method decides what is trained and which file comes out; it knows no family."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,10 @@ class MethodSettings:
 
     def check(self, config: "Config") -> None:
         """UserError for settings that contradict each other, or the rest; nothing is read from disk."""
+
+    def overruled(self) -> Iterable[tuple[str, str]]:
+        """(key, why) of each of these settings that has no effect, because another one of them overrules it."""
+        return ()
 
 
 class Method:

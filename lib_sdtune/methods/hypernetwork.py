@@ -53,6 +53,15 @@ class HypernetworkConfig(MethodSettings):
     lr: Rate = option(1e-5, "1e-5, or a schedule such as 5e-5:1000, 1e-5.",
                       label="Hypernetwork learning rate", low=0, high=10)
 
+    def overruled(self):
+        if self.init_hypernetwork:
+            why = '"hypernetwork.init_hypernetwork" has a structure of its own'
+            keys = ("layer_structure", "activation", "activate_output", "use_layer_norm", "dropout", "dropout_structure",
+                    "weight_init", "enable_sizes")
+            yield from ((key, why) for key in keys)
+        elif not self.dropout:
+            yield "dropout_structure", '"hypernetwork.dropout" is off'
+
     def check(self, config):
         layout, dropout = self.layer_structure, self.dropout_structure
         require(len(layout) > 1 and layout[0] == layout[-1] == 1,

@@ -33,6 +33,12 @@ class LoraConfig(MethodSettings):
     text_encoder_lr: Rate = option(5e-5, "5e-5: how fast the text encoder part learns. 0 leaves it out.",
                                    label="Text encoder learning rate", low=0, high=10)
 
+    def overruled(self):
+        if not self.conv_dim:
+            yield "conv_alpha", '"lora.conv_dim" is 0'
+        if self.network == "lokr":
+            yield "alpha", 'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned'
+
     def rate_of(self, part):
         return self.unet_lr if part == "unet" else self.text_encoder_lr
 

@@ -44,6 +44,11 @@ class TextualInversionConfig(MethodSettings):
     save_model_as: str = option("safetensors", "safetensors; pt for old programs.",
                                 label="Embedding file format", choices=["safetensors", "pt"])
 
+    def overruled(self):
+        if self.init_embedding:
+            why = '"textual_inversion.init_embedding" brings vectors of its own'
+            yield from ((key, why) for key in ("init_text", "num_vectors_per_token"))
+
     def check(self, config):
         require(
             config.dataset.caption_dropout_rate < 1,

@@ -113,7 +113,7 @@ class Trainer:
         self.stack.close()
 
     def choose_teacher(self):
-        if self.config.loss.prior_preservation != "teacher":
+        if self.config.loss.prior_preservation != "teacher" or not self.method.uses_class_pictures:
             return NoTeacher()
         needs = self.config, self.training_data, self.model.device, self.predict, self.attachment.without_adapter
         return LiveTeacher(*needs) if self.method.cheap_to_detach else StoredTeacher(self.folder / "teacher.safetensors", *needs)

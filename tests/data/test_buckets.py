@@ -35,8 +35,8 @@ def test_every_picture_gets_a_possible_place(options):
         assert 0 in slack(place) or dataset.bucket_no_upscale  # nothing is cut away on both sides
 
 
-def test_without_buckets_all_are_squares():
-    assert {Buckets(DatasetConfig(enable_bucket=False, resolution=520)).place(*picture).size for picture in PICTURES} == {(512, 512)}
+def test_without_buckets_all_are_squares_of_the_resolution_as_in_sd_scripts():
+    assert {Buckets(DatasetConfig(enable_bucket=False, resolution=520)).place(*picture).size for picture in PICTURES} == {(520, 520)}
 
 
 def test_small_pictures_stay_small_if_asked():
