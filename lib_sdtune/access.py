@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lib_sdtune.data.paths import refuse_special_signs
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.paths import bare_path, is_share, path_of
 
@@ -40,6 +41,8 @@ class Access:
 
     def folder(self, text: object, key: str) -> Path:
         """A folder that somebody named, absolute. UserError when it is outside the allowed ones, also by a link."""
+        if isinstance(text, str):
+            refuse_special_signs(text, "", key)
         path = path_of(text) if isinstance(text, str) else None
         if path is None:
             raise UserError(f'"{key}" must name a folder.')

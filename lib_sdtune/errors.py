@@ -4,7 +4,22 @@ import re
 from typing import Any
 
 
-class UserError(Exception):
+BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def one_line(text: str) -> str:
+    """Text with tabs, line breaks and other control signs as they are written in code."""
+    return BREAKS.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+class Sentence(Exception):
+    """An error that says itself to the user, in one line whatever names are in it."""
+
+    def __str__(self):
+        return one_line(super().__str__())
+
+
+class UserError(Sentence):
     """Wrong input, found before work started: the command line exits 2, the API answers 422."""
 
 
@@ -30,7 +45,7 @@ class WrongState(UserError):
     """It makes no sense in the state that the run is in: the API answers 409."""
 
 
-class RunError(Exception):
+class RunError(Sentence):
     """A failure during a run: the command line exits 1, the job becomes `failed`."""
 
 

@@ -32,8 +32,9 @@ def from_json(path, text):
     try:
         return json.loads(text, object_pairs_hook=refuse_twice)
     except json.JSONDecodeError as error:
+        advice = " A backslash begins a special sign; write / or two of them in paths." if "escape" in error.msg else ""
         raise UserError(
-            f"{path} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+            f"{path} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}.{advice}"
         ) from None
     except RecursionError:
         raise UserError(f"{path} is nested too deeply to be settings.") from None

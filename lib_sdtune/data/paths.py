@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats.paths import bare_path, path_of
+from lib_sdtune.formats.paths import bare_path, path_of, special_sign
 
 
 def locate(text: str, base: Path | str, key: str) -> Path:
@@ -24,10 +24,18 @@ def named_path(text: str, base: Path | str, key: str) -> Path:
     """The path that a setting names, there or not. UserError where it names none."""
     if "\0" in text:
         raise UserError(f'"{key}" holds a character that no path can have.')
+    refuse_special_signs(text, base, key)
     path = path_of(text, base)
     if path is None:
         raise UserError(f'"{key}" is empty; give the folder of your pictures.')
     return path
+
+
+def refuse_special_signs(text: str, base: Path | str, key: str) -> None:
+    sign = special_sign(text, base)
+    if sign:
+        raise UserError(f'"{key}": {printable(text)} holds the sign {sign}, because in JSON and TOML a backslash begins a '
+                        "special sign; write / in paths, two backslashes, or single quotes in TOML.")
 
 
 def home() -> Path | None:

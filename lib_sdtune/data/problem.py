@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib_sdtune.errors import one_line
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -15,6 +17,9 @@ class Problem:
     text: str
     fatal: bool = False
     kind: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "text", one_line(self.text))
 
 
 def printable(text: object) -> str:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from lib_sdtune.errors import BREAKS
+
 QUOTES = "\"'“”„‘’«»"
 
 
@@ -11,7 +13,7 @@ def path_of(text: str, base: Path | str = "") -> Path | None:
 
     Quotes and blanks around it are left away, unless there is a file of exactly that name.
     """
-    if "\0" in text:
+    if "\0" in text or special_sign(text, base):
         return None
     bare = bare_path(text)
     if not bare:
@@ -23,6 +25,15 @@ def path_of(text: str, base: Path | str = "") -> Path | None:
         return Path(base, Path(bare).expanduser()).absolute()
     except RuntimeError:  # no home folder
         return Path(base, bare).absolute()
+
+
+def special_sign(text: str, base: Path | str = "") -> str:
+    """A tab, line break or other control sign inside a path, as code writes it; "" for a file that really has it.
+
+    In JSON and TOML a backslash begins such a sign, so that "C:\train\new" is read as a tab and a line break.
+    """
+    match = BREAKS.search(text.strip())
+    return "" if match is None or match[0] == "\0" or exists(Path(base, text)) else repr(match[0])[1:-1]
 
 
 def bare_path(text: str) -> str:

@@ -1,6 +1,10 @@
 """TOML, read with what the Python at hand has for it."""
 
+import re
+
 from lib_sdtune.errors import UserError
+
+BACKSLASH = " In double quotes a backslash begins a special sign; write / in paths, or put them into single quotes."
 
 
 def parse(text, name):
@@ -9,7 +13,8 @@ def parse(text, name):
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"{name} is not valid TOML: {error}.") from None
+        advice = BACKSLASH if re.search(r"\\|escape|hex", str(error)) else ""
+        raise UserError(f"{name} is not valid TOML: {error}.{advice}") from None
 
 
 def reader(name):
