@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-
 BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
