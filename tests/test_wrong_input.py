@@ -97,6 +97,22 @@ def test_only_broken_pictures(place, capsys):
     assert "concepts[0].images" in refused(place, capsys)
 
 
+@pytest.mark.parametrize("ending, text, words", [
+    ("toml", 'name = "ron"\n[[concepts]]\nimages = "C:\\Users\\me"', ["not valid TOML", "/", "single quotes"]),
+    ("toml", 'name = "ron"\n[[concepts]]\nimages = "C:\\me"', ["not valid TOML", "/", "single quotes"]),
+    ("toml", 'name = "ron"\n[[concepts]]\nimages = "C:\\train\\new"', ['"concepts[0].images"', "\\t", "write /", "single quotes"]),
+    ("json", '{"name": "ron", "concepts": [{"images": "C:\\me"}]}', ["not valid JSON", "write /"]),
+    ("json", '{"name": "ron", "concepts": [{"images": "C:\\train"}]}', ['"concepts[0].images"', "\\t", "write /"]),
+    ("json", '{"name": "ron", "concepts": [{"images": "pictures", "class_images": "D:\\new", "class_prompt": "x"}]}', ["\\n", "write /"]),
+    ("json", '{"name": "ron", "model": {"checkpoint": "D:\\new"}, "concepts": [{"images": "pictures"}]}', ["D:\\new"]),
+    ("json", '{"na\\tme": "ron"}', ["na\\tme"])])
+def test_windows_paths_in_settings(place, capsys, ending, text, words):
+    (place / f"windows.{ending}").write_text(text)
+    assert main(["train", str(place / f"windows.{ending}"), "--data-dir", str(place / "data")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "\t" not in error and all(word in error for word in words), error
+
+
 @pytest.mark.parametrize("file", ["ron.safetensors", "ron-000002.safetensors", "ron-step00000500.safetensors"])
 def test_an_existing_artefact(place, capsys, file):
     taken = place / "data" / "models" / "Lora" / file

@@ -10,7 +10,7 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import webui_config
 from lib_sdtune.ldm.checkpoint import UNET_PART, VAE_PART, Part
 from lib_sdtune.ldm.header import EPSILON, Header, V
-from lib_sdtune.ldm.layers import Layer, unet_layers
+from lib_sdtune.ldm.layers import Layer, refuse_without_weight, unet_layers
 from lib_sdtune.ldm.prompt import encode
 from lib_sdtune.ldm.towers import Tower
 from lib_sdtune.ldm.vae import moments
@@ -166,6 +166,7 @@ class Family:
             yield Target(f"lora_unet_{self.unet_name(layer)}", layer.module, "unet", layer.kind, layer.block)
         for number, (key, tower) in enumerate(zip(self.text_keys, self.towers(model.text_encoders), strict=True), 1):
             for name, layer in self.text_layers(tower):
+                refuse_without_weight(layer, f"{key}_{name}")
                 target = Target(f"{key}_{name}", layer, f"text_encoder_{number}", "attention", "TE")
                 yield replace(target, idle=id(target.source[0]) in idle)
 

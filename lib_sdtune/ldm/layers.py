@@ -3,9 +3,13 @@
 The walk needs only the checkpoint's attribute names, so it runs our modules and the public ones in the WebUI alike.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import nn
+
+from lib_sdtune.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,12 @@ RESNET = {"in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.3
           "skip_connection": "conv_shortcut"}
 
 
-def unet_layers(unet):
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+BLOCK = (*(f"{attention}.{tail}" for attention in ("attn1", "attn2") for tail in ATTENTION), "ff.net.0.proj", "ff.net.2")
+"""What every transformer block has, whatever class a host makes it of."""
+
+
+def unet_layers(unet: nn.Module) -> Iterator[Layer]:
     """Every `Layer` of the transformers, residual blocks and samplers, from the input to the output."""
     for i, block in enumerate(unet.input_blocks):
         if i:  # the first is the convolution that everything starts with
@@ -42,13 +51,13 @@ def block_layers(block, path, name, diffusers, index):
     for i, module in enumerate(block):
         here = f"{path}.{i}"
         if hasattr(module, "transformer_blocks"):
-            for tail, layer in module.named_modules():
-                if weighted(layer):
-                    yield Layer(f"{here}.{tail}", f"{diffusers}_attentions_{index}_{flat(tail)}", layer, "attention",
-                                name)
+            for tail, layer in transformer_layers(module, here):
+                yield Layer(f"{here}.{tail}", f"{diffusers}_attentions_{index}_{flat(tail)}", layer, "attention", name)
         elif hasattr(module, "in_layers"):
             for tail, other in RESNET.items():
-                if weighted(layer := module.get_submodule(tail)):
+                layer = module.get_submodule(tail)
+                if tail != "skip_connection" or any(True for _ in layer.parameters()):  # else it passes its input on
+                    refuse_without_weight(layer, f"{here}.{tail}")
                     yield Layer(f"{here}.{tail}", f"{diffusers}_resnets_{resnet}_{other}", layer, "convolution", name)
             resnet += 1
         else:
@@ -57,8 +66,31 @@ def block_layers(block, path, name, diffusers, index):
             yield Layer(f"{here}.{tail}", f"{diffusers}_{sampler}_0_conv", getattr(module, tail), "convolution", name)
 
 
-def weighted(layer):
-    return isinstance(layer, nn.Linear | nn.Conv2d)
+def transformer_layers(transformer: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    """(name, layer) of everything with a matrix or kernel. UserError where one of those that all have is not among them."""
+    layers: dict[str, nn.Module] = {}
+    for name, module in transformer.named_modules():
+        if weighted(module) and not any(name.startswith(f"{outer}.") for outer in layers):
+            layers[name] = module
+    blocks = [f"transformer_blocks.{number}." for number, _ in enumerate(transformer.transformer_blocks)]
+    for name in ("proj_in", "proj_out", *(block + tail for block in blocks for tail in BLOCK)):
+        if name not in layers:
+            refuse_without_weight(dict(transformer.named_modules()).get(name), f"{path}.{name}")
+    yield from layers.items()
+
+
+def weighted(layer: nn.Module | None) -> bool:
+    """Whether it multiplies with a matrix or a kernel of plain numbers, whatever its class."""
+    weight = getattr(layer, "weight", None)
+    return isinstance(weight, torch.Tensor) and weight.ndim in (2, 4) and weight.is_floating_point()
+
+
+def refuse_without_weight(layer: nn.Module | None, name: str) -> None:
+    """UserError naming the layer and its class."""
+    if not weighted(layer):
+        state = "is missing" if layer is None else f"has no weight of plain numbers (its class is {type(layer).__name__})"
+        raise UserError(f"The layer {name} of this model {state}, so nothing could be trained on it: a setting or an extension has "
+                        "exchanged or compressed it. Switch that off and load the model anew.")
 
 
 def flat(path):

@@ -64,7 +64,7 @@ class WeightAdapter(Adapter):
 
 def convolution_of(layer: Layer) -> dict | None:
     """The arguments with which `conv2d` moves like the layer; None for a linear one."""
-    if not isinstance(layer, nn.Conv2d):
+    if layer.weight.ndim != 4:
         return None
     return {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
 

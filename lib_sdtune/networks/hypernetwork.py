@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lib_sdtune.ldm.layers import refuse_without_weight
 from lib_sdtune.networks.base import wrapped_forward
 
 NAMED = {"linear": nn.Identity, "relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "elu": nn.ELU, "swish": nn.Hardswish,
@@ -180,15 +181,21 @@ class Hypernetwork(nn.Module):
 
 
 def attentions(unet: nn.Module) -> list[nn.Module]:
-    """Every attention layer of a UNet: whatever makes keys and values from a context with linear `to_k` and `to_v`."""
-    projections = ("to_q", "to_k", "to_v")
-    return [module for module in unet.modules()
-            if all(isinstance(getattr(module, name, None), nn.Linear) for name in projections)]
+    """Every attention layer of a UNet: whatever makes keys and values from a context with `to_k` and `to_v`.
+
+    UserError where one of these has no matrix of plain numbers.
+    """
+    layers = [(name, module) for name, module in unet.named_modules()
+              if all(isinstance(getattr(module, part, None), nn.Module) for part in ("to_q", "to_k", "to_v"))]
+    for name, module in layers:
+        refuse_without_weight(module.to_k, f"{name}.to_k")
+        refuse_without_weight(module.to_v, f"{name}.to_v")
+    return [module for _, module in layers]
 
 
 def context_widths(unet: nn.Module) -> list[int]:
     """Sorted widths of the attention layers' contexts: the text's and, for self-attention, each level's own."""
-    return sorted({attention.to_k.in_features for attention in attentions(unet)})
+    return sorted({attention.to_k.weight.shape[1] for attention in attentions(unet)})
 
 
 @contextmanager
@@ -204,8 +211,8 @@ def applied_hypernetworks(unet, hypernetworks):
             stack.enter_context(wrapped_forward(unet, contexts.once_per_prediction))
             for attention in attentions(unet):
                 for part, layer in (("k", attention.to_k), ("v", attention.to_v)):
-                    if layer.in_features in hypernetwork.pairs:
-                        stack.enter_context(wrapped_forward(layer, contexts.in_front_of(part, layer.in_features)))
+                    if layer.weight.shape[1] in hypernetwork.pairs:
+                        stack.enter_context(wrapped_forward(layer, contexts.in_front_of(part, layer.weight.shape[1])))
         yield
 
 
@@ -219,8 +226,8 @@ class SharedContexts:
 
     def __init__(self, unet, hypernetwork, multiplier):
         self.pairs, self.multiplier = hypernetwork.pairs, multiplier
-        self.layers = Counter(attention.to_k.in_features for attention in attentions(unet))
-        self.narrowest = min(attention.to_q.in_features for attention in attentions(unet))
+        self.layers = Counter(attention.to_k.weight.shape[1] for attention in attentions(unet))
+        self.narrowest = min(attention.to_q.weight.shape[1] for attention in attentions(unet))
         self.text, self.changed, self.products, self.values = None, {}, {}, (None, None)
 
     def once_per_prediction(self, forward):

@@ -53,7 +53,7 @@ def connect(context, fields, parts):
     def save_uploads(request: gr.Request, files, name):
         try:
             admit(request.request, app.access)
-            uploads = [(file.name, file.orig_name) for file in files]
+            uploads = [(file.name, upload.original_name(file)) for file in files]
             return str(upload.save(uploads, name, app.host.folder("sdtune") / "pictures")), ""
         except Refused as problem:
             return gr.update(), box("red", str(problem.detail))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -26,6 +27,11 @@ class UploadButton(gr.UploadButton):
 
 
 TEXTS = (".txt", ".caption")
+
+
+def original_name(file: Any) -> str:
+    """What an uploaded file was called where it came from; later versions of gradio keep that name in the path alone."""
+    return getattr(file, "orig_name", None) or Path(getattr(file, "name", file)).name
 
 
 def save(files: Iterable[tuple[Path | str, str]], name: str, folder: Path) -> Path:

@@ -45,3 +45,10 @@ def test_another_machine_is_not_asked_for(text, monkeypatch):
 
     monkeypatch.setattr(Path, "exists", ask)
     assert paths.is_share(paths.bare_path(text)) and path_of(text)
+
+
+def test_a_folder_with_a_tab_in_its_name_is_one_where_it_is_there(tmp_path):
+    assert path_of("a\tb", tmp_path) is None and paths.special_sign("a\tb", tmp_path) == "\\t"
+    (tmp_path / "a\tb").mkdir()
+    assert path_of("a\tb", tmp_path) == tmp_path / "a\tb"
+    assert paths.special_sign(" a b \n", tmp_path) == ""

@@ -1,6 +1,7 @@
 """Uploaded pictures land in their own folder under names that cannot lead elsewhere."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -74,3 +75,9 @@ def test_files_of_the_server_are_not_taken_for_uploads(tmp_path):
     uploaded.write_bytes(b"picture")
     files = button.preprocess([{"name": str(uploaded), "orig_name": "a.png", "data": None, "is_file": True}])
     assert Path(files[0].name).read_bytes() == b"picture"
+
+
+@pytest.mark.parametrize("file", [SimpleNamespace(name="/tmp/x1/a b.png", orig_name="a b.png"), SimpleNamespace(name="/tmp/x1/a b.png"),
+                                  "/tmp/x1/a b.png"])
+def test_an_upload_has_its_name_in_every_gradio(file):
+    assert upload.original_name(file) == "a b.png"
