@@ -35,7 +35,8 @@ def snr(timesteps, alphas_cumprod):
 
 
 def loss_weights(prediction_type, timesteps, alphas_cumprod, min_snr_gamma=0.0, debiased_estimation=False):
-    """(B,) how much each timestep counts: min-SNR-gamma (arXiv 2303.09556) and debiased estimation (arXiv 2310.08442)."""
+    """(B,) how much each timestep counts: min-SNR-gamma (arXiv 2303.09556) and debiased estimation (arXiv 2310.08442).
+    """
     ratio = snr(timesteps, alphas_cumprod)
     weights = torch.ones_like(ratio)
     if min_snr_gamma:
@@ -62,7 +63,8 @@ def huber_threshold(timesteps, alphas_cumprod, schedule="snr", c=0.1, scale=1.0)
 
 
 def distance(prediction, target, loss_type="l2", threshold=None):
-    """Loss of every element. `threshold` (B,) is that of huber and smooth_l1, which is huber / threshold (sd-scripts)."""
+    """Loss of every element. `threshold` (B,) is that of huber and smooth_l1, which is huber / threshold (sd-scripts).
+    """
     prediction, target = prediction.float(), target.float()
     if loss_type == "l2":
         return F.mse_loss(prediction, target, reduction="none")
@@ -96,7 +98,8 @@ def noise_like(shape, generator, noise_offset=0.0, multires_iterations=0, multir
 
 
 def zero_terminal_snr(alphas_cumprod):
-    """The schedule rescaled so that the last timestep is pure noise (Lin et al. 2023, arXiv 2305.08891, algorithm 1)."""
+    """The schedule rescaled so that the last timestep is pure noise (Lin et al. 2023, arXiv 2305.08891, algorithm 1).
+    """
     root = alphas_cumprod.double().sqrt()
     first, last = root[0].clone(), root[-1].clone()
     return (((root - last) * first / (first - last)) ** 2).to(alphas_cumprod.dtype)

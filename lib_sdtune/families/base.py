@@ -1,6 +1,8 @@
 """A family knows how its models encode, predict and name their layers; it knows no method."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -14,6 +16,9 @@ from lib_sdtune.ldm.layers import Layer, refuse_without_weight, unet_layers
 from lib_sdtune.ldm.prompt import encode
 from lib_sdtune.ldm.towers import Tower
 from lib_sdtune.ldm.vae import moments
+
+Model = Any
+"""A `host.base.LoadedModel`, which is made of what is here."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Conditioning:
 class Family:
     """Subclasses set the facts and fill in the methods; `model` is always a `host.base.LoadedModel`."""
 
+    name: str  # as it is registered
     scale_factor: float  # latents are the VAE's times this
     resolution: int  # pixels a side the family was trained at
     sd_version: str  # the WebUI's word: "SD1" | "SD2" | "SDXL"
@@ -131,13 +137,13 @@ class Family:
             }
         return settings | ({"noise": {"zero_terminal_snr": True}} if variant.zero_terminal_snr else {})
 
-    def write_config(self, model, path) -> None:
+    def write_config(self, model: Model, path: Path) -> None:
         """Write the .yaml that the WebUI needs beside a checkpoint at `path`, if it cannot tell by itself what that
         is.
         """
         webui_config.write(path, model)
 
-    def config(self, model) -> dict[str, Any] | None:
+    def config(self, model: Model) -> dict[str, Any] | None:
         """The content of that .yaml, or None where the WebUI needs none, or none could be written."""
         return None
 
@@ -155,11 +161,11 @@ class Family:
 
     # its layers
 
-    def towers(self, text_encoders, clip_skip: int = 1) -> list[Tower]:
+    def towers(self, text_encoders: list, clip_skip: int = 1) -> list[Tower]:
         """The text encoders and how they are read."""
         raise NotImplementedError
 
-    def targets(self, model):
+    def targets(self, model: Model) -> Iterator[Target]:
         """Yield every `Target` of the UNet and the text encoders, in the model's order."""
         idle = self.idle(model)
         for layer in unet_layers(model.unet):
@@ -178,17 +184,18 @@ class Family:
         """(name in LoRA files, layer) of those that the files name."""
         return tower.layers()
 
-    def idle(self, model, clip_skip: int = 1) -> set[int]:
+    def idle(self, model: Model, clip_skip: int = 1) -> set[int]:
         """id() of the parameters that take part in no prediction: nothing teaches them, so they stay as they are."""
         return {id(parameter) for tower in self.towers(model.text_encoders, clip_skip) for parameter in tower.idle()}
 
     # what it does
 
-    def encode_text(self, model, captions, clip_skip: int = 1) -> Conditioning:
+    def encode_text(self, model: Model, captions: list[str], clip_skip: int = 1) -> Conditioning:
         """`Conditioning` for a list of captions, taken literally (no emphasis); gradients reach what is trainable."""
         return self.encode_prompts(model, [[(caption, 1.0)] for caption in captions], clip_skip)
 
-    def encode_prompts(self, model, prompts, clip_skip: int = 1, negative: bool = False) -> Conditioning:
+    def encode_prompts(self, model: Model, prompts: list, clip_skip: int = 1, negative: bool = False
+                       ) -> Conditioning:
         """`Conditioning` for prompts that are lists of (text, weight), as `lib_sdtune.prompts.emphasis` gives them.
 
         negative: they say what a picture shall not show, which some families answer otherwise.
@@ -196,17 +203,18 @@ class Family:
         towers = self.towers(model.text_encoders, clip_skip)
         return Conditioning(*encode(towers, model.tokenizer, prompts, model.embeddings))
 
-    def encode_images(self, model, pixels) -> tuple[torch.Tensor, torch.Tensor]:
+    def encode_images(self, model: Model, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and std of the scaled latents, (B, 4, h/8, w/8) each, for pixels (B, 3, h, w) in -1..1."""
-        vae = model.vae
+        vae: Any = model.vae
         mean, std = moments(vae.quant_conv(vae.encoder(pixels.to(vae.quant_conv.weight.dtype))))
         return mean.float() * self.scale_factor, std.float() * self.scale_factor
 
-    def predict(self, model, noisy, timesteps, conditioning: Conditioning) -> torch.Tensor:
+    def predict(self, model: Model, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning
+                ) -> torch.Tensor:
         """The UNet's answer, (B, 4, h, w), for noisy latents at timesteps (B,)."""
         return model.unet(self.read_by_unet(model, noisy, conditioning), timesteps, context=conditioning.context)
 
-    def read_by_unet(self, model, noisy, conditioning: Conditioning) -> torch.Tensor:
+    def read_by_unet(self, model: Model, noisy: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
         """(B, C, h, w): the noisy latents with the further channels of the conditioning, or those of a picture of which
         all is missing.
         """
@@ -216,7 +224,7 @@ class Family:
         return torch.cat([noisy, concat.to(noisy)], dim=1)
 
     @torch.no_grad()
-    def all_missing(self, model, noisy) -> torch.Tensor:
+    def all_missing(self, model: Model, noisy: torch.Tensor) -> torch.Tensor:
         """(B, 5, h, w): a mask of ones, and the latents of the even grey that the WebUI takes where there is no
         picture.
         """

@@ -1,11 +1,13 @@
 """Stable Diffusion 1.x: one CLIP ViT-L text tower, 512 pixels."""
 
+from typing import Any
+
 from lib_sdtune.families import registry
-from lib_sdtune.families.base import Family
+from lib_sdtune.families.base import Family, Model
 from lib_sdtune.ldm import webui_config
 from lib_sdtune.ldm.checkpoint import CLIP_PART, unet_sizes
 from lib_sdtune.ldm.header import V
-from lib_sdtune.ldm.towers import CLIPTower
+from lib_sdtune.ldm.towers import CLIPTower, Tower
 
 
 @registry.register("sd1")
@@ -17,15 +19,15 @@ class SD1(Family):
     architecture = "stable-diffusion-v1"
     text_parts = (CLIP_PART,)
 
-    def recognises(self, shapes):
+    def recognises(self, shapes: dict) -> bool:
         first = shapes.get("model.diffusion_model.middle_block.1.proj_in.weight", ())
         return len(first) == 4 and any(name.startswith(CLIP_PART.prefix) for name in shapes)
 
-    def config(self, model):
+    def config(self, model: Model) -> dict[str, Any]:
         unusual = webui_config.unusual(unet_sizes(model.unet.state_dict()))
         folder = webui_config.vocabulary(model) if unusual else None
         needed = bool(folder) if unusual else model.prediction_type == V
         return webui_config.latent_diffusion(model, webui_config.clip(folder)) if needed else None
 
-    def towers(self, text_encoders, clip_skip=1):
+    def towers(self, text_encoders: list, clip_skip: int = 1) -> list[Tower]:
         return [CLIPTower(text_encoders[0], clip_skip)]

@@ -2,15 +2,18 @@
 velocity.
 """
 
+from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 from lib_sdtune.families import registry
-from lib_sdtune.families.base import Family
+from lib_sdtune.families.base import Family, Model
+from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import webui_config
 from lib_sdtune.ldm.checkpoint import Part, open_text_sizes
-from lib_sdtune.ldm.header import EPSILON, V
+from lib_sdtune.ldm.header import EPSILON, Header, V
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
-from lib_sdtune.ldm.towers import OpenCLIPTower
+from lib_sdtune.ldm.towers import OpenCLIPTower, Tower
 
 A_LAYER = 6  # targets: query, key, value, out, and two of the feed-forward
 
@@ -26,28 +29,28 @@ class SD2(Family):
 
     reads_clip_skip = False
 
-    def recognises(self, shapes):
+    def recognises(self, shapes: dict) -> bool:
         return any(name.startswith("cond_stage_model.model.transformer.") for name in shapes)
 
-    def unspoken_prediction(self, header):
+    def unspoken_prediction(self, header: Header) -> str:
         return V if header.in_channels == 4 and header.probe() else EPSILON
 
     def resolution_of(self, prediction_type):
         return 768 if prediction_type == V else self.resolution
 
-    def version(self, variant):
+    def version(self, variant: Variant) -> str:
         return self.base_model_version + ("_v" if variant.prediction_type == V else "")
 
-    def architecture_of(self, variant):
+    def architecture_of(self, variant: Variant) -> str:
         return "stable-diffusion-v2-768-v" if variant.prediction_type == V else self.architecture
 
-    def config(self, model):
+    def config(self, model: Model) -> dict[str, Any]:
         return webui_config.latent_diffusion(model, webui_config.open_clip()) if model.prediction_type == V else None
 
-    def towers(self, text_encoders, clip_skip=1):
+    def towers(self, text_encoders: list, clip_skip: int = 1) -> list[Tower]:
         """Always the last layer but one, normalised, as it was trained; the WebUI lets its setting pass here too."""
         return [OpenCLIPTower(text_encoders[0], from_last=2, pad=0)]
 
-    def text_layers(self, tower):
+    def text_layers(self, tower: Any) -> Iterator:
         """Files have no names for the last layer, which nobody reads."""
         return islice(tower.layers(), A_LAYER * tower.depth)

@@ -10,8 +10,8 @@ INPAINTING = 9  # channels that its UNet reads: the noisy latents, the mask, and
 
 @dataclass(frozen=True)
 class Variant:
-    """prediction_type: "epsilon" | "v_prediction". zero_terminal_snr: the last timestep is pure noise. resolution: pixels a side
-    that the model was trained at.
+    """prediction_type: "epsilon" | "v_prediction". zero_terminal_snr: the last timestep is pure noise. resolution:
+    pixels a side that the model was trained at.
     """
 
     prediction_type: str = EPSILON
@@ -24,7 +24,9 @@ class Variant:
         return self.in_channels == INPAINTING
 
     def overridden(self, prediction_type: str = "auto", zero_terminal_snr: bool | None = None) -> "Variant":
-        """With what the settings say instead of the file; "auto" and None leave it. UserError where that makes no sense."""
+        """With what the settings say instead of the file; "auto" and None leave it. UserError where that makes no
+        sense.
+        """
         changed = self if prediction_type == "auto" else replace(self, prediction_type=prediction_type)
         if zero_terminal_snr is not None:
             changed = replace(changed, zero_terminal_snr=zero_terminal_snr)
@@ -32,7 +34,8 @@ class Variant:
             changed = replace(changed, zero_terminal_snr=False)
         if changed.zero_terminal_snr and changed.prediction_type != V:
             raise UserError(
-                '"noise.zero_terminal_snr" needs a v-prediction model, and this one predicts noise: at the last timestep '
+                '"noise.zero_terminal_snr" needs a v-prediction model, and this one predicts noise: at the last '
+                'timestep '
                 "nothing but noise is left, so predicting it would teach nothing. Set it to false, or "
                 '"model.prediction_type" to "v_prediction" if the model is one.'
             )

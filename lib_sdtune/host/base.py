@@ -8,6 +8,7 @@ import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,17 +34,17 @@ class LoadedModel:
     checkpoint's own file.
     """
 
-    family: object
+    family: Family
     unet: nn.Module
     vae: nn.Module
-    text_encoders: list
-    tokenizer: object
+    text_encoders: list[nn.Module]
+    tokenizer: Any
     alphas_cumprod: torch.Tensor
     name: str
     hash: str
     variant: Variant = field(default_factory=Variant)
     embeddings: dict = field(default_factory=dict)
-    folder: object = None
+    folder: Any = None
     path: Path | None = None
     grey_latents: dict = field(default_factory=dict)
 

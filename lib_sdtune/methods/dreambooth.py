@@ -1,13 +1,17 @@
 """DreamBooth (Ruiz et al. 2022, arXiv 2208.12242): the model's own weights learn, in place, and a whole checkpoint
 comes out.
 
-No second model is made. The originals are kept in a file of the run folder and come back bit for bit when the run ends, for
-whatever reason, and also for the time that somebody else uses the model; the trained weights are kept in a file meanwhile.
+No second model is made. The originals are kept in a file of the run folder and come back bit for bit when the run ends,
+for whatever reason, and also for the time that somebody else uses the model; the trained weights are kept in a file
+meanwhile.
 """
 
 import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,15 +20,20 @@ from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.backup import TensorBackup, digest
-from lib_sdtune.formats.kinds import KINDS
+from lib_sdtune.formats.kinds import KINDS, ArtefactKind
+from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.checkpoint import header
 from lib_sdtune.methods import registry
-from lib_sdtune.methods.base import Artefact, MethodSettings
+from lib_sdtune.methods.base import Artefact, FolderOf, MethodSettings
 from lib_sdtune.methods.whole_model import WholeModel, rate
 from lib_sdtune.networks.extract import extract
 from lib_sdtune.optim.ema import EMA, EVERY
-from lib_sdtune.optim.master_weights import MasterCopy
+from lib_sdtune.optim.master_weights import MasterCopy, TrainedWeight
 from lib_sdtune.optim.schedule import is_zero
+
+if TYPE_CHECKING:  # they import this file
+    from lib_sdtune.config import Config
+    from lib_sdtune.data.scan import Scan
 
 log = logging.getLogger("sdtune")
 
@@ -56,7 +65,7 @@ class DreamBooth(WholeModel):
     Settings = DreamBoothConfig
     kind, fused_backward, cheap_to_detach = "checkpoints", True, False
 
-    def __init__(self, config, model):
+    def __init__(self, config: "Config", model: LoadedModel):
         super().__init__(config, model)
         self.settings = config.dreambooth
         self.parts = {name: module for name, module in model.modules() if not is_zero(self.rate(name))}
@@ -70,22 +79,22 @@ class DreamBooth(WholeModel):
         self.average = EMA(self.settings.ema_decay, every) if self.settings.ema_decay else None
         self.lent_tensors, self.values_to_load, self.started = {}, None, False
 
-    def rate(self, part):
+    def rate(self, part: str) -> float | str:
         return rate(self.settings, part)
 
     @classmethod
-    def kinds(cls, config):
+    def kinds(cls, config: "Config") -> list[ArtefactKind]:
         return [*super().kinds(config), *([KINDS["lora"]] if config.dreambooth.lora_dim else [])]
 
     @classmethod
-    def check(cls, config, folder):
+    def check(cls, config: "Config", folder: FolderOf) -> None:
         super().check(config, folder)
         if config.dreambooth.weights == "bfloat16" and config.train.mixed_precision == "no":
             raise UserError('"dreambooth.weights" is "bfloat16" and "train.mixed_precision" is "no", which asks for '
                             "float32; change one of them.")
 
     @classmethod
-    def check_data(cls, config, scan):
+    def check_data(cls, config: "Config", scan: "Scan") -> None:
         """Warn of captions that say nothing but the class: they teach the class, not the subject."""
         for picture in scan.pictures:
             class_words = config.concepts[picture.concept].class_prompt.lower().split()
@@ -99,7 +108,7 @@ class DreamBooth(WholeModel):
                 )
                 return
 
-    def parameter_groups(self):
+    def parameter_groups(self) -> list[dict[str, Any]]:
         return [
             {
                 "name": part,
@@ -109,31 +118,31 @@ class DreamBooth(WholeModel):
             for part in self.parts
         ]
 
-    def trained_weights(self):
+    def trained_weights(self) -> list[TrainedWeight]:
         return list(self.learning.values())
 
     @property
-    def dtype(self):
+    def dtype(self) -> torch.dtype:
         return self.format
 
-    def changes_text(self):
+    def changes_text(self) -> bool:
         return any(part != "unet" for part in self.parts)
 
-    def trains_text(self, step):
+    def trains_text(self, step: int) -> bool:
         until = self.config.train.stop_text_encoder_training
         return self.changes_text() and (not until or step < until)
 
-    def predicting_modules(self):
+    def predicting_modules(self) -> list[torch.nn.Module]:
         return [module for name, module in self.model.modules() if name != "vae" and name not in self.parts]
 
-    def constrain(self):
+    def constrain(self) -> None:
         if self.average:
             self.average.update(self.trained())
 
     # originals and trained weights, one of them in the model
 
     @contextmanager
-    def prepared(self, folder):
+    def prepared(self, folder: Path) -> Iterator[None]:
         self.originals, self.trained_backup = (
             TensorBackup(folder / "originals.safetensors"),
             TensorBackup(folder / "trained.safetensors"),
@@ -143,15 +152,21 @@ class DreamBooth(WholeModel):
         try:
             yield
         finally:
-            emptied = any(not lent_tensor.untyped_storage().nbytes() for lent_tensor in self.lent_tensors.values() if lent_tensor.numel())
+            emptied = any(
+                not lent_tensor.untyped_storage().nbytes()
+                for lent_tensor in self.lent_tensors.values()
+                if lent_tensor.numel()
+            )
             if emptied or digest(self.lent_tensors) != self.originals.digest:
-                raise RunError("The checkpoint could not be put back as it was; choose another one and then this one again, "
-                               "which reads it from its file.")
+                raise RunError(
+                    "The checkpoint could not be put back as it was; choose another one and then this one again, "
+                    "which reads it from its file."
+                )
             self.originals.delete()
             self.trained_backup.delete()
 
     @contextmanager
-    def attached(self):
+    def attached(self) -> Iterator[None]:
         try:
             self.load_trained()
             for trained in self.learning.values():
@@ -161,7 +176,7 @@ class DreamBooth(WholeModel):
             self.restore_originals()
 
     @torch.no_grad()
-    def load_trained(self):
+    def load_trained(self) -> None:
         for name, trained in self.learning.items():
             lent_tensor = self.lent_tensors[name]
             if lent_tensor.dtype != self.format:
@@ -175,7 +190,7 @@ class DreamBooth(WholeModel):
             self.average.start(self.trained())
         self.started = True
 
-    def resume_trained(self):
+    def resume_trained(self) -> None:
         """Take over the trained weights from a state, or those that were put by."""
         if self.values_to_load is not None:
             for name, trained in self.learning.items():
@@ -190,8 +205,9 @@ class DreamBooth(WholeModel):
                 trained.update_model()
 
     @torch.no_grad()
-    def restore_originals(self):
-        """The originals again; first all that training holds in their place is freed, so that there is room for them."""
+    def restore_originals(self) -> None:
+        """The originals again; first all that training holds in their place is freed, so that there is room for them.
+        """
         originals = self.originals.tensors()
         for name, trained in self.learning.items():
             trained.drop_gradient()
@@ -200,7 +216,7 @@ class DreamBooth(WholeModel):
             self.reallocate(lent_tensor)
             lent_tensor.copy_(originals[name])
 
-    def reallocate(self, lent_tensor):
+    def reallocate(self, lent_tensor: torch.Tensor) -> None:
         """Memory for a lent tensor again; where there is none, the optimiser's goes away first."""
         storage = lent_tensor.untyped_storage()
         if storage.nbytes():
@@ -211,7 +227,7 @@ class DreamBooth(WholeModel):
             self.make_room()
             storage.resize_(lent_tensor.numel() * lent_tensor.element_size())
 
-    def before_detach(self):
+    def before_detach(self) -> None:
         """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to
         memory if that is full.
         """
@@ -222,7 +238,7 @@ class DreamBooth(WholeModel):
             self.values_to_load = {name: tensor.to("cpu", copy=True) for name, tensor in self.trained().items()}
 
     @contextmanager
-    def sampling(self):
+    def sampling(self) -> Iterator[None]:
         """For samples: the weights that a save would hold now, in the host's own number format."""
         if not self.average and self.format == next(iter(self.lent_tensors.values())).dtype:
             yield
@@ -240,7 +256,7 @@ class DreamBooth(WholeModel):
                 for name, weight in weights.items():
                     self.exchange(name, weight, weight.dtype)
 
-    def exchange(self, name, values, dtype):
+    def exchange(self, name: str, values: torch.Tensor, dtype: torch.dtype) -> None:
         """Give a weight other values, in place or with its memory freed first."""
         weight, lent_tensor = self.learning[name].weight, self.lent_tensors[name]
         if weight.dtype == dtype:
@@ -249,26 +265,26 @@ class DreamBooth(WholeModel):
         weight.data = lent_tensor
         weight.data = values.to(lent_tensor.device, dtype, copy=True)
 
-    def trained(self):
+    def trained(self) -> dict[str, torch.Tensor]:
         return {name: trained.full_precision() for name, trained in self.learning.items()}
 
-    def chosen(self):
+    def chosen(self) -> Mapping[str, torch.Tensor]:
         """The weights to use: the running average if there is one."""
         return self.average.current(self.trained()) if self.average else self.trained()
 
     # resume
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         return self.trained() | (self.average.state() if self.average else {})
 
-    def load_tensors(self, tensors):
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self.values_to_load, self.started = tensors, True
         if self.average:
             self.average.load(tensors)
 
     # files
 
-    def disk_bytes(self):
+    def disk_bytes(self) -> dict[str, int]:
         count = sum(trained.weight.numel() for trained in self.learning.values())
         exact = 4 if self.format == torch.float32 or isinstance(next(iter(self.learning.values())), MasterCopy) else 2
         size = safetensors.PRECISIONS[self.config.save.precision].itemsize
@@ -276,16 +292,16 @@ class DreamBooth(WholeModel):
         return {"state": count * (exact + (4 if self.average else 0)), "file": count_all * size,
                 "once": sum(trained.weight.nbytes for trained in self.learning.values()) + count * exact}
 
-    def places(self):
+    def places(self) -> list[tuple[str, str, torch.nn.Module]]:
         """(checkpoint prefix, part's name, module) of the whole model."""
         return [(self.model.family.prefixes[name], name, module) for name, module in self.model.modules()]
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         return {"ss_unet_lr": self.settings.unet_lr, "ss_text_encoder_lr": self.settings.text_encoder_lr,
                 "ss_learning_rate": self.settings.unet_lr, "ss_full_bf16": self.format == torch.bfloat16,
                 "sdtune_ema_decay": self.settings.ema_decay or None}
 
-    def export(self, path, metadata):
+    def export(self, path: Path, metadata: dict[str, str]) -> None:
         chosen, originals = self.chosen(), self.originals.tensors()
         if all(torch.equal(chosen[name].cpu().float(), originals[name].float()) for name in chosen):
             raise RunError("The model learned nothing: every weight is as it was at the start. "
@@ -295,11 +311,11 @@ class DreamBooth(WholeModel):
         checkpoint.write(path, tensors, facts, safetensors.PRECISIONS[self.config.save.precision])
         self.write_config(path)
 
-    def write_config(self, path):
+    def write_config(self, path: Path) -> None:
         """The .yaml beside the checkpoint, where the WebUI needs one to know what it is."""
         self.model.family.write_config(self.model, path)
 
-    def by_products(self, artefact):
+    def by_products(self, artefact: Artefact) -> list[Artefact]:
         dim = self.settings.lora_dim
         if not dim:
             return []
@@ -315,7 +331,7 @@ class DreamBooth(WholeModel):
         safetensors.write(path, tensors, facts | safetensors.hashes(tensors, facts, precision), precision=precision)
         return [Artefact(path, "lora", KINDS["lora"].prompt_tag(self.config.name), artefact.activation_text, facts)]
 
-    def differences(self):
+    def differences(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
         """(kohya's key, trained weight, original weight) of every layer that a LoRA can bend."""
         chosen, originals = self.chosen(), self.originals.tensors()
         names = {id(trained.weight): name for name, trained in self.learning.items()}
@@ -326,7 +342,7 @@ class DreamBooth(WholeModel):
                 yield target.key, chosen[name][rows], originals[name][rows]
 
 
-def release(lent_tensor, weight):
+def release(lent_tensor: torch.Tensor, weight: torch.Tensor) -> None:
     """Free the memory of a lent tensor whose weight now lives elsewhere, but keep the tensor itself for those who
     know it.
     """
@@ -336,7 +352,7 @@ def release(lent_tensor, weight):
             storage.resize_(0)
 
 
-def inherited(path):
+def inherited(path: Path | None) -> dict[str, str]:
     """What our own metadata of the checkpoint that was trained says about its build."""
     if not path:
         return {}

@@ -3,15 +3,21 @@ is.
 """
 
 import logging
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import UserError, require
 from lib_sdtune.formats import hypernetwork as file
 from lib_sdtune.formats.tensors import PRECISIONS
+from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.methods import registry
-from lib_sdtune.methods.base import Method, MethodSettings
+from lib_sdtune.methods.base import FolderOf, Method, MethodSettings
 from lib_sdtune.networks.hypernetwork import (
     ACTIVATIONS,
     OVER_THE_BATCH,
@@ -22,6 +28,9 @@ from lib_sdtune.networks.hypernetwork import (
     context_widths,
 )
 from lib_sdtune.randomness import generator
+
+if TYPE_CHECKING:  # they import this file
+    from lib_sdtune.config import Config
 
 log = logging.getLogger("sdtune")
 
@@ -53,16 +62,24 @@ class HypernetworkConfig(MethodSettings):
     lr: Rate = option(1e-5, "1e-5, or a schedule such as 5e-5:1000, 1e-5.",
                       label="Hypernetwork learning rate", low=0, high=10)
 
-    def overruled(self):
+    def overruled(self) -> Iterable[tuple[str, str]]:
         if self.init_hypernetwork:
             why = '"hypernetwork.init_hypernetwork" has a structure of its own'
-            keys = ("layer_structure", "activation", "activate_output", "use_layer_norm", "dropout", "dropout_structure",
-                    "weight_init", "enable_sizes")
+            keys = (
+                "layer_structure",
+                "activation",
+                "activate_output",
+                "use_layer_norm",
+                "dropout",
+                "dropout_structure",
+                "weight_init",
+                "enable_sizes",
+            )
             yield from ((key, why) for key in keys)
         elif not self.dropout:
             yield "dropout_structure", '"hypernetwork.dropout" is off'
 
-    def check(self, config):
+    def check(self, config: "Config") -> None:
         layout, dropout = self.layer_structure, self.dropout_structure
         require(len(layout) > 1 and layout[0] == layout[-1] == 1,
                 '"hypernetwork.layer_structure" must begin and end with 1, such as [1, 2, 1].')
@@ -81,12 +98,12 @@ class HypernetworkMethod(Method):
     suffix = ".pt"
 
     @classmethod
-    def check(cls, config, folder):
+    def check(cls, config: "Config", folder: FolderOf) -> None:
         if config.hypernetwork.init_hypernetwork:
             file.read(file.find(folder(cls.kind), config.hypernetwork.init_hypernetwork))
 
     @classmethod
-    def check_model(cls, config, folder, spec):
+    def check_model(cls, config: "Config", folder: FolderOf, spec: ModelSpec) -> None:
         settings = config.hypernetwork
         model_widths = sorted(
             {shape[1] for name, shape in spec.shapes["unet"].items() if name.endswith("to_k.weight")}
@@ -97,13 +114,13 @@ class HypernetworkMethod(Method):
         else:
             refuse_unknown(settings.enable_sizes, model_widths, '"hypernetwork.enable_sizes"')
 
-    def __init__(self, config, model):
+    def __init__(self, config: "Config", model: LoadedModel):
         super().__init__(config, model)
         self.steps_before = 0
         network = self.continued() if config.hypernetwork.init_hypernetwork else self.new()
         self.hypernetwork = network.to(model.device).requires_grad_(True)
 
-    def new(self):
+    def new(self) -> Hypernetwork:
         settings = self.config.hypernetwork
         structure = Structure(tuple(settings.layer_structure), settings.activation, settings.use_layer_norm,
                               settings.activate_output, dropout_of(settings), settings.weight_init)
@@ -121,7 +138,7 @@ class HypernetworkMethod(Method):
                 module.initialize(settings.weight_init, generator(self.config.train.seed, "init", width, part))
         return network
 
-    def continued(self):
+    def continued(self) -> Hypernetwork:
         path = file.find(self.model.folder(self.kind), self.config.hypernetwork.init_hypernetwork)
         network, facts = file.read(path)
         refuse_unknown(network.pairs, context_widths(self.model.unet), path.name)
@@ -130,42 +147,42 @@ class HypernetworkMethod(Method):
                  facts.step)
         return network
 
-    def parameter_groups(self):
+    def parameter_groups(self) -> list[dict[str, Any]]:
         return [
             {"name": "hypernetwork", "params": list(self.hypernetwork.parameters()), "lr": self.config.hypernetwork.lr}
         ]
 
-    def trains_text(self, step):
+    def trains_text(self, step: int) -> bool:
         return False
 
-    def changes_text(self):
+    def changes_text(self) -> bool:
         return False
 
     @contextmanager
-    def attached(self):
+    def attached(self) -> Iterator[None]:
         with applied_hypernetworks(self.model.unet, [(self.hypernetwork, 1.0)]):
             yield
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         return self.hypernetwork.tensors()
 
-    def load_tensors(self, tensors):
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self.hypernetwork.load_tensors(tensors)
 
-    def export(self, path, metadata):
+    def export(self, path: Path, metadata: dict[str, str]) -> None:
         steps = self.steps_before + int(metadata.get("ss_steps") or 0)
         facts = file.Facts(path.stem, steps, self.model.hash or None, self.model.name or None)
         file.write(path, self.hypernetwork, facts, PRECISIONS[self.config.save.precision])
 
 
-def dropout_of(settings):
+def dropout_of(settings: "HypernetworkConfig") -> tuple[float, ...]:
     """A probability per entry of the layer structure, or () for none."""
     if not settings.dropout:
         return ()
     return tuple(settings.dropout_structure) or file.usual_dropout(settings.layer_structure)
 
 
-def refuse_unknown(widths, model_widths, source):
+def refuse_unknown(widths: Iterable[int], model_widths: list[int], source: str) -> None:
     """UserError for widths that no attention layer of the model has; `source` is where they come from."""
     unknown = sorted(set(widths) - set(model_widths))
     if unknown:

@@ -1,19 +1,27 @@
 """LoRA and its relatives: every chosen layer gets a small network beside it, and only the networks learn."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lib_sdtune import networks
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.families.base import Target
 from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import Method, MethodSettings
-from lib_sdtune.networks.base import applied
+from lib_sdtune.networks.base import Adapter, applied
 from lib_sdtune.optim.schedule import is_zero
 from lib_sdtune.randomness import generator
+
+if TYPE_CHECKING:  # they import this file
+    from lib_sdtune.config import Config
 
 
 @dataclass
@@ -33,13 +41,16 @@ class LoraConfig(MethodSettings):
     text_encoder_lr: Rate = option(5e-5, "5e-5: how fast the text encoder part learns. 0 leaves it out.",
                                    label="Text encoder learning rate", low=0, high=10)
 
-    def overruled(self):
+    def overruled(self) -> Iterable[tuple[str, str]]:
         if not self.conv_dim:
             yield "conv_alpha", '"lora.conv_dim" is 0'
         if self.network == "lokr":
-            yield "alpha", 'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned'
+            yield (
+                "alpha",
+                'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned',
+            )
 
-    def rate_of(self, part):
+    def rate_of(self, part: str) -> float | str:
         return self.unet_lr if part == "unet" else self.text_encoder_lr
 
 
@@ -51,7 +62,7 @@ class LoraMethod(Method):
     Settings = LoraConfig
     kind = "lora"
 
-    def __init__(self, config, model):
+    def __init__(self, config: "Config", model: LoadedModel):
         super().__init__(config, model)
         self.targets = [target for target in model.family.targets(model) if self.trains(target)]
         if not self.targets:
@@ -60,7 +71,7 @@ class LoraMethod(Method):
         self.adapters = {target.key: self.make_adapter(target) for target in self.targets}
 
     @classmethod
-    def count_trainable(cls, config, spec):
+    def count_trainable(cls, config: "Config", spec: ModelSpec) -> int:
         parts = [part for part in spec.shapes if part != "vae" and not is_zero(config.lora.rate_of(part))]
         return sum(
             config.lora.dim * in_and_out(name, shape)
@@ -69,19 +80,19 @@ class LoraMethod(Method):
             if len(shape) == 2 and any(block in name for block in ("transformer_blocks", ".layers.", "resblocks"))
         )
 
-    def trains(self, target):
+    def trains(self, target: Target) -> bool:
         if target.kind == "convolution" and not self.config.lora.conv_dim:
             return False
         return not is_zero(self.config.lora.rate_of(target.part))
 
-    def make_adapter(self, target):
+    def make_adapter(self, target: Target) -> Adapter:
         settings = self.config.lora
         spatial = target.layer.weight.ndim == 4 and target.layer.weight.shape[-1] > 1
         dim, alpha = (settings.conv_dim, settings.conv_alpha) if spatial else (settings.dim, settings.alpha)
         network = networks.registry[settings.network]
         return network(target.layer, dim, alpha, generator(self.config.train.seed, "init", target.key))
 
-    def parameter_groups(self):
+    def parameter_groups(self) -> list[dict[str, Any]]:
         active = [target for target in self.targets if not target.idle]
         groups = []
         for part in dict.fromkeys(target.part for target in active):
@@ -89,27 +100,27 @@ class LoraMethod(Method):
             groups.append({"name": part, "params": params, "lr": self.config.lora.rate_of(part)})
         return groups
 
-    def changes_text(self):
+    def changes_text(self) -> bool:
         return any(target.part != "unet" for target in self.targets)
 
-    def trains_text(self, step):
+    def trains_text(self, step: int) -> bool:
         until = self.config.train.stop_text_encoder_training
         return self.changes_text() and (not until or step < until)
 
     @contextmanager
-    def attached(self):
+    def attached(self) -> Iterator[None]:
         with applied([(target.layer, self.adapters[target.key]) for target in self.targets]):
             yield
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         return {f"{key}.{tail}": tensor
                 for key, adapter in self.adapters.items() for tail, tensor in adapter.tensors().items()}
 
-    def load_tensors(self, tensors):
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         for key, adapter in self.adapters.items():
             adapter.load_tensors({tail: tensors[f"{key}.{tail}"] for tail in adapter.tensors()})
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         settings = self.config.lora
         convolutions = {"conv_dim": str(settings.conv_dim), "conv_alpha": str(settings.conv_alpha)}
         return {"ss_network_module": "networks.lora" if settings.network == "lora" else "lycoris.kohya",
@@ -118,7 +129,7 @@ class LoraMethod(Method):
                 "ss_unet_lr": settings.unet_lr, "ss_text_encoder_lr": settings.text_encoder_lr,
                 "ss_learning_rate": settings.unet_lr}
 
-    def export(self, path, metadata):
+    def export(self, path: Path, metadata: dict[str, str]) -> None:
         precision = safetensors.PRECISIONS[self.config.save.precision]
         tensors = {name: rounded(name, tensor, precision) for name, tensor in self.tensors().items()}
         if not any(torch.count_nonzero(adapter.delta_weight()) for adapter in self.adapters.values()):
@@ -131,7 +142,7 @@ class LoraMethod(Method):
         safetensors.write(path, tensors, metadata | safetensors.hashes(tensors, metadata))
 
 
-    def changes(self, key, tensors):
+    def changes(self, key: str, tensors: Mapping[str, torch.Tensor]) -> bool:
         """Whether these tensors of a file change the layer of `key`."""
         adapter = self.adapters[key]
         exact = {tail: tensor.clone() for tail, tensor in adapter.tensors().items()}
@@ -142,13 +153,13 @@ class LoraMethod(Method):
             adapter.load_tensors(exact)
 
 
-def in_and_out(name, shape):
+def in_and_out(name: str, shape: tuple[int, int]) -> int:
     """Outputs and inputs of the layers whose weight that is: a fused one is three."""
     outputs, inputs = shape
     return outputs + inputs * (3 if name.endswith("in_proj_weight") else 1)
 
 
-def rounded(name, tensor, precision):
+def rounded(name: str, tensor: torch.Tensor, precision: torch.dtype) -> torch.Tensor:
     """In the file's precision. What scales everything stays float32: a DoRA's lengths, and an alpha that rounding would
     change (0.1, say). Readers take every tensor in its own format.
     """

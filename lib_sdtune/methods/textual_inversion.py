@@ -3,8 +3,11 @@ else, learn.
 """
 
 import logging
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -15,8 +18,13 @@ from lib_sdtune.errors import UserError, require
 from lib_sdtune.formats import embedding as file
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.tensors import PRECISIONS
+from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.methods import registry
-from lib_sdtune.methods.base import Method, MethodSettings
+from lib_sdtune.methods.base import FolderOf, Method, MethodSettings
+
+if TYPE_CHECKING:  # they import this file
+    from lib_sdtune.config import Config
+    from lib_sdtune.data.scan import Scan
 
 log = logging.getLogger("sdtune")
 
@@ -44,12 +52,12 @@ class TextualInversionConfig(MethodSettings):
     save_model_as: str = option("safetensors", "safetensors; pt for old programs.",
                                 label="Embedding file format", choices=["safetensors", "pt"])
 
-    def overruled(self):
+    def overruled(self) -> Iterable[tuple[str, str]]:
         if self.init_embedding:
             why = '"textual_inversion.init_embedding" brings vectors of its own'
             yield from ((key, why) for key in ("init_text", "num_vectors_per_token"))
 
-    def check(self, config):
+    def check(self, config: "Config") -> None:
         require(
             config.dataset.caption_dropout_rate < 1,
             '"dataset.caption_dropout_rate" is 1, so no caption would ever say the word and nothing could learn; '
@@ -68,12 +76,12 @@ class TextualInversion(Method):
     kind = "embeddings"
 
     @classmethod
-    def check(cls, config, folder):
+    def check(cls, config: "Config", folder: FolderOf) -> None:
         if config.textual_inversion.init_embedding:
             file.tables_of(file.find(folder(cls.kind), config.textual_inversion.init_embedding))
 
     @classmethod
-    def check_model(cls, config, folder, spec):
+    def check_model(cls, config: "Config", folder: FolderOf, spec: ModelSpec) -> None:
         widths = [shape[1] for part, shapes in sorted(spec.shapes.items()) if part.startswith("text_encoder")
                   for name, shape in shapes.items() if name.endswith("token_embedding.weight")]
         if len(widths) > 1 and config.textual_inversion.save_model_as != "safetensors":
@@ -85,15 +93,15 @@ class TextualInversion(Method):
             file.refuse_other_widths(file.find(folder(cls.kind), config.textual_inversion.init_embedding), widths)
 
     @classmethod
-    def prepare_data(cls, config, scan):
+    def prepare_data(cls, config: "Config", scan: "Scan") -> None:
         scan.pictures = [picture for picture in scan.pictures if not picture.is_class]
         add_word_templates(scan, config, config.word)
 
     @classmethod
-    def check_data(cls, config, scan):
+    def check_data(cls, config: "Config", scan: "Scan") -> None:
         check_word(scan, config, config.word)
 
-    def __init__(self, config, model):
+    def __init__(self, config: "Config", model: LoadedModel):
         super().__init__(config, model)
         self.settings = config.textual_inversion
         self.suffix = f".{self.settings.save_model_as}"
@@ -107,16 +115,16 @@ class TextualInversion(Method):
         self.constrain()
 
     @property
-    def widths(self):
+    def widths(self) -> list[int]:
         return [table.weight.shape[1] for table in self.tables]
 
-    def warn_of_collision(self):
+    def warn_of_collision(self) -> None:
         """A word of a single token is one that people type for something else."""
         if len(self.model.tokenizer(self.word)) == 1:
             log.warning('"%s" is a word that the model knows already; prompts with it in its usual sense will show '
                         "what is learned now. A made-up name avoids that.", self.word)
 
-    def new(self):
+    def new(self) -> torch.Tensor:
         """Rows of the init text, spread over the vectors as the WebUI spreads them; zeros for no text."""
         n, text = self.settings.num_vectors_per_token, self.settings.init_text
         ids = self.model.tokenizer(text)
@@ -130,7 +138,7 @@ class TextualInversion(Method):
         with torch.no_grad():
             return torch.cat([table.weight[spread].float() for table in self.tables], dim=1)
 
-    def continued(self):
+    def continued(self) -> torch.Tensor:
         path = file.find(self.model.folder(self.kind), self.settings.init_embedding)
         self.steps_before = file.steps(path)
         rows = file.read(path, self.model.family.embedding_keys, self.widths)
@@ -138,23 +146,23 @@ class TextualInversion(Method):
             log.info("Going on from %s with its own %d vectors.", path.name, len(rows))
         return rows
 
-    def parameter_groups(self):
+    def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"name": "embedding", "params": [self.rows], "lr": self.settings.lr, "weight_decay": 0.0}]
 
     @torch.no_grad()
-    def constrain(self):
+    def constrain(self) -> None:
         if self.norms:
             for part, norm in zip(self.rows.split(self.widths, dim=1), self.norms, strict=True):
                 part.mul_(norm / part.norm(dim=1, keepdim=True).clamp(min=1e-6))
 
-    def trains_text(self, step):
+    def trains_text(self, step: int) -> bool:
         return True
 
-    def changes_text(self):
+    def changes_text(self) -> bool:
         return True
 
     @contextmanager
-    def attached(self):
+    def attached(self) -> Iterator[None]:
         """Captions may say the word, samples the name of the file to be."""
         embeddings, words = self.model.embeddings, {self.word, self.config.name}
         before = {word: embeddings[word] for word in words if word in embeddings}
@@ -166,19 +174,19 @@ class TextualInversion(Method):
                 del embeddings[word]
             embeddings.update(before)
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         return {"rows": self.rows.detach()}
 
-    def load_tensors(self, tensors):
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self.rows.data = tensors["rows"].to(self.rows)
 
-    def activation_text(self):
+    def activation_text(self) -> str:
         return self.config.name
 
-    def tag(self, name):
+    def tag(self, name: str) -> str:
         return name
 
-    def export(self, path, metadata):
+    def export(self, path: Path, metadata: dict[str, str]) -> None:
         precision = PRECISIONS[self.config.save.precision]
         step = self.steps_before + int(metadata.get("ss_steps") or 0)
         if self.steps_before:
@@ -190,6 +198,6 @@ class TextualInversion(Method):
                 path.with_suffix(suffix).unlink(missing_ok=True)
 
 
-def median_norm(table):
+def median_norm(table: torch.nn.Module) -> torch.Tensor:
     """Median length of the model's own words."""
     return table.weight.detach().float().norm(dim=1).median()

@@ -1,19 +1,26 @@
 """What it takes to train the model's own weights, by arithmetic, and what makes it cheaper."""
 
 import math
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from lib_sdtune import optim
 from lib_sdtune.devices import HALVES, compute_dtype
+from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods.base import Method
-from lib_sdtune.optim.master_weights import MasterCopy, plan
+from lib_sdtune.optim.master_weights import MasterCopy, TrainedWeight, plan
 from lib_sdtune.optim.schedule import is_zero
 
+if TYPE_CHECKING:  # they import this file
+    from lib_sdtune.config import Config
 
-def rate(settings, part):
+
+def rate(settings: Any, part: str) -> float | str:
     return {"unet": settings.unet_lr, "vae": 0}.get(part, settings.text_encoder_lr)
 
 
-def smaller_optimizer(config, device):
+def smaller_optimizer(config: "Config", device: torch.device) -> dict[str, Any]:
     """One that remembers less; Lion wants about a third of the rate."""
     train = config.train
     if optim.bytes_of(train.optimizer) <= optim.bytes_of("Lion"):
@@ -29,7 +36,7 @@ def smaller_optimizer(config, device):
     return {"train.optimizer": "Lion", "train.optimizer_args": {}} | lower
 
 
-def half_weights(config, device):
+def half_weights(config: "Config", device: torch.device) -> dict[str, Any]:
     return {f"{config.method}.weights": "bfloat16"} if config.settings.weights != "bfloat16" else {}
 
 
@@ -39,17 +46,17 @@ class WholeModel(Method):
     cheaper = (smaller_optimizer, half_weights)
 
     @classmethod
-    def trainable_sizes(cls, config, spec):
+    def trainable_sizes(cls, config: "Config", spec: ModelSpec) -> list[int]:
         """How many numbers each tensor that learns has."""
         return [math.prod(shape) for part, tensors in spec.shapes.items() if not is_zero(rate(config.settings, part))
                 for shape in tensors.values()]
 
     @classmethod
-    def count_trainable(cls, config, spec):
+    def count_trainable(cls, config: "Config", spec: ModelSpec) -> int:
         return sum(cls.trainable_sizes(config, spec))
 
     @classmethod
-    def memory_bytes(cls, config, spec):
+    def memory_bytes(cls, config: "Config", spec: ModelSpec) -> int:
         """The weights' format instead of the lent one, float32 copies, the optimiser's memory, and gradients: one or
         all.
         """
@@ -72,11 +79,13 @@ class WholeModel(Method):
         return count * (beside + average) + gradients
 
     @classmethod
-    def weight_dtype(cls, config, spec):
+    def weight_dtype(cls, config: "Config", spec: ModelSpec) -> torch.dtype:
         return cls.plan(config, spec.device, spec.dtype, cls.count_trainable(config, spec))[0]
 
     @staticmethod
-    def plan(config, device, dtype, count):
+    def plan(
+        config: "Config", device: torch.device, dtype: torch.dtype, count: int
+    ) -> tuple[torch.dtype, type[TrainedWeight]]:
         """`optim.master_weights.plan` of `count` weights that are lent in `dtype`."""
         compute = compute_dtype(config.train.mixed_precision, device, dtype)
         return plan(config.settings.weights, device, dtype, count, compute if dtype in HALVES else None)

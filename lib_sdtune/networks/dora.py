@@ -3,11 +3,13 @@
 The length is kept per input column, because that is the axis the WebUI's loader normalises over.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import WeightAdapter
+from lib_sdtune.networks.base import Layer, WeightAdapter
 from lib_sdtune.networks.lora import LoRA
 
 
@@ -15,34 +17,34 @@ from lib_sdtune.networks.lora import LoRA
 class DoRA(WeightAdapter):
     """delta = (W + BA) * dora_scale / |W + BA| - W, with dora_scale (1, in) or (1, in, 1, 1) starting at |W|."""
 
-    def __init__(self, layer, dim, alpha, generator=None):
+    def __init__(self, layer: Layer, dim, alpha, generator=None):
         super().__init__(layer, dim, alpha, generator)
         self.low_rank = LoRA(layer, dim, alpha, generator)
         self.layer = (layer,)  # in a tuple, so that it does not become a part of this module
         self.dora_scale = nn.Parameter(column_norm(layer.weight.detach().float()))
 
-    def delta_weight(self):
+    def delta_weight(self) -> torch.Tensor:
         original = self.layer[0].weight.detach().float()
         updated = original + self.low_rank.delta_weight()
         # the paper's section 4.3: the length in the denominator is taken as a constant
         return updated * (self.dora_scale / column_norm(updated.detach())) - original
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         return self.low_rank.tensors() | {"dora_scale": self.dora_scale.data}
 
-    def load_tensors(self, tensors):
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self.low_rank.load_tensors(tensors)
         self.dora_scale.data.copy_(tensors["dora_scale"].reshape(self.dora_scale.shape))
 
     @staticmethod
-    def reads(tensors):
+    def reads(tensors: Mapping[str, torch.Tensor]) -> bool:
         return {"lora_down.weight", "lora_up.weight", "dora_scale"} <= set(tensors)
 
     @classmethod
-    def dim_of(cls, tensors):
+    def dim_of(cls, tensors: Mapping[str, torch.Tensor]) -> int:
         return LoRA.dim_of(tensors)
 
 
-def column_norm(weight):
+def column_norm(weight: torch.Tensor) -> torch.Tensor:
     """|W| of every input column, (1, in) or (1, in, 1, 1)."""
     return torch.linalg.vector_norm(weight, dim=[axis for axis in range(weight.ndim) if axis != 1], keepdim=True)

@@ -2,13 +2,15 @@
 given rank.
 """
 
+from collections.abc import Iterable
+
 import torch
 
 from lib_sdtune.randomness import mix
 
 
 @torch.no_grad()
-def extract(pairs, dim):
+def extract(pairs: Iterable[tuple[str, torch.Tensor, torch.Tensor]], dim: int) -> dict[str, torch.Tensor]:
     """name -> tensor under kohya's names, from (key, trained weight, original weight) of layers; alpha is dim, so
     nothing is scaled.
 
@@ -26,7 +28,7 @@ def extract(pairs, dim):
     return tensors
 
 
-def halves(difference, dim, key):
+def halves(difference: torch.Tensor, dim: int, key: str) -> tuple[torch.Tensor, torch.Tensor]:
     """(up, down) of one layer: (out, r) and (r, in), or (out, r, 1, 1) and (r, in, h, w) of a convolution."""
     matrix = difference.flatten(1)
     rank = min(dim, *matrix.shape)

@@ -3,11 +3,12 @@ file names).
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import WeightAdapter, normal_parameter, zero_parameter
+from lib_sdtune.networks.base import Layer, WeightAdapter, normal_parameter, zero_parameter
 
 TAILS = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
 
@@ -16,7 +17,7 @@ TAILS = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
 class LoHa(WeightAdapter):
     """delta = (w1_a w1_b) * (w2_a w2_b) * alpha / dim, with w*_a (out, dim) and w*_b (dim, in k k)."""
 
-    def __init__(self, layer, dim, alpha, generator=None):
+    def __init__(self, layer: Layer, dim, alpha, generator=None):
         super().__init__(layer, dim, alpha, generator)
         outer, inner = self.shape[0], math.prod(self.shape[1:])
         self.w1_a = normal_parameter((outer, dim), 0.1, layer, generator)  # the spreads are LyCORIS'
@@ -24,15 +25,15 @@ class LoHa(WeightAdapter):
         self.w2_a = zero_parameter((outer, dim), layer)
         self.w2_b = normal_parameter((dim, inner), 1.0, layer, generator)
 
-    def delta_weight(self):
+    def delta_weight(self) -> torch.Tensor:
         return ((self.w1_a @ self.w1_b) * (self.w2_a @ self.w2_b) * self.scale).reshape(self.shape)
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         return {tail: getattr(self, tail.removeprefix("hada_")).data for tail in TAILS} | {
             "alpha": torch.tensor(self.alpha)
         }
 
-    def load_tensors(self, tensors):
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         for tail in TAILS:
             parameter = getattr(self, tail.removeprefix("hada_")).data
             parameter.copy_(tensors[tail].reshape(parameter.shape))
@@ -40,9 +41,9 @@ class LoHa(WeightAdapter):
         self.scale = self.alpha / self.w1_b.shape[0]
 
     @staticmethod
-    def reads(tensors):
+    def reads(tensors: Mapping[str, torch.Tensor]) -> bool:
         return set(TAILS) <= set(tensors) and not {"hada_t1", "hada_t2"} & set(tensors)
 
     @classmethod
-    def dim_of(cls, tensors):
+    def dim_of(cls, tensors: Mapping[str, torch.Tensor]) -> int:
         return tensors["hada_w1_b"].shape[0]

@@ -3,11 +3,12 @@
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import WeightAdapter, uniform_parameter, zero_parameter
+from lib_sdtune.networks.base import Layer, WeightAdapter, uniform_parameter, zero_parameter
 
 
 @registry.register("lokr")
@@ -17,7 +18,7 @@ class LoKr(WeightAdapter):
     Where dim is too large to save anything, w2 is a full matrix, and its strength is 1 as the readers take it.
     """
 
-    def __init__(self, layer, dim, alpha, generator=None):
+    def __init__(self, layer: Layer, dim, alpha, generator=None):
         super().__init__(layer, dim, alpha, generator)
         outer, inner, *kernel = self.shape
         (small_out, large_out), (small_in, large_in) = split(outer), split(inner)
@@ -32,17 +33,17 @@ class LoKr(WeightAdapter):
             self.w2_a = zero_parameter((large_out, dim), layer)
             self.w2_b = uniform_parameter((dim, columns), columns, layer, generator)
 
-    def delta_weight(self):
+    def delta_weight(self) -> torch.Tensor:
         w2 = self.w2.flatten(1) if self.full else self.w2_a @ self.w2_b
         return (torch.kron(self.w1, w2) * self.scale).reshape(self.shape)
 
-    def tails(self):
+    def tails(self) -> tuple[str, ...]:
         return ("w1", "w2") if self.full else ("w1", "w2_a", "w2_b")
 
-    def tensors(self):
+    def tensors(self) -> dict[str, torch.Tensor]:
         return {f"lokr_{tail}": getattr(self, tail).data for tail in self.tails()} | {"alpha": torch.tensor(self.alpha)}
 
-    def load_tensors(self, tensors):
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         for tail in self.tails():
             parameter = getattr(self, tail).data
             parameter.copy_(tensors[f"lokr_{tail}"].reshape(parameter.shape))
@@ -51,17 +52,17 @@ class LoKr(WeightAdapter):
             self.scale = self.alpha / self.dim
 
     @staticmethod
-    def reads(tensors):
+    def reads(tensors: Mapping[str, torch.Tensor]) -> bool:
         second = "lokr_w2" in tensors or {"lokr_w2_a", "lokr_w2_b"} <= set(tensors)
         return "lokr_w1" in tensors and second and "lokr_t2" not in tensors
 
     @classmethod
-    def dim_of(cls, tensors):
+    def dim_of(cls, tensors: Mapping[str, torch.Tensor]) -> int:
         """The inner size of w2; for a full w2 any dim that keeps it full."""
         return tensors["lokr_w2_b"].shape[0] if "lokr_w2_b" in tensors else max(tensors["lokr_w2"].shape)
 
 
-def split(side):
+def split(side: int) -> tuple[int, int]:
     """(small, large) factors of `side`, as near to each other as they can be."""
     small = next(factor for factor in range(math.isqrt(side), 0, -1) if side % factor == 0)
     return small, side // small

@@ -1,10 +1,17 @@
+from typing import TYPE_CHECKING, Any
+
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import Registry
+
+if TYPE_CHECKING:  # they import this file, or are not needed to declare settings
+    import torch
+
+    from lib_sdtune.config import TrainConfig
 
 registry = Registry("lib_sdtune.optim", "optimizer")
 
 
-def make(train, groups):
+def make(train: "TrainConfig", groups: list[dict[str, Any]]) -> "torch.optim.Optimizer":
     """The optimiser that `train` (the config's section) names, over torch's parameter groups, each with its "lr".
 
     UserError when it is not installed or its arguments are none of its own.
@@ -18,32 +25,34 @@ def make(train, groups):
         raise
     except Exception as error:  # each optimiser refuses in its own way
         reason = str(error).split("\n")[0].rstrip(".")
-        raise UserError(f'"train.optimizer_args" is {arguments}, which {name} does not take ({reason}); correct or empty it.') from error
+        raise UserError(
+            f'"train.optimizer_args" is {arguments}, which {name} does not take ({reason}); correct or empty it.'
+        ) from error
 
 
-def check(train):
+def check(train: "TrainConfig") -> None:
     """UserError when the optimiser could not be made, found out on one number."""
     import torch
 
     make(train, [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1e-3}])
 
 
-def bytes_of(name):
+def bytes_of(name: str) -> int:
     """What the optimiser of that name remembers for every number that learns."""
     return getattr(registry[name], "bytes", 8)
 
 
-def finds_rate(name):
+def finds_rate(name: str) -> bool:
     """Whether it finds its own rate, so that what it is given only scales that: 1."""
     return getattr(registry[name], "finds_rate", False)
 
 
-def needs_all(name):
+def needs_all(name: str) -> bool:
     """Whether it needs every gradient before its step."""
     return getattr(registry[name], "needs_all", False)
 
 
-def available(name):
+def available(name: str) -> bool:
     """Whether the optimiser of that name can be made here."""
     import torch
 

@@ -1,11 +1,15 @@
 """Lion (Chen et al. 2023, arXiv 2302.06675), from lion-pytorch. Wants about a third of AdamW's rate."""
 
+from typing import Any
+
+import torch
+
 from lib_sdtune.errors import UserError
 from lib_sdtune.optim import registry
 
 
 @registry.register("Lion")
-def lion(groups, **arguments):
+def lion(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
     try:
         from lion_pytorch import Lion
     except ImportError as error:

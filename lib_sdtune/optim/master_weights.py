@@ -1,7 +1,8 @@
 """What an optimiser moves, and the weight of the model that follows it.
 
 Optimisers want float32: an update of 1e-7 is lost on a half-precision weight. So a half-precision weight is moved by a
-float32 copy, or is rounded at random (https://arxiv.org/abs/2010.06192), which keeps small updates on average and no copy.
+float32 copy, or is rounded at random (https://arxiv.org/abs/2010.06192), which keeps small updates on average and no
+copy.
 """
 
 import torch
@@ -21,36 +22,38 @@ class TrainedWeight:
     lives_in_model = True
     gradient_bytes = 4  # a value's gradient at the moment of its step, and float32 copies of the weight for that moment
 
-    def __init__(self, weight):
+    def __init__(self, weight: torch.Tensor):
         self.weight, self.value = weight, weight
 
-    def prepare_gradient(self, factor):
+    def prepare_gradient(self, factor: float) -> None:
         """The gradient that arrived, times `factor`, is where the optimiser looks for it."""
         if self.weight.grad is not None:
             self.weight.grad = laid_out_as(self.weight.grad, self.weight)
             if factor != 1:
                 self.weight.grad.mul_(factor)
 
-    def update_model(self, *seed):
-        """After the optimiser's step: the model's weight follows. `seed`: the run's seed and numbers for those who round."""
+    def update_model(self, *seed) -> None:
+        """After the optimiser's step: the model's weight follows. `seed`: the run's seed and numbers for those who
+        round.
+        """
 
-    def drop_gradient(self):
+    def drop_gradient(self) -> None:
         """Drop the gradient."""
         self.weight.grad = None
 
-    def release(self):
+    def release(self) -> None:
         """Free what training holds beside the weight; nothing can be stepped afterwards."""
         self.drop_gradient()
 
-    def move(self, device):
+    def move(self, device: torch.device | str) -> None:
         """What training holds beside the weight goes to `device` for a while."""
 
-    def full_precision(self):
+    def full_precision(self) -> torch.Tensor:
         """The trained values as precisely as they are known."""
         return self.weight.detach()
 
     @torch.no_grad()
-    def load_values(self, values):
+    def load_values(self, values: torch.Tensor) -> None:
         """Go on from these values."""
         self.weight.copy_(values)
 
@@ -61,34 +64,34 @@ class MasterCopy(TrainedWeight):
     lives_in_model = False
     gradient_bytes = 2 + 4
 
-    def __init__(self, weight):
+    def __init__(self, weight: torch.Tensor):
         super().__init__(weight)
         self.value = nn.Parameter(torch.empty(0, device=weight.device))
 
-    def prepare_gradient(self, factor):
+    def prepare_gradient(self, factor: float) -> None:
         if self.weight.grad is not None:
             self.value.grad = laid_out_as(self.weight.grad.float(), self.value).mul_(factor)
             self.weight.grad = None
 
     @torch.no_grad()
-    def update_model(self, *seed):
+    def update_model(self, *seed) -> None:
         self.weight.copy_(self.value)
 
-    def drop_gradient(self):
+    def drop_gradient(self) -> None:
         self.weight.grad = self.value.grad = None
 
-    def full_precision(self):
+    def full_precision(self) -> torch.Tensor:
         return self.value.detach()
 
-    def release(self):
+    def release(self) -> None:
         super().release()
         self.move("cpu")
 
-    def move(self, device):
+    def move(self, device: torch.device | str) -> None:
         self.value.data = self.value.data.to(device)
 
     @torch.no_grad()
-    def load_values(self, values):
+    def load_values(self, values: torch.Tensor) -> None:
         self.value.data = torch.empty_like(self.weight, dtype=torch.float32).copy_(values)
         self.update_model()
 
@@ -98,48 +101,51 @@ class StochasticRounding(TrainedWeight):
 
     gradient_bytes = 2 + 4 + 4
 
-    def __init__(self, weight):
+    def __init__(self, weight: torch.Tensor):
         super().__init__(weight)
         self.value = nn.Parameter(torch.empty(0, device=weight.device))
 
-    def prepare_gradient(self, factor):
+    def prepare_gradient(self, factor: float) -> None:
         if self.weight.grad is not None:
             self.value.data = self.weight.detach().float()
             self.value.grad = laid_out_as(self.weight.grad.float(), self.value).mul_(factor)
             self.weight.grad = None
 
-    def update_model(self, *seed):
+    def update_model(self, *seed) -> None:
         if self.value.grad is not None:
             self.weight.data.copy_(rounded(self.value.detach(), *seed))
 
-    def drop_gradient(self):
+    def drop_gradient(self) -> None:
         self.weight.grad = self.value.grad = None
         self.value.data = torch.empty(0, device=self.weight.device)
 
 
-def rounded(values, *seed):
+def rounded(values: torch.Tensor, *seed) -> torch.Tensor:
     """float32 as bfloat16: up or down by the odds of how near each is. A pure function of the values and `seed`."""
     generator = torch.Generator(values.device).manual_seed(mix(*seed))
     dice = torch.randint(0, 1 << 16, values.shape, generator=generator, device=values.device, dtype=torch.int32)
     return dice.add_(values.view(torch.int32)).bitwise_and_(-(1 << 16)).view(torch.float32).to(torch.bfloat16)
 
 
-def laid_out_as(tensor, weight):
+def laid_out_as(tensor: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """`tensor` with the strides of `weight`, also in dimensions of size 1.
 
-    cuDNN hands 1x1 convolutions gradients whose strides say channels_last, and torch's fused optimisers before 2.4 compare
-    strides strictly. Nothing is copied where the order in memory is the same.
+    cuDNN hands 1x1 convolutions gradients whose strides say channels_last, and torch's fused optimisers before 2.4
+    compare strides strictly. Nothing is copied where the order in memory is the same.
     """
     if tensor.stride() == weight.stride():
         return tensor
-    same_order = all(size == 1 or stride == weight_stride
-                     for size, stride, weight_stride in zip(weight.shape, tensor.stride(), weight.stride(), strict=True))
+    same_order = all(
+        size == 1 or stride == weight_stride
+        for size, stride, weight_stride in zip(weight.shape, tensor.stride(), weight.stride(), strict=True)
+    )
     if same_order:
         return tensor.as_strided(weight.shape, weight.stride())
     return torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
 
 
-def plan(setting, device, dtype, count, compute=None):
+def plan(setting: str, device: torch.device, dtype: torch.dtype, count: int, compute: torch.dtype | None = None
+         ) -> tuple[torch.dtype, type[TrainedWeight]]:
     """(number format of the weights while they learn, the class of `TrainedWeight` for them).
 
     compute: the format of the forward; in float32 so are the weights.
@@ -155,4 +161,6 @@ def plan(setting, device, dtype, count, compute=None):
         return dtype, TrainedWeight
     half = torch.bfloat16 if devices.has_bfloat16(device) else torch.float16
     has_room = device.type != "cuda" or devices.total_memory(device) > count * (2 + 4 + 8) + 4 * 2**30
-    return (half, MasterCopy) if setting == "float32" or has_room or half == torch.float16 else (half, StochasticRounding)
+    return (
+        (half, MasterCopy) if setting == "float32" or has_room or half == torch.float16 else (half, StochasticRounding)
+    )

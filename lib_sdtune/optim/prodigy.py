@@ -1,15 +1,23 @@
-"""Prodigy (Mishchenko & Defazio 2023, arXiv 2306.06101), when prodigyopt is there already. It finds its own rate: give it 1."""
+"""Prodigy (Mishchenko & Defazio 2023, arXiv 2306.06101), when prodigyopt is there already. It finds its own rate: give
+it 1.
+"""
+
+from typing import Any
+
+import torch
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.optim import registry
 
 
 @registry.register("Prodigy")
-def prodigy(groups, **arguments):
+def prodigy(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
     try:
         from prodigyopt import Prodigy
     except ImportError as error:
-        raise UserError('"train.optimizer" is Prodigy, which needs the package prodigyopt; choose AdamW or Lion.') from error
+        raise UserError(
+            '"train.optimizer" is Prodigy, which needs the package prodigyopt; choose AdamW or Lion.'
+        ) from error
     return Prodigy(groups, **arguments)
 
 

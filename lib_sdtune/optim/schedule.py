@@ -8,8 +8,11 @@ import math
 from lib_sdtune.errors import UserError
 
 
-def factor(step, total, scheduler="constant", warmup=0, cycles=1, power=1.0):
-    """What the rate is multiplied by at `step` of `total`, in 0..1. Plain "constant" takes no warm-up, as in sd-scripts.
+def factor(
+    step: int, total: int, scheduler: str = "constant", warmup: int = 0, cycles: int = 1, power: float = 1.0
+) -> float:
+    """What the rate is multiplied by at `step` of `total`, in 0..1. Plain "constant" takes no warm-up, as in
+    sd-scripts.
     """
     if scheduler == "constant":
         return 1.0
@@ -25,8 +28,9 @@ def factor(step, total, scheduler="constant", warmup=0, cycles=1, power=1.0):
     return max(0.0, 1 - progress) ** (power if scheduler == "polynomial" else 1)  # or "linear"
 
 
-def parse(text, where="The learning rate"):
-    """[(rate, last step), ...] of the WebUI's schedule text: "5e-3:200, 1e-3:500, 1e-4"; the last one may go without a step.
+def parse(text: float | str, where: str = "The learning rate") -> list[tuple[float, int]]:
+    """[(rate, last step), ...] of the WebUI's schedule text: "5e-3:200, 1e-3:500, 1e-4"; the last one may go without a
+    step.
 
     A comma at the end is allowed, as there.
     """
@@ -44,24 +48,25 @@ def parse(text, where="The learning rate"):
     return pieces
 
 
-def scheduled(text, step):
+def scheduled(text: str, step: int) -> float:
     """The rate that schedule text gives at `step`; after the last piece its rate stays."""
     pieces = parse(text)
     return next((rate for rate, until in pieces if until < 0 or step < until), pieces[-1][0])
 
 
-def rate(lr, step, total, scheduler="constant", warmup=0, cycles=1, power=1.0):
+def rate(lr: float | str, step: int, total: int, scheduler: str = "constant", warmup: int = 0, cycles: int = 1,
+         power: float = 1.0) -> float:
     """The rate at `step`: schedule text stands for itself, a number follows the scheduler."""
     if is_text(lr):
         return scheduled(lr, step)
     return float(lr) * factor(step, total, scheduler, warmup, cycles, power)
 
 
-def is_text(lr):
+def is_text(lr: float | str) -> bool:
     """Whether this is schedule text, which follows no scheduler; a single rate written as text is a number."""
     return isinstance(lr, str) and len(pieces := parse(lr)) + (pieces[0][1] >= 0) > 1
 
 
-def is_zero(lr):
+def is_zero(lr: float | str) -> bool:
     """Whether the part it belongs to does not learn at all."""
     return all(value == 0 for value, _ in parse(lr)) if isinstance(lr, str) else lr == 0

@@ -1,21 +1,25 @@
 """The add-on on the model while it trains, and off it in the middle of a step or for somebody else."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
 
+from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.methods.base import Method
 from lib_sdtune.training import precision
 from lib_sdtune.training.memory.checkpointing import checkpointed, wants_checkpointing
 
 
 class Attachment:
-    """A context manager: inside, the model is frozen but for the method's add-on, which it wears; afterwards it is bare.
+    """A context manager: inside, the model is frozen but for the method's add-on, which it wears; afterwards it is
+    bare.
 
-    checkpointing: the setting, "auto", "on" or "off". compute: what the forward runs in; where that is float32, so are the
-    weights meanwhile.
+    checkpointing: the setting, "auto", "on" or "off". compute: what the forward runs in; where that is float32, so are
+    the weights meanwhile.
     """
 
-    def __init__(self, method, model, checkpointing, compute):
+    def __init__(self, method: Method, model: LoadedModel, checkpointing, compute):
         self.method, self.model = method, model
         self.full_precision = precision.FullPrecision(method.predicting_modules() if compute == torch.float32 else [])
         self.recomputing = wants_checkpointing(checkpointing, model.device)
@@ -34,7 +38,7 @@ class Attachment:
         self.stack.close()
 
     @contextmanager
-    def without_adapter(self):
+    def without_adapter(self) -> Iterator[None]:
         """The model without its add-on, in the middle of a step."""
         self.adapter.close()
         try:
@@ -43,13 +47,13 @@ class Attachment:
             self.adapter.enter_context(self.method.attached())
 
     @contextmanager
-    def in_lent_precision(self):
+    def in_lent_precision(self) -> Iterator[None]:
         """The model in the number format that its owner draws with, the add-on still on it."""
         with self.full_precision.suspended():
             yield
 
     @contextmanager
-    def detached(self):
+    def detached(self) -> Iterator[None]:
         """The bare model, for somebody else to use; attached again on exit."""
         self.method.before_detach()
         self.stack.close()

@@ -1,10 +1,14 @@
 """One micro-batch: cached latents with the noise, timestep and weight that chance gives each example at this step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from lib_sdtune import diffusion
+from lib_sdtune.config import Config
+from lib_sdtune.data.cache import LatentCache
+from lib_sdtune.data.loader import Example
 from lib_sdtune.randomness import generator
 
 
@@ -29,7 +33,7 @@ class Batch:
     concat: torch.Tensor | None = None
     answers: torch.Tensor | None = None
 
-    def to(self, device):
+    def to(self, device: torch.device) -> "Batch":
         moved = {
             name: value.to(device, non_blocking=True)
             for name, value in vars(self).items()
@@ -38,7 +42,7 @@ class Batch:
         return Batch(**(vars(self) | moved))
 
 
-def draw(examples, step, cache, config):
+def draw(examples: list[Example], step: int, cache: LatentCache, config: Config) -> Batch:
     """The batch of `examples` at micro-step `step`, on the CPU. A pure function of its arguments and the cached
     latents.
     """
@@ -59,26 +63,27 @@ def draw(examples, step, cache, config):
     )
 
 
-def sizes(examples):
+def sizes(examples: list[Example]) -> torch.Tensor:
     """(B, 6) float32, see `Batch`; a mirrored picture counts from its other side, as in Podell et al. 2023, section
     2.2.
     """
     return torch.tensor([sizes_of(example) for example in examples], dtype=torch.float32)
 
 
-def sizes_of(example):
+def sizes_of(example: Example) -> tuple[int, ...]:
     (width, height), (left, top) = example.size, example.crop
     if example.flip:
         left = example.scaled[0] - width - left
     return example.picture.height, example.picture.width, top, left, height, width
 
 
-def concats(examples, cache):
+def concats(examples: list[Example], cache: LatentCache) -> torch.Tensor | None:
     """(B, C, h, w), or None for models that read the noisy latents alone."""
     return stacked([cache.concat(example) for example in examples])
 
 
-def draw_one(example, step, cache, config):
+def draw_one(example: Example, step: int, cache: LatentCache, config: Config) -> tuple:
+    """(latents, noise, perturbation, timestep, mask) of one example; see `Batch`."""
     rng = generator(config.train.seed, "example", step, example.index, example.occurrence)
     mean, std = cache.latents(example)
     latents = sampled(mean, std, example, rng, config)
@@ -98,7 +103,9 @@ def draw_one(example, step, cache, config):
     return latents, noise, perturbation, timestep, mask
 
 
-def sampled(mean, std, example, rng, config):
+def sampled(
+    mean: torch.Tensor, std: torch.Tensor, example: Example, rng: torch.Generator, config: Config
+) -> torch.Tensor:
     """One draw of a picture's latents; `rng` goes on in the same way whatever the setting."""
     drawn, how = torch.randn(mean.shape, generator=rng), config.dataset.latent_sampling
     if how == "deterministic":
@@ -108,7 +115,7 @@ def sampled(mean, std, example, rng, config):
     return mean + std * drawn
 
 
-def stacked(values):
+def stacked(values: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
     """One tensor, or None where nobody has one; those without a mask count everywhere."""
     present = [value for value in values if value is not None]
     if not present:

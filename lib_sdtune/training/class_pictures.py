@@ -1,38 +1,44 @@
 """Class pictures that are missing, drawn by the host from the very model that is about to be trained.
 
-They show what the model thinks of the class before it learns (prior preservation, Ruiz et al. 2022, section 3.3). Pictures
-that are there already count first, whoever made them; what is drawn stays when the run is interrupted, and the rest follows
-when it is started again.
+They show what the model thinks of the class before it learns (prior preservation, Ruiz et al. 2022, section 3.3).
+Pictures that are there already count first, whoever made them; what is drawn stays when the run is interrupted, and the
+rest follows when it is started again.
 """
 
 import logging
 from pathlib import Path
 
+from lib_sdtune.config import Config
+from lib_sdtune.data.cache import Progress
 from lib_sdtune.data.paths import locate, named_path
 from lib_sdtune.data.subsets import class_root, is_toml
 from lib_sdtune.data.walk import walk
 from lib_sdtune.errors import RunError
 from lib_sdtune.formats import infotext
-from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.host.base import Host, SampleRequest
 from lib_sdtune.randomness import mix
+from lib_sdtune.training.control import Control
 
 log = logging.getLogger("sdtune")
 
 
-def complete(config, host, control):
+def complete(config: Config, host: Host, control: Control) -> None:
     """`draw` for a run, in one of its processes."""
     if control.world.leads:
         draw(config, host, control.preparing)
     control.world.gather()
 
 
-def draw(config, host, progress, base=None):
-    """Draw what is missing of every concept's `num_class_images`; call it while the model is borrowed and bare, or not borrowed.
+def draw(config: Config, host: Host, progress: Progress, base: Path | None = None) -> None:
+    """Draw what is missing of every concept's `num_class_images`; call it while the model is borrowed and bare, or not
+    borrowed.
 
-    base: the folder that relative paths start from. progress(done, total, text) is called for every picture and may raise to stop.
+    base: the folder that relative paths start from. progress(done, total, text) is called for every picture and may
+    raise to stop.
     """
-    missing = [place for number in range(len(config.concepts)) for place in places(config, number, base or Path.cwd())]
-    missing = dict(missing)  # two concepts may share a folder
+    numbers = range(len(config.concepts))
+    # folders may be shared
+    missing = dict(place for number in numbers for place in places(config, number, base or Path.cwd()))
     if not missing:
         return
     progress(0, len(missing), "drawing class pictures")
@@ -47,7 +53,7 @@ def draw(config, host, progress, base=None):
         log.warning("Drawing the class pictures was interrupted: %d of %d are there.", done, len(missing))
 
 
-def places(config, number, base):
+def places(config: Config, number: int, base: Path) -> list[tuple[Path, SampleRequest]]:
     """(path, `SampleRequest`) of each picture that one concept lacks."""
     concept = config.concepts[number]
     if not concept.num_class_images or not concept.class_images:
@@ -62,12 +68,14 @@ def places(config, number, base):
     return [(folder / name(i), request(config, number, i)) for _, i in zip(missing, free, strict=False)]
 
 
-def name(number):
+def name(number: int) -> str:
     return f"class-{number:05d}.png"
 
 
-def request(config, number, picture):
-    """Chance depends on the run's seed, the concept and the picture's number, so an interrupted set goes on as it began."""
+def request(config: Config, number: int, picture: int) -> SampleRequest:
+    """Chance depends on the run's seed, the concept and the picture's number, so an interrupted set goes on as it
+    began.
+    """
     side, sample = config.dataset.resolution // 8 * 8, config.sample
     return SampleRequest(config.concepts[number].class_prompt, steps=sample.steps, cfg_scale=sample.cfg_scale,
                          seed=mix(config.train.seed, "class picture", number, picture) % 2**32, width=side, height=side)

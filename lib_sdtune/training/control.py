@@ -1,16 +1,26 @@
-"""The two-way street between a run and whoever watches it: requests go in, status comes out. Safe to use from any thread."""
+"""The two-way street between a run and whoever watches it: requests go in, status comes out. Safe to use from any
+thread.
+"""
 
 import logging
 import math
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from lib_sdtune.config import Config
 from lib_sdtune.errors import DiskFull, RunError, UserError, sentence
 from lib_sdtune.formats.files import write_json
+from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.training import replaced, run_lock
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
+
+if TYPE_CHECKING:  # they import this file
+    from lib_sdtune.training.trainer import Step
 
 ENDED = ("finished", "stopped", "failed")  # the other states: queued, preparing, training, paused
 LEAVING = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone
@@ -26,25 +36,34 @@ class Stopped(Exception):
 class Control:
     """One run's requests and status. `folder` is the run folder; `on_change(control)` is called after every change."""
 
-    def __init__(self, config, folder, on_change=None):
+    def __init__(self, config: Config, folder: Path, on_change=None):
         self.config, self.folder, self.on_change, self.world = config, folder, on_change, World()
         self.state, self.message, self.waiting = "queued", "", ""
-        self.step, self.total_steps, self.epoch, self.loss = 0, 0, 0, None
-        self.epochs, self.seconds, self.phase = 0, [], {}
-        self.artefacts, self.samples = [], []
+        self.step, self.total_steps, self.epoch, self.epochs = 0, 0, 0, 0
+        self.loss: float | None = None
+        self.seconds: list[float] = []
+        self.phase: dict[str, Any] = {}
+        self.artefacts: list[str] = []
+        self.samples: list[str] = []
         self.scan = None  # a `Scan` made before the run, whose files need not be read again
-        self.facts, self.spent = {}, {}  # what else watchers see; seconds by what they went to
-        self.hold_reason, self.last_due, self.postponed = NO_HOLD, {}, set()
-        self._requests, self._changed, self._written = set(), threading.Condition(), 0.0
+        self.facts: dict[str, Any] = {}  # what else watchers see
+        self.spent: dict[str, float] = {}  # seconds by what they went to
+        self.hold_reason = NO_HOLD
+        self.last_due: dict[str, int] = {}  # request -> the step at which the config made it
+        self.postponed: set[str] = set()
+        self._requests: set[str] = set()
+        self._changed, self._written = threading.Condition(), 0.0
 
     # what watchers call
 
-    def request(self, request):
+    def request(self, request: str) -> None:
         """Ask for something; it takes effect at the next step. UserError where it makes no sense."""
         if request not in REQUESTS:
             raise UserError(f"A run cannot be asked to {request!r}; it can: {', '.join(REQUESTS)}.")
         if self.state in ENDED:
-            raise UserError(f"The run {self.config.name} is {self.state}, so it cannot {request.replace('_', ' ')} now.")
+            raise UserError(
+                f"The run {self.config.name} is {self.state}, so it cannot {request.replace('_', ' ')} now."
+            )
         with self._changed:
             if request == "resume":
                 self._requests.discard("pause")
@@ -52,7 +71,7 @@ class Control:
                 self._requests.add(request)
             self._changed.notify_all()
 
-    def snapshot(self):
+    def snapshot(self) -> dict[str, Any]:
         """The run as JSON, in the words of the HTTP contract."""
         pace = self.pace()
         left = None if pace is None or not self.total_steps else max(0.0, (self.total_steps - self.step) * pace)
@@ -62,20 +81,26 @@ class Control:
                 "waiting": bool(self.waiting), "artefacts": list(self.artefacts), "samples": list(self.samples),
                 "overhead": self.overhead(), **self.phase, **self.facts}
 
-    def pace(self):
+    def pace(self) -> float | None:
         """Median seconds of the last steps, or None."""
         recent = sorted(self.seconds[-30:])
         return recent[len(recent) // 2] if recent else None
 
-    def overhead(self):
+    def overhead(self) -> str:
         """What the time goes to besides training, in a sentence, or ""."""
         total = sum(self.spent.values())
-        shares = {what: 100 * seconds / total for what, seconds in self.spent.items() if what != "training"} if total else {}
-        parts = [f"{what} take{'' if what.endswith('s') else 's'} {share:.0f} %" for what, share in shares.items() if share >= 1]
+        shares = (
+            {what: 100 * seconds / total for what, seconds in self.spent.items() if what != "training"} if total else {}
+        )
+        parts = [
+            f"{what} take{'' if what.endswith('s') else 's'} {share:.0f} %"
+            for what, share in shares.items()
+            if share >= 1
+        ]
         return " and ".join(parts) + " of the time" if parts else ""
 
     @contextmanager
-    def spending(self, what):
+    def spending(self, what: str) -> Iterator[None]:
         """The time inside goes to `what`."""
         started = time.perf_counter()
         try:
@@ -86,7 +111,7 @@ class Control:
     # what the run calls
 
     @contextmanager
-    def running(self):
+    def running(self) -> Iterator[None]:
         """Keep the state true from the first moment to the last, whatever happens inside."""
         try:
             with recorded(self.folder), noted(self):
@@ -108,19 +133,21 @@ class Control:
         finally:
             self.close()
 
-    def close(self):
-        """The run has ended: its folder is free again, and an earlier run that it would have replaced in vain is put back."""
+    def close(self) -> None:
+        """The run has ended: its folder is free again, and an earlier run that it would have replaced in vain is put
+        back.
+        """
         if self.world.leads:
             replaced.put_back(self.folder, self.message)
             run_lock.release(self.folder)
 
-    def become(self, state, message=""):
+    def become(self, state: str, message: str = "") -> None:
         self.state, self.message, self.waiting, self.phase = state, message, "", {}
         if message:
             (log.error if state == "failed" else log.info)("%s: %s", state, message)
         self.changed(at_once=True)
 
-    def preparing(self, done, total, text):
+    def preparing(self, done: int, total: int, text: str) -> None:
         """Progress callback of everything before the first step; raises `Stopped` when a stop was asked for."""
         self.phase = {"phase": text, "phase_done": done, "phase_total": total}
         self.message = f"{text}: {done} of {total}" if total else text
@@ -128,16 +155,16 @@ class Control:
         if self.leaving():
             raise Stopped
 
-    def report_model(self, model):
+    def report_model(self, model: LoadedModel) -> None:
         """Say which model (`host.base.LoadedModel`) is being trained."""
         self.facts |= {"model": model.name, "family": model.family.sd_version}
 
-    def begin(self, step, total, epochs):
+    def begin(self, step: int, total: int, epochs: int) -> None:
         """The first step comes next: `step` of `total` are done already, and all of them are `epochs`."""
         self.step, self.total_steps, self.epochs = step, total, epochs
         self.become("training")
 
-    def report(self, step):
+    def report(self, step: "Step") -> None:
         self.step, self.epoch = step.number, step.epoch
         self.loss = step.loss if math.isfinite(step.loss) else None  # JSON has no NaN
         self.seconds = [*self.seconds[-29:], step.seconds]
@@ -145,7 +172,7 @@ class Control:
         self.message = f"{step.skipped} steps skipped because the numbers overflowed" if step.skipped else ""
         self.changed()
 
-    def wants(self, request, step):
+    def wants(self, request: str, step: "Step") -> bool:
         """Whether the run should do this now: asked for by somebody, or due by the config at this step.
 
         At the last step the final file is what would be saved. What is due is due once.
@@ -158,30 +185,35 @@ class Control:
             self.postponed.discard(request)
             return True
         new, self.last_due[request] = self.last_due.get(request) != step.number, step.number
-        return self.take_request(request) or new and due(getattr(self.config, request), step) and not (request == "save" and step.last)
+        return (
+            self.take_request(request)
+            or new
+            and due(getattr(self.config, request), step)
+            and not (request == "save" and step.last)
+        )
 
-    def requested(self, request):
+    def requested(self, request: str) -> bool:
         return request in self._requests
 
-    def leaving(self):
+    def leaving(self) -> bool:
         return any(self.requested(request) for request in LEAVING)
 
-    def take_request(self, request):
+    def take_request(self, request: str) -> bool:
         with self._changed:
             requested = request in self._requests
             self._requests.discard(request)
             return requested
 
-    def add_samples(self, files):
+    def add_samples(self, files: Iterable[Path]) -> None:
         self.samples += [str(file) for file in files]
         self.changed(at_once=True)
 
-    def add_artefact(self, file):
+    def add_artefact(self, file: Path) -> None:
         if str(file) not in self.artefacts:
             self.artefacts.append(str(file))
         self.changed(at_once=True)
 
-    def stay_paused(self):
+    def stay_paused(self) -> bool:
         """True while the run should stay paused; sleeps a little, so that it can be called in a loop.
 
         A sample or a file that is asked for interrupts this, not the pause.
@@ -190,7 +222,9 @@ class Control:
         if self.state != "paused":
             self.become("paused", reason)
         with self._changed:
-            self._changed.wait_for(lambda: not self.requested("pause") or self.leaving() or self.has_output_request(), timeout=0.2)
+            self._changed.wait_for(
+                lambda: not self.requested("pause") or self.leaving() or self.has_output_request(), timeout=0.2
+            )
         if self.leaving() or is_over():
             self.take_request("pause")
         if not self.requested("pause"):
@@ -198,11 +232,12 @@ class Control:
             self.become("training")
         return self.requested("pause") and not self.has_output_request()
 
-    def has_output_request(self):
+    def has_output_request(self) -> bool:
         return self.requested("sample") or self.requested("save")
 
-    def hold(self, reason, is_over, request=""):
-        """Pause because of something that somebody has to mend; `is_over()` tells when it is, and then the run goes on by itself.
+    def hold(self, reason: str, is_over: Callable[[], bool], request: str = "") -> None:
+        """Pause because of something that somebody has to mend; `is_over()` tells when it is, and then the run goes on
+        by itself.
 
         request: "sample" or "save", which could not be done and is done then.
         """
@@ -212,24 +247,25 @@ class Control:
         with self._changed:
             self._requests.add("pause")
 
-    def report_waiting(self, reason):
+    def report_waiting(self, reason: str) -> None:
         """Say whom the run waits for ("a generation"), or nobody ("")."""
         self.waiting = f"waiting for {reason}" if reason else ""
         self.changed(at_once=True)
 
-    def changed(self, at_once=False):
+    def changed(self, at_once: bool = False) -> None:
         if not self.world.leads:
             return
         if at_once or time.monotonic() - self._written > 2:
             self._written = time.monotonic()
             if self.folder.exists():
-                with suppress(DiskFull):  # the run goes on or pauses by itself; watchers in this process still hear of it
+                # the run goes on or pauses by itself; watchers in this process still hear of it
+                with suppress(DiskFull):
                     write_json(self.folder / "status.json", self.snapshot())
         if self.on_change:
             self.on_change(self)
 
 
-def due(settings, step):
+def due(settings: Any, step: "Step") -> bool:
     """Whether `every_n_steps` or `every_n_epochs` of a config section falls on this step."""
     by_step = settings.every_n_steps and step.number % settings.every_n_steps == 0
     by_epoch = settings.every_n_epochs and step.epoch_ends and step.epoch % settings.every_n_epochs == 0
@@ -237,7 +273,7 @@ def due(settings, step):
 
 
 @contextmanager
-def recorded(folder):
+def recorded(folder: Path) -> Iterator[None]:
     """run.log of the run folder gets what the `sdtune` logger says meanwhile."""
     if not folder.exists():
         yield

@@ -19,8 +19,10 @@ def refuse_too_little_disk(needs: Iterable[tuple[Path, int]]) -> None:
         folder, needed = entries[0][0], sum(size for _, size in entries) + SPARE
         free = free_space(folder)
         if needed > free:
-            raise UserError(f"The run needs about {amount(needed)} of disk space in {folder} and {amount(free)} are free. "
-                            "Make room, or save less often.")
+            raise UserError(
+                f"The run needs about {amount(needed)} of disk space in {folder} and {amount(free)} are free. "
+                "Make room, or save less often."
+            )
 
 
 def existing(folder: Path) -> Path:

@@ -1,22 +1,31 @@
-"""The borrowed encoders as the caches want them: what distinguishes one from another, and how to get by where halves overflow."""
+"""The borrowed encoders as the caches want them: what distinguishes one from another, and how to get by where halves
+overflow.
+"""
 
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import torch
 
+from lib_sdtune.config import Config
+from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.caption_length import CaptionLimit
+from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.methods.base import Method
 
 
-def vae_key(model):
+def vae_key(model: LoadedModel) -> str:
     """Depends on the VAE's own weights, not on the checkpoint: two checkpoints with one VAE share their latents, and
     choosing another VAE in the WebUI is noticed."""
-    parts = model.vae.encoder, model.vae.quant_conv
+    vae: Any = model.vae
+    parts = vae.encoder, vae.quant_conv
     return f"{model.family.name}-{fingerprint(tensor for part in parts for tensor in part.state_dict().values())}"
 
 
-def text_key(model, clip_skip, most):
+def text_key(model: LoadedModel, clip_skip: int, most: int) -> str:
     """Depends on the text encoders' weights, the embeddings that captions may name, and how many tokens are read."""
     towers = fingerprint(tensor for tower in model.text_encoders for tensor in tower.state_dict().values())
     names = sorted(model.embeddings)
@@ -24,7 +33,7 @@ def text_key(model, clip_skip, most):
     return f"{model.family.name}-{towers}-{named}-{clip_skip}-{most}"
 
 
-def fingerprint(tensors, names=()):
+def fingerprint(tensors: Iterable[torch.Tensor], names: Sequence[str] = ()) -> str:
     """A short hash of tensors, their shapes and types: of every value, because a merge may change a few rows alone.
 
     It takes a second or some for the largest text encoders, once a run.
@@ -38,7 +47,7 @@ def fingerprint(tensors, names=()):
 
 
 @contextmanager
-def precise(module):
+def precise(module: torch.nn.Module) -> Iterator[None]:
     """All of a module in float32 inside; afterwards every tensor has its type and its bits again."""
     tensors = [(tensor, tensor.data) for tensor in chain(module.parameters(), module.buffers())]
     try:
@@ -54,7 +63,7 @@ def precise(module):
 class Conditioner:
     """Called with captions and the step; answers a `families.base.Conditioning` on the model's device."""
 
-    def __init__(self, config, model, method, cache):
+    def __init__(self, config: Config, model: LoadedModel, method: Method, cache: LatentCache):
         self.config, self.model, self.method, self.cache = config, model, method, cache
         self.limit = CaptionLimit(model.tokenizer, config.dataset.max_token_length)
 

@@ -2,7 +2,12 @@
 
 import logging
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # they import this file
+    from lib_sdtune.training.control import Control
 
 MOST = 8
 log = logging.getLogger("sdtune")
@@ -15,21 +20,23 @@ class Notes(logging.Handler):
         super().__init__(logging.WARNING)
         self.thread, self.changed, self.lines = threading.get_ident(), changed, []
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
         if record.levelno == logging.WARNING and record.thread == self.thread and line not in self.lines:
             self.lines.append(line)
             self.changed()
 
-    def summary(self):
+    def summary(self) -> list[str]:
         more = len(self.lines) - MOST
-        return self.lines[:MOST] + ([f"And {more} more; run.log in the run's folder has all of them."] if more > 0 else [])
+        return self.lines[:MOST] + (
+            [f"And {more} more; run.log in the run's folder has all of them."] if more > 0 else []
+        )
 
 
 @contextmanager
-def noted(control):
+def noted(control: "Control") -> Iterator[None]:
     """`control.facts["notes"]` follows what is warned of inside."""
-    def changed():
+    def changed() -> None:
         control.facts["notes"] = handler.summary()
         control.changed()
 

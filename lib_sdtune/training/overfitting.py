@@ -1,6 +1,8 @@
 """What the curves of a run say, as sentences: a pure function of log rows."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 FEWEST = 4  # measurements before anything is said
 ENOUGH, SHARE = 2, 6  # measurements in a row that confirm it, or this part of them all
@@ -11,10 +13,11 @@ APART = 8  # trembling is also looked for between measurements this part of the 
 REACH = 16  # the turning point is sought on means over neighbours within this part of the curve
 
 
-def assess(rows):
+def assess(rows: list[dict]) -> dict[str, Any] | None:
     """{"kind", "step", "sentence", "forgetting"} of a run's log rows, or None when nothing was measured.
 
-    kind: "unknown" (too few measurements), "learning", "memorises" or "diverges"; step: where the two curves part, else None.
+    kind: "unknown" (too few measurements), "learning", "memorises" or "diverges"; step: where the two curves part, else
+    None.
     """
     points = measured(rows)
     if not points:
@@ -22,8 +25,9 @@ def assess(rows):
     return {**judge(points), "forgetting": forgetting(points)}
 
 
-def measured(rows):
-    """[(step, loss on held-out pictures, on trained ones, on class pictures or None)] of the rows that were validated."""
+def measured(rows: list[dict]) -> list[tuple]:
+    """[(step, loss on held-out pictures, on trained ones, on class pictures or None)] of the rows that were validated.
+    """
     points, since = [], []
     for row in rows:
         if number(row.get("loss")):
@@ -37,16 +41,20 @@ def measured(rows):
     return points
 
 
-def number(value):
+def number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def judge(points):
+def judge(points: list[tuple]) -> dict[str, Any]:
     """Where the loss on pictures kept aside left its best for good, and what the trained ones did meanwhile."""
     steps, held_out, fit = zip(*(point[:3] for point in points), strict=True)
     if len(points) < FEWEST:
         times = "time" if len(points) == 1 else "times"
-        return verdict("unknown", None, f"Measured {len(points)} {times} so far; {FEWEST} are needed to tell learning from memorising.")
+        return verdict(
+            "unknown",
+            None,
+            f"Measured {len(points)} {times} so far; {FEWEST} are needed to tell learning from memorising.",
+        )
     best = min(range(len(points)), key=lambda i: held_out[i])
     near = held_out[best] + slack(held_out)
     last = max(i for i, loss in enumerate(held_out) if loss <= near)
@@ -57,25 +65,34 @@ def judge(points):
     level = mean_around(held_out, turn, last)
     rise = f"it was {level:.4g} there and is {percent(held_out[-1], level)} above that now"
     if fit[-1] > fit[turn] + slack(fit):
-        return verdict("diverges", steps[turn], f"Gets worse from step {steps[turn]}: both losses rise, that of pictures kept aside "
-                                             f"for good ({rise}); lower the learning rate.")
+        return verdict(
+            "diverges",
+            steps[turn],
+            f"Gets worse from step {steps[turn]}: both losses rise, that of pictures kept aside "
+            f"for good ({rise}); lower the learning rate.",
+        )
     fell = f"fell by {100 * (1 - fit[-1] / fit[turn]):.2g} %" if fit[-1] < fit[turn] - slack(fit) else "did not"
-    return verdict("memorises", steps[turn], f"Starts to memorise at step {steps[turn]}: from there the loss on pictures kept aside rises "
-                                          f"for good ({rise}), while that on trained pictures {fell}.")
+    return verdict(
+        "memorises",
+        steps[turn],
+        f"Starts to memorise at step {steps[turn]}: from there the loss on pictures kept aside rises "
+        f"for good ({rise}), while that on trained pictures {fell}.",
+    )
 
 
-def verdict(kind, step, sentence):
+def verdict(kind: str, step: int | None, sentence: str) -> dict[str, Any]:
     return {"kind": kind, "step": step, "sentence": sentence}
 
 
-def slack(values):
-    """How far a measurement may lie above the best one without meaning anything: the best of many is low by chance too."""
+def slack(values: Sequence[float]) -> float:
+    """How far a measurement may lie above the best one without meaning anything: the best of many is low by chance too.
+    """
     low = abs(min(values))
     trembles = max(trembling(values, 1), trembling(values, max(1, len(values) // APART)))
     return min(max(WIDE * trembles, SLIGHT * low), LARGE * low)
 
 
-def trembling(values, lag):
+def trembling(values: Sequence[float], lag: int) -> float:
     """The standard deviation around a smooth curve, from second differences between values `lag` apart."""
     bends = sorted(abs(a - 2 * b + c) for a, b, c in zip(values, values[lag:], values[2 * lag:], strict=False))
     if not bends:
@@ -86,23 +103,23 @@ def trembling(values, lag):
     return typical / math.sqrt(6)
 
 
-def turning(values, last):
+def turning(values: Sequence[float], last: int) -> int:
     """The place of the lowest level up to the place `last`."""
     return min(range(last + 1), key=lambda place: mean_around(values, place, last))
 
 
-def mean_around(values, place, last):
+def mean_around(values: Sequence[float], place: int, last: int) -> float:
     reach = max(1, last // REACH) if last > 5 else 0
     part = values[max(0, place - reach):place + reach + 1]
     return sum(part) / len(part)
 
 
-def percent(high, low):
+def percent(high: float, low: float) -> str:
     share = 100 * (high - low) / low if low > 0 else 0.0
     return f"{share:.0f} %" if share >= 10 else f"{share:.2g} %"
 
 
-def forgetting(points):
+def forgetting(points: list[tuple]) -> str:
     """A sentence when the class is being forgotten, else ""."""
     measurements = [(step, loss) for step, _, _, loss in points if number(loss)]
     if len(measurements) < FEWEST:
@@ -112,5 +129,8 @@ def forgetting(points):
     bar = losses[lowest] + max(slack(losses), 0.03 * losses[lowest])
     if not all(loss > bar for loss in losses[-ENOUGH:]):
         return ""
-    return (f"The class is being forgotten: the loss on its pictures is {percent(losses[-1], losses[lowest])} above what it was at "
-            f"step {measurements[lowest][0]}; more class pictures or fewer steps keep it.")
+    return (
+        f"The class is being forgotten: the loss on its pictures is {percent(losses[-1], losses[lowest])} above "
+        "what it was at "
+        f"step {measurements[lowest][0]}; more class pictures or fewer steps keep it."
+    )

@@ -17,21 +17,21 @@ class World:
         if self.size > 1 and not torch.distributed.is_initialized():
             torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
-    def slot(self, micro_step):
+    def slot(self, micro_step: int) -> int:
         """This process's place in the common order of micro-batches."""
         return micro_step * self.size + self.rank
 
-    def gather(self):
+    def gather(self) -> None:
         """Wait until all processes are here."""
         if self.size > 1:
             torch.distributed.barrier()
 
     @property
-    def leads(self):
+    def leads(self) -> bool:
         """Whether this process writes the files."""
         return self.rank == 0
 
-    def average(self, params):
+    def average(self, params: list[torch.nn.Parameter]) -> None:
         """Replace every gradient by its mean over the processes, in one message."""
         if self.size == 1:
             return
@@ -41,7 +41,7 @@ class World:
         for p, mean in zip(params, flat.div_(self.size).split([g.numel() for g in grads]), strict=True):
             p.grad = mean.view_as(p)
 
-    def agree(self, wants):
+    def agree(self, wants: bool) -> bool:
         """What the leading process wants, in all of them."""
         if self.size == 1:
             return wants

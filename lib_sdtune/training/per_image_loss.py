@@ -1,15 +1,18 @@
 """How every single picture is doing: a by-product of the losses that training computes anyway.
 
 A loss depends on its timestep far more than on its picture, so each one is compared with what is usual at its timestep,
-as a logarithm; what a picture gets is the mean of these, shortly after the start and lately, beside the middle one of all
-pictures. 1 means: as the others.
+as a logarithm; what a picture gets is the mean of these, shortly after the start and lately, beside the middle one of
+all pictures. 1 means: as the others.
 """
 
 import math
 import time
 from contextlib import suppress
+from pathlib import Path
 from statistics import median
+from typing import Any
 
+from lib_sdtune.data.loader import Example
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats.files import read_json, write_json
 
@@ -21,21 +24,24 @@ FILE = "pictures.json"
 
 
 class PerImageLoss:
-    """Hears of every loss; `rows()` tells. Its `state()` goes into the resume point, so that a resumed run loses nothing."""
+    """Hears of every loss; `rows()` tells. Its `state()` goes into the resume point, so that a resumed run loses
+    nothing.
+    """
 
-    def __init__(self, pictures, folder, max_timestep=1000):
+    def __init__(self, pictures, folder: Path, max_timestep=1000):
         self.pictures, self.path, self.width = pictures, folder / FILE, max(1, -(-max_timestep // BINS))
         self.usual = [[0, 0.0] for _ in range(BINS)]  # count, mean logarithm of the loss
         self.spread = [0, 0.0]  # count, mean square of the differences
-        self.entries, self.written = {}, 0.0  # index -> [showings, loss, early, lately]
+        self.entries: dict[int, list] = {}  # index -> [showings, loss, early, lately]
+        self.written = 0.0
 
-    def note(self, examples, timesteps, losses):
+    def note(self, examples: list[Example], timesteps: list[int], losses: list[float]) -> None:
         """Losses (B,) of examples at timesteps (B,)."""
         for example, timestep, loss in zip(examples, timesteps, losses, strict=True):
             if example.weight > 0 and math.isfinite(loss) and loss > 0:
                 self.update(example.index, timestep // self.width, loss / example.weight)
 
-    def update(self, index, place, loss):
+    def update(self, index: int, place: int, loss: float) -> None:
         usual, entry = self.usual[place], self.entries.setdefault(index, [0, 0.0, 0.0, 0.0])
         entry[0] += 1
         entry[1] += (loss - entry[1]) / min(entry[0], LATELY)
@@ -46,36 +52,47 @@ class PerImageLoss:
             entry[2] += (difference - entry[2]) / entry[0]
         entry[3] += (difference - entry[3]) / min(entry[0], LATELY)
 
-    def rows(self):
+    def rows(self) -> list[dict[str, Any]]:
         """[{"index", "file", "caption", "class", "shown", "loss", "factor", "early", "error", "verdict"}], worst first.
 
-        factor: how many times the usual loss this picture has lately; early: at its start; error: relative standard error.
+        factor: how many times the usual loss this picture has lately; early: at its start; error: relative standard
+        error.
         """
         subjects = [entry for index, entry in self.entries.items() if not self.pictures[index].is_class]
         subjects = subjects or [*self.entries.values()]
-        middle = [median(entry[place] for entry in subjects) for place in (2, 3)] if subjects else [0.0, 0.0]  # all fall
+        # all fall
+        middle = [median(entry[place] for entry in subjects) for place in (2, 3)] if subjects else [0.0, 0.0]
         rows = [self.row(index, showings, loss, early - middle[0], lately - middle[1])
                 for index, (showings, loss, early, lately) in self.entries.items()]
         return sorted(rows, key=lambda row: -row["factor"])
 
-    def row(self, index, showings, loss, early, lately):
+    def row(self, index: int, showings: int, loss: float, early: float, lately: float) -> dict[str, Any]:
         picture = self.pictures[index]
         error = math.sqrt(self.spread[1] / min(showings, LATELY))
-        return {"index": index, "file": picture.path.name, "caption": picture.caption, "class": picture.is_class, "shown": showings,
-                "loss": round(loss, 6), "factor": round(math.exp(lately), 3), "early": round(math.exp(early), 3),
-                "error": round(error, 3), "verdict": judged(showings, early, lately, error)}
+        return {
+            "index": index,
+            "file": picture.path.name,
+            "caption": picture.caption,
+            "class": picture.is_class,
+            "shown": showings,
+            "loss": round(loss, 6),
+            "factor": round(math.exp(lately), 3),
+            "early": round(math.exp(early), 3),
+            "error": round(error, 3),
+            "verdict": judged(showings, early, lately, error),
+        }
 
     # on disk
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         return {"usual": self.usual, "spread": self.spread, "known": self.entries}
 
-    def load(self, state):
+    def load(self, state: dict[str, Any]) -> None:
         """Take over what `state` gave, also after a trip through JSON."""
         self.usual, self.spread = state["usual"], state["spread"]
         self.entries = {int(index): entry for index, entry in state["known"].items()}
 
-    def write(self, step, at_once=False):
+    def write(self, step: int, at_once: bool = False) -> None:
         """pictures.json in the run folder, now and then; it also says where each picture is, for its thumbnail."""
         if at_once or time.monotonic() - self.written > EVERY:
             self.written = time.monotonic()
@@ -84,12 +101,12 @@ class PerImageLoss:
                 write_json(self.path, {"step": step, "pictures": rows})
 
 
-def step(mean, value, memory):
+def step(mean: list[float], value: float, memory: int) -> None:
     mean[0] += 1
     mean[1] += (value - mean[1]) / min(mean[0], memory)
 
 
-def judged(showings, early, lately, error):
+def judged(showings: int, early: float, lately: float, error: float) -> str:
     """"hard": stays above the others; "memorised": fell far below them; "" where nothing can be said."""
     if showings < 2 * EARLY:
         return ""
@@ -101,7 +118,7 @@ def judged(showings, early, lately, error):
     return ""
 
 
-def read(folder):
+def read(folder: Path) -> dict[str, Any]:
     """What `write` wrote, with "step"; no pictures where there is nothing yet."""
     try:
         return read_json(folder / FILE)

@@ -1,20 +1,26 @@
-"""Number formats: the forward in one of them, weights in full precision, and the scale that keeps float16 gradients from vanishing."""
+"""Number formats: the forward in one of them, weights in full precision, and the scale that keeps float16 gradients
+from vanishing.
+"""
 
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 
 import torch
 
 from lib_sdtune.devices import HALVES
+from lib_sdtune.host.base import LoadedModel
 
 
-def autocast(device: torch.device, dtype: torch.dtype):
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """A context manager for a forward in `dtype`; the weights are float32 where that is float32."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
 
 class FullPrecision:
-    """A context manager: half-precision weights of these modules are float32 inside; then each has its own tensor again."""
+    """A context manager: half-precision weights of these modules are float32 inside; then each has its own tensor
+    again.
+    """
 
     def __init__(self, modules):
         self.modules, self.originals = list(modules), []
@@ -36,7 +42,7 @@ class FullPrecision:
             tensor.data = data
 
     @contextmanager
-    def suspended(self):
+    def suspended(self) -> Iterator[None]:
         """The weights as they were lent, in the middle of it all, for a host that draws."""
         self.__exit__()
         try:
@@ -51,12 +57,14 @@ class LossScale:
     Does nothing unless the forward runs in float16.
     """
 
-    def __init__(self, dtype):
+    def __init__(self, dtype: torch.dtype):
         self.active = dtype == torch.float16
         self.scale, self.finite_steps = (2.0**16 if self.active else 1.0), 0
 
-    def update(self, finite):
-        """Halve after a step that overflowed, double after 1000 that did not. Whether the overflow was only the scale's."""
+    def update(self, finite: bool) -> bool:
+        """Halve after a step that overflowed, double after 1000 that did not. Whether the overflow was only the
+        scale's.
+        """
         if not self.active:
             return False
         if finite:
@@ -69,7 +77,7 @@ class LossScale:
 
 
 @contextmanager
-def frozen(model):
+def frozen(model: LoadedModel) -> Iterator[None]:
     """Nothing of the model itself learns: no gradients, evaluation mode. Flags and gradients are put back on exit."""
     modules = [part for _, module in model.modules() for part in module.modules()]
     params = [p for _, module in model.modules() for p in module.parameters()]

@@ -1,6 +1,7 @@
 """An earlier run of the same name waits inside the run folder until the new one has a resume point of its own.
 
-Starting anew ("overwrite": true) can still be refused, or fail before its first state; then the earlier run is put back.
+Starting anew ("overwrite": true) can still be refused, or fail before its first state; then the earlier run is put
+back.
 """
 
 import contextlib
@@ -12,8 +13,20 @@ from lib_sdtune.formats.files import read_json, write_json
 from lib_sdtune.training import state
 
 FOLDER = "replaced"
-PARTS = ("state", "samples", "tensorboard", "aside", "choose", "thumbnails", "log.csv", "run.log", "status.json", "config.json",
-         "teacher.safetensors", "pictures.json")
+PARTS = (
+    "state",
+    "samples",
+    "tensorboard",
+    "aside",
+    "choose",
+    "thumbnails",
+    "log.csv",
+    "run.log",
+    "status.json",
+    "config.json",
+    "teacher.safetensors",
+    "pictures.json",
+)
 """What a run leaves in its own folder."""
 
 

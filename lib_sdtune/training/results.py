@@ -2,59 +2,74 @@
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lib_sdtune import prompt_lines
+from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import artefact_files, card, infotext, metadata
 from lib_sdtune.formats.files import read_json
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.host.base import SampleRequest
-from lib_sdtune.methods.base import Artefact
+from lib_sdtune.host.base import Host, LoadedModel, SampleRequest
+from lib_sdtune.methods.base import Artefact, Method
 from lib_sdtune.training.control import due
 from lib_sdtune.training.disk_space import refuse_too_little_disk
 from lib_sdtune.training.state import states_to_keep
 
+if TYPE_CHECKING:  # they import this file
+    from lib_sdtune.training.trainer import Step
+
 log = logging.getLogger("sdtune")
 
 
-def final_path(config, kind_folder, suffix):
+def final_path(config: Config, kind_folder: Path, suffix: str) -> Path:
     return kind_folder / f"{config.name}{suffix}"
 
 
 class Results:
-    def __init__(self, config, model, method, training_data, folder):
-        self.config, self.model, self.method, self.training_data, self.folder = config, model, method, training_data, folder
+    def __init__(self, config: Config, model: LoadedModel, method: Method, training_data, folder: Path):
+        self.config, self.model, self.method, self.training_data, self.folder = (
+            config,
+            model,
+            method,
+            training_data,
+            folder,
+        )
         self.saved = artefacts_of(folder)
 
     # room
 
-    def refuse_too_little_room(self, steps, optimizer_bytes):
+    def refuse_too_little_room(self, steps: int, optimizer_bytes: int) -> None:
         """UserError when the disk cannot take what `steps` more steps will save."""
         room, state_bytes = self.method.disk_bytes(), self.bytes_of_state(optimizer_bytes)
         files = self.model.folder(self.method.kind) if self.model.folder else self.folder
         refuse_too_little_disk([(self.folder.parent, state_bytes * (states_to_keep(state_bytes) + 1) + room["once"]),
                                 (files, room["file"] * (self.saves(steps) + 1))])
 
-    def bytes_of_state(self, optimizer_bytes):
+    def bytes_of_state(self, optimizer_bytes: int) -> int:
         return self.method.disk_bytes()["state"] + optimizer_bytes
 
-    def refuse_own_source(self):
+    def refuse_own_source(self) -> None:
         """UserError when the file to be written is the very checkpoint that is being trained."""
         if not self.model.path or not self.model.folder:
             return
         path = final_path(self.config, self.model.folder(self.method.kind), self.method.suffix)
         if path.exists() and self.model.path.exists() and path.samefile(self.model.path):
-            raise UserError(f"{path} is the checkpoint that would be trained, and it is never overwritten; choose another name.")
+            raise UserError(
+                f"{path} is the checkpoint that would be trained, and it is never overwritten; choose another name."
+            )
 
-    def saves(self, steps):
+    def saves(self, steps: int) -> int:
         save = self.config.save
         count = steps // save.every_n_steps if save.every_n_steps else 0
-        count += steps // (save.every_n_epochs * self.training_data.steps_per_epoch) if steps and save.every_n_epochs else 0
+        count += (
+            steps // (save.every_n_epochs * self.training_data.steps_per_epoch) if steps and save.every_n_epochs else 0
+        )
         return min(count, save.keep_last) if save.keep_last else count
 
     # samples
 
-    def requests(self):
+    def requests(self) -> list[SampleRequest]:
         """One `SampleRequest` a prompt; a prompt's own settings (`lib_sdtune.prompt_lines`) go before the section's."""
         sample = self.config.sample
         side = self.config.dataset.resolution
@@ -62,13 +77,13 @@ class Results:
                    "width": sample.width or side, "height": sample.height or side}
         return [SampleRequest(**general | prompt_lines.parse(line)) for line in self.prompts()]
 
-    def prompts(self):
+    def prompts(self) -> list[str]:
         training_data, prompt = self.training_data, self.config.concepts[0].prompt
         if 0 in training_data.scan.templates:
             prompt = training_data.dataset.example(0, 0).caption
         return prompt_lines.spoken(self.config.sample.prompts) or [prompt or training_data.scan.pictures[0].caption]
 
-    def sample(self, host, step):
+    def sample(self, host: Host, step: int) -> list[Path]:
         """Make the config's sample pictures; samples/step00000100-00.png and so on, with infotext."""
         files = []
         (self.folder / "samples").mkdir(exist_ok=True)
@@ -77,10 +92,10 @@ class Results:
             infotext.save(image, files[-1])
         return files
 
-    def sample_path(self, step, number):
+    def sample_path(self, step: int, number: int) -> Path:
         return self.folder / "samples" / f"step{step:08d}-{number:02d}.png"
 
-    def missing(self, step):
+    def missing(self, step: "Step") -> bool:
         """Whether something that was due at this `Step` is not on the disk."""
         paths = []
         if due(self.config.sample, step):
@@ -92,21 +107,23 @@ class Results:
 
     # files
 
-    def metadata(self, stem, step):
+    def metadata(self, stem: str, step: int) -> dict[str, str]:
         return metadata.describe(self.config, self.model, self.method, self.training_data, stem, step)
 
-    def save(self, folder, step, epoch):
+    def save(self, folder: Path, step: int, epoch: int | None) -> list[Path]:
         """The files that are due at `step`; `epoch` is the one that ends with it, or None."""
         return [self.write(folder, stem, step) for stem in self.stems(step, epoch)]
 
-    def stems(self, step, epoch):
-        """NAME-000002 for an epoch, NAME-step00000500 for a step or a wish; both where both are due, as sd-scripts has it."""
+    def stems(self, step: int, epoch: int | None) -> list[str]:
+        """NAME-000002 for an epoch, NAME-step00000500 for a step or a wish; both where both are due, as sd-scripts has
+        it.
+        """
         save, name = self.config.save, self.config.name
         ends = bool(epoch and save.every_n_epochs and epoch % save.every_n_epochs == 0)
         by_step = bool(save.every_n_steps and step % save.every_n_steps == 0)
         return ([f"{name}-{epoch:06d}"] if ends else []) + ([f"{name}-step{step:08d}"] if by_step or not ends else [])
 
-    def write(self, folder, stem, step):
+    def write(self, folder: Path, stem: str, step: int) -> Path:
         path = folder / f"{stem}{self.method.suffix}"
         self.method.export(path, self.metadata(stem, step))
         self.saved = [*(other for other in self.saved if other.name != path.name), path]
@@ -114,20 +131,24 @@ class Results:
         log.info("step %d: saved %s", step, path.name)
         return path
 
-    def forget_old(self):
-        """Keep the last of the files that this run has saved on its way; an earlier run's of the same name are not touched."""
+    def forget_old(self) -> None:
+        """Keep the last of the files that this run has saved on its way; an earlier run's of the same name are not
+        touched.
+        """
         keep = self.config.save.keep_last
         if keep:
             existing = [path for path in self.saved if path.stem != self.config.name and path.exists()]
             for path in sorted(existing, key=lambda path: path.stat().st_mtime)[:-keep]:
                 artefact_files.remove(path, KINDS[self.method.kind])
 
-    def export(self, host, step):
+    def export(self, host: Host, step: int) -> Artefact:
         """The `Artefact`: final file, card NAME.json and, if there is a sample, NAME.preview.png."""
         path = final_path(self.config, host.folder(self.method.kind), self.method.suffix)
         facts = self.metadata(self.config.name, step)
         self.method.export(path, facts)
-        artefact = Artefact(path, self.method.kind, self.method.tag(self.config.name), self.method.activation_text(), facts)
+        artefact = Artefact(
+            path, self.method.kind, self.method.tag(self.config.name), self.method.activation_text(), facts
+        )
         card.write(artefact, self.config, self.model.family, step, self.folder / "samples")
         log.info("step %d: wrote %s", step, path.name)
         artefact.by_products = self.method.by_products(artefact)
@@ -136,7 +157,7 @@ class Results:
         return artefact
 
 
-def artefacts_of(folder):
+def artefacts_of(folder: Path) -> list[Path]:
     """Paths of the files that the run in `folder` says it has saved."""
     try:
         return [Path(path) for path in read_json(folder / "status.json")["artefacts"]]

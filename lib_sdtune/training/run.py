@@ -17,7 +17,8 @@ log = logging.getLogger("sdtune")
 def run(config: Config, host: Host, control: Control) -> Artefact | None:
     """Train what `config` says on the model that `host` lends; the artefact, or None when stopped without saving.
 
-    `control` hears what happens and says what is wanted. Whatever happens inside, the host has its model back as it was.
+    `control` hears what happens and says what is wanted. Whatever happens inside, the host has its model back as it
+    was.
     """
     with control.running():
         method = methods[config.method]

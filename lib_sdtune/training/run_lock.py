@@ -1,4 +1,5 @@
-"""One process per run folder: the operating system holds the lock, so that one whose owner was killed is free at once."""
+"""One process per run folder: the operating system holds the lock, so that one whose owner was killed is free at once.
+"""
 
 import contextlib
 import json
@@ -15,7 +16,8 @@ _files: dict[Path, TextIO] = {}  # run folder -> its open lock file, of this pro
 
 
 def acquire(folder: Path) -> None:
-    """Take the run folder for this process; again is fine. NameTaken, naming the owner, while another process has it."""
+    """Take the run folder for this process; again is fine. NameTaken, naming the owner, while another process has it.
+    """
     if folder in _files:
         return
     file = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the lock is held
@@ -24,8 +26,10 @@ def acquire(folder: Path) -> None:
     except OSError:
         owner = describe_owner(file)
         file.close()
-        raise NameTaken(f"The run {folder.name} is being trained by another program ({owner}). Wait for it, stop it there, "
-                        "or choose another name.") from None
+        raise NameTaken(
+            f"The run {folder.name} is being trained by another program ({owner}). Wait for it, stop it there, "
+            "or choose another name."
+        ) from None
     file.truncate(0)
     json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}, file)
     file.flush()
@@ -41,7 +45,7 @@ def release(folder: Path) -> None:
         file.close()
 
 
-def describe_owner(file) -> str:
+def describe_owner(file: TextIO) -> str:
     try:
         file.seek(0)
         owner = json.load(file)
@@ -55,11 +59,11 @@ if os.name == "nt":
 
     FAR = 2**30  # Windows lets nobody read locked bytes, so the lock lies far behind the owner's name
 
-    def lock(file):
+    def lock(file: TextIO) -> None:
         file.seek(FAR)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
 else:
     import fcntl
 
-    def lock(file):
+    def lock(file: TextIO) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

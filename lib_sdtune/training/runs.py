@@ -3,14 +3,18 @@
 import logging
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lib_sdtune import optim
 from lib_sdtune.config import Config
 from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.formats import artefact_files
 from lib_sdtune.formats.files import amount, free_space, read_json, write_json
+from lib_sdtune.formats.kinds import ArtefactKind
 from lib_sdtune.formats.names import check_artefact_name
+from lib_sdtune.host.base import Host
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import log as run_log
 from lib_sdtune.training import replaced, run_lock, state
@@ -24,13 +28,13 @@ log = logging.getLogger("sdtune")
 class RunFolder:
     """One run on disk, whoever wrote it and whether or not it still runs."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path):
         self.path = path
 
-    def config(self):
+    def config(self) -> Config:
         return Config.from_dict(self.settings())
 
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """The config as it was written, which a newer version may no longer take. UserError if it cannot be read."""
         path = self.path / "config.json"
         settings = read_json_or_none(path)
@@ -38,7 +42,7 @@ class RunFolder:
             raise UserError(f"{path} is damaged; put it back from a copy, or start under another name.")
         return settings
 
-    def problem(self):
+    def problem(self) -> str:
         """Why the run can neither be resumed nor compared, in a sentence; "" if it can."""
         try:
             self.settings()
@@ -49,34 +53,38 @@ class RunFolder:
         return (f"The folder {self.path.name} holds the run {self.copied_from()}: it was copied or renamed. "
                 "Give the folder its name back to go on with it, or delete it.")
 
-    def copied_from(self):
+    def copied_from(self) -> str:
         """The name of the run that a folder of another name holds; "" where it is the run's own, or not to be told."""
         settings = read_json_or_none(self.path / "config.json")
         name = settings["name"] if is_config(settings) else self.path.name
         return "" if same_name(name, self.path.name) else name
 
-    def status(self):
+    def status(self) -> dict[str, Any]:
         """The last written snapshot; {} if there is none."""
         status = read_json_or_none(self.path / "status.json")
         return status if isinstance(status, dict) else {}
 
-    def status_problem(self):
+    def status_problem(self) -> str:
         """Why the last snapshot is not the whole truth, in a sentence; "" if it is."""
         path = self.path / "status.json"
         damaged = path.exists() and not isinstance(read_json_or_none(path), dict)
         return f"{path} is damaged, so how far the run was is not known." if damaged else ""
 
-    def log(self, since=0):
+    def log(self, since: int = 0) -> list[dict[str, Any]]:
         return run_log.read(self.path / "log.csv", since)
 
-    def resumable(self):
-        """Whether the run is not finished and can go on: from a state, or anew where it was cut off before its first one."""
+    def resumable(self) -> bool:
+        """Whether the run is not finished and can go on: from a state, or anew where it was cut off before its first
+        one.
+        """
         status = self.status()
         if status.get("state") == "finished" or self.problem():
             return False
-        return state.newest(self.path) is not None or not (status.get("artefacts") or status.get("state") in ("stopped", "failed"))
+        return state.newest(self.path) is not None or not (
+            status.get("artefacts") or status.get("state") in ("stopped", "failed")
+        )
 
-    def updated(self):
+    def updated(self) -> float:
         """When something was last heard of it, in seconds since 1970."""
         for name in ("status.json", "config.json", "teacher.safetensors"):
             if (self.path / name).exists():
@@ -84,7 +92,7 @@ class RunFolder:
         return 0.0
 
 
-def read_json_or_none(path):
+def read_json_or_none(path: Path) -> Any:
     """What a JSON file holds, None where it is missing or damaged."""
     try:
         return read_json(path)
@@ -92,7 +100,7 @@ def read_json_or_none(path):
         return None
 
 
-def is_config(settings):
+def is_config(settings: Any) -> bool:
     """Whether this has the shape of a run's settings, whatever their version."""
     concepts = settings.get("concepts") if isinstance(settings, dict) else None
     if not isinstance(concepts, list) or not concepts or not isinstance(settings.get("name"), str):
@@ -100,34 +108,38 @@ def is_config(settings):
     return all(isinstance(concept, dict) and isinstance(concept.get("prompt", ""), str) for concept in concepts)
 
 
-def same_name(first, second):
+def same_name(first: str, second: str) -> bool:
     """Whether two names are one on every file system."""
     return unicodedata.normalize("NFC", first).casefold() == unicodedata.normalize("NFC", second).casefold()
 
 
-def folder_of(host, name):
+def folder_of(host: Host, name: str) -> Path:
     return host.folder("sdtune") / "runs" / name
 
 
-def all_runs(host):
+def all_runs(host: Host) -> list[RunFolder]:
     """Every `RunFolder` of the host, oldest first, also copied and damaged ones: see `RunFolder.problem`."""
     runs = host.folder("sdtune") / "runs"
     paths = [path for path in runs.iterdir() if is_run_folder(path)] if runs.exists() else []
     return [RunFolder(path) for path in sorted(paths, key=begun)]
 
 
-def is_run_folder(path):
+def is_run_folder(path: Path) -> bool:
     """Whether a folder holds what a run leaves in one."""
-    return not path.name.startswith(".") and any((path / name).exists() for name in ("config.json", "status.json", "state"))
+    return not path.name.startswith(".") and any(
+        (path / name).exists() for name in ("config.json", "status.json", "state")
+    )
 
 
-def begun(path):
+def begun(path: Path) -> float:
     """When a run was begun, in seconds since 1970, as far as its files tell."""
     times = [(path / name).stat().st_mtime for name in ("config.json", "status.json") if (path / name).exists()]
     return times[0] if times else 0.0
 
 
-def begin(config, host, resume=False, on_change=None):
+def begin(
+    config: Config, host: Host, resume: bool = False, on_change: Callable[[Control], None] | None = None
+) -> Control:
     """Refuse what cannot work, make the run folder, and give the `Control` that `training.run.run` wants.
 
     UserError before anything is written; NameTaken when the name is in use, also by another program. The run folder is
@@ -146,7 +158,7 @@ def begin(config, host, resume=False, on_change=None):
     return control
 
 
-def prepare(config, host, folder, resume):
+def prepare(config: Config, host: Host, folder: Path, resume: bool) -> None:
     optim.check(config.train)
     methods[config.method].check(config, host.folder)
     if spec := host.model_spec(config.model):
@@ -167,23 +179,29 @@ def prepare(config, host, folder, resume):
         raise
 
 
-def check_not_published(config, folder):
+def check_not_published(config: Config, folder: Path) -> None:
     if (folder / "published.json").exists():
         raise NameTaken(f"A file of the run {config.name} is published, and training on would mix it with new ones. "
                         "Take that back first, or choose another name.")
 
 
-def check_new(config, host, folder):
+def check_new(config: Config, host: Host, folder: Path) -> None:
     for kind in methods[config.method].kinds(config):
         check_files(config, host, kind)
     if state.newest(folder) and not config.overwrite:
-        raise NameTaken(f"A run called {config.name} is in {folder} and can be resumed. Resume it, choose another name, "
-                        "or allow overwriting (\"overwrite\": true).")
+        raise NameTaken(
+            f"A run called {config.name} is in {folder} and can be resumed. Resume it, choose another name, "
+            "or allow overwriting (\"overwrite\": true)."
+        )
 
 
-def check_files(config, host, kind):
-    """Files that the host has under the names that the run will give: NameTaken, and UserError where overwriting is no help."""
-    paths = sorted(artefact_files.of_run(host.roots(kind.folder), kind, config.name), key=lambda path: path.stem != config.name)
+def check_files(config: Config, host: Host, kind: ArtefactKind) -> None:
+    """Files that the host has under the names that the run will give: NameTaken, and UserError where overwriting is no
+    help.
+    """
+    paths = sorted(
+        artefact_files.of_run(host.roots(kind.folder), kind, config.name), key=lambda path: path.stem != config.name
+    )
     if paths and not config.overwrite:
         raise NameTaken(f"{paths[0]} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
     folder = host.folder(kind.folder).resolve()
@@ -193,23 +211,27 @@ def check_files(config, host, kind):
         if beside and path.name in replaced_names:
             continue
         if beside and path.suffix in kind.endings and path.stem != config.name and path.stem.startswith(config.name):
-            log.warning("%s is of an earlier run of that name; it stays where it is and is not compared with the new files.",
-                        path.name)
+            log.warning(
+                "%s is of an earlier run of that name; it stays where it is and is not compared with the new files.",
+                path.name,
+            )
         elif kind.folder == "checkpoints":
             log.warning("%s has the same name; choose the new checkpoint by its folder.", path)
         else:
-            raise UserError(f"{path} has the same name, and a prompt could get that file in place of the new one. Move it out of "
-                            f"{host.folder(kind.folder)} or rename it, or choose another name; overwriting would not replace it.")
+            raise UserError(
+                f"{path} has the same name, and a prompt could get that file in place of the new one. Move it out of "
+                f"{host.folder(kind.folder)} or rename it, or choose another name; overwriting would not replace it."
+            )
 
 
-def check_resume(config, host, folder):
+def check_resume(config: Config, host: Host, folder: Path) -> None:
     path = state.newest(folder)
     if path is None:
         raise UserError(f"There is nothing to resume: {folder} holds no state. Start the run without resuming.")
     state.refuse_changes(RunFolder(folder).settings(), config.to_dict())
 
 
-def check_writable(folder):
+def check_writable(folder: Path) -> None:
     """UserError when `folder` cannot be made or written, or its disk is full."""
     place = existing(folder)
     if not place.is_dir() or not os.access(place, os.W_OK):

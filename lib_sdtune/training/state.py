@@ -1,4 +1,5 @@
-"""The resume point: one safetensors file with what learns, the optimiser's tensors, and everything else as JSON in its header.
+"""The resume point: one safetensors file with what learns, the optimiser's tensors, and everything else as JSON in its
+header.
 
 No generator state is in it: chance is a function of the step (`lib_sdtune.randomness`).
 """
@@ -6,11 +7,15 @@ No generator state is in it: chance is a function of the step (`lib_sdtune.rando
 import json
 import logging
 import struct
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from lib_sdtune.data.scan import Picture, Scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import tensors as safetensors
 
@@ -20,19 +25,19 @@ MAY_CHANGE = ("save", "sample", "overwrite")
 MAY_GROW = (("train", "max_train_steps"), ("train", "max_train_epochs"))
 
 
-def path_of(folder, step):
+def path_of(folder: Path, step: int) -> Path:
     return folder / "state" / f"step{step:08d}.safetensors"
 
 
-def newest(folder):
+def newest(folder: Path) -> Path | None:
     """The last whole state of a run folder, or None."""
     paths = sorted((folder / "state").glob("step*.safetensors"), reverse=True)
     return next((path for path in paths if is_complete(path, path.stat().st_mtime_ns, path.stat().st_size)), None)
 
 
 @lru_cache(maxsize=256)
-def is_complete(path, changed_at, size):
-    """Whether a file has all the bytes that its header speaks of; a disk may lose some. Looked at once for each version of it."""
+def is_complete(path: Path, changed_at: int, size: int) -> bool:
+    """Whether a file has all the bytes that its header speaks of; a disk may lose some. Read once for each version."""
     try:
         file = safetensors.Stored(path)
     except (OSError, ValueError, struct.error, AttributeError):
@@ -41,31 +46,39 @@ def is_complete(path, changed_at, size):
     return file.start + max((entry["data_offsets"][1] for entry in file.entries.values()), default=0) == size
 
 
-def save(folder, step, learned, optimisation, extra):
-    """Write the state of `step` atomically, then drop all older ones, but for the last if it is small."""
+def save(folder: Path, step: int, learned: Mapping[str, torch.Tensor], optimisation: Any, extra: dict[str, Any]
+         ) -> Path:
+    """Write the state of `step` atomically, then drop all older ones, but for the last if it is small; its path."""
     stored, plain = optimisation.state()
     tensors = {f"learned.{name}": tensor for name, tensor in learned.items()} | stored
     header = {"sdtune_state": json.dumps({"step": step, "optimizer": plain, **extra}, sort_keys=True)}
-    safetensors.write(path_of(folder, step), tensors, header)
-    for old in sorted((folder / "state").glob("step*.safetensors"))[:-states_to_keep(path_of(folder, step).stat().st_size)]:
+    path = path_of(folder, step)
+    safetensors.write(path, tensors, header)
+    for old in sorted((folder / "state").glob("step*.safetensors"))[:-states_to_keep(path.stat().st_size)]:
         old.unlink(missing_ok=True)
+    return path
 
 
-def states_to_keep(size):
+def states_to_keep(size: int) -> int:
     """How many states of that many bytes stay on the disk."""
     return 2 if size < LARGE else 1
 
 
-def load(path):
+def load(path: Path) -> tuple[safetensors.Stored, dict[str, Any]]:
     """(learned tensors, everything else) of a state file; tensors are read when they are asked for."""
     learned = safetensors.Stored(path, "learned.")
-    return learned, json.loads(learned.metadata["sdtune_state"]) | {"optimizer_tensors": safetensors.Stored(path, "optimizer.")}
+    return learned, json.loads(learned.metadata["sdtune_state"]) | {
+        "optimizer_tensors": safetensors.Stored(path, "optimizer.")
+    }
 
 
-def optimizer_tensors(optimizer, numbered=None):
-    """(name -> tensor, plain numbers) of an optimiser's state. numbered: its parameters' numbers, if not 0, 1, 2, ..."""
+def optimizer_tensors(optimizer: torch.optim.Optimizer, numbered: Sequence[int] | None = None
+                      ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """(name -> tensor, plain numbers) of an optimiser's state. numbered: its parameters' numbers, if not 0, 1, 2, ...
+    """
     state = optimizer.state_dict()
-    stored, plain = {}, {"state": {}, "groups": [numbers(group) for group in state["param_groups"]]}
+    stored = {}
+    plain: dict[str, Any] = {"state": {}, "groups": [numbers(group) for group in state["param_groups"]]}
     for index, slots in state["state"].items():
         number = numbered[index] if numbered else index
         for slot, value in slots.items():
@@ -76,12 +89,16 @@ def optimizer_tensors(optimizer, numbered=None):
     return stored, plain
 
 
-def numbers(group):
+def numbers(group: dict[str, Any]) -> dict[str, Any]:
     """A parameter group without its parameters; what JSON cannot hold is made anew by the constructor."""
-    return {key: value for key, value in group.items() if key != "params" and isinstance(value, int | float | bool | str | list | tuple)}
+    return {
+        key: value
+        for key, value in group.items()
+        if key != "params" and isinstance(value, int | float | bool | str | list | tuple)
+    }
 
 
-def slots(training_state):
+def slots(training_state: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """parameter's number -> {slot: value} of a loaded state."""
     by_number = {int(index): dict(values) for index, values in training_state["optimizer"]["state"].items()}
     for name, tensor in training_state["optimizer_tensors"].items():
@@ -90,7 +107,9 @@ def slots(training_state):
     return by_number
 
 
-def restore_optimizer(optimizer, slots, groups=()):
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, slots: dict[int, dict[str, Any]], groups: Sequence[dict[str, Any]] = ()
+) -> None:
     """Give an optimiser its slots, numbered from 0, and the numbers of its groups."""
     fresh = optimizer.state_dict()
     groups = [{**old, **saved, "params": old["params"]}
@@ -100,7 +119,7 @@ def restore_optimizer(optimizer, slots, groups=()):
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
 
 
-def refuse_changes(before, now):
+def refuse_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
     """UserError naming the first setting that changed so that resuming would give something else than was begun."""
     for key in sorted(set(before) | set(now)):
         if key in MAY_CHANGE:
@@ -114,41 +133,50 @@ def refuse_changes(before, now):
             raise changed(key, old, new)
 
 
-def grew(key, old, new):
+def grew(key: tuple[str, str], old: Any, new: Any) -> bool:
     return key in MAY_GROW and new > old > 0
 
 
-def changed(key, old, new):
+def changed(key: str, old: Any, new: Any) -> UserError:
     return UserError(f'"{key}" was {brief(old)} when the run began and is {brief(new)} now, so it cannot be resumed. '
                      "Put it back, or start under another name.")
 
 
-def brief(value):
+def brief(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 # whether a resumed run still learns from the pictures and words that it began with
 
-def data_fingerprint(scan):
+def data_fingerprint(scan: Scan) -> dict[str, Any]:
     """What a state keeps of a `Scan`: how many pictures, and what they and their words were."""
-    pictures = [(picture.content, picture.repeats, picture.is_class, picture.concept, *masked(picture)) for picture in scan.pictures]
+    pictures = [
+        (picture.content, picture.repeats, picture.is_class, picture.concept, *mask_of(picture))
+        for picture in scan.pictures
+    ]
     words = [[picture.caption for picture in scan.pictures], sorted(scan.templates.items())]
     return {"count": len(pictures), "pictures": short_hash(pictures), "words": short_hash(words)}
 
 
-def masked(picture):
+def mask_of(picture: Picture) -> list[str]:
+    """The fingerprint of the mask beside a picture, if there is one."""
     return [picture.mask.content] if picture.mask else []
 
 
-def short_hash(value):
+def short_hash(value: Any) -> str:
     return blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def refuse_other_data(before, now):
-    """UserError when the pictures are others, because every later step would learn from others; other words are only told."""
+def refuse_other_data(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """UserError when the pictures are others, because every later step would learn from others; other words are only
+    told.
+    """
     if before["pictures"] != now["pictures"]:
-        raise UserError(f"The pictures are not those that the run began with ({before['count']} then, {now['count']} now, or other ones), "
-                        "so it cannot be resumed. Put them back, or start under another name.")
+        raise UserError(
+            f"The pictures are not those that the run began with ({before['count']} then, {now['count']} now, or "
+            "other ones), "
+            "so it cannot be resumed. Put them back, or start under another name."
+        )
     if before["words"] != now["words"]:
         log.warning("captions have changed since the run began; it goes on with the new ones")

@@ -1,8 +1,9 @@
 """Prior preservation without pictures: the untouched model is the teacher of what the class is.
 
-Next to every subject's example goes the same picture's noise under the class prompt; there the trained model shall answer
-what the untouched one answers (learning without forgetting, Li & Hoiem 2016, arXiv 1606.09282). An add-on is taken off
-for the question. Where the model itself learns, a number of answers is asked for before the first step and kept.
+Next to every subject's example goes the same picture's noise under the class prompt; there the trained model shall
+answer what the untouched one answers (learning without forgetting, Li & Hoiem 2016, arXiv 1606.09282). An add-on is
+taken off for the question. Where the model itself learns, a number of answers is asked for before the first step and
+kept.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.config import Config
+from lib_sdtune.data.cache import Progress
 from lib_sdtune.data.loader import Example
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats import tensors as safetensors
@@ -24,7 +26,6 @@ MOST_QUESTIONS = 256  # that are stored; then they come round again
 TWIN = 1 << 40  # added to an example's number, so that its twin has noise of its own
 
 Predict = Callable[[Batch, Conditioning], torch.Tensor]
-Progress = Callable[[int, int, str], None]
 
 
 class NoTeacher:
@@ -41,7 +42,8 @@ class NoTeacher:
 class LiveTeacher(NoTeacher):
     """Answers at every step, with the add-on taken off for a moment.
 
-    predict: the UNet's answer (B, 4, h, w) to a batch. without_adapter: a context manager, inside which the model is bare.
+    predict: the UNet's answer (B, 4, h, w) to a batch. without_adapter: a context manager, inside which the model is
+    bare.
     """
 
     def __init__(self, config: Config, training_data: TrainingData, device: torch.device, predict: Predict,

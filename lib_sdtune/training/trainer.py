@@ -1,25 +1,36 @@
-"""The one trainer: an iterator over optimiser steps, with three verbs (`sample`, `save`, `export`) for the loop around it."""
+"""The one trainer: an iterator over optimiser steps, with three verbs (`sample`, `save`, `export`) for the loop around
+it.
+"""
 
 import gc
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from lib_sdtune import diffusion
+from lib_sdtune.config import Config
+from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import compute_dtype
 from lib_sdtune.errors import DiskFull, RunError
+from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats.files import free_space
+from lib_sdtune.host.base import Host, LoadedModel
 from lib_sdtune.ldm import positions
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import by_model
 from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training import optimisation, precision, replaced, state
 from lib_sdtune.training.attachment import Attachment
-from lib_sdtune.training.batch import draw
+from lib_sdtune.training.batch import Batch, draw
+from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import SPARE
 from lib_sdtune.training.encoding import Conditioner
 from lib_sdtune.training.log import Log
@@ -34,6 +45,7 @@ from lib_sdtune.training.training_data import TrainingData
 from lib_sdtune.training.validation import Validation
 
 MAX_SKIPPED_IN_A_ROW = 10
+T = TypeVar("T")
 log = logging.getLogger("sdtune")
 
 
@@ -55,15 +67,17 @@ class Trainer:
     """`with Trainer(config, model, control) as trainer: for step in trainer: ...`
 
     Making one refuses what cannot fit into memory or on the disk, before anything is drawn or encoded.
-    On entering, the pictures are scanned and encoded, the state of an earlier try is taken over if there is one, and the
-    add-on is attached; on leaving, the model is bare again.
+    On entering, the pictures are scanned and encoded, the state of an earlier try is taken over if there is one, and
+    the add-on is attached; on leaving, the model is bare again.
     """
 
-    def __init__(self, config, model, control, training_data=TrainingData):
+    def __init__(self, config: Config, model: LoadedModel, control: Control, training_data=TrainingData):
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
         model.variant = model.variant.overridden(zero_terminal_snr=config.noise.zero_terminal_snr)
-        for sentence in by_model(config, model.family, model.resolution, list(map(positions.of_module, model.text_encoders))):
+        for sentence in by_model(
+            config, model.family, model.resolution, list(map(positions.of_module, model.text_encoders))
+        ):
             log.warning("%s", sentence)
         self.method = methods[config.method](config, model)
         self.dtype = compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
@@ -76,13 +90,17 @@ class Trainer:
         self.step, self.skipped, self.skipped_in_a_row, self.unsaved = 0, 0, 0, False
         self.refuse_what_cannot_fit()
 
-    def refuse_what_cannot_fit(self):
-        """As far as it can be told without the pictures; how many files epochs will make is known, and refused, on entering."""
+    def refuse_what_cannot_fit(self) -> None:
+        """As far as it can be told without the pictures; how many files epochs will make is known, and refused, on
+        entering.
+        """
         self.results.refuse_own_source()
         refuse_too_little_memory(self.optimisation.memory(), self.model.device, self.config.train.optimizer)
         if not state.newest(self.folder):
             epochs = self.config.train.max_train_epochs or self.config.save.every_n_epochs
-            self.results.refuse_too_little_room(0 if epochs else self.config.train.max_train_steps, self.optimisation.bytes())
+            self.results.refuse_too_little_room(
+                0 if epochs else self.config.train.max_train_steps, self.optimisation.bytes()
+            )
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -116,10 +134,16 @@ class Trainer:
         if self.config.loss.prior_preservation != "teacher" or not self.method.uses_class_pictures:
             return NoTeacher()
         needs = self.config, self.training_data, self.model.device, self.predict, self.attachment.without_adapter
-        return LiveTeacher(*needs) if self.method.cheap_to_detach else StoredTeacher(self.folder / "teacher.safetensors", *needs)
+        return (
+            LiveTeacher(*needs)
+            if self.method.cheap_to_detach
+            else StoredTeacher(self.folder / "teacher.safetensors", *needs)
+        )
 
-    def make_room(self):
-        """Where the device is full while the model goes back to its owner: what the optimiser remembers waits elsewhere."""
+    def make_room(self) -> None:
+        """Where the device is full while the model goes back to its owner: what the optimiser remembers waits
+        elsewhere.
+        """
         gc.collect()
         self.optimisation.offload()
         if self.model.device.type == "cuda":
@@ -134,7 +158,7 @@ class Trainer:
             yield self.advance()
         self.refuse_if_nothing_learned()
 
-    def advance(self):
+    def advance(self) -> Step:
         """One optimiser step."""
         started = time.perf_counter()
         repeats = self.config.train.gradient_accumulation_steps
@@ -144,20 +168,22 @@ class Trainer:
         losses = [self.accumulate(step, examples, len(steps)) for step, examples in steps]
         norm = self.descend()
         self.step += 1
-        step = self.describe_step(sum(losses) / max(1, len(losses)), self.optimisation.rates[0], time.perf_counter() - started)
+        step = self.describe_step(
+            sum(losses) / max(1, len(losses)), self.optimisation.rates[0], time.perf_counter() - started
+        )
         if self.world.leads:
             self.record(step, norm)
         return step
 
-    def describe_step(self, loss, lr, seconds):
+    def describe_step(self, loss: float, lr: float, seconds: float) -> Step:
         epoch, ends = self.training_data.epoch(self.step)
         return Step(self.step, epoch, ends, self.step == self.total, loss, lr, seconds, self.skipped)
 
-    def resumed_step(self):
+    def resumed_step(self) -> Step:
         """The step that the state is of, as the log tells it."""
         return self.describe_step(*(self.log.last.get(key) or 0.0 for key in ("loss", "lr", "seconds")))
 
-    def accumulate(self, micro_step, examples, share):
+    def accumulate(self, micro_step: int, examples: list[Example], share: int) -> float:
         """Forward and backward of one micro-batch of `share`; its loss."""
         seed_layers(self.model.device, self.config.train.seed, "dropout", micro_step)
         drawn = draw(examples, micro_step, self.training_data.cache, self.config)
@@ -168,7 +194,7 @@ class Trainer:
         self.per_image_loss.note(examples, drawn.timesteps.tolist(), losses.detach().tolist())
         return float(loss.detach())
 
-    def losses(self, batch):
+    def losses(self, batch: Batch) -> torch.Tensor:
         """(B,) the weighted loss of every example."""
         config, model = self.config, self.model
         prediction = self.predict(batch)
@@ -184,7 +210,7 @@ class Trainer:
                                          config.loss.min_snr_gamma, config.loss.debiased_estimation)
         return errors.mean(dim=(1, 2, 3)) * weights * batch.weights
 
-    def predict(self, batch, conditioning=None):
+    def predict(self, batch: Batch, conditioning: Conditioning | None = None) -> torch.Tensor:
         """The UNet's answer to a batch, told its captions, or something else."""
         noise = batch.noise if batch.perturbation is None else batch.noise + batch.perturbation
         noisy = diffusion.add_noise(batch.latents, noise, batch.timesteps, self.schedule)
@@ -193,7 +219,7 @@ class Trainer:
                                    concat=batch.concat)
             return self.model.family.predict(self.model, noisy.to(self.model.dtype), batch.timesteps, conditioning)
 
-    def descend(self):
+    def descend(self) -> float:
         """Apply the gradients, unless they are not finite; their norm."""
         norm, finite = self.optimisation.step()
         if finite:
@@ -201,17 +227,19 @@ class Trainer:
         self.count_skips(finite)
         return norm
 
-    def count_skips(self, finite):
+    def count_skips(self, finite: bool) -> None:
         scale_was_too_large = self.scale.update(finite)
         if finite:
             self.skipped_in_a_row = 0
         elif not scale_was_too_large:
             self.skipped, self.skipped_in_a_row = self.skipped + 1, self.skipped_in_a_row + 1
         if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
-            raise RunError(f"{MAX_SKIPPED_IN_A_ROW} steps in a row gave numbers that overflowed, so the run stopped at step "
-                           f"{self.step}. Lower the learning rate; the last good state is kept.")
+            raise RunError(
+                f"{MAX_SKIPPED_IN_A_ROW} steps in a row gave numbers that overflowed, so the run stopped at step "
+                f"{self.step}. Lower the learning rate; the last good state is kept."
+            )
 
-    def record(self, step, norm):
+    def record(self, step: Step, norm: float) -> None:
         row = {"step": step.number, "epoch": step.epoch, "loss": step.loss, "lr": step.lr, "seconds": step.seconds,
                "grad_norm": norm, "skipped": step.skipped}
         with self.control.spending("validation"):
@@ -224,16 +252,18 @@ class Trainer:
         if (self.unsaved or every and step.number % every == 0) and not self.skipped_in_a_row:
             self.save_state()
 
-    def report_overfitting(self):
+    def report_overfitting(self) -> None:
         self.control.facts["validation"] = assess(self.log.rows)
 
-    def refuse_if_nothing_learned(self):
+    def refuse_if_nothing_learned(self) -> None:
         if self.total and self.skipped >= self.total:
-            raise RunError("No step could be applied because the numbers overflowed each time. Lower the learning rate.")
+            raise RunError(
+                "No step could be applied because the numbers overflowed each time. Lower the learning rate."
+            )
 
     # resume
 
-    def resume(self):
+    def resume(self) -> None:
         """Take over the newest state of the run folder, if there is one."""
         path = state.newest(self.folder)
         if not path:
@@ -248,19 +278,26 @@ class Trainer:
         if "board" in training_state:
             self.per_image_loss.load(training_state["board"])
 
-    def save_state(self):
+    def save_state(self) -> None:
         """The resume point. Where the disk is full the run pauses, with the last state kept, until there is room."""
         if not self.world.leads:
             return
-        extra = {"skipped": self.skipped, "scale": [self.scale.scale, self.scale.finite_steps], "board": self.per_image_loss.state(),
-                 "sameness": state.data_fingerprint(self.training_data.scan)}
-        self.unsaved = not self.fits(lambda: state.save(self.folder, self.step, self.method.tensors(), self.optimisation, extra) or True)
+        extra = {
+            "skipped": self.skipped,
+            "scale": [self.scale.scale, self.scale.finite_steps],
+            "board": self.per_image_loss.state(),
+            "sameness": state.data_fingerprint(self.training_data.scan),
+        }
+        self.unsaved = not self.fits(
+            lambda: state.save(self.folder, self.step, self.method.tensors(), self.optimisation, extra)
+        )
         if not self.unsaved:
             replaced.drop(self.folder)
         self.per_image_loss.write(self.step, at_once=True)
 
-    def fits(self, write, request=""):
-        """What `write()` answers, or None with the run put on hold when the disk is full; `request` is made again then."""
+    def fits(self, write: Callable[[], T], request: str = "") -> T | None:
+        """What `write()` answers, or None with the run put on hold when the disk is full; `request` is made again then.
+        """
         try:
             return write()
         except DiskFull as error:
@@ -270,20 +307,20 @@ class Trainer:
 
     # the three verbs
 
-    def sample(self, host):
+    def sample(self, host: Host) -> list[Path]:
         """Pictures of the unsaved result, made by the host's own sampler; their files, none if there was no room."""
         if not self.world.leads:
             return []
         with self.attachment.in_lent_precision(), self.method.sampling(), self.control.spending("samples"):
             return self.fits(lambda: self.results.sample(host, self.step), "sample") or []
 
-    def save(self, folder):
+    def save(self, folder: Path) -> list[Path]:
         """Intermediate files beside the final one, and the state; the files' paths, none if there was no room."""
         self.save_state()
         epoch, ends = self.training_data.epoch(self.step)
         return self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save") or []
 
-    def export(self, host):
+    def export(self, host: Host) -> Artefact | None:
         """The final file with its card and preview, or None when the run is to leave nothing behind."""
         if not self.world.leads or self.control.requested("stop_without_saving"):
             return None
@@ -291,7 +328,7 @@ class Trainer:
         return None if self.control.requested("interrupt") else self.results.export(host, self.step)
 
 
-def free_frames(error):
+def free_frames(error: BaseException | None) -> None:
     """Drop what an exception's frames hold: the activations and gradients of a step that failed for lack of memory."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)

@@ -6,26 +6,31 @@ from pathlib import Path
 
 import torch
 
-from lib_sdtune.data.cache import LatentCache, TextCache
+from lib_sdtune.config import Config
+from lib_sdtune.data.cache import LatentCache, Progress, TextCache
 from lib_sdtune.data.caption_length import CaptionLimit
 from lib_sdtune.data.holes import InpaintingCache
-from lib_sdtune.data.loader import Dataset
+from lib_sdtune.data.loader import Dataset, Example
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.errors import UserError
+from lib_sdtune.families.base import Conditioning
+from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.encoding import precise, text_key, vae_key
+from lib_sdtune.training.parallel import World
 
 log = logging.getLogger("sdtune")
 
 
 class TrainingData:
-    """A context manager: on entering the pictures are scanned and encoded. `progress(done, total, text)` may raise to stop it.
+    """A context manager: on entering the pictures are scanned and encoded. `progress(done, total, text)` may raise to
+    stop it.
 
     earlier: a `Scan` whose files need not be read again where they have not changed since.
     """
 
-    def __init__(self, config, model, run_folder, progress, world, earlier=None):
+    def __init__(self, config: Config, model: LoadedModel, run_folder, progress: Progress, world: World, earlier=None):
         self.config, self.model, self.progress, self.world, self.earlier = config, model, progress, world, earlier
         self.cache_folder = run_folder.parent.parent / "cache"
 
@@ -41,11 +46,18 @@ class TrainingData:
         methods[config.method].prepare_data(config, self.scan)
         methods[config.method].check_data(config, self.scan)
         self.dataset = Dataset(self.scan, config, copies=self.world.size)
-        self.unmoved = Dataset(self.scan, config, held_out=True)  # the same pictures as they are measured: never turned or cut at random
+        # the same pictures as they are measured: never turned or cut at random
+        self.unmoved = Dataset(self.scan, config, held_out=True)
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None
         cache = InpaintingCache if model.variant.inpainting else LatentCache
-        self.cache = cache(folder, self.encode_images, vae_key(model), self.encode_precisely, masks=config.dataset.alpha_mask,
-                           downscale=model.family.downscale)
+        self.cache = cache(
+            folder,
+            self.encode_images,
+            vae_key(model),
+            self.encode_precisely,
+            masks=config.dataset.alpha_mask,
+            downscale=model.family.downscale,
+        )
         self.limit = CaptionLimit(model.tokenizer, config.dataset.max_token_length)
         self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, self.text_key())
         needed = self.needed()
@@ -53,75 +65,90 @@ class TrainingData:
             self.cache.prepare(needed, self.progress)
         return self
 
-    def warn_of_masks(self):
+    def warn_of_masks(self) -> None:
         count = sum(picture.mask is not None for picture in self.scan.pictures)
         if count and not self.model.variant.inpainting:
-            log.warning("Beside %d of the pictures lies a mask (NAME.mask.png), and nothing comes of it: the model is no inpainting "
-                        "model. What shall not count can be made transparent, with dataset.alpha_mask.", count)
+            log.warning(
+                "Beside %d of the pictures lies a mask (NAME.mask.png), and nothing comes of it: the model is no "
+                "inpainting model. What shall not count can be made transparent, with dataset.alpha_mask.",
+                count,
+            )
 
-    def needed(self):
+    def needed(self) -> list[Example]:
         """The examples whose latents are encoded before the first step."""
         return self.dataset.variants()
 
     def __exit__(self, *error):
         self.progress = None
 
-    def encode_images(self, pixels):
+    def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """CPU float32 (mean, std) for pixels (B, 3, H, W) in -1..1."""
         vae = next(self.model.vae.parameters())
         with torch.no_grad(), torch.autocast(vae.device.type, enabled=False):
             mean, std = self.model.family.encode_images(self.model, pixels.to(vae.device, vae.dtype))
         return mean.float().cpu(), std.float().cpu()
 
-    def encode_precisely(self, pixels):
+    def encode_precisely(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """For values that overflow half precision."""
         with precise(self.model.vae):
             return self.encode_images(pixels)
 
-    def text_key(self):
+    def text_key(self) -> str:
         return text_key(self.model, self.config.model.clip_skip, self.config.dataset.max_token_length)
 
-    def encode_text(self, captions):
+    def encode_text(self, captions: list[str]) -> Conditioning:
         with torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
             return self.model.family.encode_text(self.model, self.limit(captions), self.config.model.clip_skip)
 
     # the arithmetic
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         return self.dataset.steps_per_epoch
 
-    def total_steps(self):
+    def total_steps(self) -> int:
         train = self.config.train
         total = train.max_train_epochs * self.steps_per_epoch or train.max_train_steps
         if not total:
-            raise UserError('"train.max_train_steps" and "train.max_train_epochs" are both 0, so there is nothing to do.')
+            raise UserError(
+                '"train.max_train_steps" and "train.max_train_epochs" are both 0, so there is nothing to do.'
+            )
         return total
 
-    def epoch(self, step):
+    def epoch(self, step: int) -> tuple[int, bool]:
         """(the epoch, counted from 1, that `step` belongs to; whether it ends with this step)."""
         return -(-step // self.steps_per_epoch), step % self.steps_per_epoch == 0
 
-    def examples(self, micro_step):
+    def examples(self, micro_step: int) -> list[Example]:
         """The examples of one micro-batch; none where an epoch's batches do not fill its last step."""
         return self.dataset.examples(micro_step)
 
-    def held_out(self):
+    def held_out(self) -> list[Example]:
         """The examples kept aside for validation: a share of the pictures, and those of a folder of their own."""
-        shared = [self.unmoved.example(index, 0) for index in self.unmoved.chosen] if self.config.validation.split else []
+        shared = (
+            [self.unmoved.example(index, 0) for index in self.unmoved.chosen] if self.config.validation.split else []
+        )
         return shared + (self.named() if self.config.validation.images else [])
 
-    def named(self):
+    def named(self) -> list[Example]:
         """The examples of `validation.images`, without pictures that are trained on too."""
         config, trained = self.config, {picture.content for picture in self.scan.pictures}
-        concept = replace(config.concepts[0], images=config.validation.images, repeats=1, class_images="", num_class_images=0)
-        held_out = scan([concept], config.dataset, config.loss, Path.cwd(), self.progress, template_folders=self.templates)
+        concept = replace(
+            config.concepts[0], images=config.validation.images, repeats=1, class_images="", num_class_images=0
+        )
+        held_out = scan(
+            [concept], config.dataset, config.loss, Path.cwd(), self.progress, template_folders=self.templates
+        )
         fresh = [number for number, picture in enumerate(held_out.pictures) if picture.content not in trained]
         if not fresh:
             raise UserError('"validation.images": all of its pictures are trained on as well; validation needs others.')
         unmoved = Dataset(held_out, config, held_out=True)
         return [unmoved.example(number, 0) for number in fresh]
 
-    def still(self, is_class):
+    def still(self, is_class: bool) -> list[Example]:
         """The examples that are trained on, or those of the class, as they are measured."""
-        return [self.unmoved.example(index, 0) for index in self.dataset.chosen if self.scan.pictures[index].is_class == is_class]
+        return [
+            self.unmoved.example(index, 0)
+            for index in self.dataset.chosen
+            if self.scan.pictures[index].is_class == is_class
+        ]

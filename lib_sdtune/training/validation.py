@@ -5,6 +5,7 @@ class pictures (what rises there is being forgotten). Chance depends on the pict
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,6 +15,9 @@ from lib_sdtune.data.loader import Example
 from lib_sdtune.randomness import generator, mix
 from lib_sdtune.training.batch import Batch, concats, sizes, stacked
 from lib_sdtune.training.training_data import TrainingData
+
+if TYPE_CHECKING:  # they import this file
+    from lib_sdtune.training.trainer import Step
 
 BINS, A_BIN = 4, 2  # quarters of the noise range, finest first, and timesteps measured in each
 MOST = 24  # pictures of a kind; more would cost time and tell little
@@ -34,7 +38,7 @@ class Validation:
         self.sets = dict(zip(COLUMNS, sets, strict=True)) if held_out else {}
         self.timesteps = timesteps(config.noise.min_timestep, config.noise.max_timestep)
 
-    def due(self, step) -> dict[str, float]:
+    def due(self, step: "Step") -> dict[str, float]:
         every = self.settings.every_n_steps
         timely = step.number % every == 0 if every else step.epoch_ends
         if not self.sets or not (timely or step.last):

@@ -1,7 +1,12 @@
 """Cheaper configurations, one after the other: what costs the result least goes first."""
 
 import copy
+from collections.abc import Iterator
+from typing import Any
 
+import torch
+
+from lib_sdtune.config import Config
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim.schedule import is_zero
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
@@ -9,10 +14,18 @@ from lib_sdtune.training.memory.checkpointing import wants_checkpointing
 SMALLEST = 256  # pixels a side
 
 
-def rungs(config, device):
+def rungs(config: Config, device: torch.device) -> Iterator[tuple[dict[str, Any], Config]]:
     """Yield ({path: value}, `Config`) of ever cheaper settings; each holds the changes of those before it."""
-    changes, config = {}, copy.deepcopy(config)
-    for step in (checkpointing, *methods[config.method].cheaper, one_picture, no_text_encoder, smaller_pictures, smaller_pictures):
+    changes: dict[str, Any] = {}
+    config = copy.deepcopy(config)
+    for step in (
+        checkpointing,
+        *methods[config.method].cheaper,
+        one_picture,
+        no_text_encoder,
+        smaller_pictures,
+        smaller_pictures,
+    ):
         cheaper = step(config, device)
         if cheaper:
             for path, value in cheaper.items():
@@ -22,22 +35,22 @@ def rungs(config, device):
             yield dict(changes), copy.deepcopy(config)
 
 
-def checkpointing(config, device):
+def checkpointing(config: Config, device: torch.device) -> dict[str, Any]:
     on = wants_checkpointing(config.train.gradient_checkpointing, device)
     return {} if on else {"train.gradient_checkpointing": "on"}
 
 
-def one_picture(config, device):
+def one_picture(config: Config, device: torch.device) -> dict[str, Any]:
     return {"train.batch_size": 1} if config.train.batch_size > 1 else {}
 
 
-def no_text_encoder(config, device):
+def no_text_encoder(config: Config, device: torch.device) -> dict[str, Any]:
     settings = config.settings
     trains = not is_zero(getattr(settings, "text_encoder_lr", 0)) and not is_zero(settings.unet_lr)
     return {f"{config.method}.text_encoder_lr": 0.0} if trains else {}
 
 
-def smaller_pictures(config, device):
+def smaller_pictures(config: Config, device: torch.device) -> dict[str, Any]:
     """Three quarters of the side, a whole number of buckets."""
     side = config.dataset.resolution * 3 // 4 // 64 * 64
     return {"dataset.resolution": side} if side >= SMALLEST else {}

@@ -1,5 +1,6 @@
 """Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): activations are recomputed where memory is short."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -8,20 +9,20 @@ from torch.utils.checkpoint import checkpoint
 from lib_sdtune import devices
 
 
-def wants_checkpointing(setting, device):
+def wants_checkpointing(setting: str, device: torch.device) -> bool:
     """"auto" saves memory on GPUs with less than 20 GB; a CPU has the room and lacks the speed."""
     if setting != "auto":
         return setting == "on"
     return device.type == "cuda" and devices.total_memory(device) < 20 * 2**30
 
 
-def blocks(unet):
+def blocks(unet: torch.nn.Module) -> list[torch.nn.Module]:
     """The parts worth recomputing: every residual block and every transformer block of a UNet with LDM's names."""
     return [m for m in unet.modules() if hasattr(m, "emb_layers") or (hasattr(m, "attn1") and hasattr(m, "attn2"))]
 
 
 @contextmanager
-def checkpointed(unet, on):
+def checkpointed(unet: torch.nn.Module, on: bool) -> Iterator[None]:
     """While entered, the blocks' activations are recomputed (non-reentrant, so gradients reach add-ons inside)."""
     changed = blocks(unet) if on else []
     forwards = [block.__dict__.get("forward") for block in changed]
@@ -37,7 +38,7 @@ def checkpointed(unet, on):
                 block.forward = forward
 
 
-def recomputing(forward):
+def recomputing(forward: Callable) -> Callable:
     def wrapped(*args, **kwargs):
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)

@@ -1,7 +1,10 @@
 """What a step would need, by arithmetic: told before anything was measured, and called an estimate."""
 
+from lib_sdtune.config import Config
 from lib_sdtune.devices import compute_dtype
+from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.methods.base import Method
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
 from lib_sdtune.training.memory.meter import process
 
@@ -9,15 +12,16 @@ BESIDE = 2**29  # bytes: the device's own kernels and what every program holds
 DOWNSCALE = 8
 
 
-def estimate(config, spec):
+def estimate(config: Config, spec: ModelSpec) -> int:
     """Bytes that a step of `config` would hold in all, the model of the `host.base.ModelSpec` included."""
     method = methods[config.method]
     model = sum(spec.count(part) for part in spec.shapes) * spec.dtype.itemsize + BESIDE
-    process_memory = (process("VmRSS") or 0) if spec.device.type == "cpu" else 0  # with the model, where that is loaded already
+    # with the model, where that is loaded already
+    process_memory = (process("VmRSS") or 0) if spec.device.type == "cpu" else 0
     return max(model, process_memory) + method.memory_bytes(config, spec) + activations(config, spec, method)
 
 
-def activations(config, spec, method):
+def activations(config: Config, spec: ModelSpec, method: type[Method]) -> int:
     dtype = method.weight_dtype(config, spec)
     compute = compute_dtype(config.train.mixed_precision, spec.device, dtype)
     on = wants_checkpointing(config.train.gradient_checkpointing, spec.device)

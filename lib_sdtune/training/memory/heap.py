@@ -2,14 +2,17 @@
 
 import ctypes
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+
+import torch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 GLIBC_DEFAULTS = {M_TRIM_THRESHOLD: 128 * 1024, M_MMAP_MAX: 65536}
 
 
 @contextmanager
-def steady_heap(device):
+def steady_heap(device: torch.device) -> Iterator[None]:
     """On a Linux CPU, let glibc keep large blocks instead of asking the kernel for zeroed pages at every tensor.
 
     That alone is a tenth of a training step there. On exit the defaults are back and unused memory is returned.
@@ -28,7 +31,7 @@ def steady_heap(device):
         libc.malloc_trim(0)
 
 
-def glibc():
+def glibc() -> ctypes.CDLL | None:
     """The C library if it is glibc, else None."""
     if not sys.platform.startswith("linux"):
         return None

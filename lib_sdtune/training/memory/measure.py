@@ -1,20 +1,27 @@
 """Two real steps with the settings of a run, to know what they need instead of guessing; nothing of them stays.
 
-The model is borrowed as for a training and goes back bit for bit. The batch is the one that needs the most memory, so that
-what fits here fits all the way. Where it does not fit, cheaper settings are tried in the order of `training.memory.cheaper_settings`.
+The model is borrowed as for a training and goes back bit for bit. The batch is the one that needs the most memory, so
+that what fits here fits all the way. Where it does not fit, cheaper settings are tried in the order of
+`training.memory.cheaper_settings`.
 """
 
 import copy
 import gc
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 
-from lib_sdtune.config import SampleConfig, ValidationConfig
+from lib_sdtune.config import Config, SampleConfig, ValidationConfig
+from lib_sdtune.data.cache import Progress
+from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import index_of
 from lib_sdtune.errors import TooLittleMemory, UserError, out_of_memory
+from lib_sdtune.host.base import Host, ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory import cheaper_settings
@@ -43,20 +50,30 @@ class Need:
     refused: str = ""
 
     @property
-    def fits(self):
+    def fits(self) -> bool:
         return self.needs is None or self.has is None or self.needs <= self.has
 
     @property
-    def measured(self):
+    def measured(self) -> bool:
         return self.seconds is not None
 
-    def facts(self):
+    def facts(self) -> dict[str, Any]:
         """As JSON, with the sentence as a template and its values, so that a page can translate it."""
         template, values = self.words()
-        return {"measured": self.measured, "fits": self.fits, "needs": self.needs, "has": self.has, "seconds": self.seconds,
-                "device": self.device, "changes": self.changes, "refused": self.refused, "template": template, "values": values}
+        return {
+            "measured": self.measured,
+            "fits": self.fits,
+            "needs": self.needs,
+            "has": self.has,
+            "seconds": self.seconds,
+            "device": self.device,
+            "changes": self.changes,
+            "refused": self.refused,
+            "template": template,
+            "values": values,
+        }
 
-    def words(self):
+    def words(self) -> tuple[str, dict[str, str]]:
         values = {"device": self.device, "needs": gigabytes(self.needs), "has": gigabytes(self.has),
                   "seconds": f"{self.seconds:.2g}" if self.measured else ""}
         if not self.measured and self.has is None:
@@ -67,7 +84,7 @@ class Need:
             return TIME_ONLY, values
         return (CHEAPER if self.changes else MEASURED), values
 
-    def sentence(self):
+    def sentence(self) -> str:
         template, values = self.words()
         return template.format(**values)
 
@@ -76,22 +93,27 @@ ESTIMATED_FITS = "Estimated: a step needs about {needs} of the {has} GB of {devi
 ESTIMATED_NOT = "Estimated: a step needs about {needs} GB and {device} has {has} GB for it, so it would not fit."
 ESTIMATED_ALONE = "Estimated: a step needs about {needs} GB; how much {device} has for it cannot be told."
 MEASURED = "Measured: a step needs {needs} of the {has} GB of {device}, so it fits, and takes {seconds} s."
-CHEAPER = "Measured: this does not fit {device}. With the changes below it does: a step needs {needs} of {has} GB and takes {seconds} s."
+CHEAPER = (
+    "Measured: this does not fit {device}. With the changes below it does: a step needs {needs} of {has} GB and takes "
+    "{seconds} s."
+)
 TIME_ONLY = "Measured: a step fits and takes {seconds} s; how much memory it needs cannot be told on this machine."
 NOTHING_FITS = "Measured: nothing fits {device}, not even the cheapest settings; use smaller pictures, or train a LoRA."
 
 
-def gigabytes(size):
+def gigabytes(size: int | None) -> str:
     return "?" if size is None else f"{size / 2**30:.1f}"
 
 
-def guess(config, host):
+def guess(config: Config, host: Host) -> Need | None:
     """The `Need` by arithmetic, without touching the model; None where the host cannot say what it has."""
     spec = host.model_spec(config.model)
-    return None if spec is None else Need(name_of(spec.device), estimate(config, spec), capacity(spec.device))
+    return (
+        None if spec is None else Need(name_of(spec.device), estimate(config, spec), capacity(spec.device))
+    )
 
 
-def measure(config, host, progress):
+def measure(config: Config, host: Host, progress: Progress) -> Need:
     """The `Need` of the settings, or of the first cheaper ones that fit. TooLittleMemory when none do.
 
     progress(done, total, text) is called now and then and may raise to stop.
@@ -114,9 +136,9 @@ def measure(config, host, progress):
     raise TooLittleMemory(NOTHING_FITS.format(device=name_of(device)))
 
 
-def attempt(config, host, changes, spec, progress):
+def attempt(config: Config, host: Host, changes: dict[str, Any], spec: ModelSpec | None, progress: Progress) -> Need:
     """The `Need` of these settings, measured. TooLittleMemory when two steps do not fit."""
-    if device_kills(spec):
+    if spec is not None and device_kills(spec.device):
         refuse_by_arithmetic(config, spec)
     tidy(host)
     try:
@@ -127,21 +149,22 @@ def attempt(config, host, changes, spec, progress):
         reason = str(error).split("\n")[0]
     finally:
         tidy(host)
-    raise TooLittleMemory(f"The device ran out of memory: {reason}")  # here nothing holds the attempt's tensors any more
+    # here nothing holds the attempt's tensors any more
+    raise TooLittleMemory(f"The device ran out of memory: {reason}")
 
 
-def device_kills(spec):
+def device_kills(device: torch.device) -> bool:
     """Without a GPU a program that takes too much is ended, so nothing may be tried that is known not to fit."""
-    return spec is not None and spec.device.type == "cpu"
+    return device.type == "cpu"
 
 
-def refuse_by_arithmetic(config, spec):
+def refuse_by_arithmetic(config: Config, spec: ModelSpec) -> None:
     needs, has = estimate(config, spec), capacity(spec.device)
     if has is not None and needs > has:
         raise TooLittleMemory(f"A step would need about {gigabytes(needs)} GB and {gigabytes(has)} are there.")
 
 
-def two_steps(config, host, changes, progress):
+def two_steps(config: Config, host: Host, changes: dict[str, Any], progress: Progress) -> Need:
     config = alone(config)
     with scratch(host) as folder, host.borrow(config.model, methods[config.method]) as model:
         meter, has = Meter(model.device), capacity(model.device)
@@ -152,7 +175,7 @@ def two_steps(config, host, changes, progress):
         return Need(name_of(model.device), meter.peak(), has, pace[-1], changes)
 
 
-def alone(config):
+def alone(config: Config) -> Config:
     """The settings without what happens between the steps."""
     config = copy.deepcopy(config)
     config.train.max_train_steps, config.train.max_train_epochs = STEPS, 0
@@ -162,7 +185,7 @@ def alone(config):
 
 
 @contextmanager
-def scratch(host):
+def scratch(host: Host) -> Iterator[Path]:
     """A run folder, with a cache of its own, that is gone afterwards; also what an attempt that was killed has left."""
     home = host.folder("sdtune") / "measuring"
     shutil.rmtree(home, ignore_errors=True)
@@ -179,30 +202,30 @@ def scratch(host):
 class Heaviest(TrainingData):
     """The batch that needs the most memory, at every step; no other picture is encoded."""
 
-    def examples(self, micro_step):
+    def examples(self, micro_step: int) -> list[Example]:
         return self.batch
 
-    def needed(self):
+    def needed(self) -> list[Example]:
         units = max(self.dataset.plan(0), key=lambda units: len(units) * self.area(units[0][0]))
         self.batch = [self.dataset.example(*unit) for unit in units]
         return self.batch
 
-    def area(self, index):
+    def area(self, index: int) -> int:
         width, height = self.dataset.places[index].size
         return width * height
 
 
-def tidy(host):
+def tidy(host: Host) -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     host.free_memory()
 
 
-def name_of(device):
+def name_of(device: torch.device) -> str:
     return torch.cuda.get_device_name(index_of(device)) if device.type == "cuda" else "this computer"
 
 
-def refuse_several(world):
+def refuse_several(world: World) -> None:
     if world.size > 1:
         raise UserError("Measuring is done by one process; call it without torchrun.")
