@@ -18,6 +18,7 @@ VERBS = (
     "sample",
     "choose",
     "compare",
+    "lora",
     "report",
     "inspect",
     "prepare",

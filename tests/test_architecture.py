@@ -19,7 +19,7 @@ LEVELS = [  # a file may import from its own line and those above it
     "errors devices registry randomness declaration config presets prompts prompt_lines",
     "networks families optim diffusion formats ldm pages toyworld prompts prompt_lines",
     "host.base contradictions",
-    "methods data host.embedded host.webui overruled",
+    "methods data host.embedded host.webui overruled lora_tools",
     "training",
     "access job_queue report",
     "services evaluation",

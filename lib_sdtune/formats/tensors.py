@@ -23,17 +23,18 @@ OLD_HASH = slice(0x100000, 0x110000)  # the bytes that the WebUI's oldest model 
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float": torch.float32}
 
 
-def write(path, tensors, metadata=None, finite=True, precision=None):
+def write(path, tensors, metadata=None, finite=True, precision=None, values=None):
     """Write name -> tensor atomically, with `metadata` (str -> str), one tensor at a time.
 
-    precision: a dtype for all floating tensors instead of their own. RunError if a value is not finite, unless told
-    otherwise.
+    precision: a dtype for all floating tensors instead of their own. values: a function name -> tensor that is called
+    when its turn comes; `tensors` then only tell the shapes and number formats. RunError if a value is not finite,
+    unless told otherwise.
     """
     names, formats = arranged(tensors, precision)
     with atomic(path) as unfinished, open(unfinished, "wb") as file:
         file.write(head(tensors, names, formats, metadata))
         for name in names:
-            tensor = tensors[name].detach().to(formats[name])
+            tensor = (values(name) if values else tensors[name]).detach().to(formats[name])
             if finite:
                 refuse_non_finite({name: tensor}, path)
             file.write(raw(tensor))

@@ -13,6 +13,7 @@ from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.base import Target
 from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.formats.lora import rounded
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import Method, MethodSettings
@@ -157,13 +158,3 @@ def in_and_out(name: str, shape: tuple[int, int]) -> int:
     """Outputs and inputs of the layers whose weight that is: a fused one is three."""
     outputs, inputs = shape
     return outputs + inputs * (3 if name.endswith("in_proj_weight") else 1)
-
-
-def rounded(name: str, tensor: torch.Tensor, precision: torch.dtype) -> torch.Tensor:
-    """In the file's precision. What scales everything stays float32: a DoRA's lengths, and an alpha that rounding would
-    change (0.1, say). Readers take every tensor in its own format.
-    """
-    if name.endswith(".dora_scale"):
-        return tensor.float()
-    result = tensor.to(precision)
-    return result if tensor.ndim or result.float() == tensor.float() else tensor.float()

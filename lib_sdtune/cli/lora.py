@@ -1,0 +1,161 @@
+"""Resize, merge and extract LoRA files.
+
+resize FILE: another rank; LoHa and LoKr become a LoRA. merge FILE …: several into one, each times its ratio, or with
+--checkpoint into that checkpoint. extract ORIGINAL TUNED: what a checkpoint has learned, as a LoRA. The results are
+those of sd-scripts' tools. `lora TOOL --help` lists what each takes.
+"""
+
+from pathlib import Path
+
+from lib_sdtune.cli.console import Bar
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.paths import path_of
+
+
+def arguments(parser):
+    tools = parser.add_subparsers(dest="tool", metavar="TOOL", required=True, parser_class=type(parser))
+    resize = tools.add_parser("resize", help="give a LoRA another rank")
+    resize.add_argument("file", metavar="FILE")
+    resize.add_argument(
+        "--dim", type=int, required=True, metavar="N", help="the new rank; the most with --dynamic-method"
+    )
+    resize.add_argument(
+        "--conv-dim", type=int, default=None, metavar="N", help="that of convolutions (default: --dim)"
+    )
+    resize.add_argument(
+        "--dynamic-method",
+        default="",
+        metavar="RULE",
+        help="sv_fro, sv_ratio or sv_cumulative: a rank for each layer by its singular values",
+    )
+    resize.add_argument(
+        "--dynamic-param",
+        type=float,
+        default=None,
+        metavar="X",
+        help="0.9, say: how much is kept; for sv_ratio the largest value divided by the smallest, such as 10",
+    )
+    merge = tools.add_parser("merge", help="make one LoRA of several, or put them into a checkpoint")
+    merge.add_argument("files", nargs="+", metavar="FILE")
+    merge.add_argument("--ratios", nargs="+", type=float, default=None, metavar="X", help="one for each (default: 1)")
+    merge.add_argument("--checkpoint", default="", metavar="F", help="put them into this checkpoint")
+    merge.add_argument(
+        "--dim",
+        type=int,
+        default=0,
+        metavar="N",
+        help="bring the sum to this rank (default: put them side by side, exactly)",
+    )
+    merge.add_argument(
+        "--conv-dim", type=int, default=0, metavar="N", help="that of 3x3 convolutions (default: --dim)"
+    )
+    extract = tools.add_parser("extract", help="make a LoRA of what a checkpoint has learned")
+    extract.add_argument("original", metavar="ORIGINAL", help="the checkpoint before")
+    extract.add_argument("tuned", metavar="TUNED", help="the checkpoint after")
+    extract.add_argument("--dim", type=int, default=4, metavar="N", help="the rank (default: 4)")
+    extract.add_argument(
+        "--conv-dim",
+        type=int,
+        default=0,
+        metavar="N",
+        help="that of 3x3 convolutions (default: the residual blocks are left out)",
+    )
+    extract.add_argument(
+        "--min-diff",
+        type=float,
+        default=0.01,
+        metavar="X",
+        help="the text encoders are left out if no weight differs by more (default: 0.01)",
+    )
+    for tool in (merge, extract):
+        tool.add_argument(
+            "--clamp-quantile",
+            type=float,
+            default=0.99,
+            metavar="X",
+            help="cut values beyond this share of all at each layer, 1 for none (default: 0.99)",
+        )
+    for tool in (resize, merge, extract):
+        tool.add_argument("--out", required=True, metavar="FILE", help="the .safetensors file to write")
+        tool.add_argument(
+            "--save-precision", default="", metavar="P", help="fp16, bf16 or float (default: as it was read)"
+        )
+        tool.add_argument("--device", default="cpu", metavar="D", help="cuda is faster (default: cpu)")
+        tool.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+        tool.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def run(args):
+    target = file(args.out)
+    common = {"save_precision": args.save_precision, "device": device(args.device), "overwrite": args.overwrite}
+    with Bar() as bar:
+        print(TOOLS[args.tool](args, target, common | {"progress": bar.progress}))
+    print(target)
+    return 0
+
+
+def resize(args, target, common):
+    from lib_sdtune.lora_tools.resize import resize
+
+    result = resize(
+        file(args.file), target, args.dim, args.conv_dim, args.dynamic_method, args.dynamic_param, **common
+    )
+    dims = ", ".join(f"{dim} ({count} layers)" for dim, count in sorted(result.dims.items()))
+    mean = sum(result.norm_kept) / len(result.norm_kept) if result.norm_kept else 1
+    return (
+        f"Ranks: {dims}. Of the norm {mean:.1%} is kept, {min(result.norm_kept, default=1):.1%} at the worst layer."
+    )
+
+
+def merge(args, target, common):
+    sources = [file(name) for name in args.files]
+    ratios = args.ratios if args.ratios is not None else [1.0] * len(sources)
+    if args.checkpoint:
+        from lib_sdtune.lora_tools.merge_into_checkpoint import merge_into_checkpoint
+
+        if args.dim or args.conv_dim:
+            raise UserError("--dim is a LoRA's, and --checkpoint makes a checkpoint; leave one of them out.")
+        count = merge_into_checkpoint(file(args.checkpoint), sources, ratios, target, **common)
+        return f"{count} tensors of the checkpoint changed."
+    from lib_sdtune.lora_tools.merge import merge
+
+    return f"{merge(sources, ratios, target, args.dim, args.conv_dim, args.clamp_quantile, **common)} layers merged."
+
+
+def extract(args, target, common):
+    from lib_sdtune.lora_tools.extract import extract
+
+    count = extract(
+        file(args.original),
+        file(args.tuned),
+        target,
+        args.dim,
+        args.conv_dim,
+        args.clamp_quantile,
+        args.min_diff,
+        **common,
+    )
+    return f"{count} layers extracted."
+
+
+TOOLS = {"resize": resize, "merge": merge, "extract": extract}
+
+
+def file(text):
+    path = path_of(text)
+    if path is None:
+        raise UserError(f"{text!r} is no name of a file.")
+    return Path(path)
+
+
+def device(name):
+    """UserError for one that is not there."""
+    import torch
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"--device {name} cannot be used here ({str(error).splitlines()[0][:120]}); cpu always can."
+        ) from None
+    return name

@@ -1,0 +1,93 @@
+"""LoRA files: which layers they change, under kohya's keys, and the tensors of each.
+
+Read are kohya's and LyCORIS' names (lora_unet_mid_block_….lora_down.weight) and those of PEFT and diffusers
+(unet.mid_block.….lora_A.weight).
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats import about, kinds
+from lib_sdtune.formats import tensors as safetensors
+
+PEFT = {
+    "lora_A.weight": "lora_down.weight",
+    "lora_B.weight": "lora_up.weight",
+    "lora.down.weight": "lora_down.weight",
+    "lora.up.weight": "lora_up.weight",
+}
+PARTS = {"text_encoder_2.": "lora_te2_", "text_encoder.": "lora_te_", "unet.": "lora_unet_"}
+EMBEDDING = "bundle_emb."
+
+
+@dataclass
+class LoraFile:
+    """layers: kohya's key of a layer -> tail ("lora_down.weight", "alpha", …) -> tensor, on the disk until it is
+    touched.
+
+    family: "sd1" | "sd2" | "sdxl", "" where nothing tells. embeddings: the tensors of embeddings that lie in the
+    file.
+    """
+
+    path: Path
+    layers: dict[str, dict[str, torch.Tensor]]
+    metadata: dict[str, str] = field(default_factory=dict)
+    family: str = ""
+    embeddings: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format that most of its numbers have."""
+        count: Counter = Counter()
+        for tensors in self.layers.values():
+            for tensor in tensors.values():
+                count[tensor.dtype] += tensor.numel()
+        return max(safetensors.PRECISIONS.values(), key=lambda dtype: count[dtype])
+
+
+def read(path: Path) -> LoraFile:
+    """UserError for what is no LoRA, is damaged or carries code."""
+    from lib_sdtune.ldm.checkpoint import read_any
+
+    entries, metadata = read_any(path)
+    content = kinds.content(entries)
+    if content != "lora":
+        raise UserError(f"{path.name} is {kinds.noun(content) or 'something else'}, not a LoRA.")
+    tensors = {name: value for name, value in entries.items() if isinstance(value, torch.Tensor)}
+    layers: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if not name.startswith(EMBEDDING):
+            key, tail = key_and_tail(name)
+            layers.setdefault(key, {})[tail] = tensor
+    embeddings = {name: tensor for name, tensor in tensors.items() if name.startswith(EMBEDDING)}
+    return LoraFile(
+        path, layers, metadata, about.family("lora", entries, tensors, metadata) or about.by_card(path), embeddings
+    )
+
+
+def key_and_tail(name: str) -> tuple[str, str]:
+    """("lora_unet_mid_block_attentions_0_proj_in", "lora_down.weight") of a tensor's name, whichever program wrote
+    it.
+    """
+    for part, prefix in PARTS.items():
+        if name.startswith(part):
+            tail = next((tail for tail in PEFT if name.endswith(f".{tail}")), name.rpartition(".")[2])
+            return prefix + name[len(part) : -len(tail) - 1].replace(".", "_"), PEFT.get(tail, tail)
+    key, _, tail = name.partition(".")
+    return key, PEFT.get(tail, tail)
+
+
+def rounded(tail: str, tensor: torch.Tensor, precision: torch.dtype) -> torch.Tensor:
+    """A tensor in the file's precision. What scales everything stays float32: a DoRA's lengths, and an alpha that
+    rounding would change (0.1, say). Readers take every tensor in its own format.
+    """
+    if tail.endswith("dora_scale"):
+        return tensor.float()
+    if not tensor.is_floating_point():
+        return tensor
+    result = tensor.to(precision)
+    return result if tensor.ndim or result.float() == tensor.float() else tensor.float()

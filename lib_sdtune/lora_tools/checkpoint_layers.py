@@ -1,0 +1,127 @@
+"""Where in a checkpoint's file the layers are that LoRA files name, told by its header alone."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from lib_sdtune.families.base import Family
+from lib_sdtune.families.detection import detect
+from lib_sdtune.families.variant import Variant
+from lib_sdtune.ldm import checkpoint, header
+from lib_sdtune.ldm.checkpoint import Part
+from lib_sdtune.ldm.layers import unet_layers
+
+OUTSIDE = {
+    "conv_in": "input_blocks.0.0",
+    "conv_out": "out.2",
+    "time_embedding_linear_1": "time_embed.0",
+    "time_embedding_linear_2": "time_embed.2",
+    "add_embedding_linear_1": "label_emb.0.0",
+    "add_embedding_linear_2": "label_emb.0.2",
+}
+"""Layers of the UNet outside its blocks: diffusers' name -> the checkpoint's."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """name: of the tensor in the checkpoint; rows: which of them are the layer's. shape: the layer's own.
+
+    key: kohya's name of the layer, "" where sd-scripts has none. kind: as `families.base.Target` has it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    rows: slice = field(default_factory=lambda: slice(None))
+    key: str = ""
+    kind: str = ""
+
+    @property
+    def spatial(self) -> bool:
+        """Whether it is a convolution with a kernel larger than 1x1."""
+        return len(self.shape) == 4 and self.shape[-1] > 1
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The layer's weight in the checkpoint's tensor, in the layer's shape."""
+        return tensor[self.rows].reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class CheckpointLayers:
+    """places: every name of a layer that LoRA files use -> its `Place`; the layers that sd-scripts trains come first.
+    """
+
+    family: Family
+    variant: Variant
+    places: dict[str, Place]
+
+    def trained(self) -> list[Place]:
+        """The layers that sd-scripts' networks adapt, in the model's order."""
+        return [place for key, place in self.places.items() if place.key == key]
+
+
+def read(path: Path) -> CheckpointLayers:
+    """UserError for what is no checkpoint, or of no family that is known."""
+    described = header.read(path)
+    family, variant = detect(described)
+    _, metadata = checkpoint.header(path)
+    model, names = skeleton(family, described.shapes, metadata)
+    places: dict[str, Place] = {}
+    for target in family.targets(model):
+        parameter, rows = target.source
+        shape = tuple(target.layer.weight.shape)
+        places[target.key] = Place(names[id(parameter)], shape, rows, target.key, target.kind)
+    for alias, key, parameter, rows, shape in aliases(family, model):
+        places.setdefault(alias, places[key] if key in places else Place(names[id(parameter)], shape, rows))
+    for key, place in list(places.items()):  # files of other programs say lora_te where kohya says lora_te1, and back
+        if key.startswith(f"{family.text_keys[0]}_"):
+            other = "lora_te1" if family.text_keys[0] == "lora_te" else "lora_te"
+            places.setdefault(other + key.removeprefix(family.text_keys[0]), place)
+    return CheckpointLayers(family, variant, places)
+
+
+def skeleton(family: Family, shapes: dict, metadata: dict) -> tuple[SimpleNamespace, dict[int, str]]:
+    """(the UNet and the text encoders without weights, id of a parameter -> its name in the checkpoint)."""
+    tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    overrides = checkpoint.overrides(metadata)
+    modules: list[torch.nn.Module] = []
+    names: dict[int, str] = {}
+    for part in (checkpoint.UNET_PART, *family.text_parts):
+        module = without_weights(part, tensors, overrides.get(part.name, {}))
+        names |= {id(parameter): part.prefix + name for name, parameter in module.named_parameters()}
+        modules.append(module)
+    unet, *text_encoders = modules
+    return SimpleNamespace(unet=unet, text_encoders=text_encoders, family=family), names
+
+
+def without_weights(part: Part, tensors: dict, arguments: dict) -> torch.nn.Module:
+    part_tensors = {
+        name.removeprefix(part.prefix): tensor for name, tensor in tensors.items() if name.startswith(part.prefix)
+    }
+    try:
+        sizes = part.sizes(part_tensors) | arguments
+    except KeyError as error:
+        raise checkpoint.unsuitable(f"lacks {part.prefix}{error.args[0]}") from error
+    with torch.device("meta"):
+        return part.module(**sizes)
+
+
+def aliases(family: Family, model: SimpleNamespace):
+    """(another name, kohya's key or "", parameter, rows, shape) of each layer: the checkpoint's own names and
+    diffusers', whichever kohya has for the family, layers outside the blocks, and text layers that nobody reads.
+    """
+    for layer in unet_layers(model.unet):
+        key = f"lora_unet_{family.unet_name(layer)}"
+        for name in (layer.diffusers, layer.path.replace(".", "_")):
+            yield f"lora_unet_{name}", key, layer.module.weight, slice(None), tuple(layer.module.weight.shape)
+    paths = {path: diffusers for diffusers, path in OUTSIDE.items()}
+    for path, module in model.unet.named_modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
+            for name in (path.replace(".", "_"), paths.get(path)):
+                if name:
+                    yield f"lora_unet_{name}", "", module.weight, slice(None), tuple(module.weight.shape)
+    for prefix, tower in zip(family.text_keys, family.towers(model.text_encoders), strict=True):
+        for name, layer in tower.layers():
+            parameter, rows = getattr(layer, "source", (layer.weight, slice(None)))
+            yield f"{prefix}_{name}", f"{prefix}_{name}", parameter, rows, tuple(layer.weight.shape)

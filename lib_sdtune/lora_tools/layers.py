@@ -1,0 +1,68 @@
+"""The layers of LoRA files as the tools want them: checked, and their changes in the shape of a layer."""
+
+import re
+
+import torch
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.lora import LoraFile
+from lib_sdtune.networks.delta import algorithm, delta
+
+KERNEL = re.compile(r"_(in_layers_2|out_layers_3|op|conv|conv1|conv2)$")
+"""Names of the 3x3 convolutions; a LoHa's tensors and some of LoKr's do not tell the kernel."""
+POINTWISE = re.compile(r"_(skip_connection|conv_shortcut)$")
+PROJECTION = re.compile(r"_proj_(in|out)$")  # 1x1 convolutions in SD1, linear in the other families
+
+
+def check(file: LoraFile) -> None:
+    """UserError for layers of a kind that is not known, for numbers that are none, and for a file without layers."""
+    if not file.layers:
+        raise UserError(f"{file.path.name} changes no layer.")
+    unknown = [key for key, tensors in file.layers.items() if not algorithm(tensors)]
+    if unknown:
+        tails = ", ".join(sorted(file.layers[unknown[0]]))
+        more = f" and {len(unknown) - 1} more" if unknown[1:] else ""
+        raise UserError(
+            f"{file.path.name} has {unknown[0]}{more} in a form that is not known here ({tails}); "
+            "LoRA, LoCon, LoHa, LoKr and DoRA are."
+        )
+    for key, tensors in file.layers.items():
+        if any(tensor.is_floating_point() and not torch.isfinite(tensor).all() for tensor in tensors.values()):
+            raise UserError(f"{file.path.name} is damaged: {key} holds values that are no numbers.")
+
+
+def change_of(file: LoraFile, key: str, weight: torch.Tensor | None = None, device: str = "cpu") -> torch.Tensor:
+    """The change of a layer's weight in its shape, float32 on `device`; errors as in `delta`, with the file and the
+    layer named.
+    """
+    tensors = {tail: tensor.to(device) for tail, tensor in file.layers[key].items()}
+    try:
+        result = delta(tensors, weight)
+    except UserError as error:
+        raise UserError(f"{file.path.name}, {key}: {error}") from error
+    return result if weight is not None else shaped(result, key, file.family)
+
+
+def shaped(change: torch.Tensor, key: str, family: str) -> torch.Tensor:
+    """A matrix as the convolution that the layer's name says it is."""
+    if change.ndim != 2:
+        return change
+    if KERNEL.search(key) and change.shape[1] % 9 == 0:
+        return change.reshape(len(change), -1, 3, 3)
+    if POINTWISE.search(key) or (PROJECTION.search(key) and family == "sd1" and "transformer_blocks" not in key):
+        return change[:, :, None, None]
+    return change
+
+
+def spatial(change: torch.Tensor) -> bool:
+    """Whether it belongs to a convolution with a kernel larger than 1x1."""
+    return change.ndim == 4 and change.shape[-1] > 1
+
+
+def halves(up: torch.Tensor, down: torch.Tensor, shape: torch.Size) -> dict[str, torch.Tensor]:
+    """(out, r) and (r, in k k) as tail -> tensor of a layer of that shape."""
+    kernel = shape[2:]
+    return {
+        "lora_up.weight": up.reshape(*up.shape, *[1] * len(kernel)).contiguous(),
+        "lora_down.weight": down.reshape(len(down), *shape[1:]).contiguous(),
+    }

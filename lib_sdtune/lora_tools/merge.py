@@ -1,0 +1,155 @@
+"""Several LoRAs as one: their changes, each times its ratio, added up."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats import lora
+from lib_sdtune.formats.lora import LoraFile
+from lib_sdtune.lora_tools import layers, output
+from lib_sdtune.lora_tools.extract import approximated
+from lib_sdtune.networks.delta import scale
+
+Progress = Callable[[int, int, str], None]
+PLAIN = {"lora_down.weight", "lora_up.weight", "alpha"}
+
+
+@torch.no_grad()
+def merge(
+    sources: Sequence[Path],
+    ratios: Sequence[float],
+    target: Path,
+    dim: int = 0,
+    conv_dim: int = 0,
+    clamp_quantile: float = 0.99,
+    save_precision: str = "",
+    device: str = "cpu",
+    overwrite: bool = False,
+    progress: Progress = lambda done, total, text: None,
+) -> int:
+    """Write the sum of the LoRAs to `target`; the number of its layers.
+
+    dim 0 puts them side by side: exact, and as large as all together. Otherwise the sum is brought to that rank
+    (`conv_dim` for 3x3 convolutions, 0: `dim`) by its singular values, as sd-scripts' svd_merge_lora.py, single large
+    values cut at `clamp_quantile`. UserError before anything is written.
+    """
+    check(sources, ratios, dim, conv_dim, clamp_quantile)
+    output.check_target(target, "lora", sources, overwrite)
+    files = [lora.read(path) for path in sources]
+    for file in files:
+        layers.check(file)
+        refuse_unmergeable(file, dim)
+    output.refuse_other_families(files)
+    tensors, dims, alphas = embeddings(files), [], []
+    keys = list(dict.fromkeys(key for file in files for key in file.layers))
+    for done, key in enumerate(keys):
+        progress(done, len(keys), "merging")
+        parts = [(file, ratio) for file, ratio in zip(files, ratios, strict=True) if key in file.layers]
+        merged = reduced(parts, key, dim, conv_dim, clamp_quantile, device) if dim else concatenated(parts, key)
+        tensors |= {f"{key}.{tail}": tensor for tail, tensor in merged.items()}
+        dims.append(len(merged["lora_down.weight"]))
+        alphas.append(float(merged["alpha"]))
+    progress(len(keys), len(keys), "writing")
+    arguments = {"conv_dim": str(conv_dim), "conv_alpha": str(float(conv_dim))} if dim and conv_dim else None
+    network = output.network_facts([dim], [float(dim)], arguments) if dim else output.network_facts(dims, alphas)
+    facts = output.base_of_files(files) | network | output.named(target, sources)
+    output.write_lora(target, tensors, facts, output.precision_of(save_precision, widest(files)))
+    return len(keys)
+
+
+def check(sources: Sequence[Path], ratios: Sequence[float], dim: int, conv_dim: int, clamp_quantile: float) -> None:
+    if not sources:
+        raise UserError("There is no LoRA to merge; name one or more.")
+    if len(sources) != len(ratios):
+        raise UserError(f"There are {len(sources)} LoRAs and {len(ratios)} ratios; give one ratio for each.")
+    if dim < 0 or conv_dim < 0 or not 0 < clamp_quantile <= 1:
+        raise UserError("dim and conv_dim must be 0 or more, and clamp_quantile above 0 and at most 1.")
+
+
+def refuse_unmergeable(file: LoraFile, dim: int) -> None:
+    """A DoRA is no sum: what it changes hangs on the checkpoint's weight. Others than LoRA have no ranks to put
+    together.
+    """
+    for key, tensors in file.layers.items():
+        if "dora_scale" in tensors:
+            raise UserError(
+                f"{file.path.name} is a DoRA, whose change depends on the checkpoint, so it does not add up with "
+                "others; merge it into a checkpoint."
+            )
+        if not dim and not set(tensors) <= PLAIN:
+            raise UserError(
+                f"{file.path.name} is no plain LoRA at {key}, so it cannot be put beside others as it is; give a "
+                "dim to which the sum is brought."
+            )
+
+
+def widest(files: Sequence[LoraFile]) -> torch.dtype:
+    """float32 where the files differ, so that nothing is lost."""
+    different = {file.dtype for file in files}
+    return different.pop() if len(different) == 1 else torch.float32
+
+
+def embeddings(files: Sequence[LoraFile]) -> dict[str, torch.Tensor]:
+    """Those that lie in the files. UserError where two have one name."""
+    together: dict[str, torch.Tensor] = {}
+    for file in files:
+        duplicate = next((name for name in file.embeddings if name in together), None)
+        if duplicate:
+            raise UserError(f"{file.path.name} and another file both hold an embedding called {duplicate}.")
+        together |= file.embeddings
+    return together
+
+
+def concatenated(parts: Sequence[tuple[LoraFile, float]], key: str) -> dict[str, torch.Tensor]:
+    """The layer's halves side by side. What each is multiplied by goes into its up part, the largest of them into
+    alpha.
+    """
+    downs, ups, strengths = [], [], []
+    for file, ratio in parts:
+        tensors = file.layers[key]
+        downs.append(tensors["lora_down.weight"].float())
+        ups.append(tensors["lora_up.weight"].float())
+        strengths.append(ratio * scale(tensors, len(downs[-1])))
+    most = max(strengths, key=abs) or 1.0
+    refuse_other_shapes(parts, key, [(len(up), *down.shape[1:]) for up, down in zip(ups, downs, strict=True)])
+    # some programs keep 1x1 convolutions as matrices
+    wide = max(down.ndim for down in downs)
+    downs = [down.reshape(*down.shape, *[1] * (wide - down.ndim)) for down in downs]
+    ups = [
+        up.reshape(*up.shape[:2], *[1] * (wide - 2)) * (strength / most)
+        for up, strength in zip(ups, strengths, strict=True)
+    ]
+    down = torch.cat(downs)
+    return {
+        "lora_down.weight": down,
+        "lora_up.weight": torch.cat(ups, dim=1),
+        "alpha": torch.tensor(most * len(down)),
+    }
+
+
+def reduced(
+    parts: Sequence[tuple[LoraFile, float]], key: str, dim: int, conv_dim: int, clamp_quantile: float, device: str
+) -> dict[str, torch.Tensor]:
+    """The sum of the layer's changes, of a rank that it is brought to."""
+    changes = [layers.change_of(file, key, device=device) for file, _ in parts]
+    refuse_other_shapes(parts, key, [tuple(change.shape) for change in changes])
+    shape = max((change.shape for change in changes), key=len)
+    total = torch.zeros(shape, device=device)
+    for change, (_, ratio) in zip(changes, parts, strict=True):
+        total += change.reshape(shape) * ratio
+    most = conv_dim if conv_dim and layers.spatial(total) else dim
+    return approximated(total, min(most, *shape[:2]), clamp_quantile)
+
+
+def refuse_other_shapes(parts: Sequence[tuple[LoraFile, float]], key: str, shapes: Sequence[tuple]) -> None:
+    """UserError unless all are of one shape, matrices being 1x1 convolutions too."""
+    squared = [shape if len(shape) == 4 else (*shape, 1, 1) for shape in shapes]
+    for (file, _), shape in zip(parts, squared, strict=True):
+        if shape != squared[0]:
+            first = parts[0][0].path.name
+            raise UserError(
+                f"{first} and {file.path.name} are for models of different sizes: {key} is "
+                f"{'x'.join(map(str, shapes[0]))} and {'x'.join(map(str, shape))}."
+            )
