@@ -32,14 +32,28 @@ class World:
         return self.rank == 0
 
     def average(self, params: list[torch.nn.Parameter]) -> None:
-        """Replace every gradient by its mean over the processes, in one message."""
+        """Replace every gradient by its mean over the processes, in one message.
+
+        What no process has a gradient for stays without one, as in a single process: an optimizer would let it decay.
+        """
         if self.size == 1:
             return
-        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in params]
+        taught = self.taught(params)
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in taught]
+        if not grads:
+            return
         flat = torch.cat([g.flatten() for g in grads])
         torch.distributed.all_reduce(flat)
-        for p, mean in zip(params, flat.div_(self.size).split([g.numel() for g in grads]), strict=True):
+        for p, mean in zip(taught, flat.div_(self.size).split([g.numel() for g in grads]), strict=True):
             p.grad = mean.view_as(p)
+
+    def taught(self, params: list[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
+        """Those of the parameters for which some process has a gradient."""
+        if not params:
+            return []
+        present = torch.tensor([p.grad is not None for p in params], dtype=torch.uint8, device=params[0].device)
+        torch.distributed.all_reduce(present, torch.distributed.ReduceOp.MAX)
+        return [p for p, is_taught in zip(params, present.tolist(), strict=True) if is_taught]
 
     def agree(self, wants: bool) -> bool:
         """What the leading process wants, in all of them."""

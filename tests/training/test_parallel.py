@@ -30,7 +30,7 @@ def free_port():
 @pytest.mark.parametrize(("method", "file"), [("lora", "models/Lora"), ("dreambooth", "models/Stable-diffusion")])
 def test_two_processes_equal_one_that_accumulates(tmp_path, method, file):
     images = pictures(tmp_path / "2_ron", 2)
-    steps = {"max_train_steps": 3, "optimizer": "SGDNesterov"}
+    steps = {"max_train_steps": 3, "optimizer": "SGDNesterov", "optimizer_args": {"weight_decay": 0.1}, "stop_text_encoder_training": 1}
     config = settings(images, method=method, train=steps, dreambooth={"unet_lr": 1e-3})
     alone = TinyHost(tmp_path / "alone")
     train(alone, settings(images, method=method, train=steps | {"gradient_accumulation_steps": 2}, dreambooth={"unet_lr": 1e-3}))
