@@ -21,10 +21,29 @@ def detect(header: Header) -> tuple[Family, Variant]:
         family = cls()
         variant = family.read(header)
         if variant is not None:
+            refuse_incomplete(header, family)
             return family, variant
+    if FIRST in header.shapes and not any(name.startswith((TEXT, "conditioner.")) for name in header.shapes):
+        raise UserError(f"{header.name} has no text encoder: it is a UNet alone. Choose the complete checkpoint.")
     raise UserError(
         f"{header.name} is of a model family that is not supported; there are: {', '.join(registry.names())}."
     )
+
+
+def refuse_incomplete(header: Header, family: Family) -> None:
+    """UserError where the UNet or a text encoder is missing, or the VAE is of another family.
+
+    A missing VAE is the host's business: the WebUI may have another one for it.
+    """
+    shapes = family.shapes(header)
+    for part, tensors in shapes.items():
+        if not tensors and part != "vae":
+            raise UserError(f"{header.name} lacks {family.prefixes[part]}*, a part of every {family.sd_version} model. "
+                            "Choose the complete checkpoint.")
+    latent = shapes["vae"].get("decoder.conv_in.weight")
+    if latent and latent[1] != family.latent_channels:
+        raise UserError(f"The VAE in {header.name} makes latents of {latent[1]} channels and {family.sd_version} models read "
+                        f"{family.latent_channels}: it is the VAE of another model family. Choose the checkpoint with its own.")
 
 
 def relative_of(shapes: dict[str, tuple[int, ...]]) -> str:

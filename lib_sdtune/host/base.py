@@ -84,14 +84,14 @@ class LoadedModel:
 @dataclass(frozen=True)
 class ModelSpec:
     """What a model is made of, for arithmetic: shapes is part -> {name of a tensor: its shape}, as the host would lend
-    it. activations: the family's `activations`.
+    it.
     """
 
     shapes: dict
     dtype: torch.dtype
     device: torch.device
     variant: Variant = field(default_factory=Variant)
-    activations: tuple[int, int] = Family.activations
+    family: Family = field(default_factory=Family)
 
     def count(self, part):
         """Numbers in a part."""

@@ -85,6 +85,24 @@ def test_relatives_are_refused_by_name(names, what):
         detect(Header("m.safetensors", names))
 
 
+@pytest.mark.parametrize(("family", "prefix", "words"), [
+    ("sd1", "cond_stage_model.", "no text encoder"), ("sd2", "cond_stage_model.", "no text encoder"),
+    ("sdxl", "conditioner.", "no text encoder"), ("sdxl", "conditioner.embedders.1.", "lacks conditioner.embedders.1.model"),
+    ("sdxl", "conditioner.embedders.0.", "lacks conditioner.embedders.0.transformer"),
+])
+def test_a_missing_text_encoder_is_told_before_anything_is_read(shapes, family, prefix, words):
+    names = {name: shape for name, shape in shapes[family].items() if not name.startswith(prefix)}
+    with pytest.raises(UserError, match=words):
+        detect(Header("m.safetensors", names))
+
+
+@pytest.mark.parametrize("family", TINY)
+def test_a_vae_of_another_family_is_refused(shapes, family):
+    other = {"first_stage_model.decoder.conv_in.weight": (512, 16, 3, 3)}
+    with pytest.raises(UserError, match=r"16 channels and SD\w+ models read 4"):
+        detect(Header("m.safetensors", shapes[family] | other))
+
+
 def test_a_yaml_of_another_checkpoint_is_refused(shapes):
     other = {"model": {"params": {"unet_config": {"params": {"in_channels": 4, "context_dim": 1024}}}}}
     with pytest.raises(UserError, match="context_dim 1024 and its weights have 16"):

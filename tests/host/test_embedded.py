@@ -265,6 +265,10 @@ def test_a_checkpoint_without_vocabulary_or_family_is_refused(host, tmp_path, mo
     save_file({"model.diffusion_model.x": torch.zeros(1)}, foreign)
     with pytest.raises(UserError, match="family"):
         host.check(Model(checkpoint=str(foreign)))
+    bare = {name: tensor for name, tensor in checkpoint_tensors(tiny_sd1()).items() if not name.startswith("first_stage_model.")}
+    save_file(bare, tmp_path / "bare.safetensors")
+    with pytest.raises(UserError, match="bare.safetensors has no VAE"):
+        host.check(Model(checkpoint=str(tmp_path / "bare.safetensors")))
     with host.borrow(Model()):
         pass
 

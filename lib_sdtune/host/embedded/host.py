@@ -58,6 +58,9 @@ class EmbeddedHost(Host):
 
     def check(self, model_settings):
         self.defaults(model_settings)
+        said = header.read(self.chosen(model_settings))
+        if not any(name.startswith(checkpoint.VAE) for name in said.shapes):
+            raise UserError(f"{said.name} has no VAE; choose a checkpoint that has one.")
 
     def header(self, model_settings):
         return header.read(self.chosen(model_settings))
@@ -69,7 +72,7 @@ class EmbeddedHost(Host):
     def model_spec(self, model_settings=None):
         said = header.read(self.chosen(model_settings))
         family, variant = detect(said)
-        return ModelSpec(family.shapes(said), torch.float32, self.device, variant, family.activations)
+        return ModelSpec(family.shapes(said), torch.float32, self.device, variant, family)
 
     @staticmethod
     def checkpoint_name(path):

@@ -4,7 +4,6 @@ import logging
 
 from modules import shared
 
-FAMILIES = ("sd1",)  # the others' text encoders are always read at the layer that they were trained with
 log = logging.getLogger("sdtune")
 
 
@@ -15,7 +14,7 @@ def of_webui():
 
 def laid_under(family, settings):
     """Settings for a family, a nested dict, with the WebUI's clip skip among them where the family follows one."""
-    if family.name not in FAMILIES:
+    if not family.reads_clip_skip:
         return settings
     return settings | {"model": {"clip_skip": of_webui(), **settings.get("model", {})}}
 
@@ -23,6 +22,6 @@ def laid_under(family, settings):
 def tell(family, model_settings):
     """Warn of a training whose prompts are encoded otherwise than the WebUI's pictures, samples included."""
     trained = getattr(model_settings, "clip_skip", None)
-    if family.name in FAMILIES and trained is not None and trained != of_webui():
+    if family.reads_clip_skip and trained is not None and trained != of_webui():
         log.warning("The training's clip skip is %s and the WebUI's is %s, which samples follow too; set Clip skip in its "
                     "settings to %s for pictures as they were learned.", trained, of_webui(), trained)

@@ -74,7 +74,7 @@ def spec(sd_model):
         part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()}
         for part, module in parts.items()
     }
-    return ModelSpec(shapes, next(unet.parameters()).dtype, devices.device, variant, family.activations)
+    return ModelSpec(shapes, next(unet.parameters()).dtype, devices.device, variant, family)
 
 
 def spec_of_file(path):
@@ -83,7 +83,7 @@ def spec_of_file(path):
 
     said = header.read(Path(path))
     family, variant = detect(said)
-    return ModelSpec(family.shapes(said), devices.dtype_unet, devices.device, variant, family.activations)
+    return ModelSpec(family.shapes(said), devices.dtype_unet, devices.device, variant, family)
 
 
 def first_wrapper(sd_model):

@@ -29,4 +29,4 @@ def activations(config: Config, spec: ModelSpec, method: type[Method]) -> int:
     pixels = (config.dataset.resolution // DOWNSCALE) ** 2
     examples = config.train.batch_size * (2 if config.loss.prior_preservation == "teacher" else 1)
     casts = spec.count("unet") * compute.itemsize if compute != dtype else 0  # the weights are kept in both formats
-    return examples * channels * pixels * spec.activations[on] * compute.itemsize + casts
+    return examples * channels * pixels * spec.family.activations[on] * compute.itemsize + casts

@@ -24,7 +24,7 @@ def spec(family, unet, *text_encoders):
         parts = {"unet": UNetModel(**unet), "vae": AutoencoderKL()}
         parts |= {f"text_encoder_{i + 1}": make() for i, make in enumerate(text_encoders)}
     shapes = {part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()} for part, module in parts.items()}
-    return ModelSpec(shapes, torch.float16, CUDA, activations=family.activations)
+    return ModelSpec(shapes, torch.float16, CUDA, family=family)
 
 
 @pytest.fixture(scope="module")
