@@ -6,7 +6,7 @@ from html import escape
 import gradio as gr
 from modules import script_callbacks
 
-import lib_sdtune  # noqa: F401 - this folder is importable only while this file is executed; later imports build on this one
+import lib_sdtune  # noqa: F401 - importable only while this file is executed; later imports build on it
 
 
 def remember_code():

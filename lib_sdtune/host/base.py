@@ -1,14 +1,14 @@
 """What a host lends, and what it promises.
 
-The WebUI is one host (`host/webui`), the embedded one (`host/embedded.py`) the other; nothing above this file knows
-which.
+The WebUI is one host (`host/webui`), our own modules the other (`host/embedded`); nothing above this file knows which.
 """
 
 import math
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
@@ -16,6 +16,15 @@ from torch import nn
 from lib_sdtune.diffusion import zero_terminal_snr
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
+from lib_sdtune.ldm.header import Header
+from lib_sdtune.ldm.towers import Tower
+
+if TYPE_CHECKING:  # nothing here needs pictures
+    from PIL.Image import Image
+
+
+Detached = Callable[[], AbstractContextManager[None]]
+"""A run's `attachment.detached`: inside, the model is without what the training has put on it."""
 
 
 @dataclass
@@ -43,38 +52,38 @@ class LoadedModel:
     name: str
     hash: str
     variant: Variant = field(default_factory=Variant)
-    embeddings: dict = field(default_factory=dict)
+    embeddings: dict[str, torch.Tensor] = field(default_factory=dict)
     folder: Any = None
     path: Path | None = None
-    grey_latents: dict = field(default_factory=dict)
+    grey_latents: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
 
     @property
-    def prediction_type(self):
+    def prediction_type(self) -> str:
         return self.variant.prediction_type
 
     @property
-    def resolution(self):
+    def resolution(self) -> int:
         return self.variant.resolution
 
     @property
-    def schedule(self):
+    def schedule(self) -> torch.Tensor:
         """(1000,) float32: how much signal is left at each timestep of this variant."""
         return zero_terminal_snr(self.alphas_cumprod) if self.variant.zero_terminal_snr else self.alphas_cumprod
 
     @property
-    def towers(self):
+    def towers(self) -> list[Tower]:
         """The text encoders as the family reads them."""
         return self.family.towers(self.text_encoders)
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
         return next(self.unet.parameters()).device
 
     @property
-    def dtype(self):
+    def dtype(self) -> torch.dtype:
         return next(self.unet.parameters()).dtype
 
-    def modules(self):
+    def modules(self) -> Iterator[tuple[str, nn.Module]]:
         """(name, module) of every part that a run could touch."""
         yield "unet", self.unet
         yield "vae", self.vae
@@ -87,15 +96,23 @@ class ModelSpec:
     it.
     """
 
-    shapes: dict
+    shapes: dict[str, dict[str, tuple[int, ...]]]
     dtype: torch.dtype
     device: torch.device
     variant: Variant = field(default_factory=Variant)
     family: Family = field(default_factory=Family)
 
-    def count(self, part):
+    def count(self, part: str) -> int:
         """Numbers in a part."""
         return sum(math.prod(shape) for shape in self.shapes[part].values())
+
+
+class FinishedFile(Protocol):
+    """What a host has to know of a file that a run has written (`methods.base.Artefact` is one)."""
+
+    path: Path
+    kind: str  # what `Host.folder` calls its folder
+    metadata: dict[str, str]
 
 
 @dataclass
@@ -115,11 +132,11 @@ class SampleRequest:
 class Host:
     """Lends a model and takes it back unharmed. Subclasses fill in every method."""
 
-    patience = staticmethod(lambda: None)
+    patience: Callable[[], None] = staticmethod(lambda: None)
     """Called again and again while the model is not free yet; may raise to give up waiting."""
 
     @contextmanager
-    def patient(self, patience):
+    def patient(self, patience: Callable[[], None]) -> Iterator[None]:
         """Inside, `patience` is what is called; whoever waits for the model next does not wait for this one."""
         self.patience = patience
         try:
@@ -127,38 +144,38 @@ class Host:
         finally:
             del self.patience
 
-    def defaults(self, model_settings):
+    def defaults(self, model_settings: Any) -> dict[str, Any]:
         """Settings that suit the model better than the general ones: a nested dict laid under the user's config."""
         return {}
 
-    def check(self, model_settings):
+    def check(self, model_settings: Any) -> None:
         """UserError for a model that cannot be had, before a run is queued."""
 
-    def header(self, model_settings):
+    def header(self, model_settings: Any) -> Header | None:
         """The `ldm.header.Header` of the checkpoint that a run would train; None where it is unknown."""
         return None
 
-    def about(self):
+    def about(self) -> dict[str, str]:
         """What a user would see trained if nothing else is asked: {"model": its name, "family": "SD1"}; {} where
         unknown.
         """
         return {}
 
-    def model_spec(self, model_settings):
+    def model_spec(self, model_settings: Any) -> ModelSpec | None:
         """The `ModelSpec` of the model that a run would train, without loading it; None where unknown."""
         return None
 
-    def note(self):
+    def note(self) -> str:
         """What the watcher of the run should know about the host right now, in a sentence, or ""."""
         return ""
 
     @contextmanager
-    def borrow(self, model_settings, method=None):
+    def borrow(self, model_settings: Any, method: str | None = None) -> Iterator[LoadedModel]:
         """Lend a `LoadedModel` exclusively; on exit everything is as before, bit for bit, also after an exception."""
         raise NotImplementedError
         yield
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[SampleRequest]) -> Iterator["Image"]:
         """Yield one PIL image per `SampleRequest`, made by the host's own sampler from the model as it is now.
 
         May be called while the model is borrowed: what is attached to it at that moment shows in the picture. Each
@@ -166,13 +183,13 @@ class Host:
         """
         raise NotImplementedError
 
-    def yield_to_queue(self, detached, waiting=lambda whom: None):
+    def yield_to_queue(self, detached: Detached, waiting: Callable[[str], None] = lambda purpose: None) -> None:
         """Between two steps: let somebody who waits for the model use it, inside `with detached():`.
 
         `waiting("a generation")` is told while the model is away, `waiting("")` when it is back.
         """
 
-    def pause(self, detached, paused):
+    def pause(self, detached: Detached, paused: Callable[[], bool]) -> None:
         """Give the model back, inside `with detached():`, until `paused()` says False; it sleeps a little at each
         call.
         """
@@ -180,28 +197,28 @@ class Host:
             while paused():
                 pass
 
-    def free_memory(self):
+    def free_memory(self) -> None:
         """After a run, also one that ran out of memory: give back what it no longer holds."""
 
-    def folder(self, kind) -> Path:
+    def folder(self, kind: str) -> Path:
         """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts),
         "sdtune" (ours).
         """
         raise NotImplementedError
 
-    def roots(self, kind) -> list[Path]:
+    def roots(self, kind: str) -> list[Path]:
         """The folders in and below which the host reads files of that kind; `folder` is in one of them."""
         return [self.folder(kind)]
 
-    def tokenizer(self):
+    def tokenizer(self) -> Callable[[str], list[int]] | None:
         """A function text -> token ids of the model that is there now, for counting; None where asking would mean
         loading one.
         """
 
-    def image_encoder(self):
+    def image_encoder(self) -> Any | None:
         """An encoder for comparing pictures (see `evaluation.encoders`) that knows more than the model itself, or
         None.
         """
 
-    def publish(self, artefact):
+    def publish(self, artefact: FinishedFile) -> None:
         """Make a finished file selectable in the next prompt: refresh the host's lists."""

@@ -166,13 +166,13 @@ def adapted(host, model, data):
     bare = ours()
     with applied([(target.layer, layers[target.key]) for target in targets]):
         wanted = ours()
-        with host.as_found(), fused.adapted(shared.sd_model):
+        with host.with_webui_state(), fused.adapted(shared.sd_model):
             worn = theirs()
     held = {f"{key}.{tail}": tensor for key, layer in layers.items() for tail, tensor in layer.tensors().items()}
     folder = data / "models" / "Lora"
     folder.mkdir(parents=True, exist_ok=True)
     tensors.write(folder / "worn.safetensors", held, {})
-    with host.as_found():
+    with host.with_webui_state():
         networks.list_available_networks()
         networks.load_networks(["worn"], [1.0], [1.0], [None])
         assert not networks.extra_network_lora.errors and model_hijack

@@ -3,23 +3,29 @@
 import json
 import os
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from PIL.Image import Image
+from torch import nn
 
 from lib_sdtune.devices import local_device
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.detection import detect
 from lib_sdtune.formats import hashes, lookup
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.host.base import Host, LoadedModel, ModelSpec
+from lib_sdtune.host.base import FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
 from lib_sdtune.host.embedded import addons, drawing
-from lib_sdtune.host.embedded.lending import as_it_was
+from lib_sdtune.host.embedded.lending import restored
 from lib_sdtune.ldm import checkpoint, header, tokenizer
+from lib_sdtune.ldm.header import Header
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "ldm" / "embedded" / "model.safetensors"
-FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {"templates": "textual_inversion_templates", "sdtune": "sdtune"}
+FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {
+    "templates": "textual_inversion_templates", "sdtune": "sdtune"}
 CHECKPOINT_ENDINGS = (*KINDS["checkpoints"].endings, ".pt")
 
 
@@ -30,62 +36,65 @@ class EmbeddedHost(Host):
         self.data_dir = Path(data_dir).absolute()
         self.checkpoint = self.find(checkpoint) if checkpoint else EMBEDDED
         self.device = torch.device(device) if device else default_device()
-        self._lock, self._lent = threading.RLock(), None
+        self._lock, self._borrowed = threading.RLock(), None
         self._model, self._key, self._clip_skip = None, None, 1
 
     # files
 
-    def folder(self, kind):
+    def folder(self, kind: str) -> Path:
         return self.data_dir / FOLDERS[kind]
 
-    def find(self, name):
-        """The file of a checkpoint given by path, or by its name in models/Stable-diffusion; our own model goes by its name too."""
+    def find(self, name: str | Path) -> Path:
+        """The file of a checkpoint given by path, or by its name in models/Stable-diffusion; our own model has a name,
+        too.
+        """
         if str(name) == self.checkpoint_name(EMBEDDED):
             return EMBEDDED
         if Path(name).is_file():
             return Path(name).absolute()
         return lookup.find(self.folder("checkpoints"), str(name), CHECKPOINT_ENDINGS, KINDS["checkpoints"].noun)
 
-    def chosen(self, model_settings=None):
-        name = getattr(model_settings, "checkpoint", "") or (model_settings.get("checkpoint") if isinstance(model_settings, dict) else "")
+    def chosen(self, model_settings: Any = None) -> Path:
+        by_key = model_settings.get("checkpoint") if isinstance(model_settings, dict) else ""
+        name = getattr(model_settings, "checkpoint", "") or by_key
         return self.find(name) if name else self.checkpoint
 
-    def defaults(self, model_settings=None):
-        said = header.read(self.chosen(model_settings))
-        family, variant = detect(said)
+    def defaults(self, model_settings: Any = None) -> dict[str, Any]:
+        file_header = header.read(self.chosen(model_settings))
+        family, variant = detect(file_header)
         variant = variant.overridden(getattr(model_settings, "prediction_type", "auto"))
-        return overlaid(family.defaults(variant), json.loads(said.metadata.get("sdtune_defaults", "{}")))
+        return overlaid(family.defaults(variant), json.loads(file_header.metadata.get("sdtune_defaults", "{}")))
 
-    def check(self, model_settings):
+    def check(self, model_settings: Any) -> None:
         self.defaults(model_settings)
-        said = header.read(self.chosen(model_settings))
-        if not any(name.startswith(checkpoint.VAE) for name in said.shapes):
-            raise UserError(f"{said.name} has no VAE; choose a checkpoint that has one.")
+        file_header = header.read(self.chosen(model_settings))
+        if not any(name.startswith(checkpoint.VAE) for name in file_header.shapes):
+            raise UserError(f"{file_header.name} has no VAE; choose a checkpoint that has one.")
 
-    def header(self, model_settings):
+    def header(self, model_settings: Any) -> Header:
         return header.read(self.chosen(model_settings))
 
-    def about(self):
+    def about(self) -> dict[str, str]:
         family, _ = detect(header.read(self.checkpoint))
         return {"model": self.checkpoint_name(self.checkpoint), "family": family.sd_version}
 
-    def model_spec(self, model_settings=None):
-        said = header.read(self.chosen(model_settings))
-        family, variant = detect(said)
-        return ModelSpec(family.shapes(said), torch.float32, self.device, variant, family)
+    def model_spec(self, model_settings: Any = None) -> ModelSpec:
+        file_header = header.read(self.chosen(model_settings))
+        family, variant = detect(file_header)
+        return ModelSpec(family.shapes(file_header), torch.float32, self.device, variant, family)
 
     @staticmethod
-    def checkpoint_name(path):
+    def checkpoint_name(path: Path) -> str:
         return "sdtune-embedded" if path == EMBEDDED else path.stem
 
     @property
-    def resolution(self):
+    def resolution(self) -> int:
         """Pixels a side that the host's own checkpoint was trained at."""
         return detect(header.read(self.checkpoint))[1].resolution
 
     # the model
 
-    def model(self, model_settings=None):
+    def model(self, model_settings: Any = None) -> LoadedModel:
         """The loaded model; loaded anew when another one is asked for or its file has changed."""
         path = self.chosen(model_settings)
         key = (path, *((stat := path.stat()).st_mtime_ns, stat.st_size)) if path.is_file() else (path,)
@@ -94,42 +103,44 @@ class EmbeddedHost(Host):
             self._model, self._key = self.load(path), key
         return self._model
 
-    def tokenizer(self):
+    def tokenizer(self) -> Callable[[str], list[int]] | None:
         shapes, _ = checkpoint.header(self.checkpoint)
         size = next((shape[0] for name, shape in shapes.items() if name.endswith("token_embedding.weight")), None)
         return tokenizer.find(self.checkpoint, size) if size else None
 
-    def load(self, path):
-        said = header.read(path)
-        family, variant = detect(said)
+    def load(self, path: Path) -> LoadedModel:
+        file_header = header.read(path)
+        family, variant = detect(file_header)
         tensors, metadata = checkpoint.read(path)
-        unet, vae, text_encoders = checkpoint.build(tensors, metadata, plan=family.parts.values(), architecture=said.architecture())
-        words = tokenizer.find(path, family.towers(text_encoders)[0].token_embedding.num_embeddings)
+        unet, vae, text_encoders = checkpoint.build(tensors, metadata, plan=family.parts.values(),
+                                                    architecture=file_header.architecture())
+        clip_tokenizer = tokenizer.find(path, family.towers(text_encoders)[0].token_embedding.num_embeddings)
         for part in (unet, vae, *text_encoders):
             part.to(self.device)
-        return LoadedModel(family, unet, vae, text_encoders, words, checkpoint.alphas_cumprod(), name=self.checkpoint_name(path),
-                           hash=hashes.whole(path)[:10], variant=variant, folder=self.folder, path=path)
+        return LoadedModel(family, unet, vae, text_encoders, clip_tokenizer, checkpoint.alphas_cumprod(),
+                           name=self.checkpoint_name(path), hash=hashes.whole(path)[:10], variant=variant,
+                           folder=self.folder, path=path)
 
     @contextmanager
-    def borrow(self, model_settings=None, method=None):
+    def borrow(self, model_settings: Any = None, method: str | None = None) -> Iterator[LoadedModel]:
         with self.turn():
-            if self._lent:
+            if self._borrowed:
                 raise RunError("The model is lent to another run; wait for that run to end.")
             model = self.model(model_settings)
             model.embeddings = addons.embeddings(model, self.folder("embeddings"))
-            self._lent, self._clip_skip = model, getattr(model_settings, "clip_skip", 1)
+            self._borrowed, self._clip_skip = model, getattr(model_settings, "clip_skip", 1)
             by_file = model.variant
             model.variant = by_file.overridden(getattr(model_settings, "prediction_type", "auto"))
             try:
-                with as_it_was(*(module for _, module in model.modules())):
+                with restored(*(module for _, module in model.modules())):
                     yield model
             finally:
-                self._lent, self._clip_skip = None, 1
+                self._borrowed, self._clip_skip = None, 1
                 model.embeddings, model.variant = {}, by_file
                 self.restore_weights(model)
 
     @contextmanager
-    def turn(self):
+    def turn(self) -> Iterator[None]:
         """Wait until no other thread uses the model."""
         while not self._lock.acquire(timeout=0.2):
             self.patience()
@@ -138,8 +149,8 @@ class EmbeddedHost(Host):
         finally:
             self._lock.release()
 
-    def restore_weights(self, model):
-        """Put back what training moved, from the file; a file that is no longer there or another one is loaded anew when needed."""
+    def restore_weights(self, model: LoadedModel) -> None:
+        """Put back what training moved, from the file; one that is gone or another one is loaded anew when needed."""
         try:
             tensors, _ = checkpoint.read(self._key[0])
             for name, part in model.modules():
@@ -147,36 +158,36 @@ class EmbeddedHost(Host):
         except UserError:
             self._model = self._key = None
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[SampleRequest]) -> Iterator[Image]:
         with self._lock:
-            model = self._lent or self.model()
-            found = addons.embeddings(model, self.folder("embeddings"))
-            own, model.embeddings = model.embeddings, found | model.embeddings
+            model = self._borrowed or self.model()
+            by_file = addons.embeddings(model, self.folder("embeddings"))
+            borrowed_embeddings, model.embeddings = model.embeddings, by_file | model.embeddings
             try:
                 yield from drawing.pictures(model, list(requests), self.folder, self._clip_skip)
             finally:
-                model.embeddings = own
+                model.embeddings = borrowed_embeddings
 
-    def publish(self, artefact):
-        """Nothing to refresh: folders are read whenever a prompt names a file. RunError if that would be another one."""
+    def publish(self, artefact: FinishedFile) -> None:
+        """Nothing to refresh: a prompt reads the folders anew. RunError if it would find another file."""
         kind = KINDS[artefact.kind]
         paths = lookup.by_name(self.folder(artefact.kind), (*kind.endings, *kind.pictures))
         listed = paths.get(artefact.path.stem, artefact.path)
         if listed.resolve() != artefact.path.resolve():
             raise RunError(f"Prompts get {listed} under the name {artefact.path.stem}, not {artefact.path}, "
-                           "which was written. Move or rename that file.")
+                           "which stored written. Move or rename that file.")
 
 
 @torch.no_grad()
-def put_back(part, tensors, prefix):
+def put_back(part: nn.Module, tensors: dict[str, torch.Tensor], prefix: str) -> None:
     """Tensor by tensor, so that no second model is in memory meanwhile."""
     for name, tensor in part.named_parameters():
-        was = checkpoint.fit(tensors, prefix, name, tensor, tensor.dtype).to(tensor.device)
-        if not torch.equal(tensor, was):
-            tensor.copy_(was)
+        stored = checkpoint.fit(tensors, prefix, name, tensor, tensor.dtype).to(tensor.device)
+        if not torch.equal(tensor, stored):
+            tensor.copy_(stored)
 
 
-def default_device():
+def default_device() -> torch.device:
     """The GPU, under torchrun this process's own; the CPU where there is none."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
@@ -184,6 +195,7 @@ def default_device():
     return torch.device("cuda") if rank is None else local_device(int(rank))
 
 
-def overlaid(below, above):
+def overlaid(below: dict, above: dict) -> dict:
     """`above` laid over `below`, group by group."""
-    return below | {key: overlaid(below.get(key, {}), value) if isinstance(value, dict) else value for key, value in above.items()}
+    return below | {key: overlaid(below.get(key, {}), value) if isinstance(value, dict) else value
+                    for key, value in above.items()}

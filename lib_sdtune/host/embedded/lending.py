@@ -1,14 +1,19 @@
-"""Modules that are lent and come back as they were: modes, gradients, hooks, forwards, parts, and the random number generator."""
+"""Modules that are lent and come back as they were: modes, gradients, hooks, forwards, parts; and torch's RNG."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
-KEPT = ("_modules", "_parameters", "_buffers", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+Snapshot = tuple[nn.Module, bool, Callable | None, dict[str, dict]]
+
+TABLES = ("_modules", "_parameters", "_buffers", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks",
+          "_backward_pre_hooks")
 
 
 @contextmanager
-def as_it_was(*modules):
+def restored(*modules: nn.Module) -> Iterator[None]:
     """Everything about the modules but the numbers in their tensors is restored on exit, also after an exception."""
     before = [snapshot(part) for module in modules for part in module.modules()]
     tensors = [(t, t.data, t.requires_grad, t.grad) for module in modules for t in module.parameters()]
@@ -20,22 +25,22 @@ def as_it_was(*modules):
         for tensor, data, requires_grad, grad in tensors:
             tensor.data, tensor.grad = data, grad
             tensor.requires_grad_(requires_grad)
-        for part, training, forward, kept in before:
-            restore(part, training, forward, kept)
+        for part, training, forward, tables in before:
+            restore(part, training, forward, tables)
 
 
-def snapshot(part):
-    kept = {name: dict(vars(part)[name]) for name in KEPT if name in vars(part)}
-    return part, part.training, vars(part).get("forward"), kept
+def snapshot(part: nn.Module) -> Snapshot:
+    tables = {name: dict(vars(part)[name]) for name in TABLES if name in vars(part)}
+    return part, part.training, vars(part).get("forward"), tables
 
 
-def restore(part, training, forward, kept):
+def restore(part: nn.Module, training: bool, forward: Callable | None, tables: dict[str, dict]) -> None:
     part.training = training
     if forward is None:
         vars(part).pop("forward", None)
     else:
         part.forward = forward
-    for name, content in kept.items():
-        own = vars(part)[name]
-        own.clear()
-        own.update(content)
+    for name, content in tables.items():
+        table = vars(part)[name]
+        table.clear()
+        table.update(content)

@@ -1,30 +1,35 @@
-"""What SD Tune adds to the WebUI: a tab, a section of the settings, and the API. Nothing heavy is imported at start-up."""
+"""The WebUI's callbacks: a tab, a section of the settings, and the API. Nothing heavy is imported at start-up."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from modules import shared
 
 from lib_sdtune.access import LOOPBACK, Access
+from lib_sdtune.app import App
 from lib_sdtune.app import shared as shared_app
 
+if TYPE_CHECKING:  # importing it imports torch
+    from lib_sdtune.host.base import Host
+
 SECTION = ("sdtune", "SD Tune")
-NO_LOGIN = ("The WebUI can be reached from outside without a password, so SD Tune is off; start it with --gradio-auth or --api-auth "
-            "USER:PASSWORD, or only for this machine.")
+NO_LOGIN = ("The WebUI can be reached from outside without a password, so SD Tune is off; start it with --gradio-auth "
+            "or --api-auth USER:PASSWORD, or only for this machine.")
 LOG_IN = "Log in on the WebUI's page first; programs need a password of --api-auth."
 _access = None
 
 
-def make_host():
+def make_host() -> "Host":
     from lib_sdtune.host.webui.host import WebUIHost
 
     return WebUIHost()
 
 
-def app():
+def app() -> App:
     return shared_app(make_host, access())
 
 
-def access():
+def access() -> Access:
     """The WebUI's own rules, read off its flags once."""
     global _access
     if _access is None:
@@ -34,39 +39,41 @@ def access():
         login = getattr(flags, "gradio_auth", None) or getattr(flags, "gradio_auth_path", None)
         closed = "" if flags.api_auth or not public else LOG_IN if login else NO_LOGIN
         credentials = {user: password for user, _, password in pairs}
-        _access = Access(credentials, closed, hosts=None if public else hosts, roots=roots if public or flags.hide_ui_dir_config else None)
+        restricted = public or flags.hide_ui_dir_config
+        _access = Access(credentials, closed, hosts=None if public else hosts, roots=roots if restricted else None)
     return _access
 
 
-def hosts():
+def hosts() -> set[str]:
     """Names under which a WebUI that serves this machine alone may be called."""
     return LOOPBACK | {name.lower() for name in getattr(shared.cmd_opts, "sdtune_host", None) or []}
 
 
-def roots():
+def roots() -> list[Path]:
     """Folders that pictures may come from when strangers may be asking."""
     from modules import paths
 
-    asked = [*getattr(shared.cmd_opts, "sdtune_pictures", []), *(getattr(shared.opts, "sdtune_roots", "") or "").splitlines()]
-    return [Path(paths.data_path) / "sdtune" / "pictures", *(Path(line.strip()) for line in asked if line.strip())]
+    by_setting = (getattr(shared.opts, "sdtune_roots", "") or "").splitlines()
+    folders = [*getattr(shared.cmd_opts, "sdtune_pictures", []), *by_setting]
+    return [Path(paths.data_path) / "sdtune" / "pictures", *(Path(name.strip()) for name in folders if name.strip())]
 
 
-def api(demo, server):
+def api(demo: Any, server: Any) -> None:
     from lib_sdtune.api.router import attach
 
     attach(server, app())
 
 
-def tab():
+def tab() -> list[tuple[Any, str, str]]:
     """The tab as the WebUI wants it: [(page, title, id)]."""
     from lib_sdtune.ui.context import TabContext
     from lib_sdtune.ui.tab import build
 
-    door = TabContext(app=app(), home="webui", defaults=defaults, hide_dirs=access().roots is not None)
-    return [(build(door), "SD Tune", "sdtune_tab")]
+    context = TabContext(app=app(), home="webui", defaults=defaults, hide_dirs=access().roots is not None)
+    return [(build(context), "SD Tune", "sdtune_tab")]
 
 
-def defaults():
+def defaults() -> dict[str, Any]:
     """What suits the loaded model, for the form; nothing while no model is loaded."""
     from modules import sd_models
 
@@ -77,20 +84,23 @@ def defaults():
     return app().host.defaults(Model())
 
 
-def settings():
+def settings() -> None:
     """The section of the settings page."""
     add = shared.opts.add_option
     option = shared.OptionInfo
     add("sdtune_breathe", option(True, "Let generations interrupt a training between two steps", section=SECTION)
         .info("the training waits for them and goes on with the same result"))
-    add("sdtune_subfolder", option("", "Sub-folder for trained files", component_args=shared.hide_dirs, section=SECTION, restrict_api=True)
+    add("sdtune_subfolder", option("", "Sub-folder for trained files", component_args=shared.hide_dirs, section=SECTION,
+                                   restrict_api=True)
         .info("inside models/Lora, embeddings, and so on; empty for none"))
-    add("sdtune_roots", option("", "Folders that training pictures may come from when the WebUI can be reached by others",
-                               component_args={"lines": 3, **shared.hide_dirs}, section=SECTION, restrict_api=True).info("one per line"))
+    add("sdtune_roots", option("", "Folders that training pictures may come from when the WebUI can be reached by "
+                               "others", component_args={"lines": 3, **shared.hide_dirs}, section=SECTION,
+                               restrict_api=True)
+        .info("one per line"))
     shared.restricted_opts |= {"sdtune_subfolder", "sdtune_roots"}
 
 
-def axis():
+def axis() -> None:
     """Our runs on an axis of the WebUI's own X/Y/Z plot."""
     from lib_sdtune.host.webui import xyz
 

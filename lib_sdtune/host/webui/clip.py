@@ -1,22 +1,28 @@
-"""The WebUI's CLIP as an encoder for comparing pictures, where its weights are on the disk already; nothing is downloaded."""
+"""The WebUI's CLIP as an encoder for comparing pictures, where its weights are on the disk already.
 
+Nothing is downloaded.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from modules import devices, shared
 from modules.interrogate import clip_model_name
+from PIL.Image import Image
 
 BATCH = 16
 
 
-def encoder():
+def encoder() -> "ClipEncoder | None":
     """A `ClipEncoder`, or None where there are no weights."""
     return ClipEncoder() if weights().is_file() else None
 
 
-def weights():
+def weights() -> Path:
     """Where the package `clip` looks for them."""
-    return Path(shared.cmd_opts.clip_models_path or Path.home() / ".cache" / "clip") / f"{clip_model_name.replace('/', '-')}.pt"
+    folder = Path(shared.cmd_opts.clip_models_path or Path.home() / ".cache" / "clip")
+    return folder / f"{clip_model_name.replace('/', '-')}.pt"
 
 
 class ClipEncoder:
@@ -27,26 +33,27 @@ class ClipEncoder:
     def __init__(self):
         import clip
 
-        model, self.prepare = clip.load(str(weights()), device="cpu")  # by its path: by its name a damaged file would be downloaded anew
+        # by its path: by its name a damaged file would be downloaded anew
+        model, self.prepare = clip.load(str(weights()), device="cpu")
         self.model = model.eval().to(devices.device_interrogate)
 
     @torch.no_grad()
-    def images(self, images):
+    def images(self, images: Sequence[Image]) -> torch.Tensor:
         """(N, D) of length 1, on the CPU."""
-        found = []
+        vectors = []
         for start in range(0, len(images), BATCH):
             pixels = torch.stack([self.prepare(image.convert("RGB")) for image in images[start:start + BATCH]])
-            found.append(self.model.encode_image(pixels.to(devices.device_interrogate)).float().cpu())
-        return unit(torch.cat(found))
+            vectors.append(self.model.encode_image(pixels.to(devices.device_interrogate)).float().cpu())
+        return unit(torch.cat(vectors))
 
     @torch.no_grad()
-    def recognise(self, images, prompts):
+    def recognise(self, images: Sequence[Image], prompts: Sequence[str]) -> torch.Tensor:
         """(N, P) cosines."""
         import clip
 
-        words = clip.tokenize(list(prompts), truncate=True).to(devices.device_interrogate)
-        return self.images(images) @ unit(self.model.encode_text(words).float().cpu()).T
+        tokens = clip.tokenize(list(prompts), truncate=True).to(devices.device_interrogate)
+        return self.images(images) @ unit(self.model.encode_text(tokens).float().cpu()).T
 
 
-def unit(vectors):
+def unit(vectors: torch.Tensor) -> torch.Tensor:
     return vectors / vectors.norm(dim=1, keepdim=True)

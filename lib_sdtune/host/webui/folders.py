@@ -5,8 +5,10 @@ from pathlib import Path
 from modules import paths, sd_models, shared
 
 
-def folder(kind):
-    """The folder of a kind of file: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), or "sdtune" (our own)."""
+def folder(kind: str) -> Path:
+    """The folder of a kind of file: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), or
+    "sdtune" (our own).
+    """
     if kind == "sdtune":
         return Path(paths.data_path).absolute() / "sdtune"
     if kind == "templates":
@@ -14,27 +16,29 @@ def folder(kind):
     return roots(kind)[0] / subfolder()
 
 
-def roots(kind):
+def roots(kind: str) -> list[Path]:
     """The folders in and below which the WebUI reads files of that kind, first the one that new files go to."""
     flags = shared.cmd_opts
     if kind == "lora":
-        named = [getattr(flags, "lora_dir", None) or Path(paths.models_path) / "Lora", getattr(flags, "lyco_dir_backcompat", None)]
+        loras = getattr(flags, "lora_dir", None) or Path(paths.models_path) / "Lora"
+        candidates = [loras, getattr(flags, "lyco_dir_backcompat", None)]
     elif kind == "embeddings":
         from modules.sd_hijack import model_hijack
 
-        named = [flags.embeddings_dir, *getattr(getattr(model_hijack, "embedding_db", None), "embedding_dirs", ())]
+        candidates = [flags.embeddings_dir, *getattr(getattr(model_hijack, "embedding_db", None), "embedding_dirs", ())]
     elif kind == "hypernetworks":
-        named = [flags.hypernetwork_dir]
+        candidates = [flags.hypernetwork_dir]
     elif kind == "checkpoints":
-        named = [flags.ckpt_dir or sd_models.model_path, sd_models.model_path]
+        candidates = [flags.ckpt_dir or sd_models.model_path, sd_models.model_path]
     else:
         raise KeyError(kind)
-    return list(dict.fromkeys(Path(folder).absolute() for folder in named if folder))
+    return list(dict.fromkeys(Path(folder).absolute() for folder in candidates if folder))
 
 
-def subfolder():
+def subfolder() -> Path:
     """The sub-folder that the settings ask for, made of harmless names only."""
     from lib_sdtune.formats.names import check_name
 
-    asked = getattr(shared.opts, "sdtune_subfolder", "") or ""
-    return Path(*[check_name(part, "output sub-folder") for part in asked.replace("\\", "/").split("/") if part])
+    setting = getattr(shared.opts, "sdtune_subfolder", "") or ""
+    names = [name for name in setting.replace("\\", "/").split("/") if name]
+    return Path(*[check_name(name, "output sub-folder") for name in names])

@@ -5,6 +5,7 @@ LoRAs of a prompt are merged into its weights first, as the WebUI does before it
 """
 
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from torch import nn
@@ -16,7 +17,7 @@ from lib_sdtune.ldm.fused import attend
 
 
 @contextmanager
-def adapted(sd_model):
+def adapted(sd_model: nn.Module) -> Iterator[None]:
     """Inside, attention layers that a training has put something on answer with it."""
     with ExitStack() as stack:
         for tower in text_towers(sd_model):
@@ -26,14 +27,14 @@ def adapted(sd_model):
         yield
 
 
-def forward_of(attention):
+def forward_of(attention: nn.MultiheadAttention) -> Callable:
     """A forward that takes what OpenCLIP gives it: x (n, B, width) as query, key and value, under a causal mask."""
     def forward(query, key=None, value=None, **kwargs):
         networks = sys.modules.get("networks")
         if hasattr(networks, "network_apply_weights"):
             networks.network_apply_weights(attention)
         x = query if attention.batch_first else query.transpose(0, 1)
-        answer = attend(attention, x)
-        return (answer if attention.batch_first else answer.transpose(0, 1)), None
+        output = attend(attention, x)
+        return (output if attention.batch_first else output.transpose(0, 1)), None
 
     return forward

@@ -1,19 +1,25 @@
-"""Pictures by the WebUI's own `process_images`, leaving no trace: no files, history, progress, cached prompts, drawn
-chances.
+"""Pictures by the WebUI's own `process_images`, leaving no trace: no files, history, progress, cached prompts, or drawn
+random numbers.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from modules import processing, shared
+from PIL.Image import Image
+from torch import nn
 
+from lib_sdtune.families.variant import Variant
+from lib_sdtune.host.base import LoadedModel, SampleRequest
 from lib_sdtune.host.webui.model import rows_of
 from lib_sdtune.host.webui.neutral import rng
 from lib_sdtune.host.webui.swap import replaced
 from lib_sdtune.ldm.header import V
 
 
-def picture(request, pins):
+def picture(request: SampleRequest, pins: dict[str, Any]) -> Image | None:
     """One PIL image for a `SampleRequest`, its infotext in `.info["parameters"]`; None if somebody pressed Interrupt
     or Skip.
     """
@@ -36,21 +42,21 @@ def picture(request, pins):
         override_settings=dict(pins),
     )
     p.cached_c, p.cached_uc = [None, None], [None, None]
-    with kept_settings(pins):
+    with settings_restored(pins):
         try:
-            made = processing.process_images(p)
+            processed = processing.process_images(p)
         finally:
             p.close()
-    if not made.images or shared.state.interrupted or shared.state.skipped:
+    if not processed.images or shared.state.interrupted or shared.state.skipped:
         return None  # the WebUI gives back what is half drawn, and nobody wants that among the class pictures
-    image = made.images[0]
-    image.info["parameters"] = made.infotexts[0]
+    image = processed.images[0]
+    image.info["parameters"] = processed.infotexts[0]
     return image
 
 
 @contextmanager
-def kept_settings(names):
-    """These settings of the WebUI are as before afterwards; it forgets to restore those that stand at their defaults."""
+def settings_restored(names: Iterable[str]) -> Iterator[None]:
+    """These settings of the WebUI are as before afterwards; it forgets those that stand at their defaults."""
     data = shared.opts.data
     before = {name: data[name] for name in names if name in data}
     try:
@@ -62,13 +68,13 @@ def kept_settings(names):
 
 
 @contextmanager
-def unnoticed():
+def unnoticed() -> Iterator[None]:
     """The WebUI's progress, its interrupt flags and its parameter history are as before afterwards."""
     state = shared.state
     before = dict(vars(state))
     state.begin(job="sdtune-sample")
     try:
-        with replaced(shared.cmd_opts, "no_prompt_history", True), rng.kept(shared.sd_model):
+        with replaced(shared.cmd_opts, "no_prompt_history", True), rng.restored(shared.sd_model):
             yield
     finally:
         for name in set(vars(state)) - set(before):
@@ -76,13 +82,13 @@ def unnoticed():
         vars(state).update(before)
 
 
-def pins(variant):
+def pins(variant: Variant) -> dict[str, Any]:
     """Settings of the WebUI that a picture of this variant needs."""
     return {"sd_noise_schedule": "Zero Terminal SNR"} if variant.zero_terminal_snr else {}
 
 
 @contextmanager
-def predicting(sd_model, variant):
+def predicting(sd_model: nn.Module, variant: Variant) -> Iterator[None]:
     """The WebUI takes the model for what it is trained as; the noise schedule that it makes for a picture goes
     again.
     """
@@ -95,30 +101,31 @@ def predicting(sd_model, variant):
 
 
 @contextmanager
-def known(lent, widths):
+def embeddings_known(loaded: LoadedModel, widths: Sequence[int]) -> Iterator[None]:
     """Prompts may name a lent model's embeddings as well; those that the WebUI has are left alone. widths: of its
     towers.
     """
     from modules.sd_hijack import model_hijack
     from modules.textual_inversion.textual_inversion import Embedding
 
-    database, model, hidden, added = model_hijack.embedding_db, shared.sd_model, {}, []
-    keys = lent.family.embedding_keys
-    for name, vectors in lent.embeddings.items():
+    database, model = model_hijack.embedding_db, shared.sd_model
+    replaced_entries, registered = {}, []
+    keys = loaded.family.embedding_keys
+    for name, vectors in loaded.embeddings.items():
         present = database.word_embeddings.get(name)
         rows = None if present is None else rows_of(present.vec, keys)
         if rows is not None and rows.shape == vectors.shape and torch.equal(rows, vectors.to(rows)):
             continue
-        hidden[name] = present
+        replaced_entries[name] = present
         tables = dict(zip(keys, vectors.detach().split(widths, dim=1), strict=True))
         entry = Embedding(vectors.detach() if len(keys) == 1 else tables, name)
         entry.vectors, entry.shape = vectors.shape
         database.register_embedding(entry, model)
-        added.append(name)
+        registered.append(name)
     try:
         yield
     finally:
-        for name in added:
+        for name in registered:
             database.register_embedding_by_name(None, model, name)
-            if hidden[name] is not None:
-                database.register_embedding(hidden[name], model)
+            if replaced_entries[name] is not None:
+                database.register_embedding(replaced_entries[name], model)

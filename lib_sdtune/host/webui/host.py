@@ -2,19 +2,37 @@
 
 import gc
 import logging
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from modules import devices, sd_models, shared
 from modules.call_queue import queue_lock
+from PIL.Image import Image
+from torch import nn
 
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.host.base import Host
-from lib_sdtune.host.webui import clip_skip, extensions, folders, fused, generating, model, pinned, publishing, structure
+from lib_sdtune.families.base import Family
+from lib_sdtune.families.variant import Variant
+from lib_sdtune.host.base import Detached, FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
+from lib_sdtune.host.webui import (
+    clip_skip,
+    extensions,
+    folders,
+    fused,
+    generating,
+    model,
+    pinned,
+    publishing,
+    structure,
+)
 from lib_sdtune.host.webui.extensions import checkpoint_file, hijack_points, ownership, picture_callbacks
+from lib_sdtune.host.webui.extensions.ownership import Change
 from lib_sdtune.host.webui.lock import QueueLock
 from lib_sdtune.host.webui.neutral import hypernetworks, neutral, placement, rng, storage
 from lib_sdtune.ldm import header
+from lib_sdtune.ldm.header import Header
 
 log = logging.getLogger("sdtune")
 
@@ -25,187 +43,189 @@ class WebUIHost(Host):
     def __init__(self):
         self.lock = QueueLock(queue_lock)
         self.deferred = pinned.DeferredSettings()
-        self.sd_model = self.lent = self.bare = self.parameters = None
+        self.sd_model = self.loaded_model = self.bare = self.parameters = None
         self.logged = set()
         hijack_points.remember()  # again, for what was imported since the start
 
-    def defaults(self, model_settings):
+    def defaults(self, model_settings: Any) -> dict[str, Any]:
         """What suits the checkpoint that the settings name, or the loaded one; nothing where neither is there."""
-        found = self.detected(model_settings)
-        if found is None:
+        detected = self.detected(model_settings)
+        if detected is None:
             return {}
-        family, variant = found
-        return clip_skip.laid_under(family, family.defaults(variant.overridden(model_settings.prediction_type)))
+        family, variant = detected
+        suited = family.defaults(variant.overridden(model_settings.prediction_type))
+        return clip_skip.with_webui_clip_skip(family, suited)
 
-    def detected(self, model_settings):
-        """(family, variant) of the checkpoint that a run would train, None where none is loaded or named."""
+    def detected(self, model_settings: Any) -> tuple[Family, Variant] | None:
+        """(family, variant) of the checkpoint that a run would train, None where none is loaded or chosen."""
         # shared.sd_model would load one
-        loaded, named = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
-        if loaded is None and named is None:
+        loaded, chosen = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
+        if loaded is None and chosen is None:
             return None
-        return model.detected(loaded, None if named is None else Path(named.filename))
+        return model.detected(loaded, None if chosen is None else Path(chosen.filename))
 
-    def check(self, model_settings):
-        """UserError for a checkpoint that the WebUI does not know, or of which is seen without the lock that it cannot be had."""
+    def check(self, model_settings: Any) -> None:
+        """UserError for a checkpoint that the WebUI does not know, or that cannot be trained as far as can be seen
+        without the lock.
+        """
         self.detected(model_settings)
         placement.refuse_lowvram()
         storage.refuse_fp8_setting()
-        named, loaded = pinned.chosen(model_settings.checkpoint), sd_models.model_data.sd_model
-        if loaded is not None and (named is None or named.filename == loaded.sd_checkpoint_info.filename):
+        chosen, loaded = pinned.chosen(model_settings.checkpoint), sd_models.model_data.sd_model
+        if loaded is not None and (chosen is None or chosen.filename == loaded.sd_checkpoint_info.filename):
             storage.refuse_fp8(loaded)
 
-    def header(self, model_settings):
-        loaded, named = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
-        info = named or (loaded and loaded.sd_checkpoint_info)
+    def header(self, model_settings: Any) -> Header | None:
+        loaded, chosen = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
+        info = chosen or (loaded and loaded.sd_checkpoint_info)
         path = Path(info.filename) if info else None
         return header.read(path) if path and path.is_file() else None
 
-    def about(self):
+    def about(self) -> dict[str, str]:
         loaded = sd_models.model_data.sd_model
         if loaded is None:
             return {}
         return {"model": loaded.sd_checkpoint_info.name_for_extra, "family": model.detected(loaded)[0].sd_version}
 
-    def model_spec(self, model_settings):
+    def model_spec(self, model_settings: Any) -> ModelSpec | None:
         """Of the checkpoint that the settings name, by its file, or of the loaded one."""
-        loaded, named = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
-        if named is not None and (loaded is None or loaded.sd_checkpoint_info.filename != named.filename):
-            return model.spec_of_file(named.filename)
+        loaded, chosen = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
+        if chosen is not None and (loaded is None or loaded.sd_checkpoint_info.filename != chosen.filename):
+            return model.spec_of_file(chosen.filename)
         return None if loaded is None else model.spec(loaded)
 
-    def note(self):
+    def note(self) -> str:
         """What waits for the run's end, in a sentence, or ""."""
         return self.deferred.note()
 
     @contextmanager
-    def borrow(self, model_settings, method=None):
+    def borrow(self, model_settings: Any, method: str | None = None) -> Iterator[LoadedModel]:
         self.lock.acquire(self.patience)
         try:
             with (
-                named_extension(),
+                extension_named(),
                 pinned.loaded(model_settings.checkpoint) as sd_model,
                 self.lending(sd_model, model_settings.prediction_type),
             ):
-                clip_skip.tell(self.lent.family, model_settings)
-                yield self.lent
+                clip_skip.warn_of_difference(self.loaded_model.family, model_settings)
+                yield self.loaded_model
         finally:
-            self.sd_model = self.lent = self.parameters = None
+            self.sd_model = self.loaded_model = self.parameters = None
             self.logged.clear()
             self.lock.release()
-            self.deferred.grant()
+            self.deferred.apply()
 
     @contextmanager
-    def lending(self, sd_model, prediction_type):
+    def lending(self, sd_model: nn.Module, prediction_type: str) -> Iterator[None]:
         self.sd_model = sd_model
         with pinned.pinned(sd_model, self.deferred):
             changes = self.make_bare()
             try:
-                self.say_once(extensions.sentences(changes))
-                self.say_once(extensions.silenced())
+                self.warn_once(extensions.sentences(changes))
+                self.warn_once(extensions.silenced())
                 suspicious = bool(changes or picture_callbacks.owners())
                 checkpoint_file.refuse_other_weights(sd_model, everything=suspicious)
-                self.lent = model.lend(sd_model, prediction_type)
+                self.loaded_model = model.lend(sd_model, prediction_type)
                 yield
             finally:
                 self.bare.close()
 
-    def make_bare(self):
-        """Enter the three layers around a training: the model's own structure, what other extensions left on it, what the WebUI did.
-
-        Gives the changes of other extensions that were put aside.
+    def make_bare(self) -> list[Change]:
+        """Enter the three layers around a training: the model's own structure, what other extensions left on it, what
+        the WebUI did. Returns the changes of other extensions that were put aside.
         """
         with ExitStack() as stack:
-            stack.enter_context(structure.kept(self.sd_model))
-            changes = [*self.own_parameters(), *stack.enter_context(extensions.put_aside(self.sd_model))]
+            stack.enter_context(structure.restored(self.sd_model))
+            changes = [*self.restore_parameters(), *stack.enter_context(extensions.put_aside(self.sd_model))]
             self.put_aside = stack.enter_context(ExitStack())
             self.put_aside.enter_context(neutral(self.sd_model))
             self.bare = stack.pop_all()
         return changes
 
-    def own_parameters(self):
+    def restore_parameters(self) -> list[Change]:
         """Parameters that somebody exchanged since the model was lent are the lent ones again; the changes."""
         if self.parameters is None:
             self.parameters = structure.Parameters(self.sd_model)
         return [ownership.Change(path, "parameter", "another extension") for path in self.parameters.put_back()]
 
-    def say_once(self, sentences):
+    def warn_once(self, sentences: Iterable[str]) -> None:
         for sentence in sentences:
             if sentence not in self.logged:
                 self.logged.add(sentence)
                 log.warning("%s", sentence)
 
     @contextmanager
-    def as_found(self):
-        """The model in the WebUI's own state, without other extensions, and with what a training has attached still on it."""
-        drawn = rng.states()
+    def with_webui_state(self) -> Iterator[None]:
+        """The model in the WebUI's own state, without other extensions, and with what a training has attached to it."""
+        before = rng.states()
         self.put_aside.close()
         try:
             with unchanged(self.sd_model):
                 yield
         finally:
             self.put_aside.enter_context(neutral(self.sd_model))
-            rng.restore(drawn)
+            rng.restore(before)
 
     @contextmanager
-    def away(self):
+    def lent_to_others(self) -> Iterator[None]:
         """The model as if no training were on: for others to use."""
-        drawn = rng.states()
+        before = rng.states()
         self.bare.close()
         try:
             yield
         finally:
             self.take_back()
-            rng.restore(drawn)
+            rng.restore(before)
 
-    def take_back(self):
+    def take_back(self) -> None:
         """Bare again after others had the model. RunError where they left it so that the run cannot go on."""
         if shared.sd_model is not self.sd_model:
-            raise RunError("Another extension loaded another model while the run waited for a picture; load the checkpoint again, "
-                           "then resume.")
+            raise RunError("Another extension loaded another model while the run waited for a picture; load the "
+                           "checkpoint again, then resume.")
         try:
-            self.say_once(extensions.sentences(self.make_bare()))
+            self.warn_once(extensions.sentences(self.make_bare()))
             checkpoint_file.refuse_other_weights(self.sd_model)
         except UserError as error:
             raise RunError(str(error)) from error
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[SampleRequest]) -> Iterator[Image]:
         for request in requests:
             image = self.picture(request)
             if image is None:
                 return  # the user pressed Interrupt: that ends the pictures, not the run
             yield image  # the model is bare again here, because a generator can be left at any yield
 
-    def picture(self, request):
+    def picture(self, request: SampleRequest) -> Image | None:
         with ExitStack() as stack:
             if self.sd_model is None:
                 self.lock.acquire(self.patience)
                 stack.callback(self.lock.release)
-                stack.enter_context(structure.kept(shared.sd_model))
+                stack.enter_context(structure.restored(shared.sd_model))
                 stack.enter_context(extensions.put_aside(shared.sd_model))
                 pins = {}
             else:
-                widths = [tower.width for tower in self.lent.towers]
-                stack.enter_context(self.as_found())
-                stack.enter_context(generating.known(self.lent, widths))
-                stack.enter_context(generating.predicting(self.sd_model, self.lent.variant))
+                widths = [tower.width for tower in self.loaded_model.towers]
+                stack.enter_context(self.with_webui_state())
+                stack.enter_context(generating.embeddings_known(self.loaded_model, widths))
+                stack.enter_context(generating.predicting(self.sd_model, self.loaded_model.variant))
                 stack.enter_context(fused.adapted(self.sd_model))
-                pins = {"sd_unet": "None"} | generating.pins(self.lent.variant)
-            stack.enter_context(named_extension())
+                pins = {"sd_unet": "None"} | generating.pins(self.loaded_model.variant)
+            stack.enter_context(extension_named())
             stack.enter_context(extensions.pictures_alone())
             stack.enter_context(generating.unnoticed())
             return generating.picture(request, pins)
 
-    def yield_to_queue(self, detached, waiting=lambda whom: None):
+    def yield_to_queue(self, detached: Detached, waiting: Callable[[str], None] = lambda purpose: None) -> None:
         """A generation that waits gets the model at the next step, unless the settings say otherwise."""
         if not self.lock.waiting() or not getattr(shared.opts, "sdtune_breathe", True):
             return
         waiting("a generation")
-        with detached(), self.away():
+        with detached(), self.lent_to_others():
             self.lock.hand_over()
         waiting("")
 
-    def pause(self, detached, paused):
-        with detached(), self.away():
+    def pause(self, detached: Detached, paused: Callable[[], bool]) -> None:
+        with detached(), self.lent_to_others():
             self.lock.release()
             try:
                 while paused():
@@ -213,17 +233,18 @@ class WebUIHost(Host):
             finally:
                 self.lock.acquire()
 
-    def free_memory(self):
+    def free_memory(self) -> None:
         gc.collect()
         devices.torch_gc()
 
-    def folder(self, kind):
+    def folder(self, kind: str) -> Path:
         return folders.folder(kind)
 
-    def roots(self, kind):
+    def roots(self, kind: str) -> list[Path]:
         return folders.roots(kind)
 
-    def interrogator(self, name, options, patience):
+    def interrogator(self, name: str, options: Any,
+                     patience: Callable[[], None]) -> AbstractContextManager[Callable[[Image], str]]:
         """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip". patience: as for the
         lock.
         """
@@ -231,17 +252,17 @@ class WebUIHost(Host):
 
         return interrogator(name, options, self.lock, patience)
 
-    def tokenizer(self):
+    def tokenizer(self) -> Callable[[str], list[int]] | None:
         loaded = sd_models.model_data.sd_model
         return None if loaded is None else model.Tokenizer(model.first_wrapper(loaded))
 
-    def image_encoder(self):
+    def image_encoder(self) -> Any | None:
         """The WebUI's CLIP, where its weights are there."""
         from lib_sdtune.host.webui import clip
 
         return clip.encoder()
 
-    def publish(self, artefact):
+    def publish(self, artefact: FinishedFile) -> None:
         self.lock.acquire()
         try:
             publishing.publish(artefact)
@@ -250,8 +271,8 @@ class WebUIHost(Host):
 
 
 @contextmanager
-def unchanged(sd_model):
-    """RunError that names the module if a picture leaves the model's structure changed; its hypernetworks may come and go."""
+def unchanged(sd_model: nn.Module) -> Iterator[None]:
+    """RunError that names the module if a picture leaves the model's structure changed, but for hypernetworks."""
     with hypernetworks.off(sd_model):
         before = structure.Structure(sd_model)
     yield
@@ -259,12 +280,12 @@ def unchanged(sd_model):
         changed = before.first_difference()
     if changed:
         path, what = changed
-        raise RunError(f"While a picture was drawn, {what} of {path} was changed by another extension, so the run was stopped; "
-                       "switch that extension off, then resume.")
+        raise RunError(f"While a picture was drawn, {what} of {path} was changed by another extension, so the run was "
+                       "stopped; switch that extension off, then resume.")
 
 
 @contextmanager
-def named_extension():
+def extension_named() -> Iterator[None]:
     """An error that was raised in another extension's code names that extension."""
     try:
         yield
@@ -273,5 +294,5 @@ def named_extension():
     except Exception as error:
         if not (owner := ownership.failing_in(error)):
             raise
-        raise RunError(f"{owner[0].upper()}{owner[1:]} failed while SD Tune had the model ({type(error).__name__}: {error}); "
-                       "switch it off, then resume.") from error
+        raise RunError(f"{owner[0].upper()}{owner[1:]} failed while SD Tune had the model ({type(error).__name__}: "
+                       f"{error}); switch it off, then resume.") from error

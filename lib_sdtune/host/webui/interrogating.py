@@ -1,10 +1,17 @@
 """The WebUI's own interrogators, lent to write captions with."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from modules import deepbooru, shared
+from PIL.Image import Image
 
 from lib_sdtune.errors import RunError
+from lib_sdtune.host.webui.lock import QueueLock
+
+Interrogator = tuple[str, Callable[[], Any], Callable[[Image], str], Callable[[], Any]]
+"""Its name, and the functions that load it, describe a picture and unload it."""
 
 OPTIONS = {"threshold": "interrogate_deepbooru_score_threshold", "sort_alpha": "deepbooru_sort_alpha",
            "use_spaces": "deepbooru_use_spaces"}
@@ -12,8 +19,9 @@ LITERAL = {"deepbooru_escape": False, "interrogate_return_ranks": False}  # capt
 
 
 @contextmanager
-def interrogator(name, options, lock, patience):
-    """Give a function RGB image -> text; the queue lock is held for each picture alone, so that others can generate between.
+def interrogator(name: str, options: Any, lock: QueueLock,
+                 patience: Callable[[], None]) -> Iterator[Callable[[Image], str]]:
+    """Give a function RGB image -> text; the queue lock is held for each picture alone: others can generate between.
 
     patience() is called while somebody else has the lock, and gives up by raising.
     """
@@ -26,45 +34,45 @@ def interrogator(name, options, lock, patience):
         finally:
             lock.release()
 
-    label, load, ask, unload = {"deepbooru": tagger, "blip": teller}[name]()
-    with chosen(options):
-        with turn(), explained(label):
+    label, load, describe, unload = {"deepbooru": tagger, "blip": captioner}[name]()
+    with settings_changed(options):
+        with turn(), explaining(label):
             load()
         try:
-            yield lambda image: asked(turn, ask, image)
+            yield lambda image: describe_in_turn(turn, describe, image)
         finally:
             unload()
 
 
-def tagger():
+def tagger() -> Interrogator:
     return "DeepBooru", deepbooru.model.start, deepbooru.model.tag_multi, deepbooru.model.stop
 
 
-def teller():
+def captioner() -> Interrogator:
     return "BLIP", shared.interrogator.load, shared.interrogator.generate_caption, shared.interrogator.unload
 
 
-def asked(turn, ask, image):
+def describe_in_turn(turn: Callable, describe: Callable[[Image], str], image: Image) -> str:
     with turn():
-        return ask(image)
+        return describe(image)
 
 
 @contextmanager
-def chosen(options):
-    """The WebUI's settings as the user wants them for now."""
-    wanted = {OPTIONS[key]: value for key, value in vars(options).items()} | LITERAL
-    before = {key: shared.opts.data[key] for key in wanted if key in shared.opts.data}
-    shared.opts.data.update(wanted)
+def settings_changed(options: Any) -> Iterator[None]:
+    """The WebUI's own settings as the user's options say, for as long as it lasts."""
+    settings = {OPTIONS[key]: value for key, value in vars(options).items()} | LITERAL
+    before = {key: shared.opts.data[key] for key in settings if key in shared.opts.data}
+    shared.opts.data.update(settings)
     try:
         yield
     finally:
-        for key in wanted:
+        for key in settings:
             shared.opts.data.pop(key, None)
         shared.opts.data.update(before)
 
 
 @contextmanager
-def explained(label):
+def explaining(label: str) -> Iterator[None]:
     """What went wrong while the WebUI fetched or loaded its interrogator, in a sentence."""
     try:
         yield

@@ -2,8 +2,9 @@
 
 import threading
 import time
+from collections.abc import Callable
 
-KNOCK = 0.02  # seconds: long enough for a woken thread to take a free lock
+PAUSE = 0.02  # seconds: long enough for a woken thread to take a free lock
 
 
 class QueueLock:
@@ -12,26 +13,26 @@ class QueueLock:
     def __init__(self, lock):
         self.lock = lock
 
-    def waiting(self):
+    def waiting(self) -> bool:
         """Whether somebody stands in the queue."""
         return bool(getattr(self.lock, "_pending_threads", ()))
 
-    def acquire(self, patience=lambda: None):
+    def acquire(self, patience: Callable[[], None] = lambda: None) -> None:
         """Wait for our turn; `patience()` is called meanwhile and leaves the queue by raising."""
         # A thread that was told "your turn" can be overtaken before it takes the lock, and nobody sees it waiting then.
-        # Knocking twice lets it pass: it must not hang for as long as a training takes.
+        # Taking the lock twice lets it pass: it must not hang for as long as a training takes.
         Ticket(self.lock).redeem(patience)
         self.lock.release()
-        time.sleep(KNOCK)
+        time.sleep(PAUSE)
         Ticket(self.lock).redeem(patience)
 
-    def release(self):
+    def release(self) -> None:
         self.lock.release()
 
-    def hand_over(self):
+    def hand_over(self) -> None:
         """Let those who wait have their turn, then take the lock again."""
         self.lock.release()
-        time.sleep(KNOCK)
+        time.sleep(PAUSE)
         self.lock.acquire()
 
 
@@ -42,7 +43,7 @@ class Ticket:
         self.lock = lock
         self.served, self.settling, self.abandoned = threading.Event(), threading.Lock(), False
 
-    def redeem(self, patience):
+    def redeem(self, patience: Callable[[], None]) -> None:
         if self.lock.acquire(blocking=False):
             return
         threading.Thread(target=self.queue, name="sdtune-queue", daemon=True).start()
@@ -53,7 +54,7 @@ class Ticket:
             self.abandon()
             raise
 
-    def queue(self):
+    def queue(self) -> None:
         self.lock.acquire()
         with self.settling:
             if self.abandoned:
@@ -61,7 +62,7 @@ class Ticket:
             else:
                 self.served.set()
 
-    def abandon(self):
+    def abandon(self) -> None:
         with self.settling:
             self.abandoned = True
             if self.served.is_set():

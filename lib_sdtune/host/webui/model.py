@@ -1,12 +1,17 @@
 """The WebUI's loaded model as `host.base.LoadedModel`: views of its own modules, nothing copied."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
+from lib_sdtune.families.base import Family
 from lib_sdtune.families.detection import detect
+from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.host.webui.folders import folder
 from lib_sdtune.host.webui.parts import text_towers
@@ -16,21 +21,21 @@ from lib_sdtune.ldm.header import EPSILON, V
 log = logging.getLogger("sdtune")
 
 
-def detected(sd_model, path=None):
+def detected(sd_model: nn.Module | None, path: Path | None = None) -> tuple[Family, Variant]:
     """(family, variant) of a checkpoint's file, or of the loaded one's. UserError for those that cannot be trained."""
     loaded = Path(sd_model.sd_checkpoint_info.filename) if sd_model is not None else None
-    said = header.read(Path(path or loaded))
+    file_header = header.read(Path(path or loaded))
     if sd_model is not None and path in (None, loaded):
-        said = replace(said, probe=lambda: velocity(sd_model))  # the WebUI has asked the weights already
-    return detect(said)
+        file_header = replace(file_header, probe=lambda: velocity(sd_model))  # the WebUI has asked the weights already
+    return detect(file_header)
 
 
-def velocity(sd_model):
+def velocity(sd_model: nn.Module) -> bool:
     """Whether the WebUI takes it for a model that predicts a velocity."""
     return getattr(sd_model, "parameterization", "eps") == "v"
 
 
-def lend(sd_model, prediction_type="auto"):
+def lend(sd_model: nn.Module, prediction_type: str = "auto") -> LoadedModel:
     """`sd_model` as the trainer wants it; call it inside `neutral`."""
     family, variant = detected(sd_model)
     variant = variant.overridden(prediction_type)
@@ -61,7 +66,7 @@ def lend(sd_model, prediction_type="auto"):
     )
 
 
-def spec(sd_model):
+def spec(sd_model: nn.Module) -> ModelSpec:
     """What it is made of; the device is the one that computes, wherever the parts wait."""
     from modules import devices
 
@@ -77,16 +82,16 @@ def spec(sd_model):
     return ModelSpec(shapes, next(unet.parameters()).dtype, devices.device, variant, family)
 
 
-def spec_of_file(path):
+def spec_of_file(path: str | Path) -> ModelSpec:
     """The same of a file that is not loaded: the WebUI brings it to its own number format."""
     from modules import devices
 
-    said = header.read(Path(path))
-    family, variant = detect(said)
-    return ModelSpec(family.shapes(said), devices.dtype_unet, devices.device, variant, family)
+    file_header = header.read(Path(path))
+    family, variant = detect(file_header)
+    return ModelSpec(family.shapes(file_header), devices.dtype_unet, devices.device, variant, family)
 
 
-def first_wrapper(sd_model):
+def first_wrapper(sd_model: nn.Module) -> nn.Module:
     conditioner = getattr(sd_model, "conditioner", None)
     return sd_model.cond_stage_model if conditioner is None else conditioner.embedders[0]
 
@@ -102,16 +107,16 @@ class Tokenizer:
         return list(self.wrapper.tokenize([text])[0])
 
 
-def embeddings(family):
+def embeddings(family: Family) -> dict[str, torch.Tensor]:
     """Name -> vectors of the embeddings that prompts can name with this model, those of several towers side by side."""
     from modules.sd_hijack import model_hijack
 
-    known = model_hijack.embedding_db.word_embeddings
-    return {name: rows.detach() for name, embedding in known.items()
+    listed = model_hijack.embedding_db.word_embeddings
+    return {name: rows.detach() for name, embedding in listed.items()
             if (rows := rows_of(embedding.vec, family.embedding_keys)) is not None}
 
 
-def rows_of(vectors, keys):
+def rows_of(vectors: Any, keys: Sequence[str]) -> torch.Tensor | None:
     """(n, D) of what the WebUI keeps: a tensor, or one tensor per tower by these keys; None for anything else."""
     if isinstance(vectors, dict):
         return torch.cat([vectors[key] for key in keys], dim=1) if set(keys) <= set(vectors) else None

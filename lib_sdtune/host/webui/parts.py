@@ -1,7 +1,9 @@
 """The parts of the WebUI's loaded model."""
 
+from torch import nn
 
-def text_towers(sd_model):
+
+def text_towers(sd_model: nn.Module) -> list[nn.Module]:
     """The text encoders under their checkpoint's names, without the WebUI's prompt parser around them."""
     conditioner = getattr(sd_model, "conditioner", None)
     wrappers = conditioner.embedders if conditioner is not None else [sd_model.cond_stage_model]
@@ -14,6 +16,6 @@ def text_towers(sd_model):
     return towers
 
 
-def parts(sd_model):
+def parts(sd_model: nn.Module) -> list[nn.Module]:
     """UNet, VAE and text encoders."""
     return [sd_model.model.diffusion_model, sd_model.first_stage_model, *text_towers(sd_model)]

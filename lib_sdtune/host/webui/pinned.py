@@ -6,10 +6,13 @@ refiner, X/Y/Z plot) is refused with a sentence. So neither does the page hang o
 takes, nor can the model be swapped under it.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from modules import sd_models, shared
+from torch import nn
 
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.host.webui.swap import replaced
@@ -19,14 +22,14 @@ OPTIONS = ("sd_model_checkpoint", "sd_vae", "sd_vae_overrides_per_model_preferen
 
 
 class DeferredSettings(dict):
-    """Option -> the value it shall have when the run has ended."""
+    """Option -> the value that it gets when the run has ended."""
 
-    def note(self):
+    def note(self) -> str:
         """What is waiting, in a sentence, or ""."""
-        wished = ", ".join(f"{key} = {value}" for key, value in sorted(self.items()))
-        return f"after this run the WebUI's settings change: {wished}" if wished else ""
+        changes = ", ".join(f"{key} = {value}" for key, value in sorted(self.items()))
+        return f"after this run the WebUI's settings change: {changes}" if changes else ""
 
-    def grant(self):
+    def apply(self) -> None:
         """Make the changes, as the settings page would have. Call it with the queue lock free."""
         while self:
             key, value = self.popitem()
@@ -35,24 +38,27 @@ class DeferredSettings(dict):
                     shared.opts.save(shared.config_filename)
 
 
-def chosen(checkpoint):
-    """The WebUI's entry for a checkpoint by name, title, hash or file; None for "" (the one that is loaded). UserError if unknown."""
+def chosen(checkpoint: str) -> Any | None:
+    """The WebUI's entry for a checkpoint by name, title, hash or file; None for "" (the one that is loaded).
+
+    UserError if unknown.
+    """
     if not checkpoint:
         return None
-    found = of_file(checkpoint) or sd_models.get_closet_checkpoint_match(checkpoint)
-    if found is None:
-        raise UserError(f'"model.checkpoint" is {checkpoint!r}, which the WebUI does not know; put the file into its Stable-diffusion '
-                        "folder, or leave the setting empty to train what is loaded.")
-    return found
+    info = of_file(checkpoint) or sd_models.get_closet_checkpoint_match(checkpoint)
+    if info is None:
+        raise UserError(f'"model.checkpoint" is {checkpoint!r}, which the WebUI does not know; put the file into its '
+                        "Stable-diffusion folder, or leave the setting empty to train what is loaded.")
+    return info
 
 
-def of_file(checkpoint):
-    """The WebUI's entry for a file given by its whole path, also one that was written since it looked last; else None."""
+def of_file(checkpoint: str) -> Any | None:
+    """The WebUI's entry for a file given by its whole path, also one written since it looked last; else None."""
     path = Path(checkpoint)
     if not path.is_absolute() or not path.is_file():
         return None
-    for look_again in (False, True):
-        if look_again:
+    for refresh in (False, True):
+        if refresh:
             sd_models.list_models()
         for info in sd_models.checkpoints_list.values():
             if Path(info.filename).resolve() == path.resolve():
@@ -61,8 +67,8 @@ def of_file(checkpoint):
 
 
 @contextmanager
-def loaded(checkpoint):
-    """The WebUI's model with that checkpoint in it, as if its drop-down had been used; the one before is back afterwards."""
+def loaded(checkpoint: str) -> Iterator[nn.Module]:
+    """The WebUI's model with that checkpoint in it, as by its drop-down; the one before is back afterwards."""
     info, before = chosen(checkpoint), shared.opts.data.get("sd_model_checkpoint")
     try:
         if info is not None:
@@ -79,7 +85,7 @@ def loaded(checkpoint):
 
 
 @contextmanager
-def pinned(sd_model, deferred):
+def pinned(sd_model: nn.Module, deferred: DeferredSettings) -> Iterator[None]:
     """Nothing swaps `sd_model` inside; what was asked meanwhile is in `deferred`."""
     ours = sd_model.sd_checkpoint_info
     sentence = f"SD Tune is training on {ours.name_for_extra}; stop that run to use another checkpoint."
@@ -106,9 +112,10 @@ def pinned(sd_model, deferred):
         yield
 
 
-def defer(key, deferred, sentence):
+def defer(key: str, deferred: DeferredSettings, sentence: str) -> Callable[[], None]:
     def onchange():
         deferred[key] = shared.opts.data[key]
-        raise RuntimeError(f"{sentence} The change is noted and made when the run has ended.")  # the option falls back by this
+        # by this the option falls back
+        raise RuntimeError(f"{sentence} The change is noted and made when the run has ended.")
 
     return onchange

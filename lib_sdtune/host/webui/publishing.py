@@ -2,16 +2,19 @@
 
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from modules import sd_models, shared
 from modules.sd_hijack import model_hijack
 
 from lib_sdtune.errors import RunError
+from lib_sdtune.host.base import FinishedFile
 from lib_sdtune.host.webui import model
 from lib_sdtune.host.webui.neutral import conditioning_cache
 
 
-def publish(artefact):
+def publish(artefact: FinishedFile) -> None:
     """Refresh the WebUI's lists and check that it takes the file, where the loaded model is of the family that it was
     made for. RunError if it does not; the file stays.
     """
@@ -21,61 +24,62 @@ def publish(artefact):
     publishers[artefact.kind](path, fits)
 
 
-def of_loaded_family(artefact):
+def of_loaded_family(artefact: FinishedFile) -> bool:
     """Whether a file is for the family of the loaded model; a run may have trained another checkpoint."""
     loaded = sd_models.model_data.sd_model
     if loaded is None:
         return False
-    made_for, family = artefact.metadata.get("ss_base_model_version"), model.detected(loaded)[0]
-    return made_for is None or made_for.startswith(family.base_model_version)
+    version, family = artefact.metadata.get("ss_base_model_version"), model.detected(loaded)[0]
+    return version is None or version.startswith(family.base_model_version)
 
 
-def refuse_other(path, listed):
+def refuse_other(path: Path, listed: str | Path | None) -> None:
     """RunError when the WebUI would read another file under the name of the one that was written."""
     if listed and not (Path(listed).exists() and path.exists() and Path(listed).samefile(path)):
         raise RunError(f"The WebUI reads {listed} under the name {path.stem}, not {path}, which was written. "
                        "Move or rename that file and refresh the list.")
 
 
-def lora(path, fits):
+def lora(path: Path, fits: bool) -> None:
     name = path.stem
     networks = sys.modules.get("networks")
     if not hasattr(networks, "list_available_networks"):
         return  # the built-in Lora extension is switched off
     forget_lora(networks, name)
     networks.list_available_networks()
-    on_disk = networks.available_networks.get(name)
-    if on_disk is None:
+    network = networks.available_networks.get(name)
+    if network is None:
         raise RunError(f"The WebUI does not list {name}; look into its console for the reason.")
-    refuse_other(path, on_disk.filename)
+    refuse_other(path, network.filename)
     if not fits:
         return
-    lost = unmatched(networks, on_disk)
-    if lost:
-        raise RunError(f"The WebUI finds no layer for {len(lost)} keys of {name}, such as {lost[0]}; the file is kept but does too little.")
+    unmatched_keys = unmatched(networks, network)
+    if unmatched_keys:
+        raise RunError(f"The WebUI finds no layer for {len(unmatched_keys)} keys of {name}, such as "
+                       f"{unmatched_keys[0]}; the file is kept but does too little.")
 
 
-def forget_lora(networks, name):
+def forget_lora(networks: ModuleType, name: str) -> None:
     """The network of that name as the WebUI remembers it, and its trace on the layers."""
-    from lib_sdtune.host.webui.neutral.prompt_loras import undress
+    from lib_sdtune.host.webui.neutral.prompt_loras import restore_weights
 
     networks.networks_in_memory.pop(name, None)
     if any(net.name == name for net in networks.loaded_networks):
-        undress(networks, shared.sd_model)
+        restore_weights(networks, shared.sd_model)
         networks.loaded_networks.clear()
 
 
-def unmatched(networks, on_disk):
+def unmatched(networks: ModuleType, network: Any) -> list[str]:
     """Keys of a LoRA file for which the WebUI's own loader finds no layer."""
     from safetensors import safe_open
 
-    net = networks.load_network(on_disk.name, on_disk)
-    found = {module.network_key.partition(".")[0] for module in net.modules.values()}
-    with safe_open(on_disk.filename, "pt") as file:
-        return sorted(key for key in file.keys() if key.partition(".")[0] not in found)  # noqa: SIM118 - not a dict
+    net = networks.load_network(network.name, network)
+    matched = {module.network_key.partition(".")[0] for module in net.modules.values()}
+    with safe_open(network.filename, "pt") as file:
+        return sorted(key for key in file.keys() if key.partition(".")[0] not in matched)  # noqa: SIM118 - not a dict
 
 
-def embedding(path, fits):
+def embedding(path: Path, fits: bool) -> None:
     name, database = path.stem, model_hijack.embedding_db
     database.load_textual_inversion_embeddings(force_reload=True)
     if fits and name not in database.word_embeddings:
@@ -85,7 +89,7 @@ def embedding(path, fits):
         refuse_other(path, getattr(database.word_embeddings[name], "filename", None))
 
 
-def hypernetwork(path, fits):
+def hypernetwork(path: Path, fits: bool) -> None:
     name = path.stem
     shared.loaded_hypernetworks[:] = [loaded for loaded in shared.loaded_hypernetworks if loaded.name != name]
     shared.reload_hypernetworks()
@@ -94,5 +98,5 @@ def hypernetwork(path, fits):
     refuse_other(path, shared.hypernetworks[name])
 
 
-def checkpoint(path, fits):
+def checkpoint(path: Path, fits: bool) -> None:
     sd_models.list_models()

@@ -1,13 +1,19 @@
 """What the model is made of: put back exactly, whatever a failed training left on it."""
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
 
 TABLES = ("_modules", "_parameters", "_buffers")
 
 
 @contextmanager
-def kept(sd_model):
-    """Children, parameters, hooks, own functions, classes, modes, gradients, formats and places are as before afterwards."""
+def restored(sd_model: nn.Module) -> Iterator[None]:
+    """Children, parameters, hooks, instance functions, classes, modes, gradients, dtypes and devices are as before
+    afterwards.
+    """
     structure = Structure(sd_model)
     weights = [Weight(tensor) for tensor in sd_model.parameters()]
     try:
@@ -24,11 +30,11 @@ class Structure:
     def __init__(self, sd_model):
         self.records = {path: Record(module) for path, module in sd_model.named_modules()}
 
-    def restore(self):
+    def restore(self) -> None:
         for record in self.records.values():
             record.restore()
 
-    def first_difference(self):
+    def first_difference(self) -> tuple[str, str] | None:
         """(path, what) of the first module that is not as it was, or None."""
         for path, record in self.records.items():
             if what := record.difference():
@@ -42,9 +48,10 @@ class Parameters:
     def __init__(self, sd_model):
         self.tables = {path: (module, dict(module._parameters)) for path, module in sd_model.named_modules()}
 
-    def put_back(self):
+    def put_back(self) -> list[str]:
         """Make them the model's own again where they were exchanged; the paths of those."""
-        exchanged = [(path, module, entries) for path, (module, entries) in self.tables.items() if not same(module._parameters, entries)]
+        exchanged = [(path, module, entries) for path, (module, entries) in self.tables.items()
+                     if not same(module._parameters, entries)]
         for _, module, entries in exchanged:
             module._parameters.clear()
             module._parameters.update(entries)
@@ -55,25 +62,26 @@ class Record:
     """One module: its tables by content, its class, and the functions that it has for itself."""
 
     def __init__(self, module):
-        own = vars(module)
-        self.module, self.kind, self.training, self.functions = module, type(module), module.training, functions_of(module)
-        self.tables = {name: dict(table) for name, table in own.items() if is_table(name, table)}
+        attributes = vars(module)
+        self.module, self.kind, self.training = module, type(module), module.training
+        self.functions = functions_of(module)
+        self.tables = {name: dict(table) for name, table in attributes.items() if is_table(name, table)}
 
-    def restore(self):
-        own = vars(self.module)
+    def restore(self) -> None:
+        attributes = vars(self.module)
         if type(self.module) is not self.kind:
             self.module.__class__ = self.kind
-        own["training"] = self.training
+        attributes["training"] = self.training
         for name in functions_of(self.module).keys() - self.functions.keys():
-            del own[name]
-        own.update(self.functions)
+            del attributes[name]
+        attributes.update(self.functions)
         for name, entries in self.tables.items():
-            table = own[name]
+            table = attributes[name]
             if not same(table, entries):
                 table.clear()
                 table.update(entries)
 
-    def difference(self):
+    def difference(self) -> str:
         """What is not as it was, in a word or two, or ""."""
         if type(self.module) is not self.kind:
             return "its class"
@@ -84,17 +92,18 @@ class Record:
         return next((names.get(name, "its hooks") for name in changed), "")
 
 
-def is_table(name, value):
+def is_table(name: str, value: Any) -> bool:
     return name in TABLES or "_hooks" in name and hasattr(value, "items")
 
 
-def functions_of(module):
+def functions_of(module: nn.Module) -> dict[str, Callable]:
     """{name: function} of a module's own attributes that hide a function of its class."""
     kind = type(module)
-    return {name: value for name, value in vars(module).items() if callable(value) and callable(getattr(kind, name, None))}
+    return {name: value for name, value in vars(module).items()
+            if callable(value) and callable(getattr(kind, name, None))}
 
 
-def same(table, entries):
+def same(table: Mapping, entries: Mapping) -> bool:
     """Whether the same things stand under the same names, in the same order."""
     return list(table) == list(entries) and all(table[key] is value for key, value in entries.items())
 
@@ -103,11 +112,11 @@ class Weight:
     """A parameter's flags; its numbers are the business of whoever changes them."""
 
     def __init__(self, tensor):
-        self.tensor, self.learns, self.grad = tensor, tensor.requires_grad, tensor.grad
+        self.tensor, self.requires_grad, self.grad = tensor, tensor.requires_grad, tensor.grad
         self.dtype, self.device = tensor.dtype, tensor.device
 
-    def restore(self):
+    def restore(self) -> None:
         if self.tensor.dtype != self.dtype or self.tensor.device != self.device:
             self.tensor.data = self.tensor.data.to(self.device, self.dtype)
-        self.tensor.requires_grad_(self.learns)
+        self.tensor.requires_grad_(self.requires_grad)
         self.tensor.grad = self.grad

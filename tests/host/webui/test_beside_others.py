@@ -167,18 +167,18 @@ def test_a_parameter_exchanged_by_a_picture_in_between_is_not_learned(host, medd
         expected = answers(model)
         from contextlib import nullcontext
 
-        with host.away():
+        with host.lent_to_others():
             meddling.start("exchange_parameter")
             theirs = model.unet.time_embed[0].weight
         assert equal(answers(model), expected)
         assert model.unet.time_embed[0].weight is not theirs
-        with nullcontext(), host.away():
+        with nullcontext(), host.lent_to_others():
             assert model.unet.time_embed[0].weight is theirs
             meddling.stop()
 
 
 def test_weights_merged_by_a_picture_in_between_stop_the_run(host, meddling):
-    with pytest.raises(RunError, match="merged"), host.borrow(Model()), host.away():
+    with pytest.raises(RunError, match="merged"), host.borrow(Model()), host.lent_to_others():
         meddling.start("merged_in_place")
 
 
@@ -229,7 +229,7 @@ def test_a_model_loaded_past_the_queue_is_refused(host, unchanged):
 def test_another_model_after_a_picture_stops_the_run(host, monkeypatch):
     from modules import sd_models
 
-    with pytest.raises(RunError, match="another model"), host.borrow(Model()), host.away():
+    with pytest.raises(RunError, match="another model"), host.borrow(Model()), host.lent_to_others():
         monkeypatch.setattr(sd_models.model_data, "sd_model", torch.nn.Identity())
     monkeypatch.undo()
 

@@ -59,7 +59,7 @@ def test_a_sample_prompt_may_name_loras_and_hypernetworks(host):
         bare = house.weight().weight.clone()
         drawn = numpy.asarray(next(host.generate([request("a cat <lora:extra:1>")])))
         assert torch.equal(house.weight().weight, bare), "the LoRA of a sample prompt must not stay in the weights"
-        assert model is host.lent
+        assert model is host.loaded_model
     assert (drawn == expected).all()
 
 

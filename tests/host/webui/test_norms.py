@@ -24,7 +24,7 @@ def test_it_is_the_same_normalisation_and_leaves_no_trace(host, dtype):
     unet, x = nn.Sequential(norm), torch.randn(2, 8, 4, 4)
     expected = unet(x)
     norm.to(dtype)
-    with norms.whole(SimpleNamespace(model=SimpleNamespace(diffusion_model=unet))):
+    with norms.in_float32(SimpleNamespace(model=SimpleNamespace(diffusion_model=unet))):
         found = unet(x.to(dtype).requires_grad_())
         found.sum().backward()
     assert found.dtype == dtype and torch.allclose(found.float(), expected, atol=0 if dtype == torch.float32 else 0.05)

@@ -1,25 +1,30 @@
-"""What other extensions have left on the model or in the code that runs it: put aside while it is lent, back afterwards in its place.
+"""What other extensions have left on the model or in the code that runs it: put aside while the model is lent.
 
 Many extensions change the model for one picture and take the change back at its end, which a picture that fails or is
-interrupted does not reach. What cannot be put aside is refused, with the module's name.
+interrupted does not reach. All of it is back in its place afterwards. What cannot be put aside is refused, with the
+module's name.
 """
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from lib_sdtune.host.webui.extensions import hijack_points, hooks, instance_functions, picture_callbacks, strangers
+from torch import nn
+
+from lib_sdtune.host.webui.extensions import hijack_points, hooks, instance_functions, picture_callbacks, refusals
+from lib_sdtune.host.webui.extensions.ownership import Change
 
 log = logging.getLogger("sdtune")
 
 
 @contextmanager
-def put_aside(sd_model):
+def put_aside(sd_model: nn.Module) -> Iterator[list[Change]]:
     """Inside, nothing of another extension acts in the model; gives the list of `ownership.Change` that were put aside.
 
     UserError for a change that cannot be put aside.
     """
-    strangers.refuse(sd_model)
+    refusals.refuse(sd_model)
     with ExitStack() as stack:
         changes = [change for concern in (hooks.put_aside, instance_functions.put_aside)
                    for change in stack.enter_context(concern(sd_model))]
@@ -28,13 +33,13 @@ def put_aside(sd_model):
 
 
 @contextmanager
-def pictures_alone():
+def pictures_alone() -> Iterator[None]:
     """Inside, this thread's pictures are drawn by the WebUI alone, as with nothing ticked."""
     with picture_callbacks.put_aside(), hijack_points.put_aside(hijack_points.of_pictures()):
         yield
 
 
-def sentences(changes):
+def sentences(changes: Iterable[Change]) -> Iterator[str]:
     """One sentence for each extension that something was put aside of."""
     by_owner = defaultdict(lambda: defaultdict(list))
     for change in changes:
@@ -44,11 +49,12 @@ def sentences(changes):
         yield f"Put aside while this run has the model: what {owner} left there ({details}). It is back afterwards."
 
 
-def shortened(places):
+def shortened(places: list[str]) -> str:
     return places[0] + (f" and {len(places) - 1} more" if places[1:] else "")
 
 
-def silenced():
+def silenced() -> Iterator[str]:
     """A sentence for each extension whose callbacks do not see our pictures."""
     for name in picture_callbacks.owners():
-        yield f'Samples are drawn without the extension "{name}", which would change them as its last picture told it to.'
+        yield (f'Samples are drawn without the extension "{name}", which would change them as its last picture told '
+               "it to.")

@@ -1,8 +1,10 @@
-"""Whether the model still holds what its checkpoint's file holds: some loaders merge LoRAs or exchange weights for good."""
+"""Whether the model still holds what its checkpoint's file holds: some loaders merge LoRAs into it for good."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import checkpoint
@@ -12,7 +14,7 @@ SAMPLE = 24  # tensors: a LoRA changes most layers, so that these are enough whe
 PRECISIONS = (None, torch.float16, torch.bfloat16)  # that a weight may have passed on its way from the file
 
 
-def refuse_other_weights(sd_model, everything=False):
+def refuse_other_weights(sd_model: nn.Module, everything: bool = False) -> None:
     """UserError that names the first tensor of UNet, VAE or text encoder whose numbers are not the file's.
 
     everything: compare all of them, not a sample. The built-in LoRAs have to be out. A file that is gone or cannot be
@@ -22,20 +24,21 @@ def refuse_other_weights(sd_model, everything=False):
     stored = stored_tensors(path)
     if not stored:
         return
-    tensors = {name: tensor for name, tensor in lent_tensors(sd_model).items() if not (name.startswith(VAE) and other_vae())}
+    tensors = {name: tensor for name, tensor in lent_tensors(sd_model).items()
+               if not (name.startswith(VAE) and other_vae())}
     for name in tensors:
         if name.startswith(UNET) and name not in stored:
-            raise UserError(f"{name} was added to the UNet by another extension; restart the WebUI, or switch that extension off, "
-                            "then start again.")
+            raise UserError(f"{name} was added to the UNet by another extension; restart the WebUI, or switch that "
+                            "extension off, then start again.")
     names = [name for name, tensor in tensors.items() if name in stored and tensor.shape == stored[name].shape]
     for name in names if everything else spread(names, tensors):
         if not holds(tensors[name], stored[name]):
-            raise UserError(f"{name} does not hold what {path.name} holds: another extension has merged a LoRA into it or exchanged "
-                            "it, or the file was replaced. Load the checkpoint again (choose another one, then this one) or switch "
-                            "that extension off, then start again.")
+            raise UserError(f"{name} does not hold what {path.name} holds: another extension has merged a LoRA into "
+                            "it or exchanged it, or the file was replaced. Load the checkpoint again (choose another "
+                            "one, then this one) or switch that extension off, then start again.")
 
 
-def stored_tensors(path):
+def stored_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         entries, _ = checkpoint.read_any(path)
     except UserError:
@@ -43,22 +46,24 @@ def stored_tensors(path):
     return {checkpoint.rename(name): tensor for name, tensor in entries.items() if isinstance(tensor, torch.Tensor)}
 
 
-def lent_tensors(sd_model):
+def lent_tensors(sd_model: nn.Module) -> dict[str, torch.Tensor]:
     """{name in the file: parameter}, without the WebUI's wrappers' names."""
-    return {name.replace(".wrapped", ""): tensor for name, tensor in sd_model.named_parameters() if not name.startswith("model_ema.")}
+    return {name.replace(".wrapped", ""): tensor for name, tensor in sd_model.named_parameters()
+            if not name.startswith("model_ema.")}
 
 
-def other_vae():
+def other_vae() -> bool:
     from modules import sd_vae
 
     return sd_vae.loaded_vae_file is not None
 
 
-def spread(names, tensors):
+def spread(names: list[str], tensors: Mapping[str, torch.Tensor]) -> list[str]:
     matrices = [name for name in names if tensors[name].ndim > 1]
     return matrices[::max(1, len(matrices) // SAMPLE)]
 
 
-def holds(tensor, stored):
-    there = stored.to(tensor.device)
-    return any(torch.equal(tensor, (there if precision is None else there.to(precision)).to(tensor.dtype)) for precision in PRECISIONS)
+def holds(tensor: torch.Tensor, stored: torch.Tensor) -> bool:
+    moved = stored.to(tensor.device)
+    casts = (moved if precision is None else moved.to(precision) for precision in PRECISIONS)
+    return any(torch.equal(tensor, cast.to(tensor.dtype)) for cast in casts)

@@ -1,4 +1,4 @@
-"""The functions of torch, of the model's packages and of the WebUI's samplers that extensions are known to exchange for their own.
+"""Functions of torch, of the model's packages and of the WebUI's samplers that extensions exchange for their own.
 
 What stands there when the WebUI executes our script is remembered: later it tells what an extension has changed, and
 what the WebUI's own was. What the WebUI itself exchanges afterwards (attention, LoRA, casts) counts as its own.
@@ -6,23 +6,29 @@ what the WebUI's own was. What the WebUI itself exchanges afterwards (attention,
 
 import gc
 import sys
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import FunctionType, ModuleType
+from typing import Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.webui.extensions.ownership import Change, file_of, is_webui, owner_of
+from lib_sdtune.host.webui.swap import ABSENT, replaced
+
+Point = tuple[Any, str, Any]
+"""A module, class or object; the name of one of its attributes; what stands there."""
 
 MODEL = ("ldm.modules", "ldm.models", "sgm.modules", "sgm.models", "open_clip", "transformers.models.clip", "torch.nn",
          "modules.sd_hijack_unet", "modules.sd_unet", "modules.hypernetworks.hypernetwork")
 TORCH = ("torch", "torch.nn.functional", "torch.utils.checkpoint")  # their functions, not their packages
-PICTURES = ("k_diffusion", "modules.processing", "modules.prompt_parser", "modules.rng", "modules.extra_networks", "modules.sd_samplers",
-            "modules.sd_hijack", "modules.sd_schedulers", "modules.sd_vae_approx")
-ATTENTION = (("modules.attention", "CrossAttention", "forward"), ("modules.diffusionmodules.model", "AttnBlock", "forward"))
-ABSENT = object()
-_start = {}
+PICTURES = ("k_diffusion", "modules.processing", "modules.prompt_parser", "modules.rng", "modules.extra_networks",
+            "modules.sd_samplers", "modules.sd_hijack", "modules.sd_schedulers", "modules.sd_vae_approx")
+ATTENTION = (("modules.attention", "CrossAttention", "forward"),
+             ("modules.diffusionmodules.model", "AttnBlock", "forward"))
+_start: dict[Any, dict[str, Any]] = {}
 
 
-def remember():
+def remember() -> None:
     """Keep what stands at every point; call it as early as can be, and again for what was imported since."""
     new = {}
     for owner, name, value in [*of_model(), *of_pictures()]:
@@ -31,7 +37,7 @@ def remember():
         _start.setdefault(owner, functions)
 
 
-def of_model():
+def of_model() -> Iterator[Point]:
     """(owner, name, function) of every point that a training comes by."""
     yield from points(lambda name: name in TORCH or name.startswith(MODEL))
     th = getattr(sys.modules.get("modules.sd_hijack_unet"), "th", None)
@@ -39,55 +45,47 @@ def of_model():
         yield from ((th, name, value) for name, value in list(vars(th).items()))
 
 
-def of_pictures():
+def of_pictures() -> Iterator[Point]:
     """The same for what only a picture comes by."""
     yield from points(lambda name: name.startswith(PICTURES) and not name.startswith(MODEL))
 
 
-def points(chosen):
-    """Of the modules whose name is `chosen(name)`: their functions and objects, and the functions of the classes that they define."""
+def points(is_chosen: Callable[[str], bool]) -> Iterator[Point]:
+    """Of the modules whose name `is_chosen`: their functions and objects, and the functions of their classes."""
     for module_name, module in list(sys.modules.items()):
-        if not isinstance(module, ModuleType) or not chosen(module_name):
+        if not isinstance(module, ModuleType) or not is_chosen(module_name):
             continue
         for name, value in list(vars(module).items()):
             if isinstance(value, type) and value.__module__ == module_name:
-                yield from ((value, attribute, entry) for attribute, entry in list(vars(value).items()) if callable(entry))
+                entries = list(vars(value).items())
+                yield from ((value, attribute, entry) for attribute, entry in entries if callable(entry))
             if callable(value) or name == "th":
                 yield module, name, value
 
 
 @contextmanager
-def put_aside(candidates):
-    """Each point is the WebUI's own inside; gives the list of `Change`. UserError where nobody knows what stood there."""
-    exchanged, changes = [], []
-    try:
+def put_aside(candidates: Iterable[Point]) -> Iterator[list[Change]]:
+    """Each point is the WebUI's own inside; gives the list of `Change`. UserError where nobody knows what stood there.
+
+    Afterwards the other extension's function is back, unless somebody has set the point anew since.
+    """
+    changes = []
+    with ExitStack() as stack:
         for owner, name, value in list(candidates):
-            stranger = owner_of(value) or brought(owner, name, value)
-            if not stranger or vars(owner).get(name, ABSENT) is not value:  # a class can be met by two names
+            culprit = owner_of(value) or package_that_replaced(owner, name, value)
+            if not culprit or vars(owner).get(name, ABSENT) is not value:  # a class can be met by two names
                 continue
             original = original_of(owner, name)
             if original is None:
-                raise UserError(f"{spelled(owner)}.{name} was exchanged by {stranger} before SD Tune could see the WebUI's own; "
-                                "switch that extension off, restart the WebUI, then start again.")
-            put(owner, name, original)
-            exchanged.append((owner, name, original, value))
-            changes.append(Change(spelled(owner), name, stranger))
+                raise UserError(f"{name_of(owner)}.{name} was exchanged by {culprit} before SD Tune could see the "
+                                "WebUI's own; switch that extension off, restart the WebUI, then start again.")
+            stack.enter_context(replaced(owner, name, original, still_wanted=lambda: True))
+            changes.append(Change(name_of(owner), name, culprit))
         yield changes
-    finally:
-        for owner, name, original, value in reversed(exchanged):
-            if vars(owner).get(name, ABSENT) is original:  # else somebody has set it anew since, and that stands
-                put(owner, name, value)
 
 
-def put(owner, name, value):
-    if value is ABSENT:
-        delattr(owner, name)
-    else:
-        setattr(owner, name, value)
-
-
-def brought(owner, name, value):
-    """The package that exchanged a function since the start, where it is neither the WebUI nor the owner's own; else ""."""
+def package_that_replaced(owner: Any, name: str, value: Any) -> str:
+    """The package that exchanged a function since the start, where it is neither the WebUI nor the owner's; else ""."""
     before = _start.get(owner, {}).get(name, value)
     if before is value or not isinstance(value, FunctionType) or is_webui(file_of(value)):
         return ""
@@ -95,11 +93,11 @@ def brought(owner, name, value):
     return "" if package in ("", package_of(owner), "torch") else f'the package "{package}"'
 
 
-def package_of(owner):
+def package_of(owner: Any) -> str:
     return getattr(owner, "__module__", getattr(owner, "__name__", "")).partition(".")[0]
 
 
-def original_of(owner, name):
+def original_of(owner: Any, name: str) -> Any:
     """What the WebUI has at a point, ABSENT for nothing; None where nobody knows."""
     if (attention := chosen_attention(owner, name)) is not None:
         return attention
@@ -114,7 +112,7 @@ def original_of(owner, name):
     return still_alive(owner, name)
 
 
-def chosen_attention(owner, name):
+def chosen_attention(owner: Any, name: str) -> Callable | None:
     """The function that the WebUI's settings choose for an attention class; None for any other point."""
     places = [(getattr(sys.modules.get(f"{package}.{module}"), kind, None), attribute)
               for package in ("ldm", "sgm") for module, kind, attribute in ATTENTION]
@@ -133,16 +131,18 @@ def chosen_attention(owner, name):
             setattr(kind, attribute, value)
 
 
-def still_alive(owner, name):
+def still_alive(owner: Any, name: str) -> Callable | None:
     """The function as its source defines it, if whoever exchanged it holds on to it; else None."""
     module = owner.__name__ if isinstance(owner, ModuleType) else owner.__module__
     qualified = name if isinstance(owner, ModuleType) else f"{owner.__qualname__}.{name}"
     file = file_of(sys.modules.get(module))
-    return next((value for value in gc.get_objects() if type(value) is FunctionType and value.__module__ == module
-                 and value.__qualname__ == qualified and value.__code__.co_filename == file), None)
+    functions = (value for value in gc.get_objects() if type(value) is FunctionType and value.__module__ == module)
+    return next((function for function in functions
+                 if function.__qualname__ == qualified and function.__code__.co_filename == file), None)
 
 
-def spelled(owner):
+def name_of(owner: Any) -> str:
     if isinstance(owner, ModuleType):
         return owner.__name__
-    return f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else f"{type(owner).__module__}.{type(owner).__name__}"
+    kind = owner if isinstance(owner, type) else type(owner)
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ class Change:
 
 
 def extension_of(file: str | None) -> str:
-    """The folder name of the extension, other than ours and the built-in ones, that a file belongs to; "" if to none."""
+    """The folder name of the extension, ours and the built-in ones aside, that a file belongs to; "" if to none."""
     if not file:
         return ""
     installed = tuple((entry.name, entry.path) for entry in extensions.extensions if not entry.is_builtin)
@@ -35,7 +36,7 @@ def extension_of(file: str | None) -> str:
 
 @functools.cache
 def folder_around(file: str, installed: tuple, extensions_dir: str) -> str:
-    """installed: (name, path) of each extension. Asked for thousands of functions of few files, so the answers are kept."""
+    """installed: (name, path) of each extension. Called for thousands of functions of few files, hence the cache."""
     for path in {os.path.abspath(file), os.path.realpath(file)}:
         if inside(path, OURS):
             return ""
@@ -63,7 +64,7 @@ def is_ours(value: Any) -> bool:
 
 
 def file_of(value: Any) -> str | None:
-    """The source file of a function, method, partial, class, or object with a class of its own; None for what is built in."""
+    """The source file of a function, method, partial, class, or instance of a class; None for what is built in."""
     if isinstance(value, functools.partial):
         return file_of(value.func)
     if isinstance(value, MethodType):
@@ -75,9 +76,12 @@ def file_of(value: Any) -> str | None:
     if isinstance(value, ModuleType):
         return getattr(value, "__file__", None)
     if isinstance(value, type):
-        functions = (entry for entry in vars(value).values() if isinstance(entry, FunctionType) and entry.__module__ == value.__module__)
+        functions = (entry for entry in vars(value).values()
+                     if isinstance(entry, FunctionType) and entry.__module__ == value.__module__)
         function = next(functions, None)
-        return function.__code__.co_filename if function else getattr(sys.modules.get(value.__module__), "__file__", None)
+        if function is None:
+            return getattr(sys.modules.get(value.__module__), "__file__", None)
+        return function.__code__.co_filename
     return None if type(value).__module__ == "builtins" else file_of(type(value))
 
 
@@ -89,7 +93,7 @@ def owner_of(value: Any) -> str:
     return ""
 
 
-def layers(value):
+def layers(value: Any) -> Iterator[Any]:
     """A function, and what the WebUI's own conditional wrapper (`sd_hijack_utils.CondFunc`) around it calls on to."""
     yield value
     if isinstance(value, FunctionType) and os.path.basename(value.__code__.co_filename) == "sd_hijack_utils.py":
@@ -101,6 +105,7 @@ def layers(value):
 
 
 def failing_in(error: BaseException) -> str:
-    """The extension in whose code an exception was raised: 'the extension "name"', or "" where no other one was at work."""
+    """The extension in whose code an exception was raised: 'the extension "name"', or "" where it was none's."""
     frames = traceback.extract_tb(error.__traceback__)
-    return next((f'the extension "{name}"' for frame in reversed(frames) if (name := extension_of(frame.filename))), "")
+    names = (extension_of(frame.filename) for frame in reversed(frames))
+    return next((f'the extension "{name}"' for name in names if name), "")

@@ -1,9 +1,12 @@
-"""Everything that would poison a training, put aside for its duration: one concern per file, in one stack.
+"""Everything of the WebUI's that would spoil a training, put aside meanwhile: one concern per file, in one stack.
 
 Each concern is a context manager of the loaded model that leaves it exactly as it was found.
 """
 
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+
+from torch import nn
 
 from lib_sdtune.host.webui.extensions import hooks
 from lib_sdtune.host.webui.neutral import (
@@ -26,15 +29,15 @@ from lib_sdtune.host.webui.neutral import (
 )
 
 CONCERNS = (
-    rng.kept,
-    backends.kept,
+    rng.restored,
+    backends.restored,
     storage.trainable,
     hooks.none,
     alternative_unet.off,
     token_merging.off,
     prompt_loras.off,
     layers.plain,
-    norms.whole,
+    norms.in_float32,
     hypernetworks.off,
     placement.on_device,
     token_embedding.plain,
@@ -47,7 +50,7 @@ CONCERNS = (
 
 
 @contextmanager
-def neutral(sd_model):
+def neutral(sd_model: nn.Module) -> Iterator[None]:
     """The model bare and fit for training; the WebUI's own state again afterwards, whatever happens."""
     with ExitStack() as stack:
         for concern in CONCERNS:

@@ -1,14 +1,19 @@
-"""Attention that has a backward and knows no hypernetworks; the WebUI's own choice (xformers, sub-quadratic, ...) afterwards."""
+"""Attention that has a backward and knows no hypernetworks; afterwards the one that the WebUI's settings choose."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
+import torch
 import torch.nn.functional as F
+from torch import nn
 
 from lib_sdtune.host.webui.swap import replaced
 
 
-def forward(self, x, context=None, mask=None, **kwargs):
+def forward(self: nn.Module, x: torch.Tensor, context: torch.Tensor | None = None, mask: torch.Tensor | None = None,
+            **kwargs: Any) -> torch.Tensor:
     """Multi-head attention of ldm's and sgm's CrossAttention: x (B, n, C), context (B, m, D) -> (B, n, C)."""
     context = x if context is None else context
     q, k, v = self.to_q(x), self.to_k(context), self.to_v(context)
@@ -20,7 +25,7 @@ def forward(self, x, context=None, mask=None, **kwargs):
 
 
 @contextmanager
-def differentiable(sd_model):
+def differentiable(sd_model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         for package in ("ldm", "sgm"):
             module = sys.modules.get(f"{package}.modules.attention")

@@ -1,11 +1,14 @@
 """Switches of torch that hold for the whole process."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import nn
 
 
-def read():
+def read() -> list[tuple[Any, str, bool]]:
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     return [
         (cudnn, "benchmark", cudnn.benchmark),
@@ -16,7 +19,7 @@ def read():
 
 
 @contextmanager
-def kept(sd_model):
+def restored(sd_model: nn.Module) -> Iterator[None]:
     before = read()
     deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     try:

@@ -1,12 +1,15 @@
 """ldm's own gradient checkpointing asks for gradients of frozen weights and fails; the trainer brings its own."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+
+from torch import nn
 
 from lib_sdtune.host.webui.swap import replaced
 
 
 @contextmanager
-def off(sd_model):
+def off(sd_model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         for module in sd_model.modules():
             for switch in ("use_checkpoint", "checkpoint"):

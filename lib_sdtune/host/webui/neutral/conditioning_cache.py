@@ -1,8 +1,10 @@
-"""The encoded prompts that the WebUI keeps are filed by text alone; a new embedding or LoRA of an old name would not show."""
+"""The WebUI finds encoded prompts again by their text alone: a new embedding or LoRA of an old name would not show."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from modules.processing import StableDiffusionProcessing, StableDiffusionProcessingTxt2Img
+from torch import nn
 
 CACHES = (
     (StableDiffusionProcessing, "cached_c"),
@@ -12,13 +14,13 @@ CACHES = (
 )
 
 
-def clear():
+def clear() -> None:
     for owner, name in CACHES:
         setattr(owner, name, [None, None])
 
 
 @contextmanager
-def cleared(sd_model):
+def cleared(sd_model: nn.Module) -> Iterator[None]:
     clear()
     try:
         yield

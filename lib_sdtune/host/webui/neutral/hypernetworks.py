@@ -1,15 +1,20 @@
-"""Hypernetworks hang their layers on the attention modules and leave them there: they would count as layers of the UNet."""
+"""Hypernetworks leave their layers on the attention modules, where they would count as layers of the UNet."""
 
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from torch import nn
+
+from lib_sdtune.host.webui.swap import ABSENT, replaced_entry
 
 NAMES = ("hyper_k", "hyper_v")
 
 
 @contextmanager
-def off(sd_model):
-    hung = [(layer, name, layer._modules.pop(name)) for layer in list(sd_model.modules()) for name in NAMES if name in layer._modules]
-    try:
+def off(sd_model: nn.Module) -> Iterator[None]:
+    with ExitStack() as stack:
+        for layer in list(sd_model.modules()):
+            for name in reversed(NAMES):  # the last one comes back first
+                if name in layer._modules:
+                    stack.enter_context(replaced_entry(layer._modules, name, ABSENT))
         yield
-    finally:
-        for layer, name, module in hung:
-            layer._modules[name] = module

@@ -1,15 +1,18 @@
-"""The UNet's normalisation computes in float32 but leaves its own weights as they are, which the CPU does not take when they are halves."""
+"""The UNet's normalisation computes in float32 with its weights as they are, which the CPU refuses for halves."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+import torch
+from torch import nn
 from torch.nn import functional
 
 from lib_sdtune.host.webui.swap import replaced
 
 
 @contextmanager
-def whole(sd_model):
+def in_float32(sd_model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         for module in sd_model.model.diffusion_model.modules():
             if type(module).__name__ == "GroupNorm32":
@@ -17,6 +20,6 @@ def whole(sd_model):
         yield
 
 
-def forward(module, x):
+def forward(module: nn.GroupNorm, x: torch.Tensor) -> torch.Tensor:
     weight, bias = module.weight.float(), module.bias.float()
     return functional.group_norm(x.float(), module.num_groups, weight, bias, module.eps).type(x.dtype)

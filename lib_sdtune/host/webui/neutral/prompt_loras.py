@@ -5,40 +5,44 @@ the old ones back.
 """
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import torch
+from torch import nn
 
 from lib_sdtune.host.webui.swap import replaced
 
 
 @contextmanager
-def off(sd_model):
+def off(sd_model: nn.Module) -> Iterator[None]:
     networks = sys.modules.get("networks")
     if not hasattr(networks, "network_restore_weights_from_backup"):
         yield
         return
     apply_weights, loaded = networks.network_apply_weights, list(networks.loaded_networks)
-    dressed = undress(networks, sd_model)
+    with_networks = restore_weights(networks, sd_model)
     networks.loaded_networks.clear()
     try:
         with replaced(networks, "network_apply_weights", lambda layer: None):
             yield
     finally:
-        undress(networks, sd_model)
+        restore_weights(networks, sd_model)
         networks.loaded_networks[:] = loaded
         with torch.no_grad():
-            for layer in dressed:
+            for layer in with_networks:
                 apply_weights(layer)
 
 
 @torch.no_grad()
-def undress(networks, sd_model):
-    """Bare weights again, without backups; the layers that wore the networks loaded now."""
-    wanted = tuple((net.name, net.te_multiplier, net.unet_multiplier, net.dyn_dim) for net in networks.loaded_networks)
+def restore_weights(networks: ModuleType, sd_model: nn.Module) -> list[nn.Module]:
+    """Bare weights again, without backups; the layers that had the networks loaded now merged in."""
+    current_names = tuple((net.name, net.te_multiplier, net.unet_multiplier, net.dyn_dim)
+                          for net in networks.loaded_networks)
     layers = [layer for layer in sd_model.modules() if hasattr(layer, "network_current_names")]
-    dressed = [layer for layer in layers if wanted and layer.network_current_names == wanted]
+    with_networks = [layer for layer in layers if current_names and layer.network_current_names == current_names]
     for layer in layers:
         networks.network_restore_weights_from_backup(layer)
         networks.network_reset_cached_weight(layer)
-    return dressed
+    return with_networks

@@ -1,13 +1,15 @@
-"""--upcast-sampling casts inside normalisation and feed-forward layers by a process-wide switch; autocast does that here."""
+"""--upcast-sampling casts inside normalisation and feed-forward layers by a global switch; autocast does that here."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from modules import devices
+from torch import nn
 
 from lib_sdtune.host.webui.swap import replaced
 
 
 @contextmanager
-def off(sd_model):
+def off(sd_model: nn.Module) -> Iterator[None]:
     with replaced(devices, "unet_needs_upcast", False):
         yield
