@@ -60,7 +60,7 @@ class InpaintingCache(LatentCache):
 
     def name(self, example: Example) -> str:
         number = number_of(example)
-        return f"{super().name(example)}-{example.picture.mask.content if number is None else number}"
+        return f"{super().name(example)}-{mask_of(example).content if number is None else number}"
 
     def prepare(self, examples: Iterable[Example], progress=None, batch_size: int = 1) -> None:
         super().prepare(every_hole(examples), progress, batch_size)
@@ -73,7 +73,7 @@ class InpaintingCache(LatentCache):
         height, width = (side // self.downscale for side in pixels.shape[-2:])
         number = number_of(example)
         if number is None:
-            mask = masks.hole(example.picture.mask, example, self.downscale)
+            mask = masks.hole(mask_of(example), example, self.downscale)
         else:
             mask = hole(example.picture.content, number, height, width)
         missing = F.interpolate(mask[None], pixels.shape[-2:], mode="nearest")[0]
@@ -86,6 +86,12 @@ def number_of(example: Example) -> int | None:
     if example.picture.mask is None:
         return example.occurrence % HOLES
     return example.occurrence // 2 % HOLES if example.occurrence % 2 else None
+
+
+def mask_of(example: Example) -> masks.Mask:
+    """The mask beside the picture of a showing that has no random hole."""
+    assert example.picture.mask is not None, "a picture without a mask has random holes alone"
+    return example.picture.mask
 
 
 def every_hole(examples: Iterable[Example]) -> Iterator[Example]:
