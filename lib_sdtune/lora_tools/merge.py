@@ -111,7 +111,7 @@ def concatenated(parts: Sequence[tuple[LoraFile, float]], key: str) -> dict[str,
         tensors = file.layers[key]
         downs.append(tensors["lora_down.weight"].float())
         ups.append(tensors["lora_up.weight"].float())
-        strengths.append(ratio * scale(tensors, len(downs[-1])))
+        strengths.append(ratio * scale(tensors))
     most = max(strengths, key=abs) or 1.0
     refuse_other_shapes(parts, key, [(len(up), *down.shape[1:]) for up, down in zip(ups, downs, strict=True)])
     # some programs keep 1x1 convolutions as matrices

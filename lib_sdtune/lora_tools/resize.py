@@ -82,7 +82,7 @@ def decomposed(file: LoraFile, key: str, device: str):
     if set(tensors) - {"alpha"} == PLAIN:
         up, down = (tensors[tail].to(device, torch.float32) for tail in ("lora_up.weight", "lora_down.weight"))
         shape = torch.Size((len(up), *down.shape[1:]))
-        return decompose_product(up.flatten(1), down.flatten(1)), shape, scale(tensors, len(down))
+        return decompose_product(up.flatten(1), down.flatten(1)), shape, scale(tensors)
     change = layers.change_of(LoraFile(file.path, {key: tensors}, family=file.family), key, device=device)
     return decompose(change.flatten(1)), change.shape, 1.0
 

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lib_sdtune.networks.dropout import Dropouts
+
 Layer = nn.Linear | nn.Conv2d
 Tensors = Mapping[str, torch.Tensor]
 
@@ -15,7 +17,11 @@ class Adapter(nn.Module):
     """The trainable delta of one layer; subclasses are the networks.
 
     An adapter starts at zero: the adapted layer equals the bare one. Parameters are float32 whatever the layer holds.
+    `options` names the further arguments that it can be made with, which are settings of the same names.
     """
+
+    options: tuple[str, ...] = ()
+    dropouts = Dropouts()
 
     def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None):
         """`dim` is the rank; strength is alpha / dim; `generator` draws the first values (CPU)."""
@@ -48,6 +54,21 @@ class Adapter(nn.Module):
         """The dim that these tensors were made with."""
         raise NotImplementedError
 
+    @classmethod
+    def options_of(cls, tensors: Tensors) -> dict:
+        """The further arguments that these tensors were made with."""
+        return {}
+
+    @classmethod
+    def from_tensors(cls, layer: Layer, tensors: Tensors) -> "Adapter":
+        """An adapter like the one that gave these tensors: its dim, alpha and values. RuntimeError where sizes
+        differ.
+        """
+        dim = cls.dim_of(tensors)
+        adapter = cls(layer, dim, float(tensors.get("alpha", dim)), **cls.options_of(tensors))
+        adapter.load_tensors(tensors)
+        return adapter
+
 
 class WeightAdapter(Adapter):
     """An adapter that is computed as a weight: delta(x) is the layer's operation with `delta_weight()` and no bias."""
@@ -58,7 +79,7 @@ class WeightAdapter(Adapter):
         self.convolution = convolution_of(layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        weight = self.delta_weight().to(x.dtype)
+        weight = self.dropouts.rows(self.delta_weight()).to(x.dtype)
         return F.linear(x, weight) if self.convolution is None else F.conv2d(x, weight, **self.convolution)
 
 
@@ -69,15 +90,25 @@ def convolution_of(layer: Layer) -> dict | None:
     return {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
 
 
-def uniform_parameter(shape: tuple, fan_in: int, layer: Layer, generator: torch.Generator | None) -> nn.Parameter:
-    """Drawn uniformly within 1 / sqrt(fan_in), the usual start of a linear layer, on the layer's device."""
+def spatial(shape: torch.Size) -> bool:
+    """Whether a weight of that shape is a convolution's with a kernel larger than 1x1."""
+    return len(shape) == 4 and shape[-1] > 1
+
+
+def uniform(shape: tuple, fan_in: int, generator: torch.Generator | None) -> torch.Tensor:
+    """Drawn uniformly within 1 / sqrt(fan_in), the usual start of a linear layer."""
     bound = fan_in**-0.5
-    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator).to(layer.weight.device))
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
 
 
-def normal_parameter(shape: tuple, std: float, layer: Layer, generator: torch.Generator | None) -> nn.Parameter:
-    """Drawn normally around 0, on the layer's device."""
-    return nn.Parameter((torch.randn(shape, generator=generator) * std).to(layer.weight.device))
+def normal(shape: tuple, std: float, generator: torch.Generator | None) -> torch.Tensor:
+    """Drawn normally around 0."""
+    return torch.randn(shape, generator=generator) * std
+
+
+def uniform_parameter(shape: tuple, fan_in: int, layer: Layer, generator: torch.Generator | None) -> nn.Parameter:
+    """`uniform`, on the layer's device."""
+    return nn.Parameter(uniform(shape, fan_in, generator).to(layer.weight.device))
 
 
 def zero_parameter(shape: tuple, layer: Layer) -> nn.Parameter:
@@ -92,7 +123,8 @@ def applied(pairs: Iterable[tuple[Layer, nn.Module]], multiplier: float = 1.0) -
         def wrap(forward):
             def answer(x, *args, **kwargs):
                 y = forward(x, *args, **kwargs)
-                return y + (adapter(x) if multiplier == 1.0 else adapter(x) * multiplier)
+                delta = adapter.dropouts.added(adapter(x))
+                return y + (delta if multiplier == 1.0 else delta * multiplier)
 
             return answer
 

@@ -50,7 +50,7 @@ def delta(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
         raise UserError(f"{', '.join(sorted(tensors))} are of no kind of LoRA that is known here.")
     exact = {tail: tensor.float() for tail, tensor in tensors.items()}
     try:
-        change = FORMULAS[name](exact)
+        change = FORMULAS[name](exact) * scale(exact)
     except RuntimeError as error:
         raise UserError(f"{', '.join(sorted(tensors))} do not fit each other in size.") from error
     if weight is not None:
@@ -77,23 +77,30 @@ def renormalised(weight: torch.Tensor, dora_scale: torch.Tensor) -> torch.Tensor
     return weight * (dora_scale.reshape(norm.shape) / norm)
 
 
-def scale(tensors: Tensors, rank: int) -> float:
-    """alpha / rank; without an alpha 1."""
-    return float(tensors["alpha"]) / rank if "alpha" in tensors else 1.0
+def scale(tensors: Tensors) -> float:
+    """What the product is multiplied by: alpha / rank; 1 without an alpha, and where nothing is of low rank."""
+    rank = rank_of(tensors)
+    return float(tensors["alpha"]) / rank if rank and "alpha" in tensors else 1.0
+
+
+def rank_of(tensors: Tensors) -> int | None:
+    """The rank (dim) of a layer's tensors; None for whole matrices."""
+    tail = next((tail for tail in RANKS if tail in tensors), None)
+    return len(tensors[tail]) if tail else None
+
+
+RANKS = ("lora_down.weight", "hada_w1_b", "lokr_w2_b", "lokr_w1_b")  # their first side is it
 
 
 def lora(tensors: Tensors) -> torch.Tensor:
     down, up = tensors["lora_down.weight"], tensors["lora_up.weight"]
     if "lora_mid.weight" in tensors:
-        change = torch.einsum("or,rshw,si->oihw", up.flatten(1), tensors["lora_mid.weight"], down.flatten(1))
-    else:
-        change = (up.flatten(1) @ down.flatten(1)).reshape(up.shape[0], *down.shape[1:])
-    return change * scale(tensors, down.shape[0])
+        return torch.einsum("or,rshw,si->oihw", up.flatten(1), tensors["lora_mid.weight"], down.flatten(1))
+    return (up.flatten(1) @ down.flatten(1)).reshape(up.shape[0], *down.shape[1:])
 
 
 def loha(tensors: Tensors) -> torch.Tensor:
-    first, second = (factor(tensors, number) for number in (1, 2))
-    return first * second * scale(tensors, tensors["hada_w1_b"].shape[0])
+    return factor(tensors, 1) * factor(tensors, 2)
 
 
 def factor(tensors: Tensors, number: int) -> torch.Tensor:
@@ -105,15 +112,17 @@ def factor(tensors: Tensors, number: int) -> torch.Tensor:
 
 def lokr(tensors: Tensors) -> torch.Tensor:
     first = tensors["lokr_w1"] if "lokr_w1" in tensors else tensors["lokr_w1_a"] @ tensors["lokr_w1_b"]
+    second = second_factor(tensors)
+    change = torch.kron(first, second.flatten(1))
+    return change.reshape(len(change), -1, *second.shape[2:])
+
+
+def second_factor(tensors: Tensors) -> torch.Tensor:
+    """The larger of the two matrices that a LoKr multiplies; it has the kernel."""
     if "lokr_w2" in tensors:
-        second = tensors["lokr_w2"]
-    elif "lokr_t2" in tensors:
-        second = torch.einsum("rshw,ro,si->oihw", tensors["lokr_t2"], tensors["lokr_w2_a"], tensors["lokr_w2_b"])
-    else:
-        second = tensors["lokr_w2_a"] @ tensors["lokr_w2_b"]
-    low = tensors.get("lokr_w2_b", tensors.get("lokr_w1_b"))
-    change = torch.kron(first.reshape(*first.shape, *[1] * (second.ndim - 2)), second)
-    return change if low is None else change * scale(tensors, low.shape[0])
+        return tensors["lokr_w2"]
+    a, b = tensors["lokr_w2_a"], tensors["lokr_w2_b"]
+    return torch.einsum("rshw,ro,si->oihw", tensors["lokr_t2"], a, b) if "lokr_t2" in tensors else a @ b
 
 
 def full(tensors: Tensors) -> torch.Tensor:

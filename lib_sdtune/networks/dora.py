@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from lib_sdtune.errors import UserError
 from lib_sdtune.networks import registry
 from lib_sdtune.networks.base import Layer, WeightAdapter
 from lib_sdtune.networks.lora import LoRA
@@ -17,9 +18,11 @@ from lib_sdtune.networks.lora import LoRA
 class DoRA(WeightAdapter):
     """delta = (W + BA) * dora_scale / |W + BA| - W, with dora_scale (1, in) or (1, in, 1, 1) starting at |W|."""
 
-    def __init__(self, layer: Layer, dim, alpha, generator=None):
+    options = LoRA.options
+
+    def __init__(self, layer: Layer, dim: int, alpha: float, generator=None, use_tucker: bool = False):
         super().__init__(layer, dim, alpha, generator)
-        self.low_rank = LoRA(layer, dim, alpha, generator)
+        self.low_rank = LoRA(layer, dim, alpha, generator, use_tucker)
         self.layer = (layer,)  # in a tuple, so that it does not become a part of this module
         self.dora_scale = nn.Parameter(column_norm(layer.weight.detach().float()))
 
@@ -34,7 +37,10 @@ class DoRA(WeightAdapter):
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self.low_rank.load_tensors(tensors)
-        self.dora_scale.data.copy_(tensors["dora_scale"].reshape(self.dora_scale.shape))
+        lengths = tensors["dora_scale"]
+        if lengths.ndim > 1 and lengths.shape[0] > 1:
+            raise UserError("its DoRA keeps the lengths of the outputs, and only those of the inputs are trained here")
+        self.dora_scale.data.copy_(lengths.reshape(self.dora_scale.shape))
 
     @staticmethod
     def reads(tensors: Mapping[str, torch.Tensor]) -> bool:
@@ -43,6 +49,10 @@ class DoRA(WeightAdapter):
     @classmethod
     def dim_of(cls, tensors: Mapping[str, torch.Tensor]) -> int:
         return LoRA.dim_of(tensors)
+
+    @classmethod
+    def options_of(cls, tensors: Mapping[str, torch.Tensor]) -> dict:
+        return LoRA.options_of(tensors)
 
 
 def column_norm(weight: torch.Tensor) -> torch.Tensor:

@@ -115,7 +115,8 @@ class HyperModule(nn.Module):
 class Product:
     """A pair of modules with nothing between their layers, as one layer: both of its results in one go.
 
-    What the residual adds is part of the weights, but not where autocast would round them: 1 + 0.001 is 1 in bfloat16.
+    What the residual adds is part of the weights, but not where autocast would round them: 1 + 0.001 is 1 in
+    bfloat16.
     """
 
     def __init__(self, pair, multiplier, rounded):
@@ -219,9 +220,9 @@ def applied_hypernetworks(unet, hypernetworks):
 class SharedContexts:
     """One hypernetwork at work: what all layers share is computed once per prediction.
 
-    That is the text as each module changes it, because every layer gets the same text, and the product of linear layers
-    that have nothing between them, where that is less work. Layers must not make these themselves, or recomputing a
-    block (gradient checkpointing) would not repeat what its first computation did.
+    That is the text as each module changes it, because every layer gets the same text, and the product of linear
+    layers that have nothing between them, where that is less work. Layers must not make these themselves, or
+    recomputing a block (gradient checkpointing) would not repeat what its first computation did.
     """
 
     def __init__(self, unet, hypernetwork, multiplier):

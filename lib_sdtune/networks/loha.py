@@ -3,47 +3,38 @@ file names).
 """
 
 import math
-from collections.abc import Mapping
 
 import torch
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import Layer, WeightAdapter, normal_parameter, zero_parameter
-
-TAILS = ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")
+from lib_sdtune.networks.base import normal, spatial
+from lib_sdtune.networks.factored import FactoredAdapter
 
 
 @registry.register("loha")
-class LoHa(WeightAdapter):
-    """delta = (w1_a w1_b) * (w2_a w2_b) * alpha / dim, with w*_a (out, dim) and w*_b (dim, in k k)."""
+class LoHa(FactoredAdapter):
+    """delta = (w1_a w1_b) * (w2_a w2_b) * alpha / dim, with w*_a (out, dim) and w*_b (dim, in k k).
 
-    def __init__(self, layer: Layer, dim, alpha, generator=None):
-        super().__init__(layer, dim, alpha, generator)
-        outer, inner = self.shape[0], math.prod(self.shape[1:])
-        self.w1_a = normal_parameter((outer, dim), 0.1, layer, generator)  # the spreads are LyCORIS'
-        self.w1_b = normal_parameter((dim, inner), 1.0, layer, generator)
-        self.w2_a = zero_parameter((outer, dim), layer)
-        self.w2_b = normal_parameter((dim, inner), 1.0, layer, generator)
+    use_tucker: 3x3 convolutions get a core t* (dim, dim, k, k) between w*_a (dim, out) and w*_b (dim, in), FedPara's
+    proposition 3. The spreads of the first values are LyCORIS'.
+    """
 
-    def delta_weight(self) -> torch.Tensor:
-        return ((self.w1_a @ self.w1_b) * (self.w2_a @ self.w2_b) * self.scale).reshape(self.shape)
+    options = ("use_tucker",)
 
-    def tensors(self) -> dict[str, torch.Tensor]:
-        return {tail: getattr(self, tail.removeprefix("hada_")).data for tail in TAILS} | {
-            "alpha": torch.tensor(self.alpha)
+    def first_values(self, shape, dim, generator, use_tucker=False):
+        outer, inner = shape[0], math.prod(shape[1:])
+        if not (use_tucker and spatial(shape)):
+            return {
+                "hada_w1_a": normal((outer, dim), 0.1, generator),
+                "hada_w1_b": normal((dim, inner), 1.0, generator),
+                "hada_w2_a": torch.zeros(outer, dim),
+                "hada_w2_b": normal((dim, inner), 1.0, generator),
+            }
+        return {
+            "hada_t1": normal((dim, dim, *shape[2:]), 0.1, generator),
+            "hada_w1_a": normal((dim, outer), 0.1, generator),
+            "hada_w1_b": normal((dim, shape[1]), 1.0, generator),
+            "hada_t2": normal((dim, dim, *shape[2:]), 0.1, generator),
+            "hada_w2_a": torch.zeros(dim, outer),
+            "hada_w2_b": normal((dim, shape[1]), 1.0, generator),
         }
-
-    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        for tail in TAILS:
-            parameter = getattr(self, tail.removeprefix("hada_")).data
-            parameter.copy_(tensors[tail].reshape(parameter.shape))
-        self.alpha = float(tensors.get("alpha", self.w1_b.shape[0]))
-        self.scale = self.alpha / self.w1_b.shape[0]
-
-    @staticmethod
-    def reads(tensors: Mapping[str, torch.Tensor]) -> bool:
-        return set(TAILS) <= set(tensors) and not {"hada_t1", "hada_t2"} & set(tensors)
-
-    @classmethod
-    def dim_of(cls, tensors: Mapping[str, torch.Tensor]) -> int:
-        return tensors["hada_w1_b"].shape[0]

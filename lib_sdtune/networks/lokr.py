@@ -3,66 +3,49 @@
 """
 
 import math
-from collections.abc import Mapping
 
 import torch
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import Layer, WeightAdapter, uniform_parameter, zero_parameter
+from lib_sdtune.networks.base import spatial, uniform
+from lib_sdtune.networks.factored import FactoredAdapter
 
 
 @registry.register("lokr")
-class LoKr(WeightAdapter):
-    """delta = w1 x (w2_a w2_b) * alpha / dim; w1 is about the square root of each side, w2 has the kernel.
+class LoKr(FactoredAdapter):
+    """delta = w1 x (w2_a w2_b) * alpha / dim; w2 has the kernel.
 
-    Where dim is too large to save anything, w2 is a full matrix, and its strength is 1 as the readers take it.
+    factor: what each side of w1 is at most, -1: about the square root of the weight's. Where dim is too large to save
+    anything, w2 is a full matrix, and its strength is 1 as the readers take it. use_tucker: the w2 of 3x3
+    convolutions has a core t2 (dim, dim, k, k) between w2_a (dim, out) and w2_b (dim, in).
     """
 
-    def __init__(self, layer: Layer, dim, alpha, generator=None):
-        super().__init__(layer, dim, alpha, generator)
-        outer, inner, *kernel = self.shape
-        (small_out, large_out), (small_in, large_in) = split(outer), split(inner)
+    options = ("factor", "use_tucker")
+
+    def first_values(self, shape, dim, generator, factor=-1, use_tucker=False):
+        (small_out, large_out), (small_in, large_in) = split(shape[0], factor), split(shape[1], factor)
+        kernel = shape[2:]
         columns = large_in * math.prod(kernel)
-        self.dim = dim
-        self.w1 = uniform_parameter((small_out, small_in), small_in, layer, generator)
-        self.full = dim * (large_out + columns) >= large_out * columns
-        if self.full:
-            self.w2 = zero_parameter((large_out, large_in, *kernel), layer)
-            self.alpha, self.scale = float(dim), 1.0
-        else:
-            self.w2_a = zero_parameter((large_out, dim), layer)
-            self.w2_b = uniform_parameter((dim, columns), columns, layer, generator)
-
-    def delta_weight(self) -> torch.Tensor:
-        w2 = self.w2.flatten(1) if self.full else self.w2_a @ self.w2_b
-        return (torch.kron(self.w1, w2) * self.scale).reshape(self.shape)
-
-    def tails(self) -> tuple[str, ...]:
-        return ("w1", "w2") if self.full else ("w1", "w2_a", "w2_b")
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        return {f"lokr_{tail}": getattr(self, tail).data for tail in self.tails()} | {"alpha": torch.tensor(self.alpha)}
-
-    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        for tail in self.tails():
-            parameter = getattr(self, tail).data
-            parameter.copy_(tensors[f"lokr_{tail}"].reshape(parameter.shape))
-        if not self.full:
-            self.alpha = float(tensors.get("alpha", self.dim))
-            self.scale = self.alpha / self.dim
-
-    @staticmethod
-    def reads(tensors: Mapping[str, torch.Tensor]) -> bool:
-        second = "lokr_w2" in tensors or {"lokr_w2_a", "lokr_w2_b"} <= set(tensors)
-        return "lokr_w1" in tensors and second and "lokr_t2" not in tensors
-
-    @classmethod
-    def dim_of(cls, tensors: Mapping[str, torch.Tensor]) -> int:
-        """The inner size of w2; for a full w2 any dim that keeps it full."""
-        return tensors["lokr_w2_b"].shape[0] if "lokr_w2_b" in tensors else max(tensors["lokr_w2"].shape)
+        first = {"lokr_w1": uniform((small_out, small_in), small_in, generator)}
+        if use_tucker and spatial(shape):
+            if dim * (large_out + large_in) + dim * dim * math.prod(kernel) < large_out * columns:
+                return first | {
+                    "lokr_t2": uniform((dim, dim, *kernel), dim * math.prod(kernel), generator),
+                    "lokr_w2_a": torch.zeros(dim, large_out),
+                    "lokr_w2_b": uniform((dim, large_in), large_in, generator),
+                }
+        elif dim * (large_out + columns) < large_out * columns:
+            second = uniform((dim, columns), columns, generator)
+            return first | {"lokr_w2_a": torch.zeros(large_out, dim), "lokr_w2_b": second}
+        return first | {"lokr_w2": torch.zeros(large_out, large_in, *kernel)}
 
 
-def split(side: int) -> tuple[int, int]:
-    """(small, large) factors of `side`, as near to each other as they can be."""
-    small = next(factor for factor in range(math.isqrt(side), 0, -1) if side % factor == 0)
+def split(side: int, factor: int = -1) -> tuple[int, int]:
+    """(small, large) factors of `side`: as near to each other as they can be, the smaller one `factor` or, where that
+    does not divide, below it (LyCORIS' `factorization`).
+    """
+    if factor > 0 and side % factor == 0:
+        return min(factor, side // factor), max(factor, side // factor)
+    most = min(math.isqrt(side), factor if factor > 0 else side)
+    small = next(divisor for divisor in range(most, 0, -1) if side % divisor == 0)
     return small, side // small

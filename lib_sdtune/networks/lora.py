@@ -6,52 +6,81 @@ import math
 from collections.abc import Mapping
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import Adapter, Layer, convolution_of, uniform_parameter, zero_parameter
+from lib_sdtune.networks.base import Adapter, Layer, convolution_of, spatial, uniform_parameter, zero_parameter
 
 
 @registry.register("lora")
 class LoRA(Adapter):
-    """Linear (out, in) or convolution (out, in, k, k); the down part keeps the kernel, stride and padding."""
+    """Linear (out, in) or convolution (out, in, k, k); the down part keeps the kernel, stride and padding.
 
-    def __init__(self, layer: Layer, dim, alpha, generator=None):
+    use_tucker: 3x3 convolutions keep them in a part between the two, mid (dim, dim, k, k), as LyCORIS' LoCon can.
+    """
+
+    options = ("use_tucker",)
+
+    def __init__(self, layer: Layer, dim: int, alpha: float, generator=None, use_tucker: bool = False):
         super().__init__(layer, dim, alpha, generator)
         self.convolution = convolution_of(layer)
         outer, inner, *kernel = layer.weight.shape
-        self.down = uniform_parameter((dim, inner, *kernel), inner * math.prod(kernel), layer, generator)
+        self.mid: nn.Parameter | None = None
+        if use_tucker and spatial(layer.weight.shape):
+            self.down = uniform_parameter((dim, inner, 1, 1), inner, layer, generator)
+            self.mid = uniform_parameter((dim, dim, *kernel), dim * math.prod(kernel), layer, generator)
+        else:
+            self.down = uniform_parameter((dim, inner, *kernel), inner * math.prod(kernel), layer, generator)
         self.up = zero_parameter((outer, dim, *[1] * len(kernel)), layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        down, up = self.down, self.up * self.scale
+        down, mid, up = self.down, self.mid, self.up * self.scale
         if x.dtype != down.dtype and not torch.is_autocast_enabled():
             down, up = down.to(x.dtype), up.to(x.dtype)
-        if self.convolution is not None:
-            return F.conv2d(F.conv2d(x, down, **self.convolution), up)
-        return F.linear(F.linear(x, down), up)
+            mid = None if mid is None else mid.to(x.dtype)
+        if self.convolution is None:
+            return F.linear(self.dropouts.inner(F.linear(x, down)), up)
+        if mid is not None:
+            x, down = F.conv2d(x, down), mid
+        return F.conv2d(self.dropouts.inner(F.conv2d(x, down, **self.convolution)), up)
 
     def delta_weight(self) -> torch.Tensor:
-        return (self.up.flatten(1) @ self.down.flatten(1) * self.scale).reshape(self.up.shape[0], *self.down.shape[1:])
+        if self.mid is not None:
+            change = torch.einsum("or,rshw,si->oihw", self.up.flatten(1), self.mid, self.down.flatten(1))
+            return change * self.scale
+        return (self.up.flatten(1) @ self.down.flatten(1) * self.scale).reshape(
+            self.up.shape[0], *self.down.shape[1:]
+        )
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        return {"lora_down.weight": self.down.data, "lora_up.weight": self.up.data, "alpha": torch.tensor(self.alpha)}
+        mid = {} if self.mid is None else {"lora_mid.weight": self.mid.data}
+        return {
+            "lora_down.weight": self.down.data,
+            **mid,
+            "lora_up.weight": self.up.data,
+            "alpha": torch.tensor(self.alpha),
+        }
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self.down.data.copy_(
             tensors["lora_down.weight"].reshape(self.down.shape)
         )  # some files keep 1x1 convolutions as matrices
         self.up.data.copy_(tensors["lora_up.weight"].reshape(self.up.shape))
+        if self.mid is not None:
+            self.mid.data.copy_(tensors["lora_mid.weight"])
         self.alpha = float(tensors.get("alpha", self.down.shape[0]))
         self.scale = self.alpha / self.down.shape[0]
 
     @staticmethod
     def reads(tensors: Mapping[str, torch.Tensor]) -> bool:
         """Whether these tails are a LoRA's."""
-        return {"lora_down.weight", "lora_up.weight"} <= set(tensors) and not {"lora_mid.weight", "dora_scale"} & set(
-            tensors
-        )
+        return {"lora_down.weight", "lora_up.weight"} <= set(tensors) and "dora_scale" not in tensors
 
     @classmethod
     def dim_of(cls, tensors: Mapping[str, torch.Tensor]) -> int:
         return tensors["lora_down.weight"].shape[0]
+
+    @classmethod
+    def options_of(cls, tensors: Mapping[str, torch.Tensor]) -> dict:
+        return {"use_tucker": "lora_mid.weight" in tensors}

@@ -6,6 +6,9 @@ from torch import nn
 
 from lib_sdtune.networks import registry
 from lib_sdtune.networks.base import applied
+from lib_sdtune.networks.delta import delta
+from lib_sdtune.networks.dropout import Dropouts
+from lib_sdtune.networks.lokr import split
 
 LAYERS = {
     "linear": (lambda: nn.Linear(12, 8), (2, 5, 12)),
@@ -16,13 +19,34 @@ LAYERS = {
 }
 
 
-@pytest.fixture(params=[(name, kind) for name in registry.names() for kind in LAYERS], ids=lambda p: " on ".join(p))
+OPTIONS = {"use_tucker": True, "factor": 2}
+FORMS = [(name, None) for name in registry.names()] + [
+    (name, option) for name in registry.names() for option in registry[name].options]
+
+
+@pytest.fixture(params=[(*form, kind) for form in FORMS for kind in LAYERS], ids=lambda p: " on ".join(map(str, p)))
 def setting(request):
-    name, kind = request.param
+    name, option, kind = request.param
     torch.manual_seed(0)
     make, shape = LAYERS[kind]
     layer = make()
-    return layer, registry[name], torch.randn(shape)
+    network = registry[name]
+    if option:
+        network = Optioned(network, {option: OPTIONS[option]})
+    return layer, network, torch.randn(shape)
+
+
+class Optioned:
+    """A network with one of its options."""
+
+    def __init__(self, network, options):
+        self.network, self.arguments = network, options
+
+    def __call__(self, *arguments):
+        return self.network(*arguments, **self.arguments)
+
+    def __getattr__(self, name):
+        return getattr(self.network, name)
 
 
 def stirred(network, layer):
@@ -59,7 +83,66 @@ def test_tensors_round_trip(setting):
     fresh = network(layer, 4, 1.0, torch.Generator().manual_seed(9))
     fresh.load_tensors({tail: tensor.clone() for tail, tensor in adapter.tensors().items()})
     assert torch.equal(fresh.delta_weight(), adapter.delta_weight())
-    assert network.reads(adapter.tensors())
+    assert [name for name, each in registry if each.reads(adapter.tensors())] == [network.name]
+    again = network.from_tensors(layer, adapter.tensors())  # whatever options it was made with
+    assert torch.equal(again.delta_weight(), adapter.delta_weight())
+    assert {tail: tensor.shape for tail, tensor in again.tensors().items()} == {
+        tail: tensor.shape for tail, tensor in adapter.tensors().items()}
+
+
+def test_files_mean_what_the_adapter_does(setting):
+    """`networks.delta`, which reads every program's files, and the adapter itself are of one opinion."""
+    layer, network, _ = setting
+    adapter = stirred(network, layer)
+    with torch.no_grad():
+        assert torch.allclose(delta(adapter.tensors(), layer.weight), adapter.delta_weight(), atol=1e-6)
+
+
+def test_dropouts_work_where_gradients_are_recorded_and_come_again_with_the_seed(setting):
+    layer, network, x = setting
+    adapter = stirred(network, layer)
+    with applied([(layer, adapter)]), torch.no_grad():
+        everything = layer(x)
+    for dropouts in (Dropouts(rank=0.5), Dropouts(module=0.5)):
+        adapter.dropouts = dropouts
+        with applied([(layer, adapter)]):
+            answers = []
+            for seed in (3, 3, 4, 5, 6, 7):
+                torch.manual_seed(seed)
+                answers.append(layer(x).detach())
+            with torch.no_grad():
+                assert torch.equal(layer(x), everything)
+        assert torch.equal(answers[0], answers[1]) and any(not torch.equal(answers[0], answer) for answer in answers)
+        if dropouts.module:
+            assert all(torch.equal(answer, layer(x)) or torch.allclose(answer, everything) for answer in answers)
+
+
+def test_lora_dropouts_are_sd_scripts(monkeypatch):
+    """up(dropout(down(x)) * mask / (1 - rank)) * scale, by hand: values at the rank are dropped, then whole ranks of
+    an example.
+    """
+    layer, x = nn.Linear(12, 8), torch.randn(3, 5, 12)
+    adapter = stirred(registry["lora"], layer)
+    adapter.dropouts = Dropouts(network=0.25, rank=0.4)
+    torch.manual_seed(0)
+    values = torch.nn.functional.dropout(x @ adapter.down.T, 0.25)
+    mask = (torch.rand(3, 1, 4) >= 0.4).float()
+    wanted = (values * mask / 0.6) @ adapter.up.T * 0.5
+    torch.manual_seed(0)
+    assert torch.allclose(adapter(x), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(("side", "factor", "wanted"), [
+    (320, -1, (16, 20)), (320, 8, (8, 40)), (320, 6, (5, 64)), (1280, -1, (32, 40)), (768, 4, (4, 192)), (7, 4, (1, 7)), (12, 6, (2, 6))])
+def test_lokr_splits_sides_as_lycoris(side, factor, wanted):
+    assert split(side, factor) == wanted
+
+
+def test_tucker_starts_as_in_lycoris():
+    adapter = registry["loha"](nn.Conv2d(64, 64, 3), 16, 8.0, torch.Generator().manual_seed(0), use_tucker=True)
+    spreads = [float(getattr(adapter, name).detach().std()) for name in ("hada_t1", "hada_t2", "hada_w1_a", "hada_w1_b")]
+    assert spreads == pytest.approx([0.1, 0.1, 0.1, 1.0], rel=0.1)
+    assert adapter.hada_w1_a.shape == (16, 64) and adapter.hada_t1.shape == (16, 16, 3, 3)
 
 
 def test_the_same_generator_draws_the_same_bend(setting):
@@ -89,5 +172,5 @@ def test_the_layer_is_bare_again_after_an_exception(setting):
 def test_loha_starts_as_in_lycoris():
     """Normal with spread 0.1 and 1, and zero: `LohaModule` of lycoris/modules/loha.py."""
     adapter = registry["loha"](nn.Linear(320, 320), 16, 8.0, torch.Generator().manual_seed(0))
-    spreads = [float(getattr(adapter, name).std()) for name in ("w1_a", "w1_b", "w2_b")]
-    assert spreads == pytest.approx([0.1, 1.0, 1.0], rel=0.05) and not adapter.w2_a.count_nonzero()
+    spreads = [float(getattr(adapter, name).detach().std()) for name in ("hada_w1_a", "hada_w1_b", "hada_w2_b")]
+    assert spreads == pytest.approx([0.1, 1.0, 1.0], rel=0.05) and not adapter.hada_w2_a.count_nonzero()
