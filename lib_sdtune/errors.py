@@ -48,6 +48,10 @@ class RunError(Sentence):
     """A failure during a run: the command line exits 1, the job becomes `failed`."""
 
 
+class NothingLearned(RunError):
+    """A file would say nothing: what it holds is what training began with."""
+
+
 class DiskFull(RunError):
     """A file could not be written for want of room; what was there before is unharmed."""
 

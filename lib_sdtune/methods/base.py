@@ -10,7 +10,10 @@ import torch
 
 from lib_sdtune import optim
 from lib_sdtune.data import captions
+from lib_sdtune.errors import NothingLearned
+from lib_sdtune.formats.backup import digest
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
+from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.optim.master_weights import TrainedWeight
 
@@ -186,6 +189,19 @@ class Method:
     def export(self, path: Path, metadata: dict[str, str]) -> None:
         """Write the file at `path` (atomically, through `formats.files`), with `metadata` if the format has any."""
         raise NotImplementedError
+
+    def file_digest(self) -> str:
+        """A hash of what a file would hold now."""
+        precision = PRECISIONS[self.config.save.precision]
+        zero = torch.zeros((), dtype=precision)  # added, so that -0 and 0 are one value
+        return digest({name: tensor.detach().to("cpu", precision) + zero for name, tensor in self.tensors().items()})
+
+    def refuse_unchanged(self, start: str) -> None:
+        """NothingLearned where a file would hold what it would have held at the start, `file_digest` then."""
+        if self.file_digest() == start:
+            raise NothingLearned(f"The {KINDS[self.kind].noun} learned nothing that its file could hold: in "
+                                 f"{self.config.save.precision} it is as it was at the start. Raise the learning rate or the "
+                                 'number of steps, or set "save.precision" to "float".')
 
     def by_products(self, artefact: Artefact) -> list[Artefact]:
         """Write further files beside the final one; their `Artefact`s."""

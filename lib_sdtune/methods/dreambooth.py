@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lib_sdtune.declaration import Rate, option
-from lib_sdtune.errors import DiskFull, RunError, UserError
+from lib_sdtune.errors import DiskFull, NothingLearned, RunError, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.backup import TensorBackup, digest
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
+from lib_sdtune.formats.lora import rounded
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.checkpoint import header
 from lib_sdtune.methods import registry
@@ -302,14 +303,24 @@ class DreamBooth(WholeModel):
                 "sdtune_ema_decay": self.settings.ema_decay or None}
 
     def export(self, path: Path, metadata: dict[str, str]) -> None:
-        chosen, originals = self.chosen(), self.originals.tensors()
-        if all(torch.equal(chosen[name].cpu().float(), originals[name].float()) for name in chosen):
-            raise RunError("The model learned nothing: every weight is as it was at the start. "
-                           "Raise the learning rate or the number of steps.")
+        chosen, precision = self.chosen(), safetensors.PRECISIONS[self.config.save.precision]
+        self.refuse_unchanged(chosen, precision)
         facts = inherited(self.model.path) | metadata
         tensors = checkpoint.tensors(self.places(), chosen) | self.model.family.markers(self.model.variant)
-        checkpoint.write(path, tensors, facts, safetensors.PRECISIONS[self.config.save.precision])
+        checkpoint.write(path, tensors, facts, precision)
         self.write_config(path)
+
+    def refuse_unchanged(self, chosen: dict[str, torch.Tensor], precision: torch.dtype) -> None:
+        """NothingLearned where the file would hold the original weights, because of rounding or anyway."""
+        originals = self.originals.tensors()
+        moved = [name for name in chosen if not torch.equal(chosen[name].cpu().float(), originals[name].float())]
+        if not moved:
+            raise NothingLearned("The model learned nothing: every weight is as it was at the start. "
+                                 "Raise the learning rate or the number of steps.")
+        if all(torch.equal(chosen[name].cpu().to(precision), originals[name].to(precision)) for name in moved):
+            raise NothingLearned("What the model learned is too small for the file: rounded to "
+                                 f"{self.config.save.precision}, every weight is as it was at the start. Raise the learning "
+                                 'rate or the number of steps, or set "save.precision" to "float".')
 
     def write_config(self, path: Path) -> None:
         """The .yaml beside the checkpoint, where the WebUI needs one to know what it is."""
@@ -327,8 +338,12 @@ class DreamBooth(WholeModel):
             "modelspec.architecture": artefact.metadata["modelspec.architecture"] + "/lora",
         }
         precision = safetensors.PRECISIONS[self.config.save.precision]
-        tensors = extract(self.differences(), dim)
-        safetensors.write(path, tensors, facts | safetensors.hashes(tensors, facts, precision), precision=precision)
+        tensors = {name: rounded(name, tensor, precision) for name, tensor in extract(self.differences(), dim).items()}
+        if not any(torch.count_nonzero(tensor) for name, tensor in tensors.items() if name.endswith(".lora_up.weight")):
+            log.warning('The extra LoRA was not written: all of it would be 0 in %s; set "save.precision" to "float".',
+                        self.config.save.precision)
+            return []
+        safetensors.write(path, tensors, facts | safetensors.hashes(tensors, facts))
         return [Artefact(path, "lora", KINDS["lora"].prompt_tag(self.config.name), artefact.activation_text, facts)]
 
     def differences(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:

@@ -119,6 +119,7 @@ class HypernetworkMethod(Method):
         self.steps_before = 0
         network = self.continued() if config.hypernetwork.init_hypernetwork else self.new()
         self.hypernetwork = network.to(model.device).requires_grad_(True)
+        self.start = self.file_digest()
 
     def new(self) -> Hypernetwork:
         settings = self.config.hypernetwork
@@ -170,6 +171,7 @@ class HypernetworkMethod(Method):
         self.hypernetwork.load_tensors(tensors)
 
     def export(self, path: Path, metadata: dict[str, str]) -> None:
+        self.refuse_unchanged(self.start)
         steps = self.steps_before + int(metadata.get("ss_steps") or 0)
         facts = file.Facts(path.stem, steps, self.model.hash or None, self.model.name or None)
         file.write(path, self.hypernetwork, facts, PRECISIONS[self.config.save.precision])

@@ -10,7 +10,7 @@ import torch
 
 from lib_sdtune import networks
 from lib_sdtune.declaration import Rate, option
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.families.base import Target
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.lora import rounded
@@ -134,12 +134,12 @@ class LoraMethod(Method):
         precision = safetensors.PRECISIONS[self.config.save.precision]
         tensors = {name: rounded(name, tensor, precision) for name, tensor in self.tensors().items()}
         if not any(torch.count_nonzero(adapter.delta_weight()) for adapter in self.adapters.values()):
-            raise RunError("The LoRA learned nothing: every layer is as it was at the start. "
-                           "Raise the learning rate or the number of steps.")
+            raise NothingLearned("The LoRA learned nothing: every layer is as it was at the start. "
+                                 "Raise the learning rate or the number of steps.")
         if not any(self.changes(key, tensors) for key in self.adapters):
-            raise RunError(f"What the LoRA learned is too small for the file: all of it is 0 in "
-                           f"{self.config.save.precision}. Raise the learning rate or the number of steps, or set "
-                           '"save.precision" to "float".')
+            raise NothingLearned(f"What the LoRA learned is too small for the file: all of it is 0 in "
+                                 f"{self.config.save.precision}. Raise the learning rate or the number of steps, or set "
+                                 '"save.precision" to "float".')
         safetensors.write(path, tensors, metadata | safetensors.hashes(tensors, metadata))
 
 

@@ -113,6 +113,7 @@ class TextualInversion(Method):
         self.rows = nn.Parameter(rows.to(model.device, torch.float32))
         self.norms = [median_norm(table) for table in self.tables] if self.settings.preserve_norm else []
         self.constrain()
+        self.start = self.file_digest()
 
     @property
     def widths(self) -> list[int]:
@@ -187,6 +188,7 @@ class TextualInversion(Method):
         return name
 
     def export(self, path: Path, metadata: dict[str, str]) -> None:
+        self.refuse_unchanged(self.start)
         precision = PRECISIONS[self.config.save.precision]
         step = self.steps_before + int(metadata.get("ss_steps") or 0)
         if self.steps_before:

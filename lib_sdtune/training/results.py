@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lib_sdtune import prompt_lines
 from lib_sdtune.config import Config
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.formats import artefact_files, card, infotext, metadata
 from lib_sdtune.formats.files import read_json
 from lib_sdtune.formats.kinds import KINDS
@@ -112,7 +112,11 @@ class Results:
 
     def save(self, folder: Path, step: int, epoch: int | None) -> list[Path]:
         """The files that are due at `step`; `epoch` is the one that ends with it, or None."""
-        return [self.write(folder, stem, step) for stem in self.stems(step, epoch)]
+        try:
+            return [self.write(folder, stem, step) for stem in self.stems(step, epoch)]
+        except NothingLearned as error:  # yet: while the rate warms up, for example
+            log.warning("step %d: nothing was saved. %s", step, error)
+            return []
 
     def stems(self, step: int, epoch: int | None) -> list[str]:
         """NAME-000002 for an epoch, NAME-step00000500 for a step or a wish; both where both are due, as sd-scripts has
