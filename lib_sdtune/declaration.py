@@ -115,7 +115,9 @@ def convert(kind: Any, value: Any, where: str) -> Any:
         if target is dict and isinstance(value, dict):
             return value
         if typing.get_origin(target) is list and isinstance(value, list):
-            return [convert(typing.get_args(target)[0], entry, f"{where}[{i}]") for i, entry in enumerate(value)]
+            items = [convert(typing.get_args(target)[0], entry, f"{where}[{i}]") for i, entry in enumerate(value)]
+            # whole numbers as they were written, like those of a default: reading a config again must change nothing
+            return [entry if type(entry) is int else item for entry, item in zip(value, items, strict=True)]
     raise UserError(f'"{where}" must be {spell(accepted)}, not {describe(value)}.')
 
 

@@ -3,17 +3,22 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import artefact_files
 from lib_sdtune.formats.about import about
-from lib_sdtune.formats.kinds import KINDS, of_content
+from lib_sdtune.formats.kinds import KINDS, ArtefactKind, of_content
 from lib_sdtune.formats.metadata import session_id
 from lib_sdtune.ldm.checkpoint import check_safetensors, header
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.prompts import TAG, tags
 from lib_sdtune.training.results import artefacts_of
+
+if TYPE_CHECKING:
+    from lib_sdtune.host.base import Host
+    from lib_sdtune.training.runs import RunFolder
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def of_run(host, run):
     word = config.word if method.kind == "embeddings" else ""
     candidates = []
     ends = {row["epoch"]: row["step"] for row in run.log()}
-    for path in own_files(run, folder, KINDS[method.kind]):
+    for path in own_files(host, run, KINDS[method.kind]):
         tail = path.stem[len(config.name) + 1:]
         if not tail:
             candidates.append(Candidate(path, method.kind, config.name, status.get("step"), final=True, word=word))
@@ -98,19 +103,34 @@ def of_run(host, run):
     return sorted(candidates, key=lambda candidate: (candidate.final, candidate.step or 0, candidate.stem))
 
 
-def own_files(run, folder, kind):
-    """The files in the host's folder that this run saved, not an earlier one of its name.
+def own_files(host: "Host", run: "RunFolder", kind: ArtefactKind) -> list[Path]:
+    """The files that this run saved, not an earlier one of its name, wherever the host's folders are now.
 
     The run lists what it saves; a file that it does not list is its own only if its metadata carry the run's id. A run
-    without a list is believed to have saved them all.
+    without a list is believed to have saved all of its name in the host's folder.
     """
-    unlisted = "artefacts" not in run.status()
-    listed = {path.name for path in artefacts_of(run.path)}
-    identity = str(session_id(run.config()))
-    for path in artefact_files.of_run([folder], kind, run.config().name):
-        same_folder = path.parent.resolve() == folder.resolve() and path.suffix.lower() in kind.endings
-        if same_folder and (unlisted or path.name in listed or session_of(path) == identity):
-            yield path
+    name, identity, folder = run.config().name, str(session_id(run.config())), host.folder(kind.folder).resolve()
+    listed = [place for path in artefacts_of(run.path) if (place := relocated(host, kind.folder, path)) == path
+              or place.suffix != ".safetensors" or session_of(place) == identity]
+    unlisted = [path for path in artefact_files.of_run(host.roots(kind.folder), kind, name)
+                if "artefacts" not in run.status() and path.parent.resolve() == folder or session_of(path) == identity]
+    paths: dict[str, Path] = {}  # by the name that a prompt would say
+    for path in (*listed, *unlisted):
+        if path.is_file() and path.suffix.lower() in kind.endings and artefact_files.run_pattern(name).fullmatch(path.stem):
+            paths.setdefault(path.stem, path)
+    return list(paths.values())
+
+
+def relocated(host: "Host", kind: str, path: Path) -> Path:
+    """Where a file is that a run wrote to `path`, after the host or its folder for such files was moved.
+
+    A file in the host's own folders goes before another host's, and a place of more equal folders before others.
+    """
+    roots = [*host.roots(kind), host.folder(kind)]
+    if path.exists() and any(path.is_relative_to(root) for root in roots):
+        return path
+    tails = [Path(*path.parts[-count:]) for count in (3, 2, 1)]
+    return next((root / tail for tail in tails for root in roots if (root / tail).is_file()), path)
 
 
 def session_of(path):

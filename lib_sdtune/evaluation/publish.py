@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune import prompt_lines
 from lib_sdtune.data.captions import trigger_words
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.evaluation.candidates import Candidate, of_run
+from lib_sdtune.evaluation.candidates import Candidate, of_run, relocated
 from lib_sdtune.evaluation.evaluation import FOLDER, result
 from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, Places
 from lib_sdtune.formats import pickled
@@ -125,18 +125,6 @@ def remaining(host: "Host", run: "RunFolder", artefacts: list[str]) -> dict[str,
     if publication and publication["path"] not in paths:
         paths.append(publication["path"])
     return {"artefacts": list(dict.fromkeys(paths)), "published": publication}
-
-
-def relocated(host: "Host", kind: str, path: Path) -> Path:
-    """Where a file is that a run wrote to `path`, after the host or its folder for such files was moved.
-
-    A file in the host's own folders goes before another host's, and a place of more equal folders before others.
-    """
-    roots = [*host.roots(kind), host.folder(kind)]
-    if path.exists() and any(path.is_relative_to(root) for root in roots):
-        return path
-    tails = [Path(*path.parts[-count:]) for count in (3, 2, 1)]
-    return next((root / tail for tail in tails for root in roots if (root / tail).is_file()), path)
 
 
 def refuse_loaded(host, run, paths):

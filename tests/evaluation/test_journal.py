@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.evaluation import journal, publish
+from lib_sdtune.evaluation import candidates, journal, publish
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost, pictures, settings, train
 
@@ -194,3 +194,35 @@ def test_a_publication_that_was_cut_off_is_undone(place, monkeypatch):
         publish.publish(host, opened(place)[1], "ron-step00000001", 0.7)
     assert contents(place) != before and publish.undo(*opened(place))["kept"] == []
     assert contents(place) == before
+
+
+class SubfolderHost(TinyHost):
+    """Its settings send new LoRAs to a sub-folder."""
+
+    subfolder = "new"
+
+    def folder(self, kind):
+        return super().folder(kind) / self.subfolder if kind == "lora" else super().folder(kind)
+
+    def roots(self, kind):
+        return [TinyHost.folder(self, kind)]
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["where they were written", "moved by hand"])
+def test_files_are_found_after_the_output_sub_folder_was_changed(place, moved):
+    lora = place / "models/Lora"
+    if moved:
+        shutil.copytree(lora, lora / "mine")
+        for path in lora.glob("*.*"):
+            path.unlink()
+    (lora / "new").mkdir()
+    (lora / "new/ron-step00000001.safetensors").write_bytes(b"of somebody else")
+    host, run = SubfolderHost(place), RunFolder(place / "sdtune/runs/ron")
+    folder = lora / "mine" if moved else lora
+    assert [candidate.path for candidate in candidates.of_run(host, run)] == [
+        folder / f"{stem}.safetensors" for stem in ("ron-step00000001", "ron-step00000002", "ron")]
+    before = {path: path.read_bytes() for path in lora.rglob("*.*")}
+    publish.publish(host, run, "ron-step00000001", 0.7)
+    assert (folder / "ron.safetensors").exists() and not (folder / "ron-step00000001.safetensors").exists()
+    publish.undo(host, run)
+    assert {path: path.read_bytes() for path in lora.rglob("*.*")} == before
