@@ -180,14 +180,27 @@ window.sdtune = window.sdtune || {};
         about();
     }
 
-    // Which model is trained; asked again until there is an answer.
+    // Which model is trained; asked again while the tab is seen, because it is changed above the tab.
+    let asking = null;
     async function about() {
+        clearTimeout(asking);
         try {
+            const before = view.about;
             view.about = await sdtune.call('');
             sdtune.form.about(view.about);
+            if (before) followCheckpoint(before.title, view.about.title);
         } catch (problem) {
-            if (visible()) setTimeout(about, 3000);
+            // the status card says that the server does not answer
         }
+        if (visible()) asking = setTimeout(about, 3000);
+    }
+
+    // The WebUI's drop-down still shows the old checkpoint when another one was loaded without it: after a run during
+    // which one was asked for. Where somebody has just chosen one there, it is left alone.
+    function followCheckpoint(before, now) {
+        const box = document.querySelector('#setting_sd_model_checkpoint input');
+        if (now && before !== now && box && box.value === before && window.selectCheckpoint)
+            window.selectCheckpoint(now);
     }
 
     function begin() {

@@ -131,9 +131,12 @@ window.sdtune = window.sdtune || {};
         // Another model, other recommendations.
         if (form.model && model && form.model !== model) press('sdtune_restore_button');
         form.model = model;
+        const problem = about && about.problem;
+        const name = [model, about && about.family].filter(Boolean).join(' · ');
+        sdtune.byId('sdtune_model').classList.toggle('sdtune-red', Boolean(problem));
         sdtune.text(
             'sdtune_model',
-            model ? sdtune.t('Trains {model}', {model: [model, about.family].filter(Boolean).join(' · ')}) : '',
+            problem ? `${model}: ${problem}` : model ? sdtune.t('Trains {model}', {model: name}) : '',
         );
     };
 })(window.sdtune);

@@ -59,13 +59,16 @@ class App:
                 self._evaluation = EvaluationService(self.context)
             return self._evaluation
 
-    def submit(self, data: "dict | Config") -> str:
-        """Queue a run, given as CONFIG's nested dict or as a `Config`; its name. UserError, NameTaken if it cannot be.
+    def submit(self, data: "dict | Config") -> dict[str, str]:
+        """Queue a run, given as CONFIG's nested dict or as a `Config`. UserError, NameTaken if it cannot be.
+
+        Gives its name and the checkpoint that it trains: {"id", "model"}.
 
         While its pictures are being read, watchers of the inspection see how far that is, and can stop it.
         """
         config = read_config(data, self.host)
-        return self.inspection.watch(lambda progress: self.jobs.submit(config, progress))
+        name = self.inspection.watch(lambda progress: self.jobs.submit(config, progress))
+        return {"id": name, "model": self.jobs.model(name)}
 
 
 _shared: App | None = None

@@ -66,6 +66,7 @@ class Jobs:
 
         control = runs.begin(config, self.context.host, resume)
         control.scan = scan
+        control.facts["model"] = self.context.host.about(control.model_settings).get("model", "")
         self.controls.pop(config.name, None)
         self.controls[config.name] = control
         self.queue.run_when_free(partial(self.train, control), key=control)
@@ -218,6 +219,10 @@ class Jobs:
         if folder.problem():
             raise UserError(folder.problem())
         return folder
+
+    def model(self, name: str) -> str:
+        """The checkpoint that a queued run trains, as the host calls it; "" where that is not known yet."""
+        return self.controls[name].facts.get("model", "")
 
     def config(self, name: str) -> dict[str, Any]:
         """The settings of a run, as a nested dict."""

@@ -65,7 +65,7 @@ def add_orders(router: APIRouter, app: App) -> None:
 
     @router.post("/runs", status_code=201)
     def submit(request: Request, body: bytes = Depends(body)) -> Response:
-        return answer(request, app.access, lambda: {"id": app.submit(parsed(body))},
+        return answer(request, app.access, lambda: app.submit(parsed(body)),
                       lambda data: JSONResponse(data, status_code=201))
 
     @router.post("/runs/{name}/stop")

@@ -155,11 +155,16 @@ class Host:
         """The `ldm.header.Header` of the checkpoint that a run would train; None where it is unknown."""
         return None
 
-    def about(self) -> dict[str, str]:
-        """What a user would see trained if nothing else is asked: {"model": its name, "family": "SD1"}; {} where
-        unknown.
+    def about(self, model_settings: Any = None) -> dict[str, str]:
+        """What a user would see trained: {"model": name, "title": as the host lists it, "family": "SD1"}, of the
+        checkpoint that the settings name or else of the loaded one; {} where unknown. "problem" says why it cannot be
+        trained, if so.
         """
         return {}
+
+    def loaded_file(self) -> Path | None:
+        """The file of the checkpoint that is trained where the settings name none; None if it is always the same one."""
+        return None
 
     def model_spec(self, model_settings: Any) -> ModelSpec | None:
         """The `ModelSpec` of the model that a run would train, without loading it; None where unknown."""

@@ -38,6 +38,7 @@ class Control:
 
     def __init__(self, config: Config, folder: Path, on_change=None):
         self.config, self.folder, self.on_change, self.world = config, folder, on_change, World()
+        self.model_settings = config.model  # with the checkpoint that the run was begun on, where it is known
         self.state, self.message, self.waiting = "queued", "", ""
         self.step, self.total_steps, self.epoch, self.epochs = 0, 0, 0, 0
         self.loss: float | None = None

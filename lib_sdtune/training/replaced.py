@@ -24,6 +24,7 @@ PARTS = (
     "run.log",
     "status.json",
     "config.json",
+    "checkpoint.json",
     "teacher.safetensors",
     "pictures.json",
 )

@@ -24,7 +24,7 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
         method = methods[config.method]
         for sentence in overruled(config):
             log.warning(sentence)
-        with host.borrow(config.model, method) as model:
+        with host.borrow(control.model_settings, method) as model:
             control.report_model(model)
             trainer = Trainer(config, model, control)  # refuses what cannot fit, before hours of drawing
             if method.uses_class_pictures:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lib_sdtune import optim
-from lib_sdtune.config import Config
+from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.formats import artefact_files
 from lib_sdtune.formats.files import amount, free_space, read_json, write_json
@@ -16,8 +16,8 @@ from lib_sdtune.formats.kinds import ArtefactKind
 from lib_sdtune.formats.names import check_artefact_name
 from lib_sdtune.host.base import Host
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.training import base_checkpoint, replaced, run_lock, state
 from lib_sdtune.training import log as run_log
-from lib_sdtune.training import replaced, run_lock, state
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import SPARE, existing
 from lib_sdtune.training.parallel import World
@@ -148,20 +148,22 @@ def begin(
     check_artefact_name(config.name, methods[config.method].kinds(config))
     folder, world = folder_of(host, config.name), World()
     artefacts = [path for path in RunFolder(folder).status().get("artefacts", []) if Path(path).exists()]
+    model_settings = base_checkpoint.settings(folder, config, host) if resume else config.model
     if world.leads:
-        prepare(config, host, folder, resume)
+        prepare(config, model_settings, host, folder, resume)
     world.gather()
     control = Control(config, folder, on_change)
+    control.model_settings = base_checkpoint.settings(folder, config, host)
     if resume:
         control.artefacts = artefacts
     control.changed(at_once=True)
     return control
 
 
-def prepare(config: Config, host: Host, folder: Path, resume: bool) -> None:
+def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool) -> None:
     optim.check(config.train)
     methods[config.method].check(config, host.folder)
-    if spec := host.model_spec(config.model):
+    if spec := host.model_spec(model_settings):
         spec.variant.overridden(config.model.prediction_type, config.noise.zero_terminal_snr)
         methods[config.method].check_model(config, host.folder, spec)
     check_not_published(config, folder)
@@ -174,6 +176,8 @@ def prepare(config: Config, host: Host, folder: Path, resume: bool) -> None:
         if not resume:
             replaced.put_aside(folder)
         write_json(folder / "config.json", config.to_dict())
+        if not resume:
+            base_checkpoint.note(folder, config, host)
     except BaseException:
         run_lock.release(folder)
         raise

@@ -147,7 +147,20 @@ def brief(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-# whether a resumed run still learns from the pictures and words that it began with
+# whether a resumed run still trains the checkpoint, and learns from the pictures and words, that it began with
+
+def model_identity(model):
+    """What a state keeps of a `LoadedModel`."""
+    return {"name": model.name, "hash": model.hash}
+
+
+def refuse_other_model(before, now):
+    """UserError when the checkpoint is another one. before: None in states of versions that did not keep it."""
+    if before and before["hash"] and now["hash"] and before["hash"] != now["hash"]:
+        raise UserError(f"The run was begun on {before['name']} [{before['hash']}], and this is {now['name']} [{now['hash']}], "
+                        "so it cannot be resumed. Load the first one again, or start under another name.")
+
+
 
 def data_fingerprint(scan: Scan) -> dict[str, Any]:
     """What a state keeps of a `Scan`: how many pictures, and what they and their words were."""

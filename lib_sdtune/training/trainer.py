@@ -269,6 +269,7 @@ class Trainer:
         if not path:
             return
         learned, training_state = state.load(path)
+        state.refuse_other_model(training_state.get("model"), state.model_identity(self.model))
         if "sameness" in training_state:
             state.refuse_other_data(training_state["sameness"], state.data_fingerprint(self.training_data.scan))
         self.method.load_tensors(learned)
@@ -286,6 +287,7 @@ class Trainer:
             "skipped": self.skipped,
             "scale": [self.scale.scale, self.scale.finite_steps],
             "board": self.per_image_loss.state(),
+            "model": state.model_identity(self.model),
             "sameness": state.data_fingerprint(self.training_data.scan),
         }
         self.unsaved = not self.fits(

@@ -42,7 +42,7 @@ def connect(context, fields, parts):
                        "The console has the details."), ""
 
     def start(request: gr.Request, *values):
-        return answer(lambda config: ("", app.submit(config)), request, *values)
+        return answer(lambda config: ("", app.submit(config)["id"]), request, *values)
 
     def check_pictures(request: gr.Request, *values):
         return answer(lambda config: (check.report(config, app), ""), request, *values)[0]

@@ -25,7 +25,7 @@ def images(tmp_path):
 
 def test_a_run_from_start_to_finish(client, images):
     answer = client.post("/sdtune/v1/runs", json=settings(images, train={"max_train_steps": 3}))
-    assert answer.status_code == 201 and answer.json() == {"id": "ron"}
+    assert answer.status_code == 201 and answer.json() == {"id": "ron", "model": ""}
     until(lambda: client.get("/sdtune/v1/runs/ron").json()["state"] == "finished")
     run = client.get("/sdtune/v1/runs/ron").json()
     assert {"id", "method", "state", "step", "total_steps", "epoch", "loss", "seconds_per_step", "eta_seconds", "message", "artefacts",

@@ -140,7 +140,7 @@ def test_start_and_the_run_read_only_what_changed_since_check(tmp_path, app, mon
     monkeypatch.setattr(scan, "examine", lambda path, appearance=False: opened.append(path.name) or examine(path, appearance))
     check_config(read_config(settings(folder), app.host), app.context, appearance=True)
     assert len(opened) == 4
-    assert app.submit(settings(folder)) == "ron"
+    assert app.submit(settings(folder))["id"] == "ron"
     assert app.inspection.status()["work"]["done"] == 4
     until(lambda: app.jobs.status("ron")["state"] == "finished")
     assert len(opened) == 4

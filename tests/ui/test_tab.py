@@ -32,7 +32,7 @@ class Queue:
         if self.refusal:
             raise self.refusal
         self.taken.append(config)
-        return config["name"]
+        return {"id": config["name"], "model": "tiny"}
 
     def config(self, name):
         return {"name": name, "lora": {"dim": 48}, "concepts": [{"images": "x"}], "unknown": 1}

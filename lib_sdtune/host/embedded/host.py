@@ -74,9 +74,12 @@ class EmbeddedHost(Host):
     def header(self, model_settings: Any) -> Header:
         return header.read(self.chosen(model_settings))
 
-    def about(self) -> dict[str, str]:
-        family, _ = detect(header.read(self.checkpoint))
-        return {"model": self.checkpoint_name(self.checkpoint), "family": family.sd_version}
+    def about(self, model_settings: Any = None) -> dict[str, str]:
+        path = self.chosen(model_settings)
+        try:
+            return {"model": self.checkpoint_name(path), "family": detect(header.read(path))[0].sd_version}
+        except UserError as error:
+            return {"model": self.checkpoint_name(path), "family": "", "problem": str(error)}
 
     def model_spec(self, model_settings: Any = None) -> ModelSpec:
         file_header = header.read(self.chosen(model_settings))

@@ -12,6 +12,7 @@ from modules.call_queue import queue_lock
 from PIL.Image import Image
 from torch import nn
 
+from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
@@ -81,11 +82,25 @@ class WebUIHost(Host):
         path = Path(info.filename) if info else None
         return header.read(path) if path and path.is_file() else None
 
-    def about(self) -> dict[str, str]:
-        loaded = sd_models.model_data.sd_model
-        if loaded is None:
+    def about(self, model_settings: Any = None) -> dict[str, str]:
+        entry = self.entry(model_settings or Model())
+        if entry is None:
             return {}
-        return {"model": loaded.sd_checkpoint_info.name_for_extra, "family": model.detected(loaded)[0].sd_version}
+        answer = {"model": entry.name_for_extra, "title": entry.title, "family": ""}
+        try:
+            family, _ = model.detected(sd_models.model_data.sd_model, Path(entry.filename))
+        except UserError as error:
+            return answer | {"problem": str(error)}
+        return answer | {"family": family.sd_version}
+
+    def loaded_file(self) -> Path | None:
+        entry = self.entry(Model())
+        return None if entry is None else Path(entry.filename)
+
+    def entry(self, model_settings: Any) -> Any | None:
+        """The WebUI's entry for the checkpoint that the settings name, or the loaded one; None while there is none."""
+        loaded = sd_models.model_data.sd_model
+        return pinned.chosen(model_settings.checkpoint) or (None if loaded is None else loaded.sd_checkpoint_info)
 
     def model_spec(self, model_settings: Any) -> ModelSpec | None:
         """Of the checkpoint that the settings name, by its file, or of the loaded one."""

@@ -8,13 +8,13 @@ takes, nor can the model be swapped under it.
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from modules import sd_models, shared
 from torch import nn
 
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.host.webui import checkpoint_list
 from lib_sdtune.host.webui.swap import replaced
 
 OPTIONS = ("sd_model_checkpoint", "sd_vae", "sd_vae_overrides_per_model_preferences", "cross_attention_optimization",
@@ -45,25 +45,11 @@ def chosen(checkpoint: str) -> Any | None:
     """
     if not checkpoint:
         return None
-    info = of_file(checkpoint) or sd_models.get_closet_checkpoint_match(checkpoint)
-    if info is None:
+    entry = checkpoint_list.of_file(checkpoint) or checkpoint_list.of_name(checkpoint)
+    if entry is None:
         raise UserError(f'"model.checkpoint" is {checkpoint!r}, which the WebUI does not know; put the file into its '
                         "Stable-diffusion folder, or leave the setting empty to train what is loaded.")
-    return info
-
-
-def of_file(checkpoint: str) -> Any | None:
-    """The WebUI's entry for a file given by its whole path, also one written since it looked last; else None."""
-    path = Path(checkpoint)
-    if not path.is_absolute() or not path.is_file():
-        return None
-    for refresh in (False, True):
-        if refresh:
-            sd_models.list_models()
-        for info in sd_models.checkpoints_list.values():
-            if Path(info.filename).resolve() == path.resolve():
-                return info
-    return None
+    return entry
 
 
 @contextmanager
@@ -74,14 +60,14 @@ def loaded(checkpoint: str) -> Iterator[nn.Module]:
         if info is not None:
             shared.opts.data["sd_model_checkpoint"] = info.title
         if shared.sd_model is not None:  # loads the first model where the WebUI has not done so yet
-            sd_models.reload_model_weights()
+            sd_models.reload_model_weights(info=info or checkpoint_list.selected())
         if shared.sd_model is None:
             raise RunError("The WebUI has no checkpoint loaded; choose one in its drop-down, then start again.")
         yield shared.sd_model
     finally:
         if info is not None and before != shared.opts.data["sd_model_checkpoint"]:
             shared.opts.data["sd_model_checkpoint"] = before
-            sd_models.reload_model_weights()
+            sd_models.reload_model_weights(info=checkpoint_list.selected())
 
 
 @contextmanager
@@ -91,7 +77,7 @@ def pinned(sd_model: nn.Module, deferred: DeferredSettings) -> Iterator[None]:
     sentence = f"SD Tune is training on {ours.name_for_extra}; stop that run to use another checkpoint."
 
     def reload_model_weights(sd_model=None, info=None, forced_reload=False):
-        if (info or sd_models.select_checkpoint()).filename != ours.filename or forced_reload:
+        if (info or checkpoint_list.selected()).filename != ours.filename or forced_reload:
             raise RuntimeError(sentence)
         return shared.sd_model
 

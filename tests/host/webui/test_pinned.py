@@ -5,7 +5,10 @@ import threading
 import house
 import pytest
 
-from lib_sdtune.config import Model
+from lib_sdtune.config import Config, Model
+from lib_sdtune.training.run import run
+from lib_sdtune.training.runs import begin
+from tests.hosts import pictures, settings
 from tests.waiting import until
 
 
@@ -86,3 +89,60 @@ def model_as_it_is():
 
     return nullcontext()
 
+
+
+def test_a_queued_run_and_its_resuming_train_what_was_loaded_at_its_start(host, other, tmp_path):
+    from modules import sd_models, shared
+
+    mine = shared.sd_model.sd_checkpoint_info
+    images = pictures(tmp_path / "ron", count=2, size=(64, 64))
+    config = Config.from_dict(settings(images, "mine", train={"max_train_steps": 3}))
+
+    def interrupt(control):
+        if control.state == "training" and control.step == 2:
+            control.request("interrupt")
+
+    control = begin(config, host, on_change=interrupt)
+    assert shared.opts.set("sd_model_checkpoint", other) and shared.sd_model.sd_checkpoint_info.title == other
+    run(config, host, control)
+    assert control.snapshot()["model"] == mine.name_for_extra
+    assert shared.sd_model.sd_checkpoint_info.title == other, "what the user loaded meanwhile is loaded again"
+    resumed = begin(config, host, resume=True)
+    run(config, host, resumed)
+    assert resumed.snapshot()["model"] == mine.name_for_extra and resumed.step == 3
+    assert shared.sd_model.sd_checkpoint_info.title == other
+    assert host.about()["title"] == other and host.about(Model(checkpoint=mine.title))["title"] == mine.title
+    assert sd_models.checkpoints_list
+
+
+def test_a_refresh_of_the_list_hides_no_checkpoint(host, other):
+    """Whoever refreshes empties the list while others read it: neither a failure nor another checkpoint comes of it."""
+    from modules import sd_models, shared
+
+    from lib_sdtune.host.webui import pinned
+
+    full, over = dict(sd_models.checkpoints_list), threading.Event()
+    aliases, mine = dict(sd_models.checkpoint_aliases), shared.sd_model.sd_checkpoint_info
+
+    def refresh():
+        while not over.is_set():
+            sd_models.checkpoints_list.clear()
+            sd_models.checkpoint_aliases.clear()
+            over.wait(0.01)
+            sd_models.checkpoints_list.update(full)
+            sd_models.checkpoint_aliases.update(aliases)
+            over.wait(0.01)
+
+    page = threading.Thread(target=refresh)
+    page.start()
+    try:
+        for _ in range(20):
+            assert pinned.chosen(mine.filename).title == mine.title
+            assert pinned.chosen(other).title == other
+            with host.borrow(Model(checkpoint=mine.filename)):
+                assert shared.sd_model.sd_checkpoint_info.title == mine.title
+    finally:
+        over.set()
+        page.join()
+        sd_models.checkpoints_list.update(full)
+        sd_models.checkpoint_aliases.update(aliases)

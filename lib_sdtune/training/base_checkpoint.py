@@ -1,0 +1,56 @@
+"""The checkpoint that a run was begun on: noted when the run is queued, so that it and its resuming train that one.
+
+Without this, "what is loaded" would be whatever is loaded when the run's turn comes.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from lib_sdtune.config import Config, Model
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.host.base import Host
+
+FILE = "checkpoint.json"
+FOLDER = "checkpoints"
+
+
+def note(folder: Path, config: Config, host: Host) -> None:
+    """Write into the run folder which file the run trains, where the host can tell and the settings do not."""
+    path = None if config.model.checkpoint else host.loaded_file()
+    if path is None:
+        (folder / FILE).unlink(missing_ok=True)
+    else:
+        write_json(folder / FILE, {"file": below_root(path, host.roots(FOLDER))})
+
+
+def settings(folder: Path, config: Config, host: Host) -> Model:
+    """The model settings of a run with the file in them that it was begun on. UserError if that file is gone."""
+    noted = read(folder / FILE)
+    if config.model.checkpoint or not noted:
+        return config.model
+    candidates = [root / noted for root in host.roots(FOLDER)]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None:
+        raise UserError(f"The run {config.name} was begun on {noted}, which is not there any more. Put that checkpoint back "
+                        "to go on, or start the run under another name.")
+    return replace(config.model, checkpoint=str(path))
+
+
+def below_root(path: Path, roots: list[Path]) -> str:
+    """The file's place in the host's folder, so that it is still right when the folder moves; else its whole path."""
+    for root in roots:
+        with suppress(ValueError):
+            return path.relative_to(root).as_posix()
+    return str(path)
+
+
+def read(path: Path) -> str:
+    """What was noted; "" where nothing was, or it is damaged."""
+    try:
+        noted = read_json(path)
+    except (OSError, ValueError, RecursionError):
+        return ""
+    name = noted.get("file") if isinstance(noted, dict) else None
+    return name if isinstance(name, str) else ""
