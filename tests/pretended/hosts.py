@@ -13,8 +13,9 @@ from tests.models import randomise, tokenizer
 
 
 def small_sd1(dtype=torch.float32, layout=torch.contiguous_format):
-    """Two levels of one residual and one transformer block each, on the card."""
-    unet = randomise(UNetModel(model_channels=32, channel_mult=(1, 1), num_res_blocks=1, attention_levels=(0, 1), context_dim=16, num_heads=4))
+    """Two levels of a residual block each and a transformer between them, on the card."""
+    unet = randomise(UNetModel(model_channels=32, channel_mult=(1, 1), num_res_blocks=1, attention_levels=(),
+                               context_dim=16, num_heads=4))
     vae, words = randomise(AutoencoderKL(32, (1, 1, 1, 1), 1), 1), tokenizer()
     text = randomise(CLIPTextModel(len(words), 16, 2, 4), 2)
     model = LoadedModel(SD1(), unet, vae, [text], words, alphas_cumprod(), "small", "0" * 10)

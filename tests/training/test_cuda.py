@@ -58,14 +58,14 @@ def strict(monkeypatch):
 @pytest.mark.parametrize("method, layout", [("lora", torch.contiguous_format), ("dreambooth", torch.channels_last)])
 def test_fused_adamw_takes_every_gradient_and_every_restored_moment(card, strict, tmp_path, images, method, layout):
     whole, broken = (CardHost(tmp_path / name, torch.float16, layout) for name in ("whole", "broken"))
-    expected = losses(train(whole, short(images, method, 3)))
+    expected = losses(train(whole, short(images, method, 2)))
 
     def stop_at_one(control):
         if control.state == "training" and control.step == 1:
             control.request("interrupt")
 
-    train(broken, short(images, method, 3), watch=stop_at_one)
-    assert losses(train(broken, short(images, method, 3), resume=True)) == expected
+    train(broken, short(images, method, 2), watch=stop_at_one)
+    assert losses(train(broken, short(images, method, 2), resume=True)) == expected
     assert whole.untouched() and broken.untouched()
 
 
@@ -93,7 +93,8 @@ WAYS = [("lora", {}), ("textual_inversion", {}), ("hypernetwork", {}), ("dreambo
 def test_a_full_card_leaves_the_lent_model_bit_for_bit(card, tmp_path, images, monkeypatch, method, changes, phase):
     host = CardHost(tmp_path / "data", torch.float16)
     filled_at(monkeypatch, card, *PHASES[phase])
-    config = short(images, method, 3, **{method: changes}, sample={"every_n_steps": 2}, save={"every_n_steps": 2})
+    steps = 3 if phase in ("sample", "save") else 2  # files that are due at the last step are the run's own
+    config = short(images, method, steps, **{method: changes}, sample={"every_n_steps": 2}, save={"every_n_steps": 2})
     with suppress(RunError):  # what needs no memory may well succeed
         train(host, config)
     assert host.untouched() and (phase in ("sample", "save") or card.failures)
