@@ -337,7 +337,7 @@ def test_a_changed_picture_is_read_again_and_a_new_one_too(tmp_path, old, opened
     age(old, 30)
     fill(tmp_path / "pics", {"new.png": PNG})
     after = rescan(tmp_path, before)
-    assert after.pictures[1].content != before.pictures[0].content and opened == ["old.png", "new.png", "old.png"]
+    assert after.pictures[1].content != before.pictures[0].content and opened[:1] == ["old.png"] and sorted(opened[1:]) == ["new.png", "old.png"]  # two threads read
 
 
 def test_changed_captions_are_read_although_their_pictures_are_not(tmp_path, old, opened):

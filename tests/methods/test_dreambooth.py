@@ -24,13 +24,17 @@ def host(tmp_path):
 
 
 class Lender(TinyHost):
-    """A host that tells where its folders are, as the real ones do."""
+    """A host that tells where its folders are, as the real ones do.
+
+    dtype: of all but the VAE (the WebUI's --no-half-vae): a CPU takes seconds for a picture in half precision. A half
+    VAE is in tests/training/test_cuda.py."""
 
     def __init__(self, data_dir, dtype=torch.float32):
         super().__init__(data_dir)
         self.model.folder = self.folder
-        for _, module in self.model.modules():
-            module.to(dtype)
+        for part, module in self.model.modules():
+            if part != "vae":
+                module.to(dtype)
 
 
 def dream(images, **changes):
