@@ -10,6 +10,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
+from lib_sdtune.ldm import recompute
 from lib_sdtune.ldm.fused import attend
 
 
@@ -52,7 +53,10 @@ def hidden_states(model: nn.Module, embed: torch.Tensor, layers: int | None = No
     """[(B, n, width)] * (layers + 1): token embeddings (B, n, width) with their positions, then each layer's answer."""
     states = [embed + model.positional_embedding[:embed.shape[1]].to(embed)]
     for layer in model.transformer.resblocks[:layers]:
-        x = states[-1]
-        x = x + attend(layer.attn, layer.ln_1(x))
-        states.append(x + layer.mlp(layer.ln_2(x)))
+        states.append(recompute.answer(forward, layer, states[-1]))
     return states
+
+
+def forward(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    x = x + attend(layer.attn, layer.ln_1(x))
+    return x + layer.mlp(layer.ln_2(x))

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
+from lib_sdtune.ldm import recompute
+
 
 class CLIPTextModel(nn.Module):
     """A causal transformer over token ids."""
@@ -35,10 +37,13 @@ def hidden_states(text_model, ids, embed=None, layers=None):
     positions = (torch.arange(embed.shape[1]) if ids is None else ids[0, :embed.shape[1]]).to(embed.device)
     states = [embed + embeddings.position_embedding(positions)]
     for layer in text_model.encoder.layers[:layers]:
-        x = states[-1]
-        x = x + attention(layer.self_attn, layer.layer_norm1(x))
-        states.append(x + feed_forward(layer.mlp, layer.layer_norm2(x)))
+        states.append(recompute.answer(forward, layer, states[-1]))
     return states
+
+
+def forward(layer, x):
+    x = x + attention(layer.self_attn, layer.layer_norm1(x))
+    return x + feed_forward(layer.mlp, layer.layer_norm2(x))
 
 
 def attention(attn, x):

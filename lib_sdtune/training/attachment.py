@@ -9,6 +9,7 @@ from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training import precision
 from lib_sdtune.training.memory.checkpointing import checkpointed, wants_checkpointing
+from lib_sdtune.training.memory.idle_parts import IdleParts
 
 
 class Attachment:
@@ -16,19 +17,21 @@ class Attachment:
     bare.
 
     checkpointing: the setting, "auto", "on" or "off". compute: what the forward runs in; where that is float32, so are
-    the weights meanwhile.
+    the weights meanwhile. idle_parts: of the model, that are moved out of the GPU's memory meanwhile.
     """
 
-    def __init__(self, method: Method, model: LoadedModel, checkpointing, compute):
-        self.method, self.model = method, model
+    def __init__(self, method: Method, model: LoadedModel, checkpointing, compute, idle_parts: IdleParts):
+        self.method, self.model, self.idle_parts = method, model, idle_parts
         self.full_precision = precision.FullPrecision(method.predicting_modules() if compute == torch.float32 else [])
         self.recomputing = wants_checkpointing(checkpointing, model.device)
 
     def __enter__(self):
         with ExitStack() as stack:
             stack.enter_context(precision.frozen(self.model))
+            stack.enter_context(self.idle_parts)
             stack.enter_context(self.full_precision)
-            stack.enter_context(checkpointed(self.model.unet, self.recomputing))
+            text_layers = [layer for tower in self.model.towers for layer in tower.blocks]
+            stack.enter_context(checkpointed(self.model.unet, self.recomputing, text_layers))
             self.adapter = stack.enter_context(ExitStack())
             self.adapter.enter_context(self.method.attached())
             self.stack = stack.pop_all()
@@ -48,8 +51,8 @@ class Attachment:
 
     @contextmanager
     def in_lent_precision(self) -> Iterator[None]:
-        """The model in the number format that its owner draws with, the add-on still on it."""
-        with self.full_precision.suspended():
+        """The model as its owner draws with it, in that number format and all there, the add-on still on it."""
+        with self.full_precision.suspended(), self.idle_parts.present():
             yield
 
     @contextmanager

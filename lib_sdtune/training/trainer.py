@@ -85,7 +85,8 @@ class Trainer:
         self.optimisation = optimisation.choose(config, self.method, self.scale, self.world)
         self.training_data = training_data(config, model, self.folder, control.preparing, self.world, control.scan)
         self.results = Results(config, model, self.method, self.training_data, self.folder)
-        self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing, self.dtype)
+        self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing, self.dtype,
+                                     self.training_data.idle_parts)
         self.method.make_room = self.make_room
         self.step, self.skipped, self.skipped_in_a_row, self.unsaved = 0, 0, 0, False
         self.refuse_what_cannot_fit()
@@ -119,6 +120,7 @@ class Trainer:
             self.teacher = self.choose_teacher()
             micro_steps = self.total * self.config.train.gradient_accumulation_steps * self.world.size
             self.teacher.prepare(micro_steps, self.world, self.control.preparing)
+            self.training_data.choose_idle_parts(self.method.changes_text())
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
             stack.enter_context(self.attachment)
             self.control.begin(self.step, self.total, self.training_data.epoch(self.total)[0])

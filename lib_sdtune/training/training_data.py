@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.cache import LatentCache, Progress, TextCache
@@ -18,6 +19,8 @@ from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.encoding import precise, text_key, vae_key
+from lib_sdtune.training.memory.checkpointing import wants_checkpointing
+from lib_sdtune.training.memory.idle_parts import IdleParts, captions_are_fixed
 from lib_sdtune.training.parallel import World
 
 log = logging.getLogger("sdtune")
@@ -33,6 +36,7 @@ class TrainingData:
     def __init__(self, config: Config, model: LoadedModel, run_folder, progress: Progress, world: World, earlier=None):
         self.config, self.model, self.progress, self.world, self.earlier = config, model, progress, world, earlier
         self.cache_folder = run_folder.parent.parent / "cache"
+        self.idle_parts = IdleParts()
 
     def __enter__(self):
         config, model = self.config, self.model
@@ -62,8 +66,25 @@ class TrainingData:
         self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, self.text_key())
         needed = self.needed()
         if config.dataset.cache_latents:
-            self.cache.prepare(needed, self.progress)
+            with IdleParts(self.not_encoding()):
+                self.cache.prepare(needed, self.progress)
         return self
+
+    def not_encoding(self) -> list[nn.Module]:
+        """What need not be on a small GPU while pictures are encoded, which takes memory of its own."""
+        model = self.model
+        short = wants_checkpointing(self.config.train.gradient_checkpointing, model.device)
+        return [model.unet, *model.text_encoders] if short else []
+
+    def choose_idle_parts(self, text_changes: bool) -> None:
+        """From here on the parts whose answers are cached may wait elsewhere. text_changes: captions are encoded anew."""
+        if self.model.device.type == "cpu":
+            return
+        parts: list[nn.Module] = [self.model.vae] if self.config.dataset.cache_latents else []
+        if not text_changes and captions_are_fixed(self.config.dataset, bool(self.scan.templates)):
+            self.text_cache.prepare(["", *(picture.caption for picture in self.scan.pictures)], self.progress)
+            parts += self.model.text_encoders
+        self.idle_parts.modules = parts
 
     def warn_of_masks(self) -> None:
         count = sum(picture.mask is not None for picture in self.scan.pictures)
@@ -83,10 +104,11 @@ class TrainingData:
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """CPU float32 (mean, std) for pixels (B, 3, H, W) in -1..1."""
-        vae = next(self.model.vae.parameters())
-        with torch.no_grad(), torch.autocast(vae.device.type, enabled=False):
-            mean, std = self.model.family.encode_images(self.model, pixels.to(vae.device, vae.dtype))
-        return mean.float().cpu(), std.float().cpu()
+        with self.idle_parts.present(self.model.vae):
+            vae = next(self.model.vae.parameters())
+            with torch.no_grad(), torch.autocast(vae.device.type, enabled=False):
+                mean, std = self.model.family.encode_images(self.model, pixels.to(vae.device, vae.dtype))
+            return mean.float().cpu(), std.float().cpu()
 
     def encode_precisely(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """For values that overflow half precision."""
@@ -97,7 +119,8 @@ class TrainingData:
         return text_key(self.model, self.config.model.clip_skip, self.config.dataset.max_token_length)
 
     def encode_text(self, captions: list[str]) -> Conditioning:
-        with torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
+        present = self.idle_parts.present(*self.model.text_encoders)
+        with present, torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
             return self.model.family.encode_text(self.model, self.limit(captions), self.config.model.clip_skip)
 
     # the arithmetic

@@ -1,12 +1,13 @@
 """Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): activations are recomputed where memory is short."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
 from lib_sdtune import devices
+from lib_sdtune.ldm import recompute
 
 
 def wants_checkpointing(setting: str, device: torch.device) -> bool:
@@ -22,14 +23,17 @@ def blocks(unet: torch.nn.Module) -> list[torch.nn.Module]:
 
 
 @contextmanager
-def checkpointed(unet: torch.nn.Module, on: bool) -> Iterator[None]:
-    """While entered, the blocks' activations are recomputed (non-reentrant, so gradients reach add-ons inside)."""
+def checkpointed(unet: torch.nn.Module, on: bool, text_layers: Iterable[torch.nn.Module] = ()) -> Iterator[None]:
+    """While entered, the activations of the UNet's blocks and of the text encoders' layers are recomputed (non-reentrant,
+    so gradients reach add-ons inside).
+    """
     changed = blocks(unet) if on else []
     forwards = [block.__dict__.get("forward") for block in changed]
     for block in changed:
         block.forward = recomputing(block.forward)
     try:
-        yield
+        with recompute.marked(text_layers if on else ()):
+            yield
     finally:
         for block, forward in zip(changed, forwards, strict=True):
             if forward is None:

@@ -5,7 +5,9 @@ from lib_sdtune.devices import compute_dtype
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Method
+from lib_sdtune.optim.schedule import is_zero
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
+from lib_sdtune.training.memory.idle_parts import captions_are_fixed
 from lib_sdtune.training.memory.meter import process
 
 BESIDE = 2**29  # bytes: the device's own kernels and what every program holds
@@ -15,10 +17,21 @@ DOWNSCALE = 8
 def estimate(config: Config, spec: ModelSpec) -> int:
     """Bytes that a step of `config` would hold in all, the model of the `host.base.ModelSpec` included."""
     method = methods[config.method]
-    model = sum(spec.count(part) for part in spec.shapes) * spec.dtype.itemsize + BESIDE
+    model = sum(spec.count(part) for part in resident_parts(config, spec, method)) * spec.dtype.itemsize + BESIDE
     # with the model, where that is loaded already
     process_memory = (process("VmRSS") or 0) if spec.device.type == "cpu" else 0
     return max(model, process_memory) + method.memory_bytes(config, spec) + activations(config, spec, method)
+
+
+def resident_parts(config: Config, spec: ModelSpec, method: type[Method]) -> list[str]:
+    """The parts of the model that are in the device's memory at a step; see `idle_parts`."""
+    if spec.device.type == "cpu":
+        return list(spec.shapes)
+    has_templates = any(concept.prompt.endswith(".txt") for concept in config.concepts)
+    trains_text = method.teaches_word or not is_zero(getattr(config.settings, "text_encoder_lr", 0))
+    text_waits = not trains_text and captions_are_fixed(config.dataset, has_templates)
+    waits = {"unet": False, "vae": config.dataset.cache_latents}
+    return [part for part in spec.shapes if not waits.get(part, text_waits)]
 
 
 def activations(config: Config, spec: ModelSpec, method: type[Method]) -> int:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lib_sdtune import devices
 from lib_sdtune.config import Config
 from lib_sdtune.families.sd1 import SD1
 from lib_sdtune.families.sdxl import SDXL
@@ -11,6 +12,7 @@ from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
+from lib_sdtune.training.memory.cheaper_settings import rungs
 from lib_sdtune.training.memory.estimate import estimate
 from tests.hosts import settings
 
@@ -43,10 +45,38 @@ def test_the_sizes_are_the_real_ones(sdxl):
     assert sdxl.count("text_encoder_1") == 123_060_480 and sdxl.count("vae") == 83_653_863
 
 
+LORA = {"lora": {"dim": 16, "alpha": 8, "text_encoder_lr": 0.0}}
+
+
 def test_a_lora_of_sdxl_fits_twelve_gigabytes(sdxl):
-    lora = {"lora": {"dim": 16, "alpha": 8, "text_encoder_lr": 0.0}}
-    assert 7 < gigabytes(sdxl, 1024, **lora) < 11.5
-    assert gigabytes(sdxl, 1024, "off", **lora) > 12
+    assert 6 < gigabytes(sdxl, 1024, **LORA) < 11.5
+    assert gigabytes(sdxl, 1024, "off", **LORA) > 12
+
+
+def test_what_is_cached_needs_no_room(sdxl):
+    towers = (sdxl.count("text_encoder_1") + sdxl.count("text_encoder_2")) * 2 / 2**30
+    fixed = gigabytes(sdxl, 1024, **LORA)
+    shuffled = gigabytes(sdxl, 1024, **LORA | {"dataset": {"resolution": 1024, "max_bucket_reso": 2048, "shuffle_caption": True}})
+    assert shuffled - fixed == pytest.approx(towers, rel=1e-6)
+
+
+DREAMBOOTH = {"method": "dreambooth", "dreambooth": {"unet_lr": 2e-6}}
+
+
+HALF = {"train.optimizer": "Lion", "train.optimizer_args": {}, "dreambooth.unet_lr": 6.7e-07, "dreambooth.weights": "bfloat16"}
+
+
+@pytest.mark.parametrize(("size", "changes", "expected"), [
+    (8, LORA, {}), (12, LORA, {}), (16, LORA, {}), (24, LORA, {}), (16, LORA | {"train": {"batch_size": 10}}, {"train.batch_size": 1}),
+    (8, LORA | {"lora": {"dim": 16, "text_encoder_lr": 1e-5}}, {"lora.text_encoder_lr": 0.0}),
+    (16, DREAMBOOTH, None), (24, DREAMBOOTH, {"train.gradient_checkpointing": "on"} | HALF),
+])
+def test_the_ladder_at_1024_pixels(sdxl, monkeypatch, size, changes, expected):
+    """The first settings that fit a card of so many GB, of which a tenth is not ours; None where no settings do."""
+    monkeypatch.setattr(devices, "total_memory", lambda device: size * 2**30)
+    config = Config.from_dict(settings("x", **{"dataset": {"resolution": 1024, "max_bucket_reso": 2048}, **changes}))
+    tries = [({}, config), *rungs(config, CUDA)]
+    assert next((changed for changed, cheaper in tries if estimate(cheaper, sdxl) < 0.9 * size * 2**30), None) == expected
 
 
 def test_dreambooth_of_sdxl_fits_a_large_card_with_half_weights_and_lion(sdxl):

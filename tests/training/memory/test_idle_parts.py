@@ -1,0 +1,67 @@
+"""Parts of the model whose answers are cached leave the GPU while a run trains, on a pretended one (`tests.pretended`)."""
+
+import pytest
+import torch
+
+from lib_sdtune.training import training_data
+from lib_sdtune.training.memory.idle_parts import IdleParts
+from lib_sdtune.training.training_data import TrainingData
+from lib_sdtune.training.trainer import Trainer
+from tests.hosts import pictures, settings, train
+from tests.pretended import pretended_cuda
+from tests.pretended.hosts import CardHost
+
+
+@pytest.fixture
+def card():
+    with pretended_cuda() as card:
+        yield card
+
+
+class Watching(CardHost):
+    """Notes which parts are on the card while pictures are encoded, at each step, in samples, and for somebody else."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.yields, self.places = True, {}
+        self.while_lent = lambda: self.note("lent")
+
+    def note(self, moment):
+        held = {name for name, module in self.model.modules() for tensor in module.parameters() if tensor.is_cuda}
+        self.places.setdefault(moment, []).append(held)
+
+    def generate(self, requests):
+        self.note("sample")
+        yield from super().generate(requests)
+
+
+ALL = {"unet", "vae", "text_encoder_1"}
+
+
+@pytest.mark.parametrize(("dataset", "resident"), [({}, {"unet"}), ({"shuffle_caption": True, "cache_latents": False}, ALL)])
+def test_what_is_cached_waits_elsewhere(card, tmp_path, monkeypatch, dataset, resident):
+    images, host = pictures(tmp_path / "2_ron", count=2, size=(64, 64)), Watching(tmp_path / "data")
+    monkeypatch.setattr(training_data, "wants_checkpointing", lambda *_: True)  # as on a small card
+    losses, encode = Trainer.losses, TrainingData.encode_images
+    monkeypatch.setattr(Trainer, "losses", lambda trainer, batch: host.note("step") or losses(trainer, batch))
+    monkeypatch.setattr(TrainingData, "encode_images", lambda data, pixels: host.note("encoding") or encode(data, pixels))
+    config = settings(images, train={"max_train_steps": 1}, lora={"dim": 4, "unet_lr": 1e-3, "text_encoder_lr": 0.0},
+                      dataset={"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 64} | dataset,
+                      sample={"prompts": ["a cat"], "every_n_steps": 1})
+    assert train(host, config).state == "finished"
+    assert host.places["step"] and all(held == resident for held in host.places["step"])
+    assert host.places["sample"] == [ALL] and host.places["lent"] == [ALL]
+    assert host.places["encoding"] == ([{"vae"}] * 2 if resident == {"unet"} else [ALL])
+    assert host.untouched() and all(p.is_cuda for _, module in host.model.modules() for p in module.parameters())
+
+
+def test_what_waits_is_the_same_objects_and_comes_back_after_a_failure(card):
+    module = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3)).to("cuda")
+    before = {name: (tensor, tensor.clone()) for name, tensor in module.state_dict(keep_vars=True).items()}
+    with pytest.raises(KeyError), IdleParts([module]) as parts:
+        assert not any(tensor.is_cuda for tensor, _ in before.values())
+        with parts.present(module):
+            assert all(tensor.is_cuda for tensor, _ in before.values())
+        raise KeyError
+    after = module.state_dict(keep_vars=True)
+    assert all(after[name] is tensor and tensor.is_cuda and torch.equal(tensor, value) for name, (tensor, value) in before.items())
