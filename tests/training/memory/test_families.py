@@ -63,17 +63,19 @@ def test_what_is_cached_needs_no_room(sdxl):
 DREAMBOOTH = {"method": "dreambooth", "dreambooth": {"unet_lr": 2e-6}}
 
 
-HALF = {"train.optimizer": "Lion", "train.optimizer_args": {}, "dreambooth.unet_lr": 6.7e-07, "dreambooth.weights": "bfloat16"}
+LION = {"train.optimizer": "Lion", "train.optimizer_args": {}, "dreambooth.unet_lr": 6.7e-07}
+CHECKPOINTING = {"train.gradient_checkpointing": "on"}
 
 
 @pytest.mark.parametrize(("size", "changes", "expected"), [
     (8, LORA, {}), (12, LORA, {}), (16, LORA, {}), (24, LORA, {}), (16, LORA | {"train": {"batch_size": 10}}, {"train.batch_size": 1}),
     (8, LORA | {"lora": {"dim": 16, "text_encoder_lr": 1e-5}}, {"lora.text_encoder_lr": 0.0}),
-    (16, DREAMBOOTH, None), (24, DREAMBOOTH, {"train.gradient_checkpointing": "on"} | HALF),
+    (16, DREAMBOOTH, None), (24, DREAMBOOTH, CHECKPOINTING | LION),
 ])
 def test_the_ladder_at_1024_pixels(sdxl, monkeypatch, size, changes, expected):
     """The first settings that fit a card of so many GB, of which a tenth is not ours; None where no settings do."""
     monkeypatch.setattr(devices, "total_memory", lambda device: size * 2**30)
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
     config = Config.from_dict(settings("x", **{"dataset": {"resolution": 1024, "max_bucket_reso": 2048}, **changes}))
     tries = [({}, config), *rungs(config, CUDA)]
     assert next((changed for changed, cheaper in tries if estimate(cheaper, sdxl) < 0.9 * size * 2**30), None) == expected
