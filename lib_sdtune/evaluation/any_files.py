@@ -1,13 +1,15 @@
 """Files that need not be of one run, of whatever past: named by kind and name, compared in a folder of their own."""
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.formats import structure
+from lib_sdtune.formats.files import write_json
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.lookup import by_name, find
 from lib_sdtune.formats.names import check_name
 
 KEYS = ("kind", "of", "pictures")
 FILE = "files.json"
+REMEMBERED = {"files": [str], "pictures": str}
 
 
 class AnyFiles:
@@ -53,10 +55,10 @@ def remember(chosen):
 def opened(host, name):
     """What `remember` wrote, as a `AnyFiles`; None where there is nothing of that name."""
     try:
-        remembered = read_json(home(host) / check_name(name) / FILE)
-    except (OSError, ValueError, UserError):
+        remembered = structure.read(home(host) / check_name(name) / FILE, REMEMBERED)
+    except UserError:
         return None
-    return AnyFiles(host, name, [home(host) / file for file in remembered["files"]], remembered["pictures"])
+    return remembered and AnyFiles(host, name, [home(host) / file for file in remembered["files"]], remembered["pictures"])
 
 
 def everything(host):

@@ -11,7 +11,7 @@ from lib_sdtune.formats import artefact_files
 from lib_sdtune.formats.about import about
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind, of_content
 from lib_sdtune.formats.metadata import session_id
-from lib_sdtune.ldm.checkpoint import check_safetensors, header
+from lib_sdtune.ldm.checkpoint import check_safetensors, header, is_safetensors
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.prompts import TAG, tags
 from lib_sdtune.training.results import artefacts_of
@@ -110,12 +110,12 @@ def own_files(host: "Host", run: "RunFolder", kind: ArtefactKind) -> list[Path]:
     without a list is believed to have saved all of its name in the host's folder.
     """
     name, identity, folder = run.config().name, str(session_id(run.config())), host.folder(kind.folder).resolve()
-    listed = [place for path in artefacts_of(run.path) if (place := relocated(host, kind.folder, path)) == path
-              or place.suffix != ".safetensors" or session_of(place) == identity]
-    unlisted = [path for path in artefact_files.of_run(host.roots(kind.folder), kind, name)
-                if "artefacts" not in run.status() and path.parent.resolve() == folder or session_of(path) == identity]
+    listed = {path: relocated(host, kind.folder, path) for path in artefacts_of(run.path)}
+    by_id = [path for path in artefact_files.of_run(host.roots(kind.folder), kind, name)
+             if "artefacts" not in run.status() and path.parent.resolve() == folder or session_of(path) == identity]
     paths: dict[str, Path] = {}  # by the name that a prompt would say
-    for path in (*listed, *unlisted):
+    for path in (*(path for path in listed if path == listed[path]), *by_id,
+                 *(path for path in listed.values() if session_of(path) in ("", identity))):
         if path.is_file() and path.suffix.lower() in kind.endings and artefact_files.run_pattern(name).fullmatch(path.stem):
             paths.setdefault(path.stem, path)
     return list(paths.values())
@@ -133,14 +133,14 @@ def relocated(host: "Host", kind: str, path: Path) -> Path:
     return next((root / tail for tail in tails for root in roots if (root / tail).is_file()), path)
 
 
-def session_of(path):
-    """The id of the run that wrote a file, or "" where it does not say."""
-    if path.suffix != ".safetensors":
-        return ""
+def session_of(path: Path) -> str:
+    """The id of the run that wrote a file, or "" where it does not say, or cannot be read."""
     try:
-        return check_safetensors(path).get("__metadata__", {}).get("ss_session_id", "")
-    except UserError:
+        entries = check_safetensors(path) if is_safetensors(path) else {}
+    except (UserError, OSError):
         return ""
+    facts = entries.get("__metadata__")
+    return str(facts.get("ss_session_id", "")) if isinstance(facts, dict) else ""
 
 
 def of_files(host, paths):

@@ -59,11 +59,19 @@ def last_samples(run):
     """(prompt, negative prompt, facts) -> file name; prompts without the run's own words are not told apart."""
     names = {}
     for path in sorted((run.path / "samples").glob("*.png")):
-        with Image.open(path) as image:
-            text = image.info.get("parameters", "")
+        text = parameters(path)
         prompt, negative, facts = infotext.read(text) if text else ("", "", {})
         names[prompt, negative, tuple((key, facts.get(key, "")) for key in SAME)] = path.name
     return names
+
+
+def parameters(path):
+    """A picture's infotext; "" where it has none, or cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return str(image.info.get("parameters", ""))
+    except (OSError, ValueError, SyntaxError):
+        return ""
 
 
 def write(first, second, path):

@@ -5,6 +5,7 @@ all of it on one page.
 import contextlib
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.config import Concept, Config
 from lib_sdtune.errors import UserError
@@ -15,12 +16,23 @@ from lib_sdtune.evaluation.encoders import ModelEncoder
 from lib_sdtune.evaluation.grid import Grid, cells
 from lib_sdtune.evaluation.judge import Judge, opened, training_pictures
 from lib_sdtune.evaluation.settings import sample_requests
-from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.formats import structure
+from lib_sdtune.formats.files import write_json
 from lib_sdtune.training.overfitting import assess
+
+if TYPE_CHECKING:
+    from lib_sdtune.training.runs import RunFolder
 
 log = logging.getLogger("sdtune")
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
 FOLDER, RESULT = "choose", "result.json"
+WRITTEN = {"problem": str, "measured_by": str, "validation": (dict, None), "cells": [[(str, None)]],
+           "proposal": ({"file": str, "weight": structure.NUMBER}, None),
+           "strength": ({"weight": structure.NUMBER, "sentence": str}, None),
+           "ranking": [{"file": str, "label": str, "score": structure.NUMBER, "reasons": [str], "picture": str}],
+           "curve": [dict.fromkeys(("weight", "subject", "prompt"), structure.NUMBER)],
+           "columns": [{"file": str, "label": str}], "rows": [{"prompt": str, "seed": int}]}
+"""What readers of a result count on."""
 
 
 class Evaluation:
@@ -166,9 +178,6 @@ def selected(candidates, files):
     return [by_stem[name] for name in dict.fromkeys(files)]
 
 
-def result(run):
-    """What the last evaluation of a `RunFolder` found, or None."""
-    try:
-        return read_json(run.path / FOLDER / RESULT)
-    except (OSError, ValueError):
-        return None
+def result(run: "RunFolder | AnyFiles") -> dict[str, Any] | None:
+    """What the last evaluation of a run's files found; None where there is none, or none that can be read."""
+    return structure.read(run.path / FOLDER / RESULT, WRITTEN)

@@ -11,8 +11,8 @@ from pathlib import Path
 from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation.candidates import Candidate, wordless
-from lib_sdtune.formats import infotext
-from lib_sdtune.formats.files import free_space, read_json, write_json
+from lib_sdtune.formats import infotext, structure
+from lib_sdtune.formats.files import free_space, write_json
 from lib_sdtune.host.base import SampleRequest
 
 MANY = 500  # pictures that are made without asking
@@ -122,9 +122,8 @@ class Grid:
 
     def pace(self, cell):
         """Seconds a picture like this took the last time, or None."""
-        with contextlib.suppress(OSError, ValueError):
-            return read_json(self.folder / PACE)["seconds_per_step_and_pixel"] * work(cell)
-        return None
+        measured = structure.read(self.folder / PACE, {"seconds_per_step_and_pixel": structure.NUMBER})
+        return measured and measured["seconds_per_step_and_pixel"] * work(cell)
 
     def learn_pace(self, group, seconds):
         write_json(self.folder / PACE, {"seconds_per_step_and_pixel": seconds / sum(work(cell) for cell in group)})

@@ -17,8 +17,8 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation.candidates import Candidate, of_run, relocated
 from lib_sdtune.evaluation.evaluation import FOLDER, result
 from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, Places
-from lib_sdtune.formats import pickled
-from lib_sdtune.formats.files import atomic, free_space, read_json, write_json
+from lib_sdtune.formats import pickled, structure
+from lib_sdtune.formats.files import atomic, free_space, write_json
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 
@@ -209,10 +209,7 @@ def write_card(host, journal, final, source, winner, run, evaluated, weight, neg
 
 def read_card(path: Path) -> dict:
     """What is on a card; {} where it is damaged."""
-    with suppress(OSError, ValueError):
-        card = read_json(path)
-        return card if isinstance(card, dict) else {}
-    return {}
+    return structure.read(path, dict) or {}
 
 
 def preview_source(run, winner, evaluated, folder):

@@ -62,7 +62,7 @@ def losses(run):
     """The hardest and the easiest pictures."""
     rows = per_image_loss.read(run.path)["pictures"]
     picked = rows if len(rows) <= 2 * PICTURES else [*rows[:PICTURES], *rows[-PICTURES:]]
-    return strip((row["path"], f"{row['file']}: {row['factor']:.2f} × the usual loss{VERDICTS[row['verdict']]}")
+    return strip((row["path"], f"{row['file']}: {row['factor']:.2f} × the usual loss{VERDICTS.get(row['verdict'], '')}")
                  for row in picked)
 
 

@@ -3,18 +3,24 @@
 Keys as in the WebUI's ui_extra_networks_user_metadata.py; a card that the user has edited keeps what we do not set.
 """
 
+import logging
 import shutil
+from contextlib import suppress
+from pathlib import Path
 
-from lib_sdtune.formats.files import atomic, read_json, write_json
+from lib_sdtune.formats import structure
+from lib_sdtune.formats.files import atomic, write_json
+
+log = logging.getLogger("sdtune")
 
 
 def write(artefact, config, family, step, samples):
     """Write the card, and the newest picture of the folder `samples` as preview."""
     path = artefact.path.with_suffix(".json")
-    try:
-        card = read_json(path)
-    except (OSError, ValueError):
+    card = structure.read(path, dict)
+    if card is None:
         card = {}
+        put_aside(path)
     write_json(path, card | {
         "description": card.get("description", ""), "sd version": family.sd_version,
         "activation text": artefact.activation_text,
@@ -25,3 +31,11 @@ def write(artefact, config, family, step, samples):
     if pictures:
         with atomic(artefact.path.with_suffix(".preview.png")) as unfinished:
             shutil.copyfile(pictures[-1], unfinished)
+
+
+def put_aside(path: Path) -> None:
+    """A card that cannot be read stays beside the new one, under the name NAME.json.bak: its words may be the user's."""
+    if path.exists():
+        with suppress(OSError):
+            path.replace(path.with_name(f"{path.name}.bak"))
+            log.warning("%s could not be read, and is now %s.bak.", path, path.name)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 
 from lib_sdtune.formats.files import atomic
 
@@ -20,13 +21,20 @@ def quote(value):
     return json.dumps(text, ensure_ascii=False) if any(sign in text for sign in ",\n:") else text
 
 
+def unquote(value):
+    """A quoted value as the text that it means; as it stands where it means none."""
+    with suppress(ValueError):
+        return str(json.loads(value)) if value[:1] == '"' else value
+    return value
+
+
 def read(text):
     """(prompt, negative prompt, parameters str -> str) of an infotext."""
     *lines, facts = text.strip().split("\n")
     if len(PARAMETER.findall(facts)) < 3:
         lines, facts = [*lines, facts], ""
     prompt, _, negative = "\n".join(lines).partition("Negative prompt: ")
-    parameters = {key: json.loads(value) if value[:1] == '"' else value for key, value in PARAMETER.findall(facts)}
+    parameters = {key: unquote(value) for key, value in PARAMETER.findall(facts)}
     return prompt.strip(), negative.strip(), parameters
 
 

@@ -8,6 +8,7 @@ import json
 import pickle
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,7 +178,15 @@ def overrides(metadata):
     """Arguments by part that the metadata key "sdtune_architecture" gives: {"unet": {"num_heads": 4}, "text":
     {"heads": 8}}.
     """
-    return json.loads((metadata or {}).get("sdtune_architecture", "{}"))
+    return embedded_json(metadata or {}, "sdtune_architecture")
+
+
+def embedded_json(metadata, key):
+    """The group of settings that a file's metadata hold as JSON; {} where there is none."""
+    with suppress(ValueError, RecursionError):
+        data = json.loads(metadata.get(key, "{}"))
+        return data if isinstance(data, dict) and all(isinstance(value, dict) for value in data.values()) else {}
+    return {}
 
 
 def build(tensors, metadata=None, dtype=torch.float32, plan=None, architecture=None):

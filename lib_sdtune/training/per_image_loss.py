@@ -14,13 +14,16 @@ from typing import Any
 
 from lib_sdtune.data.loader import Example
 from lib_sdtune.errors import DiskFull
-from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.formats import structure
+from lib_sdtune.formats.files import write_json
 
 BINS, MEMORY = 20, 200  # of timesteps, and losses that "usual" looks back on
 EARLY, LATELY = 6, 12  # showings at the start, and looked back on
 HIGH, LOW = 1.25, 0.8
 EVERY = 10  # seconds between two writings
 FILE = "pictures.json"
+WRITTEN = {"step": int, "pictures": [{"index": int, "file": str, "caption": str, "class": bool, "shown": int, "path": str,
+                                      "verdict": str, **dict.fromkeys(("loss", "factor", "early", "error"), structure.NUMBER)}]}
 
 
 class PerImageLoss:
@@ -119,8 +122,5 @@ def judged(showings: int, early: float, lately: float, error: float) -> str:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What `write` wrote, with "step"; no pictures where there is nothing yet."""
-    try:
-        return read_json(folder / FILE)
-    except (OSError, ValueError):
-        return {"step": 0, "pictures": []}
+    """What `write` wrote, with "step"; no pictures where there is nothing yet, or nothing that can be read."""
+    return structure.read(folder / FILE, WRITTEN) or {"step": 0, "pictures": []}

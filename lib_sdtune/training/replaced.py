@@ -9,7 +9,8 @@ import shutil
 from pathlib import Path
 
 from lib_sdtune.errors import DiskFull
-from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.formats import structure
+from lib_sdtune.formats.files import write_json
 from lib_sdtune.training import state
 
 FOLDER = "replaced"
@@ -56,7 +57,7 @@ def put_back(folder: Path, reason: str) -> None:
         part.rename(folder / part.name)
     waiting.rmdir()
     with contextlib.suppress(OSError, ValueError, DiskFull):
-        status = read_json(folder / "status.json")
+        status = structure.read(folder / "status.json", dict) or {}
         message = f"Starting anew did not come about: {reason} The earlier run is as it was."
         write_json(folder / "status.json", status | {"message": message})
 

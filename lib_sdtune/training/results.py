@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from lib_sdtune import prompt_lines
 from lib_sdtune.config import Config
 from lib_sdtune.errors import NothingLearned, UserError
-from lib_sdtune.formats import artefact_files, card, infotext, metadata
-from lib_sdtune.formats.files import read_json
+from lib_sdtune.formats import artefact_files, card, infotext, metadata, structure
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import Host, LoadedModel, SampleRequest
 from lib_sdtune.methods.base import Artefact, Method
@@ -163,7 +162,5 @@ class Results:
 
 def artefacts_of(folder: Path) -> list[Path]:
     """Paths of the files that the run in `folder` says it has saved."""
-    try:
-        return [Path(path) for path in read_json(folder / "status.json")["artefacts"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    status = structure.read(folder / "status.json", {"artefacts": [str]}) or {"artefacts": []}
+    return [Path(path) for path in status["artefacts"]]

@@ -216,7 +216,7 @@ def test_files_are_found_after_the_output_sub_folder_was_changed(place, moved):
         for path in lora.glob("*.*"):
             path.unlink()
     (lora / "new").mkdir()
-    (lora / "new/ron-step00000001.safetensors").write_bytes(b"of somebody else")
+    (lora / "new/ron-step00000001.safetensors").write_bytes(b"other")
     host, run = SubfolderHost(place), RunFolder(place / "sdtune/runs/ron")
     folder = lora / "mine" if moved else lora
     assert [candidate.path for candidate in candidates.of_run(host, run)] == [

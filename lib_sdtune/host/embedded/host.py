@@ -1,6 +1,5 @@
 """Lends a checkpoint in our own modules, and draws with it."""
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -63,7 +62,7 @@ class EmbeddedHost(Host):
         file_header = header.read(self.chosen(model_settings))
         family, variant = detect(file_header)
         variant = variant.overridden(getattr(model_settings, "prediction_type", "auto"))
-        return overlaid(family.defaults(variant), json.loads(file_header.metadata.get("sdtune_defaults", "{}")))
+        return overlaid(family.defaults(variant), checkpoint.embedded_json(file_header.metadata, "sdtune_defaults"))
 
     def check(self, model_settings: Any) -> None:
         self.defaults(model_settings)
