@@ -20,18 +20,31 @@ window.sdtune = window.sdtune || {};
         for (const [name, value] of Object.entries(attributes || {})) {
             if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
             else if (value !== null && value !== undefined && value !== false)
-                element.setAttribute(name, value === true ? '' : value);
+                element.setAttribute(name, value === true ? '' : name === 'title' ? untranslated([value]).join('') : value);
         }
-        element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+        element.append(...untranslated(children.filter((child) => child !== null && child !== undefined && child !== false)));
         return element;
     };
+
+    // The WebUI translates every text of the page that is in its table, also a tag or a file called "Name". What is
+    // drawn here went through `t` where it is ours, and is the user's where it did not: so such a text is given in two
+    // halves, which the table does not have.
+    function untranslated(children) {
+        const table = window.localization || {};
+        return children.flatMap((child) => {
+            const text = typeof child === 'number' ? String(child) : child;
+            if (typeof text !== 'string' || !Object.prototype.hasOwnProperty.call(table, text.trim())) return [child];
+            const [first, ...others] = text;
+            return [first, others.join('') || '\u2060'];
+        });
+    }
 
     // Set only what differs, so that nothing flickers and a selection survives.
     sdtune.text = function (id, text) {
         const element = typeof id === 'string' ? sdtune.byId(id) : id;
         if (element && element.dataset.text !== text) {
             element.dataset.text = text;
-            element.textContent = text;
+            element.replaceChildren(...untranslated([text]));
         }
     };
     sdtune.show = (id, visible) => {

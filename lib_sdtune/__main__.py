@@ -9,7 +9,7 @@ import traceback
 import warnings
 
 from lib_sdtune import __version__
-from lib_sdtune.cli.console import speak
+from lib_sdtune.cli.console import enduring_output, speak
 from lib_sdtune.errors import RunError, UserError
 
 INTERRUPTED = 130
@@ -58,7 +58,11 @@ def parser(argv):
 def main(argv=None):
     """Run one verb; its exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    debug = "--debug" in argv
+    with enduring_output():
+        return answer(argv, "--debug" in argv)
+
+
+def answer(argv, debug):
     try:
         args = parser(argv).parse_args(argv)
         with speak(logging.getLogger("sdtune")), warnings.catch_warnings():

@@ -201,3 +201,11 @@ def test_prepare_refuses_in_one_sentence(pictures, capsys, arguments, word):
     assert main(["prepare", str(pictures), str(pictures.parent / "out"), *arguments]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and word in error and not (pictures.parent / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+@pytest.mark.parametrize("verb", [["schema"], ["list", "presets"], ["--help"]])
+def test_a_reader_that_has_gone_is_no_error(verb):
+    command = f"{sys.executable} -u -m lib_sdtune {' '.join(verb)} | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, len(done.stdout), done.stderr) == (0, 1, "")

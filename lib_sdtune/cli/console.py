@@ -1,10 +1,12 @@
 """What the command line shows while it works. All of it goes to stdout, so that stderr holds nothing but errors."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 WIDTH = 30
 
@@ -29,6 +31,48 @@ def speak(logger: logging.Logger) -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(before)
         logger.propagate = inherits
+
+
+class Output:
+    """Standard output that goes on after its reader has gone (`list presets | head`): a run is not lost for that."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        with quiet_after(self.stream):
+            return self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with quiet_after(self.stream):
+            self.stream.flush()
+
+
+@contextmanager
+def quiet_after(stream: TextIO) -> Iterator[None]:
+    """Where nobody reads the stream any more, what follows goes nowhere."""
+    try:
+        yield
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
+def enduring_output() -> Iterator[None]:
+    """Inside, `sys.stdout` is an `Output`."""
+    stream = sys.stdout
+    sys.stdout = Output(stream)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stdout = stream
 
 
 class Clear(logging.Formatter):

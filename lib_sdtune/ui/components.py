@@ -7,6 +7,20 @@ from lib_sdtune.ui.labels import methods
 PLACEHOLDERS = {"name": "ron", "concept.prompt": "ron cat", "concept.images": "folder on the machine that trains"}
 
 
+class Number(gr.Number):
+    """gradio answers text where a number belongs with a bare "Error"; here it reaches `form.parse`, which names the
+    field. The page's memory, or another program, may have put it there.
+    """
+
+    is_template = True  # the page knows it by its parent's name
+
+    def preprocess(self, x):
+        try:
+            return super().preprocess(x)
+        except (TypeError, ValueError, OverflowError):
+            return x
+
+
 def component(field, value):
     """The component that `field.kind` asks for, showing `value`."""
     facts = {"label": field.label, "info": field.info or None, "elem_id": field.elem_id,
@@ -19,7 +33,7 @@ def component(field, value):
     if field.kind == "bool":
         return gr.Checkbox(value, **facts)
     if field.kind in ("int", "float"):
-        return gr.Number(value, precision=0 if field.kind == "int" else None, step=step(field), **facts)
+        return Number(value, precision=0 if field.kind == "int" else None, step=step(field), **facts)
     lines = 3 if field.kind in ("lines", "json_list") else 1
     if field.path in PLACEHOLDERS:
         facts = {**facts, "info": None, "placeholder": PLACEHOLDERS[field.path]}

@@ -22,3 +22,7 @@ def test_charts_stand_below_each_other_whatever_their_names_hold():
     inner = [child for child in root if child.tag.endswith("svg")]
     assert [int(child.get("y")) for child in inner] == [0, int(inner[0].get("height"))]
     assert int(root.get("height")) == sum(int(child.get("height")) for child in inner) and "🦊" in "".join(root.itertext())
+
+
+def test_a_tag_is_not_one_text_that_the_webui_could_translate():
+    assert ">N<!-- -->ame<" in bars("Tags", {"Name": 2})

@@ -7,7 +7,7 @@ import pytest
 from lib_sdtune import presets
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
-from lib_sdtune.ui import fields, form
+from lib_sdtune.ui import components, fields, form
 from lib_sdtune.ui.labels import methods
 from lib_sdtune.ui.layout import TOP, arrange
 
@@ -111,3 +111,12 @@ def test_every_field_stands_in_one_place():
 def test_a_section_nobody_placed_lands_in_expert():
     stray = fields.Field("novelty.thing", "int", 0, "Thing", "")
     assert arrange([stray])[1]["More"] == [stray]
+
+
+def test_text_in_a_number_s_field_is_named():
+    """The page's memory may hold it; gradio alone would say "Error"."""
+    field = next(field for field in fields.declared() if field.path == "train.max_train_steps")
+    number = components.component(field, 1500)
+    assert (number.preprocess(7), number.preprocess("many"), number.get_block_name()) == (7, "many", "number")
+    with pytest.raises(UserError, match=r'"Steps" cannot be read: .many.'):
+        form.parse(field, number.preprocess("many"))
