@@ -36,6 +36,9 @@ class Model:
                             label="Training clip skip", low=1, high=12)
     prediction_type: str = option("auto", "auto believes the checkpoint; else what its maker says it predicts.",
                                   label="Prediction type", choices=["auto", "epsilon", "v_prediction"])
+    base_loras: list[str] = option(
+        [], "LoRAs that stay on the model while it trains and are not in the result, one a line: a name, or name:0.8.",
+        label="Train on top of LoRAs")
 
 
 @dataclass

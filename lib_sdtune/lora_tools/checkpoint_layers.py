@@ -8,10 +8,10 @@ import torch
 
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.detection import detect
+from lib_sdtune.families.layer_names import kohya_keys
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import checkpoint, header
 from lib_sdtune.ldm.checkpoint import Part
-from lib_sdtune.ldm.layers import unet_layers
 
 OUTSIDE = {
     "conv_in": "input_blocks.0.0",
@@ -72,12 +72,10 @@ def read(path: Path) -> CheckpointLayers:
         parameter, rows = target.source
         shape = tuple(target.layer.weight.shape)
         places[target.key] = Place(names[id(parameter)], shape, rows, target.key, target.kind)
-    for alias, key, parameter, rows, shape in aliases(family, model):
-        places.setdefault(alias, places[key] if key in places else Place(names[id(parameter)], shape, rows))
-    for key, place in list(places.items()):  # files of other programs say lora_te where kohya says lora_te1, and back
-        if key.startswith(f"{family.text_keys[0]}_"):
-            other = "lora_te1" if family.text_keys[0] == "lora_te" else "lora_te"
-            places.setdefault(other + key.removeprefix(family.text_keys[0]), place)
+    for name, key in kohya_keys(model).items():
+        places.setdefault(name, places[key])
+    for name, parameter, rows, shape in outside(family, model):
+        places.setdefault(name, Place(names[id(parameter)], shape, rows))
     return CheckpointLayers(family, variant, places)
 
 
@@ -107,21 +105,16 @@ def without_weights(part: Part, tensors: dict, arguments: dict) -> torch.nn.Modu
         return part.module(**sizes)
 
 
-def aliases(family: Family, model: SimpleNamespace):
-    """(another name, kohya's key or "", parameter, rows, shape) of each layer: the checkpoint's own names and
-    diffusers', whichever kohya has for the family, layers outside the blocks, and text layers that nobody reads.
+def outside(family: Family, model: SimpleNamespace):
+    """(name, parameter, rows, shape) of each further layer that LoRAs of other programs may change: those outside the
+    UNet's blocks, by the checkpoint's names and by diffusers', and text layers that nobody reads.
     """
-    for layer in unet_layers(model.unet):
-        key = f"lora_unet_{family.unet_name(layer)}"
-        for name in (layer.diffusers, layer.path.replace(".", "_")):
-            yield f"lora_unet_{name}", key, layer.module.weight, slice(None), tuple(layer.module.weight.shape)
     paths = {path: diffusers for diffusers, path in OUTSIDE.items()}
     for path, module in model.unet.named_modules():
         if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
-            for name in (path.replace(".", "_"), paths.get(path)):
-                if name:
-                    yield f"lora_unet_{name}", "", module.weight, slice(None), tuple(module.weight.shape)
+            for name in filter(None, (path.replace(".", "_"), paths.get(path))):
+                yield f"lora_unet_{name}", module.weight, slice(None), tuple(module.weight.shape)
     for prefix, tower in zip(family.text_keys, family.towers(model.text_encoders), strict=True):
         for name, layer in tower.layers():
             parameter, rows = getattr(layer, "source", (layer.weight, slice(None)))
-            yield f"{prefix}_{name}", f"{prefix}_{name}", parameter, rows, tuple(layer.weight.shape)
+            yield f"{prefix}_{name}", parameter, rows, tuple(layer.weight.shape)

@@ -1,58 +1,36 @@
 """LoRA and its relatives: every chosen layer gets a small network beside it, and only the networks learn."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lib_sdtune import networks
-from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.families.base import Target
+from lib_sdtune.formats import lookup
+from lib_sdtune.formats import lora as lora_file
 from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.formats.backup import digest
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.lora import rounded
 from lib_sdtune.host.base import LoadedModel, ModelSpec
+from lib_sdtune.lora_tools import layers
+from lib_sdtune.lora_tools.on_model import adapter, layers_on, refuse_other_family
 from lib_sdtune.methods import registry
-from lib_sdtune.methods.base import Method, MethodSettings
-from lib_sdtune.networks.base import Adapter, applied
-from lib_sdtune.optim.schedule import is_zero
+from lib_sdtune.methods.base import FolderOf, Method
+from lib_sdtune.methods.lora_blocks import Blocks
+from lib_sdtune.methods.lora_settings import LoraConfig
+from lib_sdtune.networks.base import Adapter, applied, spatial
+from lib_sdtune.networks.dropout import Dropouts
+from lib_sdtune.networks.lora import LoRA
+from lib_sdtune.optim.schedule import is_zero, multiplied
 from lib_sdtune.randomness import generator
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.config import Config
-
-
-@dataclass
-class LoraConfig(MethodSettings):
-    """A LoRA or one of its relatives."""
-
-    network: str = option("lora", "lora suits nearly everything.",
-                          label="Network type", choices=networks.registry.names)
-    dim: int = option(16, "8 to 16 for a subject, 32 and more for a style (also called rank).",
-                      label="Dim (rank)", low=1, high=1024)
-    alpha: float = option(8.0, "Half of dim: the strength is alpha / dim.", label="Alpha", above=0, high=4096)
-    conv_dim: int = option(0, "0 leaves the 3x3 convolutions alone; 4 to 8 trains them too (LoCon).",
-                           label="Convolution dim", low=0, high=1024)
-    conv_alpha: float = option(1.0, "As alpha, for the convolutions.", label="Convolution alpha", above=0, high=4096)
-    unet_lr: Rate = option(1e-4, "1e-4: how fast the UNet part learns. 0 leaves it out.",
-                           label="UNet learning rate", low=0, high=10)
-    text_encoder_lr: Rate = option(5e-5, "5e-5: how fast the text encoder part learns. 0 leaves it out.",
-                                   label="Text encoder learning rate", low=0, high=10)
-
-    def overruled(self) -> Iterable[tuple[str, str]]:
-        if not self.conv_dim:
-            yield "conv_alpha", '"lora.conv_dim" is 0'
-        if self.network == "lokr":
-            yield (
-                "alpha",
-                'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned',
-            )
-
-    def rate_of(self, part: str) -> float | str:
-        return self.unet_lr if part == "unet" else self.text_encoder_lr
 
 
 @registry.register("lora")
@@ -65,11 +43,45 @@ class LoraMethod(Method):
 
     def __init__(self, config: "Config", model: LoadedModel):
         super().__init__(config, model)
-        self.targets = [target for target in model.family.targets(model) if self.trains(target)]
-        if not self.targets:
-            raise UserError('"lora.unet_lr" and "lora.text_encoder_lr" are both 0, so nothing would learn; '
-                            "set one of them.")
-        self.adapters = {target.key: self.make_adapter(target) for target in self.targets}
+        settings = config.lora
+        self.blocks = Blocks(settings, len(model.unet.input_blocks))
+        self.adapters: dict[str, Adapter] = {}
+        self.targets: list[Target] = []
+        self.start = ""
+        if settings.init_file:
+            self.read_init_file()
+        else:
+            for target in model.family.targets(model):
+                dim, alpha = self.dim_and_alpha(target)
+                if dim:
+                    self.targets.append(target)
+                    self.adapters[target.key] = self.make_adapter(target, dim, alpha)
+        dropouts = Dropouts(settings.network_dropout, settings.rank_dropout, settings.module_dropout)
+        for target in self.targets:
+            self.adapters[target.key].dropouts = dropouts if self.learns(target) else Dropouts()
+            self.adapters[target.key].requires_grad_(self.learns(target))
+        if not any(self.learns(target) for target in self.targets):
+            raise UserError('"lora.unet_lr" and "lora.text_encoder_lr", or the rates of the blocks, are all 0, so '
+                            "nothing would learn; set one of them.")
+
+    def read_init_file(self) -> None:
+        """Adapters as the file has them, also those of parts that do not learn, so that the result is complete."""
+        file = lora_file.read(find_init_file(self.config, self.model.folder))
+        for target, tensors in layers_on(self.model, file):
+            self.targets.append(target)
+            self.adapters[target.key] = adapter(file, target, tensors)
+        self.start = digest(self.tensors())
+
+    @classmethod
+    def check(cls, config: "Config", folder: FolderOf) -> None:
+        if config.lora.init_file:
+            layers.check(lora_file.read(find_init_file(config, folder)))
+
+    @classmethod
+    def check_model(cls, config: "Config", folder: FolderOf, spec: ModelSpec) -> None:
+        Blocks(config.lora, input_blocks(spec))
+        if config.lora.init_file:
+            refuse_other_family(lora_file.read(find_init_file(config, folder)), spec)
 
     @classmethod
     def count_trainable(cls, config: "Config", spec: ModelSpec) -> int:
@@ -81,32 +93,56 @@ class LoraMethod(Method):
             if len(shape) == 2 and any(block in name for block in ("transformer_blocks", ".layers.", "resblocks"))
         )
 
-    def trains(self, target: Target) -> bool:
-        if target.kind == "convolution" and not self.config.lora.conv_dim:
-            return False
-        return not is_zero(self.config.lora.rate_of(target.part))
-
-    def make_adapter(self, target: Target) -> Adapter:
+    def dim_and_alpha(self, target: Target) -> tuple[int, float]:
+        """0 for a layer that gets no adapter."""
         settings = self.config.lora
-        spatial = target.layer.weight.ndim == 4 and target.layer.weight.shape[-1] > 1
-        dim, alpha = (settings.conv_dim, settings.conv_alpha) if spatial else (settings.dim, settings.alpha)
+        no_convolutions = target.kind == "convolution" and not (settings.conv_dim or any(settings.conv_block_dims))
+        if no_convolutions or is_zero(settings.rate_of(target.part)):
+            return 0, 1.0
+        return self.blocks.dim_and_alpha(target, spatial(target.layer.weight.shape))
+
+    def make_adapter(self, target: Target, dim: int, alpha: float) -> Adapter:
+        settings = self.config.lora
         network = networks.registry[settings.network]
-        return network(target.layer, dim, alpha, generator(self.config.train.seed, "init", target.key))
+        options = {name: getattr(settings, name) for name in network.options}
+        return network(target.layer, dim, alpha, generator(self.config.train.seed, "init", target.key), **options)
+
+    def learns(self, target: Target) -> bool:
+        return not is_zero(self.config.lora.rate_of(target.part)) and self.blocks.lr_weight(target) > 0
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        active = [target for target in self.targets if not target.idle]
-        groups = []
-        for part in dict.fromkeys(target.part for target in active):
-            params = [p for target in active if target.part == part for p in self.adapters[target.key].parameters()]
-            groups.append({"name": part, "params": params, "lr": self.config.lora.rate_of(part)})
-        return groups
+        """One group for each part; further ones for blocks with rates of their own, and for LoRA+'s up parts."""
+        groups: dict[tuple, dict[str, Any]] = {}
+        for target in self.targets:
+            if target.idle or not self.learns(target):
+                continue
+            weight = self.blocks.lr_weight(target)
+            for parameter in self.adapters[target.key].parameters():
+                ratio = self.plus_ratio(target, parameter)
+                lr = multiplied(self.config.lora.rate_of(target.part), weight * ratio)
+                group = groups.setdefault((target.part, weight, ratio), {"name": target.part, "params": [], "lr": lr})
+                group["params"].append(parameter)
+        return list(groups.values())
+
+    def plus_ratio(self, target: Target, parameter: torch.nn.Parameter) -> float:
+        """How much faster a parameter learns than others (LoRA+, Hayou et al. 2024, arXiv 2402.12354): the up part."""
+        ratio = self.config.lora.loraplus_lr_ratio
+        return ratio if ratio != 1 and parameter is self.adapters[target.key].up_part else 1.0
+
+    def constrain(self) -> None:
+        most = self.config.lora.scale_weight_norms
+        if most:
+            for target in self.targets:
+                if self.learns(target):
+                    self.adapters[target.key].limit_norm(most)
 
     def changes_text(self) -> bool:
         return any(target.part != "unet" for target in self.targets)
 
     def trains_text(self, step: int) -> bool:
         until = self.config.train.stop_text_encoder_training
-        return self.changes_text() and (not until or step < until)
+        learns = any(target.part != "unet" and self.learns(target) for target in self.targets)
+        return learns and (not until or step < until)
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -115,25 +151,46 @@ class LoraMethod(Method):
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return {f"{key}.{tail}": tensor
-                for key, adapter in self.adapters.items() for tail, tensor in adapter.tensors().items()}
+                for key, each in self.adapters.items() for tail, tensor in each.tensors().items()}
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        for key, adapter in self.adapters.items():
-            adapter.load_tensors({tail: tensors[f"{key}.{tail}"] for tail in adapter.tensors()})
+        for key, each in self.adapters.items():
+            each.load_tensors({tail: tensors[f"{key}.{tail}"] for tail in each.tensors()})
 
     def metadata(self) -> dict[str, Any]:
         settings = self.config.lora
-        convolutions = {"conv_dim": str(settings.conv_dim), "conv_alpha": str(settings.conv_alpha)}
-        return {"ss_network_module": "networks.lora" if settings.network == "lora" else "lycoris.kohya",
-                "ss_network_dim": settings.dim, "ss_network_alpha": settings.alpha,
-                "ss_network_args": convolutions if settings.conv_dim else None,
+        plain = all(isinstance(each, LoRA) for each in self.adapters.values())
+        dim, alpha = settings.dim, settings.alpha
+        if settings.init_file or settings.block_dims:
+            dims = {each.dim for each in self.adapters.values()}
+            alphas = {each.alpha for each in self.adapters.values()}
+            dim, alpha = (min(numbers) if len(numbers) == 1 else "Dynamic" for numbers in (dims, alphas))
+        return {"ss_network_module": "networks.lora" if plain else "lycoris.kohya",
+                "ss_network_dim": dim, "ss_network_alpha": alpha,
+                "ss_network_args": self.network_arguments() or None,
+                "ss_network_dropout": settings.network_dropout or None,
+                "ss_scale_weight_norms": settings.scale_weight_norms or None,
                 "ss_unet_lr": settings.unet_lr, "ss_text_encoder_lr": settings.text_encoder_lr,
                 "ss_learning_rate": settings.unet_lr}
+
+    def network_arguments(self) -> dict[str, str]:
+        """kohya's and LyCORIS' arguments of the network, as far as they are not their defaults."""
+        settings = self.config.lora
+        name = next(iter(self.adapters.values())).name
+        arguments = {"lora": {}, "dora": {"algo": "lora", "dora_wd": True}}.get(name, {"algo": name})
+        arguments |= {"conv_dim": settings.conv_dim, "conv_alpha": settings.conv_alpha} if settings.conv_dim else {}
+        defaults = LoraConfig()
+        keys = ("rank_dropout", "module_dropout", "loraplus_lr_ratio", "factor", "use_tucker", "down_lr_weight",
+                "mid_lr_weight", "up_lr_weight", "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
+        arguments |= {key: getattr(settings, key) for key in keys if getattr(settings, key) != getattr(defaults, key)}
+        return {key: ",".join(map(str, value)) if isinstance(value, list) else str(value)
+                for key, value in arguments.items()}
 
     def export(self, path: Path, metadata: dict[str, str]) -> None:
         precision = safetensors.PRECISIONS[self.config.save.precision]
         tensors = {name: rounded(name, tensor, precision) for name, tensor in self.tensors().items()}
-        if not any(torch.count_nonzero(adapter.delta_weight()) for adapter in self.adapters.values()):
+        unchanged = self.start and digest(self.tensors()) == self.start
+        if unchanged or not any(torch.count_nonzero(each.delta_weight()) for each in self.adapters.values()):
             raise NothingLearned("The LoRA learned nothing: every layer is as it was at the start. "
                                  "Raise the learning rate or the number of steps.")
         if not any(self.changes(key, tensors) for key in self.adapters):
@@ -142,19 +199,28 @@ class LoraMethod(Method):
                                  '"save.precision" to "float".')
         safetensors.write(path, tensors, metadata | safetensors.hashes(tensors, metadata))
 
-
     def changes(self, key: str, tensors: Mapping[str, torch.Tensor]) -> bool:
         """Whether these tensors of a file change the layer of `key`."""
-        adapter = self.adapters[key]
-        exact = {tail: tensor.clone() for tail, tensor in adapter.tensors().items()}
+        trained = self.adapters[key]
+        exact = {tail: tensor.clone() for tail, tensor in trained.tensors().items()}
         try:
-            adapter.load_tensors({tail: tensors[f"{key}.{tail}"].to(tensor) for tail, tensor in exact.items()})
-            return bool(torch.count_nonzero(adapter.delta_weight()))
+            trained.load_tensors({tail: tensors[f"{key}.{tail}"].to(tensor) for tail, tensor in exact.items()})
+            return bool(torch.count_nonzero(trained.delta_weight()))
         finally:
-            adapter.load_tensors(exact)
+            trained.load_tensors(exact)
 
 
 def in_and_out(name: str, shape: tuple[int, int]) -> int:
     """Outputs and inputs of the layers whose weight that is: a fused one is three."""
     outputs, inputs = shape
     return outputs + inputs * (3 if name.endswith("in_proj_weight") else 1)
+
+
+def input_blocks(spec: ModelSpec) -> int:
+    """How many the UNet has."""
+    names = (name.split(".") for name in spec.shapes["unet"])
+    return 1 + max((int(parts[1]) for parts in names if parts[0] == "input_blocks"), default=11)
+
+
+def find_init_file(config: "Config", folder: FolderOf) -> Path:
+    return lookup.find(folder("lora"), config.lora.init_file, KINDS["lora"].endings, KINDS["lora"].noun)

@@ -26,7 +26,7 @@ class Adapter(nn.Module):
     def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None):
         """`dim` is the rank; strength is alpha / dim; `generator` draws the first values (CPU)."""
         super().__init__()
-        self.alpha, self.scale = float(alpha), alpha / dim
+        self.dim, self.alpha, self.scale = dim, float(alpha), alpha / dim
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """delta(x), in the shape and dtype of layer(x)."""
@@ -34,6 +34,21 @@ class Adapter(nn.Module):
 
     def delta_weight(self) -> torch.Tensor:
         """The same as one tensor in the shape of `layer.weight`, float32."""
+        raise NotImplementedError
+
+    @property
+    def up_part(self) -> nn.Parameter | None:
+        """What maps back to the layer's width and starts at zero, where there is such a part."""
+        return None
+
+    @torch.no_grad()
+    def limit_norm(self, most: float) -> None:
+        """Shorten the change of the weight to the length `most` where it is longer (sd-scripts' scale_weight_norms)."""
+        norm = torch.linalg.vector_norm(self.delta_weight()).clamp(min=most / 2)
+        self.scale_delta(norm.clamp(max=most) / norm)
+
+    def scale_delta(self, factor: torch.Tensor) -> None:
+        """Multiply the change of the weight by a number, in the parameters."""
         raise NotImplementedError
 
     def tensors(self) -> dict[str, torch.Tensor]:

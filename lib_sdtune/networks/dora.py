@@ -32,6 +32,14 @@ class DoRA(WeightAdapter):
         # the paper's section 4.3: the length in the denominator is taken as a constant
         return updated * (self.dora_scale / column_norm(updated.detach())) - original
 
+    @property
+    def up_part(self) -> nn.Parameter:
+        return self.low_rank.up
+
+    def limit_norm(self, most: float) -> None:
+        """That of its low-rank part; the lengths are what they learn to be."""
+        self.low_rank.limit_norm(most)
+
     def tensors(self) -> dict[str, torch.Tensor]:
         return self.low_rank.tensors() | {"dora_scale": self.dora_scale.data}
 

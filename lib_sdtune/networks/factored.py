@@ -33,7 +33,7 @@ class FactoredAdapter(WeightAdapter):
             values = factors[tail].detach().to(layer.weight.device, torch.float32, copy=True)
             self.register_parameter(tail, nn.Parameter(values))
         if rank_of(self.factors()) is None:  # readers take whole matrices as they are
-            self.alpha, self.scale = float(dim), 1.0
+            self.alpha, self.scale = float(alpha if like else dim), 1.0
 
     def first_values(self, shape: torch.Size, dim: int, generator: torch.Generator | None) -> dict[str, torch.Tensor]:
         """tail -> float32 tensor for a weight of that shape, so that delta is 0."""
@@ -44,6 +44,10 @@ class FactoredAdapter(WeightAdapter):
 
     def delta_weight(self) -> torch.Tensor:
         return (FORMULAS[self.name](self.factors()) * self.scale).reshape(self.shape)
+
+    def scale_delta(self, factor: torch.Tensor) -> None:
+        """The change is linear in each parameter, so the first takes it all."""
+        getattr(self, self.tails[0]).data.mul_(factor)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return {tail: tensor.data for tail, tensor in self.factors().items()} | {"alpha": torch.tensor(self.alpha)}

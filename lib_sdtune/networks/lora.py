@@ -53,6 +53,16 @@ class LoRA(Adapter):
             self.up.shape[0], *self.down.shape[1:]
         )
 
+    @property
+    def up_part(self) -> nn.Parameter:
+        return self.up
+
+    def scale_delta(self, factor: torch.Tensor) -> None:
+        """Each part takes its share."""
+        parts = [part for part in (self.down, self.mid, self.up) if part is not None]
+        for part in parts:
+            part.data.mul_(factor ** (1 / len(parts)))
+
     def tensors(self) -> dict[str, torch.Tensor]:
         mid = {} if self.mid is None else {"lora_mid.weight": self.mid.data}
         return {

@@ -62,6 +62,14 @@ def rate(lr: float | str, step: int, total: int, scheduler: str = "constant", wa
     return float(lr) * factor(step, total, scheduler, warmup, cycles, power)
 
 
+def multiplied(lr, factor):
+    """A rate, or the schedule text of one, times a factor."""
+    if factor == 1 or not isinstance(lr, str):
+        return lr if factor == 1 else lr * factor
+    pieces = [f"{rate * factor!r}" + (f":{until}" if until >= 0 else "") for rate, until in parse(lr)]
+    return ", ".join(pieces)
+
+
 def is_text(lr: float | str) -> bool:
     """Whether this is schedule text, which follows no scheduler; a single rate written as text is a number."""
     return isinstance(lr, str) and len(pieces := parse(lr)) + (pieces[0][1] >= 0) > 1

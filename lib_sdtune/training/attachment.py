@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 
 from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training import precision
 from lib_sdtune.training.memory.checkpointing import checkpointed, wants_checkpointing
@@ -16,12 +17,14 @@ class Attachment:
     """A context manager: inside, the model is frozen but for the method's add-on, which it wears; afterwards it is
     bare.
 
+    base_loras: are on the model before and after, and leave it with everything else when somebody else uses it.
     checkpointing: the setting, "auto", "on" or "off". compute: what the forward runs in; where that is float32, so are
     the weights meanwhile. idle_parts: of the model, that are moved out of the GPU's memory meanwhile.
     """
 
-    def __init__(self, method: Method, model: LoadedModel, checkpointing, compute, idle_parts: IdleParts):
-        self.method, self.model, self.idle_parts = method, model, idle_parts
+    def __init__(self, method: Method, model: LoadedModel, checkpointing, compute, idle_parts: IdleParts,
+                 base_loras: BaseLoras):
+        self.method, self.model, self.idle_parts, self.base_loras = method, model, idle_parts, base_loras
         self.full_precision = precision.FullPrecision(method.predicting_modules() if compute == torch.float32 else [])
         self.recomputing = wants_checkpointing(checkpointing, model.device)
 
@@ -61,6 +64,7 @@ class Attachment:
         self.method.before_detach()
         self.stack.close()
         try:
-            yield
+            with self.base_loras.suspended():
+                yield
         finally:
             self.__enter__()

@@ -28,7 +28,8 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
             control.report_model(model)
             trainer = Trainer(config, model, control)  # refuses what cannot fit, before hours of drawing
             if method.uses_class_pictures:
-                class_pictures.complete(config, host, control)
+                with trainer.base_loras:
+                    class_pictures.complete(config, host, control)
             with trainer:
                 for step in trainer:
                     control.report(step)

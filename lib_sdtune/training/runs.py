@@ -15,6 +15,7 @@ from lib_sdtune.formats.files import amount, free_space, read_json, write_json
 from lib_sdtune.formats.kinds import ArtefactKind
 from lib_sdtune.formats.names import check_artefact_name
 from lib_sdtune.host.base import Host
+from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import base_checkpoint, replaced, run_lock, state
 from lib_sdtune.training import log as run_log
@@ -166,6 +167,7 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
     if spec := host.model_spec(model_settings):
         spec.variant.overridden(config.model.prediction_type, config.noise.zero_terminal_snr)
         methods[config.method].check_model(config, host.folder, spec)
+    base_loras.check(config.model.base_loras, host.folder, spec)
     check_not_published(config, folder)
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (host.folder(methods[config.method].kind), folder):

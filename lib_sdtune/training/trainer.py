@@ -23,6 +23,7 @@ from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.host.base import Host, LoadedModel
 from lib_sdtune.ldm import positions
+from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import by_model
@@ -85,8 +86,9 @@ class Trainer:
         self.optimisation = optimisation.choose(config, self.method, self.scale, self.world)
         self.training_data = training_data(config, model, self.folder, control.preparing, self.world, control.scan)
         self.results = Results(config, model, self.method, self.training_data, self.folder)
+        self.base_loras = BaseLoras(config.model.base_loras, model)
         self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing, self.dtype,
-                                     self.training_data.idle_parts)
+                                     self.training_data.idle_parts, self.base_loras)
         self.method.make_room = self.make_room
         self.step, self.skipped, self.skipped_in_a_row, self.unsaved = 0, 0, 0, False
         self.refuse_what_cannot_fit()
@@ -105,6 +107,7 @@ class Trainer:
 
     def __enter__(self):
         with ExitStack() as stack:
+            stack.enter_context(self.base_loras)
             stack.enter_context(self.training_data)
             self.schedule = self.model.schedule.to(self.model.device, torch.float32)
             self.total = self.training_data.total_steps()

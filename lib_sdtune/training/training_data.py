@@ -17,6 +17,7 @@ from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.errors import UserError
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.encoding import precise, text_key, vae_key
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
@@ -116,7 +117,8 @@ class TrainingData:
             return self.encode_images(pixels)
 
     def text_key(self) -> str:
-        return text_key(self.model, self.config.model.clip_skip, self.config.dataset.max_token_length)
+        key = text_key(self.model, self.config.model.clip_skip, self.config.dataset.max_token_length)
+        return key + base_loras.digest(self.config.model.base_loras, self.model.folder)
 
     def encode_text(self, captions: list[str]) -> Conditioning:
         present = self.idle_parts.present(*self.model.text_encoders)

@@ -133,14 +133,16 @@ def test_lora_dropouts_are_sd_scripts(monkeypatch):
 
 
 @pytest.mark.parametrize(("side", "factor", "wanted"), [
-    (320, -1, (16, 20)), (320, 8, (8, 40)), (320, 6, (5, 64)), (1280, -1, (32, 40)), (768, 4, (4, 192)), (7, 4, (1, 7)), (12, 6, (2, 6))])
+    (320, -1, (16, 20)), (320, 8, (8, 40)), (320, 6, (5, 64)), (1280, -1, (32, 40)),
+    (768, 4, (4, 192)), (7, 4, (1, 7)), (12, 6, (2, 6))])
 def test_lokr_splits_sides_as_lycoris(side, factor, wanted):
     assert split(side, factor) == wanted
 
 
 def test_tucker_starts_as_in_lycoris():
     adapter = registry["loha"](nn.Conv2d(64, 64, 3), 16, 8.0, torch.Generator().manual_seed(0), use_tucker=True)
-    spreads = [float(getattr(adapter, name).detach().std()) for name in ("hada_t1", "hada_t2", "hada_w1_a", "hada_w1_b")]
+    names = "hada_t1", "hada_t2", "hada_w1_a", "hada_w1_b"
+    spreads = [float(getattr(adapter, name).detach().std()) for name in names]
     assert spreads == pytest.approx([0.1, 0.1, 0.1, 1.0], rel=0.1)
     assert adapter.hada_w1_a.shape == (16, 64) and adapter.hada_t1.shape == (16, 16, 3, 3)
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.families.base import Target
-from lib_sdtune.formats import embedding, hashes, hypernetwork, kinds, lookup
+from lib_sdtune.formats import embedding, hashes, hypernetwork, lookup
+from lib_sdtune.formats import lora as lora_files
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import LoadedModel
-from lib_sdtune.ldm.checkpoint import read_any
-from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import Adapter, applied
+from lib_sdtune.lora_tools.on_model import adapters
+from lib_sdtune.networks.base import applied
 from lib_sdtune.networks.hypernetwork import applied_hypernetworks
 from lib_sdtune.prompts import Tag
 
@@ -57,48 +56,12 @@ def lora(model: LoadedModel, folder: Path, tag: Tag) -> Iterator[str]:
     text = tag.weight(0, "te")
     weights = {"unet": tag.weight(1, "unet", default=text)}
     parts = {}
-    for target, adapter in adapters(model, path):
+    for target, adapter in adapters(model, lora_files.read(path), strict=False):
         parts.setdefault(target.part, []).append((target.layer, adapter))
     with ExitStack() as stack:
         for part, pairs in parts.items():
             stack.enter_context(applied(pairs, weights.get(part, text)))
         yield hashes.content(path)[:12]
-
-
-def adapters(model: LoadedModel, path: Path) -> list[tuple[Target, Adapter]]:
-    """[(target, adapter)] of a file of kohya's keys; the log names what does not fit. UserError if nothing does."""
-    tensors, _ = read_any(path)
-    content = kinds.content(tensors)
-    if content != "lora":
-        raise UserError(f"{path.name} is {kinds.noun(content) or 'something else'}, not a LoRA, "
-                        f"so <lora:{path.stem}> cannot use it.")
-    layers = {}
-    for name, tensor in tensors.items():
-        key, _, tail = name.partition(".")
-        layers.setdefault(key, {})[tail] = tensor
-    pairs = [(target, adapter_of(target, layers.pop(target.key), path)) for target in model.family.targets(model)
-             if target.key in layers]
-    if not pairs:
-        raise UserError(f"{path.name} is a LoRA for another kind of model: this one has no {next(iter(layers))}.")
-    if layers:
-        log.warning("%s: %d of its layers fit nothing in this model, such as %s.",
-                    path.name, len(layers), next(iter(layers)))
-    return pairs
-
-
-def adapter_of(target: Target, tensors: dict[str, torch.Tensor], path: Path) -> Adapter:
-    """The adapter that a file describes for a layer. UserError for an unknown kind and for other sizes."""
-    for _, network in registry:
-        if network.reads(tensors):
-            try:
-                dim = network.dim_of(tensors)
-                adapter = network(target.layer, dim, float(tensors.get("alpha", dim)))
-                adapter.load_tensors(tensors)
-                return adapter.to(target.layer.weight.device).requires_grad_(False)
-            except RuntimeError as error:
-                raise UserError(f"{path.name} does not fit this model at {target.key}: it was made for one of other "
-                                "sizes.") from error
-    raise UserError(f"{path.name} adapts {target.key} in a way that is not known here ({', '.join(sorted(tensors))}).")
 
 
 def embeddings(model: LoadedModel, folder: Path) -> dict[str, torch.Tensor]:

@@ -1,0 +1,70 @@
+"""LoRAs that stay on the model while something else is trained on top of it (sd-scripts' base_weights)."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from lib_sdtune.formats import hashes, lookup, lora
+from lib_sdtune.formats.kinds import KINDS
+from lib_sdtune.formats.names import name_and_weight
+from lib_sdtune.host.base import LoadedModel, ModelSpec
+from lib_sdtune.lora_tools import layers
+from lib_sdtune.lora_tools.on_model import adapters, refuse_other_family
+from lib_sdtune.networks.base import applied
+
+
+def check(entries: Sequence[str], folder: Callable[[str], Path], spec: ModelSpec | None) -> None:
+    """UserError for files that are not there, are no LoRAs, or are for another family."""
+    for entry in entries:
+        file = lora.read(find(entry, folder))
+        layers.check(file)
+        if spec is not None:
+            refuse_other_family(file, spec)
+
+
+def find(entry: str, folder: Callable[[str], Path]) -> Path:
+    """The file that "name" or "name:0.8" means."""
+    name, _ = name_and_weight(entry)
+    return lookup.find(folder("lora"), name, KINDS["lora"].endings, KINDS["lora"].noun)
+
+
+def digest(entries: Sequence[str], folder: Callable[[str], Path]) -> str:
+    """What tells these files and weights from others; "" for none."""
+    return "".join(f"-{hashes.content(find(entry, folder))[:12]}x{name_and_weight(entry)[1]:g}" for entry in entries)
+
+
+class BaseLoras:
+    """A context manager that can be entered again and again: inside, the model answers with the LoRAs on it.
+
+    entries: "name" or "name:0.8". UserError for what does not fit the model.
+    """
+
+    def __init__(self, entries: Sequence[str], model: LoadedModel):
+        self.applied: list[tuple[list[tuple[Any, nn.Module]], float]] = []
+        self.stack = ExitStack()
+        for entry in entries:
+            path, weight = find(entry, model.folder), name_and_weight(entry)[1]
+            pairs = [(target.layer, adapter) for target, adapter in adapters(model, lora.read(path))]
+            self.applied.append((pairs, weight))
+
+    def __enter__(self) -> "BaseLoras":
+        with ExitStack() as stack:
+            for pairs, weight in self.applied:
+                stack.enter_context(applied(pairs, weight))
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.stack.close()
+
+    @contextmanager
+    def suspended(self):
+        """The model without them, for somebody else to use."""
+        self.stack.close()
+        try:
+            yield
+        finally:
+            self.__enter__()

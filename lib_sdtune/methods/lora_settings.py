@@ -1,0 +1,109 @@
+"""The settings of LoRA and its relatives, under the names that sd-scripts' options and network arguments have."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lib_sdtune import networks, optim
+from lib_sdtune.declaration import Rate, option
+from lib_sdtune.errors import require
+from lib_sdtune.methods.base import MethodSettings
+from lib_sdtune.networks.base import Adapter
+
+if TYPE_CHECKING:  # it is composed of the methods
+    from lib_sdtune.config import Config
+
+OF_THE_FILE = ("network", "dim", "alpha", "conv_dim", "conv_alpha", "use_tucker", "factor", "block_dims",
+               "block_alphas", "conv_block_dims", "conv_block_alphas")
+HALVES = ("lora", "dora")  # networks that have an up and a down part
+
+
+@dataclass
+class LoraConfig(MethodSettings):
+    """A LoRA or one of its relatives."""
+
+    network: str = option("lora", "lora suits nearly everything.",
+                          label="Network type", choices=networks.registry.names)
+    dim: int = option(16, "8 to 16 for a subject, 32 and more for a style (also called rank).",
+                      label="Dim (rank)", low=1, high=1024)
+    alpha: float = option(8.0, "Half of dim: the strength is alpha / dim.", label="Alpha", above=0, high=4096)
+    conv_dim: int = option(0, "0 leaves the 3x3 convolutions alone; 4 to 8 trains them too (LoCon).",
+                           label="Convolution dim", low=0, high=1024)
+    conv_alpha: float = option(1.0, "As alpha, for the convolutions.", label="Convolution alpha", above=0, high=4096)
+    unet_lr: Rate = option(1e-4, "1e-4: how fast the UNet part learns. 0 leaves it out.",
+                           label="UNet learning rate", low=0, high=10)
+    text_encoder_lr: Rate = option(5e-5, "5e-5: how fast the text encoder part learns. 0 leaves it out.",
+                                   label="Text encoder learning rate", low=0, high=10)
+    init_file: str = option(
+        "", "A LoRA of models/Lora to go on from, by its name; network, dims and alphas are its own.",
+        label="Continue LoRA")
+    network_dropout: float = option(0.0, "0, or 0.1 to 0.5: how many values are left out inside each LoRA layer.",
+                                    label="Network dropout", low=0, high=0.99)
+    rank_dropout: float = option(0.0, "0, or 0.1 to 0.3: how many ranks are left out at each step.",
+                                 label="Rank dropout", low=0, high=0.99)
+    module_dropout: float = option(0.0, "0, or 0.1 to 0.3: how many layers are left out at each step.",
+                                   label="Module dropout", low=0, high=0.99)
+    scale_weight_norms: float = option(0.0, "0, or 1: a layer's change that gets longer is shortened to this.",
+                                       label="Largest norm of a layer's change", low=0, high=1000)
+    loraplus_lr_ratio: float = option(1.0, "1, or 4 to 16: how much faster the up part learns (LoRA+).",
+                                      label="LoRA+ ratio", above=0, high=1000)
+    factor: int = option(-1, "-1 splits each side evenly; 4 to 16 makes LoKr larger and stronger.",
+                         label="LoKr factor", low=-1, high=1024)
+    use_tucker: bool = option(False, "Smaller 3x3 convolutions, with a core between two 1x1 ones (Tucker).",
+                              label="Tucker convolutions")
+    down_lr_weight: list[float] = option(
+        [], "Empty, or by how much the rate of each down block is multiplied: 12 numbers, 9 for SDXL; 0 leaves one "
+            "out.",
+        label="Rates of down blocks", low=0, high=100)
+    mid_lr_weight: list[float] = option([], "The same for the middle: 1 number, 3 for SDXL.",
+                                        label="Rates of the middle", low=0, high=100)
+    up_lr_weight: list[float] = option([], "The same for the up blocks: 12 numbers, 9 for SDXL.",
+                                       label="Rates of up blocks", low=0, high=100)
+    block_dims: list[int] = option([], "Empty, or the dim of each block of the UNet: 25 numbers, 23 for SDXL.",
+                                   label="Dims of blocks", low=0, high=1024)
+    block_alphas: list[float] = option([], "Empty, or the alpha of each block.",
+                                       label="Alphas of blocks", low=0, high=4096)
+    conv_block_dims: list[int] = option([], "As block_dims, for the 3x3 convolutions.",
+                                        label="Convolution dims of blocks", low=0, high=1024)
+    conv_block_alphas: list[float] = option([], "As block_alphas, for the 3x3 convolutions.",
+                                            label="Convolution alphas of blocks", low=0, high=4096)
+
+    def overruled(self) -> Iterable[tuple[str, str]]:
+        if self.init_file:
+            yield from ((key, '"lora.init_file" has its own') for key in OF_THE_FILE)
+        if not self.conv_dim and not self.conv_block_dims:
+            yield from ((key, '"lora.conv_dim" is 0') for key in ("conv_alpha", "conv_block_alphas", "use_tucker"))
+        if self.network == "lokr":
+            yield (
+                "alpha",
+                'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned',
+            )
+        else:
+            yield "factor", '"lora.network" is not "lokr"'
+
+    def check(self, config: "Config") -> None:
+        network = "" if self.init_file else self.network
+        require(
+            not self.network_dropout or network in ("", "lora"),
+            f'"lora.network_dropout" is {self.network_dropout}, and {network} has nothing to leave out between two '
+            'halves; set "lora.rank_dropout" or "lora.module_dropout" instead.',
+        )
+        require(
+            self.loraplus_lr_ratio == 1 or network in ("", *HALVES),
+            f'"lora.loraplus_lr_ratio" is {self.loraplus_lr_ratio}, and {network} has no up part; set it to 1, or '
+            '"lora.network" to "lora".',
+        )
+        scalable = not network or networks.registry[network].scale_delta is not Adapter.scale_delta
+        require(
+            not self.scale_weight_norms or scalable or network == "dora",
+            f'"lora.scale_weight_norms" is {self.scale_weight_norms}, and {network} cannot be shortened; set it to 0.',
+        )
+        rates = self.loraplus_lr_ratio != 1 or self.down_lr_weight or self.mid_lr_weight or self.up_lr_weight
+        require(
+            not (rates and optim.finds_rate(config.train.optimizer)),
+            f"{config.train.optimizer} takes one rate for everything, so it goes with neither LoRA+ nor rates of "
+            "blocks; leave them out, or choose AdamW.",
+        )
+
+    def rate_of(self, part: str) -> float | str:
+        return self.unet_lr if part == "unet" else self.text_encoder_lr

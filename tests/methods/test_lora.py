@@ -1,0 +1,187 @@
+"""LoRA as a method: going on from a file, LoRAs that stay, blocks with rates and dims of their own, LoRA+, norms."""
+
+import pytest
+import torch
+
+from lib_sdtune.config import Config
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.formats import lora as lora_file
+from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.host.base import ModelSpec
+from lib_sdtune.lora_tools.on_model import adapters
+from lib_sdtune.methods.lora import LoraMethod
+from lib_sdtune.methods.lora_blocks import Blocks
+from lib_sdtune.methods.lora_settings import LoraConfig
+from lib_sdtune.training.runs import begin
+from tests.hosts import TinyHost, bits, resumed, settings, train
+from tests.lora_tools import files
+
+FAMILIES = {"sd1": files.model("sd1"), "sdxl": files.model("sdxl")}
+
+
+def method(family="sd1", **lora):
+    """The method on a tiny model that nothing happens to."""
+    text = {"text_encoder_lr": 1e-3, "unet_lr": 2e-3}
+    config = Config.from_dict(settings("pictures", lora=text | lora))
+    return LoraMethod(config, FAMILIES[family])
+
+
+@pytest.mark.parametrize("network", ["lora", "loha", "lokr", "dora"])
+def test_going_on_from_a_file_takes_everything_from_it(tmp_path, images, network):
+    """One step at a rate that moves nothing measurable: the result is the file, whatever the settings say."""
+    host = TinyHost(tmp_path)
+    source = files.lora(host.folder("lora") / "before.safetensors", network=network, dim=3, alpha=1.5)
+    train(host, settings(images, lora={"init_file": "before", "dim": 99, "unet_lr": 1e-9, "text_encoder_lr": 0},
+                         train={"max_train_steps": 1}))
+    before, after = files.layers(source)[0], files.layers(host.folder("lora") / "ron.safetensors")[0]
+    assert before.keys() == after.keys()
+    for key, tensors in before.items():
+        assert tensors.keys() == after[key].keys()
+        for tail, tensor in tensors.items():
+            assert tensor.shape == after[key][tail].shape
+            assert torch.allclose(tensor, after[key][tail], atol=1e-6), (key, tail)
+            assert not key.startswith("lora_te") or torch.equal(tensor, after[key][tail])  # rate 0: kept as it is
+    facts = files.layers(host.folder("lora") / "ron.safetensors")[1]
+    assert facts["ss_network_module"] == ("networks.lora" if network == "lora" else "lycoris.kohya")
+    assert facts["ss_network_dim"] in ("3", "Dynamic")
+
+
+def test_a_file_of_other_programs_names_becomes_one_of_kohyas(tmp_path, images):
+    host = TinyHost(tmp_path)
+    halves = {"lora_A": torch.randn(2, 32), "lora_B": torch.randn(32, 2)}
+    name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+    tensors = {f"{name}.{half}.weight": tensor for half, tensor in halves.items()}
+    safetensors.write(host.folder("lora") / "peft.safetensors", tensors)
+    train(host, settings(images, lora={"init_file": "peft"}, train={"max_train_steps": 1}))
+    layers, _ = files.layers(host.folder("lora") / "ron.safetensors")
+    (key,) = layers
+    assert key == "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
+    assert float(layers[key]["alpha"]) == 2 and not torch.equal(layers[key]["lora_up.weight"], halves["lora_B"])
+
+
+def test_what_does_not_belong_is_refused_before_work(tmp_path, images):
+    host = TinyHost(tmp_path)
+    for family in ("sd1", "sdxl"):
+        files.lora(host.folder("lora") / f"{family}.safetensors", family)
+    spec = ModelSpec({"unet": {"input_blocks.11.0.weight": (1,)}}, torch.float32, torch.device("cpu"),
+                     family=files.model("sd1").family)
+    host.model_spec = lambda model: spec
+    for key, sections in (("init", {"lora": {"init_file": "sdxl"}}), ("base", {"model": {"base_loras": ["sdxl:0.5"]}})):
+        config = Config.from_dict(settings(images, **sections))
+        with pytest.raises(UserError, match="sdxl.safetensors is a LoRA for SDXL and the model is SD1"):
+            begin(config, host)
+        assert not (host.folder("sdtune") / "runs").exists(), key
+    with pytest.raises(UserError, match="There is no LoRA called 'none'"):
+        begin(Config.from_dict(settings(images, lora={"init_file": "none"})), host)
+    with pytest.raises(UserError, match="ron:0.8"):
+        begin(Config.from_dict(settings(images, model={"base_loras": ["sd1:strong"]})), host)
+
+
+def test_a_file_that_learned_nothing_more_is_not_called_a_result(tmp_path, images):
+    host = TinyHost(tmp_path)
+    files.lora(host.folder("lora") / "before.safetensors", convolutions=False)
+    with pytest.raises(RunError, match="learned nothing"):
+        train(host, settings(images, lora={"init_file": "before", "unet_lr": 1e-30, "text_encoder_lr": 1e-30},
+                             train={"max_train_steps": 1, "optimizer": "SGDNesterov"}))
+
+
+def test_base_loras_are_on_the_model_while_it_trains_and_gone_afterwards(tmp_path, images):
+    """The loss of the first step is that of the model with the LoRA merged into it; the file holds nothing of it."""
+    losses = {}
+    config = settings(images, train={"max_train_steps": 2})
+    for name in ("bare", "base", "merged"):
+        host = TinyHost(tmp_path / name)
+        source = files.lora(host.folder("lora") / "style.safetensors", dim=2)
+        if name == "merged":
+            with torch.no_grad():
+                for target, adapter in adapters(host.model, lora_file.read(source)):
+                    parameter, rows = target.source
+                    parameter[rows] += 0.5 * adapter.delta_weight()
+        before = bits(host.model)
+        control = train(host, config | {"model": {"base_loras": ["style:0.5"] if name == "base" else []}})
+        assert all(torch.equal(before[key], tensor) for key, tensor in bits(host.model).items())
+        assert not any("forward" in vars(module) for _, part in host.model.modules() for module in part.modules())
+        losses[name] = control.loss
+        layers, _ = files.layers(host.folder("lora") / "ron.safetensors")
+        assert all(len(tensors["lora_down.weight"]) == 4 for tensors in layers.values())
+    assert losses["base"] == pytest.approx(losses["merged"], rel=1e-4)
+    assert losses["base"] != pytest.approx(losses["bare"], rel=1e-3)
+
+
+def test_dropouts_and_base_loras_resume_to_the_same_bytes(tmp_path, images):
+    for name in ("whole", "broken"):
+        files.lora(TinyHost(tmp_path / name).folder("lora") / "style.safetensors", dim=2)
+    lora = {"network_dropout": 0.2, "rank_dropout": 0.2, "module_dropout": 0.2, "scale_weight_norms": 0.01,
+            "loraplus_lr_ratio": 4.0, "down_lr_weight": [0.5] * 6 + [0.0] * 6}
+    whole, broken = resumed(tmp_path, settings(images, lora=lora, model={"base_loras": ["style"]}))
+    paths = [host.folder("lora") / "ron.safetensors" for host in (whole, broken)]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    for key, tensors in files.layers(paths[0])[0].items():
+        assert float(torch.linalg.vector_norm(files.product(tensors))) <= 0.01 + 1e-5
+        assert not key.startswith(("lora_unet_down_blocks_2", "lora_unet_down_blocks_3"))
+
+
+def test_lora_plus_gives_the_up_parts_a_rate_of_their_own():
+    plain, plus = method(), method(loraplus_lr_ratio=16.0)
+    assert [group["lr"] for group in plain.parameter_groups()] == [2e-3, 1e-3]
+    groups = plus.parameter_groups()
+    assert [group["lr"] for group in groups] == pytest.approx([2e-3, 32e-3, 1e-3, 16e-3])
+    ups = {id(each.up) for each in plus.adapters.values()}
+    assert {id(p) for group in groups[1::2] for p in group["params"]} == ups
+    assert not ups & {id(p) for group in groups[::2] for p in group["params"]}
+    text = method(loraplus_lr_ratio=2.0, unet_lr="1e-3:100, 5e-4").parameter_groups()
+    assert text[1]["lr"] == "0.002:100, 0.001"
+
+
+@pytest.mark.parametrize(("family", "names"), [
+    ("sd1", {"lora_unet_down_blocks_0_attentions_0_proj_in": 1, "lora_unet_down_blocks_2_attentions_1_proj_in": 8,
+             "lora_unet_down_blocks_0_downsamplers_0_conv": 3, "lora_unet_mid_block_resnets_1_conv1": 12,
+             "lora_unet_up_blocks_1_attentions_0_proj_in": 16, "lora_unet_up_blocks_3_attentions_2_proj_in": 24}),
+    ("sdxl", {"lora_unet_input_blocks_4_1_proj_in": 5, "lora_unet_middle_block_1_proj_in": 11,
+              "lora_unet_middle_block_2_in_layers_2": 12, "lora_unet_output_blocks_0_1_proj_in": 13,
+              "lora_unet_output_blocks_8_0_in_layers_2": 21})])
+def test_blocks_are_numbered_as_in_sd_scripts(family, names):
+    """networks/lora.py, get_block_index."""
+    model = FAMILIES[family]
+    blocks = Blocks(LoraConfig(), len(model.unet.input_blocks))
+    targets = {target.key: target for target in model.family.targets(model)}
+    assert {name: blocks.index(targets[name]) for name in names} == names
+
+
+def test_blocks_have_dims_and_rates_of_their_own():
+    count = 25
+    dims, alphas = list(range(1, count + 1)), [float(number) / 2 for number in range(1, count + 1)]
+    lora = method(block_dims=dims, block_alphas=alphas, up_lr_weight=[0.0] * 6 + [2.0] * 6)
+    by_key = lora.adapters
+    assert by_key["lora_unet_down_blocks_0_attentions_0_proj_in"].dim == 2
+    assert by_key["lora_unet_mid_block_attentions_0_proj_in"].alpha == 6.5
+    assert by_key["lora_te_text_model_encoder_layers_0_mlp_fc1"].dim == 4
+    ups = [number for number in (1, 2) if f"lora_unet_up_blocks_{number}_attentions_0_proj_in" in by_key]
+    assert ups == [2]
+    assert [group["lr"] for group in lora.parameter_groups()] == pytest.approx([2e-3, 4e-3, 1e-3])
+    assert lora.metadata()["ss_network_dim"] == "Dynamic"
+    with pytest.raises(UserError, match="25"):
+        method(block_dims=[4] * 23)
+    assert method("sdxl", block_dims=[4] * 23).adapters
+
+
+def test_norms_are_shortened_as_in_sd_scripts():
+    lora = method(scale_weight_norms=1.0)
+    for number, adapter in enumerate(lora.adapters.values()):
+        adapter.up.data.normal_(std=0.001 if number % 2 else 1.0, generator=torch.Generator().manual_seed(number))
+    before = {key: adapter.delta_weight().detach().clone() for key, adapter in lora.adapters.items()}
+    lora.constrain()
+    for key, adapter in lora.adapters.items():
+        norm = torch.linalg.vector_norm(before[key])
+        wanted = before[key] * (1 / norm) if norm > 1 else before[key]
+        assert torch.allclose(adapter.delta_weight(), wanted, atol=1e-5)
+
+
+def test_options_that_a_network_cannot_follow_are_refused():
+    for lora, says in (({"network": "loha", "network_dropout": 0.1}, "rank_dropout"),
+                       ({"network": "lokr", "loraplus_lr_ratio": 4}, "no up part")):
+        with pytest.raises(UserError, match=says):
+            Config.from_dict(settings("pictures", lora=lora))
+    with pytest.raises(UserError, match="one rate for everything"):
+        Config.from_dict(settings("pictures", lora={"loraplus_lr_ratio": 4, "unet_lr": 1, "text_encoder_lr": 1},
+                                  train={"optimizer": "Prodigy"}))
