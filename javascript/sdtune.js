@@ -20,9 +20,14 @@ window.sdtune = window.sdtune || {};
         for (const [name, value] of Object.entries(attributes || {})) {
             if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
             else if (value !== null && value !== undefined && value !== false)
-                element.setAttribute(name, value === true ? '' : name === 'title' ? untranslated([value]).join('') : value);
+                element.setAttribute(
+                    name,
+                    value === true ? '' : name === 'title' ? untranslated([value]).join('') : value,
+                );
         }
-        element.append(...untranslated(children.filter((child) => child !== null && child !== undefined && child !== false)));
+        element.append(
+            ...untranslated(children.filter((child) => child !== null && child !== undefined && child !== false)),
+        );
         return element;
     };
 

@@ -5,6 +5,7 @@ cross-site requests), and, where a password is asked for, with the login of the 
 """
 
 import urllib.parse
+from typing import Any
 
 from fastapi import HTTPException, Request
 
@@ -29,6 +30,15 @@ def admit(request: Request, access: Access) -> None:
             raise Refused(401, "Incorrect username or password", headers={"WWW-Authenticate": "Basic"})
     elif access.closed:
         raise Refused(403, access.closed)
+
+
+def admit_event(event: Any, access: Access) -> None:
+    """The same for an event of gradio's page, by its `gradio.Request`; one that came through gradio's queue is refused,
+    because the queue hands on no request.
+    """
+    if getattr(event, "request", None) is None:
+        raise Refused(403, "This came through gradio's queue, which does not tell who is asking; reload the page.")
+    admit(event.request, access)
 
 
 def refuse_other_sites(request: Request, access: Access) -> None:

@@ -1,7 +1,7 @@
 """What happens on a click. Every event is short: a run lives in `app.jobs`, and the page watches it through the API.
 
 gradio takes events from every page that a browser shows, so those that read or write something of the user's ask
-`api.admission` first, as our own routes do.
+`api.admission` first, as our own routes do. They go without gradio's queue, which does not tell who is asking.
 """
 
 import json
@@ -11,7 +11,7 @@ import traceback
 import gradio as gr
 
 from lib_sdtune import presets
-from lib_sdtune.api.admission import Refused, admit
+from lib_sdtune.api.admission import Refused, admit_event
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.ui import check, form, memory, upload
 from lib_sdtune.ui.boxes import box
@@ -30,7 +30,7 @@ def connect(context, fields, parts):
     def answer(function, request, *values):
         """`function(CONFIG of the form)`, a pair; where it fails a box that says why, and ""."""
         try:
-            admit(request.request, app.access)
+            admit_event(request, app.access)
             return function(config(values))
         except Refused as problem:
             return box("red", str(problem.detail)), ""
@@ -52,7 +52,7 @@ def connect(context, fields, parts):
 
     def save_uploads(request: gr.Request, files, name):
         try:
-            admit(request.request, app.access)
+            admit_event(request, app.access)
             uploads = [(file.name, upload.original_name(file)) for file in files]
             return str(upload.save(uploads, name, app.host.folder("sdtune") / "pictures")), ""
         except Refused as problem:
@@ -62,8 +62,9 @@ def connect(context, fields, parts):
 
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
-    parts["upload"].upload(save_uploads, [parts["upload"], parts["name"]], [parts["concept.images"], parts["report"]])
-    parts["check"].click(check_pictures, inputs, [parts["report"]])
+    parts["upload"].upload(save_uploads, [parts["upload"], parts["name"]], [parts["concept.images"], parts["report"]],
+                           queue=False)
+    parts["check"].click(check_pictures, inputs, [parts["report"]], queue=False)
     parts["class_draw"].click(draw_class_pictures, inputs, [parts["class_message"]], queue=False).then(
         None, [], None, _js="() => { sdtune.classPictures.refresh(); return []; }")
     if "from_txt2img" in parts:
@@ -93,7 +94,7 @@ def connect_fillers(context, fields, parts, inputs):
         return in_order(values | form.from_config(presets_by_title().get(title, {})))
 
     def settings_of_run(request: gr.Request, name):
-        admit(request.request, context.app.access)
+        admit_event(request, context.app.access)
         return in_order(form.from_config(context.app.jobs.config(name)))
 
     restore = f"(...values) => sdtune.form.restore({json.dumps(paths)}, values)"

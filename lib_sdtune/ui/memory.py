@@ -7,7 +7,7 @@ import json
 
 import gradio as gr
 
-from lib_sdtune.api.admission import admit
+from lib_sdtune.api.admission import admit_event
 from lib_sdtune.ui.boxes import message
 
 HIDDEN = "estimated", "estimate"
@@ -34,7 +34,7 @@ def connect(context, parts, inputs, config, answer):
 
     def estimate(request: gr.Request, *values):
         try:
-            admit(request.request, context.app.access)
+            admit_event(request, context.app.access)
             settings = config(values)
             for concept in settings["concepts"]:
                 concept["images"] = concept.get("images") or "."  # pictures may come later

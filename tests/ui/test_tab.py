@@ -277,3 +277,14 @@ def test_the_settings_of_a_run_are_not_for_strangers(queue):
     queue.access = Access(closed="Log in first.")
     with pytest.raises(HTTPException):
         fire(build(TabContext(queue)), "sdtune_use_button", "ron")
+
+
+def test_no_event_goes_through_gradio_s_queue(queue):
+    """There the event knows nothing of the request, so whoever asks could not be let in; the WebUI queues by default."""
+    tab = build(TabContext(queue))
+    assert [event["targets"] for event in tab.dependencies if event["backend_fn"] and event["queue"] is not False] == []
+    block = next(block for block in tab.blocks.values() if block.elem_id == "sdtune_start")
+    event = next(event for event in tab.dependencies if block._id in event["targets"] and event["backend_fn"])
+    queued = gr.Request(None, headers={"host": "localhost:7860"})
+    message, started = tab.fns[tab.dependencies.index(event)].fn(queued, *values())
+    assert "reload the page" in message and not started and queue.taken == []
