@@ -21,6 +21,7 @@ VERBS = (
     "lora",
     "report",
     "inspect",
+    "import",
     "prepare",
     "class-pictures",
     "list",

@@ -21,7 +21,7 @@ LEVELS = [  # a file may import from its own line and those above it
     "host.base contradictions",
     "methods data host.embedded host.webui overruled lora_tools",
     "training",
-    "access job_queue report",
+    "access job_queue report settings_import",
     "services evaluation",
     "jobs",
     "app",

@@ -1,0 +1,54 @@
+"""The files of one import: those that the user gave, and those that they name and that lie beside them."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.paths import exists, is_share
+from lib_sdtune.settings_import import documents
+from lib_sdtune.settings_import.documents import Document
+from lib_sdtune.settings_import.draft import Draft
+from lib_sdtune.settings_import.entries import Entry
+
+
+class Files:
+    """`inputs`: what the user gave; `parts`: paths of those that were read as part of another file."""
+
+    def __init__(self, inputs: Sequence[Document]) -> None:
+        self.inputs, self.parts = list(inputs), set[Path]()
+
+    def named(self, entry: Entry, document: Document, draft: Draft) -> Document | None:
+        """The file that an entry of `document` names: one of the inputs, else the one beside it.
+
+        None where it is not there, which is told.
+        """
+        text = str(entry.value).strip()
+        name = PurePath(text.replace("\\", "/")).name
+        for other in self.inputs:
+            if other.name == name and other is not document:
+                self.parts.add(other.path)
+                return other
+        path = self.beside(text, document)
+        if path is None:
+            draft.notes.missing.append(f"{entry}: that file is not beside {document.name}; give it too, for it belongs to "
+                                       "the settings.")
+            return None
+        self.parts.add(path)
+        draft.notes.warnings.append(f"{entry}: {path} was read too.")
+        try:
+            return documents.read(path)
+        except UserError as error:
+            draft.notes.missing.append(f"{entry}: {error}")
+            return None
+
+    def beside(self, text: str, document: Document) -> Path | None:
+        """The path that a text means, below the folder of the document that names it or directly in it."""
+        relative = PurePath(text.replace("\\", "/"))
+        if is_share(text) or not relative.name:
+            return None
+        folder = document.path.absolute().parent
+        for path in (folder.joinpath(*relative.parts), folder / relative.name):
+            inside = path.is_relative_to(folder) and ".." not in path.parts and ":" not in path.name
+            if inside and exists(path) and path.is_file() and path != document.path.absolute():
+                return path
+        return None

@@ -1,0 +1,69 @@
+"""`import_settings`: files of another program's settings, together one CONFIG."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats.names import check_name
+from lib_sdtune.settings_import import documents
+from lib_sdtune.settings_import.dialects import registry
+from lib_sdtune.settings_import.dialects.base import Dialect
+from lib_sdtune.settings_import.documents import Document
+from lib_sdtune.settings_import.draft import Draft
+from lib_sdtune.settings_import.files import Files
+from lib_sdtune.settings_import.finish import finish
+from lib_sdtune.settings_import.sd_scripts.translate import translate
+from lib_sdtune.settings_import.steps import total_steps
+
+
+@dataclass
+class ImportedSettings:
+    """`config`: complete but for a name or pictures that nobody said. `lines`: what was done with each setting."""
+
+    config: dict[str, Any]
+    lines: list[str] = field(default_factory=list)
+
+
+def import_settings(paths: Sequence[str | Path], images: str = "", name: str = "") -> ImportedSettings:
+    """CONFIG from one or more files of one run.
+
+    images: the folder of the pictures here; name: what the run is called; both go before what the files say.
+    UserError for what is no file of settings, and for what cannot be trained.
+    """
+    if name:
+        check_name(name)
+    inputs = [documents.read(Path(path)) for path in paths]
+    pairs = sorted(((dialect_of(document), document) for document in inputs), key=lambda pair: pair[0].is_part)
+    check_one_program(pairs)
+    draft = Draft(images=os.path.abspath(images) if images else "", name=name, base=inputs[0].path.absolute().parent)
+    files = Files(inputs)
+    for dialect, document in pairs:
+        if document.path not in files.parts:
+            dialect.read(document, draft, files)
+        draft.notes.warnings.extend(document.remarks)
+    if draft.options or draft.subsets:
+        translate(draft, total_steps)
+    config = finish(draft)
+    titles = dict.fromkeys(f"{document.name} ({dialect.title})" for dialect, document in pairs)
+    return ImportedSettings(config, [f"Read: {', '.join(titles)}.", *draft.notes.lines()])
+
+
+def dialect_of(document: Document) -> type[Dialect]:
+    """The dialect of a file. UserError where it is none that is known."""
+    dialects = sorted((dialect for _, dialect in registry), key=lambda dialect: dialect.order)
+    dialect = next((dialect for dialect in dialects if dialect.recognises(document)), None)
+    if dialect is None:
+        raise UserError(f"{document.name} is no settings file of a training program that is known here.")
+    return dialect
+
+
+def check_one_program(pairs: Sequence[tuple[type[Dialect], Document]]) -> None:
+    """UserError for files of different programs: they cannot belong to one run."""
+    first, *others = [(dialect, document) for dialect, document in pairs if dialect.program] or [(None, None)]
+    for dialect, document in others:
+        if first[0].program != dialect.program:
+            raise UserError(f"{first[1].name} is of {first[0].title} and {document.name} of {dialect.title}; give the files "
+                            "of one run.")

@@ -1,0 +1,52 @@
+"""What an import tells the user: what was taken over, what means something else here, what is not supported."""
+
+from collections.abc import Iterator
+
+from lib_sdtune.settings_import.entries import Entry, abridged, is_secret
+
+
+class Notes:
+    """Sentences by kind, in the order of the file."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.different: list[str] = []
+        self.unsupported: list[str] = []
+        self.off: list[str] = []  # keys that did nothing as they stand
+        self.defaults: list[str] = []  # "key value" of what the file does not say, where the programs' defaults differ
+        self.missing: list[str] = []
+        self.warnings: list[str] = []
+
+    def take(self, entry: Entry, path: str, value: object) -> None:
+        self.taken.append(f"{entry} -> {path} = {abridged(value)}")
+
+    def differ(self, entry: Entry | str, how: str, path: str = "", value: object = None) -> None:
+        """Taken over with another value, or under a name that means something else: `how` says in what way."""
+        target = f" -> {path} = {abridged(value)}" if path else ""
+        self.different.append(f"{entry}{target}: {how}")
+
+    def refuse(self, entry: Entry, what_it_did: str) -> None:
+        """Not supported; a secret is named and not shown."""
+        text = entry.key if is_secret(entry.key) else str(entry)
+        self.unsupported.append(f"{text}: {what_it_did}")
+
+    def unread(self, entry: Entry, reason: object) -> None:
+        self.unsupported.append(f"{entry}: {reason}; the default stands instead")
+
+    def lines(self) -> Iterator[str]:
+        """Everything, as lines for a terminal."""
+        yield from group("Taken over:", self.taken)
+        if self.defaults:
+            yield f"  not in the file, so the other program's default: {', '.join(dict.fromkeys(self.defaults))}"
+        yield from group("Means something else here:", self.different)
+        yield from group("Not supported:", self.unsupported)
+        if self.off:
+            yield f"  switched off or empty there, so nothing is lost: {', '.join(dict.fromkeys(self.off))}"
+        yield from group("Worth knowing:", self.warnings)
+        yield from group("Missing:", self.missing)
+
+
+def group(title: str, sentences: list[str]) -> Iterator[str]:
+    if sentences:
+        yield title
+        yield from (f"  {sentence}" for sentence in dict.fromkeys(sentences))

@@ -1,0 +1,175 @@
+"""network_module and network_args of sd-scripts and LyCORIS: which network that is here.
+
+Sources: sd-scripts' networks/lora.py; LyCORIS' lycoris/kohya.py (KohakuBlueleaf/LyCORIS at f49d30d).
+"""
+
+from typing import Any
+
+from lib_sdtune.settings_import.draft import Draft
+from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, whole
+from lib_sdtune.settings_import.optimizers import pairs
+
+KINDS = {"lora": "lora", "locon": "lora", "loha": "loha", "lokr": "lokr"}
+OF_MODULES = {"networks.lora": "lora", "networks.loha": "loha", "networks.lokr": "lokr"}
+LARGEST_DIM = 1024
+LYCORIS = ("lycoris.kohya", "locon.locon_kohya", "lycoris.locon_kohya")
+UNSUPPORTED = {
+    "networks.lora_fa": "LoRA-FA, of which only the second half learns", "networks.dylora": "DyLoRA",
+    "networks.oft": "OFT", "ia3": "(IA)^3", "glora": "GLoRA", "glokr": "GLoKr", "dylora": "DyLoRA",
+    "diag-oft": "Diag-OFT", "boft": "BOFT", "full": "training of the layers themselves", "tlora": "T-LoRA",
+    "abba": "ABBA"}
+WITHOUT_CONVOLUTIONS = ("attn-mlp", "attn-only", "unet-transformer-only")
+PRESETS = {
+    "full": "also trains conv_in, conv_out, the time embedding and the linear layers of ResNet blocks, which stay as "
+            "they are here", "full-lin": "trains every linear layer",
+    "attn-mlp": "the layers of networks.lora without convolutions", "attn-only": "trains the attention layers alone; "
+    "here their MLPs too", "unet-transformer-only": "trains the UNet's transformers alone; set lora.text_encoder_lr to 0",
+    "unet-convblock-only": "trains the convolutions alone; here the attention layers too"}
+ARGUMENTS = {  # what they did
+    "dropout": "left out inputs at random", "rank_dropout": "left out ranks at random",
+    "module_dropout": "left out whole layers at random", "rank_dropout_scale": "made up for rank_dropout",
+    "use_tucker": "split convolutions by Tucker's decomposition", "use_cp": "split convolutions by Tucker's decomposition",
+    "use_conv_cp": "split convolutions by Tucker's decomposition", "use_scalar": "had one more factor that learns",
+    "train_norm": "also trained the norm layers", "bypass_mode": "computed the network beside the layer",
+    "rs_lora": "scaled by the root of the dim", "decompose_both": "also split the small matrix of LoKr",
+    "full_matrix": "did not split the large matrix of LoKr", "unbalanced_factorization": "chose other factors of LoKr",
+    "factor": "was the size of LoKr's small matrix; here it is chosen as large as possible",
+    "block_size": "was the block size of another kind of network", "constraint": "belonged to OFT",
+    "rescaled": "belonged to OFT", "unit": "belonged to DyLoRA", "train_on_input": "belonged to (IA)^3",
+    "wd_on_output": "chose along which side DoRA's lengths are"}
+OFF = {"factor": (-1,), "unit": (1,), "wd_on_output": (True,), "loraplus_lr_ratio": (0, 1)}
+
+
+def set_network(draft: Draft, options: Entries) -> None:
+    """Set lora.network, dim, alpha, conv_dim and conv_alpha."""
+    module, arguments = options.take("network_module"), options.take("network_args")
+    words = {key: (value, arguments) for key, value in pairs(arguments.value).items()} if arguments else {}
+    name = str(module.value).strip() if module else "networks.lora"
+    lycoris = name in LYCORIS
+    kind = name if not lycoris else str(words.pop("algo", ("lora", None))[0]).lower()
+    preset = str(words.get("preset", ("full", None))[0]) if lycoris else ""
+    network = (KINDS if lycoris else OF_MODULES).get(kind)
+    described = (module.words if module else "") or (f"{name} (algo={kind})" if lycoris else name)
+    entry = Entry(module.key if module else "network_module", name, words=described)
+    if network is None:
+        what = UNSUPPORTED.get(kind, f"a kind of network called {kind}")
+        draft.notes.refuse(entry, f"{what} cannot be trained here; CONFIG trains a LoRA instead")
+        module, network = None, "lora"
+    if on(words.pop("dora_wd", (False, None))[0]):
+        if network == "lora":
+            network = "dora"
+        else:
+            draft.notes.refuse(Entry("dora_wd", True), f"split lengths off as DoRA does; not with {network} here")
+    draft.set("lora.network", network, entry if module else None)
+    dim = set_dim(draft, options)
+    alpha = set_alpha(draft, options, dim)
+    set_convolutions(draft, words, lycoris, preset, dim, alpha)
+    name_preset(draft, words.pop("preset", None), lycoris)
+    for key, (value, _) in words.items():
+        name_argument(draft, key, value)
+
+
+def on(value: Any) -> bool:
+    try:
+        return flag(value)
+    except ValueError:
+        return False
+
+
+def set_dim(draft: Draft, options: Entries) -> int:
+    """Set lora.dim; the dim as the file has it."""
+    entry = options.take("network_dim")
+    try:
+        dim = whole(entry.value) if entry else 4
+    except ValueError as error:
+        if entry and str(entry.value).strip().lower() == "dynamic":
+            draft.notes.differ(entry, "the file was resized, each layer to a dim of its own", "lora.dim", 16)
+            draft.put("lora.dim", 16)
+            return 16
+        if entry:
+            draft.notes.unread(entry, error)
+        entry, dim = None, 4
+    if entry and dim > LARGEST_DIM:
+        draft.set("lora.dim", LARGEST_DIM, entry, "LyCORIS means matrices that are not split at all; the largest dim is "
+                                                  "as near as it gets, and for LoKr the same")
+    elif entry:
+        draft.set("lora.dim", dim, entry)
+    else:
+        draft.default("lora.dim", dim, "network_dim")
+    return dim
+
+
+def set_alpha(draft: Draft, options: Entries, dim: int) -> float:
+    """Set lora.alpha; the alpha as the file means it."""
+    entry = options.take("network_alpha")
+    try:
+        alpha = fraction(entry.value) if entry else 1.0
+    except ValueError as error:
+        if entry:
+            draft.notes.unread(entry, error)
+        entry, alpha = None, 1.0
+    if entry and alpha == 0:
+        draft.set("lora.alpha", float(dim), entry, "0 means the dim there")
+        return float(dim)
+    if entry:
+        draft.set("lora.alpha", alpha, entry)
+    else:
+        draft.default("lora.alpha", alpha, "network_alpha")
+    return alpha
+
+
+def set_convolutions(draft: Draft, words: dict, lycoris: bool, preset: str, dim: int, alpha: float) -> None:
+    """Set lora.conv_dim and lora.conv_alpha: LyCORIS takes network_dim where there is none, networks.lora takes none.
+    """
+    conv_dim, conv_alpha = number_of(draft, words, "conv_dim"), number_of(draft, words, "conv_alpha")
+    if lycoris and preset in WITHOUT_CONVOLUTIONS:
+        draft.put("lora.conv_dim", 0)
+        draft.put("lora.conv_alpha", 1.0)
+        if conv_dim[1]:
+            draft.notes.differ(conv_dim[1], f"the preset {preset} leaves the convolutions out", "lora.conv_dim", 0)
+        return
+    how = {"conv_dim": "", "conv_alpha": ""}
+    if lycoris:
+        if not conv_dim[0]:
+            conv_dim = dim, conv_dim[1] or Entry("conv_dim", "not set")
+            how["conv_dim"] = "LyCORIS takes network_dim then"
+        if not conv_alpha[0]:
+            conv_alpha = alpha, conv_alpha[1] or Entry("conv_alpha", "not set")
+            how["conv_alpha"] = "LyCORIS takes network_alpha then"
+    draft.set("lora.conv_dim", min(LARGEST_DIM, int(conv_dim[0] or 0)), conv_dim[1], how["conv_dim"])
+    draft.set("lora.conv_alpha", float(conv_alpha[0] or (dim if conv_alpha[0] == 0 and conv_alpha[1] else 1.0)),
+              conv_alpha[1], how["conv_alpha"])
+
+
+def number_of(draft: Draft, words: dict, key: str) -> tuple[float | None, Entry | None]:
+    value, arguments = words.pop(key, (None, None))
+    if value is None or value == "":
+        return None, None
+    entry = Entry(key, value, arguments.source if arguments else "")
+    try:
+        return fraction(value), entry
+    except ValueError as error:
+        draft.notes.unread(entry, error)
+        return None, None
+
+
+def name_preset(draft: Draft, preset: tuple | None, lycoris: bool) -> None:
+    if not lycoris:
+        return
+    value = str(preset[0]) if preset and preset[0] else "full"
+    what = PRESETS.get(value, "is a file that chooses layers; here the layers of networks.lora learn")
+    draft.notes.differ(Entry("preset", value), what)
+
+
+def name_argument(draft: Draft, key: str, value: Any) -> None:
+    """An argument that is not known here, unless it does nothing as it stands."""
+    if value in (None, "", False, 0, "0", "False", "None") or value in OFF.get(key, ()):
+        draft.notes.off.append(key)
+    elif key.startswith("loraplus"):
+        draft.notes.refuse(Entry(key, value), "made the second half of a LoRA learn faster (LoRA+); not here for now")
+    elif key.endswith(("_lr_weight", "_lr")) or key == "block_lr_zero_threshold":
+        draft.notes.refuse(Entry(key, value), "gave each block a rate of its own; here all have one")
+    elif key.endswith(("dims", "alphas")):
+        draft.notes.refuse(Entry(key, value), "gave each block a dim of its own; here all have one")
+    else:
+        draft.notes.refuse(Entry(key, value), ARGUMENTS.get(key, "an argument of the network that is not known here"))
