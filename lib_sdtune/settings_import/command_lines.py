@@ -12,16 +12,17 @@ CONTINUED = re.compile(r"[ \t]*[\^`\\][ \t]*\r?\n")
 ASSIGNMENT = re.compile(r"""^\s*(?:export\s+|set\s+"?|\$(?:env:|global:|script:)?|local\s+|declare\s+)?"""
                         r"""([A-Za-z_]\w*)\s*=(?!=)\s*(.*?)\s*$""")
 COMMENT = re.compile(r"^\s*(?:#|::|rem\b|@?echo\b)", re.IGNORECASE)
+COMPUTED = re.compile(r"\$\(|`|%\w+%|\$\{?\w|\$env:")
 VARIABLE = re.compile(r"%(\w+)%|\$\{(?:env:)?(\w+)\}|\$env:(\w+)|\$(\w+)")
 WORD = re.compile(r"""(?:"(?:[^"]*)"|'[^']*'|[^\s"'])+""")
-FLAG = re.compile(r"^--?([A-Za-z][\w-]*)(?:=(.*))?$", re.DOTALL)
+FLAG = re.compile(r"^--([A-Za-z][\w-]*)(?:=(.*))?$", re.DOTALL)
 PLAIN = re.compile(r"""^(?:"[^"]*"|'[^']*'|\$true|\$false|[^\s"'$()*+;|&<>@{}]+)$""", re.IGNORECASE)
 
 
 def lines(script: str) -> list[str]:
     """The script's lines, each whole, without comments."""
-    whole = CONTINUED.sub(" ", script.replace("\r\n", "\n"))
-    return [line for line in whole.split("\n") if line.strip() and not COMMENT.match(line)]
+    integer = CONTINUED.sub(" ", script.replace("\r\n", "\n"))
+    return [line for line in integer.split("\n") if line.strip() and not COMMENT.match(line)]
 
 
 def assignments(script: str) -> dict[str, str]:

@@ -140,8 +140,8 @@ def from_yaml(text: str, name: str) -> Any:
     try:
         return next(iter(yaml.safe_load_all(text)), None)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
+        position = getattr(error, "problem_mark", None)
+        where = f" in line {position.line + 1}" if position else ""
         raise UserError(f"{name} is not valid YAML: {getattr(error, 'problem', None) or 'it cannot be read'}{where}.") from None
 
 

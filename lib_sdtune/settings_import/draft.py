@@ -46,7 +46,7 @@ class Draft:
             group = group[part]
         return group
 
-    def put(self, path: str, value: Any) -> None:
+    def assign(self, path: str, value: Any) -> None:
         """Set a value without a word about it."""
         *groups, last = path.split(".")
         group = self.config
@@ -56,7 +56,7 @@ class Draft:
 
     def set(self, path: str, value: Any, entry: Entry | None = None, how: str = "") -> None:
         """Set a value that stands in the file; `how` says in what way it means something else there."""
-        self.put(path, value)
+        self.assign(path, value)
         if entry is None:
             return
         self.origins[path] = entry
@@ -67,5 +67,5 @@ class Draft:
 
     def default(self, path: str, value: Any, name: str) -> None:
         """Set what the other program does where its file says nothing; `name` is the setting there."""
-        self.put(path, value)
+        self.assign(path, value)
         self.assumed[path] = name

@@ -45,7 +45,7 @@ class Entries(dict[str, Entry]):
         super().__init__()
         self.used: set[str] = set()
 
-    def put(self, name: str, value: Any, key: str = "", source: str = "", words: str = "") -> None:
+    def record(self, name: str, value: Any, key: str = "", source: str = "", words: str = "") -> None:
         """Add a setting; `key` is what the file calls it where that is another name."""
         self[name] = Entry(key or name, value, source, words)
 
@@ -75,7 +75,7 @@ def number(value: Any) -> float | int:
     return value
 
 
-def whole(value: Any) -> int:
+def integer(value: Any) -> int:
     """A whole number; 64.0 and "64" are one. ValueError otherwise."""
     result = number(value)
     if result != int(result):
@@ -96,8 +96,7 @@ def flag(value: Any) -> bool:
 
 
 def text(value: Any) -> str:
-    if isinstance(value, dict | list):
-        raise ValueError("not a text")
+    """Any value as a text."""
     return str(value).strip()
 
 
@@ -105,7 +104,7 @@ def anything(value: Any) -> Any:
     return value
 
 
-READERS = {int: whole, float: fraction, bool: flag, str: text, list: anything}
+READERS = {int: integer, float: fraction, bool: flag, str: text, list: anything}
 
 
 def is_secret(name: str) -> bool:

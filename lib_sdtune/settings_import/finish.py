@@ -25,7 +25,7 @@ PLACEHOLDERS = {"name": "name", "images": "pictures"}  # for building alone
 
 def finish(draft: Draft) -> dict[str, Any]:
     """The complete CONFIG; without "name" or "images" where nobody said them."""
-    draft.put("method", draft.method)
+    draft.assign("method", draft.method)
     within_ranges(Config, draft.config, "", draft)
     for agree in AGREEMENTS:
         agree(draft)
@@ -50,7 +50,7 @@ def build(draft: Draft) -> Config:
 def trial(draft: Draft) -> Config:
     """The `Config` as the draft stands, without a word about what has to give way."""
     copy = dataclasses.replace(draft, config=deepcopy(draft.config), notes=Notes())
-    copy.put("method", draft.method)
+    copy.assign("method", draft.method)
     within_ranges(Config, copy.config, "", copy)
     for agree in AGREEMENTS:
         agree(copy)
@@ -82,7 +82,7 @@ def note_defaults(draft: Draft, complete: dict[str, Any]) -> None:
     ours = Config.from_dict({"name": "name", "method": draft.method, "concepts": [{"images": "pictures"}]}).to_dict()
     for path, name in draft.assumed.items():
         idle = path == "train.max_train_steps" and complete["train"]["max_train_epochs"]
-        if not idle and path not in draft.origins and value_at(complete, path) != value_at(ours, path):
+        if not idle and path.split(".")[0] in complete and path not in draft.origins and value_at(complete, path) != value_at(ours, path):
             draft.notes.defaults.append(f"{name} {abridged(value_at(complete, path))}")
 
 
@@ -155,8 +155,8 @@ def change(draft: Draft, path: str, value: Any, reason: str) -> None:
     before = draft.get(path)
     if before == value:
         return
-    entry = draft.origins.get(path) or Entry(path, before)
-    draft.put(path, value)
+    entry = draft.origins.get(path) or Entry(draft.assumed.pop(path, path), before)
+    draft.assign(path, value)
     draft.notes.differ(entry, reason, path, value)
 
 

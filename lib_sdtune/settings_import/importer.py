@@ -13,6 +13,7 @@ from lib_sdtune.settings_import.dialects import registry
 from lib_sdtune.settings_import.dialects.base import Dialect
 from lib_sdtune.settings_import.documents import Document
 from lib_sdtune.settings_import.draft import Draft
+from lib_sdtune.settings_import.entries import Entry
 from lib_sdtune.settings_import.files import Files
 from lib_sdtune.settings_import.finish import finish
 from lib_sdtune.settings_import.sd_scripts.translate import translate
@@ -46,9 +47,26 @@ def import_settings(paths: Sequence[str | Path], images: str = "", name: str = "
         draft.notes.warnings.extend(document.remarks)
     if draft.options or draft.subsets:
         translate(draft, total_steps)
+    if name:
+        draft.config["name"] = name
     config = finish(draft)
+    for _, document in pairs:
+        note_unmentioned(document, draft)
     titles = dict.fromkeys(f"{document.name} ({dialect.title})" for dialect, document in pairs)
     return ImportedSettings(config, [f"Read: {', '.join(titles)}.", *draft.notes.lines()])
+
+
+def note_unmentioned(document: Document, draft: Draft) -> None:
+    """No key of a file goes without a word."""
+    text = "\n".join(draft.notes.lines())
+    for key, value in documents.flat(document.table).items():
+        entry = Entry(str(key), value, document.name)
+        if entry.key in text or isinstance(value, dict):
+            continue
+        if entry.is_unset or str(value).lower() in ("false", "0", "0.0"):
+            draft.notes.off.append(entry.key)
+        else:
+            draft.notes.refuse(entry, "has no effect on a run here")
 
 
 def dialect_of(document: Document) -> type[Dialect]:
@@ -62,8 +80,8 @@ def dialect_of(document: Document) -> type[Dialect]:
 
 def check_one_program(pairs: Sequence[tuple[type[Dialect], Document]]) -> None:
     """UserError for files of different programs: they cannot belong to one run."""
-    first, *others = [(dialect, document) for dialect, document in pairs if dialect.program] or [(None, None)]
-    for dialect, document in others:
+    first, *remaining = [(dialect, document) for dialect, document in pairs if dialect.program] or [(None, None)]
+    for dialect, document in remaining:
         if first[0].program != dialect.program:
             raise UserError(f"{first[1].name} is of {first[0].title} and {document.name} of {dialect.title}; give the files "
                             "of one run.")

@@ -9,16 +9,17 @@ class Notes:
     """Sentences by kind, in the order of the file."""
 
     def __init__(self) -> None:
-        self.taken: list[str] = []
+        self.accepted: list[str] = []
         self.different: list[str] = []
         self.unsupported: list[str] = []
         self.off: list[str] = []  # keys that did nothing as they stand
+        self.facts: list[str] = []  # keys that describe the file and are no settings
         self.defaults: list[str] = []  # "key value" of what the file does not say, where the programs' defaults differ
         self.missing: list[str] = []
         self.warnings: list[str] = []
 
     def take(self, entry: Entry, path: str, value: object) -> None:
-        self.taken.append(f"{entry} -> {path} = {abridged(value)}")
+        self.accepted.append(f"{entry} -> {path} = {abridged(value)}")
 
     def differ(self, entry: Entry | str, how: str, path: str = "", value: object = None) -> None:
         """Taken over with another value, or under a name that means something else: `how` says in what way."""
@@ -35,13 +36,15 @@ class Notes:
 
     def lines(self) -> Iterator[str]:
         """Everything, as lines for a terminal."""
-        yield from group("Taken over:", self.taken)
+        yield from group("Taken over:", self.accepted)
         if self.defaults:
             yield f"  not in the file, so the other program's default: {', '.join(dict.fromkeys(self.defaults))}"
         yield from group("Means something else here:", self.different)
         yield from group("Not supported:", self.unsupported)
         if self.off:
             yield f"  switched off or empty there, so nothing is lost: {', '.join(dict.fromkeys(self.off))}"
+        if self.facts:
+            yield f"  no settings, but facts about the file: {', '.join(dict.fromkeys(self.facts))}"
         yield from group("Worth knowing:", self.warnings)
         yield from group("Missing:", self.missing)
 

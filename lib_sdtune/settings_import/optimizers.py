@@ -59,12 +59,12 @@ def set_optimizer(draft: Draft, name: str, entry: Entry | None = None) -> str:
 
 def set_arguments(draft: Draft, arguments: dict[str, Any], optimizer: str, entry: Entry) -> None:
     """Set those arguments that the optimizer takes, and name the others."""
-    taken = {key: value for key, value in arguments.items() if key in ARGUMENTS[optimizer] and fits(key, value)}
+    accepted = {key: value for key, value in arguments.items() if key in ARGUMENTS[optimizer] and fits(key, value)}
     dropped = {key: value for key, value in arguments.items()
-               if key not in taken and value not in (None, False, DEFAULTS.get(key))}
-    draft.put("train.optimizer_args", taken)
-    if taken:
-        draft.set("train.optimizer_args", taken, entry)
+               if key not in accepted and value not in (None, False, DEFAULTS.get(key))}
+    draft.assign("train.optimizer_args", accepted)
+    if accepted:
+        draft.set("train.optimizer_args", accepted, entry)
     for key, value in dropped.items():
         draft.notes.refuse(Entry(f"{entry.key} {key}", value), f"an argument that {optimizer} does not take here")
 
@@ -96,7 +96,7 @@ def split_pairs(text: str) -> list[str]:
     """`"betas=0.9, 0.99" d0=1e-5` in its pairs: a pair ends where the next name begins."""
     bare = text.replace('"', " ").replace("'", " ")
     starts = [match.start() for match in re.finditer(r"(?<![\w.])[A-Za-z_]\w*\s*=", bare)]
-    return [bare[start:end].strip().rstrip(",") for start, end in zip(starts, [*starts[1:], len(bare)], strict=True)]
+    return [bare[start:end].strip().rstrip(",") for start, end in zip(starts, [*starts, len(bare)][1:], strict=True)]
 
 
 def literal(value: Any) -> Any:

@@ -18,7 +18,7 @@ FLAGS = {"negative_prompt": "n", "negative": "n", "width": "w", "height": "h", "
 def set_prompts(draft: Draft, prompts: Iterable[str], entry: Entry | None) -> None:
     """Set sample.prompts to those lines that ask for a picture."""
     lines = [line for line in (readable(line, draft) for line in prompts) if line]
-    draft.put("sample.prompts", lines)
+    draft.assign("sample.prompts", lines)
     if lines and entry:
         draft.origins["sample.prompts"] = entry
         draft.notes.take(entry, "sample.prompts", f"{len(lines)} prompt{'s' if len(lines) > 1 else ''}")

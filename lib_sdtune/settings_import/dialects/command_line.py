@@ -86,7 +86,7 @@ def read_config(entry: Entry, document: Document, draft: Draft, files: Files) ->
 def name_expression(name: str, value: object, document: Document, draft: Draft) -> None:
     """What the script would compute is told, and not guessed."""
     text = str(value)
-    if command_lines.VARIABLE.search(text):
+    if command_lines.COMPUTED.search(text):
         del draft.options[name]
         draft.notes.refuse(Entry(f"--{name}", text, document.name), "is computed by the script, or set outside of it; set it "
                                                                     "yourself")

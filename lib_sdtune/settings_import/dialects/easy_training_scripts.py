@@ -37,7 +37,7 @@ class EasyTrainingScripts(Dialect):
         mode = mode.get("train_mode", "lora") if isinstance(mode, dict) else mode or "lora"
         draft.script = "train_textual_inversion" if "inversion" in str(mode) else "train_network"
         for key, value in values(table).items():
-            put(key, value, document, draft)
+            record(key, value, document, draft)
         if is_on(draft, "sdxl"):
             draft.sdxl = True
         for subset in table.get("subsets") or []:
@@ -57,11 +57,11 @@ def values(table: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def put(key: str, value: Any, document: Document, draft: Draft) -> None:
+def record(key: str, value: Any, document: Document, draft: Draft) -> None:
     entry = Entry(key, value, document.name)
     if key == "warmup_ratio":
         try:
-            draft.options.put("lr_warmup_steps", Share(fraction(value)), key, document.name)
+            draft.options.record("lr_warmup_steps", Share(fraction(value)), key, document.name)
         except ValueError as error:
             draft.notes.unread(entry, error)
     elif key in UNNEEDED:
@@ -69,8 +69,8 @@ def put(key: str, value: Any, document: Document, draft: Draft) -> None:
     elif key == "network_args" and isinstance(value, dict) and value:
         arguments = dict(value)
         if "algo" in arguments and "network_module" not in draft.options:
-            draft.options.put("network_module", "lycoris.kohya", "network_args.algo", document.name)
-        draft.options.put(key, arguments, key, document.name)
+            draft.options.record("network_module", "lycoris.kohya", "network_args.algo", document.name)
+        draft.options.record(key, arguments, key, document.name)
     else:
         add(draft, "train_batch_size" if key == "batch_size" else key, entry)
 

@@ -77,8 +77,8 @@ class Reader:
                 page.used.add(name)
                 self.pass_on(RENAMED.get(name, name), entry)
         if (folder := page.take("image_folder")) is not None:
-            self.put("train_data_dir", folder.value, folder.key)
-            self.put("in_json", page["image_folder"].value, "image_folder")
+            self.record("train_data_dir", folder.value, folder.key)
+            self.record("in_json", page["image_folder"].value, "image_folder")
         for name, entry in self.flags.items():
             add(draft, name, entry)
         apply(PAGES, page, draft)
@@ -87,8 +87,8 @@ class Reader:
             if name not in draft.options:
                 draft.options[name] = entry
 
-    def put(self, name: str, value: Any, key: str) -> None:
-        self.draft.options.put(name, value, key, self.document.name)
+    def record(self, name: str, value: Any, key: str) -> None:
+        self.draft.options.record(name, value, key, self.document.name)
 
     def pass_on(self, name: str, entry: Entry) -> None:
         """An option with sd-scripts' meaning; empty, false and 0 are left out, as the GUI leaves them out."""
@@ -108,7 +108,7 @@ class Reader:
         if entry is None:
             return result
         for name, values in command_lines.flags(command_lines.words(str(entry.value))).items():
-            result.put(name, values, f"additional_parameters --{name}", self.document.name)
+            result.record(name, values, f"additional_parameters --{name}", self.document.name)
         return result
 
     def script(self) -> str:
@@ -138,8 +138,8 @@ class Reader:
                 self.draft.notes.off.append(name)
             else:
                 arguments[argument] = entry.value
-        self.draft.options.put("network_module", module, "LoRA_type", self.document.name, text if kind else "not set")
-        self.put("network_args", arguments, "network arguments")
+        self.draft.options.record("network_module", module, "LoRA_type", self.document.name, text if kind else "not set")
+        self.record("network_args", arguments, "network arguments")
 
     @staticmethod
     def counts(name: str, module: str, algo: str) -> bool:
@@ -154,13 +154,13 @@ class Reader:
         if self.draft.script != "train_network":
             return
         unet, text = (self.rate(name) for name in ("unet_lr", "text_encoder_lr"))
-        for name, own, other, switch in (("unet_lr", unet, text, "network_train_text_encoder_only"),
+        for name, specific, other, switch in (("unet_lr", unet, text, "network_train_text_encoder_only"),
                                          ("text_encoder_lr", text, unet, "network_train_unet_only")):
             entry = self.page.get(name)
-            if own and entry:
+            if specific and entry:
                 self.draft.options[name] = entry
-            elif other and entry and own == 0:
-                self.draft.options.put(switch, True, f"{name} {entry.value} beside the other one", self.document.name)
+            elif other and entry and specific == 0:
+                self.draft.options.record(switch, True, f"{name} {entry.value} beside the other one", self.document.name)
             elif entry:
                 self.draft.notes.off.append(name)
 
@@ -182,7 +182,7 @@ class Reader:
         elif steps:
             if epochs:
                 self.draft.notes.differ(page["epoch"], f"max_train_steps counts instead: {steps}")
-        elif epochs and page.take("dataset_config"):
+        elif epochs and (entry := page.get("dataset_config")) and not entry.is_unset:
             self.draft.notes.differ(page["epoch"], "has no meaning with dataset_config there: sd-scripts' 1600 steps count")
         elif epochs:
             self.draft.options["max_train_epochs"] = page["epoch"]
@@ -195,13 +195,13 @@ class Reader:
             self.warm_up(Share(percent / 100))
         for name in ("stop_text_encoder_training", "stop_text_encoder_training_pct"):
             if (share := self.number(name)) is not None:
-                self.put("stop_text_encoder_training", Share(share / 100) if share else "", name)
+                self.record("stop_text_encoder_training", Share(share / 100) if share else "", name)
 
     def warm_up(self, share: Share) -> None:
         if str(getattr(self.page.get("lr_scheduler"), "value", "")).strip() == "constant":
             self.draft.notes.differ(Entry("lr_warmup", share), "left out there, for constant takes no warm-up")
         else:
-            self.put("lr_warmup_steps", share, "lr_warmup")
+            self.record("lr_warmup_steps", share, "lr_warmup")
 
     def number(self, name: str) -> float | None:
         entry = self.page.take(name)

@@ -94,7 +94,7 @@ def own_config(value: Any, document: Document, draft: Draft) -> None:
     if not isinstance(config, dict) or not isinstance(config.get("concepts"), list) or not config["concepts"]:
         raise UserError(f"{document.name} has settings of SD Tune that cannot be read.")
     draft.program = "SD Tune"
-    draft.config = {key: part for key, part in config.items()}
+    draft.config = dict(config)
     draft.config["concepts"] = [{**concept, "images": ""} for concept in config["concepts"] if isinstance(concept, dict)]
     for concept in draft.config["concepts"]:
         if concept.pop("class_images", ""):
@@ -122,16 +122,16 @@ class Metadata:
             key = f"ss_{name}"
             if key in self.facts:
                 self.used.add(key)
-                self.put(name, self.facts[key], key)
+                self.record(name, self.facts[key], key)
         self.model()
         self.network()
         self.optimizer()
         self.length()
         self.pictures()
-        self.rest()
+        self.name_rest()
 
-    def put(self, name: str, value: Any, key: str) -> None:
-        self.draft.options.put(name, parsed(value), key, self.document.name)
+    def record(self, name: str, value: Any, key: str) -> None:
+        self.draft.options.record(name, parsed(value), key, self.document.name)
 
     def entry(self, key: str) -> Entry | None:
         entry = Entry(key, self.facts.get(key), self.document.name)
@@ -139,21 +139,21 @@ class Metadata:
 
     def model(self) -> None:
         if entry := self.entry("ss_sd_model_name"):
-            self.draft.put("model.checkpoint", "")
+            self.draft.assign("model.checkpoint", "")
             set_checkpoint(self.draft, entry)
         prediction = self.entry("modelspec.prediction_type")
         if prediction and str(prediction.value).strip() in ("v", "v_prediction"):
-            self.draft.options.put("v_parameterization", True, prediction.key, self.document.name)
+            self.draft.options.record("v_parameterization", True, prediction.key, self.document.name)
         if "ss_debiased_estimation" in self.facts:
-            self.put("debiased_estimation_loss", self.facts["ss_debiased_estimation"], "ss_debiased_estimation")
+            self.record("debiased_estimation_loss", self.facts["ss_debiased_estimation"], "ss_debiased_estimation")
             self.used.add("ss_debiased_estimation")
         if "ss_clip_skip" not in self.facts and (skip := self.entry("modelspec.encoder_layer")):
-            self.put("clip_skip", skip.value, skip.key)
+            self.record("clip_skip", skip.value, skip.key)
 
     def network(self) -> None:
         arguments = parsed(self.facts.get("ss_network_args"))
         if isinstance(arguments, dict) and arguments:
-            self.put("network_args", arguments, "ss_network_args")
+            self.record("network_args", arguments, "ss_network_args")
 
     def optimizer(self) -> None:
         """A class path with its arguments in brackets: prodigyopt.prodigy.Prodigy(decouple=True,betas=(0.9, 0.99))."""
@@ -162,9 +162,9 @@ class Metadata:
         if entry is None or match is None:
             return
         name = "SGDNesterov" if match[1].endswith(".SGD") else match[1]
-        self.draft.options.put("optimizer_type", name, entry.key, self.document.name, name.rpartition(".")[2])
+        self.draft.options.record("optimizer_type", name, entry.key, self.document.name, name.rpartition(".")[2])
         if match[2]:
-            self.draft.options.put("optimizer_args", pairs(match[2]), "ss_optimizer arguments", self.document.name)
+            self.draft.options.record("optimizer_args", pairs(match[2]), "ss_optimizer arguments", self.document.name)
 
     def length(self) -> None:
         """Steps are the safest length: warm-up and schedule refer to them, whatever pictures there are here."""
@@ -173,12 +173,12 @@ class Metadata:
             self.draft.notes.differ(epochs, "the epochs that were planned; the steps count, for an epoch of other pictures has "
                                             "another length")
         elif epochs:
-            self.put("max_train_epochs", epochs.value, epochs.key)
-        for key, whole in (("ss_epoch", "ss_num_epochs"), ("ss_steps", "ss_max_train_steps")):
+            self.record("max_train_epochs", epochs.value, epochs.key)
+        for key, integer in (("ss_epoch", "ss_num_epochs"), ("ss_steps", "ss_max_train_steps")):
             entry = self.entry(key)
-            if entry and str(entry.value) != str(self.facts.get(whole)):
+            if entry and str(entry.value) != str(self.facts.get(integer)):
                 self.draft.notes.differ(entry, f"the file is from the middle of the run; its plan is taken, "
-                                               f"{self.facts.get(whole)}")
+                                               f"{self.facts.get(integer)}")
             elif entry:
                 self.draft.notes.off.append(entry.key)
 
@@ -192,13 +192,13 @@ class Metadata:
                        and not part.get("is_reg")), {})
         shared |= {key: value for key, value in subset.items() if key in OF_DATASETS}
         for key, value in shared.items():
-            self.put(key, value, f"ss_datasets {key}")
+            self.record(key, value, f"ss_datasets {key}")
         self.sizes(datasets, shared)
         batch = next((table.get("batch_size_per_device") for table in datasets), None)
         batch = batch or self.facts.get("ss_batch_size_per_device")
         self.used.add("ss_batch_size_per_device")
         if batch is not None:
-            self.put("train_batch_size", batch, "ss_datasets batch_size_per_device")
+            self.record("train_batch_size", batch, "ss_datasets batch_size_per_device")
         self.folders(folders if isinstance(folders, dict) else {}, subset)
 
     def sizes(self, datasets: list[dict[str, Any]], shared: dict[str, Any]) -> None:
@@ -208,9 +208,9 @@ class Metadata:
             key = f"ss_{name}"
             self.used.add(key)
             if name not in shared and key in self.facts:
-                self.put(name, self.facts[key], key)
+                self.record(name, self.facts[key], key)
         if "resolution" not in self.draft.options and (entry := self.entry("modelspec.resolution")):
-            self.put("resolution", entry.value, entry.key)
+            self.record("resolution", entry.value, entry.key)
         sizes = {str(table.get("resolution")) for table in datasets}
         if len(sizes) > 1:
             self.draft.notes.differ(Entry("ss_datasets resolution", ", ".join(sorted(sizes))), "one size here, the first")
@@ -221,7 +221,7 @@ class Metadata:
                                  self.document.name)
             words = subset.get("class_tokens") if len(folders) == 1 else None
             if words:
-                entries.put("class_tokens", words, "ss_datasets class_tokens", self.document.name)
+                entries.record("class_tokens", words, "ss_datasets class_tokens", self.document.name)
             self.draft.subsets.append(entries)
             self.draft.notes.differ(Entry("ss_dataset_dirs", PurePath(str(name)).name), f"the folder's name alone; "
                                     f"concepts[{len(self.draft.subsets) - 1}].repeats is taken from it")
@@ -230,9 +230,7 @@ class Metadata:
             self.draft.notes.missing.append(f"class pictures were used ({', '.join(map(str, classes))}); where they are, the "
                                             "file does not say: give concepts[0].class_images.")
 
-    def rest(self) -> None:
+    def name_rest(self) -> None:
         """What describes the file and is no setting."""
-        names = [key for key in self.facts if key not in self.used]
-        if names:
-            self.draft.notes.off.extend(names)
+        self.draft.notes.facts.extend(key for key in self.facts if key not in self.used)
 

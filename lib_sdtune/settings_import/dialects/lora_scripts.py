@@ -40,8 +40,8 @@ class LoraScripts(Dialect):
         table = document.table
         draft.program = "lora-scripts"
         if is_preset(table):
-            families.check_word(document.name, str(table["metadata"].get("train_type", "")))
             families.check_word(document.name, str(table["data"].get("model_type", "")))
+            families.check_word(document.name, str(table["metadata"].get("train_type", "")))
             table = {"model_train_type": table["metadata"].get("train_type", "sd-lora"), **table["data"]}
         settings = {**flat(table), **custom(table, document)}
         kind = str(settings.pop("model_train_type"))
@@ -94,7 +94,7 @@ def arguments_of_network(settings: dict[str, Any], document: Document, draft: Dr
                 draft.notes.off.append(key)
     arguments |= pairs(settings.pop("network_args_custom", None) or [])
     if arguments:
-        draft.options.put("network_args", arguments, "network arguments", document.name)
+        draft.options.record("network_args", arguments, "network arguments", document.name)
 
 
 def arguments_of_optimizer(settings: dict[str, Any], document: Document, draft: Draft) -> None:
@@ -108,15 +108,15 @@ def arguments_of_optimizer(settings: dict[str, Any], document: Document, draft: 
             draft.notes.off.append(key)
     arguments |= pairs(settings.pop("optimizer_args_custom", None) or [])
     if arguments:
-        draft.options.put("optimizer_args", arguments, "optimizer arguments", document.name)
+        draft.options.record("optimizer_args", arguments, "optimizer arguments", document.name)
 
 
 def samples(settings: dict[str, Any], document: Document, draft: Draft, files: Files) -> None:
     """The page's prompt with its size, seed, CFG and steps as one line; or the file of prompts that it names."""
     file, positive, negative = (settings.pop(key, "") for key in ("prompt_file", "positive_prompts", "negative_prompts"))
     values = {name: settings.pop(key) for key, name in SAMPLES.items() if key in settings}
-    shown = settings.get("enable_preview", True)
-    if not shown:
+    enabled = settings.get("enable_preview", True)
+    if not enabled:
         for key in ("sample_every_n_epochs", "sample_every_n_steps", "sample_prompts"):
             if settings.pop(key, None) is not None:
                 draft.notes.off.append(key)

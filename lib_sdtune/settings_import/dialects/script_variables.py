@@ -64,7 +64,7 @@ class Variables:
         self.network()
         self.optimizer()
         self.samples()
-        self.rest()
+        self.name_rest()
 
     def entry(self, name: str) -> Entry | None:
         """The variable; what would have to be computed is told and left out."""
@@ -107,7 +107,7 @@ class Variables:
         if self.entry("random_seed") and self.is_on("random_seed"):
             self.draft.notes.differ(Entry("$random_seed", "true"), "a new seed for each run; here train.seed stands")
         for name, value in FIXED.items():
-            self.draft.options.put(name, value, f"the script's fixed {name}", self.document.name)
+            self.draft.options.record(name, value, f"the script's fixed {name}", self.document.name)
         self.draft.notes.warnings.append("What the script passes besides its variables is assumed to be as in "
                                          f"Akegarasu's: {', '.join(FIXED)}; forks differ.")
 
@@ -120,7 +120,7 @@ class Variables:
             self.used.add(switch)
             self.draft.notes.off.append(f"${switch}")
             if lycoris:
-                self.draft.options.put("network_module", "lycoris.kohya", f"${switch}", self.document.name)
+                self.draft.options.record("network_module", "lycoris.kohya", f"${switch}", self.document.name)
         arguments: dict[str, Any] = {}
         for name in NETWORK:
             entry = self.entry(name)
@@ -133,15 +133,15 @@ class Variables:
         self.used.update(("enable_block_weights", "block_weight_lr", "enable_block_dim", "block_weight_dim"))
         for name in BLOCKS:
             entry = self.entry(name)
-            wanted = any(("dim" in switch) == ("lr" not in name) for switch in blocks)
-            if entry and wanted:
+            counted = any(("dim" in switch) == ("lr" not in name) for switch in blocks)
+            if entry and counted:
                 arguments[name] = entry.value
             elif entry:
                 self.draft.notes.off.append(entry.key)
         if self.is_on("enable_dylora_train"):
-            self.draft.options.put("network_module", "networks.dylora", "$enable_dylora_train", self.document.name)
+            self.draft.options.record("network_module", "networks.dylora", "$enable_dylora_train", self.document.name)
         if arguments:
-            self.draft.options.put("network_args", arguments, "network arguments", self.document.name)
+            self.draft.options.record("network_args", arguments, "network arguments", self.document.name)
 
     def optimizer(self) -> None:
         arguments = {argument: entry.value for name, argument in PRODIGY.items() if (entry := self.entry(name))}
@@ -152,7 +152,7 @@ class Variables:
             self.draft.notes.warnings.append(f"{chosen}: some forks of the script set all rates to 1 and the schedule to "
                                              "constant then, whatever the variables say.")
         if arguments and (kind.startswith(("prodigy", "dadapt"))):
-            self.draft.options.put("optimizer_args", arguments, "optimizer arguments", self.document.name)
+            self.draft.options.record("optimizer_args", arguments, "optimizer arguments", self.document.name)
 
     def samples(self) -> None:
         """Samples count where the fork's switch is on, or where there is none."""
@@ -171,7 +171,7 @@ class Variables:
         elif file:
             self.draft.notes.off.append(file.key)
 
-    def rest(self) -> None:
+    def name_rest(self) -> None:
         """Variables that nothing above knows; those in capitals belong to the system."""
         for name, text in self.texts.items():
             if name in self.used or name.isupper() or name in ("ext_args", "launch_args", "ErrorActionPreference"):

@@ -3,7 +3,7 @@
 from pathlib import PurePath
 
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, text, whole
+from lib_sdtune.settings_import.entries import Entries, integer, text
 from lib_sdtune.settings_import.sd_scripts.rates import is_on
 
 TEMPLATES = {"use_object_template": "subject.txt", "use_style_template": "style.txt"}
@@ -18,10 +18,10 @@ def set_embedding(draft: Draft, options: Entries) -> None:
     if weights := options.take("weights"):
         name = PurePath(text(weights.value).replace("\\", "/")).stem
         draft.set("textual_inversion.init_embedding", name, weights, "here the name of one in the embeddings folder")
-    draft.put("textual_inversion.num_vectors_per_token", 1)
+    draft.assign("textual_inversion.num_vectors_per_token", 1)
     if count := options.take("num_vectors_per_token"):
         try:
-            draft.set("textual_inversion.num_vectors_per_token", whole(count.value), count)
+            draft.set("textual_inversion.num_vectors_per_token", integer(count.value), count)
         except ValueError as error:
             draft.notes.unread(count, error)
     for name, template in TEMPLATES.items():

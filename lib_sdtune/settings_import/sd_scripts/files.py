@@ -57,5 +57,5 @@ def read_subsets(document: Document, draft: Draft) -> None:
 def entries_of(table: dict[str, Any], source: str) -> Entries:
     entries = Entries()
     for key, value in table.items():
-        entries.put(key, value, source=source)
+        entries.record(key, value, source=source)
     return entries

@@ -3,7 +3,7 @@
 import math
 
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, Entry, number, whole
+from lib_sdtune.settings_import.entries import Entries, Entry, integer, number
 
 LORA_SCRIPTS = "lora-scripts"
 PICTURES = "a share of the run becomes steps when the pictures are there (--images); until then it is 0"
@@ -22,14 +22,14 @@ def set_warmup(draft: Draft, options: Entries, total: int | None) -> None:
     """Set train.lr_warmup_steps."""
     entry = options.take("lr_warmup_steps")
     if entry is None:
-        draft.put("train.lr_warmup_steps", 0)
+        draft.assign("train.lr_warmup_steps", 0)
         return
     try:
         share = share_of(entry.value)
-        steps = whole(entry.value) if share is None else 0
+        steps = integer(entry.value) if share is None else 0
     except ValueError as error:
         draft.notes.unread(entry, error)
-        draft.put("train.lr_warmup_steps", 0)
+        draft.assign("train.lr_warmup_steps", 0)
         return
     if share is None:
         draft.set("train.lr_warmup_steps", steps, entry)
@@ -50,13 +50,13 @@ def set_share(draft: Draft, path: str, share: float, entry: Entry, total: int | 
 
 def set_stop(draft: Draft, options: Entries, total: int | None) -> None:
     """Set train.stop_text_encoder_training."""
-    draft.put("train.stop_text_encoder_training", 0)
+    draft.assign("train.stop_text_encoder_training", 0)
     entry = options.take("stop_text_encoder_training")
     if entry is None:
         return
     try:
         share = entry.value if isinstance(entry.value, Share) else None
-        step = 0 if share is not None else whole(entry.value)
+        step = 0 if share is not None else integer(entry.value)
     except ValueError as error:
         draft.notes.unread(entry, error)
         return

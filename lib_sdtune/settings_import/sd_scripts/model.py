@@ -2,13 +2,13 @@
 
 from lib_sdtune.settings_import.checkpoints import set_checkpoint
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, Entry, flag, text, whole
+from lib_sdtune.settings_import.entries import Entries, Entry, flag, integer, text
 from lib_sdtune.settings_import.sd_scripts.rates import is_on
 
 
 def set_model(draft: Draft, options: Entries) -> None:
     """Set the section "model"."""
-    draft.put("model.checkpoint", "")
+    draft.config.setdefault("model", {}).setdefault("checkpoint", "")
     if checkpoint := options.take("pretrained_model_name_or_path"):
         set_checkpoint(draft, checkpoint)
     sdxl = is_on(options, "sdxl")
@@ -18,7 +18,7 @@ def set_model(draft: Draft, options: Entries) -> None:
         if entry := options.get(name):
             draft.notes.off.append(entry.key)
             options.used.add(name)
-    draft.put("model.prediction_type", "auto")
+    draft.assign("model.prediction_type", "auto")
     if prediction := is_on(options, "v_parameterization"):
         draft.set("model.prediction_type", "v_prediction", prediction)
     elif entry := options.get("v_parameterization"):
@@ -28,11 +28,11 @@ def set_model(draft: Draft, options: Entries) -> None:
 
 def set_clip_skip(draft: Draft, entry: Entry | None) -> None:
     """Set model.clip_skip; 0 means the last layer, as 1 does."""
-    draft.put("model.clip_skip", 1)
+    draft.assign("model.clip_skip", 1)
     if entry is None:
         return
     try:
-        skip = whole(entry.value)
+        skip = integer(entry.value)
     except ValueError as error:
         draft.notes.unread(entry, error)
         return
@@ -78,7 +78,7 @@ def set_seed(draft: Draft, entry: Entry | None) -> None:
     if entry is None:
         return
     try:
-        draft.set("train.seed", whole(entry.value), entry)
+        draft.set("train.seed", integer(entry.value), entry)
     except ValueError as error:
         draft.notes.unread(entry, error)
 
@@ -88,7 +88,7 @@ def name_processes(draft: Draft, options: Entries) -> None:
     entry = options.take("num_processes")
     several = is_on(options, "multi_gpu")
     try:
-        count = whole(entry.value) if entry else 1
+        count = integer(entry.value) if entry else 1
     except ValueError:
         count = 1
     if count > 1 and entry:

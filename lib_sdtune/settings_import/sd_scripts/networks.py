@@ -6,7 +6,7 @@ Sources: sd-scripts' networks/lora.py; LyCORIS' lycoris/kohya.py (KohakuBlueleaf
 from typing import Any
 
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, whole
+from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, integer
 from lib_sdtune.settings_import.optimizers import pairs
 
 KINDS = {"lora": "lora", "locon": "lora", "loha": "loha", "lokr": "lokr"}
@@ -80,11 +80,11 @@ def set_dim(draft: Draft, options: Entries) -> int:
     """Set lora.dim; the dim as the file has it."""
     entry = options.take("network_dim")
     try:
-        dim = whole(entry.value) if entry else 4
+        dim = integer(entry.value) if entry else 4
     except ValueError as error:
         if entry and str(entry.value).strip().lower() == "dynamic":
             draft.notes.differ(entry, "the file was resized, each layer to a dim of its own", "lora.dim", 16)
-            draft.put("lora.dim", 16)
+            draft.assign("lora.dim", 16)
             return 16
         if entry:
             draft.notes.unread(entry, error)
@@ -123,8 +123,8 @@ def set_convolutions(draft: Draft, words: dict, lycoris: bool, preset: str, dim:
     """
     conv_dim, conv_alpha = number_of(draft, words, "conv_dim"), number_of(draft, words, "conv_alpha")
     if lycoris and preset in WITHOUT_CONVOLUTIONS:
-        draft.put("lora.conv_dim", 0)
-        draft.put("lora.conv_alpha", 1.0)
+        draft.assign("lora.conv_dim", 0)
+        draft.assign("lora.conv_alpha", 1.0)
         if conv_dim[1]:
             draft.notes.differ(conv_dim[1], f"the preset {preset} leaves the convolutions out", "lora.conv_dim", 0)
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 from lib_sdtune.formats.paths import path_of
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, Entry, number, text, whole
+from lib_sdtune.settings_import.entries import Entries, Entry, integer, number, text
 from lib_sdtune.settings_import.sd_scripts.rates import is_on
 
 NUMBERED = re.compile(r"^(\d+)_(.+)$", re.DOTALL)
@@ -129,9 +129,9 @@ def class_words(folder: str, base: Path) -> str:
             names = sorted(child.name for child in path.iterdir() if child.is_dir())
         except (OSError, ValueError):
             names = []
-    own = PurePath(folder.replace("\\", "/")).name
-    matches = [match for match in map(NUMBERED.match, [*names, own]) if match]
-    words = matches[0][2] if matches else own
+    specific = PurePath(folder.replace("\\", "/")).name
+    matches = [match for match in map(NUMBERED.match, [*names, specific]) if match]
+    words = matches[0][2] if matches else specific
     return words.replace("_", " ").strip() or "a picture"
 
 
@@ -155,7 +155,7 @@ def set_resolution(draft: Draft, options: Entries) -> None:
     entry = options.take("resolution")
     sides = sides_of(entry.value) if entry else []
     if entry is None or not sides:
-        draft.put("dataset.resolution", 1024 if draft.sdxl else 512)
+        draft.assign("dataset.resolution", 1024 if draft.sdxl else 512)
         draft.notes.warnings.append(f"There is no resolution in the settings; {draft.get('dataset.resolution')} is "
                                     "taken.")
         if entry:
@@ -193,7 +193,7 @@ def set_cache(draft: Draft, options: Entries) -> None:
             draft.notes.warnings.append(f"{crop} and {entry} contradict each other in sd-scripts; here both work.")
     else:
         draft.default("dataset.cache_latents", False, "cache_latents")
-        draft.put("dataset.latent_sampling", "random")
+        draft.assign("dataset.latent_sampling", "random")
 
 
 def set_captions(draft: Draft, options: Entries) -> None:
@@ -209,10 +209,10 @@ def set_captions(draft: Draft, options: Entries) -> None:
         draft.default("dataset.max_token_length", 75, "max_token_length")
         return
     try:
-        tokens = whole(length.value)
+        tokens = integer(length.value)
     except ValueError as error:
         draft.notes.unread(length, error)
-        draft.put("dataset.max_token_length", 75)
+        draft.assign("dataset.max_token_length", 75)
         return
     chunks = max(75, tokens // 75 * 75)
     draft.set("dataset.max_token_length", chunks, length, "" if chunks == tokens else "whole pieces of 75 are read")

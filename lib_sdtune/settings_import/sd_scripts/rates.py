@@ -57,16 +57,16 @@ def is_on(options: Entries, name: str) -> Entry | None:
 
 
 def of_network(draft: Draft, options: Entries, common: tuple[float, Entry] | None) -> None:
-    own = {name: rate(draft, options.take(name)) for name in ("unet_lr", "text_encoder_lr")}
+    specific = {name: rate(draft, options.take(name)) for name in ("unet_lr", "text_encoder_lr")}
     unet_only, text_only = (is_on(options, f"network_train_{part}_only") for part in ("unet", "text_encoder"))
     cached = next((entry for entry in [is_on(options, name) for name in CACHED] if entry), None)
     if unet_only and text_only:
         draft.notes.warnings.append(f"{unet_only} and {text_only} contradict each other; both parts are trained.")
         unet_only = text_only = None
-    if common and all(own.values()):
+    if common and all(specific.values()):
         draft.notes.off.append(common[1].key)
-    set_rate(draft, "lora.unet_lr", own["unet_lr"] or common)
-    set_rate(draft, "lora.text_encoder_lr", own["text_encoder_lr"] or common)
+    set_rate(draft, "lora.unet_lr", specific["unet_lr"] or common)
+    set_rate(draft, "lora.text_encoder_lr", specific["text_encoder_lr"] or common)
     if text_only:
         draft.set("lora.unet_lr", 0.0, text_only, "0 is what leaves the UNet out here")
     if unet_only or cached:
@@ -76,22 +76,22 @@ def of_network(draft: Draft, options: Entries, common: tuple[float, Entry] | Non
 
 def of_model(draft: Draft, options: Entries, common: tuple[float, Entry] | None) -> None:
     """train_db.py trains the text encoder at the common rate; the fine-tuning scripts only when they are told to."""
-    first, one, two = (rate(draft, options.take(f"learning_rate_te{number}")) for number in ("", "1", "2"))
+    first, first_encoder, two = (rate(draft, options.take(f"learning_rate_te{number}")) for number in ("", "1", "2"))
     switch = options.get("train_text_encoder")
     trained = is_on(options, "train_text_encoder")
     fine_tuning = switch is not None or draft.script in ("fine_tune", "sdxl_train")
     cached = next((entry for entry in [is_on(options, name) for name in CACHED] if entry), None)
     set_rate(draft, "dreambooth.unet_lr", common)
-    own = (one or first) if draft.sdxl else (first or one)
-    for unneeded in (first, one, two):
-        if unneeded and unneeded is not own:
+    specific = (first_encoder or first) if draft.sdxl else (first or first_encoder)
+    for unneeded in (first, first_encoder, two):
+        if unneeded and unneeded is not specific:
             draft.notes.off.append(unneeded[1].key)
-    if own and two and draft.sdxl and two[0] != own[0]:
-        draft.notes.differ(two[1], f"one rate for both text encoders here: {own[0]:g}")
+    if specific and two and draft.sdxl and two[0] != specific[0]:
+        draft.notes.differ(two[1], f"one rate for both text encoders here: {specific[0]:g}")
     if cached or (fine_tuning and not trained):
         reason = cached or switch or Entry("train_text_encoder", "not set")
         draft.set("dreambooth.text_encoder_lr", 0.0, reason, "the text encoder is not trained then")
-        if own:
-            draft.notes.off.append(own[1].key)
+        if specific:
+            draft.notes.off.append(specific[1].key)
     else:
-        set_rate(draft, "dreambooth.text_encoder_lr", own or common)
+        set_rate(draft, "dreambooth.text_encoder_lr", specific or common)

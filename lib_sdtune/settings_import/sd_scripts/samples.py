@@ -12,10 +12,10 @@ def set_samples(draft: Draft, options: Entries) -> None:
     for unit in ("epochs", "steps"):
         every, entry = count(draft, options, f"sample_every_n_{unit}")
         draft.set(f"sample.every_n_{unit}", every, entry)
-    draft.put("sample.steps", STEPS)
-    draft.put("sample.cfg_scale", CFG_SCALE)
-    draft.put("sample.width", SIDE)
-    draft.put("sample.height", SIDE)
+    draft.assign("sample.steps", STEPS)
+    draft.assign("sample.cfg_scale", CFG_SCALE)
+    draft.assign("sample.width", SIDE)
+    draft.assign("sample.height", SIDE)
 
 
 def set_validation(draft: Draft, options: Entries) -> None:

@@ -5,7 +5,7 @@ import math
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.names import allowed, check_artefact_name
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, Entry, text, whole
+from lib_sdtune.settings_import.entries import Entries, Entry, integer, text
 from lib_sdtune.settings_import.sd_scripts.rates import is_on
 
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".bin")
@@ -41,7 +41,7 @@ def count(draft: Draft, options: Entries, name: str) -> tuple[int, Entry | None]
     """(whole number from 0, entry); 0 where it is absent."""
     entry = options.take(name)
     try:
-        value = whole(entry.value) if entry else 0
+        value = integer(entry.value) if entry else 0
     except ValueError as error:
         if entry:
             draft.notes.unread(entry, error)
@@ -84,7 +84,7 @@ def set_precision(draft: Draft, entry: Entry | None) -> None:
 def set_keep_last(draft: Draft, options: Entries, every: int) -> None:
     files, by_epochs = count(draft, options, "save_last_n_epochs")
     steps, by_steps = count(draft, options, "save_last_n_steps")
-    draft.put("save.keep_last", 0)
+    draft.assign("save.keep_last", 0)
     if by_epochs:
         draft.set("save.keep_last", files, by_epochs)
     if by_steps and every and not by_epochs:

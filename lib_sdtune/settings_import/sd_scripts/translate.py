@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entries, text
-from lib_sdtune.settings_import.option import apply, name_unknown
 from lib_sdtune.settings_import.optimizers import pairs, set_arguments, set_optimizer
+from lib_sdtune.settings_import.option import apply, name_unknown
 from lib_sdtune.settings_import.schedules import set_schedule
 from lib_sdtune.settings_import.sd_scripts import lengths, model, pictures, samples, saving
 from lib_sdtune.settings_import.sd_scripts.embedding import set_embedding
@@ -101,7 +101,7 @@ def set_optimizer_and_schedule(draft: Draft) -> None:
     entry = chosen or lion or eight_bits
     name = text(chosen.value) if chosen else "Lion" if lion else "AdamW8bit" if eight_bits else "AdamW"
     optimizer = set_optimizer(draft, name, entry)
-    draft.put("train.optimizer_args", {})
+    draft.assign("train.optimizer_args", {})
     if arguments := options.take("optimizer_args"):
         set_arguments(draft, pairs(arguments.value), optimizer, arguments)
     kind, schedule = options.take("lr_scheduler_type"), options.take("lr_scheduler")
@@ -115,9 +115,9 @@ def set_optimizer_and_schedule(draft: Draft) -> None:
 
 def name_unneeded(draft: Draft, options: Entries) -> None:
     """Options of other methods than the one that is trained did nothing; unknown ones are named."""
-    known = {option.name: option for option in (*OPTIONS, *OTHERS)}
+    by_name = {option.name: option for option in (*OPTIONS, *OTHERS)}
     for name, entry in list(options.unused()):
-        option = known.get(name)
+        option = by_name.get(name)
         if option is None:
             continue
         options.used.add(name)

@@ -1,0 +1,236 @@
+"""sd-scripts' own files: config in TOML and JSON, dataset files, and what they do not say."""
+
+import pytest
+
+from lib_sdtune.errors import UserError
+
+LORA = """
+[model]
+pretrained_model_name_or_path = "D:\\\\models\\\\anime.safetensors"
+clip_skip = 2
+[data]
+train_data_dir = "/data/cats"
+resolution = "768,512"
+caption_extension = ".txt"
+[network]
+network_module = "networks.lora"
+network_dim = 32
+unet_lr = 1e-4
+text_encoder_lr = [5e-5, 2e-5]
+[run]
+output_name = "my cat: v1"
+max_train_epochs = 12
+save_last_n_steps = 250
+save_every_n_steps = 100
+optimizer_type = "AdamW8bit"
+optimizer_args = ["weight_decay=0.1", "betas=0.9,0.99", "fantasy=3"]
+scale_weight_norms = 1.0
+epoch = 99
+wandb_api_key = "abc-very-secret"
+"""
+
+
+def test_what_a_config_says_and_what_it_leaves_out(imported):
+    config, text = imported({"a.toml": LORA})
+    assert config["model"]["checkpoint"] == "D:\\models\\anime.safetensors" and config["model"]["clip_skip"] == 2
+    assert config["concepts"] == [{"images": "/data/cats", "repeats": None, "prompt": "", "class_images": "",
+                                   "class_prompt": "", "num_class_images": 0}]
+    assert config["dataset"]["resolution"] == 624  # the root of 768 x 512, as a multiple of 8
+    assert config["lora"] == {"network": "lora", "dim": 32, "alpha": 1.0, "conv_dim": 0, "conv_alpha": 1.0,
+                              "unet_lr": 1e-4, "text_encoder_lr": 5e-5}
+    assert config["train"]["max_train_epochs"] == 12
+    assert config["train"]["optimizer_args"] == {"weight_decay": 0.1, "betas": [0.9, 0.99]}
+    assert config["save"]["keep_last"] == 3  # 250 steps of files every 100
+    assert config["name"] == "my cat_ v1"
+    # what the file leaves out is as sd-scripts does it
+    assert config["train"]["lr_scheduler"] == "constant" and config["train"]["mixed_precision"] == "no"
+    assert config["dataset"]["enable_bucket"] is False and config["dataset"]["max_token_length"] == 75
+    assert config["save"]["precision"] == "float" and config["dataset"]["cache_latents"] is False
+    assert "scale_weight_norms = 1.0" in text and "fantasy" in text and "epoch = 99" in text
+    assert "wandb_api_key" in text and "very-secret" not in text
+
+
+def test_defaults_of_an_almost_empty_config(imported):
+    config, text = imported({"a.json": {"network_module": "networks.lora", "train_data_dir": "x", "resolution": 512}})
+    assert config["lora"]["dim"] == 4 and config["lora"]["alpha"] == 1.0
+    assert config["lora"]["unet_lr"] == config["lora"]["text_encoder_lr"] == 2e-6
+    assert config["train"]["max_train_steps"] == 1600 and config["train"]["max_train_epochs"] == 0
+    assert config["dataset"]["caption_extension"] == ".caption"
+    assert '"name"' in text and "network_dim 4" in text
+
+
+@pytest.mark.parametrize("module, arguments, expected", [
+    ("networks.lora", ["conv_dim=8"], ("lora", 16, 4.0, 8, 1.0)),
+    ("lycoris.kohya", [], ("lora", 16, 4.0, 16, 4.0)),
+    ("lycoris.kohya", ["algo=loha", "conv_dim=0", "conv_alpha=2"], ("loha", 16, 4.0, 16, 2.0)),
+    ("lycoris.kohya", ["algo=lokr", "preset=attn-mlp", "conv_dim=8"], ("lokr", 16, 4.0, 0, 1.0)),
+    ("lycoris.kohya", ["dora_wd=True", "conv_dim=4", "conv_alpha=1"], ("dora", 16, 4.0, 4, 1.0)),
+    ("lycoris.kohya", ["algo=ia3"], ("lora", 16, 4.0, 16, 4.0)),
+])
+def test_networks(imported, module, arguments, expected):
+    config, text = imported({"a.json": {"network_module": module, "network_args": arguments, "network_dim": 16,
+                                        "network_alpha": 4, "train_data_dir": "x"}})
+    lora = config["lora"]
+    assert (lora["network"], lora["dim"], lora["alpha"], lora["conv_dim"], lora["conv_alpha"]) == expected
+    assert ("(IA)^3 cannot be trained here" in text) == ("algo=ia3" in arguments)
+
+
+def test_a_matrix_that_is_not_split(imported):
+    config, text = imported({"a.json": {"network_module": "lycoris.kohya", "network_args": ["algo=lokr", "factor=8"],
+                                        "network_dim": 100000, "train_data_dir": "x"}})
+    assert config["lora"]["dim"] == 1024 and config["lora"]["conv_dim"] == 1024
+    assert "network_dim = 100000" in text and "factor = 8" in text
+
+
+@pytest.mark.parametrize("options, path, expected", [
+    ({"lr_warmup_steps": 0.1, "max_train_steps": 2000}, "lr_warmup_steps", 200),
+    ({"lr_warmup_steps": "5%", "max_train_steps": 2000}, "lr_warmup_steps", 100),
+    ({"lr_warmup_steps": 100.0, "max_train_steps": 2000}, "lr_warmup_steps", 100),
+    ({"lr_warmup_steps": 0.1, "max_train_epochs": 3}, "lr_warmup_steps", 0),
+    ({"lr_scheduler": "cosine_with_min_lr"}, "lr_scheduler", "cosine"),
+    ({"lr_scheduler": "cosine", "lr_scheduler_type": "CosineAnnealingWarmRestarts"}, "lr_scheduler", "cosine_with_restarts"),
+    ({"optimizer_type": "dadaptation.DAdaptAdam"}, "optimizer", "Prodigy"),
+    ({"optimizer_type": "PagedAdamW8bit"}, "optimizer", "AdamW8bit"),
+    ({"optimizer_type": "Adafactor"}, "optimizer", "AdamW"),
+    ({"use_8bit_adam": True, "use_lion_optimizer": True}, "optimizer", "Lion"),
+    ({"optimizer_type": "lion"}, "optimizer", "Lion"),
+    ({"gradient_accumulation_steps": 4.0}, "gradient_accumulation_steps", 4),
+    ({"max_grad_norm": 0}, "max_grad_norm", 0.0),
+])
+def test_training(imported, options, path, expected):
+    config, text = imported({"a.json": {"network_module": "networks.lora", "train_data_dir": "x", "resolution": 512,
+                                        "lr_scheduler": "cosine", **options}})
+    assert config["train"][path] == expected
+    assert all(key in text for key in options)
+
+
+def test_prodigy_gets_one_rate_near_1(imported):
+    config, text = imported({"a.json": {"network_module": "networks.lora", "train_data_dir": "x", "optimizer_type": "Prodigy",
+                                        "unet_lr": 1.0, "text_encoder_lr": 0.5}})
+    assert config["lora"]["unet_lr"] == config["lora"]["text_encoder_lr"] == 1.0
+    assert "text_encoder_lr = 0.5" in text
+    config, _ = imported({"a.json": {"network_module": "networks.lora", "train_data_dir": "x", "optimizer_type": "Prodigy",
+                                     "learning_rate": 1e-4, "network_train_unet_only": True}})
+    assert (config["lora"]["unet_lr"], config["lora"]["text_encoder_lr"]) == (1.0, 0.0)
+
+
+def test_values_beyond_ours_are_brought_within(imported):
+    config, text = imported({"a.json": {
+        "network_module": "networks.lora", "train_data_dir": "x", "resolution": "682,512", "clip_skip": 0, "keep_tokens": 999,
+        "min_timestep": 900, "max_timestep": 100, "enable_bucket": True, "min_bucket_reso": 2048, "max_bucket_reso": 1024,
+        "bucket_reso_steps": 1, "noise_offset": 3, "learning_rate": "fast", "loss_type": "fancy"}})
+    assert config["model"]["clip_skip"] == 1 and config["dataset"]["keep_tokens"] == 255
+    assert config["dataset"]["min_bucket_reso"] == 1024 and config["dataset"]["bucket_reso_steps"] == 1
+    assert config["noise"]["min_timestep"] == 0 and config["noise"]["noise_offset"] == 1 and config["loss"]["loss_type"] == "l2"
+    for key in ("keep_tokens = 999", "min_timestep = 900", "learning_rate = fast", "loss_type = fancy", "resolution = 682,512"):
+        assert key in text, key
+
+
+def test_dreambooth_trains_the_text_encoder_unless_told_not_to(imported):
+    db = {"pretrained_model_name_or_path": "a.ckpt", "train_data_dir": "x", "learning_rate": 2e-6, "full_bf16": True,
+          "mixed_precision": "bf16", "reg_data_dir": "/data/reg/1_a cat"}
+    config, _ = imported({"a.json": db})
+    assert config["method"] == "dreambooth" and config["dreambooth"]["weights"] == "bfloat16"
+    assert config["dreambooth"]["unet_lr"] == config["dreambooth"]["text_encoder_lr"] == 2e-6
+    assert config["concepts"][0]["class_images"] == "/data/reg/1_a cat" and config["concepts"][0]["class_prompt"] == "a cat"
+    config, _ = imported({"a.json": {**db, "train_text_encoder": False}})
+    assert config["dreambooth"]["text_encoder_lr"] == 0
+    config, _ = imported({"a.json": {**db, "learning_rate_te": 1e-6, "stop_text_encoder_training": 300}})
+    assert config["dreambooth"]["text_encoder_lr"] == 1e-6 and config["train"]["stop_text_encoder_training"] == 300
+
+
+DATASET = """
+[general]
+enable_bucket = true
+shuffle_caption = true
+[[datasets]]
+resolution = [1024, 1024]
+batch_size = 4
+  [[datasets.subsets]]
+  image_dir = '/data/cat'
+  class_tokens = 'ron cat'
+  num_repeats = 7
+  [[datasets.subsets]]
+  image_dir = '/data/10_dog'
+  [[datasets.subsets]]
+  is_reg = true
+  image_dir = '/data/class'
+  class_tokens = 'a cat'
+[[datasets]]
+resolution = 512
+  [[datasets.subsets]]
+  image_dir = '/data/cat'
+"""
+
+
+def test_a_dataset_file_alone(imported):
+    config, text = imported({"data.toml": DATASET})
+    first, second = config["concepts"]
+    assert (first["images"], first["repeats"], first["prompt"]) == ("/data/cat", 7, "ron cat")
+    assert (first["class_images"], first["class_prompt"]) == ("/data/class", "a cat")
+    assert second["images"] == "/data/10_dog" and second["repeats"] == 1  # never from the folder's name
+    assert config["dataset"]["resolution"] == 1024 and config["train"]["batch_size"] == 4
+    assert config["dataset"]["shuffle_caption"] is True and "resolution = 512" in text
+
+
+def test_a_config_with_the_dataset_file_and_the_prompts_that_it_names(imported):
+    config, text = imported({
+        "train.toml": 'network_module = "networks.lora"\ntrain_data_dir = "/other"\ntrain_batch_size = 1\n'
+                      'dataset_config = "C:\\\\x\\\\data.toml"\nsample_prompts = "./sub/prompts.txt"\nmax_train_steps = 900\n'
+                      'learning_rate = 1e-4',
+        "_data.toml": DATASET, "_sub/prompts.txt": "# none\nron cat --w 515 --n ugly --x 3\n"})
+    assert config["concepts"][0]["images"] == "/data/cat" and config["train"]["batch_size"] == 4
+    assert config["sample"]["prompts"] == ["ron cat --w 512 --n ugly"]
+    assert "contradict" in text and "train_data_dir = /other" in text and "--x = 3" in text
+
+
+def test_a_share_becomes_steps_where_the_pictures_are(imported, images):
+    options = {"network_module": "networks.lora", "max_train_epochs": 5, "lr_warmup_steps": 0.2, "lr_scheduler": "cosine",
+               "resolution": 64, "train_data_dir": "/not/here"}
+    config, _ = imported({"a.json": options}, images=str(images), name="ron")
+    from lib_sdtune.data.inspect import inspect
+
+    showings = sum(row["repeats"] for row in inspect(images)["pictures"])
+    assert config["train"]["lr_warmup_steps"] == int(0.2 * 5 * showings) > 0
+    assert config["concepts"][0]["images"] == str(images) and config["name"] == "ron"
+
+
+def test_embeddings(imported):
+    config, _ = imported({"a.json": {"pretrained_model_name_or_path": "a.ckpt", "train_data_dir": "x", "token_string": "ron",
+                                     "init_word": "cat", "num_vectors_per_token": "4", "learning_rate": "5e-4"}})
+    assert config["method"] == "textual_inversion" and config["textual_inversion"]["token"] == "ron"
+    assert config["textual_inversion"]["init_text"] == "cat" and config["textual_inversion"]["num_vectors_per_token"] == 4
+    assert config["textual_inversion"]["lr"] == 5e-4 and config["textual_inversion"]["save_model_as"] == "pt"
+
+
+def test_windows_paths_in_toml_and_gbk(imported):
+    config, _ = imported({"a.toml": 'train_data_dir = "D:\\cats\\images"\nnetwork_module = "networks.lora"  # \u8bad\u7ec3'.encode("gbk")})
+    assert config["concepts"][0]["images"] == "D:\\cats\\images"
+
+
+@pytest.mark.parametrize("files, words", [
+    ({"a.json": {"network_module": "networks.lora_flux", "network_dim": 4}}, "FLUX"),
+    ({"a.toml": 'network_module = "networks.lora_wan"\nnetwork_dim = 4'}, "Wan"),
+    ({"a.json": {"pretrained_model_name_or_path": "x/flux1-dev.safetensors", "train_data_dir": "x"}}, "FLUX"),
+    ({"a.json": {"train_data_dir": "x", "output_name": "y", "clip_g": "g.safetensors"}}, "SD3"),
+    ({"a.json": {"A": {"down_lr_weight": [1.0]}, "B": {"up_lr_weight": [1.0]}}}, "block weights"),
+    ({"a.toml": "unet_target_name = []\nenable_conv = true"}, "LyCORIS"),
+    ({"a.toml": '[prompt]\nwidth = 512\n[[prompt.subset]]\nprompt = "x"'}, "prompts"),
+    ({"a.txt": "a cat --w 512 --n bad\na dog --d 3 --s 20"}, "prompts"),
+    ({"a.yaml": "compute_environment: LOCAL\ndistributed_type: 'NO'"}, "accelerate"),
+    ({"a.json": {"nodes": [], "links": []}}, "ComfyUI"),
+    ({"a.json": {"batch_size": 3, "lr": 0.1}}, "no settings file"),
+    ({"a.json": "{"}, "not valid JSON"),
+    ({"a.toml": "a = "}, "not valid TOML"),
+    ({"a.yaml": "a: [1"}, "not valid YAML"),
+    ({"a.json": b"\0\1\2"}, "no text"),
+    ({"a.ckpt": "x"}, "model file"),
+    ({"a.safetensors": "x"}, "safetensors"),
+    ({"a.json": {"name": "ron", "method": "lora", "concepts": [{"images": "x"}], "train": {}}}, "CONFIG of SD Tune"),
+    ({"a.json": {"training_method": "LORA", "model_type": "STABLE_DIFFUSION_15"},
+      "b.toml": 'network_module = "networks.lora"\nnetwork_dim = 4'}, "one run"),
+])
+def test_what_is_refused_by_name(imported, files, words):
+    with pytest.raises(UserError) as error:
+        imported(files)
+    assert words in str(error.value) and "\n" not in str(error.value)
