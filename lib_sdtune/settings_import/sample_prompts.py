@@ -29,21 +29,30 @@ def readable(line: str, draft: Draft) -> str:
     line = " ".join(str(line).split())
     if not prompt_lines.spoken([line]):
         return ""
-    prompt, *flags = prompt_lines.FLAG.split(line)
-    result = prompt.strip()
-    for flag, value in zip(flags[::2], flags[1::2], strict=True):
-        longer = f"{result} --{flag} {value.strip()}".strip()
-        try:
-            prompt_lines.parse(longer)
-        except UserError:
-            rounded = multiple_of_8(value) if flag in ("w", "h") else ""
-            if not rounded:
-                draft.notes.refuse(Entry(f"--{flag}", value.strip()), "a sample here has no such setting, or not of "
-                                                                      "that value")
-                continue
-            longer = f"{result} --{flag} {rounded}"
-        result = longer
+    matches = list(prompt_lines.FLAG.finditer(line))
+    result = line[:matches[0].start()].strip() if matches else line
+    if not can_be_sampled(result):
+        draft.notes.refuse(Entry("sample prompt", line), "cannot be drawn here as it is; write the words that you want to see")
+        return ""
+    ends = [*(match.start() for match in matches), len(line)][1:]
+    for match, end in zip(matches, ends, strict=True):
+        flag = next(filter(None, match.groups()), "")
+        value = line[match.end():end].strip()
+        rounded = multiple_of_8(value) if flag in ("w", "h") else ""
+        candidates = [f"{result} --{flag} {text}".strip() for text in (value, rounded) if text]
+        longer = next((candidate for candidate in candidates if can_be_sampled(candidate)), "")
+        if not longer:
+            draft.notes.refuse(Entry(f"--{flag}", value), "a sample here has no such setting, or not of that value")
+        result = longer or result
     return result
+
+
+def can_be_sampled(line: str) -> bool:
+    try:
+        prompt_lines.parse(line)
+    except UserError:
+        return False
+    return True
 
 
 def multiple_of_8(value: str) -> str:
