@@ -120,12 +120,20 @@ class TrainConfig:
     lr_scheduler: str = option("constant_with_warmup", "constant_with_warmup or cosine.",
                                label="Learning rate schedule",
                                choices=["constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts",
-                                        "polynomial"])
+                                        "polynomial", "cosine_with_min_lr", "warmup_stable_decay", "inverse_sqrt",
+                                        "rex"])
     lr_warmup_steps: int = option(0, "0 to a tenth of the steps.", label="Warm-up", low=0, high=10**7, unit="steps")
     lr_scheduler_num_cycles: int = option(1, "1; how often cosine_with_restarts restarts.",
                                           label="Restarts", low=1, high=1000)
     lr_scheduler_power: float = option(1.0, "1 falls evenly; how polynomial falls, 2 faster at first.",
                                        label="Power of polynomial", above=0, high=100)
+    lr_scheduler_min_lr_ratio: float = option(
+        0.0, "0, or 0.1: where cosine_with_min_lr and warmup_stable_decay end, as a share of the rate.",
+        label="Lowest share of the rate", low=0, high=1)
+    lr_decay_steps: int = option(0, "A fifth of the steps, say: for how many at the end warmup_stable_decay falls.",
+                                 label="Decay", low=0, high=10**7, unit="steps")
+    lr_scheduler_timescale: int = option(0, "0 takes the warm-up: how slowly inverse_sqrt falls.",
+                                         label="Time scale of inverse_sqrt", low=0, high=10**7, unit="steps")
     max_grad_norm: float = option(1.0, "1: longer gradients are shortened to this; 0 never does.",
                                   label="Gradient clipping", low=0, high=1e6)
     mixed_precision: str = option("auto", "auto picks what the device does well.",
@@ -142,12 +150,20 @@ class NoiseConfig:
     """The noise that is added to the pictures."""
 
     noise_offset: float = option(0.0, "0, or 0.05 for darker and brighter pictures.", low=0, high=1)
+    noise_offset_random_strength: bool = option(
+        False, "Draw the offset's strength anew for each picture, from 0 up to the noise offset.",
+        label="Random noise offset")
+    adaptive_noise_scale: float = option(
+        0.0, "0, or 0.005: adds this much of each picture's own brightness to the noise offset.",
+        label="Adaptive noise scale", low=-1, high=1)
     multires_noise_iterations: int = option(0, "0, or 6 for multi-resolution noise.",
                                             label="Multi-resolution noise", low=0, high=10)
     multires_noise_discount: float = option(0.3, "0.3, or 0.1 to 0.8: how strong each coarser octave is.",
                                             label="Multi-resolution discount", low=0, high=1)
     ip_noise_gamma: float = option(0.0, "0, or 0.1: perturbs the noisy latents (arXiv 2301.11706).",
                                    label="Input perturbation", low=0, high=1)
+    ip_noise_gamma_random_strength: bool = option(
+        False, "Draw the perturbation's strength anew for each picture.", label="Random input perturbation")
     min_timestep: int = option(0, "0 trains from the finest timestep.", label="Lowest timestep", low=0, high=999)
     max_timestep: int = option(1000, "1000 trains up to pure noise.", label="Highest timestep", low=1, high=1000)
     zero_terminal_snr: bool = option(False, "For v-prediction models made with it (arXiv 2305.08891), no others.",
@@ -174,6 +190,11 @@ class LossConfig:
                                  label="Huber schedule", choices=["snr", "exponential", "constant"])
     huber_scale: float = option(1.0, "1: multiplies the threshold; snr does without.",
                                 label="Huber scale", above=0, high=100)
+    v_pred_like_loss: float = option(0.0, "0, or 0.1: noise-predicting models alone, adds a loss like v-prediction's.",
+                                     label="Loss like v-prediction", low=0, high=100)
+    scale_v_pred_loss_like_noise_pred: bool = option(
+        False, "For v-prediction models alone: weighs timesteps as noise prediction does.",
+        label="Weigh v-prediction like noise prediction")
     debiased_estimation: bool = option(False, "Weights by 1 / sqrt(SNR) (arXiv 2310.08442).")
 
 

@@ -18,7 +18,7 @@ LEAST_OWN_RATE = 0.1  # of an optimizer that finds its rate itself; a usual rate
 def check(config: "Config") -> None:
     """UserError for the first contradiction in a `Config`; nothing is read from disk."""
     check_name(config.name)
-    for part in (length, timesteps, buckets, learning_rates, class_pictures, method, sizes, samples, validation):
+    for part in (length, noise, timesteps, buckets, learning_rates, class_pictures, method, sizes, samples, validation):
         part(config)
 
 
@@ -33,9 +33,23 @@ def length(config: "Config") -> None:
             f'"train.lr_warmup_steps" is {train.lr_warmup_steps} and "train.max_train_steps" {train.max_train_steps}: '
             "the rate would never be reached; warm up for fewer steps.")
     require(
+        train.lr_scheduler != "warmup_stable_decay" or train.lr_decay_steps,
+        '"train.lr_scheduler" is "warmup_stable_decay" and "train.lr_decay_steps" 0, so the rate would never fall; set '
+        "it to a fifth of the steps, say.",
+    )
+    require(
         train.lr_scheduler != "constant" or not train.lr_warmup_steps,
         f'"train.lr_warmup_steps" is {train.lr_warmup_steps}, and "train.lr_scheduler" "constant" takes no warm-up; '
         'choose "constant_with_warmup", or set it to 0.',
+    )
+
+
+def noise(config: "Config") -> None:
+    settings = config.noise
+    require(
+        settings.noise_offset or not settings.adaptive_noise_scale,
+        f'"noise.adaptive_noise_scale" is {settings.adaptive_noise_scale} and "noise.noise_offset" 0, which it adds to; '
+        "set both, or neither.",
     )
 
 

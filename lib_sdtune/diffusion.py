@@ -34,14 +34,23 @@ def snr(timesteps, alphas_cumprod):
     return abar / (1 - abar).clamp(min=1e-8)
 
 
-def loss_weights(prediction_type, timesteps, alphas_cumprod, min_snr_gamma=0.0, debiased_estimation=False):
-    """(B,) how much each timestep counts: min-SNR-gamma (arXiv 2303.09556) and debiased estimation (arXiv 2310.08442).
+def loss_weights(prediction_type, timesteps, alphas_cumprod, min_snr_gamma=0.0, debiased_estimation=False,
+                 v_pred_like_loss=0.0, scale_v_pred_loss_like_noise_pred=False):
+    """(B,) how much each timestep counts: min-SNR-gamma (arXiv 2303.09556) and debiased estimation (arXiv
+    2310.08442).
+
+    The last two are sd-scripts': with scale = snr / (snr + 1) the loss is added once more, times v_pred_like_loss /
+    scale, or multiplied by scale.
     """
     ratio = snr(timesteps, alphas_cumprod)
     weights = torch.ones_like(ratio)
     if min_snr_gamma:
         capped = ratio.clamp(max=min_snr_gamma)
         weights = weights * (capped / ratio.clamp(min=1e-8) if prediction_type == "epsilon" else capped / (ratio + 1))
+    if v_pred_like_loss or scale_v_pred_loss_like_noise_pred:
+        bounded = ratio.clamp(max=1000)
+        scale = bounded / (bounded + 1)
+        weights = weights * scale if scale_v_pred_loss_like_noise_pred else weights * (1 + v_pred_like_loss / scale)
     if debiased_estimation:
         bounded = ratio.clamp(max=1000)
         weights = weights * (bounded.rsqrt() if prediction_type == "epsilon" else 1 / (bounded + 1))
@@ -63,7 +72,8 @@ def huber_threshold(timesteps, alphas_cumprod, schedule="snr", c=0.1, scale=1.0)
 
 
 def distance(prediction, target, loss_type="l2", threshold=None):
-    """Loss of every element. `threshold` (B,) is that of huber and smooth_l1, which is huber / threshold (sd-scripts).
+    """Loss of every element. `threshold` (B,) is that of huber and smooth_l1, which is huber / threshold
+    (sd-scripts).
     """
     prediction, target = prediction.float(), target.float()
     if loss_type == "l2":
@@ -75,15 +85,25 @@ def distance(prediction, target, loss_type="l2", threshold=None):
     return 2 * threshold * beyond if loss_type == "huber" else 2 * beyond
 
 
+def noise_offset_of(latents, noise_offset, adaptive_noise_scale=0.0):
+    """The strength of the noise offset: as it is set, or (C, 1, 1), higher in channels of a picture whose mean is far
+    from 0 (sd-scripts' adaptive_noise_scale).
+    """
+    if not adaptive_noise_scale:
+        return noise_offset
+    means = latents.mean(dim=(1, 2), keepdim=True).abs()
+    return (noise_offset + adaptive_noise_scale * means).clamp(min=0)
+
+
 def noise_like(shape, generator, noise_offset=0.0, multires_iterations=0, multires_discount=0.3):
     """One picture's noise, (C, h, w), drawn on the CPU so that every device sees the same.
 
-    noise_offset shifts whole channels (crosslabs.org, "Diffusion with offset noise"); multires_iterations adds octaves,
-    the first in full size, each 2 to 4 times coarser and `multires_discount` times weaker than the last, and normalises
-    to variance 1 (sd-scripts' pyramid_noise_like).
+    noise_offset shifts whole channels (crosslabs.org, "Diffusion with offset noise"); multires_iterations adds
+    octaves, the first in full size, each 2 to 4 times coarser and `multires_discount` times weaker than the last, and
+    normalises to variance 1 (sd-scripts' pyramid_noise_like).
     """
     noise = torch.randn(shape, generator=generator)
-    if noise_offset:
+    if isinstance(noise_offset, torch.Tensor) or noise_offset:
         noise = noise + noise_offset * torch.randn(shape[0], 1, 1, generator=generator)
     height, width = shape[-2:]
     for octave in range(multires_iterations):

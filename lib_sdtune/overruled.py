@@ -73,7 +73,7 @@ def of_rates(config: "Config") -> Iterator[tuple[str, str]]:
         yield from ((f"train.{key}", why) for key in ("lr_scheduler", "lr_warmup_steps"))
     if train.max_train_epochs:
         yield "train.max_train_steps", '"train.max_train_epochs" says how long the run is'
-    if texts or train.lr_scheduler != "cosine_with_restarts":
+    if texts or train.lr_scheduler not in ("cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay"):
         why = f'"{method}.{texts[0]}" is a schedule of its own' if texts else (
             f'"train.lr_scheduler" is "{train.lr_scheduler}", which does not restart')
         yield "train.lr_scheduler_num_cycles", why
@@ -81,6 +81,12 @@ def of_rates(config: "Config") -> Iterator[tuple[str, str]]:
         why = f'"{method}.{texts[0]}" is a schedule of its own' if texts else (
             f'"train.lr_scheduler" is "{train.lr_scheduler}", which has no power')
         yield "train.lr_scheduler_power", why
+    if train.lr_scheduler not in ("cosine_with_min_lr", "warmup_stable_decay"):
+        yield "train.lr_scheduler_min_lr_ratio", f'"train.lr_scheduler" is "{train.lr_scheduler}"'
+    if train.lr_scheduler != "warmup_stable_decay":
+        yield "train.lr_decay_steps", f'"train.lr_scheduler" is "{train.lr_scheduler}"'
+    if train.lr_scheduler != "inverse_sqrt":
+        yield "train.lr_scheduler_timescale", f'"train.lr_scheduler" is "{train.lr_scheduler}"'
     text_rate = getattr(config.settings, "text_encoder_lr", None)
     if text_rate is None:
         yield "train.stop_text_encoder_training", "this method does not train the text encoder"

@@ -4,15 +4,24 @@ Steps count from 0; the names are sd-scripts', the shapes those of its `lr_sched
 """
 
 import math
+from typing import TYPE_CHECKING
 
 from lib_sdtune.errors import UserError
 
+if TYPE_CHECKING:  # the settings' choices are looked up here
+    from lib_sdtune.config import TrainConfig
+
 
 def factor(
-    step: int, total: int, scheduler: str = "constant", warmup: int = 0, cycles: int = 1, power: float = 1.0
+    step: int, total: int, scheduler: str = "constant", warmup: int = 0, cycles: int = 1, power: float = 1.0,
+    min_lr_ratio: float = 0.0, decay: int = 0, timescale: int = 0
 ) -> float:
     """What the rate is multiplied by at `step` of `total`, in 0..1. Plain "constant" takes no warm-up, as in
     sd-scripts.
+
+    min_lr_ratio: where cosine_with_min_lr and warmup_stable_decay end. decay: for how many steps at the end
+    warmup_stable_decay falls. timescale: of inverse_sqrt, 0: the warm-up, or 10,000 without one (transformers).
+    rex: Chen et al. 2021, arXiv 2107.04197.
     """
     if scheduler == "constant":
         return 1.0
@@ -25,12 +34,27 @@ def factor(
         return 0.5 * (1 + math.cos(math.pi * progress))
     if scheduler == "cosine_with_restarts":
         return 0.5 * (1 + math.cos(math.pi * (progress * cycles % 1.0))) if progress < 1 else 0.0
+    if scheduler == "cosine_with_min_lr":
+        return min_lr_ratio + (1 - min_lr_ratio) * half_cosine(progress * cycles)
+    if scheduler == "warmup_stable_decay":
+        fallen = min(1.0, max(0, step - (total - decay)) / max(1, decay))
+        return min_lr_ratio + (1 - min_lr_ratio) * half_cosine(fallen * cycles) if step < total else min_lr_ratio
+    if scheduler == "inverse_sqrt":
+        scale = timescale or warmup or 10_000
+        return (scale / (step - warmup + scale)) ** 0.5
+    if scheduler == "rex":
+        return (1 - progress) / (0.5 + 0.5 * (1 - progress))
     return max(0.0, 1 - progress) ** (power if scheduler == "polynomial" else 1)  # or "linear"
 
 
+def half_cosine(progress: float) -> float:
+    """From 1 down to 0 at 1."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
 def parse(text: float | str, where: str = "The learning rate") -> list[tuple[float, int]]:
-    """[(rate, last step), ...] of the WebUI's schedule text: "5e-3:200, 1e-3:500, 1e-4"; the last one may go without a
-    step.
+    """[(rate, last step), ...] of the WebUI's schedule text: "5e-3:200, 1e-3:500, 1e-4"; the last one may go without
+    a step.
 
     A comma at the end is allowed, as there.
     """
@@ -54,12 +78,19 @@ def scheduled(text: str, step: int) -> float:
     return next((rate for rate, until in pieces if until < 0 or step < until), pieces[-1][0])
 
 
-def rate(lr: float | str, step: int, total: int, scheduler: str = "constant", warmup: int = 0, cycles: int = 1,
-         power: float = 1.0) -> float:
-    """The rate at `step`: schedule text stands for itself, a number follows the scheduler."""
+def rate(lr: float | str, step: int, total: int, scheduler: str = "constant", warmup: int = 0, **shape) -> float:
+    """The rate at `step`: schedule text stands for itself, a number follows the scheduler. shape: as `factor` has it.
+    """
     if is_text(lr):
         return scheduled(lr, step)
-    return float(lr) * factor(step, total, scheduler, warmup, cycles, power)
+    return float(lr) * factor(step, total, scheduler, warmup, **shape)
+
+
+def shape(train: "TrainConfig") -> dict[str, float]:
+    """The arguments of `factor` that the settings give."""
+    return {"cycles": train.lr_scheduler_num_cycles, "power": train.lr_scheduler_power,
+            "min_lr_ratio": train.lr_scheduler_min_lr_ratio, "decay": train.lr_decay_steps,
+            "timescale": train.lr_scheduler_timescale}
 
 
 def multiplied(lr, factor):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from lib_sdtune import diffusion
-from lib_sdtune.config import Config
+from lib_sdtune.config import Config, NoiseConfig
 from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.loader import Example
 from lib_sdtune.randomness import generator
@@ -91,16 +91,25 @@ def draw_one(example: Example, step: int, cache: LatentCache, config: Config) ->
     noise = diffusion.noise_like(
         mean.shape,
         rng,
-        settings.noise_offset,
+        noise_offset(latents, settings, rng),
         settings.multires_noise_iterations,
         settings.multires_noise_discount,
     )
-    perturbation = (
-        torch.randn(mean.shape, generator=rng) * settings.ip_noise_gamma if settings.ip_noise_gamma else None
-    )
+    gamma = strength(settings.ip_noise_gamma, settings.ip_noise_gamma_random_strength, rng)
+    perturbation = torch.randn(mean.shape, generator=rng) * gamma if settings.ip_noise_gamma else None
     timestep = int(torch.randint(settings.min_timestep, settings.max_timestep, (1,), generator=rng))
     mask = cache.mask(example) if config.dataset.alpha_mask else None
     return latents, noise, perturbation, timestep, mask
+
+
+def noise_offset(latents: torch.Tensor, settings: NoiseConfig, rng: torch.Generator) -> float | torch.Tensor:
+    offset = strength(settings.noise_offset, settings.noise_offset_random_strength, rng)
+    return diffusion.noise_offset_of(latents, offset, settings.adaptive_noise_scale) if settings.noise_offset else 0.0
+
+
+def strength(most: float, random: bool, rng: torch.Generator) -> float:
+    """As it is set, or drawn from 0 up to that."""
+    return most * float(torch.rand(1, generator=rng)) if most and random else most
 
 
 def sampled(

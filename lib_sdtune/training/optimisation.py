@@ -13,7 +13,7 @@ import torch
 
 from lib_sdtune import optim
 from lib_sdtune.optim.master_weights import laid_out_as
-from lib_sdtune.optim.schedule import rate
+from lib_sdtune.optim.schedule import rate, shape
 from lib_sdtune.training import state
 
 SMALL = 2**14  # values; most tensors are smaller than that, and all of them together are next to nothing
@@ -54,8 +54,7 @@ class Together:
         self.reload()
         train = self.train
         self.number, self.finite = step, True
-        self.rates = [rate(group["lr"], step, total, train.lr_scheduler, train.lr_warmup_steps, train.lr_scheduler_num_cycles,
-                           train.lr_scheduler_power)
+        self.rates = [rate(group["lr"], step, total, train.lr_scheduler, train.lr_warmup_steps, **shape(train))
                       for group in self.described]
         self.set_rates()
 

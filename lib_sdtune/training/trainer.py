@@ -18,7 +18,7 @@ from lib_sdtune import diffusion
 from lib_sdtune.config import Config
 from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import compute_dtype
-from lib_sdtune.errors import DiskFull, RunError
+from lib_sdtune.errors import DiskFull, RunError, require
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.host.base import Host, LoadedModel
@@ -64,6 +64,16 @@ class Step:
     skipped: int
 
 
+def refuse_other_prediction(config: Config, prediction_type: str) -> None:
+    """UserError for a loss that is for models of the other kind of prediction."""
+    loss = config.loss
+    require(not loss.v_pred_like_loss or prediction_type == "epsilon",
+            '"loss.v_pred_like_loss" is for models that predict noise, and this one predicts a velocity; set it to 0.')
+    require(not loss.scale_v_pred_loss_like_noise_pred or prediction_type == "v_prediction",
+            '"loss.scale_v_pred_loss_like_noise_pred" is for v-prediction models, and this one predicts noise; set it '
+            "to false.")
+
+
 class Trainer:
     """`with Trainer(config, model, control) as trainer: for step in trainer: ...`
 
@@ -76,6 +86,7 @@ class Trainer:
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
         model.variant = model.variant.overridden(zero_terminal_snr=config.noise.zero_terminal_snr)
+        refuse_other_prediction(config, model.prediction_type)
         for sentence in by_model(
             config, model.family, model.resolution, list(map(positions.of_module, model.text_encoders))
         ):
@@ -212,7 +223,8 @@ class Trainer:
         if batch.masks is not None:
             errors = errors * batch.masks / batch.masks.mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
         weights = diffusion.loss_weights(model.prediction_type, batch.timesteps, self.schedule,
-                                         config.loss.min_snr_gamma, config.loss.debiased_estimation)
+                                         config.loss.min_snr_gamma, config.loss.debiased_estimation,
+                                         config.loss.v_pred_like_loss, config.loss.scale_v_pred_loss_like_noise_pred)
         return errors.mean(dim=(1, 2, 3)) * weights * batch.weights
 
     def predict(self, batch: Batch, conditioning: Conditioning | None = None) -> torch.Tensor:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from lib_sdtune.errors import UserError
@@ -43,3 +45,39 @@ def test_bad_schedule_text_is_refused(text):
     else:
         with pytest.raises(UserError):
             schedule.parse(text)
+
+
+PUBLISHED = {
+    # transformers/optimization.py: get_cosine_with_min_lr_schedule_with_warmup, cycles 0.5, from 10 of 100 to 0.1
+    "cosine_with_min_lr": ({"min_lr_ratio": 0.1},
+                           lambda step: 0.5 * (1 + math.cos(math.pi * 2 * 0.5 * (step - 10) / 90)) * 0.9 + 0.1),
+    # get_wsd_schedule: 10 up, 60 level, 30 down
+    "warmup_stable_decay": ({"min_lr_ratio": 0.2, "decay": 30},
+                            lambda step: 1.0 if step < 70 else
+                            0.8 * 0.5 * (1 + math.cos(math.pi * 2 * 0.5 * (step - 70) / 30)) + 0.2),
+    # get_inverse_sqrt_schedule: shift = timescale - warmup
+    "inverse_sqrt": ({"timescale": 40}, lambda step: 1 / math.sqrt((step + (40 - 10)) / 40)),
+    # Chen et al. 2021, equation 1: (1 - z) / (1/2 + 1/2 (1 - z))
+    "rex": ({}, lambda step: (1 - (step - 10) / 90) / (1 / 2 + 1 / 2 * (1 - (step - 10) / 90))),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_further_schedules_are_the_published_ones(name):
+    shape, published = PUBLISHED[name]
+    for step in (10, 11, 40, 69, 70, 85, 99):
+        assert schedule.factor(step, 100, name, warmup=10, **shape) == pytest.approx(published(step)), step
+    assert [schedule.factor(step, 100, name, warmup=10, **shape) for step in (0, 5)] == [0, 0.5]
+    assert schedule.factor(100, 100, name, warmup=10, **shape) == pytest.approx(
+        {"cosine_with_min_lr": 0.1, "warmup_stable_decay": 0.2, "rex": 0.0}.get(name, published(100)))
+
+
+def test_inverse_sqrt_takes_the_warm_up_for_its_time_scale():
+    assert schedule.factor(40, 100, "inverse_sqrt", warmup=10) == pytest.approx((10 / 40) ** 0.5)
+    assert schedule.factor(10_000, 10**6, "inverse_sqrt") == pytest.approx(0.5**0.5)
+
+
+def test_a_rate_is_multiplied_in_schedule_text_too():
+    assert schedule.multiplied(2e-4, 4) == pytest.approx(8e-4)
+    assert schedule.parse(schedule.multiplied("1e-3:100, 5e-4", 2)) == [(0.002, 100), (0.001, -1)]
+    assert schedule.multiplied("1e-3:100, 5e-4", 1) == "1e-3:100, 5e-4"

@@ -5,8 +5,8 @@ import torch
 
 from lib_sdtune.training import training_data
 from lib_sdtune.training.memory.idle_parts import IdleParts
-from lib_sdtune.training.training_data import TrainingData
 from lib_sdtune.training.trainer import Trainer
+from lib_sdtune.training.training_data import TrainingData
 from tests.hosts import pictures, settings, train
 from tests.pretended import pretended_cuda
 from tests.pretended.hosts import CardHost
