@@ -108,13 +108,15 @@ def test_a_waiting_run_can_be_taken_back_and_put_in_again(jobs, images):
 
 
 def test_a_stopped_run_goes_on(jobs, images):
-    name = jobs.submit(settings(images, train={"max_train_steps": 400}, save={"state_every_n_steps": 1}))
-    until(lambda: jobs.status(name)["step"] >= 2)
+    name = jobs.submit(settings(images, train={"max_train_steps": 400}, save={"state_every_n_steps": 1},
+                                sample={"prompts": ["ron"], "every_n_steps": 2}))
+    until(lambda: jobs.status(name)["step"] >= 2 and jobs.status(name)["samples"])
     jobs.request(name, "stop_without_saving")
     until(lambda: state(jobs, name) == "stopped")
     stopped = jobs.status(name)
     assert stopped["resumable"] and not stopped["artefacts"]
     jobs.request(name, "resume")
+    assert jobs.status(name)["samples"][:len(stopped["samples"])] == stopped["samples"]
     until(lambda: jobs.status(name)["step"] > stopped["step"] or state(jobs, name) == "finished")
 
 

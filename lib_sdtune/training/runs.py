@@ -148,7 +148,7 @@ def begin(
     """
     check_artefact_name(config.name, methods[config.method].kinds(config))
     folder, world = folder_of(host, config.name), World()
-    artefacts = [path for path in RunFolder(folder).status().get("artefacts", []) if Path(path).exists()]
+    artefacts, samples = (still_there(RunFolder(folder).status().get(key)) for key in ("artefacts", "samples"))
     model_settings = base_checkpoint.settings(folder, config, host) if resume else config.model
     if world.leads:
         prepare(config, model_settings, host, folder, resume)
@@ -156,9 +156,15 @@ def begin(
     control = Control(config, folder, on_change)
     control.model_settings = base_checkpoint.settings(folder, config, host)
     if resume:
-        control.artefacts = artefacts
+        control.artefacts, control.samples = artefacts, samples
     control.changed(at_once=True)
     return control
+
+
+def still_there(paths: object) -> list[str]:
+    """The files of an earlier status that exist; none where it was damaged."""
+    paths = paths if isinstance(paths, list) else []
+    return [path for path in paths if isinstance(path, str) and Path(path).exists()]
 
 
 def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool) -> None:
