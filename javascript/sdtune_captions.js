@@ -138,20 +138,27 @@ window.sdtune = window.sdtune || {};
         sdtune.show(sdtune.byId('sdtune_captions_page').parentElement, view.pages > 1);
         sdtune.byId('sdtune_captions_back').disabled = view.page === 0;
         sdtune.byId('sdtune_captions_next').disabled = view.page + 1 >= view.pages;
-        sdtune.text(
-            'sdtune_captions_changed',
-            view.changed ? t('Changed captions, not saved: {n}', {n: view.changed}) : t('Everything is saved'),
-        );
+        at.changed = view.changed;
         elsewhere(view.unsaved_elsewhere);
-        sdtune.byId('sdtune_captions_save').disabled = !view.changed;
         sdtune.byId('sdtune_captions_undo').disabled = !view.undo;
         sdtune.text(
             'sdtune_captions_kinds',
             t('Different tags: {n}. A click shows the pictures that have one.', {n: view.kinds}),
         );
         pictures(view.rows);
+        tellUnsaved();
         cloud(view.tags);
         captions.working(view.work);
+    }
+
+    // Also while a caption is being typed, which the server hears of when it is done.
+    function tellUnsaved() {
+        const count = Math.max(at.changed || 0, areas().some(typed) ? 1 : 0);
+        sdtune.text(
+            'sdtune_captions_changed',
+            count ? t('Changed captions, not saved: {n}', {n: count}) : t('Everything is saved'),
+        );
+        sdtune.byId('sdtune_captions_save').disabled = !count;
     }
 
     // "Everything is saved" is said of one folder; others may have changes too.
@@ -199,9 +206,7 @@ window.sdtune = window.sdtune || {};
             rows: 3,
             'aria-label': t('Caption of {name}', {name: row.name}),
             placeholder: t('no caption'),
-            oninput: () => {
-                sdtune.byId('sdtune_captions_save').disabled = false;
-            },
+            oninput: tellUnsaved,
             onchange: () => captions.change('write', {name: row.name, caption: area.value}),
         });
         return el(
