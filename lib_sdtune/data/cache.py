@@ -38,7 +38,7 @@ class Recent:
             self.entries.move_to_end(name)
         return self.entries.get(name)
 
-    def put(self, name: str, tensors: Tensors) -> None:
+    def add(self, name: str, tensors: Tensors) -> None:
         if name not in self.entries:
             self.entries[name] = tensors
             self.size += size_of(tensors)
@@ -115,7 +115,7 @@ class LatentCache:
         if entry is None and self.folder is not None:
             entry = store.get(store.place(self.folder, name))
             if entry is not None:
-                self.recent.put(name, entry)
+                self.recent.add(name, entry)
         return entry
 
     def entry(self, example: Example) -> Tensors:
@@ -150,11 +150,11 @@ class LatentCache:
         return None
 
     def keep(self, name: str, entry: Tensors) -> None:
-        self.recent.put(name, entry)
+        self.recent.add(name, entry)
         if self.folder is None:
             return
         try:
-            store.put(store.place(self.folder, name), entry)
+            store.write(store.place(self.folder, name), entry)
         except OSError as error:
             raise RunError(f"Latents could not be written to {self.folder} ({error.strerror or error}). "
                            "Make room there, or set dataset.cache_latents to false.") from error
@@ -224,7 +224,7 @@ class TextCache:
         if entry is None:
             entry = self.encoded(caption)
             self.keep(name, entry)
-        self.recent.put(name, entry)
+        self.recent.add(name, entry)
         return entry
 
     def encoded(self, caption: str) -> Tensors:
@@ -243,7 +243,7 @@ class TextCache:
             return
         self.room -= size_of(entry)
         try:
-            store.put(store.place(self.folder, name), entry)
+            store.write(store.place(self.folder, name), entry)
         except OSError:
             self.room = 0  # a full disk costs time here, not the run
 

@@ -124,10 +124,10 @@ def trigger_words(prompt: str, word: str, folders: Sequence[Path | str] = ()) ->
 
 def common_words(texts: Iterable[str]) -> str:
     """The longest run of words that all of the texts have."""
-    shortest, *others = sorted((f" {' '.join(text.split())} " for text in texts), key=len)
+    shortest, *longer = sorted((f" {' '.join(text.split())} " for text in texts), key=len)
     words = shortest.split()
     runs = [" ".join(words[start:end]) for start in range(len(words)) for end in range(start + 1, len(words) + 1)]
-    common = [run for run in runs if all(f" {run} " in text for text in others)]
+    common = [run for run in runs if all(f" {run} " in text for text in longer)]
     return max(common, key=len, default="").strip(f" {COMMAS}")
 
 

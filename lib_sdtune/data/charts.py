@@ -31,7 +31,7 @@ def row(name: str, number: int, top: int, length: float) -> Iterator[str]:
     name = CONTROL.sub(" ", printable(name))
     label = name if len(name) <= LETTERS else name[: LETTERS - 1] + "…"
     yield (f'<text x="{LABEL - 8}" y="{top + 12}" text-anchor="end">{untranslated(label)}'
-           f'<title>{escape(name)}</title></text>')
+           f'<title>{untranslated(name)}</title></text>')
     yield f'<rect x="{LABEL}" y="{top + 2}" width="{length:.1f}" height="{ROW - 6}" fill-opacity="0.5"/>'
     yield f'<text x="{LABEL + length + 6:.1f}" y="{top + 12}">{number:,}</text>'
 

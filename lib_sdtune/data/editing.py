@@ -70,9 +70,9 @@ class Captions:
 
     def edit(self, change: Edit, names: Iterable[str] | None = None) -> int:
         """Apply `change(caption) -> caption` to all or, on an error, none; the number of captions it altered."""
-        return self.put({name: after for name, (_, after) in self.preview(change, names).items()})
+        return self.update({name: after for name, (_, after) in self.preview(change, names).items()})
 
-    def put(self, new: dict[str, str]) -> int:
+    def update(self, new: dict[str, str]) -> int:
         """Set captions by name, as one step for `undo`; the number that changed. UserError for a name of no picture."""
         unknown = next((name for name in new if name not in self.entries), None)
         if unknown is not None:

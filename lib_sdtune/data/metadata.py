@@ -129,12 +129,12 @@ def assigned(files: Sequence["PictureFile"], listings: Sequence[Listing], extens
                 overruled.append(name)
             else:
                 captions[relative] = caption
-        told(listing.path, lost, "are of no picture in the folder", problems)
-        told(listing.path, overruled, "are not used, because their pictures have another caption", problems)
+        report_unused(listing.path, lost, "are of no picture in the folder", problems)
+        report_unused(listing.path, overruled, "are not used, because their pictures have another caption", problems)
     return [replace(file, metadata_caption=captions[file.relative]) if file.relative in captions else file for file in files]
 
 
-def told(path: Path, names: list[str], what: str, problems: list[Problem]) -> None:
+def report_unused(path: Path, names: list[str], what: str, problems: list[Problem]) -> None:
     if names:
         sentence = f"{len(names)} of the captions in {printable(path.name)} {what}; the first is that of {printable(names[0])}."
         problems.append(Problem(path, sentence, False, "caption not used"))
@@ -158,10 +158,10 @@ def names_of(files: Sequence["PictureFile"]) -> dict[str, str | None]:
 def find(name: str, prefix: str, names: dict[str, str | None]) -> str | None:
     """The relative path of the file that a row means: as it stands, else without the folders in front that are not here."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    whole = "/".join(parts).replace("//", "/").casefold()
+    full_name = "/".join(parts).replace("//", "/").casefold()
     for start in range(len(parts)):
         tail = "/".join(parts[start:]).casefold()
-        for candidate in (whole, prefix.casefold() + tail, tail):
+        for candidate in (full_name, prefix.casefold() + tail, tail):
             if names.get(candidate):
                 return names[candidate]
     return None

@@ -20,7 +20,7 @@ def place(folder: Path | str, name: str) -> Path:
     return Path(folder) / name[:2] / f"{name}.safetensors"
 
 
-def put(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+def write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write name -> tensor. OSError if the disk is full.
 
     A power cut may leave a broken file, which `get` then notices; so nothing waits for the disk.

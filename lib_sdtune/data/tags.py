@@ -36,8 +36,8 @@ def lead(caption: str, new: str) -> str:
     first = split(new)
     if [plain(tag) for tag in split(caption)[: len(first)]] == [plain(tag) for tag in first]:
         return caption
-    others = without(caption, lambda tag: has(first, tag)).strip()
-    return f"{join(first)}, {others}" if others else join(first)
+    remaining = without(caption, lambda tag: has(first, tag)).strip()
+    return f"{join(first)}, {remaining}" if remaining else join(first)
 
 
 def remove(caption: str, unwanted: str) -> str:
@@ -51,8 +51,8 @@ def replace(caption: str, old: str, new: str) -> str:
     matches, tags = matcher(old.strip()), split(caption)
     if not any(map(matches, tags)):
         return caption
-    others = [tag for tag in tags if not matches(tag)]
-    fresh = join(tag for tag in split(new) if not has(others, tag))
+    remaining = [tag for tag in tags if not matches(tag)]
+    fresh = join(tag for tag in split(new) if not has(remaining, tag))
     if not fresh:
         return without(caption, matches)
     result: list[str] = []
@@ -109,10 +109,10 @@ def patterns_of(text: str) -> list[str]:
 def matcher(pattern: str) -> Callable[[str], bool]:
     """A function that says whether a tag is the one that is meant."""
     quoted = QUOTED.fullmatch(pattern)
-    meant = plain(quoted[1].replace('""', '"') if quoted else pattern)
-    if quoted or "*" not in meant or (meant != "*" and not any(map(str.isalnum, meant))):
-        return lambda tag: plain(tag) == meant
-    escaped = meant.replace("[", "[[]").replace("?", "[?]")
+    literal = plain(quoted[1].replace('""', '"') if quoted else pattern)
+    if quoted or "*" not in literal or (literal != "*" and not any(map(str.isalnum, literal))):
+        return lambda tag: plain(tag) == literal
+    escaped = literal.replace("[", "[[]").replace("?", "[?]")
     return lambda tag: fnmatchcase(plain(tag), escaped)
 
 

@@ -120,7 +120,7 @@ def pictures(folder: Path, relative: str, repeats: int | None, words: str, names
              extensions: tuple[str, ...], problems: list[Problem]) -> list[PictureFile]:
     """The pictures of one folder; captions without a picture, and files that are neither, are named."""
     texts: dict[str, dict[str, Path]] = {}
-    images, unread, others = [], [], []
+    images, unread, unknown = [], [], []
     for name in names:
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in extensions:
@@ -130,7 +130,7 @@ def pictures(folder: Path, relative: str, repeats: int | None, words: str, names
         elif suffix.lower() in UNREAD or suffix.lower() in PLUGGED_IN:
             unread.append(name)
         elif suffix.lower() not in COMPANIONS and name not in OURS:
-            others.append(name)
+            unknown.append(name)
     mask_names = masks.by_stem(images)
     images = [name for name in images if not masks.is_mask(name)]
     for name in unread:
@@ -143,8 +143,8 @@ def pictures(folder: Path, relative: str, repeats: int | None, words: str, names
     for name in [name for stem, name in mask_names.items() if stem not in stems]:
         problems.append(Problem(folder / name, f"The mask {printable(relative + name)} has no picture of that name; it is "
                                                "not used.", True, "mask orphan"))
-    if others:
-        problems.append(Problem(folder / others[0], unused(relative, others), False, "not used"))
+    if unknown:
+        problems.append(Problem(folder / unknown[0], unused(relative, unknown), False, "not used"))
     files = []
     for name in images:
         stem = os.path.splitext(name)[0]

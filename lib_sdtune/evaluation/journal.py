@@ -139,10 +139,10 @@ class Journal:
         UserError for a file that is missing, before anything is changed; RunError where the disk refuses.
         """
         plan = Plan()
-        made = {self.places.path(step["made"]): step.get("fingerprint") for step in self.steps if "made" in step}
+        created = {self.places.path(step["made"]): step.get("fingerprint") for step in self.steps if "made" in step}
         back = {self.places.path(step["moved"]): step for step in self.steps if "moved" in step}
         self.refuse_missing(back)
-        for path, written in made.items():
+        for path, written in created.items():
             if not path.exists() or self.is_back(path, back):
                 continue
             if self.is_users(path, written):
@@ -153,7 +153,7 @@ class Journal:
             source = self.places.path(step["to"])
             if not source.exists() or path in plan.in_place:
                 continue
-            if path.exists() and path not in made:
+            if path.exists() and path not in created:
                 if not self.complete or fingerprint(path) == fingerprint(source):
                     plan.remove(source)  # it was cut off between two disks, and the other one is whole
                     continue
@@ -164,8 +164,8 @@ class Journal:
             if path in back and (source := self.places.path(back[path]["to"])).exists():
                 plan.moves.append((source, free(path.with_name(path.name + ".bak"))))
         plan.carry_out()
-        self.clear([*made, *back])
-        return plan.kept
+        self.clear([*created, *back])
+        return plan.left
 
     def is_back(self, path: Path, back: dict[Path, dict]) -> bool:
         """Whether an undo that was cut off has put the file back that was here before."""
@@ -184,9 +184,9 @@ class Journal:
                    if not self.places.path(step["to"]).exists() and not self.came_back(path, step)]
         if missing and self.complete:
             names = ", ".join(path.name for path in missing)
-            are, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+            are, pronoun = ("is", "it") if len(missing) == 1 else ("are", "them")
             raise UserError(f"{names} {are} no longer in {self.places.swept}, so nothing was taken back. "
-                            f"Put {them} there, and take it back again.")
+                            f"Put {pronoun} there, and take it back again.")
 
     def came_back(self, path: Path, step: dict) -> bool:
         """Whether the file that was moved away is where it came from: moved back before, or never moved."""
@@ -209,11 +209,11 @@ class Journal:
 
 @dataclass
 class Plan:
-    """Renames that belong together. in_place: users' files that stay where they are. kept: all of them, where they will be."""
+    """Renames that belong together. in_place: users' files that stay where they are. left: all of them, where they will be."""
 
     moves: list[tuple[Path, Path]] = field(default_factory=list)
     in_place: list[Path] = field(default_factory=list)
-    kept: list[Path] = field(default_factory=list)
+    left: list[Path] = field(default_factory=list)
 
     def remove(self, path: Path) -> None:
         self.moves.append((path, path.with_name(path.name + REMOVED)))
@@ -224,10 +224,10 @@ class Plan:
         if is_needed and is_model:
             target = free(path.with_stem(path.stem + "-kept"))
             self.moves.append((path, target))
-            self.kept.append(target)
+            self.left.append(target)
         else:
             self.in_place.append(path)
-            self.kept.append(path)
+            self.left.append(path)
 
     def carry_out(self) -> None:
         """All of them, or none. RunError."""

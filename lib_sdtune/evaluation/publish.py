@@ -91,11 +91,11 @@ def undo(host: "Host", run: "RunFolder") -> dict[str, list[str]]:
         raise UserError(f"{run.path.name} is not published, so there is nothing to take back.")
     journal = Journal.read(places_of(host, run))
     refuse_loaded(host, run, [journal.places.path(step["made"]) for step in journal.steps if "made" in step])
-    kept = journal.undo()
+    left = journal.undo()
     candidates = of_run(host, run)
     for candidate in candidates[-1:]:
         host.publish(Artefact(candidate.path, candidate.kind, candidate.prompt("", 1)))
-    return {"files": [candidate.path.name for candidate in candidates], "kept": [path.name for path in kept]}
+    return {"files": [candidate.path.name for candidate in candidates], "kept": [path.name for path in left]}
 
 
 def published(host: "Host", run: "RunFolder") -> dict[str, Any] | None:

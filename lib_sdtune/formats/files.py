@@ -16,7 +16,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def atomic(path):
     """Yield a temporary path in the same folder; on success it becomes `path`, on failure it is removed."""
     path = Path(path)
-    with told(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(path.name + ".tmp")
         try:
@@ -29,7 +29,7 @@ def atomic(path):
 
 
 @contextmanager
-def told(path):
+def disk_errors(path):
     """What the system says against writing `path`, as DiskFull or RunError in a sentence."""
     try:
         yield

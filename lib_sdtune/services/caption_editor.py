@@ -123,7 +123,7 @@ class CaptionEditor(TaskService):
         """One caption typed by hand: {"name", "caption"}."""
         refuse_unknown(data, "name", "caption")
         with self.changing():
-            return {"count": self.captions.put({text(data, "name"): text(data, "caption")})}
+            return {"count": self.captions.update({text(data, "name"): text(data, "caption")})}
 
     def prune(self, data: dict) -> dict[str, Any]:
         """The trigger word to the front, {"trigger"}, and the tags {"tags"} out: one step.
@@ -137,7 +137,7 @@ class CaptionEditor(TaskService):
             changes = self.captions.preview(change)
             if not only_preview:
                 with self.changing():
-                    self.captions.put({name: after for name, (_, after) in changes.items()})
+                    self.captions.update({name: after for name, (_, after) in changes.items()})
         return self.summary(changes)
 
     def summary(self, changes: dict[str, tuple[str, str]]) -> dict[str, Any]:

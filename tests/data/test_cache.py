@@ -137,9 +137,9 @@ def test_masks_come_with_the_latents(data, tmp_path):
 def test_memory_holds_the_latest_only():
     recent = Recent(limit=1000)
     for number in range(50):
-        recent.put(number, {"a": torch.zeros(50)})
+        recent.add(number, {"a": torch.zeros(50)})
     assert recent.size == 1000 and recent.get(49) is not None and recent.get(40) is None
-    recent.put(100, {"a": torch.zeros(5000)})
+    recent.add(100, {"a": torch.zeros(5000)})
     assert list(recent.entries) == [100]
 
 
@@ -189,7 +189,7 @@ def test_text_without_a_folder_and_without_room(tmp_path):
 def test_store_gives_back_what_was_put_in_or_nothing(tmp_path):
     path = store.place(tmp_path, store.key("a", 1))
     tensors = {"half": torch.randn(3, 2).half(), "count": torch.tensor([1, 2]), "whole": torch.randn(1, 2, 3)}
-    store.put(path, tensors)
+    store.write(path, tensors)
     back = store.get(path)
     assert back.keys() == tensors.keys() and all(torch.equal(back[name], tensors[name]) for name in tensors)
     assert store.get(tmp_path / "gone") is None and store.key("a", 1) != store.key("a1")

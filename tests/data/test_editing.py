@@ -60,7 +60,7 @@ def test_an_edit_that_fails_alters_nothing(folder):
     with pytest.raises(UserError):
         captions.edit(Substitution("(", ""))
     with pytest.raises(UserError, match="no picture"):
-        captions.put({"a.png": "x", "../z.png": "y"})
+        captions.update({"a.png": "x", "../z.png": "y"})
     assert not captions.changed() and captions.undo() == 0
 
 
@@ -90,7 +90,7 @@ def test_folders_without_captions_to_edit(tmp_path, name, monkeypatch):
 def test_captions_of_pictures_that_went_are_not_written(folder):
     captions = Captions(folder)
     first, second = list(captions.entries)[:2]
-    captions.put({first: "new words", second: "other words"})
+    captions.update({first: "new words", second: "other words"})
     captions.entries[first].picture.unlink()
     captions.entries[second].picture.rename(folder / "renamed.png")
     before = {path.name: path.read_bytes() for path in folder.rglob("*.txt")}

@@ -108,5 +108,5 @@ def describe_all(captions: "Captions", captioner: Captioner, names: Iterable[str
             described[name] = combine(captions[name], plain(captioner.describe(image)), existing)
         progress(len(names), len(names), "describing pictures")
     finally:
-        changed = captions.put(described)
+        changed = captions.update(described)
     return changed

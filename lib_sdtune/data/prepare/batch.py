@@ -9,7 +9,7 @@ from pathlib import Path
 from lib_sdtune.data.picture import fingerprint
 from lib_sdtune.data.prepare.manifest import Manifest, fingerprint_of
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.formats.files import sync, sync_folder, told
+from lib_sdtune.formats.files import disk_errors, sync, sync_folder
 
 FULL = 50  # originals: what a power cut may cost
 
@@ -39,7 +39,7 @@ class Batch:
         if disk_hash == new_hash:
             self.outcome.unchanged.append(file)
         elif disk_hash is None or disk_hash == manifest_hash:
-            with told(path):
+            with disk_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self.written[file] = path.with_name(path.name + ".tmp")
                 self.written[file].write_bytes(data)
@@ -72,7 +72,7 @@ class Batch:
         try:
             for _, _, written, _ in self.originals:
                 for path in written.values():
-                    with told(path):
+                    with disk_errors(path):
                         sync(path)
             while self.originals:
                 folders |= self.settle(*self.originals[0])
@@ -90,7 +90,7 @@ class Batch:
     def settle(self, name: str, entry: dict, written: dict[str, Path], dropped: dict[str, str]) -> set[Path]:
         """The folders that changed."""
         for file, unfinished in written.items():
-            with told(self.folder / file):
+            with disk_errors(self.folder / file):
                 unfinished.replace(self.folder / file)
             self.outcome.written.append(file)
         for file, manifest_hash in sorted(dropped.items()):
