@@ -87,7 +87,7 @@ def test_a_run_beside_it_is_the_same_run(webui, meddler, config, tmp_path, metho
             picture.unlink()
         meddler(mode, how)
         run = train(webui, settings(config, method, tmp_path, "ron"), tmp_path)
-        assert run["state"] == "finished", (mode, run["message"])
+        assert run["state"] == "finished" and not run["message"].startswith("Starting anew"), (mode, run["message"])
         assert learned(webui, run, tmp_path) == expected, mode
         assert any("meddler" in note for note in run["notes"]), mode
         assert meddler() == plain, mode
@@ -100,6 +100,17 @@ def test_what_cannot_be_put_aside_is_refused(webui, meddler, config, tmp_path, m
     run = train(webui, settings(config, "lora", tmp_path, "refused"), tmp_path)
     assert run["state"] == "failed" and REFUSED[mode] in run["message"], run
     assert meddler() == plain
+
+
+def test_fp8_weights_are_refused_before_a_run_is_queued(webui, config):
+    before = len(webui.tune("/runs")[1])
+    assert webui.call("/sdapi/v1/options", {"fp8_storage": "Enable"})[0] == 200
+    try:
+        status, answer = webui.tune("/runs", {**config, "name": "never queued"})
+    finally:
+        webui.call("/sdapi/v1/options", {"fp8_storage": "Disable"})
+    assert status == 422 and "FP8 weight to Disable" in answer["detail"]
+    assert len(webui.tune("/runs")[1]) == before
 
 
 def test_pictures_in_between_with_it_change_nothing(webui, meddler, config, tmp_path):

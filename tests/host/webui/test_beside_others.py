@@ -216,6 +216,45 @@ def test_functions_exchanged_before_our_start_are_found_again(host, meddling, mo
         pass
 
 
+def test_what_stood_on_an_object_before_our_start_is_put_aside(host, meddling, monkeypatch):
+    from modules.sd_hijack_unet import th
+
+    from lib_sdtune.host.webui.extensions import hijack_points
+
+    with host.borrow(Model()) as model:
+        expected = answers(model)
+    meddling.start("cat")
+    theirs = vars(th)["cat"]
+    monkeypatch.setitem(hijack_points._start, th, dict(vars(th)))
+    with host.borrow(Model()) as model:
+        assert equal(answers(model), expected) and "cat" not in vars(th)
+    assert vars(th)["cat"] is theirs
+
+
+def test_this_extension_is_no_stranger_when_its_folder_is_a_link(host, tmp_path):
+    from lib_sdtune.host.webui.extensions import ownership
+
+    (tmp_path / "sd-tune").symlink_to(ownership.OURS, target_is_directory=True)
+    file = tmp_path / "sd-tune" / "lib_sdtune" / "host" / "base.py"
+    assert ownership.folder_around(str(file), (("sd-tune", str(tmp_path / "sd-tune")),), str(tmp_path)) == ""
+    assert ownership.folder_around(str(tmp_path / "other" / "a.py"), (), str(tmp_path)) == "other"
+
+
+def test_a_comparison_reads_no_more_of_the_file_than_it_compares(host, monkeypatch):
+    from modules import shared
+
+    from lib_sdtune.host.webui.extensions import checkpoint_file
+
+    sizes, holds = [], checkpoint_file.holds
+    monkeypatch.setattr(checkpoint_file, "holds", lambda tensor, stored: sizes.append(1) or holds(tensor, stored))
+    monkeypatch.setattr(checkpoint_file.checkpoint, "read_any", None)  # it would read the whole file
+    checkpoint_file.refuse_other_weights(shared.sd_model)
+    assert 0 < len(sizes) <= 2 * checkpoint_file.SAMPLE
+    sample = len(sizes)
+    checkpoint_file.refuse_other_weights(shared.sd_model, everything=True)
+    assert len(sizes) > 2 * sample
+
+
 def test_a_model_loaded_past_the_queue_is_refused(host, unchanged):
     from modules import sd_models, shared
 

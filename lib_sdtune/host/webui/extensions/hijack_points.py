@@ -103,12 +103,11 @@ def original_of(owner: Any, name: str) -> Any:
         return attention
     if name == "th" and "modules.sd_hijack_unet" in sys.modules:
         return sys.modules["modules.sd_hijack_unet"].th
-    if owner in _start:
-        before = _start[owner].get(name, ABSENT)
-        if before is ABSENT or not owner_of(before):
-            return before
-    elif not isinstance(owner, type | ModuleType):
-        return ABSENT  # an object such as `th`, which has no functions of its own
+    before = _start.get(owner, {}).get(name, ABSENT)
+    if owner in _start and (before is ABSENT or not owner_of(before)):
+        return before
+    if not isinstance(owner, type | ModuleType):
+        return ABSENT  # an object such as `th`, which has no functions of its own: its class answers
     return still_alive(owner, name)
 
 

@@ -37,9 +37,9 @@ def extension_of(file: str | None) -> str:
 @functools.cache
 def folder_around(file: str, installed: tuple, extensions_dir: str) -> str:
     """installed: (name, path) of each extension. Called for thousands of functions of few files, hence the cache."""
-    for path in {os.path.abspath(file), os.path.realpath(file)}:
-        if inside(path, OURS):
-            return ""
+    if inside(os.path.realpath(file), OURS):
+        return ""
+    for path in (os.path.abspath(file), os.path.realpath(file)):
         for name, folder in installed:
             if inside(path, folder) or inside(path, os.path.realpath(folder)):
                 return name
