@@ -125,6 +125,8 @@ def fitted(cls: type, field: dataclasses.Field, value: Any, path: str, draft: Dr
     if allowed and result not in allowed:
         tell(draft, path, value, "the default", f"can be {', '.join(map(str, allowed))} alone")
         return dataclasses.MISSING
+    if isinstance(result, list):
+        return [clamped(item, field) if isinstance(item, int | float) else item for item in result]
     if isinstance(result, bool) or not isinstance(result, int | float):
         return result
     nearest = clamped(result, field)
@@ -276,5 +278,26 @@ def precision(draft: Draft) -> None:
         change(draft, "dreambooth.weights", "auto", "float32 is asked for")
 
 
+def networks(draft: Draft) -> None:
+    """What the chosen kind of network, or optimizer, does not take goes back to doing nothing."""
+    if draft.method != "lora":
+        return
+    for _ in NEUTRAL:
+        try:
+            build(draft)
+            return
+        except UserError as error:
+            keys = [key for key in NEUTRAL if str(error).startswith(f'"lora.{key}"')]
+            if "LoRA+" in str(error):
+                keys = [key for key in NEUTRAL if key.endswith(("lr_ratio", "lr_weight"))]
+            for key in keys:
+                change(draft, f"lora.{key}", NEUTRAL[key], f"not with this kind of network or optimizer: {error}")
+
+
+NEUTRAL = {"network_dropout": 0.0, "loraplus_lr_ratio": 1.0, "scale_weight_norms": 0.0, "down_lr_weight": [],
+           "mid_lr_weight": [], "up_lr_weight": [], "rank_dropout": 0.0, "module_dropout": 0.0, "use_tucker": False,
+           "block_dims": [], "block_alphas": [], "conv_block_dims": [], "conv_block_alphas": []}
+
 AGREEMENTS: tuple[Callable[[Draft], None], ...] = (
-    length, timesteps, buckets, rates, text_encoder, class_pictures, sizes, validation, words, precision)
+    length, timesteps, buckets, rates, text_encoder, class_pictures, sizes, validation, words, precision,
+    networks)

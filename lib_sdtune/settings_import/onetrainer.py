@@ -48,7 +48,7 @@ OPTIONS = [
     Option("masked_training", bool, False, how=MASKS),
     Option("unmasked_probability", float, 0.1, how=MASKS), Option("unmasked_weight", float, 0.1, how=MASKS),
     Option("normalize_masked_area_loss", bool, False, how=MASKS),
-    Option("dropout_probability", float, 0.0, how="left out inputs of the network at random; there is no dropout here for now"),
+    Option("dropout_probability", float, 0.0, "lora.network_dropout"),
     Option("timestep_distribution", str, "UNIFORM", how="drew some timesteps more often; here all alike"),
     Option("noising_weight", float, 0.0, how="drew some timesteps more often; here all alike"),
     Option("noising_bias", float, 0.5, how="drew some timesteps more often; here all alike"),

@@ -79,7 +79,25 @@ def test_a_matrix_that_is_not_split(imported):
     config, text = imported({"a.json": {"network_module": "lycoris.kohya", "network_args": ["algo=lokr", "factor=8"],
                                         "network_dim": 100000, "train_data_dir": "x"}})
     assert config["lora"]["dim"] == 1024 and config["lora"]["conv_dim"] == 1024
-    assert "network_dim = 100000" in text and "factor = 8" in text
+    assert "network_dim = 100000" in text and config["lora"]["factor"] == 8
+
+
+def test_what_networks_have_besides(imported):
+    options = {"network_module": "lycoris.kohya", "train_data_dir": "x", "network_dropout": 0.2, "scale_weight_norms": 1.0,
+               "network_args": ["rank_dropout=0.1", "module_dropout=0.3", "use_tucker=True", "loraplus_lr_ratio=4", "train_norm=True",
+                                "down_lr_weight=1,0.5,0"],
+               "network_weights": "D:/loras/first.safetensors", "base_weights": ["a/b.safetensors"], "base_weights_multiplier": [0.5]}
+    config, text = imported({"a.json": options})
+    assert config["lora"].items() >= {"network_dropout": 0.2, "scale_weight_norms": 1.0, "rank_dropout": 0.1, "module_dropout": 0.3,
+                                      "use_tucker": True, "loraplus_lr_ratio": 4.0, "down_lr_weight": [1, 0.5, 0],
+                                      "init_file": "first"}.items()
+    assert config["model"]["base_loras"] == ["b:0.5"] and "train_norm = true" in text
+    del options["network_weights"]
+    config, text = imported({"a.json": {**options, "network_args": ["algo=loha", "loraplus_lr_ratio=4"]}})
+    assert config["lora"]["network_dropout"] == 0 and config["lora"]["loraplus_lr_ratio"] == 1
+    assert text.count("not with this kind of network") == 2
+    config, text = imported({"a.json": {**options, "network_module": "networks.lora", "optimizer_type": "Prodigy", "learning_rate": 1}})
+    assert config["lora"]["down_lr_weight"] == [] and config["lora"]["unet_lr"] == 1
 
 
 @pytest.mark.parametrize("options, path, expected", [

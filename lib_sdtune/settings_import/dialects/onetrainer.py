@@ -345,7 +345,8 @@ class Config:
         else:
             self.draft.notes.differ(Entry("layer_filter", "not set"), "its LoRA covers convolutions then", "lora.conv_dim", dim)
         if file := self.settings.take("lora_model_name"):
-            self.draft.notes.refuse(file, "went on from a LoRA file; a LoRA starts anew here for now")
+            self.draft.set("lora.init_file", PurePath(str(file.value).replace("\\", "/")).stem, file,
+                           "the name of a LoRA in models/Lora")
 
     def name(self) -> None:
         entry = self.settings.take("output_model_destination")

@@ -8,6 +8,7 @@ from typing import Any
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, integer
 from lib_sdtune.settings_import.optimizers import pairs
+from lib_sdtune.settings_import.sd_scripts.options import stem
 
 KINDS = {"lora": "lora", "locon": "lora", "loha": "loha", "lokr": "lokr"}
 OF_MODULES = {"networks.lora": "lora", "networks.loha": "loha", "networks.lokr": "lokr"}
@@ -26,14 +27,10 @@ PRESETS = {
     "here their MLPs too", "unet-transformer-only": "trains the UNet's transformers alone; set lora.text_encoder_lr to 0",
     "unet-convblock-only": "trains the convolutions alone; here the attention layers too"}
 ARGUMENTS = {  # what they did
-    "dropout": "left out inputs at random", "rank_dropout": "left out ranks at random",
-    "module_dropout": "left out whole layers at random", "rank_dropout_scale": "made up for rank_dropout",
-    "use_tucker": "split convolutions by Tucker's decomposition", "use_cp": "split convolutions by Tucker's decomposition",
-    "use_conv_cp": "split convolutions by Tucker's decomposition", "use_scalar": "had one more factor that learns",
+    "rank_dropout_scale": "made up for rank_dropout", "use_scalar": "had one more factor that learns",
     "train_norm": "also trained the norm layers", "bypass_mode": "computed the network beside the layer",
     "rs_lora": "scaled by the root of the dim", "decompose_both": "also split the small matrix of LoKr",
     "full_matrix": "did not split the large matrix of LoKr", "unbalanced_factorization": "chose other factors of LoKr",
-    "factor": "was the size of LoKr's small matrix; here it is chosen as large as possible",
     "block_size": "was the block size of another kind of network", "constraint": "belonged to OFT",
     "rescaled": "belonged to OFT", "unit": "belonged to DyLoRA", "train_on_input": "belonged to (IA)^3",
     "wd_on_output": "chose along which side DoRA's lengths are"}
@@ -65,6 +62,8 @@ def set_network(draft: Draft, options: Entries) -> None:
     alpha = set_alpha(draft, options, dim)
     set_convolutions(draft, words, lycoris, preset, dim, alpha)
     name_preset(draft, words.pop("preset", None), lycoris)
+    set_base_loras(draft, options)
+    set_arguments(draft, words, network)
     for key, (value, _) in words.items():
         name_argument(draft, key, value)
 
@@ -161,12 +160,64 @@ def name_preset(draft: Draft, preset: tuple | None, lycoris: bool) -> None:
     draft.notes.differ(Entry("preset", value), what)
 
 
+def set_base_loras(draft: Draft, options: Entries) -> None:
+    """Set model.base_loras: "name" or "name:weight" of each."""
+    files, weights = options.take("base_weights"), options.take("base_weights_multiplier")
+    if files is None:
+        return
+    names = [stem(str(file)) for file in (files.value if isinstance(files.value, list) else [files.value])]
+    numbers = weights.value if weights and isinstance(weights.value, list) else [weights.value] if weights else []
+    lines = [f"{name}:{numbers[index]}" if index < len(numbers) else name for index, name in enumerate(names)]
+    draft.set("model.base_loras", lines, files, "the names of LoRAs in models/Lora")
+    if weights:
+        draft.notes.take(weights, "model.base_loras", lines)
+
+
+def set_arguments(draft: Draft, words: dict, network: str) -> None:
+    """Set what of network_args has a setting of its own here; what that kind of network lacks is told later."""
+    for key, (path, read) in SETTINGS.items():
+        value, arguments = words.get(key, (None, None))
+        if value in (None, "", "None", []) or (key == "factor" and network != "lokr"):
+            continue
+        try:
+            number = read(value)
+        except (ValueError, TypeError):
+            continue  # a preset's name, say, is told as not known
+        words.pop(key)
+        draft.set(path, number, Entry(key, value, arguments.source if arguments else ""))
+
+
+def numbers_of(value: Any) -> list[float]:
+    """The numbers of "1,0.5,0", or of a list. ValueError where one is none."""
+    parts = value if isinstance(value, list) else str(value).split(",")
+    return [fraction(part) for part in parts]
+
+
+def integers_of(value: Any) -> list[int]:
+    return [int(number) for number in numbers_of(value)]
+
+
+def ratio(value: Any) -> float:
+    """Of LoRA+; 0 means that it is off, which is 1."""
+    return fraction(value) or 1.0
+
+
+SETTINGS = {  # argument -> (path here, how it is read)
+    "dropout": ("lora.network_dropout", fraction), "rank_dropout": ("lora.rank_dropout", fraction),
+    "module_dropout": ("lora.module_dropout", fraction), "factor": ("lora.factor", integer),
+    "use_tucker": ("lora.use_tucker", flag), "use_cp": ("lora.use_tucker", flag), "use_conv_cp": ("lora.use_tucker", flag),
+    "loraplus_lr_ratio": ("lora.loraplus_lr_ratio", ratio), "down_lr_weight": ("lora.down_lr_weight", numbers_of),
+    "mid_lr_weight": ("lora.mid_lr_weight", numbers_of), "up_lr_weight": ("lora.up_lr_weight", numbers_of),
+    "block_dims": ("lora.block_dims", integers_of), "block_alphas": ("lora.block_alphas", numbers_of),
+    "conv_block_dims": ("lora.conv_block_dims", integers_of), "conv_block_alphas": ("lora.conv_block_alphas", numbers_of)}
+
+
 def name_argument(draft: Draft, key: str, value: Any) -> None:
     """An argument that is not known here, unless it does nothing as it stands."""
     if value in (None, "", False, 0, "0", "False", "None") or value in OFF.get(key, ()):
         draft.notes.off.append(key)
     elif key.startswith("loraplus"):
-        draft.notes.refuse(Entry(key, value), "made the second half of a LoRA learn faster (LoRA+); not here for now")
+        draft.notes.refuse(Entry(key, value), "LoRA+ of one part; lora.loraplus_lr_ratio is for all here")
     elif key.endswith(("_lr_weight", "_lr")) or key == "block_lr_zero_threshold":
         draft.notes.refuse(Entry(key, value), "gave each block a rate of its own; here all have one")
     elif key.endswith(("dims", "alphas")):

@@ -6,6 +6,8 @@ other programs that write its names are translated through this table, and docs/
 it.
 """
 
+from pathlib import PurePath
+
 from lib_sdtune.settings_import.option import Option
 
 MEMORY = "saved memory or time and changes no result; SD Tune does that by itself"
@@ -16,6 +18,11 @@ FILES = "chose folders; where files go is fixed here"
 WORKERS = "several computers or processes; `torchrun` starts those here"
 COLOURS = "changed colours or cut out faces while training; prepare such pictures beforehand"
 
+
+
+def stem(path: str) -> str:
+    """The name of a file, as the WebUI lists it."""
+    return PurePath(path.replace("\\", "/")).stem
 
 
 MODEL = [
@@ -97,18 +104,19 @@ NETWORK = [
     Option("network_module", str, None, "lora.network", group="network", scripts="n",
            how="networks.lora is lora, lycoris.kohya the kind that network_args' algo says"),
     Option("network_args", list, None, "lora.network, lora.conv_dim, lora.conv_alpha", group="network", scripts="n",
-           how="conv_dim, conv_alpha, algo and dora_wd are known here, the others are not"),
+           how="conv_dim, algo, dropouts, LoKr factor, Tucker, LoRA+ and blocks are known here"),
     Option("network_dim", int, 4, "lora.dim", group="network", scripts="n"),
     Option("network_alpha", float, 1.0, "lora.alpha", group="network", scripts="n", how="0 means the dim there"),
-    Option("network_dropout", float, None, how="left out inputs of the network at random; there is no dropout here "
-                                               "for now", scripts="n"),
-    Option("network_weights", str, None, how="went on from a LoRA file; a LoRA starts anew here for now", scripts="n"),
-    Option("dim_from_weights", bool, False, how="took the dim from network_weights", scripts="n"),
-    Option("base_weights", list, None, how="trained on top of other LoRAs; merge them into a checkpoint first",
+    Option("network_dropout", float, 0.0, "lora.network_dropout", scripts="n"),
+    Option("network_weights", str, None, "lora.init_file", "the name of a LoRA in models/Lora; its own dims count",
+           stem, scripts="n"),
+    Option("dim_from_weights", bool, False, how="took the dim from network_weights, as lora.init_file always does",
            scripts="n"),
-    Option("base_weights_multiplier", list, None, how="was the weight of each of base_weights", scripts="n"),
-    Option("scale_weight_norms", float, None, how="kept the norms of the network's weights below that number; there "
-                                                  "is no such limit here for now", scripts="n"),
+    Option("base_weights", list, None, "model.base_loras", group="network", scripts="n",
+           how="names of LoRAs in models/Lora"),
+    Option("base_weights_multiplier", list, None, "model.base_loras", group="network", scripts="n",
+           how="the weight behind each name"),
+    Option("scale_weight_norms", float, 0.0, "lora.scale_weight_norms", scripts="n"),
     Option("no_metadata", bool, False, how="left the metadata out of the file; here it is always written", scripts="n"),
     Option("training_comment", str, None, how=CARD, scripts="n"),
 ]
