@@ -50,7 +50,14 @@ def between(text, table):
     return f"{before}{BEGIN}\n{table}\n\n{END}{after.split(END)[1]}"
 
 
-GENERATED = {"docs/settings.md": settings, "docs/http-api.md": http_api}
+def sd_scripts_options(text):
+    """docs/sd-scripts-options.md with a row for every option of sd-scripts."""
+    from lib_sdtune.settings_import.sd_scripts.document import table
+
+    return between(text, table())
+
+
+GENERATED = {"docs/settings.md": settings, "docs/http-api.md": http_api, "docs/sd-scripts-options.md": sd_scripts_options}
 
 if __name__ == "__main__":
     for name, write in GENERATED.items():
