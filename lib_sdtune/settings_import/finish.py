@@ -176,6 +176,15 @@ def length(draft: Draft) -> None:
         change(draft, "train.lr_warmup_steps", max(0, steps - 1), "the warm-up would be as long as the run")
 
 
+    if draft.get("train.lr_scheduler") == "warmup_stable_decay" and not draft.get("train.lr_decay_steps"):
+        change(draft, "train.lr_scheduler", "constant_with_warmup", "without steps in which it falls")
+
+
+def noise(draft: Draft) -> None:
+    if draft.get("noise.adaptive_noise_scale") and not draft.get("noise.noise_offset"):
+        change(draft, "noise.adaptive_noise_scale", 0.0, "adds to noise_offset, which is 0")
+
+
 def timesteps(draft: Draft) -> None:
     low, high = draft.get("noise.min_timestep", 0), draft.get("noise.max_timestep", 1000)
     if low >= high:
@@ -299,5 +308,5 @@ NEUTRAL = {"network_dropout": 0.0, "loraplus_lr_ratio": 1.0, "scale_weight_norms
            "block_dims": [], "block_alphas": [], "conv_block_dims": [], "conv_block_alphas": []}
 
 AGREEMENTS: tuple[Callable[[Draft], None], ...] = (
-    length, timesteps, buckets, rates, text_encoder, class_pictures, sizes, validation, words, precision,
+    length, noise, timesteps, buckets, rates, text_encoder, class_pictures, sizes, validation, words, precision,
     networks)

@@ -3,14 +3,11 @@
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entry
 
-SAME = ("constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial")
+SAME = ("constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial",
+        "cosine_with_min_lr", "warmup_stable_decay", "inverse_sqrt", "rex")
 NEAREST = {  # (name here, what it did)
     "adafactor": ("constant", "left the rate to Adafactor"),
-    "cosine_with_min_lr": ("cosine", "ended at a lowest rate instead of 0"),
-    "inverse_sqrt": ("polynomial", "fell with the square root of the steps"),
-    "warmup_stable_decay": ("constant_with_warmup", "fell at the end, after a long constant part"),
     "piecewise_constant": ("constant", "changed the rate at certain steps"),
-    "rex": ("linear", "fell slowly at first and fast at the end"),
     "cosineannealinglr": ("cosine", "falls within T_max steps and rises again after them; here it falls once, over the "
                                     "whole run"),
     "cosineannealingwarmrestarts": ("cosine_with_restarts", "restarted after T_0 steps; here "

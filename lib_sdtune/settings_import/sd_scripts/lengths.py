@@ -18,23 +18,23 @@ def share_of(value: object) -> float | None:
     return float(result) if is_fraction and abs(result) <= 1 else None
 
 
-def set_warmup(draft: Draft, options: Entries, total: int | None) -> None:
-    """Set train.lr_warmup_steps."""
-    entry = options.take("lr_warmup_steps")
+def set_steps(draft: Draft, options: Entries, name: str, total: int | None) -> None:
+    """Set train.lr_warmup_steps or train.lr_decay_steps: steps, or a share of the run."""
+    entry, path = options.take(name), f"train.{name}"
     if entry is None:
-        draft.assign("train.lr_warmup_steps", 0)
+        draft.assign(path, 0)
         return
     try:
         share = share_of(entry.value)
         steps = integer(entry.value) if share is None else 0
     except ValueError as error:
         draft.notes.unread(entry, error)
-        draft.assign("train.lr_warmup_steps", 0)
+        draft.assign(path, 0)
         return
     if share is None:
-        draft.set("train.lr_warmup_steps", steps, entry)
+        draft.set(path, steps, entry)
     else:
-        set_share(draft, "train.lr_warmup_steps", share, entry, total)
+        set_share(draft, path, share, entry, total)
 
 
 def set_share(draft: Draft, path: str, share: float, entry: Entry, total: int | None, up: bool = False) -> None:

@@ -159,12 +159,12 @@ LEARNING = [
     Option("lr_scheduler_args", list, None, how="were the arguments of lr_scheduler_type", group="schedule"),
     Option("lr_warmup_steps", float, 0, "train.lr_warmup_steps", group="length",
            how="a whole number is steps; a fraction is a share of all steps"),
-    Option("lr_decay_steps", float, 0, how="was the length of the decay of warmup_stable_decay"),
+    Option("lr_decay_steps", float, 0, "train.lr_decay_steps", group="length",
+           how="a whole number is steps; a fraction is a share of all steps"),
     Option("lr_scheduler_num_cycles", int, 1, "train.lr_scheduler_num_cycles"),
     Option("lr_scheduler_power", float, 1.0, "train.lr_scheduler_power"),
-    Option("lr_scheduler_timescale", int, None, how="was the time scale of inverse_sqrt"),
-    Option("lr_scheduler_min_lr_ratio", float, None, how="was the lowest rate of cosine_with_min_lr and "
-                                                         "warmup_stable_decay"),
+    Option("lr_scheduler_timescale", int, 0, "train.lr_scheduler_timescale"),
+    Option("lr_scheduler_min_lr_ratio", float, 0.0, "train.lr_scheduler_min_lr_ratio"),
     Option("max_grad_norm", float, 1.0, "train.max_grad_norm"),
     Option("train_batch_size", int, 1, "train.batch_size", how=""),
     Option("gradient_accumulation_steps", int, 1, "train.gradient_accumulation_steps"),
@@ -195,14 +195,12 @@ LEARNING = [
 
 NOISE = [
     Option("noise_offset", float, 0.0, "noise.noise_offset"),
-    Option("noise_offset_random_strength", bool, False, how="drew the strength of each picture between 0 and "
-                                                            "noise_offset; here it is the same for all"),
-    Option("adaptive_noise_scale", float, None, how="added a share of the latents' mean to noise_offset"),
+    Option("noise_offset_random_strength", bool, False, "noise.noise_offset_random_strength"),
+    Option("adaptive_noise_scale", float, 0.0, "noise.adaptive_noise_scale"),
     Option("multires_noise_iterations", int, 0, "noise.multires_noise_iterations"),
     Option("multires_noise_discount", float, 0.3, "noise.multires_noise_discount"),
     Option("ip_noise_gamma", float, 0.0, "noise.ip_noise_gamma"),
-    Option("ip_noise_gamma_random_strength", bool, False, how="drew the strength of each picture between 0 and "
-                                                              "ip_noise_gamma; here it is the same for all"),
+    Option("ip_noise_gamma_random_strength", bool, False, "noise.ip_noise_gamma_random_strength"),
     Option("min_timestep", int, 0, "noise.min_timestep"),
     Option("max_timestep", int, 1000, "noise.max_timestep", convert=lambda value: value or 1000),
     Option("zero_terminal_snr", bool, False, "noise.zero_terminal_snr"),
@@ -215,9 +213,8 @@ LOSS = [
     Option("huber_scale", float, 1.0, "loss.huber_scale"),
     Option("min_snr_gamma", float, 0.0, "loss.min_snr_gamma"),
     Option("debiased_estimation_loss", bool, False, "loss.debiased_estimation"),
-    Option("scale_v_pred_loss_like_noise_pred", bool, False, how="weighted the loss of v-prediction as that of noise; "
-                                                                 "loss.min_snr_gamma is the nearest"),
-    Option("v_pred_like_loss", float, None, how="added a share of the loss that v-prediction would have"),
+    Option("scale_v_pred_loss_like_noise_pred", bool, False, "loss.scale_v_pred_loss_like_noise_pred"),
+    Option("v_pred_like_loss", float, 0.0, "loss.v_pred_like_loss"),
     Option("prior_loss_weight", float, 1.0, "loss.prior_loss_weight"),
 ]
 

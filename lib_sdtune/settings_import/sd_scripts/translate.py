@@ -49,7 +49,8 @@ def translate(draft: Draft, total_steps: Callable[[Draft], int | None]) -> None:
     samples.set_samples(draft, options)
     samples.set_validation(draft, options)
     total = total_steps(draft)
-    lengths.set_warmup(draft, options, total)
+    lengths.set_steps(draft, options, "lr_warmup_steps", total)
+    lengths.set_steps(draft, options, "lr_decay_steps", total)
     lengths.set_stop(draft, options, total)
     for name in ("config_file", "dataset_config", "sample_prompts", "noise_offset_type"):
         options.used.add(name)
