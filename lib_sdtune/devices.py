@@ -60,6 +60,13 @@ def has_autocast(device: torch.device) -> bool:
     return True
 
 
+def upload(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on a device, without waiting for the device: a GPU fetches it from pinned memory when it comes to it."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def manual_seed(device: torch.device, seed: int) -> None:
     """Seed what layers draw by themselves on this device alone: `torch.manual_seed` asks all, at milliseconds each."""
     torch.default_generator.manual_seed(seed)

@@ -57,6 +57,9 @@ def loss_weights(prediction_type, timesteps, alphas_cumprod, min_snr_gamma=0.0, 
     return weights
 
 
+WITH_THRESHOLD = ("huber", "smooth_l1")
+
+
 def huber_threshold(timesteps, alphas_cumprod, schedule="snr", c=0.1, scale=1.0):
     """(B,) the error from which huber and smooth_l1 grow like l1, as sd-scripts' huber_schedule has it.
 

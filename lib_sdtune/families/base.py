@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from lib_sdtune.devices import upload
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import webui_config
 from lib_sdtune.ldm.checkpoint import UNET_PART, VAE_PART, Part
@@ -61,6 +62,12 @@ class Conditioning:
         return replace(
             self, **{name: tensor.to(*args, **kwargs) for name, tensor in tensors.items() if tensor is not None}
         )
+
+
+    def on(self, device: torch.device) -> "Conditioning":
+        """On a device, without waiting for it."""
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: upload(tensor, device) for name, tensor in tensors.items() if tensor is not None})
 
 
 class Family:

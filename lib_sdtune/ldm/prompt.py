@@ -2,6 +2,7 @@
 
 import torch
 
+from lib_sdtune.devices import upload
 from lib_sdtune.ldm.chunks import even, split
 
 
@@ -29,9 +30,9 @@ def encode_chunks(tower, chunks, end, columns):
     embeddings.
     """
     table = tower.token_embedding
-    ids = torch.tensor([padded(chunk.ids, end, tower.pad) for chunk in chunks], device=table.weight.device)
+    ids = upload(torch.tensor([padded(chunk.ids, end, tower.pad) for chunk in chunks]), table.weight.device)
     states, pooled = tower.encode(ids, with_rows(table(ids), chunks, columns), end)
-    return emphasise(states, torch.tensor([chunk.weights for chunk in chunks], device=ids.device)), pooled
+    return emphasise(states, torch.tensor([chunk.weights for chunk in chunks])), pooled
 
 
 def padded(ids, end, pad):
@@ -50,17 +51,18 @@ def with_rows(embed, chunks, columns=slice(None)):
     if not places:
         return embed
     tables = [table[:, columns].to(embed) for chunk in chunks for _, table in chunk.rows]
-    at = tuple(torch.tensor(index, device=embed.device) for index in zip(*places, strict=True))
+    at = tuple(upload(torch.tensor(index), embed.device) for index in zip(*places, strict=True))
     return embed.index_put(at, torch.cat(tables))
 
 
 def emphasise(states, weights):
-    """States times the weights (N, 77) of their tokens, with the mean of each chunk kept: the WebUI's "Original"
-    emphasis.
+    """States times the weights (N, 77, on the CPU) of their tokens, with the mean of each chunk kept: the WebUI's
+    "Original" emphasis.
     """
     weighted = (weights != 1).any(dim=1)
-    if not weighted.any():
+    if not weighted.any():  # asked of the CPU, so that nobody waits for the device
         return states
+    weights, weighted = upload(weights, states.device), upload(weighted, states.device)
     scaled = states * weights[..., None].to(states)
     scaled = scaled * (states.mean(dim=(1, 2), keepdim=True) / scaled.mean(dim=(1, 2), keepdim=True))
     return torch.where(weighted[:, None, None], scaled, states)

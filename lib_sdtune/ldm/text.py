@@ -34,7 +34,8 @@ def hidden_states(text_model, ids, embed=None, layers=None):
     if embed is None:
         embed = embeddings.token_embedding(ids)
     ids = getattr(embeddings, "position_ids", None)
-    positions = (torch.arange(embed.shape[1]) if ids is None else ids[0, :embed.shape[1]]).to(embed.device)
+    count, device = embed.shape[1], embed.device
+    positions = torch.arange(count, device=device) if ids is None else ids[0, :count].to(device)
     states = [embed + embeddings.position_embedding(positions)]
     for layer in text_model.encoder.layers[:layers]:
         states.append(recompute.answer(forward, layer, states[-1]))

@@ -15,6 +15,7 @@ from lib_sdtune.formats.backup import digest
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
 from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.host.base import LoadedModel, ModelSpec
+from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.master_weights import TrainedWeight
 
 if TYPE_CHECKING:  # the config is composed of the methods
@@ -124,6 +125,10 @@ class Method:
     def trained_weights(self) -> list[TrainedWeight]:
         """`optim.master_weights.TrainedWeight` of every parameter of the groups, in their order."""
         return [TrainedWeight(p) for group in self.parameter_groups() for p in group["params"]]
+
+    def half_copies(self, dtype: torch.dtype) -> HalfCopies | None:
+        """Copies of everything that learns for a forward in `dtype`, in use from then on; None where it casts itself."""
+        return None
 
     @property
     def dtype(self) -> torch.dtype:

@@ -26,6 +26,7 @@ from lib_sdtune.methods.lora_settings import LoraConfig
 from lib_sdtune.networks.base import Adapter, applied, spatial
 from lib_sdtune.networks.dropout import Dropouts
 from lib_sdtune.networks.lora import LoRA
+from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.schedule import is_zero, multiplied
 from lib_sdtune.randomness import generator
 
@@ -135,6 +136,17 @@ class LoraMethod(Method):
             for target in self.targets:
                 if self.learns(target):
                     self.adapters[target.key].limit_norm(most)
+
+    def half_copies(self, dtype: torch.dtype) -> HalfCopies | None:
+        adapters = [self.adapters[target.key] for target in self.targets if not target.idle and self.learns(target)]
+        plain = all(type(adapter) is LoRA and adapter.mid is None and adapter.dropouts == Dropouts() for adapter in adapters)
+        if not plain or self.config.lora.scale_weight_norms:
+            return None
+        parameters = [parameter for adapter in adapters for parameter in (adapter.down, adapter.up)]
+        halves = HalfCopies(parameters, [factor for adapter in adapters for factor in (1.0, adapter.scale)], dtype)
+        for number, adapter in enumerate(adapters):
+            adapter.copies = halves.copies[2 * number], halves.copies[2 * number + 1]
+        return halves
 
     def changes_text(self) -> bool:
         return any(target.part != "unet" for target in self.targets)

@@ -32,6 +32,14 @@ class Adapter(nn.Module):
         """delta(x), in the shape and dtype of layer(x)."""
         raise NotImplementedError
 
+    def prepare_input(self, x: torch.Tensor) -> torch.Tensor:
+        """What the layer and the adapter both read; some cast it once for the two."""
+        return x
+
+    def add_to(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """layer(x), which is `y`, plus delta(x)."""
+        return y + self.dropouts.added(self(x))
+
     def delta_weight(self) -> torch.Tensor:
         """The same as one tensor in the shape of `layer.weight`, float32."""
         raise NotImplementedError
@@ -137,9 +145,10 @@ def applied(pairs: Iterable[tuple[Layer, nn.Module]], multiplier: float = 1.0) -
     def adapted(adapter):
         def wrap(forward):
             def answer(x, *args, **kwargs):
-                y = forward(x, *args, **kwargs)
-                delta = adapter.dropouts.added(adapter(x))
-                return y + (delta if multiplier == 1.0 else delta * multiplier)
+                if multiplier != 1.0:
+                    return forward(x, *args, **kwargs) + adapter.dropouts.added(adapter(x)) * multiplier
+                x = adapter.prepare_input(x)
+                return adapter.add_to(forward(x, *args, **kwargs), x)
 
             return answer
 

@@ -18,7 +18,10 @@ class LoRA(Adapter):
     """Linear (out, in) or convolution (out, in, k, k); the down part keeps the kernel, stride and padding.
 
     use_tucker: 3x3 convolutions keep them in a part between the two, mid (dim, dim, k, k), as LyCORIS' LoCon can.
+    copies: (down, up * scale) in half precision, see `optim.half_copies`, or None. A forward in that format reads them.
     """
+
+    copies: tuple[torch.Tensor, torch.Tensor] | None = None
 
     options = ("use_tucker",)
 
@@ -44,6 +47,17 @@ class LoRA(Adapter):
         if mid is not None:
             x, down = F.conv2d(x, down), mid
         return F.conv2d(self.dropouts.inner(F.conv2d(x, down, **self.convolution)), up)
+
+    def prepare_input(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(self.copies[0].dtype) if self.copies and torch.is_autocast_enabled() else x
+
+    def add_to(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        if self.copies is None or not x.dtype == y.dtype == self.copies[0].dtype:
+            return super().add_to(y, x)
+        down, up = self.copies
+        if self.convolution is not None:
+            return y + F.conv2d(F.conv2d(x, down, **self.convolution), up)
+        return torch.addmm(y.flatten(0, -2), F.linear(x, down).flatten(0, -2), up.t()).view(y.shape)
 
     def delta_weight(self) -> torch.Tensor:
         if self.mid is not None:

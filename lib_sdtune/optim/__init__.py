@@ -52,6 +52,12 @@ def needs_all(name: str) -> bool:
     return getattr(registry[name], "needs_all", False)
 
 
+def skips_by_itself(train: "TrainConfig", device: "torch.device") -> bool:
+    """Whether the optimiser can leave a step out where a tensor on the device says so (`found_inf`)."""
+    fused = train.optimizer_args.get("fused", True)
+    return bool(device.type == "cuda" and fused and getattr(registry[train.optimizer], "skips_by_itself", False))
+
+
 def available(name: str) -> bool:
     """Whether the optimiser of that name can be made here."""
     import torch

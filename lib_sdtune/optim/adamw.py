@@ -12,6 +12,9 @@ def adamw(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, **({"fused": fusible(groups)} | arguments))
 
 
+adamw.skips_by_itself = True  # where it is fused
+
+
 def fusible(groups: list[dict[str, Any]]) -> bool:
     """Whether torch steps these parameters in one kernel; on the CPU it can since 2.4, and before that fails at the
     first step.

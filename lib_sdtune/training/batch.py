@@ -9,6 +9,7 @@ from lib_sdtune import diffusion
 from lib_sdtune.config import Config, NoiseConfig
 from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.loader import Example
+from lib_sdtune.devices import upload
 from lib_sdtune.randomness import generator
 
 
@@ -35,7 +36,7 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         moved = {
-            name: value.to(device, non_blocking=True)
+            name: upload(value, device)
             for name, value in vars(self).items()
             if isinstance(value, torch.Tensor)
         }

@@ -69,6 +69,6 @@ class Conditioner:
 
     def __call__(self, captions, step):
         if not self.method.changes_text():
-            return self.cache.conditioning(captions).to(self.model.device)
+            return self.cache.conditioning(captions).on(self.model.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.method.trains_text(step)):
             return self.model.family.encode_text(self.model, self.limit(captions), self.config.model.clip_skip)

@@ -1,4 +1,5 @@
-"""How gradients become steps: all together, tensor by tensor afterwards, or each as soon as the backward pass has its gradient.
+"""How gradients become steps: all together, tensor by tensor afterwards, or each as soon as the backward pass has its
+gradient.
 
 Stepping inside the backward pass (https://pytorch.org/tutorials/intermediate/optimizer_step_in_backward_tutorial.html)
 saves the memory of all gradients but one. What needs all of them at once is then impossible: `max_grad_norm` limits
@@ -7,22 +8,39 @@ each tensor's own gradient, and a tensor whose gradient is not finite stays as i
 
 import math
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from lib_sdtune import optim
+from lib_sdtune.config import Config
+from lib_sdtune.methods.base import Method
+from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.master_weights import laid_out_as
 from lib_sdtune.optim.schedule import rate, shape
 from lib_sdtune.training import state
+from lib_sdtune.training.parallel import World
+from lib_sdtune.training.precision import LossScale
 
 SMALL = 2**14  # values; most tensors are smaller than that, and all of them together are next to nothing
 
 
-def choose(config, method, scale, world):
+class Outcome(NamedTuple):
+    """What came of a step: numbers, or tensors of one number on the device where nobody has waited for them.
+
+    finite: whether the gradients were, and so were applied; excused: whether only the loss scale was too large for them.
+    """
+
+    norm: float | torch.Tensor
+    finite: bool | torch.Tensor
+    excused: bool | torch.Tensor = False
+
+
+def choose(config: Config, method: Method, scale: LossScale, world: World) -> "Together":
     """The way that suits: tensor by tensor where the method wants that and the optimiser does not need all at once."""
     if not method.fused_backward or optim.needs_all(config.train.optimizer):
-        way = Together
+        queued = world.size == 1 and optim.skips_by_itself(config.train, method.model.device)
+        way: type[Together] = Queued if queued else Together
     elif world.size > 1 or config.train.gradient_accumulation_steps > 1:
         way = TensorByTensor
     else:
@@ -31,15 +49,27 @@ def choose(config, method, scale, world):
 
 
 class Together:
-    """Every gradient first, then one step of one optimiser, shortened by the norm of all of them."""
+    """Every gradient first, then one step of one optimiser, shortened by the norm of all of them.
 
-    def __init__(self, config, method, scale, world):
-        self.train, self.scale, self.world = config.train, scale, world
+    waits: whether the program waits for the device in a step, to know if the gradients are finite.
+    """
+
+    waits = True
+
+    def __init__(self, config: Config, method: Method, scale: LossScale, world: World):
+        self.train, self.world = config.train, world
+        self.scale: Any = scale  # a `LossScale`, or a `DeviceLossScale` where nobody waits
         self.described = method.parameter_groups()
         self.trained_weights = method.trained_weights()
         self.limit = config.train.max_grad_norm or math.inf
-        self.finite, self.number, self.rates, self.offloaded = True, 0, [], None
+        self.finite, self.number, self.offloaded = True, 0, None
+        self.rates: list[float] = []
+        self.halves: HalfCopies | None = None
         self.build()
+
+    def use_halves(self, halves: HalfCopies | None) -> None:
+        """The forward reads these copies of what learns; None: it reads what learns."""
+        self.halves = halves
 
     def build(self):
         self.optimizer = self.make(self.described)
@@ -65,9 +95,11 @@ class Together:
     def backward(self, loss):
         """Gradients of a loss."""
         (loss * self.scale.scale).backward()
+        if self.halves:
+            self.halves.collect_gradients()
 
-    def step(self):
-        """Apply the gradients, unless they are not finite; (their norm, whether they were finite)."""
+    def step(self) -> Outcome:
+        """Apply the gradients, unless they are not finite."""
         self.world.average([trained.weight for trained in self.trained_weights])
         for trained in self.trained_weights:
             trained.prepare_gradient(1 / self.scale.scale)
@@ -77,9 +109,11 @@ class Together:
             self.optimizer.step()
             for index, trained in enumerate(self.trained_weights):
                 trained.update_model(*self.rounding_seed(index))
+            if self.halves:
+                self.halves.refresh()
         for trained in self.trained_weights:
             trained.drop_gradient()
-        return norm, self.finite
+        return Outcome(norm, self.finite, self.scale.update(self.finite))
 
     def rounding_seed(self, index):
         return self.train.seed, "rounding", self.number, index
@@ -140,6 +174,8 @@ class Together:
         """Take over what `state` gave, as `state.load` found it."""
         state.restore_optimizer(self.optimizer, state.slots(training_state), training_state["optimizer"]["groups"])
         self.lay_out_moments()
+        if self.halves:
+            self.halves.refresh()
 
     def lay_out_moments(self):
         """Files hold tensors in the order of their dimensions; what is kept for a channels_last weight has its strides again."""
@@ -149,6 +185,32 @@ class Together:
                 for slot, moment in slots.items():
                     if isinstance(moment, torch.Tensor) and moment.shape == weights[id(value)].shape:
                         slots[slot] = laid_out_as(moment, weights[id(value)])
+
+
+class Queued(Together):
+    """Nothing waits for the device: what is not finite is left out by the optimiser itself, told by a tensor."""
+
+    waits = False
+
+    def __init__(self, config: Config, method: Method, scale: LossScale, world: World):
+        super().__init__(config, method, scale, world)
+        self.scale = scale.on(method.model.device)
+
+    @torch.no_grad()
+    def step(self) -> Outcome:
+        for trained in self.trained_weights:
+            trained.prepare_gradient(1)
+        grads = [trained.value.grad for trained in self.trained_weights if trained.value.grad is not None]
+        norm = total_norm(grads) / self.scale.scale
+        finite = torch.isfinite(norm)
+        torch._foreach_mul_(grads, (self.limit / (norm + 1e-6)).clamp(max=1) / self.scale.scale)
+        self.optimizer.found_inf = (~finite).float()
+        self.optimizer.step()
+        if self.halves:
+            self.halves.refresh()
+        for trained in self.trained_weights:
+            trained.drop_gradient()
+        return Outcome(norm, finite, self.scale.update(finite))
 
 
 class OneByOne(Together):
@@ -226,7 +288,7 @@ class OneByOne(Together):
         if waiting:
             self.move(waiting, self.parts[-1])
         norm = math.sqrt(sum(self.squares)) if self.finite else math.nan
-        return norm, self.finite
+        return Outcome(norm, self.finite, self.scale.update(self.finite))
 
     def state(self):
         tensors, plain = {}, {"state": {}, "groups": []}
@@ -261,7 +323,7 @@ class TensorByTensor(OneByOne):
                 self.move_part(part, factor)
             for index in part.indices:
                 self.trained_weights[index].drop_gradient()
-        return norm, self.finite
+        return Outcome(norm, self.finite, self.scale.update(self.finite))
 
     def move_part(self, part, factor):
         for index in part.indices:

@@ -31,7 +31,7 @@ class World:
         """Whether this process writes the files."""
         return self.rank == 0
 
-    def average(self, params: list[torch.nn.Parameter]) -> None:
+    def average(self, params: list[torch.Tensor]) -> None:
         """Replace every gradient by its mean over the processes, in one message.
 
         What no process has a gradient for stays without one, as in a single process: an optimizer would let it decay.
@@ -47,7 +47,7 @@ class World:
         for p, mean in zip(taught, flat.div_(self.size).split([g.numel() for g in grads]), strict=True):
             p.grad = mean.view_as(p)
 
-    def taught(self, params: list[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
+    def taught(self, params: list[torch.Tensor]) -> list[torch.Tensor]:
         """Those of the parameters for which some process has a gradient."""
         if not params:
             return []

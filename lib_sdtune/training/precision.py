@@ -11,6 +11,9 @@ import torch
 from lib_sdtune.devices import HALVES
 from lib_sdtune.host.base import LoadedModel
 
+DOUBLED_EVERY = 1000  # finite steps
+LARGEST_SCALE = 2.0**24
+
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """A context manager for a forward in `dtype`; the weights are float32 where that is float32."""
@@ -61,6 +64,18 @@ class LossScale:
         self.active = dtype == torch.float16
         self.scale, self.finite_steps = (2.0**16 if self.active else 1.0), 0
 
+    def numbers(self) -> list:
+        """What a state keeps: [scale, finite steps]."""
+        return [self.scale, self.finite_steps]
+
+    def load(self, numbers: list) -> None:
+        """Take over what `numbers` gave."""
+        self.scale, self.finite_steps = numbers
+
+    def on(self, device: torch.device) -> "DeviceLossScale":
+        """The same, known to the device alone."""
+        return DeviceLossScale(self, device)
+
     def update(self, finite: bool) -> bool:
         """Halve after a step that overflowed, double after 1000 that did not. Whether the overflow was only the
         scale's.
@@ -69,11 +84,36 @@ class LossScale:
             return False
         if finite:
             self.finite_steps += 1
-            if self.finite_steps % 1000 == 0:
-                self.scale = min(self.scale * 2, 2.0**24)
+            if self.finite_steps % DOUBLED_EVERY == 0:
+                self.scale = min(self.scale * 2, LARGEST_SCALE)
             return False
         self.finite_steps, self.scale = 0, self.scale / 2
         return self.scale >= 1
+
+
+class DeviceLossScale:
+    """`LossScale` as tensors on the device, so that nobody waits for it: `scale` and `finite_steps` have no dimensions."""
+
+    def __init__(self, host: LossScale, device: torch.device):
+        self.active, self.device = host.active, device
+        self.load(host.numbers())
+
+    def numbers(self) -> list:
+        return [float(self.scale), int(self.finite_steps)]
+
+    def load(self, numbers: list) -> None:
+        self.scale = torch.tensor(float(numbers[0]), device=self.device)
+        self.finite_steps = torch.tensor(int(numbers[1]), device=self.device)
+
+    def update(self, finite: torch.Tensor) -> torch.Tensor:
+        """As `LossScale.update`, with booleans on the device."""
+        if not self.active:
+            return torch.zeros_like(finite)
+        self.finite_steps = (self.finite_steps + 1) * finite
+        doubles = self.finite_steps % DOUBLED_EVERY == 0
+        grown = torch.where(doubles, (self.scale * 2).clamp(max=LARGEST_SCALE), self.scale)
+        self.scale = torch.where(finite, grown, self.scale / 2)
+        return ~finite & (self.scale >= 1)
 
 
 @contextmanager

@@ -34,6 +34,10 @@ class NoTeacher:
     def prepare(self, steps: int, world: World, progress: Progress) -> None:
         """Nothing to do."""
 
+    def twins(self, micro_step: int, examples: list[Example]) -> list[Example]:
+        """The examples that the model is taught at this micro-batch, beside its own."""
+        return []
+
     def batches(self, micro_step: int, examples: list[Example]) -> list[Batch]:
         """None."""
         return []
@@ -69,11 +73,18 @@ class LiveTeacher(NoTeacher):
 
     def question(self, micro_step: int, examples: list[Example]) -> Batch | None:
         """The twins of the subject's examples; None where there are none."""
-        twins = [self.twin(example) for example in examples if not example.picture.is_class and self.prompt(example)]
+        twins = self.twins_of(examples)
         if not twins:
             return None
         batch = draw(twins, micro_step, self.training_data.cache, self.config)
         return replace(batch, masks=None).to(self.device)
+
+    def twins(self, micro_step: int, examples: list[Example]) -> list[Example]:
+        return self.twins_of(examples)
+
+    def twins_of(self, examples: list[Example]) -> list[Example]:
+        """The subject's examples under their class prompts."""
+        return [self.twin(example) for example in examples if not example.picture.is_class and self.prompt(example)]
 
     def twin(self, example: Example) -> Example:
         """The same picture under its class prompt, with noise of its own."""
@@ -114,6 +125,10 @@ class StoredTeacher(LiveTeacher):
                 answers[str(number)] = self.answer(batch).cpu()
             progress(number + 1, count, "asking the model about the class")
         safetensors.write(self.path, answers, {"turns": str(count)})
+
+    def twins(self, micro_step: int, examples: list[Example]) -> list[Example]:
+        number = micro_step % self.questions
+        return self.twins_of(self.training_data.examples(number)) if str(number) in self.answers else []
 
     def batches(self, micro_step: int, examples: list[Example]) -> list[Batch]:
         number = micro_step % self.questions

@@ -4,6 +4,7 @@ it.
 
 import gc
 import logging
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import torch
 from lib_sdtune import diffusion
 from lib_sdtune.config import Config
 from lib_sdtune.data.loader import Example
-from lib_sdtune.devices import compute_dtype
+from lib_sdtune.devices import HALVES, compute_dtype
 from lib_sdtune.errors import DiskFull, RunError, require
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats.files import free_space
@@ -31,16 +32,18 @@ from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training import optimisation, precision, replaced, state
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import Batch, draw
-from lib_sdtune.training.control import Control
+from lib_sdtune.training.control import Control, due
 from lib_sdtune.training.disk_space import SPARE
 from lib_sdtune.training.encoding import Conditioner
 from lib_sdtune.training.log import Log
 from lib_sdtune.training.memory.free import refuse_too_little_memory
 from lib_sdtune.training.memory.heap import steady_heap
+from lib_sdtune.training.optimisation import Outcome
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.results import Results
+from lib_sdtune.training.step_result import MicroBatch, StepResult
 from lib_sdtune.training.teacher import LiveTeacher, NoTeacher, StoredTeacher
 from lib_sdtune.training.training_data import TrainingData
 from lib_sdtune.training.validation import Validation
@@ -93,15 +96,18 @@ class Trainer:
             log.warning("%s", sentence)
         self.method = methods[config.method](config, model)
         self.dtype = compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
-        self.scale = precision.LossScale(self.dtype)
-        self.optimisation = optimisation.choose(config, self.method, self.scale, self.world)
+        self.optimisation = optimisation.choose(config, self.method, precision.LossScale(self.dtype), self.world)
+        if model.device.type == "cuda" and self.dtype in HALVES:
+            self.optimisation.use_halves(self.method.half_copies(self.dtype))
         self.training_data = training_data(config, model, self.folder, control.preparing, self.world, control.scan)
         self.results = Results(config, model, self.method, self.training_data, self.folder)
         self.base_loras = BaseLoras(config.model.base_loras, model)
         self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing, self.dtype,
                                      self.training_data.idle_parts, self.base_loras)
         self.method.make_room = self.make_room
-        self.step, self.skipped, self.skipped_in_a_row, self.unsaved = 0, 0, 0, False
+        self.step, self.skipped, self.skipped_in_a_row, self.without_path, self.unsaved = 0, 0, 0, 0, False
+        self.loss = math.nan
+        self.unread: StepResult | None = None
         self.refuse_what_cannot_fit()
 
     def refuse_what_cannot_fit(self) -> None:
@@ -142,9 +148,13 @@ class Trainer:
         return self
 
     def __exit__(self, kind, error, trace):
-        free_frames(error)
-        self.optimisation.release()
-        self.stack.close()
+        try:
+            if error is None:
+                self.read_all()
+        finally:
+            free_frames(error)
+            self.optimisation.release()
+            self.stack.close()
 
     def choose_teacher(self):
         if self.config.loss.prior_preservation != "teacher" or not self.method.uses_class_pictures:
@@ -175,40 +185,85 @@ class Trainer:
         self.refuse_if_nothing_learned()
 
     def advance(self) -> Step:
-        """One optimiser step."""
+        """One optimiser step. What it was like is known at once, or, where nobody waits for the device, after the next one.
+        """
         started = time.perf_counter()
-        repeats = self.config.train.gradient_accumulation_steps
         self.optimisation.begin(self.step, self.total)
-        slots = [self.world.slot(micro_step) for micro_step in range(self.step * repeats, (self.step + 1) * repeats)]
-        steps = [(slot, examples) for slot in slots if (examples := self.training_data.examples(slot))]
-        losses = [self.accumulate(step, examples, len(steps)) for step, examples in steps]
-        norm = self.descend()
+        micro_batches = [self.accumulate(*micro_batch) for micro_batch in self.micro_batches()]
+        learned = any(micro_batch.learned for micro_batch in micro_batches)
+        outcome = self.descend() if learned or self.world.size > 1 else Outcome(0.0, True)
         self.step += 1
-        step = self.describe_step(
-            sum(losses) / max(1, len(losses)), self.optimisation.rates[0], time.perf_counter() - started
-        )
-        if self.world.leads:
-            self.record(step, norm)
-        return step
+        result = StepResult(self.step, self.optimisation.rates[0], micro_batches, outcome)
+        earlier, self.unread = self.unread, result
+        self.read(earlier)
+        at_once = self.optimisation.waits or self.is_read_at_once()
+        if at_once:
+            result.fetched.wait()
+        result.seconds = time.perf_counter() - started
+        if at_once:
+            self.read_all()
+        return self.describe_step(self.step, self.loss, result.lr, result.seconds)
 
-    def describe_step(self, loss: float, lr: float, seconds: float) -> Step:
-        epoch, ends = self.training_data.epoch(self.step)
-        return Step(self.step, epoch, ends, self.step == self.total, loss, lr, seconds, self.skipped)
+    def micro_batches(self) -> list[tuple[int, list[Example], float]]:
+        """(number, examples, the part of the step's loss that they are) of this step, in this process.
+
+        Every example counts the same, as in one large batch: a micro-batch that an epoch's end leaves small counts less.
+        """
+        repeats = self.config.train.gradient_accumulation_steps * self.world.size
+        numbers = range(self.step * repeats, (self.step + 1) * repeats)
+        counts = {number: self.count(number) for number in numbers}
+        total = sum(counts.values()) / self.world.size
+        return [
+            (number, self.training_data.examples(number), total / counts[number])
+            for number in numbers[self.world.rank :: self.world.size]
+            if counts[number]
+        ]
+
+    def count(self, number: int) -> int:
+        """How many losses a micro-batch has, its teacher's among them."""
+        examples = self.training_data.examples(number)
+        return len(examples) + len(self.teacher.twins(number, examples))
+
+    def is_read_at_once(self) -> bool:
+        """Whether something is due after this step that wants its numbers."""
+        step, every = self.describe_step(self.step, 0.0, 0.0, 0.0), self.config.save.state_every_n_steps
+        saves = every and step.number % every == 0
+        return bool(step.last or saves or self.unsaved or self.validation.is_due(step)
+                    or due(self.config.save, step) or due(self.config.sample, step))
+
+    def read_all(self) -> None:
+        """Wait for the last step's numbers, and write what they are."""
+        unread, self.unread = self.unread, None
+        self.read(unread)
+
+    def read(self, result: StepResult | None) -> None:
+        """Take note of a step: its losses, whether it was skipped, and its row in the log."""
+        if result is None:
+            return
+        self.loss, norm, finite, excused = result.note(self.per_image_loss)
+        self.count_skips(finite, excused)
+        self.count_without_path(result)
+        if self.world.leads:
+            self.record(self.describe_step(result.number, self.loss, result.lr, result.seconds), norm)
+
+    def describe_step(self, number: int, loss: float, lr: float, seconds: float) -> Step:
+        epoch, ends = self.training_data.epoch(number)
+        return Step(number, epoch, ends, number == self.total, loss, lr, seconds, self.skipped)
 
     def resumed_step(self) -> Step:
         """The step that the state is of, as the log tells it."""
-        return self.describe_step(*(self.log.last.get(key) or 0.0 for key in ("loss", "lr", "seconds")))
+        return self.describe_step(self.step, *(self.log.last.get(key) or 0.0 for key in ("loss", "lr", "seconds")))
 
-    def accumulate(self, micro_step: int, examples: list[Example], share: int) -> float:
-        """Forward and backward of one micro-batch of `share`; its loss."""
-        seed_layers(self.model.device, self.config.train.seed, "dropout", micro_step)
-        drawn = draw(examples, micro_step, self.training_data.cache, self.config)
+    def accumulate(self, number: int, examples: list[Example], share: float) -> MicroBatch:
+        """Forward and backward of one micro-batch, whose mean loss is divided by `share`."""
+        seed_layers(self.model.device, self.config.train.seed, "dropout", number)
+        drawn = draw(examples, number, self.training_data.cache, self.config)
         losses = self.losses(drawn.to(self.model.device))
-        teacher_losses = [self.losses(batch) for batch in self.teacher.batches(micro_step, examples)]
+        teacher_losses = [self.losses(batch) for batch in self.teacher.batches(number, examples)]
         loss = torch.cat([losses, *teacher_losses]).mean()
-        self.optimisation.backward(loss / share)
-        self.per_image_loss.note(examples, drawn.timesteps.tolist(), losses.detach().tolist())
-        return float(loss.detach())
+        if loss.requires_grad:
+            self.optimisation.backward(loss / share)
+        return MicroBatch(examples, drawn.timesteps.tolist(), losses.detach(), loss.detach(), share, loss.requires_grad)
 
     def losses(self, batch: Batch) -> torch.Tensor:
         """(B,) the weighted loss of every example."""
@@ -217,8 +272,10 @@ class Trainer:
         target = batch.answers
         if target is None:
             target = diffusion.target(model.prediction_type, batch.latents, batch.noise, batch.timesteps, self.schedule)
-        threshold = diffusion.huber_threshold(batch.timesteps, self.schedule, config.loss.huber_schedule,
-                                              config.loss.huber_c, config.loss.huber_scale)
+        threshold = None
+        if config.loss.loss_type in diffusion.WITH_THRESHOLD:
+            threshold = diffusion.huber_threshold(batch.timesteps, self.schedule, config.loss.huber_schedule,
+                                                  config.loss.huber_c, config.loss.huber_scale)
         errors = diffusion.distance(prediction, target, config.loss.loss_type, threshold)
         if batch.masks is not None:
             errors = errors * batch.masks / batch.masks.mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
@@ -236,24 +293,33 @@ class Trainer:
                                    concat=batch.concat)
             return self.model.family.predict(self.model, noisy.to(self.model.dtype), batch.timesteps, conditioning)
 
-    def descend(self) -> float:
-        """Apply the gradients, unless they are not finite; their norm."""
-        norm, finite = self.optimisation.step()
-        if finite:
+    def descend(self) -> Outcome:
+        """Apply the gradients, unless they are not finite."""
+        outcome = self.optimisation.step()
+        if not self.optimisation.waits or outcome.finite:
             self.method.constrain()
-        self.count_skips(finite)
-        return norm
+        return outcome
 
-    def count_skips(self, finite: bool) -> None:
-        scale_was_too_large = self.scale.update(finite)
+    def count_skips(self, finite: bool, excused: bool) -> None:
         if finite:
             self.skipped_in_a_row = 0
-        elif not scale_was_too_large:
+        elif not excused:
             self.skipped, self.skipped_in_a_row = self.skipped + 1, self.skipped_in_a_row + 1
         if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
             raise RunError(
                 f"{MAX_SKIPPED_IN_A_ROW} steps in a row gave numbers that overflowed, so the run stopped at step "
                 f"{self.step}. Lower the learning rate; the last good state is kept."
+            )
+
+    def count_without_path(self, result: StepResult) -> None:
+        if result.learned:
+            return
+        self.without_path += 1
+        if self.without_path == 1:
+            names = ", ".join(sorted({example.picture.path.name for example in result.examples})[:3])
+            log.warning(
+                "Nothing that learns takes part in step %d (%s): it is left out, and so are others like it. "
+                "Do their captions say the word?", result.number, names
             )
 
     def record(self, step: Step, norm: float) -> None:
@@ -277,6 +343,11 @@ class Trainer:
             raise RunError(
                 "No step could be applied because the numbers overflowed each time. Lower the learning rate."
             )
+        if self.total and self.without_path >= self.total:
+            raise RunError("Nothing that learns took part in any step, so nothing was learned. Do the captions say the word?")
+        if self.without_path:
+            log.warning("%d of %d steps were left out, because nothing that learns took part in them.", self.without_path,
+                        self.total)
 
     # resume
 
@@ -292,17 +363,19 @@ class Trainer:
         self.method.load_tensors(learned)
         self.optimisation.load(training_state)
         self.step, self.skipped = training_state["step"], training_state["skipped"]
-        self.scale.scale, self.scale.finite_steps = training_state["scale"]
+        self.without_path = training_state.get("without_path", 0)
+        self.optimisation.scale.load(training_state["scale"])
         if "board" in training_state:
             self.per_image_loss.load(training_state["board"])
 
     def save_state(self) -> None:
         """The resume point. Where the disk is full the run pauses, with the last state kept, until there is room."""
+        self.read_all()
         if not self.world.leads:
             return
         extra = {
             "skipped": self.skipped,
-            "scale": [self.scale.scale, self.scale.finite_steps],
+            "scale": self.optimisation.scale.numbers(),
             "board": self.per_image_loss.state(),
             "model": state.model_identity(self.model),
             "sameness": state.data_fingerprint(self.training_data.scan),

@@ -38,10 +38,14 @@ class Validation:
         self.sets = dict(zip(COLUMNS, sets, strict=True)) if held_out else {}
         self.timesteps = timesteps(config.noise.min_timestep, config.noise.max_timestep)
 
-    def due(self, step: "Step") -> dict[str, float]:
+    def is_due(self, step: "Step") -> bool:
+        """Whether it is time to measure."""
         every = self.settings.every_n_steps
         timely = step.number % every == 0 if every else step.epoch_ends
-        if not self.sets or not (timely or step.last):
+        return bool(self.sets and (timely or step.last))
+
+    def due(self, step: "Step") -> dict[str, float]:
+        if not self.is_due(step):
             return {}
         measured = {column: self.measure(examples) for column, examples in self.sets.items() if examples}
         quarters = dict(zip(QUARTERS, measured["val_loss"], strict=True))

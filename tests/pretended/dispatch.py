@@ -68,6 +68,8 @@ class Dispatch(TorchDispatchMode):
             self.refuse_mixing(name, leaves, tensors, on_card)
         elif name != "aten._to_copy.default":
             there = card.holds(tensors[0])
+        if name not in FREE:
+            card.launched += 1
         if card.counts is not None:
             self.count(name, leaves, tensors, there, kwargs)
         if card.backing.type == "meta" and (not there or name == "aten._local_scalar_dense.default"):

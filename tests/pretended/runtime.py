@@ -43,6 +43,22 @@ def answers(card):
     def synchronize(*_):
         card.note("syncs", "synchronize")
 
+    class Event:
+        """A place in the card's queue. Waiting for what was queued last is a sync; earlier work is done by then."""
+
+        def __init__(self, **_):
+            self.place = None
+
+        def record(self, stream=None):
+            self.place = card.launched
+
+        def synchronize(self):
+            if self.place == card.launched:
+                card.note("syncs", "event")
+
+        def query(self):
+            return True
+
     quiet = {name: lambda *_, **__: None for name in (
         "_lazy_init", "init", "empty_cache", "ipc_collect", "set_rng_state", "set_rng_state_all")}
     return quiet | {
@@ -54,7 +70,7 @@ def answers(card):
         "memory_allocated": live, "memory_reserved": live,
         "max_memory_allocated": lambda *_: card.peak, "max_memory_reserved": lambda *_: card.peak,
         "reset_peak_memory_stats": lambda *_: card.forget_peak(), "memory_stats": lambda *_: defaultdict(int),
-        "synchronize": synchronize, "get_rng_state": state, "get_rng_state_all": lambda: [state()],
+        "synchronize": synchronize, "Event": Event, "get_rng_state": state, "get_rng_state_all": lambda: [state()],
         "manual_seed": lambda seed: card.seeds.append((card.current, seed)), "manual_seed_all": lambda seed: card.seeds.append(("all", seed)),
         "is_current_stream_capturing": lambda: False}
 

@@ -1,0 +1,53 @@
+"""What a step was like, as numbers that may still be on their way from the device."""
+
+from dataclasses import dataclass
+
+import torch
+
+from lib_sdtune.data.loader import Example
+from lib_sdtune.training.fetched import Fetched
+from lib_sdtune.training.optimisation import Outcome
+from lib_sdtune.training.per_image_loss import PerImageLoss
+
+
+@dataclass
+class MicroBatch:
+    """losses (B,) of its examples; `loss`, the mean of these and of its teacher's, is divided by `share`.
+
+    learned: whether anything that learns took part in it.
+    """
+
+    examples: list[Example]
+    timesteps: list[int]
+    losses: torch.Tensor
+    loss: torch.Tensor
+    share: float
+    learned: bool
+
+
+class StepResult:
+    """Step `number` (from 1), made with the rate `lr`, in `seconds` that are known later."""
+
+    def __init__(self, number: int, lr: float, micro_batches: list[MicroBatch], outcome: Outcome):
+        self.number, self.lr, self.micro_batches, self.seconds = number, lr, micro_batches, 0.0
+        losses = [tensor for micro_batch in micro_batches for tensor in (micro_batch.losses, micro_batch.loss)]
+        self.fetched = Fetched([*outcome, *losses])
+
+    @property
+    def learned(self) -> bool:
+        return any(micro_batch.learned for micro_batch in self.micro_batches)
+
+    @property
+    def examples(self) -> list[Example]:
+        return [example for micro_batch in self.micro_batches for example in micro_batch.examples]
+
+    def note(self, per_image_loss: PerImageLoss) -> tuple[float, float, bool, bool]:
+        """(loss, gradient's norm, whether it was applied, whether only the loss scale was too large), read now; the
+        losses of single pictures are noted.
+        """
+        (norm,), (finite,), (excused,), *losses = self.fetched.numbers()
+        for micro_batch, each in zip(self.micro_batches, losses[::2], strict=True):
+            per_image_loss.note(micro_batch.examples, micro_batch.timesteps, each)
+        count = len(self.micro_batches)
+        parts = [count / micro_batch.share * loss for micro_batch, (loss,) in zip(self.micro_batches, losses[1::2], strict=True)]
+        return sum(parts) / max(1, count), norm, bool(finite), bool(excused)
