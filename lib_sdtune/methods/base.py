@@ -115,6 +115,11 @@ class Method:
         """The number format of the model's weights while it trains."""
         return spec.dtype
 
+    @classmethod
+    def written_weights(cls, config: "Config") -> torch.dtype | None:
+        """The number format in which the model's own weights are written; None where they are not."""
+        return None
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """[{"name": "unet", "params": [...], "lr": Rate}, ...]: everything that learns, float32 unless said otherwise.
 

@@ -109,6 +109,10 @@ class DreamBooth(WholeModel):
                 )
                 return
 
+    @classmethod
+    def written_weights(cls, config: "Config") -> torch.dtype:
+        return safetensors.PRECISIONS[config.save.precision]
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [
             {

@@ -139,13 +139,13 @@ class LoraMethod(Method):
 
     def half_copies(self, dtype: torch.dtype) -> HalfCopies | None:
         adapters = [self.adapters[target.key] for target in self.targets if not target.idle and self.learns(target)]
-        plain = all(type(adapter) is LoRA and adapter.mid is None and adapter.dropouts == Dropouts() for adapter in adapters)
+        plain = all(type(each) is LoRA and each.mid is None and each.dropouts == Dropouts() for each in adapters)
         if not plain or self.config.lora.scale_weight_norms:
             return None
-        parameters = [parameter for adapter in adapters for parameter in (adapter.down, adapter.up)]
-        halves = HalfCopies(parameters, [factor for adapter in adapters for factor in (1.0, adapter.scale)], dtype)
-        for number, adapter in enumerate(adapters):
-            adapter.copies = halves.copies[2 * number], halves.copies[2 * number + 1]
+        parameters = [parameter for each in adapters for parameter in (each.down, each.up)]
+        halves = HalfCopies(parameters, [factor for each in adapters for factor in (1.0, each.scale)], dtype)
+        for number, each in enumerate(adapters):
+            each.copies = halves.copies[2 * number], halves.copies[2 * number + 1]
         return halves
 
     def changes_text(self) -> bool:

@@ -38,6 +38,7 @@ from lib_sdtune.training.encoding import Conditioner
 from lib_sdtune.training.log import Log
 from lib_sdtune.training.memory.free import refuse_too_little_memory
 from lib_sdtune.training.memory.heap import steady_heap
+from lib_sdtune.training.model_weights import refuse_broken_weights
 from lib_sdtune.training.optimisation import Outcome
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
@@ -94,6 +95,7 @@ class Trainer:
             config, model.family, model.resolution, list(map(positions.of_module, model.text_encoders))
         ):
             log.warning("%s", sentence)
+        refuse_broken_weights(model, methods[config.method].written_weights(config))
         self.method = methods[config.method](config, model)
         self.dtype = compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.optimisation = optimisation.choose(config, self.method, precision.LossScale(self.dtype), self.world)

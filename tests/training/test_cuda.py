@@ -92,7 +92,8 @@ WAYS = [("lora", {}), ("textual_inversion", {}), ("hypernetwork", {}), ("dreambo
 @pytest.mark.parametrize("method, changes", WAYS, ids=["lora", "embedding", "hypernetwork", "dreambooth", "dreambooth-bfloat16"])
 def test_a_full_card_leaves_the_lent_model_bit_for_bit(card, tmp_path, images, monkeypatch, method, changes, phase):
     host = CardHost(tmp_path / "data", torch.float16)
-    filled_at(monkeypatch, card, *PHASES[phase])
+    queued = phase == "optimiser" and method != "dreambooth"  # which rounds nothing
+    filled_at(monkeypatch, card, *(torch.optim.AdamW, "step", 1) if queued else PHASES[phase])
     steps = 3 if phase in ("sample", "save") else 2  # files that are due at the last step are the run's own
     config = short(images, method, steps, **{method: changes}, sample={"every_n_steps": 2}, save={"every_n_steps": 2})
     with suppress(RunError):  # what needs no memory may well succeed

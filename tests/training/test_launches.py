@@ -1,0 +1,47 @@
+"""What a step asks of a GPU, counted on a pretended one with SD1's number of layers: a rise fails here."""
+
+import pytest
+import torch
+
+from lib_sdtune.config import Config
+from lib_sdtune.ldm.text import CLIPTextModel
+from lib_sdtune.training.batch import draw
+from lib_sdtune.training.runs import begin
+from lib_sdtune.training.trainer import Trainer
+from tests.hosts import TinyHost, pictures, settings
+from tests.models import randomise, tokenizer
+from tests.pretended import pretended_cuda
+
+SETTINGS = {"lora": {"dim": 4, "alpha": 2, "unet_lr": 1e-3, "text_encoder_lr": 1e-3},
+            "textual_inversion": {"token": "cat", "init_text": "cat"}, "hypernetwork": {"lr": 1e-3}}
+MOST = 4750  # launches of a LoRA's step; forward and backward without one are 2,845
+SHARE = 1.05  # of forward and backward alone, what a step of the other add-ons may launch
+
+
+def sd1_on_the_card(host):
+    """SD1's block structure and its 12 text layers, in half precision."""
+    words = tokenizer()
+    host.model.text_encoders[0] = randomise(CLIPTextModel(len(words), 16, 12, 4), 2)
+    for _, module in host.model.modules():
+        module.to("cuda", torch.float16)
+    return host
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
+    images = pictures(tmp_path / "2_ron", count=1)
+    config = settings(images, method=method, train={"max_train_steps": 4, "gradient_checkpointing": "off"},
+                      save={"state_every_n_steps": 0}, **{method: SETTINGS[method]})
+    with pretended_cuda() as card:
+        host, config = sd1_on_the_card(TinyHost(tmp_path / "data")), Config.from_dict(config)
+        with Trainer(config, host.model, begin(config, host)) as trainer:
+            trainer.advance()
+            trainer.advance()
+            with card.counting() as counts:
+                trainer.advance()
+            batch = draw(trainer.training_data.examples(3), 3, trainer.training_data.cache, config).to(host.model.device)
+            with card.counting() as bare:
+                trainer.predict(batch).square().mean().backward()
+    assert counts.total("launches") <= (MOST if method == "lora" else SHARE * bare.total("launches")), (counts, bare)
+    assert counts.total("syncs") == 0, counts.syncs
+    assert counts.total("uploads") <= 10 and counts.total("downloads") <= 1, counts
