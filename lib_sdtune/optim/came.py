@@ -1,0 +1,17 @@
+"""CAME (Luo et al. 2023, arXiv 2307.02047), when came-pytorch is there already. As steady as Adam, with less memory."""
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.optim import registry
+
+
+@registry.register("CAME")
+def came(groups, **arguments):
+    try:
+        from came_pytorch import CAME
+    except ImportError as error:
+        raise UserError('"train.optimizer" is CAME, which needs the package came-pytorch; '
+                        "choose AdamW or Adafactor.") from error
+    return CAME(groups, **arguments)
+
+
+came.bytes = 5  # for every value that learns

@@ -1,0 +1,28 @@
+"""D-Adaptation (Defazio & Mishchenko 2023, arXiv 2301.07733), when dadaptation is there already. It finds its own rate:
+give it 1.
+"""
+
+from lib_sdtune.errors import UserError
+from lib_sdtune.optim import registry
+
+
+def d_adaptation(name: str):
+    """A function that makes the optimizer of that name."""
+
+    def make(groups, **arguments):
+        try:
+            import dadaptation
+        except ImportError as error:
+            raise UserError(f'"train.optimizer" is {name}, which needs the package dadaptation; '
+                            "choose AdamW or Lion.") from error
+        return getattr(dadaptation, name)(groups, **arguments)
+
+    make.__qualname__ = name
+    make.needs_all = True  # it finds one rate from all gradients
+    make.finds_rate = True
+    make.bytes = 16  # for every value that learns
+    return make
+
+
+for name in ("DAdaptAdam", "DAdaptLion", "DAdaptSGD"):
+    registry.register(name)(d_adaptation(name))
