@@ -48,6 +48,7 @@ class CaptionLimit:
     def cut(caption: str, tokenizer: Callable[[str], list[int]], most: int) -> str:
         shorter = truncate(caption, tokenizer, most)
         if shorter != caption:
-            log.warning('The caption that begins with "%s" is longer than %d tokens ("dataset.max_token_length"); the rest '
+            log.warning('The caption that begins with "%s" is longer than %d tokens ("dataset.max_token_length"); '
+                        'the rest '
                         "is not learnt.", caption[:60], most)
         return shorter

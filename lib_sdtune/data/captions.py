@@ -50,8 +50,8 @@ def from_file(file: "PictureFile", extension: str, problems: list[Problem]) -> s
         return ""
     for other in file.texts.values():
         if other != path:
-            problems.append(Problem(other, f"{printable(other.name)} is not used, because {printable(path.name)} is the "
-                                           "caption of the same picture.", False, "caption not used"))
+            problems.append(Problem(other, f"{printable(other.name)} is not used, because {printable(path.name)} is "
+                                           "the caption of the same picture.", False, "caption not used"))
     try:
         content, encoding = text.read(path)
     except OSError as error:

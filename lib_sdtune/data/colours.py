@@ -1,7 +1,7 @@
 """Any picture's colours as 8-bit sRGB, which is what models were trained on and what a page shows.
 
-Numbers alone are no colours: (220, 40, 40) of a phone's Display P3 is (241, 0, 10) in sRGB. A profile inside the file says
-what its numbers mean; LittleCMS, behind Pillow's ImageCms, converts them.
+Numbers alone are no colours: (220, 40, 40) of a phone's Display P3 is (241, 0, 10) in sRGB. A profile inside the file
+says what its numbers mean; LittleCMS, behind Pillow's ImageCms, converts them.
 """
 
 from functools import lru_cache
@@ -82,7 +82,9 @@ def eight_bit_grey(image: Image.Image) -> tuple[Image.Image, Image.Image | None]
 
 @lru_cache(maxsize=32)
 def transform_of(profile: bytes, mode: str):
-    """The transform of a profile's colours to sRGB; None if they are sRGB already. NoTransform where there can't be one."""
+    """The transform of a profile's colours to sRGB; None if they are sRGB already. NoTransform where there can't be
+    one.
+    """
     if ImageCms is None:
         raise NoTransform("can't be read, because the Pillow here has no colour management")
     try:
@@ -95,7 +97,8 @@ def transform_of(profile: bytes, mode: str):
                                             ImageCms.Intent.PERCEPTUAL,
                                             NOCACHE)  # type: ignore[arg-type]  # Pillow 9 knows numbers only
         samples = cube().convert(mode)
-        before, after = (np.asarray(picture).astype(int) for picture in (samples.convert("RGB"), transform.apply(samples)))
+        before, after = (np.asarray(picture).astype(int)
+                         for picture in (samples.convert("RGB"), transform.apply(samples)))
     except NoTransform:
         raise
     except Exception as error:  # ImageCms raises its own kinds, and OSError, on damaged profiles

@@ -1,7 +1,7 @@
 """The captions of a folder while they are edited: nothing is written before `save`, and every change can be undone.
 
-A file that was changed by somebody else in the meantime is not overwritten, and no caption is written for a picture that
-is gone; the text before the first save of a day stays beside it as .bak.
+A file that was changed by somebody else in the meantime is not overwritten, and no caption is written for a picture
+that is gone; the text before the first save of a day stays beside it as .bak.
 """
 
 import shutil
@@ -115,8 +115,9 @@ class Captions:
                 progress(done, len(changed), "saving captions")
             entry = self.entries[name]
             if not entry.picture.exists():
-                problems.append(Problem(entry.picture, f"{printable(name)} was renamed or removed since it was read, so its "
-                                                       "caption is not written. Load the folder again.", False, "picture gone"))
+                problems.append(Problem(entry.picture, f"{printable(name)} was renamed or removed since it was read, "
+                                                       "so its caption is not written. Load the folder again.",
+                                        False, "picture gone"))
                 continue
             if content(entry.file) != entry.loaded:
                 sentence = (f"{printable(entry.file.name)} was changed by somebody else since it was read; "
@@ -169,7 +170,9 @@ def write(entry: Entry) -> None:
 
 
 def is_of_today(backup: Path) -> bool:
-    """Whether a file was written in the last 24 hours: it holds the text before the first save of a session, not the last."""
+    """Whether a file was written in the last 24 hours: it holds the text before the first save of a session, not the
+    last.
+    """
     return backup.is_file() and 0 <= time.time() - backup.stat().st_mtime < DAY
 
 

@@ -159,12 +159,14 @@ def wording(pictures: list[Picture], tokenizer: Tokenizer | None, most: int) -> 
                 words = f"{INSTEAD[picture.caption_from]}, {picture.caption!r}, is taken"
             yield Problem(picture.path, f"{picture.relative} has no caption; {words}.", False, "caption missing")
         if signs := prompt_syntax.signs(picture.caption):
-            yield Problem(picture.path, f"The caption of {picture.relative} has prompt syntax ({' '.join(signs)}), which "
-                                        "is learned as letters that no prompt gives; take it out, under Captions or with "
+            yield Problem(picture.path, f"The caption of {picture.relative} has prompt syntax ({' '.join(signs)}), "
+                                        "which is learned as letters that no prompt gives; take it out, under "
+                                        "Captions or with "
                                         "plain_captions of prepare.", False, "prompt syntax")
         if tokenizer and truncate(picture.caption, tokenizer, most) != picture.caption:
-            yield Problem(picture.path, f"The caption of {picture.relative} has more than {most} tokens; the rest is not "
-                                        'learnt. Shorten it, or raise "dataset.max_token_length".', False, "caption cut")
+            yield Problem(picture.path, f"The caption of {picture.relative} has more than {most} tokens; the rest is "
+                                        'not learnt. Shorten it, or raise "dataset.max_token_length".', False,
+                          "caption cut")
         elif tokenizer and (count := len(tokenizer(picture.caption))) > CHUNK:
             yield Problem(picture.path, f"The caption of {picture.relative} has more than {CHUNK} tokens "
                                         f"(about {count}); it is read in pieces.", False, "caption long")

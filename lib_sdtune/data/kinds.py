@@ -13,8 +13,9 @@ SUFFIXES = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jp
             ".jp2": "JPEG2000", ".jpf": "JPEG2000", ".ppm": "PPM", ".pgm": "PPM", ".pnm": "PPM", ".qoi": "QOI",
             ".tga": "TGA", ".dds": "DDS"}
 PLUGGED_IN = {".heic": "HEIF", ".heif": "HEIF"}  # pictures where somebody taught Pillow to read them
-UNREAD = {".psd", ".svg", ".ico", ".icns", ".pdf", ".eps", ".ai", ".kra", ".xcf", ".clip", ".raw", ".dng", ".cr2", ".cr3",
-          ".nef", ".arw", ".orf", ".rw2", ".raf", ".mp4", ".mov", ".webm", ".avi", ".mkv"}  # shown, but no pictures to learn
+# shown, but no pictures to learn
+UNREAD = {".psd", ".svg", ".ico", ".icns", ".pdf", ".eps", ".ai", ".kra", ".xcf", ".clip", ".raw", ".dng", ".cr2",
+          ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".mp4", ".mov", ".webm", ".avi", ".mkv"}
 USUAL = "png jpg jpeg webp bmp gif avif jxl tif"  # for sentences
 NAMELESS = ("TGA",)  # kinds that nothing in the file announces
 MARKS = {b"\x89PNG": "a damaged PNG", b"\xff\xd8\xff": "a damaged JPEG", b"GIF8": "a damaged GIF",
@@ -32,7 +33,9 @@ def accepted() -> list[str]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file counts as a picture, readable or not. A file with an unknown ending does if its content says so."""
+    """Whether a file counts as a picture, readable or not. A file with an unknown ending does if its content says
+    so.
+    """
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         return True

@@ -76,8 +76,8 @@ def checked(merged: dict, path: Path) -> Table:
     words, extension, prefix, suffix = (
         str(merged.get(key) or "") for key in ("class_tokens", "caption_extension", "caption_prefix", "caption_suffix"))
     if any(place in words for place in (FILEWORDS, NAME)):
-        raise UserError(f"{printable(path.name)}: class_tokens is {words!r}, and nothing is filled in there; write what "
-                        "the pictures show, and a template into the concept's prompt.")
+        raise UserError(f"{printable(path.name)}: class_tokens is {words!r}, and nothing is filled in there; write "
+                        "what the pictures show, and a template into the concept's prompt.")
     return Table(merged["image_dir"], repeats, words, bool(merged.get("is_reg")), extension, prefix, suffix)
 
 

@@ -1,7 +1,7 @@
 """Captions listed in one file, as Hugging Face's image folders and kohya's fine-tuning scripts keep them.
 
-`metadata` or `captions`, as .jsonl (an object a line), .csv (with a heading) or .json (a list of objects, or an object of
-file name -> caption or object). Rows name files relative to the list; every row that is not used is told.
+`metadata` or `captions`, as .jsonl (an object a line), .csv (with a heading) or .json (a list of objects, or an object
+of file name -> caption or object). Rows name files relative to the list; every row that is not used is told.
 """
 
 import csv
@@ -60,7 +60,8 @@ def read(path: Path, prefix: str, problems: list[Problem]) -> Listing | None:
         listing.rows.append((file_name, captions[0]))
         several += len(captions) > 1
     if several:
-        problems.append(Problem(path, f"{name} has several captions for {several} of its files; the first of each is used.",
+        problems.append(Problem(path, f"{name} has several captions for {several} of its files; the first of each is "
+                                      "used.",
                                 False, "caption lines"))
     return listing
 
@@ -131,12 +132,14 @@ def assigned(files: Sequence["PictureFile"], listings: Sequence[Listing], extens
                 captions[relative] = caption
         report_unused(listing.path, lost, "are of no picture in the folder", problems)
         report_unused(listing.path, overruled, "are not used, because their pictures have another caption", problems)
-    return [replace(file, metadata_caption=captions[file.relative]) if file.relative in captions else file for file in files]
+    return [replace(file, metadata_caption=captions[file.relative]) if file.relative in captions else file
+            for file in files]
 
 
 def report_unused(path: Path, names: list[str], what: str, problems: list[Problem]) -> None:
     if names:
-        sentence = f"{len(names)} of the captions in {printable(path.name)} {what}; the first is that of {printable(names[0])}."
+        sentence = (f"{len(names)} of the captions in {printable(path.name)} {what}; the first is that of "
+                    f"{printable(names[0])}.")
         problems.append(Problem(path, sentence, False, "caption not used"))
 
 
@@ -156,7 +159,9 @@ def names_of(files: Sequence["PictureFile"]) -> dict[str, str | None]:
 
 
 def find(name: str, prefix: str, names: dict[str, str | None]) -> str | None:
-    """The relative path of the file that a row means: as it stands, else without the folders in front that are not here."""
+    """The relative path of the file that a row means: as it stands, else without the folders in front that are not
+    here.
+    """
     parts = PurePosixPath(name.replace("\\", "/")).parts
     full_name = "/".join(parts).replace("//", "/").casefold()
     for start in range(len(parts)):

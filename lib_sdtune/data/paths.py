@@ -34,7 +34,8 @@ def named_path(text: str, base: Path | str, key: str) -> Path:
 def refuse_special_signs(text: str, base: Path | str, key: str) -> None:
     sign = special_sign(text, base)
     if sign:
-        raise UserError(f'"{key}": {printable(text)} holds the sign {sign}, because in JSON and TOML a backslash begins a '
+        raise UserError(f'"{key}": {printable(text)} holds the sign {sign}, because in JSON and TOML a backslash '
+                        'begins a '
                         "special sign; write / in paths, two backslashes, or single quotes in TOML.")
 
 

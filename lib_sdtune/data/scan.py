@@ -65,7 +65,9 @@ class Scan:
     examined: dict[Path, tuple[Stamp, Facts]] = field(default_factory=dict)
 
     def tag_frequency(self) -> dict[str, dict[str, int]]:
-        """{folder: {tag: pictures that have it}} as kohya counts: once per picture, in lower case, no class pictures."""
+        """{folder: {tag: pictures that have it}} as kohya counts: once per picture, in lower case, no class
+        pictures.
+        """
         counts: dict[str, dict[str, int]] = {}
         for picture in self.pictures:
             if picture.is_class:

@@ -1,8 +1,8 @@
 """Edits of one caption, as pure functions: text in, text out. A caption is a line of tags with commas between them.
 
-What an edit does not concern keeps its letters: its spaces, repeated tags, and commas. Tags are compared without regard to
-letter case, and _ is a space. Where a user writes which tags are meant, * stands for anything; "in quotes", or without any
-letter or digit, such as *_*, a tag means itself.
+What an edit does not concern keeps its letters: its spaces, repeated tags, and commas. Tags are compared without
+regard to letter case, and _ is a space. Where a user writes which tags are meant, * stands for anything; "in quotes",
+or without any letter or digit, such as *_*, a tag means itself.
 
 `query` reads a filter such as "cat and not dog or missing" into a function that says whether a caption passes.
 """
@@ -47,7 +47,9 @@ def remove(caption: str, unwanted: str) -> str:
 
 
 def replace(caption: str, old: str, new: str) -> str:
-    """The tag `old` (which may hold *) turned into `new`, without what stands there already; an empty `new` removes it."""
+    """The tag `old` (which may hold *) turned into `new`, without what stands there already; an empty `new` removes
+    it.
+    """
     matches, tags = matcher(old.strip()), split(caption)
     if not any(map(matches, tags)):
         return caption

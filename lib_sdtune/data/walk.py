@@ -141,7 +141,8 @@ def pictures(folder: Path, relative: str, repeats: int | None, words: str, names
         problems.append(Problem(path, f"The caption {printable(relative + path.name)} has no picture of that name.",
                                 False, "caption orphan"))
     for name in [name for stem, name in mask_names.items() if stem not in stems]:
-        problems.append(Problem(folder / name, f"The mask {printable(relative + name)} has no picture of that name; it is "
+        problems.append(Problem(folder / name, f"The mask {printable(relative + name)} has no picture of that name; "
+                                               "it is "
                                                "not used.", True, "mask orphan"))
     if unknown:
         problems.append(Problem(folder / unknown[0], unused(relative, unknown), False, "not used"))
@@ -156,7 +157,9 @@ def pictures(folder: Path, relative: str, repeats: int | None, words: str, names
 def unused(relative: str, names: list[str]) -> str:
     listed = ", ".join(printable(relative + name) for name in names[:NAMED])
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    what = "is neither a picture nor a caption; it is" if len(names) == 1 else "are neither pictures nor captions; they are"
+    what = "are neither pictures nor captions; they are"
+    if len(names) == 1:
+        what = "is neither a picture nor a caption; it is"
     return f"{listed}{more} {what} not used."
 
 

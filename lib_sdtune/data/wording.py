@@ -62,7 +62,8 @@ def check_word(scan: Scan, config: "Config", word: str) -> None:
 def refuse_silent_template(lines: list[str], silent: list[Picture], number: int, word: str) -> None:
     spoken = [line.replace(NAME, word).replace(FILEWORDS, "") for line in lines]
     if silent and any(NAME in line for line in lines) and not any(says(line, word) for line in spoken):
-        raise UserError(f'In the template of "concepts[{number}].prompt" the signs around [name] become part of "{word}", so '
+        raise UserError(f'In the template of "concepts[{number}].prompt" the signs around [name] become part of '
+                        f'"{word}", so '
                         "it could not learn; choose a name that begins and ends with a letter or a digit.")
     mute = [line for line in lines if NAME not in line and not says(line, word)]
     if mute and silent and len(mute) == len(lines):
@@ -75,7 +76,9 @@ def learned(scan: Scan, number: int) -> list[Picture]:
 
 
 def says(text: str, word: str) -> bool:
-    """Whether the word stands in the text as the tokenizer parts it: "art" is not in "artwork", "x-" not in "x-, red"."""
+    """Whether the word stands in the text as the tokenizer parts it: "art" is not in "artwork", "x-" not in "x-,
+    red".
+    """
     text_words, sought = list(words(text)), list(words(word))
     return any(text_words[start:start + len(sought)] == sought for start in range(len(text_words) - len(sought) + 1))
 
@@ -84,8 +87,8 @@ def named_embeddings(scan: Scan, config: "Config", names: Iterable[str],
                      tokenizer: Callable[[str], list]) -> list[Problem]:
     """Embeddings that captions name, perhaps unawares: the encoder reads their vectors in the place of the word.
 
-    names: of the embeddings that are there. tokenizer(text) -> ids; an embedding is found by its ids, as the WebUI does.
-    The word that this very run teaches is meant.
+    names: of the embeddings that are there. tokenizer(text) -> ids; an embedding is found by its ids, as the WebUI
+    does. The word that this very run teaches is meant.
     """
     captions: dict[tuple, Path] = {}
     for picture in scan.pictures:
@@ -97,9 +100,11 @@ def named_embeddings(scan: Scan, config: "Config", names: Iterable[str],
         ids = tuple(tokenizer(name))
         paths = [path for caption, path in captions.items() if ids and contains(caption, ids)]
         if paths:
-            problems.append(Problem(paths[0], f'Captions say "{printable(name)}", and an embedding has that name: its vectors '
-                                              "are read in the place of the word. If you mean the word, take the embedding "
-                                              "out of its folder, or write another word.", False, "embedding"))
+            problems.append(Problem(paths[0], f'Captions say "{printable(name)}", and an embedding has that name: '
+                                              'its vectors '
+                                              "are read in the place of the word. If you mean the word, take the "
+                                              "embedding out of its folder, or write another word.", False,
+                                    "embedding"))
     return problems
 
 

@@ -58,7 +58,10 @@ def opened(host, name):
         remembered = structure.read(home(host) / check_name(name) / FILE, REMEMBERED)
     except UserError:
         return None
-    return remembered and AnyFiles(host, name, [home(host) / file for file in remembered["files"]], remembered["pictures"])
+    if remembered is None:
+        return None
+    files = [home(host) / file for file in remembered["files"]]
+    return AnyFiles(host, name, files, remembered["pictures"])
 
 
 def everything(host):

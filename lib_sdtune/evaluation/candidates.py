@@ -116,7 +116,8 @@ def own_files(host: "Host", run: "RunFolder", kind: ArtefactKind) -> list[Path]:
     paths: dict[str, Path] = {}  # by the name that a prompt would say
     for path in (*(path for path in listed if path == listed[path]), *by_id,
                  *(path for path in listed.values() if session_of(path) in ("", identity))):
-        if path.is_file() and path.suffix.lower() in kind.endings and artefact_files.run_pattern(name).fullmatch(path.stem):
+        if (path.is_file() and path.suffix.lower() in kind.endings
+                and artefact_files.run_pattern(name).fullmatch(path.stem)):
             paths.setdefault(path.stem, path)
     return list(paths.values())
 

@@ -28,7 +28,9 @@ LARGE, SAMPLE = 2**28, 2**24  # bytes
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run's files are. kind: the host's folder for them. old_run: the run folder in paths of earlier versions."""
+    """Where a run's files are. kind: the host's folder for them. old_run: the run folder in paths of earlier
+    versions.
+    """
 
     host: "Host"
     run: "RunFolder"
@@ -72,8 +74,8 @@ class Places:
 
 
 class Journal:
-    """steps: {"moved", "to", "fingerprint"} of a file that went into the run folder, {"made", "fingerprint"} of one that
-    was written, {"published": what} once everything is.
+    """steps: {"moved", "to", "fingerprint"} of a file that went into the run folder, {"made", "fingerprint"} of one
+    that was written, {"published": what} once everything is.
     """
 
     def __init__(self, places: Places, steps: list[dict] | None = None) -> None:
@@ -95,8 +97,8 @@ class Journal:
                 for key in {"moved", "to", "made"} & set(step):
                     places.path(step[key])
         except (OSError, ValueError, TypeError, AttributeError):
-            raise UserError(f"{path} is damaged, so what was published cannot be taken back. The other files of the run "
-                            f"are in {places.swept}; move back by hand what you need.") from None
+            raise UserError(f"{path} is damaged, so what was published cannot be taken back. The other files of the "
+                            f"run are in {places.swept}; move back by hand what you need.") from None
         return cls(places, steps)
 
     def write(self) -> None:
@@ -209,7 +211,9 @@ class Journal:
 
 @dataclass
 class Plan:
-    """Renames that belong together. in_place: users' files that stay where they are. left: all of them, where they will be."""
+    """Renames that belong together. in_place: users' files that stay where they are. left: all of them, where they
+    will be.
+    """
 
     moves: list[tuple[Path, Path]] = field(default_factory=list)
     in_place: list[Path] = field(default_factory=list)

@@ -46,7 +46,8 @@ def originals_of(files: Sequence[PictureFile], settings: PrepareConfig, boxes: M
         box = boxes.get(printable(file.relative))
         caption = captions.from_file(file, ".txt", problems) or file.metadata_caption
         if file.mask:
-            problems.append(Problem(file.mask, f"{printable(file.mask.name)} is not prepared with its picture; draw the mask "
+            problems.append(Problem(file.mask, f"{printable(file.mask.name)} is not prepared with its picture; draw "
+                                               "the mask "
                                                "of what comes out anew.", True, "mask"))
         fractions = tuple(map(float, box)) if box else None
         yield Original(file, stem, fractions, caption, key(settings, fractions))
@@ -63,7 +64,8 @@ def plain_stem(file: PictureFile, settings: PrepareConfig) -> str:
 class Names:
     """Stems such that no file made from one original is called like a file made from another, or like a folder.
 
-    stems: what all originals would be called; of two that collide the later, or that with the longer name, gets another.
+    stems: what all originals would be called; of two that collide the later, or that with the longer name, gets
+    another.
     """
 
     def __init__(self, settings: PrepareConfig, stems: Sequence[str]):
@@ -85,7 +87,8 @@ class Names:
     def free(self, stem: str) -> bool:
         stem = stem.casefold()
         files = {f"{stem}.{self.settings.format}", f"{stem}.txt"}
-        return stem not in self.reserved and not files & self.folders and not self.bases(stem) & (self.stems | self.reserved)
+        bases = self.bases(stem)
+        return stem not in self.reserved and not files & self.folders and not bases & (self.stems | self.reserved)
 
     def bases(self, stem: str) -> set[str]:
         """The stems whose pieces or mirrored copies are called like this one."""

@@ -174,7 +174,8 @@ def take(original: Original, content: str, files: list[File] | None, batch: Batc
         picture_file = BytesIO(files[0][1]) if files else batch.folder / next(iter(entry["files"]))
         entry["described"] = described(describe, picture_file)
     text = edit(original.caption or entry["described"])
-    for file in [file for file, file_hash in entry["files"].items() if file_hash]:  # none beside somebody else's picture
+    # none beside somebody else's picture
+    for file in [file for file, file_hash in entry["files"].items() if file_hash]:
         caption = f"{file.rpartition('.')[0]}.txt"
         if text or caption in before["captions"]:
             entry["captions"][caption] = batch.write(caption, f"{text}\n".encode())

@@ -61,8 +61,8 @@ class PrepareConfig:
                                       label="Replace by expression")
     sort_tags: bool = option(False, "Tags in alphabetical order (the trigger word stays in front).")
     dedupe_tags: bool = option(False, "Each tag once.", label="Drop repeated tags")
-    plain_captions: bool = option(False, "Weights, backslashes before brackets, <lora:...> and BREAK: training reads them "
-                                         "as letters.", label="Take out prompt syntax")
+    plain_captions: bool = option(False, "Weights, backslashes before brackets, <lora:...> and BREAK: training reads "
+                                         "them as letters.", label="Take out prompt syntax")
 
 
 def check(settings: PrepareConfig) -> None:
