@@ -142,7 +142,8 @@ class Trainer:
             self.teacher = self.choose_teacher()
             micro_steps = self.total * self.config.train.gradient_accumulation_steps * self.world.size
             self.teacher.prepare(micro_steps, self.world, self.control.preparing)
-            self.training_data.choose_idle_parts(self.method.changes_text())
+            if self.attachment.recomputing and self.dtype != torch.float32:
+                self.training_data.choose_idle_parts(self.method.changes_text())
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
             stack.enter_context(self.attachment)
             self.control.begin(self.step, self.total, self.training_data.epoch(self.total)[0])

@@ -17,7 +17,6 @@ from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.errors import UserError
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import LoadedModel
-from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.encoding import precise, text_key, vae_key
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
@@ -78,9 +77,10 @@ class TrainingData:
         return [model.unet, *model.text_encoders] if short else []
 
     def choose_idle_parts(self, text_changes: bool) -> None:
-        """From here on the parts whose answers are cached may wait elsewhere. text_changes: captions are encoded anew."""
-        if self.model.device.type == "cpu":
-            return
+        """From here on the parts whose answers are cached wait elsewhere. text_changes: captions are encoded anew.
+
+        Captions are encoded now, with the weights as they are lent.
+        """
         parts: list[nn.Module] = [self.model.vae] if self.config.dataset.cache_latents else []
         if not text_changes and captions_are_fixed(self.config.dataset, bool(self.scan.templates)):
             self.text_cache.prepare(["", *(picture.caption for picture in self.scan.pictures)], self.progress)
@@ -117,8 +117,9 @@ class TrainingData:
             return self.encode_images(pixels)
 
     def text_key(self) -> str:
+        """Without mixed precision captions are encoded in float32 too, whatever the weights are lent in."""
         key = text_key(self.model, self.config.model.clip_skip, self.config.dataset.max_token_length)
-        return key + base_loras.digest(self.config.model.base_loras, self.model.folder)
+        return f"{key}-float32" if self.config.train.mixed_precision == "no" else key
 
     def encode_text(self, captions: list[str]) -> Conditioning:
         present = self.idle_parts.present(*self.model.text_encoders)

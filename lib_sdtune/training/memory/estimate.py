@@ -1,5 +1,7 @@
 """What a step would need, by arithmetic: told before anything was measured, and called an estimate."""
 
+import torch
+
 from lib_sdtune.config import Config
 from lib_sdtune.devices import compute_dtype
 from lib_sdtune.host.base import ModelSpec
@@ -25,7 +27,9 @@ def estimate(config: Config, spec: ModelSpec) -> int:
 
 def resident_parts(config: Config, spec: ModelSpec, method: type[Method]) -> list[str]:
     """The parts of the model that are in the device's memory at a step; see `idle_parts`."""
-    if spec.device.type == "cpu":
+    on = wants_checkpointing(config.train.gradient_checkpointing, spec.device)
+    compute = compute_dtype(config.train.mixed_precision, spec.device, method.weight_dtype(config, spec))
+    if spec.device.type == "cpu" or not on or compute == torch.float32:
         return list(spec.shapes)
     has_templates = any(concept.prompt.endswith(".txt") for concept in config.concepts)
     trains_text = method.teaches_word or not is_zero(getattr(config.settings, "text_encoder_lr", 0))

@@ -2,6 +2,7 @@
 that they have to say is cached.
 """
 
+import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from lib_sdtune.config import DatasetConfig
+from lib_sdtune.errors import RunError, out_of_memory
 
 Home = tuple[torch.Tensor, torch.device]
 
@@ -34,6 +36,7 @@ class IdleParts:
         return self
 
     def __exit__(self, *error) -> None:
+        """RunError where something else has filled the GPU; what found no room is whole, in the computer's memory."""
         self.move_in(list(self.moved))
 
     @contextmanager
@@ -55,13 +58,36 @@ class IdleParts:
                     tensor.data = tensor.data.to("cpu")
 
     def move_in(self, modules: Iterable[nn.Module]) -> None:
+        full = None
         for module in modules:
             homes = self.moved[module]
             while homes:
                 tensor, device = homes[-1]
-                tensor.data = tensor.data.to(device)
+                try:
+                    tensor.data = on_device(tensor.data, device)
+                except Exception as error:
+                    if not out_of_memory(error):
+                        raise
+                    full = error
+                    break
                 homes.pop()
-            del self.moved[module]
+            if not homes:
+                del self.moved[module]
+        if full:
+            raise RunError("The GPU's memory was filled by something else, so a part of the model could not go back there; "
+                           "close that program, then choose another checkpoint and this one again.") from full
+
+
+def on_device(data: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The data on the device; what the GPU's allocator keeps for later is freed where that is needed."""
+    try:
+        return data.to(device)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+    gc.collect()
+    torch.cuda.empty_cache()
+    return data.to(device)
 
 
 def captions_are_fixed(dataset: DatasetConfig, has_templates: bool) -> bool:

@@ -1,9 +1,12 @@
 """Parts of the model whose answers are cached leave the GPU while a run trains, on a pretended one (`tests.pretended`)."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
-from lib_sdtune.training import training_data
+from lib_sdtune.errors import RunError
+from lib_sdtune.training import attachment, training_data
 from lib_sdtune.training.memory.idle_parts import IdleParts
 from lib_sdtune.training.trainer import Trainer
 from lib_sdtune.training.training_data import TrainingData
@@ -40,8 +43,10 @@ ALL = {"unet", "vae", "text_encoder_1"}
 
 @pytest.mark.parametrize(("dataset", "resident"), [({}, {"unet"}), ({"shuffle_caption": True, "cache_latents": False}, ALL)])
 def test_what_is_cached_waits_elsewhere(card, tmp_path, monkeypatch, dataset, resident):
-    images, host = pictures(tmp_path / "2_ron", count=2, size=(64, 64)), Watching(tmp_path / "data")
-    monkeypatch.setattr(training_data, "wants_checkpointing", lambda *_: True)  # as on a small card
+    images, host = pictures(tmp_path / "2_ron", count=2, size=(64, 64)), Watching(tmp_path / "data", torch.float16)
+    for module in (training_data, attachment):
+        monkeypatch.setattr(module, "wants_checkpointing", lambda *_: True)  # as on a small card
+    monkeypatch.setattr(attachment, "checkpointed", lambda *_: nullcontext())  # which the pretended one cannot
     losses, encode = Trainer.losses, TrainingData.encode_images
     monkeypatch.setattr(Trainer, "losses", lambda trainer, batch: host.note("step") or losses(trainer, batch))
     monkeypatch.setattr(TrainingData, "encode_images", lambda data, pixels: host.note("encoding") or encode(data, pixels))
@@ -65,3 +70,14 @@ def test_what_waits_is_the_same_objects_and_comes_back_after_a_failure(card):
         raise KeyError
     after = module.state_dict(keep_vars=True)
     assert all(after[name] is tensor and tensor.is_cuda and torch.equal(tensor, value) for name, (tensor, value) in before.items())
+
+
+def test_a_card_that_was_filled_meanwhile_is_told_and_nothing_is_lost(card):
+    module = torch.nn.Linear(300, 300).to("cuda")
+    before, parts = module.weight.detach().cpu().clone(), IdleParts([module])
+    with pytest.raises(RunError, match="filled by something else"), parts:
+        card.fill()
+    assert torch.equal(module.weight.detach().cpu(), before) and not module.weight.is_cuda
+    card.limit = None
+    parts.__exit__()
+    assert module.weight.is_cuda and torch.equal(module.weight.detach().cpu(), before)
