@@ -273,7 +273,9 @@ class BaseConfig:
         `defaults` (nested, as `data`) suit the host's model better than the general ones; what `data` says goes first.
         """
         from lib_sdtune.contradictions import check
+        from lib_sdtune.formats.plain_data import check_bounds
 
+        check_bounds(data, "config")
         config = build(cls, overlaid(data, defaults or {}))
         suit_optimizer(config, data)
         check(config)

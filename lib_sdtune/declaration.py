@@ -125,7 +125,7 @@ def check_limits(field: Field, value: Any, where: str) -> None:
     """UserError for a value that is no choice of the field's, or beyond its limits."""
     allowed = choices(field)
     if allowed and value not in allowed:
-        raise UserError(f'"{where}" is {value!r}{nearest(value, allowed)}; it can be: {", ".join(map(str, allowed))}.')
+        raise UserError(f'"{where}" is {describe(value)}{nearest(value, allowed)}; it can be: {", ".join(map(str, allowed))}.')
     for number in value if isinstance(value, list) else [value]:
         if not isinstance(number, int | float) or isinstance(number, bool):
             continue

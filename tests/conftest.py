@@ -3,6 +3,10 @@
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption("--campaign", type=int, default=0, metavar="N", help="examples of each test in tests/fuzz; few by default")
+
+
 @pytest.fixture
 def host(tmp_path):
     """A `TinyHost` with folders of its own."""

@@ -1,7 +1,7 @@
 """How a call is answered: what was sent, and errors as one sentence."""
 
-import json
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from lib_sdtune.access import Access
 from lib_sdtune.api.admission import admit
 from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState, fault
+from lib_sdtune.formats.plain_data import parse_json
 
 STATUS = ((NotFound, 404), (NameTaken, 409), (WrongState, 409), (UserError, 422), (RunError, 500))
 NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'"}
@@ -37,10 +38,7 @@ async def body(request: Request) -> bytes:
 
 def parsed(text: bytes) -> dict[str, Any]:
     """The JSON object of a body. UserError."""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        raise UserError("The body is not JSON.") from None
+    data = parse_json(text, "The body")
     if not isinstance(data, dict):
         raise UserError("The body must be a JSON object.")
     return data
@@ -48,7 +46,7 @@ def parsed(text: bytes) -> dict[str, Any]:
 
 def whole_number(key: str, text: str) -> int:
     """A number in a query. UserError."""
-    if not text.lstrip("-").isdecimal():
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise UserError(f'"{key}" must be a whole number.')
     return int(text)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from lib_sdtune.api.answers import answer, body, existing, jpeg, parsed
+from lib_sdtune.api.answers import answer, body, existing, jpeg, parsed, whole_number
 from lib_sdtune.app import App
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ def add_questions(router: APIRouter, app: App) -> None:
 
     @router.get("/captions/{name}")
     def page(request: Request, name: str, query: str = "", page: str = "0") -> Response:
-        number = int(page) if page.isdecimal() else page
-        return answer(request, app.access, lambda: app.captions.page(name, {"query": query, "page": number}))
+        def show() -> Any:
+            return app.captions.page(name, {"query": query, "page": whole_number("page", page)})
+
+        return answer(request, app.access, show)
 
     @router.get("/captions/{name}/work")
     def status(request: Request, name: str) -> Response:

@@ -7,6 +7,7 @@ from fastapi.responses import FileResponse
 
 from lib_sdtune.api.answers import answer, body, existing, harmless, parsed
 from lib_sdtune.app import App
+from lib_sdtune.errors import require
 
 
 def add(router: APIRouter, app: App) -> None:
@@ -81,6 +82,10 @@ def add_any_files(router: APIRouter, app: App) -> None:
 def add_comparisons(router: APIRouter, app: App) -> None:
     """A run on a page of its own, and two runs side by side."""
 
+    def two_runs(first: str, second: str) -> tuple:
+        require(first and second, '"one" and "other" must be the names of two runs.')
+        return app.jobs.folder(first), app.jobs.folder(second)
+
     @router.get("/runs/{name}/report.html")
     def report(request: Request, name: str) -> Response:
         from lib_sdtune.report import machine, packages
@@ -91,15 +96,16 @@ def add_comparisons(router: APIRouter, app: App) -> None:
         return answer(request, app.access, write, harmless)
 
     @router.get("/compare")
-    def differences(request: Request, first: str = Query(alias="one"), second: str = Query(alias="other")) -> Response:
+    def differences(request: Request, first: str = Query("", alias="one"),
+                    second: str = Query("", alias="other")) -> Response:
         def compare() -> Any:
-            return app.evaluation.compare(app.jobs.folder(first), app.jobs.folder(second))
+            return app.evaluation.compare(*two_runs(first, second))
 
         return answer(request, app.access, compare)
 
     @router.get("/compare.html")
-    def page(request: Request, first: str = Query(alias="one"), second: str = Query(alias="other")) -> Response:
+    def page(request: Request, first: str = Query("", alias="one"), second: str = Query("", alias="other")) -> Response:
         def compare() -> Any:
-            return app.evaluation.comparison(app.jobs.folder(first), app.jobs.folder(second))
+            return app.evaluation.comparison(*two_runs(first, second))
 
         return answer(request, app.access, compare, harmless)

@@ -11,6 +11,7 @@ from lib_sdtune.declaration import hint
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import toml
 from lib_sdtune.formats.paths import path_of
+from lib_sdtune.formats.plain_data import DEEPEST, check_value, parse_json, shortened
 
 
 def read(path):
@@ -22,31 +23,10 @@ def read(path):
         raise UserError(f"{path} could not be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a text in UTF-8; save it as UTF-8.") from None
-    data = toml.parse(text, path) if path.suffix.lower() == ".toml" else from_json(path, text)
+    data = toml.parse(text, path) if path.suffix.lower() == ".toml" else parse_json(text, str(path))
     if not isinstance(data, dict):
         raise UserError(f"{path} must hold a group of settings ({{...}}), with \"name\" and \"concepts\".")
     return absolute(data, path.absolute().parent)
-
-
-def from_json(path, text):
-    try:
-        return json.loads(text, object_pairs_hook=refuse_twice)
-    except json.JSONDecodeError as error:
-        advice = " A backslash begins a special sign; write / or two of them in paths." if "escape" in error.msg else ""
-        raise UserError(
-            f"{path} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}.{advice}"
-        ) from None
-    except RecursionError:
-        raise UserError(f"{path} is nested too deeply to be settings.") from None
-
-
-def refuse_twice(pairs):
-    """JSON keeps the last of two equal keys silently; here the second is an error."""
-    keys = [key for key, _ in pairs]
-    twin = next((key for key in keys if keys.count(key) > 1), None)
-    if twin is not None:
-        raise UserError(f'"{twin}" is given twice; remove one of them.')
-    return dict(pairs)
 
 
 def absolute(data, base):
@@ -78,9 +58,12 @@ def assign(data, assignment):
     as.
     """
     key, equals, text = assignment.partition("=")
-    parts = [int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]\s]+", key)]
+    parts = [int(part) if re.fullmatch(r"[0-9]{1,6}", part) else part for part in re.findall(r"[^.\[\]\s]+", key)]
     if not equals or not parts:
-        raise UserError(f"--set {assignment!r} is not key=value, such as --set train.seed=7.")
+        raise UserError(f"--set {shortened(assignment)!r} is not key=value, such as --set train.seed=7.")
+    if len(parts) > DEEPEST:
+        raise UserError(f"--set {shortened(key)}: there is no such place in the settings; none is nested so deeply.")
+    check_value(text, shortened(key))
     group = data
     for part, following in zip(parts, parts[1:], strict=False):
         grow(group, part, [] if isinstance(following, int) else {})
@@ -133,5 +116,5 @@ def typed(kind, text):
         text = f"[{text}]"
     try:
         return json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return [text] if typing.get_origin(kind) is list else text

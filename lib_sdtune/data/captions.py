@@ -10,6 +10,7 @@ from lib_sdtune.config import DatasetConfig
 from lib_sdtune.data import text
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats.paths import exists
 from lib_sdtune.registry import nearest
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def template(prompt: str, folders: Sequence[Path | str]) -> list[str] | None:
         return [prompt] if FILEWORDS in prompt or NAME in prompt else None
     for folder in (*folders, BUNDLED_TEMPLATES):
         path = Path(folder) / prompt.strip()
-        if path.is_file():
+        if exists(path) and path.is_file():
             lines = [line.strip() for line in text.read(path)[0].split("\n") if line.strip()]
             if not lines:
                 raise UserError(f"The prompt template {printable(prompt)} is empty; write one prompt per line, "

@@ -88,14 +88,22 @@ def listing(folder: Path, root: Path, problems: list[Problem]) -> tuple[list[str
     for entry in entries:
         if entry.name.startswith(".") or entry.name.lower() in SYSTEM:
             continue
-        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root.resolve()):
-            problems.append(Problem(Path(entry.path), f"{printable(entry.name)} is a link out of the folder; "
-                                                      "it is left out. Copy what it points to.", True, "link"))
+        if entry.is_symlink() and (fault := link_fault(Path(entry.path), root)):
+            problems.append(Problem(Path(entry.path), f"{printable(entry.name)} is a link {fault}", True, "link"))
         elif entry.is_dir():
             children.append(entry.name)
         elif entry.is_file():
             files.append(entry.name)
     return children, files
+
+
+def link_fault(link: Path, root: Path) -> str:
+    """Why a link is left out, as the end of a sentence; "" where it ends below `root`."""
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):  # nothing is there, or it leads round to itself
+        return "that leads nowhere; it is left out."
+    return "" if target.is_relative_to(root.resolve()) else "out of the folder; it is left out. Copy what it points to."
 
 
 def used_folders(folder: Path, children: list[str], problems: list[Problem]) -> list[str]:

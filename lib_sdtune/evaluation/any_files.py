@@ -1,5 +1,6 @@
 """Files that need not be of one run, of whatever past: named by kind and name, compared in a folder of their own."""
 
+from lib_sdtune.declaration import describe
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import write_json
@@ -39,8 +40,8 @@ def read(host, name, data, access):
     UserError for files that are not there and folders that may not be named.
     """
     kind, names, pictures = data.get("kind", "lora"), data.get("of"), data.get("pictures") or ""
-    if kind not in KINDS:
-        raise UserError(f'"kind" is {kind!r}; it can be {", ".join(KINDS)}.')
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise UserError(f'"kind" is {describe(kind)}; it can be {", ".join(KINDS)}.')
     if not isinstance(names, list) or not names or not all(isinstance(file, str) for file in names):
         raise UserError('"of" must be a list of the names of one or more files.')
     files = [find(host.folder(kind), file, KINDS[kind].endings, KINDS[kind].noun) for file in dict.fromkeys(names)]

@@ -3,18 +3,21 @@
 import re
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats.plain_data import check_bounds
 
 BACKSLASH = " In double quotes a backslash begins a special sign; write / in paths, or put them into single quotes."
 
 
 def parse(text, name):
-    """The file's content as plain data; UserError naming the file if it is no TOML."""
+    """The file's content as plain data, within its bounds; UserError naming the file if it is no TOML."""
     tomllib = reader(name)
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # its own errors, and numbers that Python refuses to read
         advice = BACKSLASH if re.search(r"\\|escape|hex", str(error)) else ""
         raise UserError(f"{name} is not valid TOML: {error}.{advice}") from None
+    check_bounds(data, str(name))
+    return data
 
 
 def reader(name):

@@ -95,7 +95,7 @@ class CaptionEditor(TaskService):
     def finals(self, data: dict) -> list[dict[str, Any]]:
         """Five captions as the trainer will see them."""
         with self.lock:
-            return final_captions(self.captions, data, self.context.host)
+            return final_captions(self.captions, data, self.context.host, self.context.access)
 
     def common(self, data: dict) -> dict[str, Any]:
         """Tags that nearly every caption has, without the trigger word: {"tags", "why"}."""

@@ -11,13 +11,14 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.services.fields import group, refuse_unknown, text, whole_number
 
 if TYPE_CHECKING:
+    from lib_sdtune.access import Access
     from lib_sdtune.data.editing import Captions
     from lib_sdtune.host.base import Host
 
 COUNT = 5
 
 
-def final_captions(captions: "Captions", data: dict, host: "Host") -> list[dict[str, Any]]:
+def final_captions(captions: "Captions", data: dict, host: "Host", access: "Access") -> list[dict[str, Any]]:
     """[{"index", "name", "caption", "tokens"}] of pictures spread over the folder.
 
     data: {"dataset", "prompt", "word", "seed", "showing"}; dataset: the shuffling and dropout of the run's settings;
@@ -28,6 +29,7 @@ def final_captions(captions: "Captions", data: dict, host: "Host") -> list[dict[
     refuse_unknown(data, "dataset", "prompt", "word", "seed", "showing")
     dataset = build(DatasetConfig, asdict(DatasetConfig()) | group(data, "dataset"), "dataset")
     prompt, word = text(data, "prompt"), text(data, "word")
+    access.template(prompt, "prompt")
     seed, showing = whole_number(data, "seed"), whole_number(data, "showing")
     template = caption.template(prompt, [host.folder("templates")]) if prompt else None
     names = list(captions.entries)

@@ -96,6 +96,20 @@ def test_nested_and_hidden_and_linked(tmp_path):
     assert [problem.kind for problem in result.problems] == ["link", "link"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows needs rights for links")
+def test_links_that_lead_nowhere_are_named_and_cost_nothing(tmp_path):
+    pics = fill(tmp_path / "pics", {"a.png": PNG})
+    os.symlink(pics / "self.png", pics / "self.png")
+    os.symlink(pics / "two.png", pics / "one.png")
+    os.symlink(pics / "one.png", pics / "two.png")
+    os.symlink(pics / "gone.png", pics / "dead.png")
+    result = rescan(tmp_path)
+    assert [picture.path.name for picture in result.pictures] == ["a.png"]
+    sentences = [problem.text for problem in result.problems if problem.kind == "link"]
+    assert len(sentences) == 4 and all("leads nowhere" in sentence for sentence in sentences)
+
+
+
 def test_class_pictures(tmp_path):
     fill(tmp_path / "ron", {"a.png": PNG})
     fill(tmp_path / "reg/2_cat", {"x.png": PNG, "y.png": PNG, "y.txt": b"a black cat"})
