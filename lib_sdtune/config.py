@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, make_dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune.declaration import build, option, section
+from lib_sdtune.declaration import Weighted, build, option, section
 
 
 def registered(kind: str) -> Callable[[], list[str]]:
@@ -36,7 +36,7 @@ class Model:
                             label="Training clip skip", low=1, high=12)
     prediction_type: str = option("auto", "auto believes the checkpoint; else what its maker says it predicts.",
                                   label="Prediction type", choices=["auto", "epsilon", "v_prediction"])
-    base_loras: list[str] = option(
+    base_loras: list[Weighted] = option(
         [], "LoRAs that stay on the model while it trains and are not in the result, one a line: a name, or name:0.8.",
         label="Train on top of LoRAs")
 

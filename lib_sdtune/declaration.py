@@ -15,6 +15,8 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
 
 Rate = float | str
+Weighted = tuple[str, float]
+"""["ron", 0.8]: a name and how strongly it counts. The texts "ron:0.8", "<lora:ron:0.8>" and "ron" (1) are read too."""
 NUMBER = r"\s*(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*"
 SCHEDULE = rf"^{NUMBER}(:\s*-?\d+\s*)?(,{NUMBER}(:\s*-?\d+\s*)?)*(,\s*)*$"
 """A learning rate: a number, or the WebUI's schedule text such as "5e-3:200, 1e-3"."""
@@ -114,11 +116,29 @@ def convert(kind: Any, value: Any, where: str) -> Any:
             return value
         if target is dict and isinstance(value, dict):
             return value
+        if target == Weighted and (pair := weighted(value)):
+            return pair
         if typing.get_origin(target) is list and isinstance(value, list):
             items = [convert(typing.get_args(target)[0], entry, f"{where}[{i}]") for i, entry in enumerate(value)]
             # whole numbers as they were written, like those of a default: reading a config again must change nothing
             return [entry if type(entry) is int else item for entry, item in zip(value, items, strict=True)]
     raise UserError(f'"{where}" must be {spell(accepted)}, not {describe(value)}.')
+
+
+def weighted(value: Any) -> list | None:
+    """The name and the weight that a value says, None where it says none."""
+    if isinstance(value, str):
+        name, colon, weight = value.strip().removeprefix("<lora:").removesuffix(">").partition(":")
+        try:
+            value = [name, float(weight) if colon else 1.0]
+        except ValueError:
+            return None
+    if not isinstance(value, list | tuple) or len(value) != 2 or isinstance(value[1], bool):
+        return None
+    name, number = value
+    if not isinstance(name, str) or not name.strip() or not isinstance(number, int | float) or not math.isfinite(number):
+        return None
+    return [name.strip(), float(number)]
 
 
 def check_limits(field: Field, value: Any, where: str) -> None:
@@ -145,7 +165,7 @@ def digits(number: float) -> str:
 
 
 TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a group",
-              type(None): "null"}
+              type(None): "null", Weighted: 'a name and a weight, such as ["ron", 0.8]'}
 
 
 def spell(kinds: Iterable) -> str:
@@ -188,6 +208,9 @@ def field_schema(cls: type, field: Field) -> dict[str, Any]:
 
 
 def type_schema(kind: Any) -> dict[str, Any]:
+    if kind == Weighted:
+        return {"type": ["array", "string"], "prefixItems": [{"type": "string"}, {"type": "number"}], "minItems": 2,
+                "maxItems": 2}
     if typing.get_origin(kind) is list:
         inner = typing.get_args(kind)[0]
         if dataclasses.is_dataclass(inner):

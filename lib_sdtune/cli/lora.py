@@ -1,8 +1,8 @@
 """Resize, merge and extract LoRA files.
 
-resize FILE: another rank; LoHa and LoKr become a LoRA. merge FILE …: several into one, each times its ratio, or with
---checkpoint into that checkpoint. extract ORIGINAL TUNED: what a checkpoint has learned, as a LoRA. The results are
-those of sd-scripts' tools. `lora TOOL --help` lists what each takes.
+resize IN OUT: another rank; LoHa and LoKr become a LoRA. merge OUT A[:w] B[:w] …: several into one, each times its
+weight, or with --checkpoint into that checkpoint. extract TUNED ORIGINAL OUT: what a checkpoint has learned, as a LoRA.
+The results are those of sd-scripts' tools. `lora TOOL --help` lists what each takes.
 """
 
 from pathlib import Path
@@ -11,11 +11,14 @@ from lib_sdtune.cli.console import Bar
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.paths import path_of
 
+OUT = "the .safetensors file to write"
+
 
 def arguments(parser):
     tools = parser.add_subparsers(dest="tool", metavar="TOOL", required=True, parser_class=type(parser))
     resize = tools.add_parser("resize", help="give a LoRA another rank")
-    resize.add_argument("file", metavar="FILE")
+    resize.add_argument("file", metavar="IN")
+    resize.add_argument("out", metavar="OUT", help=OUT)
     resize.add_argument(
         "--dim", type=int, required=True, metavar="N", help="the new rank; the most with --dynamic-method"
     )
@@ -36,8 +39,8 @@ def arguments(parser):
         help="0.9, say: how much is kept; for sv_ratio the largest value divided by the smallest, such as 10",
     )
     merge = tools.add_parser("merge", help="make one LoRA of several, or put them into a checkpoint")
-    merge.add_argument("files", nargs="+", metavar="FILE")
-    merge.add_argument("--ratios", nargs="+", type=float, default=None, metavar="X", help="one for each (default: 1)")
+    merge.add_argument("out", metavar="OUT", help=OUT)
+    merge.add_argument("files", nargs="+", metavar="FILE[:W]", help="a LoRA and its weight (default: 1)")
     merge.add_argument("--checkpoint", default="", metavar="F", help="put them into this checkpoint")
     merge.add_argument(
         "--dim",
@@ -50,8 +53,9 @@ def arguments(parser):
         "--conv-dim", type=int, default=0, metavar="N", help="that of 3x3 convolutions (default: --dim)"
     )
     extract = tools.add_parser("extract", help="make a LoRA of what a checkpoint has learned")
-    extract.add_argument("original", metavar="ORIGINAL", help="the checkpoint before")
     extract.add_argument("tuned", metavar="TUNED", help="the checkpoint after")
+    extract.add_argument("original", metavar="ORIGINAL", help="the checkpoint before")
+    extract.add_argument("out", metavar="OUT", help=OUT)
     extract.add_argument("--dim", type=int, default=4, metavar="N", help="the rank (default: 4)")
     extract.add_argument(
         "--conv-dim",
@@ -76,7 +80,6 @@ def arguments(parser):
             help="cut values beyond this share of all at each layer, 1 for none (default: 0.99)",
         )
     for tool in (resize, merge, extract):
-        tool.add_argument("--out", required=True, metavar="FILE", help="the .safetensors file to write")
         tool.add_argument(
             "--save-precision", default="", metavar="P", help="fp16, bf16 or float (default: as it was read)"
         )
@@ -108,8 +111,7 @@ def resize(args, target, common):
 
 
 def merge(args, target, common):
-    sources = [file(name) for name in args.files]
-    ratios = args.ratios if args.ratios is not None else [1.0] * len(sources)
+    sources, ratios = zip(*map(file_and_weight, args.files), strict=True)
     if args.checkpoint:
         from lib_sdtune.lora_tools.merge_into_checkpoint import merge_into_checkpoint
 
@@ -139,6 +141,16 @@ def extract(args, target, common):
 
 
 TOOLS = {"resize": resize, "merge": merge, "extract": extract}
+
+
+def file_and_weight(text):
+    """(path, weight) of "FILE:0.8" or "FILE"; the colon of a drive is no weight."""
+    name, _, weight = text.rpartition(":")
+    try:
+        number = float(weight)
+    except ValueError:
+        return file(text), 1.0
+    return (file(name), number) if name else (file(text), 1.0)
 
 
 def file(text):

@@ -1,6 +1,5 @@
 """Names of runs and files: data that becomes part of a path, so it is checked before anything is opened."""
 
-import math
 import re
 import unicodedata
 
@@ -54,20 +53,6 @@ def check_artefact_name(name, kinds):
             raise UserError(f'"name" {name!r} holds {cut[0]}, at which the WebUI cuts prompts, so the embedding could '
                             "not be asked for; write it in small letters or choose another name.")
     return name
-
-
-def name_and_weight(text: str, what: str = "model.base_loras") -> tuple[str, float]:
-    """("ron", 0.8) of "ron:0.8", "ron" (weight 1) or "<lora:ron:0.8>". UserError for a weight that is no number."""
-    bare = text.strip()
-    bare = bare[6:-1] if bare.lower().startswith("<lora:") and bare.endswith(">") else bare
-    name, _, weight = bare.partition(":")
-    try:
-        number = float(weight or 1)
-    except ValueError:
-        number = math.nan
-    if not name.strip() or not math.isfinite(number):
-        raise UserError(f'"{what}" has {text!r}; write a name, or a name and a weight such as "ron:0.8".')
-    return name.strip(), number
 
 
 def allowed(letter):

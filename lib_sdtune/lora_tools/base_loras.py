@@ -7,46 +7,45 @@ from typing import Any
 
 from torch import nn
 
+from lib_sdtune.declaration import Weighted
 from lib_sdtune.formats import hashes, lookup, lora
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.formats.names import name_and_weight
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.lora_tools import layers
 from lib_sdtune.lora_tools.on_model import adapters, refuse_other_family
 from lib_sdtune.networks.base import applied
 
 
-def check(entries: Sequence[str], folder: Callable[[str], Path], spec: ModelSpec | None) -> None:
+def check(base_loras: Sequence[Weighted], folder: Callable[[str], Path], spec: ModelSpec | None) -> None:
     """UserError for files that are not there, are no LoRAs, or are for another family."""
-    for entry in entries:
-        file = lora.read(find(entry, folder))
+    for name, _ in base_loras:
+        file = lora.read(find(name, folder))
         layers.check(file)
         if spec is not None:
             refuse_other_family(file, spec)
 
 
-def find(entry: str, folder: Callable[[str], Path]) -> Path:
-    """The file that "name" or "name:0.8" means."""
-    name, _ = name_and_weight(entry)
+def find(name: str, folder: Callable[[str], Path]) -> Path:
+    """The file that a name means."""
     return lookup.find(folder("lora"), name, KINDS["lora"].endings, KINDS["lora"].noun)
 
 
-def digest(entries: Sequence[str], folder: Callable[[str], Path]) -> str:
+def digest(base_loras: Sequence[Weighted], folder: Callable[[str], Path]) -> str:
     """What tells these files and weights from others; "" for none."""
-    return "".join(f"-{hashes.content(find(entry, folder))[:12]}x{name_and_weight(entry)[1]:g}" for entry in entries)
+    return "".join(f"-{hashes.content(find(name, folder))[:12]}x{weight:g}" for name, weight in base_loras)
 
 
 class BaseLoras:
     """A context manager that can be entered again and again: inside, the model answers with the LoRAs on it.
 
-    entries: "name" or "name:0.8". UserError for what does not fit the model.
+    base_loras: (name, weight) of each. UserError for what does not fit the model.
     """
 
-    def __init__(self, entries: Sequence[str], model: LoadedModel):
+    def __init__(self, base_loras: Sequence[Weighted], model: LoadedModel):
         self.applied: list[tuple[list[tuple[Any, nn.Module]], float]] = []
         self.stack = ExitStack()
-        for entry in entries:
-            path, weight = find(entry, model.folder), name_and_weight(entry)[1]
+        for name, weight in base_loras:
+            path = find(name, model.folder)
             pairs = [(target.layer, adapter) for target, adapter in adapters(model, lora.read(path))]
             self.applied.append((pairs, weight))
 

@@ -34,7 +34,7 @@ def component(field, value):
         return gr.Checkbox(value, **facts)
     if field.kind in ("int", "float"):
         return Number(value, precision=0 if field.kind == "int" else None, step=step(field), **facts)
-    lines = 3 if field.kind in ("lines", "json_list") else 1
+    lines = 3 if field.kind in ("lines", "weighted", "json_list") else 1
     if field.path in PLACEHOLDERS:
         facts = {**facts, "info": None, "placeholder": PLACEHOLDERS[field.path]}
     return gr.Textbox(value, lines=lines, max_lines=3 if lines == 1 else 12, **facts)

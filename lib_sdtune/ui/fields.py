@@ -80,7 +80,7 @@ def default(setting):
 
 
 def kind(hint, facts):
-    """How a value is typed in: bool, int, float, text, rate, choice, optional, lines, numbers or json."""
+    """How a value is typed in: bool, int, float, text, rate, choice, optional, lines, weighted, numbers or json."""
     if facts.get("choices"):
         return "choice"
     if hint == declaration.Rate:
@@ -90,5 +90,5 @@ def kind(hint, facts):
     if type(None) in typing.get_args(hint):
         return "optional"
     if typing.get_origin(hint) is list:
-        return "lines" if typing.get_args(hint)[0] is str else "numbers"
+        return {str: "lines", declaration.Weighted: "weighted"}.get(typing.get_args(hint)[0], "numbers")
     return "json" if hint is dict else "text"

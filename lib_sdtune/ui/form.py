@@ -2,6 +2,7 @@
 
 import json
 
+from lib_sdtune.declaration import weighted
 from lib_sdtune.errors import UserError
 from lib_sdtune.ui.fields import FURTHER, declared
 
@@ -9,7 +10,8 @@ from lib_sdtune.ui.fields import FURTHER, declared
 def to_text(field, value):
     """A config's value as its field shows it."""
     writers = {"rate": rate_text, "optional": lambda value: "" if value is None else str(value), "lines": "\n".join,
-               "json": json_text, "json_list": json_text, "numbers": lambda value: ", ".join(f"{n:g}" for n in value)}
+               "weighted": weighted_text, "json": json_text, "json_list": json_text,
+               "numbers": lambda value: ", ".join(f"{n:g}" for n in value)}
     return writers[field.kind](value) if field.kind in writers else value
 
 
@@ -19,6 +21,10 @@ def rate_text(value):
         return value if isinstance(value, str) else f"{value:g}"
     mantissa, exponent = f"{value:.12e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def weighted_text(pairs):
+    return "\n".join(f"{name}:{weight:g}" for name, weight in pairs)
 
 
 def json_text(value):
@@ -53,6 +59,10 @@ def read_lines(value):
     return [line.strip() for line in str(value or "").splitlines() if line.strip()]
 
 
+def read_weighted(value):
+    return [weighted(line) or line for line in read_lines(value)]
+
+
 def read_numbers(value):
     text = str(value or "").strip("[] ")
     return [float(part) for part in text.split(",")] if text else []
@@ -69,6 +79,7 @@ def read_json(kind):
 
 
 READERS = {"text": read_text, "int": read_int, "float": float, "rate": read_rate, "lines": read_lines,
+           "weighted": read_weighted,
            "numbers": read_numbers, "optional": lambda value: read_int(value) if read_text(value) else None,
            "json": read_json(dict), "json_list": read_json(list)}
 

@@ -91,7 +91,7 @@ def test_what_networks_have_besides(imported):
     assert config["lora"].items() >= {"network_dropout": 0.2, "scale_weight_norms": 1.0, "rank_dropout": 0.1, "module_dropout": 0.3,
                                       "use_tucker": True, "loraplus_lr_ratio": 4.0, "down_lr_weight": [1, 0.5, 0],
                                       "init_file": "first"}.items()
-    assert config["model"]["base_loras"] == ["b:0.5"] and "train_norm = true" in text
+    assert config["model"]["base_loras"] == [["b", 0.5]] and "train_norm = true" in text
     del options["network_weights"]
     config, text = imported({"a.json": {**options, "network_args": ["algo=loha", "loraplus_lr_ratio=4"]}})
     assert config["lora"]["network_dropout"] == 0 and config["lora"]["loraplus_lr_ratio"] == 1

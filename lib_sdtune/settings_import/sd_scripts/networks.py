@@ -5,6 +5,7 @@ Sources: sd-scripts' networks/lora.py; LyCORIS' lycoris/kohya.py (KohakuBlueleaf
 
 from typing import Any
 
+from lib_sdtune.declaration import weighted
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, integer
 from lib_sdtune.settings_import.optimizers import pairs
@@ -161,16 +162,17 @@ def name_preset(draft: Draft, preset: tuple | None, lycoris: bool) -> None:
 
 
 def set_base_loras(draft: Draft, options: Entries) -> None:
-    """Set model.base_loras: "name" or "name:weight" of each."""
+    """Set model.base_loras: the name and the weight of each."""
     files, weights = options.take("base_weights"), options.take("base_weights_multiplier")
     if files is None:
         return
     names = [stem(str(file)) for file in (files.value if isinstance(files.value, list) else [files.value])]
     numbers = weights.value if weights and isinstance(weights.value, list) else [weights.value] if weights else []
-    lines = [f"{name}:{numbers[index]}" if index < len(numbers) else name for index, name in enumerate(names)]
-    draft.set("model.base_loras", lines, files, "the names of LoRAs in models/Lora")
+    weights_text = [f":{number}" for number in numbers] + [""] * len(names)
+    base_loras = [weighted(name + weight) or [name, 1.0] for name, weight in zip(names, weights_text, strict=False)]
+    draft.set("model.base_loras", base_loras, files, "the names of LoRAs in models/Lora")
     if weights:
-        draft.notes.take(weights, "model.base_loras", lines)
+        draft.notes.take(weights, "model.base_loras", base_loras)
 
 
 def set_arguments(draft: Draft, words: dict, network: str) -> None:

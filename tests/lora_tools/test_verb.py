@@ -1,0 +1,34 @@
+"""The verb `lora`: what stands where on its command line."""
+
+import torch
+
+from lib_sdtune.__main__ import main
+from tests.lora_tools import files
+
+
+def test_merge_takes_each_file_with_its_weight(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = files.lora(tmp_path / "a.safetensors", dim=2, seed=1, convolutions=False)
+    second = files.lora(tmp_path / "b.safetensors", dim=2, seed=2, convolutions=False)
+    assert main(["lora", "merge", "sum.safetensors", "a.safetensors:0.5", "b.safetensors"]) == 0
+    (one, _), (two, _), (merged, _) = (files.layers(path) for path in (first, second, tmp_path / "sum.safetensors"))
+    for key, tensors in merged.items():
+        expected = 0.5 * files.product(one[key]) + files.product(two[key])
+        assert torch.allclose(files.product(tensors), expected, atol=1e-6), key
+
+
+def test_resize_and_extract_name_the_result_last(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files.lora(tmp_path / "a.safetensors", dim=4, seed=1, convolutions=False)
+    assert main(["lora", "resize", "a.safetensors", "small.safetensors", "--dim", "2"]) == 0
+    layers, _ = files.layers(tmp_path / "small.safetensors")
+    assert all(len(tensors["lora_down.weight"]) == 2 for tensors in layers.values())
+    files.checkpoint(tmp_path / "before.safetensors")
+    files.checkpoint(tmp_path / "after.safetensors", change=0.1)
+    assert main(["lora", "extract", "after.safetensors", "before.safetensors", "learned.safetensors", "--dim", "2"]) == 0
+    assert files.layers(tmp_path / "learned.safetensors")[0]
+
+
+def test_what_is_no_file_is_named(tmp_path, capsys):
+    assert main(["lora", "merge", str(tmp_path / "sum.safetensors"), "nowhere.safetensors:0.5"]) == 2
+    assert "nowhere.safetensors" in capsys.readouterr().err
