@@ -164,8 +164,8 @@ class DreamBooth(WholeModel):
             )
             if emptied or digest(self.lent_tensors) != self.originals.digest:
                 raise RunError(
-                    "The checkpoint could not be put back as it was; choose another one and then this one again, "
-                    "which reads it from its file."
+                    "The checkpoint could not be put back as it was, perhaps because another program has taken the "
+                    "GPU's memory; choose another checkpoint and then this one again, which reads it from its file."
                 )
             self.originals.delete()
             self.trained_backup.delete()
@@ -218,19 +218,25 @@ class DreamBooth(WholeModel):
             trained.drop_gradient()
             trained.weight.data = self.lent_tensors[name]
         for name, lent_tensor in self.lent_tensors.items():
-            self.reallocate(lent_tensor)
-            lent_tensor.copy_(originals[name])
+            if self.reallocate(lent_tensor):
+                lent_tensor.copy_(originals[name])
+            else:  # a weight without memory would end the whole program at the next picture
+                self.learning[name].weight.data = originals[name].clone()
 
-    def reallocate(self, lent_tensor: torch.Tensor) -> None:
-        """Memory for a lent tensor again; where there is none, the optimiser's goes away first."""
-        storage = lent_tensor.untyped_storage()
-        if storage.nbytes():
-            return
-        try:
-            storage.resize_(lent_tensor.numel() * lent_tensor.element_size())
-        except torch.cuda.OutOfMemoryError:
-            self.make_room()
-            storage.resize_(lent_tensor.numel() * lent_tensor.element_size())
+    def reallocate(self, lent_tensor: torch.Tensor) -> bool:
+        """Memory for a lent tensor again; where there is none, the optimiser's goes away first. Whether there was any.
+        """
+        storage, size = lent_tensor.untyped_storage(), lent_tensor.numel() * lent_tensor.element_size()
+        for attempt in range(2):
+            if storage.nbytes() == size:
+                break
+            try:
+                storage.resize_(size)
+            except torch.cuda.OutOfMemoryError:
+                if attempt:
+                    return False
+                self.make_room()
+        return True
 
     def before_detach(self) -> None:
         """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to

@@ -71,9 +71,9 @@ class Card:
 
     def refuse(self, size):
         limit = self.total if self.limit is None else self.limit
-        if self.live + size > limit:
+        if size and self.live + size > limit:
             self.sweep()
-        if self.live + size > limit:
+        if size and self.live + size > limit:
             self.failures += 1
             raise torch.cuda.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size / 2**20:.2f} MiB. GPU 0 has a total capacity "
                                               f"of {limit / 2**30:.2f} GiB of which {(limit - self.live) / 2**20:.2f} MiB is free.")

@@ -92,7 +92,7 @@ WAYS = [("lora", {}), ("textual_inversion", {}), ("hypernetwork", {}), ("dreambo
 @pytest.mark.parametrize("method, changes", WAYS, ids=["lora", "embedding", "hypernetwork", "dreambooth", "dreambooth-bfloat16"])
 def test_a_full_card_leaves_the_lent_model_bit_for_bit(card, tmp_path, images, monkeypatch, method, changes, phase):
     host = CardHost(tmp_path / "data", torch.float16)
-    queued = phase == "optimiser" and method != "dreambooth"  # which rounds nothing
+    queued = phase == "optimiser"
     filled_at(monkeypatch, card, *(torch.optim.AdamW, "step", 1) if queued else PHASES[phase])
     steps = 3 if phase in ("sample", "save") else 2  # files that are due at the last step are the run's own
     config = short(images, method, steps, **{method: changes}, sample={"every_n_steps": 2}, save={"every_n_steps": 2})
@@ -101,6 +101,24 @@ def test_a_full_card_leaves_the_lent_model_bit_for_bit(card, tmp_path, images, m
     assert host.untouched() and (phase in ("sample", "save") or card.failures)
     if card.failures:
         assert RunFolder(host.folder("sdtune") / "runs" / "ron").status()["message"] == OUT_OF_MEMORY
+
+
+def test_weights_that_find_no_room_on_the_card_are_in_main_memory(card, tmp_path, images, monkeypatch):
+    """Another program has taken the card's memory for good: a sentence, and numbers that can be read."""
+    host = CardHost(tmp_path / "data", torch.float32)
+    dreambooth = methods["dreambooth"]
+    restore = dreambooth.restore_originals
+
+    def taken(self):
+        card.limit = 0
+        restore(self)
+
+    monkeypatch.setattr(dreambooth, "restore_originals", taken)
+    with pytest.raises(RunError, match="another program has taken the GPU's memory"):
+        train(host, short(images, "dreambooth", 1, dreambooth={"weights": "bfloat16"}))
+    card.limit = None
+    now = {f"{part}.{name}": tensor for part, module in host.model.modules() for name, tensor in module.state_dict().items()}
+    assert all(torch.equal(now[name].cpu(), tensor.cpu()) for name, tensor in host.bare.items())
 
 
 @pytest.mark.parametrize("changes", [{}, {"weights": "bfloat16"}], ids=["copies", "rounded"])
