@@ -9,14 +9,15 @@ import torch
 
 from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
-from lib_sdtune.networks.base import applied
+from lib_sdtune.networks.base import Adapter, applied
+from lib_sdtune.networks.lora import LoRA
 
 
 def request(prompt="a cat", **changes):
     return SampleRequest(prompt, steps=house.STEPS, cfg_scale=4, seed=1, width=house.SIZE, height=house.SIZE, sampler="Euler", **changes)
 
 
-class Shift(torch.nn.Module):
+class Shift(Adapter):
     def forward(self, x):
         return x.square().sum(-1, keepdim=True)  # a plain sum is nothing after a normalisation
 
@@ -39,7 +40,7 @@ def test_what_is_attached_shows_and_training_goes_on_bare_of_it(host):
     with host.borrow(Model()) as model:
         layer = house.weight("diffusion_model.output_blocks.11.1.transformer_blocks.0.attn2.to_v")
         straight = layer(torch.ones(1, layer.in_features))
-        with applied([(layer, Shift())]):
+        with applied([(layer, Shift(layer, 1, 1.0))]):
             bent_answer = layer(torch.ones(1, layer.in_features))
             drawn = [numpy.asarray(image) for image in host.generate([request(), request("a dog")])]
             assert torch.equal(layer(torch.ones(1, layer.in_features)), bent_answer)
@@ -67,7 +68,7 @@ def test_a_lora_of_a_sample_prompt_reaches_layers_that_are_being_trained(host):
     house.make_lora("extra", seed=4)
     expected = house.draw("a cat <lora:extra:1>")
     layer = house.weight()
-    with host.borrow(Model()), applied([(layer, torch.nn.Linear(layer.in_features, layer.out_features))], multiplier=0.0):
+    with host.borrow(Model()), applied([(layer, LoRA(layer, 2, 2.0))], multiplier=0.0):
         drawn = numpy.asarray(next(host.generate([request("a cat <lora:extra:1>")])))
     assert (drawn == expected).all()
 

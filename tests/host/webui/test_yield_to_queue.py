@@ -11,7 +11,7 @@ import torch
 from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.webui.lock import QueueLock
-from lib_sdtune.networks.base import applied
+from lib_sdtune.networks.base import Adapter, applied
 from tests.waiting import until
 
 
@@ -105,7 +105,7 @@ def test_reload_ui_takes_the_lora_extension_out_and_in_under_the_run(host):
         with torch.no_grad():
             return layer(x)
 
-    with host.borrow(Model()), applied([(layer, Wide(layer.out_features))]):
+    with host.borrow(Model()), applied([(layer, Wide(layer))]):
         answer = answered()
         networks.originals.undo()
         assert torch.equal(answered(), answer)
@@ -115,10 +115,10 @@ def test_reload_ui_takes_the_lora_extension_out_and_in_under_the_run(host):
     assert (house.draw("a cat <lora:after:1>", seed=7) == dressed).all() and (house.draw(seed=7) == plain).all()
 
 
-class Wide(torch.nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.width = width
+class Wide(Adapter):
+    def __init__(self, layer):
+        super().__init__(layer, 1, 1.0)
+        self.width = layer.out_features
 
     def forward(self, x):
         return x.mean(-1, keepdim=True).expand(*x.shape[:-1], self.width)
