@@ -14,15 +14,15 @@ def test_the_difference_of_two_checkpoints_makes_the_one_of_the_other(tmp_path, 
         str(tmp_path / f"{name}.safetensors") for name in ("full", "half", "other", "both", "merged")
     )
     tool = lambda *words: main(["lora", *map(str, words)])  # noqa: E731
-    assert tool("extract", before, after, "--dim", 512, "--conv-dim", 512, "--clamp-quantile", 1, "--out", full) == 0
-    assert tool("resize", full, "--dim", 8, "--dynamic-method", "sv_fro", "--dynamic-param", 0.9, "--out", half) == 0
+    assert tool("extract", after, before, full, "--dim", 512, "--conv-dim", 512, "--clamp-quantile", 1) == 0
+    assert tool("resize", full, half, "--dim", 8, "--dynamic-method", "sv_fro", "--dynamic-param", 0.9) == 0
     assert "Of the norm" in capsys.readouterr().out
-    assert tool("resize", full, "--dim", 4, "--out", half) == 2
+    assert tool("resize", full, half, "--dim", 4) == 2
     assert "exists already" in capsys.readouterr().err
-    assert tool("resize", full, "--dim", 4, "--overwrite", "--out", half) == 0
-    assert tool("merge", full, half, "--ratios", 1, -1, "--out", other) == 0
-    assert tool("merge", half, other, "--out", both) == 0
-    assert tool("merge", both, "--checkpoint", before, "--out", merged) == 0
+    assert tool("resize", full, half, "--dim", 4, "--overwrite") == 0
+    assert tool("merge", other, full, f"{half}:-1") == 0
+    assert tool("merge", both, half, other) == 0
+    assert tool("merge", merged, both, "--checkpoint", before) == 0
     result, wanted, start = (safetensors.read(path)[0] for path in (merged, after, before))
     name = "model.diffusion_model.middle_block.1.transformer_blocks.0.ff.net.2.weight"
     assert torch.allclose(result[name], wanted[name], atol=1e-4) and not torch.allclose(
@@ -33,15 +33,15 @@ def test_the_difference_of_two_checkpoints_makes_the_one_of_the_other(tmp_path, 
 def test_mistakes_end_with_a_sentence(tmp_path, capsys):
     source = files.lora(tmp_path / "a.safetensors")
     for words, sentence in (
-        (["resize", source, "--out", "b.safetensors"], "--dim"),
+        (["resize", source, "b.safetensors"], "--dim"),
         (["shrink"], "shrink"),
         (
-            ["resize", tmp_path / "none.safetensors", "--dim", 2, "--out", tmp_path / "b.safetensors"],
+            ["resize", tmp_path / "none.safetensors", tmp_path / "b.safetensors", "--dim", 2],
             "There is no file",
         ),
-        (["resize", source, "--dim", 2, "--out", tmp_path / "b.safetensors", "--device", "gpu9"], "gpu9"),
+        (["resize", source, tmp_path / "b.safetensors", "--dim", 2, "--device", "gpu9"], "gpu9"),
         (
-            ["merge", source, "--dim", 2, "--checkpoint", source, "--out", tmp_path / "b.safetensors"],
+            ["merge", tmp_path / "b.safetensors", source, "--dim", 2, "--checkpoint", source],
             "--dim is a LoRA's",
         ),
     ):
