@@ -97,7 +97,7 @@ def figures(show, before, after, control):
     from lib_sdtune.toyworld import measures
 
     count = len(show["prompts"]) * len(show["seeds"])
-    subject, control = slice(count), slice(count, None)
+    subject, unrelated = slice(count), slice(count, None)
     asked_for = [scene(prompt) for prompt, _ in prompts_and_seeds(show)]
 
     def fidelity(images, part):
@@ -108,7 +108,7 @@ def figures(show, before, after, control):
     yield f"subject fidelity   {was:.2f} -> {now:.2f}   (of {count} pictures, those that plainly show a {show['form']})"
     yield f"prompt fidelity    {fidelity(before, subject)} -> {fidelity(after, subject)}   (the same pictures)"
     if show["others"]:
-        yield f"other prompts      {fidelity(before, control)} -> {fidelity(after, control)}   (nothing trained)"
+        yield f"other prompts      {fidelity(before, unrelated)} -> {fidelity(after, unrelated)}   (nothing trained)"
     yield f"seconds per step   {control.snapshot()['seconds_per_step']:.3f}"
 
 
