@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.data import store
+from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.loader import Example
 from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.picture import Unreadable, load
@@ -75,9 +76,11 @@ class LatentCache:
         """(1, h, w) float32 in 0..1, how much each latent counts; None unless the cache was made with `masks`."""
         return self.entry(example)["mask"] if self.masks else None
 
-    def prepare(self, examples: Iterable[Example], progress: Progress | None = None, batch_size: int = 1) -> None:
+    def prepare(self, examples: Iterable[Example], progress: Progress | None = None, batch_size: int = 1
+                ) -> list[PictureGone]:
         """Encode what is missing; progress(done, total, text) may raise to stop, and what is done stays done.
 
+        What was left out, because its file could not be read any more, is the answer.
         One picture at a time by default: a batch's size can change the last bit of its latents, and then a run that was
         interrupted here would differ from one that was not.
         """
@@ -92,16 +95,21 @@ class LatentCache:
         done = total - len(missing)
         progress(done, total, "encoding pictures")
         waiting: list = []
-        for example, inputs in ordered(self.inputs, missing):
+        gone: list[PictureGone] = []
+        for example, inputs in ordered(self.inputs_or_gone, missing):
+            if isinstance(inputs, PictureGone):
+                gone.append(inputs)
+                continue
             if waiting and (len(waiting) == batch_size or waiting[0][0].size != example.size):
-                self.fill(waiting)
+                gone += self.fill_or_gone(waiting)
                 done += len(waiting)
                 waiting = []
                 progress(done, total, "encoding pictures")
             waiting.append((example, inputs))
         if waiting:
-            self.fill(waiting)
+            gone += self.fill_or_gone(waiting)
             progress(total, total, "encoding pictures")
+        return gone
 
     def name(self, example: Example) -> str:
         size, crop = "x".join(map(str, example.size)), "+".join(map(str, example.crop))
@@ -123,12 +131,25 @@ class LatentCache:
         return entry if entry is not None else self.fill([(example, self.inputs(example))])[0]
 
     def inputs(self, example: Example) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(pixels, mask or None), read from the picture's file. RunError if it can't be read."""
+        """(pixels, mask or None), read from the picture's file. PictureGone if it can't be read."""
         try:
             image, alpha = load(example.picture.path, example.picture.content)
         except Unreadable as error:
-            raise RunError(f"{printable(example.picture.path.name)} {error}.") from error
+            raise PictureGone(example.picture, example.picture.path.name, error) from error
         return pixels(image, example), mask(alpha, example, self.downscale) if self.masks else None
+
+    def inputs_or_gone(self, example: Example) -> tuple[torch.Tensor, torch.Tensor | None] | PictureGone:
+        try:
+            return self.inputs(example)
+        except PictureGone as error:
+            return error
+
+    def fill_or_gone(self, pairs: list) -> list[PictureGone]:
+        try:
+            self.fill(pairs)
+        except PictureGone as error:  # what lies beside a picture is read here
+            return [error]
+        return []
 
     def fill(self, pairs: list) -> list[Tensors]:
         """Encode [(example of one size, its inputs)] and keep the results; the entries, in order."""

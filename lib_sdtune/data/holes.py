@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from lib_sdtune import randomness
 from lib_sdtune.data import masks
 from lib_sdtune.data.cache import LatentCache, Tensors
+from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.loader import Example
 
 HOLES = 4  # of one picture; the last of them is all of it
@@ -62,8 +63,8 @@ class InpaintingCache(LatentCache):
         number = number_of(example)
         return f"{super().name(example)}-{mask_of(example).content if number is None else number}"
 
-    def prepare(self, examples: Iterable[Example], progress=None, batch_size: int = 1) -> None:
-        super().prepare(every_hole(examples), progress, batch_size)
+    def prepare(self, examples: Iterable[Example], progress=None, batch_size: int = 1) -> list[PictureGone]:
+        return super().prepare(every_hole(examples), progress, batch_size)
 
     def concat(self, example: Example) -> torch.Tensor:
         """(5, h, w): the mask, then the latents."""

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.picture import Facts, Unreadable, load
 from lib_sdtune.data.pixels import frame
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.errors import RunError
 
 MARK = ".mask"  # at the end of a mask's name, before its ending
 WHITE = 128  # of 255: from here on a pixel is missing
@@ -59,6 +59,6 @@ def hole(mask: Mask, example, downscale: int) -> torch.Tensor:
     try:
         image, alpha = load(mask.path, mask.content)
     except Unreadable as error:
-        raise RunError(f"{printable(mask.path.name)} {error}.") from error
+        raise PictureGone(example.picture, mask.path.name, error) from error
     pixels = np.array(frame(alpha or image.convert("L"), example, Image.Resampling.BOX), dtype=np.float32)
     return F.max_pool2d(torch.from_numpy(pixels >= WHITE)[None].float(), downscale)

@@ -72,7 +72,7 @@ def load(path: Path, content: str | None = None) -> tuple[Image.Image, Image.Ima
     """
     data = read_bytes(path)
     if content not in (None, fingerprint(data)):
-        raise Unreadable("changed", "was changed after it had been looked at; start again")
+        raise Unreadable("changed", "was changed after it had been looked at")
     image = opened(data)
     turn = orientation(image)
     return split(upright(decoded(image, data), turn))

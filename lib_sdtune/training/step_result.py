@@ -1,5 +1,6 @@
 """What a step was like, as numbers that may still be on their way from the device."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -50,4 +51,4 @@ class StepResult:
             per_image_loss.note(micro_batch.examples, micro_batch.timesteps, each)
         count = len(self.micro_batches)
         parts = [count / micro_batch.share * loss for micro_batch, (loss,) in zip(self.micro_batches, losses[1::2], strict=True)]
-        return sum(parts) / max(1, count), norm, bool(finite), bool(excused)
+        return sum(parts) / count if count else math.nan, norm, bool(finite), bool(excused)

@@ -73,7 +73,7 @@ class LiveTeacher(NoTeacher):
 
     def question(self, micro_step: int, examples: list[Example]) -> Batch | None:
         """The twins of the subject's examples; None where there are none."""
-        twins = self.twins_of(examples)
+        twins = self.training_data.readable(self.twins_of(examples))
         if not twins:
             return None
         batch = draw(twins, micro_step, self.training_data.cache, self.config)
@@ -135,4 +135,7 @@ class StoredTeacher(LiveTeacher):
         if str(number) not in self.answers:
             return []
         batch = self.question(number, self.training_data.examples(number))
-        return [replace(batch, answers=self.answers[str(number)].to(self.device))] if batch else []
+        answers = self.answers[str(number)]
+        if batch is None or len(batch.latents) != len(answers):  # a picture went since
+            return []
+        return [replace(batch, answers=answers.to(self.device))]

@@ -211,15 +211,16 @@ class Trainer:
         """(number, examples, the part of the step's loss that they are) of this step, in this process.
 
         Every example counts the same, as in one large batch: a micro-batch that an epoch's end leaves small counts less.
+        For a picture that went during the run count those beside it.
         """
         repeats = self.config.train.gradient_accumulation_steps * self.world.size
         numbers = range(self.step * repeats, (self.step + 1) * repeats)
         counts = {number: self.count(number) for number in numbers}
         total = sum(counts.values()) / self.world.size
         return [
-            (number, self.training_data.examples(number), total / counts[number])
+            (number, examples, total / counts[number])
             for number in numbers[self.world.rank :: self.world.size]
-            if counts[number]
+            if (examples := self.training_data.readable(self.training_data.examples(number)))
         ]
 
     def count(self, number: int) -> int:
@@ -315,7 +316,7 @@ class Trainer:
             )
 
     def count_without_path(self, result: StepResult) -> None:
-        if result.learned:
+        if result.learned or not result.micro_batches:
             return
         self.without_path += 1
         if self.without_path == 1:

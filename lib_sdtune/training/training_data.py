@@ -1,6 +1,7 @@
 """What a run learns from: the scanned pictures in their order and their cached latents, and what it is measured on."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from torch import nn
 from lib_sdtune.config import Config
 from lib_sdtune.data.cache import LatentCache, Progress, TextCache
 from lib_sdtune.data.caption_length import CaptionLimit
+from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.holes import InpaintingCache
 from lib_sdtune.data.loader import Dataset, Example
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.wording import refuse_wordless
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods import registry as methods
@@ -37,6 +39,7 @@ class TrainingData:
         self.config, self.model, self.progress, self.world, self.earlier = config, model, progress, world, earlier
         self.cache_folder = run_folder.parent.parent / "cache"
         self.idle_parts = IdleParts()
+        self.gone: set[Path] = set()
 
     def __enter__(self):
         config, model = self.config, self.model
@@ -49,9 +52,7 @@ class TrainingData:
         refuse_wordless(self.scan)
         methods[config.method].prepare_data(config, self.scan)
         methods[config.method].check_data(config, self.scan)
-        self.dataset = Dataset(self.scan, config, copies=self.world.size)
-        # the same pictures as they are measured: never turned or cut at random
-        self.unmoved = Dataset(self.scan, config, held_out=True)
+        self.arrange()
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None
         cache = InpaintingCache if model.variant.inpainting else LatentCache
         self.cache = cache(
@@ -67,8 +68,46 @@ class TrainingData:
         needed = self.needed()
         if config.dataset.cache_latents:
             with IdleParts(self.not_encoding()):
-                self.cache.prepare(needed, self.progress)
+                while gone := self.cache.prepare(needed, self.progress):
+                    self.leave_out(gone)
+                    needed = self.needed()
         return self
+
+    def arrange(self) -> None:
+        self.dataset = Dataset(self.scan, self.config, copies=self.world.size)
+        # the same pictures as they are measured: never turned or cut at random
+        self.unmoved = Dataset(self.scan, self.config, held_out=True)
+
+    def leave_out(self, gone: list[PictureGone]) -> None:
+        """Go on without pictures that went, or changed, since their folder was read; nothing was learned yet."""
+        before, paths = self.dataset.examples_per_epoch, {error.picture.path for error in gone}
+        for sentence in sorted({str(error) for error in gone}):
+            log.warning("%s It is left out.", sentence)
+        self.scan.pictures = [picture for picture in self.scan.pictures if picture.path not in paths]
+        if all(picture.is_class for picture in self.scan.pictures):
+            raise RunError(f"None of the pictures is as it was when its folder was read. {gone[0]} Start again.")
+        self.arrange()
+        log.warning("An epoch now has %d examples in place of %d.", self.dataset.examples_per_epoch, before)
+
+    def readable(self, examples: list[Example]) -> list[Example]:
+        """Those whose latents are there or can be made; a picture that went during the run is named once.
+
+        RunError when none of the pictures that are trained on can be read any more.
+        """
+        return [example for example in examples if self.is_readable(example)]
+
+    def is_readable(self, example: Example) -> bool:
+        path = example.picture.path
+        try:
+            self.cache.latents(example)
+        except PictureGone as error:
+            if path not in self.gone:
+                log.warning("%s It is left out from here on.", error)
+                self.gone.add(path)
+            if self.gone.issuperset(picture.path for picture in self.dataset.pictures):
+                raise RunError(f"None of the pictures can be read any more. {error} Put them back and resume.") from error
+            return False
+        return True
 
     def not_encoding(self) -> list[nn.Module]:
         """What need not be on a small GPU while pictures are encoded, which takes memory of its own."""
@@ -96,7 +135,7 @@ class TrainingData:
                 count,
             )
 
-    def needed(self) -> list[Example]:
+    def needed(self) -> Iterable[Example]:
         """The examples whose latents are encoded before the first step."""
         return self.dataset.variants()
 

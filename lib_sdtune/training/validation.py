@@ -30,7 +30,7 @@ class Validation:
 
     def __init__(self, config: Config, training_data: TrainingData, losses: Callable[[Batch], torch.Tensor],
                  device: torch.device):
-        self.config, self.settings, self.cache = config, config.validation, training_data.cache
+        self.config, self.settings, self.training_data = config, config.validation, training_data
         self.losses, self.device = losses, device
         held_out = fewer(training_data.held_out())
         trained, of_class = training_data.still(False), training_data.still(True)
@@ -47,7 +47,10 @@ class Validation:
     def due(self, step: "Step") -> dict[str, float]:
         if not self.is_due(step):
             return {}
-        measured = {column: self.measure(examples) for column, examples in self.sets.items() if examples}
+        readable = {column: self.training_data.readable(examples) for column, examples in self.sets.items()}
+        measured = {column: self.measure(examples) for column, examples in readable.items() if examples}
+        if not readable[COLUMNS[0]]:
+            return {}
         quarters = dict(zip(QUARTERS, measured["val_loss"], strict=True))
         return {column: sum(bins) / len(bins) for column, bins in measured.items()} | quarters
 
@@ -65,7 +68,7 @@ class Validation:
 
     def batch(self, example: Example, some_timesteps: list[int]) -> Batch:
         """The example once for each of these timesteps, each with its own noise."""
-        cache, count = self.cache, len(some_timesteps)
+        cache, count = self.training_data.cache, len(some_timesteps)
         mean, _ = cache.latents(example)
         noise = [
             diffusion.noise_like(mean.shape, generator(0, "validation", example.picture.content, *example.size, t))

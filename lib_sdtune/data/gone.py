@@ -1,0 +1,18 @@
+"""A picture that was good when its folder was read, and is gone or another one when it is to be encoded."""
+
+from typing import TYPE_CHECKING
+
+from lib_sdtune.data.picture import Unreadable
+from lib_sdtune.data.problem import printable
+from lib_sdtune.errors import RunError
+
+if TYPE_CHECKING:  # it reads masks, which say this too
+    from lib_sdtune.data.scan import Picture
+
+
+class PictureGone(RunError):
+    """picture: the `Picture` that cannot be learned from, because its file, or the mask beside it, cannot be read."""
+
+    def __init__(self, picture: "Picture", name: str, reason: Unreadable):
+        super().__init__(f"{printable(name)} {reason}.")
+        self.picture = picture
