@@ -1,10 +1,20 @@
 """What most tests of runs begin with."""
 
+import os
+
 import pytest
 
 
 def pytest_addoption(parser):
     parser.addoption("--campaign", type=int, default=0, metavar="N", help="examples of each test in tests/fuzz; few by default")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk():
+    """No test cuts the power, and a run waits for the disk forty times; `formats/test_files.py` has what is synced when."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture

@@ -251,11 +251,22 @@ DAMAGED = {  # what is in the copied folder of a finished run, and a word of the
 }
 
 
-@pytest.fixture
-def finished(jobs, host, images):
-    name = jobs.submit(settings(images, train={"max_train_steps": 1}))
+@pytest.fixture(scope="module")
+def one_finished(tmp_path_factory):
+    """The data folder of a host with one finished run."""
+    place = tmp_path_factory.mktemp("finished")
+    host = TinyHost(place / "data")
+    jobs = Jobs(ServiceContext(lambda: host))
+    name = jobs.submit(settings(pictures(place / "10_ron", count=2), train={"max_train_steps": 1}))
     until(lambda: state(jobs, name) == "finished" and jobs.queue.idle)
-    return jobs.folder(name).path
+    return place / "data"
+
+
+@pytest.fixture
+def finished(one_finished, jobs, host):
+    """The folder of that run, in the folder of the test's own host."""
+    shutil.copytree(one_finished, host.data_dir)
+    return jobs.folder("ron").path
 
 
 @pytest.mark.parametrize("name", DAMAGED)

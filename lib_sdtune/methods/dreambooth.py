@@ -7,7 +7,7 @@ meanwhile.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,26 +217,12 @@ class DreamBooth(WholeModel):
         for name, trained in self.learning.items():
             trained.drop_gradient()
             trained.weight.data = self.lent_tensors[name]
+        more_room = [self.make_room]  # called once: what it frees stays free
         for name, lent_tensor in self.lent_tensors.items():
-            if self.reallocate(lent_tensor):
+            if reallocate(lent_tensor, more_room):
                 lent_tensor.copy_(originals[name])
             else:  # a weight without memory would end the whole program at the next picture
                 self.learning[name].weight.data = originals[name].clone()
-
-    def reallocate(self, lent_tensor: torch.Tensor) -> bool:
-        """Memory for a lent tensor again; where there is none, the optimiser's goes away first. Whether there was any.
-        """
-        storage, size = lent_tensor.untyped_storage(), lent_tensor.numel() * lent_tensor.element_size()
-        for attempt in range(2):
-            if storage.nbytes() == size:
-                break
-            try:
-                storage.resize_(size)
-            except torch.cuda.OutOfMemoryError:
-                if attempt:
-                    return False
-                self.make_room()
-        return True
 
     def before_detach(self) -> None:
         """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to
@@ -365,6 +351,21 @@ class DreamBooth(WholeModel):
             name = names.get(id(parameter))
             if name:
                 yield target.key, chosen[name][rows], originals[name][rows]
+
+
+def reallocate(lent_tensor: torch.Tensor, more_room: list[Callable[[], None]]) -> bool:
+    """Memory for a lent tensor again, and whether there was any. Where there is none, the first of `more_room` is taken
+    out and called: it frees what others hold.
+    """
+    storage, size = lent_tensor.untyped_storage(), lent_tensor.numel() * lent_tensor.element_size()
+    while storage.nbytes() != size:
+        try:
+            storage.resize_(size)
+        except torch.cuda.OutOfMemoryError:
+            if not more_room:
+                return False
+            more_room.pop()()
+    return True
 
 
 def release(lent_tensor: torch.Tensor, weight: torch.Tensor) -> None:

@@ -15,7 +15,8 @@ from lib_sdtune.api.router import attach  # noqa: E402
 
 @pytest.fixture
 def app(tmp_path):
-    return App(lambda: TinyHost(tmp_path / "data"))
+    host = TinyHost(tmp_path / "data")
+    return App(lambda: host)
 
 
 @pytest.fixture

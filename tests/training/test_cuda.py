@@ -114,9 +114,12 @@ def test_weights_that_find_no_room_on_the_card_are_in_main_memory(card, tmp_path
         restore(self)
 
     monkeypatch.setattr(dreambooth, "restore_originals", taken)
+    emptied = []
+    monkeypatch.setattr(Trainer, "make_room", lambda trainer, make_room=Trainer.make_room: emptied.append(1) or make_room(trainer))
     with pytest.raises(RunError, match="another program has taken the GPU's memory"):
         train(host, short(images, "dreambooth", 1, dreambooth={"weights": "bfloat16"}))
     card.limit = None
+    assert len(emptied) == 1  # once for all tensors: it looks through the whole program's memory
     now = {f"{part}.{name}": tensor for part, module in host.model.modules() for name, tensor in module.state_dict().items()}
     assert all(torch.equal(now[name].cpu(), tensor.cpu()) for name, tensor in host.bare.items())
 

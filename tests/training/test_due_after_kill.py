@@ -19,12 +19,20 @@ def files(host):
     return {path.name: path.read_bytes() for folder in folders if folder.exists() for path in folder.iterdir() if path.suffix in (".safetensors", ".png")}
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """(CONFIG, the files of a run to which nothing happened)"""
+    place = tmp_path_factory.mktemp("whole")
+    config, host = settings(pictures(place / "10_ron"), **DUE), TinyHost(place / "data")
+    train(host, config)
+    return config, files(host)
+
+
 @pytest.mark.parametrize("verb", ["sample", "save"])
 @pytest.mark.parametrize("step", [2, 4, 6])
-def test_killed_between_the_state_and_what_was_due(tmp_path, monkeypatch, verb, step):
-    config = settings(pictures(tmp_path / "10_ron"), **DUE)
-    whole, killed = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "killed")
-    train(whole, config)
+def test_killed_between_the_state_and_what_was_due(tmp_path, monkeypatch, verb, step, whole):
+    config, expected = whole
+    killed = TinyHost(tmp_path / "killed")
     original = getattr(Results, verb)
 
     def kill(results, place, number, *rest):
@@ -40,14 +48,13 @@ def test_killed_between_the_state_and_what_was_due(tmp_path, monkeypatch, verb, 
             train(killed, config)
         monkeypatch.undo()
         train(killed, config, resume=True)
-    assert files(killed) == files(whole)
+    assert files(killed) == expected
 
 
 @pytest.mark.parametrize("verb", ["sample", "save"])
-def test_a_disk_that_was_full_for_a_while_costs_no_file(tmp_path, monkeypatch, verb):
-    config = settings(pictures(tmp_path / "10_ron"), **DUE)
-    whole, full = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "full")
-    train(whole, config)
+def test_a_disk_that_was_full_for_a_while_costs_no_file(tmp_path, monkeypatch, verb, whole):
+    config, expected = whole
+    full = TinyHost(tmp_path / "full")
     original, failures = getattr(Results, verb), []
 
     def refuse(results, place, number, *rest):
@@ -58,4 +65,4 @@ def test_a_disk_that_was_full_for_a_while_costs_no_file(tmp_path, monkeypatch, v
 
     monkeypatch.setattr(Results, verb, refuse)
     control = train(full, config)
-    assert failures and control.state == "finished" and files(full) == files(whole)
+    assert failures and control.state == "finished" and files(full) == expected

@@ -29,7 +29,10 @@ WHOLE_MODEL = {"method": "dreambooth", "train": {"max_train_steps": 10, "stop_te
 
 @pytest.mark.parametrize(("kind", "changes", "moments"), [("lora", {"train": {"max_train_steps": 20}}, (4, 12)), ("checkpoints", WHOLE_MODEL, (4,))],
                          ids=["lora", "dreambooth"])
-def test_killed_at_random_moments(tmp_path, kind, changes, moments):
+def test_killed_at_random_moments(request, tmp_path, kind, changes, moments):
+    """Once by default, at another step each time; with --campaign at each of the steps, one after the other."""
+    if not request.config.getoption("--campaign"):
+        moments = (random.choice(moments),)
     config = settings(pictures(tmp_path / "10_ron"), save={"state_every_n_steps": 3}, **changes)
     whole, killed = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "killed")
     train(whole, config)
