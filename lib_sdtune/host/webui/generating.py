@@ -2,8 +2,8 @@
 random numbers.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import LoadedModel, SampleRequest
 from lib_sdtune.host.webui.model import rows_of
 from lib_sdtune.host.webui.neutral import rng
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.host.webui.swap import replaced, replaced_entry
 from lib_sdtune.ldm.header import V
 
 
@@ -39,10 +39,9 @@ def picture(request: SampleRequest, pins: dict[str, Any]) -> Image | None:
         restore_faces=False,
         tiling=False,
         do_not_reload_embeddings=True,
-        override_settings=dict(pins),
     )
     p.cached_c, p.cached_uc = [None, None], [None, None]
-    with settings_restored(pins):
+    with settings_pinned(pins):
         try:
             processed = processing.process_images(p)
         finally:
@@ -55,16 +54,16 @@ def picture(request: SampleRequest, pins: dict[str, Any]) -> Image | None:
 
 
 @contextmanager
-def settings_restored(names: Iterable[str]) -> Iterator[None]:
-    """These settings of the WebUI are as before afterwards; it forgets those that stand at their defaults."""
-    data = shared.opts.data
-    before = {name: data[name] for name in names if name in data}
-    try:
+def settings_pinned(pins: dict[str, Any]) -> Iterator[None]:
+    """These settings of the WebUI have these values inside.
+
+    Not by way of a picture's `override_settings`: those are refused where settings are frozen (`--freeze-settings` and
+    its relatives) or hidden.
+    """
+    with ExitStack() as stack:
+        for name, value in pins.items():
+            stack.enter_context(replaced_entry(shared.opts.data, name, value))
         yield
-    finally:
-        for name in names:
-            data.pop(name, None)
-        data.update(before)
 
 
 @contextmanager

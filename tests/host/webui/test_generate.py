@@ -1,5 +1,6 @@
 """Samples: the WebUI's own sampler, with the add-on on, and no trace left."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import house
@@ -102,3 +103,38 @@ def test_interrupt_ends_the_samples_and_not_the_run(host, monkeypatch, when):
         assert list(host.generate([request(), request()])) == []
         assert shared.state.interrupted is False
         assert not house.free()
+
+
+FROZEN = {
+    "all of them": {"freeze_settings": True},
+    "their sections": {"freeze_settings_in_sections": "sd,sampler-params"},
+    "one by one": {"freeze_specific_settings": "sd_unet,sd_noise_schedule"},
+    "hidden folders": {"hide_ui_dir_config": True},
+    "none": {},
+}
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["shown", "hidden"])
+@pytest.mark.parametrize("arguments", FROZEN.values(), ids=FROZEN)
+def test_pictures_are_drawn_whatever_settings_are_frozen_or_hidden(host, monkeypatch, arguments, hidden):
+    from modules import processing, shared
+
+    expected, before, settings = house.draw(), dict(shared.opts.data), []
+    for name, value in arguments.items():
+        monkeypatch.setattr(shared.cmd_opts, name, value)
+    monkeypatch.setattr(shared.opts.data_labels["sd_unet"], "component_args", {"visible": not hidden})
+    draw = processing.process_images_inner
+
+    def drawn(p):
+        settings.append((shared.opts.sd_unet, shared.opts.data.get("sd_noise_schedule")))
+        return draw(p)
+
+    monkeypatch.setattr(processing, "process_images_inner", drawn)
+    class_picture = numpy.asarray(next(host.generate([request()])))
+    with host.borrow(Model()) as model:
+        sample = numpy.asarray(next(host.generate([request()])))
+        model.variant = replace(model.variant, zero_terminal_snr=True)
+        next(host.generate([request()]))
+    assert (class_picture == expected).all() and (sample == expected).all()
+    assert [unet for unet, _ in settings[1:]] == ["None", "None"] and settings[2][1] == "Zero Terminal SNR"
+    assert shared.opts.data == before

@@ -19,7 +19,7 @@ def start(data):
              "textual_inversion_templates_dir": data / "textual_inversion_templates"}
     shared.cmd_opts = SimpleNamespace(**{name: str(folder) for name, folder in flags.items()}, ckpt_dir=None, lowvram=False, medvram=False,
                                       api_auth=None, webui_is_non_local=False, hide_ui_dir_config=False, freeze_settings=False,
-                                      no_prompt_history=False)
+                                      freeze_settings_in_sections=None, freeze_specific_settings=None, no_prompt_history=False)
     shared.opts, shared.state = options.Options(), shared_state.State()
     shared.config_filename = str(data / "config.json")
     for folder in (*flags.values(), data / "models/Stable-diffusion"):

@@ -28,6 +28,16 @@ class Options:
         raise AttributeError(key)
 
     def __setattr__(self, key, value):
+        """AssertionError where an argument of the command line freezes the setting, RuntimeError where it is hidden."""
+        from modules import shared
+
+        arguments, option = shared.cmd_opts, self.data_labels.get(key)
+        assert not arguments.freeze_settings, "changing settings is disabled"
+        assert key not in (arguments.freeze_specific_settings or "").split(","), f"not possible to set '{key}'"
+        section = option.section[0] if option and option.section else "sd"
+        assert section not in (arguments.freeze_settings_in_sections or "").split(","), f"not possible to set '{key}'"
+        if option and (option.component_args or {}).get("visible", True) is False:
+            raise RuntimeError(f"not possible to set '{key}' because it is restricted")
         self.data[key] = value
 
     def set(self, key, value, is_api=False, run_callbacks=True):
@@ -35,7 +45,10 @@ class Options:
         before = self.data.get(key)
         if before == value:
             return False
-        self.data[key] = value
+        try:
+            setattr(self, key, value)
+        except RuntimeError:
+            return False
         if run_callbacks and self.data_labels[key].onchange:
             try:
                 self.data_labels[key].onchange()
