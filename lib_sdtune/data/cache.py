@@ -4,6 +4,7 @@ Entries are keyed by what they depend on: the picture's bytes, the encoder, the 
 the caption and the encoder. Memory holds only the latest few, however large the data set.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,6 +21,7 @@ from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import RunError
 from lib_sdtune.families.base import Conditioning
 
+log = logging.getLogger("sdtune")
 VERSION = 2  # raise it when pictures are turned into pixels differently
 MEMORY = 64 << 20  # bytes of the latest entries
 TEXT_ON_DISK = 2 << 30  # bytes: shuffled captions are without end
@@ -66,6 +68,7 @@ class LatentCache:
         self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
         self.encode_precisely, self.masks, self.downscale = encode_precisely, masks, downscale
         self.recent = Recent()
+        self.half_overflowed = False
 
     def latents(self, example: Example) -> tuple[torch.Tensor, torch.Tensor]:
         """(mean, std), CPU float32 (4, h, w) each."""
@@ -189,10 +192,27 @@ class LatentCache:
             if self.encode_precisely is not None:
                 precise_mean, precise_std = on_cpu(self.encode_precisely(batch[row : row + 1]))
                 mean[row], std[row] = precise_mean[0], precise_std[0]
+                self.note_half(example)
             if not finite(mean[row], std[row]):
-                raise RunError(f"The VAE gives values that are not numbers for {printable(example.picture.path.name)}. "
-                               "Remove that picture, or use a VAE that works in half precision.")
+                raise RunError(self.reason_of_failure(batch[row : row + 1], example))
         return mean, std
+
+    def note_half(self, example: Example) -> None:
+        """Say once that half precision is not enough for this VAE."""
+        if not self.half_overflowed:
+            log.info("The VAE overflows in half precision, first at %s; such pictures are encoded in float32.",
+                     printable(example.picture.path.name))
+        self.half_overflowed = True
+
+    def reason_of_failure(self, pixels: torch.Tensor, example: Example) -> str:
+        """Sentences for a picture whose latents are not numbers: a VAE that fails at plain grey too is at fault itself."""
+        encode, tried = (self.encode, "") if self.encode_precisely is None else (self.encode_precisely, " even in float32")
+        name = printable(example.picture.path.name)
+        if finite(*on_cpu(encode(torch.zeros_like(pixels)))):
+            return (f"The VAE gives values that are not numbers{tried} for {name}, and sound ones for a plain grey picture. "
+                    "Remove that picture, or save it anew in an image editor.")
+        return (f"The VAE gives values that are not numbers{tried}, for {name} as for a plain grey picture: it is the VAE. "
+                "Choose another one (in the WebUI: Settings, VAE), or a checkpoint with a sound one.")
 
 
 def on_cpu(pair):
@@ -255,9 +275,20 @@ class TextCache:
         if conditioning.vector is not None:
             entry["vector"] = conditioning.vector[0].detach().cpu().clone()
         if not finite(*entry.values()):
-            raise RunError(f"The text encoder gives values that are not numbers for the caption {caption[:80]!r}; "
-                           "set train.mixed_precision to no, or change the caption.")
+            raise RunError(self.reason_of_failure(caption))
         return entry
+
+    def reason_of_failure(self, caption: str) -> str:
+        """Sentences for a caption whose encoding is not numbers: a text encoder that fails at the empty one too is at
+        fault itself.
+        """
+        with torch.no_grad():
+            empty = self.encode([""])
+        if caption and finite(empty.context):
+            return (f"The text encoder gives values that are not numbers for the caption {printable(caption[:80])}, and sound "
+                    "ones for an empty one. Take out the word that does it: an embedding, perhaps, of that name.")
+        return ("The text encoder overflows in half precision, whatever the caption. "
+                'Set "train.mixed_precision" to "no"; if it is that already, choose another checkpoint.')
 
     def keep(self, name: str, entry: Tensors) -> None:
         if self.folder is None or self.room <= 0:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,7 +30,7 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import by_model
 from lib_sdtune.randomness import seed_layers
-from lib_sdtune.training import optimisation, precision, replaced, state
+from lib_sdtune.training import optimisation, overflow, precision, replaced, state
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import Batch, draw
 from lib_sdtune.training.control import Control, due
@@ -108,6 +109,8 @@ class Trainer:
                                      self.training_data.idle_parts, self.base_loras)
         self.method.make_room = self.make_room
         self.step, self.skipped, self.skipped_in_a_row, self.without_path, self.unsaved = 0, 0, 0, 0, False
+        self.applied_steps = 0
+        self.last_skipped: StepResult | None = None
         self.loss = math.nan
         self.unread: StepResult | None = None
         self.refuse_what_cannot_fit()
@@ -245,7 +248,7 @@ class Trainer:
         if result is None:
             return
         self.loss, norm, finite, excused = result.note(self.per_image_loss)
-        self.count_skips(finite, excused)
+        self.count_skips(finite, excused, result)
         self.count_without_path(result)
         if self.world.leads:
             self.record(self.describe_step(result.number, self.loss, result.lr, result.seconds), norm)
@@ -304,16 +307,30 @@ class Trainer:
             self.method.constrain()
         return outcome
 
-    def count_skips(self, finite: bool, excused: bool) -> None:
+    def count_skips(self, finite: bool, excused: bool, result: StepResult) -> None:
         if finite:
-            self.skipped_in_a_row = 0
+            self.skipped_in_a_row, self.applied_steps = 0, self.applied_steps + result.learned
         elif not excused:
+            self.last_skipped = result
             self.skipped, self.skipped_in_a_row = self.skipped + 1, self.skipped_in_a_row + 1
         if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
             raise RunError(
                 f"{MAX_SKIPPED_IN_A_ROW} steps in a row gave numbers that overflowed, so the run stopped at step "
-                f"{self.step}. Lower the learning rate; the last good state is kept."
+                f"{self.step}; the last good state is kept. {self.reason_of_overflow(result)}"
             )
+
+    def reason_of_overflow(self, result: StepResult) -> str:
+        """Which side is at fault for the numbers of a step, and what helps."""
+        learning = [trained.weight for trained in self.optimisation.trained_weights]
+        answers_without = partial(self.is_finite_without, result) if self.method.cheap_to_detach else None
+        return overflow.reason(self.model, learning, self.dtype, self.applied_steps, answers_without)
+
+    def is_finite_without(self, result: StepResult) -> bool:
+        """Whether the model without its add-on has finite losses for the pictures of a step."""
+        examples = result.micro_batches[0].examples
+        drawn = draw(examples, result.number, self.training_data.cache, self.config).to(self.model.device)
+        with torch.no_grad(), self.attachment.without_adapter():
+            return bool(torch.isfinite(self.losses(drawn)).all())
 
     def count_without_path(self, result: StepResult) -> None:
         if result.learned or not result.micro_batches:
@@ -343,9 +360,10 @@ class Trainer:
         self.control.facts["validation"] = assess(self.log.rows)
 
     def refuse_if_nothing_learned(self) -> None:
-        if self.total and self.skipped >= self.total:
+        if self.total and self.skipped >= self.total and self.last_skipped:
             raise RunError(
-                "No step could be applied because the numbers overflowed each time. Lower the learning rate."
+                "No step could be applied because the numbers overflowed each time. "
+                f"{self.reason_of_overflow(self.last_skipped)}"
             )
         if self.total and self.without_path >= self.total:
             raise RunError("Nothing that learns took part in any step, so nothing was learned. Do the captions say the word?")
@@ -368,6 +386,7 @@ class Trainer:
         self.optimisation.load(training_state)
         self.step, self.skipped = training_state["step"], training_state["skipped"]
         self.without_path = training_state.get("without_path", 0)
+        self.applied_steps = self.step - self.skipped - self.without_path
         self.optimisation.scale.load(training_state["scale"])
         if "board" in training_state:
             self.per_image_loss.load(training_state["board"])

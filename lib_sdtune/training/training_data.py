@@ -23,6 +23,7 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.encoding import precise, text_key, vae_key
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
 from lib_sdtune.training.memory.idle_parts import IdleParts, captions_are_fixed
+from lib_sdtune.training.model_weights import refuse_broken_embeddings
 from lib_sdtune.training.parallel import World
 
 log = logging.getLogger("sdtune")
@@ -50,6 +51,7 @@ class TrainingData:
             log.warning("%s: %s", problem.path, problem.text)
         self.warn_of_masks()
         refuse_wordless(self.scan)
+        refuse_broken_embeddings(model, self.scan, config)
         methods[config.method].prepare_data(config, self.scan)
         methods[config.method].check_data(config, self.scan)
         self.arrange()

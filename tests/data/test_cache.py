@@ -26,6 +26,14 @@ class Encoder:
         return (mean * float("nan") if self.spoilt else mean), mean * 0 + 0.5
 
 
+class Picky(Encoder):
+    """Fails at everything but plain grey."""
+
+    def __call__(self, pixels):
+        self.spoilt = bool(pixels.any())
+        return super().__call__(pixels)
+
+
 @pytest.fixture
 def data(tmp_path):
     (tmp_path / "pics").mkdir()
@@ -104,11 +112,13 @@ def test_without_a_folder_nothing_is_written(data, tmp_path):
     assert torch.equal(cache.latents(example)[0], LatentCache(tmp_path / "c", Encoder(), "vae").latents(example)[0])
 
 
-def test_nan_is_tried_again_precisely_then_blamed_on_the_picture(data, tmp_path):
+def test_nan_is_tried_again_precisely_then_blamed_on_the_picture_or_the_vae(data, tmp_path):
     example = next(iter(data.variants()))
     saved = LatentCache(tmp_path / "a", Encoder(spoilt=True), "vae", encode_precisely=Encoder())
     assert torch.isfinite(saved.latents(example)[0]).all()
-    with pytest.raises(RunError, match=example.picture.path.name):
+    with pytest.raises(RunError, match=f"for {example.picture.path.name}, and sound ones for a plain grey picture. Remove"):
+        LatentCache(tmp_path / "b", Encoder(spoilt=True), "vae", encode_precisely=Picky()).latents(example)
+    with pytest.raises(RunError, match=f"{example.picture.path.name} as for a plain grey picture: it is the VAE"):
         LatentCache(tmp_path / "b", Encoder(spoilt=True), "vae", encode_precisely=Encoder(spoilt=True)).latents(example)
     assert not files(tmp_path / "b")
 

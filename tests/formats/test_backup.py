@@ -41,6 +41,8 @@ def test_precision_applies_to_floating_tensors_alone_and_overflow_is_refused(tmp
     path = tmp_path / "x.safetensors"
     safetensors.write(path, {"w": torch.full((2,), 0.1), "ids": torch.arange(3)}, precision=torch.float16)
     assert load_file(path)["w"].dtype == torch.float16 and load_file(path)["ids"].dtype == torch.int64
-    with pytest.raises(RunError, match="not numbers"):
+    with pytest.raises(RunError, match='w holds values above 65504.*"save.precision"'):
         safetensors.write(path, {"w": torch.tensor([1e6])}, precision=torch.float16)
+    with pytest.raises(RunError, match="not numbers.*Lower the learning rate"):
+        safetensors.write(path, {"w": torch.tensor([float("nan"), 1e6])}, precision=torch.float16)
     assert load_file(path)["w"][0] == torch.tensor(0.1).half()

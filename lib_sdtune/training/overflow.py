@@ -1,0 +1,44 @@
+"""Why a run's numbers stopped being finite: which side is at fault, and what helps on that side.
+
+Broken weights and embeddings are refused before the first step, and pictures of which no latents can be made when they
+are encoded. What is left is the model itself, damaged meanwhile or too large for the number format, or the learning
+rate.
+"""
+
+from collections.abc import Callable, Collection
+
+import torch
+
+from lib_sdtune.devices import HALVES
+from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.training.model_weights import peaks
+
+RATE = "The model's own weights and the pictures are sound, so it is the learning rate. Lower the learning rate."
+FORMAT = ("{}, so the learning rate is not the reason: this model overflows in {}. "
+          'Set "train.mixed_precision" to "no".')
+FLOAT32 = ("{}, so the learning rate is not the reason: this checkpoint's weights give such numbers even in float32. "
+           "Choose another checkpoint, or leave out the settings of noise and loss that you changed.")
+
+
+def reason(model: LoadedModel, learning: Collection[torch.Tensor], dtype: torch.dtype, applied_steps: int,
+           answers_without: Callable[[], bool] | None) -> str:
+    """Sentences for steps whose numbers were not finite.
+
+    learning: the tensors that learn, which are not the model's own. dtype: what the forward computes in. applied_steps:
+    how many steps changed anything. answers_without(): whether the model's answers are finite without what is learned;
+    None where the two cannot be told apart.
+    """
+    for name, _, peak in peaks(model, without=learning):
+        if not peak < torch.inf:
+            return (f"{name} of the loaded model has values that are not numbers, which it had not at the start. "
+                    "Load the checkpoint again, without the extension that changed it, and resume.")
+    if not applied_steps:
+        evidence = "It was so before anything was learned"
+    elif answers_without is not None and not answers_without():
+        evidence = "It is so without what was learned, too"
+    else:
+        return RATE
+    return FORMAT.format(evidence, NAMES[dtype]) if dtype in HALVES else FLOAT32.format(evidence)
+
+
+NAMES = {torch.float16: "half precision (float16)", torch.bfloat16: "half precision (bfloat16)"}
