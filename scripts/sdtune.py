@@ -2,11 +2,30 @@
 
 import traceback
 from html import escape
+from pathlib import Path
 
 import gradio as gr
-from modules import script_callbacks
+from modules import extensions, script_callbacks
 
 import lib_sdtune  # noqa: F401 - importable only while this file is executed; later imports build on it
+
+
+FOLDER = Path(__file__).parents[1]
+
+
+def first_installation() -> Path | None:
+    """The folder of an SD Tune that the WebUI executed before this one, where it is installed twice."""
+    scripts = [Path(callback.script) for callback in script_callbacks.callback_map.get("callbacks_ui_tabs", ())]
+    folders = [path.parents[1] for path in scripts if path.name == Path(__file__).name]
+    return next((folder for folder in folders if folder != FOLDER), None)
+
+
+def step_aside(first: Path) -> None:
+    """Leave the page to the first installation: the WebUI serves no scripts, style and words of what is not enabled."""
+    print(f"SD Tune in {FOLDER} is not used, because it is installed in {first} too; remove one of these two folders.")
+    for extension in extensions.extensions:
+        if Path(extension.path) == FOLDER:
+            extension.enabled = False
 
 
 def remember_code():
@@ -51,8 +70,12 @@ def axis():
     axis()
 
 
-remember_code()
-script_callbacks.on_before_ui(axis, name="sdtune")
-script_callbacks.on_ui_settings(settings, name="sdtune")
-script_callbacks.on_ui_tabs(tab, name="sdtune")
-script_callbacks.on_app_started(api, name="sdtune")
+first = first_installation()
+if first:
+    step_aside(first)
+else:
+    remember_code()
+    script_callbacks.on_before_ui(axis, name="sdtune")
+    script_callbacks.on_ui_settings(settings, name="sdtune")
+    script_callbacks.on_ui_tabs(tab, name="sdtune")
+    script_callbacks.on_app_started(api, name="sdtune")

@@ -12,6 +12,7 @@ from lib_sdtune.data.caption_length import truncate
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.scan import Picture, Scan, scan
+from lib_sdtune.data.wording import unused_prompts
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import tokenizer as ldm
 
@@ -104,7 +105,7 @@ def findings(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> 
     """Problems of pictures that can be read: what training would make of them, and which are alike."""
     pictures = scan.pictures
     return [*fitting(pictures, config.dataset), *alike(pictures), *blurred(pictures), *clashes(pictures),
-            *wording(pictures, tokenizer, config.dataset.max_token_length)]
+            *wording(pictures, tokenizer, config.dataset.max_token_length), *unused_prompts(scan, config)]
 
 
 def fitting(pictures: list[Picture], dataset: DatasetConfig) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """Whether captions say what they must: the new word, and for [filewords] something about each picture."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,18 @@ def says(text: str, word: str) -> bool:
     """
     text_words, sought = list(words(text)), list(words(word))
     return any(text_words[start:start + len(sought)] == sought for start in range(len(text_words) - len(sought) + 1))
+
+
+def unused_prompts(scan: Scan, config: "Config") -> Iterator[Problem]:
+    """Prompts of concepts that are no template and that no picture needs, because each has a caption of its own."""
+    for number, concept in enumerate(config.concepts):
+        pictures = learned(scan, number)
+        if concept.prompt and number not in scan.templates and pictures and all(
+            picture.caption_from == "file" for picture in pictures
+        ):
+            yield Problem(pictures[0].path, f'"concepts[{number}].prompt" is not used: every picture has a caption of its '
+                                            "own. Write [filewords] where the captions belong in it, or leave it empty.",
+                          False, "prompt not used")
 
 
 def named_embeddings(scan: Scan, config: "Config", names: Iterable[str],

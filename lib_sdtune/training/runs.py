@@ -208,32 +208,33 @@ def check_new(config: Config, host: Host, folder: Path) -> None:
 
 
 def check_files(config: Config, host: Host, kind: ArtefactKind) -> None:
-    """Files that the host has under the names that the run will give: NameTaken, and UserError where overwriting is no
-    help.
+    """NameTaken for files that the host has under the names that the run will give: those first against which overwriting
+    is no help.
     """
     paths = sorted(
         artefact_files.of_run(host.roots(kind.folder), kind, config.name), key=lambda path: path.stem != config.name
     )
-    if paths and not config.overwrite:
-        raise NameTaken(f"{paths[0]} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
     folder = host.folder(kind.folder).resolve()
     replaced_names = [f"{config.name}{ending}" for ending in kind.endings]
-    for path in paths:
-        beside = path.parent.resolve() == folder
-        if beside and path.name in replaced_names:
-            continue
-        if beside and path.suffix in kind.endings and path.stem != config.name and path.stem.startswith(config.name):
+    others = [path for path in paths if path.parent.resolve() != folder or path.name not in replaced_names]
+    earlier = [path for path in others if path.parent.resolve() == folder and path.suffix in kind.endings
+               and path.stem != config.name and path.stem.startswith(config.name)]
+    for path in others:
+        if path not in earlier and kind.folder != "checkpoints":
+            raise NameTaken(
+                f"{path} has the same name, and a prompt could get that file in place of the new one. Move it out of "
+                f"{host.folder(kind.folder)} or rename it, or choose another name; overwriting would not replace it."
+            )
+    if paths and not config.overwrite:
+        raise NameTaken(f"{paths[0]} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
+    for path in others:
+        if path in earlier:
             log.warning(
                 "%s is of an earlier run of that name; it stays where it is and is not compared with the new files.",
                 path.name,
             )
-        elif kind.folder == "checkpoints":
-            log.warning("%s has the same name; choose the new checkpoint by its folder.", path)
         else:
-            raise UserError(
-                f"{path} has the same name, and a prompt could get that file in place of the new one. Move it out of "
-                f"{host.folder(kind.folder)} or rename it, or choose another name; overwriting would not replace it."
-            )
+            log.warning("%s has the same name; choose the new checkpoint by its folder.", path)
 
 
 def check_resume(config: Config, host: Host, folder: Path) -> None:

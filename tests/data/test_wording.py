@@ -4,7 +4,7 @@ import pytest
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.scan import Picture, Scan
-from lib_sdtune.data.wording import named_embeddings, says
+from lib_sdtune.data.wording import named_embeddings, says, unused_prompts
 from lib_sdtune.ldm.tokenizer import words
 
 
@@ -27,6 +27,17 @@ def test_a_template_may_name_one_too_but_the_word_that_is_taught_is_meant():
     lines = {0: ["a photo of [name], ugly"]}
     assert named(["x"], ["ron", "ugly"], lines) == [("0.png", "ron"), ("0.png", "ugly")]
     assert named(["x"], ["ron", "ugly"], lines, needs_name=True) == [("0.png", "ugly")]
+
+
+@pytest.mark.parametrize("sources, template, told", [
+    (["file", "file"], None, True), (["file", "prompt"], None, False), (["file"], ["[filewords], red"], False), ([], None, False)])
+def test_a_prompt_that_no_picture_uses_is_told(sources, template, told):
+    pictures = [Picture(f"{number}.png", 64, 64, "a cat", source, str(number), 1, False, 1.0, 0, "f") for number, source in enumerate(sources)]
+    config = Config.from_dict({"name": "ron", "concepts": [{"images": ".", "prompt": "a photo of ron"}]})
+    problems = [problem.text for problem in unused_prompts(Scan(pictures, templates={0: template} if template else {}), config)]
+    assert ['"concepts[0].prompt" is not used' in text for text in problems] == [True] * told
+    config.concepts[0].prompt = ""
+    assert not list(unused_prompts(Scan(pictures), config))
 
 
 @pytest.mark.parametrize("text, word, result", [

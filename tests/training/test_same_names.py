@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from lib_sdtune.errors import NameTaken, RunError, UserError
+from lib_sdtune.errors import NameTaken, RunError, UserError, explain
 from lib_sdtune.evaluation.candidates import of_run
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.methods.base import Artefact
@@ -29,11 +29,14 @@ def put(path):
     return path
 
 
-@pytest.mark.parametrize("name", ["old/ron.safetensors", "old/deep/ron.ckpt", "ron.pt", "old/ron-000001.safetensors"])
-def test_a_file_of_the_name_anywhere_below_is_an_existing_file(host, config, name):
+@pytest.mark.parametrize(("name", "remedy"), [
+    ("ron.pt", "exists already. Choose another name, or allow overwriting"), ("old/ron.safetensors", "would not replace it"),
+    ("old/deep/ron.ckpt", "would not replace it"), ("old/ron-000001.safetensors", "would not replace it")])
+def test_a_file_of_the_name_anywhere_below_is_an_existing_file(host, config, name, remedy):
     path = put(host.folder("lora") / name)
-    with pytest.raises(NameTaken, match="exists already"):
+    with pytest.raises(NameTaken, match=remedy) as caught:
         begin(Config.from_dict(config()), host)
+    assert ("overwrite" in str(explain(str(caught.value))["settings"])) == ("allow overwriting" in remedy)
     assert path.read_bytes() == b"x"
 
 

@@ -1,8 +1,11 @@
 """What the WebUI gets from SD Tune: settings, a tab or an apology, an API under the WebUI's own rules."""
 
+import argparse
 import importlib.util
+import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,3 +109,48 @@ def test_the_api_is_added_to_the_webui_s_server(callbacks, monkeypatch):
     app = fastapi.FastAPI()
     script().api(None, app)
     assert "/sdtune/v1/runs" in {route.path for route in app.routes}
+
+
+def run_script(path):
+    """A script of an extension as the WebUI executes it."""
+    spec = importlib.util.spec_from_file_location(path.name, path)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+@pytest.fixture
+def installed_twice(webui, monkeypatch, tmp_path):
+    """The folders of two installations, of which the WebUI knows nothing but that they are there."""
+    from modules import extensions, script_callbacks
+
+    monkeypatch.setattr(script_callbacks, "callback_map", {key: [] for key in script_callbacks.callback_map})
+    folders = [tmp_path / "extensions" / name for name in ("sd-tune", "sdtune-clone")]
+    for folder in folders:
+        folder.parent.mkdir(exist_ok=True)
+        folder.symlink_to(SCRIPT.parents[1])
+    monkeypatch.setattr(extensions, "extensions", [SimpleNamespace(name=folder.name, path=str(folder), enabled=True) for folder in folders])
+    return folders
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["started", "reloaded"])
+def test_a_second_installation_leaves_the_page_to_the_first_and_says_so_in_one_line(installed_twice, capsys, times):
+    from modules import extensions, script_callbacks
+
+    for _ in range(times):
+        for callbacks in script_callbacks.callback_map.values():
+            callbacks.clear()
+        capsys.readouterr()
+        for folder in installed_twice:
+            run_script(folder / "scripts/sdtune.py")
+    first, second = installed_twice
+    scripts = [callback.script for category in script_callbacks.callback_map.values() for callback in category]
+    assert len(scripts) == 4 and set(scripts) == {str(first / "scripts/sdtune.py")}
+    assert [extension.enabled for extension in extensions.extensions] == [True, False]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert str(first) in line and str(second) in line and "remove one" in line
+
+
+def test_flags_of_two_installations_are_added_once():
+    parser = argparse.ArgumentParser()
+    for _ in range(2):
+        runpy.run_path(str(SCRIPT.parents[1] / "preload.py"))["preload"](parser)
+    assert parser.parse_args(["--sdtune-host", "a"]).sdtune_host == ["a"]
