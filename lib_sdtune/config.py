@@ -112,7 +112,7 @@ class TrainConfig:
         0, "Overrides the steps when it is not 0: how often every picture is seen (times its repeats).",
         label="Epochs", low=0, high=10**6)
     batch_size: int = option(1, "1 on 8 GB, 2 to 4 on more.", low=1, high=1024)
-    gradient_accumulation_steps: int = option(1, "1; more imitates a larger batch without its memory.",
+    gradient_accumulation_steps: int = option(1, "1; more imitates a larger batch without its memory: every picture counts the same.",
                                               label="Gradient accumulation", low=1, high=1024)
     optimizer: str = option("AdamW", "AdamW; Lion wants a third of its rate; Prodigy wants rate 1.",
                             choices=registered("optim"))

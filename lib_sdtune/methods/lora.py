@@ -189,7 +189,7 @@ class LoraMethod(Method):
         """kohya's and LyCORIS' arguments of the network, as far as they are not their defaults."""
         settings = self.config.lora
         name = next(iter(self.adapters.values())).name
-        arguments = {"lora": {}, "dora": {"algo": "lora", "dora_wd": True}}.get(name, {"algo": name})
+        arguments = {"lora": {}, "dora": {"algo": "lora", "dora_wd": True, "wd_on_output": False}}.get(name, {"algo": name})
         arguments |= {"conv_dim": settings.conv_dim, "conv_alpha": settings.conv_alpha} if settings.conv_dim else {}
         defaults = LoraConfig()
         keys = ("rank_dropout", "module_dropout", "loraplus_lr_ratio", "factor", "use_tucker", "down_lr_weight",
