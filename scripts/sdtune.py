@@ -9,7 +9,6 @@ from modules import extensions, script_callbacks
 
 import lib_sdtune  # noqa: F401 - importable only while this file is executed; later imports build on it
 
-
 FOLDER = Path(__file__).parents[1]
 
 
