@@ -30,7 +30,7 @@ WRITTEN = {"problem": str, "measured_by": str, "validation": (dict, None), "cell
            "proposal": ({"file": str, "weight": structure.NUMBER}, None),
            "strength": ({"weight": structure.NUMBER, "sentence": str}, None),
            "ranking": [{"file": str, "label": str, "score": structure.NUMBER, "reasons": [str], "picture": str}],
-           "curve": [dict.fromkeys(("weight", "subject", "prompt"), structure.NUMBER)],
+           "curve": [{"weight": structure.NUMBER, "subject": structure.NUMBER, "prompt": (*structure.NUMBER, None)}],
            "columns": [{"file": str, "label": str}], "rows": [{"prompt": str, "seed": int}]}
 """What readers of a result count on."""
 

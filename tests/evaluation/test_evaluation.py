@@ -60,6 +60,12 @@ def listing(host):
     return {path.name: path.read_bytes() for path in host.folder("lora").iterdir()}
 
 
+def test_what_one_prompt_alone_can_tell_is_read_again(host, run, monkeypatch):
+    monkeypatch.setattr(evaluation, "STRENGTHS", (1.0,))
+    made = Evaluation(host, run, read(WANTED | {"prompts": WANTED["prompts"][:1], "seeds": [1]})).make()
+    assert made["curve"][0]["prompt"] is None and result(run) == json.loads(json.dumps(made))
+
+
 def test_a_choice_ranks_with_reasons_and_leaves_pages(host, run, monkeypatch):
     monkeypatch.setattr(evaluation, "STRENGTHS", (0.5, 1.0))
     steps = []
