@@ -9,11 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.webui.conftest import pixels
+from tests.webui.meddler_modes import PUT_ASIDE, REFUSED
 
-PUT_ASIDE = ("hooks_unet", "hooks_vae", "hooks_text", "hooks_everywhere", "cat", "attention_class", "block_class", "layer_class",
-             "torch_function", "instances", "sampler", "scaled_steps", "parameter_at_each_picture")
-REFUSED = {"exchange_parameter": "time_embed", "merged_in_place": "to_", "layer_of_its_own": "attn1.to_q", "another_class": "attn1.to_k",
-           "added_layer": "lora_extra", "inference_tensor": "time_embed"}
 METHODS = {"lora": {"dim": 4, "unet_lr": 0.02, "text_encoder_lr": 0.005}, "dreambooth": {"unet_lr": 0.002},
            "textual_inversion": {"lr": 0.5}, "hypernetwork": {"lr": 0.01}}
 

@@ -28,10 +28,10 @@ from lib_sdtune.host.webui import (
     publishing,
     structure,
 )
-from lib_sdtune.host.webui.extensions import checkpoint_file, hijack_points, ownership, picture_callbacks
+from lib_sdtune.host.webui.extensions import checkpoint_file, hijack_points, ownership
 from lib_sdtune.host.webui.extensions.ownership import Change
 from lib_sdtune.host.webui.lock import QueueLock
-from lib_sdtune.host.webui.neutral import hypernetworks, neutral, placement, rng, storage
+from lib_sdtune.host.webui.neutral import hypernetworks, neutral, placement, prompt_loras, rng, storage
 from lib_sdtune.ldm import header
 from lib_sdtune.ldm.header import Header
 
@@ -138,8 +138,7 @@ class WebUIHost(Host):
             try:
                 self.warn_once(extensions.sentences(changes))
                 self.warn_once(extensions.silenced())
-                suspicious = bool(changes or picture_callbacks.owners())
-                checkpoint_file.refuse_other_weights(sd_model, everything=suspicious)
+                checkpoint_file.refuse_other_weights(sd_model, everything=bool(changes))
                 self.loaded_model = model.lend(sd_model, prediction_type)
                 yield
             finally:
@@ -217,6 +216,8 @@ class WebUIHost(Host):
                 stack.callback(self.lock.release)
                 stack.enter_context(structure.restored(shared.sd_model))
                 stack.enter_context(extensions.put_aside(shared.sd_model))
+                with prompt_loras.off(shared.sd_model):
+                    checkpoint_file.refuse_other_weights(shared.sd_model)
                 pins = {}
             else:
                 widths = [tower.width for tower in self.loaded_model.towers]

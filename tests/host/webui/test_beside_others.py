@@ -15,12 +15,9 @@ from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.host.base import SampleRequest
 from tests.host.webui.test_runs import pictures, settings, tensors, train
+from tests.webui.meddler_modes import OF_PICTURES, PUT_ASIDE, REFUSED
 
 MEDDLER = Path(__file__).parents[2] / "webui" / "meddler"
-NAMES = ("hooks_unet", "hooks_vae", "hooks_text", "hooks_everywhere", "cat", "attention_class", "block_class", "layer_class",
-         "torch_function", "instances", "sampler", "scaled_steps", "parameter_at_each_picture")
-REFUSED = {"exchange_parameter": "time_embed", "merged_in_place": "to_", "layer_of_its_own": "attn1.to_q", "another_class": "attn1.to_k",
-           "added_layer": "lora_extra", "inference_tensor": "time_embed.0.weight"}
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +83,10 @@ def equal(left, right):
 
 
 def test_all_modes_are_tried(meddling):
-    assert set(meddling.PUT_ASIDE) == set(NAMES) and set(meddling.REFUSED) == set(REFUSED)
+    assert set(meddling.PUT_ASIDE) == set(PUT_ASIDE) and set(meddling.REFUSED) == set(REFUSED)
 
 
-@pytest.mark.parametrize("mode", [name for name in NAMES if name not in ("sampler", "scaled_steps", "parameter_at_each_picture")])
+@pytest.mark.parametrize("mode", [name for name in PUT_ASIDE if name not in OF_PICTURES])
 def test_what_was_left_is_not_learned_and_comes_back(host, meddling, mode, caplog):
     with host.borrow(Model()) as model:
         expected = answers(model)
@@ -116,12 +113,12 @@ def plain_sample(installed, host):
 
 
 @pytest.mark.parametrize("lent", [True, False], ids=["in a run", "between runs"])
-@pytest.mark.parametrize("mode", NAMES)
+@pytest.mark.parametrize("mode", PUT_ASIDE)
 def test_our_pictures_are_as_with_nothing_ticked(plain_sample, host, meddling, mode, lent):
     from contextlib import nullcontext
 
     meddling.start(mode)
-    meddling.active.discard("first picture")
+    meddling.asked()
     before = house.fingerprint()
     with host.borrow(Model()) if lent else nullcontext():
         assert (numpy.asarray(next(host.generate([request()]))) == plain_sample).all()
@@ -148,9 +145,9 @@ def test_a_run_beside_others_learns_the_same(host, meddling, images, method):
     config = settings(images, "ron", method=method, overwrite=True, lora={"dim": 2, "alpha": 2, "unet_lr": 0.05})
     quiet, _ = train(host, config)
     expected = tensors(quiet.path) if quiet.path.suffix == ".safetensors" else quiet.path.read_bytes()
-    for mode in NAMES:
+    for mode in PUT_ASIDE:
         meddling.start(mode)
-    meddling.active.discard("first picture")
+    meddling.asked()
     beside, control = train(host, config)
     meddling.stop()
     assert (tensors(beside.path) if beside.path.suffix == ".safetensors" else beside.path.read_bytes()) == expected
@@ -240,19 +237,57 @@ def test_this_extension_is_no_stranger_when_its_folder_is_a_link(host, tmp_path)
     assert ownership.folder_around(str(tmp_path / "other" / "a.py"), (), str(tmp_path)) == "other"
 
 
-def test_a_comparison_reads_no_more_of_the_file_than_it_compares(host, monkeypatch):
+def test_some_rows_of_every_tensor_are_compared(host, monkeypatch):
     from modules import shared
 
     from lib_sdtune.host.webui.extensions import checkpoint_file
 
-    sizes, holds = [], checkpoint_file.holds
-    monkeypatch.setattr(checkpoint_file, "holds", lambda tensor, stored: sizes.append(1) or holds(tensor, stored))
+    count, numbers, holds = [], [], checkpoint_file.holds
+
+    def counted(tensor, stored, chosen):
+        count.append(tensor)
+        numbers.append(stored.read(chosen).numel())
+        return holds(tensor, stored, chosen)
+
+    monkeypatch.setattr(checkpoint_file, "holds", counted)
     monkeypatch.setattr(checkpoint_file.checkpoint, "read_any", None)  # it would read the whole file
     checkpoint_file.refuse_other_weights(shared.sd_model)
-    assert 0 < len(sizes) <= 2 * checkpoint_file.SAMPLE
-    sample = len(sizes)
+    compared, rows = len(count), sum(numbers)
+    numbers.clear()
     checkpoint_file.refuse_other_weights(shared.sd_model, everything=True)
-    assert len(sizes) > 2 * sample
+    assert compared == len(count) - compared > 500 and rows < sum(numbers) / 2
+
+
+@pytest.mark.parametrize("place", ["a row in a matrix's last third", "one bias"])
+def test_a_merge_into_a_part_of_one_tensor_is_found(host, place):
+    from modules import shared
+
+    from lib_sdtune.host.webui.extensions import checkpoint_file
+
+    layer = shared.sd_model.model.diffusion_model.middle_block[1].transformer_blocks[0].ff.net[0].proj
+    tensor = layer.bias if "bias" in place else layer.weight
+    changed = tensor.data[-1:] if "bias" in place else tensor.data[len(tensor) * 2 // 3:]
+    before = changed.clone()
+    changed.mul_(1.01).add_(1e-3)
+    try:
+        with pytest.raises(UserError, match="ff.net.0.proj.*does not hold what"):
+            checkpoint_file.refuse_other_weights(shared.sd_model)
+    finally:
+        changed.copy_(before)
+
+
+def test_loaders_of_loras_are_named_where_weights_are_not_the_file_s(host, meddling, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sdtune_meddling", meddling)
+    monkeypatch.setattr(meddling, "merge_lora", meddling.merged_in_place, raising=False)
+    meddling.start("merged_in_place")
+    with pytest.raises(UserError, match=r"another extension \(meddler loads LoRAs\) has merged"), host.borrow(Model()):
+        pass
+
+
+def test_pictures_between_runs_are_not_drawn_with_another_s_merge(host, meddling):
+    meddling.start("merged_in_place")
+    with pytest.raises(UserError, match="merged"):
+        next(host.generate([request()]))
 
 
 def test_a_model_loaded_past_the_queue_is_refused(host, unchanged):

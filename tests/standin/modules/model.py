@@ -41,6 +41,9 @@ class FrozenCLIPEmbedder(nn.Module):
         super().__init__()
         self.tokenizer = tokenizer()
         self.transformer = Transformer(len(self.tokenizer), 16, 3, 4)
+        embeddings = self.transformer.text_model.embeddings
+        positions = torch.arange(embeddings.position_embedding.num_embeddings)[None]
+        embeddings.register_buffer("position_ids", positions, persistent=False)
 
 
 class LatentDiffusion(nn.Module):
@@ -55,4 +58,5 @@ class LatentDiffusion(nn.Module):
         self.model.diffusion_model = unet
         self.first_stage_model, self.cond_stage_model = AutoencoderKL(), FrozenCLIPEmbedder()
         betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+        self.register_buffer("betas", betas.float(), persistent=False)
         self.alphas_cumprod = self.alphas_cumprod_original = torch.cumprod(1 - betas, 0).float()

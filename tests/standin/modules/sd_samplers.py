@@ -1,4 +1,8 @@
+from collections import namedtuple
+
 from modules import script_callbacks, shared
+
+SamplerData = namedtuple("SamplerData", ["name", "constructor", "aliases", "options"])
 
 
 class Sampler:
@@ -22,4 +26,8 @@ class Sampler:
 
 
 def create_sampler(name, model):
-    return Sampler(model or shared.sd_model)
+    return all_samplers_map[name].constructor(model or shared.sd_model)
+
+
+all_samplers = [SamplerData(name, Sampler, [], {}) for name in ("Euler", "Euler a")]
+all_samplers_map = {entry.name: entry for entry in all_samplers}

@@ -105,6 +105,17 @@ def instances():
     wrap(text_encoder().text_model.encoder.layers[0].mlp, "forward")
 
 
+def vae_class():
+    for kind in classes("modules.diffusionmodules.model", "Encoder") + classes("modules.diffusionmodules.model", "Decoder"):
+        wrap(kind, "forward")
+
+
+def text_class():
+    for kind in {type(module) for module in text_encoder().modules()}:
+        if kind.__name__ in ("CLIPMLP", "LayerNorm"):
+            wrap(kind, "forward")
+
+
 def sampler():
     original = sd_samplers.create_sampler
 
@@ -122,10 +133,34 @@ def scaled_steps():
     undo.append(lambda: active.discard("scale"))
 
 
+def sampler_entry():
+    table, name = sd_samplers.all_samplers_map, "Euler"
+    before = table[name]
+
+    def constructor(model):
+        sampler = before.constructor(model)
+        sample = sampler.sample
+        sampler.sample = lambda *args, **kwargs: sample(*args, **kwargs) * 1.05
+        return sampler
+
+    table[name] = before._replace(constructor=constructor)
+    undo.append(lambda: table.__setitem__(name, before))
+
+
+def sampler_function():
+    sampling = sys.modules.get("k_diffusion.sampling")
+    wrap(*((sampling, "sample_euler") if sampling is not None else (sd_samplers.Sampler, "sample")))
+
+
 def parameter_at_each_picture():
-    """Not at the picture that asks for it, but at all that come after, whoever draws them."""
+    """Not at the picture that asks for it, but at all that come after (`asked`), whoever draws them."""
     active.update(("parameter", "first picture"))
     undo.append(active.clear)
+
+
+def asked():
+    """The picture that asked for a mode is over."""
+    active.discard("first picture")
 
 
 def exchange_parameter():
@@ -135,13 +170,41 @@ def exchange_parameter():
     undo.append(lambda: layer._parameters.__setitem__("weight", before))
 
 
-def merged_in_place():
+def scale_in_place(tensors, factor=1.1):
     """As loaders of LoRAs do that keep no backup of their own on the layer."""
-    layers = [module for path, module in unet().named_modules() if path.endswith(("to_q", "to_k", "to_v"))]
-    kept = [layer.weight.detach().clone() for layer in layers]
-    for layer in layers:
-        layer.weight.data.mul_(1.1)
-    undo.append(lambda: [layer.weight.data.copy_(weight) for layer, weight in zip(layers, kept, strict=True)])
+    before = [tensor.detach().clone() for tensor in tensors]
+    for tensor in tensors:
+        tensor.data.mul_(factor).add_(0.001)
+    undo.append(lambda: [tensor.data.copy_(numbers) for tensor, numbers in zip(tensors, before, strict=True)])
+
+
+def merged_in_place():
+    scale_in_place([module.weight for path, module in unet().named_modules() if path.endswith(("to_q", "to_k", "to_v"))])
+
+
+def merged_in_text_encoder():
+    scale_in_place([module.weight for path, module in text_encoder().named_modules() if path.endswith("fc1")])
+
+
+def merged_in_vae():
+    scale_in_place([shared.sd_model.first_stage_model.decoder.conv_in.weight])
+
+
+def one_bias():
+    scale_in_place([next(module.bias for path, module in unet().named_modules() if path.endswith("emb_layers.1"))])
+
+
+def exchange_buffer():
+    embeddings = text_encoder().text_model.embeddings
+    before = embeddings._buffers["position_ids"]
+    embeddings._buffers["position_ids"] = before.flip(-1)
+    undo.append(lambda: embeddings._buffers.__setitem__("position_ids", before))
+
+
+def exchange_schedule():
+    before = shared.sd_model.alphas_cumprod_original
+    shared.sd_model.alphas_cumprod_original = before * 0.9
+    undo.append(lambda: setattr(shared.sd_model, "alphas_cumprod_original", before))
 
 
 class LouderLinear(torch.nn.Linear):
@@ -180,10 +243,11 @@ def inference_tensor():
 
 
 PUT_ASIDE = {function.__name__: function for function in (
-    hooks_unet, hooks_vae, hooks_text, hooks_everywhere, cat, attention_class, block_class, layer_class, torch_function, instances, sampler,
-    scaled_steps, parameter_at_each_picture)}
+    hooks_unet, hooks_vae, hooks_text, hooks_everywhere, cat, attention_class, block_class, layer_class, torch_function, instances, vae_class,
+    text_class, sampler, sampler_entry, sampler_function, scaled_steps, parameter_at_each_picture)}
 REFUSED = {function.__name__: function for function in (
-    exchange_parameter, merged_in_place, layer_of_its_own, another_class, added_layer, inference_tensor)}
+    exchange_parameter, merged_in_place, merged_in_text_encoder, merged_in_vae, one_bias, layer_of_its_own, another_class, added_layer,
+    inference_tensor, exchange_buffer, exchange_schedule)}
 MODES = PUT_ASIDE | REFUSED
 
 

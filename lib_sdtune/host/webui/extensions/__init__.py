@@ -12,7 +12,14 @@ from contextlib import ExitStack, contextmanager
 
 from torch import nn
 
-from lib_sdtune.host.webui.extensions import hijack_points, hooks, instance_functions, picture_callbacks, refusals
+from lib_sdtune.host.webui.extensions import (
+    hijack_points,
+    hooks,
+    instance_functions,
+    picture_callbacks,
+    refusals,
+    sampler_tables,
+)
 from lib_sdtune.host.webui.extensions.ownership import Change
 
 log = logging.getLogger("sdtune")
@@ -35,7 +42,8 @@ def put_aside(sd_model: nn.Module) -> Iterator[list[Change]]:
 @contextmanager
 def pictures_alone() -> Iterator[None]:
     """Inside, this thread's pictures are drawn by the WebUI alone, as with nothing ticked."""
-    with picture_callbacks.put_aside(), hijack_points.put_aside(hijack_points.of_pictures()):
+    functions = hijack_points.of_pictures()
+    with picture_callbacks.put_aside(), sampler_tables.put_aside(), hijack_points.put_aside(functions):
         yield
 
 

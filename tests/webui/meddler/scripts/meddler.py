@@ -20,6 +20,7 @@ def break_off():
         calls.append(1)
         if len(calls) == 2:
             handle.remove()
+            sdtune_meddling.asked()
             raise RuntimeError("the meddler breaks this picture off")
 
     handle = shared.sd_model.model.diffusion_model.time_embed.register_forward_pre_hook(hook)
@@ -46,5 +47,6 @@ class Meddler(scripts.Script):
             sdtune_meddling.start(mode)
 
     def postprocess(self, p, processed, *args):
+        sdtune_meddling.asked()
         if not self.keeps:
             sdtune_meddling.stop()

@@ -1,0 +1,3 @@
+"""The modules that were loaded from scripts' files, by their path; they do not stand in sys.modules."""
+
+loaded_scripts = {}
