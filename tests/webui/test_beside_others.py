@@ -4,10 +4,14 @@ Copy `tests/webui/meddler` into the WebUI's extensions before it starts.
 """
 
 import base64
+import shutil
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from lib_sdtune.evaluation.evaluation import FOLDER
 from tests.webui.conftest import pixels
 from tests.webui.meddler_modes import PUT_ASIDE, REFUSED
 
@@ -58,12 +62,12 @@ def contents(path):
 
 
 def sample_pixels(webui, name, sample):
-    import urllib.parse
-    import urllib.request
-
     file = sample["file"] if isinstance(sample, dict) else sample
-    address = f"{webui.url}/sdtune/v1/runs/{urllib.parse.quote(name)}/samples/{urllib.parse.quote(Path(file).name)}"
-    with urllib.request.urlopen(address, timeout=60) as answer:
+    return picture(webui, f"/runs/{name}/samples/{Path(file).name}")
+
+
+def picture(webui, path):
+    with urllib.request.urlopen(f"{webui.url}/sdtune/v1{urllib.parse.quote(path)}", timeout=60) as answer:
         return pixels(answer.read())
 
 
@@ -87,6 +91,33 @@ def test_a_run_beside_it_is_the_same_run(webui, meddler, config, tmp_path, metho
         assert run["state"] == "finished" and not run["message"].startswith("Starting anew"), (mode, run["message"])
         assert learned(webui, run, tmp_path) == expected, mode
         assert any("meddler" in note for note in run["notes"]), mode
+        assert meddler() == plain, mode
+
+
+def grid(webui, run):
+    """The pixels of a choosing grid's cells, all drawn anew, or the sentence that refused it."""
+    shutil.rmtree(Path(run["artefacts"][-1]).parents[2] / "sdtune" / "runs" / run["id"] / FOLDER, ignore_errors=True)
+    grid = {"prompts": ["a photo of ron"], "seeds": [1], "width": 64, "height": 64, "strength": False}
+    assert webui.tune(f"/runs/{run['id']}/choose", grid)[0] == 200
+    webui.wait(lambda: webui.tune(f"/runs/{run['id']}/choose")[1]["work"]["state"] not in ("waiting", "working"))
+    status = webui.tune(f"/runs/{run['id']}/choose")[1]
+    if status["work"]["state"] != "done":
+        return status["work"]["message"]
+    return [picture(webui, f"/runs/{run['id']}/choose/{cell}") for row in status["result"]["cells"] for cell in row]
+
+
+def test_a_choosing_grid_beside_it_is_the_same_grid_or_refused(webui, meddler, config, tmp_path):
+    run = train(webui, settings(config, "lora", tmp_path, "grid"), tmp_path)
+    plain, expected = meddler(), grid(webui, run)
+    assert len(expected) > 1
+    for mode in PUT_ASIDE:
+        meddler(mode, "keeps")
+        assert grid(webui, run) == expected, mode
+        assert meddler() == plain, mode
+    for mode, module in REFUSED.items():
+        meddler(mode, "keeps")
+        answer = grid(webui, run)
+        assert isinstance(answer, str) and module in answer and "start again" in answer, (mode, answer)
         assert meddler() == plain, mode
 
 

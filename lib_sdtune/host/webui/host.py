@@ -138,7 +138,8 @@ class WebUIHost(Host):
             try:
                 self.warn_once(extensions.sentences(changes))
                 self.warn_once(extensions.silenced())
-                checkpoint_file.refuse_other_weights(sd_model, everything=bool(changes))
+                suspicious = not all(change.in_code for change in changes)
+                checkpoint_file.refuse_other_weights(sd_model, everything=suspicious)
                 self.loaded_model = model.lend(sd_model, prediction_type)
                 yield
             finally:

@@ -3,6 +3,7 @@
 `start(mode)` does it; `stop()` takes everything back, as their `postprocess` would. Written for tests; nothing is taken from them.
 """
 
+import functools
 import sys
 from contextlib import suppress
 
@@ -47,7 +48,12 @@ def exchange(owner, name, value):
 
 def wrap(owner, name, factor=1.05):
     original = getattr(owner, name)
-    exchange(owner, name, lambda *args, **kwargs: louder(None, None, original(*args, **kwargs)))
+
+    @functools.wraps(original)  # the WebUI reads the signatures of samplers
+    def wrapper(*args, **kwargs):
+        return louder(None, None, original(*args, **kwargs))
+
+    exchange(owner, name, wrapper)
 
 
 def hooks_unet():

@@ -80,7 +80,7 @@ def put_aside(candidates: Iterable[Point]) -> Iterator[list[Change]]:
                 raise UserError(f"{name_of(owner)}.{name} was exchanged by {culprit} before SD Tune could see the "
                                 "WebUI's own; switch that extension off, restart the WebUI, then start again.")
             stack.enter_context(replaced(owner, name, original, still_wanted=lambda: True))
-            changes.append(Change(name_of(owner), name, culprit))
+            changes.append(Change(name_of(owner), name, culprit, in_code=True))
         yield changes
 
 

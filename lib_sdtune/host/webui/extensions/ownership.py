@@ -19,11 +19,14 @@ WEBUI = [os.path.join(paths_internal.script_path, name) for name in ("modules", 
 
 @dataclass(frozen=True)
 class Change:
-    """Something that another extension changed. place: the module or class; kind: what about it; owner: who did it."""
+    """Something that another extension changed. place: the module or class; kind: what about it; owner: who did it;
+    in_code: in the functions that run the model, not on the model itself.
+    """
 
     place: str
     kind: str
     owner: str
+    in_code: bool = False
 
 
 def extension_of(file: str | None) -> str:
