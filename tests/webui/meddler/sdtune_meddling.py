@@ -270,11 +270,9 @@ def stop():
 def on_step(params):
     if "scale" in active:
         params.x.mul_(1.02)
-    if "parameter" in active and params.sampling_step == 0:
-        if "first picture" in active:
-            active.discard("first picture")
-        else:
-            exchange_parameter()
+    if "parameter" in active and "first picture" not in active and params.sampling_step == 0:
+        active.discard("parameter")
+        exchange_parameter()
 
 
 def register():
