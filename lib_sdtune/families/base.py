@@ -83,6 +83,8 @@ class Family:
     text_parts: tuple[Part, ...]  # the text encoders, in the order in which the UNet hears them
     text_keys: tuple[str, ...] = ("lora_te",)  # what kohya's names of their layers begin with
     reads_clip_skip = True  # whether the WebUI's "Clip skip" changes what the text encoders answer
+    adapts_text_by_default = True  # whether a small add-on learns in the text encoders too, where nobody says otherwise
+    linear_projections = True  # whether proj_in and proj_out of the transformers are linear, or else 1x1 convolutions
     activations = (420, 100)
     """Numbers a model channel and latent pixel that the UNet keeps for the backward pass, without and with gradient
     checkpointing. Counted on a UNet of the family's true shape, without attention maps, which no backend of today

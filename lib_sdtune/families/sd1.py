@@ -18,6 +18,7 @@ class SD1(Family):
     base_model_version = "sd_v1"
     architecture = "stable-diffusion-v1"
     text_parts = (CLIP_PART,)
+    linear_projections = False
 
     def recognises(self, shapes: dict) -> bool:
         first = shapes.get("model.diffusion_model.middle_block.1.proj_in.weight", ())

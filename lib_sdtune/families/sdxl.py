@@ -29,14 +29,11 @@ class SDXL(Family):
                   Part("conditioner.embedders.1.model.", OpenCLIPTextModel, open_text_sizes, "text_2"))
     text_keys = ("lora_te1", "lora_te2")
     reads_clip_skip = False
+    adapts_text_by_default = False  # they are large and learn little; untrained they are read once and set aside
     activations = (770, 100)  # its transformers are up to ten blocks deep
 
     def recognises(self, shapes):
         return any(name.startswith("conditioner.embedders.") for name in shapes)
-
-    def defaults(self, variant):
-        """The text encoders are large and learn little: without them their answers are kept and they need no memory."""
-        return super().defaults(variant) | {"lora": {"text_encoder_lr": 0.0}}
 
     def markers(self, variant):
         names = ["v_pred"] * (variant.prediction_type == V) + ["ztsnr"] * variant.zero_terminal_snr

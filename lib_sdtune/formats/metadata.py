@@ -6,36 +6,54 @@ extensions-builtin/Lora/network.py and ui_edit_user_metadata.py.
 """
 
 import json
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import __version__
 from lib_sdtune.formats.kinds import KINDS
 
+if TYPE_CHECKING:  # they import this file
+    from lib_sdtune.config import Config
+    from lib_sdtune.families.base import Family
+    from lib_sdtune.families.variant import Variant
 
-def describe(config, model, method, training_data, stem, step):
+BASE_MODEL = ("ss_base_model_version", "ss_v2", "modelspec.architecture", "modelspec.implementation",
+              "modelspec.resolution", "modelspec.prediction_type")
+"""The keys of `base_model`."""
+
+
+def describe(config: "Config", model: Any, method: Any, training_data: Any, stem: str, step: int) -> dict[str, str]:
     """All metadata of the file `stem`, str -> str; the WebUI wants JSON objects where it parses, plain text elsewhere.
     """
-    facts = {**shape(model), **recipe(config, step, training_data), **pictures(config, training_data), **method.metadata(),
-             "ss_output_name": stem, "ss_sd_model_name": model.name, "ss_sd_model_hash": model.hash[:10],
-             "ss_new_sd_model_hash": model.hash,
-             "sdtune_version": __version__, "sdtune_config": shared_config(config)}
+    facts = base_model(model.family, model.variant, method.kind, config.dataset.resolution)
+    facts |= recipe(config, step, training_data) | pictures(training_data) | method.metadata()
+    facts |= {"ss_output_name": stem, "ss_sd_model_name": model.name, "ss_sd_model_hash": model.hash[:10],
+              "ss_new_sd_model_hash": model.hash, "sdtune_version": __version__, "sdtune_config": shared_config(config)}
     facts["ss_session_id"] = session_id(config)
-    return {key: printed(value) for key, value in (facts | modelspec(config, model, method, stem)).items()
+    return {key: printed(value) for key, value in (facts | modelspec(config, method, stem)).items()
             if value is not None}
 
 
-def session_id(config):
+def session_id(config: "Config") -> int:
     """A number that every file of a run carries, the same for the same settings."""
     return int(sha256(printed(shared_config(config)).encode()).hexdigest()[:8], 16)
 
 
-def shape(model):
-    return {"ss_base_model_version": model.family.version(model.variant),
-            "ss_v2": str(model.family.sd_version == "SD2")}
+def base_model(family: "Family", variant: "Variant", kind: str, side: int) -> dict[str, str]:
+    """What says of a file of that kind (a key of `KINDS`) which model it is for; side: pixels it was trained at."""
+    label = KINDS[kind].modelspec
+    return {"ss_base_model_version": family.version(variant), "ss_v2": str(family.sd_version == "SD2"),
+            "modelspec.architecture": family.architecture_of(variant) + (f"/{label}" if label else ""),
+            "modelspec.implementation": "diffusers" if kind == "lora" and family.sd_version != "SDXL"
+            else "https://github.com/Stability-AI/generative-models",
+            "modelspec.resolution": f"{side}x{side}",
+            "modelspec.prediction_type": "v" if variant.prediction_type == "v_prediction" else "epsilon"}
 
 
-def recipe(config, step, training_data):
+def recipe(config: "Config", step: int, training_data: Any) -> dict[str, Any]:
+    """kohya's keys of the settings and of the step."""
     train, noise, loss, data = config.train, config.noise, config.loss, config.dataset
     return {"ss_steps": step, "ss_epoch": training_data.epoch(step)[0], "ss_max_train_steps": training_data.total_steps(),
             "ss_num_epochs": training_data.epoch(training_data.total_steps())[0],
@@ -62,7 +80,7 @@ def recipe(config, step, training_data):
             "ss_cache_latents": data.cache_latents}
 
 
-def pictures(config, training_data):
+def pictures(training_data: Any) -> dict[str, Any]:
     """Counts by folder and bucket, and how often each tag stands in the captions (once per picture, as kohya counts).
     """
     trained = [p for p in training_data.scan.pictures if not p.is_class]
@@ -75,7 +93,8 @@ def pictures(config, training_data):
             "ss_tag_frequency": training_data.scan.tag_frequency(), "ss_bucket_info": {"buckets": buckets}}
 
 
-def folders(pictures):
+def folders(pictures: Iterable[Any]) -> dict[str, dict[str, int]]:
+    """Folder -> its repeats and the number of its pictures."""
     names = {}
     for picture in pictures:
         entry = names.setdefault(picture.folder, {"n_repeats": picture.repeats, "img_count": 0})
@@ -83,7 +102,7 @@ def folders(pictures):
     return names
 
 
-def shared_config(config):
+def shared_config(config: "Config") -> dict[str, Any]:
     """The config as it may be shown to others: paths cut down to their last part."""
     settings = config.to_dict()
     for concept in settings["concepts"]:
@@ -94,22 +113,16 @@ def shared_config(config):
     return settings
 
 
-def modelspec(config, model, method, stem):
-    """https://github.com/Stability-AI/ModelSpec, without its date."""
-    label = KINDS[method.kind].modelspec
-    side = config.dataset.resolution
-    return {"modelspec.sai_model_spec": "1.0.1",
-            "modelspec.architecture": model.family.architecture_of(model.variant) + (f"/{label}" if label else ""),
-            "modelspec.implementation": "diffusers" if method.kind == "lora" and model.family.sd_version != "SDXL"
-            else "https://github.com/Stability-AI/generative-models",
-            "modelspec.title": stem, "modelspec.resolution": f"{side}x{side}",
-            "modelspec.prediction_type": "v" if model.prediction_type == "v_prediction" else "epsilon",
+def modelspec(config: "Config", method: Any, stem: str) -> dict[str, Any]:
+    """https://github.com/Stability-AI/ModelSpec beside `base_model`, without its date."""
+    return {"modelspec.sai_model_spec": "1.0.1", "modelspec.title": stem,
             "modelspec.encoder_layer": config.model.clip_skip,
             "modelspec.timestep_range": f"{config.noise.min_timestep},{config.noise.max_timestep}",
             "modelspec.trigger_phrase": method.activation_text() or None}
 
 
-def printed(value):
+def printed(value: Any) -> str:
+    """As a safetensors header has it: objects as JSON."""
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, sort_keys=True)
     return str(value)

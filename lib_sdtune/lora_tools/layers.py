@@ -5,13 +5,14 @@ import re
 import torch
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.families import registry as families
 from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.networks.delta import algorithm, delta
 
 KERNEL = re.compile(r"_(in_layers_2|out_layers_3|op|conv|conv1|conv2)$")
 """Names of the 3x3 convolutions; a LoHa's tensors and some of LoKr's do not tell the kernel."""
 POINTWISE = re.compile(r"_(skip_connection|conv_shortcut)$")
-PROJECTION = re.compile(r"_proj_(in|out)$")  # 1x1 convolutions in SD1, linear in the other families
+PROJECTION = re.compile(r"_proj_(in|out)$")  # in attention blocks; those within transformers are always linear
 
 
 def check(file: LoraFile) -> None:
@@ -49,7 +50,8 @@ def shaped(change: torch.Tensor, key: str, family: str) -> torch.Tensor:
         return change
     if KERNEL.search(key) and change.shape[1] % 9 == 0:
         return change.reshape(len(change), -1, 3, 3)
-    if POINTWISE.search(key) or (PROJECTION.search(key) and family == "sd1" and "transformer_blocks" not in key):
+    projects = bool(PROJECTION.search(key)) and "transformer_blocks" not in key
+    if POINTWISE.search(key) or projects and family and not families[family].linear_projections:
         return change[:, :, None, None]
     return change
 

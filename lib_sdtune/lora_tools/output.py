@@ -13,15 +13,7 @@ from lib_sdtune.formats import lora, names
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.lora import LoraFile
-from lib_sdtune.formats.metadata import printed
-
-MODELSPEC = (
-    "modelspec.architecture",
-    "modelspec.implementation",
-    "modelspec.resolution",
-    "modelspec.prediction_type",
-)
-BASE = ("ss_base_model_version", "ss_v2", *MODELSPEC)
+from lib_sdtune.formats.metadata import BASE_MODEL, base_model, printed
 
 
 def check_target(path: Path, kind: str, sources: Sequence[Path], overwrite: bool) -> None:
@@ -84,7 +76,7 @@ def base_of_files(files: Sequence[LoraFile]) -> dict[str, str]:
     """What the files say of the model that they are for; where none says it, the family's own words."""
     facts: dict[str, str] = {}
     for file in files:
-        facts = {key: file.metadata[key] for key in BASE if key in file.metadata} | facts
+        facts = {key: file.metadata[key] for key in BASE_MODEL if key in file.metadata} | facts
     name = next((file.family for file in files if file.family), "")
     return (base_of(families[name](), Variant()) if name else {}) | facts
 
@@ -92,16 +84,7 @@ def base_of_files(files: Sequence[LoraFile]) -> dict[str, str]:
 def base_of(family: Family, variant: Variant) -> dict[str, str]:
     """The metadata that name the model which a LoRA is for."""
     side = variant.resolution if variant != Variant() else family.resolution
-    return {
-        "ss_base_model_version": family.version(variant),
-        "ss_v2": str(family.sd_version == "SD2"),
-        "modelspec.architecture": f"{family.architecture_of(variant)}/{KINDS['lora'].modelspec}",
-        "modelspec.implementation": "https://github.com/Stability-AI/generative-models"
-        if family.sd_version == "SDXL"
-        else "diffusers",
-        "modelspec.resolution": f"{side}x{side}",
-        "modelspec.prediction_type": "v" if variant.prediction_type == "v_prediction" else "epsilon",
-    }
+    return base_model(family, variant, "lora", side)
 
 
 def named(path: Path, sources: Sequence[Path] = ()) -> dict[str, str]:

@@ -11,6 +11,7 @@ import torch
 from lib_sdtune import optim
 from lib_sdtune.data import captions
 from lib_sdtune.errors import NothingLearned
+from lib_sdtune.families.base import Family
 from lib_sdtune.formats.backup import digest
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
 from lib_sdtune.formats.tensors import PRECISIONS
@@ -81,6 +82,11 @@ class Method:
     def kinds(cls, config: "Config") -> list[ArtefactKind]:
         """The kind of every file that a run ends with, the main one first."""
         return [KINDS[cls.kind]]
+
+    @classmethod
+    def suited(cls, family: Family) -> dict[str, Any]:
+        """Settings of its section that suit models of a family better than the general ones."""
+        return {}
 
     @classmethod
     def check(cls, config: "Config", folder: FolderOf) -> None:

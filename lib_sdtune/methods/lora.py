@@ -9,7 +9,7 @@ import torch
 
 from lib_sdtune import networks
 from lib_sdtune.errors import NothingLearned, UserError
-from lib_sdtune.families.base import Target
+from lib_sdtune.families.base import Family, Target
 from lib_sdtune.formats import lookup
 from lib_sdtune.formats import lora as lora_file
 from lib_sdtune.formats import tensors as safetensors
@@ -72,6 +72,10 @@ class LoraMethod(Method):
             self.targets.append(target)
             self.adapters[target.key] = adapter(file, target, tensors)
         self.start = digest(self.tensors())
+
+    @classmethod
+    def suited(cls, family: Family) -> dict[str, Any]:
+        return {} if family.adapts_text_by_default else {"text_encoder_lr": 0.0}
 
     @classmethod
     def check(cls, config: "Config", folder: FolderOf) -> None:

@@ -11,6 +11,7 @@ import torch
 from PIL.Image import Image
 from torch import nn
 
+from lib_sdtune import methods
 from lib_sdtune.devices import local_device
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.detection import detect
@@ -62,7 +63,7 @@ class EmbeddedHost(Host):
         file_header = header.read(self.chosen(model_settings))
         family, variant = detect(file_header)
         variant = variant.overridden(getattr(model_settings, "prediction_type", "auto"))
-        return overlaid(family.defaults(variant), checkpoint.embedded_json(file_header.metadata, "sdtune_defaults"))
+        return overlaid(methods.suited(family, variant), checkpoint.embedded_json(file_header.metadata, "sdtune_defaults"))
 
     def check(self, model_settings: Any) -> None:
         self.defaults(model_settings)

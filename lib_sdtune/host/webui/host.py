@@ -12,6 +12,7 @@ from modules.call_queue import queue_lock
 from PIL.Image import Image
 from torch import nn
 
+from lib_sdtune import methods
 from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.base import Family
@@ -54,7 +55,7 @@ class WebUIHost(Host):
         if detected is None:
             return {}
         family, variant = detected
-        suited = family.defaults(variant.overridden(model_settings.prediction_type))
+        suited = methods.suited(family, variant.overridden(model_settings.prediction_type))
         return clip_skip.with_webui_clip_skip(family, suited)
 
     def detected(self, model_settings: Any) -> tuple[Family, Variant] | None:
