@@ -52,14 +52,14 @@ def put_back(folder: Path, reason: str) -> None:
     waiting = folder / FOLDER
     if not waiting.exists() or state.newest(folder) is not None:
         return
+    with contextlib.suppress(OSError, ValueError, DiskFull):  # first: nobody is to meet the earlier run without it
+        status = structure.read(waiting / "status.json", dict) or {}
+        message = f"Starting anew did not come about: {reason} The earlier run is as it was."
+        write_json(waiting / "status.json", status | {"message": message})
     remove(folder)
     for part in waiting.iterdir():
         part.rename(folder / part.name)
     waiting.rmdir()
-    with contextlib.suppress(OSError, ValueError, DiskFull):
-        status = structure.read(folder / "status.json", dict) or {}
-        message = f"Starting anew did not come about: {reason} The earlier run is as it was."
-        write_json(folder / "status.json", status | {"message": message})
 
 
 def drop(folder: Path) -> None:

@@ -1,5 +1,8 @@
 """Starting a run anew takes nothing from the earlier one before the new one can be resumed itself."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from lib_sdtune.errors import TooLittleMemory
@@ -42,6 +45,22 @@ def test_a_refused_start_leaves_the_earlier_run_as_it_was(stopped, monkeypatch):
         name: data for name, data in before.items() if name != "status.json"}
     monkeypatch.undo()
     assert train(host, config, resume=True).state == "finished"
+
+
+def test_an_earlier_run_that_is_back_says_why_at_once(tmp_path, monkeypatch):
+    waiting = tmp_path / replaced.FOLDER
+    waiting.mkdir()
+    (waiting / "status.json").write_text('{"state": "finished", "message": ""}')
+    rename, messages = Path.rename, []
+
+    def renamed(path, target):
+        result = rename(path, target)
+        messages.append(json.loads((tmp_path / "status.json").read_text())["message"])
+        return result
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    replaced.put_back(tmp_path, "No room.")
+    assert ["No room." in message for message in messages] == [True]
 
 
 def test_the_earlier_run_goes_with_the_first_state_of_the_new_one(stopped):
