@@ -75,16 +75,18 @@ window.sdtune = window.sdtune || {};
         }
 
         // `rest` below the comparison's own address, or what(path) for an address of its own.
+        // What was answered, or false where the sentence that it was refused with is shown instead.
         panel.post = async function (address, body) {
+            let answer;
             try {
-                await sdtune.call(typeof address === 'function' ? address(path()) : path() + address, 'POST', body);
+                answer = await sdtune.call(typeof address === 'function' ? address(path()) : path() + address, 'POST', body);
             } catch (problem) {
                 panel.say(problem.message);
                 sdtune.show(id('sure'), problem.message.includes('"sure"'));
                 return false;
             }
-            panel.refresh();
-            return true;
+            await panel.refresh();
+            return answer || true;
         };
 
         panel.say = (text) => sdtune.text(id('progress'), text);

@@ -83,6 +83,10 @@ window.sdtune = window.sdtune || {};
     }
 
     async function post(verb, body) {
-        if (await panel.post(beside(verb), body)) sdtune.refresh();
+        const answer = await panel.post(beside(verb), body);
+        if (!answer) return;
+        sdtune.refresh();
+        const kept = answer.kept || [];
+        if (kept.length) panel.say(t('Kept, because you made or changed it since: {files}', {files: kept.join(', ')}));
     }
 })(window.sdtune);

@@ -78,3 +78,22 @@ def test_samples_are_never_cut_at_the_left_edge(page, url, width):
         }).map((step) => step.textContent);
     })()"""
     assert page.run(cut) == []
+
+
+TAKEN_BACK = """
+const answers = window.fetch;
+const published = {file: 'ron', name: 'ron', weight: 1};
+const choice = {work: null, result: null, files: [{file: 'ron', label: 'end', step: 1}], published};
+window.fetch = (address, ...others) => {
+    const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
+    if (String(address).endsWith('/unpublish')) return answer({files: ['ron.safetensors'], kept: ['ron.json', 'ron.preview.png']});
+    if (String(address).endsWith('/choose')) return answer(choice);
+    return answers(address, ...others);
+};
+"""
+
+
+def test_what_a_publication_taken_back_leaves_is_named(page, url):
+    opened(page, url, TAKEN_BACK).until("!!document.querySelector('#sdtune_unpublish')")
+    page.run("document.querySelector('#sdtune_unpublish').click()")
+    page.until("document.querySelector('#sdtune_choice').textContent.includes('changed it since: ron.json, ron.preview.png')")
