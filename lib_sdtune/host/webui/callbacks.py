@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from modules import shared
 
+import lib_sdtune
 from lib_sdtune.access import LOOPBACK, Access
 from lib_sdtune.app import App
 from lib_sdtune.app import shared as shared_app
@@ -69,8 +70,22 @@ def tab() -> list[tuple[Any, str, str]]:
     from lib_sdtune.ui.context import TabContext
     from lib_sdtune.ui.tab import build
 
-    context = TabContext(app=app(), home="webui", defaults=defaults, hide_dirs=access().roots is not None)
+    context = TabContext(app=app(), home="webui", defaults=defaults, hide_dirs=access().roots is not None,
+                         problem=without_scripts(Path(lib_sdtune.__file__).parents[1]))
     return [(build(context), "SD Tune", "sdtune_tab")]
+
+
+def without_scripts(folder: Path) -> str:
+    """A sentence where the page's addresses of our scripts would end too early, so that the tab would do nothing, or "".
+
+    folder: where we are installed. The WebUI writes paths into addresses as they are, relative to where it was started.
+    """
+    served = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    sign = next((sign for sign in "#?" if sign in str(served)), "")
+    if not sign:
+        return ""
+    return (f'The path {folder} has a "{sign}" in it, and the WebUI cannot serve scripts from there, so nothing would move in '
+            "this tab. Rename that folder, or give the WebUI another --data-dir, and start it again.")
 
 
 def defaults() -> dict[str, Any]:

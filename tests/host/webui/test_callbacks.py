@@ -154,3 +154,18 @@ def test_flags_of_two_installations_are_added_once():
     for _ in range(2):
         runpy.run_path(str(SCRIPT.parents[1] / "preload.py"))["preload"](parser)
     assert parser.parse_args(["--sdtune-host", "a"]).sdtune_host == ["a"]
+
+
+@pytest.mark.parametrize(("folder", "sign"), [("data #2/extensions/sd-tune", "#"), ("what?/sd-tune", "?"), ("100 % & more/sd-tune", "")])
+def test_a_path_from_which_the_webui_serves_no_scripts_is_told_in_the_tab(callbacks, monkeypatch, tmp_path, folder, sign):
+    gradio = pytest.importorskip("gradio", reason="gradio comes with the WebUI and with the `ui` verb's requirements")
+    problem = callbacks.without_scripts(tmp_path / folder)
+    assert (f'has a "{sign}" in it' in problem) if sign else not problem
+    (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / folder)
+    assert not callbacks.without_scripts(tmp_path / folder / "extensions/sd-tune"), "its address begins here"
+    if sign:
+        monkeypatch.setattr(callbacks, "without_scripts", lambda folder: problem)
+        [(page, _, _)] = callbacks.tab()
+        shown = [block.value for block in page.blocks.values() if isinstance(block, gradio.HTML)]
+        assert len(shown) == 1 and "Rename that folder" in shown[0]
