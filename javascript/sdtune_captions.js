@@ -178,6 +178,24 @@ window.sdtune = window.sdtune || {};
         );
     }
 
+    // From Check: the folder's captions without prompt syntax, to be looked at and saved.
+    captions.takeOutPromptSyntax = async function (folder, extension) {
+        sdtune.picturesPage.goto('pictures');
+        // the page is made when it is first seen
+        while (!sdtune.byId('sdtune_captions_folder')) await new Promise((resolve) => setTimeout(resolve, 100));
+        sdtune.picturesPage.show('captions');
+        sdtune.byId('sdtune_workshop').scrollIntoView();
+        await goTo({folder, extension});
+        if (!at.folder || at.folder.images !== folder) return; // it could not be opened, which is said there
+        const done = await captions.change('edit', {do: 'plain'}, 'captions_edit_note');
+        if (done) controls().say('captions_note', t('Captions changed: {n}; not saved yet.', {n: done.count}));
+    };
+
+    document.addEventListener('click', (event) => {
+        const button = event.target.closest && event.target.closest('.sdtune-plain-captions');
+        if (button) captions.takeOutPromptSyntax(button.dataset.folder, button.dataset.extension);
+    });
+
     function goTo(entry) {
         controls().set('captions_folder', entry.folder);
         controls().set('captions_ending', entry.extension);

@@ -1,6 +1,7 @@
 """What the Check button says about the pictures, in words a person would use."""
 
 from collections import Counter, defaultdict
+from html import escape
 from math import ceil
 from pathlib import Path
 
@@ -23,8 +24,21 @@ def report(settings, app):
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)), *problems(scan, config, app)]
     parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *warnings),
-             listing("Captions as they will be read", captions), charts(scan, dataset)]
+             *plain_captions(scan, config), listing("Captions as they will be read", captions), charts(scan, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
+
+
+def plain_captions(scan, config):
+    """For each concept whose captions have prompt syntax, a button that takes it out under Captions."""
+    from lib_sdtune.data import prompt_syntax
+
+    extension = config.dataset.caption_extension
+    numbers = {picture.concept for picture in scan.pictures
+               if picture.caption_from == "file" and prompt_syntax.signs(picture.caption)}
+    for number in sorted(numbers):
+        folder = escape(str(config.concepts[number].images), quote=True)
+        yield (f'<p><button type="button" class="sdtune-button sdtune-small sdtune-plain-captions" data-folder="{folder}" '
+               f'data-extension="{escape(extension, quote=True)}">Take out prompt syntax</button></p>')
 
 
 def charts(scan, dataset):

@@ -97,3 +97,15 @@ def test_what_a_publication_taken_back_leaves_is_named(page, url):
     opened(page, url, TAKEN_BACK).until("!!document.querySelector('#sdtune_unpublish')")
     page.run("document.querySelector('#sdtune_unpublish').click()")
     page.until("document.querySelector('#sdtune_choice').textContent.includes('changed it since: ron.json, ron.preview.png')")
+
+
+def test_check_s_button_takes_prompt_syntax_out_and_leaves_saving_to_the_user(page, url, tmp_path):
+    folder = pictures(tmp_path / "syntax", count=2)
+    (folder / "0.txt").write_text("a (red:1.3) hat", encoding="utf-8")
+    opened(page, url).until("!!document.querySelector('#sdtune_report')")
+    button = f'<button class="sdtune-plain-captions" data-folder="{folder}" data-extension=".txt"></button>'
+    page.run(f"document.querySelector('#sdtune_report').insertAdjacentHTML('beforeend', `{button}`)")
+    page.run("document.querySelector('.sdtune-plain-captions').click()")
+    page.until("[...document.querySelectorAll('#sdtune_captions_pictures textarea')].some((area) => area.value === 'a red hat')")
+    page.until("document.querySelector('#sdtune_captions_note').textContent.includes('1; not saved yet')")
+    assert (folder / "0.txt").read_text(encoding="utf-8") == "a (red:1.3) hat"

@@ -66,3 +66,11 @@ def test_an_embedding_that_captions_name_is_told(tmp_path, app):
     (folder / "cat.pt").write_bytes(b"")
     said = text(check.report(settings(pictures(tmp_path / "pics")), app))
     assert "an embedding has that name" in said
+
+
+def test_prompt_syntax_is_taken_out_by_one_click_where_captions_have_it(app, tmp_path):
+    folder = pictures(tmp_path / "a & b", count=2)
+    assert "sdtune-plain-captions" not in check.report(settings(folder), app)
+    (folder / "0.txt").write_text("a (red:1.3) hat", encoding="utf-8")
+    html = check.report(settings(folder), app)
+    assert html.count("sdtune-plain-captions") == 1 and f'data-folder="{tmp_path}/a &amp; b" data-extension=".txt"' in html
