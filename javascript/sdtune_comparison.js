@@ -79,7 +79,11 @@ window.sdtune = window.sdtune || {};
         panel.post = async function (address, body) {
             let answer;
             try {
-                answer = await sdtune.call(typeof address === 'function' ? address(path()) : path() + address, 'POST', body);
+                answer = await sdtune.call(
+                    typeof address === 'function' ? address(path()) : path() + address,
+                    'POST',
+                    body,
+                );
             } catch (problem) {
                 panel.say(problem.message);
                 sdtune.show(id('sure'), problem.message.includes('"sure"'));
