@@ -1,5 +1,6 @@
 """Errors that are sentences for the user: what happened, where, what to do; and why a run failed, for the tab's box."""
 
+import errno
 import re
 from typing import Any
 
@@ -105,7 +106,7 @@ def sentence(error: BaseException) -> str:
         return str(error)
     if out_of_memory(error):
         return OUT_OF_MEMORY
-    if isinstance(error, OSError) and error.errno == 28:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DISK_FULL
     first_line = str(error).strip().split("\n")[0][:300].rstrip(". ")
     return f"{UNFORESEEN} {type(error).__name__}: {first_line}. run.log in the run folder has the details."

@@ -18,8 +18,9 @@ from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.pixels import mask, pixels
 from lib_sdtune.data.problem import printable
-from lib_sdtune.errors import RunError
+from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.families.base import Conditioning
+from lib_sdtune.formats.files import is_full
 
 log = logging.getLogger("sdtune")
 VERSION = 2  # raise it when pictures are turned into pixels differently
@@ -60,14 +61,15 @@ class LatentCache:
     folder: where entries are kept, or None to encode at every showing. encode(pixels (B, 3, H, W) in -1..1) gives mean
     and std, (B, 4, h, w) each. encoder_key: whatever distinguishes one encoder from another. encode_precisely: tried
     when `encode` gives values that are not numbers (half precision overflows in some encoders). masks: keep alpha masks
-    too. downscale: pixels a latent, each way.
+    too. downscale: pixels a latent, each way. hold(sentence): called where the disk is full; the entry is made anew when
+    it is asked for. None: DiskFull is raised.
     """
 
     def __init__(self, folder: Path | None, encode, encoder_key: str, encode_precisely=None, masks: bool = False,
-                 downscale: int = 8):
+                 downscale: int = 8, hold: Callable[[str], None] | None = None):
         self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
         self.encode_precisely, self.masks, self.downscale = encode_precisely, masks, downscale
-        self.recent = Recent()
+        self.recent, self.hold, self.is_full = Recent(), hold, False
         self.half_overflowed = False
 
     def latents(self, example: Example) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,6 +102,8 @@ class LatentCache:
         waiting: list = []
         gone: list[PictureGone] = []
         for example, inputs in ordered(self.inputs_or_gone, missing):
+            if self.is_full:  # the others are encoded when they are shown, and kept once there is room
+                return gone
             if isinstance(inputs, PictureGone):
                 gone.append(inputs)
                 continue
@@ -180,8 +184,16 @@ class LatentCache:
         try:
             store.write(store.place(self.folder, name), entry)
         except OSError as error:
-            raise RunError(f"Latents could not be written to {self.folder} ({error.strerror or error}). "
-                           "Make room there, or set dataset.cache_latents to false.") from error
+            sentence = (f"Latents could not be written to {self.folder} ({error.strerror or error}). "
+                        "Make room there, or set dataset.cache_latents to false.")
+            if not is_full(error):
+                raise RunError(sentence) from error
+            if self.hold is None:
+                raise DiskFull(sentence) from error
+            self.is_full = True
+            self.hold(sentence)
+        else:
+            self.is_full = False
 
     def encoded(self, batch: torch.Tensor, examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
         """(mean, std) of a batch, CPU float32. RunError where they are not numbers."""

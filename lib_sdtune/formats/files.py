@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib_sdtune.errors import DiskFull, RunError
@@ -34,9 +34,25 @@ def disk_errors(path):
     try:
         yield
     except OSError as error:
-        kind = DiskFull if error.errno in FULL else RunError
+        kind = DiskFull if is_full(error) else RunError
         raise kind(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. "
                    "Make room there or give it another folder; earlier files are unharmed.") from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk, or somebody's share of it, is full."""
+    return isinstance(error, DiskFull) or isinstance(error, OSError) and error.errno in FULL
+
+
+def overwrite_json(path: Path, data: object) -> None:
+    """In place, for a full disk: a file that is there keeps its blocks, where a new one would find none.
+
+    Not atomic; who reads such files takes a damaged one for none. What the disk refuses all the same is let be.
+    """
+    content = json.dumps(data, ensure_ascii=False).encode()
+    with suppress(OSError), open(path, "r+b") as file:
+        file.write(content)
+        file.truncate()
 
 
 def sync(path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import DiskFull, RunError, UserError, sentence
-from lib_sdtune.formats.files import write_json
+from lib_sdtune.formats.files import overwrite_json, write_json
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.training import replaced, run_lock
 from lib_sdtune.training.notes import noted
@@ -248,6 +248,10 @@ class Control:
         with self._changed:
             self._requests.add("pause")
 
+    def is_held(self) -> bool:
+        """Whether the run waits for somebody to mend something, and nobody has asked it to leave meanwhile."""
+        return self.hold_reason is not NO_HOLD and not self.leaving()
+
     def report_waiting(self, reason: str) -> None:
         """Say whom the run waits for ("a generation"), or nobody ("")."""
         self.waiting = f"waiting for {reason}" if reason else ""
@@ -259,9 +263,10 @@ class Control:
         if at_once or time.monotonic() - self._written > 2:
             self._written = time.monotonic()
             if self.folder.exists():
-                # the run goes on or pauses by itself; watchers in this process still hear of it
-                with suppress(DiskFull):
+                try:
                     write_json(self.folder / "status.json", self.snapshot())
+                except DiskFull:  # the run goes on or pauses by itself, and nobody shall read that it still trains
+                    overwrite_json(self.folder / "status.json", self.snapshot())
         if self.on_change:
             self.on_change(self)
 
@@ -273,13 +278,24 @@ def due(settings: Any, step: "Step") -> bool:
     return bool(by_step or by_epoch)
 
 
+class RunLog(logging.FileHandler):
+    """A log file that holds nothing up: a line that finds no room is lost here, and told on the console as ever."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """In place of a traceback on the console for every line."""
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def recorded(folder: Path) -> Iterator[None]:
     """run.log of the run folder gets what the `sdtune` logger says meanwhile."""
     if not folder.exists():
         yield
         return
-    handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
+    handler = RunLog(folder / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     before = log.level
     log.addHandler(handler)

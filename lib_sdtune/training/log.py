@@ -1,13 +1,14 @@
 """log.csv: one row per step, flushed at once, and cut back to the state when a run resumes."""
 
 import csv
+import io
 import math
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from lib_sdtune.formats.events import Events
-from lib_sdtune.formats.files import atomic
+from lib_sdtune.formats.files import atomic, is_full
 
 # on held-out pictures, trained ones, and class pictures; see `training.validation`
 MEASURED = ["val_loss", "fit_loss", "class_loss"]
@@ -38,38 +39,57 @@ class Log:
 
     def __init__(self, folder: Path, resume_from: int = 0, writes: bool = True):
         self.path = Path(folder) / "log.csv"
-        self.file: TextIO | None = None
+        self.file: BinaryIO | None = None
+        self.unwritten = b""  # rows, or the end of one, that found no room yet
         self.rows: list[dict[str, Any]] = []
         self.last: dict[str, Any] = {}
         if not writes:
             return
         rows = [row for row in read(self.path) if row["step"] <= resume_from] if resume_from else []
-        with atomic(self.path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")  # earlier versions had other columns
-            writer.writeheader()
-            writer.writerows(rows)
-        self.file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close()
-        self.writer = csv.DictWriter(self.file, COLUMNS, extrasaction="ignore")
+        if rows:
+            with atomic(self.path) as unfinished:
+                unfinished.write_bytes(lines(None, *rows))  # earlier versions had other columns
+        self.file = open(self.path, "ab" if rows else "wb", buffering=0)  # noqa: SIM115 - closed by close()
+        self.unwritten = b"" if rows else lines(None)
+        self.flush()
         self.last = rows[-1] if rows else {}
         self.rows = [row for row in rows if row.get("val_loss") is not None]
         self.events = Events(Path(folder) / "tensorboard", resume_from)
 
     def write(self, row: dict[str, Any]) -> None:
         """`row` maps column names to numbers; missing columns stay empty."""
-        self.writer.writerow({key: round_off(value) for key, value in row.items()})
-        if self.file:
-            self.file.flush()
+        self.unwritten += lines({key: round_off(value) for key, value in row.items()})
+        self.flush()
         if row.get("val_loss") is not None:
             self.rows.append(row)
         with suppress(OSError):  # a full disk pauses the run where it matters
             self.events.scalars(row["step"], {key: row[key] for key in CURVES if row.get(key) is not None})
 
+    def flush(self) -> None:
+        """Write the rows that wait. On a full disk they go on waiting: the run pauses at its next state."""
+        try:
+            while self.file and self.unwritten:
+                self.unwritten = self.unwritten[self.file.write(self.unwritten) :]
+        except OSError as error:
+            if not is_full(error):
+                raise
+
     def close(self) -> None:
         if self.file is None:
             return
+        self.flush()
         self.file.close()
         with suppress(OSError):
             self.events.close()
+
+
+def lines(*rows: dict[str, Any] | None) -> bytes:
+    """As they stand in the file; None is the line of the columns' names."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+    for row in rows:
+        writer.writeheader() if row is None else writer.writerow(row)
+    return text.getvalue().encode()
 
 
 def round_off(value: Any) -> Any:

@@ -40,11 +40,22 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
                     if control.wants("stop", step):
                         break
                     host.yield_to_queue(trainer.attachment.detached, control.report_waiting)
-                artefact = trainer.export(host)
+                artefact = export(trainer, host, control)
         for file in [artefact, *artefact.by_products] if artefact else []:
             control.add_artefact(file.path)
             host.publish(file)
         return artefact
+
+
+def export(trainer: Trainer, host: Host, control: Control) -> Artefact | None:
+    """The artefact of the whole training; on a full disk the run is paused until there is room for it."""
+    artefact = trainer.export(host)
+    step = trainer.describe_step(trainer.step, trainer.loss, 0.0, 0.0)
+    while artefact is None and control.is_held():
+        host.pause(trainer.attachment.detached, control.stay_paused)
+        write_what_is_due(step, trainer, host, control)
+        artefact = trainer.export(host)
+    return artefact
 
 
 def write_what_is_due(step: Step, trainer: Trainer, host: Host, control: Control) -> None:

@@ -17,7 +17,7 @@ from lib_sdtune.formats.names import check_artefact_name
 from lib_sdtune.host.base import Host
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import base_checkpoint, replaced, run_lock, state
+from lib_sdtune.training import base_checkpoint, leftovers, replaced, run_lock, state
 from lib_sdtune.training import log as run_log
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import SPARE, existing
@@ -181,6 +181,7 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
     folder.mkdir(parents=True, exist_ok=True)
     run_lock.acquire(folder)
     try:
+        leftovers.sweep(folder, [host.folder(kind.folder) for kind in methods[config.method].kinds(config)], config.name)
         if not resume:
             replaced.put_aside(folder)
         write_json(folder / "config.json", config.to_dict())

@@ -21,8 +21,9 @@ from lib_sdtune.config import Config
 from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import HALVES, compute_dtype
 from lib_sdtune.errors import DiskFull, RunError, require
+from lib_sdtune.errors import sentence as sentence_of
 from lib_sdtune.families.base import Conditioning
-from lib_sdtune.formats.files import free_space
+from lib_sdtune.formats.files import free_space, is_full
 from lib_sdtune.host.base import Host, LoadedModel
 from lib_sdtune.ldm import positions
 from lib_sdtune.lora_tools.base_loras import BaseLoras
@@ -102,7 +103,8 @@ class Trainer:
         self.optimisation = optimisation.choose(config, self.method, precision.LossScale(self.dtype), self.world)
         if model.device.type == "cuda" and self.dtype in HALVES:
             self.optimisation.use_halves(self.method.half_copies(self.dtype))
-        self.training_data = training_data(config, model, self.folder, control.preparing, self.world, control.scan)
+        self.training_data = training_data(config, model, self.folder, control.preparing, self.world, control.scan,
+                                           control.hold)
         self.results = Results(config, model, self.method, self.training_data, self.folder)
         self.base_loras = BaseLoras(config.model.base_loras, model)
         self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing, self.dtype,
@@ -410,14 +412,19 @@ class Trainer:
             replaced.drop(self.folder)
         self.per_image_loss.write(self.step, at_once=True)
 
-    def fits(self, write: Callable[[], T], request: str = "") -> T | None:
+    def fits(self, write: Callable[[], T], request: str = "", folder: Path | None = None) -> T | None:
         """What `write()` answers, or None with the run put on hold when the disk is full; `request` is made again then.
+
+        folder: that of the files, where it is not the run's own.
         """
+        folder = folder or self.folder
         try:
             return write()
-        except DiskFull as error:
-            needed = self.results.bytes_of_state(self.optimisation.bytes()) + SPARE
-            self.control.hold(str(error), lambda: free_space(self.folder) > needed, request)
+        except (DiskFull, OSError) as error:
+            if not is_full(error):
+                raise
+            needed = SPARE + max(self.results.bytes_of_state(self.optimisation.bytes()), self.method.disk_bytes()["file"])
+            self.control.hold(sentence_of(error), lambda: free_space(folder) > needed, request)
             return None
 
     # the three verbs
@@ -433,14 +440,20 @@ class Trainer:
         """Intermediate files beside the final one, and the state; the files' paths, none if there was no room."""
         self.save_state()
         epoch, ends = self.training_data.epoch(self.step)
-        return self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save") or []
+        return self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save", folder) or []
 
     def export(self, host: Host) -> Artefact | None:
-        """The final file with its card and preview, or None when the run is to leave nothing behind."""
+        """The final file with its card and preview; None when the run is to leave nothing behind, or is put on hold
+        because the disk is full. DiskFull when it is to leave before there is room.
+        """
         if not self.world.leads or self.control.requested("stop_without_saving"):
             return None
         self.save_state()
-        return None if self.control.requested("interrupt") else self.results.export(host, self.step)
+        if self.control.requested("interrupt"):
+            return None
+        if self.control.leaving():
+            return self.results.export(host, self.step)
+        return self.fits(lambda: self.results.export(host, self.step), folder=host.folder(self.method.kind))
 
 
 def free_frames(error: BaseException | None) -> None:

@@ -1,7 +1,7 @@
 """What a run learns from: the scanned pictures in their order and their cached latents, and what it is measured on."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from lib_sdtune.data.scan import scan
 from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.base import Conditioning
+from lib_sdtune.formats.files import free_space
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.training.disk_space import SPARE
 from lib_sdtune.training.encoding import precise, text_key, vae_key
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
 from lib_sdtune.training.memory.idle_parts import IdleParts, captions_are_fixed
@@ -33,11 +35,15 @@ class TrainingData:
     """A context manager: on entering the pictures are scanned and encoded. `progress(done, total, text)` may raise to
     stop it.
 
-    earlier: a `Scan` whose files need not be read again where they have not changed since.
+    earlier: a `Scan` whose files need not be read again where they have not changed since. hold(sentence, is_over):
+    called where the disk is full; without it DiskFull is raised.
     """
 
-    def __init__(self, config: Config, model: LoadedModel, run_folder, progress: Progress, world: World, earlier=None):
-        self.config, self.model, self.progress, self.world, self.earlier = config, model, progress, world, earlier
+    def __init__(self, config: Config, model: LoadedModel, run_folder, progress: Progress, world: World, earlier=None,
+                 hold: Callable[[str, Callable[[], bool]], None] | None = None):
+        self.hold, self.config, self.model, self.progress, self.world, self.earlier = (
+            hold, config, model, progress, world, earlier
+        )
         self.cache_folder = run_folder.parent.parent / "cache"
         self.idle_parts = IdleParts()
         self.gone: set[Path] = set()
@@ -64,6 +70,7 @@ class TrainingData:
             self.encode_precisely,
             masks=config.dataset.alpha_mask,
             downscale=model.family.downscale,
+            hold=self.hold_for_room if self.hold else None,
         )
         self.limit = CaptionLimit(model.tokenizer, config.dataset.max_token_length)
         self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, self.text_key())
@@ -74,6 +81,11 @@ class TrainingData:
                     self.leave_out(gone)
                     needed = self.needed()
         return self
+
+    def hold_for_room(self, sentence: str) -> None:
+        """The run pauses, at its next step, until the cache has room."""
+        assert self.hold is not None
+        self.hold(sentence, lambda: free_space(self.cache_folder) > SPARE)
 
     def arrange(self) -> None:
         self.dataset = Dataset(self.scan, self.config, copies=self.world.size)

@@ -1,11 +1,17 @@
 """A disk that fills up in the middle of a run: it pauses with what it had saved, and goes on when there is room."""
 
 import errno
+import io
+import json
+import logging
+import os
 
 import pytest
-import torch
 
+from lib_sdtune.data import store
+from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats import files
+from lib_sdtune.training import control, log, state
 from tests.hosts import TinyHost, pictures, settings, train
 
 
@@ -48,16 +54,100 @@ def test_the_run_pauses_says_so_and_goes_on_by_itself(tmp_path, monkeypatch, met
     assert results[0] == results[1]
 
 
-def test_a_full_disk_at_the_end_keeps_the_last_state(tmp_path, monkeypatch):
-    from lib_sdtune.errors import DiskFull
-    from lib_sdtune.training import state
+SHORT = {"train": {"max_train_steps": 2}, "sample": {"every_n_steps": 1, "prompts": ["a cat"], "steps": 2}, "save": {"state_every_n_steps": 1}}
 
-    host, disk = TinyHost(tmp_path / "data"), Disk(monkeypatch)
 
-    def watch(control):
-        disk.full = control.step == 3
+class Full:
+    """A disk that has no room for the first file that `matches`, nor for any other, until the run has paused."""
 
-    with pytest.raises(DiskFull):
-        train(host, settings(pictures(tmp_path / "10_ron"), train={"max_train_steps": 3}, save={"state_every_n_steps": 2}), watch=watch)
-    learned, rest = state.load(state.newest(host.folder("sdtune") / "runs" / "ron"))
-    assert rest["step"] == 2 and all(torch.isfinite(tensor).all() for tensor in learned.values())
+    def __init__(self, monkeypatch, matches):
+        self.matches, self.full, self.refused, self.told = matches, False, [], []
+        self.sync, self.store = files.sync, store.write
+        monkeypatch.setattr(files, "sync", lambda path: self.refuse(path) or self.sync(path))
+        monkeypatch.setattr(store, "write", lambda path, tensors: self.refuse(path) or self.store(path, tensors))
+        for module in ("trainer", "training_data"):
+            monkeypatch.setattr(f"lib_sdtune.training.{module}.free_space", lambda folder: 0 if self.full else 2**50)
+
+    def refuse(self, path):
+        self.full = self.full or not self.refused and self.matches in str(path)
+        if self.full:
+            self.refused.append(path)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def watch(self, control):
+        """Make room once the run has paused."""
+        if control.state == "paused":
+            self.told.append((control.message, json.loads((control.folder / "status.json").read_text())["state"]))
+            self.full = False
+
+
+@pytest.mark.parametrize("matches", ["cache/latents", "samples", "models/Lora/ron.safetensors", "ron.json"])
+def test_pauses_wherever_the_disk_is_full(tmp_path, monkeypatch, capfd, matches):
+    images, whole, host = pictures(tmp_path / "10_ron"), TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "data")
+    train(whole, settings(images, **SHORT))
+    disk = Full(monkeypatch, matches)
+    control = train(host, settings(images, **SHORT), watch=disk.watch)
+    assert control.state == "finished" and disk.told
+    assert all("Make room" in message and state == "paused" for message, state in disk.told)
+    made = [sorted((path.relative_to(data), path.read_bytes()) for path in data.rglob("*") if path.suffix in (".safetensors", ".png", ".json")
+                   and path.name not in ("status.json", "lock.json", "checkpoint.json", "pictures.json") and "cache" not in path.parts)
+            for data in (whole.data_dir, host.data_dir)]
+    assert made[0] == made[1] and not list(host.data_dir.rglob("*.tmp"))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_stopped_while_there_is_no_room_for_the_final_file(tmp_path, monkeypatch):
+    host, disk = TinyHost(tmp_path / "data"), Full(monkeypatch, "models/Lora/ron.safetensors")
+
+    def stop(control):
+        if control.state == "paused":
+            control.request("stop")
+
+    with pytest.raises(DiskFull, match="Make room"):
+        train(host, settings(pictures(tmp_path / "10_ron"), **SHORT), watch=stop)
+    folder = host.folder("sdtune") / "runs" / "ron"
+    assert disk.full and json.loads((folder / "status.json").read_text())["state"] == "failed"
+    assert state.load(state.newest(folder))[1]["step"] == 2
+
+
+class NoRoom(io.RawIOBase):
+    """A file on a full disk."""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_keeps_its_rows_until_there_is_room(tmp_path):
+    rows = log.Log(tmp_path)
+    rows.file, roomy = NoRoom(), rows.file
+    rows.write({"step": 1, "loss": 0.5})
+    rows.file = roomy
+    rows.write({"step": 2, "loss": 0.25})
+    rows.close()
+    assert [row["step"] for row in log.read(tmp_path / "log.csv")] == [1, 2]
+
+
+def test_a_full_disk_under_run_log_is_told_to_nobody(tmp_path, capfd):
+    with control.recorded(tmp_path):
+        handler = logging.getLogger("sdtune").handlers[-1]
+        handler.stream.close()
+        handler.stream = io.TextIOWrapper(io.BufferedWriter(NoRoom()), write_through=True)
+        logging.getLogger("sdtune").warning("a line that finds no room")
+    assert "Logging error" not in capfd.readouterr().err
+
+
+def test_what_a_killed_process_was_writing_is_swept(tmp_path):
+    host, images = TinyHost(tmp_path / "data"), pictures(tmp_path / "10_ron")
+    entry = host.folder("sdtune") / "cache" / "latents" / "ab"
+    left = [host.folder("lora") / "ron-step00000004.safetensors.tmp", host.folder("lora") / "ron.preview.png.tmp",
+            host.folder("sdtune") / "runs" / "ron" / "samples" / "step00000002-00.png.tmp", entry / "abc.safetensors.1-2.tmp"]
+    others = [host.folder("lora") / "rona.safetensors.tmp", host.folder("lora") / "ron 2.safetensors.tmp", entry / "abd.safetensors.1-2.tmp"]
+    for path in (*left, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    os.utime(left[-1], (0, 0))
+    train(host, settings(images, train={"max_train_steps": 1}))
+    assert not any(path.exists() for path in left) and all(path.exists() for path in others)

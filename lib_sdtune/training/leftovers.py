@@ -1,0 +1,37 @@
+"""Files that were being written when a process was killed: `NAME.tmp` beside their place, and of no use to anybody."""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+ENDING = ".tmp"
+OLD = 3600.0  # seconds; the cache is shared by runs, and an entry of one that is on is written within moments
+
+
+def sweep(run_folder: Path, file_folders: Iterable[Path], name: str) -> None:
+    """Remove what an earlier try at the run left: in its own folder, beside its files, and, if old, in the cache.
+
+    Call it while the run folder is this process's own.
+    """
+    paths = [*run_folder.rglob(f"*{ENDING}")]
+    for folder in file_folders:
+        paths += of_run(folder, name)
+    paths += old(run_folder.parent.parent / "cache")
+    for path in paths:
+        with suppress(OSError):
+            path.unlink()
+
+
+def of_run(folder: Path, name: str) -> Iterator[Path]:
+    """NAME.safetensors.tmp, NAME-000002.safetensors.tmp, NAME.preview.png.tmp and so on, and no other run's."""
+    own = re.compile(rf"{re.escape(name)}(-\d{{6,}}|-step\d{{8,}})?(\.\w+)+\{ENDING}")
+    return (path for path in folder.glob(f"*{ENDING}") if own.fullmatch(path.name))
+
+
+def old(cache: Path) -> Iterator[Path]:
+    for path in cache.glob(f"*/*/*{ENDING}"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > OLD:
+                yield path
