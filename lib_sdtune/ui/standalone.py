@@ -24,7 +24,21 @@ def serve(context):
         if isinstance(getattr(route, "app", None), FastAPI):
             route.app.user_middleware.clear()
     server.middleware("http")(only_this_machine)
+    server.add_middleware(WithoutSockets)
     return server
+
+
+class WithoutSockets:
+    """Every WebSocket is refused: browsers open them to any site, and the tab, which has no queue, needs none."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "websocket":
+            return await self.app(scope, receive, send)
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": "SD Tune uses no WebSockets."})
 
 
 async def only_this_machine(request, call_next):

@@ -72,13 +72,13 @@ class Page:
 
 
 @contextmanager
-def browser(profile):
-    """A `Page` of a fresh browser whose files are in the folder `profile`."""
+def browser(profile, *flags):
+    """A `Page` of a fresh browser whose files are in the folder `profile`, started with further `flags`."""
     import urllib.request
 
     from websockets.sync.client import connect
 
-    process = subprocess.Popen([CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([CHROMIUM, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.DEVNULL)
     try:
         port_file = Path(profile) / "DevToolsActivePort"
         end = time.monotonic() + 60
