@@ -65,6 +65,7 @@ def main(argv=None):
 
 def answer(argv, debug):
     try:
+        refuse_empty_folders(argv)
         args = parser(argv).parse_args(argv)
         with speak(logging.getLogger("sdtune")), warnings.catch_warnings():
             warnings.simplefilter(
@@ -80,6 +81,15 @@ def answer(argv, debug):
     except Exception as error:
         return complain(f"Something unexpected went wrong ({type(error).__name__}: {first_line(error)}); "
                         "the same command with --debug shows where.", 1, debug)
+
+
+def refuse_empty_folders(argv):
+    """UserError for a folder that is named and empty, as an unset variable of a script leaves it: it would be this one."""
+    for option in ("--data-dir", "--out"):
+        values = [value for before, value in zip(argv, argv[1:], strict=False) if before == option]
+        values += [argument.partition("=")[2] for argument in argv if argument.startswith(f"{option}=")]
+        if any(not value.strip() for value in values):
+            raise UserError(f"{option} is empty; name a folder, or leave {option} out.")
 
 
 def complain(sentence, code, debug=False):

@@ -167,6 +167,14 @@ def test_a_data_folder_that_cannot_be_written(place, capsys):
     assert "data" in refused(place, capsys)
 
 
+@pytest.mark.parametrize("arguments", [["--data-dir", ""], ["--data-dir="], ["--data-dir", " "]])
+def test_a_data_folder_without_a_name(place, capsys, monkeypatch, arguments):
+    monkeypatch.chdir(place)
+    before = sorted(place.iterdir())
+    assert main(["train", "run.json", *arguments]) == 2 and sorted(place.iterdir()) == before
+    assert capsys.readouterr().err == "--data-dir is empty; name a folder, or leave --data-dir out.\n"
+
+
 def test_resume_without_a_state(place, capsys):
     assert "nothing to resume" in refused(place, capsys, "--resume")
 

@@ -19,6 +19,7 @@ from lib_sdtune.data.appearance import Appearance, appearance_of
 from lib_sdtune.data.kinds import PLUGGED_IN, SUFFIXES, accepted, guess, header, promised
 
 LARGEST = 128_000_000  # pixels: four bytes each are what a modest machine can spare
+LARGE, MOST_PER_BYTE = 20_000_000, 100  # pixels; what costs seconds and has nothing to show
 LARGEST_FILE = 1 << 30  # bytes
 EXAMINED_SIDE = 512  # pixels of the long side that are enough to see what a picture looks like
 WHITE = (255, 255, 255)
@@ -107,8 +108,12 @@ def opened(data: bytes) -> Image.Image:
             raise truncated() from error
         raise Unreadable("not a picture", f"is not a picture that can be read ({guess(data)}); "
                                           "save it again as PNG or JPEG, or remove it") from error
-    if image.width * image.height > LARGEST:
+    pixels = image.width * image.height
+    if pixels > LARGEST:
         raise bomb(image.size)
+    if pixels > LARGE and pixels > MOST_PER_BYTE * len(data):
+        raise Unreadable("too large", f"has {pixels // 10**6} million pixels in {len(data):,} bytes, so there is hardly "
+                                      "anything in it; scale it down first")
     return image
 
 

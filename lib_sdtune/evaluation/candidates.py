@@ -9,9 +9,10 @@ from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import artefact_files
 from lib_sdtune.formats.about import about
+from lib_sdtune.formats.bounds import read_header
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind, of_content
 from lib_sdtune.formats.metadata import session_id
-from lib_sdtune.ldm.checkpoint import check_safetensors, header, is_safetensors
+from lib_sdtune.ldm.checkpoint import header, is_safetensors
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.prompts import TAG, tags
 from lib_sdtune.training.results import artefacts_of
@@ -137,7 +138,7 @@ def relocated(host: "Host", kind: str, path: Path) -> Path:
 def session_of(path: Path) -> str:
     """The id of the run that wrote a file, or "" where it does not say, or cannot be read."""
     try:
-        entries = check_safetensors(path) if is_safetensors(path) else {}
+        entries = read_header(path) if is_safetensors(path) else {}
     except (UserError, OSError):
         return ""
     facts = entries.get("__metadata__")

@@ -110,7 +110,7 @@ def reads_text(content, name):
 
 def lora(entries, tensors):
     layers = {name.split(".")[0] for name in tensors}
-    dims = Counter(min(tensor.shape[:2])
+    dims = Counter(min(tensor.shape[:2], default=1)
                    for name, tensor in tensors.items() if name.endswith(("lora_down.weight", "lora_A.weight")))
     alphas = Counter(float(tensor) for name, tensor in tensors.items()
                      if name.endswith(".alpha") and tensor.numel() == 1)

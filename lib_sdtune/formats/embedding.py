@@ -9,6 +9,7 @@ import torch
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import lookup, pickled
 from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.formats.bounds import read_header
 from lib_sdtune.formats.embedding_picture import read as read_picture
 from lib_sdtune.formats.kinds import KINDS
 
@@ -65,9 +66,9 @@ def wide(widths):
 def steps(path):
     """For how many steps it has learned, as far as the file says: 0 if it does not."""
     if path.suffix.lower() == ".safetensors":
-        facts = safetensors.read(path)[1]
+        facts = read_header(path).get("__metadata__", {})
         count = facts.get("sdtune_total_steps") or facts.get("ss_steps") or "0"
-        return int(count) if count.isdecimal() else 0
+        return int(count) if count.isdecimal() and len(count) < 10 else 0
     data = data_of(path)
     count = data.get("step") if isinstance(data, dict) else None
     return count if isinstance(count, int) and count > 0 else 0
@@ -94,6 +95,7 @@ def data_of(path):
 
 
 def read_safetensors(path):
+    read_header(path)
     try:
         return safetensors.read(path)[0]
     except Exception as error:  # whatever a damaged header makes the reader stumble over

@@ -15,15 +15,18 @@ from PIL import Image
 from lib_sdtune.errors import UserError
 
 CHUNK = "sd-ti-embedding"
-LARGEST = 1 << 28  # bytes of JSON: 75 vectors of SDXL take three million
+LARGEST = 1 << 24  # bytes of JSON: 75 vectors of SDXL take three million, and Python's lists many times as much
+MOST_PIXELS = 1 << 24
 
 
 def read(path):
     """The embedding's dict; UserError for a picture without one."""
     try:
         with Image.open(path) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise ValueError("too large to be a preview")
             chunk = getattr(picture, "text", {}).get(CHUNK)
-            return from_json(base64.b64decode(chunk) if chunk else hidden(np.asarray(picture.convert("RGB"))))
+            return from_json(base64.b64decode(chunk[: 2 * LARGEST]) if chunk else hidden(np.asarray(picture.convert("RGB"))))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, zlib.error,
             Image.DecompressionBombError) as error:
         raise UserError(f"{path.name} is a picture without an embedding in it.") from error
@@ -50,7 +53,16 @@ def hidden(pixels):
     if low.shape != high.shape or not low.size:
         raise ValueError("strips of different sizes")
     data = unmask(high) << 4 | unmask(low)
-    return zlib.decompressobj().decompress(data.tobytes(), LARGEST)
+    return inflated(data.tobytes())
+
+
+def inflated(data):
+    """The text that was compressed; ValueError where it is longer than any embedding's."""
+    decompressor = zlib.decompressobj()
+    text = decompressor.decompress(data, LARGEST)
+    if decompressor.unconsumed_tail:
+        raise ValueError("too long to be an embedding")
+    return text
 
 
 def without_black_border(pixels):
@@ -65,8 +77,10 @@ def unmask(block):
     """Flat bytes of a strip, each in 0..15, without the sequence: a linear congruential generator from 0 (Numerical
     Recipes').
     """
-    state, sequence = 0, np.empty(block.size, np.uint8)
-    for i in range(block.size):
-        state = (1664525 * state + 1013904223) % 2**32
-        sequence[i] = state % 255
-    return block.reshape(-1) ^ (sequence & 0x0F)
+    factor, addend, length = 1664525, 1013904223, 1
+    states = np.full(block.size, addend, np.uint32)
+    while length < block.size:  # so many steps on at once, twice as many each time
+        more = states[: block.size - length][:length]
+        states[length : 2 * length] = more * np.uint32(factor) + np.uint32(addend)
+        factor, addend, length = factor * factor % 2**32, addend * (factor + 1) % 2**32, 2 * length
+    return block.reshape(-1) ^ (states % 255 & 0x0F).astype(np.uint8)

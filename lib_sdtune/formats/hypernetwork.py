@@ -67,8 +67,10 @@ def read(path):
     if not widths:
         raise UserError(f"{path.name} is not a hypernetwork.")
     try:
-        hypernetwork = Hypernetwork(widths, structure_of(data, path))
-        hypernetwork.load_tensors(tensors_of(data, widths))
+        tensors, structure = tensors_of(data, widths), structure_of(data, path)
+        refuse_larger_structure(widths, structure, tensors)
+        hypernetwork = Hypernetwork(widths, structure)
+        hypernetwork.load_tensors(tensors)
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise UserError(f"{path.name} is a hypernetwork whose weights do not fit its own layer structure, so it cannot "
                         "be used.") from error
@@ -90,6 +92,13 @@ def structure_of(data, path):
     return Structure(layers, activation, bool(data.get("is_layer_norm", False)),
                      bool(data.get("activate_output", True)),
                      tuple(dropout) if any(dropout) else (), data.get("weight_initialization") or "Normal")
+
+
+def refuse_larger_structure(widths, structure, tensors):
+    """ValueError for layers that no tensor of the file is as large as, before memory is made for them."""
+    largest = max((side for tensor in tensors.values() for side in tensor.shape), default=0)
+    if len(structure.layers) > len(tensors) + 1 or max(widths) * max(structure.layers) > largest:
+        raise ValueError("no such layers in the file")
 
 
 def usual_dropout(layers, last=True):

@@ -12,6 +12,7 @@ import zipfile
 import torch
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats.bounds import refuse_swelling_tensors, refuse_swelling_zip
 from lib_sdtune.formats.files import atomic
 
 KNOWN = re.compile(r"[^/]+/(data/\d+|data\.pkl|version|byteorder)")
@@ -37,6 +38,7 @@ def read(path):
     """
     if not begins_like_torch(path):
         raise damaged(path)
+    refuse_swelling_zip(path)
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -46,6 +48,7 @@ def read(path):
         raise damaged(path) from error
     if data is None:  # the WebUI's own loader reports and gives nothing
         raise UserError(f"{path.name} did not pass the WebUI's safety check, so it was not opened.")
+    refuse_swelling_tensors(data, path)
     return data
 
 

@@ -6,7 +6,6 @@ ever run.
 
 import json
 import pickle
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import kinds
+from lib_sdtune.formats import bounds, kinds
 from lib_sdtune.ldm import positions, unpickler
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
@@ -44,7 +43,7 @@ def header(path):
     """
     path = Path(path)
     if is_safetensors(path):
-        entries = check_safetensors(path)
+        entries = bounds.read_header(path)
         metadata = entries.pop("__metadata__", {})
         refuse_others(entries, path)
         return {rename(name): tuple(entry["shape"]) for name, entry in entries.items()}, metadata
@@ -85,35 +84,12 @@ def read_any(path):
         raise UserError(f"There is no file {path}; give the path of a .safetensors or .ckpt file.")
     head = beginning(path)
     if is_safetensors(path):
-        check_safetensors(path)
+        bounds.read_header(path)
         return read_safetensors(path)
     if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
         return read_pickle(path, mmap=head[:2] == b"PK"), {}
     raise UserError(
         f"{path.name} is neither a safetensors nor a ckpt file; perhaps its download broke off or saved a web page."
-    )
-
-
-def check_safetensors(path):
-    """The header, which must be whole; and the file must be as long as the header says."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        length = struct.unpack("<Q", file.read(8))[0]
-        if length > size - 8:
-            raise cut_short(path, size, f"more than {length + 8}")
-        try:
-            header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"The header of {path.name} is damaged; copy or download the file again.") from error
-    if size != (expected := 8 + length + max(ends, default=0)):
-        raise cut_short(path, size, expected)
-    return header
-
-
-def cut_short(path, size, expected):
-    return UserError(
-        f"{path.name} is damaged: it has {size} bytes and its header speaks of {expected}. Copy or download it again."
     )
 
 
@@ -129,6 +105,7 @@ def read_safetensors(path):
 
 def read_pickle(path, mmap):
     mmap = mmap and path.suffix != ".safetensors"  # torch would believe that ending
+    bounds.refuse_swelling_zip(path)
     try:
         with open(path, "rb") as file:
             data = unpickle(str(path) if mmap else file, **({"mmap": True} if mmap else {}))
@@ -142,6 +119,7 @@ def read_pickle(path, mmap):
     data = data.get("state_dict", data) if isinstance(data, dict) else data
     if not isinstance(data, dict):
         raise UserError(f"{path.name} holds no named weights, so it is not a checkpoint.")
+    bounds.refuse_swelling_tensors(data, path)
     return data
 
 

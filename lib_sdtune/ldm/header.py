@@ -114,8 +114,19 @@ def _read(path: Path, *states: int) -> Header:
     from lib_sdtune.ldm.probe import answers_velocity
 
     shapes, metadata = checkpoint.header(path)
+    refuse_odd_shapes(shapes, path)
     return Header(path.name, shapes, metadata, config_beside(path), lambda: answers_velocity(path),
                   lambda: checkpoint.position_ids(path))
+
+
+def refuse_odd_shapes(shapes: dict[str, tuple[int, ...]], path: Path) -> None:
+    """UserError where the layers that tell a family have not as many sides as any model's."""
+    sides = {FIRST: (4,), "attn2.to_k.weight": (2,), "label_emb.0.0.weight": (2,), "proj_in.weight": (2, 4),
+             "token_embedding.weight": (2,), "quant_conv.weight": (2, 4)}
+    for name, shape in shapes.items():
+        count = next((count for ending, count in sides.items() if name.endswith(ending)), None)
+        if count and (len(shape) not in count or 0 in shape):
+            raise UserError(f"{path.name} is damaged: {name} has the shape {tuple(shape)}. Copy or download it again.")
 
 
 def config_beside(path: Path) -> dict[str, Any]:

@@ -30,6 +30,18 @@ def check(file: LoraFile) -> None:
     for key, tensors in file.layers.items():
         if any(tensor.is_floating_point() and not torch.isfinite(tensor).all() for tensor in tensors.values()):
             raise UserError(f"{file.path.name} is damaged: {key} holds values that are no numbers.")
+        if any(not tensor.numel() or tensor.is_complex() for tensor in tensors.values()) or not fit(tensors):
+            raise UserError(f"{file.path.name} is damaged: the tensors of {key} do not fit each other.")
+
+
+def fit(tensors: dict[str, torch.Tensor]) -> bool:
+    """Whether a LoRA's two halves can be multiplied, and its alpha is one number; other kinds say so themselves."""
+    down, up = tensors.get("lora_down.weight"), tensors.get("lora_up.weight")
+    if tensors.get("alpha", torch.ones(())).numel() != 1:
+        return False
+    if down is None or up is None:
+        return True
+    return {down.ndim, up.ndim} <= {2, 4} and up.shape[1] == down.shape[0]
 
 
 def change_of(file: LoraFile, key: str, weight: torch.Tensor | None = None, device: str = "cpu") -> torch.Tensor:

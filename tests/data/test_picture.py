@@ -20,6 +20,13 @@ def example(image, size, crop=None, flip=False):
     return Example(None, 0, 0, "", size, crop, flip, 1.0, scaled)
 
 
+def test_a_huge_picture_of_nothing_is_not_decoded(tmp_path, monkeypatch):
+    path = saved(tmp_path, awful.data(Image.new("1", (11_000, 11_000))))
+    monkeypatch.setattr(picture, "decoded", None)
+    with pytest.raises(picture.Unreadable, match="121 million pixels in .* bytes, so there is hardly anything in it"):
+        picture.examine(path)
+
+
 @pytest.mark.parametrize("name", sorted(awful.fine()))
 def test_everything_becomes_rgb_of_the_size_that_was_announced(tmp_path, name):
     path = saved(tmp_path, awful.fine()[name], name)

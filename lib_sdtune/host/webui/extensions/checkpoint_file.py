@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats import bounds
 from lib_sdtune.host.webui.extensions import buffers, lora_loaders
 from lib_sdtune.ldm import checkpoint
 
@@ -75,7 +76,7 @@ def stored_tensors(path: Path) -> dict[str, StoredTensor]:
 def in_safetensors(path: Path) -> dict[str, StoredTensor]:
     from safetensors import safe_open
 
-    header = checkpoint.check_safetensors(path)
+    header = bounds.read_header(path)
     file = safe_open(path, framework="pt")  # it is mapped, so that only what is compared is read
     return {checkpoint.rename(name): StoredTensor(tuple(entry["shape"]), partial(read_rows, file, name))
             for name, entry in header.items() if name != "__metadata__"}
