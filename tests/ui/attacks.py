@@ -28,9 +28,9 @@ TRY = """
     await attempt("stop", "sdtune/v1/runs/ron/stop", plain(""));
     await attempt("delete", "sdtune/v1/runs/ron", {method: "DELETE"});
     await attempt("write a caption", "sdtune/v1/captions/x/write", plain({name: "0.png", caption: "gone"}));
-    for (let event = 0; event < 12; event++)
+    for (const [event, data] of EVENTS)
         for (const path of ["run/predict", "api/predict"])
-            await attempt(`event ${event} ${path}`, path, plain({fn_index: event, data: [], session_hash: "x"}));
+            await attempt(`event ${event} ${path}`, path, plain({fn_index: event, data, session_hash: "x"}));
     const form = new FormData();
     form.append("files", new File(["x"], "x.png"));
     await attempt("upload", "upload", {method: "POST", mode: "no-cors", body: form});
@@ -70,6 +70,16 @@ def site():
     return app
 
 
-def filled(script, victim="", config=None):
-    """The script with the address to attack and the settings of a run to start there."""
-    return script.replace("VICTIM", json.dumps(victim)).replace("CONFIG", json.dumps(config))
+def filled(script, victim="", config=None, events=tuple((number, []) for number in range(12))):
+    """The script with the address to attack, the settings of a run to start there, and (number, inputs) of gradio's events."""
+    for name, value in {"VICTIM": victim, "CONFIG": config, "EVENTS": events}.items():
+        script = script.replace(name, json.dumps(value))
+    return script
+
+
+def own_events(page):
+    """(number, inputs as they stand on the page) of the events that read or write SD Tune's components, by gradio's /config."""
+    parts = {part["id"]: part["props"] for part in page["components"]}
+    ours = {number for number, props in parts.items() if str(props.get("elem_id", "")).startswith("sdtune_")}
+    return [(number, [parts[place].get("value") for place in event["inputs"]]) for number, event in enumerate(page["dependencies"])
+            if ours & {*event["inputs"], *event["outputs"]}]

@@ -1,0 +1,95 @@
+"""The WebUI is killed, or its page reloaded, in the middle of a run: nothing is lost, and resuming ends in the same bytes.
+
+SDTUNE_WEBUI_RESTART is a command that kills the WebUI without warning, starts it again, and ends when it answers.
+"""
+
+import os
+import shlex
+import subprocess
+import threading
+import time
+import urllib.error
+
+import pytest
+
+from tests.webui.test_live import finished, tensors, train
+
+
+@pytest.fixture
+def restart():
+    command = os.environ.get("SDTUNE_WEBUI_RESTART")
+    if not command:
+        pytest.skip("the WebUI must be killed for this: put a command that does, and starts it again, into SDTUNE_WEBUI_RESTART")
+    return lambda: subprocess.run(shlex.split(command), check=True, timeout=600)
+
+
+def drawing_again_and_again(webui, over):
+    """Threads that ask for one picture after the other until the WebUI is gone, so that a run lends its model all the time."""
+    def draw():
+        while not over.is_set():
+            try:
+                webui.draw("a cat", steps=20)
+            except (OSError, urllib.error.URLError, ConnectionError, AssertionError):
+                return
+
+    users = [threading.Thread(target=draw) for _ in range(3)]
+    for user in users:
+        user.start()
+    return users
+
+
+def test_killed_while_a_picture_interrupts_the_run(webui, config, restart):
+    config |= {"train": {"max_train_steps": 12}}
+    quiet = train(webui, {**config, "name": "fault quiet"})
+    expected = webui.until(quiet, finished)
+    name, over = train(webui, {**config, "name": "fault killed"}), threading.Event()
+    webui.until(name, lambda run: run["step"] >= 3)
+    users = drawing_again_and_again(webui, over)
+    interrupted = webui.until(name, lambda run: run["waiting"])
+    assert interrupted["state"] == "training" and interrupted["step"] < 12
+    restart()
+    over.set()
+    for user in users:
+        user.join()
+    run = webui.run(name)
+    assert run["state"] == "stopped" and run["resumable"]
+    assert webui.order(f"/runs/{name}/resume")[0] == 200
+    assert tensors(webui.until(name, finished)["artefacts"][-1]) == tensors(expected["artefacts"][-1])
+
+
+def reload_ui(webui):
+    """What the button Reload UI does."""
+    page = webui.call("/config")[1]
+    button = next(part["id"] for part in page["components"] if part["props"].get("elem_id") == "settings_restart_gradio")
+    number = next(number for number, event in enumerate(page["dependencies"]) if [button, "click"] in event["targets"]
+                  or button in event["targets"])
+    webui.call("/run/predict", {"fn_index": number, "data": [], "session_hash": "x"})
+
+
+@pytest.mark.parametrize("phase", ["preparing", "training", "paused"])
+def test_the_page_reloaded_in_mid_run(webui, config, phase):
+    config |= {"train": {"max_train_steps": 40}}
+    name = train(webui, config)
+    if phase == "paused":
+        webui.until(name, lambda run: run["step"] >= 2)
+        webui.order(f"/runs/{name}/pause")
+    webui.until(name, lambda run: run["state"] == phase or phase == "preparing")
+    reload_ui(webui)
+    time.sleep(2)
+    answers(webui, name)
+    if webui.run(name)["state"] in ("paused", "stopped"):
+        assert webui.order(f"/runs/{name}/resume")[0] == 200
+    assert webui.until(name, finished)["step"] == 40
+
+
+def answers(webui, name, seconds=120):
+    """Wait until the WebUI has its pages and routes again."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if webui.tune(f"/runs/{name}")[0] == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.5)
+    raise AssertionError("SD Tune does not answer after Reload UI")
