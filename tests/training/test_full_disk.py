@@ -90,7 +90,7 @@ def test_pauses_wherever_the_disk_is_full(tmp_path, monkeypatch, capfd, matches)
     assert control.state == "finished" and disk.told
     assert all("Make room" in message and state == "paused" for message, state in disk.told)
     made = [sorted((path.relative_to(data), path.read_bytes()) for path in data.rglob("*") if path.suffix in (".safetensors", ".png", ".json")
-                   and path.name not in ("status.json", "lock.json", "checkpoint.json", "pictures.json") and "cache" not in path.parts)
+                   and path.name not in ("status.json", "lock.json", "checkpoint.json", "pictures.json") and not {"cache", "state"} & {*path.parts})
             for data in (whole.data_dir, host.data_dir)]
     assert made[0] == made[1] and not list(host.data_dir.rglob("*.tmp"))
     assert "Traceback" not in capfd.readouterr().err
