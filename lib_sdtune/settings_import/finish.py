@@ -4,23 +4,17 @@ What has to give way is told; a CONFIG that an import writes is never refused by
 """
 
 import dataclasses
-from collections.abc import Callable
 from copy import deepcopy
-from pathlib import PurePath
 from typing import Any
 
-from lib_sdtune import optim
-from lib_sdtune.config import Config, rates_of
-from lib_sdtune.contradictions import LEAST_OWN_RATE
-from lib_sdtune.declaration import choices, convert, hint
-from lib_sdtune.errors import UserError
+from lib_sdtune.config import Config
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.optim import schedule
+from lib_sdtune.settings_import.agreements import AGREEMENTS
+from lib_sdtune.settings_import.built import build
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entry, abridged
+from lib_sdtune.settings_import.entries import abridged
 from lib_sdtune.settings_import.notes import Notes
-
-PLACEHOLDERS = {"name": "name", "images": "pictures"}  # for building alone
+from lib_sdtune.settings_import.ranges import within_ranges
 
 
 def finish(draft: Draft) -> dict[str, Any]:
@@ -36,15 +30,6 @@ def finish(draft: Draft) -> dict[str, Any]:
     note_defaults(draft, complete)
     note_missing(draft, complete)
     return complete
-
-
-def build(draft: Draft) -> Config:
-    """The `Config` of the draft, with placeholders where name or pictures are missing."""
-    data = deepcopy(draft.config)
-    data["name"] = data.get("name") or PLACEHOLDERS["name"]
-    for concept in data["concepts"]:
-        concept["images"] = concept.get("images") or PLACEHOLDERS["images"]
-    return Config.from_dict(data)
 
 
 def trial(draft: Draft) -> Config:
@@ -91,222 +76,3 @@ def value_at(config: dict[str, Any], path: str) -> Any:
     for part in path.split("."):
         group = group.get(part, {}) if isinstance(group, dict) else {}
     return group
-
-
-# ranges
-
-def within_ranges(cls: type, group: dict[str, Any], where: str, draft: Draft) -> None:
-    """Each value of a section as its declared type and within its limits; what does not fit goes back to the default."""
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    for key in list(group):
-        path = f"{where}{key}"
-        field = fields.get(key)
-        if field is None:
-            del group[key]
-        elif "section" in field.metadata:
-            within_ranges(field.metadata["section"], group[key], f"{path}.", draft)
-        elif key == "concepts":
-            for index, concept in enumerate(group[key]):
-                within_ranges(hint(cls, key).__args__[0], concept, f"concepts[{index}].", draft)
-        else:
-            group[key] = fitted(cls, field, group[key], path, draft)
-            if group[key] is dataclasses.MISSING:
-                del group[key]
-
-
-def fitted(cls: type, field: dataclasses.Field, value: Any, path: str, draft: Draft) -> Any:
-    """The value, or the nearest that is allowed; `dataclasses.MISSING` where only the default is left."""
-    try:
-        result = convert(hint(cls, field.name), value, path)
-    except UserError:
-        tell(draft, path, value, "the default", "is no value that it can have")
-        return dataclasses.MISSING
-    allowed = choices(field)
-    if allowed and result not in allowed:
-        tell(draft, path, value, "the default", f"can be {', '.join(map(str, allowed))} alone")
-        return dataclasses.MISSING
-    if isinstance(result, list):
-        return [clamped(item, field) if isinstance(item, int | float) else item for item in result]
-    if isinstance(result, bool) or not isinstance(result, int | float):
-        return result
-    nearest = clamped(result, field)
-    if nearest != result:
-        tell(draft, path, result, nearest, "is beyond what it can be")
-    return nearest
-
-
-def clamped(value: float, field: dataclasses.Field) -> float:
-    low, high, above = (field.metadata.get(name) for name in ("low", "high", "above"))
-    if low is not None and value < low:
-        return type(value)(low)
-    if above is not None and value <= above:
-        default = field.default
-        return default if isinstance(default, int | float) else value
-    if high is not None and value > high:
-        return type(value)(high)
-    return value
-
-
-def tell(draft: Draft, path: str, value: Any, instead: Any, reason: str) -> None:
-    entry = draft.origins.get(path) or Entry(path, value)
-    draft.notes.differ(entry, f"{abridged(value)} {reason} ({path}); {abridged(instead)} stands instead")
-
-
-def change(draft: Draft, path: str, value: Any, reason: str) -> None:
-    """Give way in one setting, and say so."""
-    before = draft.get(path)
-    if before == value:
-        return
-    entry = draft.origins.get(path) or Entry(draft.assumed.pop(path, path), before)
-    draft.assign(path, value)
-    draft.notes.differ(entry, reason, path, value)
-
-
-# agreements: what `lib_sdtune.contradictions` would refuse
-
-def length(draft: Draft) -> None:
-    steps, epochs = draft.get("train.max_train_steps", 1500), draft.get("train.max_train_epochs", 0)
-    if not steps and not epochs:
-        change(draft, "train.max_train_steps", 1600, "0 steps would train nothing")
-        steps = 1600
-    warmup = draft.get("train.lr_warmup_steps", 0)
-    if warmup and draft.get("train.lr_scheduler") == "constant":
-        change(draft, "train.lr_scheduler", "constant_with_warmup", "constant takes no warm-up, there and here")
-    if not epochs and warmup >= steps:
-        change(draft, "train.lr_warmup_steps", max(0, steps - 1), "the warm-up would be as long as the run")
-
-
-    if draft.get("train.lr_scheduler") == "warmup_stable_decay" and not draft.get("train.lr_decay_steps"):
-        change(draft, "train.lr_scheduler", "constant_with_warmup", "without steps in which it falls")
-
-
-def noise(draft: Draft) -> None:
-    if draft.get("noise.adaptive_noise_scale") and not draft.get("noise.noise_offset"):
-        change(draft, "noise.adaptive_noise_scale", 0.0, "adds to noise_offset, which is 0")
-
-
-def timesteps(draft: Draft) -> None:
-    low, high = draft.get("noise.min_timestep", 0), draft.get("noise.max_timestep", 1000)
-    if low >= high:
-        change(draft, "noise.min_timestep", 0, "the lowest timestep must be below the highest")
-
-
-def buckets(draft: Draft) -> None:
-    data = draft.config.setdefault("dataset", {})
-    if not data.get("enable_bucket", True):
-        resolution = data.get("resolution", 512)
-        change(draft, "dataset.resolution", max(64, resolution // 8 * 8), "a multiple of 8 without buckets")
-        return
-    steps = data.get("bucket_reso_steps", 64)
-    if steps > 8 and steps % 8:
-        change(draft, "dataset.bucket_reso_steps", steps // 8 * 8, "above 8 a multiple of 8, the size of a latent")
-    low, high = data.get("min_bucket_reso", 256), data.get("max_bucket_reso", 1024)
-    if low > high:
-        change(draft, "dataset.min_bucket_reso", high, "the shortest side must not be longer than the longest")
-    if data.get("bucket_reso_steps", 64) > high:
-        change(draft, "dataset.bucket_reso_steps", max(8, high // 8 * 8), "no bucket would fit")
-
-
-def rates(draft: Draft) -> None:
-    """Something learns, and an optimizer that finds its rate itself gets one rate near 1."""
-    settings = methods[draft.method].Settings()
-    ours = rates_of(settings)
-    section = draft.config.setdefault(draft.method, {})
-    for key, rate in ours.items():
-        try:
-            schedule.parse(section.get(key, rate))
-        except UserError:
-            change(draft, f"{draft.method}.{key}", rate, "is no rate that can be read")
-    values = {key: section.get(key, ours[key]) for key in ours}
-    if not any(is_learning(rate) for rate in values.values()):
-        for key, rate in ours.items():
-            change(draft, f"{draft.method}.{key}", rate, "a rate of 0 for everything would train nothing")
-        values = {key: section.get(key, ours[key]) for key in ours}
-    if not optim.finds_rate(draft.get("train.optimizer", "AdamW")):
-        return
-    optimizer = draft.get("train.optimizer")
-    learning = {key: rate for key, rate in values.items() if is_learning(rate)}
-    first = next(iter(learning.values()))
-    rate = first if not isinstance(first, str) and first >= LEAST_OWN_RATE else 1.0
-    for key in learning:
-        change(draft, f"{draft.method}.{key}", float(rate), f"{optimizer} finds its rate itself and takes one for all, near 1")
-
-
-def is_learning(rate: Any) -> bool:
-    return not schedule.is_zero(rate)
-
-
-def text_encoder(draft: Draft) -> None:
-    """A stop of the text encoder where nothing else learns would end the run early."""
-    stop = draft.get("train.stop_text_encoder_training", 0)
-    section = draft.config.get(draft.method, {})
-    if stop and section.get("unet_lr") == 0:
-        change(draft, "train.stop_text_encoder_training", 0, "the text encoder alone learns, so it goes on to the end")
-
-
-def class_pictures(draft: Draft) -> None:
-    for index, concept in enumerate(draft.config["concepts"]):
-        if not concept.get("class_images"):
-            if concept.pop("num_class_images", 0):
-                draft.notes.differ(Entry(f"concepts[{index}].num_class_images", "set"),
-                                   "left out, for no folder is named that keeps class pictures")
-            continue
-        folder, pictures = (PurePath(str(concept.get(key, "")).replace("\\", "/")) for key in ("class_images", "images"))
-        if concept.get("images") and (folder == pictures or pictures in folder.parents):
-            draft.notes.differ(Entry(f"concepts[{index}].class_images", concept.pop("class_images")),
-                               "lies in the folder of the pictures and is left out; keep class pictures elsewhere")
-            concept.pop("num_class_images", None)
-        elif not str(concept.get("class_prompt", "")).strip():
-            concept["class_prompt"] = "a picture"
-            draft.notes.differ(Entry(f"concepts[{index}].class_prompt", "empty"),
-                               'what the class pictures show must be said here; "a picture" stands there')
-
-
-def sizes(draft: Draft) -> None:
-    for key in ("width", "height"):
-        side = draft.get(f"sample.{key}", 0)
-        if side % 8:
-            change(draft, f"sample.{key}", side // 8 * 8, "a multiple of 8")
-
-
-def validation(draft: Draft) -> None:
-    if draft.get("validation.every_n_steps") and not (draft.get("validation.split") or draft.get("validation.images")):
-        change(draft, "validation.every_n_steps", 0, "no picture is kept aside")
-    images = draft.get("validation.images")
-    if images and any(PurePath(images) == PurePath(str(concept.get("images", ""))) for concept in draft.config["concepts"]):
-        change(draft, "validation.images", "", "that folder is trained on")
-
-
-def words(draft: Draft) -> None:
-    if draft.method == "textual_inversion" and draft.get("dataset.caption_dropout_rate", 0) >= 1:
-        change(draft, "dataset.caption_dropout_rate", 0.0, "no caption would say the word")
-
-
-def precision(draft: Draft) -> None:
-    if draft.get("dreambooth.weights") == "bfloat16" and draft.get("train.mixed_precision") == "no":
-        change(draft, "dreambooth.weights", "auto", "float32 is asked for")
-
-
-def networks(draft: Draft) -> None:
-    """What the chosen kind of network, or optimizer, does not take goes back to doing nothing."""
-    if draft.method != "lora":
-        return
-    for _ in NEUTRAL:
-        try:
-            build(draft)
-            return
-        except UserError as error:
-            keys = [key for key in NEUTRAL if str(error).startswith(f'"lora.{key}"')]
-            if "LoRA+" in str(error):
-                keys = [key for key in NEUTRAL if key.endswith(("lr_ratio", "lr_weight"))]
-            for key in keys:
-                change(draft, f"lora.{key}", NEUTRAL[key], f"not with this kind of network or optimizer: {error}")
-
-
-NEUTRAL = {"network_dropout": 0.0, "loraplus_lr_ratio": 1.0, "scale_weight_norms": 0.0, "down_lr_weight": [],
-           "mid_lr_weight": [], "up_lr_weight": [], "rank_dropout": 0.0, "module_dropout": 0.0, "use_tucker": False,
-           "block_dims": [], "block_alphas": [], "conv_block_dims": [], "conv_block_alphas": []}
-
-AGREEMENTS: tuple[Callable[[Draft], None], ...] = (
-    length, noise, timesteps, buckets, rates, text_encoder, class_pictures, sizes, validation, words, precision,
-    networks)

@@ -8,17 +8,17 @@ from lib_sdtune.settings_import.dialects import registry
 from lib_sdtune.settings_import.dialects.base import Dialect
 from lib_sdtune.settings_import.documents import Document
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entry, flag, fraction, integer
+from lib_sdtune.settings_import.entries import Entry, fraction, integer
 from lib_sdtune.settings_import.files import Files
 from lib_sdtune.settings_import.optimizers import set_arguments, set_optimizer
 from lib_sdtune.settings_import.option import Option, apply
+from lib_sdtune.settings_import.reader import Reader
 from lib_sdtune.settings_import.sample_prompts import line_of, set_prompts
 from lib_sdtune.settings_import.schedules import set_schedule
 from lib_sdtune.settings_import.sd_scripts.files import entries_of
 from lib_sdtune.settings_import.sd_scripts.lengths import set_share
 from lib_sdtune.settings_import.sd_scripts.model import set_clip_skip
 from lib_sdtune.settings_import.sd_scripts.pictures import set_images
-from lib_sdtune.settings_import.sd_scripts.saving import clean
 from lib_sdtune.settings_import.steps import total_steps
 
 SIGNS = {"num_train_epochs", "lora_learning_rate", "concepts_path", "concepts_list", "use_lora", "half_model", "model_dir",
@@ -73,12 +73,11 @@ def plain(table: dict[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in table.items() if "." not in key and key not in groups}, **groups, **dotted}
 
 
-class Model:
+class Model(Reader):
     """One model's file."""
 
     def __init__(self, document: Document, draft: Draft, files: Files) -> None:
-        self.document, self.draft, self.files = document, draft, files
-        self.settings = entries_of(plain(document.table), document.name)
+        super().__init__(entries_of(plain(document.table), document.name), document, draft, files)
 
     def read(self) -> None:
         draft, settings = self.draft, self.settings
@@ -101,15 +100,9 @@ class Model:
             "input_pertubation") else "")
         self.length()
         self.samples()
-        self.name()
+        specific, name = settings.take("custom_model_name"), settings.take("model_name")
+        self.set_name(specific or name)
         self.name_rest()
-
-    def is_on(self, name: str, default: bool = False) -> bool:
-        entry = self.settings.take(name)
-        try:
-            return flag(entry.value) if entry else default
-        except ValueError:
-            return default
 
     def model(self) -> None:
         """The real checkpoint is in "src"; the path that it trains is a copy of its own."""
@@ -147,14 +140,11 @@ class Model:
 
     def rate(self, path: str, name: str, default: float) -> None:
         entry = self.settings.take(name)
-        try:
-            if entry:
-                self.draft.set(path, fraction(entry.value), entry)
-                return
-        except ValueError as error:
-            if entry:
-                self.draft.notes.unread(entry, error)
-        self.draft.default(path, default, name)
+        value = self.fraction(entry)
+        if value is None:
+            self.draft.default(path, default, name)
+        else:
+            self.draft.set(path, value, entry)
 
     def rates(self) -> None:
         names = (("lora_learning_rate", 1e-4), ("lora_txt_learning_rate", 5e-5))
@@ -240,14 +230,6 @@ class Model:
         if seed and str(seed.value) != "-1":
             self.draft.set("sample.seed", integer(seed.value), seed)
         self.draft.assign("sample.every_n_steps", 0)
-
-    def name(self) -> None:
-        specific, name = self.settings.take("custom_model_name"), self.settings.take("model_name")
-        entry = specific or name
-        if self.draft.name:
-            self.draft.config["name"] = self.draft.name
-        elif entry and (text := clean(str(entry.value))):
-            self.draft.set("name", text, entry)
 
     def name_rest(self) -> None:
         """Its page, what it saves, and options of its teacher: none of them changes what is learned here."""

@@ -6,60 +6,24 @@ It trains whole models. What its file leaves out is what its command line does b
 from pathlib import PurePath
 from typing import Any
 
+from lib_sdtune.errors import UserError
 from lib_sdtune.settings_import import families
 from lib_sdtune.settings_import.checkpoints import set_checkpoint
 from lib_sdtune.settings_import.dialects import registry
 from lib_sdtune.settings_import.dialects.base import Dialect
 from lib_sdtune.settings_import.documents import Document
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, integer, number
+from lib_sdtune.settings_import.entries import Entries, Entry, fraction, integer
+from lib_sdtune.settings_import.everydream2 import LOSSES, OPTIONS
+from lib_sdtune.settings_import.everydream2_learning import set_learning
 from lib_sdtune.settings_import.files import Files
-from lib_sdtune.settings_import.optimizers import set_arguments, set_optimizer
-from lib_sdtune.settings_import.option import Option, apply, name_unknown
+from lib_sdtune.settings_import.optimizers import set_optimizer
+from lib_sdtune.settings_import.option import apply, name_unknown
+from lib_sdtune.settings_import.reader import Reader
 from lib_sdtune.settings_import.sample_prompts import from_table, set_prompts
-from lib_sdtune.settings_import.schedules import set_schedule
 from lib_sdtune.settings_import.sd_scripts.files import entries_of
 from lib_sdtune.settings_import.sd_scripts.pictures import set_images
 from lib_sdtune.settings_import.sd_scripts.saving import clean
-from lib_sdtune.settings_import.steps import total_steps
-
-LEARNING_RATE = 1e-6
-DECAY = 1.5  # times the run: the length of its schedules, where the file says none
-WARMUP = 0.02  # of that length
-LOSSES = {"mse": "l2", "huber": "huber", "mse_huber": "huber"}
-PLACES = "chose folders, or what is written there; where files go is fixed here"
-MACHINE = "concerned the machine alone and changes no result"
-
-OPTIONS = [
-    Option("batch_size", int, 2, "train.batch_size"), Option("grad_accum", int, 1, "train.gradient_accumulation_steps"),
-    Option("max_epochs", int, 300, "train.max_train_epochs"), Option("resolution", int, 512, "dataset.resolution"),
-    Option("cond_dropout", float, 0.04, "dataset.caption_dropout_rate"),
-    Option("shuffle_tags", bool, False, "dataset.shuffle_caption"),
-    Option("clip_skip", int, 1, "model.clip_skip", convert=lambda value: max(1, value)),
-    Option("clip_grad_norm", float, 0.0, "train.max_grad_norm"),
-    Option("gradient_checkpointing", bool, False, "train.gradient_checkpointing",
-           convert=lambda value: "on" if value else "off"),
-    Option("min_snr_gamma", float, 0.0, "loss.min_snr_gamma"),
-    Option("zero_frequency_noise_ratio", float, 0.02, "noise.noise_offset"),
-    Option("enable_zero_terminal_snr", bool, False, "noise.zero_terminal_snr"),
-    Option("timestep_start", int, 0, "noise.min_timestep"), Option("timestep_end", int, 1000, "noise.max_timestep"),
-    Option("save_every_n_epochs", int, 0, "save.every_n_epochs"),
-    Option("embedding_perturbation", float, 0.0, how="added noise to the captions' vectors"),
-    Option("ckpt_every_n_minutes", float, None, how="saved by the clock; here by epochs or steps"),
-    Option("save_ckpts_from_n_epochs", int, 0, how="saved nothing before that epoch"),
-    Option("rated_dataset", bool, False, how="left out more of the badly rated pictures with time"),
-    Option("rated_dataset_target_dropout_percent", int, 50, how="belonged to rated_dataset"),
-    Option("scale_lr", bool, False, how="", group="rates"),
-    *[Option(name, str, None, how="kept an average of the weights in another rhythm; dreambooth.ema_decay is the nearest")
-      for name in ("ema_decay_rate", "ema_strength_target", "ema_update_interval")],
-    *[Option(name, str, None, how="belonged to the average of the weights") for name in (
-        "ema_device", "ema_sample_nonema_model", "ema_sample_ema_model", "ema_resume_model")],
-    *[Option(name, str, None, how=MACHINE) for name in ("attn_type", "gpuid")],
-    *[Option(name, bool, False, how=MACHINE) for name in ("disable_xformers", "lowvram", "load_settings_every_epoch", "notebook")],
-    *[Option(name, str, None, how=PLACES) for name in (
-        "logdir", "save_ckpt_dir", "run_name", "log_step", "save_optimizer", "wandb", "write_schedule", "save_full_precision")],
-    Option("ed1_mode", bool, False, how="read the pictures as an older version did"),
-]
 
 
 @registry.register("EveryDream2")
@@ -111,18 +75,17 @@ class EveryDream2Validation(Dialect):
 
     @staticmethod
     def read(document: Document, draft: Draft, files: Files) -> None:
-        from lib_sdtune.errors import UserError
-
         if not draft.program:
             raise UserError(f"{document.name} is the validation file of EveryDream2; give its train.json too.")
         set_validation(draft, document)
 
 
-class Training:
-    """One train.json: `settings` holds its keys, `optimizer` its optimizer file where that is there."""
+class Training(Reader):
+    """One train.json with its optimizer file, where that is there."""
 
     def __init__(self, settings: Entries, optimizer: Document | None, document: Document, draft: Draft, files: Files) -> None:
-        self.settings, self.optimizer, self.document, self.draft, self.files = settings, optimizer, document, draft, files
+        super().__init__(settings, document, draft, files)
+        self.optimizer = optimizer
 
     def read(self) -> None:
         draft, settings = self.draft, self.settings
@@ -154,13 +117,6 @@ class Training:
                 set_validation(draft, other)
         self.name()
         name_unknown(settings, draft, "EveryDream2")
-
-    def is_on(self, name: str, default: bool = False) -> bool:
-        entry = self.settings.take(name)
-        try:
-            return flag(entry.value) if entry else default
-        except ValueError:
-            return default
 
     def pictures(self) -> None:
         concept: dict[str, Any] = {"repeats": 1}
@@ -252,74 +208,6 @@ class Training:
             self.draft.config["name"] = self.draft.name
         elif entry and (name := clean(PurePath(str(entry.value)).name)):
             self.draft.set("name", name, entry)
-
-
-def set_learning(draft: Draft, optimizer: Document | None, specific: dict[str, Entry | None], scale: Entry | None) -> None:
-    """Optimizer, rates, schedule and warm-up, from the optimizer file where the main file says nothing."""
-    table = optimizer.table if optimizer else {}
-    source = optimizer.name if optimizer else ""
-    base, text = (table.get(part) if isinstance(table.get(part), dict) else {} for part in ("base", "text_encoder_overrides"))
-    entries = {name: specific.get(name) or (Entry(f"base.{name}", value, source) if (value := base.get(name)) is not None else None)
-               for name in ("lr", "lr_scheduler", "lr_warmup_steps", "lr_decay_steps")}
-    kind = Entry("base.optimizer", base["optimizer"], source) if base.get("optimizer") else None
-    name = set_optimizer(draft, str(kind.value) if kind else "adamw8bit", kind)
-    arguments = {{"epsilon": "eps"}.get(key, key): value for key, value in base.items() if value is not None and key in (
-        "betas", "epsilon", "weight_decay", "d0", "decouple", "use_bias_correction", "safeguard_warmup", "d_coef", "momentum",
-        "nesterov", "growth_rate")}
-    set_arguments(draft, arguments, name, Entry("base", arguments, source))
-    set_rates(draft, entries["lr"], text, source, scale)
-    schedule = entries["lr_scheduler"]
-    set_schedule(draft, str(schedule.value) if schedule else "constant", schedule)
-    for key in ("lr_scheduler", "optimizer"):
-        if text.get(key) not in (None, base.get(key)):
-            draft.notes.refuse(Entry(f"text_encoder_overrides.{key}", text[key], source), "was another one for the text encoder; "
-                                                                                         "here one for all")
-    frozen = table.get("text_encoder_freezing")
-    if isinstance(frozen, dict) and frozen.get("unfreeze_last_n_layers"):
-        draft.notes.refuse(Entry("unfreeze_last_n_layers", frozen["unfreeze_last_n_layers"], source),
-                           "trained the last layers of the text encoder alone")
-    set_warmup(draft, entries["lr_warmup_steps"], entries["lr_decay_steps"])
-
-
-def set_rates(draft: Draft, entry: Entry | None, text: dict[str, Any], source: str, scale: Entry | None) -> None:
-    factor = 1.0
-    if scale and str(scale.value).lower() in ("true", "1"):
-        factor = (draft.get("train.batch_size", 1) * draft.get("train.gradient_accumulation_steps", 1)) ** 0.5
-        draft.notes.differ(scale, f"multiplied the rate by the root of batch times accumulation, {factor:g}; done already")
-    try:
-        rate = fraction(entry.value) if entry else LEARNING_RATE
-    except ValueError as error:
-        if entry:
-            draft.notes.unread(entry, error)
-        entry, rate = None, LEARNING_RATE
-    if entry:
-        draft.set("dreambooth.unet_lr", rate * factor, entry)
-    else:
-        draft.default("dreambooth.unet_lr", rate * factor, "lr")
-    specific = text.get("lr")
-    if specific is None and text.get("text_encoder_lr_scale"):
-        specific = rate * number(text["text_encoder_lr_scale"])
-    if specific is None:
-        draft.set("dreambooth.text_encoder_lr", rate * factor, entry)
-    else:
-        draft.set("dreambooth.text_encoder_lr", fraction(specific) * factor, Entry("text_encoder_overrides.lr", specific, source))
-
-
-def set_warmup(draft: Draft, warmup: Entry | None, decay: Entry | None) -> None:
-    """Steps; without any, 2 % of the schedule's length, which is one and a half times the run."""
-    length = number(decay.value) if decay else 0
-    if length >= 1 and decay and draft.get("train.lr_scheduler") not in ("constant", "constant_with_warmup"):
-        draft.notes.refuse(decay, "was the length of the schedule; here it is the run's")
-    elif decay:
-        draft.notes.off.append(decay.key)
-    draft.assign("train.lr_warmup_steps", 0)
-    if warmup:
-        draft.set("train.lr_warmup_steps", integer(warmup.value), warmup)
-    elif draft.get("train.lr_scheduler") != "constant":
-        total = total_steps(draft)
-        path, steps = "train.lr_warmup_steps", length if length >= 1 else total * DECAY if total else 0
-        draft.set(path, int(steps * WARMUP), Entry("lr_warmup_steps", "not set"),
-                  "2 % of the schedule's length" + ("" if steps else "; it becomes steps when the pictures are there (--images)"))
 
 
 def set_validation(draft: Draft, document: Document) -> None:

@@ -5,7 +5,6 @@ Presets hold what differs from its defaults alone. Versions differ in names; bot
 
 import math
 from pathlib import PurePath
-from typing import Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.settings_import import families
@@ -14,28 +13,26 @@ from lib_sdtune.settings_import.dialects import registry
 from lib_sdtune.settings_import.dialects.base import Dialect
 from lib_sdtune.settings_import.documents import Document, flat
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entry, flag, fraction, integer, number
+from lib_sdtune.settings_import.entries import Entry
 from lib_sdtune.settings_import.files import Files
 from lib_sdtune.settings_import.onetrainer import (
     MODELS,
-    OPTIMIZER_ARGUMENTS,
     OPTIONS,
     OTHER_METHODS,
     PRECISIONS,
-    SCHEDULES,
 )
 from lib_sdtune.settings_import.onetrainer_concepts import is_concepts, set_concepts
-from lib_sdtune.settings_import.optimizers import set_arguments, set_optimizer
+from lib_sdtune.settings_import.onetrainer_lengths import set_length, set_rhythms
+from lib_sdtune.settings_import.onetrainer_optimizer import set_optimizer_and_schedule
+from lib_sdtune.settings_import.onetrainer_rates import set_rates
 from lib_sdtune.settings_import.option import apply, name_unknown
+from lib_sdtune.settings_import.reader import Reader
 from lib_sdtune.settings_import.sample_prompts import from_table, set_prompts
-from lib_sdtune.settings_import.schedules import set_schedule
 from lib_sdtune.settings_import.sd_scripts.files import entries_of
 from lib_sdtune.settings_import.sd_scripts.pictures import set_images, set_sides, sides_of
-from lib_sdtune.settings_import.sd_scripts.saving import clean
-from lib_sdtune.settings_import.steps import steps_per_epoch
 
 METHODS = {"LORA": "lora", "FINE_TUNE": "dreambooth", "EMBEDDING": "textual_inversion"}
-LEARNING_RATE, WARMUP, TOKENS = 3e-6, 200, 75
+TOKENS = 75
 TRAINED_PARTS = ("unet", "text_encoder", "text_encoder_2")
 
 
@@ -75,30 +72,29 @@ class OneTrainerConcepts(Dialect):
         set_images(draft)
 
 
-class Config:
+class Config(Reader):
     """One config: `settings` holds every key, those of groups as "unet.train"."""
 
     def __init__(self, document: Document, draft: Draft, files: Files) -> None:
-        self.document, self.draft, self.files = document, draft, files
         table = {key: value for key, value in document.table.items() if key not in ("optimizer_defaults",)}
         if isinstance(table.get("optimizer"), str):  # version 0
             table["optimizer.optimizer"] = table.pop("optimizer")
-        self.settings = entries_of(flat(table, deep=True), document.name)
+        super().__init__(entries_of(flat(table, deep=True), document.name), document, draft, files)
 
     def read(self) -> None:
         draft, settings = self.draft, self.settings
         self.model()
         self.concepts()
         self.resolution()
-        self.parts()
-        self.optimizer()
+        set_rates(self)
+        set_optimizer_and_schedule(self)
         apply(OPTIONS, settings, draft)
         self.precision()
         self.network()
-        self.name()
+        self.set_name(settings.take("output_model_destination"), "the stem of the file")
         self.loss()
-        self.length()
-        self.rhythms()
+        set_length(self)
+        set_rhythms(self)
         self.samples()
         self.average()
         self.groups()
@@ -106,25 +102,6 @@ class Config:
         draft.assign("dataset.max_token_length", TOKENS)
         draft.config["dataset"].setdefault("caption_extension", ".txt")
         name_unknown(settings, draft, "OneTrainer")
-
-    def value(self, name: str, default: Any = None) -> Any:
-        entry = self.settings.take(name)
-        return entry.value if entry else default
-
-    def number(self, name: str, default: float) -> float:
-        entry = self.settings.take(name)
-        try:
-            return number(entry.value) if entry else default
-        except ValueError as error:
-            if entry:
-                self.draft.notes.unread(entry, error)
-            return default
-
-    def is_on(self, name: str, default: bool) -> bool:
-        try:
-            return flag(self.value(name, default))
-        except ValueError:
-            return default
 
     def model(self) -> None:
         """The family, the method, the checkpoint and the clip skip. UserError for what cannot be trained."""
@@ -184,122 +161,6 @@ class Config:
         else:
             set_sides(self.draft, sides, entry)
 
-    def scale(self) -> float:
-        """What the rates are multiplied by."""
-        entry = self.settings.take("learning_rate_scaler")
-        kind = str(entry.value).upper() if entry else "NONE"
-        batch, accumulation = self.number("batch_size", 1), self.number("gradient_accumulation_steps", 1)
-        factor = {"BATCH": batch, "GRADIENT_ACCUMULATION": accumulation, "BOTH": batch * accumulation}.get(
-            kind.removeprefix("GLOBAL_"), 1)
-        if entry and factor != 1:
-            self.draft.notes.differ(entry, f"the rates are multiplied by the root of {factor:g}; here that is done already")
-        elif entry:
-            self.draft.notes.off.append(entry.key)
-        return math.sqrt(factor)
-
-    def parts(self) -> None:
-        """The rate of each part that is trained; 0 for one that is not."""
-        scale = self.scale()
-        common = self.settings.take("learning_rate")
-        method = self.draft.method
-        if method == "textual_inversion":
-            specific = self.settings.take("embedding_learning_rate")
-            self.rate("textual_inversion.lr", specific or common, scale)
-            self.embedding()
-            return
-        self.rate(f"{method}.unet_lr", self.settings.take("unet.learning_rate") or self.settings.take("unet_learning_rate")
-                  or common, scale)
-        if not self.is_on("unet.train", self.is_on("train_unet", True)):
-            entry = self.settings.get("unet.train") or self.settings.get("train_unet")
-            self.draft.set(f"{method}.unet_lr", 0.0, entry, "0 leaves the UNet out here")
-        self.text_encoder(method, common, scale)
-        self.settings.used.update(("unet.train", "train_unet"))
-
-    def text_encoder(self, method: str, common: Entry | None, scale: float) -> None:
-        path = f"{method}.text_encoder_lr"
-        specific = [entry for name in ("text_encoder.learning_rate", "text_encoder_learning_rate", "text_encoder_2.learning_rate",
-                                  "text_encoder_2_learning_rate") if (entry := self.settings.take(name))]
-        self.rate(path, specific[0] if specific else common, scale)
-        if len({str(entry.value) for entry in specific}) > 1:
-            self.draft.notes.differ(specific[1], "one rate for both text encoders here, the first's")
-        names = ["text_encoder.train", "train_text_encoder"]
-        trained = self.is_on(names[0], self.is_on(names[1], True))
-        if self.draft.sdxl:
-            second = self.is_on("text_encoder_2.train", self.is_on("train_text_encoder_2", True))
-            if trained != second:
-                self.draft.notes.differ(Entry("text_encoder_2.train", second), "both text encoders of SDXL are trained here, or "
-                                                                               "none")
-            trained = trained or second
-        if not trained:
-            entry = next((self.settings[name] for name in names if name in self.settings), None)
-            self.draft.set(path, 0.0, entry, "0 leaves the text encoder out here")
-
-    def rate(self, path: str, entry: Entry | None, scale: float) -> None:
-        try:
-            value = fraction(entry.value) if entry else LEARNING_RATE
-        except ValueError as error:
-            if entry:
-                self.draft.notes.unread(entry, error)
-            entry, value = None, LEARNING_RATE
-        if entry is None:
-            self.draft.default(path, value * scale, "learning_rate")
-        else:
-            self.draft.set(path, value * scale, entry, f"times {scale:g}, as its scaler says" if scale != 1 else "")
-
-    def embedding(self) -> None:
-        """The embedding: `embedding` of new versions, the first of `embeddings` of old ones."""
-        listed = self.settings.take("embeddings")
-        first = listed.value[0] if listed and isinstance(listed.value, list) and listed.value else {}
-        source = self.document.name
-        facts = {f"embedding.{key}": Entry(f"embeddings[0].{key}", value, source) for key, value in first.items()} if isinstance(
-            first, dict) else {}
-        for name, entry in facts.items():
-            self.settings.setdefault(name, entry)
-        for name, path, kind in (("token_count", "num_vectors_per_token", integer), ("initial_embedding_text", "init_text", str),
-                                 ("placeholder", "token", str), ("model_name", "init_embedding", str)):
-            entry = self.settings.take(f"embedding.{name}")
-            if entry is None:
-                continue
-            value = kind(entry.value)
-            if name == "model_name":
-                value = PurePath(value.replace("\\", "/")).stem
-            if name == "placeholder" and value == "<embedding>":
-                self.draft.notes.off.append(entry.key)
-                continue
-            self.draft.set(f"textual_inversion.{path}", value, entry)
-        self.draft.config.setdefault("textual_inversion", {}).setdefault("num_vectors_per_token", 1)
-        remaining = self.settings.take("additional_embeddings")
-        if remaining:
-            self.draft.notes.refuse(remaining, "trained further embeddings together; one is trained here")
-
-    def optimizer(self) -> None:
-        entry = self.settings.take("optimizer.optimizer")
-        name = str(entry.value) if entry else "ADAMW"
-        optimizer = set_optimizer(self.draft, name.replace("_", ""), entry)
-        arguments: dict[str, Any] = {}
-        betas = [self.value(f"optimizer.beta{number}") for number in (1, 2)]
-        if None not in betas:
-            arguments["betas"] = betas
-        for key, argument in OPTIMIZER_ARGUMENTS.items():
-            option = self.settings.take(f"optimizer.{key}")
-            if option:
-                arguments[argument] = option.value
-        set_arguments(self.draft, {key: value for key, value in arguments.items() if is_for(key, optimizer)}, optimizer,
-                      Entry("optimizer", name, self.document.name))
-        for key in [key for key in self.settings if key.startswith("optimizer.")]:
-            if key not in self.settings.used:
-                self.settings.used.add(key)
-                self.draft.notes.off.append(key)
-        schedule = self.settings.take("learning_rate_scheduler")
-        text = str(schedule.value).upper() if schedule else "CONSTANT"
-        if text in SCHEDULES:
-            set_schedule(self.draft, SCHEDULES[text], schedule)
-        elif text == "COSINE_WITH_RESTARTS":
-            self.draft.set("train.lr_scheduler", "cosine_with_restarts", schedule, "falls and rises again evenly there; here it "
-                                                                                   "jumps up")
-        else:
-            set_schedule(self.draft, text.lower(), schedule)
-
     def precision(self) -> None:
         for name, path, default in (("train_dtype", "train.mixed_precision", "FLOAT_16"),
                                     ("output_dtype", "save.precision", "FLOAT_32")):
@@ -348,13 +209,6 @@ class Config:
             self.draft.set("lora.init_file", PurePath(str(file.value).replace("\\", "/")).stem, file,
                            "the name of a LoRA in models/Lora")
 
-    def name(self) -> None:
-        entry = self.settings.take("output_model_destination")
-        if self.draft.name:
-            self.draft.config["name"] = self.draft.name
-        elif entry and (name := clean(str(entry.value))):
-            self.draft.set("name", name, entry, "the stem of the file")
-
     def loss(self) -> None:
         mse, mae = self.number("mse_strength", 1.0), self.number("mae_strength", 0.0)
         remaining = [name for name in ("log_cosh_strength", "huber_strength") if self.number(name, 0)]
@@ -384,62 +238,6 @@ class Config:
         elif weight and kind not in ("CONSTANT", "MIN_SNR_GAMMA"):
             self.draft.notes.refuse(weight, "weighted the timesteps in a way that is not known here")
 
-    def length(self) -> None:
-        """Epochs; the warm-up is micro-steps above 1, else a share; the text encoder may stop after some epochs."""
-        draft = self.draft
-        draft.assign("train.max_train_steps", 0)
-        entry = self.settings.take("epochs")
-        epochs = int(self.number("epochs", 100))
-        if entry:
-            draft.set("train.max_train_epochs", epochs, entry)
-        else:
-            draft.default("train.max_train_epochs", epochs, "epochs")
-        each = steps_per_epoch(draft)
-        accumulation = max(1, int(self.number("gradient_accumulation_steps", 1)))
-        self.warmup(epochs * each if each else None, accumulation)
-        self.stop(each)
-
-    def warmup(self, total: int | None, accumulation: int) -> None:
-        entry = self.settings.take("learning_rate_warmup_steps")
-        value = self.number("learning_rate_warmup_steps", WARMUP)
-        path, entry_or_default = "train.lr_warmup_steps", entry or Entry("learning_rate_warmup_steps", f"{WARMUP} by default")
-        if value > 1:
-            how = f"counted in micro-steps: divided by {accumulation}" if accumulation > 1 else ""
-            steps = int(value / accumulation)
-            if entry or how:
-                self.draft.set(path, steps, entry_or_default, how)
-            else:
-                self.draft.default(path, steps, "learning_rate_warmup_steps")
-        elif total is None and value:
-            self.draft.set(path, 0, entry_or_default, "a share of the run, which becomes steps when the pictures are there "
-                                                      "(--images); until then it is 0")
-        else:
-            self.draft.set(path, int(value * (total or 0)), entry, "a share of the run")
-        if self.draft.get(path) and self.draft.get("train.lr_scheduler") == "constant":
-            original = self.draft.origins.get("train.lr_scheduler") or Entry("learning_rate_scheduler", "CONSTANT by default")
-            self.draft.set("train.lr_scheduler", "constant_with_warmup", original, "with a warm-up, as learning_rate_warmup_steps "
-                                                                                   "asks for")
-
-    def stop(self, each: int | None) -> None:
-        self.draft.assign("train.stop_text_encoder_training", 0)
-        entry, unit = self.settings.take("text_encoder.stop_training_after"), self.value(
-            "text_encoder.stop_training_after_unit", "NEVER")
-        entry = entry or self.settings.take("train_text_encoder_epochs")
-        if entry and entry.key == "train_text_encoder_epochs":
-            unit = "EPOCH"
-        learns = self.draft.get(f"{self.draft.method}.text_encoder_lr", 0)
-        if entry is None or str(unit).upper() == "NEVER" or not learns or not self.number_of(entry):
-            if entry:
-                self.draft.notes.off.append(entry.key)
-            return
-        count, path = self.number_of(entry), "train.stop_text_encoder_training"
-        if str(unit).upper() == "EPOCH" and each:
-            self.draft.set(path, count * each, entry, f"epochs there, of {each} steps each")
-        elif str(unit).upper() == "STEP":
-            self.draft.set(path, count, entry)
-        else:
-            self.draft.notes.refuse(entry, f"in units of {unit}; it becomes steps when the pictures are there (--images)")
-
     def average(self) -> None:
         """An average of the weights, for a whole model alone."""
         ema, decay = self.settings.take("ema"), self.settings.take("ema_decay")
@@ -464,32 +262,6 @@ class Config:
             else:
                 self.draft.notes.off.append(name)
 
-    def number_of(self, entry: Entry) -> int:
-        try:
-            return int(number(entry.value))
-        except ValueError:
-            return 0
-
-    def rhythms(self) -> None:
-        """Saves, samples and backups, each with a unit of its own."""
-        self.rhythm("save_every" if "save_every" in self.settings else "save_after", "save", 0, "NEVER")
-        self.rhythm("sample_after", "sample", 10, "MINUTE")
-        for name in ("backup_after", "backup_after_unit"):
-            if entry := self.settings.take(name):
-                self.draft.notes.off.append(entry.key)
-
-    def rhythm(self, name: str, section: str, default: int, default_unit: str) -> None:
-        entry, unit = self.settings.take(name), str(self.value(f"{name}_unit", default_unit)).upper()
-        value = int(self.number(name, default))
-        for each in ("epochs", "steps"):
-            self.draft.assign(f"{section}.every_n_{each}", 0)
-        if unit in ("EPOCH", "STEP") and value:
-            self.draft.set(f"{section}.every_n_{unit.lower()}s", value, entry)
-        elif unit != "NEVER" and value and entry:
-            self.draft.notes.refuse(entry, f"in units of {unit}; here epochs or steps")
-        elif entry:
-            self.draft.notes.off.append(entry.key)
-
     def samples(self) -> None:
         listed, file = self.settings.take("samples"), self.settings.take("sample_definition_file_name")
         if listed and isinstance(listed.value, list):
@@ -498,13 +270,3 @@ class Config:
             other = self.files.named(file, self.document, self.draft)
             if other is not None:
                 set_prompts(self.draft, from_table(other.data), file)
-
-
-def is_for(argument: str, optimizer: str) -> bool:
-    """Whether OneTrainer passes an argument to that optimizer: its file holds those of all."""
-    of_prodigy = {"d0", "d_coef", "decouple", "safeguard_warmup", "use_bias_correction", "growth_rate", "beta3"}
-    of_sgd = {"momentum", "dampening", "nesterov"}
-    if argument in of_prodigy:
-        return optimizer == "Prodigy"
-    return optimizer == "SGDNesterov" if argument in of_sgd else True
-
