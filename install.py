@@ -42,19 +42,24 @@ def fail(sentence, code=1):
 
 def extend_host(skip):
     """Add Lion when it is missing. Always 0: without it everything else works, so the WebUI must start."""
-    if skip or importlib.util.find_spec("lion_pytorch") or "--skip-install" in os.environ.get("COMMANDLINE_ARGS", "").split():
+    skip = skip or "--skip-install" in os.environ.get("COMMANDLINE_ARGS", "").split()
+    if skip or importlib.util.find_spec("lion_pytorch"):
         return 0
     if not somebodys_environment():
-        print("SD Tune: this is neither a WebUI's Python nor a virtual environment, so nothing was installed; try --demo.")
+        print("SD Tune: this is neither a WebUI's Python nor a virtual environment, so nothing was installed; "
+              "try --demo.")
         return 0
-    index = ["--index-url", os.environ["INDEX_URL"]] if os.environ.get("INDEX_URL") else []  # as the WebUI's launcher does
+    # as the WebUI's launcher does
+    index = ["--index-url", os.environ["INDEX_URL"]] if os.environ.get("INDEX_URL") else []
     command = [sys.executable, "-m", "pip", "install", LION, "--no-deps", "--quiet", "--disable-pip-version-check",
                "--retries", "1", "--timeout", "10", *index]
     try:
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120).returncode == 0
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        done = subprocess.run(command, timeout=120, **quiet).returncode == 0
     except (OSError, subprocess.SubprocessError):
         done = False
-    print("SD Tune: installed " + LION if done else "SD Tune: Lion could not be installed (offline?); every other optimizer works.")
+    print(f"SD Tune: installed {LION}" if done
+          else "SD Tune: Lion could not be installed (offline?); every other optimizer works.")
     return 0
 
 
@@ -77,10 +82,12 @@ def standalone(requirements, *options):
     if python().exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return 0
     if not python().exists() and not make_environment():
-        return fail("Python could not make the virtual environment .venv; on Debian and Ubuntu install the package python3-venv.")
+        return fail("Python could not make the virtual environment .venv; on Debian and Ubuntu install the package "
+                    "python3-venv.")
     print(f"Installing {requirements} into .venv (once; PyTorch is large) ...", flush=True)
     if call(python(), "-m", "pip", "install", "--disable-pip-version-check", *options, "-r", requirements):
-        return fail(f"{requirements} could not be installed into .venv; what pip says above tells why. Run the command again to go on.")
+        return fail(f"{requirements} could not be installed into .venv; what pip says above tells why. Run the command "
+                    "again to go on.")
     stamp.write_text(wanted, encoding="utf-8")
     return 0
 
@@ -98,7 +105,9 @@ def make_environment():
 
 
 def test(arguments):
-    """Run pytest with a process for each core. Each computes with one thread: the tests' models are too small to gain from more."""
+    """Run pytest with a process for each core. Each computes with one thread: the tests' models are too small to gain
+    from more.
+    """
     parallel = ["-n", str(min(cores(), MOST_PROCESSES)), "--dist", "worksteal"]
     return call(python(), "-m", "pytest", *parallel, *arguments, **dict.fromkeys(THREADS, "1"))
 

@@ -117,7 +117,8 @@ def main(counts, kinds):
             times.take("inspect", lambda source=source: inspect(source))
             for kind in kinds:
                 for name in f"prepare {kind}", kind + again:
-                    times.take(name, lambda kind=kind, source=source, out=out: prepare(source, out / kind, PrepareConfig(format=kind)))
+                    times.take(name, lambda kind=kind, source=source, out=out: prepare(
+                        source, out / kind, PrepareConfig(format=kind)))
 
 
 if __name__ == "__main__":

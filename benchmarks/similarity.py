@@ -5,8 +5,8 @@
 The concept is Ron, a form that the model has never seen, from the ten pictures of the example and their captions. Each
 seed is a training of its own with seeds of its own for the pictures. Three measures per picture:
 
-- similarity: mean cosine to the training pictures in an image encoder's features, as the paper measures it (Gal et al. 2022,
-  arXiv 2208.01618, section 5.3, there with CLIP's). The encoder is the untrained model's UNet
+- similarity: mean cosine to the training pictures in an image encoder's features, as the paper measures it (Gal et al.
+2022, arXiv 2208.01618, section 5.3, there with CLIP's). The encoder is the untrained model's UNet
   (`evaluation/encoders.py`); each feature counts from its mean and by its spread over the pictures before and the
   training pictures.
 - overlap: of the silhouette with the drawn form (`measures.recognise`), 0..1.

@@ -48,8 +48,8 @@ def noise(config: "Config") -> None:
     settings = config.noise
     require(
         settings.noise_offset or not settings.adaptive_noise_scale,
-        f'"noise.adaptive_noise_scale" is {settings.adaptive_noise_scale} and "noise.noise_offset" 0, which it adds to; '
-        "set both, or neither.",
+        f'"noise.adaptive_noise_scale" is {settings.adaptive_noise_scale} and "noise.noise_offset" 0, which it '
+        "adds to; set both, or neither.",
     )
 
 
@@ -146,8 +146,8 @@ def class_pictures(config: "Config") -> None:
                 "name the folder that keeps them.")
         require(
             not concept.class_images or normalized(concept.images).suffix.lower() != ".toml",
-            f'"{where}.class_images" and "{where}.images", a dataset TOML, do not go together: name the class pictures in '
-            "the TOML, as a subset with is_reg = true.",
+            f'"{where}.class_images" and "{where}.images", a dataset TOML, do not go together: name the class '
+            "pictures in the TOML, as a subset with is_reg = true.",
         )
         if not concept.class_images:
             continue

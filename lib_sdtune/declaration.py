@@ -136,7 +136,12 @@ def weighted(value: Any) -> list | None:
     if not isinstance(value, list | tuple) or len(value) != 2 or isinstance(value[1], bool):
         return None
     name, number = value
-    if not isinstance(name, str) or not name.strip() or not isinstance(number, int | float) or not math.isfinite(number):
+    if (
+        not isinstance(name, str)
+        or not name.strip()
+        or not isinstance(number, int | float)
+        or not math.isfinite(number)
+    ):
         return None
     return [name.strip(), float(number)]
 
@@ -145,7 +150,9 @@ def check_limits(field: Field, value: Any, where: str) -> None:
     """UserError for a value that is no choice of the field's, or beyond its limits."""
     allowed = choices(field)
     if allowed and value not in allowed:
-        raise UserError(f'"{where}" is {describe(value)}{nearest(value, allowed)}; it can be: {", ".join(map(str, allowed))}.')
+        raise UserError(
+            f'"{where}" is {describe(value)}{nearest(value, allowed)}; it can be: {", ".join(map(str, allowed))}.'
+        )
     for number in value if isinstance(value, list) else [value]:
         if not isinstance(number, int | float) or isinstance(number, bool):
             continue

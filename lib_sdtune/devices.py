@@ -61,7 +61,9 @@ def has_autocast(device: torch.device) -> bool:
 
 
 def upload(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The tensor on a device, without waiting for the device: a GPU fetches it from pinned memory when it comes to it."""
+    """The tensor on a device, without waiting for the device: a GPU fetches it from pinned memory when it comes to
+    it.
+    """
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)

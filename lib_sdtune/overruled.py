@@ -43,15 +43,19 @@ def by_model(config: "Config", family: "Family", resolution: int, position_ids: 
         sentences.append(f'"model.clip_skip" is {config.model.clip_skip}, and nothing comes of it: {family.sd_version} '
                          "models are read at one layer whatever it says, in the WebUI too.")
     if config.dataset.resolution * 2 < resolution:
-        sentences.append(f'"dataset.resolution" is {config.dataset.resolution} and this model was made for {resolution}: '
-                         "small pictures of it come out coarse, and that is learned.")
+        sentences.append(
+            f'"dataset.resolution" is {config.dataset.resolution} and this model was made for {resolution}: '
+            "small pictures of it come out coarse, and that is learned."
+        )
     return sentences + [sentence for ids in position_ids if (sentence := positions.damage(ids))]
 
 
 def reasons(config: "Config") -> Iterator[tuple[str, str]]:
     """(path of a setting, why it is not followed) of every one that the other settings switch off."""
     own = ((f"{config.method}.{key}", why) for key, why in config.settings.overruled())
-    yield from chain(own, of_pictures(config), of_rates(config), of_noise_and_loss(config), of_files(config), too_late(config))
+    yield from chain(
+        own, of_pictures(config), of_rates(config), of_noise_and_loss(config), of_files(config), too_late(config)
+    )
 
 
 def of_pictures(config: "Config") -> Iterator[tuple[str, str]]:
@@ -154,14 +158,18 @@ def remarks(config: "Config") -> Iterator[str]:
         pieces = schedule.parse(rate) if schedule.is_text(rate) else []
         ends = [until for _, until in pieces if until >= 0]
         if pieces and pieces[-1][1] >= 0 and (not steps or ends[-1] < steps):
-            yield (f'"{config.method}.{key}" says nothing after step {ends[-1]}: its last rate, {pieces[-1][0]:g}, is kept to '
-                   "the end. The WebUI's own training would stop there; for that, set the number of steps.")
+            yield (
+                f'"{config.method}.{key}" says nothing after step {ends[-1]}: its last rate, {pieces[-1][0]:g}, is '
+                "kept to the end. The WebUI's own training would stop there; for that, set the number of steps."
+            )
         if steps and any(end >= steps for end in ends[:-1] or ends[:len(pieces) - 1]):
             yield f'"{config.method}.{key}" goes on after the last step, {steps}, so its later rates are never used.'
     if registry[config.method].fused_backward and not optim.needs_all(config.train.optimizer) and differs(
             config, "train.max_grad_norm"):
-        yield ('"train.max_grad_norm" limits the gradient of each tensor by itself: this method keeps no more than one of '
-               "them in memory.")
+        yield (
+            '"train.max_grad_norm" limits the gradient of each tensor by itself: this method keeps no more than one of '
+            "them in memory."
+        )
 
 
 def differs(config: "Config", path: str) -> bool:

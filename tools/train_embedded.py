@@ -1,8 +1,9 @@
 """Trains the embedded model's UNet and text encoder: python tools/train_embedded.py FOLDER [--steps 2000].
 
 FOLDER holds `vae.safetensors` (train_embedded_vae.py), `text.pt` (pretrain_text.py), the latents (toy_latents.py) and
-the state: run it again to go on. Words matter only at high noise, so at first three quarters of the timesteps lie there and
-the loss is that of the predicted picture; the second half of the steps is plain, which draws clean edges and grounds.
+the state: run it again to go on. Words matter only at high noise, so at first three quarters of the timesteps lie
+there and the loss is that of the predicted picture; the second half of the steps is plain, which draws clean edges and
+grounds.
 """
 
 import argparse

@@ -105,7 +105,8 @@ def odd_form(rng):
 
 def batch(step, size):
     rng = random.Random(step)
-    return pixels([toyworld.draw(toyworld.random_scene(rng)) if rng.random() < 0.6 else odd_picture(rng) for _ in range(size)])
+    return pixels([toyworld.draw(toyworld.random_scene(rng)) if rng.random() < 0.6 else odd_picture(rng)
+                   for _ in range(size)])
 
 
 def loss_of(vae, x, generator, sharpen=False):

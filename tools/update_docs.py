@@ -57,7 +57,8 @@ def sd_scripts_options(text):
     return between(text, table())
 
 
-GENERATED = {"docs/settings.md": settings, "docs/http-api.md": http_api, "docs/sd-scripts-options.md": sd_scripts_options}
+GENERATED = {"docs/settings.md": settings, "docs/http-api.md": http_api,
+             "docs/sd-scripts-options.md": sd_scripts_options}
 
 if __name__ == "__main__":
     for name, write in GENERATED.items():

@@ -1,7 +1,8 @@
 """Who is let in: the WebUI's own logins, and no page of another site.
 
-A call is admitted when it comes under a name of this machine (against DNS rebinding), not from another site's page (against
-cross-site requests), and, where a password is asked for, with the login of the page's session or the API's password.
+A call is admitted when it comes under a name of this machine (against DNS rebinding), not from another site's page
+(against cross-site requests), and, where a password is asked for, with the login of the page's session or the API's
+password.
 """
 
 import urllib.parse
@@ -62,8 +63,8 @@ def host_name(host: str) -> str:
 def same_origin(request: Request) -> bool:
     """Whether the call comes from our own page, a program, or a person who follows a link.
 
-    Browsers say so in Sec-Fetch-Site, which no page can set, on https and on this machine; elsewhere in Origin, which must
-    then name the host that is called. Programs send neither.
+    Browsers say so in Sec-Fetch-Site, which no page can set, on https and on this machine; elsewhere in Origin, which
+    must then name the host that is called. Programs send neither.
     """
     site = request.headers.get("sec-fetch-site")
     if site in ("same-origin", "none"):

@@ -217,14 +217,22 @@ class LatentCache:
         self.half_overflowed = True
 
     def reason_of_failure(self, pixels: torch.Tensor, example: Example) -> str:
-        """Sentences for a picture whose latents are not numbers: a VAE that fails at plain grey too is at fault itself."""
-        encode, tried = (self.encode, "") if self.encode_precisely is None else (self.encode_precisely, " even in float32")
+        """Sentences for a picture whose latents are not numbers: a VAE that fails at plain grey too is at fault
+        itself.
+        """
+        encode, tried = (
+            (self.encode, "") if self.encode_precisely is None else (self.encode_precisely, " even in float32")
+        )
         name = printable(example.picture.path.name)
         if finite(*on_cpu(encode(torch.zeros_like(pixels)))):
-            return (f"The VAE gives values that are not numbers{tried} for {name}, and sound ones for a plain grey picture. "
-                    "Remove that picture, or save it anew in an image editor.")
-        return (f"The VAE gives values that are not numbers{tried}, for {name} as for a plain grey picture: it is the VAE. "
-                "Choose another one (in the WebUI: Settings, VAE), or a checkpoint with a sound one.")
+            return (
+                f"The VAE gives values that are not numbers{tried} for {name}, and sound ones for a plain "
+                "grey picture. Remove that picture, or save it anew in an image editor."
+            )
+        return (
+            f"The VAE gives values that are not numbers{tried}, for {name} as for a plain grey picture: it is the VAE. "
+            "Choose another one (in the WebUI: Settings, VAE), or a checkpoint with a sound one."
+        )
 
 
 def on_cpu(pair):
@@ -297,8 +305,10 @@ class TextCache:
         with torch.no_grad():
             empty = self.encode([""])
         if caption and finite(empty.context):
-            return (f"The text encoder gives values that are not numbers for the caption {printable(caption[:80])}, and sound "
-                    "ones for an empty one. Take out the word that does it: an embedding, perhaps, of that name.")
+            return (
+                f"The text encoder gives values that are not numbers for the caption {printable(caption[:80])}, "
+                "and sound ones for an empty one. Take out the word that does it: an embedding, perhaps, of that name."
+            )
         return ("The text encoder overflows in half precision, whatever the caption. "
                 'Set "train.mixed_precision" to "no"; if it is that already, choose another checkpoint.')
 

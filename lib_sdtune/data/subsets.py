@@ -110,4 +110,6 @@ def toml_folders(images: str) -> list[str]:
     path = Path(images)
     if path.suffix.lower() != ".toml" or not path.is_file():
         return []
-    return [str(named_path(table.image_dir, path.parent, f"{path.name}: image_dir")) for table in kohya.read(path, None, [])]
+    return [
+        str(named_path(table.image_dir, path.parent, f"{path.name}: image_dir")) for table in kohya.read(path, None, [])
+    ]

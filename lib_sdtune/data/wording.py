@@ -90,9 +90,13 @@ def unused_prompts(scan: Scan, config: "Config") -> Iterator[Problem]:
         if concept.prompt and number not in scan.templates and pictures and all(
             picture.caption_from == "file" for picture in pictures
         ):
-            yield Problem(pictures[0].path, f'"concepts[{number}].prompt" is not used: every picture has a caption of its '
-                                            "own. Write [filewords] where the captions belong in it, or leave it empty.",
-                          False, "prompt not used")
+            yield Problem(
+                pictures[0].path,
+                f'"concepts[{number}].prompt" is not used: every picture has a caption of its '
+                "own. Write [filewords] where the captions belong in it, or leave it empty.",
+                False,
+                "prompt not used",
+            )
 
 
 def named_embeddings(scan: Scan, config: "Config", names: Iterable[str],

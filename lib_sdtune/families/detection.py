@@ -42,8 +42,10 @@ def refuse_incomplete(header: Header, family: Family) -> None:
                             "Choose the complete checkpoint.")
     latent = shapes["vae"].get("decoder.conv_in.weight")
     if latent and latent[1] != family.latent_channels:
-        raise UserError(f"The VAE in {header.name} makes latents of {latent[1]} channels and {family.sd_version} models read "
-                        f"{family.latent_channels}: it is the VAE of another model family. Choose the checkpoint with its own.")
+        raise UserError(
+            f"The VAE in {header.name} makes latents of {latent[1]} channels and {family.sd_version} models read "
+            f"{family.latent_channels}: it is the VAE of another model family. Choose the checkpoint with its own."
+        )
 
 
 def relative_of(shapes: dict[str, tuple[int, ...]]) -> str:

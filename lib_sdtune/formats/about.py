@@ -47,9 +47,16 @@ def checkpoint(path):
         family, variant = detect(said)
     except UserError as error:
         return {"family": "", "untrainable": str(error)}
-    return {"family": family.name, "prediction_type": variant.prediction_type, "resolution": variant.resolution,
-            "zero_terminal_snr": variant.zero_terminal_snr, "inpainting": variant.inpainting,
-            **({"damage": damage} if (damage := " ".join(filter(None, map(positions.damage, said.position_ids())))) else {})}
+    return {
+        "family": family.name,
+        "prediction_type": variant.prediction_type,
+        "resolution": variant.resolution,
+        "zero_terminal_snr": variant.zero_terminal_snr,
+        "inpainting": variant.inpainting,
+        **(
+            {"damage": damage} if (damage := " ".join(filter(None, map(positions.damage, said.position_ids())))) else {}
+        ),
+    }
 
 
 def read(path):

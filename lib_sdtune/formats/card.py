@@ -34,7 +34,9 @@ def write(artefact, config, family, step, samples):
 
 
 def put_aside(path: Path) -> None:
-    """A card that cannot be read stays beside the new one, under the name NAME.json.bak: its words may be the user's."""
+    """A card that cannot be read stays beside the new one, under the name NAME.json.bak: its words may be the
+    user's.
+    """
     if path.exists():
         with suppress(OSError):
             path.replace(path.with_name(f"{path.name}.bak"))

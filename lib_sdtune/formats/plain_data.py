@@ -75,7 +75,9 @@ def check_bounds(data: Any, name: str) -> None:
 
 def check_key(key: Any, name: str) -> None:
     if len(str(key)) > LONGEST_KEY:
-        raise UserError(f'{name} holds a setting of {len(key):,} characters, "{shortened(key)}"; there is none of that name.')
+        raise UserError(
+            f'{name} holds a setting of {len(key):,} characters, "{shortened(key)}"; there is none of that name.'
+        )
     check_letters(str(key), f"a name in {name}")
 
 

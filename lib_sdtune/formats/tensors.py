@@ -96,8 +96,10 @@ def refuse_non_finite(tensors, path):
     """RunError for a tensor with values that are not numbers, or that were too large for the file's number format."""
     for name, tensor in tensors.items():
         if tensor.dtype == torch.float16 and tensor.isinf().any() and not tensor.isnan().any():
-            raise RunError(f"{name} holds values above {torch.finfo(tensor.dtype).max:.0f}, which fp16 files cannot hold, so "
-                           f'{path.name} was not written. Set "save.precision" to "bf16" or "float", and resume.')
+            raise RunError(
+                f"{name} holds values above {torch.finfo(tensor.dtype).max:.0f}, which fp16 files cannot hold, so "
+                f'{path.name} was not written. Set "save.precision" to "bf16" or "float", and resume.'
+            )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise RunError(f"{name} holds values that are not numbers, so {path.name} was not written. "
                            "Lower the learning rate and resume from the last state.")

@@ -163,7 +163,9 @@ class Host:
         return {}
 
     def loaded_file(self) -> Path | None:
-        """The file of the checkpoint that is trained where the settings name none; None if it is always the same one."""
+        """The file of the checkpoint that is trained where the settings name none; None if it is always the same
+        one.
+        """
         return None
 
     def model_spec(self, model_settings: Any) -> ModelSpec | None:

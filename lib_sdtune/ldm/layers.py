@@ -30,7 +30,11 @@ RESNET = {"in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.3
 
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
-BLOCK = (*(f"{attention}.{tail}" for attention in ("attn1", "attn2") for tail in ATTENTION), "ff.net.0.proj", "ff.net.2")
+BLOCK = (
+    *(f"{attention}.{tail}" for attention in ("attn1", "attn2") for tail in ATTENTION),
+    "ff.net.0.proj",
+    "ff.net.2",
+)
 """What every transformer block has, whatever class a host makes it of."""
 
 
@@ -67,7 +71,9 @@ def block_layers(block, path, name, diffusers, index):
 
 
 def transformer_layers(transformer: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-    """(name, layer) of everything with a matrix or kernel. UserError where one of those that all have is not among them."""
+    """(name, layer) of everything with a matrix or kernel. UserError where one of those that all have is not among
+    them.
+    """
     layers: dict[str, nn.Module] = {}
     for name, module in transformer.named_modules():
         if weighted(module) and not any(name.startswith(f"{outer}.") for outer in layers):
@@ -88,9 +94,13 @@ def weighted(layer: nn.Module | None) -> bool:
 def refuse_without_weight(layer: nn.Module | None, name: str) -> None:
     """UserError naming the layer and its class."""
     if not weighted(layer):
-        state = "is missing" if layer is None else f"has no weight of plain numbers (its class is {type(layer).__name__})"
-        raise UserError(f"The layer {name} of this model {state}, so nothing could be trained on it: a setting or an extension has "
-                        "exchanged or compressed it. Switch that off and load the model anew.")
+        state = (
+            "is missing" if layer is None else f"has no weight of plain numbers (its class is {type(layer).__name__})"
+        )
+        raise UserError(
+            f"The layer {name} of this model {state}, so nothing could be trained on it: a setting or an extension has "
+            "exchanged or compressed it. Switch that off and load the model anew."
+        )
 
 
 def flat(path):

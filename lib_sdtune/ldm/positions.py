@@ -32,8 +32,10 @@ def take_over(text_encoder: torch.nn.Module, tensors: Mapping[str, torch.Tensor]
     rows = embeddings.position_embedding.num_embeddings
     whole = ids.long().reshape(1, -1)  # fractions are cut off, as copying into the WebUI's buffer does
     if whole.shape[1] != rows or int(whole.min()) < 0 or int(whole.max()) >= rows:
-        raise UserError(f"The text encoder's position_ids are damaged and point out of its table of {rows} rows, so that "
-                        "nothing can be drawn with this checkpoint; take one in which they are mended.")
+        raise UserError(
+            f"The text encoder's position_ids are damaged and point out of its table of {rows} rows, so that "
+            "nothing can be drawn with this checkpoint; take one in which they are mended."
+        )
     embeddings.register_buffer("position_ids", whole)
 
 
@@ -50,5 +52,7 @@ def damage(ids: torch.Tensor | None) -> str:
     whole = ids.flatten().long().tolist()
     listed = ", ".join(f"place {place} reads row {whole[place]}" for place in places[:SHOWN])
     more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
-    return (f"The text encoder's position_ids are damaged, as some merges leave them: {listed}{more}, so words are taken "
-            "for their neighbours. It is trained as it draws; a checkpoint in which they are mended learns better.")
+    return (
+        f"The text encoder's position_ids are damaged, as some merges leave them: {listed}{more}, so words are taken "
+        "for their neighbours. It is trained as it draws; a checkpoint in which they are mended learns better."
+    )

@@ -30,7 +30,9 @@ def marked(layers: Iterable[nn.Module]) -> Iterator[None]:
                 setattr(layer, MARK, value)
 
 
-def answer(forward: Callable[[nn.Module, torch.Tensor], torch.Tensor], layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def answer(
+    forward: Callable[[nn.Module, torch.Tensor], torch.Tensor], layer: nn.Module, x: torch.Tensor
+) -> torch.Tensor:
     """forward(layer, x), recomputed where the layer is marked and gradients are wanted."""
     if getattr(layer, MARK, False) and torch.is_grad_enabled():
         return checkpoint(forward, layer, x, use_reentrant=False)

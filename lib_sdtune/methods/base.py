@@ -138,7 +138,9 @@ class Method:
         return [TrainedWeight(p) for group in self.parameter_groups() for p in group["params"]]
 
     def half_copies(self, dtype: torch.dtype) -> HalfCopies | None:
-        """Copies of everything that learns for a forward in `dtype`, in use from then on; None where it casts itself."""
+        """Copies of everything that learns for a forward in `dtype`, in use from then on; None where it casts
+        itself.
+        """
         return None
 
     @property
@@ -215,9 +217,11 @@ class Method:
     def refuse_unchanged(self, start: str) -> None:
         """NothingLearned where a file would hold what it would have held at the start, `file_digest` then."""
         if self.file_digest() == start:
-            raise NothingLearned(f"The {KINDS[self.kind].noun} learned nothing that its file could hold: in "
-                                 f"{self.config.save.precision} it is as it was at the start. Raise the learning rate or the "
-                                 'number of steps, or set "save.precision" to "float".')
+            raise NothingLearned(
+                f"The {KINDS[self.kind].noun} learned nothing that its file could hold: in "
+                f"{self.config.save.precision} it is as it was at the start. Raise the learning rate or the "
+                'number of steps, or set "save.precision" to "float".'
+            )
 
     def by_products(self, artefact: Artefact) -> list[Artefact]:
         """Write further files beside the final one; their `Artefact`s."""

@@ -193,7 +193,9 @@ class LoraMethod(Method):
         """kohya's and LyCORIS' arguments of the network, as far as they are not their defaults."""
         settings = self.config.lora
         name = next(iter(self.adapters.values())).name
-        arguments = {"lora": {}, "dora": {"algo": "lora", "dora_wd": True, "wd_on_output": False}}.get(name, {"algo": name})
+        arguments = {"lora": {}, "dora": {"algo": "lora", "dora_wd": True, "wd_on_output": False}}.get(
+            name, {"algo": name}
+        )
         arguments |= {"conv_dim": settings.conv_dim, "conv_alpha": settings.conv_alpha} if settings.conv_dim else {}
         defaults = LoraConfig()
         keys = ("rank_dropout", "module_dropout", "loraplus_lr_ratio", "factor", "use_tucker", "down_lr_weight",
@@ -210,9 +212,11 @@ class LoraMethod(Method):
             raise NothingLearned("The LoRA learned nothing: every layer is as it was at the start. "
                                  "Raise the learning rate or the number of steps.")
         if not any(self.changes(key, tensors) for key in self.adapters):
-            raise NothingLearned(f"What the LoRA learned is too small for the file: all of it is 0 in "
-                                 f"{self.config.save.precision}. Raise the learning rate or the number of steps, or set "
-                                 '"save.precision" to "float".')
+            raise NothingLearned(
+                f"What the LoRA learned is too small for the file: all of it is 0 in "
+                f"{self.config.save.precision}. Raise the learning rate or the number of steps, or set "
+                '"save.precision" to "float".'
+            )
         safetensors.write(path, tensors, metadata | safetensors.hashes(tensors, metadata))
 
     def changes(self, key: str, tensors: Mapping[str, torch.Tensor]) -> bool:

@@ -91,7 +91,12 @@ def rates(draft: Draft) -> None:
     first = next(iter(learning.values()))
     rate = first if not isinstance(first, str) and first >= LEAST_OWN_RATE else 1.0
     for key in learning:
-        change(draft, f"{draft.method}.{key}", float(rate), f"{optimizer} finds its rate itself and takes one for all, near 1")
+        change(
+            draft,
+            f"{draft.method}.{key}",
+            float(rate),
+            f"{optimizer} finds its rate itself and takes one for all, near 1",
+        )
 
 
 def is_learning(rate: Any) -> bool:
@@ -113,7 +118,9 @@ def class_pictures(draft: Draft) -> None:
                 draft.notes.differ(Entry(f"concepts[{index}].num_class_images", "set"),
                                    "left out, for no folder is named that keeps class pictures")
             continue
-        folder, pictures = (PurePath(str(concept.get(key, "")).replace("\\", "/")) for key in ("class_images", "images"))
+        folder, pictures = (
+            PurePath(str(concept.get(key, "")).replace("\\", "/")) for key in ("class_images", "images")
+        )
         if concept.get("images") and (folder == pictures or pictures in folder.parents):
             draft.notes.differ(Entry(f"concepts[{index}].class_images", concept.pop("class_images")),
                                "lies in the folder of the pictures and is left out; keep class pictures elsewhere")
@@ -135,7 +142,9 @@ def validation(draft: Draft) -> None:
     if draft.get("validation.every_n_steps") and not (draft.get("validation.split") or draft.get("validation.images")):
         change(draft, "validation.every_n_steps", 0, "no picture is kept aside")
     images = draft.get("validation.images")
-    if images and any(PurePath(images) == PurePath(str(concept.get("images", ""))) for concept in draft.config["concepts"]):
+    if images and any(
+        PurePath(images) == PurePath(str(concept.get("images", ""))) for concept in draft.config["concepts"]
+    ):
         change(draft, "validation.images", "", "that folder is trained on")
 
 

@@ -5,7 +5,15 @@ from lib_sdtune.settings_import.option import Option
 LEARNING_RATE = 1e-6
 METHODS = {"sd_trainer": "lora", "diffusion_trainer": "lora", "textual_inversion_trainer": "textual_inversion",
            "ui_trainer": "lora"}
-NETWORKS = {"lora": "lora", "lierla": "lora", "c3lier": "lora", "locon": "lora", "lokr": "lokr", "loha": "loha", "dora": "dora"}
+NETWORKS = {
+    "lora": "lora",
+    "lierla": "lora",
+    "c3lier": "lora",
+    "locon": "lora",
+    "lokr": "lokr",
+    "loha": "loha",
+    "dora": "dora",
+}
 ARCHITECTURES = ("", "sd1", "sd2", "sdxl", "sd", "ssd", "vega")
 PRECISIONS = {
     "train.mixed_precision": {"bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16", "fp32": "no", "float32": "no",

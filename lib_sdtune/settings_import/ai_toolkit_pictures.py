@@ -1,4 +1,6 @@
-"""ai-toolkit's data sets: a concept for each, and what the first says of captions and sizes, which counts for the run."""
+"""ai-toolkit's data sets: a concept for each, and what the first says of captions and sizes, which counts for the
+run.
+"""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Command lines in scripts of three shells, read as text and never executed.
 
-Lines go on behind ^, ` or \\ at their end. Variables that the script sets to plain values are put in their places; a value
-that would have to be computed stays as it is, so that it is told and not guessed.
+Lines go on behind ^, ` or \\ at their end. Variables that the script sets to plain values are put in their places; a
+value that would have to be computed stays as it is, so that it is told and not guessed.
 """
 
 import re

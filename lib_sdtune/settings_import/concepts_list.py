@@ -1,4 +1,6 @@
-"""concepts_list.json of diffusers' DreamBooth (ShivamShrirao's) and of sd_dreambooth_extension: one group of pictures each."""
+"""concepts_list.json of diffusers' DreamBooth (ShivamShrirao's) and of sd_dreambooth_extension: one group of pictures
+each.
+"""
 
 from typing import Any
 

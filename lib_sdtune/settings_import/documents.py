@@ -113,7 +113,9 @@ def from_json(path: Path, text: str) -> Document:
             document.data = json.loads(without, object_pairs_hook=table, strict=False)
             document.remarks.append(f"{path.name} has a comma too many before a closing bracket; it was read without.")
     except json.JSONDecodeError as error:
-        raise UserError(f"{path.name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
+        raise UserError(
+            f"{path.name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+        ) from None
     except (RecursionError, ValueError):
         raise UserError(f"{path.name} is not valid JSON.") from None
     return document
@@ -142,7 +144,9 @@ def from_yaml(text: str, name: str) -> Any:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         position = getattr(error, "problem_mark", None)
         where = f" in line {position.line + 1}" if position else ""
-        raise UserError(f"{name} is not valid YAML: {getattr(error, 'problem', None) or 'it cannot be read'}{where}.") from None
+        raise UserError(
+            f"{name} is not valid YAML: {getattr(error, 'problem', None) or 'it cannot be read'}{where}."
+        ) from None
 
 
 def metadata_of(path: Path) -> dict[str, str]:

@@ -14,26 +14,51 @@ DECAY = 1.5  # times the run: the length of its schedules, where the file says n
 WARMUP = 0.02  # of that length
 
 
-def set_learning(draft: Draft, optimizer: Document | None, specific: dict[str, Entry | None], scale: Entry | None) -> None:
+def set_learning(
+    draft: Draft, optimizer: Document | None, specific: dict[str, Entry | None], scale: Entry | None
+) -> None:
     """Optimizer, rates, schedule and warm-up, from the optimizer file where the main file says nothing."""
     table = optimizer.table if optimizer else {}
     source = optimizer.name if optimizer else ""
-    base, text = (table.get(part) if isinstance(table.get(part), dict) else {} for part in ("base", "text_encoder_overrides"))
-    entries = {name: specific.get(name) or (Entry(f"base.{name}", value, source) if (value := base.get(name)) is not None else None)
-               for name in ("lr", "lr_scheduler", "lr_warmup_steps", "lr_decay_steps")}
+    base, text = (
+        table.get(part) if isinstance(table.get(part), dict) else {} for part in ("base", "text_encoder_overrides")
+    )
+    entries = {
+        name: specific.get(name)
+        or (Entry(f"base.{name}", value, source) if (value := base.get(name)) is not None else None)
+        for name in ("lr", "lr_scheduler", "lr_warmup_steps", "lr_decay_steps")
+    }
     kind = Entry("base.optimizer", base["optimizer"], source) if base.get("optimizer") else None
     name = set_optimizer(draft, str(kind.value) if kind else "adamw8bit", kind)
-    arguments = {{"epsilon": "eps"}.get(key, key): value for key, value in base.items() if value is not None and key in (
-        "betas", "epsilon", "weight_decay", "d0", "decouple", "use_bias_correction", "safeguard_warmup", "d_coef", "momentum",
-        "nesterov", "growth_rate")}
+    arguments = {
+        {"epsilon": "eps"}.get(key, key): value
+        for key, value in base.items()
+        if value is not None
+        and key
+        in (
+            "betas",
+            "epsilon",
+            "weight_decay",
+            "d0",
+            "decouple",
+            "use_bias_correction",
+            "safeguard_warmup",
+            "d_coef",
+            "momentum",
+            "nesterov",
+            "growth_rate",
+        )
+    }
     set_arguments(draft, arguments, name, Entry("base", arguments, source))
     set_rates(draft, entries["lr"], text, source, scale)
     schedule = entries["lr_scheduler"]
     set_schedule(draft, str(schedule.value) if schedule else "constant", schedule)
     for key in ("lr_scheduler", "optimizer"):
         if text.get(key) not in (None, base.get(key)):
-            draft.notes.refuse(Entry(f"text_encoder_overrides.{key}", text[key], source), "was another one for the text encoder; "
-                                                                                         "here one for all")
+            draft.notes.refuse(
+                Entry(f"text_encoder_overrides.{key}", text[key], source),
+                "was another one for the text encoder; here one for all",
+            )
     frozen = table.get("text_encoder_freezing")
     if isinstance(frozen, dict) and frozen.get("unfreeze_last_n_layers"):
         draft.notes.refuse(Entry("unfreeze_last_n_layers", frozen["unfreeze_last_n_layers"], source),
@@ -45,7 +70,9 @@ def set_rates(draft: Draft, entry: Entry | None, text: dict[str, Any], source: s
     factor = 1.0
     if scale and str(scale.value).lower() in ("true", "1"):
         factor = (draft.get("train.batch_size", 1) * draft.get("train.gradient_accumulation_steps", 1)) ** 0.5
-        draft.notes.differ(scale, f"multiplied the rate by the root of batch times accumulation, {factor:g}; done already")
+        draft.notes.differ(
+            scale, f"multiplied the rate by the root of batch times accumulation, {factor:g}; done already"
+        )
     try:
         rate = fraction(entry.value) if entry else LEARNING_RATE
     except ValueError as error:
@@ -62,7 +89,11 @@ def set_rates(draft: Draft, entry: Entry | None, text: dict[str, Any], source: s
     if specific is None:
         draft.set("dreambooth.text_encoder_lr", rate * factor, entry)
     else:
-        draft.set("dreambooth.text_encoder_lr", fraction(specific) * factor, Entry("text_encoder_overrides.lr", specific, source))
+        draft.set(
+            "dreambooth.text_encoder_lr",
+            fraction(specific) * factor,
+            Entry("text_encoder_overrides.lr", specific, source),
+        )
 
 
 def set_warmup(draft: Draft, warmup: Entry | None, decay: Entry | None) -> None:
@@ -78,5 +109,10 @@ def set_warmup(draft: Draft, warmup: Entry | None, decay: Entry | None) -> None:
     elif draft.get("train.lr_scheduler") != "constant":
         total = total_steps(draft)
         path, steps = "train.lr_warmup_steps", length if length >= 1 else total * DECAY if total else 0
-        draft.set(path, int(steps * WARMUP), Entry("lr_warmup_steps", "not set"),
-                  "2 % of the schedule's length" + ("" if steps else "; it becomes steps when the pictures are there (--images)"))
+        draft.set(
+            path,
+            int(steps * WARMUP),
+            Entry("lr_warmup_steps", "not set"),
+            "2 % of the schedule's length"
+            + ("" if steps else "; it becomes steps when the pictures are there (--images)"),
+        )

@@ -1,4 +1,6 @@
-"""What SD Tune cannot train is told by name before anything is translated: other model families, other kinds of work."""
+"""What SD Tune cannot train is told by name before anything is translated: other model families, other kinds of
+work.
+"""
 
 import re
 from collections.abc import Mapping
@@ -8,17 +10,54 @@ from lib_sdtune.settings_import.entries import Entry, flag
 
 TRAINED = "SD Tune trains SD1, SD2 and SDXL"
 FAMILIES = {  # what a script, a network module, an architecture or a file name begins with or holds
-    "flux": "FLUX", "flex": "Flex", "sd3": "SD3", "stable_diffusion_3": "SD3", "stable-diffusion-3": "SD3",
-    "chroma": "Chroma", "lumina": "Lumina", "wan": "Wan", "qwen": "Qwen-Image", "hunyuan": "Hunyuan", "hidream": "HiDream",
-    "anima": "Anima", "cogvideo": "CogVideo", "sana": "Sana", "pixart": "PixArt", "wuerstchen": "Wuerstchen",
-    "stable_cascade": "Stable Cascade", "stable-cascade": "Stable Cascade", "kandinsky": "Kandinsky", "auraflow": "AuraFlow",
-    "zimage": "Z-Image", "z_image": "Z-Image", "framepack": "FramePack", "ltx": "LTX-Video", "omnigen": "OmniGen",
-    "fpack": "FramePack", "kontext": "FLUX", "if_": "DeepFloyd IF", "leco": "a slider", "controlnet": "ControlNet",
-    "control_net": "ControlNet", "ip_adapter": "an IP-Adapter", "xti": "extended textual inversion",
-    "inpaint": "an inpainting model (its UNet has 9 channels)"}
-NAMED = re.compile(r"flux[._-]?1|flux[._-]?(dev|schnell|kontext)|stable-diffusion-3|sd_?3(\.5)?[_-](medium|large)|qwen[_-]?image"
-                   r"|wan[_-]?2|chroma1|hunyuan|hidream|inpaint", re.IGNORECASE)
-PATHS = {"t5xxl": "FLUX or SD3", "clip_g": "SD3", "ae": "FLUX", "gemma2": "Lumina", "qwen3": "Anima", "clip_l": "FLUX or SD3"}
+    "flux": "FLUX",
+    "flex": "Flex",
+    "sd3": "SD3",
+    "stable_diffusion_3": "SD3",
+    "stable-diffusion-3": "SD3",
+    "chroma": "Chroma",
+    "lumina": "Lumina",
+    "wan": "Wan",
+    "qwen": "Qwen-Image",
+    "hunyuan": "Hunyuan",
+    "hidream": "HiDream",
+    "anima": "Anima",
+    "cogvideo": "CogVideo",
+    "sana": "Sana",
+    "pixart": "PixArt",
+    "wuerstchen": "Wuerstchen",
+    "stable_cascade": "Stable Cascade",
+    "stable-cascade": "Stable Cascade",
+    "kandinsky": "Kandinsky",
+    "auraflow": "AuraFlow",
+    "zimage": "Z-Image",
+    "z_image": "Z-Image",
+    "framepack": "FramePack",
+    "ltx": "LTX-Video",
+    "omnigen": "OmniGen",
+    "fpack": "FramePack",
+    "kontext": "FLUX",
+    "if_": "DeepFloyd IF",
+    "leco": "a slider",
+    "controlnet": "ControlNet",
+    "control_net": "ControlNet",
+    "ip_adapter": "an IP-Adapter",
+    "xti": "extended textual inversion",
+    "inpaint": "an inpainting model (its UNet has 9 channels)",
+}
+NAMED = re.compile(
+    r"flux[._-]?1|flux[._-]?(dev|schnell|kontext)|stable-diffusion-3|sd_?3(\.5)?[_-](medium|large)|qwen[_-]?image"
+    r"|wan[_-]?2|chroma1|hunyuan|hidream|inpaint",
+    re.IGNORECASE,
+)
+PATHS = {
+    "t5xxl": "FLUX or SD3",
+    "clip_g": "SD3",
+    "ae": "FLUX",
+    "gemma2": "Lumina",
+    "qwen3": "Anima",
+    "clip_l": "FLUX or SD3",
+}
 
 
 def refuse(document: str, what: str) -> None:

@@ -30,8 +30,9 @@ class Files:
                 return other
         path = self.beside(text, document)
         if path is None:
-            draft.notes.missing.append(f"{entry}: that file is not beside {document.name}; give it too, for it belongs to "
-                                       "the settings.")
+            draft.notes.missing.append(
+                f"{entry}: that file is not beside {document.name}; give it too, for it belongs to the settings."
+            )
             return None
         self.parts.add(path)
         draft.notes.warnings.append(f"{entry}: {path} was read too.")

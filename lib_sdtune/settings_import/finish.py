@@ -45,16 +45,22 @@ def trial(draft: Draft) -> Config:
 def note_missing(draft: Draft, complete: dict[str, Any]) -> None:
     if not draft.config.get("name"):
         complete.pop("name")
-        draft.notes.missing.append('"name": what the run and its file are called; give it with --name, or write it into '
-                                   "CONFIG, before training.")
+        draft.notes.missing.append(
+            '"name": what the run and its file are called; give it with --name, or write it into '
+            "CONFIG, before training."
+        )
     for index, concept in enumerate(draft.config["concepts"]):
         if concept.get("images") and not is_absolute(str(concept["images"])):
-            draft.notes.warnings.append(f"{concept['images']} is relative to where the other program was started; here it is "
-                                        "to the folder of CONFIG.")
+            draft.notes.warnings.append(
+                f"{concept['images']} is relative to where the other program was started; here it is "
+                "to the folder of CONFIG."
+            )
         if not concept.get("images"):
             complete["concepts"][index].pop("images")
-            draft.notes.missing.append(f'"concepts[{index}].images": the folder of the pictures; give it with --images, or '
-                                       "write it into CONFIG, before training.")
+            draft.notes.missing.append(
+                f'"concepts[{index}].images": the folder of the pictures; give it with --images, or '
+                "write it into CONFIG, before training."
+            )
 
 
 def is_absolute(path: str) -> bool:
@@ -67,7 +73,12 @@ def note_defaults(draft: Draft, complete: dict[str, Any]) -> None:
     ours = Config.from_dict({"name": "name", "method": draft.method, "concepts": [{"images": "pictures"}]}).to_dict()
     for path, name in draft.assumed.items():
         idle = path == "train.max_train_steps" and complete["train"]["max_train_epochs"]
-        if not idle and path.split(".")[0] in complete and path not in draft.origins and value_at(complete, path) != value_at(ours, path):
+        if (
+            not idle
+            and path.split(".")[0] in complete
+            and path not in draft.origins
+            and value_at(complete, path) != value_at(ours, path)
+        ):
             draft.notes.defaults.append(f"{name} {abridged(value_at(complete, path))}")
 
 

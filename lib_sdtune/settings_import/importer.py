@@ -83,5 +83,7 @@ def check_one_program(pairs: Sequence[tuple[type[Dialect], Document]]) -> None:
     first, *remaining = [(dialect, document) for dialect, document in pairs if dialect.program] or [(None, None)]
     for dialect, document in remaining:
         if first[0].program != dialect.program:
-            raise UserError(f"{first[1].name} is of {first[0].title} and {document.name} of {dialect.title}; give the files "
-                            "of one run.")
+            raise UserError(
+                f"{first[1].name} is of {first[0].title} and {document.name} of {dialect.title}; give the files "
+                "of one run."
+            )

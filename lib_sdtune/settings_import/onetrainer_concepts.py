@@ -14,10 +14,12 @@ NO_EFFECT = ("__version", "image.__version", "text.__version", "name", "seed", "
 DEFAULTS = {"image_variations": 1, "text_variations": 1, "loss_weight": 1.0, "text.tag_delimiter": ","}
 WHAT = {
     "include_subdirectories": "took the pictures of folders in it too, which happens here",
-    "image_variations": "cached several crops of each picture", "text_variations": "cached several captions of each picture",
+    "image_variations": "cached several crops of each picture",
+    "text_variations": "cached several captions of each picture",
     "loss_weight": "weighted the pictures of this folder; loss.prior_loss_weight does for class pictures alone",
     "image.enable_crop_jitter": "shifted the crop a little; dataset.random_crop is the nearest",
-    "image.enable_resolution_override": "had a size of its own; here all folders have one"}
+    "image.enable_resolution_override": "had a size of its own; here all folders have one",
+}
 PER_RUN = {  # key: path; one value for all folders here
     "image.enable_random_flip": "dataset.flip_aug", "text.enable_tag_shuffling": "dataset.shuffle_caption",
     "text.keep_tags_count": "dataset.keep_tokens"}
@@ -25,9 +27,16 @@ PER_RUN = {  # key: path; one value for all folders here
 
 def is_concepts(data: Any) -> bool:
     """Whether that is such a list."""
-    return isinstance(data, list) and bool(data) and all(
-        isinstance(concept, dict) and "path" in concept and bool({"image", "text", "balancing", "image_variations"} & set(concept))
-        for concept in data)
+    return (
+        isinstance(data, list)
+        and bool(data)
+        and all(
+            isinstance(concept, dict)
+            and "path" in concept
+            and bool({"image", "text", "balancing", "image_variations"} & set(concept))
+            for concept in data
+        )
+    )
 
 
 def set_concepts(draft: Draft, data: Any, source: str) -> None:
@@ -63,7 +72,9 @@ def concept_of(draft: Draft, facts: Entries, index: int) -> dict[str, Any]:
     concept["repeats"] = repeats_of(draft, facts, index)
     source, file = facts.take("text.prompt_source"), facts.take("text.prompt_path")
     if source and str(source.value) == "concept" and file:
-        draft.notes.differ(file, "one text file with the captions of all; write the caption here", f"concepts[{index}].prompt", "")
+        draft.notes.differ(
+            file, "one text file with the captions of all; write the caption here", f"concepts[{index}].prompt", ""
+        )
     elif source and str(source.value) == "filename":
         draft.notes.differ(source, "the file's name is the caption, as it is here where there is no text file")
     elif source:

@@ -1,4 +1,6 @@
-"""OneTrainer's lengths: epochs, warm-up, the text encoder's stop, and how often it saves and samples, each in its unit."""
+"""OneTrainer's lengths: epochs, warm-up, the text encoder's stop, and how often it saves and samples, each in its
+unit.
+"""
 
 from lib_sdtune.settings_import.entries import Entry, number
 from lib_sdtune.settings_import.reader import Reader
@@ -26,7 +28,10 @@ def set_length(reader: Reader) -> None:
 def set_warmup(reader: Reader, total: int | None, accumulation: int) -> None:
     entry = reader.settings.take("learning_rate_warmup_steps")
     value = reader.number("learning_rate_warmup_steps", WARMUP)
-    path, entry_or_default = "train.lr_warmup_steps", entry or Entry("learning_rate_warmup_steps", f"{WARMUP} by default")
+    path, entry_or_default = (
+        "train.lr_warmup_steps",
+        entry or Entry("learning_rate_warmup_steps", f"{WARMUP} by default"),
+    )
     if value > 1:
         how = f"counted in micro-steps: divided by {accumulation}" if accumulation > 1 else ""
         steps = int(value / accumulation)
@@ -35,14 +40,24 @@ def set_warmup(reader: Reader, total: int | None, accumulation: int) -> None:
         else:
             reader.draft.default(path, steps, "learning_rate_warmup_steps")
     elif total is None and value:
-        reader.draft.set(path, 0, entry_or_default, "a share of the run, which becomes steps when the pictures are there "
-                                                  "(--images); until then it is 0")
+        reader.draft.set(
+            path,
+            0,
+            entry_or_default,
+            "a share of the run, which becomes steps when the pictures are there (--images); until then it is 0",
+        )
     else:
         reader.draft.set(path, int(value * (total or 0)), entry, "a share of the run")
     if reader.draft.get(path) and reader.draft.get("train.lr_scheduler") == "constant":
-        original = reader.draft.origins.get("train.lr_scheduler") or Entry("learning_rate_scheduler", "CONSTANT by default")
-        reader.draft.set("train.lr_scheduler", "constant_with_warmup", original, "with a warm-up, as learning_rate_warmup_steps "
-                                                                               "asks for")
+        original = reader.draft.origins.get("train.lr_scheduler") or Entry(
+            "learning_rate_scheduler", "CONSTANT by default"
+        )
+        reader.draft.set(
+            "train.lr_scheduler",
+            "constant_with_warmup",
+            original,
+            "with a warm-up, as learning_rate_warmup_steps asks for",
+        )
 
 
 def set_stop(reader: Reader, each: int | None) -> None:

@@ -32,8 +32,12 @@ def set_optimizer_and_schedule(reader: Reader) -> None:
     if text in SCHEDULES:
         set_schedule(reader.draft, SCHEDULES[text], schedule)
     elif text == "COSINE_WITH_RESTARTS":
-        reader.draft.set("train.lr_scheduler", "cosine_with_restarts", schedule, "falls and rises again evenly there; here it "
-                                                                               "jumps up")
+        reader.draft.set(
+            "train.lr_scheduler",
+            "cosine_with_restarts",
+            schedule,
+            "falls and rises again evenly there; here it jumps up",
+        )
     else:
         set_schedule(reader.draft, text.lower(), schedule)
 

@@ -1,4 +1,6 @@
-"""OneTrainer's learning rates: of each part that is trained, scaled as it scales them, and what belongs to an embedding."""
+"""OneTrainer's learning rates: of each part that is trained, scaled as it scales them, and what belongs to an
+embedding.
+"""
 
 import math
 from pathlib import PurePath
@@ -17,7 +19,9 @@ def rate_scale(reader: Reader) -> float:
     factor = {"BATCH": batch, "GRADIENT_ACCUMULATION": accumulation, "BOTH": batch * accumulation}.get(
         kind.removeprefix("GLOBAL_"), 1)
     if entry and factor != 1:
-        reader.draft.notes.differ(entry, f"the rates are multiplied by the root of {factor:g}; here that is done already")
+        reader.draft.notes.differ(
+            entry, f"the rates are multiplied by the root of {factor:g}; here that is done already"
+        )
     elif entry:
         reader.draft.notes.off.append(entry.key)
     return math.sqrt(factor)
@@ -33,8 +37,12 @@ def set_rates(reader: Reader) -> None:
         set_rate(reader, "textual_inversion.lr", specific or common, scale)
         set_embedding(reader)
         return
-    set_rate(reader, f"{method}.unet_lr", reader.settings.take("unet.learning_rate") or reader.settings.take("unet_learning_rate")
-              or common, scale)
+    set_rate(
+        reader,
+        f"{method}.unet_lr",
+        reader.settings.take("unet.learning_rate") or reader.settings.take("unet_learning_rate") or common,
+        scale,
+    )
     if not reader.is_on("unet.train", reader.is_on("train_unet", True)):
         entry = reader.settings.get("unet.train") or reader.settings.get("train_unet")
         reader.draft.set(f"{method}.unet_lr", 0.0, entry, "0 leaves the UNet out here")
@@ -44,8 +52,16 @@ def set_rates(reader: Reader) -> None:
 
 def set_text_encoder(reader: Reader, method: str, common: Entry | None, scale: float) -> None:
     path = f"{method}.text_encoder_lr"
-    specific = [entry for name in ("text_encoder.learning_rate", "text_encoder_learning_rate", "text_encoder_2.learning_rate",
-                              "text_encoder_2_learning_rate") if (entry := reader.settings.take(name))]
+    specific = [
+        entry
+        for name in (
+            "text_encoder.learning_rate",
+            "text_encoder_learning_rate",
+            "text_encoder_2.learning_rate",
+            "text_encoder_2_learning_rate",
+        )
+        if (entry := reader.settings.take(name))
+    ]
     set_rate(reader, path, specific[0] if specific else common, scale)
     if len({str(entry.value) for entry in specific}) > 1:
         reader.draft.notes.differ(specific[1], "one rate for both text encoders here, the first's")
@@ -54,8 +70,9 @@ def set_text_encoder(reader: Reader, method: str, common: Entry | None, scale: f
     if reader.draft.sdxl:
         second = reader.is_on("text_encoder_2.train", reader.is_on("train_text_encoder_2", True))
         if trained != second:
-            reader.draft.notes.differ(Entry("text_encoder_2.train", second), "both text encoders of SDXL are trained here, or "
-                                                                           "none")
+            reader.draft.notes.differ(
+                Entry("text_encoder_2.train", second), "both text encoders of SDXL are trained here, or none"
+            )
         trained = trained or second
     if not trained:
         entry = next((reader.settings[name] for name in names if name in reader.settings), None)
@@ -75,12 +92,19 @@ def set_embedding(reader: Reader) -> None:
     listed = reader.settings.take("embeddings")
     first = listed.value[0] if listed and isinstance(listed.value, list) and listed.value else {}
     source = reader.document.name
-    facts = {f"embedding.{key}": Entry(f"embeddings[0].{key}", value, source) for key, value in first.items()} if isinstance(
-        first, dict) else {}
+    facts = (
+        {f"embedding.{key}": Entry(f"embeddings[0].{key}", value, source) for key, value in first.items()}
+        if isinstance(first, dict)
+        else {}
+    )
     for name, entry in facts.items():
         reader.settings.setdefault(name, entry)
-    for name, path, kind in (("token_count", "num_vectors_per_token", integer), ("initial_embedding_text", "init_text", str),
-                             ("placeholder", "token", str), ("model_name", "init_embedding", str)):
+    for name, path, kind in (
+        ("token_count", "num_vectors_per_token", integer),
+        ("initial_embedding_text", "init_text", str),
+        ("placeholder", "token", str),
+        ("model_name", "init_embedding", str),
+    ):
         entry = reader.settings.take(f"embedding.{name}")
         if entry is None:
             continue

@@ -89,7 +89,9 @@ def pairs(value: Any) -> dict[str, Any]:
         return {str(key): literal(argument) for key, argument in value.items()}
     words = value if isinstance(value, list) else split_pairs(str(value))
     split = (str(word).strip().strip("\"'").partition("=") for word in words)
-    return {key.strip().strip("\"'"): literal(argument.strip().strip("\"'")) for key, equals, argument in split if equals}
+    return {
+        key.strip().strip("\"'"): literal(argument.strip().strip("\"'")) for key, equals, argument in split if equals
+    }
 
 
 def split_pairs(text: str) -> list[str]:
@@ -112,7 +114,13 @@ def literal(value: Any) -> Any:
             return number(value)
         except ValueError:
             return {"true": True, "false": False, "none": None}.get(value.strip().lower(), value)
-    return [literal(part) for part in result] if isinstance(result, tuple | list) else result if is_plain(result) else value
+    return (
+        [literal(part) for part in result]
+        if isinstance(result, tuple | list)
+        else result
+        if is_plain(result)
+        else value
+    )
 
 
 def is_plain(value: Any) -> bool:

@@ -10,7 +10,9 @@ from lib_sdtune.settings_import.entries import Entry, abridged
 
 
 def within_ranges(cls: type, group: dict[str, Any], where: str, draft: Draft) -> None:
-    """Each value of a section as its declared type and within its limits; what does not fit goes back to the default."""
+    """Each value of a section as its declared type and within its limits; what does not fit goes back to the
+    default.
+    """
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in list(group):
         path = f"{where}{key}"

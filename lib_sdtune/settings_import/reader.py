@@ -1,4 +1,6 @@
-"""What every dialect asks of a file whose settings are its own: values, switches, numbers and the name, read in one way."""
+"""What every dialect asks of a file whose settings are its own: values, switches, numbers and the name, read in one
+way.
+"""
 
 from typing import Any
 
@@ -10,8 +12,8 @@ from lib_sdtune.settings_import.sd_scripts.saving import clean
 
 
 class Reader:
-    """One file: `settings` holds every key, those of groups as "unet.train". What cannot be read is told, and the default
-    stands.
+    """One file: `settings` holds every key, those of groups as "unet.train". What cannot be read is told, and the
+    default stands.
     """
 
     def __init__(self, settings: Entries, document: Document, draft: Draft, files: Files) -> None:

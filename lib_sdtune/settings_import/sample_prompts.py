@@ -11,8 +11,18 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entry
 
-FLAGS = {"negative_prompt": "n", "negative": "n", "width": "w", "height": "h", "seed": "d", "scale": "l", "cfg_scale": "l",
-         "sample_steps": "s", "steps": "s", "diffusion_steps": "s"}
+FLAGS = {
+    "negative_prompt": "n",
+    "negative": "n",
+    "width": "w",
+    "height": "h",
+    "seed": "d",
+    "scale": "l",
+    "cfg_scale": "l",
+    "sample_steps": "s",
+    "steps": "s",
+    "diffusion_steps": "s",
+}
 
 
 def set_prompts(draft: Draft, prompts: Iterable[str], entry: Entry | None) -> None:
@@ -32,7 +42,9 @@ def readable(line: str, draft: Draft) -> str:
     matches = list(prompt_lines.FLAG.finditer(line))
     result = line[:matches[0].start()].strip() if matches else line
     if not can_be_sampled(result):
-        draft.notes.refuse(Entry("sample prompt", line), "cannot be drawn here as it is; write the words that you want to see")
+        draft.notes.refuse(
+            Entry("sample prompt", line), "cannot be drawn here as it is; write the words that you want to see"
+        )
         return ""
     ends = [*(match.start() for match in matches), len(line)][1:]
     for match, end in zip(matches, ends, strict=True):

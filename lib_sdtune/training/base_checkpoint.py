@@ -33,8 +33,10 @@ def settings(folder: Path, config: Config, host: Host) -> Model:
     candidates = [root / noted for root in host.roots(FOLDER)]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
-        raise UserError(f"The run {config.name} was begun on {noted}, which is not there any more. Put that checkpoint back "
-                        "to go on, or start the run under another name.")
+        raise UserError(
+            f"The run {config.name} was begun on {noted}, which is not there any more. Put that checkpoint back "
+            "to go on, or start the run under another name."
+        )
     return replace(config.model, checkpoint=str(path))
 
 

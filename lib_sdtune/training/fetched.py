@@ -1,4 +1,6 @@
-"""Numbers on their way from the device: their copy is queued behind the work that makes them, and nothing else waits."""
+"""Numbers on their way from the device: their copy is queued behind the work that makes them, and nothing else
+waits.
+"""
 
 from collections.abc import Sequence
 

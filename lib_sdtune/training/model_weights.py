@@ -30,7 +30,8 @@ def peaks(model: LoadedModel, without: Collection[torch.Tensor] = ()) -> list[tu
 
 
 def refuse_broken_weights(model: LoadedModel, written_as: torch.dtype | None = None) -> None:
-    """UserError naming the first tensor with values that are not numbers, or too large for the file that is to be written.
+    """UserError naming the first tensor with values that are not numbers, or too large for the file that is to be
+    written.
 
     written_as: the number format in which the weights themselves are to be written; None where they are not.
     """
@@ -44,12 +45,12 @@ def refuse_broken_weights(model: LoadedModel, written_as: torch.dtype | None = N
             )
         if not peak < torch.inf:
             raise UserError(
-                f"The checkpoint is damaged: {name} has values that are not numbers, so every answer of the model would "
-                "be wrong, whatever the settings. Choose another checkpoint, or an undamaged copy of this one."
+                f"The checkpoint is damaged: {name} has values that are not numbers, so every answer of the "
+                "model would be wrong, whatever the settings. Choose another checkpoint, or an undamaged copy of this one."
             )
         if peak > largest:
             raise UserError(
-                f"{name} has values up to {peak:.3g}, and fp16 files hold {largest:.0f} at most; set \"save.precision\" "
+                f'{name} has values up to {peak:.3g}, and fp16 files hold {largest:.0f} at most; set "save.precision" '
                 'to "bf16" or "float".'
             )
 

@@ -22,8 +22,21 @@ EARLY, LATELY = 6, 12  # showings at the start, and looked back on
 HIGH, LOW = 1.25, 0.8
 EVERY = 10  # seconds between two writings
 FILE = "pictures.json"
-WRITTEN = {"step": int, "pictures": [{"index": int, "file": str, "caption": str, "class": bool, "shown": int, "path": str,
-                                      "verdict": str, **dict.fromkeys(("loss", "factor", "early", "error"), structure.NUMBER)}]}
+WRITTEN = {
+    "step": int,
+    "pictures": [
+        {
+            "index": int,
+            "file": str,
+            "caption": str,
+            "class": bool,
+            "shown": int,
+            "path": str,
+            "verdict": str,
+            **dict.fromkeys(("loss", "factor", "early", "error"), structure.NUMBER),
+        }
+    ],
+}
 
 
 class PerImageLoss:

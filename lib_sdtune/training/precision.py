@@ -92,7 +92,9 @@ class LossScale:
 
 
 class DeviceLossScale:
-    """`LossScale` as tensors on the device, so that nobody waits for it: `scale` and `finite_steps` have no dimensions."""
+    """`LossScale` as tensors on the device, so that nobody waits for it: `scale` and `finite_steps` have no
+    dimensions.
+    """
 
     def __init__(self, host: LossScale, device: torch.device):
         self.active, self.device = host.active, device

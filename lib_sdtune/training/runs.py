@@ -209,8 +209,8 @@ def check_new(config: Config, host: Host, folder: Path) -> None:
 
 
 def check_files(config: Config, host: Host, kind: ArtefactKind) -> None:
-    """NameTaken for files that the host has under the names that the run will give: those first against which overwriting
-    is no help.
+    """NameTaken for files that the host has under the names that the run will give: those first against which
+    overwriting is no help.
     """
     paths = sorted(
         artefact_files.of_run(host.roots(kind.folder), kind, config.name), key=lambda path: path.stem != config.name

@@ -157,8 +157,10 @@ def model_identity(model):
 def refuse_other_model(before, now):
     """UserError when the checkpoint is another one. before: None in states of versions that did not keep it."""
     if before and before["hash"] and now["hash"] and before["hash"] != now["hash"]:
-        raise UserError(f"The run was begun on {before['name']} [{before['hash']}], and this is {now['name']} [{now['hash']}], "
-                        "so it cannot be resumed. Load the first one again, or start under another name.")
+        raise UserError(
+            f"The run was begun on {before['name']} [{before['hash']}], and this is {now['name']} [{now['hash']}], "
+            "so it cannot be resumed. Load the first one again, or start under another name."
+        )
 
 
 

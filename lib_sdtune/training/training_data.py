@@ -119,7 +119,9 @@ class TrainingData:
                 log.warning("%s It is left out from here on.", error)
                 self.gone.add(path)
             if self.gone.issuperset(picture.path for picture in self.dataset.pictures):
-                raise RunError(f"None of the pictures can be read any more. {error} Put them back and resume.") from error
+                raise RunError(
+                    f"None of the pictures can be read any more. {error} Put them back and resume."
+                ) from error
             return False
         return True
 

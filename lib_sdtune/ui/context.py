@@ -9,8 +9,8 @@ class TabContext:
     """app: the `lib_sdtune.app.App` whose runs and services the tab shows.
 
     home: "webui" or "standalone". defaults: function that gives the settings that suit the loaded model, a nested dict
-    laid under the user's. hide_dirs: server folders are neither shown nor chosen (`--hide-ui-dir-config`). problem: what
-    is shown instead of the form when training cannot work here at all.
+    laid under the user's. hide_dirs: server folders are neither shown nor chosen (`--hide-ui-dir-config`). problem:
+    what is shown instead of the form when training cannot work here at all.
     """
 
     app: Any = None

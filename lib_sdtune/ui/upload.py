@@ -30,7 +30,9 @@ TEXTS = (".txt", ".caption")
 
 
 def original_name(file: Any) -> str:
-    """What an uploaded file was called where it came from; later versions of gradio keep that name in the path alone."""
+    """What an uploaded file was called where it came from; later versions of gradio keep that name in the path
+    alone.
+    """
     return getattr(file, "orig_name", None) or Path(getattr(file, "name", file)).name
 
 

@@ -63,7 +63,9 @@ class EmbeddedHost(Host):
         file_header = header.read(self.chosen(model_settings))
         family, variant = detect(file_header)
         variant = variant.overridden(getattr(model_settings, "prediction_type", "auto"))
-        return overlaid(methods.suited(family, variant), checkpoint.embedded_json(file_header.metadata, "sdtune_defaults"))
+        return overlaid(
+            methods.suited(family, variant), checkpoint.embedded_json(file_header.metadata, "sdtune_defaults")
+        )
 
     def check(self, model_settings: Any) -> None:
         self.defaults(model_settings)

@@ -103,7 +103,9 @@ class Job(Reader):
             draft.set("lora.network", NETWORKS[name], kind)
         else:
             draft.assign("lora.network", "lora")
-            draft.notes.refuse(kind or Entry("network.type", name), "cannot be trained here; CONFIG trains a LoRA instead")
+            draft.notes.refuse(
+                kind or Entry("network.type", name), "cannot be trained here; CONFIG trains a LoRA instead"
+            )
         rank, alpha = self.settings.take("network.linear") or self.settings.take("network.rank"), self.settings.take(
             "network.linear_alpha") or self.settings.take("network.alpha")
         for path, entry, default, read in (("lora.dim", rank, 4, integer), ("lora.alpha", alpha, 1.0, fraction)):
@@ -152,7 +154,9 @@ class Job(Reader):
         optimizer = set_optimizer(draft, name, entry)
         prefix = "train.optimizer_params."
         arguments = {key.removeprefix(prefix): self.value(key) for key in self.settings if key.startswith(prefix)}
-        set_arguments(draft, pairs(arguments), optimizer, Entry("train.optimizer_params", arguments, self.document.name))
+        set_arguments(
+            draft, pairs(arguments), optimizer, Entry("train.optimizer_params", arguments, self.document.name)
+        )
         schedule = self.settings.take("train.lr_scheduler")
         set_schedule(draft, str(schedule.value) if schedule else "constant", schedule)
         parameters = {key: self.value(key) for key in self.settings if key.startswith("train.lr_scheduler_params.")}
@@ -243,8 +247,13 @@ class Job(Reader):
             return
         for concept in self.draft.config["concepts"]:
             concept.setdefault("prompt", str(entry.value))
-        self.draft.notes.differ(entry, "put in front of captions that lack it, and in the place of [trigger]; here captions stay "
-                                       "as they are, write it into them", "concepts[].prompt", entry.value)
+        self.draft.notes.differ(
+            entry,
+            "put in front of captions that lack it, and in the place of [trigger]; here captions stay "
+            "as they are, write it into them",
+            "concepts[].prompt",
+            entry.value,
+        )
 
 
 def process_of(document: Document, config: dict[str, Any], draft: Draft) -> dict[str, Any]:

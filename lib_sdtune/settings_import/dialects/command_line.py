@@ -58,10 +58,14 @@ def chosen(document: Document, draft: Draft) -> list[str]:
     for command in commands:
         families.check_word(document.name, program(command))
         if program(command) in OTHER_WORK:
-            raise UserError(f"{document.name} makes {OTHER_WORK[program(command)]}; it holds no settings of a training.")
+            raise UserError(
+                f"{document.name} makes {OTHER_WORK[program(command)]}; it holds no settings of a training."
+            )
     training = [command for command in commands if program(command) in SCRIPTS] or commands
     for command in training[1:]:
-        draft.notes.warnings.append(f"{document.name} starts {program(command)} too; the first training is taken alone.")
+        draft.notes.warnings.append(
+            f"{document.name} starts {program(command)} too; the first training is taken alone."
+        )
     return training[0]
 
 
@@ -88,5 +92,6 @@ def name_expression(name: str, value: object, document: Document, draft: Draft) 
     text = str(value)
     if command_lines.COMPUTED.search(text):
         del draft.options[name]
-        draft.notes.refuse(Entry(f"--{name}", text, document.name), "is computed by the script, or set outside of it; set it "
-                                                                    "yourself")
+        draft.notes.refuse(
+            Entry(f"--{name}", text, document.name), "is computed by the script, or set outside of it; set it yourself"
+        )

@@ -23,7 +23,9 @@ class ConceptsList(Dialect):
             draft.program = "diffusers"
             draft.config["method"] = "dreambooth"
             draft.assign("dreambooth.unet_lr", 5e-6)
-            draft.notes.warnings.append(f"{document.name} names pictures alone; give the settings of the training too. The "
-                                        "others are SD Tune's own.")
+            draft.notes.warnings.append(
+                f"{document.name} names pictures alone; give the settings of the training too. The "
+                "others are SD Tune's own."
+            )
         set_concepts(draft, document.rows, document.name)
         set_images(draft)

@@ -20,7 +20,9 @@ class DatasetToml(Dialect):
     def read(document: Document, draft: Draft, files: Files) -> None:
         draft.program = draft.program or "sd-scripts"
         if not draft.options:
-            draft.notes.warnings.append(f"{document.name} names pictures alone. What a run needs besides is what "
-                                        "sd-scripts does by itself (a network of dim 4 at rate 2e-6, 1,600 steps); give "
-                                        "the file with the training's settings too, or change those.")
+            draft.notes.warnings.append(
+                f"{document.name} names pictures alone. What a run needs besides is what "
+                "sd-scripts does by itself (a network of dim 4 at rate 2e-6, 1,600 steps); give "
+                "the file with the training's settings too, or change those."
+            )
         read_subsets(document, draft)

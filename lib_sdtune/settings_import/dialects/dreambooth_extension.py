@@ -21,10 +21,28 @@ from lib_sdtune.settings_import.sd_scripts.model import set_clip_skip
 from lib_sdtune.settings_import.sd_scripts.pictures import set_images
 from lib_sdtune.settings_import.steps import total_steps
 
-SIGNS = {"num_train_epochs", "lora_learning_rate", "concepts_path", "concepts_list", "use_lora", "half_model", "model_dir",
-         "custom_model_name", "not_cache_latents", "hflip", "save_embedding_every", "db_new_model_name", "txt_learning_rate"}
+SIGNS = {
+    "num_train_epochs",
+    "lora_learning_rate",
+    "concepts_path",
+    "concepts_list",
+    "use_lora",
+    "half_model",
+    "model_dir",
+    "custom_model_name",
+    "not_cache_latents",
+    "hflip",
+    "save_embedding_every",
+    "db_new_model_name",
+    "txt_learning_rate",
+}
 WARMUP, PRIOR_LOSS_WEIGHT = 500, 0.75
-OPTIMIZERS = {"8bitadamw": "AdamW8bit", "torchadamw": "AdamW", "pagedadamw8bit": "PagedAdamW8bit", "pagedadamw": "PagedAdamW"}
+OPTIMIZERS = {
+    "8bitadamw": "AdamW8bit",
+    "torchadamw": "AdamW",
+    "pagedadamw8bit": "PagedAdamW8bit",
+    "pagedadamw": "PagedAdamW",
+}
 OPTIONS = [
     Option("resolution", int, 512, "dataset.resolution"), Option("train_batch_size", int, 1, "train.batch_size"),
     Option("gradient_accumulation_steps", int, 1, "train.gradient_accumulation_steps"),
@@ -96,8 +114,12 @@ class Model(Reader):
         self.optimizer()
         draft.set("save.precision", "fp16" if self.is_on("half_model") else "float", settings.get("half_model"))
         noise = settings.get("input_pertubation")
-        draft.set("noise.ip_noise_gamma", 0.1 if self.is_on("input_pertubation") else 0.0, noise, "0.1 there" if self.is_on(
-            "input_pertubation") else "")
+        draft.set(
+            "noise.ip_noise_gamma",
+            0.1 if self.is_on("input_pertubation") else 0.0,
+            noise,
+            "0.1 there" if self.is_on("input_pertubation") else "",
+        )
         self.length()
         self.samples()
         specific, name = settings.take("custom_model_name"), settings.take("model_name")
@@ -111,8 +133,12 @@ class Model(Reader):
         if source := self.settings.take("src"):
             set_checkpoint(self.draft, source)
         if copy := self.settings.take("pretrained_model_name_or_path"):
-            self.draft.notes.differ(copy, "the extension's own copy of the model, no checkpoint file; the checkpoint that is "
-                                          "loaded is trained", "model.checkpoint", self.draft.get("model.checkpoint"))
+            self.draft.notes.differ(
+                copy,
+                "the extension's own copy of the model, no checkpoint file; the checkpoint that is loaded is trained",
+                "model.checkpoint",
+                self.draft.get("model.checkpoint"),
+            )
 
     def concepts(self) -> None:
         listed, path = self.settings.take("concepts_list"), self.settings.take("concepts_path")
@@ -159,7 +185,9 @@ class Model(Reader):
             if entry := self.settings.take(name):
                 self.draft.notes.off.append(entry.key)
         if "train_unet" in self.settings and not self.is_on("train_unet", True):
-            self.draft.set(f"{self.draft.method}.unet_lr", 0.0, self.settings["train_unet"], "0 leaves the UNet out here")
+            self.draft.set(
+                f"{self.draft.method}.unet_lr", 0.0, self.settings["train_unet"], "0 leaves the UNet out here"
+            )
 
     def network(self) -> None:
         unet, text = self.settings.take("lora_unet_rank"), self.settings.take("lora_txt_rank")
@@ -222,11 +250,15 @@ class Model(Reader):
             draft.notes.off.append(stop.key)
 
     def samples(self) -> None:
-        prompt, negative = self.settings.take("save_sample_prompt") or self.settings.take("sanity_prompt"), self.settings.take(
-            "save_sample_negative_prompt")
+        prompt, negative = (
+            self.settings.take("save_sample_prompt") or self.settings.take("sanity_prompt"),
+            self.settings.take("save_sample_negative_prompt"),
+        )
         seed = self.settings.take("sanity_seed")
         if prompt and not self.draft.get("sample.prompts"):
-            set_prompts(self.draft, [line_of({"prompt": prompt.value, "negative": negative.value if negative else ""})], prompt)
+            set_prompts(
+                self.draft, [line_of({"prompt": prompt.value, "negative": negative.value if negative else ""})], prompt
+            )
         if seed and str(seed.value) != "-1":
             self.draft.set("sample.seed", integer(seed.value), seed)
         self.draft.assign("sample.every_n_steps", 0)

@@ -15,8 +15,12 @@ from lib_sdtune.settings_import.sd_scripts.lengths import Share
 SECTIONS = ("general_args", "network_args", "optimizer_args", "saving_args", "bucket_args", "noise_args", "sample_args",
             "logging_args")
 PARTS = ("args", "dataset_args")
-UNNEEDED = {"save_toml": "wrote these settings beside the file", "save_toml_location": "wrote these settings beside the file",
-            "tag_occurrence": "wrote a list of the tags beside the file", "train_mode": ""}
+UNNEEDED = {
+    "save_toml": "wrote these settings beside the file",
+    "save_toml_location": "wrote these settings beside the file",
+    "tag_occurrence": "wrote a list of the tags beside the file",
+    "train_mode": "",
+}
 
 
 @registry.register("LoRA_Easy_Training_Scripts")

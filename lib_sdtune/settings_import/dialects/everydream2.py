@@ -1,4 +1,5 @@
-"""EveryDream2trainer's train.json with its optimizer file and validation file (victorchall/EveryDream2trainer at 5098db8).
+"""EveryDream2trainer's train.json with its optimizer file and validation file (victorchall/EveryDream2trainer at
+5098db8).
 
 It trains whole models. What its file leaves out is what its command line does by itself.
 """
@@ -58,8 +59,10 @@ class EveryDream2Optimizer(Dialect):
         alone = not draft.program
         draft.program = "EveryDream2"
         if alone:
-            draft.notes.warnings.append(f"{document.name} has the optimizer alone; the other settings are EveryDream2's "
-                                        "defaults. Give its train.json too.")
+            draft.notes.warnings.append(
+                f"{document.name} has the optimizer alone; the other settings are EveryDream2's "
+                "defaults. Give its train.json too."
+            )
             Training(entries_of({}, document.name), document, document, draft, files).read()
         else:
             set_learning(draft, document, {}, Entry("scale_lr", False))
@@ -83,7 +86,9 @@ class EveryDream2Validation(Dialect):
 class Training(Reader):
     """One train.json with its optimizer file, where that is there."""
 
-    def __init__(self, settings: Entries, optimizer: Document | None, document: Document, draft: Draft, files: Files) -> None:
+    def __init__(
+        self, settings: Entries, optimizer: Document | None, document: Document, draft: Draft, files: Files
+    ) -> None:
         super().__init__(settings, document, draft, files)
         self.optimizer = optimizer
 
@@ -122,8 +127,12 @@ class Training(Reader):
         concept: dict[str, Any] = {"repeats": 1}
         if folder := self.settings.take("data_root"):
             concept["images"] = str(folder.value)
-            self.draft.notes.differ(folder, "folders in it and multiply.txt changed how often a picture is shown there; here each "
-                                            "is shown once", "concepts[0].images", concept["images"])
+            self.draft.notes.differ(
+                folder,
+                "folders in it and multiply.txt changed how often a picture is shown there; here each is shown once",
+                "concepts[0].images",
+                concept["images"],
+            )
         self.draft.config["concepts"] = [concept]
         set_images(self.draft)
 
@@ -173,7 +182,9 @@ class Training(Reader):
 
     def learning(self) -> None:
         scale = self.settings.take("scale_lr")
-        specific = {name: self.settings.take(name) for name in ("lr", "lr_scheduler", "lr_warmup_steps", "lr_decay_steps")}
+        specific = {
+            name: self.settings.take(name) for name in ("lr", "lr_scheduler", "lr_warmup_steps", "lr_decay_steps")
+        }
         set_learning(self.draft, self.optimizer, specific, scale)
         if self.is_on("useadam8bit"):
             set_optimizer(self.draft, "AdamW8bit", self.settings["useadam8bit"])
@@ -198,7 +209,9 @@ class Training(Reader):
         set_prompts(draft, from_table(other.table.get("samples", other.data)), prompts)
         cfgs, steps = other.table.get("cfgs"), other.table.get("num_inference_steps")
         if isinstance(cfgs, list) and cfgs:
-            draft.set("sample.cfg_scale", cfgs[0], Entry("cfgs", cfgs, other.name), "one scale here" if len(cfgs) > 1 else "")
+            draft.set(
+                "sample.cfg_scale", cfgs[0], Entry("cfgs", cfgs, other.name), "one scale here" if len(cfgs) > 1 else ""
+            )
         if steps:
             draft.set("sample.steps", steps, Entry("num_inference_steps", steps, other.name))
 

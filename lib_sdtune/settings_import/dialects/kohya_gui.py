@@ -96,7 +96,12 @@ class Reader:
             self.draft.options[name] = entry
             return
         option = BY_NAME[name]
-        if option.to and option.default and option.kind in (int, float) and str(entry.value).strip() not in ("", "None", "False"):
+        if (
+            option.to
+            and option.default
+            and option.kind in (int, float)
+            and str(entry.value).strip() not in ("", "None", "False")
+        ):
             self.draft.notes.differ(entry, f"0 is left out there, so it is sd-scripts' default, {option.default}")
         else:
             self.draft.notes.off.append(entry.key)
@@ -138,7 +143,9 @@ class Reader:
                 self.draft.notes.off.append(name)
             else:
                 arguments[argument] = entry.value
-        self.draft.options.record("network_module", module, "LoRA_type", self.document.name, text if kind else "not set")
+        self.draft.options.record(
+            "network_module", module, "LoRA_type", self.document.name, text if kind else "not set"
+        )
         self.record("network_args", arguments, "network arguments")
 
     @staticmethod
@@ -160,7 +167,9 @@ class Reader:
             if specific and entry:
                 self.draft.options[name] = entry
             elif other and entry and specific == 0:
-                self.draft.options.record(switch, True, f"{name} {entry.value} beside the other one", self.document.name)
+                self.draft.options.record(
+                    switch, True, f"{name} {entry.value} beside the other one", self.document.name
+                )
             elif entry:
                 self.draft.notes.off.append(name)
 
@@ -183,7 +192,9 @@ class Reader:
             if epochs:
                 self.draft.notes.differ(page["epoch"], f"max_train_steps counts instead: {steps}")
         elif epochs and (entry := page.get("dataset_config")) and not entry.is_unset:
-            self.draft.notes.differ(page["epoch"], "has no meaning with dataset_config there: sd-scripts' 1600 steps count")
+            self.draft.notes.differ(
+                page["epoch"], "has no meaning with dataset_config there: sd-scripts' 1600 steps count"
+            )
         elif epochs:
             self.draft.options["max_train_epochs"] = page["epoch"]
         if steps:

@@ -34,8 +34,16 @@ OF_DATASETS = ("resolution", "enable_bucket", "min_bucket_reso", "max_bucket_res
                "keep_tokens", "shuffle_caption", "flip_aug", "random_crop", "color_aug", "caption_extension",
                "caption_prefix", "caption_suffix", "keep_tokens_separator", "secondary_separator", "enable_wildcard",
                "token_warmup_min", "token_warmup_step", "face_crop_aug_range")
-SETTINGS = ("ss_network_dim", "ss_learning_rate", "ss_unet_lr", "ss_max_train_steps", "ss_optimizer", "ss_network_module",
-            "ss_num_epochs", "ss_network_alpha")
+SETTINGS = (
+    "ss_network_dim",
+    "ss_learning_rate",
+    "ss_unet_lr",
+    "ss_max_train_steps",
+    "ss_optimizer",
+    "ss_network_module",
+    "ss_num_epochs",
+    "ss_network_alpha",
+)
 WRAPPERS = ("__metadata__", "metadata")
 CLASS = re.compile(r"^\s*([\w.]+)\s*(?:\((.*)\))?\s*$", re.DOTALL)
 
@@ -47,7 +55,9 @@ class LoraMetadata(Dialect):
     @staticmethod
     def recognises(document: Document) -> bool:
         table = unwrapped(document.table)
-        return document.kind == "safetensors" or any(str(key).startswith(("ss_", "modelspec.", "sshs_")) for key in table)
+        return document.kind == "safetensors" or any(
+            str(key).startswith(("ss_", "modelspec.", "sshs_")) for key in table
+        )
 
     @staticmethod
     def read(document: Document, draft: Draft, files: Files) -> None:
@@ -95,7 +105,9 @@ def own_config(value: Any, document: Document, draft: Draft) -> None:
         raise UserError(f"{document.name} has settings of SD Tune that cannot be read.")
     draft.program = "SD Tune"
     draft.config = dict(config)
-    draft.config["concepts"] = [{**concept, "images": ""} for concept in config["concepts"] if isinstance(concept, dict)]
+    draft.config["concepts"] = [
+        {**concept, "images": ""} for concept in config["concepts"] if isinstance(concept, dict)
+    ]
     for concept in draft.config["concepts"]:
         if concept.pop("class_images", ""):
             concept.pop("num_class_images", None)
@@ -170,8 +182,10 @@ class Metadata:
         """Steps are the safest length: warm-up and schedule refer to them, whatever pictures there are here."""
         epochs = self.entry("ss_num_epochs")
         if epochs and "max_train_steps" in self.draft.options:
-            self.draft.notes.differ(epochs, "the epochs that were planned; the steps count, for an epoch of other pictures has "
-                                            "another length")
+            self.draft.notes.differ(
+                epochs,
+                "the epochs that were planned; the steps count, for an epoch of other pictures has another length",
+            )
         elif epochs:
             self.record("max_train_epochs", epochs.value, epochs.key)
         for key, integer in (("ss_epoch", "ss_num_epochs"), ("ss_steps", "ss_max_train_steps")):
@@ -213,7 +227,9 @@ class Metadata:
             self.record("resolution", entry.value, entry.key)
         sizes = {str(table.get("resolution")) for table in datasets}
         if len(sizes) > 1:
-            self.draft.notes.differ(Entry("ss_datasets resolution", ", ".join(sorted(sizes))), "one size here, the first")
+            self.draft.notes.differ(
+                Entry("ss_datasets resolution", ", ".join(sorted(sizes))), "one size here, the first"
+            )
 
     def folders(self, folders: dict[str, Any], subset: dict[str, Any]) -> None:
         for name, facts in folders.items():
@@ -227,8 +243,10 @@ class Metadata:
                                     f"concepts[{len(self.draft.subsets) - 1}].repeats is taken from it")
         classes = parsed(self.facts.get("ss_reg_dataset_dirs"))
         if isinstance(classes, dict) and classes:
-            self.draft.notes.missing.append(f"class pictures were used ({', '.join(map(str, classes))}); where they are, the "
-                                            "file does not say: give concepts[0].class_images.")
+            self.draft.notes.missing.append(
+                f"class pictures were used ({', '.join(map(str, classes))}); where they are, the "
+                "file does not say: give concepts[0].class_images."
+            )
 
     def name_rest(self) -> None:
         """What describes the file and is no setting."""

@@ -47,8 +47,10 @@ class LoraScripts(Dialect):
         kind = str(settings.pop("model_train_type"))
         families.check_word(document.name, kind)
         if kind not in SCRIPTS:
-            raise UserError(f"{document.name} is for {kind} of lora-scripts, which cannot be trained here; SD Tune trains "
-                            f"{', '.join(SCRIPTS)}.")
+            raise UserError(
+                f"{document.name} is for {kind} of lora-scripts, which cannot be trained here; SD Tune trains "
+                f"{', '.join(SCRIPTS)}."
+            )
         draft.script, draft.sdxl = SCRIPTS[kind], kind.startswith("sdxl") or draft.sdxl
         arguments_of_network(settings, document, draft)
         arguments_of_optimizer(settings, document, draft)
@@ -113,7 +115,9 @@ def arguments_of_optimizer(settings: dict[str, Any], document: Document, draft: 
 
 def samples(settings: dict[str, Any], document: Document, draft: Draft, files: Files) -> None:
     """The page's prompt with its size, seed, CFG and steps as one line; or the file of prompts that it names."""
-    file, positive, negative = (settings.pop(key, "") for key in ("prompt_file", "positive_prompts", "negative_prompts"))
+    file, positive, negative = (
+        settings.pop(key, "") for key in ("prompt_file", "positive_prompts", "negative_prompts")
+    )
     values = {name: settings.pop(key) for key, name in SAMPLES.items() if key in settings}
     enabled = settings.get("enable_preview", True)
     if not enabled:

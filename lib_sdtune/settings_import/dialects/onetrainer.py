@@ -114,7 +114,9 @@ class Config(Reader):
         self.draft.sdxl = "XL" in kind
         method = str(self.value("training_method", "FINE_TUNE")).upper()
         if method not in METHODS:
-            raise UserError(f"{self.document.name} is for {OTHER_METHODS.get(method, method)}, which cannot be trained here.")
+            raise UserError(
+                f"{self.document.name} is for {OTHER_METHODS.get(method, method)}, which cannot be trained here."
+            )
         self.draft.config["method"] = METHODS[method]
         self.draft.assign("model.checkpoint", "")
         if entry := self.settings.take("base_model_name"):
@@ -190,7 +192,10 @@ class Config(Reader):
             self.draft.notes.refuse(Entry("peft_type", kind), "cannot be trained here; CONFIG trains a LoRA instead")
         network = "loha" if kind == "LOHA" else "dora" if self.is_on("lora_decompose", False) else "lora"
         self.draft.assign("lora.network", network)
-        for path, value, entry, name in (("lora.dim", dim, rank, "lora_rank"), ("lora.alpha", strength, alpha, "lora_alpha")):
+        for path, value, entry, name in (
+            ("lora.dim", dim, rank, "lora_rank"),
+            ("lora.alpha", strength, alpha, "lora_alpha"),
+        ):
             if entry:
                 self.draft.set(path, value, entry)
             else:
@@ -204,7 +209,9 @@ class Config(Reader):
             self.draft.notes.differ(preset or layers, "which layers learn; here those of attention and MLPs"
                                     + ("" if without else ", and convolutions"), "lora.conv_dim", 0 if without else dim)
         else:
-            self.draft.notes.differ(Entry("layer_filter", "not set"), "its LoRA covers convolutions then", "lora.conv_dim", dim)
+            self.draft.notes.differ(
+                Entry("layer_filter", "not set"), "its LoRA covers convolutions then", "lora.conv_dim", dim
+            )
         if file := self.settings.take("lora_model_name"):
             self.draft.set("lora.init_file", PurePath(str(file.value).replace("\\", "/")).stem, file,
                            "the name of a LoRA in models/Lora")

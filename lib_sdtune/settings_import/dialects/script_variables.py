@@ -149,8 +149,10 @@ class Variables:
         kind = str(chosen.value).lower() if chosen else ""
         if kind.startswith("dadapt"):
             arguments["decouple"] = True
-            self.draft.notes.warnings.append(f"{chosen}: some forks of the script set all rates to 1 and the schedule to "
-                                             "constant then, whatever the variables say.")
+            self.draft.notes.warnings.append(
+                f"{chosen}: some forks of the script set all rates to 1 and the schedule to "
+                "constant then, whatever the variables say."
+            )
         if arguments and (kind.startswith(("prodigy", "dadapt"))):
             self.draft.options.record("optimizer_args", arguments, "optimizer arguments", self.document.name)
 
@@ -161,7 +163,11 @@ class Variables:
         file = self.entry("prompt_file") or self.entry("sample_prompts")
         sampler = self.entry("sampler") or self.entry("sample_sampler")
         self.used.add(switch)
-        for name, entry in (("sample_every_n_epochs", every), ("sample_every_n_steps", steps), ("sample_sampler", sampler)):
+        for name, entry in (
+            ("sample_every_n_epochs", every),
+            ("sample_every_n_steps", steps),
+            ("sample_sampler", sampler),
+        ):
             if entry and (not switch or self.is_on(switch)):
                 self.draft.options[name] = entry
             elif entry:

@@ -1,4 +1,5 @@
-"""The settings file of kohya-ss/sd-scripts (--config_file), in TOML or JSON: one level of sections, whatever their names.
+"""The settings file of kohya-ss/sd-scripts (--config_file), in TOML or JSON: one level of sections, whatever their
+names.
 
 kohya_ss writes the same beside its models, lora-scripts as its autosave, and the notebooks for Colab with sections.
 """
@@ -13,10 +14,33 @@ from lib_sdtune.settings_import.files import Files
 from lib_sdtune.settings_import.sd_scripts.files import follow
 
 DISTINCT = {
-    "pretrained_model_name_or_path", "network_module", "network_dim", "network_alpha", "network_args", "train_batch_size",
-    "train_data_dir", "optimizer_type", "max_train_steps", "max_train_epochs", "output_name", "save_model_as", "unet_lr",
-    "text_encoder_lr", "save_every_n_epochs", "lr_warmup_steps", "cache_latents", "enable_bucket", "bucket_reso_steps",
-    "caption_extension", "clip_skip", "min_snr_gamma", "save_precision", "xformers", "in_json", "dataset_config"}
+    "pretrained_model_name_or_path",
+    "network_module",
+    "network_dim",
+    "network_alpha",
+    "network_args",
+    "train_batch_size",
+    "train_data_dir",
+    "optimizer_type",
+    "max_train_steps",
+    "max_train_epochs",
+    "output_name",
+    "save_model_as",
+    "unet_lr",
+    "text_encoder_lr",
+    "save_every_n_epochs",
+    "lr_warmup_steps",
+    "cache_latents",
+    "enable_bucket",
+    "bucket_reso_steps",
+    "caption_extension",
+    "clip_skip",
+    "min_snr_gamma",
+    "save_precision",
+    "xformers",
+    "in_json",
+    "dataset_config",
+}
 
 
 @registry.register("sd-scripts config")

@@ -1,4 +1,5 @@
-"""The WebUI's own training: settings-….json beside its logs, for embeddings and hypernetworks; and SD.Next's train.json.
+"""The WebUI's own training: settings-….json beside its logs, for embeddings and hypernetworks; and SD.Next's
+train.json.
 
 Source: modules/textual_inversion/saving_settings.py, textual_inversion.py and hypernetwork.py of the WebUI 1.10.
 """
@@ -22,14 +23,18 @@ from lib_sdtune.settings_import.sd_scripts.saving import clean
 
 RATES = {"textual_inversion": 5e-3, "hypernetwork": 1e-5}
 OPTIONS = [
-    Option("batch_size", int, 1, "train.batch_size"), Option("gradient_step", int, 1, "train.gradient_accumulation_steps"),
-    Option("steps", int, 1000, "train.max_train_steps"), Option("shuffle_tags", bool, False, "dataset.shuffle_caption"),
+    Option("batch_size", int, 1, "train.batch_size"),
+    Option("gradient_step", int, 1, "train.gradient_accumulation_steps"),
+    Option("steps", int, 1000, "train.max_train_steps"),
+    Option("shuffle_tags", bool, False, "dataset.shuffle_caption"),
     Option("tag_drop_out", float, 0.0, "dataset.caption_tag_dropout_rate"),
     Option("latent_sampling_method", str, "once", "dataset.latent_sampling"),
     Option("varsize", bool, False, "dataset.enable_bucket"),
     Option("create_image_every", int, 0, "sample.every_n_steps", convert=lambda value: max(0, value)),
-    Option("preview_steps", int, 20, "sample.steps"), Option("preview_cfg_scale", float, 7.0, "sample.cfg_scale"),
-    Option("preview_width", int, 0, "sample.width"), Option("preview_height", int, 0, "sample.height"),
+    Option("preview_steps", int, 20, "sample.steps"),
+    Option("preview_cfg_scale", float, 7.0, "sample.cfg_scale"),
+    Option("preview_width", int, 0, "sample.width"),
+    Option("preview_height", int, 0, "sample.height"),
     Option("log_directory", str, None, how="chose folders; where files go is fixed here"),
     Option("save_image_with_stored_embedding", bool, False, how="put the embedding into pictures too"),
     Option("preview_from_txt2img", bool, False, how="took the samples' settings from the txt2img tab"),
@@ -37,7 +42,8 @@ OPTIONS = [
     Option("preview_sampler_name", str, None, how="chose the sampler of the samples"),
     Option("initial_step", int, 0, how="went on from that step; a run here begins at 0"),
     Option("use_weight", bool, False, how="weighted the loss by transparency; dataset.alpha_mask does here"),
-    Option("id_task", str, None, how=""), Option("datetime", str, None, how="says when it was"),
+    Option("id_task", str, None, how=""),
+    Option("datetime", str, None, how="says when it was"),
     Option("num_of_dataset_images", int, None, how="says how many pictures there were"),
     Option("optimizer_state_dict", str, None, how=""),
 ]
@@ -51,7 +57,9 @@ class WebuiTraining(Dialect):
     @staticmethod
     def recognises(document: Document) -> bool:
         keys = set(document.table)
-        return "learn_rate" in keys and bool({"embedding_name", "hypernetwork_name"} & keys) or "train_embedding" in keys
+        return (
+            "learn_rate" in keys and bool({"embedding_name", "hypernetwork_name"} & keys) or "train_embedding" in keys
+        )
 
     @staticmethod
     def read(document: Document, draft: Draft, files: Files) -> None:
@@ -175,9 +183,15 @@ class Training:
         self.draft.assign("textual_inversion.save_model_as", "pt")
 
     def hypernetwork(self) -> None:
-        for name, key in (("layer_structure", "layer_structure"), ("activation_func", "activation"),
-                          ("weight_init", "weight_init"), ("add_layer_norm", "use_layer_norm"), ("use_dropout", "dropout"),
-                          ("dropout_structure", "dropout_structure"), ("activate_output", "activate_output")):
+        for name, key in (
+            ("layer_structure", "layer_structure"),
+            ("activation_func", "activation"),
+            ("weight_init", "weight_init"),
+            ("add_layer_norm", "use_layer_norm"),
+            ("use_dropout", "dropout"),
+            ("dropout_structure", "dropout_structure"),
+            ("activate_output", "activate_output"),
+        ):
             if entry := self.settings.take(name):
                 self.draft.set(f"hypernetwork.{key}", entry.value, entry)
 
@@ -186,7 +200,9 @@ class Training:
         prompt, negative = self.settings.take("preview_prompt"), self.settings.take("preview_negative_prompt")
         seed = self.settings.take("preview_seed")
         if prompt:
-            set_prompts(self.draft, [line_of({"prompt": prompt.value, "negative": negative.value if negative else ""})], prompt)
+            set_prompts(
+                self.draft, [line_of({"prompt": prompt.value, "negative": negative.value if negative else ""})], prompt
+            )
         if seed and str(seed.value) not in ("-1", "-1.0"):
             self.draft.set("sample.seed", integer(seed.value), seed)
         elif seed:

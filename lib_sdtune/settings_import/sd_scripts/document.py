@@ -17,7 +17,8 @@ def row(option: Option) -> str:
     default = "" if option.default in (None, "") else f"`{option.default}`"
     here = ", ".join(f"`{path}`" for path in option.to.split(", ")) if option.to else "deliberately not"
     same = option.to.rpartition(".")[2] == option.name and not option.how
-    return f"| `{option.name}` | {scripts} | {default} | {here} | {escaped('same' if same else option.how or 'another name')} |"
+    how = escaped("same" if same else option.how or "another name")
+    return f"| `{option.name}` | {scripts} | {default} | {here} | {how} |"
 
 
 def escaped(text: str) -> str:

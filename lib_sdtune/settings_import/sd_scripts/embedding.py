@@ -28,4 +28,6 @@ def set_embedding(draft: Draft, options: Entries) -> None:
         if entry := is_on(options, name):
             for concept in draft.config["concepts"]:
                 concept.setdefault("prompt", template)
-            draft.notes.differ(entry, "its own list of sentences there, a template file here", "concepts[].prompt", template)
+            draft.notes.differ(
+                entry, "its own list of sentences there, a template file here", "concepts[].prompt", template
+            )

@@ -39,8 +39,21 @@ NETWORK_ARGUMENTS = {  # the page's name -> network_args' name
     "block_dims": "block_dims", "block_alphas": "block_alphas", "conv_block_dims": "conv_block_dims",
     "conv_block_alphas": "conv_block_alphas", "conv_dims": "conv_block_dims", "conv_alphas": "conv_block_alphas",
 }
-ONLY_WITH_LYCORIS = ("LyCORIS_preset", "dora_wd", "factor", "use_tucker", "use_cp", "use_scalar", "train_norm", "bypass_mode",
-                     "rank_dropout_scale", "constrain", "rescaled", "train_on_input", "decompose_both")
+ONLY_WITH_LYCORIS = (
+    "LyCORIS_preset",
+    "dora_wd",
+    "factor",
+    "use_tucker",
+    "use_cp",
+    "use_scalar",
+    "train_norm",
+    "bypass_mode",
+    "rank_dropout_scale",
+    "constrain",
+    "rescaled",
+    "train_on_input",
+    "decompose_both",
+)
 
 PAGES = [
     Option("noise_offset_type", str, None, group="gui", how="chooses which of noise_offset and multires_noise is in force"),

@@ -1,4 +1,5 @@
-"""What Akegarasu's lora-scripts and its forks call sd-scripts' options: its page's export, and the variables of its scripts.
+"""What Akegarasu's lora-scripts and its forks call sd-scripts' options: its page's export, and the variables of its
+scripts.
 
 Sources: mikazuki/schema, train.ps1 and train.sh at fdefba9; the fork 28598519a/lora-scripts-windows.
 """
@@ -48,7 +49,28 @@ VARIABLES = {
 FIXED = {  # what the script behind the variables always passes
     "enable_bucket": True, "mixed_precision": "fp16", "save_precision": "fp16", "seed": 1337, "cache_latents": True,
     "prior_loss_weight": 1, "max_token_length": 225, "caption_extension": ".txt", "shuffle_caption": True}
-NOT_PASSED = ("noise_offset", "min_snr_gamma", "keep_tokens", "lr_warmup_steps", "multires_noise_iterations", "save_state",
-              "stop_text_encoder_training", "clip_skip")  # a 0 means that the script leaves them out
-SIGNS = {"pretrained_model", "train_data_dir", "network_dim", "max_train_epoches", "unet_lr", "text_encoder_lr", "batch_size",
-         "lr_restart_cycles", "train_unet_only", "network_module", "optimizer_type", "save_model_as", "config_file"}
+NOT_PASSED = (
+    "noise_offset",
+    "min_snr_gamma",
+    "keep_tokens",
+    "lr_warmup_steps",
+    "multires_noise_iterations",
+    "save_state",
+    "stop_text_encoder_training",
+    "clip_skip",
+)  # a 0 means that the script leaves them out
+SIGNS = {
+    "pretrained_model",
+    "train_data_dir",
+    "network_dim",
+    "max_train_epoches",
+    "unet_lr",
+    "text_encoder_lr",
+    "batch_size",
+    "lr_restart_cycles",
+    "train_unet_only",
+    "network_module",
+    "optimizer_type",
+    "save_model_as",
+    "config_file",
+}

@@ -68,7 +68,9 @@ def set_weights(draft: Draft, options: Entries, full_bf16: Entry | None) -> None
     elif draft.method != "dreambooth":
         draft.notes.refuse(full_bf16, "trained the network itself in bfloat16; here it stays float32")
     elif draft.get("train.mixed_precision") == "no":
-        draft.notes.refuse(full_bf16, "wants mixed_precision bf16, which the file does not have; the weights stay precise")
+        draft.notes.refuse(
+            full_bf16, "wants mixed_precision bf16, which the file does not have; the weights stay precise"
+        )
     else:
         draft.set("dreambooth.weights", "bfloat16", full_bf16)
 

@@ -23,10 +23,13 @@ UNSUPPORTED = {
 WITHOUT_CONVOLUTIONS = ("attn-mlp", "attn-only", "unet-transformer-only")
 PRESETS = {
     "full": "also trains conv_in, conv_out, the time embedding and the linear layers of ResNet blocks, which stay as "
-            "they are here", "full-lin": "trains every linear layer",
-    "attn-mlp": "the layers of networks.lora without convolutions", "attn-only": "trains the attention layers alone; "
-    "here their MLPs too", "unet-transformer-only": "trains the UNet's transformers alone; set lora.text_encoder_lr to 0",
-    "unet-convblock-only": "trains the convolutions alone; here the attention layers too"}
+    "they are here",
+    "full-lin": "trains every linear layer",
+    "attn-mlp": "the layers of networks.lora without convolutions",
+    "attn-only": "trains the attention layers alone; here their MLPs too",
+    "unet-transformer-only": "trains the UNet's transformers alone; set lora.text_encoder_lr to 0",
+    "unet-convblock-only": "trains the convolutions alone; here the attention layers too",
+}
 ARGUMENTS = {  # what they did
     "rank_dropout_scale": "made up for rank_dropout", "use_scalar": "had one more factor that learns",
     "train_norm": "also trained the norm layers", "bypass_mode": "computed the network beside the layer",
@@ -90,8 +93,13 @@ def set_dim(draft: Draft, options: Entries) -> int:
             draft.notes.unread(entry, error)
         entry, dim = None, 4
     if entry and dim > LARGEST_DIM:
-        draft.set("lora.dim", LARGEST_DIM, entry, "LyCORIS means matrices that are not split at all; the largest dim is "
-                                                  "as near as it gets, and for LoKr the same")
+        draft.set(
+            "lora.dim",
+            LARGEST_DIM,
+            entry,
+            "LyCORIS means matrices that are not split at all; the largest dim is "
+            "as near as it gets, and for LoKr the same",
+        )
     elif entry:
         draft.set("lora.dim", dim, entry)
     else:
@@ -205,13 +213,22 @@ def ratio(value: Any) -> float:
 
 
 SETTINGS = {  # argument -> (path here, how it is read)
-    "dropout": ("lora.network_dropout", fraction), "rank_dropout": ("lora.rank_dropout", fraction),
-    "module_dropout": ("lora.module_dropout", fraction), "factor": ("lora.factor", integer),
-    "use_tucker": ("lora.use_tucker", flag), "use_cp": ("lora.use_tucker", flag), "use_conv_cp": ("lora.use_tucker", flag),
-    "loraplus_lr_ratio": ("lora.loraplus_lr_ratio", ratio), "down_lr_weight": ("lora.down_lr_weight", numbers_of),
-    "mid_lr_weight": ("lora.mid_lr_weight", numbers_of), "up_lr_weight": ("lora.up_lr_weight", numbers_of),
-    "block_dims": ("lora.block_dims", integers_of), "block_alphas": ("lora.block_alphas", numbers_of),
-    "conv_block_dims": ("lora.conv_block_dims", integers_of), "conv_block_alphas": ("lora.conv_block_alphas", numbers_of)}
+    "dropout": ("lora.network_dropout", fraction),
+    "rank_dropout": ("lora.rank_dropout", fraction),
+    "module_dropout": ("lora.module_dropout", fraction),
+    "factor": ("lora.factor", integer),
+    "use_tucker": ("lora.use_tucker", flag),
+    "use_cp": ("lora.use_tucker", flag),
+    "use_conv_cp": ("lora.use_tucker", flag),
+    "loraplus_lr_ratio": ("lora.loraplus_lr_ratio", ratio),
+    "down_lr_weight": ("lora.down_lr_weight", numbers_of),
+    "mid_lr_weight": ("lora.mid_lr_weight", numbers_of),
+    "up_lr_weight": ("lora.up_lr_weight", numbers_of),
+    "block_dims": ("lora.block_dims", integers_of),
+    "block_alphas": ("lora.block_alphas", numbers_of),
+    "conv_block_dims": ("lora.conv_block_dims", integers_of),
+    "conv_block_alphas": ("lora.conv_block_alphas", numbers_of),
+}
 
 
 def name_argument(draft: Draft, key: str, value: Any) -> None:

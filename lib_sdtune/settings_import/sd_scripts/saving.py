@@ -19,8 +19,12 @@ def set_name(draft: Draft, entry: Entry | None) -> None:
     elif entry:
         name = clean(text(entry.value))
         if name:
-            draft.set("name", name, entry, "" if name == text(entry.value) else "a name here has letters, digits, blanks "
-                                                                               "and . _ - alone")
+            draft.set(
+                "name",
+                name,
+                entry,
+                "" if name == text(entry.value) else "a name here has letters, digits, blanks and . _ - alone",
+            )
 
 
 def clean(name: str) -> str:
@@ -102,7 +106,9 @@ def set_state(draft: Draft, options: Entries, every: int) -> None:
     elif entry:
         draft.set("save.state_every_n_steps", STATE_EVERY, entry, "by steps here")
     elif other := options.get("save_state"):
-        draft.set("save.state_every_n_steps", STATE_EVERY, other, "a run here always keeps its last state; 0 keeps none")
+        draft.set(
+            "save.state_every_n_steps", STATE_EVERY, other, "a run here always keeps its last state; 0 keeps none"
+        )
 
 
 def set_format(draft: Draft, entry: Entry | None) -> None:

@@ -24,8 +24,8 @@ def blocks(unet: torch.nn.Module) -> list[torch.nn.Module]:
 
 @contextmanager
 def checkpointed(unet: torch.nn.Module, on: bool, text_layers: Iterable[torch.nn.Module] = ()) -> Iterator[None]:
-    """While entered, the activations of the UNet's blocks and of the text encoders' layers are recomputed (non-reentrant,
-    so gradients reach add-ons inside).
+    """While entered, the activations of the UNet's blocks and of the text encoders' layers are recomputed
+    (non-reentrant, so gradients reach add-ons inside).
     """
     changed = blocks(unet) if on else []
     forwards = [block.__dict__.get("forward") for block in changed]
