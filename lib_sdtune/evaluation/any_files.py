@@ -1,5 +1,8 @@
 """Files that need not be of one run, of whatever past: named by kind and name, compared in a folder of their own."""
 
+from pathlib import Path
+from typing import Any
+
 from lib_sdtune.declaration import describe
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import structure
@@ -7,6 +10,7 @@ from lib_sdtune.formats.files import write_json
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.lookup import by_name, find
 from lib_sdtune.formats.names import check_name
+from lib_sdtune.host.base import Host
 
 KEYS = ("kind", "of", "pictures")
 FILE = "files.json"
@@ -23,14 +27,14 @@ class AnyFiles:
     def __init__(self, host, name, files, pictures=""):
         self.path, self.files, self.pictures = home(host) / check_name(name), files, pictures
 
-    def config(self):
+    def config(self) -> None:
         return None
 
-    def log(self):
+    def log(self) -> list[dict[str, Any]]:
         return []
 
 
-def home(host):
+def home(host: Host) -> Path:
     return host.folder("sdtune") / "choices"
 
 
@@ -48,12 +52,12 @@ def read(host, name, data, access):
     return AnyFiles(host, name, files, str(access.folder(pictures, "pictures")) if pictures else "")
 
 
-def remember(chosen):
+def remember(chosen: AnyFiles) -> None:
     """What was compared, for looking at it later."""
     write_json(chosen.path / FILE, {"files": list(map(str, chosen.files)), "pictures": chosen.pictures})
 
 
-def opened(host, name):
+def opened(host: Host, name: str) -> AnyFiles | None:
     """What `remember` wrote, as a `AnyFiles`; None where there is nothing of that name."""
     try:
         remembered = structure.read(home(host) / check_name(name) / FILE, REMEMBERED)
@@ -65,7 +69,7 @@ def opened(host, name):
     return AnyFiles(host, name, files, remembered["pictures"])
 
 
-def everything(host):
+def everything(host: Host) -> dict[str, Any]:
     """{"kinds": {kind: [names of the host's files]}, "choices": [names of what was compared, the latest first]}."""
     kinds = {name: sorted(by_name(host.folder(name), kind.endings), key=str.lower) for name, kind in KINDS.items()}
     remembered = sorted(home(host).glob(f"*/{FILE}"), key=lambda path: -path.stat().st_mtime)

@@ -1,6 +1,7 @@
 """The saved files that there are to choose from, and what a prompt needs to use one of them."""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from lib_sdtune.prompts import TAG, tags
 from lib_sdtune.training.results import artefacts_of
 
 if TYPE_CHECKING:
+    from lib_sdtune.config import Config
     from lib_sdtune.host.base import Host
     from lib_sdtune.training.runs import RunFolder
 
@@ -35,16 +37,16 @@ class Candidate:
     word: str = ""
 
     @property
-    def stem(self):
+    def stem(self) -> str:
         return self.path.stem
 
     @property
-    def label(self):
+    def label(self) -> str:
         if self.final:
             return "end"
         return f"epoch {self.epoch}" if self.epoch else f"step {self.step}" if self.step is not None else self.stem
 
-    def prompt(self, text, weight):
+    def prompt(self, text: str, weight: float) -> str:
         """The prompt that uses this file at that weight."""
         text = bare(text, self)
         if KINDS[self.kind].tag:
@@ -56,24 +58,24 @@ class Candidate:
         return text
 
 
-def bare(text, candidate):
+def bare(text: str, candidate: Candidate) -> str:
     """The prompt without tags that name the run's own files."""
     own_names = names(candidate)
     return TAG.sub(lambda tag: "" if own_names.match(tag[2].split(":")[0]) else tag[0], text).strip()
 
 
-def names(candidate):
+def names(candidate: Candidate) -> re.Pattern[str]:
     """What the files of the candidate's run are called."""
     return re.compile(rf"{re.escape(candidate.run or candidate.stem)}(-\d{{6}}|-step\d{{8}})?$")
 
 
-def weight_in(text, candidate):
+def weight_in(text: str, candidate: Candidate) -> float:
     """The weight at which the prompt uses one of the run's files; 1 where it does not."""
     own_names = names(candidate)
     return next((tag.weight() for tag in tags(text)[1] if own_names.match(tag.name)), 1.0)
 
 
-def wordless(text, candidate):
+def wordless(text: str, candidate: Candidate) -> str:
     """What the bare model can be asked instead: also without an embedding's word, which says nothing to it."""
     bare_text = bare(text, candidate)
     if candidate.kind != "embeddings":
@@ -81,7 +83,7 @@ def wordless(text, candidate):
     return " ".join(re.sub(rf"(?<!\w){re.escape(candidate.word or candidate.stem)}(?!\w)", "", bare_text).split())
 
 
-def of_run(host, run):
+def of_run(host: "Host", run: "RunFolder") -> list[Candidate]:
     """The candidates of a `RunFolder`, oldest first. UserError when there is none."""
     config, status = run.config(), run.status()
     method = methods[config.method]
@@ -145,7 +147,7 @@ def session_of(path: Path) -> str:
     return str(facts.get("ss_session_id", "")) if isinstance(facts, dict) else ""
 
 
-def of_files(host, paths):
+def of_files(host: "Host", paths: Iterable[str | Path]) -> list[Candidate]:
     """Candidates of any files in the host's folders.
 
     UserError for missing ones, and for kinds or families that do not mix.
@@ -165,7 +167,7 @@ def of_files(host, paths):
     return candidates
 
 
-def refuse_mixed(candidates, host):
+def refuse_mixed(candidates: Sequence[Candidate], host: "Host") -> None:
     """UserError where the files cannot stand in one grid, or not with the loaded model."""
     first = None
     loaded = host.about().get("family", "")
@@ -190,7 +192,7 @@ def refuse_mixed(candidates, host):
         raise UserError(f"One grid takes files of one kind, and these are of {' and '.join(sorted(kinds))}.")
 
 
-def trained_on(candidate, config, host):
+def trained_on(candidate: Candidate, config: "Config | None", host: "Host") -> Model:
     """The `config.Model` that draws beside the files: the one they were made from, where the host has it, else what is
     loaded.
     """

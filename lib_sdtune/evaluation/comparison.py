@@ -2,6 +2,9 @@
 seed.
 """
 
+from pathlib import Path
+from typing import Any
+
 from PIL import Image
 
 from lib_sdtune.formats import infotext
@@ -9,11 +12,12 @@ from lib_sdtune.formats.files import write_text
 from lib_sdtune.pages.html import Raw, page, paragraph, picture, section, table
 from lib_sdtune.pages.line_chart import chart, smoothed, thinned
 from lib_sdtune.training.overfitting import assess
+from lib_sdtune.training.runs import RunFolder
 
 SAME = ("Steps", "Sampler", "CFG scale", "Seed", "Size")
 
 
-def compare(first, second):
+def compare(first: RunFolder, second: RunFolder) -> dict[str, Any]:
     """{"runs", "differing", "curves", "samples"} of two `RunFolder`s, for JSON.
 
     differing: [{"setting", "one", "other"}]; curves: {"loss"|"val_loss": [[(step, value)] of each]}; samples:
@@ -26,7 +30,7 @@ def compare(first, second):
             "samples": same_samples(first, second)}
 
 
-def differing(first, second, where=""):
+def differing(first: dict[str, Any], second: dict[str, Any], where: str = "") -> list[dict[str, Any]]:
     """Settings that are not the same, with their full names; the method's own of another method left out."""
     differences = []
     for key in sorted(set(first) | set(second)):
@@ -43,19 +47,19 @@ def differing(first, second, where=""):
     return differences
 
 
-def points(run, name):
+def points(run: RunFolder, name: str) -> list[tuple[float, float]]:
     rows = [(row["step"], row[name]) for row in run.log() if row.get(name) is not None]
     return thinned(smoothed(rows) if name == "loss" else rows, 300)
 
 
-def same_samples(first, second):
+def same_samples(first: RunFolder, second: RunFolder) -> list[dict[str, Any]]:
     """The last pair of each prompt and seed that both runs have drawn in the same way."""
     left, right = (last_samples(run) for run in (first, second))
     return [{"prompt": key[0], "seed": dict(key[2])["Seed"], "one": left[key], "other": right[key]}
             for key in left if key in right]
 
 
-def last_samples(run):
+def last_samples(run: RunFolder) -> dict[tuple, str]:
     """(prompt, negative prompt, facts) -> file name; prompts without the run's own words are not told apart."""
     names = {}
     for path in sorted((run.path / "samples").glob("*.png")):
@@ -65,7 +69,7 @@ def last_samples(run):
     return names
 
 
-def parameters(path):
+def parameters(path: Path) -> str:
     """A picture's infotext; "" where it has none, or cannot be read."""
     try:
         with Image.open(path) as image:
@@ -74,7 +78,7 @@ def parameters(path):
         return ""
 
 
-def write(first, second, path):
+def write(first: RunFolder, second: RunFolder, path: Path) -> Path:
     """The comparison as a page of one file."""
     compared = compare(first, second)
     names = [run.path.name for run in (first, second)]
@@ -94,7 +98,7 @@ def write(first, second, path):
     return path
 
 
-def printed(value):
+def printed(value: Any) -> str:
     return (""
             if value is None else f"{value:g}" if isinstance(value, float) else value
             if isinstance(value, str) else str(value))

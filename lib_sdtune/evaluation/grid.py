@@ -5,8 +5,11 @@ with.
 import contextlib
 import hashlib
 import time
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
@@ -38,7 +41,7 @@ class Cell:
     model: str = ""
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The picture's file: the same for the same file, weight, request and model, another when any of them changes.
         """
         file = [] if self.candidate is None else [str(self.candidate.path), *stamp(self.candidate.path)]
@@ -46,7 +49,7 @@ class Cell:
         return f"{hashlib.blake2b(key.encode(), digest_size=10).hexdigest()}.png"
 
 
-def stamp(path):
+def stamp(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except OSError:
@@ -79,13 +82,13 @@ class Grid:
         self.host, self.folder, self.bare = host, Path(folder), model
         self.progress = progress or (lambda done, total, text: None)
 
-    def path(self, cell):
+    def path(self, cell: Cell) -> Path:
         return self.folder / "cells" / cell.name
 
-    def missing(self, cells):
+    def missing(self, cells: Sequence[Cell]) -> list[Cell]:
         return [cell for cell in cells if not self.path(cell).exists()]
 
-    def make(self, cells, sure=False):
+    def make(self, cells: Sequence[Cell], sure: bool = False) -> None:
         """Draw what is missing. `TooMany` when it is too much to start unasked, UserError when the disk is too full."""
         missing = self.missing(cells)
         self.refuse_too_little_room(missing)
@@ -99,7 +102,7 @@ class Grid:
             done += len(group)
         self.progress(len(cells), len(cells), "pictures")
 
-    def draw(self, group, done, total):
+    def draw(self, group: Sequence[Cell], done: int, total: int) -> None:
         """The pictures of one file at one weight."""
         with self.model(group[0]):
             started, drawn = time.perf_counter(), 0
@@ -112,7 +115,7 @@ class Grid:
                            "on.")
         self.learn_pace(group, time.perf_counter() - started)
 
-    def model(self, cell):
+    def model(self, cell: Cell) -> AbstractContextManager:
         """The model that the cell is drawn with, lent for as long: the file itself where that is what was trained."""
         if cell.candidate is not None and cell.candidate.kind == "checkpoints":
             return self.host.borrow(Model(str(cell.candidate.path), self.bare.clip_skip if self.bare else 1))
@@ -120,28 +123,28 @@ class Grid:
 
     # what it takes
 
-    def pace(self, cell):
+    def pace(self, cell: Cell) -> float | None:
         """Seconds a picture like this took the last time, or None."""
         measured = structure.read(self.folder / PACE, {"seconds_per_step_and_pixel": structure.NUMBER})
         return measured and measured["seconds_per_step_and_pixel"] * work(cell)
 
-    def learn_pace(self, group, seconds):
+    def learn_pace(self, group: Sequence[Cell], seconds: float) -> None:
         write_json(self.folder / PACE, {"seconds_per_step_and_pixel": seconds / sum(work(cell) for cell in group)})
 
-    def estimate(self, cells):
+    def estimate(self, cells: Sequence[Cell]) -> dict[str, Any]:
         """{"pictures", "missing", "seconds", "bytes"}; seconds None as long as nothing was drawn here."""
         missing = self.missing(cells)
         paces = [self.pace(cell) for cell in missing]
         return {"pictures": len(cells), "missing": len(missing), "bytes": sum(size(cell) for cell in missing),
                 "seconds": None if None in paces else sum(paces)}
 
-    def too_many(self, missing):
+    def too_many(self, missing: Sequence[Cell]) -> str:
         estimate = self.estimate(missing)
         return (f"The grid has {len(missing):,} pictures to draw, which takes about {duration(estimate['seconds'])} "
                 f"and {estimate['bytes'] / 2**20:,.0f} MB. Take fewer files, weights, prompts or seeds, "
                 "or say that you are sure (\"sure\": true, --sure).")
 
-    def refuse_too_little_room(self, missing):
+    def refuse_too_little_room(self, missing: Sequence[Cell]) -> None:
         needed, free = sum(size(cell) for cell in missing) + SPARE, free_space(self.folder)
         if missing and needed > free:
             raise UserError(f"The grid needs about {needed / 2**20:,.0f} MB of disk space in {self.folder} "
@@ -149,9 +152,9 @@ class Grid:
                             "Make room, or take fewer pictures.")
 
 
-def groups(cells):
+def groups(cells: Iterable[Cell]) -> list[list[Cell]]:
     """Cells of one file and weight that stand together."""
-    grouped = []
+    grouped: list[list[Cell]] = []
     for cell in cells:
         if not grouped or (grouped[-1][0].candidate, grouped[-1][0].weight) != (cell.candidate, cell.weight):
             grouped.append([])
@@ -159,17 +162,17 @@ def groups(cells):
     return grouped
 
 
-def work(cell):
+def work(cell: Cell) -> int:
     request = cell.request
     return request.steps * request.width * request.height
 
 
-def size(cell):
+def size(cell: Cell) -> int:
     """Bytes that a picture takes as PNG, about."""
     return 2 * cell.request.width * cell.request.height
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

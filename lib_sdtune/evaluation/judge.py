@@ -1,9 +1,14 @@
 """Looks at the pictures of a grid and measures every file."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import torch
 from PIL import Image
 
+from lib_sdtune.config import Config
 from lib_sdtune.data.picture import load
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
@@ -30,7 +35,7 @@ class Judge:
             self.usual = float(measures.margins(scores, rows).mean())
         self.varied = measures.variety(encoder.latents(images), rows)
 
-    def note(self):
+    def note(self) -> str:
         """What could not be told, in a sentence, or ""."""
         if len(self.prompts) == 1:
             return ("With one prompt it cannot be told whether a file still follows prompts; "
@@ -41,7 +46,7 @@ class Judge:
                 "straying from them "
                 "could not be told; use prompts that it knows.")
 
-    def measure(self, pictures):
+    def measure(self, pictures: Sequence[tuple[int, Image.Image]]) -> dict[str, Any]:
         """{"subject", "prompt", "variety", "copies", "best"} of [(row, PIL image)]; best: the place of the picture to
         show.
         """
@@ -56,7 +61,7 @@ class Judge:
                 "copies": round(measures.copies(latents, self.trained), 4),
                 "best": int((subject_scores.clamp(0, 1) * (1 if obeyed is None else obeyed.clamp(min=0))).argmax())}
 
-    def obeyed(self, images, rows):
+    def obeyed(self, images: Sequence[Image.Image], rows: Sequence[int]) -> torch.Tensor | None:
         """(N,) by how much each picture fits its own prompt better than the others, or None where the bare model cannot
         tell.
         """
@@ -64,11 +69,11 @@ class Judge:
                 if self.knows >= measures.KNOWS else None)
 
 
-def rounded(value):
+def rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def training_pictures(config, base):
+def training_pictures(config: Config, base: Path) -> list[Image.Image]:
     """RGB images of what was trained, at most `MOST`, spread over all. UserError when they are gone."""
     pictures = [picture for picture in scan(config.concepts, config.dataset, config.loss, base).pictures
                 if not picture.is_class]
@@ -76,7 +81,7 @@ def training_pictures(config, base):
     return [load(picture.path, picture.content)[0] for picture in pictures[::step]]
 
 
-def opened(path):
+def opened(path: Path) -> Image.Image:
     """A picture of the grid, decoded."""
     try:
         with Image.open(path) as image:

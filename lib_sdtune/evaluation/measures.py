@@ -4,6 +4,7 @@ All are compared with the bare model's pictures of the same prompts and seeds.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -11,7 +12,7 @@ COPY = 0.6  # of the usual distance between training pictures: nearer than that 
 KNOWS = 0.6  # how surely the bare model's pictures must tell its prompts apart before straying from them can be told
 
 
-def direction(bare, trained):
+def direction(bare: torch.Tensor, trained: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(axis, middle) for `subject`: from the bare model's pictures (N, D) to the training pictures (M, D), each feature
     by its spread.
     """
@@ -20,12 +21,12 @@ def direction(bare, trained):
     return away / spread / away.square().sum().clamp(min=1e-12), bare.mean(0)
 
 
-def subject(features, axis, middle):
+def subject(features: torch.Tensor, axis: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:
     """(N,) how far each picture went from what the bare model draws (0) to what the training pictures show (1)."""
     return (features - middle) @ axis
 
 
-def recognised(scores, rows):
+def recognised(scores: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
     """(N,) the share of the other prompts that each picture's own prompt beats: 1 follows its words, 0.5 is chance.
 
     scores: (N, P), the higher the better a prompt fits; rows: each picture's own prompt.
@@ -35,27 +36,27 @@ def recognised(scores, rows):
     return (beaten.sum(1) - 0.5) / (scores.shape[1] - 1)
 
 
-def margins(scores, rows):
+def margins(scores: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
     """(N,) how much better each picture's own prompt fits it than the other prompts do on average; 0 is chance."""
     own_scores = scores.gather(1, torch.tensor(rows)[:, None])[:, 0]
     return own_scores - (scores.sum(1) - own_scores) / (scores.shape[1] - 1)
 
 
-def obedience(margin, usual):
+def obedience(margin: float, usual: float) -> float:
     """What is left of the bare model's margin, 0..1 (1: the pictures tell their prompts apart as well as the bare
     model's).
     """
     return min(1.0, max(0.0, margin / usual)) if usual > 0 else 0.0
 
 
-def variety(latents, rows):
+def variety(latents: torch.Tensor, rows: Sequence[int]) -> float:
     """Mean distance between pictures of one prompt, or nan where each prompt has one."""
     gaps = [float((latents[i] - latents[j]).square().mean().sqrt())
             for i in range(len(rows)) for j in range(i) if rows[i] == rows[j]]
     return sum(gaps) / len(gaps) if gaps else math.nan
 
 
-def copies(latents, trained):
+def copies(latents: torch.Tensor, trained: torch.Tensor) -> float:
     """The share of pictures that are nearer to a single training picture than those are to each other."""
     gaps = torch.cdist(latents.flatten(1), trained.flatten(1))
     if len(trained) < 2:

@@ -1,6 +1,8 @@
 """What is left of a choice for people: sheet.png and index.html beside the pictures."""
 
 from html import escape
+from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -12,7 +14,7 @@ from lib_sdtune.pages.line_chart import chart
 THUMBS = 600  # pictures that a page holds in full size; more are made smaller
 
 
-def grid(folder, result):
+def grid(folder: Path, result: dict[str, Any]) -> None:
     """Write both."""
     write_sheet(folder, result)
     title = f"Which file of {result['run']}?"
@@ -20,7 +22,7 @@ def grid(folder, result):
     write_text(folder / "index.html", page(title, *parts))
 
 
-def write_sheet(folder, result):
+def write_sheet(folder: Path, result: dict[str, Any]) -> None:
     def image(name):
         return Image.open(folder / "cells" / name) if name and (folder / "cells" / name).exists() else None
 
@@ -31,7 +33,7 @@ def write_sheet(folder, result):
         sheet_image.save(unfinished, format="PNG")
 
 
-def verdict(result):
+def verdict(result: dict[str, Any]) -> str:
     proposal, strength = result["proposal"], result["strength"]
     sentence = ""
     if proposal:
@@ -42,7 +44,7 @@ def verdict(result):
     return paragraph(sentence, "chip") + "".join(map(paragraph, sentences))
 
 
-def order(folder, result):
+def order(folder: Path, result: dict[str, Any]) -> str:
     rows = [[f"{place}. {entry['label']}", entry["file"], f"{entry['score']:.2f}", listing(entry["reasons"]),
              picture(folder / "cells" / entry["picture"], 128, entry["file"])]
             for place, entry in enumerate(result["ranking"], 1)]
@@ -50,7 +52,7 @@ def order(folder, result):
     return section("Ranking", table(["", "File", "Score", "Why", ""], rows), by) if rows else ""
 
 
-def curve(result):
+def curve(result: dict[str, Any]) -> str:
     points = result["curve"]
     series = {"shows the subject": [(point["weight"], point["subject"]) for point in points],
               "follows the prompt": [(point["weight"], point["prompt"]) for point in points]}
@@ -58,7 +60,7 @@ def curve(result):
     return section("Strength", chart(series, "By the weight in the prompt", marks)) if points else ""
 
 
-def pictures(folder, result):
+def pictures(folder: Path, result: dict[str, Any]) -> Raw:
     count = sum(len(line) for line in result["cells"])
     side = 160 if count <= THUMBS else max(48, int(160 * (THUMBS / count) ** 0.5))
     best = (result["proposal"] or {}).get("file")
@@ -73,9 +75,9 @@ def pictures(folder, result):
                f'<tbody>{"".join(lines)}</tbody></table></div>')
 
 
-def column_head(column, best):
+def column_head(column: dict[str, Any], best: str | None) -> str:
     return f'<span class="chip">{escape(column["label"])}</span>' if column["file"] == best else escape(column["label"])
 
 
-def words(row):
+def words(row: dict[str, Any]) -> str:
     return f"{escape(row['prompt'])}<br>seed {row['seed']}"

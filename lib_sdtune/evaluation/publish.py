@@ -7,6 +7,7 @@ deed, so that a crash in between can be undone too.
 import json
 import shutil
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 
 if TYPE_CHECKING:
+    from lib_sdtune.config import Config
     from lib_sdtune.host.base import Host
     from lib_sdtune.training.runs import RunFolder
 
@@ -127,7 +129,7 @@ def remaining(host: "Host", run: "RunFolder", artefacts: list[str]) -> dict[str,
     return {"artefacts": list(dict.fromkeys(paths)), "published": publication}
 
 
-def refuse_loaded(host, run, paths):
+def refuse_loaded(host: "Host", run: "RunFolder", paths: Iterable[Path]) -> None:
     """UserError when the host has one of these checkpoints loaded: it would go on with weights that are no longer those
     of the file.
     """
@@ -137,7 +139,7 @@ def refuse_loaded(host, run, paths):
                         "moved.")
 
 
-def refuse_too_little_room(folder, winner, files):
+def refuse_too_little_room(folder: Path, winner: Path, files: Iterable[Path]) -> None:
     """UserError when the copy does not fit beside the winner, or, on another disk, the swept files into the run folder.
     """
     if winner.stat().st_size + SPARE > free_space(winner.parent):
@@ -147,7 +149,7 @@ def refuse_too_little_room(folder, winner, files):
         raise UserError(f"{folder} has no room for the other files ({swept / 2**20:,.0f} MB); make room first.")
 
 
-def copy_as(source, final, name):
+def copy_as(source: Path, final: Path, name: str) -> None:
     """A copy of the file that calls itself `name` inside too; its tensors are untouched."""
     if source.suffix == ".safetensors":
         copy_with_title(source, final, name)
@@ -161,19 +163,19 @@ def copy_as(source, final, name):
         copy(source, final)
 
 
-def copy_config(journal, source, final):
+def copy_config(journal: Journal, source: Path, final: Path) -> None:
     """The .yaml by which the WebUI knows what kind of checkpoint it is."""
     if source.with_suffix(".yaml").exists():
         journal.creates(final.with_suffix(".yaml"))
         copy(source.with_suffix(".yaml"), final.with_suffix(".yaml"))
 
 
-def copy(source, final):
+def copy(source: Path, final: Path) -> None:
     with atomic(final) as unfinished:
         shutil.copyfile(source, unfinished)
 
 
-def copy_with_title(source, final, name):
+def copy_with_title(source: Path, final: Path, name: str) -> None:
     with open(source, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
@@ -212,7 +214,7 @@ def read_card(path: Path) -> dict:
     return structure.read(path, dict) or {}
 
 
-def preview_source(run, winner, evaluated, folder):
+def preview_source(run: "RunFolder", winner: Candidate, evaluated: dict[str, Any] | None, folder: Path) -> Path | None:
     """The picture for the card: the best of the grid, else what was the preview, else the last sample."""
     rated = next((entry for entry in (evaluated or {}).get("ranking", []) if entry["file"] == winner.stem), None)
     places = [run.path / FOLDER / "cells" / rated["picture"]] if rated else []
@@ -221,14 +223,14 @@ def preview_source(run, winner, evaluated, folder):
     return next((path for path in places if path.exists()), None)
 
 
-def common_negative(config):
+def common_negative(config: "Config") -> str:
     """The negative prompt that the run's samples share, or ""."""
     negatives = {prompt_lines.parse(line).get("negative_prompt", "")
                  for line in prompt_lines.spoken(config.sample.prompts)}
     return negatives.pop() if len(negatives) == 1 else ""
 
 
-def recipe(config, winner, evaluated):
+def recipe(config: "Config", winner: Candidate, evaluated: dict[str, Any] | None) -> str:
     """One line of notes: how the file came about, and how it was chosen."""
     settings = vars(config.settings)
     dim = f", dim {settings['dim']}, alpha {settings['alpha']:g}" if "dim" in settings else ""

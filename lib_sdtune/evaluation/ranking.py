@@ -1,12 +1,17 @@
 """The order of the files with its reasons, and the strength to use the best one at. Pure functions of measures."""
 
+from collections.abc import Sequence
+from typing import Any
+
+Entry = dict[str, Any]
+
 GOOD_ENOUGH = 0.97  # of the best score: an earlier file that reaches it is as good
 OBEYS = 0.6  # of its obedience at low weights: where it falls below, about half of what is asked for is not shown
 # of the bare model's variety: one subject varies less than everything that the bare model makes of the same words
 VARIED = 0.5
 
 
-def ranked(entries, memorises=None):
+def ranked(entries: Sequence[Entry], memorises: int | None = None) -> list[Entry]:
     """The entries, best first, each with "score" (0..1) and "reasons" (sentences).
 
     entries: dicts with "label", "step", "subject" (0 bare model .. 1 training pictures), "prompt" (obedience 0..1 or
@@ -26,7 +31,7 @@ def ranked(entries, memorises=None):
     return [entry | {"reasons": reasons(entry, entries, lowest, memorises)} for entry in entries]
 
 
-def score(entry, lowest):
+def score(entry: Entry, lowest: float | None) -> float:
     """What shows the subject, follows the prompt, varies, and copies nothing."""
     subject = clamped(entry["subject"])
     obeys = 1.0 if entry["prompt"] is None else entry["prompt"]
@@ -37,11 +42,11 @@ def score(entry, lowest):
     return subject * obeys * varied * (1 - entry["copies"]) * generalises
 
 
-def clamped(value):
+def clamped(value: float) -> float:
     return min(1.0, max(0.0, value))
 
 
-def reasons(entry, entries, lowest, memorises):
+def reasons(entry: Entry, entries: Sequence[Entry], lowest: float | None, memorises: int | None) -> list[str]:
     sentences = [f"shows the subject {of(entry, entries, 'subject')} "
             f"({100 * clamped(entry['subject']):.0f} % of the way from the bare model to the training pictures)"]
     if entry["prompt"] is not None:
@@ -60,7 +65,7 @@ def reasons(entry, entries, lowest, memorises):
     return sentences
 
 
-def of(entry, entries, name):
+def of(entry: Entry, entries: Sequence[Entry], name: str) -> str:
     """How a value stands among the others, in a word."""
     values = sorted(clamped(other[name]) for other in entries if other[name] is not None)
     value = clamped(entry[name])
@@ -72,7 +77,7 @@ def of(entry, entries, name):
     return "well" if value >= 0.75 else "somewhat" if value >= 0.4 else "hardly"
 
 
-def strength(curve):
+def strength(curve: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """{"weight", "stops_at", "sentence"} of [{"weight", "subject", "prompt"}]: the weight to prefer, and where
     obedience ends (or None).
     """

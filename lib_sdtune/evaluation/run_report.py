@@ -2,7 +2,10 @@
 
 import json
 import re
+from collections.abc import Iterable
 from html import escape
+from pathlib import Path
+from typing import Any
 
 from lib_sdtune import __version__
 from lib_sdtune.config import Config
@@ -14,12 +17,13 @@ from lib_sdtune.pages.html import Raw, page, paragraph, picture, section, table
 from lib_sdtune.pages.line_chart import chart, smoothed, thinned
 from lib_sdtune.training import per_image_loss
 from lib_sdtune.training.overfitting import assess
+from lib_sdtune.training.runs import RunFolder
 
 SAMPLES, PICTURES = 60, 8
 VERDICTS = {"": "", "hard": ", never converges", "memorised": ", memorised"}
 
 
-def write(run, status, versions=""):
+def write(run: RunFolder, status: dict[str, Any], versions: str = "") -> Path:
     """Write report.html into the run's folder; its path. `versions`: text about the machine."""
     config, rows = run.config(), run.log()
     path = run.path / "report.html"
@@ -33,7 +37,7 @@ def write(run, status, versions=""):
     return path
 
 
-def curves(rows):
+def curves(rows: list[dict[str, Any]]) -> str:
     assessment = assess(rows) or {}
     marks = [(assessment["step"], "memorises")] if assessment.get("kind") == "memorises" else []
     loss = smoothed([(row["step"], row["loss"]) for row in rows if row.get("loss") is not None])
@@ -46,19 +50,19 @@ def curves(rows):
                    chart(rates, "Learning rate"))
 
 
-def samples(run):
+def samples(run: RunFolder) -> str:
     paths = sorted((run.path / "samples").glob("*.png"))
     step = max(1, -(-len(paths) // SAMPLES))
     return strip((path, caption(path)) for path in paths[::step])
 
 
-def caption(path):
+def caption(path: Path) -> str:
     """"step 30, prompt 1" of step00000030-00.png."""
     numbers = re.fullmatch(r"step(\d+)-(\d+)", path.stem)
     return f"step {int(numbers[1])}, prompt {int(numbers[2]) + 1}" if numbers else path.stem
 
 
-def losses(run):
+def losses(run: RunFolder) -> str:
     """The hardest and the easiest pictures."""
     rows = per_image_loss.read(run.path)["pictures"]
     picked = rows if len(rows) <= 2 * PICTURES else [*rows[:PICTURES], *rows[-PICTURES:]]
@@ -66,20 +70,20 @@ def losses(run):
                  for row in picked)
 
 
-def strip(pairs):
+def strip(pairs: Iterable[tuple[str | Path, str]]) -> str:
     figures = [f"<figure>{picture(path, 128, words)}<figcaption>{escape(words)}</figcaption></figure>"
                for path, words in pairs]
     return Raw(f'<div class="strip">{"".join(figures)}</div>') if figures else ""
 
 
-def chosen(run, evaluated):
+def chosen(run: RunFolder, evaluated: dict[str, Any] | None) -> str:
     if not evaluated:
         return ""
     return (evaluation_page.verdict(evaluated) + evaluation_page.order(run.path / FOLDER, evaluated)
             + evaluation_page.curve(evaluated))
 
 
-def settings(config):
+def settings(config: Config) -> Raw:
     """Those that are not the defaults first, then all, as JSON; without the machine's paths."""
     values_by_group = shared_config(config)
     usual = shared_config(Config(name="", concepts=config.concepts, method=config.method))

@@ -177,7 +177,7 @@ class EvaluationService:
 
     def file_any(self, name: str, file: str) -> Path | None:
         run = any_files.opened(self.context.host, name)
-        return run and self.file(run, file)
+        return self.file(run, file) if run else None
 
     def report(self, run: "RunFolder", status: dict, versions: str = "") -> Path:
         """report.html of a run with that snapshot; its path."""
