@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 import torch
@@ -36,27 +37,41 @@ def test_a_run_leaves_a_lora_its_card_its_log_and_an_untouched_model(host, image
     assert [artefact.tag for artefact in host.published] == ["<lora:ron:1>"]
 
 
-def test_metadata_speaks_the_readers_language_and_tells_no_paths(host, images, tmp_path):
-    train(host, settings(images))
-    _, metadata = opened(host.folder("lora") / "ron.safetensors")
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(the folder of its pictures, the data folder) of a run of the usual settings, for tests that change neither."""
+    place = tmp_path_factory.mktemp("finished")
+    train(TinyHost(place / "data"), settings(pictures(place / "10_ron")))
+    return place / "10_ron", place / "data"
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The same with a data folder of the test's own: (pictures, a host)."""
+    images, data = finished
+    shutil.copytree(data, tmp_path / "copied")
+    return images, TinyHost(tmp_path / "copied")
+
+
+def test_metadata_speaks_the_readers_language_and_tells_no_paths(finished):
+    images, data = finished
+    lora = data / "models/Lora/ron.safetensors"
+    _, metadata = opened(lora)
     assert metadata["ss_base_model_version"] == "sd_v1" and metadata["ss_v2"] == "False"
     assert json.loads(metadata["ss_tag_frequency"])["10_ron"]["a cat"] == 3
     assert json.loads(metadata["ss_dataset_dirs"])["10_ron"] == {"n_repeats": 10, "img_count": 3}
     assert json.loads(metadata["ss_bucket_info"])["buckets"]["0"]["resolution"] == [128, 128]
     assert metadata["modelspec.architecture"] == "stable-diffusion-v1/lora"
-    assert not any(str(tmp_path) in value for value in metadata.values())
-    content = (host.folder("lora") / "ron.safetensors").read_bytes()
+    assert not any(str(images.parent) in value for value in metadata.values())
+    content = lora.read_bytes()
     body = content[8 + int.from_bytes(content[:8], "little"):]
     assert metadata["sshs_model_hash"] == hashlib.sha256(body).hexdigest() and len(metadata["sshs_legacy_hash"]) == 8
 
 
-def test_the_same_config_gives_the_same_bytes(images, tmp_path):
-    files = []
-    for place in ("one", "two"):
-        host = TinyHost(tmp_path / place)
-        train(host, settings(images))
-        files.append((host.folder("lora") / "ron.safetensors").read_bytes())
-    assert files[0] == files[1]
+def test_the_same_config_gives_the_same_bytes(finished, host):
+    images, data = finished
+    train(host, settings(images))
+    assert (host.folder("lora") / "ron.safetensors").read_bytes() == (data / "models/Lora/ron.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("changes", [
@@ -113,8 +128,8 @@ def test_the_file_is_in_its_precision_but_for_an_alpha_that_this_would_change(ho
     assert {round(float(tensor), 6) for name, tensor in tensors.items() if name.endswith(".alpha")} == {alpha}
 
 
-def test_a_name_in_use_is_refused_and_overwriting_is_allowed_when_asked(host, images):
-    train(host, settings(images))
+def test_a_name_in_use_is_refused_and_overwriting_is_allowed_when_asked(copied):
+    images, host = copied
     made = (host.folder("lora") / "ron.safetensors").read_bytes()
     with pytest.raises(NameTaken, match=r"ron\.safetensors exists"):
         train(host, settings(images, train={"seed": 7}))
@@ -151,15 +166,14 @@ def test_resume_goes_on_with_new_captions_and_says_so(host, images):
     assert control.state == "finished" and "captions have changed" in (control.folder / "run.log").read_text()
 
 
-def test_a_damaged_state_gives_way_to_the_one_before(host, tmp_path, images):
-    whole = TinyHost(tmp_path / "whole")
-    train(whole, settings(images))
+def test_a_damaged_state_gives_way_to_the_one_before(finished, host):
+    images, data = finished
     folder = stopped(host, images, at=5).folder
     older, newer = sorted((folder / "state").iterdir())
     newer.write_bytes(newer.read_bytes()[:1000])
     assert state.newest(folder) == older
     train(host, settings(images), resume=True)
-    assert (whole.folder("lora") / "ron.safetensors").read_bytes() == (host.folder("lora") / "ron.safetensors").read_bytes()
+    assert (data / "models/Lora/ron.safetensors").read_bytes() == (host.folder("lora") / "ron.safetensors").read_bytes()
 
 
 def test_a_damaged_config_is_told_and_hides_no_other_run(host, images):
@@ -171,16 +185,19 @@ def test_a_damaged_config_is_told_and_hides_no_other_run(host, images):
         train(host, settings(images), resume=True)
 
 
-def test_resume_refuses_a_changed_config_by_key_and_nothing_to_resume(host, images):
+def test_resume_refuses_nothing_to_resume(host, images):
     with pytest.raises(UserError, match="nothing to resume"):
         train(host, settings(images), resume=True)
-    train(host, settings(images))
+
+
+def test_resume_refuses_a_changed_config_by_key(copied):
+    images, host = copied
     with pytest.raises(UserError, match=r'"lora\.dim" was 4'):
         train(host, settings(images, lora={"dim": 8}), resume=True)
 
 
-def test_a_finished_run_can_be_trained_longer(host, images):
-    train(host, settings(images))
+def test_a_finished_run_can_be_trained_longer(copied):
+    images, host = copied
     longer = train(host, settings(images, train={"max_train_steps": 9}, overwrite=True), resume=True)
     assert longer.step == 9 and state.load(state.newest(longer.folder))[1]["step"] == 9
 
