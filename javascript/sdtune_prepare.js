@@ -5,7 +5,8 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const prepare = (sdtune.prepare = {});
     const t = (...args) => sdtune.t(...args);
-    const at = {number: 0, name: '', total: 0, source: '', boxes: {}, asked: 0};
+    const SIZES = ['resolution', 'min_bucket_reso', 'max_bucket_reso', 'bucket_reso_steps'];
+    const at = {number: 0, name: '', total: 0, source: '', boxes: {}, sizes: {}, asked: 0};
     let timer = null;
 
     const controls = () => sdtune.controls;
@@ -109,8 +110,20 @@ window.sdtune = window.sdtune || {};
     prepare.opened = function () {
         const field = sdtune.byId('sdtune_prepare_source');
         if (!field.value) field.value = sdtune.form.value('concept.images') || '';
+        followSizes();
         follow();
     };
+
+    // Pictures get the sizes that the form says, which follow the model, until others are typed here.
+    function followSizes() {
+        for (const setting of sdtune.picturesPage.facts.prepare) {
+            if (!SIZES.includes(setting.name)) continue;
+            const field = sdtune.byId('sdtune_prepare_' + setting.name);
+            const size = sdtune.form.value('dataset.' + setting.name);
+            const untouched = field.value === (at.sizes[setting.name] ?? String(setting.default));
+            if (size && untouched) field.value = at.sizes[setting.name] = String(size);
+        }
+    }
 
     const body = () => ({
         source: controls().value('prepare_source'),

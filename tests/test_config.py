@@ -6,12 +6,14 @@ import re
 import pytest
 
 from lib_sdtune import presets
-from lib_sdtune.config import Config
+from lib_sdtune.config import Config, overlaid
 from lib_sdtune.declaration import schema
 from lib_sdtune.errors import UserError
+from lib_sdtune.families import registry as families
+from lib_sdtune.families.variant import Variant
 from lib_sdtune.formats import metadata
 from lib_sdtune.optim import schedule
-from lib_sdtune.overruled import overruled
+from lib_sdtune.overruled import by_model, overruled
 
 LEAST = {"name": "ron", "concepts": [{"images": "train/10_ron"}]}
 
@@ -152,6 +154,19 @@ def test_every_preset_makes_a_config(name):
     preset = presets.load(name)
     assert set(preset) == {"title", "for", "family", "settings"}
     Config.from_dict(LEAST, defaults=preset["settings"])
+
+
+def test_every_family_has_every_kind_of_preset_at_a_size_of_its_own():
+    of_family = {}
+    for preset in map(presets.load, presets.names()):
+        of_family.setdefault(preset["family"], {})[preset["title"].split(" · ")[0]] = preset["settings"]
+    assert set(of_family) == set(families.names()) and len({frozenset(kinds) for kinds in of_family.values()}) == 1
+    for name, kinds in of_family.items():
+        family = families[name]()
+        sizes = {family.resolution, family.resolution_of("v_prediction")}
+        for settings in kinds.values():
+            config = Config.from_dict(LEAST, defaults=overlaid(settings, family.defaults(Variant(resolution=family.resolution))))
+            assert config.dataset.resolution in sizes and not by_model(config, family, config.dataset.resolution, [])
 
 
 def test_a_misspelt_preset_is_named():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
+from lib_sdtune.families import registry as families
 from lib_sdtune.formats import artefact_files
 from lib_sdtune.formats.about import about
 from lib_sdtune.formats.bounds import read_header
@@ -177,9 +178,10 @@ def refuse_mixed(candidates: Sequence[Candidate], host: "Host") -> None:
         if candidate.kind == "checkpoints":
             host.check(Model(checkpoint=str(candidate.path)))
             continue
-        version = about(candidate.path)["family"].upper()
-        if not version:
+        family = about(candidate.path)["family"]
+        if not family:
             continue
+        version = families[family].sd_version
         if first and first[1] != version:
             raise UserError(f"{first[0].path.name} is for {first[1]} and {candidate.path.name} for {version}; "
                             "one grid takes files of one family.")

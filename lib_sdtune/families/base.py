@@ -91,6 +91,10 @@ class Family:
     keeps.
     """
     latent_channels = 4
+    latent_colours: tuple[tuple[float, float, float], ...] = ()
+    """(latent_channels, 3): about what red, green and blue are in its scaled latents, as previews draw them; () where
+    nobody knows.
+    """
     downscale = 8
 
     # what a checkpoint is

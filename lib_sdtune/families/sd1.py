@@ -9,6 +9,8 @@ from lib_sdtune.ldm.checkpoint import CLIP_PART, unet_sizes
 from lib_sdtune.ldm.header import V
 from lib_sdtune.ldm.towers import CLIPTower, Tower
 
+LATENT_COLOURS = (0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473)
+
 
 @registry.register("sd1")
 class SD1(Family):
@@ -17,6 +19,7 @@ class SD1(Family):
     sd_version = "SD1"
     base_model_version = "sd_v1"
     architecture = "stable-diffusion-v1"
+    latent_colours = LATENT_COLOURS
     text_parts = (CLIP_PART,)
     linear_projections = False
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lib_sdtune.families import registry
 from lib_sdtune.families.base import Family, Model
+from lib_sdtune.families.sd1 import LATENT_COLOURS
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import webui_config
 from lib_sdtune.ldm.checkpoint import Part, open_text_sizes
@@ -25,6 +26,7 @@ class SD2(Family):
     sd_version = "SD2"
     base_model_version = "sd_v2"
     architecture = "stable-diffusion-v2-512"
+    latent_colours = LATENT_COLOURS  # it has the same VAE
     text_parts = (Part("cond_stage_model.model.", OpenCLIPTextModel, open_text_sizes, "text"),)
 
     reads_clip_skip = False

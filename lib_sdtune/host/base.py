@@ -4,7 +4,7 @@ The WebUI is one host (`host/webui`), our own modules the other (`host/embedded`
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +39,8 @@ class LoadedModel:
     variant: what the model predicts and at which size, as its file or the settings say.
     embeddings: name -> (n, D) tensor of the textual-inversion embeddings that captions may name, D the widths of all
     towers together. grey_latents: (height, width) in pixels -> latents of an even grey, which inpainting models are
-    told instead of a picture. folder: the host's `folder(kind) -> Path`, for methods that go on from a file. path: the
-    checkpoint's own file.
+    told instead of a picture. waiting: parts that are lent in main memory, and go to `device` only for a while.
+    folder: the host's `folder(kind) -> Path`, for methods that go on from a file. path: the checkpoint's own file.
     """
 
     family: Family
@@ -56,6 +56,7 @@ class LoadedModel:
     folder: Any = None
     path: Path | None = None
     grey_latents: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
+    waiting: list[nn.Module] = field(default_factory=list)
 
     @property
     def prediction_type(self) -> str:
@@ -177,8 +178,12 @@ class Host:
         return ""
 
     @contextmanager
-    def borrow(self, model_settings: Any, method: str | None = None) -> Iterator[LoadedModel]:
-        """Lend a `LoadedModel` exclusively; on exit everything is as before, bit for bit, also after an exception."""
+    def borrow(self, model_settings: Any, idle: Collection[str] = ()) -> Iterator[LoadedModel]:
+        """Lend a `LoadedModel` exclusively; on exit everything is as before, bit for bit, also after an exception.
+
+        idle: what the names of parts begin with (see `LoadedModel.modules`) that no step asks for. A host that keeps its
+        parts in main memory may lend these there, and says so in `waiting`.
+        """
         raise NotImplementedError
         yield
 

@@ -9,6 +9,7 @@ from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import overruled
 from lib_sdtune.training import class_pictures
 from lib_sdtune.training.control import Control
+from lib_sdtune.training.memory.idle_parts import idle
 from lib_sdtune.training.trainer import Step, Trainer
 
 log = logging.getLogger("sdtune")
@@ -24,7 +25,7 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
         method = methods[config.method]
         for sentence in overruled(config):
             log.warning(sentence)
-        with host.borrow(control.model_settings, method) as model:
+        with host.borrow(control.model_settings, idle(config, method)) as model:
             control.report_model(model)
             trainer = Trainer(config, model, control)  # refuses what cannot fit, before hours of drawing
             if method.uses_class_pictures:

@@ -147,7 +147,7 @@ class Trainer:
             self.teacher = self.choose_teacher()
             micro_steps = self.total * self.config.train.gradient_accumulation_steps * self.world.size
             self.teacher.prepare(micro_steps, self.world, self.control.preparing)
-            if self.attachment.recomputing and self.dtype != torch.float32:
+            if (self.attachment.recomputing or self.model.waiting) and self.dtype != torch.float32:
                 self.training_data.choose_idle_parts(self.method.changes_text())
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
             stack.enter_context(self.attachment)

@@ -17,6 +17,7 @@ from lib_sdtune.data.loader import Dataset, Example
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.families import latent_colours
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.host.base import LoadedModel
@@ -45,7 +46,7 @@ class TrainingData:
             hold, config, model, progress, world, earlier
         )
         self.cache_folder = run_folder.parent.parent / "cache"
-        self.idle_parts = IdleParts()
+        self.idle_parts = IdleParts(waiting=model.waiting, device=model.device)
         self.gone: set[Path] = set()
 
     def __enter__(self):
@@ -74,9 +75,10 @@ class TrainingData:
         )
         self.limit = CaptionLimit(model.tokenizer, config.dataset.max_token_length)
         self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, self.text_key())
+        self.warn_of_foreign_vae()
         needed = self.needed()
         if config.dataset.cache_latents:
-            with IdleParts(self.not_encoding()):
+            with IdleParts(self.not_encoding()), self.idle_parts.present(model.vae):
                 while gone := self.cache.prepare(needed, self.progress):
                     self.leave_out(gone)
                     needed = self.needed()
@@ -128,7 +130,7 @@ class TrainingData:
     def not_encoding(self) -> list[nn.Module]:
         """What need not be on a small GPU while pictures are encoded, which takes memory of its own."""
         model = self.model
-        short = wants_checkpointing(self.config.train.gradient_checkpointing, model.device)
+        short = bool(model.waiting) or wants_checkpointing(self.config.train.gradient_checkpointing, model.device)
         return [model.unet, *model.text_encoders] if short else []
 
     def choose_idle_parts(self, text_changes: bool) -> None:
@@ -149,6 +151,16 @@ class TrainingData:
                 "Beside %d of the pictures lies a mask (NAME.mask.png), and nothing comes of it: the model is no "
                 "inpainting model. What shall not count can be made transparent, with dataset.alpha_mask.",
                 count,
+            )
+
+    def warn_of_foreign_vae(self) -> None:
+        with self.idle_parts.present(self.model.vae), torch.autocast(self.model.device.type, enabled=False):
+            family = latent_colours.resembled(self.model)
+        if family is not None:
+            log.warning(
+                "The VAE makes latents as %s's does, and the model is of %s: pictures would be learned in wrong colours. "
+                "Choose the VAE that belongs to the checkpoint (in the WebUI: Settings > VAE > SD VAE).",
+                family.sd_version, self.model.family.sd_version,
             )
 
     def needed(self) -> Iterable[Example]:

@@ -1,5 +1,7 @@
 """Files of another family, to go on from or in a prompt: a sentence before work starts."""
 
+from itertools import permutations
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -9,6 +11,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.formats import hypernetwork
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.host.embedded import addons
+from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
 from lib_sdtune.overruled import by_model
@@ -45,6 +48,16 @@ def test_to_go_on_from(models, tmp_path, family):
         assert f"{name}.safetensors" in sentence and "another model family" in sentence
     hypernetwork.write(tmp_path / "wide.pt", Hypernetwork([48], Structure()), hypernetwork.Facts("wide"))
     assert "wide.pt" in (sentence := refused(models[family], tmp_path, "hypernetwork", init_hypernetwork="wide")) and "48" in sentence
+
+
+@pytest.mark.parametrize(("family", "other"), list(permutations(TINY, 2)))
+def test_a_lora_to_go_on_from_or_to_train_on_top_of(models, tmp_path, family, other):
+    tensors = {"lora_unet_x.lora_down.weight": torch.zeros(2, 8), "lora_unet_x.lora_up.weight": torch.zeros(8, 2)}
+    save_file(tensors, tmp_path / "foreign.safetensors", {"ss_base_model_version": models[other].family.base_model_version})
+    words = f"foreign.safetensors is a LoRA for {models[other].family.sd_version} and the model is {models[family].family.sd_version}"
+    assert words in refused(models[family], tmp_path, "lora", init_file="foreign")
+    with pytest.raises(UserError, match=words):
+        base_loras.check([("foreign", 1.0)], lambda kind: tmp_path, spec_of(models[family]))
 
 
 @pytest.mark.parametrize("other", TINY)

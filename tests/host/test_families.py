@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import UserError
@@ -14,28 +14,9 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost, addons
 from lib_sdtune.prompts import tags
+from tests.checkpoints import V_YAML, host_of, write
 from tests.hosts import settings, train
-from tests.models import TINY, VARIANTS, checkpoint_tensors
-
-V_YAML = {"sd1": {"parameterization": "v"}, "sd2": {"parameterization": "v"},
-          "sdxl": {"denoiser_config": {"params": {"scaling_config": {"target": "sgm.VScaling"}}}}}
-
-
-def write(folder, name, model, yaml=None):
-    """A checkpoint file of a small model, with its vocabulary and perhaps a .yaml beside it."""
-    path = folder / "models" / "Stable-diffusion" / f"{name}.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    heads = {"unet": {"num_heads": 4, "head_channels": None}}
-    save_file(checkpoint_tensors(model), path, metadata={"sdtune_resolution": "64", "sdtune_architecture": json.dumps(heads)})
-    (path.parent / "vocab.json").write_text(json.dumps(model.tokenizer.vocab), encoding="utf-8")
-    (path.parent / "merges.txt").write_text("\n".join(" ".join(pair) for pair in model.tokenizer.ranks), encoding="utf-8")
-    if yaml:
-        path.with_suffix(".yaml").write_text(json.dumps({"model": {"params": yaml}}))
-    return path
-
-
-def host_of(folder, family, yaml=None, variant=None):
-    return EmbeddedHost(folder, write(folder, family, TINY[family](variant=variant), yaml), device="cpu")
+from tests.models import TINY, VARIANTS
 
 
 @pytest.mark.parametrize("family", TINY)
@@ -126,3 +107,16 @@ def test_an_embedding_of_two_tables_has_no_old_form(tmp_path, images):
     with pytest.raises(UserError, match="no .pt form"):
         train(host, settings(images, method="textual_inversion", textual_inversion={"token": "ron", "save_model_as": "pt"}))
     assert not (host.folder("sdtune") / "runs" / "ron").exists()
+
+
+def test_a_ckpt_of_sdxl_is_trained_as_its_safetensors_is(tmp_path, images):
+    """Nothing but the name of the checkpoint and its hash is other in the file."""
+    written, yaml = [], V_YAML["sdxl"] | {"network_config": {"params": {"num_heads": 4}}}
+    for ending in (".safetensors", ".ckpt"):
+        host = host_of(tmp_path / ending, "sdxl", yaml, ending=ending)
+        config = settings(images, train={"max_train_steps": 2})
+        assert host.about()["family"] == "SDXL" and host.model().prediction_type == "v_prediction"
+        assert train(host, config).state == "finished"
+        written.append(load_file(host.folder("lora") / "ron.safetensors"))
+    one, other = written
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

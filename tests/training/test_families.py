@@ -1,15 +1,51 @@
-"""Runs of every family on a small model: killed and gone on with, they are the same run."""
+"""Runs of every family on a small model: stopped or killed and gone on with, they are the same run; half precision."""
 
+import json
+import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from tests.hosts import TinyHost, settings, train
+from tests.hosts import TinyHost, bits, settings, train
 from tests.models import TINY
 
 CHANGES = {"lora": {"lora": {"dim": 4, "alpha": 2, "unet_lr": 1e-3, "text_encoder_lr": 1e-3}},
            "dreambooth": {"dreambooth": {"unet_lr": 1e-3, "text_encoder_lr": 1e-3}},
-           "textual_inversion": {"textual_inversion": {"token": "ron", "lr": 0.1}}}
+           "textual_inversion": {"textual_inversion": {"token": "ron", "lr": 0.1}},
+           "hypernetwork": {"hypernetwork": {"lr": 1e-3, "dropout": True}}}
+
+
+WORKER = """
+import json, os, pathlib, signal, sys
+from lib_sdtune.training import state
+from lib_sdtune.training.runs import folder_of
+from lib_sdtune.training.trainer import Trainer
+from tests.hosts import train
+from tests.training.test_families import tiny_host
+
+folder, family, config, killed_at = sys.argv[1:]
+host, losses = tiny_host(pathlib.Path(folder), family), Trainer.losses
+
+def losses_or_death(trainer, batch):
+    if trainer.step == int(killed_at):
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    return losses(trainer, batch)
+
+if int(killed_at):
+    Trainer.losses = losses_or_death
+train(host, json.loads(config), resume=state.newest(folder_of(host, "ron")) is not None)
+"""
+
+
+def tiny_host(folder, family):
+    host = TinyHost(folder)
+    host.model = TINY[family]()
+    host.model.folder = host.folder
+    return host
 
 
 def stop_at_three(control):
@@ -21,9 +57,7 @@ def stop_at_three(control):
 @pytest.mark.parametrize("method", CHANGES)
 def test_a_run_that_is_gone_on_with_is_the_same_run(family, method, tmp_path, images):
     def run(folder, stop):
-        host = TinyHost(tmp_path / folder)
-        host.model = TINY[family]()
-        host.model.folder = host.folder
+        host = tiny_host(tmp_path / folder, family)
         config = settings(images, method=method, **CHANGES[method])
         if stop:
             assert train(host, config, watch=stop_at_three).state == "stopped"
@@ -33,3 +67,29 @@ def test_a_run_that_is_gone_on_with_is_the_same_run(family, method, tmp_path, im
 
     whole = run("whole", False)
     assert whole and whole == run("broken", True)
+
+
+@pytest.mark.parametrize(("family", "method"), [("sd2", "lora"), ("sdxl", "dreambooth")])
+def test_killed_without_warning_it_is_the_same_run(family, method, tmp_path, images):
+    """kill -9 in the middle of a step, and once more while the next process is at work."""
+    config = settings(images, method=method, **CHANGES[method], save={"state_every_n_steps": 2})
+    whole, killed = tiny_host(tmp_path / "whole", family), tiny_host(tmp_path / "killed", family)
+    assert train(whole, config).state == "finished"
+    ends = [subprocess.run([sys.executable, "-c", WORKER, str(killed.data_dir), family, json.dumps(config), str(step)], timeout=300,
+                           env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}).returncode for step in (3, 5, 0)]
+    assert ends == [1 if os.name == "nt" else -9] * 2 + [0]
+    file = Path(whole.folder("lora" if method == "lora" else "checkpoints")) / "ron.safetensors"
+    assert file.read_bytes() == (killed.data_dir / file.relative_to(whole.data_dir)).read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["auto", "no"])
+@pytest.mark.parametrize("family", TINY)
+def test_a_checkpoint_of_halves_is_trained_and_comes_back_as_it_was(family, precision, tmp_path, images):
+    host = tiny_host(tmp_path, family)
+    for _, module in host.model.modules():
+        module.half()
+    before = bits(host.model)
+    control = train(host, settings(images, train={"max_train_steps": 2, "mixed_precision": precision}))
+    assert control.state == "finished" and math.isfinite(control.loss)
+    after = bits(host.model)
+    assert all(after[name].dtype == torch.float16 and torch.equal(after[name], tensor) for name, tensor in before.items())

@@ -137,8 +137,8 @@ def answers_of(model, prompt, noisy, at, negative=False):
 
 
 def adapted(host, model, data):
-    """A LoRA on the text encoders: what the WebUI answers while it is on the lent modules, and with the file in a prompt,
-    against ours. Before them how much the LoRA changes.
+    """A LoRA on the text encoders: what the WebUI answers while it is on the lent modules, with the file in a prompt, and
+    with both at once, against ours. After them how much the LoRA changes.
     """
     import networks
     import torch
@@ -164,10 +164,13 @@ def adapted(host, model, data):
         return told["crossattn"] if isinstance(told, dict) else told
 
     bare = ours()
-    with applied([(target.layer, layers[target.key]) for target in targets]):
+    pairs = [(target.layer, layers[target.key]) for target in targets]
+    with applied(pairs):
         wanted = ours()
         with host.with_webui_state(), fused.adapted(shared.sd_model):
             worn = theirs()
+        with applied(pairs):
+            wanted_twice = ours()
     held = {f"{key}.{tail}": tensor for key, layer in layers.items() for tail, tensor in layer.tensors().items()}
     folder = data / "models" / "Lora"
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,8 +182,12 @@ def adapted(host, model, data):
         worn_file = theirs()
         networks.load_networks([])
         again = theirs()
-    assert difference(again, bare) < 1e-5
-    return [difference(worn, wanted), difference(worn_file, wanted), difference(wanted, bare)]
+    with applied(pairs), host.with_webui_state(), fused.adapted(shared.sd_model):
+        networks.load_networks(["worn"], [1.0], [1.0], [None])
+        both = theirs()
+        networks.load_networks([])
+    assert difference(again, bare) < 1e-5 and difference(ours(), bare) < 1e-5 and difference(wanted_twice, wanted) > 1e-2
+    return [difference(worn, wanted), difference(worn_file, wanted), difference(both, wanted_twice), difference(wanted, bare)]
 
 
 def difference(ours, theirs):

@@ -25,7 +25,7 @@ def test_all_three_forwards_agree():
         print(name, answer)
         assert answer["types"]["lent"] == answer["types"]["ours"], name
         assert min(answer["scale"]) > 1e-2, name
-        worn, worn_file, effect = answer["adapted"]["text"]
-        assert max(worn, worn_file) < 2e-5 and effect > 1e-2, (name, answer["adapted"])
+        worn, worn_file, both, effect = answer["adapted"]["text"]
+        assert max(worn, worn_file, both) < 2e-5 and effect > 1e-2, (name, answer["adapted"])
         for host in ("lent", "ours"):
             assert max(max(differences) for differences in answer[host].values()) < 1e-5, (name, host, answer[host])

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ class EmbeddedHost(Host):
                            folder=self.folder, path=path)
 
     @contextmanager
-    def borrow(self, model_settings: Any = None, method: str | None = None) -> Iterator[LoadedModel]:
+    def borrow(self, model_settings: Any = None, idle: Collection[str] = ()) -> Iterator[LoadedModel]:
         with self.turn():
             if self._borrowed:
                 raise RunError("The model is lent to another run; wait for that run to end.")

@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class WebUIHost(Host):
         self.deferred = pinned.DeferredSettings()
         self.sd_model = self.loaded_model = self.bare = self.parameters = None
         self.logged = set()
+        self.idle: Collection[str] = ()  # parts that no step of the run asks for
         hijack_points.remember()  # again, for what was imported since the start
 
     def defaults(self, model_settings: Any) -> dict[str, Any]:
@@ -115,8 +116,9 @@ class WebUIHost(Host):
         return self.deferred.note()
 
     @contextmanager
-    def borrow(self, model_settings: Any, method: str | None = None) -> Iterator[LoadedModel]:
+    def borrow(self, model_settings: Any, idle: Collection[str] = ()) -> Iterator[LoadedModel]:
         self.lock.acquire(self.patience)
+        self.idle = idle
         try:
             with (
                 extension_named(),
@@ -154,7 +156,7 @@ class WebUIHost(Host):
             stack.enter_context(structure.restored(self.sd_model))
             changes = [*self.restore_parameters(), *stack.enter_context(extensions.put_aside(self.sd_model))]
             self.put_aside = stack.enter_context(ExitStack())
-            self.put_aside.enter_context(neutral(self.sd_model))
+            self.put_aside.enter_context(neutral(self.sd_model, self.idle))
             self.bare = stack.pop_all()
         return changes
 
@@ -179,7 +181,7 @@ class WebUIHost(Host):
             with unchanged(self.sd_model):
                 yield
         finally:
-            self.put_aside.enter_context(neutral(self.sd_model))
+            self.put_aside.enter_context(neutral(self.sd_model, self.idle))
             rng.restore(before)
 
     @contextmanager

@@ -14,6 +14,7 @@ from lib_sdtune.families.detection import detect
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.host.webui.folders import folder
+from lib_sdtune.host.webui.neutral import placement
 from lib_sdtune.host.webui.parts import text_towers
 from lib_sdtune.ldm import header
 from lib_sdtune.ldm.header import EPSILON, V
@@ -63,6 +64,7 @@ def lend(sd_model: nn.Module, prediction_type: str = "auto") -> LoadedModel:
         embeddings=embeddings(family),
         folder=folder,
         path=Path(info.filename),
+        waiting=placement.waiting(sd_model),
     )
 
 

@@ -16,6 +16,7 @@ def text_towers(sd_model: nn.Module) -> list[nn.Module]:
     return towers
 
 
-def parts(sd_model: nn.Module) -> list[nn.Module]:
-    """UNet, VAE and text encoders."""
-    return [sd_model.model.diffusion_model, sd_model.first_stage_model, *text_towers(sd_model)]
+def parts(sd_model: nn.Module) -> dict[str, nn.Module]:
+    """UNet, VAE and text encoders, by the names that `LoadedModel.modules` has for them."""
+    towers = {f"text_encoder_{number}": tower for number, tower in enumerate(text_towers(sd_model), 1)}
+    return {"unet": sd_model.model.diffusion_model, "vae": sd_model.first_stage_model, **towers}

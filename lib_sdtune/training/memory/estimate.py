@@ -7,9 +7,8 @@ from lib_sdtune.devices import compute_dtype
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Method
-from lib_sdtune.optim.schedule import is_zero
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
-from lib_sdtune.training.memory.idle_parts import captions_are_fixed
+from lib_sdtune.training.memory.idle_parts import idle
 from lib_sdtune.training.memory.meter import process
 
 BESIDE = 2**29  # bytes: the device's own kernels and what every program holds
@@ -31,11 +30,8 @@ def resident_parts(config: Config, spec: ModelSpec, method: type[Method]) -> lis
     compute = compute_dtype(config.train.mixed_precision, spec.device, method.weight_dtype(config, spec))
     if spec.device.type == "cpu" or not on or compute == torch.float32:
         return list(spec.shapes)
-    has_templates = any(concept.prompt.endswith(".txt") for concept in config.concepts)
-    trains_text = method.teaches_word or not is_zero(getattr(config.settings, "text_encoder_lr", 0))
-    text_waits = not trains_text and captions_are_fixed(config.dataset, has_templates)
-    waits = {"unet": False, "vae": config.dataset.cache_latents}
-    return [part for part in spec.shapes if not waits.get(part, text_waits)]
+    waiting = tuple(idle(config, method))
+    return [part for part in spec.shapes if not part.startswith(waiting)]
 
 
 def activations(config: Config, spec: ModelSpec, method: type[Method]) -> int:

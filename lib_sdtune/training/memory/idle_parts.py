@@ -10,8 +10,10 @@ from itertools import chain
 import torch
 from torch import nn
 
-from lib_sdtune.config import DatasetConfig
+from lib_sdtune.config import Config, DatasetConfig
 from lib_sdtune.errors import RunError, out_of_memory
+from lib_sdtune.methods.base import Method
+from lib_sdtune.optim.schedule import is_zero
 
 Home = tuple[torch.Tensor, torch.device]
 
@@ -21,38 +23,48 @@ class IdleParts:
     for bit. Nothing moves where there is no GPU.
 
     The tensors stay the same objects, and only their data moves: a host may hold on to them.
+
+    waiting: modules that were lent in the computer's memory. They go to `device` while they are `present`, and nowhere
+    else.
     """
 
-    def __init__(self, modules: Iterable[nn.Module] = ()) -> None:
-        self.modules = list(modules)
+    def __init__(self, modules: Iterable[nn.Module] = (), waiting: Iterable[nn.Module] = (),
+                 device: torch.device | None = None) -> None:
+        self.modules, self.waiting = list(modules), list(waiting)
         self.moved: dict[nn.Module, list[Home]] = {}
+        if device is not None:
+            self.moved = {module: [(tensor, device) for tensor in tensors(module)] for module in self.waiting}
 
     def __enter__(self) -> "IdleParts":
         try:
             self.move_out(self.modules)
         except BaseException:
-            self.move_in(list(self.moved))
+            self.move_in(self.borrowed())
             raise
         return self
 
     def __exit__(self, *error) -> None:
         """RunError where something else has filled the GPU; what found no room is whole, in the computer's memory."""
-        self.move_in(list(self.moved))
+        self.move_in(self.borrowed())
+
+    def borrowed(self) -> list[nn.Module]:
+        """The modules that were lent on their GPU and are not there now."""
+        return [module for module in self.moved if module not in self.waiting]
 
     @contextmanager
     def present(self, *modules: nn.Module) -> Iterator[None]:
-        """Those of the modules that wait (all that do, without arguments) are on their GPU inside."""
-        waiting = [module for module in self.moved if not modules or module in modules]
-        self.move_in(waiting)
+        """Those of the modules that are elsewhere are on their GPU inside; without arguments, all that were lent there."""
+        absent = [module for module in self.moved if module in modules] if modules else self.borrowed()
+        self.move_in(absent)
         try:
             yield
         finally:
-            self.move_out(waiting)
+            self.move_out(absent)
 
     def move_out(self, modules: Iterable[nn.Module]) -> None:
         for module in modules:
             homes = self.moved.setdefault(module, [])
-            for tensor in chain(module.parameters(), module.buffers()):
+            for tensor in tensors(module):
                 if tensor.device.type != "cpu":
                     homes.append((tensor, tensor.device))
                     tensor.data = tensor.data.to("cpu")
@@ -88,6 +100,19 @@ def on_device(data: torch.Tensor, device: torch.device) -> torch.Tensor:
     gc.collect()
     torch.cuda.empty_cache()
     return data.to(device)
+
+
+def tensors(module: nn.Module) -> Iterator[torch.Tensor]:
+    return chain(module.parameters(), module.buffers())
+
+
+def idle(config: Config, method: type[Method]) -> list[str]:
+    """What the names of the parts begin with that no step asks for: what they say is cached before the first one."""
+    has_templates = any(concept.prompt.endswith(".txt") for concept in config.concepts)
+    trains_text = method.teaches_word or not is_zero(getattr(config.settings, "text_encoder_lr", 0))
+    worn_by_text = bool(config.model.base_loras) or bool(getattr(config.settings, "init_file", ""))
+    text_waits = not trains_text and not worn_by_text and captions_are_fixed(config.dataset, has_templates)
+    return ["vae"] * config.dataset.cache_latents + ["text_encoder"] * text_waits
 
 
 def captions_are_fixed(dataset: DatasetConfig, has_templates: bool) -> bool:

@@ -26,6 +26,7 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory import cheaper_settings
 from lib_sdtune.training.memory.estimate import estimate
+from lib_sdtune.training.memory.idle_parts import idle
 from lib_sdtune.training.memory.meter import Meter, capacity
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.trainer import Trainer
@@ -166,7 +167,7 @@ def refuse_by_arithmetic(config: Config, spec: ModelSpec) -> None:
 
 def two_steps(config: Config, host: Host, changes: dict[str, Any], progress: Progress) -> Need:
     config = alone(config)
-    with scratch(host) as folder, host.borrow(config.model, methods[config.method]) as model:
+    with scratch(host) as folder, host.borrow(config.model, idle(config, methods[config.method])) as model:
         meter, has = Meter(model.device), capacity(model.device)
         meter.begin()
         control = Control(config, folder, on_change=lambda control: progress(0, 0, "measuring two steps"))

@@ -1,6 +1,6 @@
 """Parts of the model whose answers are cached leave the GPU while a run trains, on a pretended one (`tests.pretended`)."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
@@ -41,23 +41,67 @@ class Watching(CardHost):
 ALL = {"unet", "vae", "text_encoder_1"}
 
 
-@pytest.mark.parametrize(("dataset", "resident"), [({}, {"unet"}), ({"shuffle_caption": True, "cache_latents": False}, ALL)])
-def test_what_is_cached_waits_elsewhere(card, tmp_path, monkeypatch, dataset, resident):
-    images, host = pictures(tmp_path / "2_ron", count=2, size=(64, 64)), Watching(tmp_path / "data", torch.float16)
+@pytest.fixture
+def noted(monkeypatch):
+    """Which parts are on the card at each step and while pictures are encoded, on what counts as a small card."""
+    def note_on(host):
+        losses, encode = Trainer.losses, TrainingData.encode_images
+        monkeypatch.setattr(attachment, "checkpointed", lambda *_: nullcontext())  # which the pretended one cannot
+        monkeypatch.setattr(Trainer, "losses", lambda trainer, batch: host.note("step") or losses(trainer, batch))
+        monkeypatch.setattr(TrainingData, "encode_images", lambda data, pixels: host.note("encoding") or encode(data, pixels))
+
+    return note_on
+
+
+def on_a_small_card(monkeypatch):
     for module in (training_data, attachment):
-        monkeypatch.setattr(module, "wants_checkpointing", lambda *_: True)  # as on a small card
-    monkeypatch.setattr(attachment, "checkpointed", lambda *_: nullcontext())  # which the pretended one cannot
-    losses, encode = Trainer.losses, TrainingData.encode_images
-    monkeypatch.setattr(Trainer, "losses", lambda trainer, batch: host.note("step") or losses(trainer, batch))
-    monkeypatch.setattr(TrainingData, "encode_images", lambda data, pixels: host.note("encoding") or encode(data, pixels))
-    config = settings(images, train={"max_train_steps": 1}, lora={"dim": 4, "unet_lr": 1e-3, "text_encoder_lr": 0.0},
-                      dataset={"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 64} | dataset,
-                      sample={"prompts": ["a cat"], "every_n_steps": 1})
-    assert train(host, config).state == "finished"
+        monkeypatch.setattr(module, "wants_checkpointing", lambda *_: True)
+
+
+def short_run(images, dataset, **lora):
+    return settings(images, train={"max_train_steps": 1}, lora={"dim": 4, "unet_lr": 1e-3, "text_encoder_lr": 0.0, **lora},
+                    dataset={"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 64} | dataset,
+                    sample={"prompts": ["a cat"], "every_n_steps": 1})
+
+
+@pytest.mark.parametrize(("dataset", "resident"), [({}, {"unet"}), ({"shuffle_caption": True, "cache_latents": False}, ALL)])
+def test_what_is_cached_waits_elsewhere(card, tmp_path, monkeypatch, noted, dataset, resident):
+    images, host = pictures(tmp_path / "2_ron", count=2, size=(64, 64)), Watching(tmp_path / "data", torch.float16)
+    on_a_small_card(monkeypatch)
+    noted(host)
+    assert train(host, short_run(images, dataset)).state == "finished"
     assert host.places["step"] and all(held == resident for held in host.places["step"])
     assert host.places["sample"] == [ALL] and host.places["lent"] == [ALL]
     assert host.places["encoding"] == ([{"vae"}] * 2 if resident == {"unet"} else [ALL])
     assert host.untouched() and all(p.is_cuda for _, module in host.model.modules() for p in module.parameters())
+
+
+class Shuttling(Watching):
+    """Lends what no step asks for in main memory, as the WebUI does with --medvram, and has it there afterwards."""
+
+    @contextmanager
+    def borrow(self, model_settings, idle=()):
+        self.model.waiting = [module for name, module in self.model.modules() if name.startswith(tuple(idle))]
+        for module in self.model.waiting:
+            module.to("cpu")
+        try:
+            with super().borrow(model_settings, idle) as model:
+                yield model
+        finally:
+            self.note("back")
+
+
+@pytest.mark.parametrize(("dataset", "text_rate", "resident"), [
+    ({}, 0.0, {"unet"}), ({"shuffle_caption": True, "cache_latents": False}, 0.0, ALL), ({}, 1e-3, {"unet", "text_encoder_1"})])
+def test_what_the_host_keeps_in_main_memory_comes_only_while_it_is_asked_for(card, tmp_path, noted, dataset, text_rate, resident):
+    images, host = pictures(tmp_path / "2_ron", count=2, size=(64, 64)), Shuttling(tmp_path / "data", torch.float16)
+    noted(host)
+    assert train(host, short_run(images, dataset, text_encoder_lr=text_rate)).state == "finished"
+    for moment in ("step", "sample", "lent", "back"):
+        assert host.places[moment] and all(held == resident for held in host.places[moment]), moment
+    if "vae" not in resident:
+        assert host.places["encoding"] == [{"vae"}] * 2
+    assert host.untouched()
 
 
 def test_what_waits_is_the_same_objects_and_comes_back_after_a_failure(card):

@@ -3,7 +3,7 @@
 Each concern is a context manager of the loaded model that leaves it exactly as it was found.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 
 from torch import nn
@@ -39,7 +39,6 @@ CONCERNS = (
     layers.plain,
     norms.in_float32,
     hypernetworks.off,
-    placement.on_device,
     token_embedding.plain,
     tiling.off,
     upcasting.off,
@@ -50,9 +49,12 @@ CONCERNS = (
 
 
 @contextmanager
-def neutral(sd_model: nn.Module) -> Iterator[None]:
-    """The model bare and fit for training; the WebUI's own state again afterwards, whatever happens."""
+def neutral(sd_model: nn.Module, idle: Collection[str] = ()) -> Iterator[None]:
+    """The model bare and fit for training; the WebUI's own state again afterwards, whatever happens. idle: see
+    `placement`.
+    """
     with ExitStack() as stack:
         for concern in CONCERNS:
             stack.enter_context(concern(sd_model))
+        stack.enter_context(placement.on_device(sd_model, idle))
         yield

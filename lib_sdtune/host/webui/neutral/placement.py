@@ -1,6 +1,8 @@
-"""Where the modules are: all of them on the device while training, whatever --medvram or "unload" did with them."""
+"""Where the modules are: on the device while training, whatever --medvram or "unload" did with them. Those that a run does
+not ask for at its steps stay where --medvram keeps them.
+"""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from modules import devices, lowvram, shared
@@ -17,19 +19,28 @@ def refuse_lowvram() -> None:
 
 
 @contextmanager
-def on_device(sd_model: nn.Module) -> Iterator[None]:
+def on_device(sd_model: nn.Module, idle: Collection[str] = ()) -> Iterator[None]:
+    """Inside, the parts are on the device, but for the `idle` ones where the WebUI shuttles its parts; afterwards all
+    are where they were, wherever a run has left them.
+    """
     refuse_lowvram()
     shuttled = getattr(sd_model, "lowvram", False)  # the WebUI's word for either flag
     if shuttled:
         lowvram.send_everything_to_cpu()
-    moved = [(module, device) for module in parts(sd_model)
-             if (device := next(module.parameters()).device) != devices.device]
-    for module, _ in moved:
-        module.to(devices.device)
+    elsewhere = [(name, module, device) for name, module in parts(sd_model).items()
+                 if (device := next(module.parameters()).device).type != devices.device.type]
+    for name, module, _ in elsewhere:
+        if not (shuttled and name.startswith(tuple(idle))):
+            module.to(devices.device)
     try:
         yield
     finally:
-        for module, device in moved:
+        for _, module, device in elsewhere:
             module.to(device)
-        if moved:
+        if elsewhere:
             devices.torch_gc()
+
+
+def waiting(sd_model: nn.Module) -> list[nn.Module]:
+    """The parts that are not on the device."""
+    return [module for module in parts(sd_model).values() if next(module.parameters()).device.type != devices.device.type]
