@@ -43,4 +43,4 @@ class CardHost(TinyHost):
     def untouched(self):
         """Whether every weight has the bits that were lent."""
         now = {f"{part}.{name}": tensor for part, module in self.model.modules() for name, tensor in module.state_dict().items()}
-        return all(now[name].dtype == tensor.dtype and torch.equal(now[name], tensor) for name, tensor in self.bare.items())
+        return all(now[name].dtype == tensor.dtype and torch.equal(now[name].to(tensor.device), tensor) for name, tensor in self.bare.items())
