@@ -4,6 +4,7 @@ file and its strength, the report, and the WebUI's X/Y/Z plot.
 
 import importlib
 import json
+import math
 import sys
 from types import SimpleNamespace
 
@@ -84,9 +85,9 @@ def test_files_are_ranked_with_a_curve_of_strengths_and_reported(host, run, monk
     made = Evaluation(host, run, read(GRID)).make()
     assert len(made["ranking"]) == 2 and made["proposal"]["file"] in ("ron", "ron-step00000001") and not made["problem"]
     assert [point["weight"] for point in made["curve"]] == [0.5, 1.0]
-    assert all(0 <= point["subject"] <= 1 for point in made["curve"]) and "UNet" in made["measured_by"]
+    assert all(math.isfinite(point[key]) for point in made["curve"] for key in ("subject", "prompt")) and "UNet" in made["measured_by"]
     page = run_report.write(run, run.status()).read_text(encoding="utf-8")
-    assert "ron-step00000001" in page and page.count("data:image/jpeg;base64,") >= 2
+    assert f"{made['ranking'][0]['score']:.2f}" in page and page.count("data:image/jpeg;base64,") >= 2
 
 
 def test_the_x_y_z_plot_has_the_saved_files_on_an_axis(host, monkeypatch):
@@ -102,7 +103,7 @@ def test_the_x_y_z_plot_has_the_saved_files_on_an_axis(host, monkeypatch):
         assert axis.choices() == ["ron-step00000001", "ron"]
         p = SimpleNamespace(prompt="a cat <lora:ron:0.7>")
         axis.apply(p, "ron-step00000001", [])
-        assert p.prompt == "a cat <lora:ron-step00000001:0.7>"
+        assert p.prompt == "<lora:ron-step00000001:0.7> a cat"
         axis.confirm(None, ["ron"])
         with pytest.raises(RuntimeError, match="Unknown SD Tune epoch: gone"):
             axis.confirm(None, ["gone"])

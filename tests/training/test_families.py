@@ -71,13 +71,13 @@ def test_a_run_that_is_gone_on_with_is_the_same_run(family, method, tmp_path, im
 
 @pytest.mark.parametrize(("family", "method"), [("sd2", "lora"), ("sdxl", "dreambooth")])
 def test_killed_without_warning_it_is_the_same_run(family, method, tmp_path, images):
-    """kill -9 in the middle of a step, and once more while the next process is at work."""
+    """kill -9 in the middle of a step, between a state and the next one."""
     config = settings(images, method=method, **CHANGES[method], save={"state_every_n_steps": 2})
     whole, killed = tiny_host(tmp_path / "whole", family), tiny_host(tmp_path / "killed", family)
     assert train(whole, config).state == "finished"
     ends = [subprocess.run([sys.executable, "-c", WORKER, str(killed.data_dir), family, json.dumps(config), str(step)], timeout=300,
-                           env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}).returncode for step in (3, 5, 0)]
-    assert ends == [1 if os.name == "nt" else -9] * 2 + [0]
+                           env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}).returncode for step in (3, 0)]
+    assert ends == [1 if os.name == "nt" else -9, 0]
     file = Path(whole.folder("lora" if method == "lora" else "checkpoints")) / "ron.safetensors"
     assert file.read_bytes() == (killed.data_dir / file.relative_to(whole.data_dir)).read_bytes()
 

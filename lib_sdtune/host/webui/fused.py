@@ -1,7 +1,8 @@
 """What is put on the layers of a fused attention shows in the WebUI's own pictures, too.
 
 The forward of `nn.MultiheadAttention` calls neither its projections nor `out_proj`, so ours takes its place there. The
-LoRAs of a prompt are merged into its weights first, as the WebUI does before its own forward.
+LoRAs of a prompt are merged into its weights first, as the WebUI does before its own forward: all at once, `out_proj`
+included, which must not be asked for a second time when it is called.
 """
 
 import sys
@@ -24,6 +25,7 @@ def adapted(sd_model: nn.Module) -> Iterator[None]:
             for layer in tower.modules():
                 if isinstance(layer, nn.MultiheadAttention) and is_adapted(layer):
                     stack.enter_context(replaced(layer, "forward", forward_of(layer)))
+                    stack.enter_context(replaced(layer.out_proj, "network_layer_name", None))
         yield
 
 
