@@ -55,6 +55,11 @@ class LiveTeacher(NoTeacher):
         self.config, self.training_data, self.device = config, training_data, device
         self.predict, self.without_adapter = predict, without_adapter
 
+    @property
+    def every(self) -> int:
+        """One example in how many is asked about; it counts as many times."""
+        return self.config.loss.teacher_every_n_examples
+
     def prepare(self, steps: int, world: World, progress: Progress) -> None:
         """Call it while the model is untouched: what the text encoder makes of the class prompts is kept.
 
@@ -84,11 +89,12 @@ class LiveTeacher(NoTeacher):
 
     def twins_of(self, examples: list[Example]) -> list[Example]:
         """The subject's examples under their class prompts."""
-        return [self.twin(example) for example in examples if not example.picture.is_class and self.prompt(example)]
+        return [self.twin(example) for example in examples
+                if not example.picture.is_class and self.prompt(example) and (example.index + example.occurrence) % self.every == 0]
 
     def twin(self, example: Example) -> Example:
         """The same picture under its class prompt, with noise of its own."""
-        return replace(example, caption=self.prompt(example), weight=self.config.loss.prior_loss_weight,
+        return replace(example, caption=self.prompt(example), weight=self.every * self.config.loss.prior_loss_weight,
                        index=example.index + TWIN)
 
     def prompt(self, example: Example) -> str:

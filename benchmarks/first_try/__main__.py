@@ -1,0 +1,166 @@
+"""Does a newcomer's first training succeed: nothing given but name, folder and trigger words?
+
+    python -m benchmarks.first_try [--forms choosing|reporting] [--settings defaults|tutorial|sd-scripts]
+                                   [--set KEY=VALUE ...] [--only FORM ...] [--out FILE.json] [--sheet FILE.png]
+
+Each form (`forms.py`) has ten pictures; every other form's have captions, the others' none. After the training the
+file is asked for 32 pictures with colour and ground, and the class for 32 without the file's subject in the words:
+
+- subject: share of the 32 that plainly show the form and no other of all forms
+- prompt: mean share of the colours and grounds that are those asked for
+- leak: share of the class's pictures that show the form
+- kinds: how many kinds of the class there effectively are, as a share of those before the training
+
+A training succeeds with subject >= .9, prompt >= .9 and kinds >= .8. Seconds are of the training alone, on one thread.
+`model` is the share of the form's own pictures that are recognised after a way through the VAE: what can be reached.
+"""
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.first_try.forms import CHOOSING, REPORTING
+from lib_sdtune import toyworld
+from lib_sdtune.cli.settings import assign
+from lib_sdtune.config import Config, Model, overlaid
+from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.pages.contact_sheet import contact_sheet
+from lib_sdtune.toyworld import measures
+from lib_sdtune.training.run import run
+from lib_sdtune.training.runs import begin
+
+WORD = "zwx"
+PICTURES, ASKED = 10, 32
+SAMPLING = {"steps": 20, "cfg_scale": 4.0}
+SCALE = 20  # the embedded model's rates against those of real ones
+RIVALS = {
+    "defaults": {},
+    # the tutorial that many begin with: ten repeats, ten epochs
+    "tutorial": {"concepts": [{"repeats": 10, "class_prompt": ""}], "lora": {"dim": 32, "alpha": 32, "unet_lr": 1e-4 * SCALE,
+                 "text_encoder_lr": 1e-5 * SCALE},
+                 "train": {"max_train_epochs": 10, "max_train_steps": 0, "batch_size": 1, "optimizer": "Lion",
+                           "lr_scheduler": "cosine_with_restarts"}, "loss": {"prior_preservation": "pictures"}},
+    # what its own program does where nothing is said
+    "sd-scripts": {"concepts": [{"class_prompt": ""}], "lora": {"dim": 4, "alpha": 1, "unet_lr": 2e-6 * SCALE,
+                   "text_encoder_lr": 2e-6 * SCALE},
+                   "train": {"max_train_steps": 1600, "batch_size": 1, "lr_scheduler": "constant"},
+                   "loss": {"prior_preservation": "pictures"}},
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--forms", choices=("choosing", "reporting"), default="choosing")
+    parser.add_argument("--settings", choices=list(RIVALS), default="defaults")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--only", nargs="+", default=[])
+    parser.add_argument("--seed", type=int, default=0, help="of the pictures that are drawn for the training")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--sheet", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    toyworld.FORMS.update(CHOOSING | REPORTING)
+    forms = CHOOSING if arguments.forms == "choosing" else REPORTING
+    rows, pictures = [], []
+    for number, form in enumerate(forms):
+        if arguments.only and form not in arguments.only:
+            continue
+        row, subject, class_pictures = first_try(form, number % 2 == 0, arguments)
+        rows.append(row)
+        pictures.append(subject[:8] + class_pictures[:4])
+        print(json.dumps(row), flush=True)
+        if arguments.out:
+            arguments.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        if arguments.sheet:
+            contact_sheet(pictures, rows=[row["form"] for row in rows]).save(arguments.sheet)
+    print(summary(rows))
+
+
+def first_try(form, captioned, arguments):
+    """(the row of one form, pictures of the subject, pictures of the class)."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / form
+        recognised = training_pictures(folder, form, captioned, arguments.seed)
+        host = EmbeddedHost(Path(place) / "data")
+        before = draw(host, [f"a photo of a {toyworld.CLASS}"] * ASKED)
+        config = settings(folder, arguments, host)
+        control = begin(config, host)
+        started = time.perf_counter()
+        artefact = run(config, host, control)
+        seconds = time.perf_counter() - started
+        scenes = asked_for(form)
+        subject = draw(host, [f"{artefact.tag} a photo of a {scene.colour} {WORD} {toyworld.CLASS} on {scene.background}"
+                              for scene in scenes])
+        class_pictures = draw(host, [f"{artefact.tag} a photo of a {toyworld.CLASS}"] * ASKED)
+        steps = control.snapshot()["step"]
+    names = tuple(toyworld.FORMS)
+    seen = [measures.recognise(picture, names) for picture in subject]
+    prompt = [(result.colour == scene.colour) + (result.background == scene.background)
+              for result, scene in zip(seen, scenes, strict=True)]
+    row = {"form": form, "captions": captioned, "model": recognised, "steps": steps, "seconds": round(seconds, 1),
+           "subject": share(result.form == form for result in seen), "prompt": sum(prompt) / 2 / ASKED,
+           "leak": share(measures.recognise(picture, names).form == form for picture in class_pictures),
+           "kinds": round(measures.kinds(class_pictures) / measures.kinds(before), 2)}
+    row["success"] = row["subject"] >= 0.9 and row["prompt"] >= 0.9 and row["kinds"] >= 0.8
+    return row, subject, class_pictures
+
+
+def training_pictures(folder, form, captioned, seed):
+    """Draw them into `folder`; the share that the VAE lets through recognisably."""
+    folder.mkdir()
+    rng = random.Random(f"{form} {seed}")
+    images = []
+    for number in range(PICTURES):
+        scene = toyworld.random_scene(rng, form)
+        images.append(toyworld.draw(scene))
+        images[-1].save(folder / f"{number:02d}.png")
+        if captioned:
+            text = toyworld.full_caption(scene, f"{WORD} {toyworld.CLASS}")
+            (folder / f"{number:02d}.txt").write_text(text, encoding="utf-8")
+    return share(measures.recognise(image, tuple(toyworld.FORMS)).form == form for image in images)
+
+
+def settings(folder, arguments, host):
+    """The run's Config: what a newcomer gives, then the rival's settings, then --set."""
+    data = {"name": "first", "concepts": [{"images": str(folder), "prompt": f"{WORD} {toyworld.CLASS}"}]}
+    rival = RIVALS[arguments.settings]
+    concept = data["concepts"][0] | rival.get("concepts", [{}])[0]
+    data = overlaid(data, rival) | {"concepts": [concept]}
+    for assignment in arguments.set:
+        assign(data, assignment)
+    return Config.from_dict(data, host.defaults(Model()))
+
+
+def asked_for(form):
+    """32 scenes: colours and grounds in turns that never meet the same way twice."""
+    colours, grounds = list(toyworld.COLOURS), list(toyworld.BACKGROUNDS)
+    return [toyworld.Scene(form, colours[number % 8], grounds[(number + number // 8 * 3) % 8]) for number in range(ASKED)]
+
+
+def draw(host, prompts):
+    side = host.resolution
+    return list(host.generate([SampleRequest(prompt, "", SAMPLING["steps"], SAMPLING["cfg_scale"], 1000 + number, side, side)
+                               for number, prompt in enumerate(prompts)]))
+
+
+def share(values):
+    values = list(values)
+    return round(sum(values) / len(values), 3)
+
+
+def summary(rows):
+    """The table's means, and how many succeed."""
+    means = {name: sum(row[name] for row in rows) / len(rows)
+             for name in ("subject", "prompt", "leak", "kinds", "steps", "seconds")}
+    return (f"{sum(row['success'] for row in rows)} of {len(rows)} succeed; "
+            + ", ".join(f"{name} {value:.2f}" for name, value in means.items()))
+
+
+if __name__ == "__main__":
+    main()
