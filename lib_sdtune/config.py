@@ -177,12 +177,12 @@ class LossConfig:
     prior_loss_weight: float = option(1.0, "1: how much class pictures count.",
                                       label="Weight of class pictures", low=0, high=100)
     prior_preservation: str = option(
-        "pictures", "pictures of the class keep it as it is; teacher needs none: the untouched model says what the "
-                    "class is.",
-        choices=["pictures", "teacher"])
+        "auto", "auto takes class pictures where there are any, else the teacher; teacher needs none: the untouched "
+                "model says what the class is; pictures does without it.",
+        choices=["auto", "pictures", "teacher"])
     teacher_every_n_examples: int = option(
-        1, "1, or 4: the teacher is asked at every fourth example, which counts four times; faster.",
-        label="Ask the teacher every N examples", low=1, high=1000)
+        4, "4: the teacher is asked about every fourth example, which counts four times. 1 takes longest.",
+        label="Teacher, every N examples", low=1, high=1000)
     min_snr_gamma: float = option(0.0, "0, or 5 to learn evenly over the timesteps (arXiv 2303.09556).",
                                   label="Min-SNR gamma", low=0, high=100)
     loss_type: str = option("l2", "l2; huber or smooth_l1 forgive single bad pictures.",

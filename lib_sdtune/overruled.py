@@ -111,7 +111,9 @@ def of_noise_and_loss(config: "Config") -> Iterator[tuple[str, str]]:
         yield "loss.prior_preservation", "this method learns from pictures that say its word alone"
     elif loss.prior_preservation == "pictures" and not any(
             concept.class_images or is_toml(concept.images) for concept in config.concepts):
-        yield "loss.prior_loss_weight", 'there are no class pictures, and "loss.prior_preservation" is not "teacher"'
+        yield "loss.prior_loss_weight", 'there are no class pictures, and "loss.prior_preservation" is "pictures"'
+    if loss.prior_preservation == "pictures":
+        yield "loss.teacher_every_n_examples", '"loss.prior_preservation" is "pictures"'
 
 
 def of_files(config: "Config") -> Iterator[tuple[str, str]]:
@@ -136,7 +138,7 @@ def uses_class_pictures(config: "Config") -> bool:
 
 def of_concepts(config: "Config") -> Iterator[tuple[str, str]]:
     """The same of each concept, where only what is set is named."""
-    teacher = config.loss.prior_preservation == "teacher"
+    teacher = config.loss.prior_preservation != "pictures"
     for number, concept in enumerate(config.concepts):
         where = f"concepts[{number}]"
         if is_toml(concept.images) and concept.repeats is not None:

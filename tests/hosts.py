@@ -63,6 +63,7 @@ def settings(images, name="ron", **changes):
     base = {"name": name, "concepts": [{"images": str(images), "prompt": "a photo of ron cat"}],
             "dataset": {"resolution": 128, "min_bucket_reso": 64, "max_bucket_reso": 192},
             "lora": {"dim": 4, "alpha": 2, "unet_lr": 1e-3, "text_encoder_lr": 1e-3},
+            "loss": {"prior_preservation": "pictures"},
             "train": {"max_train_steps": 6}, "save": {"state_every_n_steps": 2, "precision": "float"}}
     merged = copy.deepcopy(base)
     for key, value in changes.items():

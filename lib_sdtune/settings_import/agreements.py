@@ -112,6 +112,8 @@ def text_encoder(draft: Draft) -> None:
 
 
 def class_pictures(draft: Draft) -> None:
+    """Other programs ask no teacher; what is no folder of class pictures is left out."""
+    draft.config.setdefault("loss", {}).setdefault("prior_preservation", "pictures")
     for index, concept in enumerate(draft.config["concepts"]):
         if not concept.get("class_images"):
             if concept.pop("num_class_images", 0):

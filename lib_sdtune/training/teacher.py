@@ -46,13 +46,13 @@ class NoTeacher:
 class LiveTeacher(NoTeacher):
     """Answers at every step, with the add-on taken off for a moment.
 
-    predict: the UNet's answer (B, 4, h, w) to a batch. without_adapter: a context manager, inside which the model is
+    prompts: of each concept what is asked, "" for nothing. predict: the UNet's answer (B, 4, h, w) to a batch. without_adapter: a context manager, inside which the model is
     bare.
     """
 
-    def __init__(self, config: Config, training_data: TrainingData, device: torch.device, predict: Predict,
-                 without_adapter: Callable[[], AbstractContextManager]):
-        self.config, self.training_data, self.device = config, training_data, device
+    def __init__(self, config: Config, prompts: list[str], training_data: TrainingData, device: torch.device,
+                 predict: Predict, without_adapter: Callable[[], AbstractContextManager]):
+        self.config, self.prompts, self.training_data, self.device = config, prompts, training_data, device
         self.predict, self.without_adapter = predict, without_adapter
 
     @property
@@ -65,8 +65,7 @@ class LiveTeacher(NoTeacher):
 
         steps: how many micro-batches the run has, in all processes together.
         """
-        prompts = [concept.class_prompt for concept in self.config.concepts if concept.class_prompt]
-        self.training_data.text_cache.prepare(prompts)
+        self.training_data.text_cache.prepare(list(filter(None, self.prompts)))
 
     def batches(self, micro_step: int, examples: list[Example]) -> list[Batch]:
         """At most one `Batch`, with the teacher's answers, on the model's device."""
@@ -88,9 +87,13 @@ class LiveTeacher(NoTeacher):
         return self.twins_of(examples)
 
     def twins_of(self, examples: list[Example]) -> list[Example]:
-        """The subject's examples under their class prompts."""
+        """The subject's examples under their class prompts, as far as it is their turn to be asked about."""
         return [self.twin(example) for example in examples
-                if not example.picture.is_class and self.prompt(example) and (example.index + example.occurrence) % self.every == 0]
+                if not example.picture.is_class and self.prompt(example) and self.is_asked(example)]
+
+    def is_asked(self, example: Example) -> bool:
+        """Pictures take turns, so that each is asked about as often as the others."""
+        return (example.index + example.occurrence) % self.every == 0
 
     def twin(self, example: Example) -> Example:
         """The same picture under its class prompt, with noise of its own."""
@@ -98,7 +101,7 @@ class LiveTeacher(NoTeacher):
                        index=example.index + TWIN)
 
     def prompt(self, example: Example) -> str:
-        return self.config.concepts[example.picture.concept].class_prompt
+        return self.prompts[example.picture.concept]
 
     @torch.no_grad()
     def answer(self, batch: Batch) -> torch.Tensor:

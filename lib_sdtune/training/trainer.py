@@ -45,6 +45,7 @@ from lib_sdtune.training.optimisation import Outcome
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.per_image_loss import PerImageLoss
+from lib_sdtune.training.prior import taught_prompts
 from lib_sdtune.training.results import Results
 from lib_sdtune.training.step_result import MicroBatch, StepResult
 from lib_sdtune.training.teacher import LiveTeacher, NoTeacher, StoredTeacher
@@ -165,9 +166,13 @@ class Trainer:
             self.stack.close()
 
     def choose_teacher(self):
-        if self.config.loss.prior_preservation != "teacher" or not self.method.uses_class_pictures:
+        prompts = taught_prompts(self.config, self.training_data.scan.pictures)
+        if not any(prompts):
             return NoTeacher()
-        needs = self.config, self.training_data, self.model.device, self.predict, self.attachment.without_adapter
+        log.info("The untouched model is asked what %s is, about every %d. example, so that the class stays as it is.",
+                 " and ".join(sorted({f'"{prompt}"' for prompt in prompts if prompt})),
+                 self.config.loss.teacher_every_n_examples)
+        needs = self.config, prompts, self.training_data, self.model.device, self.predict, self.attachment.without_adapter
         return (
             LiveTeacher(*needs)
             if self.method.cheap_to_detach

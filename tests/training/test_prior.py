@@ -32,7 +32,7 @@ def by_teacher(tmp_path, **changes):
     folder = tmp_path / "ron"
     folder = folder if folder.exists() else pictures(folder)
     concept = {"images": str(folder), "prompt": "a photo of ron cat", "class_prompt": "a photo of a cat"}
-    return settings("", concepts=[concept], loss={"prior_loss_weight": 0.5, "prior_preservation": "teacher"},
+    return settings("", concepts=[concept], loss={"prior_loss_weight": 0.5, "prior_preservation": "teacher", "teacher_every_n_examples": 1},
                     **{"train": {"max_train_steps": 3}, **changes})
 
 
@@ -120,3 +120,28 @@ def test_a_teacher_needs_a_class_prompt_and_no_pictures(tmp_path):
     for concept in ({"images": "x"}, {"images": "x", "class_prompt": "a cat", "class_images": "y"}):
         with pytest.raises(UserError, match='"loss.prior_preservation" is "teacher"'):
             Config.from_dict({"name": "a", "concepts": [concept], "loss": {"prior_preservation": "teacher"}})
+
+
+def asked(host, config):
+    """(batches that the teacher asks at each of a run's first steps)."""
+    with Trainer(config, host.model, begin(config, host)) as trainer:
+        return [trainer.teacher.batches(step, trainer.training_data.examples(step)) for step in range(trainer.total)]
+
+
+def test_a_class_that_the_words_name_is_kept_where_nothing_is_set(host, tmp_path):
+    folder = pictures(tmp_path / "ron", count=4)
+    config = Config.from_dict(settings(folder, loss={"prior_preservation": "auto"}, train={"max_train_steps": 16}))
+    examples = [(example, batch) for step in asked(host, config) for batch in step for example in batch.examples]
+    assert len(examples) == 4 and {batch.captions[0] for _, batch in examples} == {"a photo of a cat"}
+    assert len({example.picture.path for example, _ in examples}) == 4  # every picture had its turn
+    assert all(batch.weights.tolist() == [4.0] for _, batch in examples)  # what is asked seldom counts as much
+
+
+@pytest.mark.parametrize("changes", [
+    {"prompt": "a painting in the style of ron"}, {"prompt": "[filewords]"}, {"class_images": "cats", "class_prompt": "a cat"}])
+def test_nothing_is_asked_about_styles_templates_and_where_class_pictures_are(host, tmp_path, changes):
+    folder = pictures(tmp_path / "ron")
+    if "class_images" in changes:
+        changes = changes | {"class_images": str(pictures(tmp_path / "cats"))}
+    config = Config.from_dict(settings("", concepts=[{"images": str(folder), **changes}], loss={"prior_preservation": "auto"}))
+    assert not any(asked(host, config))

@@ -10,6 +10,7 @@ from lib_sdtune.methods.base import Method
 from lib_sdtune.training.memory.checkpointing import wants_checkpointing
 from lib_sdtune.training.memory.idle_parts import idle
 from lib_sdtune.training.memory.meter import process
+from lib_sdtune.training.prior import most_twins
 
 BESIDE = 2**29  # bytes: the device's own kernels and what every program holds
 DOWNSCALE = 8
@@ -40,6 +41,6 @@ def activations(config: Config, spec: ModelSpec, method: type[Method]) -> int:
     on = wants_checkpointing(config.train.gradient_checkpointing, spec.device)
     channels = spec.shapes["unet"]["input_blocks.0.0.weight"][0]
     pixels = (config.dataset.resolution // DOWNSCALE) ** 2
-    examples = config.train.batch_size * (2 if config.loss.prior_preservation == "teacher" else 1)
+    examples = config.train.batch_size + most_twins(config)
     casts = spec.count("unet") * compute.itemsize if compute != dtype else 0  # the weights are kept in both formats
     return examples * channels * pixels * spec.family.activations[on] * compute.itemsize + casts

@@ -1,0 +1,45 @@
+"""What keeps the class as it was: class pictures, the untouched model as a teacher, or nothing.
+
+The teacher needs the class in words. Where nobody wrote them they are read off the trigger words and captions, so that
+a training for which nothing was set does not turn every cat into the subject.
+"""
+
+import math
+from collections.abc import Sequence
+
+from lib_sdtune.config import Concept, Config
+from lib_sdtune.contradictions import is_template
+from lib_sdtune.data.class_word import class_prompt
+from lib_sdtune.data.scan import Picture
+from lib_sdtune.data.subsets import is_toml
+from lib_sdtune.methods import registry as methods
+
+
+def taught_prompts(config: Config, pictures: Sequence[Picture]) -> list[str]:
+    """Of each concept the prompt that the teacher is asked about, "" where it is not asked. pictures: a scan's."""
+    if not methods[config.method].uses_class_pictures or config.loss.prior_preservation == "pictures":
+        return [""] * len(config.concepts)
+    return [prompt_of(config, number, concept, pictures) for number, concept in enumerate(config.concepts)]
+
+
+def prompt_of(config: Config, number: int, concept: Concept, pictures: Sequence[Picture]) -> str:
+    of_concept = [picture for picture in pictures if picture.concept == number]
+    if config.loss.prior_preservation == "auto" and any(picture.is_class for picture in of_concept):
+        return ""
+    captions = [picture.caption for picture in of_concept if not picture.is_class]
+    words = "" if is_template(concept.prompt) else concept.prompt
+    return concept.class_prompt or class_prompt(words, captions)
+
+
+def most_twins(config: Config) -> int:
+    """How many examples the teacher may add to a micro-batch."""
+    return math.ceil(config.train.batch_size / config.loss.teacher_every_n_examples) if may_teach(config) else 0
+
+
+def may_teach(config: Config) -> bool:
+    """Whether the teacher may be asked, as far as the settings tell without the pictures."""
+    if not methods[config.method].uses_class_pictures or config.loss.prior_preservation == "pictures":
+        return False
+    return config.loss.prior_preservation == "teacher" or any(
+        not concept.class_images and not is_toml(concept.images) and not is_template(concept.prompt)
+        and (concept.class_prompt or class_prompt(concept.prompt)) for concept in config.concepts)
