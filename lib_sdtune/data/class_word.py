@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 # words that say how something is shown, or join others: never what it is
-JOINING = frozenset(
+NEVER_A_CLASS = (
     "a an the of on in at by with and or to from for as is are was my his her its this that these those one some "
     "photo picture image drawing painting rendering rendition illustration portrait close-up closeup "
-    "cropped good bad bright dark clean dirty cool nice small large weird depiction".split())
+    "cropped good bad bright dark clean dirty cool nice small large weird depiction")
+JOINING = frozenset(NEVER_A_CLASS.split())
 STYLE = frozenset(("style", "styled", "artstyle", "art"))  # a style is of no class
 WORD = re.compile(r"[^\W\d_][\w'-]*")
 MOST = 0.5  # the share of captions in which the same class must follow the identifier

@@ -14,6 +14,9 @@ from lib_sdtune.data.scan import Picture
 from lib_sdtune.data.subsets import is_toml
 from lib_sdtune.methods import registry as methods
 
+FORWARDS = 4  # that a question costs: the untouched model's, and the trained one's forward and backward
+FORWARDS_OF_A_STEP = 3
+
 
 def taught_prompts(config: Config, pictures: Sequence[Picture]) -> list[str]:
     """Of each concept the prompt that the teacher is asked about, "" where it is not asked. pictures: a scan's."""
@@ -29,6 +32,24 @@ def prompt_of(config: Config, number: int, concept: Concept, pictures: Sequence[
     captions = [picture.caption for picture in of_concept if not picture.is_class]
     words = "" if is_template(concept.prompt) else concept.prompt
     return concept.class_prompt or class_prompt(words, captions)
+
+
+def sentence(config: Config, pictures: Sequence[Picture]) -> str:
+    """What is done for the class, and what it costs; "" where nothing could be."""
+    prompts = sorted(set(filter(None, taught_prompts(config, pictures))))
+    if prompts:
+        every = config.loss.teacher_every_n_examples
+        often = f"one picture in {every}" if every > 1 else "every picture"
+        return (f"The class stays as it is: the untouched model is asked what {quoted(prompts)} is, at {often}. A step "
+                f"takes about {round(100 * FORWARDS / FORWARDS_OF_A_STEP / every)} % longer.")
+    if not methods[config.method].uses_class_pictures or any(picture.is_class for picture in pictures):
+        return ""
+    return ("Nothing keeps the class as it is: its name cannot be read off the words. Trigger words such as "
+            '"zwx cat" or a class prompt such as "a photo of a cat" would.')
+
+
+def quoted(prompts: list[str]) -> str:
+    return " and ".join(f'"{prompt}"' for prompt in prompts)
 
 
 def most_twins(config: Config) -> int:

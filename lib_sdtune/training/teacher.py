@@ -46,8 +46,8 @@ class NoTeacher:
 class LiveTeacher(NoTeacher):
     """Answers at every step, with the add-on taken off for a moment.
 
-    prompts: of each concept what is asked, "" for nothing. predict: the UNet's answer (B, 4, h, w) to a batch. without_adapter: a context manager, inside which the model is
-    bare.
+    prompts: of each concept what is asked, "" for nothing. predict: the UNet's answer (B, 4, h, w) to a batch.
+    without_adapter: a context manager, inside which the model is bare.
     """
 
     def __init__(self, config: Config, prompts: list[str], training_data: TrainingData, device: torch.device,

@@ -31,7 +31,7 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import by_model
 from lib_sdtune.randomness import seed_layers
-from lib_sdtune.training import optimisation, overflow, precision, replaced, state
+from lib_sdtune.training import optimisation, overflow, precision, prior, replaced, state
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import Batch, draw
 from lib_sdtune.training.control import Control, due
@@ -45,7 +45,6 @@ from lib_sdtune.training.optimisation import Outcome
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.per_image_loss import PerImageLoss
-from lib_sdtune.training.prior import taught_prompts
 from lib_sdtune.training.results import Results
 from lib_sdtune.training.step_result import MicroBatch, StepResult
 from lib_sdtune.training.teacher import LiveTeacher, NoTeacher, StoredTeacher
@@ -166,12 +165,10 @@ class Trainer:
             self.stack.close()
 
     def choose_teacher(self):
-        prompts = taught_prompts(self.config, self.training_data.scan.pictures)
+        prompts = prior.taught_prompts(self.config, self.training_data.scan.pictures)
         if not any(prompts):
             return NoTeacher()
-        log.info("The untouched model is asked what %s is, about every %d. example, so that the class stays as it is.",
-                 " and ".join(sorted({f'"{prompt}"' for prompt in prompts if prompt})),
-                 self.config.loss.teacher_every_n_examples)
+        log.info("%s", prior.sentence(self.config, self.training_data.scan.pictures))
         needs = self.config, prompts, self.training_data, self.model.device, self.predict, self.attachment.without_adapter
         return (
             LiveTeacher(*needs)

@@ -15,12 +15,13 @@ def report(settings, app):
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
     from lib_sdtune.overruled import by_checkpoint, overruled
+    from lib_sdtune.training.prior import sentence
 
     config = read_config(settings, app.host)
     scan = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
     dataset = Dataset(scan, config)
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
-    lines += [time(dataset, config, app), disk_space(dataset, config, app)]
+    lines += filter(None, [time(dataset, config, app), disk_space(dataset, config, app), sentence(config, scan.pictures)])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)), *problems(scan, config, app)]
     parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *warnings),
