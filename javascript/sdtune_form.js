@@ -74,13 +74,21 @@ window.sdtune = window.sdtune || {};
         press('sdtune_restore_button');
     };
 
-    // The settings of an earlier run, fetched by the server's own event.
-    form.use = function (id) {
+    // The settings of an earlier run, fetched by the server's own event; `changes` are laid over them.
+    form.use = function (id, changes) {
+        pending = changes || {};
         const area = document.querySelector('#sdtune_wanted textarea, #sdtune_wanted input');
         area.value = id;
         area.dispatchEvent(new Event('input', {bubbles: true}));
         setTimeout(() => press('sdtune_use_button'), 50);
         if (window.innerWidth < 760) sdtune.byId('sdtune_form').scrollIntoView({behavior: 'smooth'});
+    };
+
+    // What the form shows once an earlier run's settings are in it (called by the button's event).
+    form.used = function (names, values) {
+        const changes = pending;
+        pending = {};
+        return names.map((name, i) => (name in changes ? changes[name] : values[i]));
     };
 
     // The WebUI's own prompt and settings as one more sample line: a cat --n blurry --w 512 ...

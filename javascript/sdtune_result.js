@@ -192,9 +192,16 @@ window.sdtune = window.sdtune || {};
                     {
                         type: 'button',
                         class: 'sdtune-button sdtune-strong',
-                        onclick: () => sdtune.form.fill(Object.fromEntries(settings)),
+                        onclick: () => sdtune.form.use(run.id, Object.fromEntries(settings)),
                     },
                     t('Change it'),
+                ),
+            !run.resumable &&
+                !run.problem &&
+                el(
+                    'button',
+                    {type: 'button', class: 'sdtune-button', id: 'sdtune_retry', onclick: () => sdtune.status.order('retry')},
+                    t('Retry'),
                 ),
             copy(
                 () =>

@@ -33,21 +33,46 @@ window.sdtune = window.sdtune || {};
 
     const PATHS = {discard: 'stop?save=false', stop: 'stop?save=true'};
 
-    async function ask(button) {
+    // What was asked for and has not happened yet: a step may take long.
+    const PROMISES = {
+        pause: 'Pausing after this step.',
+        stop: 'Stopping after this step.',
+        discard: 'Stopping after this step.',
+        sample: 'Drawing samples after this step.',
+        save: 'Saving after this step.',
+    };
+    const PATIENCE = 120e3; // milliseconds after which the buttons answer again, whatever became of it
+    let asked = null;
+
+    function ask(button) {
+        if (button.dataset.verb === 'discard' && !sure(button)) return;
+        status.order(button.dataset.verb);
+    }
+
+    // Ask the run that is shown for something; its buttons rest until it is done.
+    status.order = async function (verb) {
         const run = sdtune.view.run;
-        if (!run || (button.dataset.verb === 'discard' && !sure(button))) return;
-        button.disabled = true;
+        if (!run) return;
+        asked = {verb, run: run.id, before: progressOf(run), at: Date.now()};
+        buttons(run, sdtune.isOn(run));
         try {
-            await sdtune.call(
-                'runs/' + encodeURIComponent(run.id) + '/' + (PATHS[button.dataset.verb] || button.dataset.verb),
-                'POST',
-            );
+            await sdtune.call('runs/' + encodeURIComponent(run.id) + '/' + (PATHS[verb] || verb), 'POST');
             status.say('');
         } catch (problem) {
+            asked = null;
             status.say(problem.message);
         }
-        button.disabled = false;
         sdtune.refresh();
+    };
+
+    // Changes as soon as the run has done what it was asked for, or ended.
+    const progressOf = (run) =>
+        JSON.stringify([run.state, (run.samples || []).length, (run.artefacts || []).length, Boolean(run.waiting)]);
+
+    function promise(run) {
+        const over = asked && Date.now() - asked.at > PATIENCE;
+        if (over || (asked && (asked.run !== run.id || asked.before !== progressOf(run)))) asked = null;
+        return asked && PROMISES[asked.verb] ? t(PROMISES[asked.verb]) : '';
     }
 
     // Two clicks for what cannot be undone; the question goes away by itself.
@@ -193,6 +218,10 @@ window.sdtune = window.sdtune || {};
         for (const id of ['sdtune_sample', 'sdtune_save']) sdtune.show(id, on && run.state !== 'queued');
         sdtune.show('sdtune_pause', on && run.state !== 'paused' && run.state !== 'queued');
         sdtune.show('sdtune_resume', run.state === 'paused' || resumable);
-        for (const id of ['sdtune_sample', 'sdtune_save']) byId(id).disabled = run.state !== 'training';
+        const promised = promise(run);
+        sdtune.text('sdtune_promise', promised);
+        sdtune.show('sdtune_promise', promised !== '');
+        for (const id of ['sdtune_stop', 'sdtune_discard', 'sdtune_pause', 'sdtune_resume']) byId(id).disabled = !!asked;
+        for (const id of ['sdtune_sample', 'sdtune_save']) byId(id).disabled = !!asked || run.state !== 'training';
     }
 })(window.sdtune);

@@ -93,8 +93,8 @@ class Jobs:
     def request(self, name: str, action: str) -> None:
         """Ask a run for one of `training.control.REQUESTS`. NotFound or WrongState where there is nothing to ask."""
         with self.queue.lock:
-            if action == "resume" and not self.is_live(name):
-                return self.resume(name)
+            if action in ("resume", "retry") and not self.is_live(name):
+                return self.resume(name) if action == "resume" else self.retry(name)
             state = self.status(name)["state"]
             if state not in POSSIBLE.get(action, ()):
                 raise WrongState(f"The run {name} is {state}, so it cannot {action.replace('_', ' ')} now.")
@@ -110,6 +110,15 @@ class Jobs:
         folder, status = self.folder(name), self.status(name)
         if not status["resumable"]:
             raise WrongState(f"The run {name} is {status['state']}, so there is nothing to resume.")
+        from lib_sdtune.training import state
+
+        self.enqueue(folder.config(), resume=state.newest(folder.path) is not None)
+
+    def retry(self, name: str) -> None:
+        """Start a run that failed once more with the same settings, from its last state if it has one."""
+        folder, status = self.folder(name), self.status(name)
+        if status["state"] != "failed" or status["problem"]:
+            raise WrongState(f"The run {name} is {status['state']}, so there is nothing to try again.")
         from lib_sdtune.training import state
 
         self.enqueue(folder.config(), resume=state.newest(folder.path) is not None)

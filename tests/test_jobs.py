@@ -313,3 +313,16 @@ def test_a_fault_while_one_run_is_read_leaves_the_others(jobs, finished, monkeyp
     monkeypatch.setattr(jobs, "snapshot", lambda folder: 1 / 0 if folder.path.name == "odd" else snapshot(folder))
     runs = {run["id"]: run for run in jobs.runs()}
     assert runs["ron"]["state"] == "finished" and "ZeroDivisionError" in runs["odd"]["problem"]
+
+
+def test_a_run_that_failed_is_tried_again_with_its_settings(jobs, host, images, monkeypatch):
+    broken = host.borrow
+    monkeypatch.setattr(host, "borrow", lambda *args: (_ for _ in ()).throw(RuntimeError("the list was being read")))
+    name = jobs.submit(settings(images, train={"max_train_steps": 2}))
+    until(lambda: state(jobs, name) == "failed")
+    assert not jobs.status(name)["resumable"]
+    monkeypatch.setattr(host, "borrow", broken)
+    jobs.request(name, "retry")
+    until(lambda: state(jobs, name) == "finished")
+    with pytest.raises(WrongState, match="nothing to try again"):
+        jobs.request(name, "retry")

@@ -84,6 +84,10 @@ def add_orders(router: APIRouter, app: App) -> None:
     def resume(request: Request, name: str) -> Response:
         return order(request, name, "resume")
 
+    @router.post("/runs/{name}/retry")
+    def retry(request: Request, name: str) -> Response:
+        return order(request, name, "retry")
+
     @router.post("/runs/{name}/sample")
     def draw_sample(request: Request, name: str) -> Response:
         return order(request, name, "sample")

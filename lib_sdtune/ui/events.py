@@ -100,7 +100,8 @@ def connect_fillers(context, fields, parts, inputs):
     restore = f"(...values) => sdtune.form.restore({json.dumps(paths)}, values)"
     parts["restore"].click(base, [], [parts["base"]], queue=False).then(
         None, [parts["base"], *inputs], inputs, _js=restore)
-    parts["use"].click(settings_of_run, [parts["wanted"]], inputs, queue=False)
+    used = f"(...values) => sdtune.form.used({json.dumps(paths)}, values)"
+    parts["use"].click(settings_of_run, [parts["wanted"]], inputs, queue=False).then(None, inputs, inputs, _js=used)
     parts["preset"].input(preset, [parts["preset"]], inputs, queue=False)
 
 

@@ -109,3 +109,31 @@ def test_check_s_button_takes_prompt_syntax_out_and_leaves_saving_to_the_user(pa
     page.until("[...document.querySelectorAll('#sdtune_captions_pictures textarea')].some((area) => area.value === 'a red hat')")
     page.until("document.querySelector('#sdtune_captions_note').textContent.includes('1; not saved yet')")
     assert (folder / "0.txt").read_text(encoding="utf-8") == "a (red:1.3) hat"
+
+
+TRAINING = """
+const answers = window.fetch;
+const run = {id: 'ron', method: 'lora', state: 'training', step: 3, total_steps: 9, artefacts: [], samples: [], message: ''};
+window.sdtune_calls = [];
+window.fetch = (address, ...others) => {
+    const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
+    if (String(address).endsWith('/runs')) return answer([run]);
+    if (String(address).endsWith('/runs/ron')) return answer(run);
+    if (String(address).endsWith('/runs/ron/pause')) {
+        window.sdtune_calls.push('pause');
+        return answer(run);
+    }
+    return answers(address, ...others);
+};
+window.sdtune_pretended = run;
+"""
+
+
+def test_an_order_is_acknowledged_until_it_is_done(page, url):
+    opened(page, url, TRAINING).until("document.querySelector('#sdtune_pause').offsetParent !== null")
+    page.run("document.querySelector('#sdtune_pause').click()")
+    page.until("document.querySelector('#sdtune_promise').textContent === 'Pausing after this step.'")
+    assert page.run("document.querySelector('#sdtune_stop').disabled && document.querySelector('#sdtune_save').disabled")
+    page.run("window.sdtune_pretended.state = 'paused'")
+    page.until("document.querySelector('#sdtune_promise').hidden && !document.querySelector('#sdtune_stop').disabled")
+    assert page.run("window.sdtune_calls") == ["pause"]
