@@ -2,10 +2,10 @@
 
     python -m benchmarks.kill [--methods lora dreambooth ...] [--kills 20] [--seed 0] [--every]
 
-A moment is right before or right after a write to the disk or a rename: all are counted, so that a moment is exact and
-comes again with its number. `--every` tries all of them. Compared are the bytes of every file that the settings promise: the final file and
-those on its way with their cards and previews, the samples, and the steps in log.csv. What differs is named; the last
-line is the sum.
+A moment is right before or right after a write to the disk or a rename: all are counted. What goes by the clock
+(status.json) moves them a little from run to run, so that the last may come after a run's end. `--every` tries all of
+them. Compared are the bytes of every file that the settings promise: the final file and those on its way with their
+cards and previews, the samples, and the steps in log.csv. What differs is named; the last line is the sum.
 """
 
 import argparse
@@ -103,18 +103,19 @@ def main() -> int:
             moments, whole = int(run.stdout.split()[-1]), promised(data / "whole")
             chosen = range(1, moments + 1) if args.every else sorted(
                 random.Random(f"{args.seed} {method}").sample(range(1, moments + 1), min(args.kills, moments)))
-            bad = 0
+            bad = unreached = 0
             for moment in chosen:
                 place = data / str(moment)
                 killed = start(place, config, moment)
-                assert killed.returncode == -signal.SIGKILL, killed.stderr
+                assert killed.returncode in (0, -signal.SIGKILL), killed.stderr
+                unreached += not killed.returncode
                 again = start(place, config, 0)
                 found = [again.stderr.strip().splitlines()[-1]] if again.returncode else differences(whole, promised(place), place)
                 bad += bool(found)
                 for text in found:
                     print(f"{method}, moment {moment}: {text}", flush=True)
             print(f"{method}: {len(chosen)} of {moments} moments, {len(whole)} files compared after each, {bad} with a "
-                  "difference", flush=True)
+                  f"difference, {unreached} after the run's end", flush=True)
             total, files = total + bad, files + len(chosen) * len(whole)
     print(f"{files} files compared, {total} moments with a difference")
     return 1 if total else 0
