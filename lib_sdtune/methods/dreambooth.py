@@ -7,27 +7,24 @@ meanwhile.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lib_sdtune.declaration import Rate, option
-from lib_sdtune.errors import DiskFull, NothingLearned, RunError, UserError
+from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.formats.backup import TensorBackup, digest
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
-from lib_sdtune.formats.lora import rounded
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.checkpoint import header
-from lib_sdtune.methods import registry
-from lib_sdtune.methods.base import Artefact, FolderOf, MethodSettings
+from lib_sdtune.methods import extra_lora, registry
+from lib_sdtune.methods.base import Artefact, FolderOf
+from lib_sdtune.methods.dreambooth_settings import DreamBoothConfig
+from lib_sdtune.methods.lent_weights import LentWeights
 from lib_sdtune.methods.whole_model import WholeModel, rate
-from lib_sdtune.networks.extract import extract
 from lib_sdtune.optim.ema import EMA, EVERY
 from lib_sdtune.optim.master_weights import MasterCopy, TrainedWeight
 from lib_sdtune.optim.schedule import is_zero
@@ -39,28 +36,9 @@ if TYPE_CHECKING:  # they import this file
 log = logging.getLogger("sdtune")
 
 
-@dataclass
-class DreamBoothConfig(MethodSettings):
-    """Training the model itself."""
-
-    unet_lr: Rate = option(2e-6, "2e-6: how fast the UNet learns.",
-                           label="DreamBooth UNet learning rate", low=0, high=10)
-    text_encoder_lr: Rate = option(0.0, "0 leaves the text encoder alone; 1e-6 trains it too.",
-                                   label="DreamBooth text encoder learning rate", low=0, high=10)
-    weights: str = option(
-        "auto", "auto keeps float32 copies of half-precision weights where the GPU has room; bfloat16 needs half of "
-                "the memory.",
-        label="Training weights", choices=["auto", "float32", "bfloat16"])
-    ema_decay: float = option(
-        0.0, "0, or 0.999: saves a running average of the weights, kept in the computer's memory.",
-        label="DreamBooth EMA decay", low=0, high=0.99999)
-    lora_dim: int = option(0, "0, or 32 to 128: also writes what was learned as a LoRA of that rank.",
-                           label="Rank of an extra LoRA", low=0, high=1024)
-
-
 @registry.register("dreambooth")
 class DreamBooth(WholeModel):
-    """`learning`: "part.name" -> trained of every weight that learns; `lent_tensors`: the host's own tensors."""
+    """`learning`: "part.name" -> `TrainedWeight` of every weight that learns; `lent`: the host's own values of them."""
 
     title, order = "DreamBooth", 2
     Settings = DreamBoothConfig
@@ -78,7 +56,7 @@ class DreamBooth(WholeModel):
         self.learning = {name: trained(weight) for name, weight in weights.items()}
         every = 1 if model.device.type == "cpu" else EVERY
         self.average = EMA(self.settings.ema_decay, every) if self.settings.ema_decay else None
-        self.lent_tensors, self.values_to_load, self.started = {}, None, False
+        self.lent = LentWeights(self.learning, self.format, lambda: self.make_room())
 
     def rate(self, part: str) -> float | str:
         return rate(self.settings, part)
@@ -148,119 +126,30 @@ class DreamBooth(WholeModel):
 
     @contextmanager
     def prepared(self, folder: Path) -> Iterator[None]:
-        self.originals, self.trained_backup = (
-            TensorBackup(folder / "originals.safetensors"),
-            TensorBackup(folder / "trained.safetensors"),
-        )
-        self.lent_tensors = {name: trained.weight.data for name, trained in self.learning.items()}
-        self.originals.write(self.lent_tensors)
-        try:
+        with self.lent.kept(folder):
             yield
-        finally:
-            emptied = any(
-                not lent_tensor.untyped_storage().nbytes()
-                for lent_tensor in self.lent_tensors.values()
-                if lent_tensor.numel()
-            )
-            if emptied or digest(self.lent_tensors) != self.originals.digest:
-                raise RunError(
-                    "The checkpoint could not be put back as it was, perhaps because another program has taken the "
-                    "GPU's memory; choose another checkpoint and then this one again, which reads it from its file."
-                )
-            self.originals.delete()
-            self.trained_backup.delete()
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        try:
-            self.load_trained()
-            for trained in self.learning.values():
-                trained.weight.requires_grad_(True)
+        with self.lent.replaced():
+            if self.average and not self.average.started:
+                self.average.start(self.trained())
             yield
-        finally:
-            self.restore_originals()
-
-    @torch.no_grad()
-    def load_trained(self) -> None:
-        for name, trained in self.learning.items():
-            lent_tensor = self.lent_tensors[name]
-            if lent_tensor.dtype != self.format:
-                trained.weight.data = lent_tensor.to(self.format)
-            if not self.started:
-                trained.load_values(lent_tensor)
-            release(lent_tensor, trained.weight.data)
-        if self.started:
-            self.resume_trained()
-        elif self.average:
-            self.average.start(self.trained())
-        self.started = True
-
-    def resume_trained(self) -> None:
-        """Take over the trained weights from a state, or those that were put by."""
-        if self.values_to_load is not None:
-            for name, trained in self.learning.items():
-                trained.load_values(self.values_to_load[name])
-            self.values_to_load = None
-            return
-        trained_values = self.trained_backup.tensors()
-        for name, trained in self.learning.items():
-            if trained.lives_in_model:
-                trained.load_values(trained_values[name])
-            else:
-                trained.update_model()
-
-    @torch.no_grad()
-    def restore_originals(self) -> None:
-        """The originals again; first all that training holds in their place is freed, so that there is room for them.
-        """
-        originals = self.originals.tensors()
-        for name, trained in self.learning.items():
-            trained.drop_gradient()
-            trained.weight.data = self.lent_tensors[name]
-        more_room = [self.make_room]  # called once: what it frees stays free
-        for name, lent_tensor in self.lent_tensors.items():
-            if reallocate(lent_tensor, more_room):
-                lent_tensor.copy_(originals[name])
-            else:  # a weight without memory would end the whole program at the next picture
-                self.learning[name].weight.data = originals[name].clone()
 
     def before_detach(self) -> None:
         """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to
         memory if that is full.
         """
-        values = {name: trained.full_precision() for name, trained in self.learning.items() if trained.lives_in_model}
-        try:
-            self.trained_backup.write(values)
-        except DiskFull:
-            self.values_to_load = {name: tensor.to("cpu", copy=True) for name, tensor in self.trained().items()}
+        self.lent.put_by()
 
     @contextmanager
     def sampling(self) -> Iterator[None]:
         """For samples: the weights that a save would hold now, in the host's own number format."""
-        if not self.average and self.format == next(iter(self.lent_tensors.values())).dtype:
+        if not self.average and self.format == self.lent.dtype:
             yield
             return
-        chosen, weights = self.chosen(), {}
-        try:
-            with torch.no_grad():
-                for name, trained in self.learning.items():
-                    weights[name] = trained.weight.data.to("cpu", copy=True)
-                    exact = chosen[name] if self.average or not trained.lives_in_model else weights[name]
-                    self.exchange(name, exact, self.lent_tensors[name].dtype)
+        with self.lent.showing(self.chosen() if self.average else None):
             yield
-        finally:
-            with torch.no_grad():
-                for name, weight in weights.items():
-                    self.exchange(name, weight, weight.dtype)
-
-    def exchange(self, name: str, values: torch.Tensor, dtype: torch.dtype) -> None:
-        """Give a weight other values, in place or with its memory freed first."""
-        weight, lent_tensor = self.learning[name].weight, self.lent_tensors[name]
-        if weight.dtype == dtype:
-            weight.data.copy_(values)
-            return
-        weight.data = lent_tensor
-        weight.data = values.to(lent_tensor.device, dtype, copy=True)
 
     def trained(self) -> dict[str, torch.Tensor]:
         return {name: trained.full_precision() for name, trained in self.learning.items()}
@@ -275,7 +164,7 @@ class DreamBooth(WholeModel):
         return self.trained() | (self.average.state() if self.average else {})
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        self.values_to_load, self.started = tensors, True
+        self.lent.load(tensors)
         if self.average:
             self.average.load(tensors)
 
@@ -308,7 +197,7 @@ class DreamBooth(WholeModel):
 
     def refuse_unchanged(self, chosen: dict[str, torch.Tensor], precision: torch.dtype) -> None:
         """NothingLearned where the file would hold the original weights, because of rounding or anyway."""
-        originals = self.originals.tensors()
+        originals = self.lent.originals.tensors()
         moved = [name for name in chosen if not torch.equal(chosen[name].cpu().float(), originals[name].float())]
         if not moved:
             raise NothingLearned("The model learned nothing: every weight is as it was at the start. "
@@ -323,59 +212,21 @@ class DreamBooth(WholeModel):
         self.model.family.write_config(self.model, path)
 
     def by_products(self, artefact: Artefact) -> list[Artefact]:
-        dim = self.settings.lora_dim
-        if not dim:
+        if not self.settings.lora_dim:
             return []
         path = self.model.folder("lora") / f"{self.config.name}.safetensors"
-        facts = artefact.metadata | {
-            "ss_network_module": "networks.lora",
-            "ss_network_dim": str(dim),
-            "ss_network_alpha": str(dim),
-            "modelspec.architecture": artefact.metadata["modelspec.architecture"] + "/lora",
-        }
-        precision = safetensors.PRECISIONS[self.config.save.precision]
-        tensors = {name: rounded(name, tensor, precision) for name, tensor in extract(self.differences(), dim).items()}
-        if not any(torch.count_nonzero(tensor) for name, tensor in tensors.items() if name.endswith(".lora_up.weight")):
-            log.warning('The extra LoRA was not written: all of it would be 0 in %s; set "save.precision" to "float".',
-                        self.config.save.precision)
-            return []
-        safetensors.write(path, tensors, facts | safetensors.hashes(tensors, facts))
-        return [Artefact(path, "lora", KINDS["lora"].prompt_tag(self.config.name), artefact.activation_text, facts)]
+        lora = extra_lora.write(path, self.differences(), self.settings.lora_dim, self.config.save.precision, artefact)
+        return [lora] if lora else []
 
     def differences(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
         """(kohya's key, trained weight, original weight) of every layer that a LoRA can bend."""
-        chosen, originals = self.chosen(), self.originals.tensors()
+        chosen, originals = self.chosen(), self.lent.originals.tensors()
         names = {id(trained.weight): name for name, trained in self.learning.items()}
         for target in self.model.family.targets(self.model):
             parameter, rows = target.source
             name = names.get(id(parameter))
             if name:
                 yield target.key, chosen[name][rows], originals[name][rows]
-
-
-def reallocate(lent_tensor: torch.Tensor, more_room: list[Callable[[], None]]) -> bool:
-    """Memory for a lent tensor again, and whether there was any. Where there is none, the first of `more_room` is taken
-    out and called: it frees what others hold.
-    """
-    storage, size = lent_tensor.untyped_storage(), lent_tensor.numel() * lent_tensor.element_size()
-    while storage.nbytes() != size:
-        try:
-            storage.resize_(size)
-        except torch.cuda.OutOfMemoryError:
-            if not more_room:
-                return False
-            more_room.pop()()
-    return True
-
-
-def release(lent_tensor: torch.Tensor, weight: torch.Tensor) -> None:
-    """Free the memory of a lent tensor whose weight now lives elsewhere, but keep the tensor itself for those who
-    know it.
-    """
-    storage = lent_tensor.untyped_storage()
-    if lent_tensor.data_ptr() != weight.data_ptr() and storage.nbytes() == lent_tensor.nbytes:
-        with suppress(RuntimeError):  # memory that is not torch's own, such as a mapped file's
-            storage.resize_(0)
 
 
 def inherited(path: Path | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.master_weights import MasterCopy, TrainedWeight, plan
 from lib_sdtune.optim.schedule import is_zero
+from lib_sdtune.optim.weight_groups import largest_group
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.config import Config
@@ -61,7 +62,7 @@ class WholeModel(Method):
         all.
         """
         sizes = cls.trainable_sizes(config, spec)
-        count, largest = sum(sizes), max(sizes, default=0)
+        count, largest = sum(sizes), largest_group(sizes)
         dtype, trained = cls.plan(config, spec.device, spec.dtype, count)
         beside = (
             dtype.itemsize

@@ -16,6 +16,10 @@ class EMA:
     def __init__(self, decay, every=EVERY):
         self.decay, self.every, self.values, self.count = decay, every, {}, 0
 
+    @property
+    def started(self) -> bool:
+        return bool(self.values)
+
     @torch.no_grad()
     def start(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self.values = {name: tensor.detach().to("cpu", torch.float32, copy=True) for name, tensor in tensors.items()}

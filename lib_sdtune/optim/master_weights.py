@@ -5,18 +5,25 @@ float32 copy, or is rounded at random (https://arxiv.org/abs/2010.06192), which 
 copy.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
 import torch
 from torch import nn
 
 from lib_sdtune import devices
 from lib_sdtune.devices import HALVES
+from lib_sdtune.optim.half_copies import ALIGNED
 from lib_sdtune.randomness import mix
 
+Factor = float | torch.Tensor
 
 class TrainedWeight:
     """`weight` is the model's own parameter, where gradients arrive; `value` is what the optimiser sees, float32.
 
     lives_in_model: whether the trained values go when the weight is given other ones.
+    The functions that take many are called on any of them, with some of the same class: few kernels for all.
     """
 
     lives_in_model = True
@@ -25,15 +32,17 @@ class TrainedWeight:
     def __init__(self, weight: torch.Tensor):
         self.weight, self.value = weight, weight
 
-    def prepare_gradient(self, factor: float) -> None:
-        """The gradient that arrived, times `factor`, is where the optimiser looks for it."""
-        if self.weight.grad is not None:
-            self.weight.grad = laid_out_as(self.weight.grad, self.weight)
-            if factor != 1:
-                self.weight.grad.mul_(factor)
+    @staticmethod
+    def prepare_gradients(trained_weights: Sequence[Any], factor: Factor = 1) -> None:
+        """The gradients that arrived, times `factor`, are where the optimiser looks for them."""
+        present = [trained for trained in trained_weights if trained.weight.grad is not None]
+        for trained in present:
+            trained.weight.grad = laid_out_as(trained.weight.grad, trained.weight)
+        multiply([trained.weight.grad for trained in present], factor)
 
-    def update_model(self, *seed) -> None:
-        """After the optimiser's step: the model's weight follows. `seed`: the run's seed and numbers for those who
+    @staticmethod
+    def update_models(trained_weights: Sequence[Any], *seed) -> None:
+        """After the optimiser's step: the model's weights follow. `seed`: the run's seed and numbers for those who
         round.
         """
 
@@ -68,14 +77,17 @@ class MasterCopy(TrainedWeight):
         super().__init__(weight)
         self.value = nn.Parameter(torch.empty(0, device=weight.device))
 
-    def prepare_gradient(self, factor: float) -> None:
-        if self.weight.grad is not None:
-            self.value.grad = laid_out_as(self.weight.grad.float(), self.value).mul_(factor)
-            self.weight.grad = None
-
+    @staticmethod
     @torch.no_grad()
-    def update_model(self, *seed) -> None:
-        self.weight.copy_(self.value)
+    def prepare_gradients(trained_weights: Sequence[Any], factor: Factor = 1) -> None:
+        present = [trained for trained in trained_weights if trained.weight.grad is not None]
+        widen_gradients(present, [torch.empty_like(trained.value) for trained in present])
+        multiply([trained.value.grad for trained in present], factor)
+
+    @staticmethod
+    @torch.no_grad()
+    def update_models(trained_weights: Sequence[Any], *seed) -> None:
+        torch._foreach_copy_([trained.weight for trained in trained_weights], [trained.value for trained in trained_weights])
 
     def drop_gradient(self) -> None:
         self.weight.grad = self.value.grad = None
@@ -93,38 +105,90 @@ class MasterCopy(TrainedWeight):
     @torch.no_grad()
     def load_values(self, values: torch.Tensor) -> None:
         self.value.data = torch.empty_like(self.weight, dtype=torch.float32).copy_(values)
-        self.update_model()
+        self.weight.copy_(self.value)
 
 
 class StochasticRounding(TrainedWeight):
-    """A bfloat16 weight that is float32 for the moment of its own step."""
+    """A bfloat16 weight that is float32 for the moment of its own step, in one piece of memory with those beside it."""
 
     gradient_bytes = 2 + 4 + 4
 
     def __init__(self, weight: torch.Tensor):
         super().__init__(weight)
         self.value = nn.Parameter(torch.empty(0, device=weight.device))
+        self.piece: torch.Tensor | None = None
 
-    def prepare_gradient(self, factor: float) -> None:
-        if self.weight.grad is not None:
-            self.value.data = self.weight.detach().float()
-            self.value.grad = laid_out_as(self.weight.grad.float(), self.value).mul_(factor)
-            self.weight.grad = None
+    @staticmethod
+    @torch.no_grad()
+    def prepare_gradients(trained_weights: Sequence[Any], factor: Factor = 1) -> None:
+        present = [trained for trained in trained_weights if trained.weight.grad is not None]
+        if not present:
+            return
+        weights = [trained.weight for trained in present]
+        piece = torch.empty(length(weights), dtype=torch.float32, device=weights[0].device)
+        values = views(piece, weights)
+        torch._foreach_copy_(values, weights)
+        for trained, value in zip(present, values, strict=True):
+            trained.value.data, trained.piece = value, piece
+        widen_gradients(present, [torch.empty_like(value) for value in values])
+        multiply([trained.value.grad for trained in present], factor)
 
-    def update_model(self, *seed) -> None:
-        if self.value.grad is not None:
-            self.weight.data.copy_(rounded(self.value.detach(), *seed))
+    @staticmethod
+    @torch.no_grad()
+    def update_models(trained_weights: Sequence[Any], *seed) -> None:
+        present = [trained for trained in trained_weights if trained.value.grad is not None]
+        if not present:
+            return
+        for trained in present:
+            trained.value.grad = None  # makes room for the dice
+        weights = [trained.weight.data for trained in present]
+        torch._foreach_copy_(weights, views(rounded_float32(present[0].piece, *seed), weights))
 
     def drop_gradient(self) -> None:
-        self.weight.grad = self.value.grad = None
+        self.weight.grad = self.value.grad = self.piece = None
         self.value.data = torch.empty(0, device=self.weight.device)
 
 
-def rounded(values: torch.Tensor, *seed) -> torch.Tensor:
-    """float32 as bfloat16: up or down by the odds of how near each is. A pure function of the values and `seed`."""
+def multiply(gradients: list[torch.Tensor], factor: Factor) -> None:
+    """In place; nothing is asked of the device where the factor is 1."""
+    if gradients and (isinstance(factor, torch.Tensor) or factor != 1):
+        torch._foreach_mul_(gradients, factor)
+
+
+def widen_gradients(trained_weights: Sequence[Any], gradients: list[torch.Tensor]) -> None:
+    """The weights' gradients, in float32, become the values'; `gradients` is the memory for them."""
+    if not trained_weights:
+        return
+    torch._foreach_copy_(gradients, [laid_out_as(trained.weight.grad, trained.weight) for trained in trained_weights])
+    for trained, gradient in zip(trained_weights, gradients, strict=True):
+        trained.value.grad, trained.weight.grad = gradient, None
+
+
+def length(weights: Sequence[torch.Tensor]) -> int:
+    """How many values a piece of memory needs for these weights beside each other."""
+    return sum(aligned(weight) for weight in weights)
+
+
+def aligned(weight: torch.Tensor) -> int:
+    return -(-weight.numel() // ALIGNED) * ALIGNED
+
+
+def views(piece: torch.Tensor, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Parts of a piece of memory with the shapes and the strides of the weights."""
+    starts = accumulate((aligned(weight) for weight in weights), initial=0)
+    return [piece.as_strided(weight.shape, weight.stride(), start) for weight, start in zip(weights, starts, strict=False)]
+
+
+def rounded_float32(values: torch.Tensor, *seed) -> torch.Tensor:
+    """float32 that bfloat16 holds: up or down by the odds of how near each is. A pure function of values and `seed`."""
     generator = torch.Generator(values.device).manual_seed(mix(*seed))
     dice = torch.randint(0, 1 << 16, values.shape, generator=generator, device=values.device, dtype=torch.int32)
-    return dice.add_(values.view(torch.int32)).bitwise_and_(-(1 << 16)).view(torch.float32).to(torch.bfloat16)
+    return dice.add_(values.view(torch.int32)).bitwise_and_(-(1 << 16)).view(torch.float32)
+
+
+def rounded(values: torch.Tensor, *seed) -> torch.Tensor:
+    """As `rounded_float32`, in bfloat16."""
+    return rounded_float32(values, *seed).to(torch.bfloat16)
 
 
 def laid_out_as(tensor: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

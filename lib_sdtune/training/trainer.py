@@ -41,7 +41,7 @@ from lib_sdtune.training.log import Log
 from lib_sdtune.training.memory.free import refuse_too_little_memory
 from lib_sdtune.training.memory.heap import steady_heap
 from lib_sdtune.training.model_weights import refuse_broken_weights
-from lib_sdtune.training.optimisation import Outcome
+from lib_sdtune.training.optimisation.outcome import Outcome
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.per_image_loss import PerImageLoss

@@ -1,5 +1,6 @@
 """Small updates on half-precision weights: none lost on a copy, none lost on average when rounding at random."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -23,11 +24,11 @@ def test_rounding_keeps_what_bfloat16_holds_and_both_signs():
 def moved(trained, step, times):
     for number in range(times):
         trained.weight.grad = torch.ones_like(trained.weight)
-        trained.prepare_gradient(0.5)
+        trained.prepare_gradients([trained], 0.5)
         assert trained.weight.grad is None and trained.value.grad.eq(0.5).all()
         with torch.no_grad():
             trained.value.sub_(trained.value.grad * 2 * step)
-        trained.update_model(7, "x", number)
+        trained.update_models([trained], 7, "x", number)
         trained.drop_gradient()
     return 1 - trained.weight.detach().float().mean().item()
 
@@ -40,3 +41,28 @@ def test_a_thousand_small_steps_add_up():
     assert abs(moved(copied, 1e-4, 100) - 0.01) < 0.002 and abs(1 - copied.full_precision().mean() - 0.01) < 1e-5
     held = StochasticRounding(weight)
     assert abs(moved(held, 1e-4, 100) - 0.01) < 0.001 and held.value.numel() == 0
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kind", [MasterCopy, StochasticRounding])
+def test_weights_of_a_group_are_moved_as_each_alone(kind, layout):
+    """Of several shapes and layouts in one piece of memory, one of them without a gradient."""
+    weights = [torch.randn(shape).bfloat16() for shape in [(5,), (3, 4, 2, 2), (7, 3), (2, 3, 1, 1)]]
+    weights = [weight.to(memory_format=layout) if weight.ndim == 4 else weight for weight in weights]
+    trained = [kind(nn.Parameter(weight.clone())) for weight in weights]
+    for each in trained:
+        if kind is MasterCopy:
+            each.load_values(each.weight.detach())
+        each.weight.grad = torch.full_like(each.weight, 2)
+    trained[2].weight.grad = None
+    kind.prepare_gradients(trained, torch.tensor(0.5))
+    present = [trained[0], trained[1], trained[3]]
+    for each in present:
+        assert each.value.grad.eq(1).all() and each.value.grad.stride() == each.value.stride() == each.weight.stride()
+        assert torch.equal(each.value, each.weight.float())
+        with torch.no_grad():
+            each.value.add_(1)
+    kind.update_models(present, 1, "rounding", 2)
+    for each, weight in zip(trained, weights, strict=True):
+        moved = weight.float() + (each is not trained[2])
+        assert torch.allclose(each.weight.float(), moved, rtol=2**-7)

@@ -1,5 +1,8 @@
 """What C++ would decide by the device, which it cannot see: moves between devices, autocast's casts, attention."""
 
+from contextlib import contextmanager
+from unittest import mock
+
 import torch
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
@@ -85,8 +88,24 @@ class Functions(TorchFunctionMode):
         return tensor.numpy(*args, **kwargs)
 
     def backward(self, tensor, gradient=None, retain_graph=None, create_graph=False, inputs=None):
-        with self:  # recomputed blocks call Python functions again
+        with self.in_engine():
             torch.autograd.backward(tensor, gradient, retain_graph, create_graph, inputs=inputs)
+
+    @contextmanager
+    def in_engine(self):
+        """Inside, the backward engine runs with this mode: recomputed blocks call Python functions again."""
+        if not hasattr(torch.autograd, "_engine_run_backward"):  # torch before 2.4 hands on the mode itself
+            with self:
+                yield
+            return
+        engine = torch.autograd._engine_run_backward
+
+        def run(*args, **kwargs):
+            with self:
+                return engine(*args, **kwargs)
+
+        with mock.patch.object(torch.autograd, "_engine_run_backward", run):
+            yield
 
     # autocast
 

@@ -12,9 +12,9 @@ from tests.hosts import TinyHost, bits
 from tests.models import randomise, tokenizer
 
 
-def small_sd1(dtype=torch.float32, layout=torch.contiguous_format):
-    """Two levels of a residual block each and a transformer between them, on the card."""
-    unet = randomise(UNetModel(model_channels=32, channel_mult=(1, 1), num_res_blocks=1, attention_levels=(),
+def small_sd1(dtype=torch.float32, layout=torch.contiguous_format, width=32):
+    """Two levels of a residual block each and a transformer between them, on the card. width: the UNet's channels."""
+    unet = randomise(UNetModel(model_channels=width, channel_mult=(1, 1), num_res_blocks=1, attention_levels=(),
                                context_dim=16, num_heads=4))
     vae, words = randomise(AutoencoderKL(32, (1, 1, 1, 1), 1), 1), tokenizer()
     text = randomise(CLIPTextModel(len(words), 16, 2, 4), 2)
@@ -27,10 +27,10 @@ def small_sd1(dtype=torch.float32, layout=torch.contiguous_format):
 class CardHost(TinyHost):
     """Between two steps a generation borrows the model wherever `yields` says so; samples look at the weights."""
 
-    def __init__(self, data_dir, dtype=torch.float32, layout=torch.contiguous_format):
+    def __init__(self, data_dir, dtype=torch.float32, layout=torch.contiguous_format, width=32):
         super().__init__(data_dir)
         variant = self.model.variant
-        self.model = small_sd1(dtype, layout)
+        self.model = small_sd1(dtype, layout, width)
         self.model.variant, self.model.folder = variant, self.folder
         self.bare, self.yields, self.while_lent = bits(self.model), False, lambda: None
 

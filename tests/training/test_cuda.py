@@ -10,11 +10,12 @@ from lib_sdtune.devices import local_device
 from lib_sdtune.errors import OUT_OF_MEMORY, RunError, UserError, sentence
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.methods.lent_weights import LentWeights
 from lib_sdtune.optim.master_weights import plan
 from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training.memory.free import free_memory
 from lib_sdtune.training.memory.meter import capacity
-from lib_sdtune.training.optimisation import Together
+from lib_sdtune.training.optimisation.together import Together
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.runs import RunFolder
 from lib_sdtune.training.trainer import Trainer
@@ -106,14 +107,13 @@ def test_a_full_card_leaves_the_lent_model_bit_for_bit(card, tmp_path, images, m
 def test_weights_that_find_no_room_on_the_card_are_in_main_memory(card, tmp_path, images, monkeypatch):
     """Another program has taken the card's memory for good: a sentence, and numbers that can be read."""
     host = CardHost(tmp_path / "data", torch.float32)
-    dreambooth = methods["dreambooth"]
-    restore = dreambooth.restore_originals
+    put_in_originals = LentWeights.put_in_originals
 
     def taken(self):
         card.limit = 0
-        restore(self)
+        put_in_originals(self)
 
-    monkeypatch.setattr(dreambooth, "restore_originals", taken)
+    monkeypatch.setattr(LentWeights, "put_in_originals", taken)
     emptied = []
     monkeypatch.setattr(Trainer, "make_room", lambda trainer, make_room=Trainer.make_room: emptied.append(1) or make_room(trainer))
     with pytest.raises(RunError, match="another program has taken the GPU's memory"):
@@ -131,7 +131,7 @@ def test_a_generation_gets_the_model_back_on_a_full_card(card, tmp_path, images,
     host = CardHost(tmp_path / "data", dtype)
     host.yields, host.while_lent = True, lambda: setattr(card, "limit", None)
     expected = losses(train(CardHost(tmp_path / "other", dtype), short(images, "dreambooth", 3, dreambooth=changes)))
-    filled_at(monkeypatch, card, methods["dreambooth"], "restore_originals")
+    filled_at(monkeypatch, card, LentWeights, "put_in_originals")
     assert losses(train(host, short(images, "dreambooth", 3, dreambooth=changes))) == expected and host.untouched()
 
 

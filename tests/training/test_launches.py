@@ -11,10 +11,13 @@ from lib_sdtune.training.trainer import Trainer
 from tests.hosts import TinyHost, pictures, settings
 from tests.models import randomise, tokenizer
 from tests.pretended import pretended_cuda
+from tests.pretended.dispatch import OLD
 
 SETTINGS = {"lora": {"dim": 4, "alpha": 2, "unet_lr": 1e-3, "text_encoder_lr": 1e-3},
+            "dreambooth": {"unet_lr": 1e-5, "weights": "float32"},
             "textual_inversion": {"token": "cat", "init_text": "cat"}, "hypernetwork": {"lr": 1e-3}}
-MOST = 4750  # launches of a LoRA's step; forward and backward without one are 2,845
+MOST = {"lora": 4750, "dreambooth": 3550}  # launches; forward and backward alone are 2,845 and 2,717
+ONE_BY_ONE = 2 * 686  # more for DreamBooth where torch copies lists between number formats one by one
 SHARE = 1.05  # of forward and backward alone, what a step of the other add-ons may launch
 
 
@@ -32,6 +35,7 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
     images = pictures(tmp_path / "2_ron", count=1)
     config = settings(images, method=method, train={"max_train_steps": 4, "gradient_checkpointing": "off"},
                       save={"state_every_n_steps": 0}, **{method: SETTINGS[method]})
+    more = ONE_BY_ONE if OLD and method == "dreambooth" else 0
     with pretended_cuda() as card:
         host, config = sd1_on_the_card(TinyHost(tmp_path / "data")), Config.from_dict(config)
         with Trainer(config, host.model, begin(config, host)) as trainer:
@@ -42,6 +46,6 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
             batch = draw(trainer.training_data.examples(3), 3, trainer.training_data.cache, config).to(host.model.device)
             with card.counting() as bare:
                 trainer.predict(batch).square().mean().backward()
-    assert counts.total("launches") <= (MOST if method == "lora" else SHARE * bare.total("launches")), (counts, bare)
+    assert counts.total("launches") <= MOST.get(method, SHARE * bare.total("launches")) + more, (counts, bare)
     assert counts.total("syncs") == 0, counts.syncs
     assert counts.total("uploads") <= 10 and counts.total("downloads") <= 1, counts

@@ -1,0 +1,166 @@
+"""A model's own weights while others train in their place: the originals are in a file, and come back bit for bit."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+
+from lib_sdtune.errors import DiskFull, RunError
+from lib_sdtune.formats.backup import TensorBackup, digest
+from lib_sdtune.optim.master_weights import TrainedWeight
+
+
+class LentWeights:
+    """Of each of `learning` (name -> `TrainedWeight`), the host's own tensor and what trains in its place.
+
+    training_dtype: the number format of the weights while they learn. make_room: frees what others hold where the
+    originals lack memory on their device.
+    """
+
+    def __init__(self, learning: Mapping[str, TrainedWeight], training_dtype: torch.dtype, make_room: Callable[[], None]):
+        self.learning, self.training_dtype, self.make_room = learning, training_dtype, make_room
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.values_to_load: Mapping[str, torch.Tensor] | None = None
+        self.started = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the host's own tensors."""
+        return next(iter(self.tensors.values())).dtype
+
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Go on from these trained values when the weights are next replaced."""
+        self.values_to_load, self.started = tensors, True
+
+    @contextmanager
+    def kept(self, folder: Path) -> Iterator[None]:
+        """Inside, `replaced` may be entered; the originals are in the folder. RunError where they did not come back."""
+        self.originals = TensorBackup(folder / "originals.safetensors")
+        self.trained_backup = TensorBackup(folder / "trained.safetensors")
+        self.tensors = {name: trained.weight.data for name, trained in self.learning.items()}
+        self.originals.write(self.tensors)
+        try:
+            yield
+        finally:
+            emptied = any(not tensor.untyped_storage().nbytes() for tensor in self.tensors.values() if tensor.numel())
+            if emptied or digest(self.tensors) != self.originals.digest:
+                raise RunError(
+                    "The checkpoint could not be put back as it was, perhaps because another program has taken the "
+                    "GPU's memory; choose another checkpoint and then this one again, which reads it from its file."
+                )
+            self.originals.delete()
+            self.trained_backup.delete()
+
+    @contextmanager
+    def replaced(self) -> Iterator[None]:
+        """The trained weights in the model, and they learn; afterwards the originals."""
+        try:
+            self.put_in_trained()
+            for trained in self.learning.values():
+                trained.weight.requires_grad_(True)
+            yield
+        finally:
+            self.put_in_originals()
+
+    @torch.no_grad()
+    def put_in_trained(self) -> None:
+        for name, trained in self.learning.items():
+            tensor = self.tensors[name]
+            if tensor.dtype != self.training_dtype:
+                trained.weight.data = tensor.to(self.training_dtype)
+            if not self.started:
+                trained.load_values(tensor)
+            release(tensor, trained.weight.data)
+        if self.started:
+            self.resume_trained()
+        self.started = True
+
+    def resume_trained(self) -> None:
+        """Take over the trained weights from a state, or those that were put by."""
+        if self.values_to_load is not None:
+            for name, trained in self.learning.items():
+                trained.load_values(self.values_to_load[name])
+            self.values_to_load = None
+            return
+        values = self.trained_backup.tensors()
+        for name, trained in self.learning.items():
+            if trained.lives_in_model:
+                trained.load_values(values[name])
+            else:
+                trained.update_models([trained])
+
+    @torch.no_grad()
+    def put_in_originals(self) -> None:
+        """The originals again; first all that training holds in their place is freed, so that there is room for them."""
+        originals = self.originals.tensors()
+        for name, trained in self.learning.items():
+            trained.drop_gradient()
+            trained.weight.data = self.tensors[name]
+        more_room = [self.make_room]  # called once: what it frees stays free
+        for name, tensor in self.tensors.items():
+            if reallocate(tensor, more_room):
+                tensor.copy_(originals[name])
+            else:  # a weight without memory would end the whole program at the next picture
+                self.learning[name].weight.data = originals[name].clone()
+
+    def put_by(self) -> None:
+        """While replaced: the trained weights, as far as they are in the model alone, go to a file, or to memory if the
+        disk is full.
+        """
+        values = {name: trained.full_precision() for name, trained in self.learning.items() if trained.lives_in_model}
+        try:
+            self.trained_backup.write(values)
+        except DiskFull:
+            self.values_to_load = {name: trained.full_precision().to("cpu", copy=True)
+                                   for name, trained in self.learning.items()}
+
+    @contextmanager
+    def showing(self, chosen: Mapping[str, torch.Tensor] | None) -> Iterator[None]:
+        """While replaced: the model has the `chosen` values, or else the trained ones, in the host's own number format."""
+        weights: dict[str, torch.Tensor] = {}
+        try:
+            with torch.no_grad():
+                for name, trained in self.learning.items():
+                    weights[name] = trained.weight.data.to("cpu", copy=True)
+                    exact = weights[name] if trained.lives_in_model else trained.full_precision()
+                    self.exchange(name, exact if chosen is None else chosen[name], self.dtype)
+            yield
+        finally:
+            with torch.no_grad():
+                for name, weight in weights.items():
+                    self.exchange(name, weight, weight.dtype)
+
+    def exchange(self, name: str, values: torch.Tensor, dtype: torch.dtype) -> None:
+        """Give a weight other values, in place or with its memory freed first."""
+        weight, tensor = self.learning[name].weight, self.tensors[name]
+        if weight.dtype == dtype:
+            weight.data.copy_(values)
+            return
+        weight.data = tensor
+        weight.data = values.to(tensor.device, dtype, copy=True)
+
+
+def reallocate(tensor: torch.Tensor, more_room: list[Callable[[], None]]) -> bool:
+    """Memory for a lent tensor again, and whether there was any. Where there is none, the first of `more_room` is taken
+    out and called: it frees what others hold.
+    """
+    storage, size = tensor.untyped_storage(), tensor.numel() * tensor.element_size()
+    while storage.nbytes() != size:
+        try:
+            storage.resize_(size)
+        except torch.cuda.OutOfMemoryError:
+            if not more_room:
+                return False
+            more_room.pop()()
+    return True
+
+
+def release(tensor: torch.Tensor, weight: torch.Tensor) -> None:
+    """Free the memory of a lent tensor whose weight now lives elsewhere, but keep the tensor itself for those who
+    know it.
+    """
+    storage = tensor.untyped_storage()
+    if tensor.data_ptr() != weight.data_ptr() and storage.nbytes() == tensor.nbytes:
+        with suppress(RuntimeError):  # memory that is not torch's own, such as a mapped file's
+            storage.resize_(0)

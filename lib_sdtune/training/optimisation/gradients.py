@@ -1,0 +1,18 @@
+"""The size of gradients, and what shortens them to `max_grad_norm`."""
+
+from collections.abc import Sequence
+
+import torch
+
+EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
+
+
+def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The Euclidean norm of all gradients, a float32 tensor of no dimensions."""
+    norms = torch._foreach_norm([gradient.float() if gradient.ndim == 0 else gradient for gradient in gradients])
+    return torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
+
+
+def shortening(norm: torch.Tensor, limit: float, scale: float | torch.Tensor) -> torch.Tensor:
+    """What gradients of that norm (known without the loss scale in it) are multiplied by, the loss scale taken out."""
+    return (limit / (norm + EPSILON)).clamp(max=1) / scale

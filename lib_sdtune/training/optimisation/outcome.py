@@ -1,0 +1,16 @@
+"""What came of a step."""
+
+from typing import NamedTuple
+
+import torch
+
+
+class Outcome(NamedTuple):
+    """Numbers, or tensors of one number on the device where nobody has waited for them.
+
+    finite: whether the gradients were, and so were applied; excused: whether only the loss scale was too large for them.
+    """
+
+    norm: float | torch.Tensor
+    finite: bool | torch.Tensor
+    excused: bool | torch.Tensor = False

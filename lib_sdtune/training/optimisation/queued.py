@@ -1,0 +1,35 @@
+"""All gradients in one step that nothing waits for."""
+
+import torch
+
+from lib_sdtune.config import Config
+from lib_sdtune.methods.base import Method
+from lib_sdtune.training.optimisation.gradients import shortening, total_norm
+from lib_sdtune.training.optimisation.outcome import Outcome
+from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.parallel import World
+from lib_sdtune.training.precision import LossScale
+
+
+class Queued(Together):
+    """Nothing waits for the device: what is not finite is left out by the optimiser itself, told by a tensor."""
+
+    waits = False
+
+    def __init__(self, config: Config, method: Method, scale: LossScale, world: World):
+        super().__init__(config, method, scale, world)
+        self.scale = scale.on(method.model.device)
+
+    @torch.no_grad()
+    def step(self) -> Outcome:
+        self.prepare_gradients()
+        grads = [trained.value.grad for trained in self.trained_weights if trained.value.grad is not None]
+        norm = total_norm(grads) / self.scale.scale
+        finite = torch.isfinite(norm)
+        torch._foreach_mul_(grads, shortening(norm, self.limit, self.scale.scale))
+        self.optimizer.found_inf = (~finite).float()
+        self.optimizer.step()
+        if self.halves:
+            self.halves.refresh()
+        self.drop_gradients()
+        return Outcome(norm, finite, self.scale.update(finite))
