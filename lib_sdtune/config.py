@@ -138,7 +138,7 @@ class TrainConfig:
                                   label="Gradient clipping", low=0, high=1e6)
     mixed_precision: str = option("auto", "auto picks what the device does well.",
                                   choices=["auto", "no", "fp16", "bf16"])
-    gradient_checkpointing: str = option("auto", "auto saves memory where memory is short.",
+    gradient_checkpointing: str = option("auto", "auto saves memory where a step would not fit.",
                                          choices=["auto", "on", "off"])
     stop_text_encoder_training: int = option(
         0, "0 trains the text encoder to the end; otherwise it stops at this step.",

@@ -16,6 +16,7 @@ from torch import nn
 from lib_sdtune.diffusion import zero_terminal_snr
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
+from lib_sdtune.formats.checkpoint import plain
 from lib_sdtune.ldm.header import Header
 from lib_sdtune.ldm.towers import Tower
 
@@ -83,6 +84,12 @@ class LoadedModel:
     @property
     def dtype(self) -> torch.dtype:
         return next(self.unet.parameters()).dtype
+
+    def spec(self) -> "ModelSpec":
+        """What it is made of, for arithmetic."""
+        shapes = {part: {plain(name): tuple(tensor.shape) for name, tensor in module.named_parameters()}
+                  for part, module in self.modules()}
+        return ModelSpec(shapes, self.dtype, self.device, self.variant, self.family)
 
     def modules(self) -> Iterator[tuple[str, nn.Module]]:
         """(name, module) of every part that a run could touch."""

@@ -9,7 +9,8 @@ from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training import precision
-from lib_sdtune.training.memory.checkpointing import checkpointed, wants_checkpointing
+from lib_sdtune.training.convolutions import fastest_convolutions
+from lib_sdtune.training.memory.checkpointing import checkpointed
 from lib_sdtune.training.memory.idle_parts import IdleParts
 
 
@@ -18,19 +19,20 @@ class Attachment:
     bare.
 
     base_loras: are on the model before and after, and leave it with everything else when somebody else uses it.
-    checkpointing: the setting, "auto", "on" or "off". compute: what the forward runs in; where that is float32, so are
+    recomputing: whether activations are made anew in the backward pass. compute: what the forward runs in; where that is float32, so are
     the weights meanwhile. idle_parts: of the model, that are moved out of the GPU's memory meanwhile.
     """
 
-    def __init__(self, method: Method, model: LoadedModel, checkpointing, compute, idle_parts: IdleParts,
+    def __init__(self, method: Method, model: LoadedModel, recomputing: bool, compute, idle_parts: IdleParts,
                  base_loras: BaseLoras):
         self.method, self.model, self.idle_parts, self.base_loras = method, model, idle_parts, base_loras
         self.full_precision = precision.FullPrecision(method.predicting_modules() if compute == torch.float32 else [])
-        self.recomputing = wants_checkpointing(checkpointing, model.device)
+        self.recomputing = recomputing
 
     def __enter__(self):
         with ExitStack() as stack:
             stack.enter_context(precision.frozen(self.model))
+            stack.enter_context(fastest_convolutions(self.model.device))
             stack.enter_context(self.idle_parts)
             stack.enter_context(self.full_precision)
             text_layers = [layer for tower in self.model.towers for layer in tower.blocks]

@@ -38,6 +38,7 @@ from lib_sdtune.training.control import Control, due
 from lib_sdtune.training.disk_space import SPARE
 from lib_sdtune.training.encoding import Conditioner
 from lib_sdtune.training.log import Log
+from lib_sdtune.training.memory.estimate import recomputes
 from lib_sdtune.training.memory.free import refuse_too_little_memory
 from lib_sdtune.training.memory.heap import steady_heap
 from lib_sdtune.training.model_weights import refuse_broken_weights
@@ -107,7 +108,7 @@ class Trainer:
                                            control.hold)
         self.results = Results(config, model, self.method, self.training_data, self.folder)
         self.base_loras = BaseLoras(config.model.base_loras, model)
-        self.attachment = Attachment(self.method, model, config.train.gradient_checkpointing, self.dtype,
+        self.attachment = Attachment(self.method, model, recomputes(config, model.spec()), self.dtype,
                                      self.training_data.idle_parts, self.base_loras)
         self.method.make_room = self.make_room
         self.step, self.skipped, self.skipped_in_a_row, self.without_path, self.unsaved = 0, 0, 0, 0, False

@@ -24,7 +24,7 @@ from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.disk_space import SPARE
 from lib_sdtune.training.encoding import precise, text_key, vae_key
-from lib_sdtune.training.memory.checkpointing import wants_checkpointing
+from lib_sdtune.training.memory.estimate import recomputes
 from lib_sdtune.training.memory.idle_parts import IdleParts, captions_are_fixed
 from lib_sdtune.training.model_weights import refuse_broken_embeddings
 from lib_sdtune.training.parallel import World
@@ -130,7 +130,7 @@ class TrainingData:
     def not_encoding(self) -> list[nn.Module]:
         """What need not be on a small GPU while pictures are encoded, which takes memory of its own."""
         model = self.model
-        short = bool(model.waiting) or wants_checkpointing(self.config.train.gradient_checkpointing, model.device)
+        short = bool(model.waiting) or recomputes(self.config, model.spec())
         return [model.unet, *model.text_encoders] if short else []
 
     def choose_idle_parts(self, text_changes: bool) -> None:

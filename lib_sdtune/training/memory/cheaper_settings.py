@@ -7,19 +7,24 @@ from typing import Any
 import torch
 
 from lib_sdtune.config import Config
+from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim.schedule import is_zero
-from lib_sdtune.training.memory.checkpointing import wants_checkpointing
+from lib_sdtune.training.memory.estimate import recomputes
 
 SMALLEST = 256  # pixels a side
 
 
-def rungs(config: Config, device: torch.device) -> Iterator[tuple[dict[str, Any], Config]]:
-    """Yield ({path: value}, `Config`) of ever cheaper settings; each holds the changes of those before it."""
+def rungs(config: Config, device: torch.device, spec: ModelSpec | None = None) -> Iterator[tuple[dict[str, Any], Config]]:
+    """Yield ({path: value}, `Config`) of ever cheaper settings; each holds the changes of those before it.
+
+    spec: of the model, where it is known: whether activations are recomputed anyway depends on it.
+    """
     changes: dict[str, Any] = {}
     config = copy.deepcopy(config)
+    recomputed = recomputes(config, spec) if spec else config.train.gradient_checkpointing == "on"
     for step in (
-        checkpointing,
+        *(() if recomputed else (checkpointing,)),
         *methods[config.method].cheaper,
         one_picture,
         no_text_encoder,
@@ -36,8 +41,7 @@ def rungs(config: Config, device: torch.device) -> Iterator[tuple[dict[str, Any]
 
 
 def checkpointing(config: Config, device: torch.device) -> dict[str, Any]:
-    on = wants_checkpointing(config.train.gradient_checkpointing, device)
-    return {} if on else {"train.gradient_checkpointing": "on"}
+    return {"train.gradient_checkpointing": "on"}
 
 
 def one_picture(config: Config, device: torch.device) -> dict[str, Any]:

@@ -6,15 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from lib_sdtune import devices
 from lib_sdtune.ldm import recompute
-
-
-def wants_checkpointing(setting: str, device: torch.device) -> bool:
-    """"auto" saves memory on GPUs with less than 20 GB; a CPU has the room and lacks the speed."""
-    if setting != "auto":
-        return setting == "on"
-    return device.type == "cuda" and devices.total_memory(device) < 20 * 2**30
 
 
 def blocks(unet: torch.nn.Module) -> list[torch.nn.Module]:

@@ -123,7 +123,7 @@ def measure(config: Config, host: Host, progress: Progress) -> Need:
     spec = host.model_spec(config.model)
     device = spec.device if spec else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     refused = ""
-    for number, (changes, settings) in enumerate([({}, config), *cheaper_settings.rungs(config, device)]):
+    for number, (changes, settings) in enumerate([({}, config), *cheaper_settings.rungs(config, device, spec)]):
         progress(number, 0, "measuring two steps")
         try:
             need = attempt(settings, host, changes, spec, progress)

@@ -13,7 +13,7 @@ from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
 from lib_sdtune.training.memory.cheaper_settings import rungs
-from lib_sdtune.training.memory.estimate import estimate
+from lib_sdtune.training.memory.estimate import estimate, recomputes
 from tests.hosts import settings
 
 CUDA = torch.device("cuda")
@@ -64,20 +64,19 @@ DREAMBOOTH = {"method": "dreambooth", "dreambooth": {"unet_lr": 2e-6}}
 
 
 LION = {"train.optimizer": "Lion", "train.optimizer_args": {}, "dreambooth.unet_lr": 6.7e-07}
-CHECKPOINTING = {"train.gradient_checkpointing": "on"}
 
 
 @pytest.mark.parametrize(("size", "changes", "expected"), [
     (8, LORA, {}), (12, LORA, {}), (16, LORA, {}), (24, LORA, {}), (16, LORA | {"train": {"batch_size": 10}}, {"train.batch_size": 1}),
     (8, LORA | {"lora": {"dim": 16, "text_encoder_lr": 1e-5}}, {"lora.text_encoder_lr": 0.0}),
-    (16, DREAMBOOTH, None), (24, DREAMBOOTH, CHECKPOINTING | LION),
+    (16, DREAMBOOTH, None), (24, DREAMBOOTH, LION),
 ])
 def test_the_ladder_at_1024_pixels(sdxl, monkeypatch, size, changes, expected):
     """The first settings that fit a card of so many GB, of which a tenth is not ours; None where no settings do."""
     monkeypatch.setattr(devices, "total_memory", lambda device: size * 2**30)
     monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
     config = Config.from_dict(settings("x", **{"dataset": {"resolution": 1024, "max_bucket_reso": 2048}, **changes}))
-    tries = [({}, config), *rungs(config, CUDA)]
+    tries = [({}, config), *rungs(config, CUDA, sdxl)]
     assert next((changed for changed, cheaper in tries if estimate(cheaper, sdxl) < 0.9 * size * 2**30), None) == expected
 
 
@@ -90,3 +89,13 @@ def test_the_deeper_unet_keeps_more_for_the_same_picture(sdxl):
     sd1 = spec(SD1(), {}, CLIPTextModel)
     more = [gigabytes(model, 512, "off") - gigabytes(model, 512, "on") for model in (sd1, sdxl)]
     assert 1.5 < more[1] / more[0] < 2.5
+
+
+@pytest.mark.parametrize(("size", "side", "changes", "recomputed"), [
+    (6, 512, LORA, False), (4, 512, LORA, True), (12, 512, LORA, False), (12, 768, LORA | {"train": {"batch_size": 4}}, True),
+    (24, 512, DREAMBOOTH, False), (12, 512, DREAMBOOTH, True), (24, 512, {**LORA, "train": {"batch_size": 32}}, True)])
+def test_auto_recomputes_only_what_would_not_fit(monkeypatch, size, side, changes, recomputed):
+    monkeypatch.setattr(devices, "total_memory", lambda device: size * 2**30)
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
+    config = Config.from_dict(settings("x", **{"dataset": {"resolution": side, "max_bucket_reso": 2 * side}, **changes}))
+    assert recomputes(config, spec(SD1(), {}, CLIPTextModel)) == recomputed

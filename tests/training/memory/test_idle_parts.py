@@ -1,12 +1,12 @@
 """Parts of the model whose answers are cached leave the GPU while a run trains, on a pretended one (`tests.pretended`)."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import pytest
 import torch
 
 from lib_sdtune.errors import RunError
-from lib_sdtune.training import attachment, training_data
+from lib_sdtune.training import trainer, training_data
 from lib_sdtune.training.memory.idle_parts import IdleParts
 from lib_sdtune.training.trainer import Trainer
 from lib_sdtune.training.training_data import TrainingData
@@ -26,12 +26,13 @@ class Watching(CardHost):
 
     def __init__(self, *args):
         super().__init__(*args)
-        self.yields, self.places = True, {}
+        self.yields, self.places, self.tuned = True, {}, {}
         self.while_lent = lambda: self.note("lent")
 
     def note(self, moment):
         held = {name for name, module in self.model.modules() for tensor in module.parameters() if tensor.is_cuda}
         self.places.setdefault(moment, []).append(held)
+        self.tuned.setdefault(moment, set()).add(torch.backends.cudnn.benchmark)
 
     def generate(self, requests):
         self.note("sample")
@@ -46,7 +47,6 @@ def noted(monkeypatch):
     """Which parts are on the card at each step and while pictures are encoded, on what counts as a small card."""
     def note_on(host):
         losses, encode = Trainer.losses, TrainingData.encode_images
-        monkeypatch.setattr(attachment, "checkpointed", lambda *_: nullcontext())  # which the pretended one cannot
         monkeypatch.setattr(Trainer, "losses", lambda trainer, batch: host.note("step") or losses(trainer, batch))
         monkeypatch.setattr(TrainingData, "encode_images", lambda data, pixels: host.note("encoding") or encode(data, pixels))
 
@@ -54,8 +54,8 @@ def noted(monkeypatch):
 
 
 def on_a_small_card(monkeypatch):
-    for module in (training_data, attachment):
-        monkeypatch.setattr(module, "wants_checkpointing", lambda *_: True)
+    for module in (training_data, trainer):
+        monkeypatch.setattr(module, "recomputes", lambda *_: True)
 
 
 def short_run(images, dataset, **lora):
@@ -73,6 +73,7 @@ def test_what_is_cached_waits_elsewhere(card, tmp_path, monkeypatch, noted, data
     assert host.places["step"] and all(held == resident for held in host.places["step"])
     assert host.places["sample"] == [ALL] and host.places["lent"] == [ALL]
     assert host.places["encoding"] == ([{"vae"}] * 2 if resident == {"unet"} else [ALL])
+    assert host.tuned["step"] == {True} and host.tuned["lent"] == {False} and not torch.backends.cudnn.benchmark
     assert host.untouched() and all(p.is_cuda for _, module in host.model.modules() for p in module.parameters())
 
 
