@@ -155,6 +155,8 @@ class InBackward(GroupByGroup):
         for group in self.groups:
             if self.with_gradients(group):
                 self.move(group)
+        if not self.norms:
+            return Outcome(0.0, True)
         return self.outcome(torch.linalg.vector_norm(torch.stack(self.norms)))
 
 
