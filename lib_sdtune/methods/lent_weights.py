@@ -67,11 +67,13 @@ class LentWeights:
     def put_in_trained(self) -> None:
         for name, trained in self.learning.items():
             tensor = self.tensors[name]
-            if tensor.dtype != self.training_dtype:
+            converted = tensor.dtype != self.training_dtype
+            if converted:
                 trained.weight.data = tensor.to(self.training_dtype)
             if not self.started:
                 trained.load_values(tensor)
-            release(tensor, trained.weight.data)
+            if converted:
+                release(tensor)
         if self.started:
             self.resume_trained()
         self.started = True
@@ -156,11 +158,11 @@ def reallocate(tensor: torch.Tensor, more_room: list[Callable[[], None]]) -> boo
     return True
 
 
-def release(tensor: torch.Tensor, weight: torch.Tensor) -> None:
+def release(tensor: torch.Tensor) -> None:
     """Free the memory of a lent tensor whose weight now lives elsewhere, but keep the tensor itself for those who
     know it.
     """
     storage = tensor.untyped_storage()
-    if tensor.data_ptr() != weight.data_ptr() and storage.nbytes() == tensor.nbytes:
+    if storage.nbytes() == tensor.nbytes:
         with suppress(RuntimeError):  # memory that is not torch's own, such as a mapped file's
             storage.resize_(0)

@@ -106,7 +106,7 @@ class InBackward(GroupByGroup):
     def backward(self, loss: torch.Tensor) -> None:
         """A loss that is not finite moves nothing; a gradient that is not, not its own group."""
         self.nan_or_0 = loss.detach() * 0
-        if self.waits and torch.isnan(self.nan_or_0):
+        if self.waits and not torch.isfinite(self.nan_or_0):
             self.norms.append(self.nan_or_0)
             return
         with self.listening():

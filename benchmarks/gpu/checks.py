@@ -1,0 +1,102 @@
+"""Whether training on the device is right: (passed, detail) of each."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import torch
+
+from benchmarks.gpu.models import METHODS, RandomHost, bits, config_of, random_model, same_bits
+from lib_sdtune.config import Config
+from lib_sdtune.errors import RunError
+from lib_sdtune.training.control import Control
+from lib_sdtune.training.run import run
+from lib_sdtune.training.runs import RunFolder, begin
+from lib_sdtune.training.trainer import Trainer
+
+TOLERANCE = 0.05  # of the loss, between half precision and float32
+
+
+def losses(control: Control) -> list[float]:
+    return [row["loss"] for row in RunFolder(control.folder).log()]
+
+
+def whole_run(host: RandomHost, config: Config, resume: bool = False, stop_at: int = 0) -> list[float]:
+    """The losses of a run, or of the part of it up to a step."""
+    def watch(control: Control) -> None:
+        if stop_at and control.state == "training" and control.step == stop_at:
+            control.request("interrupt")
+
+    control = begin(config, host, resume, watch)
+    run(config, host, control)
+    return losses(control)
+
+
+def precision(method: str) -> Callable[[torch.device, str, Path], tuple[bool, str]]:
+    def check(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
+        halves = {"bf16": torch.bfloat16} if device.type == "cpu" else {"fp16": torch.float16, "bf16": torch.bfloat16}
+        results = {}
+        for name, dtype in {"no": torch.float32, **halves}.items():
+            host = RandomHost(random_model("sd1", size, device, dtype), work / name)
+            before = bits(host.model)
+            config = config_of(host.model, work / name, method, train={"max_train_steps": 3, "mixed_precision": name})
+            results[name] = whole_run(host, config)
+            if not same_bits(host.model, before):
+                return False, f"{name}: the model did not come back as it was"
+            del host
+        worst = max(abs(half - full) / full for name in halves for half, full in zip(results[name], results["no"], strict=True))
+        return math.isfinite(worst) and worst < TOLERANCE, f"{', '.join(halves)}: losses differ from float32's by {worst:.2%}"
+
+    return check
+
+
+@contextmanager
+def full(device: torch.device) -> Iterator[None]:
+    """The device takes next to nothing more; where there is no such limit, it says so at once."""
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated(device) + 2**26) / total, device)
+        try:
+            yield
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0, device)
+        return
+    with mock.patch.object(Trainer, "losses", side_effect=torch.cuda.OutOfMemoryError("CUDA out of memory.")):
+        yield
+
+
+def out_of_memory(method: str) -> Callable[[torch.device, str, Path], tuple[bool, str]]:
+    def check(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
+        dtype = torch.float32 if device.type == "cpu" else torch.float16
+        host = RandomHost(random_model("sd1", size, device, dtype), work)
+        before, config = bits(host.model), config_of(host.model, work, method, train={"max_train_steps": 2})
+        refused = False
+        with full(device):
+            try:
+                whole_run(host, config)
+            except RunError:
+                refused = True
+        return refused and same_bits(host.model, before), "refused, and bit-equal afterwards" if refused else "it had room"
+
+    return check
+
+
+def resumed(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
+    dtype = torch.float32 if device.type == "cpu" else torch.float16
+    host = RandomHost(random_model("sd1", size, device, dtype), work)
+    settings = {"train": {"max_train_steps": 4}, "save": {"state_every_n_steps": 1}}
+    whole = whole_run(RandomHost(host.model, work / "whole"), config_of(host.model, work / "whole", "lora", **settings))
+    broken = RandomHost(host.model, work / "broken")
+    config = config_of(host.model, work / "broken", "lora", **settings)
+    whole_run(broken, config, stop_at=2)
+    again = whole_run(broken, config, resume=True)
+    worst = max(abs(one - other) / one for one, other in zip(whole, again, strict=True))
+    return worst < 1e-3, "the same losses" if not worst else f"losses differ by {worst:.1e}"
+
+
+CHECKS = {f"{method} in half precision": precision(method) for method in METHODS}
+CHECKS |= {f"{method} on a full device": out_of_memory(method) for method in METHODS}
+CHECKS["resume"] = resumed
