@@ -87,6 +87,12 @@ class Card:
             if RETAINED or not self.unswept:
                 self.peak = max(self.peak, self.live)
 
+    def notice_peak(self):
+        """The peak is what is held now, if that is more."""
+        if self.live > self.peak:
+            self.sweep()
+            self.peak = max(self.peak, self.live)
+
     def drop(self, key):
         entry = self.storages.pop(key, None)
         if entry is not None:

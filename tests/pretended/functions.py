@@ -190,7 +190,7 @@ class uncounted:  # noqa: N801 - used like a function
 
 def placed(card, tensor):
     card.take(tensor)
-    card.peak = max(card.peak, card.live)
+    card.notice_peak()
     return tensor
 
 
