@@ -82,7 +82,7 @@ class Card:
         self.live += size
         self.unswept += 1
         if self.live > self.peak:
-            if not RETAINED and self.unswept > len(self.storages) // 4:
+            if not RETAINED and (self.unswept > len(self.storages) // 4 or self.live > 1.02 * self.peak):
                 self.sweep()
             if RETAINED or not self.unswept:
                 self.peak = max(self.peak, self.live)
