@@ -80,7 +80,8 @@ def test_modules_and_paths_in_the_text_exist():
             if not re.search(r"\bNAME\b", path):
                 assert any((ROOT / base / path).is_file() for base in ("", "lib_sdtune", "tests")), f"{name}: {path}"
         for module in re.findall(r"python -m (benchmarks\.\w+)", text):
-            assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), f"{name}: {module}"
+            path = ROOT / module.replace(".", "/")
+            assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), f"{name}: {module}"
 
 
 def test_the_map_names_what_is_there():
