@@ -198,6 +198,9 @@ class LossConfig:
     scale_v_pred_loss_like_noise_pred: bool = option(
         False, "For v-prediction models alone: weighs timesteps as noise prediction does.",
         label="Weigh v-prediction like noise prediction")
+    normalize_masked_area_loss: bool = option(
+        False, "With masks: every picture counts the same, however little of it is seen; else every visible part does.",
+        label="Equal weight for masked pictures")
     debiased_estimation: bool = option(False, "Weights by 1 / sqrt(SNR) (arXiv 2310.08442).")
 
 

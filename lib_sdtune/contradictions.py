@@ -102,8 +102,10 @@ def learning_rates(config: "Config") -> None:
         learning = {key: rate for key, rate in rates.items() if not schedule.is_zero(rate)}
         one_rate_near_1(learning, config.train.optimizer)
     stop = config.train.stop_text_encoder_training
+    train = config.train
     require(
-        not stop or f"{config.method}.unet_lr" not in rates or not schedule.is_zero(config.settings.unet_lr),
+        not stop or stop >= train.max_train_steps > 0 == train.max_train_epochs
+        or f"{config.method}.unet_lr" not in rates or not schedule.is_zero(config.settings.unet_lr),
         f'"{config.method}.unet_lr" is 0 and "train.stop_text_encoder_training" {stop}, so nothing would learn after '
         f'that; set "train.max_train_steps" to {stop} instead.',
     )

@@ -88,6 +88,15 @@ def distance(prediction, target, loss_type="l2", threshold=None):
     return 2 * threshold * beyond if loss_type == "huber" else 2 * beyond
 
 
+def mask_weights(masks, normalize=False):
+    """(B, 1, h, w) what each latent's error is multiplied by, before the mean over all of them.
+
+    The mask itself, as in sd-scripts: every latent that is seen counts the same, in whichever picture. normalize: each
+    picture counts the same, however little of it is seen (OneTrainer's normalize_masked_area_loss).
+    """
+    return masks / masks.mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6) if normalize else masks
+
+
 def noise_offset_of(latents, noise_offset, adaptive_noise_scale=0.0):
     """The strength of the noise offset: as it is set, or (C, 1, 1), higher in channels of a picture whose mean is far
     from 0 (sd-scripts' adaptive_noise_scale).

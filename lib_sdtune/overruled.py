@@ -64,7 +64,8 @@ def of_pictures(config: "Config") -> Iterator[tuple[str, str]]:
         keys = ("min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")
         yield from ((f"dataset.{key}", '"dataset.enable_bucket" is off') for key in keys)
     elif dataset.bucket_no_upscale:
-        yield "dataset.min_bucket_reso", '"dataset.bucket_no_upscale" makes buckets as small as the pictures'
+        why = '"dataset.bucket_no_upscale" makes buckets of the pictures\' own sizes'
+        yield from ((f"dataset.{key}", why) for key in ("min_bucket_reso", "max_bucket_reso"))
     if not dataset.shuffle_caption and not dataset.caption_tag_dropout_rate:
         yield "dataset.keep_tokens", "tags are neither shuffled nor dropped"
 
@@ -105,6 +106,8 @@ def of_noise_and_loss(config: "Config") -> Iterator[tuple[str, str]]:
         yield from ((f"loss.huber_{key}", why) for key in ("c", "schedule", "scale"))
     elif loss.huber_schedule == "snr":
         yield "loss.huber_scale", 'the schedule "snr" does without'
+    if not config.dataset.alpha_mask:
+        yield "loss.normalize_masked_area_loss", '"dataset.alpha_mask" is off, so nothing is masked'
     if not noise.multires_noise_iterations:
         yield "noise.multires_noise_discount", '"noise.multires_noise_iterations" is 0'
     if not uses_class_pictures(config):

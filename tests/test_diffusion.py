@@ -107,3 +107,11 @@ def pyramid(generator, discount):
         if side == 1:
             break
     return (noise / noise.std())[0]
+
+
+def test_a_masked_loss_is_the_mean_over_all_latents_unless_pictures_shall_count_alike():
+    masks = torch.zeros(2, 1, 4, 5)
+    masks[0], masks[1, :, 0, :2] = 1, 1  # the second picture is 10 % opaque
+    errors = torch.ones(2, 4, 4, 5)
+    plain, alike = ((errors * diffusion.mask_weights(masks, normalize)).mean(dim=(1, 2, 3)).tolist() for normalize in (False, True))
+    assert plain == pytest.approx([1, 0.1]) and alike == pytest.approx([1, 1])

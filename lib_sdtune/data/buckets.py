@@ -61,9 +61,12 @@ class Buckets:
         return Place(size, cover((width, height), size))
 
     def unenlarged(self, width: int, height: int) -> Place:
-        """The largest bucket that fits into the picture, which is made smaller only if its area is too large."""
+        """The largest bucket that fits into the picture, which is made smaller only if its area is too large.
+
+        Its sides know no shortest and no longest: sd-scripts ignores `min_bucket_reso` and `max_bucket_reso` here.
+        """
         scaled = (width, height) if width * height <= self.area else self.shrunk(width / height)
-        across, down = (min(self.longest, max(self.step, self.down(side))) for side in scaled)
+        across, down = (max(self.step, self.down(side)) for side in scaled)
         fits = scaled[0] >= across and scaled[1] >= down
         return Place((across, down), scaled if fits else cover((width, height), (across, down)))
 

@@ -134,21 +134,16 @@ class Dataset:
     def class_units(self) -> dict[Size, tuple[list[Unit], int]]:
         """{size: (units, how many of them an epoch shows)}.
 
-        For each concept as many as it has instances, spread over the buckets.
+        As many as all concepts together have instances, with class pictures of their own or not, as in sd-scripts;
+        spread over the buckets.
         """
-        turning: dict[Size, tuple[list[Unit], int]] = defaultdict(lambda: ([], 0))
-        for concept in {picture.concept for picture in self.scan.pictures if picture.is_class}:
-            instances = [index for units in self.fixed.values() for index, _ in units]
-            needed = sum(self.scan.pictures[index].concept == concept for index in instances)
-            units: dict[Size, list[Unit]] = defaultdict(list)
-            for index in self.chosen:
-                picture = self.scan.pictures[index]
-                if picture.is_class and picture.concept == concept:
-                    units[self.places[index].size] += [(index, repeat) for repeat in range(picture.repeats)]
-            for size, quota in shares(needed, {size: len(of_size) for size, of_size in units.items()}).items():
-                earlier_units, earlier_quota = turning[size]
-                turning[size] = earlier_units + units[size], earlier_quota + quota
-        return {size: pair for size, pair in turning.items() if pair[1]}
+        units: dict[Size, list[Unit]] = defaultdict(list)
+        for index in self.chosen:
+            picture = self.scan.pictures[index]
+            if picture.is_class:
+                units[self.places[index].size] += [(index, repeat) for repeat in range(picture.repeats)]
+        quotas = shares(sum(map(len, self.fixed.values())), {size: len(of_size) for size, of_size in units.items()})
+        return {size: (units[size], quota) for size, quota in quotas.items() if quota}
 
     def example(self, index: int, occurrence: int) -> Example:
         """The example that picture `index` is at its showing number `occurrence`."""

@@ -64,12 +64,12 @@ class Scan:
     needs_name: bool = False
     examined: dict[Path, tuple[Stamp, Facts]] = field(default_factory=dict)
 
-    def tag_frequency(self) -> dict[str, dict[str, int]]:
-        """{folder: {tag: pictures that have it}} as kohya counts: once per picture, in lower case, no class
-        pictures.
+    def tag_frequency(self, pictures: Iterable[Picture] | None = None) -> dict[str, dict[str, int]]:
+        """{folder: {tag: pictures that have it}} of these pictures, or all, as kohya counts: once per picture, in
+        lower case, no class pictures.
         """
         counts: dict[str, dict[str, int]] = {}
-        for picture in self.pictures:
+        for picture in self.pictures if pictures is None else pictures:
             if picture.is_class:
                 continue
             folder = counts.setdefault(picture.folder, {})

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib_sdtune.data.captions import FILEWORDS, NAME, template
+from lib_sdtune.data.captions import FILEWORDS, NAME, tags, template
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.scan import Picture, Scan
 from lib_sdtune.errors import UserError
@@ -48,6 +48,8 @@ def check_word(scan: Scan, config: "Config", word: str) -> None:
     for number, _ in enumerate(config.concepts):
         pictures = learned(scan, number)
         silent = [picture for picture in pictures if not says(picture.caption, word)]
+        if len(silent) < len(pictures) and number not in scan.templates and config.dataset.caption_tag_dropout_rate == 1:
+            refuse_dropped_word(pictures, config.dataset.keep_tokens, word)
         if number in scan.templates:
             refuse_silent_template(scan.templates[number], silent, number, word)
         elif len(silent) == len(pictures):
@@ -57,6 +59,12 @@ def check_word(scan: Scan, config: "Config", word: str) -> None:
         elif silent:
             log.warning('%d of %d captions do not say "%s" and teach it nothing; the first is that of %s.',
                         len(silent), len(pictures), word, silent[0].path.name)
+
+
+def refuse_dropped_word(pictures: list[Picture], keep_tokens: int, word: str) -> None:
+    if not any(says(", ".join(tags(picture.caption)[:keep_tokens]), word) for picture in pictures):
+        raise UserError(f'"dataset.caption_tag_dropout_rate" is 1 and "dataset.keep_tokens" {keep_tokens}, so no caption '
+                        f'would ever say "{word}" and nothing could learn; lower the first, or keep more tags.')
 
 
 def refuse_silent_template(lines: list[str], silent: list[Picture], number: int, word: str) -> None:

@@ -11,13 +11,19 @@ from hashlib import sha256
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from lib_sdtune import __version__
+from lib_sdtune.devices import compute_dtype
 from lib_sdtune.formats.kinds import KINDS
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.config import Config
     from lib_sdtune.families.base import Family
     from lib_sdtune.families.variant import Variant
+
+PRECISIONS = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "no"}
+"""What sd-scripts' mixed_precision calls the number format that the forward computes in."""
 
 BASE_MODEL = ("ss_base_model_version", "ss_v2", "modelspec.architecture", "modelspec.implementation",
               "modelspec.resolution", "modelspec.prediction_type")
@@ -28,12 +34,20 @@ def describe(config: "Config", model: Any, method: Any, training_data: Any, stem
     """All metadata of the file `stem`, str -> str; the WebUI wants JSON objects where it parses, plain text elsewhere.
     """
     facts = base_model(model.family, model.variant, method.kind, config.dataset.resolution)
+    precision = compute_dtype(config.train.mixed_precision, model.device, method.dtype)
+    facts |= {"ss_mixed_precision": PRECISIONS[precision], "ss_optimizer": optimizer(config)}
     facts |= recipe(config, step, training_data) | pictures(training_data) | method.metadata()
     facts |= {"ss_output_name": stem, "ss_sd_model_name": model.name, "ss_sd_model_hash": model.hash[:10],
-              "ss_new_sd_model_hash": model.hash, "sdtune_version": __version__, "sdtune_config": shared_config(config)}
+              "ss_new_sd_model_hash": model.sha256 or None, "sdtune_version": __version__, "sdtune_config": shared_config(config)}
     facts["ss_session_id"] = session_id(config)
     return {key: printed(value) for key, value in (facts | modelspec(config, method, stem)).items()
             if value is not None}
+
+
+def optimizer(config: "Config") -> str:
+    """Its name with the arguments that were set, "AdamW(weight_decay=0.1)", as sd-scripts writes it."""
+    arguments = ",".join(f"{key}={value}" for key, value in config.train.optimizer_args.items())
+    return config.train.optimizer + (f"({arguments})" if arguments else "")
 
 
 def session_id(config: "Config") -> int:
@@ -65,11 +79,9 @@ def recipe(config: "Config", step: int, training_data: Any) -> dict[str, Any]:
         "ss_total_batch_size": train.batch_size * training_data.world.size,
         "ss_gradient_accumulation_steps": train.gradient_accumulation_steps,
         "ss_seed": train.seed,
-        "ss_optimizer": train.optimizer,
         "ss_lr_scheduler": train.lr_scheduler,
         "ss_lr_warmup_steps": train.lr_warmup_steps,
         "ss_max_grad_norm": train.max_grad_norm,
-        "ss_mixed_precision": train.mixed_precision,
         "ss_clip_skip": config.model.clip_skip,
         "ss_noise_offset": noise.noise_offset,
         "ss_multires_noise_iterations": noise.multires_noise_iterations,
@@ -89,8 +101,8 @@ def recipe(config: "Config", step: int, training_data: Any) -> dict[str, Any]:
         "ss_flip_aug": data.flip_aug,
         "ss_random_crop": data.random_crop,
         "ss_enable_bucket": data.enable_bucket,
-        "ss_min_bucket_reso": data.min_bucket_reso,
-        "ss_max_bucket_reso": data.max_bucket_reso,
+        "ss_min_bucket_reso": None if data.bucket_no_upscale else data.min_bucket_reso,
+        "ss_max_bucket_reso": None if data.bucket_no_upscale else data.max_bucket_reso,
         "ss_bucket_no_upscale": data.bucket_no_upscale,
         "ss_resolution": f"({data.resolution}, {data.resolution})",
         "ss_cache_latents": data.cache_latents,
@@ -98,16 +110,17 @@ def recipe(config: "Config", step: int, training_data: Any) -> dict[str, Any]:
 
 
 def pictures(training_data: Any) -> dict[str, Any]:
-    """Counts by folder and bucket, and how often each tag stands in the captions (once per picture, as kohya counts).
+    """Counts by folder and bucket, and how often each tag stands in the captions (once per picture, as kohya counts),
+    without the pictures that are held out for validation.
     """
-    trained = [p for p in training_data.scan.pictures if not p.is_class]
-    regular = [p for p in training_data.scan.pictures if p.is_class]
+    trained = [p for p in training_data.dataset.pictures if not p.is_class]
+    regular = [p for p in training_data.dataset.pictures if p.is_class]
     sizes = enumerate(training_data.dataset.bucket_counts.items())
     buckets = {str(number): {"resolution": list(size), "count": count} for number, (size, count) in sizes}
     return {"ss_num_train_images": sum(p.repeats for p in trained),
             "ss_num_reg_images": sum(p.repeats for p in regular),
             "ss_dataset_dirs": folders(trained), "ss_reg_dataset_dirs": folders(regular) or None,
-            "ss_tag_frequency": training_data.scan.tag_frequency(), "ss_bucket_info": {"buckets": buckets}}
+            "ss_tag_frequency": training_data.scan.tag_frequency(trained), "ss_bucket_info": {"buckets": buckets}}
 
 
 def folders(pictures: Iterable[Any]) -> dict[str, dict[str, int]]:

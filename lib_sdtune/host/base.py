@@ -42,6 +42,7 @@ class LoadedModel:
     towers together. grey_latents: (height, width) in pixels -> latents of an even grey, which inpainting models are
     told instead of a picture. waiting: parts that are lent in main memory, and go to `device` only for a while.
     folder: the host's `folder(kind) -> Path`, for methods that go on from a file. path: the checkpoint's own file.
+    hash: the first ten digits of `sha256`, that of the file, which may be "" where nobody has counted it.
     """
 
     family: Family
@@ -56,6 +57,7 @@ class LoadedModel:
     embeddings: dict[str, torch.Tensor] = field(default_factory=dict)
     folder: Any = None
     path: Path | None = None
+    sha256: str = ""
     grey_latents: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
     waiting: list[nn.Module] = field(default_factory=list)
 

@@ -182,6 +182,11 @@ class Method:
         """Entered inside `attached` while the host makes pictures."""
         yield
 
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Entered inside `attached` while the loss of held-out pictures is measured: as a saved file would have it."""
+        yield
+
     def disk_bytes(self) -> dict[str, int]:
         """Bytes on disk: of one "state" without the optimiser, of one "file", and "once" for the time of the run."""
         count = sum(tensor.numel() for tensor in self.tensors().values())

@@ -151,6 +151,15 @@ class DreamBooth(WholeModel):
         with self.lent.showing(self.chosen() if self.average else None):
             yield
 
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """For validation: the running average, where that is what a save would hold."""
+        if not self.average:
+            yield
+            return
+        with self.lent.showing(self.chosen(), self.format):
+            yield
+
     def trained(self) -> dict[str, torch.Tensor]:
         return {name: trained.full_precision() for name, trained in self.learning.items()}
 

@@ -118,15 +118,17 @@ class LentWeights:
                                    for name, trained in self.learning.items()}
 
     @contextmanager
-    def showing(self, chosen: Mapping[str, torch.Tensor] | None) -> Iterator[None]:
-        """While replaced: the model has the `chosen` values, or else the trained ones, in the host's own number format."""
+    def showing(self, chosen: Mapping[str, torch.Tensor] | None, dtype: torch.dtype | None = None) -> Iterator[None]:
+        """While replaced: the model has the `chosen` values, or else the trained ones, in that number format, or else
+        the host's own.
+        """
         weights: dict[str, torch.Tensor] = {}
         try:
             with torch.no_grad():
                 for name, trained in self.learning.items():
                     weights[name] = trained.weight.data.to("cpu", copy=True)
                     exact = weights[name] if trained.lives_in_model else trained.full_precision()
-                    self.exchange(name, exact if chosen is None else chosen[name], self.dtype)
+                    self.exchange(name, exact if chosen is None else chosen[name], dtype or self.dtype)
             yield
         finally:
             with torch.no_grad():

@@ -64,6 +64,10 @@ class LoraMethod(Method):
         if not any(self.learns(target) for target in self.targets):
             raise UserError('"lora.unet_lr" and "lora.text_encoder_lr", or the rates of the blocks, are all 0, so '
                             "nothing would learn; set one of them.")
+        stop = config.train.stop_text_encoder_training
+        if stop and not any(target.part == "unet" and self.learns(target) for target in self.targets):
+            raise UserError(f'No block of the UNet learns and "train.stop_text_encoder_training" is {stop}, so nothing '
+                            f'would learn after that; set "train.max_train_steps" to {stop} instead.')
 
     def read_init_file(self) -> None:
         """Adapters as the file has them, also those of parts that do not learn, so that the result is complete."""

@@ -290,7 +290,7 @@ class Trainer:
                                                   config.loss.huber_c, config.loss.huber_scale)
         errors = diffusion.distance(prediction, target, config.loss.loss_type, threshold)
         if batch.masks is not None:
-            errors = errors * batch.masks / batch.masks.mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
+            errors = errors * diffusion.mask_weights(batch.masks, config.loss.normalize_masked_area_loss)
         weights = diffusion.loss_weights(model.prediction_type, batch.timesteps, self.schedule,
                                          config.loss.min_snr_gamma, config.loss.debiased_estimation,
                                          config.loss.v_pred_like_loss, config.loss.scale_v_pred_loss_like_noise_pred)
@@ -352,7 +352,7 @@ class Trainer:
         row = {"step": step.number, "epoch": step.epoch, "loss": step.loss, "lr": step.lr, "seconds": step.seconds,
                "grad_norm": norm, "skipped": step.skipped}
         with self.control.spending("validation"):
-            measured = self.validation.due(step)
+            measured = self.measure(step)
         self.log.write(row | measured)
         if measured:
             self.report_overfitting()
@@ -360,6 +360,13 @@ class Trainer:
         every = self.config.save.state_every_n_steps
         if (self.unsaved or every and step.number % every == 0) and not self.skipped_in_a_row:
             self.save_state()
+
+    def measure(self, step: Step) -> dict[str, float]:
+        """The columns of validation, {} where it is not due."""
+        if not self.validation.is_due(step):
+            return {}
+        with self.method.measuring():
+            return self.validation.due(step)
 
     def report_overfitting(self) -> None:
         self.control.facts["validation"] = assess(self.log.rows)

@@ -31,7 +31,8 @@ def test_every_picture_gets_a_possible_place(options):
         assert min(slack(place)) >= 0
         if not dataset.bucket_no_upscale and dataset.bucket_reso_steps <= dataset.resolution:
             assert place.size[0] * place.size[1] <= dataset.resolution**2
-        assert max(place.size) <= max(dataset.max_bucket_reso, dataset.resolution) + dataset.bucket_reso_steps
+        longest = max(dataset.max_bucket_reso, dataset.resolution) + dataset.bucket_reso_steps
+        assert dataset.bucket_no_upscale or max(place.size) <= longest
         assert 0 in slack(place) or dataset.bucket_no_upscale  # nothing is cut away on both sides
 
 
@@ -44,6 +45,12 @@ def test_small_pictures_stay_small_if_asked():
     assert buckets.place(300, 200) == ((256, 192), (300, 200))
     assert buckets.place(3000, 2000).scaled[0] <= 640
     assert buckets.place(40, 40).size == (64, 64)  # a side of nothing is impossible
+
+
+@pytest.mark.parametrize("resolution, picture, size", [(768, (1600, 200), (1600, 192)), (768, (300, 1500), (256, 1472)),
+                                                       (768, (2000, 1500), (832, 640)), (512, (2000, 100), (1984, 64))])
+def test_a_picture_that_is_not_enlarged_knows_no_longest_side_as_in_sd_scripts(resolution, picture, size):
+    assert Buckets(DatasetConfig(bucket_no_upscale=True, resolution=resolution)).place(*picture).size == size
 
 
 @pytest.mark.parametrize("steps", [1, 3, 7])

@@ -289,7 +289,7 @@ def test_a_folder_that_is_used_in_two_ways_is_counted_for_each(tmp_path):
     fill(tmp_path / "10_ron", {"a.png": PNG, "a.txt": "ron\uff0cred".encode(), "b.png": awful.data(awful.scene(seed=5))})
     concepts = [Concept("10_ron"), Concept("10_ron", repeats=3), Concept("10_ron", repeats=10)]
     result = scan(concepts, DatasetConfig(), LossConfig(), tmp_path)
-    described = metadata.pictures(None, SimpleNamespace(scan=result, dataset=Dataset(result, Config("ron", concepts))))
+    described = metadata.pictures(SimpleNamespace(scan=result, dataset=Dataset(result, Config("ron", concepts))))
     assert described["ss_dataset_dirs"] == {"10_ron": {"n_repeats": 10, "img_count": 4}, "10_ron (2)": {"n_repeats": 3, "img_count": 2}}
     assert described["ss_num_train_images"] == sum(entry["n_repeats"] * entry["img_count"] for entry in described["ss_dataset_dirs"].values())
     assert described["ss_tag_frequency"]["10_ron"] == {"ron": 4, "red": 2}

@@ -4,7 +4,8 @@ import pytest
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.scan import Picture, Scan
-from lib_sdtune.data.wording import named_embeddings, says, unused_prompts
+from lib_sdtune.data.wording import check_word, named_embeddings, says, unused_prompts
+from lib_sdtune.errors import UserError
 from lib_sdtune.ldm.tokenizer import words
 
 
@@ -27,6 +28,18 @@ def test_a_template_may_name_one_too_but_the_word_that_is_taught_is_meant():
     lines = {0: ["a photo of [name], ugly"]}
     assert named(["x"], ["ron", "ugly"], lines) == [("0.png", "ron"), ("0.png", "ugly")]
     assert named(["x"], ["ron", "ugly"], lines, needs_name=True) == [("0.png", "ugly")]
+
+
+@pytest.mark.parametrize("rate, keep_tokens, templates, refused", [
+    (1, 0, {}, True), (1, 1, {}, False), (0.9, 0, {}, False), (1, 0, {0: ["[name], [filewords]"]}, False)])
+def test_tag_dropout_that_always_takes_the_word_is_refused(rate, keep_tokens, templates, refused):
+    config = Config.from_dict({"name": "ron", "method": "textual_inversion", "concepts": [{"images": "."}],
+                               "dataset": {"caption_tag_dropout_rate": rate, "keep_tokens": keep_tokens}})
+    scan = Scan([Picture("0.png", 64, 64, "ron, red", "file", "0", 1, False, 1.0, 0, "f")], templates=templates)
+    if not refused:
+        return check_word(scan, config, "ron")
+    with pytest.raises(UserError, match='caption_tag_dropout_rate" is 1 .* would ever say "ron"'):
+        check_word(scan, config, "ron")
 
 
 @pytest.mark.parametrize("sources, template, told", [

@@ -13,6 +13,7 @@ from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.ldm import checkpoint
 from lib_sdtune.optim.weight_groups import largest_group
 from lib_sdtune.training import optimisation, state
+from lib_sdtune.training.validation import Validation
 from tests.hosts import TinyHost, bits, settings, train
 from tests.models import checkpoint_tensors
 
@@ -218,6 +219,19 @@ def test_the_average_is_what_is_saved(images, tmp_path):
     start = plain.model.unet.out[2].weight
     steps = [(made(h)[0]["model.diffusion_model.out.2.weight"] - start).norm() for h in (plain, averaged)]
     assert 0 < steps[1] < steps[0]
+
+
+def test_validation_measures_what_is_saved(host, images, monkeypatch):
+    measured = []
+
+    def measure(self, examples):
+        measured.append(host.model.unet.out[2].weight.detach().clone())
+        return [0.0] * 4
+
+    monkeypatch.setattr(Validation, "measure", measure)
+    train(host, dream(images, dreambooth={"ema_decay": 0.99}, validation={"split": 0.34, "every_n_steps": 1}))
+    saved = made(host)[0]["model.diffusion_model.out.2.weight"]
+    assert torch.equal(measured[-1], saved) and not torch.equal(measured[0], saved)
 
 
 @pytest.mark.parametrize("precision, dtype", [("fp16", torch.float16), ("bf16", torch.bfloat16)])
