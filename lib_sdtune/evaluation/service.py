@@ -48,7 +48,7 @@ class EvaluationService:
             self.begin(run, data)
         return self.status(run)
 
-    def start_any(self, name: str, data: dict) -> dict[str, Any]:
+    def start_any(self, name: str, data: dict) -> dict[str, Any] | None:
         """The same with any files that the host has: {"kind", "of": [names], "pictures": a folder, or ""} and the
         settings.
         """

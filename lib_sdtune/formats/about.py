@@ -1,6 +1,9 @@
 """What a model file is and what it says about itself, told by its content; nothing in it is executed."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,7 +14,7 @@ from lib_sdtune.formats.files import read_json
 WIDTHS = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # of the vectors that the UNet's cross-attention reads
 
 
-def about(path):
+def about(path: Path) -> dict[str, Any]:
     """A dict for JSON: path, kind, noun, family ("" if unknown), tensors, parameters, dtypes, metadata, and the kind's
     own facts.
 
@@ -32,12 +35,12 @@ def about(path):
             | {"metadata": metadata or sayings(entries)})
 
 
-def sizes(tensors):
+def sizes(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     return {"tensors": len(tensors), "parameters": sum(tensor.numel() for tensor in tensors.values()),
             "dtypes": dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()))}
 
 
-def checkpoint(path):
+def checkpoint(path: Path) -> dict[str, Any]:
     """The family and the variant of a checkpoint, as the hosts tell them; or why it cannot be trained."""
     from lib_sdtune.families.detection import detect
     from lib_sdtune.ldm import header, positions
@@ -59,7 +62,7 @@ def checkpoint(path):
     }
 
 
-def read(path):
+def read(path: Path) -> tuple[dict[Any, Any], dict[str, str]]:
     """(name -> value, metadata); pictures may carry an embedding."""
     from lib_sdtune.ldm.checkpoint import read_any
 
@@ -67,23 +70,22 @@ def read(path):
             if path.suffix.lower() in kinds.KINDS["embeddings"].pictures else read_any(path))
 
 
-def sayings(entries):
+def sayings(entries: Mapping[Any, Any]) -> dict[str, str]:
     """What a pickled file says of itself beside its tensors, as metadata."""
     return {name: str(value) for name, value in entries.items()
             if isinstance(name, str) and isinstance(value, str | int | float)}
 
 
-def flat(entries, prefix=""):
+def flat(entries: dict[Any, Any] | list[Any] | tuple[Any, ...], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     """(dotted name, tensor) of every tensor in nested dicts and lists."""
-    entries = entries.items() if isinstance(entries, dict) else enumerate(entries)
-    for name, value in entries:
+    for name, value in entries.items() if isinstance(entries, dict) else enumerate(entries):
         if isinstance(value, torch.Tensor):
             yield f"{prefix}{name}", value
         elif isinstance(value, dict | list | tuple):
             yield from flat(value, f"{prefix}{name}.")
 
 
-def by_card(path):
+def by_card(path: Path) -> str:
     """The family that the WebUI's card beside the file names, or ""."""
     try:
         family = str(read_json(path.with_suffix(".json")).get("sd version", "")).lower()
@@ -92,7 +94,8 @@ def by_card(path):
     return family if family in WIDTHS.values() else ""
 
 
-def family(content, entries, tensors, metadata):
+def family(content: str, entries: Mapping[Any, Any], tensors: Mapping[str, torch.Tensor],
+           metadata: Mapping[str, str]) -> str:
     """The name of the family by the file's own word, else by its shapes; "" when neither tells."""
     from lib_sdtune.families import registry
 
@@ -109,13 +112,13 @@ def family(content, entries, tensors, metadata):
                  if reads_text(content, name) and shape[-1:] and shape[-1] in WIDTHS), "")
 
 
-def reads_text(content, name):
+def reads_text(content: str, name: str) -> bool:
     """Whether a tensor's last side is the width of the text vectors."""
     return (content == "embedding"
             or (content == "lora" and "attn2_to_k" in name and ("down" in name or "lora_A" in name)))
 
 
-def lora(entries, tensors):
+def lora(entries: Mapping[Any, Any], tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     layers = {name.split(".")[0] for name in tensors}
     dims = Counter(min(tensor.shape[:2], default=1)
                    for name, tensor in tensors.items() if name.endswith(("lora_down.weight", "lora_A.weight")))
@@ -125,12 +128,12 @@ def lora(entries, tensors):
             "parts": dict(Counter("unet" if "unet" in layer else "text_encoder" for layer in layers))}
 
 
-def embedding(entries, tensors):
+def embedding(entries: Mapping[Any, Any], tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     tables = [tensor if tensor.ndim > 1 else tensor[None] for tensor in tensors.values()]
     return {"vectors": max((len(table) for table in tables), default=0), "width": [table.shape[-1] for table in tables]}
 
 
-def hypernetwork(entries, tensors):
+def hypernetwork(entries: Mapping[Any, Any], tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     keys = ("layer_structure", "activation_func", "is_layer_norm", "weight_initialization", "use_dropout", "step",
             "name")
     return {"widths": sorted(key for key in entries if isinstance(key, int)),

@@ -32,7 +32,7 @@ def of_run(folders: Iterable[Path], kind: ArtefactKind, name: str) -> list[Path]
 
 def walk(folder: Path) -> Iterable[Path]:
     """Every file below, also behind links, each folder once."""
-    visited = set()
+    visited: set[str] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in visited]
         visited.update(os.path.realpath(os.path.join(root, name)) for name in folders)

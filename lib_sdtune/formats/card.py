@@ -8,28 +8,30 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from lib_sdtune.config import Config
+from lib_sdtune.families.base import Family
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import atomic, write_json
 
 log = logging.getLogger("sdtune")
 
 
-def write(artefact, config, family, step, samples):
+def write(artefact: Path, activation_text: str, config: Config, family: Family, step: int, samples: Path) -> None:
     """Write the card, and the newest picture of the folder `samples` as preview."""
-    path = artefact.path.with_suffix(".json")
+    path = artefact.with_suffix(".json")
     card = structure.read(path, dict)
     if card is None:
         card = {}
         put_aside(path)
     write_json(path, card | {
         "description": card.get("description", ""), "sd version": family.sd_version,
-        "activation text": artefact.activation_text,
+        "activation text": activation_text,
         "preferred weight": card.get("preferred weight", 1.0), "negative text": card.get("negative text", ""),
         "notes": f"{config.method}, {step} steps, {config.train.optimizer}, resolution {config.dataset.resolution}, "
                  f"seed {config.train.seed}"})
     pictures = sorted(samples.glob("step*-00.png")) if samples.exists() else []
     if pictures:
-        with atomic(artefact.path.with_suffix(".preview.png")) as unfinished:
+        with atomic(artefact.with_suffix(".preview.png")) as unfinished:
             shutil.copyfile(pictures[-1], unfinished)
 
 

@@ -4,18 +4,24 @@ The VAE and the text encoders are in it: the WebUI fills what is missing with ze
 modules gets into the file.
 """
 
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+
 from lib_sdtune.formats import tensors as safetensors
 
 RESIDUE = ("hyper_k.", "hyper_v.", "network_")  # the WebUI's hypernetworks and LoRAs on their layers
 WRAPPER = "wrapped."  # the WebUI's shell around a token table
 
 
-def plain(name):
+def plain(name: str) -> str:
     """A tensor's name in the file, for its name in a host's module."""
     return name.replace(WRAPPER, "")
 
 
-def tensors(parts, learned=None):
+def tensors(parts: Iterable[tuple[str, str, torch.nn.Module]],
+            learned: Mapping[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
     """Checkpoint name -> tensor.
 
     parts: (prefix, part's name, module); learned: "part.name" -> tensor instead of the module's own.
@@ -28,6 +34,6 @@ def tensors(parts, learned=None):
     return tensors_by_name
 
 
-def write(path, tensors, metadata, precision):
+def write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str], precision: torch.dtype) -> None:
     """Write the file in `precision` (a torch dtype; whole numbers stay as they are), tensor by tensor."""
     safetensors.write(path, tensors, metadata, precision=precision)

@@ -4,6 +4,10 @@ A file holds one table (n, D) per text tower. With one tower any key will do (th
 "emb_params"); with two they are told apart by their keys.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import torch
 
 from lib_sdtune.errors import UserError
@@ -17,16 +21,16 @@ KIND = KINDS["embeddings"]
 COMMA = 265  # the id that every embedding file has carried since the first paper; readers ignore it
 
 
-def listed(folder):
+def listed(folder: Path) -> dict[str, Path]:
     """name -> path of what may be embeddings."""
     return lookup.by_name(folder, (*KIND.endings, *KIND.pictures))
 
 
-def find(folder, name):
+def find(folder: Path, name: str) -> Path:
     return lookup.find(folder, name, (*KIND.endings, *KIND.pictures), KIND.noun)
 
 
-def read(path, keys, widths):
+def read(path: Path, keys: Sequence[str], widths: Sequence[int]) -> torch.Tensor:
     """The rows (n, sum of `widths`) float32 of a file, for towers of these `widths` whose tables have these `keys`.
 
     UserError if the file is no embedding, or one of another model family.
@@ -50,7 +54,7 @@ def read(path, keys, widths):
     return rows
 
 
-def refuse_other_widths(path, widths):
+def refuse_other_widths(path: Path, widths: Sequence[int]) -> None:
     """UserError for a file that `read` would refuse for towers of these widths, whatever their keys."""
     file_widths = [table.shape[-1] for table in tables_of(path).values()]
     if sorted(file_widths) != sorted(widths):
@@ -59,11 +63,11 @@ def refuse_other_widths(path, widths):
                         "it is an embedding of another model family.")
 
 
-def wide(widths):
+def wide(widths: Iterable[int]) -> str:
     return " + ".join(str(width) for width in widths)
 
 
-def steps(path):
+def steps(path: Path) -> int:
     """For how many steps it has learned, as far as the file says: 0 if it does not."""
     if path.suffix.lower() == ".safetensors":
         facts = read_header(path).get("__metadata__", {})
@@ -74,7 +78,7 @@ def steps(path):
     return count if isinstance(count, int) and count > 0 else 0
 
 
-def tables_of(path):
+def tables_of(path: Path) -> dict[str, torch.Tensor]:
     """key -> tensor, as the file has them."""
     data = data_of(path)
     if isinstance(data, dict) and "string_to_param" in data:
@@ -87,14 +91,14 @@ def tables_of(path):
     return tables
 
 
-def data_of(path):
+def data_of(path: Path) -> Any:
     ending = path.suffix.lower()
     if ending in KIND.pictures:
         return read_picture(path)
     return read_safetensors(path) if ending == ".safetensors" else pickled.read(path)
 
 
-def read_safetensors(path):
+def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     read_header(path)
     try:
         return safetensors.read(path)[0]
@@ -102,7 +106,8 @@ def read_safetensors(path):
         raise pickled.damaged(path) from error
 
 
-def write(path, rows, keys, widths, metadata, name="", step=0):
+def write(path: Path, rows: torch.Tensor, keys: Sequence[str], widths: Sequence[int], metadata: Mapping[str, str],
+          name: str = "", step: int = 0) -> None:
     """Write rows (n, sum of `widths`) in their own dtype; the ending of `path` picks the format.
 
     `.pt` is the WebUI's dict and has room for one tower. `metadata` is str -> str; a `.pt` keeps the checkpoint's name

@@ -7,6 +7,8 @@ column, hold the low and the high half of every byte of zlib-compressed JSON, bo
 import base64
 import json
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ LARGEST = 1 << 24  # bytes of JSON: 75 vectors of SDXL take three million, and P
 MOST_PIXELS = 1 << 24
 
 
-def read(path):
+def read(path: Path) -> dict[str, Any]:
     """The embedding's dict; UserError for a picture without one."""
     try:
         with Image.open(path) as picture:
@@ -32,7 +34,7 @@ def read(path):
         raise UserError(f"{path.name} is a picture without an embedding in it.") from error
 
 
-def from_json(text):
+def from_json(text: str | bytes) -> dict[str, Any]:
     """The dict as the WebUI writes it: a tensor is {"TORCHTENSOR": nested lists}."""
     def tensor_of(entry):
         return torch.tensor(entry["TORCHTENSOR"], dtype=torch.float32) if "TORCHTENSOR" in entry else entry
@@ -43,7 +45,7 @@ def from_json(text):
     return data
 
 
-def hidden(pixels):
+def hidden(pixels: np.ndarray) -> bytes:
     """The JSON text in pixels (h, w, 3) uint8; ValueError or zlib.error if there is none."""
     bits = without_black_border(pixels) & 0x0F
     black = np.flatnonzero(bits.sum(axis=(0, 2)) == 0)
@@ -56,7 +58,7 @@ def hidden(pixels):
     return inflated(data.tobytes())
 
 
-def inflated(data):
+def inflated(data: bytes) -> bytes:
     """The text that was compressed; ValueError where it is longer than any embedding's."""
     decompressor = zlib.decompressobj()
     text = decompressor.decompress(data, LARGEST)
@@ -65,7 +67,7 @@ def inflated(data):
     return text
 
 
-def without_black_border(pixels):
+def without_black_border(pixels: np.ndarray) -> np.ndarray:
     lit = (pixels > 0).all(axis=2)
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
     if not len(rows):
@@ -73,7 +75,7 @@ def without_black_border(pixels):
     return pixels[rows[0]: rows[-1] + 1, columns[0]: columns[-1] + 1]
 
 
-def unmask(block):
+def unmask(block: np.ndarray) -> np.ndarray:
     """Flat bytes of a strip, each in 0..15, without the sequence: a linear congruential generator from 0 (Numerical
     Recipes').
     """

@@ -8,7 +8,9 @@ tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
 import math
 import struct
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 VERSION = b"brain.Event:2"
 START = 1  # SessionLog.START: what stands at this step and after it in earlier files is void
@@ -21,44 +23,48 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 class Events:
     """Appends curves to a file of its own in `folder`, which is made at the first writing; flushed each time."""
 
-    def __init__(self, folder, resume_from=0):
-        self.folder, self.resume_from, self.file = Path(folder), resume_from, None
+    def __init__(self, folder: str | Path, resume_from: int = 0) -> None:
+        self.folder, self.resume_from = Path(folder), resume_from
+        self.file: BinaryIO | None = None
 
-    def scalars(self, step, values):
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """`values`: {tag: number} at this step."""
-        if self.file is None:
-            self.begin()
+        file = self.file or self.begin()
         summary = b"".join(message(VALUE, message(TAG, tag.encode()) + packed(SIMPLE_VALUE, value))
                            for tag, value in values.items())
-        self.write(message(SUMMARY, summary), step)
-        self.file.flush()
+        file.write(record(message(SUMMARY, summary), step))
+        file.flush()
 
-    def begin(self):
+    def begin(self) -> BinaryIO:
+        """Open the file and write what comes before the first curve."""
         self.folder.mkdir(parents=True, exist_ok=True)
         stem = f"events.out.tfevents.{int(time.time()):010d}"  # the reader goes by these names' order
         number = len([*self.folder.glob(f"{stem}.*")])
-        self.file = open(self.folder / f"{stem}.{number:03d}.sdtune", "ab")  # noqa: SIM115 - closed by close()
-        self.write(message(FILE_VERSION, VERSION))
+        self.file = file = open(self.folder / f"{stem}.{number:03d}.sdtune", "ab")  # noqa: SIM115 - closed by close()
+        file.write(record(message(FILE_VERSION, VERSION)))
         if self.resume_from:
-            self.write(message(SESSION, integer(STATUS, START)), self.resume_from + 1)
+            file.write(record(message(SESSION, integer(STATUS, START)), self.resume_from + 1))
+        return file
 
-    def write(self, what, step=0):
-        event = key(WALL_TIME, FIXED64) + struct.pack("<d", time.time()) + integer(STEP, step) + what
-        length = struct.pack("<Q", len(event))
-        self.file.write(length + masked(length) + event + masked(event))
-
-    def close(self):
+    def close(self) -> None:
         if self.file:
             self.file.close()
 
 
+def record(what: bytes, step: int = 0) -> bytes:
+    """An event of this moment, with its length and checksums."""
+    event = key(WALL_TIME, FIXED64) + struct.pack("<d", time.time()) + integer(STEP, step) + what
+    length = struct.pack("<Q", len(event))
+    return length + masked(length) + event + masked(event)
+
+
 # protocol buffers
 
-def key(field, kind):
+def key(field: int, kind: int) -> bytes:
     return varint(field << 3 | kind)
 
 
-def varint(number):
+def varint(number: int) -> bytes:
     """Seven bits a byte, the lowest first."""
     encoded = bytearray()
     while number > 0x7F:
@@ -67,15 +73,15 @@ def varint(number):
     return bytes([*encoded, number])
 
 
-def integer(field, number):
+def integer(field: int, number: int) -> bytes:
     return key(field, VARINT) + varint(number)
 
 
-def message(field, content):
+def message(field: int, content: bytes) -> bytes:
     return key(field, BYTES) + varint(len(content)) + content
 
 
-def packed(field, value):
+def packed(field: int, value: float) -> bytes:
     if abs(value) > LARGEST:
         value = math.copysign(math.inf, value)
     return key(field, FIXED32) + struct.pack("<f", value)
@@ -83,7 +89,7 @@ def packed(field, value):
 
 # checksums
 
-def table():
+def table() -> list[int]:
     """CRC-32C of every byte, with the polynomial's bits reversed."""
     rows = []
     for row in range(256):
@@ -96,13 +102,13 @@ def table():
 TABLE = table()
 
 
-def crc32c(data):
+def crc32c(data: bytes) -> int:
     crc = 0xFFFFFFFF
     for byte in data:
         crc = TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
     return crc ^ 0xFFFFFFFF
 
 
-def masked(data):
+def masked(data: bytes) -> bytes:
     crc = crc32c(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)

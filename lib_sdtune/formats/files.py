@@ -4,8 +4,10 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from lib_sdtune.errors import DiskFull, RunError
 
@@ -13,7 +15,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def atomic(path):
+def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes `path`, on failure it is removed."""
     path = Path(path)
     with disk_errors(path):
@@ -29,7 +31,7 @@ def atomic(path):
 
 
 @contextmanager
-def disk_errors(path):
+def disk_errors(path: Path) -> Iterator[None]:
     """What the system says against writing `path`, as DiskFull or RunError in a sentence."""
     try:
         yield
@@ -55,12 +57,12 @@ def overwrite_json(path: Path, data: object) -> None:
         file.truncate()
 
 
-def sync(path):
+def sync(path: Path) -> None:
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
-def sync_folder(folder):
+def sync_folder(folder: Path) -> None:
     if os.name == "nt":  # Windows cannot open a folder, and renames there are durable without it
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -70,20 +72,20 @@ def sync_folder(folder):
         os.close(handle)
 
 
-def write_text(path, text):
+def write_text(path: str | Path, text: str) -> None:
     with atomic(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
-def write_json(path, data):
+def write_json(path: str | Path, data: object) -> None:
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path):
+def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def free_space(folder):
+def free_space(folder: str | Path) -> int:
     """Free bytes on the disk that `folder` is on or will be on."""
     folder = Path(folder).absolute()
     while not folder.exists():

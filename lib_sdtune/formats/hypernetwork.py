@@ -3,7 +3,10 @@
 Whole-number keys are context widths, each with a pair of state dicts (k, v).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,22 +31,22 @@ class Facts:
     optional_info: str | None = None
 
 
-def listed(folder):
+def listed(folder: Path) -> dict[str, Path]:
     """name -> path, for `<hypernet:name:1>`."""
     return {name: path for name, path in lookup.by_name(folder, KIND.endings).items() if name != "None"}
 
 
-def find(folder, name):
+def find(folder: Path, name: str) -> Path:
     return lookup.find(folder, name, KIND.endings, KIND.noun)
 
 
-def write(path, hypernetwork, facts, precision=torch.float32):
+def write(path: Path, hypernetwork: Hypernetwork, facts: Facts, precision: torch.dtype = torch.float32) -> None:
     """Write a `Hypernetwork` as the WebUI does."""
     structure = hypernetwork.structure
     tensors = {name: tensor.to("cpu", precision) for name, tensor in hypernetwork.tensors().items()}
     refuse_non_finite(tensors, path)
     dropout = list(structure.dropout) or [0] * len(structure.layers)
-    data = {width: tuple(half(tensors, f"{width}.{part}.") for part in "kv") for width in hypernetwork.pairs}
+    data: dict[Any, Any] = {width: tuple(half(tensors, f"{width}.{part}.") for part in "kv") for width in hypernetwork.pairs}
     data |= {"step": facts.step, "name": facts.name, "layer_structure": list(structure.layers),
              "activation_func": structure.activation,
              "is_layer_norm": structure.layer_norm, "weight_initialization": structure.weight_init,
@@ -53,11 +56,11 @@ def write(path, hypernetwork, facts, precision=torch.float32):
     pickled.write(path, data)
 
 
-def half(tensors, start):
+def half(tensors: Mapping[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
-def read(path):
+def read(path: Path) -> tuple[Hypernetwork, Facts]:
     """(`Hypernetwork`, `Facts`) of a file, float32 on the CPU.
 
     UserError if it is none, or one that no program could run.
@@ -79,7 +82,7 @@ def read(path):
     return hypernetwork, Facts(str(data.get("name") or path.stem), int(data.get("step") or 0), **text)
 
 
-def structure_of(data, path):
+def structure_of(data: Mapping[Any, Any], path: Path) -> Structure:
     """Absent keys mean what they meant before they were written."""
     layers = tuple(data.get("layer_structure") or (1, 2, 1))
     activation = data.get("activation_func") or "linear"
@@ -94,14 +97,14 @@ def structure_of(data, path):
                      tuple(dropout) if any(dropout) else (), data.get("weight_initialization") or "Normal")
 
 
-def refuse_larger_structure(widths, structure, tensors):
+def refuse_larger_structure(widths: Sequence[int], structure: Structure, tensors: Mapping[str, torch.Tensor]) -> None:
     """ValueError for layers that no tensor of the file is as large as, before memory is made for them."""
     largest = max((side for tensor in tensors.values() for side in tensor.shape), default=0)
     if len(structure.layers) > len(tensors) + 1 or max(widths) * max(structure.layers) > largest:
         raise ValueError("no such layers in the file")
 
 
-def usual_dropout(layers, last=True):
+def usual_dropout(layers: Sequence[float], last: bool = True) -> tuple[float, ...]:
     """0.3 after every hidden layer, the WebUI's rule; `last` counts the one before the output in."""
     hidden = [0.3] * max(0, len(layers) - 2)
     if hidden and not last:
@@ -109,7 +112,7 @@ def usual_dropout(layers, last=True):
     return (0, *hidden, 0)
 
 
-def tensors_of(data, widths):
+def tensors_of(data: Mapping[Any, Any], widths: Sequence[int]) -> dict[str, torch.Tensor]:
     tensors = {}
     for width in widths:
         for part, state in zip("kv", data[width], strict=True):

@@ -2,6 +2,7 @@
 its ending.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -59,7 +60,7 @@ def noun(content: str) -> str:
     return f"{'an' if kind.noun[0] in 'aeiou' else 'a'} {kind.noun}"
 
 
-def content(names) -> str:
+def content(names: Iterable[object]) -> str:
     """"checkpoint" | "lora" | "embedding" | "hypernetwork" | "vae" | "" for the top-level names of a file, state_dict
     unwrapped.
     """

@@ -33,12 +33,13 @@ BASE_MODEL = ("ss_base_model_version", "ss_v2", "modelspec.architecture", "model
 def describe(config: "Config", model: Any, method: Any, training_data: Any, stem: str, step: int) -> dict[str, str]:
     """All metadata of the file `stem`, str -> str; the WebUI wants JSON objects where it parses, plain text elsewhere.
     """
-    facts = base_model(model.family, model.variant, method.kind, config.dataset.resolution)
+    facts: dict[str, Any] = base_model(model.family, model.variant, method.kind, config.dataset.resolution)
     precision = compute_dtype(config.train.mixed_precision, model.device, method.dtype)
     facts |= {"ss_mixed_precision": PRECISIONS[precision], "ss_optimizer": optimizer(config)}
     facts |= recipe(config, step, training_data) | pictures(training_data) | method.metadata()
     facts |= {"ss_output_name": stem, "ss_sd_model_name": model.name, "ss_sd_model_hash": model.hash[:10],
-              "ss_new_sd_model_hash": model.sha256 or None, "sdtune_version": __version__, "sdtune_config": shared_config(config)}
+              "ss_new_sd_model_hash": model.sha256 or None, "sdtune_version": __version__,
+              "sdtune_config": shared_config(config)}
     facts["ss_session_id"] = session_id(config)
     return {key: printed(value) for key, value in (facts | modelspec(config, method, stem)).items()
             if value is not None}
@@ -125,7 +126,7 @@ def pictures(training_data: Any) -> dict[str, Any]:
 
 def folders(pictures: Iterable[Any]) -> dict[str, dict[str, int]]:
     """Folder -> its repeats and the number of its pictures."""
-    names = {}
+    names: dict[str, dict[str, int]] = {}
     for picture in pictures:
         entry = names.setdefault(picture.folder, {"n_repeats": picture.repeats, "img_count": 0})
         entry["img_count"] += 1

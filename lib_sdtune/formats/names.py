@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats.kinds import KINDS
+from lib_sdtune.formats.kinds import KINDS, ArtefactKind
 
 LONGEST = 100
 CUTS = re.compile(r"\b(AND|BREAK)\b")
@@ -12,7 +13,7 @@ DEVICES = ({"con", "prn", "aux", "nul", "conin$", "conout$"}
            | {f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"})
 
 
-def check_name(name, what="name"):
+def check_name(name: object, what: str = "name") -> str:
     """`name` itself, if it can be a file's name on every system; UserError otherwise.
 
     Letters of any script, digits, space and . _ - are allowed: what the WebUI keeps of a name, and what a prompt tag
@@ -35,7 +36,7 @@ def check_name(name, what="name"):
     return name
 
 
-def check_artefact_name(name, kinds):
+def check_artefact_name(name: str, kinds: Iterable[ArtefactKind]) -> str:
     """`check_name`, and whether files of these `ArtefactKind`s can be used under that name in the WebUI. UserError."""
     check_name(name)
     of_kinds = {ending for kind in KINDS.values() for ending in (*kind.endings, *kind.pictures)}
@@ -55,7 +56,7 @@ def check_artefact_name(name, kinds):
     return name
 
 
-def allowed(letter):
+def allowed(letter: str) -> bool:
     """Letters, their combining marks, digits, and four signs; full-width look-alikes of / and : are signs and so
     refused.
     """

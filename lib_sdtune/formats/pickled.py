@@ -8,6 +8,8 @@ import io
 import pickle
 import re
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,7 +21,7 @@ KNOWN = re.compile(r"[^/]+/(data/\d+|data\.pkl|version|byteorder)")
 BIRTHDAY = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes
 
 
-def write(path, data):
+def write(path: Path, data: object) -> None:
     """Write nested dicts, lists and tensors atomically, readable by `torch.load(path, weights_only=True)` of torch 1.13
     and later.
     """
@@ -31,7 +33,7 @@ def write(path, data):
                 cleaned.writestr(zipfile.ZipInfo(name, BIRTHDAY), written.read(name))
 
 
-def read(path):
+def read(path: Path) -> Any:
     """The data of a `.pt` or `.bin`, tensors on the CPU.
 
     UserError if it is damaged, or holds more than numbers and text.
@@ -52,7 +54,7 @@ def read(path):
     return data
 
 
-def begins_like_torch(path):
+def begins_like_torch(path: Path) -> bool:
     """Whether this is a zip or a bare pickle; torch up to 2.5 runs code in a third kind, tar, also with `weights_only`
     (CVE-2025-32434).
     """
@@ -61,5 +63,5 @@ def begins_like_torch(path):
     return head == b"PK\x03\x04" or head[:1] == b"\x80"
 
 
-def damaged(path):
+def damaged(path: Path) -> UserError:
     return UserError(f"{path.name} is damaged or of another kind than its ending says; copy or download it again.")

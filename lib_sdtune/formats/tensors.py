@@ -8,8 +8,10 @@ sorts, streams one tensor at a time, and refuses values that are not finite.
 import ctypes
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,7 +25,9 @@ OLD_HASH = slice(0x100000, 0x110000)  # the bytes that the WebUI's oldest model 
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float": torch.float32}
 
 
-def write(path, tensors, metadata=None, finite=True, precision=None, values=None):
+def write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None,
+          finite: bool = True, precision: torch.dtype | None = None,
+          values: Callable[[str], torch.Tensor] | None = None) -> None:
     """Write name -> tensor atomically, with `metadata` (str -> str), one tensor at a time.
 
     precision: a dtype for all floating tensors instead of their own. values: a function name -> tensor that is called
@@ -40,7 +44,8 @@ def write(path, tensors, metadata=None, finite=True, precision=None, values=None
             file.write(raw(tensor))
 
 
-def hashes(tensors, metadata, precision=None):
+def hashes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str],
+           precision: torch.dtype | None = None) -> dict[str, str]:
     """sd-scripts' two hashes of an add-on, as metadata: of all tensors' bytes, and an old one of a piece of the file.
 
     The WebUI shows the first and need not read the file for it. The second is of a file with the ss_* metadata alone.
@@ -56,7 +61,8 @@ def hashes(tensors, metadata, precision=None):
     return {"sshs_model_hash": body.hexdigest(), "sshs_legacy_hash": sha256(start[OLD_HASH]).hexdigest()[:8]}
 
 
-def arranged(tensors, precision):
+def arranged(tensors: Mapping[str, torch.Tensor],
+             precision: torch.dtype | None) -> tuple[list[str], dict[str, torch.dtype]]:
     """(names in the file's order, name -> dtype in the file)."""
     formats = {name: precision if precision and tensor.is_floating_point() else tensor.dtype
                for name, tensor in tensors.items()}
@@ -64,15 +70,17 @@ def arranged(tensors, precision):
     return sorted(tensors, key=lambda name: (-formats[name].itemsize, name)), formats
 
 
-def head(tensors, names, formats, metadata):
+def head(tensors: Mapping[str, torch.Tensor], names: Sequence[str], formats: Mapping[str, torch.dtype],
+         metadata: Mapping[str, str] | None) -> bytes:
     """Everything before the tensors."""
     header = json.dumps(describe(tensors, names, formats, metadata), separators=(",", ":"), ensure_ascii=False).encode()
     header += b" " * (-len(header) % 8)
     return struct.pack("<Q", len(header)) + header
 
 
-def describe(tensors, names, formats, metadata):
-    header = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+def describe(tensors: Mapping[str, torch.Tensor], names: Sequence[str], formats: Mapping[str, torch.dtype],
+             metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
     start = 0
     for name in names:
         tensor = tensors[name]
@@ -82,17 +90,17 @@ def describe(tensors, names, formats, metadata):
     return header
 
 
-def raw(tensor):
+def raw(tensor: torch.Tensor) -> bytes | memoryview:
     """A view of the bytes. Not by way of numpy: a tensor that numpy has seen can never free its memory by resizing."""
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     if not flat.numel():
         return b""
-    memory = (ctypes.c_ubyte * flat.nbytes).from_address(flat.data_ptr())
+    memory: Any = (ctypes.c_ubyte * flat.nbytes).from_address(flat.data_ptr())
     memory.tensor = flat  # lives as long as the view
     return memoryview(memory).cast("B")
 
 
-def refuse_non_finite(tensors, path):
+def refuse_non_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     """RunError for a tensor with values that are not numbers, or that were too large for the file's number format."""
     for name, tensor in tensors.items():
         if tensor.dtype == torch.float16 and tensor.isinf().any() and not tensor.isnan().any():
@@ -111,7 +119,7 @@ class Stored(Mapping):
     prefix: only the names that begin with it, without it.
     """
 
-    def __init__(self, path, prefix=""):
+    def __init__(self, path: Path, prefix: str = "") -> None:
         self.path, self.prefix = path, prefix
         with open(path, "rb") as file:
             length = struct.unpack("<Q", file.read(8))[0]
@@ -119,7 +127,7 @@ class Stored(Mapping):
         self.start, self.metadata = 8 + length, header.pop("__metadata__", {})
         self.entries = {name.removeprefix(prefix): entry for name, entry in header.items() if name.startswith(prefix)}
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> torch.Tensor:
         first, end = self.entries[name]["data_offsets"]
         tensor = torch.empty(self.entries[name]["shape"], dtype=DTYPES[self.entries[name]["dtype"]])
         if end > first:
@@ -128,14 +136,14 @@ class Stored(Mapping):
                 fill(raw(tensor), file)
         return tensor
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.entries)
 
 
-def fill(memory, file):
+def fill(memory: bytes | memoryview, file: Any) -> None:
     """Read until `memory` is full; one call gives at most 2 GB."""
     while memory:
         count = file.readinto(memory)
@@ -144,7 +152,7 @@ def fill(memory, file):
         memory = memory[count:]
 
 
-def read(path):
+def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """(name -> tensor, metadata) of a file written by us; foreign files go through `ldm.checkpoint`."""
     from safetensors import safe_open
 

@@ -1,6 +1,9 @@
 """TOML, read with what the Python at hand has for it."""
 
 import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.plain_data import check_bounds
@@ -8,7 +11,7 @@ from lib_sdtune.formats.plain_data import check_bounds
 BACKSLASH = " In double quotes a backslash begins a special sign; write / in paths, or put them into single quotes."
 
 
-def parse(text, name):
+def parse(text: str, name: str | Path) -> dict[str, Any]:
     """The file's content as plain data, within its bounds; UserError naming the file if it is no TOML."""
     tomllib = reader(name)
     try:
@@ -20,7 +23,7 @@ def parse(text, name):
     return data
 
 
-def reader(name):
+def reader(name: str | Path) -> ModuleType:
     """Python 3.11 has one; 3.10 has the one inside pip unless somebody removed that."""
     try:
         import tomllib

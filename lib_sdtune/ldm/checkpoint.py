@@ -6,10 +6,11 @@ ever run.
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import torch
 
@@ -25,7 +26,7 @@ SKIPPED = ("model_ema.", "callbacks.")  # the averaged twin of the UNet is not w
 MISSED = {"logit_scale": 4.6052}  # of OpenCLIP's own loss: some files lack it, and diffusion never reads it
 
 
-def read(path):
+def read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """(name -> tensor, metadata) of a checkpoint; the tensors lie on the disk until they are touched, where the format
     allows.
 
@@ -37,7 +38,7 @@ def read(path):
     return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}, metadata
 
 
-def header(path):
+def header(path: str | Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
     """(name -> shape, metadata) of a checkpoint, without reading its weights where the format allows; errors as in
     `read`.
     """
@@ -51,7 +52,7 @@ def header(path):
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}, metadata
 
 
-def position_ids(path):
+def position_ids(path: Path) -> list[torch.Tensor]:
     """[position ids of each of a checkpoint's CLIP encoders]; of a safetensors file nothing else is read."""
     if not is_safetensors(path):
         return [tensor for name, tensor in read(path)[0].items() if name.endswith(positions.NAME)]
@@ -61,23 +62,23 @@ def position_ids(path):
         return [file.get_tensor(name) for name in file.keys() if rename(name).endswith(positions.NAME)]  # noqa: SIM118
 
 
-def refuse_others(names, path):
+def refuse_others(names: Iterable[object], path: str | Path) -> None:
     content = kinds.content(names)
     if content != "checkpoint":
         what = f"is {kinds.noun(content)}, not a checkpoint" if content else "is not a Stable Diffusion checkpoint"
         raise UserError(f"{Path(path).name} {what}; choose a model of the folder models/Stable-diffusion.")
 
 
-def is_safetensors(path):
+def is_safetensors(path: Path) -> bool:
     return path.is_file() and beginning(path)[8:9] == b"{"
 
 
-def beginning(path):
+def beginning(path: Path) -> bytes:
     with open(path, "rb") as file:
         return file.read(16)
 
 
-def read_any(path):
+def read_any(path: str | Path) -> tuple[dict[Any, Any], dict[str, str]]:
     """(name -> value, metadata) of any model file, guarded in the same way."""
     path = Path(path)
     if not path.is_file():
@@ -93,7 +94,7 @@ def read_any(path):
     )
 
 
-def read_safetensors(path):
+def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -103,7 +104,7 @@ def read_safetensors(path):
         raise UserError(f"{path.name} is damaged ({error}); copy or download it again.") from error
 
 
-def read_pickle(path, mmap):
+def read_pickle(path: Path, mmap: bool) -> dict[Any, Any]:
     mmap = mmap and path.suffix != ".safetensors"  # torch would believe that ending
     bounds.refuse_swelling_zip(path)
     try:
@@ -123,7 +124,7 @@ def read_pickle(path, mmap):
     return data
 
 
-def unpickle(file, **how):
+def unpickle(file: str | BinaryIO, **how: Any) -> Any:
     try:
         return torch.load(file, map_location="cpu", weights_only=True, **how)
     except pickle.UnpicklingError:
@@ -132,7 +133,7 @@ def unpickle(file, **how):
         return torch.load(file, map_location="cpu", weights_only=False, pickle_module=unpickler, **how)
 
 
-def rename(name):
+def rename(name: str) -> str:
     """Early SD1 checkpoints lack one level of names in the text encoder."""
     for part in ("embeddings.", "encoder.", "final_layer_norm."):
         if name.startswith(CLIP + part):
@@ -152,14 +153,14 @@ class Part:
     name: str  # in the metadata key "sdtune_architecture"
 
 
-def overrides(metadata):
+def overrides(metadata: Mapping[str, str] | None) -> dict[str, dict[str, Any]]:
     """Arguments by part that the metadata key "sdtune_architecture" gives: {"unet": {"num_heads": 4}, "text":
     {"heads": 8}}.
     """
     return embedded_json(metadata or {}, "sdtune_architecture")
 
 
-def embedded_json(metadata, key):
+def embedded_json(metadata: Mapping[str, str], key: str) -> dict[str, dict[str, Any]]:
     """The group of settings that a file's metadata hold as JSON; {} where there is none."""
     with suppress(ValueError, RecursionError):
         data = json.loads(metadata.get(key, "{}"))
@@ -167,7 +168,9 @@ def embedded_json(metadata, key):
     return {}
 
 
-def build(tensors, metadata=None, dtype=torch.float32, plan=None, architecture=None):
+def build(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None,
+          dtype: torch.dtype = torch.float32, plan: Sequence[Part] | None = None,
+          architecture: Mapping[str, dict[str, Any]] | None = None) -> tuple[torch.nn.Module, torch.nn.Module, list[torch.nn.Module]]:
     """(UNet, VAE, [text encoders]) with the weights of a checkpoint, in `dtype`, frozen and ready to predict.
 
     The number of attention heads leaves no trace in the tensors. The rule: a UNet whose proj_in is a convolution has 8
@@ -182,7 +185,8 @@ def build(tensors, metadata=None, dtype=torch.float32, plan=None, architecture=N
     return unet, vae, text_encoders
 
 
-def assemble(tensors, part, overriding, dtype):
+def assemble(tensors: Mapping[str, torch.Tensor], part: Part, overriding: dict[str, Any],
+             dtype: torch.dtype) -> torch.nn.Module:
     prefix = part.prefix
     part_tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     try:
@@ -191,7 +195,7 @@ def assemble(tensors, part, overriding, dtype):
         raise unsuitable(f"lacks {prefix}{error.args[0]}") from error
     with torch.device("meta"):
         module = part.module(**arguments)
-    tensors = {prefix + name: torch.tensor(value) for name, value in MISSED.items()} | tensors
+    tensors = {prefix + name: torch.tensor(value) for name, value in MISSED.items()} | dict(tensors)
     module.load_state_dict(
         {name: fit(tensors, prefix, name, like, dtype) for name, like in module.state_dict().items()}, assign=True
     )
@@ -200,7 +204,8 @@ def assemble(tensors, part, overriding, dtype):
     return module.eval().requires_grad_(False)
 
 
-def fit(tensors, prefix, name, like, dtype):
+def fit(tensors: Mapping[str, torch.Tensor], prefix: str, name: str, like: torch.Tensor,
+        dtype: torch.dtype) -> torch.Tensor:
     """The file's tensor in our dtype, in memory of its own, for the parameter that looks like `like`."""
     tensor = tensors.get(prefix + name)
     if tensor is None or tensor.numel() != like.numel():
@@ -209,11 +214,11 @@ def fit(tensors, prefix, name, like, dtype):
     return tensor.to(dtype, copy=True).reshape(like.shape)  # 1x1 convolutions are sometimes kept as matrices
 
 
-def unsuitable(why):
+def unsuitable(why: str) -> UserError:
     return UserError(f"The checkpoint {why}: it is incomplete, or of a model family that is not supported.")
 
 
-def count(tensors, pattern):
+def count(tensors: Iterable[str], pattern: str) -> int:
     """How many of pattern.format(0), pattern.format(1), ... begin a name."""
     n = 0
     while any(name.startswith(pattern.format(n)) for name in tensors):
@@ -221,7 +226,7 @@ def count(tensors, pattern):
     return n
 
 
-def unet_sizes(tensors):
+def unet_sizes(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     first, blocks = tensors["input_blocks.0.0.weight"], count(tensors, "input_blocks.{}.")
     depths, widths, level_blocks, linear, context = [0], [0], [0], False, 0
     for i in range(1, blocks):
@@ -245,7 +250,7 @@ def unet_sizes(tensors):
         "adm_channels": tensors["label_emb.0.0.weight"].shape[1] if "label_emb.0.0.weight" in tensors else None}
 
 
-def vae_sizes(tensors):
+def vae_sizes(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     ch, levels = tensors["encoder.conv_in.weight"].shape[0], count(tensors, "encoder.down.{}.")
     return {
         "ch": ch,
@@ -257,7 +262,7 @@ def vae_sizes(tensors):
     }
 
 
-def text_sizes(tensors):
+def text_sizes(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     vocab, width = tensors["text_model.embeddings.token_embedding.weight"].shape
     return {"vocab_size": vocab, "width": width, "heads": width // 64 if width >= 512 else 4,
             "layers": count(tensors, "text_model.encoder.layers.{}."),
@@ -265,7 +270,7 @@ def text_sizes(tensors):
             "mlp_ratio": tensors["text_model.encoder.layers.0.mlp.fc1.weight"].shape[0] / width}
 
 
-def open_text_sizes(tensors):
+def open_text_sizes(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     vocab, width = tensors["token_embedding.weight"].shape
     return {
         "vocab_size": vocab,
@@ -284,7 +289,7 @@ CLIP_PART = Part(CLIP, CLIPTextModel, text_sizes, "text")
 SD1 = (UNET_PART, VAE_PART, CLIP_PART)
 
 
-def alphas_cumprod():
+def alphas_cumprod() -> torch.Tensor:
     """(1000,) float32: how much signal is left at each timestep, of Stable Diffusion's "scaled linear" schedule."""
     betas = torch.linspace(0.00085**0.5, 0.0120**0.5, 1000, dtype=torch.float64) ** 2
     return (1 - betas).cumprod(0).float()

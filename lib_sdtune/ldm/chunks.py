@@ -4,7 +4,12 @@ otherwise.
 Cut as the WebUI cuts: a list of tags is parted at a comma near the end of a row, and an embedding is never parted.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import torch
+
+from lib_sdtune.ldm.tokenizer import Tokenizer
 
 LENGTH = 75
 PLACEHOLDER = 0  # the id where an embedding's rows go; the end token would tell a tower that the text ends there
@@ -19,7 +24,7 @@ class Chunk:
     weights: list = field(default_factory=list)
     rows: list = field(default_factory=list)
 
-    def closed(self, tokenizer):
+    def closed(self, tokenizer: Tokenizer) -> "Chunk":
         """The whole row of 77."""
         empty = LENGTH - len(self.ids)
         ids = [tokenizer.start, *self.ids, tokenizer.end, *[tokenizer.end] * empty]
@@ -30,12 +35,12 @@ class Chunk:
 class Embeddings:
     """Finds the names of embeddings in token ids; where several fit, the longest name wins."""
 
-    def __init__(self, tokenizer, tables):
+    def __init__(self, tokenizer: Tokenizer, tables: Mapping[str, torch.Tensor]) -> None:
         self.tokenizer, self.tables = tokenizer, tables
         names = [(tokenizer(name), table) for name, table in tables.items()]
         self.names = sorted((pair for pair in names if pair[0]), key=lambda pair: -len(pair[0]))
 
-    def at(self, ids, position):
+    def at(self, ids: Sequence[int], position: int) -> tuple[torch.Tensor | None, int]:
         """(table, length of its name in tokens) or (None, 1)."""
         for name, table in self.names:
             if ids[position:position + len(name)] == name:
@@ -43,7 +48,8 @@ class Embeddings:
         return None, 1
 
 
-def split(tokenizer, pieces, embeddings):
+def split(tokenizer: Tokenizer, pieces: Iterable[tuple[str, float]],
+          embeddings: Mapping[str, torch.Tensor]) -> list[Chunk]:
     """Closed chunks, at least one, of [(text, weight)]; the pair ("BREAK", -1) begins a new chunk."""
     names, comma = Embeddings(tokenizer, embeddings), tokenizer(",")
     chunks, chunk, last_comma = [], Chunk(), -1
@@ -79,7 +85,7 @@ def split(tokenizer, pieces, embeddings):
     return chunks
 
 
-def cut(chunk, at):
+def cut(chunk: Chunk, at: int) -> Chunk:
     """Take what lies from position `at` on out of a chunk, and return it as a chunk."""
     remainder = Chunk(chunk.ids[at:], chunk.weights[at:],
                       [(position - at, table) for position, table in chunk.rows if position >= at])
@@ -88,7 +94,7 @@ def cut(chunk, at):
     return remainder
 
 
-def even(batch, tokenizer):
+def even(batch: Sequence[list[Chunk]], tokenizer: Tokenizer) -> list[list[Chunk]]:
     """Lists of chunks, all made as long as the longest with empty ones."""
     longest = max(map(len, batch))
     return [chunks + [Chunk().closed(tokenizer)] * (longest - len(chunks)) for chunks in batch]

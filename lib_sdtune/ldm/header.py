@@ -73,7 +73,7 @@ class Header:
         unet = params.get("unet_config") or params.get("network_config") or {}
         return unet.get("params", {})
 
-    def architecture(self) -> dict[str, dict[str, int]]:
+    def architecture(self) -> dict[str, dict[str, int | None]]:
         """Part -> what the shapes do not tell, by the .yaml: the UNet's attention heads."""
         config = self.unet_config()
         if config.get("num_head_channels", -1) not in (-1, None):

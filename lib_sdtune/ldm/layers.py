@@ -3,8 +3,9 @@
 The walk needs only the checkpoint's attribute names, so it runs our modules and the public ones in the WebUI alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,7 +39,7 @@ BLOCK = (
 """What every transformer block has, whatever class a host makes it of."""
 
 
-def unet_layers(unet: nn.Module) -> Iterator[Layer]:
+def unet_layers(unet: Any) -> Iterator[Layer]:
     """Every `Layer` of the transformers, residual blocks and samplers, from the input to the output."""
     for i, block in enumerate(unet.input_blocks):
         if i:  # the first is the convolution that everything starts with
@@ -50,7 +51,7 @@ def unet_layers(unet: nn.Module) -> Iterator[Layer]:
         yield from block_layers(block, f"output_blocks.{i}", f"OUT{i:02}", f"up_blocks_{level}", j)
 
 
-def block_layers(block, path, name, diffusers, index):
+def block_layers(block: Iterable[Any], path: str, name: str, diffusers: str, index: int) -> Iterator[Layer]:
     resnet = index
     for i, module in enumerate(block):
         here = f"{path}.{i}"
@@ -70,7 +71,7 @@ def block_layers(block, path, name, diffusers, index):
             yield Layer(f"{here}.{tail}", f"{diffusers}_{sampler}_0_conv", getattr(module, tail), "convolution", name)
 
 
-def transformer_layers(transformer: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+def transformer_layers(transformer: Any, path: str) -> Iterator[tuple[str, nn.Module]]:
     """(name, layer) of everything with a matrix or kernel. UserError where one of those that all have is not among
     them.
     """
@@ -103,5 +104,5 @@ def refuse_without_weight(layer: nn.Module | None, name: str) -> None:
         )
 
 
-def flat(path):
+def flat(path: str) -> str:
     return path.replace(".", "_")

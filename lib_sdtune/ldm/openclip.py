@@ -6,6 +6,7 @@
 
 import math
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import nn
@@ -49,7 +50,7 @@ def block(width: int, heads: int, hidden: int) -> nn.Module:
     return layer
 
 
-def hidden_states(model: nn.Module, embed: torch.Tensor, layers: int | None = None) -> list[torch.Tensor]:
+def hidden_states(model: Any, embed: torch.Tensor, layers: int | None = None) -> list[torch.Tensor]:
     """[(B, n, width)] * (layers + 1): token embeddings (B, n, width) with their positions, then each layer's answer."""
     states = [embed + model.positional_embedding[:embed.shape[1]].to(embed)]
     for layer in model.transformer.resblocks[:layers]:
@@ -57,6 +58,6 @@ def hidden_states(model: nn.Module, embed: torch.Tensor, layers: int | None = No
     return states
 
 
-def forward(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
     x = x + attend(layer.attn, layer.ln_1(x))
     return x + layer.mlp(layer.ln_2(x))

@@ -5,22 +5,23 @@ file says, and so does whatever trains the file.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from lib_sdtune.errors import UserError
 
 NAME = "text_model.embeddings.position_ids"
-SHOWN = 3  # places of a sentence
+MOST_PLACES = 3  # that a sentence names
 
 
-def of_module(text_encoder: torch.nn.Module) -> torch.Tensor | None:
+def of_module(text_encoder: Any) -> torch.Tensor | None:
     """The position ids that a text encoder uses; None where it counts its places itself."""
     text_model = getattr(text_encoder, "text_model", None)
     return getattr(text_model.embeddings, "position_ids", None) if text_model is not None else None
 
 
-def take_over(text_encoder: torch.nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str) -> None:
+def take_over(text_encoder: Any, tensors: Mapping[str, torch.Tensor], prefix: str) -> None:
     """Give a text encoder of ours the damaged ids of its file, so that it reads texts as the WebUI does.
 
     UserError for ids that point out of the table, with which no program could draw.
@@ -30,28 +31,28 @@ def take_over(text_encoder: torch.nn.Module, tensors: Mapping[str, torch.Tensor]
         return
     embeddings = text_encoder.text_model.embeddings
     rows = embeddings.position_embedding.num_embeddings
-    whole = ids.long().reshape(1, -1)  # fractions are cut off, as copying into the WebUI's buffer does
-    if whole.shape[1] != rows or int(whole.min()) < 0 or int(whole.max()) >= rows:
+    rows_read = ids.long().reshape(1, -1)  # fractions are cut off, as copying into the WebUI's buffer does
+    if rows_read.shape[1] != rows or int(rows_read.min()) < 0 or int(rows_read.max()) >= rows:
         raise UserError(
             f"The text encoder's position_ids are damaged and point out of its table of {rows} rows, so that "
             "nothing can be drawn with this checkpoint; take one in which they are mended."
         )
-    embeddings.register_buffer("position_ids", whole)
+    embeddings.register_buffer("position_ids", rows_read)
 
 
 def wrong_places(ids: torch.Tensor) -> list[int]:
-    whole = ids.flatten().long()
-    return (whole != torch.arange(len(whole), device=whole.device)).nonzero().flatten().tolist()
+    """The places that read another place's row, by position ids of any shape and number format."""
+    rows_read = ids.flatten().long()
+    return (rows_read != torch.arange(len(rows_read), device=ids.device)).nonzero().flatten().tolist()
 
 
 def damage(ids: torch.Tensor | None) -> str:
     """What is wrong with position ids, in a sentence; "" for sound ones, and for none."""
-    places = [] if ids is None else wrong_places(ids)
-    if not places:
+    if ids is None or not (places := wrong_places(ids)):
         return ""
-    whole = ids.flatten().long().tolist()
-    listed = ", ".join(f"place {place} reads row {whole[place]}" for place in places[:SHOWN])
-    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+    rows_read = ids.flatten().long().tolist()
+    listed = ", ".join(f"place {place} reads row {rows_read[place]}" for place in places[:MOST_PLACES])
+    more = f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
     return (
         f"The text encoder's position_ids are damaged, as some merges leave them: {listed}{more}, so words are taken "
         "for their neighbours. It is trained as it draws; a checkpoint in which they are mended learns better."

@@ -6,9 +6,9 @@ At the last timestep a picture is nearly all noise, so a UNet that predicts nois
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
 from lib_sdtune.ldm import checkpoint
 
@@ -17,7 +17,7 @@ THRESHOLD = -1  # the WebUI's (modules/sd_models_config.py)
 
 
 @torch.no_grad()
-def velocity(unet: nn.Module, width: int) -> bool:
+def velocity(unet: Any, width: int) -> bool:
     """Whether a UNet that listens to text of this width answers with a velocity."""
     weight = next(unet.parameters())
     side = 8 if unet.model_channels > GROUPS else 16  # the smallest that every level can normalise

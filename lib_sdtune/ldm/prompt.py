@@ -1,12 +1,17 @@
 """From pieces of text to what the UNet listens to, through one text tower or several."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import torch
 
 from lib_sdtune.devices import upload
-from lib_sdtune.ldm.chunks import even, split
+from lib_sdtune.ldm.chunks import Chunk, even, split
+from lib_sdtune.ldm.tokenizer import Tokenizer
+from lib_sdtune.ldm.towers import Tower
 
 
-def encode(towers, tokenizer, prompts, embeddings):
+def encode(towers: Iterable[Tower], tokenizer: Tokenizer, prompts: Iterable[Sequence[tuple[str, float]]],
+           embeddings: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
     """(context (B, 77n, sum of the towers' widths), pooled (B, P) or None) for B prompts, each a list of (text,
     weight).
 
@@ -25,7 +30,8 @@ def encode(towers, tokenizer, prompts, embeddings):
     return torch.cat(contexts, dim=-1), pooled
 
 
-def encode_chunks(tower, chunks, end, columns):
+def encode_chunks(tower: Tower, chunks: Sequence[Chunk], end: int,
+                  columns: slice) -> tuple[torch.Tensor, torch.Tensor | None]:
     """(states (number of chunks, 77, width), pooled (number of chunks, P) or None); columns: the tower's share of the
     embeddings.
     """
@@ -35,7 +41,7 @@ def encode_chunks(tower, chunks, end, columns):
     return emphasise(states, torch.tensor([chunk.weights for chunk in chunks])), pooled
 
 
-def padded(ids, end, pad):
+def padded(ids: list[int], end: int, pad: int | None) -> list[int]:
     """Ids whose tail after the first end token is `pad`, or as it is if that is None."""
     if pad is None:
         return ids
@@ -43,7 +49,7 @@ def padded(ids, end, pad):
     return [*ids[:length], *[pad] * (len(ids) - length)]
 
 
-def with_rows(embed, chunks, columns=slice(None)):
+def with_rows(embed: torch.Tensor, chunks: Sequence[Chunk], columns: slice = slice(None)) -> torch.Tensor:
     """Token embeddings (N, 77, width) in which these columns of the chunks' own rows have taken their places."""
     places = [
         (n, position + i) for n, chunk in enumerate(chunks) for position, table in chunk.rows for i in range(len(table))
@@ -55,7 +61,7 @@ def with_rows(embed, chunks, columns=slice(None)):
     return embed.index_put(at, torch.cat(tables))
 
 
-def emphasise(states, weights):
+def emphasise(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """States times the weights (N, 77, on the CPU) of their tokens, with the mean of each chunk kept: the WebUI's
     "Original" emphasis.
     """

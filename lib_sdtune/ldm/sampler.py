@@ -4,19 +4,24 @@ A sampler turns noise into latents, both (B, 4, h, w) float32; `predict(x, t)` a
 timesteps (B,).
 """
 
+from collections.abc import Callable, Iterable, Sequence
+
 import torch
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
 
+Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Sampler = Callable[[Predict, "Noise", torch.Tensor, int], torch.Tensor]
+
 
 class Noise:
     """A stream of noise per picture: what picture i sees depends on its own seed alone. Drawn on the CPU."""
 
-    def __init__(self, seeds, shape):
+    def __init__(self, seeds: Iterable[int], shape: Sequence[int]) -> None:
         self.generators, self.shape = [torch.Generator().manual_seed(seed) for seed in seeds], shape
 
-    def next(self):
+    def next(self) -> torch.Tensor:
         """(B, *shape) float32."""
         return torch.stack([torch.randn(self.shape, generator=generator) for generator in self.generators])
 
@@ -25,12 +30,12 @@ class Noise:
 LEAST_SIGNAL = 4.8973451890853435e-08
 
 
-def finite(alphas_cumprod):
+def finite(alphas_cumprod: torch.Tensor) -> torch.Tensor:
     """A schedule whose noise levels are all finite, also where the last timestep is pure noise."""
     return alphas_cumprod.clamp(min=LEAST_SIGNAL)
 
 
-def ddim(predict, noise, alphas_cumprod, steps):
+def ddim(predict: Predict, noise: Noise, alphas_cumprod: torch.Tensor, steps: int) -> torch.Tensor:
     """Song et al. 2020, arXiv 2010.02502, eq. 12 with eta 0.
 
     Like the WebUI's, it leaves the last of its timesteps out, and makes a few steps more where 1000 / `steps` is
@@ -46,7 +51,7 @@ def ddim(predict, noise, alphas_cumprod, steps):
     return x
 
 
-def euler_a(predict, noise, alphas_cumprod, steps):
+def euler_a(predict: Predict, noise: Noise, alphas_cumprod: torch.Tensor, steps: int) -> torch.Tensor:
     """Euler steps in the noise level sigma (Karras et al. 2022, arXiv 2206.00364), with fresh noise after each."""
     sigmas = ((1 - alphas_cumprod) / alphas_cumprod).sqrt()
     times = torch.linspace(len(sigmas) - 1, 0, steps)
@@ -62,7 +67,7 @@ def euler_a(predict, noise, alphas_cumprod, steps):
     return x
 
 
-def between(sigmas, times):
+def between(sigmas: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
     """Sigmas at fractional timesteps, interpolated in their logarithm."""
     low, high, part = times.floor().long(), times.ceil().long(), times.frac()
     logs = sigmas.log()
@@ -72,7 +77,7 @@ def between(sigmas, times):
 SAMPLERS = {"Euler a": euler_a, "DDIM": ddim}
 
 
-def find(name):
+def find(name: str) -> tuple[str, Sampler]:
     """(name, sampler); no name means Euler a, the WebUI's classic."""
     names = {key.lower(): key for key in SAMPLERS}
     if (name or "Euler a").lower() not in names:
@@ -82,7 +87,8 @@ def find(name):
     return key, SAMPLERS[key]
 
 
-def noise_of(prediction, x, timesteps, alphas_cumprod, prediction_type):
+def noise_of(prediction: torch.Tensor, x: torch.Tensor, timesteps: torch.Tensor, alphas_cumprod: torch.Tensor,
+             prediction_type: str) -> torch.Tensor:
     """The noise that a prediction for x, at timesteps that may be fractional, speaks of."""
     if prediction_type == "epsilon":
         return prediction

@@ -3,6 +3,8 @@
 `hidden_states` walks a tower by those names, so that it runs ours and a Hugging Face `CLIPTextModel` alike.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -20,12 +22,13 @@ class CLIPTextModel(nn.Module):
         self.text_model = CLIPTextTransformer(vocab_size, width, layers, heads, positions, int(width * mlp_ratio),
                                               activation)
 
-    def forward(self, ids):
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """(B, n, width): the last hidden state, normalised, for ids (B, n)."""
         return self.text_model.final_layer_norm(hidden_states(self.text_model, ids)[-1])
 
 
-def hidden_states(text_model, ids, embed=None, layers=None):
+def hidden_states(text_model: Any, ids: torch.Tensor | None, embed: torch.Tensor | None = None,
+                  layers: int | None = None) -> list[torch.Tensor]:
     """[(B, n, width)] * (layers + 1): the embeddings, then each layer's answer, before `final_layer_norm`.
 
     embed: token embeddings (B, n, width) to use instead of the ids' own. layers: how many layers to run, None for all.
@@ -42,23 +45,23 @@ def hidden_states(text_model, ids, embed=None, layers=None):
     return states
 
 
-def forward(layer, x):
+def forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
     x = x + attention(layer.self_attn, layer.layer_norm1(x))
     return x + feed_forward(layer.mlp, layer.layer_norm2(x))
 
 
-def attention(attn, x):
+def attention(attn: Any, x: torch.Tensor) -> torch.Tensor:
     q, k, v = (rearrange(projection(x), "b n (heads d) -> b heads n d", heads=attn.num_heads)
                for projection in (attn.q_proj, attn.k_proj, attn.v_proj))
     answer = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     return attn.out_proj(rearrange(answer, "b heads n d -> b n (heads d)"))
 
 
-def feed_forward(mlp, x):
+def feed_forward(mlp: Any, x: torch.Tensor) -> torch.Tensor:
     return mlp.fc2(mlp.activation_fn(mlp.fc1(x)))
 
 
-def quick_gelu(x):
+def quick_gelu(x: torch.Tensor) -> torch.Tensor:
     return x * torch.sigmoid(1.702 * x)
 
 
@@ -73,9 +76,9 @@ class CLIPTextTransformer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(width)
 
 
-def layer(width, heads, hidden, activation):
+def layer(width: int, heads: int, hidden: int, activation: str) -> nn.Module:
     """One layer's parameters; `hidden_states` knows what to do with them."""
-    block = nn.Module()
+    block: Any = nn.Module()
     block.self_attn = nn.Module()
     block.self_attn.num_heads = heads
     for name in ("k_proj", "v_proj", "q_proj", "out_proj"):

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from lib_sdtune.errors import UserError
 try:
     from ftfy import fix_text
 except ImportError:  # no requirement of the WebUI's, which cleans and parts texts by its own tokenizer
-    fix_text = None
+    fix_text = None  # type: ignore[assignment]
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 CLIP_TOKENS, CLIP_MERGES = 49408, Path(__file__).parent / "clip" / "merges.txt.gz"
@@ -27,31 +28,32 @@ CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 class Tokenizer:
     """`tokenizer(text)` gives ids without start, end and padding; `.start`, `.end` and `.pad` are the ids of those."""
 
-    def __init__(self, vocab, merges):
+    def __init__(self, vocab: Mapping[str, int], merges: Iterable[Sequence[str]]) -> None:
         """vocab: token -> id. merges: pairs of tokens, the ones that join first in front."""
         self.vocab = vocab
         self.ranks = {tuple(pair): rank for rank, pair in enumerate(merges)}
         self.start, self.end = vocab[START], vocab[END]
         self.pad = self.end
-        self._letters, self._known = byte_letters(), {}
+        self._letters = byte_letters()
+        self._ids: dict[str, list[int]] = {}  # of the words so far
 
-    def __call__(self, text):
+    def __call__(self, text: str) -> list[int]:
         return [token for word in words(text) for token in self.word(word)]
 
     def __len__(self):
         return max(self.vocab.values()) + 1
 
-    def word(self, word):
+    def word(self, word: str) -> list[int]:
         """Ids of one word; a token that the vocabulary lacks counts as the end token, as in CLIP."""
-        if word not in self._known:
+        if word not in self._ids:
             if word in (START, END):
                 return [self.vocab[word]]
             letters = [self._letters[byte] for byte in word.encode()]
             letters[-1] += "</w>"
-            self._known[word] = [self.vocab.get(part, self.end) for part in self.join(letters)]
-        return self._known[word]
+            self._ids[word] = [self.vocab.get(part, self.end) for part in self.join(letters)]
+        return self._ids[word]
 
-    def join(self, parts):
+    def join(self, parts: list[str]) -> list[str]:
         """Join neighbours, always the pair of lowest rank first, until no pair is known."""
         while len(parts) > 1:
             best = min(zip(parts, parts[1:], strict=False), key=lambda pair: self.ranks.get(pair, float("inf")))
@@ -69,12 +71,12 @@ class Tokenizer:
         return parts
 
 
-def words(text):
+def words(text: str) -> Iterator[str]:
     """Runs of letters, single digits, runs of other signs, and English contractions, lower-cased.
 
     The text is cleaned first, as CLIP's tokenizers do: full-width signs, curly quotes, ligatures, entities, controls.
     """
-    text = (fix_text(text) if fix_text else unicodedata.normalize("NFC", text)).lower()
+    text = (fix_text(text) if fix_text is not None else unicodedata.normalize("NFC", text)).lower()
     i = 0
     while i < len(text):
         word = next((w for w in (START, END, *CONTRACTIONS) if text.startswith(w, i)), None)
@@ -88,20 +90,20 @@ def words(text):
         i += len(word)
 
 
-def kind(character):
+def kind(character: str) -> str:
     if character.isspace():
         return "space"
     return {"L": "letter", "N": "number"}.get(unicodedata.category(character)[0], "sign")
 
 
-def byte_letters():
+def byte_letters() -> dict[int, str]:
     """A printable letter for each byte: itself where it is one, else the next free one from 256 on."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     unprintable = [byte for byte in range(256) if byte not in printable]
     return {byte: chr(byte) if byte in printable else chr(256 + unprintable.index(byte)) for byte in range(256)}
 
 
-def read(folder):
+def read(folder: str | Path) -> Tokenizer:
     """The tokenizer in a folder that has vocab.json and merges.txt."""
     folder = Path(folder)
     vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
@@ -109,7 +111,7 @@ def read(folder):
     return Tokenizer(vocab, [line.split() for line in lines if line.strip() and not line.startswith("#version")])
 
 
-def find(checkpoint, size):
+def find(checkpoint: str | Path, size: int) -> Tokenizer:
     """The tokenizer of a checkpoint whose text encoder knows `size` tokens.
 
     Looked for beside the checkpoint, in a folder of its name, in the folder that its .yaml names, in Hugging Face's
@@ -126,7 +128,7 @@ def find(checkpoint, size):
                     f"merges.txt that came with it into {Path(checkpoint).parent}.")
 
 
-def folders(checkpoint):
+def folders(checkpoint: Path) -> Iterator[Path]:
     yield from (checkpoint.parent, checkpoint.with_suffix(""))
     config = checkpoint.with_suffix(".yaml")
     if config.is_file():
@@ -139,7 +141,7 @@ def folders(checkpoint):
 
 
 @lru_cache(maxsize=1)
-def clip():
+def clip() -> Tokenizer:
     """OpenAI's, which Stable Diffusion 1, 2 and XL share: `clip/SOURCE.md` says where its merges are from.
 
     Its tokens follow from the merges: the bytes, the bytes that end a word, the merges, start and end.

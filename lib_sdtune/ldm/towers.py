@@ -1,5 +1,8 @@
 """Text towers: one way to ask CLIP's and OpenCLIP's text encoders, ours or a host's, for what the UNet listens to."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -23,12 +26,23 @@ class Tower:
         pooled: bool = False,
         pad: int | None = None,
     ) -> None:
-        self.module, self.normalised, self.pooled, self.pad = module, normalised, pooled, pad
+        self.module: Any = module  # walked by names, whatever its class
+        self.normalised, self.pooled, self.pad = normalised, pooled, pad
         self.depth = max(len(self.blocks) - from_last + 1, 1)  # layers whose answer is read
 
-    token_embedding: nn.Embedding
-    blocks: nn.ModuleList
-    norm: nn.Module
+    @property
+    def token_embedding(self) -> nn.Embedding:
+        raise NotImplementedError
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The layers, the first in front."""
+        raise NotImplementedError
+
+    @property
+    def norm(self) -> nn.Module:
+        """What goes over the last layer's answer."""
+        raise NotImplementedError
 
     @property
     def width(self) -> int:
@@ -53,7 +67,7 @@ class Tower:
             last.dtype
         )
 
-    def layers(self):
+    def layers(self) -> Iterator[tuple[str, nn.Module]]:
         """(kohya's name without its prefix, layer) of the attention and the feed-forward layers, all of them."""
         raise NotImplementedError
 
@@ -69,21 +83,21 @@ class CLIPTower(Tower):
     """A `CLIPTextModel` under Hugging Face's names."""
 
     @property
-    def token_embedding(self):
+    def token_embedding(self) -> nn.Embedding:
         return self.module.text_model.embeddings.token_embedding
 
     @property
-    def blocks(self):
+    def blocks(self) -> nn.ModuleList:
         return self.module.text_model.encoder.layers
 
     @property
-    def norm(self):
+    def norm(self) -> nn.Module:
         return self.module.text_model.final_layer_norm
 
-    def states(self, embed, layers):
+    def states(self, embed: torch.Tensor, layers: int | None) -> list[torch.Tensor]:
         return text.hidden_states(self.module.text_model, None, embed, layers)
 
-    def layers(self):
+    def layers(self) -> Iterator[tuple[str, nn.Module]]:
         for i, layer in enumerate(self.blocks):
             for tail in (
                 "self_attn.q_proj",
@@ -100,23 +114,23 @@ class OpenCLIPTower(Tower):
     """A text encoder under OpenCLIP's names, whose attention keeps queries, keys and values in one parameter."""
 
     @property
-    def token_embedding(self):
+    def token_embedding(self) -> nn.Embedding:
         return self.module.token_embedding
 
     @property
-    def blocks(self):
+    def blocks(self) -> nn.ModuleList:
         return self.module.transformer.resblocks
 
     @property
-    def norm(self):
+    def norm(self) -> nn.Module:
         return self.module.ln_final
 
-    def states(self, embed, layers):
+    def states(self, embed: torch.Tensor, layers: int | None) -> list[torch.Tensor]:
         return openclip.hidden_states(self.module, embed, layers)
 
-    def layers(self):
+    def layers(self) -> Iterator[tuple[str, nn.Module]]:
         """Under the names that the same layers have in Hugging Face's CLIP, as sd-scripts writes them."""
-        for i, layer in enumerate(self.blocks):
+        for i, layer in enumerate(self.module.transformer.resblocks):
             here = f"text_model_encoder_layers_{i}"
             yield from (
                 (f"{here}_self_attn_{letter}_proj", part)
@@ -126,6 +140,6 @@ class OpenCLIPTower(Tower):
             yield f"{here}_mlp_fc1", layer.mlp.c_fc
             yield f"{here}_mlp_fc2", layer.mlp.c_proj
 
-    def idle(self):
+    def idle(self) -> list[nn.Parameter]:
         unread = [self.module.logit_scale] if hasattr(self.module, "logit_scale") else []
         return super().idle() + unread + ([] if self.pooled else [self.module.text_projection])

@@ -5,6 +5,7 @@ SD1 is the default; SD2 sets `head_channels` and `use_linear`, SDXL also a `tran
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +24,11 @@ class UNetModel(nn.Module):
     adm_channels: length of the vector `y` that SDXL adds to the time embedding; None for models without one.
     """
 
-    def __init__(self, in_channels=4, out_channels=4, model_channels=320, channel_mult=(1, 2, 4, 4), num_res_blocks=2,
-                 attention_levels=(0, 1, 2), context_dim=768, num_heads=8, head_channels=None, transformer_depth=1,
-                 middle_depth=None, use_linear=False, adm_channels=None):
+    def __init__(self, in_channels: int = 4, out_channels: int = 4, model_channels: int = 320,
+                 channel_mult: Sequence[int] = (1, 2, 4, 4), num_res_blocks: int = 2,
+                 attention_levels: Sequence[int] = (0, 1, 2), context_dim: int = 768, num_heads: int = 8,
+                 head_channels: int | None = None, transformer_depth: int | Sequence[int] = 1,
+                 middle_depth: int | None = None, use_linear: bool = False, adm_channels: int | None = None) -> None:
         super().__init__()
         depths = ([transformer_depth] * len(channel_mult)
                   if isinstance(transformer_depth, int) else list(transformer_depth))
@@ -74,7 +77,8 @@ class UNetModel(nn.Module):
 
         self.out = nn.Sequential(nn.GroupNorm(32, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1))
 
-    def forward(self, x, timesteps, context=None, y=None):
+    def forward(self, x: torch.Tensor, timesteps: torch.Tensor, context: torch.Tensor | None = None,
+                y: torch.Tensor | None = None) -> torch.Tensor:
         """x (B, in_channels, h, w), timesteps (B,) in 0..999, context (B, n, context_dim), y (B, adm_channels)."""
         emb = self.time_embed(timestep_embedding(timesteps, self.model_channels).to(x.dtype))
         if y is not None:
@@ -92,7 +96,7 @@ class UNetModel(nn.Module):
         return self.out(x)
 
 
-def timestep_embedding(timesteps, dim, max_period=10000):
+def timestep_embedding(timesteps: torch.Tensor, dim: int, max_period: float = 10000) -> torch.Tensor:
     """(B, dim) float32: cosines, then sines, of the timesteps at `dim / 2` geometrically spaced frequencies."""
     half = dim // 2
     frequencies = torch.exp(torch.arange(half, dtype=torch.float32, device=timesteps.device)
@@ -104,7 +108,8 @@ def timestep_embedding(timesteps, dim, max_period=10000):
 class Block(nn.Sequential):
     """Layers in a row, each given what it listens to."""
 
-    def forward(self, x, emb, context=None):
+    def forward(self, x: torch.Tensor, emb: torch.Tensor, context: torch.Tensor | None = None  # type: ignore[override]
+                ) -> torch.Tensor:
         for layer in self:
             if isinstance(layer, ResBlock):
                 x = layer(x, emb)
@@ -128,7 +133,7 @@ class ResBlock(nn.Module):
             nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.skip_connection = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
 
-    def forward(self, x, emb):
+    def forward(self, x: torch.Tensor, emb: torch.Tensor) -> torch.Tensor:
         h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
         return self.skip_connection(x) + self.out_layers(h)
 
@@ -138,7 +143,7 @@ class Downsample(nn.Module):
         super().__init__()
         self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.op(x)
 
 
@@ -147,7 +152,7 @@ class Upsample(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
 
 
@@ -166,7 +171,7 @@ class SpatialTransformer(nn.Module):
                                                 for _ in range(depth))
         self.proj_out = project()
 
-    def forward(self, x, context=None):
+    def forward(self, x: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
         tokens = self.norm(x)
         if not self.use_linear:
             tokens = self.proj_in(tokens)
@@ -193,7 +198,7 @@ class BasicTransformerBlock(nn.Module):
         self.attn2 = CrossAttention(dim, context_dim, heads)
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
 
-    def forward(self, x, context=None):
+    def forward(self, x: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
         x = x + self.attn1(self.norm1(x))
         x = x + self.attn2(self.norm2(x), context)
         return x + self.ff(self.norm3(x))
@@ -210,7 +215,7 @@ class CrossAttention(nn.Module):
         self.to_v = nn.Linear(context_dim, dim, bias=False)
         self.to_out = nn.Sequential(nn.Linear(dim, dim), nn.Identity())
 
-    def forward(self, x, context=None):
+    def forward(self, x: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
         context = x if context is None else context
         q, k, v = (rearrange(t, "b n (heads d) -> b heads n d", heads=self.heads)
                    for t in (self.to_q(x), self.to_k(context), self.to_v(context)))
@@ -222,7 +227,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.net = nn.Sequential(GEGLU(dim, dim * mult), nn.Identity(), nn.Linear(dim * mult, dim))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.net(x)
 
 
@@ -233,6 +238,6 @@ class GEGLU(nn.Module):
         super().__init__()
         self.proj = nn.Linear(dim, out * 2)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x, gate = self.proj(x).chunk(2, dim=-1)
         return x * F.gelu(gate)

@@ -9,13 +9,15 @@ name ends the reading.
 
 import pickle
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 import torch
 
 LEFT_BEHIND = ("pytorch_lightning", "lightning", "numpy", "_codecs")
 
 
-def stand_ins():
+def stand_ins() -> dict[tuple[str, str], Callable[..., Any]]:
     """{(module, name): what a pickle gets for it}; the typed storages get theirs from `torch.load` itself, also as
     stand-ins.
     """
@@ -34,7 +36,7 @@ def stand_ins():
             ("collections", "OrderedDict"): ordered_dict}
 
 
-def empty_class():
+def empty_class() -> type:
     """A class whose objects take whatever a pickle does to them, and do nothing."""
 
     class Empty:
@@ -61,7 +63,7 @@ class Unpickler(pickle.Unpickler):
         super().__init__(*args, **kwargs)
         self.stand_ins, self.empty = stand_ins(), empty_class()
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) in self.stand_ins:
             return self.stand_ins[module, name]
         if module.split(".")[0] in LEFT_BEHIND:
@@ -69,5 +71,5 @@ class Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} is no part of a model's weights")
 
 
-def load(file, **settings):
+def load(file: BinaryIO, **settings: Any) -> Any:
     return Unpickler(file, **settings).load()

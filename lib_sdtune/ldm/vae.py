@@ -1,5 +1,7 @@
 """The autoencoder between pixels and latents, with the parameter names of `first_stage_model.*`."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -11,23 +13,24 @@ from lib_sdtune.ldm.unet import Upsample
 class AutoencoderKL(nn.Module):
     """ch_mult: width of each level as a multiple of `ch`; every level but the last halves the picture."""
 
-    def __init__(self, ch=128, ch_mult=(1, 2, 4, 4), num_res_blocks=2, z_channels=4, embed_dim=4):
+    def __init__(self, ch: int = 128, ch_mult: Sequence[int] = (1, 2, 4, 4), num_res_blocks: int = 2,
+                 z_channels: int = 4, embed_dim: int = 4) -> None:
         super().__init__()
         self.encoder = Encoder(ch, ch_mult, num_res_blocks, z_channels)
         self.decoder = Decoder(ch, ch_mult, num_res_blocks, z_channels)
         self.quant_conv = nn.Conv2d(2 * z_channels, 2 * embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(embed_dim, z_channels, 1)
 
-    def encode(self, x):
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and std of the unscaled latents, (B, embed_dim, h/8, w/8) each, of pixels (B, 3, h, w) in -1..1."""
         return moments(self.quant_conv(self.encoder(x)))
 
-    def decode(self, z):
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Pixels (B, 3, h, w), about -1..1, of unscaled latents."""
         return self.decoder(self.post_quant_conv(z))
 
 
-def moments(parameters):
+def moments(parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(mean, std) of the diagonal Gaussian that `quant_conv` describes."""
     mean, logvar = parameters.chunk(2, dim=1)
     return mean, torch.exp(0.5 * logvar.clamp(-30, 20))
@@ -52,7 +55,7 @@ class Encoder(nn.Module):
         self.norm_out = norm(channels)
         self.conv_out = nn.Conv2d(channels, 2 * z_channels, 3, padding=1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.conv_in(x)
         for down in self.down:
             for block in down.block:
@@ -82,7 +85,7 @@ class Decoder(nn.Module):
         self.norm_out = norm(channels)
         self.conv_out = nn.Conv2d(channels, 3, 3, padding=1)
 
-    def forward(self, z):
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
         h = self.mid(self.conv_in(z))
         for up in reversed(self.up):
             for block in up.block:
@@ -99,7 +102,7 @@ class Middle(nn.Module):
         self.attn_1 = AttnBlock(channels)
         self.block_2 = ResnetBlock(channels, channels)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.block_2(self.attn_1(self.block_1(x)))
 
 
@@ -113,7 +116,7 @@ class ResnetBlock(nn.Module):
         if channels != out_channels:
             self.nin_shortcut = nn.Conv2d(channels, out_channels, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
         return h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
@@ -127,7 +130,7 @@ class AttnBlock(nn.Module):
         self.norm = norm(channels)
         self.q, self.k, self.v, self.proj_out = (nn.Conv2d(channels, channels, 1) for _ in range(4))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.norm(x)
         q, k, v = (rearrange(layer(h), "b c h w -> b 1 (h w) c") for layer in (self.q, self.k, self.v))
         h = rearrange(F.scaled_dot_product_attention(q, k, v), "b 1 n c -> b c n").reshape(x.shape)
@@ -139,9 +142,9 @@ class Downsample(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
-def norm(channels):
+def norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(32, channels, eps=1e-6)

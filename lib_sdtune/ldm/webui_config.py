@@ -1,13 +1,18 @@
 """The .yaml that the WebUI wants beside a checkpoint of which it cannot tell by itself what it is.
 
 That is one whose sizes are not Stable Diffusion's own, or which predicts a velocity. Written as JSON, which is YAML
-too. Keys as in the WebUI's configs/v1-inference.yaml, Stability's v2-inference-v.yaml and sd_xl_base.yaml.
+too. Keys as in the WebUI's configs/v1-inference.yaml, Stability's v2-inference-v.yaml and sd_xl_base.yaml. `model` is a
+`host.base.LoadedModel` throughout.
 """
 
 import copy
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from lib_sdtune.formats.files import atomic, write_text
 from lib_sdtune.ldm import checkpoint, header, tokenizer
@@ -18,12 +23,12 @@ SGM = "sgm.modules.diffusionmodules"
 SCALING = {EPSILON: "EpsScaling", V: "VScaling"}
 
 
-def write(path, model):
+def write(path: str | Path, model: Any) -> None:
     """Write `path`.yaml for a loaded model: its source's own, or one of ours where the WebUI needs it."""
     source = Path(model.path) if model.path else None
     source_config = header.config_beside(source) if source else {}
     target = Path(path).with_suffix(".yaml")
-    if source_config and Header("", {}, {}, source_config).config_prediction() == model.prediction_type:
+    if source and source_config and Header("", {}, {}, source_config).config_prediction() == model.prediction_type:
         with atomic(target) as unfinished:
             shutil.copyfile(source.with_suffix(".yaml"), unfinished)
         return
@@ -32,7 +37,7 @@ def write(path, model):
         write_text(target, json.dumps(config, indent=1) + "\n")
 
 
-def predicting(config, prediction_type):
+def predicting(config: dict[str, Any], prediction_type: str) -> dict[str, Any]:
     """The same config for a model that predicts something else."""
     config = copy.deepcopy(config)
     params = config["model"].setdefault("params", {})
@@ -45,11 +50,11 @@ def predicting(config, prediction_type):
     return config
 
 
-def unusual(sizes):
+def unusual(sizes: Mapping[str, Any]) -> bool:
     return any(sizes[key] != source_config for key, source_config in USUAL.items())
 
 
-def latent_diffusion(model, text_encoder):
+def latent_diffusion(model: Any, text_encoder: dict[str, Any]) -> dict[str, Any]:
     """The config of Stable Diffusion 1 and 2, whose text encoder is described by `text_encoder`."""
     sizes = checkpoint.unet_sizes(model.unet.state_dict())
     inpainting = model.variant.inpainting
@@ -84,7 +89,7 @@ def latent_diffusion(model, text_encoder):
     }
 
 
-def clip(folder=None):
+def clip(folder: str | None = None) -> dict[str, Any]:
     """Stable Diffusion 1's text encoder, described by the config.json in a folder, or the usual one."""
     return {
         "target": "ldm.modules.encoders.modules.FrozenCLIPEmbedder",
@@ -92,7 +97,7 @@ def clip(folder=None):
     }
 
 
-def open_clip():
+def open_clip() -> dict[str, Any]:
     """Stable Diffusion 2's."""
     return {
         "target": "ldm.modules.encoders.modules.FrozenOpenCLIPEmbedder",
@@ -100,7 +105,7 @@ def open_clip():
     }
 
 
-def diffusion_engine(model):
+def diffusion_engine(model: Any) -> dict[str, Any]:
     """The config of Stable Diffusion XL."""
     sizes = checkpoint.unet_sizes(model.unet.state_dict())
     kind = SCALING[model.prediction_type].removesuffix("Scaling")
@@ -169,7 +174,7 @@ def diffusion_engine(model):
     }
 
 
-def vocabulary(model):
+def vocabulary(model: Any) -> str | None:
     """The folder of the tokenizer and of the text encoder's config.json, or None."""
     size = model.towers[0].token_embedding.num_embeddings
     for folder in tokenizer.folders(Path(model.path)) if model.path else []:
@@ -182,7 +187,7 @@ def vocabulary(model):
     return None
 
 
-def of_unet(sizes, unet):
+def of_unet(sizes: Mapping[str, Any], unet: Any) -> dict[str, Any]:
     attention = unet.middle_block[1].transformer_blocks[0].attn1
     heads = (
         {"num_head_channels": attention.to_q.out_features // attention.heads}
@@ -206,7 +211,7 @@ def of_unet(sizes, unet):
     } | heads
 
 
-def of_vae(vae):
+def of_vae(vae: nn.Module) -> dict[str, Any]:
     sizes = checkpoint.vae_sizes(vae.state_dict())
     return {
         "embed_dim": sizes["embed_dim"],

@@ -152,12 +152,16 @@ class Results:
         artefact = Artefact(
             path, self.method.kind, self.method.tag(self.config.name), self.method.activation_text(), facts
         )
-        card.write(artefact, self.config, self.model.family, step, self.folder / "samples")
+        self.write_card(artefact, step)
         log.info("step %d: wrote %s", step, path.name)
         artefact.by_products = self.method.by_products(artefact)
         for by_product in artefact.by_products:
-            card.write(by_product, self.config, self.model.family, step, self.folder / "samples")
+            self.write_card(by_product, step)
         return artefact
+
+    def write_card(self, artefact: Artefact, step: int) -> None:
+        card.write(artefact.path, artefact.activation_text, self.config, self.model.family, step,
+                   self.folder / "samples")
 
 
 def artefacts_of(folder: Path) -> list[Path]:

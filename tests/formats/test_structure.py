@@ -53,12 +53,11 @@ def test_what_an_evaluation_writes_is_read_again(tmp_path):
 
 
 def test_a_damaged_card_stays_beside_the_new_one(tmp_path, caplog):
-    artefact = SimpleNamespace(path=tmp_path / "ron.safetensors", activation_text="ron")
     config = SimpleNamespace(method="lora", train=SimpleNamespace(optimizer="AdamW", seed=1), dataset=SimpleNamespace(resolution=512))
     for text in ("my own words", '["notes"]'):
         (tmp_path / "ron.json").write_text(text)
         with caplog.at_level(logging.WARNING, "sdtune"):
-            card.write(artefact, config, SimpleNamespace(sd_version="SD1"), 3, tmp_path / "samples")
+            card.write(tmp_path / "ron.safetensors", "ron", config, SimpleNamespace(sd_version="SD1"), 3, tmp_path / "samples")
         assert (tmp_path / "ron.json.bak").read_text() == text and "ron.json.bak" in caplog.text
         assert json.loads((tmp_path / "ron.json").read_text())["activation text"] == "ron"
 
