@@ -30,7 +30,7 @@ LEVELS = [  # a file may import from its own line and those above it
 LEVEL = {f"lib_sdtune.{name}": number for number, line in enumerate(LEVELS) for name in line.split()}
 LATE = {"lib_sdtune.config"}  # looks up inside functions what its choices are, so that declaring settings imports no plug-in
 IMPORTED_BY = {"gradio": ("lib_sdtune.ui",), "fastapi": ("lib_sdtune.api", "lib_sdtune.ui.standalone"),
-               "argparse": ("lib_sdtune.__main__",), "modules": ("lib_sdtune.host.webui",)}
+               "argparse": ("lib_sdtune.__main__", "lib_sdtune.cli"), "modules": ("lib_sdtune.host.webui",)}
 
 
 def module_of(path):

@@ -7,16 +7,25 @@ With --of FILE FILE … any files of one family are drawn side by side, in a fol
 """
 
 import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.run_folders import embedded_host, open_run
 from lib_sdtune.errors import UserError
 
+if TYPE_CHECKING:
+    from lib_sdtune.evaluation.any_files import AnyFiles
+    from lib_sdtune.evaluation.settings import EvaluationSettings
+    from lib_sdtune.host.base import Host
+    from lib_sdtune.training.runs import RunFolder
+
 LISTS = {"files": str, "prompts": str, "weights": float, "seeds": int}
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="RUN", help="the run's name")
     parser.add_argument(
         "--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)"
@@ -45,7 +54,7 @@ def arguments(parser):
     parser.add_argument("--undo", action="store_true", help="take back what was published")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     from lib_sdtune.evaluation import publish, settings
     from lib_sdtune.evaluation.any_files import AnyFiles
     from lib_sdtune.evaluation.evaluation import result
@@ -55,13 +64,13 @@ def run(args):
     if args.pictures and not args.of:
         raise UserError("--pictures goes with --of; a run knows its pictures itself.")
     host = embedded_host(args.data_dir, args.checkpoint)
-    folder = AnyFiles(host, args.name, args.of, args.pictures) if args.of else open_run(host, args.name)
     if args.undo:
-        undone = publish.undo(host, folder)
+        undone = publish.undo(host, open_run(host, args.name))
         print("\n".join(undone["files"]))
         if undone["kept"]:
             print(f"Made or changed since, and kept: {', '.join(undone['kept'])}.")
         return 0
+    folder = AnyFiles(host, args.name, args.of, args.pictures) if args.of else open_run(host, args.name)
     options = {field.name: value for field in fields(settings.EvaluationSettings)
                if (value := getattr(args, field.name, None)) is not None}
     evaluation_settings = settings.read(options)
@@ -70,12 +79,12 @@ def run(args):
             print(line)
         print(folder.path / "choose" / "index.html")
     if args.publish:
-        done = publish.publish(host, folder, args.file, args.weight)
+        done = publish.publish(host, open_run(host, args.name), args.file, args.weight)
         print(f"{done['path']} is {done['file']}, preferred weight {done['weight']:g}; --undo takes that back.")
     return 0
 
 
-def evaluate(host, folder, settings):
+def evaluate(host: "Host", folder: "RunFolder | AnyFiles", settings: "EvaluationSettings") -> dict[str, Any]:
     """The result; a grid that is large is asked about where somebody sits at the keyboard."""
     from lib_sdtune.evaluation.evaluation import Evaluation
     from lib_sdtune.evaluation.grid import TooMany
@@ -93,7 +102,7 @@ def evaluate(host, folder, settings):
     return evaluate(host, folder, settings)
 
 
-def describe(result):
+def describe(result: dict[str, Any]) -> Iterator[str]:
     """The ranking, the proposal and the recommended strength in lines."""
     for place, entry in enumerate(result["ranking"], 1):
         yield f"{place}. {entry['file']} ({entry['score']:.2f})"

@@ -5,6 +5,7 @@ Training does so by itself; this is for looking at them first. What is there cou
 repeated.
 """
 
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from lib_sdtune.cli.console import Bar
@@ -12,7 +13,7 @@ from lib_sdtune.cli.train import checked_config, settings, takes_settings
 from lib_sdtune.errors import UserError
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     takes_settings(parser)
     parser.add_argument(
         "--data-dir", default="sdtune-data", metavar="D", help="where models live (default: sdtune-data)"
@@ -22,7 +23,7 @@ def arguments(parser):
     )
 
 
-def run(args):
+def run(args: Namespace) -> int:
     config, host = checked_config(settings(args), args.data_dir, args.checkpoint)
     if not any(concept.num_class_images for concept in config.concepts):
         raise UserError('No concept has "num_class_images", so there is nothing to draw; set it, say to 100.')

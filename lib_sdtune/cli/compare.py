@@ -1,11 +1,12 @@
 """Compare two runs: the settings that differ, their curves over each other, samples of the same prompt and seed."""
 
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from lib_sdtune.cli.run_folders import embedded_host, open_run
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("first", metavar="RUN")
     parser.add_argument("second", metavar="RUN")
     parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where runs live (default: sdtune-data)")
@@ -14,7 +15,7 @@ def arguments(parser):
     )
 
 
-def run(args):
+def run(args: Namespace) -> int:
     from lib_sdtune.evaluation import comparison
 
     first, second = (open_run(embedded_host(args.data_dir), name) for name in (args.first, args.second))

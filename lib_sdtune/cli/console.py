@@ -6,7 +6,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from lib_sdtune.training.control import Control
 
 WIDTH = 30
 
@@ -39,7 +42,7 @@ class Output:
     def __init__(self, stream: TextIO):
         self.stream = stream
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
@@ -78,7 +81,7 @@ def enduring_output() -> Iterator[None]:
 class Clear(logging.Formatter):
     """Wipes the progress line away before a message is written over it."""
 
-    def format(self, record):
+    def format(self, record: logging.LogRecord) -> str:
         return wipe() + super().format(record)
 
 
@@ -89,8 +92,9 @@ def wipe() -> str:
 class Bar:
     """One line that is written over and over on a terminal, and a line now and then anywhere else."""
 
-    def __init__(self):
-        self.drawn_at, self.last, self.terminal = 0.0, None, sys.stdout.isatty()
+    def __init__(self) -> None:
+        self.drawn_at, self.terminal = 0.0, sys.stdout.isatty()
+        self.last: tuple[str, bool] | None = None  # label drawn, and whether it was the end
 
     def draw(self, done: int, total: int, label: str, details: str = "") -> None:
         """`label` is what is being done; `details` stand behind the counts."""
@@ -103,17 +107,17 @@ class Bar:
         line = f"{label} [{'#' * filled}{'-' * (WIDTH - filled)}] {done}/{total} {details}" if total else label
         print(f"{wipe()}{line.rstrip()[:119]}", end="" if self.terminal else "\n", flush=True)
 
-    def __enter__(self):
+    def __enter__(self) -> "Bar":
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         print(wipe(), end="", flush=True)
 
     def progress(self, done: int, total: int, text: str) -> None:
         """As the package's `progress(done, total, text)` callbacks are called."""
         self.draw(done, total, text)
 
-    def run(self, control) -> None:
+    def run(self, control: "Control") -> None:
         """As `Control.on_change`: the run's own words before the first step, the steps after it."""
         phase = control.phase
         if phase.get("phase_total"):
@@ -123,7 +127,7 @@ class Bar:
             self.draw(control.step, control.total_steps, "training", f"{loss} {speed(control)}".strip())
 
 
-def speed(control) -> str:
+def speed(control: "Control") -> str:
     now = control.snapshot()
     if not now["seconds_per_step"]:
         return ""

@@ -5,25 +5,32 @@ side.
 """
 
 import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.settings import read
 from lib_sdtune.cli.train import INTERRUPTED, train
 from lib_sdtune.errors import RunError, UserError
 
+if TYPE_CHECKING:
+    from lib_sdtune.toyworld import Scene
+    from lib_sdtune.training.control import Control
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir", default="sdtune-data", metavar="D", help="where everything goes (default: sdtune-data)"
     )
     parser.add_argument("--example", default="ron", metavar="NAME", help="a folder of examples/ (default: ron)")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     folder = example(args.example)
     data = read(folder / "demo.json") | {"overwrite": True}
     show = json.loads((folder / "show.json").read_text(encoding="utf-8"))
@@ -49,7 +56,7 @@ def run(args):
     return 0
 
 
-def example(name):
+def example(name: str) -> Path:
     folder = EXAMPLES / name
     if not (folder / "demo.json").is_file():
         names = sorted(path.parent.name for path in EXAMPLES.glob("*/demo.json"))
@@ -57,12 +64,12 @@ def example(name):
     return folder
 
 
-def prompts_and_seeds(show):
+def prompts_and_seeds(show: dict[str, Any]) -> list[tuple[str, int]]:
     """(prompt, seed) of every picture: all seeds of each subject prompt, then one of each of the others."""
     return [(p, s) for p in show["prompts"] for s in show["seeds"]] + [(p, show["seeds"][0]) for p in show["others"]]
 
 
-def pictures(data_dir, show, tag, label):
+def pictures(data_dir: str, show: dict[str, Any], tag: str, label: str) -> list[Any]:
     """PIL images in the order of `prompts_and_seeds`, by the embedded model with `tag` in front of each prompt."""
     from lib_sdtune.host.base import SampleRequest
     from lib_sdtune.host.embedded import EmbeddedHost
@@ -81,7 +88,7 @@ def pictures(data_dir, show, tag, label):
     return images
 
 
-def save(folder, pictures):
+def save(folder: Path, pictures: dict[str, list[Any]]) -> None:
     """Every picture as a file of its own, with what made it."""
     from lib_sdtune.formats import infotext
 
@@ -92,7 +99,7 @@ def save(folder, pictures):
 
 # what can be measured, because the toy world's ground truth is known
 
-def figures(show, before, after, control):
+def figures(show: dict[str, Any], before: list[Any], after: list[Any], control: "Control") -> Iterator[str]:
     """The fidelity of the pictures before and after, and the speed, in lines."""
     from lib_sdtune.toyworld import measures
 
@@ -112,7 +119,7 @@ def figures(show, before, after, control):
     yield f"seconds per step   {control.snapshot()['seconds_per_step']:.3f}"
 
 
-def scene(prompt):
+def scene(prompt: str) -> "Scene":
     """What a prompt asks for, read off its words; None where it asks for nothing."""
     from lib_sdtune import toyworld
 
@@ -126,7 +133,7 @@ def scene(prompt):
 
 # the contact sheet
 
-def sheet(show, before, after):
+def sheet(show: dict[str, Any], before: list[Any], after: list[Any]) -> Any:
     """A row per prompt: the pictures before, and those of the same seeds after."""
     from lib_sdtune.pages.contact_sheet import contact_sheet
 

@@ -8,17 +8,18 @@ what was taken over, what means something else here and what is not supported go
 
 import json
 import sys
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="the other program's settings")
     parser.add_argument("--images", default="", metavar="DIR", help="the folder of the training pictures")
     parser.add_argument("--name", default="", metavar="N", help="what the run and its file are called")
     parser.add_argument("--out", default="", metavar="CONFIG.json", help="write CONFIG there")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     from lib_sdtune.formats.files import write_text
     from lib_sdtune.settings_import.importer import import_settings
 

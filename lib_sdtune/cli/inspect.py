@@ -4,7 +4,10 @@ A folder: pictures, captions, buckets and problems. A file: what it is, its fami
 """
 
 import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.settings import assign
@@ -17,7 +20,7 @@ BAR = 40
 ROWS, WIDTH = 20, 160  # pictures of a folder, and letters of a line
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "path", metavar="PATH", help="a folder of pictures, a dataset .toml, or a .safetensors, .ckpt or .pt file"
     )
@@ -27,7 +30,7 @@ def arguments(parser):
                         help="look with one setting changed, such as dataset.resolution=768")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     from lib_sdtune.data.problem import printable
 
     path = Path(args.path)
@@ -40,11 +43,11 @@ def run(args):
     return 0
 
 
-def folder(args, path):
+def folder(args: Namespace, path: Path) -> tuple[dict[str, Any], list[str]]:
     from lib_sdtune.data.inspect import drawn, inspect
     from lib_sdtune.formats.files import write_text
 
-    changes = {}
+    changes: dict[str, Any] = {}
     for change in args.changes:
         assign(changes, change)
     settings = build(DatasetConfig, changes.get("dataset", {}), "dataset")
@@ -58,7 +61,7 @@ def folder(args, path):
     return report, list(about_folder(report))
 
 
-def about_folder(report):
+def about_folder(report: dict[str, Any]) -> Iterator[str]:
     """The report in lines that a person reads."""
     yield from report["summary"]
     for name, folder in report["folders"].items():
@@ -77,7 +80,7 @@ def about_folder(report):
         yield from (f"  {'left out: ' if problem['fatal'] else ''}{problem['text']}" for problem in report["problems"])
 
 
-def chart(title, counts):
+def chart(title: str, counts: dict[Any, int]) -> Iterator[str]:
     if counts:
         yield f"{title}:"
         most, wide = max(counts.values()), min(40, max(len(str(name)) for name in counts))
@@ -87,7 +90,7 @@ def chart(title, counts):
         )
 
 
-def file(path):
+def file(path: Path) -> tuple[dict[str, Any], list[str]]:
     from lib_sdtune.data.kinds import SUFFIXES
     from lib_sdtune.formats.about import about
 
@@ -102,7 +105,7 @@ def file(path):
     return report, list(about_file(report))
 
 
-def about_file(report):
+def about_file(report: dict[str, Any]) -> Iterator[str]:
     family = f" of the family {report['family']}" if report["family"] else ", family unknown"
     yield f"{report['path']} is {report['noun']}{family}."
     yield from (
@@ -115,6 +118,6 @@ def about_file(report):
         yield from (f"  {key}: {shortened(value)}" for key, value in sorted(report["metadata"].items()))
 
 
-def shortened(value):
+def shortened(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

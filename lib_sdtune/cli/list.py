@@ -1,6 +1,7 @@
 """List what can be chosen: methods, networks, optimizers, families or presets."""
 
 import sys
+from argparse import ArgumentParser, Namespace
 from importlib import import_module
 
 from lib_sdtune import presets
@@ -8,11 +9,11 @@ from lib_sdtune import presets
 KINDS = {"methods": "methods", "networks": "networks", "optimizers": "optim", "families": "families"}
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("kind", choices=[*KINDS, "presets"])
 
 
-def run(args):
+def run(args: Namespace) -> int:
     if args.kind == "presets":
         for name in presets.names():
             preset = presets.load(name)

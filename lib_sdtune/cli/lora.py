@@ -5,7 +5,9 @@ weight, or with --checkpoint into that checkpoint. extract TUNED ORIGINAL OUT: w
 The results are those of sd-scripts' tools. `lora TOOL --help` lists what each takes.
 """
 
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.errors import UserError
@@ -14,7 +16,7 @@ from lib_sdtune.formats.paths import path_of
 OUT = "the .safetensors file to write"
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     tools = parser.add_subparsers(dest="tool", metavar="TOOL", required=True, parser_class=type(parser))
     resize = tools.add_parser("resize", help="give a LoRA another rank")
     resize.add_argument("file", metavar="IN")
@@ -88,7 +90,7 @@ def arguments(parser):
         tool.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     target = file(args.out)
     common = {"save_precision": args.save_precision, "device": device(args.device), "overwrite": args.overwrite}
     with Bar() as bar:
@@ -97,7 +99,7 @@ def run(args):
     return 0
 
 
-def resize(args, target, common):
+def resize(args: Namespace, target: Path, common: dict[str, Any]) -> str:
     from lib_sdtune.lora_tools.resize import resize
 
     result = resize(
@@ -110,7 +112,7 @@ def resize(args, target, common):
     )
 
 
-def merge(args, target, common):
+def merge(args: Namespace, target: Path, common: dict[str, Any]) -> str:
     sources, ratios = zip(*map(file_and_weight, args.files), strict=True)
     if args.checkpoint:
         from lib_sdtune.lora_tools.merge_into_checkpoint import merge_into_checkpoint
@@ -124,7 +126,7 @@ def merge(args, target, common):
     return f"{merge(sources, ratios, target, args.dim, args.conv_dim, args.clamp_quantile, **common)} layers merged."
 
 
-def extract(args, target, common):
+def extract(args: Namespace, target: Path, common: dict[str, Any]) -> str:
     from lib_sdtune.lora_tools.extract import extract
 
     count = extract(
@@ -143,7 +145,7 @@ def extract(args, target, common):
 TOOLS = {"resize": resize, "merge": merge, "extract": extract}
 
 
-def file_and_weight(text):
+def file_and_weight(text: str) -> tuple[Path, float]:
     """(path, weight) of "FILE:0.8" or "FILE"; the colon of a drive is no weight."""
     name, _, weight = text.rpartition(":")
     try:
@@ -153,14 +155,14 @@ def file_and_weight(text):
     return (file(name), number) if name else (file(text), 1.0)
 
 
-def file(text):
+def file(text: str) -> Path:
     path = path_of(text)
     if path is None:
         raise UserError(f"{text!r} is no name of a file.")
     return Path(path)
 
 
-def device(name):
+def device(name: str) -> str:
     """UserError for one that is not there."""
     import torch
 

@@ -5,15 +5,21 @@ on after Ctrl+C.
 """
 
 import dataclasses
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.settings import typed
 from lib_sdtune.declaration import build, choices, hint
 from lib_sdtune.errors import UserError
 
+if TYPE_CHECKING:
+    from lib_sdtune.data.prepare import PrepareConfig
 
-def arguments(parser):
+
+def arguments(parser: ArgumentParser) -> None:
     from lib_sdtune.data.prepare import PrepareConfig
 
     parser.add_argument("source", metavar="IN", help="folder of the originals")
@@ -35,22 +41,17 @@ def arguments(parser):
         )
 
 
-def kind(field):
+def kind(field: dataclasses.Field) -> dict[str, Any]:
     """How argparse takes a declared setting; the value is checked by the declaration afterwards."""
     if isinstance(field.default, bool):
         return {"action": "store_true"}
     if field.default is dataclasses.MISSING:
         return {"action": "append", "metavar": "TEXT"}
-    return {
-        "metavar": "|".join(choices(field))
-        if choices(field)
-        else "N"
-        if isinstance(field.default, int | float)
-        else "TEXT"
-    }
+    names = choices(field)
+    return {"metavar": "|".join(names) if names else "N" if isinstance(field.default, int | float) else "TEXT"}
 
 
-def run(args):
+def run(args: Namespace) -> int:
     from lib_sdtune.data.prepare import prepare
 
     chosen, boxes = settings(args), dict(map(box, args.crop_box))
@@ -62,7 +63,7 @@ def run(args):
     return 0
 
 
-def settings(args):
+def settings(args: Namespace) -> "PrepareConfig":
     from lib_sdtune.data.prepare import PrepareConfig
 
     flags = {field.name: getattr(args, f"set_{field.name}") for field in dataclasses.fields(PrepareConfig)}
@@ -76,7 +77,7 @@ def settings(args):
     )
 
 
-def box(text):
+def box(text: str) -> tuple[str, list[str] | None]:
     """(file, fractions or None) of FILE=L,T,R,B."""
     name, equals, edges = text.rpartition("=")
     if not equals or not name:
@@ -85,7 +86,7 @@ def box(text):
 
 
 @contextmanager
-def captioner(name):
+def captioner(name: str) -> Iterator[Callable[[Any], str] | None]:
     """A function image -> text, or None when no captioner is asked for."""
     if not name:
         yield None

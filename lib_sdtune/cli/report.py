@@ -1,14 +1,16 @@
 """Write a run's report.html: settings, curves, pictures, versions, on one page that opens anywhere."""
 
+from argparse import ArgumentParser, Namespace
+
 from lib_sdtune.cli.run_folders import embedded_host, open_run
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="RUN")
     parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where runs live (default: sdtune-data)")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     from lib_sdtune import report
     from lib_sdtune.evaluation import run_report
 

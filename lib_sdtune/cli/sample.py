@@ -4,8 +4,11 @@ Prompts are the WebUI's: <lora:name:1>, <hypernet:name:1> and the names of embed
 --data-dir.
 """
 
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.config import SampleConfig
@@ -15,7 +18,7 @@ from lib_sdtune.errors import UserError
 MOST = 1000
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--prompt", nargs="+", action="extend", required=True, metavar="P", help="a prompt; can be repeated"
     )
@@ -38,7 +41,7 @@ def arguments(parser):
     parser.add_argument("--sampler", default="", metavar="NAME", help="such as DDIM or Euler a")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     from lib_sdtune.formats import infotext
     from lib_sdtune.training.runs import check_writable
 
@@ -54,7 +57,7 @@ def run(args):
     return 0
 
 
-def check(args):
+def check(args: Namespace) -> None:
     """The same limits as for the samples of a run."""
     build(
         SampleConfig, {key: getattr(args, key) for key in ("steps", "cfg_scale", "seed", "width", "height")}, "sample"
@@ -66,7 +69,7 @@ def check(args):
         raise UserError(f"--count is {args.count}; it must lie between 1 and {MOST}.")
 
 
-def pictures(args):
+def pictures(args: Namespace) -> Iterator[Any]:
     """The host's pictures in order: every prompt `count` times, each with the next seed."""
     from lib_sdtune.host.base import SampleRequest
     from lib_sdtune.host.embedded import EmbeddedHost

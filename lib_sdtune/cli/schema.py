@@ -4,15 +4,17 @@ import dataclasses
 import json
 import types
 import typing
+from argparse import ArgumentParser, Namespace
+from typing import Any
 
 from lib_sdtune.declaration import choices, hint, required, schema, sections, spell
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--readme", action="store_true", help="print the table of docs/settings.md instead")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     from lib_sdtune.config import Config
 
     print(
@@ -23,7 +25,7 @@ def run(args):
     return 0
 
 
-def table():
+def table() -> str:
     """Every setting as Markdown, one table per group."""
     from lib_sdtune.config import Concept, Config
 
@@ -31,28 +33,29 @@ def table():
     return "\n\n".join(group_table(name, cls) for name, cls in groups)
 
 
-def group_table(name, cls):
+def group_table(name: str, cls: type) -> str:
     title = f"`{name}`: {cls.__doc__}" if name else f"{cls.__doc__}"
     rows = [row(cls, field) for field in dataclasses.fields(cls) if "section" not in field.metadata]
     return "\n".join([f"**{title}**", "", "| setting | default | can be | advice |", "|---|---|---|---|", *rows])
 
 
-def row(cls, field):
+def row(cls: type, field: dataclasses.Field) -> str:
     cells = [f"`{field.name}`", default(field), possible(cls, field), field.metadata["help"]]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def default(field):
+def default(field: dataclasses.Field) -> str:
     if required(field):
         return "required"
-    value = field.default if field.default is not dataclasses.MISSING else field.default_factory()
+    factory: Any = field.default_factory  # there is one where there is no default
+    value = field.default if field.default is not dataclasses.MISSING else factory()
     return f"`{json.dumps(value)}`"
 
 
-def possible(cls, field):
+def possible(cls: type, field: dataclasses.Field) -> str:
     facts = field.metadata
-    if choices(field):
-        return ", ".join(f"`{choice}`" for choice in choices(field))
+    if names := choices(field):
+        return ", ".join(f"`{name}`" for name in names)
     kind = hint(cls, field.name)
     if dataclasses.is_dataclass(typing.get_args(kind)[0] if typing.get_origin(kind) is list else kind):
         return "a list of groups"

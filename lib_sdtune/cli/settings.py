@@ -5,7 +5,9 @@ import json
 import os
 import re
 import typing
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lib_sdtune.declaration import hint
 from lib_sdtune.errors import UserError
@@ -14,7 +16,7 @@ from lib_sdtune.formats.paths import path_of
 from lib_sdtune.formats.plain_data import DEEPEST, check_value, parse_json, shortened
 
 
-def read(path):
+def read(path: str | Path) -> dict[str, Any]:
     """The file as plain data, its relative paths made absolute; UserError when it is not JSON or TOML."""
     path = Path(path)
     try:
@@ -29,7 +31,7 @@ def read(path):
     return absolute(data, path.absolute().parent)
 
 
-def absolute(data, base):
+def absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
     """Paths of pictures, and of files that are there, put under `base`; wrong types are left for the check to name."""
     for concept in data.get("concepts", []) if isinstance(data.get("concepts"), list) else []:
         if isinstance(concept, dict):
@@ -43,7 +45,7 @@ def absolute(data, base):
     return data
 
 
-def put_under(group, key, base, only_files=False):
+def put_under(group: dict[str, Any], key: str, base: Path, only_files: bool = False) -> None:
     text = group.get(key)
     named = path_of(text, base) if isinstance(text, str) else None
     if named is None:
@@ -53,7 +55,7 @@ def put_under(group, key, base, only_files=False):
         group[key] = path
 
 
-def assign(data, assignment):
+def assign(data: dict[str, Any], assignment: str) -> None:
     """Put "train.seed=7" or "concepts.0.prompt=a cat" into nested `data`; text becomes what the setting is declared
     as.
     """
@@ -64,7 +66,7 @@ def assign(data, assignment):
     if len(parts) > DEEPEST:
         raise UserError(f"--set {shortened(key)}: there is no such place in the settings; none is nested so deeply.")
     check_value(text, shortened(key))
-    group = data
+    group: Any = data
     for part, following in zip(parts, parts[1:], strict=False):
         grow(group, part, [] if isinstance(following, int) else {})
         group = group[part] if fits(group, part) else None
@@ -78,7 +80,7 @@ def assign(data, assignment):
     group[parts[-1]] = typed(declared(Config, parts), text)
 
 
-def grow(group, part, fresh):
+def grow(group: Any, part: str | int, fresh: list[Any] | dict[str, Any]) -> None:
     """Make room for a group that is not there yet."""
     if isinstance(group, dict):
         group.setdefault(part, fresh)
@@ -86,14 +88,14 @@ def grow(group, part, fresh):
         group.append(fresh)
 
 
-def fits(group, part):
+def fits(group: Any, part: str | int) -> bool:
     """Whether `part` is a key for this group, or a number within this list."""
     if isinstance(group, list):
         return isinstance(part, int) and part < len(group)
     return isinstance(group, dict) and isinstance(part, str)
 
 
-def declared(cls, parts):
+def declared(cls: type, parts: Sequence[str | int]) -> Any:
     """The declared type at the end of a path, or str where there is none: the check of the whole names the key."""
     kind = cls
     for part in parts:
@@ -106,7 +108,7 @@ def declared(cls, parts):
     return kind
 
 
-def typed(kind, text):
+def typed(kind: Any, text: str) -> Any:
     """`text` as the declared type; text that does not fit stays text, for the check to refuse with its usual
     sentence.
     """

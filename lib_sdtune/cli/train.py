@@ -8,8 +8,11 @@ import json
 import os
 import shutil
 import signal
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import presets
 from lib_sdtune.cli.console import Bar
@@ -17,10 +20,16 @@ from lib_sdtune.cli.settings import absolute, assign, read
 from lib_sdtune.config import overlaid
 from lib_sdtune.errors import UserError
 
+if TYPE_CHECKING:
+    from lib_sdtune.config import Config
+    from lib_sdtune.host.embedded import EmbeddedHost
+    from lib_sdtune.methods.base import Artefact
+    from lib_sdtune.training.control import Control
+
 INTERRUPTED = 130
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     takes_settings(parser)
     parser.add_argument(
         "--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)"
@@ -35,13 +44,13 @@ def arguments(parser):
     )
 
 
-def takes_settings(parser):
+def takes_settings(parser: ArgumentParser) -> None:
     parser.add_argument("config", nargs="?", metavar="CONFIG", help="the run's settings, a .json or .toml file")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="changes",
                         help="change settings, such as train.seed=7")
 
 
-def run(args):
+def run(args: Namespace) -> int:
     data = settings(args)
     if args.measure:
         return measure(data, args.data_dir, args.checkpoint, args.preset)
@@ -54,7 +63,7 @@ def run(args):
     return 0
 
 
-def how_to_resume(control):
+def how_to_resume(control: "Control") -> str:
     from lib_sdtune.training import state
 
     if state.newest(control.folder) is None:
@@ -62,7 +71,7 @@ def how_to_resume(control):
     return f"Interrupted after step {control.step}. The same command with --resume goes on from the saved state."
 
 
-def settings(args):
+def settings(args: Namespace) -> dict[str, Any]:
     """The file's settings with the command line's changes; paths of the latter are relative to where one stands."""
     path, changes = args.config, list(args.changes)
     if path is None and changes and "=" not in changes[-1]:
@@ -75,7 +84,8 @@ def settings(args):
     return absolute(data, Path.cwd())
 
 
-def train(data, data_dir, checkpoint="", preset="", resume=False):
+def train(data: dict[str, Any], data_dir: str, checkpoint: str = "", preset: str = "",
+          resume: bool = False) -> tuple["Artefact | None", "Control"]:
     """One run to its end; (artefact or None, its `Control`)."""
     config, host = checked_config(data, data_dir, checkpoint, preset)
 
@@ -91,7 +101,7 @@ def train(data, data_dir, checkpoint="", preset="", resume=False):
             return train_run(config, host, control), control
 
 
-def measure(data, data_dir, checkpoint="", preset=""):
+def measure(data: dict[str, Any], data_dir: str, checkpoint: str = "", preset: str = "") -> int:
     """Say what a step needs; the exit code is 0 if it fits as it is, 1 if something has to be changed."""
     config, host = checked_config(data, data_dir, checkpoint, preset)
 
@@ -107,7 +117,8 @@ def measure(data, data_dir, checkpoint="", preset=""):
     return 1 if need.changes else 0
 
 
-def checked_config(data, data_dir, checkpoint="", preset=""):
+def checked_config(data: dict[str, Any], data_dir: str, checkpoint: str = "",
+                   preset: str = "") -> tuple["Config", "EmbeddedHost"]:
     """The checked `Config`, with what the preset and the model recommend laid under it, and the host that will train
     it.
     """
@@ -125,7 +136,7 @@ def checked_config(data, data_dir, checkpoint="", preset=""):
 
 
 @contextmanager
-def interruptible(control):
+def interruptible(control: "Control") -> Iterator[None]:
     """The first Ctrl+C, or what ends a process politely, asks the run to save its state and leave; a second Ctrl+C
     leaves at once.
     """
@@ -143,7 +154,7 @@ def interruptible(control):
 
 
 @contextmanager
-def removed_if_refused(folder, data_dir, new):
+def removed_if_refused(folder: Path, data_dir: Path, new: bool) -> Iterator[None]:
     """Wrong input leaves nothing behind: a run folder that was made for a run that is then refused goes again."""
     try:
         yield
@@ -154,7 +165,7 @@ def removed_if_refused(folder, data_dir, new):
         raise
 
 
-def remove_if_empty(folder, stop):
+def remove_if_empty(folder: Path, stop: Path) -> None:
     """Remove `folder` and its parents below `stop` as long as they are empty."""
     stop = stop.absolute()
     for path in [folder.absolute(), *folder.absolute().parents]:

@@ -5,16 +5,22 @@ It listens on this machine only. Ctrl+C saves the state of a running training be
 
 import socket
 import time
+from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.errors import UserError
+
+if TYPE_CHECKING:
+
+    from lib_sdtune.app import App
 
 HERE = "127.0.0.1"
 SAVING = 60  # seconds that a run gets to save its state
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=7870, metavar="N", help="default: 7870")
     parser.add_argument(
         "--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)"
@@ -24,7 +30,7 @@ def arguments(parser):
     )
 
 
-def run(args):
+def run(args: Namespace) -> int:
     check(args.port)
     import uvicorn
 
@@ -38,7 +44,7 @@ def run(args):
     return 0
 
 
-def check(port):
+def check(port: int) -> None:
     for package in ("gradio", "uvicorn"):
         if find_spec(package) is None:
             raise UserError(
@@ -56,7 +62,7 @@ def check(port):
             ) from None
 
 
-def make_app(args):
+def make_app(args: Namespace) -> "App":
     from lib_sdtune.app import App
     from lib_sdtune.host.embedded import EmbeddedHost
 
@@ -65,14 +71,14 @@ def make_app(args):
     return App(lambda: host)
 
 
-def make_server(app):
+def make_server(app: "App") -> Any:
     from lib_sdtune.ui.context import TabContext
     from lib_sdtune.ui.standalone import serve
 
     return serve(TabContext(app=app, defaults=app.host.defaults))
 
 
-def leave(app):
+def leave(app: "App") -> None:
     """Let the run that is on save its state."""
     app.jobs.interrupt_all()
     until = time.monotonic() + SAVING

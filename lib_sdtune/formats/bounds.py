@@ -14,14 +14,15 @@ import torch
 from lib_sdtune.errors import UserError
 
 LONGEST_HEADER = 100_000_000  # bytes; the format's own readers allow no more
-SIZES = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2, "I32": 4, "U32": 4,
-         "F32": 4, "F64": 8, "I64": 8, "U64": 8}
+SIZES = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
+         "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8}
 SLACK = 1 << 24  # bytes that a zip may hold beyond its own length; torch compresses nothing
 DEEPEST = 24  # dicts and lists within each other
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file, whole and consistent: name -> dtype, shape, data_offsets; "__metadata__" is text.
+    """The header of a safetensors file, complete and consistent: name -> dtype, shape, data_offsets; "__metadata__" is
+    text.
 
     UserError where it is damaged, or the file is not as long as it says.
     """
@@ -41,7 +42,9 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def check_entries(header: Any) -> int:
-    """Where the last tensor ends. ValueError, or what nonsense runs into, unless every tensor has a place of its size."""
+    """Where the last tensor ends. ValueError, or what nonsense runs into, unless every tensor has a place of its
+    size.
+    """
     metadata = header.get("__metadata__", {})
     if not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError("metadata are text")
@@ -67,12 +70,12 @@ def refuse_swelling_zip(path: Path) -> None:
     """UserError for a zip whose members are far larger than itself."""
     try:
         with zipfile.ZipFile(path) as members:
-            held = sum(member.file_size for member in members.infolist())
+            size = sum(member.file_size for member in members.infolist())
     except Exception:  # no zip, or a damaged one: whoever reads it says so
         return
-    if held > 2 * path.stat().st_size + SLACK:
-        raise UserError(f"{path.name} would grow from {path.stat().st_size:,} to {held:,} bytes when it is opened, which "
-                        "no model file does; get it from elsewhere.")
+    if size > 2 * path.stat().st_size + SLACK:
+        raise UserError(f"{path.name} would grow from {path.stat().st_size:,} to {size:,} bytes when it is opened, "
+                        "which no model file does; get it from elsewhere.")
 
 
 def refuse_swelling_tensors(data: Any, path: Path) -> None:
@@ -82,8 +85,8 @@ def refuse_swelling_tensors(data: Any, path: Path) -> None:
         value, depth = waiting.pop()
         if isinstance(value, torch.Tensor):
             if not has_its_numbers(value):
-                raise UserError(f"{path.name} holds a tensor of {value.numel():,} numbers that are not all in the file; "
-                                "get it from elsewhere.")
+                raise UserError(f"{path.name} holds a tensor of {value.numel():,} numbers that are not all in the "
+                                "file; get it from elsewhere.")
         elif isinstance(value, dict | list | tuple):
             if depth == DEEPEST:
                 raise UserError(f"{path.name} is nested more deeply than any model file; get it from elsewhere.")

@@ -28,7 +28,9 @@ def read(path: Path) -> dict[str, Any]:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValueError("too large to be a preview")
             chunk = getattr(picture, "text", {}).get(CHUNK)
-            return from_json(base64.b64decode(chunk[: 2 * LARGEST]) if chunk else hidden(np.asarray(picture.convert("RGB"))))
+            if chunk:
+                return from_json(base64.b64decode(chunk[: 2 * LARGEST]))
+            return from_json(hidden(np.asarray(picture.convert("RGB"))))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, zlib.error,
             Image.DecompressionBombError) as error:
         raise UserError(f"{path.name} is a picture without an embedding in it.") from error

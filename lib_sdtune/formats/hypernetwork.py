@@ -46,7 +46,8 @@ def write(path: Path, hypernetwork: Hypernetwork, facts: Facts, precision: torch
     tensors = {name: tensor.to("cpu", precision) for name, tensor in hypernetwork.tensors().items()}
     refuse_non_finite(tensors, path)
     dropout = list(structure.dropout) or [0] * len(structure.layers)
-    data: dict[Any, Any] = {width: tuple(half(tensors, f"{width}.{part}.") for part in "kv") for width in hypernetwork.pairs}
+    data: dict[Any, Any] = {width: tuple(half(tensors, f"{width}.{part}.") for part in "kv")
+                            for width in hypernetwork.pairs}
     data |= {"step": facts.step, "name": facts.name, "layer_structure": list(structure.layers),
              "activation_func": structure.activation,
              "is_layer_norm": structure.layer_norm, "weight_initialization": structure.weight_init,

@@ -170,7 +170,8 @@ def embedded_json(metadata: Mapping[str, str], key: str) -> dict[str, dict[str, 
 
 def build(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None,
           dtype: torch.dtype = torch.float32, plan: Sequence[Part] | None = None,
-          architecture: Mapping[str, dict[str, Any]] | None = None) -> tuple[torch.nn.Module, torch.nn.Module, list[torch.nn.Module]]:
+          architecture: Mapping[str, dict[str, Any]] | None = None
+          ) -> tuple[torch.nn.Module, torch.nn.Module, list[torch.nn.Module]]:
     """(UNet, VAE, [text encoders]) with the weights of a checkpoint, in `dtype`, frozen and ready to predict.
 
     The number of attention heads leaves no trace in the tensors. The rule: a UNet whose proj_in is a convolution has 8

@@ -134,7 +134,7 @@ def tiles(width: int, height: int, over: float) -> list[Box] | None:
     return [(0, start, short, start + short) for start in starts]
 
 
-def drawn(box: Sequence[float], size: Size) -> Box:
+def drawn(box: Sequence[float | str], size: Size) -> Box:
     """A box drawn by hand as fractions (left, top, right, bottom), in pixels; UserError if it is none."""
     try:
         left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in box)

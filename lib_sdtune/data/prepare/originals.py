@@ -37,7 +37,7 @@ class Original:
         return printable(self.file.relative)
 
 
-def originals_of(files: Sequence[PictureFile], settings: PrepareConfig, boxes: Mapping[str, Sequence[float] | None],
+def originals_of(files: Sequence[PictureFile], settings: PrepareConfig, boxes: Mapping[str, Sequence[float | str] | None],
                  problems: list[Problem]) -> Iterator[Original]:
     """One `Original` for each picture file, with names that don't collide on any system."""
     names = Names(settings, [plain_stem(file, settings) for file in files])
@@ -104,7 +104,7 @@ def key(settings: PrepareConfig, box: tuple[float, ...] | None) -> str:
     return json.dumps([values, box], sort_keys=True)
 
 
-def refuse_crops(boxes: Mapping[str, Sequence[float] | None], names: set[str]) -> None:
+def refuse_crops(boxes: Mapping[str, Sequence[float | str] | None], names: set[str]) -> None:
     """UserError for a crop that is none, or is of no picture."""
     for name, box in boxes.items():
         if box is not None:

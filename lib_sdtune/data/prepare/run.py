@@ -24,7 +24,7 @@ from lib_sdtune.errors import UserError
 
 Progress = Callable[[int, int, str], None]
 Describe = Callable[[Image.Image], str]
-Boxes = Mapping[str, Sequence[float] | None]  # relative path -> (left, top, right, bottom) as fractions
+Boxes = Mapping[str, Sequence[float | str] | None]  # relative path -> (left, top, right, bottom) as fractions
 
 
 SOURCE, OUT = "Folder of originals", "Folder for what is made of them"  # what the tab calls them
