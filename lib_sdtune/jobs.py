@@ -187,8 +187,8 @@ class Jobs:
         """What a user types to get what a run of these settings trains."""
         from lib_sdtune.data.captions import trigger_words
 
-        own = settings.get(settings.get("method", "lora"))
-        token = own.get("token") if isinstance(own, dict) else ""
+        of_method = settings.get(settings.get("method", "lora"))
+        token = of_method.get("token") if isinstance(of_method, dict) else ""
         word = token if isinstance(token, str) and token else settings["name"]
         return trigger_words(settings["concepts"][0].get("prompt", ""), word, [self.context.host.folder("templates")])
 
@@ -263,9 +263,9 @@ def last_status(folder: "RunFolder", control: "Control | None" = None) -> dict[s
     written = folder.status()
     if control and written.get("state") in LIVE:
         written = control.snapshot()
-    whole = {key: value for key, value in written.items() if has_type_of(value, UNKNOWN_STATUS.get(key, value))}
+    facts = {key: value for key, value in written.items() if has_type_of(value, UNKNOWN_STATUS.get(key, value))}
     method = "" if folder.problem() else folder.settings().get("method", "lora")
-    status = {**UNKNOWN_STATUS, "method": method, **whole, "id": folder.path.name, "eta_seconds": None}
+    status = {**UNKNOWN_STATUS, "method": method, **facts, "id": folder.path.name, "eta_seconds": None}
     if status["state"] not in ENDED:
         status |= {"state": "stopped", "message": "The program ended before the run did; resume to go on."}
     return {**status, "resumable": folder.resumable()}

@@ -52,9 +52,9 @@ def by_model(config: "Config", family: "Family", resolution: int, position_ids: 
 
 def reasons(config: "Config") -> Iterator[tuple[str, str]]:
     """(path of a setting, why it is not followed) of every one that the other settings switch off."""
-    own = ((f"{config.method}.{key}", why) for key, why in config.settings.overruled())
+    of_method = ((f"{config.method}.{key}", why) for key, why in config.settings.overruled())
     yield from chain(
-        own, of_pictures(config), of_rates(config), of_noise_and_loss(config), of_files(config), too_late(config)
+        of_method, of_pictures(config), of_rates(config), of_noise_and_loss(config), of_files(config), too_late(config)
     )
 
 

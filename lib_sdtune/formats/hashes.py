@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 
-def whole(path: str | Path) -> str:
+def sha256(path: str | Path) -> str:
     """SHA-256 of a file, in hex; its first ten digits are the WebUI's short hash of a checkpoint."""
     return digest(path, 0)
 

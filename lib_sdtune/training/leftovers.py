@@ -26,8 +26,8 @@ def sweep(run_folder: Path, file_folders: Iterable[Path], name: str) -> None:
 
 def of_run(folder: Path, name: str) -> Iterator[Path]:
     """NAME.safetensors.tmp, NAME-000002.safetensors.tmp, NAME.preview.png.tmp and so on, and no other run's."""
-    own = re.compile(rf"{re.escape(name)}(-\d{{6,}}|-step\d{{8,}})?(\.\w+)+\{ENDING}")
-    return (path for path in folder.glob(f"*{ENDING}") if own.fullmatch(path.name))
+    pattern = re.compile(rf"{re.escape(name)}(-\d{{6,}}|-step\d{{8,}})?(\.\w+)+\{ENDING}")
+    return (path for path in folder.glob(f"*{ENDING}") if pattern.fullmatch(path.name))
 
 
 def old(cache: Path) -> Iterator[Path]:

@@ -122,7 +122,7 @@ class EmbeddedHost(Host):
         clip_tokenizer = tokenizer.find(path, family.towers(text_encoders)[0].token_embedding.num_embeddings)
         for part in (unet, vae, *text_encoders):
             part.to(self.device)
-        sha256 = hashes.whole(path)
+        sha256 = hashes.sha256(path)
         return LoadedModel(family, unet, vae, text_encoders, clip_tokenizer, checkpoint.alphas_cumprod(),
                            name=self.checkpoint_name(path), hash=sha256[:10], variant=variant,
                            folder=self.folder, path=path, sha256=sha256)

@@ -53,12 +53,12 @@ def selected() -> Any:
     return entry or sd_models.select_checkpoint()
 
 
-def looked_up(look: Callable[[], Any], pauses: Sequence[float] = PAUSES) -> Any | None:
-    """What `look()` gives, asked again for a while; None if it never gives anything."""
+def looked_up(look_up: Callable[[], Any], pauses: Sequence[float] = PAUSES) -> Any | None:
+    """What `look_up()` gives, asked again for a while; None if it never gives anything."""
     for pause in pauses:
         time.sleep(pause)
         with suppress(RuntimeError, FileNotFoundError):  # "dictionary changed size during iteration"
-            entry = look()
+            entry = look_up()
             if entry is not None:
                 return entry
     return None

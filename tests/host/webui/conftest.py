@@ -36,23 +36,23 @@ def webui(tmp_path_factory):
 @pytest.fixture
 def host(webui):
     """The host over a model in its everyday state: one picture has been made."""
-    import house
+    import webui_probe
     from modules import sd_models
 
     from lib_sdtune.host.webui.host import WebUIHost
 
-    house.draw()
-    assert house.free()
+    webui_probe.draw()
+    assert webui_probe.free()
     yield WebUIHost()
-    assert house.free(), "the queue lock was left taken"
+    assert webui_probe.free(), "the queue lock was left taken"
     assert sd_models.model_data.sd_model is not None
 
 
 @pytest.fixture
 def unchanged(host):
     """Fails the test when anything about the WebUI is other than before it."""
-    import house
+    import webui_probe
 
-    before = house.fingerprint()
+    before = webui_probe.fingerprint()
     yield before
-    assert house.differences(before, house.fingerprint()) == []
+    assert webui_probe.differences(before, webui_probe.fingerprint()) == []

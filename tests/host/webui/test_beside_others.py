@@ -6,10 +6,10 @@ import shutil
 import sys
 from pathlib import Path
 
-import house
 import numpy
 import pytest
 import torch
+import webui_probe
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
@@ -61,11 +61,11 @@ def draw():
     from lib_sdtune.host.webui.neutral import conditioning_cache
 
     conditioning_cache.clear()
-    return house.draw(seed=1)
+    return webui_probe.draw(seed=1)
 
 
 def request(prompt="a cat"):
-    return SampleRequest(prompt, steps=house.STEPS, cfg_scale=4, seed=1, width=house.SIZE, height=house.SIZE, sampler="Euler")
+    return SampleRequest(prompt, steps=webui_probe.STEPS, cfg_scale=4, seed=1, width=webui_probe.SIZE, height=webui_probe.SIZE, sampler="Euler")
 
 
 def answers(model):
@@ -92,7 +92,7 @@ def test_what_was_left_is_not_learned_and_comes_back(host, meddling, mode, caplo
         expected = answers(model)
     plain = draw()
     meddling.start(mode)
-    theirs, before = draw(), house.fingerprint()
+    theirs, before = draw(), webui_probe.fingerprint()
     assert (theirs != plain).any(), "the meddler does nothing, so this test shows nothing"
     with caplog.at_level(logging.WARNING, "sdtune"), host.borrow(Model()) as model:
         assert equal(answers(model), expected)
@@ -100,7 +100,7 @@ def test_what_was_left_is_not_learned_and_comes_back(host, meddling, mode, caplo
             assert not any(table for module in model.unet.modules() for name, table in vars(module).items() if "_hooks" in name)
         assert (numpy.asarray(next(host.generate([request()]))) == plain).all()
     assert [record.getMessage() for record in caplog.records if 'the extension "meddler" left' in record.getMessage()]
-    assert house.differences(before, house.fingerprint()) == []
+    assert webui_probe.differences(before, webui_probe.fingerprint()) == []
     assert (draw() == theirs).all(), "it must be theirs again afterwards"
     meddling.stop()
     assert (draw() == plain).all()
@@ -119,20 +119,20 @@ def test_our_pictures_are_as_with_nothing_ticked(plain_sample, host, meddling, m
 
     meddling.start(mode)
     meddling.asked()
-    before = house.fingerprint()
+    before = webui_probe.fingerprint()
     with host.borrow(Model()) if lent else nullcontext():
         assert (numpy.asarray(next(host.generate([request()]))) == plain_sample).all()
-    assert house.differences(before, house.fingerprint()) == []
+    assert webui_probe.differences(before, webui_probe.fingerprint()) == []
 
 
 @pytest.mark.parametrize("mode", REFUSED)
 def test_what_cannot_be_put_aside_is_refused_with_its_name(host, meddling, mode):
     meddling.start(mode)
-    before = house.fingerprint()
+    before = webui_probe.fingerprint()
     with pytest.raises(UserError, match=REFUSED[mode]) as refusal, host.borrow(Model()):
         pass
     assert "start again" in str(refusal.value)
-    assert house.differences(before, house.fingerprint()) == []
+    assert webui_probe.differences(before, webui_probe.fingerprint()) == []
 
 
 @pytest.fixture
@@ -184,10 +184,10 @@ def test_a_picture_that_changes_the_model_stops_the_run(host, meddling, monkeypa
 
     real = shared_state.State.nextjob
     monkeypatch.setattr(shared_state.State, "nextjob", lambda self: (meddling.start("exchange_parameter"), real(self))[1])
-    before = house.fingerprint()
+    before = webui_probe.fingerprint()
     with pytest.raises(RunError, match="a parameter of .*time_embed"), host.borrow(Model()):
         next(host.generate([request()]))
-    assert house.differences({key: value for key, value in before.items() if key != "state"}, house.fingerprint()) in ([], ["state"])
+    assert webui_probe.differences({key: value for key, value in before.items() if key != "state"}, webui_probe.fingerprint()) in ([], ["state"])
 
 
 def test_a_failure_in_an_extension_names_it(host, meddling):

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-import house
 import numpy
 import pytest
 import torch
+import webui_probe
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
@@ -43,7 +43,7 @@ def test_the_own_modules_are_lent_and_nothing_is_loaded_twice(host, unchanged):
         assert model.name and len(model.alphas_cumprod) == 1000 and model.alphas_cumprod.dtype == torch.float32
         ours = {weight.data_ptr() for _, part in model.modules() for weight in part.parameters()}
         assert ours <= {weight.data_ptr() for weight in shared.sd_model.parameters()}
-        assert not house.free()
+        assert not webui_probe.free()
 
 
 def test_the_tokenizer_speaks_ids_without_frame(host, unchanged):
@@ -55,8 +55,8 @@ def test_the_tokenizer_speaks_ids_without_frame(host, unchanged):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_everything_is_given_back(host, fails):
-    picture = house.draw(seed=3)
-    before = house.fingerprint()
+    picture = webui_probe.draw(seed=3)
+    before = webui_probe.fingerprint()
     try:
         with host.borrow(Model()) as model:
             learn(model)
@@ -64,26 +64,26 @@ def test_everything_is_given_back(host, fails):
                 raise Broken
     except Broken:
         assert fails
-    assert house.differences(before, house.fingerprint()) == []
-    assert (house.draw(seed=3) == picture).all()
+    assert webui_probe.differences(before, webui_probe.fingerprint()) == []
+    assert (webui_probe.draw(seed=3) == picture).all()
 
 
 def test_a_lora_of_the_last_prompt_is_out_meanwhile(host):
-    bare = house.weight().weight.clone()
-    house.make_lora("worn")
-    plain, dressed = house.draw(seed=2), house.draw("a cat <lora:worn:1>", seed=2)
+    bare = webui_probe.weight().weight.clone()
+    webui_probe.make_lora("worn")
+    plain, dressed = webui_probe.draw(seed=2), webui_probe.draw("a cat <lora:worn:1>", seed=2)
     assert (plain != dressed).any()
-    before, merged = house.fingerprint(), house.weight().weight.clone()
+    before, merged = webui_probe.fingerprint(), webui_probe.weight().weight.clone()
     assert not torch.equal(bare, merged)
     with host.borrow(Model()) as model:
-        assert torch.equal(house.weight().weight, bare)
-        assert house.weight().network_weights_backup is None, "an old backup would undo a training of the weights"
+        assert torch.equal(webui_probe.weight().weight, bare)
+        assert webui_probe.weight().network_weights_backup is None, "an old backup would undo a training of the weights"
         learn(model)
-        assert torch.equal(house.weight().weight, bare)
-    assert torch.equal(house.weight().weight, merged)
-    assert house.differences(before, house.fingerprint()) == []
-    assert (house.draw("a cat <lora:worn:1>", seed=2) == dressed).all()
-    assert (house.draw(seed=2) == plain).all()
+        assert torch.equal(webui_probe.weight().weight, bare)
+    assert torch.equal(webui_probe.weight().weight, merged)
+    assert webui_probe.differences(before, webui_probe.fingerprint()) == []
+    assert (webui_probe.draw("a cat <lora:worn:1>", seed=2) == dressed).all()
+    assert (webui_probe.draw(seed=2) == plain).all()
 
 
 def test_hypernetworks_are_off_meanwhile(host, request):
@@ -91,26 +91,26 @@ def test_hypernetworks_are_off_meanwhile(host, request):
 
     model_hijack.apply_optimizations("None")  # the one attention that hangs them on the layers
     request.addfinalizer(model_hijack.apply_optimizations)
-    house.make_hypernetwork("hyper")
-    plain, dressed = house.draw(seed=2), house.draw("a cat <hypernet:hyper:1>", seed=2)
+    webui_probe.make_hypernetwork("hyper")
+    plain, dressed = webui_probe.draw(seed=2), webui_probe.draw("a cat <hypernet:hyper:1>", seed=2)
     assert (plain != dressed).any()
-    layer = house.weight("diffusion_model.middle_block.1.transformer_blocks.0.attn2")
+    layer = webui_probe.weight("diffusion_model.middle_block.1.transformer_blocks.0.attn2")
     assert hasattr(layer, "hyper_k")
     x, context = torch.randn(1, 4, layer.to_q.in_features), torch.randn(1, 77, layer.to_k.in_features)
-    before = house.fingerprint()
+    before = webui_probe.fingerprint()
     with host.borrow(Model()) as model, torch.no_grad():
         assert not any("hyper" in name for name, _ in model.unet.named_modules())
         projected = (layer.to_q(x), layer.to_k(context), layer.to_v(context))
         heads = [tensor.unflatten(-1, (layer.heads, -1)).transpose(1, 2) for tensor in projected]
         by_hand = torch.nn.functional.scaled_dot_product_attention(*heads)
         assert torch.allclose(layer(x, context), layer.to_out(by_hand.transpose(1, 2).flatten(2)), atol=1e-5)
-    assert house.differences(before, house.fingerprint()) == []
-    assert (house.draw("a cat <hypernet:hyper:1>", seed=2) == dressed).all()
-    assert (house.draw(seed=2) == plain).all()
+    assert webui_probe.differences(before, webui_probe.fingerprint()) == []
+    assert (webui_probe.draw("a cat <hypernet:hyper:1>", seed=2) == dressed).all()
+    assert (webui_probe.draw(seed=2) == plain).all()
 
 
 def test_attention_gives_the_same_answer_and_a_gradient(host, unchanged):
-    layer = house.weight("diffusion_model.middle_block.1.transformer_blocks.0.attn1")
+    layer = webui_probe.weight("diffusion_model.middle_block.1.transformer_blocks.0.attn1")
     x = torch.randn(1, 9, layer.to_q.in_features, generator=torch.Generator().manual_seed(1)).requires_grad_()
     with torch.no_grad():
         theirs = layer(x)
@@ -126,10 +126,10 @@ def test_token_merging_is_off_meanwhile(host):
 
     sd_models.apply_token_merging(shared.sd_model, 0.5)
     try:
-        before = house.fingerprint()
+        before = webui_probe.fingerprint()
         with host.borrow(Model()):
             assert shared.sd_model.applied_token_merged_ratio == 0
-        assert house.differences(before, house.fingerprint()) == []
+        assert webui_probe.differences(before, webui_probe.fingerprint()) == []
     finally:
         sd_models.apply_token_merging(shared.sd_model, 0)
 
@@ -160,10 +160,10 @@ def test_tiling_is_off_meanwhile(host):
 
     model_hijack.apply_circular(True)
     try:
-        before = house.fingerprint()
+        before = webui_probe.fingerprint()
         with host.borrow(Model()) as model:
             assert {layer.padding_mode for layer in model.unet.modules() if isinstance(layer, torch.nn.Conv2d)} == {"zeros"}
-        assert house.differences(before, house.fingerprint()) == []
+        assert webui_probe.differences(before, webui_probe.fingerprint()) == []
     finally:
         model_hijack.apply_circular(False)
 
@@ -191,7 +191,7 @@ def test_upcasting_is_off_meanwhile(host, monkeypatch):
 
 
 def test_ldm_s_own_checkpointing_is_off_meanwhile(host):
-    block = house.weight("diffusion_model.middle_block.0")
+    block = webui_probe.weight("diffusion_model.middle_block.0")
     block.use_checkpoint = True
     try:
         with host.borrow(Model()) as model:
@@ -223,20 +223,20 @@ def test_the_webui_can_read_its_embeddings_anew_meanwhile(host, unchanged):
 
 
 def test_the_token_table_is_plain_and_captions_may_name_embeddings(host):
-    house.make_embedding("zwirbel")
-    picture = house.draw("a zwirbel", seed=2)
-    before = house.fingerprint()
+    webui_probe.make_embedding("zwirbel")
+    picture = webui_probe.draw("a zwirbel", seed=2)
+    before = webui_probe.fingerprint()
     with host.borrow(Model()) as model:
         assert type(model.text_encoders[0].text_model.embeddings.token_embedding) is torch.nn.Embedding
         assert model.embeddings["zwirbel"].shape[0] == 2
         named, word = (model.family.encode_text(model, [caption]).context for caption in ("a zwirbel", "a zwirbe"))
         assert (named - word).abs().max() > 1e-3
-    assert house.differences(before, house.fingerprint()) == []
-    assert (house.draw("a zwirbel", seed=2) == picture).all()
+    assert webui_probe.differences(before, webui_probe.fingerprint()) == []
+    assert (webui_probe.draw("a zwirbel", seed=2) == picture).all()
 
 
 def test_hooks_of_other_extensions_are_set_aside_and_come_back(host):
-    layer = house.weight("diffusion_model.middle_block.1.transformer_blocks.0.attn1")
+    layer = webui_probe.weight("diffusion_model.middle_block.1.transformer_blocks.0.attn1")
 
     def hooked(x, *args, **kwargs):
         raise AssertionError("an extension's hook ran during training")
@@ -270,7 +270,7 @@ def test_medvram_s_shuttle_stands_still_meanwhile(host, monkeypatch):
 
 
 def test_eight_bit_weights_are_refused_with_the_remedy(host):
-    layer = house.weight()
+    layer = webui_probe.weight()
     kept = layer.weight.data
     layer.weight.data = kept.to(torch.float8_e4m3fn)
     try:

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-import house
 import pytest
+import webui_probe
 from safetensors.torch import load_file, save_file
 
 
@@ -35,13 +35,13 @@ def test_every_file_is_drawn_with_itself(host, saved, tmp_path):
     from lib_sdtune.evaluation.judge import opened
     from lib_sdtune.host.base import SampleRequest
 
-    plain, before = house.draw(seed=5), shared.sd_model.sd_checkpoint_info.filename
+    plain, before = webui_probe.draw(seed=5), shared.sd_model.sd_checkpoint_info.filename
     candidates = of_files(host, saved)
     assert [one.kind for one in candidates] == ["checkpoints"] * 2
     grid = Grid(host, tmp_path, model=trained_on(candidates[0], None, host))
-    request = SampleRequest("a cat", steps=house.STEPS, cfg_scale=4, width=house.SIZE, height=house.SIZE, sampler="Euler")
+    request = SampleRequest("a cat", steps=webui_probe.STEPS, cfg_scale=4, width=webui_probe.SIZE, height=webui_probe.SIZE, sampler="Euler")
     wanted = cells(candidates, [1.0], [request], [5])
     grid.make(wanted)
     pictures = [opened(grid.path(cell)).tobytes() for cell in wanted]
     assert len(set(pictures)) == 3 and pictures[0] == plain.tobytes()
-    assert shared.sd_model.sd_checkpoint_info.filename == before and (house.draw(seed=5) == plain).all()
+    assert shared.sd_model.sd_checkpoint_info.filename == before and (webui_probe.draw(seed=5) == plain).all()

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-import house
 import numpy
 import pytest
 import torch
+import webui_probe
 
 from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
@@ -15,7 +15,7 @@ from lib_sdtune.networks.lora import LoRA
 
 
 def request(prompt="a cat", **changes):
-    return SampleRequest(prompt, steps=house.STEPS, cfg_scale=4, seed=1, width=house.SIZE, height=house.SIZE, sampler="Euler", **changes)
+    return SampleRequest(prompt, steps=webui_probe.STEPS, cfg_scale=4, seed=1, width=webui_probe.SIZE, height=webui_probe.SIZE, sampler="Euler", **changes)
 
 
 class Shift(Adapter):
@@ -30,16 +30,16 @@ def files():
 
 
 def test_a_sample_is_what_generate_would_make(host):
-    expected = house.draw()
+    expected = webui_probe.draw()
     image = next(host.generate([request()]))
     assert (numpy.asarray(image) == expected).all()
     assert "Steps: 2" in image.info["parameters"] and "Seed: 1" in image.info["parameters"]
 
 
 def test_what_is_attached_shows_and_training_goes_on_bare_of_it(host):
-    bare, before, present = house.draw(), house.fingerprint(), files()
+    bare, before, present = webui_probe.draw(), webui_probe.fingerprint(), files()
     with host.borrow(Model()) as model:
-        layer = house.weight("diffusion_model.output_blocks.11.1.transformer_blocks.0.attn2.to_v")
+        layer = webui_probe.weight("diffusion_model.output_blocks.11.1.transformer_blocks.0.attn2.to_v")
         straight = layer(torch.ones(1, layer.in_features))
         with applied([(layer, Shift(layer, 1, 1.0))]):
             bent_answer = layer(torch.ones(1, layer.in_features))
@@ -50,38 +50,38 @@ def test_what_is_attached_shows_and_training_goes_on_bare_of_it(host):
         assert type(model.text_encoders[0].text_model.embeddings.token_embedding) is torch.nn.Embedding
     assert (drawn[0] != bare).any() and (drawn[0] != drawn[1]).any()
     assert (plain == bare).all()
-    assert house.differences(before, house.fingerprint()) == []
+    assert webui_probe.differences(before, webui_probe.fingerprint()) == []
     assert files() == present, "samples must not end up among the user's pictures or in the prompt history"
 
 
 def test_a_sample_prompt_may_name_loras_and_hypernetworks(host):
-    house.make_lora("extra", seed=4)
-    expected = house.draw("a cat <lora:extra:1>")
+    webui_probe.make_lora("extra", seed=4)
+    expected = webui_probe.draw("a cat <lora:extra:1>")
     with host.borrow(Model()) as model:
-        bare = house.weight().weight.clone()
+        bare = webui_probe.weight().weight.clone()
         drawn = numpy.asarray(next(host.generate([request("a cat <lora:extra:1>")])))
-        assert torch.equal(house.weight().weight, bare), "the LoRA of a sample prompt must not stay in the weights"
+        assert torch.equal(webui_probe.weight().weight, bare), "the LoRA of a sample prompt must not stay in the weights"
         assert model is host.loaded_model
     assert (drawn == expected).all()
 
 
 def test_a_lora_of_a_sample_prompt_reaches_layers_that_are_being_trained(host):
-    house.make_lora("extra", seed=4)
-    expected = house.draw("a cat <lora:extra:1>")
-    layer = house.weight()
+    webui_probe.make_lora("extra", seed=4)
+    expected = webui_probe.draw("a cat <lora:extra:1>")
+    layer = webui_probe.weight()
     with host.borrow(Model()), applied([(layer, LoRA(layer, 2, 2.0))], multiplier=0.0):
         drawn = numpy.asarray(next(host.generate([request("a cat <lora:extra:1>")])))
     assert (drawn == expected).all()
 
 
 def test_a_sample_prompt_may_name_an_embedding_in_the_making(host):
-    bare = house.draw("a zzz")
+    bare = webui_probe.draw("a zzz")
     with host.borrow(Model()) as model:
         width = model.text_encoders[0].text_model.embeddings.token_embedding.embedding_dim
         model.embeddings["zzz"] = torch.randn(1, width)
         drawn = numpy.asarray(next(host.generate([request("a zzz")])))
     assert (drawn != bare).any()
-    assert (house.draw("a zzz") == bare).all(), "it must be forgotten with the run"
+    assert (webui_probe.draw("a zzz") == bare).all(), "it must be forgotten with the run"
 
 
 @pytest.mark.parametrize("when", ["before the first step", "in the middle"])
@@ -102,7 +102,7 @@ def test_interrupt_ends_the_samples_and_not_the_run(host, monkeypatch, when):
     with host.borrow(Model()):
         assert list(host.generate([request(), request()])) == []
         assert shared.state.interrupted is False
-        assert not house.free()
+        assert not webui_probe.free()
 
 
 FROZEN = {
@@ -119,7 +119,7 @@ FROZEN = {
 def test_pictures_are_drawn_whatever_settings_are_frozen_or_hidden(host, monkeypatch, arguments, hidden):
     from modules import processing, shared
 
-    expected, before, settings = house.draw(), dict(shared.opts.data), []
+    expected, before, settings = webui_probe.draw(), dict(shared.opts.data), []
     for name, value in arguments.items():
         monkeypatch.setattr(shared.cmd_opts, name, value)
     monkeypatch.setattr(shared.opts.data_labels["sd_unet"], "component_args", {"visible": not hidden})

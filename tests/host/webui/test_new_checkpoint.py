@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-import house
 import pytest
+import webui_probe
 from safetensors.torch import load_file
 
 from tests.hosts import pictures
@@ -27,7 +27,7 @@ def test_the_new_checkpoint_is_listed_loaded_and_drawn_with(host, tmp_path):
     from lib_sdtune.training.run import run
     from lib_sdtune.training.runs import begin
 
-    plain, old = house.draw(seed=5), shared.sd_model.sd_checkpoint_info
+    plain, old = webui_probe.draw(seed=5), shared.sd_model.sd_checkpoint_info
     images = pictures(tmp_path / "ron", count=2, size=(64, 64))
     config = Config.from_dict({
         "name": "fresh", "method": "dreambooth", "overwrite": True, "concepts": [{"images": str(images), "prompt": "a photo of ron"}],
@@ -35,13 +35,13 @@ def test_the_new_checkpoint_is_listed_loaded_and_drawn_with(host, tmp_path):
         "train": {"max_train_steps": 2}})
     artefact = run(config, host, begin(config, host))
     try:
-        assert (house.draw(seed=5) == plain).all()
+        assert (webui_probe.draw(seed=5) == plain).all()
         fresh = sd_models.get_closet_checkpoint_match("fresh")
         assert fresh is not None and Path(fresh.filename) == artefact.path
         choose(fresh)
-        assert (house.draw(seed=5) != plain).any()
+        assert (webui_probe.draw(seed=5) != plain).any()
         choose(old)
-        assert (house.draw(seed=5) == plain).all()
+        assert (webui_probe.draw(seed=5) == plain).all()
         own, source = (load_file(path) for path in (artefact.path, old.filename))
         weights = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
         assert {name for name in own if name.startswith(weights)} >= {name for name in source if name.startswith(weights)} - {

@@ -2,8 +2,8 @@
 
 import threading
 
-import house
 import pytest
+import webui_probe
 
 from lib_sdtune.config import Config, Model
 from lib_sdtune.training.run import run
@@ -54,7 +54,7 @@ def test_a_picture_with_another_checkpoint_is_refused_while_a_run_breathes(host,
 
     def user():
         with pytest.raises(RuntimeError, match="SD Tune is training on"):
-            house.draw(sd_model_checkpoint=other)
+            webui_probe.draw(sd_model_checkpoint=other)
         told.append(shared.sd_model)
 
     with host.borrow(Model()) as model:

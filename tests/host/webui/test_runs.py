@@ -4,8 +4,8 @@ import sys
 import threading
 from pathlib import Path
 
-import house
 import pytest
+import webui_probe
 from PIL import Image
 
 from lib_sdtune.app import App
@@ -64,32 +64,32 @@ def test_a_failure_leaves_the_webui_as_it_was(host, unchanged, images, monkeypat
     config = settings(images, f"broken {phase}", dataset={"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 128})
     with pytest.raises((RunError, Broken), match="on purpose"):
         train(host, config)
-    assert house.free()
+    assert webui_probe.free()
 
 
 def test_the_file_is_listed_matches_every_key_and_shows(host, images):
-    plain = house.draw("a photo of ron")
+    plain = webui_probe.draw("a photo of ron")
     artefact, control = train(host, settings(images, "ron"))
     assert control.snapshot()["state"] == "finished" and len(control.snapshot()["samples"]) >= 1
     networks = sys.modules["networks"]
     assert "ron" in networks.available_networks
     net = networks.load_network("ron", networks.available_networks["ron"])
-    assert len(net.modules) == 192 + 6 * len(house.text().encoder.layers)
-    dressed = house.draw("a photo of ron <lora:ron:1>")
+    assert len(net.modules) == 192 + 6 * len(webui_probe.text().encoder.layers)
+    dressed = webui_probe.draw("a photo of ron <lora:ron:1>")
     assert (dressed != plain).any()
-    assert (house.draw("a photo of ron") == plain).all()
+    assert (webui_probe.draw("a photo of ron") == plain).all()
     train(host, settings(images, "ron", train={"max_train_steps": 4, "seed": 99}))
-    assert (house.draw("a photo of ron <lora:ron:1>") != dressed).any(), "the WebUI still used the old file of that name"
+    assert (webui_probe.draw("a photo of ron <lora:ron:1>") != dressed).any(), "the WebUI still used the old file of that name"
     assert Path(artefact.path).with_suffix(".json").exists()
 
 
 def test_generations_in_between_change_nothing_of_the_result(host, images):
     quiet, _ = train(host, settings(images, "quiet"))
-    expected, drawn, users = house.draw(seed=5), [], []
+    expected, drawn, users = webui_probe.draw(seed=5), [], []
 
     def press_generate(control):
         if control.state == "training" and control.step in (1, 2, 3) and len(users) < control.step:
-            users.append(threading.Thread(target=lambda: drawn.append(house.draw(seed=5))))
+            users.append(threading.Thread(target=lambda: drawn.append(webui_probe.draw(seed=5))))
             users[-1].start()
             until(host.lock.waiting)
 
@@ -112,25 +112,25 @@ def test_jobs_on_the_webui(host, images):
     name = jobs.submit(settings(images, "job", train={"max_train_steps": 300}))
     until(lambda: jobs.status(name)["step"] >= 1)
     jobs.request(name, "pause")
-    until(lambda: jobs.status(name)["state"] == "paused" and house.free())
-    house.draw()
+    until(lambda: jobs.status(name)["state"] == "paused" and webui_probe.free())
+    webui_probe.draw()
     jobs.request(name, "resume")
     until(lambda: jobs.status(name)["state"] == "training")
     jobs.request(name, "stop")
     until(lambda: jobs.status(name)["state"] == "stopped" and jobs.queue.current is None)
     assert jobs.status(name)["artefacts"] and jobs.status(name)["resumable"]
-    assert house.free()
+    assert webui_probe.free()
 
 
 def test_a_training_of_the_weights_themselves_leaves_them_as_they_were(host, images):
-    house.make_lora("worn")
-    plain, dressed = house.draw(seed=5), house.draw("a cat <lora:worn:1>", seed=5)
-    house.draw(seed=5)
-    before, users = house.fingerprint(), []
+    webui_probe.make_lora("worn")
+    plain, dressed = webui_probe.draw(seed=5), webui_probe.draw("a cat <lora:worn:1>", seed=5)
+    webui_probe.draw(seed=5)
+    before, users = webui_probe.fingerprint(), []
 
     def press_generate(control):
         if control.state == "training" and control.step == 2 and not users:
-            users.append(threading.Thread(target=lambda: drawn.append(house.draw("a cat <lora:worn:1>", seed=5))))
+            users.append(threading.Thread(target=lambda: drawn.append(webui_probe.draw("a cat <lora:worn:1>", seed=5))))
             users[-1].start()
             until(host.lock.waiting)
 
@@ -140,8 +140,8 @@ def test_a_training_of_the_weights_themselves_leaves_them_as_they_were(host, ima
                                        sample=sample), press_generate)
     users[0].join(timeout=30)
     assert (drawn[0] == dressed).all(), "a generation in between must see the untrained model"
-    assert (house.draw("a cat <lora:worn:1>", seed=5) == dressed).all() and (house.draw(seed=5) == plain).all()
-    changed = house.differences(before, house.fingerprint())
+    assert (webui_probe.draw("a cat <lora:worn:1>", seed=5) == dressed).all() and (webui_probe.draw(seed=5) == plain).all()
+    changed = webui_probe.differences(before, webui_probe.fingerprint())
     assert not [key for key in changed if key.startswith(("weights", "flags", "attention"))]
     trained = tensors(artefact.path)
     assert any(key.startswith("model.diffusion_model.") for key in trained)
@@ -152,15 +152,15 @@ def test_a_training_of_the_weights_themselves_leaves_them_as_they_were(host, ima
 @pytest.mark.parametrize(("method", "section", "prompt"), [
     ("textual_inversion", {"lr": 0.5, "init_text": "cat"}, "a made"), ("hypernetwork", {"lr": 0.1}, "a cat <hypernet:made:1>")])
 def test_embeddings_and_hypernetworks_can_be_used_at_once(host, images, method, section, prompt):
-    plain = house.draw(prompt, seed=5)
+    plain = webui_probe.draw(prompt, seed=5)
     for caption in images.glob("*.txt"):
         caption.unlink()
     concepts = [{"images": str(images), "prompt": "a photo of made"}]
     train(host, settings(images, "made", method=method, concepts=concepts, **{method: section}))
-    dressed = house.draw(prompt, seed=5)
+    dressed = webui_probe.draw(prompt, seed=5)
     assert (dressed != plain).any()
     train(host, settings(images, "made", method=method, concepts=concepts, train={"max_train_steps": 2, "seed": 5}, **{method: section}))
-    assert (house.draw(prompt, seed=5) != dressed).any(), "the WebUI still used the old file of that name"
+    assert (webui_probe.draw(prompt, seed=5) != dressed).any(), "the WebUI still used the old file of that name"
 
 
 @pytest.mark.parametrize("kind, name", [("embeddings", "zzz/zz-made.safetensors"), ("hypernetworks", "zzz/zz-made.pt"), ("lora", "zzz/zz-made.safetensors")])

@@ -4,9 +4,9 @@ import sys
 import threading
 from contextlib import contextmanager
 
-import house
 import pytest
 import torch
+import webui_probe
 
 from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
@@ -24,13 +24,13 @@ class Generate(threading.Thread):
         self.start()
 
     def run(self):
-        self.picture = house.draw(self.prompt, self.seed)
+        self.picture = webui_probe.draw(self.prompt, self.seed)
 
 
 def test_a_generation_passes_between_two_steps_as_if_no_training_were_on(host):
-    house.make_lora("between")
-    plain, dressed = house.draw(seed=7), house.draw("a cat <lora:between:1>", seed=7)
-    before, said, entered = house.fingerprint(), [], []
+    webui_probe.make_lora("between")
+    plain, dressed = webui_probe.draw(seed=7), webui_probe.draw("a cat <lora:between:1>", seed=7)
+    before, said, entered = webui_probe.fingerprint(), [], []
 
     @contextmanager
     def detached():
@@ -39,7 +39,7 @@ def test_a_generation_passes_between_two_steps_as_if_no_training_were_on(host):
         entered.append("in")
 
     with host.borrow(Model()) as model:
-        bare = house.weight().weight.clone()
+        bare = webui_probe.weight().weight.clone()
         torch.manual_seed(123)
         expected = torch.randn(3)
         torch.manual_seed(123)
@@ -47,14 +47,14 @@ def test_a_generation_passes_between_two_steps_as_if_no_training_were_on(host):
         until(lambda: len(host.lock.lock._pending_threads) == 2)
         host.yield_to_queue(detached, said.append)
         assert all(user.picture is not None for user in users)
-        assert not house.free()
-        assert torch.equal(house.weight().weight, bare) and torch.equal(torch.randn(3), expected)
+        assert not webui_probe.free()
+        assert torch.equal(webui_probe.weight().weight, bare) and torch.equal(torch.randn(3), expected)
         assert type(model.text_encoders[0].text_model.embeddings.token_embedding) is torch.nn.Embedding
         host.yield_to_queue(detached, said.append)
     assert said == ["a generation", ""] and entered == ["out", "in"]
     assert (users[0].picture == plain).all() and (users[1].picture == dressed).all()
-    assert (house.draw(seed=7) == plain).all() and (house.draw("a cat <lora:between:1>", seed=7) == dressed).all()
-    changed = house.differences(before, house.fingerprint())
+    assert (webui_probe.draw(seed=7) == plain).all() and (webui_probe.draw("a cat <lora:between:1>", seed=7) == dressed).all()
+    changed = webui_probe.differences(before, webui_probe.fingerprint())
     assert not [key for key in changed if key.startswith(("weights", "flags", "attention", "models", "options"))]
 
 
@@ -79,27 +79,27 @@ def test_a_paused_run_leaves_the_model_to_others(host, unchanged_weights):
         yield
 
     def resting():
-        pictures.append(house.draw(seed=len(pictures)))
+        pictures.append(webui_probe.draw(seed=len(pictures)))
         return len(pictures) < 2
 
     with host.borrow(Model()):
         host.pause(detached, resting)
-        assert not house.free()
+        assert not webui_probe.free()
     assert len(pictures) == 2
 
 
 @pytest.fixture
 def unchanged_weights(host):
-    before = house.fingerprint()
+    before = webui_probe.fingerprint()
     yield
-    assert not [key for key in house.differences(before, house.fingerprint()) if key.startswith(("weights", "flags", "module"))]
+    assert not [key for key in webui_probe.differences(before, webui_probe.fingerprint()) if key.startswith(("weights", "flags", "module"))]
 
 
 def test_reload_ui_takes_the_lora_extension_out_and_in_under_the_run(host):
     networks, patches = sys.modules["networks"], sys.modules["lora_patches"]
-    house.make_lora("after")
-    plain, dressed = house.draw(seed=7), house.draw("a cat <lora:after:1>", seed=7)
-    layer, x = house.weight(), torch.ones(1, house.weight().in_features)
+    webui_probe.make_lora("after")
+    plain, dressed = webui_probe.draw(seed=7), webui_probe.draw("a cat <lora:after:1>", seed=7)
+    layer, x = webui_probe.weight(), torch.ones(1, webui_probe.weight().in_features)
 
     def answered():
         with torch.no_grad():
@@ -109,10 +109,10 @@ def test_reload_ui_takes_the_lora_extension_out_and_in_under_the_run(host):
         answer = answered()
         networks.originals.undo()
         assert torch.equal(answered(), answer)
-        between = list(host.generate([SampleRequest("a cat", steps=2, width=house.SIZE, height=house.SIZE)]))
+        between = list(host.generate([SampleRequest("a cat", steps=2, width=webui_probe.SIZE, height=webui_probe.SIZE)]))
         networks.originals = patches.LoraPatches()
         assert torch.equal(answered(), answer) and len(between) == 1
-    assert (house.draw("a cat <lora:after:1>", seed=7) == dressed).all() and (house.draw(seed=7) == plain).all()
+    assert (webui_probe.draw("a cat <lora:after:1>", seed=7) == dressed).all() and (webui_probe.draw(seed=7) == plain).all()
 
 
 class Wide(Adapter):

@@ -123,5 +123,6 @@ def holds(tensor: torch.Tensor, stored: StoredTensor, chosen: Sequence[int] | No
     return any(same_numbers(present, cast.to(present.dtype)) for cast in casts)
 
 
-def same_numbers(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return torch.equal(one, other) or torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)  # the first is faster
+def same_numbers(tensor: torch.Tensor, other: torch.Tensor) -> bool:
+    # torch.equal is the faster of the two
+    return torch.equal(tensor, other) or torch.allclose(tensor, other, rtol=0, atol=0, equal_nan=True)

@@ -22,8 +22,8 @@ def put_aside() -> Iterator[None]:
         for module_name, table_name, list_name, function in TABLES:
             module = sys.modules.get(module_name)
             table, entries = getattr(module, table_name, {}), getattr(module, list_name, ())
-            own = {entry.name: entry for entry in entries if not owner_of(getattr(entry, function))}
+            originals = {entry.name: entry for entry in entries if not owner_of(getattr(entry, function))}
             for name, entry in list(table.items()):
-                if owner_of(getattr(entry, function, None)) and getattr(entry, "name", name) in own:
-                    stack.enter_context(replaced_entry(table, name, own[entry.name]))
+                if owner_of(getattr(entry, function, None)) and getattr(entry, "name", name) in originals:
+                    stack.enter_context(replaced_entry(table, name, originals[entry.name]))
         yield
