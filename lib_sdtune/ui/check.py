@@ -1,16 +1,24 @@
 """What the Check button says about the pictures, in words a person would use."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from html import escape
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.errors import NameTaken
 from lib_sdtune.services.submission import check_config, read_config
 from lib_sdtune.ui.boxes import box, listing
 
+if TYPE_CHECKING:
+    from lib_sdtune.app import App
+    from lib_sdtune.config import Config
+    from lib_sdtune.data.loader import Dataset
+    from lib_sdtune.data.scan import Picture, Scan
 
-def report(settings, app):
+
+def report(settings: dict[str, Any], app: "App") -> str:
     """HTML about the run that the CONFIG `settings` describes. UserError for whatever would stop Start."""
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
@@ -21,7 +29,8 @@ def report(settings, app):
     scan = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
     dataset = Dataset(scan, config)
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
-    lines += filter(None, [time(dataset, config, app), disk_space(dataset, config, app), sentence(config, scan.pictures)])
+    lines += filter(None, [time(dataset, config, app), disk_space(dataset, config, app),
+                           sentence(config, scan.pictures)])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)), *problems(scan, config, app)]
     parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *warnings),
@@ -29,7 +38,7 @@ def report(settings, app):
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
 
 
-def plain_captions(scan, config):
+def plain_captions(scan: "Scan", config: "Config") -> Iterator[str]:
     """For each concept whose captions have prompt syntax, a button that takes it out under Captions."""
     from lib_sdtune.data import prompt_syntax
 
@@ -38,11 +47,12 @@ def plain_captions(scan, config):
                if picture.caption_from == "file" and prompt_syntax.signs(picture.caption)}
     for number in sorted(numbers):
         folder = escape(str(config.concepts[number].images), quote=True)
-        yield (f'<p><button type="button" class="sdtune-button sdtune-small sdtune-plain-captions" data-folder="{folder}" '
-               f'data-extension="{escape(extension, quote=True)}">Take out prompt syntax</button></p>')
+        yield ('<p><button type="button" class="sdtune-button sdtune-small sdtune-plain-captions" '
+               f'data-folder="{folder}" data-extension="{escape(extension, quote=True)}">'
+               'Take out prompt syntax</button></p>')
 
 
-def charts(scan, dataset):
+def charts(scan: "Scan", dataset: "Dataset") -> str:
     """Sizes and tags as bars, folded away."""
     from lib_sdtune.data.inspect import drawn
 
@@ -51,7 +61,7 @@ def charts(scan, dataset):
     return f"<details><summary>Sizes and tags as bars</summary>{drawn(sizes, dict(tags))}</details>"
 
 
-def name_problem(config, app):
+def name_problem(config: "Config", app: "App") -> str:
     """Why the name cannot be used, or ""."""
     from lib_sdtune.training.runs import check_new, folder_of
 
@@ -62,7 +72,7 @@ def name_problem(config, app):
         return str(problem)
 
 
-def picture_count(pictures):
+def picture_count(pictures: "Sequence[Picture]") -> str:
     subject = [picture for picture in pictures if not picture.is_class]
     captioned = sum(picture.caption_from == "file" for picture in subject)
     captions = f"{captioned or 'none'} with {'a caption of its own' if captioned == 1 else 'captions of their own'}"
@@ -71,7 +81,7 @@ def picture_count(pictures):
     return f"{plural(len(subject), 'picture')}, {captions}{class_pictures}."
 
 
-def problems(scan, config, app, most=3):
+def problems(scan: "Scan", config: "Config", app: "App", most: int = 3) -> Iterator[str]:
     """Sentences about single files, those that are left out first; many of a kind are told once, with their names."""
     from lib_sdtune.data.inspect import findings
     from lib_sdtune.data.wording import named_embeddings
@@ -96,13 +106,13 @@ def problems(scan, config, app, most=3):
             yield f"The same goes for {', '.join(names[:8])}{more}"
 
 
-def shapes(dataset, most=6):
+def shapes(dataset: "Dataset", most: int = 6) -> str:
     counts = sorted(dataset.bucket_counts.items(), key=lambda entry: -entry[1])
     text = ", ".join(f"{width} × {height} ({count})" for (width, height), count in counts[:most])
     return f"Sizes: {text}" + (f" and {len(counts) - most} others." if len(counts) > most else ".")
 
 
-def arithmetic(dataset, config):
+def arithmetic(dataset: "Dataset", config: "Config") -> str:
     """"14 pictures × 10 repeats ÷ batch 2 = 70 steps an epoch; 1,400 steps = 20 epochs.\""""
     from lib_sdtune.data import inspect
 
@@ -112,12 +122,12 @@ def arithmetic(dataset, config):
     return text + (" A batch holds pictures of one size only, so some are smaller." if mixed else "")
 
 
-def length(dataset, config):
+def length(dataset: "Dataset", config: "Config") -> int:
     """Steps of the whole run."""
     return config.train.max_train_epochs * dataset.steps_per_epoch or config.train.max_train_steps
 
 
-def time(dataset, config, app):
+def time(dataset: "Dataset", config: "Config", app: "App") -> str:
     """From what a step took in an earlier run of this method; it says where the figure comes from."""
     earlier = [run for run in app.jobs.runs() if run["method"] == config.method and run["seconds_per_step"]]
     if not earlier:
@@ -126,7 +136,7 @@ def time(dataset, config, app):
     return f"About {duration(length(dataset, config) * pace)}, if a step takes {pace:.2g} s as in the last run."
 
 
-def disk_space(dataset, config, app):
+def disk_space(dataset: "Dataset", config: "Config", app: "App") -> str:
     """Disk: what an earlier file of this method took, times the files of this run."""
     from lib_sdtune.formats.files import free_space
 
@@ -138,20 +148,20 @@ def disk_space(dataset, config, app):
     return f"Disk: {plural(files, 'file')}{each}; {size(free_space(app.host.folder('sdtune')))} are free."
 
 
-def largest_artefact(config, app):
+def largest_artefact(config: "Config", app: "App") -> int:
     paths = [Path(path) for run in app.jobs.runs() if run["method"] == config.method for path in run["artefacts"]]
     return max((path.stat().st_size for path in paths if path.is_file()), default=0)
 
 
-def plural(count, noun):
+def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def size(count):
+def size(count: int) -> str:
     return f"{count / 2**30:,.1f} GB" if count >= 2**30 else f"{max(1, round(count / 2**20)):,} MB"
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes < 1:
         return plural(round(seconds), "second")

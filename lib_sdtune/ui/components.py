@@ -1,7 +1,10 @@
 """One gradio component for one setting."""
 
+from typing import Any
+
 import gradio as gr
 
+from lib_sdtune.ui.fields import Field
 from lib_sdtune.ui.labels import methods
 
 PLACEHOLDERS = {"name": "ron", "concept.prompt": "ron cat", "concept.images": "folder on the machine that trains"}
@@ -14,14 +17,14 @@ class Number(gr.Number):
 
     is_template = True  # the page knows it by its parent's name
 
-    def preprocess(self, x):
+    def preprocess(self, x: Any) -> Any:
         try:
             return super().preprocess(x)
         except (TypeError, ValueError, OverflowError):
             return x
 
 
-def component(field, value):
+def component(field: Field, value: Any) -> gr.components.Component:
     """The component that `field.kind` asks for, showing `value`."""
     facts = {"label": field.label, "info": field.info or None, "elem_id": field.elem_id,
              "elem_classes": ["sdtune-field"], "interactive": True}
@@ -40,7 +43,7 @@ def component(field, value):
     return gr.Textbox(value, lines=lines, max_lines=3 if lines == 1 else 12, **facts)
 
 
-def step(field):
+def step(field: Field) -> float:
     """What one click on the little arrows adds."""
     if field.kind == "float":
         return 0.01 if (field.high or 2) <= 1 else 0.5

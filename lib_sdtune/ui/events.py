@@ -7,6 +7,8 @@ gradio takes events from every page that a browser shows, so those that read or 
 import json
 import re
 import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import gradio as gr
 
@@ -15,11 +17,13 @@ from lib_sdtune.api.admission import Refused, admit_event
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.ui import check, form, memory, upload
 from lib_sdtune.ui.boxes import box
+from lib_sdtune.ui.context import TabContext
+from lib_sdtune.ui.fields import Field
 
 KEPT_BY_PRESETS = ("name", "method", "concept.images", "concept.prompt", form.FURTHER)
 
 
-def connect(context, fields, parts):
+def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any]) -> None:
     """Connect the fields and buttons of `tab.form`; parts: {name or path: component}."""
     app, paths = context.app, [field.path for field in fields]
     inputs, labels = [parts[path] for path in paths], labels_by_key(fields)
@@ -77,7 +81,7 @@ def connect(context, fields, parts):
     connect_fillers(context, fields, parts, inputs)
 
 
-def connect_fillers(context, fields, parts, inputs):
+def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[str, Any], inputs: list[Any]) -> None:
     """The three ways in which fields are filled: what was typed last, a preset, the settings of an earlier run."""
     paths = [field.path for field in fields]
 
@@ -105,13 +109,13 @@ def connect_fillers(context, fields, parts, inputs):
     parts["preset"].input(preset, [parts["preset"]], inputs, queue=False)
 
 
-def presets_by_title():
+def presets_by_title() -> dict[str, dict[str, Any]]:
     """{what the drop-down says: settings} of every preset, those for subjects first."""
     loaded = sorted(map(presets.load, presets.names()), key=lambda preset: not preset["title"].startswith("Subject"))
     return {f"{preset['title']}: {preset['for']}": preset["settings"] for preset in loaded}
 
 
-def defaults(context):
+def defaults(context: TabContext) -> dict[str, Any]:
     """What the host recommends for its model; nothing when it cannot be asked now."""
     try:
         return context.defaults() or {}
@@ -120,7 +124,7 @@ def defaults(context):
         return {}
 
 
-def labels_by_key(fields):
+def labels_by_key(fields: Iterable[Field]) -> dict[str, str]:
     """{"train.batch_size" in quotes, as sentences name it: its label in quotes}."""
     labels = {f'"{field.path}"': f'"{field.label}"' for field in fields}
     concept = {f'"concepts[0].{field.path.removeprefix("concept.")}"': f'"{field.label}"'
@@ -128,14 +132,14 @@ def labels_by_key(fields):
     return labels | concept
 
 
-def with_labels(sentence, labels):
+def with_labels(sentence: str, labels: Mapping[str, str]) -> str:
     """A sentence with the fields' labels instead of the keys of their settings."""
     for key, label in labels.items():
         sentence = sentence.replace(key, label)
     return re.sub(r'"concepts\[(\d+)\]\.(\w+)"', lambda match: further_label(int(match[1]), match[2], labels), sentence)
 
 
-def further_label(number, key, labels):
+def further_label(number: int, key: str, labels: Mapping[str, str]) -> str:
     """The label of a setting of a concept that is not the first."""
     first = f'"concepts[0].{key}"'
     return f"{labels.get(first, key)} of concept {number + 1}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,18 +27,19 @@ class Field:
     high: float | None = None
 
     @property
-    def section(self):
+    def section(self) -> str:
         return self.path.rpartition(".")[0]
 
     @property
-    def elem_id(self):
+    def elem_id(self) -> str:
         fixed = {"name": "sdtune_name", "method": "sdtune_method", "concept.images": "sdtune_images"}
         return fixed.get(self.path, "sdtune_" + self.path.replace(".", "_"))
 
 
-def declared():
+def declared() -> list[Field]:
     """Every `Field`, in the order of the declarations."""
-    fields, used_labels = [], set()
+    fields: list[Field] = []
+    used_labels: set[str] = set()
     for path, cls, setting in settings():
         field = describe(path, cls, setting, used_labels)
         used_labels.add(field.label)
@@ -45,7 +47,7 @@ def declared():
     return [*fields, Field(FURTHER, "json_list", [], "Further concepts", FURTHER_HELP)]
 
 
-def settings():
+def settings() -> Iterator[tuple[str, type, dataclasses.Field]]:
     """(path, class, dataclass field) of every setting, sections unfolded."""
     for field in dataclasses.fields(config.Config):
         if "section" in field.metadata:
@@ -58,7 +60,7 @@ def settings():
             yield field.name, config.Config, field
 
 
-def describe(path, cls, setting, used_labels=()):
+def describe(path: str, cls: type, setting: dataclasses.Field, used_labels: Collection[str] = ()) -> Field:
     """The `Field` of the dataclass field `setting` of `cls`."""
     facts, choices = setting.metadata, declaration.choices(setting) or ()
     low = facts.get("low") if facts.get("low") is not None else facts.get("above")
@@ -67,19 +69,19 @@ def describe(path, cls, setting, used_labels=()):
                  tuple(choices), low, facts.get("high"))
 
 
-def info(text, choices):
+def info(text: str, choices: Iterable[object]) -> str:
     """The help, beginning with a capital unless it begins with a value."""
     names_value = text.split(" ")[0].strip(".,;:") in map(str, choices)
     return text if names_value else text[:1].upper() + text[1:]
 
 
-def default(setting):
+def default(setting: dataclasses.Field) -> Any:
     if setting.default is not dataclasses.MISSING:
         return setting.default
     return setting.default_factory() if setting.default_factory is not dataclasses.MISSING else ""
 
 
-def kind(hint, facts):
+def kind(hint: Any, facts: Mapping[str, Any]) -> str:
     """How a value is typed in: bool, int, float, text, rate, choice, optional, lines, weighted, numbers or json."""
     if facts.get("choices"):
         return "choice"

@@ -1,5 +1,9 @@
 """Which field stands where: what most people never open is folded away, the rest in Expert."""
 
+from collections.abc import Iterable, Mapping
+
+from lib_sdtune.ui.fields import Field
+
 TOP = ("method", "name", "concept.prompt", "concept.images", "further_concepts")
 
 GROUPS = {
@@ -28,7 +32,7 @@ EXPERT = {
 }
 
 
-def groups():
+def groups() -> dict[str, tuple[str, ...]]:
     """`GROUPS`, with one more for each method's own settings behind the pictures."""
     from lib_sdtune.methods import in_order
 
@@ -37,10 +41,11 @@ def groups():
     return {first: members} | methods | dict(groups_after)
 
 
-def arrange(fields):
+def arrange(fields: Iterable[Field]) -> tuple[dict[str, list[Field]], dict[str, list[Field]]]:
     """(accordions, expert): {title: [fields]} twice. A new section's fields land in Expert under "More"."""
     often = groups()
-    accordions, expert = {title: [] for title in often}, {title: [] for title in EXPERT}
+    accordions: dict[str, list[Field]] = {title: [] for title in often}
+    expert: dict[str, list[Field]] = {title: [] for title in EXPERT}
     for field in fields:
         if field.path in TOP:
             continue
@@ -49,12 +54,12 @@ def arrange(fields):
     return accordions, expert
 
 
-def place(field, groups, exact=False):
+def place(field: Field, groups: Mapping[str, tuple[str, ...]], exact: bool = False) -> str | None:
     paths = (field.path,) if exact else (field.path, field.section)
     return next((title for title, members in groups.items() if set(paths) & set(members)), None)
 
 
-def method_of(fields):
+def method_of(fields: Iterable[Field]) -> str:
     """The method that a group of fields belongs to, or ""."""
     from lib_sdtune.methods import registry
 

@@ -4,16 +4,19 @@ The page's scripts draw it.
 """
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 
 from lib_sdtune.api.admission import admit_event
 from lib_sdtune.ui.boxes import message
+from lib_sdtune.ui.context import TabContext
 
 HIDDEN = "estimated", "estimate"
 
 
-def place(parts):
+def place(parts: dict[str, Any]) -> None:
     """The line and its button."""
     with gr.Row(elem_id="sdtune_memory_row", elem_classes=["sdtune-row"]):
         gr.HTML('<div id="sdtune_memory"></div>')
@@ -21,7 +24,7 @@ def place(parts):
     parts["measure_message"] = message("sdtune_measure_message")
 
 
-def hidden(parts):
+def hidden(parts: dict[str, Any]) -> None:
     """What the scripts press when a setting has changed, and where the answer goes."""
     parts["estimated"] = gr.Textbox("", label="SD Tune estimated", elem_id="sdtune_estimated")
     parts["estimate"] = gr.Button("SD Tune estimate", elem_id="sdtune_estimate_button")
@@ -29,7 +32,8 @@ def hidden(parts):
         parts[name].do_not_save_to_config = True
 
 
-def connect(context, parts, inputs, config, answer):
+def connect(context: TabContext, parts: dict[str, Any], inputs: list[Any], config: Callable[..., dict[str, Any]],
+            answer: Callable[..., tuple[str, str]]) -> None:
     """config(values): CONFIG of the form. answer(function, request, *values): (box with what is wrong or "", …)."""
 
     def estimate(request: gr.Request, *values):

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOREIGN = re.compile(rb'<(?:script|link)[^>]+(?:src|href)="https?://[^>]*>(?:\s*</script>)?')
 
 
-def head():
+def head() -> tuple[str, str]:
     """(scripts with translations, style) as tags, inlined, so that no route has to serve files."""
     tables = sorted((ROOT / "localizations").glob("*.json"))
     languages = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in tables}
@@ -21,11 +21,11 @@ def head():
     return "".join(tags), f"<style>{(ROOT / 'style.css').read_text(encoding='utf-8')}</style>"
 
 
-def harmless(script):
+def harmless(script: str) -> str:
     return script.replace("</script", "<\\/script")
 
 
-def install():
+def install() -> None:
     """Make gradio's page carry `head()`; old and new starlette order the template's arguments differently."""
     if getattr(gradio.routes.templates, "sdtune", False):
         return
@@ -46,7 +46,7 @@ def install():
     gradio.routes.templates.sdtune = True
 
 
-def theme():
+def theme() -> gr.themes.Base:
     """The WebUI's own look with the fonts of the machine."""
     return gr.themes.Default(font=["Source Sans Pro", "ui-sans-serif", "system-ui", "sans-serif"],
                              font_mono=["IBM Plex Mono", "ui-monospace", "monospace"])

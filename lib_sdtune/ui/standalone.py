@@ -1,19 +1,22 @@
 """The tab without a WebUI: the same Blocks and the same API on one small server of this machine."""
 
+from collections.abc import Awaitable, Callable
+
 import gradio as gr
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from lib_sdtune.access import LOOPBACK, Access
 from lib_sdtune.api.admission import Refused, refuse_other_sites
 from lib_sdtune.api.router import attach
 from lib_sdtune.ui import page
+from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.tab import build
 
 THIS_MACHINE = Access(hosts=lambda: set(LOOPBACK))
 
 
-def serve(context):
+def serve(context: TabContext) -> FastAPI:
     """A FastAPI app with the tab of this `TabContext` at `/` and the API of its app beside it."""
     page.install()
     tab = build(context)
@@ -41,7 +44,7 @@ class WithoutSockets:
         await send({"type": "websocket.close", "code": 1008, "reason": "SD Tune uses no WebSockets."})
 
 
-async def only_this_machine(request, call_next):
+async def only_this_machine(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     """Every address of the server, gradio's too, answers under this machine's names and to our own page alone.
 
     gradio's `/file=` would hand out any file below the folder that the program started in; the tab needs none of it.

@@ -1,8 +1,10 @@
 """The tab's skeleton: where things stand. What happens on a click is in `events`, what moves is in javascript/."""
 
 import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -10,7 +12,8 @@ from lib_sdtune import __version__
 from lib_sdtune.ui import events, labels, memory, pictures_page
 from lib_sdtune.ui.boxes import box, message
 from lib_sdtune.ui.components import component
-from lib_sdtune.ui.fields import FURTHER, declared
+from lib_sdtune.ui.context import TabContext
+from lib_sdtune.ui.fields import FURTHER, Field, declared
 from lib_sdtune.ui.form import initial
 from lib_sdtune.ui.layout import arrange, method_of
 from lib_sdtune.ui.upload import UploadButton
@@ -18,7 +21,7 @@ from lib_sdtune.ui.upload import UploadButton
 PRESET = "Settings that suit a kind of subject; what they change shows in the fields below."
 
 
-def build(context):
+def build(context: TabContext) -> gr.Blocks:
     """The tab as `gr.Blocks`. When nothing can be trained here it says why instead of failing."""
     with gr.Blocks(title="SD Tune", analytics_enabled=False) as tab:
         try:
@@ -31,10 +34,10 @@ def build(context):
     return tab
 
 
-def pages(context):
+def pages(context: TabContext) -> None:
     fields = declared()
     values = initial()  # the WebUI keeps these as its defaults; what the host recommends comes in as the page opens
-    parts = {}
+    parts: dict[str, Any] = {}
     with gr.Tabs(elem_id="sdtune_pages"):
         with gr.Tab("Train", elem_id="sdtune_page_train"):
             training(context, fields, values, parts)
@@ -43,7 +46,7 @@ def pages(context):
     events.connect(context, fields, parts)
 
 
-def training(context, fields, values, parts):
+def training(context: TabContext, fields: Sequence[Field], values: Mapping[str, Any], parts: dict[str, Any]) -> None:
     with gr.Row(elem_id="sdtune_columns"):
         with gr.Column(scale=5, min_width=320, elem_id="sdtune_form"):
             form(fields, values, parts, context.home)
@@ -53,7 +56,7 @@ def training(context, fields, values, parts):
     gr.HTML(f'<p id="sdtune_version">SD Tune {__version__}</p>')
 
 
-def form(fields, values, parts, home):
+def form(fields: Sequence[Field], values: Mapping[str, Any], parts: dict[str, Any], home: str) -> None:
     by_path = {field.path: field for field in fields}
 
     def place(path):
@@ -87,14 +90,14 @@ def form(fields, values, parts, home):
     hidden(parts, place)
 
 
-def accordion(title, members):
+def accordion(title: str, members: Iterable[Field]) -> gr.Accordion:
     method = method_of(members)
     classes = ["sdtune-group", *([f"sdtune-method-{method}"] if method else [])]
     elem_id = "sdtune_group_" + title.lower().replace(" ", "_")
     return gr.Accordion(title, open=False, elem_id=elem_id, elem_classes=classes)
 
 
-def buttons(parts, home):
+def buttons(parts: dict[str, Any], home: str) -> dict[str, Callable[[], None]]:
     """{path of a field: function that puts a button below it}."""
 
     def from_txt2img():
@@ -110,7 +113,7 @@ def buttons(parts, home):
     return {"sample.prompts": from_txt2img, "concept.num_class_images": class_pictures}
 
 
-def grids(members, place, below):
+def grids(members: Sequence[Field], place: Callable[[str], None], below: Mapping[str, Callable[[], None]]) -> None:
     """The fields, with what stands below some of them."""
     begin = 0
     for number, field in enumerate(members, 1):
@@ -121,14 +124,14 @@ def grids(members, place, below):
     grid(members[begin:], place)
 
 
-def grid(members, place):
+def grid(members: Iterable[Field], place: Callable[[str], None]) -> None:
     if members:
         with gr.Group(elem_classes=["sdtune-grid"]):
             for field in members:
                 place(field.path)
 
 
-def hidden(parts, place):
+def hidden(parts: dict[str, Any], place: Callable[[str], None]) -> None:
     """What the page's scripts and the server hand each other; never seen, never saved."""
     with gr.Row(elem_classes=["sdtune-hidden"]):
         for name in ("started", "wanted", "base"):
@@ -142,7 +145,7 @@ def hidden(parts, place):
     parts["preset"].do_not_save_to_config = True
 
 
-def panel(context):
+def panel(context: TabContext) -> str:
     text = Path(__file__).with_name("panel.html").read_text(encoding="utf-8")
     facts = {"home": context.home, "dirs": "hidden" if context.hide_dirs else "shown",
              "methods": json.dumps(labels.methods()), "kinds": json.dumps(labels.kinds())}

@@ -18,7 +18,7 @@ class UploadButton(gr.UploadButton):
 
     is_template = True  # the page knows it by its parent's name
 
-    def preprocess(self, x):
+    def preprocess(self, x: Any) -> Any:
         uploads = Path(self.DEFAULT_TEMP_DIR).resolve()
         for entry in x if isinstance(x, list) else [x or {}]:
             if entry.get("is_file") and not Path(entry.get("name") or "").resolve().is_relative_to(uploads):
