@@ -38,7 +38,8 @@ window.sdtune = window.sdtune || {};
             stopped: t('Stopped; what is drawn stays, and drawing again goes on.'),
             failed: work.message,
         };
-        controls.say('class_note', controls.progress('class_bar', work) || ended[work.state], work.state === 'failed');
+        const at = [controls.progress('class_bar', work), on && work.message].filter(Boolean).join(' · ');
+        controls.say('class_note', at || ended[work.state], work.state === 'failed');
         sdtune.show('sdtune_class_stop', on);
         if (on) timer = setTimeout(classPictures.refresh, 1000);
     }

@@ -202,7 +202,7 @@ window.sdtune = window.sdtune || {};
         }
         if (run.overhead) parts.push(run.overhead);
         if (typeof run.loss === 'number') parts.push(t('loss {n}', {n: run.loss.toPrecision(3)}));
-        if (sdtune.isOn(run) && run.state !== 'preparing') parts.push(message(run));
+        if (sdtune.isOn(run)) parts.push(run.state === 'preparing' ? run.drawing : message(run));
         return parts.filter(Boolean).join(' · ');
     }
 

@@ -111,6 +111,7 @@ class Grid:
                 drawn += 1
                 self.progress(done + drawn, total, "pictures")
         if drawn < len(group):
+            self.progress(done + drawn, total, "pictures")  # which raises where somebody asked to stop
             raise RunError(f"The grid was interrupted after {done + drawn} of {total} pictures; start it again to go "
                            "on.")
         self.learn_pace(group, time.perf_counter() - started)

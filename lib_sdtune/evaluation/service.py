@@ -12,6 +12,7 @@ from lib_sdtune.evaluation import any_files, comparison, grid, publish, run_repo
 from lib_sdtune.evaluation.candidates import of_run
 from lib_sdtune.evaluation.evaluation import FOLDER, Evaluation, result
 from lib_sdtune.formats.files import atomic
+from lib_sdtune.host.watcher import watched
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.task import Progress, Stopped, Task
 from lib_sdtune.training import per_image_loss
@@ -67,12 +68,12 @@ class EvaluationService:
         if len(missing) > grid.MANY and not request.sure and evaluation.grid.pace(missing[0]):
             raise UserError(evaluation.grid.too_many(missing))
         task = self.tasks[run.path] = Task("waiting for the model")
-        task.start(lambda progress: self.evaluate(evaluation, progress))
+        task.start(lambda progress: self.evaluate(evaluation, task, progress))
 
-    def evaluate(self, evaluation: Evaluation, progress: Progress) -> None:
+    def evaluate(self, evaluation: Evaluation, task: Task, progress: Progress) -> None:
         evaluation.progress = evaluation.grid.progress = progress
         try:
-            with self.turn:
+            with self.turn, watched(lambda: task.stopping, task.report_drawing):
                 progress(0, 0, "waiting for the model")
                 evaluation.make()
         except Stopped:

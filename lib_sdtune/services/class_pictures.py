@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.host.watcher import watched
 from lib_sdtune.services.submission import read_config
 from lib_sdtune.services.task import Progress, Task, TaskService
 
@@ -27,7 +28,7 @@ class ClassPictureService(TaskService):
         if not missing:
             raise UserError("There are as many class pictures as are asked for; nothing is missing.")
         self.task = task = Task("waiting for the model")
-        self.context.queue.run_when_free(lambda: task.run(lambda progress: self.draw(config, progress)))
+        self.context.queue.run_when_free(lambda: task.run(lambda progress: self.draw(config, task, progress)))
         return self.status()
 
     def check(self, concept: Any, where: str) -> None:
@@ -38,11 +39,12 @@ class ClassPictureService(TaskService):
             raise UserError(f'"{where}.class_prompt" is empty; write what the class pictures show, '
                             'such as "a photo of a cat".')
 
-    def draw(self, config: Any, progress: Progress) -> None:
+    def draw(self, config: Any, task: Task, progress: Progress) -> None:
         """While the model is not free, asking again and again whether to go on waiting."""
         from lib_sdtune.training.class_pictures import draw
 
         host = self.context.host
-        with host.patient(lambda: progress(0, 0, "waiting for the model")):
+        waiting = host.patient(lambda: progress(0, 0, "waiting for the model"))
+        with waiting, watched(lambda: task.stopping, task.report_drawing):
             draw(config, host, progress)
         host.free_memory()

@@ -55,6 +55,10 @@ class Task:
     def stop(self) -> None:
         self.stopping = True
 
+    def report_drawing(self, sentence: str) -> None:
+        """Say since when a picture is drawn, or that it gets no further; "" when it is there."""
+        self.message = sentence
+
     @property
     def live(self) -> bool:
         return self.state in ("waiting", "working")

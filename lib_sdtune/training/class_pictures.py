@@ -47,6 +47,7 @@ def draw(config: Config, host: Host, progress: Progress, base: Path | None = Non
         paths[done - 1].parent.mkdir(parents=True, exist_ok=True)
         infotext.save(image, paths[done - 1])
         progress(done, len(missing), "drawing class pictures")
+    progress(done, len(missing), "drawing class pictures")  # which raises where somebody asked to stop
     if not done:
         raise RunError("Drawing the class pictures was interrupted before the first one; start the run again.")
     if done < len(missing):

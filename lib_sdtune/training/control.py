@@ -39,7 +39,7 @@ class Control:
     def __init__(self, config: Config, folder: Path, on_change=None):
         self.config, self.folder, self.on_change, self.world = config, folder, on_change, World()
         self.model_settings = config.model  # with the checkpoint that the run was begun on, where it is known
-        self.state, self.message, self.waiting = "queued", "", ""
+        self.state, self.message, self.waiting, self.drawing = "queued", "", "", ""
         self.step, self.total_steps, self.epoch, self.epochs = 0, 0, 0, 0
         self.loss: float | None = None
         self.seconds: list[float] = []
@@ -54,6 +54,7 @@ class Control:
         self.postponed: set[str] = set()
         self._requests: set[str] = set()
         self._changed, self._written = threading.Condition(), 0.0
+        self._writing = threading.Lock()  # the host reports from a thread of its own
 
     # what watchers call
 
@@ -78,9 +79,10 @@ class Control:
         left = None if pace is None or not self.total_steps else max(0.0, (self.total_steps - self.step) * pace)
         return {"id": self.config.name, "method": self.config.method, "state": self.state, "step": self.step,
                 "total_steps": self.total_steps, "epoch": self.epoch, "epochs": self.epochs, "loss": self.loss,
-                "seconds_per_step": pace, "eta_seconds": left, "message": self.waiting or self.message,
+                "seconds_per_step": pace, "eta_seconds": left, "message": self.waiting or self.drawing or self.message,
                 "waiting": bool(self.waiting), "artefacts": list(self.artefacts), "samples": list(self.samples),
-                "overhead": self.overhead(), **self.phase, **self.facts}
+                "overhead": self.overhead(), **self.phase, **self.facts,
+                **({"drawing": self.drawing} if self.drawing else {})}
 
     def pace(self) -> float | None:
         """Median seconds of the last steps, or None."""
@@ -257,18 +259,28 @@ class Control:
         self.waiting = f"waiting for {reason}" if reason else ""
         self.changed(at_once=True)
 
+    def report_drawing(self, sentence: str) -> None:
+        """Say since when the host draws a picture, or that it gets no further; "" when it is there."""
+        self.drawing = sentence
+        self.changed()
+
     def changed(self, at_once: bool = False) -> None:
         if not self.world.leads:
             return
         if at_once or time.monotonic() - self._written > 2:
             self._written = time.monotonic()
             if self.folder.exists():
-                try:
-                    write_json(self.folder / "status.json", self.snapshot())
-                except DiskFull:  # the run goes on or pauses by itself, and nobody shall read that it still trains
-                    overwrite_json(self.folder / "status.json", self.snapshot())
+                with self._writing:
+                    self.write_status()
         if self.on_change:
             self.on_change(self)
+
+    def write_status(self) -> None:
+        path = self.folder / "status.json"
+        try:
+            write_json(path, self.snapshot())
+        except DiskFull:  # the run goes on or pauses by itself, and nobody shall read that it still trains
+            overwrite_json(path, self.snapshot())
 
 
 def due(settings: Any, step: "Step") -> bool:

@@ -4,6 +4,7 @@ import logging
 
 from lib_sdtune.config import Config
 from lib_sdtune.host.base import Host
+from lib_sdtune.host.watcher import watched
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import overruled
@@ -21,7 +22,7 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
     `control` hears what happens and says what is wanted. Whatever happens inside, the host has its model back as it
     was.
     """
-    with control.running():
+    with control.running(), watched(control.leaving, control.report_drawing):
         method = methods[config.method]
         for sentence in overruled(config):
             log.warning(sentence)

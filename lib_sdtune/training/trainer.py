@@ -443,8 +443,19 @@ class Trainer:
         """Pictures of the unsaved result, made by the host's own sampler; their files, none if there was no room."""
         if not self.world.leads:
             return []
+        self.save_state_before_drawing()
         with self.attachment.in_lent_precision(), self.method.sampling(), self.control.spending("samples"):
             return self.fits(lambda: self.results.sample(host, self.step), "sample") or []
+
+    def save_state_before_drawing(self) -> None:
+        """A sampler may never come back, because of an extension or a stuck device, and then only killing helps.
+
+        Where a state is large (`state.LARGE`: DreamBooth's) it is left to the settings how many steps are done again.
+        """
+        saved = state.path_of(self.folder, self.step).exists()
+        small = self.results.bytes_of_state(self.optimisation.bytes()) < state.LARGE
+        if small and not saved and not self.skipped_in_a_row:
+            self.save_state()
 
     def save(self, folder: Path) -> list[Path]:
         """Intermediate files beside the final one, and the state; the files' paths, none if there was no room."""

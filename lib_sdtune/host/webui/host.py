@@ -18,6 +18,7 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import Detached, FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
+from lib_sdtune.host.watcher import watcher
 from lib_sdtune.host.webui import (
     clip_skip,
     extensions,
@@ -26,6 +27,7 @@ from lib_sdtune.host.webui import (
     generating,
     model,
     pinned,
+    progress_watch,
     publishing,
     structure,
 )
@@ -208,7 +210,7 @@ class WebUIHost(Host):
 
     def generate(self, requests: Sequence[SampleRequest]) -> Iterator[Image]:
         for request in requests:
-            image = self.picture(request)
+            image = None if watcher().unwanted() else self.picture(request)
             if image is None:
                 return  # the user pressed Interrupt: that ends the pictures, not the run
             yield image  # the model is bare again here, because a generator can be left at any yield
@@ -233,6 +235,7 @@ class WebUIHost(Host):
             stack.enter_context(extension_named())
             stack.enter_context(extensions.pictures_alone())
             stack.enter_context(generating.unnoticed())
+            stack.enter_context(progress_watch.watching(request))
             return generating.picture(request, pins)
 
     def yield_to_queue(self, detached: Detached, waiting: Callable[[str], None] = lambda purpose: None) -> None:

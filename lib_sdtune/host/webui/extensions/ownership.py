@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FunctionType, MethodType, ModuleType
+from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from modules import extensions, paths_internal
@@ -109,6 +109,14 @@ def layers(value: Any) -> Iterator[Any]:
 
 def failing_in(error: BaseException) -> str:
     """The extension in whose code an exception was raised: 'the extension "name"', or "" where it was none's."""
-    frames = traceback.extract_tb(error.__traceback__)
+    return innermost(traceback.extract_tb(error.__traceback__))
+
+
+def running(frame: FrameType) -> str:
+    """The extension in whose code a thread is that runs `frame`, or that called what it is in; "" where it is none's."""
+    return innermost(traceback.extract_stack(frame))
+
+
+def innermost(frames: traceback.StackSummary) -> str:
     names = (extension_of(frame.filename) for frame in reversed(frames))
     return next((f'the extension "{name}"' for name in names if name), "")
