@@ -54,6 +54,12 @@ def draw(config: Config, host: Host, progress: Progress, base: Path | None = Non
         log.warning("Drawing the class pictures was interrupted: %d of %d are there.", done, len(missing))
 
 
+def folders(config: Config) -> list[Path]:
+    """Those in which class pictures are asked for."""
+    return [named_path(concept.class_images, Path.cwd(), f"concepts[{number}].class_images")
+            for number, concept in enumerate(config.concepts) if concept.num_class_images and concept.class_images]
+
+
 def places(config: Config, number: int, base: Path) -> list[tuple[Path, SampleRequest]]:
     """(path, `SampleRequest`) of each picture that one concept lacks."""
     concept = config.concepts[number]

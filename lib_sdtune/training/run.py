@@ -8,9 +8,9 @@ from lib_sdtune.host.watcher import watched
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import overruled
-from lib_sdtune.training import class_pictures
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory.idle_parts import idle
+from lib_sdtune.training.preparing import prepared
 from lib_sdtune.training.trainer import Step, Trainer
 
 log = logging.getLogger("sdtune")
@@ -29,10 +29,7 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
         with host.borrow(control.model_settings, idle(config, method)) as model:
             control.report_model(model)
             trainer = Trainer(config, model, control)  # refuses what cannot fit, before hours of drawing
-            if method.uses_class_pictures:
-                with trainer.base_loras:
-                    class_pictures.complete(config, host, control)
-            with trainer:
+            with prepared(trainer, host, control):
                 for step in trainer:
                     control.report(step)
                     write_what_is_due(step, trainer, host, control)

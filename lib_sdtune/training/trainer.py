@@ -20,7 +20,7 @@ from lib_sdtune import diffusion
 from lib_sdtune.config import Config
 from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import HALVES, compute_dtype
-from lib_sdtune.errors import DiskFull, RunError, require
+from lib_sdtune.errors import DiskFull, RunError, UserError, require
 from lib_sdtune.errors import sentence as sentence_of
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats.files import free_space, is_full
@@ -112,7 +112,7 @@ class Trainer:
                                      self.training_data.idle_parts, self.base_loras)
         self.method.make_room = self.make_room
         self.step, self.skipped, self.skipped_in_a_row, self.without_path, self.unsaved = 0, 0, 0, 0, False
-        self.applied_steps = 0
+        self.applied_steps = self.total = 0
         self.last_skipped: StepResult | None = None
         self.loss = math.nan
         self.unread: StepResult | None = None
@@ -129,6 +129,14 @@ class Trainer:
             self.results.refuse_too_little_room(
                 0 if epochs else self.config.train.max_train_steps, self.optimisation.bytes()
             )
+
+    def has_room(self) -> bool:
+        """Whether the disk takes what is refused otherwise, as far as it is known before the first step."""
+        try:
+            self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
+        except UserError:
+            return False
+        return True
 
     def __enter__(self):
         with ExitStack() as stack:

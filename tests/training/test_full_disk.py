@@ -65,7 +65,7 @@ class Full:
         self.sync, self.store = files.sync, store.write
         monkeypatch.setattr(files, "sync", lambda path: self.refuse(path) or self.sync(path))
         monkeypatch.setattr(store, "write", lambda path, tensors: self.refuse(path) or self.store(path, tensors))
-        for module in ("trainer", "training_data"):
+        for module in ("trainer", "training_data", "disk_space"):
             monkeypatch.setattr(f"lib_sdtune.training.{module}.free_space", lambda folder: 0 if self.full else 2**50)
 
     def refuse(self, path):
@@ -94,6 +94,28 @@ def test_pauses_wherever_the_disk_is_full(tmp_path, monkeypatch, capfd, matches)
             for data in (whole.data_dir, host.data_dir)]
     assert made[0] == made[1] and not list(host.data_dir.rglob("*.tmp"))
     assert "Traceback" not in capfd.readouterr().err
+
+
+CLASS = "pictures", {"class_images": "class", "num_class_images": 3}
+TAUGHT = "teacher", {}
+
+
+@pytest.mark.parametrize(("matches", "keeping"), [("class-00001.png", CLASS), ("teacher", TAUGHT), ("originals", TAUGHT)])
+def test_what_comes_before_the_first_step_waits_for_room_too(tmp_path, monkeypatch, matches, keeping):
+    images, made = pictures(tmp_path / "10_ron"), []
+    for place in ("whole", "full"):
+        (tmp_path / place).mkdir()
+        concept = {"images": str(images), "prompt": "a photo of ron cat", "class_prompt": "a photo of a cat", **keeping[1]}
+        host = TinyHost(tmp_path / place / "data")
+        monkeypatch.chdir(tmp_path / place)
+        disk = Full(monkeypatch, matches if place == "full" else "no such file")
+        control = train(host, settings("", method="dreambooth", concepts=[concept], loss={"prior_preservation": keeping[0]}, **SHORT), watch=disk.watch)
+        assert control.state == "finished" and bool(disk.told) == bool(disk.refused) == (place == "full")
+        assert all("Make room" in message and state == "paused" for message, state in disk.told)
+        files = [host.folder("checkpoints") / "ron.safetensors", *(tmp_path / place).rglob("class-*.png"), *(tmp_path / place).rglob("teacher.*")]
+        made.append([(path.name, path.read_bytes()) for path in sorted(files)])
+        monkeypatch.undo()
+    assert made[0] == made[1] and len(made[0]) == (4 if keeping is CLASS else 2)
 
 
 def test_stopped_while_there_is_no_room_for_the_final_file(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The WebUI is killed, or its page reloaded, in the middle of a run: nothing is lost, and resuming ends in the same bytes.
 
 SDTUNE_WEBUI_RESTART is a command that kills the WebUI without warning, starts it again, and ends when it answers.
+SDTUNE_WEBUI_STICKY is where the WebUI has its copy of the extension tests/webui/sticky.
 """
 
 import os
@@ -11,6 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +59,39 @@ def test_killed_while_a_picture_interrupts_the_run(webui, config, restart):
     assert run["state"] == "stopped" and run["resumable"]
     assert webui.order(f"/runs/{name}/resume")[0] == 200
     assert tensors(webui.until(name, finished)["artefacts"][-1]) == tensors(expected["artefacts"][-1])
+
+
+@pytest.fixture
+def stuck():
+    """A file; as long as it is there, every picture stays in the extension "sticky"."""
+    if "SDTUNE_WEBUI_STICKY" not in os.environ:
+        pytest.skip("copy tests/webui/sticky into the WebUI's extensions, and put where it is into SDTUNE_WEBUI_STICKY")
+    path = Path(os.environ["SDTUNE_WEBUI_STICKY"]) / "stuck"
+    yield path
+    path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("ends", ["answers", "is killed"])
+def test_a_sampler_that_hangs(webui, config, stuck, request, ends):
+    config |= {"train": {"max_train_steps": 6}, "save": {"state_every_n_steps": 100, "precision": "float"},
+               "sample": {"prompts": ["a photo of ron"], "every_n_steps": 3, "steps": 2, "width": 64, "height": 64}}
+    expected = webui.until(train(webui, {**config, "name": "fault quiet"}), finished)
+    stuck.touch()
+    name = train(webui, {**config, "name": "fault stuck"})
+    webui.until(name, lambda run: "drawing a picture since" in run["message"])
+    run = webui.until(name, lambda run: 'inside the extension "sticky"' in run["message"])
+    assert run["step"] == 3 and "a photo of ron" in run["message"] and run["resumable"]
+    assert webui.order(f"/runs/{name}/stop")[0] == 200
+    if ends == "answers":
+        stuck.unlink()
+    else:
+        restart = request.getfixturevalue("restart")
+        stuck.unlink()
+        restart()
+    assert webui.until(name, lambda run: run["state"] == "stopped")["step"] == 3
+    assert webui.order(f"/runs/{name}/resume")[0] == 200
+    run = webui.until(name, finished)
+    assert tensors(run["artefacts"][-1]) == tensors(expected["artefacts"][-1]) and len(run["samples"]) == 2
 
 
 def reload_ui(webui):

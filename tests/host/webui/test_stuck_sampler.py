@@ -5,6 +5,7 @@ import threading
 
 import house
 import pytest
+
 from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError
 from lib_sdtune.host.base import SampleRequest

@@ -1,0 +1,49 @@
+"""What comes before the first step, again where the disk was full: there is nothing yet that could be lost by waiting."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+
+from lib_sdtune.errors import DiskFull, sentence
+from lib_sdtune.formats.files import free_space, is_full
+from lib_sdtune.host.base import Host
+from lib_sdtune.training import class_pictures
+from lib_sdtune.training.control import Control
+from lib_sdtune.training.disk_space import SPARE
+from lib_sdtune.training.trainer import Trainer
+
+
+@contextmanager
+def prepared(trainer: Trainer, host: Host, control: Control) -> Iterator[None]:
+    """The trainer is entered, with its class pictures drawn. On a full disk the run is paused meanwhile, and the model is
+    its owner's.
+    """
+    if trainer.method.uses_class_pictures:
+        folders = class_pictures.folders(trainer.config)
+        once_there_is_room(lambda: draw_class_pictures(trainer, host, control),
+                           lambda: all(free_space(folder) > SPARE for folder in folders), host, control)
+    with ExitStack() as stack:
+        once_there_is_room(lambda: stack.enter_context(trainer), trainer.has_room, host, control)
+        yield
+
+
+def draw_class_pictures(trainer: Trainer, host: Host, control: Control) -> None:
+    with trainer.base_loras:
+        class_pictures.complete(trainer.config, host, control)
+
+
+def once_there_is_room(prepare: Callable[[], object], has_room: Callable[[], bool], host: Host, control: Control) -> None:
+    """Call `prepare()`, which leaves the model bare where it fails, and again when the full disk has room.
+
+    Among several processes it is called once: they could not wait for each other.
+    """
+    while True:
+        try:
+            prepare()
+            return
+        except (DiskFull, OSError) as error:
+            if control.world.size > 1 or not is_full(error):
+                raise
+            control.hold(sentence(error), has_room)
+        host.pause(nullcontext, control.stay_paused)
+        control.become("preparing")
+        control.preparing(0, 0, "preparing")  # which raises where somebody asked to stop
