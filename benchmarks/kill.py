@@ -29,7 +29,7 @@ FULL = 28  # a worker's exit code where the run ended because the disk was full
 WORKER = """
 import errno, json, os, pathlib, shutil, signal, sys
 from lib_sdtune.data import store
-from lib_sdtune.errors import DiskFull
+from lib_sdtune.errors import DiskFull, UserError
 from lib_sdtune.training import runs, state
 from tests.hosts import TinyHost, train
 
@@ -66,8 +66,10 @@ begun = runs.RunFolder(folder).status().get("state")
 if begun != "finished":
     try:
         train(host, config, resume=state.newest(folder) is not None, watch=make_room)
-    except DiskFull:
-        sys.exit({FULL})
+    except (DiskFull, UserError) as error:
+        if full and ("Make room" in str(error)):
+            sys.exit({FULL})
+        raise
 print(count)
 """.replace("{FULL}", str(FULL))
 COMPARED = (".safetensors", ".pt", ".png")

@@ -3,8 +3,8 @@
 import importlib.util
 import threading
 
-import house
 import pytest
+import webui_probe
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError
@@ -17,7 +17,7 @@ from tests.host.webui.test_beside_others import install
 from tests.host.webui.test_runs import pictures, settings
 from tests.waiting import until
 
-REQUEST = SampleRequest("a cat in a hat", steps=house.STEPS, cfg_scale=4, seed=7, width=house.SIZE, height=house.SIZE, sampler="Euler")
+REQUEST = SampleRequest("a cat in a hat", steps=webui_probe.STEPS, cfg_scale=4, seed=7, width=webui_probe.SIZE, height=webui_probe.SIZE, sampler="Euler")
 CODE = """
 def decode(entered, gate):
     entered.set()
