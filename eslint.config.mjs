@@ -17,6 +17,7 @@ const BROWSER = [
     'MutationObserver',
     'NodeFilter',
     'ResizeObserver',
+    'TextDecoder',
     'getComputedStyle',
 ];
 

@@ -65,7 +65,7 @@ window.sdtune = window.sdtune || {};
             return select;
         }
         if (field.kind === 'bool') return Object.assign(el('input', {type: 'checkbox'}), {checked: field.default});
-        if (field.kind === 'lines') return el('textarea', {rows: 2, spellcheck: 'false'});
+        if (['lines', 'weighted'].includes(field.kind)) return el('textarea', {rows: 2, spellcheck: 'false'});
         if (field.kind === 'int' || field.kind === 'float') {
             return el('input', {
                 type: 'number',
@@ -83,7 +83,7 @@ window.sdtune = window.sdtune || {};
         for (const field of fields) {
             const control = sdtune.byId('sdtune_' + prefix + field.name);
             if (field.kind === 'bool') values[field.name] = control.checked;
-            else if (field.kind === 'lines')
+            else if (['lines', 'weighted'].includes(field.kind))
                 values[field.name] = control.value
                     .split('\n')
                     .map((line) => line.trim())
@@ -114,6 +114,11 @@ window.sdtune = window.sdtune || {};
         'preparing pictures': 'preparing pictures',
         'waiting for the model': 'waiting for the model',
         'drawing class pictures': 'drawing class pictures',
+        'reading files': 'reading files',
+        resizing: 'resizing',
+        merging: 'merging',
+        extracting: 'extracting',
+        writing: 'writing',
     };
     controls.busy = (work) => Boolean(work) && ['waiting', 'working'].includes(work.state);
     controls.bar = (id) =>

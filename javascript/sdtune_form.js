@@ -77,10 +77,7 @@ window.sdtune = window.sdtune || {};
     // The settings of an earlier run, fetched by the server's own event; `changes` are laid over them.
     form.use = function (id, changes) {
         pending = changes || {};
-        const area = document.querySelector('#sdtune_wanted textarea, #sdtune_wanted input');
-        area.value = id;
-        area.dispatchEvent(new Event('input', {bubbles: true}));
-        setTimeout(() => press('sdtune_use_button'), 50);
+        hand('sdtune_wanted', id, 'sdtune_use_button');
         if (window.innerWidth < 760) sdtune.byId('sdtune_form').scrollIntoView({behavior: 'smooth'});
     };
 
@@ -90,6 +87,16 @@ window.sdtune = window.sdtune || {};
         pending = {};
         return names.map((name, i) => (name in changes ? changes[name] : values[i]));
     };
+
+    // A CONFIG from elsewhere into the fields, by the server's own event.
+    form.open = (config) => hand('sdtune_opened', JSON.stringify(config), 'sdtune_open_form_button');
+
+    function hand(field, text, button) {
+        const area = document.querySelector(`#${field} textarea, #${field} input`);
+        area.value = text;
+        area.dispatchEvent(new Event('input', {bubbles: true}));
+        setTimeout(() => press(button), 50);
+    }
 
     // The WebUI's own prompt and settings as one more sample line: a cat --n blurry --w 512 ...
     // (called by the button's event).

@@ -1,5 +1,4 @@
-// Preparing a folder: settings, one picture before and after, a crop drawn by hand,
-// and the whole folder in the background.
+// Preparing a folder: settings, one picture before and after, a crop drawn by hand, and the whole in the background.
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
@@ -8,7 +7,6 @@ window.sdtune = window.sdtune || {};
     const SIZES = ['resolution', 'min_bucket_reso', 'max_bucket_reso', 'bucket_reso_steps'];
     const at = {number: 0, name: '', total: 0, source: '', boxes: {}, sizes: {}, asked: 0};
     let timer = null;
-
     const controls = () => sdtune.controls;
     const say = (text, bad) => controls().say('prepare_note', text, bad);
 

@@ -13,8 +13,10 @@ from lib_sdtune.services.captions import CaptionSessions
 from lib_sdtune.services.class_pictures import ClassPictureService
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.inspection import InspectionService
+from lib_sdtune.services.lora_tools import LoraToolService
 from lib_sdtune.services.memory import MemoryService
 from lib_sdtune.services.preparing import PrepareService
+from lib_sdtune.services.settings_import import SettingsImportService
 from lib_sdtune.services.submission import read_config
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class App:
         self.class_pictures = ClassPictureService(self.context)
         self.memory = MemoryService(self.context)
         self.inspection = InspectionService(self.context)
+        self.lora_tools = LoraToolService(self.context)
+        self.settings_import = SettingsImportService(self.context)
         self._evaluation: EvaluationService | None = None
         self._lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Routes for what takes a while besides runs: inspecting, preparing, drawing class pictures, measuring."""
+"""Routes for what takes a while besides runs: inspecting, preparing, drawing class pictures, measuring, LoRA tools."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,18 +9,20 @@ from lib_sdtune.api.answers import answer, body, parsed
 from lib_sdtune.app import App
 from lib_sdtune.services.class_pictures import ClassPictureService
 from lib_sdtune.services.inspection import InspectionService
+from lib_sdtune.services.lora_tools import LoraToolService
 from lib_sdtune.services.memory import MemoryService
 from lib_sdtune.services.preparing import PrepareService
 
-Startable = InspectionService | PrepareService | ClassPictureService | MemoryService
+Startable = InspectionService | PrepareService | ClassPictureService | MemoryService | LoraToolService
 
 
 def add(router: APIRouter, app: App) -> None:
     for path, service in (("/inspect", app.inspection), ("/prepare", app.preparing),
-                          ("/class-pictures", app.class_pictures), ("/measure", app.memory)):
+                          ("/class-pictures", app.class_pictures), ("/measure", app.memory), ("/lora-tools", app.lora_tools)):
         add_service(router, app, path, service)
     add_question(router, app, "/prepare/preview", app.preparing.preview)
     add_question(router, app, "/memory", app.memory.estimate)
+    add_question(router, app, "/import", app.settings_import.read)
 
 
 def add_service(router: APIRouter, app: App, path: str, service: Startable) -> None:

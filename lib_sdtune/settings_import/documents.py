@@ -69,6 +69,21 @@ def read(path: Path) -> Document:
     return document
 
 
+def from_text(name: str, text: str) -> Document:
+    """A file's text, as `read` has it. UserError. name: the file's, of which the ending counts."""
+    path = Path(name)
+    if path.suffix.lower() in MODELS:
+        raise UserError(f"{name} is a model file without settings; of a LoRA, the .safetensors file has some.")
+    if len(text) > LARGEST:
+        raise UserError(f"{name} is too large to be a file of settings.")
+    if path.suffix.lower() == ".safetensors":  # its metadata alone are sent, as JSON
+        return Document(path, "safetensors", from_json(path, text).table)
+    document = parse(path, text.removeprefix("\ufeff"))
+    if count(document.data) > MOST_VALUES:
+        raise UserError(f"{name} holds too many values to be a file of settings.")
+    return document
+
+
 def decode(content: bytes, name: str) -> str:
     """Text in UTF-8, UTF-16 with a mark, or what Windows of China and Japan writes. UserError for what is no text."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):

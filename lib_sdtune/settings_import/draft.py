@@ -1,9 +1,11 @@
 """The CONFIG while it is being composed from another program's settings."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lib_sdtune.formats.paths import path_of
 from lib_sdtune.settings_import.entries import Entries, Entry
 from lib_sdtune.settings_import.notes import Notes
 
@@ -17,7 +19,8 @@ class Draft:
 
     options: sd-scripts' own names, not yet translated; subsets: its picture folders, merged with what they inherit.
     sdxl: whether the file says that the model is SDXL; None where it says nothing. total: steps of the run, where
-    known. images, name: what the user gave beside the files. base: the folder that the files lie in.
+    known. images, name: what the user gave beside the files. base: the folder that the files lie in; None where
+    they lie nowhere here.
     """
 
     program: str = ""
@@ -31,11 +34,20 @@ class Draft:
     sdxl: bool | None = None
     images: str = ""
     name: str = ""
-    base: Path = field(default_factory=Path)
+    base: Path | None = None
 
     @property
     def method(self) -> str:
         return self.config.get("method", "lora")
+
+    def folder(self, named: str) -> Path | None:
+        """The folder on this machine that the settings name, if it may be looked at: below `images`, or any where the
+        files lie here themselves.
+        """
+        if self.base is not None:
+            return path_of(named, self.base)
+        path = Path(os.path.abspath(named))
+        return path if self.images and path.is_relative_to(self.images) else None
 
     def get(self, path: str, default: Any = None) -> Any:
         """The value at "train.batch_size", say."""

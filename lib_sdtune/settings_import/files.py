@@ -12,10 +12,13 @@ from lib_sdtune.settings_import.entries import Entry
 
 
 class Files:
-    """`inputs`: what the user gave; `parts`: paths of those that were read as part of another file."""
+    """`inputs`: what the user gave; `parts`: paths of those that were read as part of another file.
 
-    def __init__(self, inputs: Sequence[Document]) -> None:
-        self.inputs, self.parts = list(inputs), set[Path]()
+    searches: whether further files are looked for beside the inputs.
+    """
+
+    def __init__(self, inputs: Sequence[Document], searches: bool = True) -> None:
+        self.inputs, self.parts, self.searches = list(inputs), set[Path](), searches
 
     def named(self, entry: Entry, document: Document, draft: Draft) -> Document | None:
         """The file that an entry of `document` names: one of the inputs, else the one beside it.
@@ -45,7 +48,7 @@ class Files:
     def beside(self, text: str, document: Document) -> Path | None:
         """The path that a text means, below the folder of the document that names it or directly in it."""
         relative = PurePath(text.replace("\\", "/"))
-        if is_share(text) or not relative.name:
+        if not self.searches or is_share(text) or not relative.name:
             return None
         folder = document.path.absolute().parent
         for path in (folder.joinpath(*relative.parts), folder / relative.name):

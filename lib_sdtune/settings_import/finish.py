@@ -46,8 +46,7 @@ def note_missing(draft: Draft, complete: dict[str, Any]) -> None:
     if not draft.config.get("name"):
         complete.pop("name")
         draft.notes.missing.append(
-            '"name": what the run and its file are called; give it with --name, or write it into '
-            "CONFIG, before training."
+            '"name": what the run and its file are called; give it before training (--name, or in CONFIG).'
         )
     for index, concept in enumerate(draft.config["concepts"]):
         if concept.get("images") and not is_absolute(str(concept["images"])):
@@ -58,8 +57,8 @@ def note_missing(draft: Draft, complete: dict[str, Any]) -> None:
         if not concept.get("images"):
             complete["concepts"][index].pop("images")
             draft.notes.missing.append(
-                f'"concepts[{index}].images": the folder of the pictures; give it with --images, or '
-                "write it into CONFIG, before training."
+                f'"concepts[{index}].images": the folder of the pictures; give it before training (--images, or in '
+                "CONFIG)."
             )
 
 

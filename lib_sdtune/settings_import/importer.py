@@ -16,16 +16,20 @@ from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entry
 from lib_sdtune.settings_import.files import Files
 from lib_sdtune.settings_import.finish import finish
+from lib_sdtune.settings_import.notes import Notes
 from lib_sdtune.settings_import.sd_scripts.translate import translate
 from lib_sdtune.settings_import.steps import total_steps
 
 
 @dataclass
 class ImportedSettings:
-    """`config`: complete but for a name or pictures that nobody said. `lines`: what was done with each setting."""
+    """`config`: complete but for a name or pictures that nobody said. `lines`: what was done with each setting, for a
+    terminal; `notes`: the same by kind.
+    """
 
     config: dict[str, Any]
     lines: list[str] = field(default_factory=list)
+    notes: Notes = field(default_factory=Notes)
 
 
 def import_settings(paths: Sequence[str | Path], images: str = "", name: str = "") -> ImportedSettings:
@@ -37,10 +41,22 @@ def import_settings(paths: Sequence[str | Path], images: str = "", name: str = "
     if name:
         check_name(name)
     inputs = [documents.read(Path(path)) for path in paths]
+    return import_documents(inputs, images, name, base=inputs[0].path.absolute().parent)
+
+
+def import_documents(inputs: Sequence[Document], images: str = "", name: str = "",
+                     base: Path | None = None) -> ImportedSettings:
+    """The same of documents that are read already.
+
+    base: the folder that they lie in, where files and pictures that they name are looked for; None for documents that
+    lie nowhere here, so that nothing is looked for but `images`.
+    """
+    if name:
+        check_name(name)
     pairs = sorted(((dialect_of(document), document) for document in inputs), key=lambda pair: pair[0].is_part)
     check_one_program(pairs)
-    draft = Draft(images=os.path.abspath(images) if images else "", name=name, base=inputs[0].path.absolute().parent)
-    files = Files(inputs)
+    draft = Draft(images=os.path.abspath(images) if images else "", name=name, base=base)
+    files = Files(inputs, searches=base is not None)
     for dialect, document in pairs:
         if document.path not in files.parts:
             dialect.read(document, draft, files)
@@ -53,7 +69,7 @@ def import_settings(paths: Sequence[str | Path], images: str = "", name: str = "
     for _, document in pairs:
         note_unmentioned(document, draft)
     titles = dict.fromkeys(f"{document.name} ({dialect.title})" for dialect, document in pairs)
-    return ImportedSettings(config, [f"Read: {', '.join(titles)}.", *draft.notes.lines()])
+    return ImportedSettings(config, [f"Read: {', '.join(titles)}.", *draft.notes.lines()], draft.notes)
 
 
 def note_unmentioned(document: Document, draft: Draft) -> None:

@@ -34,15 +34,23 @@ class Notes:
     def unread(self, entry: Entry, reason: object) -> None:
         self.unsupported.append(f"{entry}: {reason}; the default stands instead")
 
+    def taken(self) -> list[str]:
+        """What was taken over, the other program's defaults at the end."""
+        defaults = ", ".join(dict.fromkeys(self.defaults))
+        last = [f"not in the file, so the other program's default: {defaults}"] if defaults else []
+        return [*dict.fromkeys(self.accepted), *last]
+
+    def lost(self) -> list[str]:
+        """What is not supported; what was switched off anyway at the end."""
+        off = ", ".join(dict.fromkeys(self.off))
+        last = [f"switched off or empty there, so nothing is lost: {off}"] if off else []
+        return [*dict.fromkeys(self.unsupported), *last]
+
     def lines(self) -> Iterator[str]:
         """Everything, as lines for a terminal."""
-        yield from group("Taken over:", self.accepted)
-        if self.defaults:
-            yield f"  not in the file, so the other program's default: {', '.join(dict.fromkeys(self.defaults))}"
+        yield from group("Taken over:", self.taken())
         yield from group("Means something else here:", self.different)
-        yield from group("Not supported:", self.unsupported)
-        if self.off:
-            yield f"  switched off or empty there, so nothing is lost: {', '.join(dict.fromkeys(self.off))}"
+        yield from group("Not supported:", self.lost())
         if self.facts:
             yield f"  no settings, but facts about the file: {', '.join(dict.fromkeys(self.facts))}"
         yield from group("Worth knowing:", self.warnings)

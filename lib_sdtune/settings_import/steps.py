@@ -22,7 +22,8 @@ def steps_per_epoch(draft: Draft) -> int | None:
     """Steps of one epoch; None where a folder of pictures is not there."""
     folders = [str(concept.get(key) or "") for concept in draft.config["concepts"] for key in ("images", "class_images")
                if key == "images" or concept.get(key)]
-    if not all(folder and Path(draft.base, folder).is_dir() for folder in folders):
+    paths = [draft.folder(folder) if folder else None for folder in folders]
+    if not all(path and path.is_dir() for path in paths):
         return None
     from lib_sdtune.data.loader import Dataset
     from lib_sdtune.data.scan import scan
@@ -30,7 +31,7 @@ def steps_per_epoch(draft: Draft) -> int | None:
 
     try:
         config = trial(draft)
-        pictures = scan(config.concepts, config.dataset, config.loss, draft.base)
+        pictures = scan(config.concepts, config.dataset, config.loss, draft.base or Path())
         return Dataset(pictures, config).steps_per_epoch
     except UserError:
         return None

@@ -15,6 +15,7 @@ import gradio as gr
 from lib_sdtune import presets
 from lib_sdtune.api.admission import Refused, admit_event
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.formats.plain_data import parse_json
 from lib_sdtune.ui import check, form, memory, upload
 from lib_sdtune.ui.boxes import box
 from lib_sdtune.ui.context import TabContext
@@ -82,7 +83,7 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
 
 
 def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[str, Any], inputs: list[Any]) -> None:
-    """The three ways in which fields are filled: what was typed last, a preset, the settings of an earlier run."""
+    """The ways in which fields are filled: typed last, a preset, an earlier run's settings, another program's."""
     paths = [field.path for field in fields]
 
     def base():
@@ -101,11 +102,16 @@ def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[st
         admit_event(request, context.app.access)
         return in_order(form.from_config(context.app.jobs.config(name)))
 
+    def opened_settings(request: gr.Request, text: str) -> list[Any]:
+        admit_event(request, context.app.access)
+        return in_order(form.from_config(parse_json(text.encode(), "The settings")))
+
     restore = f"(...values) => sdtune.form.restore({json.dumps(paths)}, values)"
     parts["restore"].click(base, [], [parts["base"]], queue=False).then(
         None, [parts["base"], *inputs], inputs, _js=restore)
     used = f"(...values) => sdtune.form.used({json.dumps(paths)}, values)"
     parts["use"].click(settings_of_run, [parts["wanted"]], inputs, queue=False).then(None, inputs, inputs, _js=used)
+    parts["open_form"].click(opened_settings, [parts["opened"]], inputs, queue=False)
     parts["preset"].input(preset, [parts["preset"]], inputs, queue=False)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from lib_sdtune import __version__
-from lib_sdtune.ui import events, labels, memory, pictures_page
+from lib_sdtune.ui import events, labels, lora_tools_page, memory, pictures_page
 from lib_sdtune.ui.boxes import box, message
 from lib_sdtune.ui.components import component
 from lib_sdtune.ui.context import TabContext
@@ -43,6 +43,8 @@ def pages(context: TabContext) -> None:
             training(context, fields, values, parts)
         with gr.Tab("Pictures", elem_id="sdtune_page_pictures"):
             gr.HTML(pictures_page.html())
+        with gr.Tab("LoRA tools", elem_id="sdtune_page_lora_tools"):
+            gr.HTML(lora_tools_page.html())
     events.connect(context, fields, parts)
 
 
@@ -75,6 +77,7 @@ def form(fields: Sequence[Field], values: Mapping[str, Any], parts: dict[str, An
     titles = ["Defaults", *events.presets_by_title()]
     parts["preset"] = gr.Dropdown(titles, value="Defaults", label="Preset", info=PRESET, elem_id="sdtune_preset",
                                   elem_classes=["sdtune-field"])
+    gr.HTML('<div id="sdtune_open"></div>')
     groups, expert = arrange(fields)
     for title, members in groups.items():
         with accordion(title, members):
@@ -134,10 +137,10 @@ def grid(members: Iterable[Field], place: Callable[[str], None]) -> None:
 def hidden(parts: dict[str, Any], place: Callable[[str], None]) -> None:
     """What the page's scripts and the server hand each other; never seen, never saved."""
     with gr.Row(elem_classes=["sdtune-hidden"]):
-        for name in ("started", "wanted", "base"):
+        for name in ("started", "wanted", "opened", "base"):
             parts[name] = gr.Textbox("", label=f"SD Tune {name}", elem_id=f"sdtune_{name}")
             parts[name].do_not_save_to_config = True
-        for name in ("restore", "use"):
+        for name in ("restore", "use", "open_form"):
             parts[name] = gr.Button(f"SD Tune {name}", elem_id=f"sdtune_{name}_button")
             parts[name].do_not_save_to_config = True
         memory.hidden(parts)

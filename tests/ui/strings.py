@@ -8,7 +8,7 @@ import gradio as gr
 from lib_sdtune import errors
 from lib_sdtune.data.editing import PRUNING
 from lib_sdtune.training.memory import measure
-from lib_sdtune.ui import pictures_page
+from lib_sdtune.ui import lora_tools_page, pictures_page
 from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.tab import build
 
@@ -30,7 +30,7 @@ def of_form():
     """Labels, infos, placeholders, buttons, accordions, choices with words, headings."""
     found = set()
     for block in build(TabContext(home="webui")).blocks.values():
-        if str(block.elem_id).endswith(("_started", "_wanted", "_base", "_estimated", "_restore_button", "_use_button", "_estimate_button")):
+        if str(block.elem_id).endswith(("_started", "_wanted", "_opened", "_open_form_button", "_base", "_estimated", "_restore_button", "_use_button", "_estimate_button")):
             continue
         found |= {getattr(block, name, None) for name in ("label", "info")}
         if isinstance(block, gr.Button):
@@ -47,7 +47,8 @@ def of_form():
 def of_declarations():
     """What the page for pictures reads off the declarations, and the explanation that the server sends with them."""
     facts = pictures_page.facts()
-    fields = [field for group in (facts["prepare"], *(one["fields"] for one in facts["captioners"])) for field in group]
+    groups = facts["prepare"], *(one["fields"] for one in facts["captioners"]), *lora_tools_page.facts().values()
+    fields = [field for group in groups for field in group]
     return {field[key] for field in fields for key in ("label", "info")} | {one["label"] for one in facts["captioners"]} | {PRUNING}
 
 

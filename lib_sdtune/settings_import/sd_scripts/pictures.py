@@ -5,7 +5,6 @@ import re
 from pathlib import Path, PurePath
 from typing import Any
 
-from lib_sdtune.formats.paths import path_of
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entries, Entry, integer, number, text
 from lib_sdtune.settings_import.sd_scripts.rates import is_on
@@ -113,16 +112,18 @@ def set_class(draft: Draft, index: int, folder: str, words: str, entry: Entry) -
     """Set the class pictures of a concept, and what they show, which must not be empty here."""
     concept = draft.config["concepts"][index]
     concept["class_images"] = folder
-    concept["class_prompt"] = words or class_words(folder, draft.base)
+    concept["class_prompt"] = words or class_words(folder, draft.folder(folder))
     draft.notes.take(entry, f"concepts[{index}].class_images", folder)
     if not words:
         draft.notes.differ(entry, "what the class pictures show must be said here; taken from the folder's name",
                            f"concepts[{index}].class_prompt", concept["class_prompt"])
 
 
-def class_words(folder: str, base: Path) -> str:
-    """The words of a folder such as 1_cat, or of the first such folder in it; else the folder's own name."""
-    path = path_of(folder, base)
+def class_words(folder: str, path: Path | None) -> str:
+    """The words of a folder such as 1_cat, or of the first such folder in it; else the folder's own name.
+
+    path: where it is, if it can be looked at.
+    """
     names = []
     if path is not None:
         try:

@@ -1,0 +1,122 @@
+// The page LoRA tools: another rank, several into one or into a checkpoint, out of two checkpoints.
+window.sdtune = window.sdtune || {};
+
+(function (sdtune) {
+    const t = (...args) => sdtune.t(...args);
+    const LISTED = {lora: ['resize_file'], checkpoints: ['merge_checkpoint', 'extract_tuned', 'extract_original']};
+    let facts = {};
+    let timer = null;
+
+    const controls = () => sdtune.controls;
+    const id = (name) => 'lora_tool_' + name;
+    const say = (text, bad) => controls().say(id('note'), text, bad);
+
+    function frame(root) {
+        const {el} = sdtune;
+        facts = JSON.parse(root.dataset.facts);
+        const titles = {
+            resize: [t('Resize'), t('Gives a LoRA another rank: a smaller file, or one without what is noise.')],
+            merge: [t('Merge'), t('Makes one LoRA of several, or puts them into a checkpoint.')],
+            extract: [t('Extract'), t('Makes a LoRA of what a checkpoint has learned since the one it comes from.')],
+        };
+        const choice = (tool) =>
+            el(
+                'button',
+                {type: 'button', class: 'sdtune-button', 'data-tool': tool, onclick: () => show(tool)},
+                titles[tool][0],
+            );
+        root.append(
+            el('div', {class: 'sdtune-buttons sdtune-halves'}, ...Object.keys(facts).map(choice)),
+            ...Object.entries(facts).map(([tool, fields]) => card(tool, fields, ...titles[tool])),
+            el('datalist', {id: 'sdtune_names_lora'}),
+            el('datalist', {id: 'sdtune_names_checkpoints'}),
+            controls().bar(id('bar')),
+            controls().note(id('note')),
+            controls().action(id('stop'), t('Stop'), stop, 'sdtune-small'),
+        );
+        for (const [kind, names] of Object.entries(LISTED)) {
+            for (const name of names) sdtune.byId('sdtune_' + id(name)).setAttribute('list', 'sdtune_names_' + kind);
+        }
+        show(controls().stored().lora_tool || 'resize');
+    }
+
+    function card(tool, fields, title, about) {
+        const {el} = sdtune;
+        return el(
+            'div',
+            {class: 'sdtune-card', id: 'sdtune_' + id('card_' + tool), hidden: true},
+            el('p', {class: 'sdtune-soft'}, about),
+            el('div', {class: 'sdtune-fields'}, ...fields.map((field) => controls().field(id(tool + '_'), field))),
+            el(
+                'div',
+                {class: 'sdtune-buttons'},
+                controls().action(id('start_' + tool), title, () => start(tool), 'sdtune-strong'),
+            ),
+        );
+    }
+
+    function show(tool) {
+        controls().store('lora_tool', tool);
+        for (const name of Object.keys(facts)) sdtune.show('sdtune_' + id('card_' + name), name === tool);
+        for (const button of document.querySelectorAll('#sdtune_lora_tools [data-tool]')) {
+            button.setAttribute('aria-pressed', button.dataset.tool === tool);
+        }
+    }
+
+    async function start(tool) {
+        say('');
+        try {
+            await sdtune.call('lora-tools', 'POST', {tool, ...controls().values(id(tool + '_'), facts[tool])});
+            refresh();
+        } catch (problem) {
+            say(problem.message, true);
+        }
+    }
+
+    const stop = () =>
+        sdtune
+            .call('lora-tools/stop', 'POST')
+            .then(refresh)
+            .catch(() => {});
+
+    async function refresh() {
+        clearTimeout(timer);
+        const status = await sdtune.call('lora-tools').catch(() => null);
+        if (!status || !sdtune.byId('sdtune_' + id('bar'))) return;
+        const {work, made} = status;
+        const on = controls().busy(work);
+        const line = controls().progress(id('bar'), work);
+        sdtune.show('sdtune_' + id('stop'), on);
+        if (work) say(line || ended(work, made), work.state === 'failed');
+        if (on) timer = setTimeout(refresh, 700);
+        else list();
+    }
+
+    function ended(work, made) {
+        if (work.state === 'stopped') return t('Stopped; nothing was written.');
+        if (work.state === 'failed') return work.message;
+        return t('Finished: {file}. {sentence}', {file: made.tag || made.name, sentence: made.sentence});
+    }
+
+    // Names to choose from, as the fields are typed in.
+    async function list() {
+        const listing = await sdtune.call('choices').catch(() => null);
+        for (const kind of listing ? Object.keys(LISTED) : []) {
+            const options = (listing.kinds[kind] || []).map((name) => sdtune.el('option', {value: name}));
+            sdtune.byId('sdtune_names_' + kind).replaceChildren(...options);
+        }
+    }
+
+    function begin() {
+        const root = sdtune.byId('sdtune_lora_tools');
+        if (!root) return setTimeout(begin, 500);
+        if (root.dataset.begun) return;
+        root.dataset.begun = '1';
+        new IntersectionObserver((entries) => {
+            if (!entries.some((entry) => entry.isIntersecting)) return;
+            if (!root.firstChild) frame(root);
+            refresh();
+        }).observe(root);
+    }
+    document.readyState === 'loading' ? document.addEventListener('DOMContentLoaded', begin) : begin();
+})(window.sdtune);

@@ -1,0 +1,57 @@
+"""LoRA tools over HTTP: started, watched, published; each refusal before anything is read."""
+
+import pytest
+import torch
+
+from lib_sdtune.formats import lora, tensors
+
+KEY = "lora_unet_down_blocks_0_attentions_0_proj_in"
+
+
+@pytest.fixture
+def loras(app):
+    """"a" and "b" of rank 4 in the host's folder."""
+    folder = app.host.folder("lora")
+    folder.mkdir(parents=True)
+    for seed, name in enumerate("ab"):
+        generator = torch.Generator().manual_seed(seed)
+        file = {f"{KEY}.lora_down.weight": torch.randn(4, 32, generator=generator), f"{KEY}.alpha": torch.tensor(4.0),
+                f"{KEY}.lora_up.weight": torch.randn(32, 4, generator=generator)}
+        tensors.write(folder / f"{name}.safetensors", file)
+    return folder
+
+
+def test_a_lora_gets_another_rank_and_is_published(ask, loras, ended, app):
+    assert ask("/lora-tools", method="get") == {"work": None, "made": None}
+    ask("/lora-tools", {"tool": "resize", "file": "a", "dim": 2, "name": "small"})
+    answer = ended("/lora-tools")
+    assert answer["work"]["state"] == "done", answer
+    assert answer["made"]["tag"] == "<lora:small:1>" and "Ranks 2 to 2" in answer["made"]["sentence"]
+    assert len(lora.read(loras / "small.safetensors").layers[KEY]["lora_down.weight"]) == 2
+    assert [artefact.path.name for artefact in app.host.published] == ["small.safetensors"]
+
+
+def test_two_are_merged_with_their_weights(ask, loras, ended):
+    ask("/lora-tools", {"tool": "merge", "files": ["a", ["b", 0.5]], "name": "both"})
+    assert ended("/lora-tools")["made"]["sentence"] == "1 layers merged."
+    sums = [sum_of(loras / f"{name}.safetensors") for name in ("a", "b", "both")]
+    assert torch.allclose(sums[0] + 0.5 * sums[1], sums[2], atol=1e-4)
+
+
+def sum_of(path):
+    layer = lora.read(path).layers[KEY]
+    return float(layer["alpha"]) / len(layer["lora_down.weight"]) * layer["lora_up.weight"] @ layer["lora_down.weight"]
+
+
+@pytest.mark.parametrize("body, words", [
+    ({}, "resize, merge, extract"), ({"tool": "resize", "name": "x"}, '"resize.file" is empty'),
+    ({"tool": "resize", "file": "c", "name": "x"}, "no LoRA called 'c'"), ({"tool": "resize", "file": "../a", "name": "x"}, "no LoRA called"),
+    ({"tool": "resize", "file": "a", "name": "x/y"}, "holds '/'"), ({"tool": "resize", "file": "a", "dim": 0, "name": "x"}, "resize.dim"),
+    ({"tool": "merge", "name": "x"}, '"merge.files" is empty'), ({"tool": "extract", "original": "m", "name": "x"}, "no checkpoint called 'm'"),
+    ({"tool": "merge", "files": ["a"], "fils": 1, "name": "x"}, "merge.fils")])
+def test_what_is_refused(ask, loras, body, words):
+    assert words in ask("/lora-tools", body, wrong=422)
+
+
+def test_a_name_in_use_is_a_conflict(ask, loras):
+    assert "exists already" in ask("/lora-tools", {"tool": "resize", "file": "a", "name": "b"}, wrong=409)
