@@ -81,10 +81,27 @@ class DatasetConfig:
                                    label="Shuffle tags")
     keep_tokens: int = option(0, "1 keeps the trigger word in front while tags are shuffled.",
                               label="Keep first tags", low=0, high=255)
+    keep_tokens_separator: str = option(
+        "", 'Empty, or a sign such as ||| in captions: the tags before the first and behind a second one stay there.',
+        label="Separator of kept tags")
+    secondary_separator: str = option("", "Empty, or a sign such as ;;; that keeps tags together like one.",
+                                      label="Separator within a tag")
+    enable_wildcard: bool = option(False, "Of {a|b|c} in a caption one is chosen at each showing.",
+                                   label="Wildcards in captions")
+    caption_prefix: str = option("", "Put in front of every caption, with a blank.", label="Caption prefix")
+    caption_suffix: str = option("", "Put behind every caption, with a blank.", label="Caption suffix")
+    token_warmup_min: int = option(1, "How many tags are said at first, where tags are warmed up.",
+                                   label="Tags at first", low=0, high=255)
+    token_warmup_step: float = option(
+        0.0, "0, or after how many steps all tags are said; below 1 it is a share of the run.",
+        label="Warm-up of tags", low=0, high=10**7)
     max_token_length: int = option(225, "75, 150 or 225: how much of a caption is read; longer ones are cut.",
                                    label="Longest caption", low=75, high=7500, unit="tokens")
     caption_dropout_rate: float = option(0.0, "0 to 0.1: how often the whole caption is left out.",
                                          label="Caption dropout", low=0, high=1)
+    caption_dropout_every_n_epochs: int = option(
+        0, "0, or 2 to leave all captions out in every second epoch.",
+        label="Epochs without captions", low=0, high=10**6)
     caption_tag_dropout_rate: float = option(0.0, "0 to 0.1: how often each tag is left out.",
                                              label="Tag dropout", low=0, high=1)
     flip_aug: bool = option(False, "Mirror pictures half of the time; not for faces with a parting, or text.",

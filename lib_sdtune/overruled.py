@@ -66,8 +66,10 @@ def of_pictures(config: "Config") -> Iterator[tuple[str, str]]:
     elif dataset.bucket_no_upscale:
         why = '"dataset.bucket_no_upscale" makes buckets of the pictures\' own sizes'
         yield from ((f"dataset.{key}", why) for key in ("min_bucket_reso", "max_bucket_reso"))
-    if not dataset.shuffle_caption and not dataset.caption_tag_dropout_rate:
-        yield "dataset.keep_tokens", "tags are neither shuffled nor dropped"
+    if not dataset.shuffle_caption and not dataset.caption_tag_dropout_rate and not dataset.token_warmup_step:
+        yield "dataset.keep_tokens", "tags are neither shuffled nor dropped nor warmed up"
+    if not dataset.token_warmup_step:
+        yield "dataset.token_warmup_min", '"dataset.token_warmup_step" is 0'
 
 
 def of_rates(config: "Config") -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Captions: where a picture's words come from, and how they vary from one showing to the next."""
+"""Captions: where a picture's words come from."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib_sdtune import randomness
-from lib_sdtune.config import DatasetConfig
 from lib_sdtune.data import text
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.errors import UserError
@@ -69,6 +68,11 @@ def from_file(file: "PictureFile", extension: str, problems: list[Problem]) -> s
         problems.append(Problem(path, f"The caption {printable(path.name)} has {len(lines)} lines; "
                                       "only the first is used.", False, "caption lines"))
     return lines[0] if lines else ""
+
+
+def affixed(caption: str, prefix: str, suffix: str) -> str:
+    """The caption between them, with blanks."""
+    return " ".join(part for part in (prefix, caption, suffix) if part)
 
 
 def caption_file(texts: dict[str, Path], extension: str) -> Path | None:
@@ -135,41 +139,6 @@ def common_words(texts: Iterable[str]) -> str:
 def tags(caption: str) -> list[str]:
     """The parts of a caption between its commas."""
     return [tag.strip() for tag in re.split(f"[{COMMAS}]", caption) if tag.strip()]
-
-
-def vary(caption: str, dataset: DatasetConfig, seed: int, index: int, occurrence: int) -> str:
-    """The caption as it is learnt at this showing: dropout, shuffle and tag dropout by the `DatasetConfig`.
-
-    A pure function: picture number `index` gets the same words at its showing number `occurrence` in every run with
-    that seed.
-    """
-    rng = randomness.rng(seed, "caption", index, occurrence)
-    if rng.random() < dataset.caption_dropout_rate:  # the very draw of `dropped`
-        return ""
-    if not dataset.shuffle_caption and not dataset.caption_tag_dropout_rate:
-        return caption
-    parts = tags(caption)
-    fixed, loose = parts[: dataset.keep_tokens], parts[dataset.keep_tokens :]
-    if dataset.shuffle_caption:
-        rng.shuffle(loose)
-    loose = [tag for tag in loose if rng.random() >= dataset.caption_tag_dropout_rate]
-    return ", ".join(fixed + loose)
-
-
-def dropped(dataset: DatasetConfig, seed: int, index: int, occurrence: int) -> bool:
-    """Whether the caption is left out at this showing."""
-    return randomness.rng(seed, "caption", index, occurrence).random() < dataset.caption_dropout_rate
-
-
-def from_template(lines: Sequence[str], name: str, words: str, dataset: DatasetConfig, seed: int, index: int,
-                  occurrence: int, needs_name: bool = False) -> str:
-    """The caption of this showing where a template gives it; `words` are the picture's own, as `vary` gives them.
-
-    Caption dropout leaves the whole line out; only the picture's own words, where the line must say the name.
-    """
-    if not needs_name and dropped(dataset, seed, index, occurrence):
-        return ""
-    return filled(lines, name, words, seed, index, occurrence)
 
 
 def filled(lines: Sequence[str], name: str, words: str, seed: int, index: int, occurrence: int) -> str:

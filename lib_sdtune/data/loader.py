@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from lib_sdtune import randomness
 from lib_sdtune.config import Config
-from lib_sdtune.data import captions
+from lib_sdtune.data import captions, variation
 from lib_sdtune.data.buckets import Buckets, Place, Size, slack
 from lib_sdtune.data.scan import Picture, Scan
 
@@ -75,6 +75,12 @@ class Dataset:
         return math.ceil(self.batches_per_epoch / self.together)
 
     @property
+    def total_steps(self) -> int:
+        """Of the whole run."""
+        train = self.config.train
+        return train.max_train_epochs * self.steps_per_epoch or train.max_train_steps
+
+    @property
     def examples_per_epoch(self) -> int:
         return sum(self.units_of(size) for size in {*self.fixed, *self.turning})
 
@@ -95,7 +101,10 @@ class Dataset:
         """
         epoch, position = divmod(micro_step, self.steps_per_epoch * self.together)
         batches = self._plan(epoch)
-        return [self.example(*unit) for unit in batches[position]] if position < len(batches) else []
+        if position >= len(batches):
+            return []
+        moment = variation.Moment(epoch + 1, micro_step // self.together, self.total_steps)
+        return [self.example(*unit, moment) for unit in batches[position]]
 
     def epoch(self, micro_step: int) -> int:
         return micro_step // (self.steps_per_epoch * self.together)
@@ -145,23 +154,25 @@ class Dataset:
         quotas = shares(sum(map(len, self.fixed.values())), {size: len(of_size) for size, of_size in units.items()})
         return {size: (units[size], quota) for size, quota in quotas.items() if quota}
 
-    def example(self, index: int, occurrence: int) -> Example:
-        """The example that picture `index` is at its showing number `occurrence`."""
+    def example(self, index: int, occurrence: int, moment: variation.Moment | None = None) -> Example:
+        """The example that picture `index` is at its showing number `occurrence`; moment: when that is."""
         picture, place = self.scan.pictures[index], self.places[index]
-        return Example(picture, index, occurrence, self.caption(picture, index, occurrence), place.size,
+        return Example(picture, index, occurrence, self.caption(picture, index, occurrence, moment), place.size,
                        self.crop(place, index, occurrence), self.flip(index, occurrence), picture.weight, place.scaled)
 
-    def caption(self, picture: Picture, index: int, occurrence: int) -> str:
-        words = picture.caption
-        if not self.held_out:
-            words = captions.vary(words, self.dataset, self.seed, index, occurrence)
+    def caption(self, picture: Picture, index: int, occurrence: int, moment: variation.Moment | None) -> str:
+        words, dataset, seed = picture.caption, self.dataset, self.seed
+        if self.held_out:
+            words = variation.unvaried(words, dataset, seed, index)
+        else:
+            words = variation.vary(words, dataset, seed, index, occurrence, moment)
         lines = self.scan.templates.get(picture.concept)
         if picture.is_class or not lines:
             return words
         if self.held_out:
-            return captions.filled(lines, self.config.word, words, self.seed, index, occurrence)
-        return captions.from_template(lines, self.config.word, words, self.dataset, self.seed, index, occurrence,
-                                      self.scan.needs_name)
+            return captions.filled(lines, self.config.word, words, seed, index, occurrence)
+        return variation.from_template(lines, self.config.word, words, dataset, seed, index, occurrence,
+                                       self.scan.needs_name, moment)
 
     def flip(self, index: int, occurrence: int) -> bool:
         """Every second showing, beginning with either: both sides are seen equally often."""

@@ -194,7 +194,7 @@ def take(subset: Subset, file: PictureFile, label: str, outcome: Facts | Unreada
     for kind, note in outcome.notes:
         result.problems.append(Problem(file.path, f"{name} {note}.", False, kind))
     caption, source = captions.caption_of(file, subset.prompt, extension, result.problems, subset.templated)
-    caption = " ".join(part for part in (subset.prefix, caption, subset.suffix) if part)
+    caption = captions.affixed(caption, subset.prefix, subset.suffix)
     mask = None
     if file.mask:
         mask = masks.checked(file.mask, outcome, lambda path: examined(path, False, result, earlier), result.problems)

@@ -42,12 +42,13 @@ def subsets_of(number: int, concept: Concept, loss: LossConfig, base: Path | str
         return from_toml(number, concept, loss, base, problems, dataset, bool(lines)), lines
     key = f"concepts[{number}]"
     root = locate(concept.images, base, f"{key}.images")
+    prefix, suffix = (dataset.caption_prefix, dataset.caption_suffix) if dataset else ("", "")
     subsets = [Subset(root, f"{key}.images", number, False, concept.repeats, "" if lines else concept.prompt,
-                      templated=bool(lines))]
+                      templated=bool(lines), prefix=prefix, suffix=suffix)]
     class_folder = class_root(concept, base, root, key)
     if class_folder:
         subsets.append(Subset(class_folder, f"{key}.class_images", number, True, None, concept.class_prompt,
-                              loss.prior_loss_weight))
+                              loss.prior_loss_weight, prefix=prefix, suffix=suffix))
     return subsets, lines
 
 
@@ -65,7 +66,8 @@ def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str,
     return [Subset(locate(table.image_dir, path.parent, key), key, number, table.is_class, table.repeats,
                    table.words or (concept.class_prompt if table.is_class else prompt),
                    loss.prior_loss_weight if table.is_class else 1.0, templated and not table.is_class,
-                   extension=table.extension, prefix=table.prefix, suffix=table.suffix)
+                   extension=table.extension, prefix=table.prefix or (dataset.caption_prefix if dataset else ""),
+                   suffix=table.suffix or (dataset.caption_suffix if dataset else ""))
             for table in kohya.read(path, dataset, problems)]
 
 

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib_sdtune.data.captions import FILEWORDS, NAME, tags, template
+from lib_sdtune.config import DatasetConfig
+from lib_sdtune.data.captions import FILEWORDS, NAME, template
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.scan import Picture, Scan
+from lib_sdtune.data.variation import parted
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm.tokenizer import words
 
@@ -49,7 +51,7 @@ def check_word(scan: Scan, config: "Config", word: str) -> None:
         pictures = learned(scan, number)
         silent = [picture for picture in pictures if not says(picture.caption, word)]
         if len(silent) < len(pictures) and number not in scan.templates and config.dataset.caption_tag_dropout_rate == 1:
-            refuse_dropped_word(pictures, config.dataset.keep_tokens, word)
+            refuse_dropped_word(pictures, config.dataset, word)
         if number in scan.templates:
             refuse_silent_template(scan.templates[number], silent, number, word)
         elif len(silent) == len(pictures):
@@ -61,9 +63,10 @@ def check_word(scan: Scan, config: "Config", word: str) -> None:
                         len(silent), len(pictures), word, silent[0].path.name)
 
 
-def refuse_dropped_word(pictures: list[Picture], keep_tokens: int, word: str) -> None:
-    if not any(says(", ".join(tags(picture.caption)[:keep_tokens]), word) for picture in pictures):
-        raise UserError(f'"dataset.caption_tag_dropout_rate" is 1 and "dataset.keep_tokens" {keep_tokens}, so no caption '
+def refuse_dropped_word(pictures: list[Picture], dataset: DatasetConfig, word: str) -> None:
+    staying = [(first, last) for first, _, last in (parted(picture.caption, dataset) for picture in pictures)]
+    if not any(says(", ".join(first + last), word) for first, last in staying):
+        raise UserError(f'"dataset.caption_tag_dropout_rate" is 1 and "dataset.keep_tokens" {dataset.keep_tokens}, so no caption '
                         f'would ever say "{word}" and nothing could learn; lower the first, or keep more tags.')
 
 

@@ -97,6 +97,7 @@ def recipe(config: "Config", step: int, training_data: Any) -> dict[str, Any]:
         "ss_debiased_estimation": loss.debiased_estimation,
         "ss_caption_dropout_rate": data.caption_dropout_rate,
         "ss_caption_tag_dropout_rate": data.caption_tag_dropout_rate,
+        "ss_caption_dropout_every_n_epochs": data.caption_dropout_every_n_epochs or None,
         "ss_shuffle_caption": data.shuffle_caption,
         "ss_keep_tokens": data.keep_tokens,
         "ss_flip_aug": data.flip_aug,

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.data import captions as caption
+from lib_sdtune.data import variation
 from lib_sdtune.data.walk import NUMBERED
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
@@ -38,9 +39,10 @@ def final_captions(captions: "Captions", data: dict, host: "Host", access: "Acce
     for index in sorted({round(place * (len(names) - 1) / (COUNT - 1)) for place in range(COUNT)}):
         words = captions[names[index]] or ("" if template else prompt or folder_words(captions, names[index]))
         words = words or caption.from_name(names[index].rpartition("/")[2])
-        words = caption.vary(words, dataset, seed, index, showing)
+        words = caption.affixed(words, dataset.caption_prefix, dataset.caption_suffix)
+        words = variation.vary(words, dataset, seed, index, showing)
         if template:
-            words = caption.from_template(template, word, words, dataset, seed, index, showing)
+            words = variation.from_template(template, word, words, dataset, seed, index, showing)
         rows.append({"index": index, "name": names[index], "caption": words, "tokens": count_tokens(words)})
     return rows
 

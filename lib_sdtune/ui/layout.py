@@ -15,6 +15,9 @@ GROUPS = {
 
 EXPERT = {
     "Model": ("model",),
+    "Captions": ("dataset.keep_tokens_separator", "dataset.secondary_separator", "dataset.enable_wildcard",
+                 "dataset.caption_prefix", "dataset.caption_suffix", "dataset.token_warmup_min",
+                 "dataset.token_warmup_step", "dataset.caption_dropout_every_n_epochs"),
     "Noise": ("noise",),
     "Loss": ("loss",),
     "Buckets and cache": ("dataset.min_bucket_reso", "dataset.max_bucket_reso", "dataset.bucket_reso_steps",

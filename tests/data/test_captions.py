@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from lib_sdtune.config import DatasetConfig
-from lib_sdtune.data import captions, text
+from lib_sdtune.data import captions, text, variation
 
 
 @pytest.mark.parametrize("content, encoding, guessed", [
@@ -33,12 +33,12 @@ def test_words_of_a_file_name(name, words):
 
 
 def test_nothing_varies_unless_asked():
-    assert captions.vary("b, a ,, c", DatasetConfig(), 1, 0, 0) == "b, a ,, c"
+    assert variation.vary("b, a ,, c", DatasetConfig(), 1, 0, 0) == "b, a ,, c"
 
 
 def test_shuffle_keeps_the_first_and_loses_none():
     dataset = DatasetConfig(shuffle_caption=True, keep_tokens=2)
-    seen = {captions.vary("ron, cat, a, b, c, d", dataset, 1, 0, occurrence) for occurrence in range(50)}
+    seen = {variation.vary("ron, cat, a, b, c, d", dataset, 1, 0, occurrence) for occurrence in range(50)}
     assert len(seen) > 10
     for one in seen:
         assert one.startswith("ron, cat, ") and sorted(one.split(", ")) == ["a", "b", "c", "cat", "d", "ron"]
@@ -47,16 +47,16 @@ def test_shuffle_keeps_the_first_and_loses_none():
 def test_shuffle_is_a_function_of_seed_picture_and_showing():
     dataset = DatasetConfig(shuffle_caption=True)
     words = ", ".join("abcdefghijklmnop")
-    first = captions.vary(words, dataset, 1, 2, 3)
-    assert first == captions.vary(words, dataset, 1, 2, 3)
-    others = [captions.vary(words, dataset, *numbers) for numbers in ((2, 2, 3), (1, 3, 3), (1, 2, 4))]
+    first = variation.vary(words, dataset, 1, 2, 3)
+    assert first == variation.vary(words, dataset, 1, 2, 3)
+    others = [variation.vary(words, dataset, *numbers) for numbers in ((2, 2, 3), (1, 3, 3), (1, 2, 4))]
     assert len({first, *others}) == 4
 
 
 def test_dropout_rates_are_kept():
-    caption = [captions.vary("a, b", DatasetConfig(caption_dropout_rate=0.25), 1, 0, n) for n in range(2000)]
+    caption = [variation.vary("a, b", DatasetConfig(caption_dropout_rate=0.25), 1, 0, n) for n in range(2000)]
     assert abs(caption.count("") / 2000 - 0.25) < 0.04
-    tags = [captions.vary("keep, a", DatasetConfig(caption_tag_dropout_rate=0.25, keep_tokens=1), 1, 0, n) for n in range(2000)]
+    tags = [variation.vary("keep, a", DatasetConfig(caption_tag_dropout_rate=0.25, keep_tokens=1), 1, 0, n) for n in range(2000)]
     assert set(tags) == {"keep, a", "keep"} and abs(tags.count("keep") / 2000 - 0.25) < 0.04
 
 
@@ -65,14 +65,14 @@ LINES = ["a photo of [name], [filewords]", "a picture of [filewords], in the sty
 
 def test_dropout_leaves_a_template_s_whole_line_out():
     dataset = DatasetConfig(caption_dropout_rate=0.3)
-    said = [captions.from_template(LINES, "ron", "red", dataset, 1, 0, showing) for showing in range(500)]
+    said = [variation.from_template(LINES, "ron", "red", dataset, 1, 0, showing) for showing in range(500)]
     assert 100 < said.count("") < 200 and {line for line in said if line} == {
         "a photo of ron, red", "a picture of red, in the style of ron"}
 
 
 def test_where_the_line_must_say_the_name_only_the_picture_s_words_are_dropped():
     dataset = DatasetConfig(caption_dropout_rate=1.0)
-    said = {captions.from_template(LINES, "ron", captions.vary("red", dataset, 1, 0, showing), dataset, 1, 0, showing, needs_name=True)
+    said = {variation.from_template(LINES, "ron", variation.vary("red", dataset, 1, 0, showing), dataset, 1, 0, showing, needs_name=True)
             for showing in range(50)}
     assert said == {"a photo of ron", "a picture of, in the style of ron"}
 
@@ -80,7 +80,7 @@ def test_where_the_line_must_say_the_name_only_the_picture_s_words_are_dropped()
 def test_a_caption_and_its_template_are_dropped_together():
     dataset = DatasetConfig(caption_dropout_rate=0.5)
     for showing in range(50):
-        assert captions.dropped(dataset, 3, 1, showing) == (captions.vary("red", dataset, 3, 1, showing) == "")
+        assert variation.dropped(dataset, 3, 1, showing) == (variation.vary("red", dataset, 3, 1, showing) == "")
 
 
 @pytest.mark.parametrize("prompt, words", [

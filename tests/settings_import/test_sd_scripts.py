@@ -254,3 +254,13 @@ def test_what_is_refused_by_name(imported, files, words):
     with pytest.raises(UserError) as error:
         imported(files)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_options_of_captions_are_taken_over(imported):
+    options = {"keep_tokens_separator": "|||", "secondary_separator": ";;;", "enable_wildcard": True, "caption_prefix": "photo of",
+               "caption_suffix": "best", "token_warmup_min": 2, "token_warmup_step": 0.25, "caption_dropout_every_n_epochs": 4}
+    config, text = imported({"a.json": {"network_module": "networks.lora", "train_data_dir": "x", **options}})
+    assert {key: config["dataset"][key] for key in options} == options and "Not supported" not in text
+    subsets = "[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'a'\ncaption_prefix = 'p'\n[[datasets.subsets]]\nimage_dir = 'b'\ncaption_prefix = 'q'\n"
+    config, text = imported({"b.json": {"network_module": "networks.lora", "dataset_config": "d.toml"}, "d.toml": subsets})
+    assert config["dataset"]["caption_prefix"] == "p" and "one value for all folders here, the first: p" in text

@@ -97,8 +97,6 @@ def name_subset(draft: Draft, subset: Entries) -> None:
     for name, what in {
         "metadata_file": "held the captions of the pictures; put a caption file beside each picture",
         "conditioning_data_dir": "held mask pictures; transparency (dataset.alpha_mask) is the mask here",
-        "caption_prefix": "was put in front of each caption; `prepare` writes it there",
-        "caption_suffix": "was put behind each caption; `prepare` writes it there",
         "custom_attributes": "was a note", "cache_info": "", "name": "",
     }.items():
         if entry := subset.take(name):

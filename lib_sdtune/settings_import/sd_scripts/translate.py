@@ -14,7 +14,7 @@ from lib_sdtune.settings_import.sd_scripts.options import OPTIONS, OTHERS
 from lib_sdtune.settings_import.sd_scripts.rates import is_on, set_rates
 
 PER_SUBSET = ("image_dir", "num_repeats", "class_tokens", "is_reg", "metadata_file", "conditioning_data_dir", "name",
-              "caption_prefix", "caption_suffix", "custom_attributes", "cache_info")
+              "custom_attributes", "cache_info")
 MADE_BY_RECIPE = ("network_", "unet_lr", "text_encoder_lr")
 EMBEDDING = ("token_string", "init_word", "num_vectors_per_token", "use_object_template", "use_style_template")
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lib_sdtune.config import Config, DatasetConfig
+from lib_sdtune.data import variation
 from lib_sdtune.errors import RunError, out_of_memory
 from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.schedule import is_zero
@@ -117,4 +118,4 @@ def idle(config: Config, method: type[Method]) -> list[str]:
 
 def captions_are_fixed(dataset: DatasetConfig, has_templates: bool) -> bool:
     """Whether each picture has one caption, besides none at all: then what the text encoders say is cached beforehand."""
-    return not (dataset.shuffle_caption or dataset.caption_tag_dropout_rate or has_templates)
+    return variation.is_fixed(dataset) and not has_templates
