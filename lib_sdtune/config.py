@@ -109,6 +109,9 @@ class DatasetConfig:
     random_crop: bool = option(False, "Crop at random instead of the centre.", label="Random crop")
     alpha_mask: bool = option(False, "Transparent parts of a picture do not count in the loss.",
                               label="Ignore transparent parts")
+    masked_loss: bool = option(
+        False, "Only where the mask beside a picture (NAME.mask.png) is white does the picture count in the loss.",
+        label="Loss by mask files")
     cache_latents: bool = option(True, "Encode every picture once and keep the result on disk.",
                                  label="Cache latents")
     latent_sampling: str = option(
@@ -183,6 +186,13 @@ class NoiseConfig:
         False, "Draw the perturbation's strength anew for each picture.", label="Random input perturbation")
     min_timestep: int = option(0, "0 trains from the finest timestep.", label="Lowest timestep", low=0, high=999)
     max_timestep: int = option(1000, "1000 trains up to pure noise.", label="Highest timestep", low=1, high=1000)
+    timestep_sampling: str = option(
+        "uniform", "uniform: every timestep as often as another; logit_normal: those in the middle more often.",
+        label="Timestep sampling", choices=["uniform", "logit_normal"])
+    logit_mean: float = option(0.0, "0 for the middle; above it noisier timesteps, below it finer ones.",
+                               label="Centre of logit_normal", low=-10, high=10)
+    logit_std: float = option(1.0, "1: how far around the centre timesteps are drawn.",
+                              label="Width of logit_normal", above=0, high=10)
     zero_terminal_snr: bool = option(False, "For v-prediction models made with it (arXiv 2305.08891), no others.",
                                      label="Zero terminal SNR")
 

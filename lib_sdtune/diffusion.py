@@ -20,6 +20,16 @@ def add_noise(latents, noise, timesteps, alphas_cumprod):
     return abar.sqrt() * latents + (1 - abar).sqrt() * noise
 
 
+def sample_timestep(rng, low, high, sampling="uniform", mean=0.0, std=1.0):
+    """A timestep from `low` up to below `high`: each as likely as another, or by a logit-normal distribution (Esser et
+    al. 2024, arXiv 2403.03206, section 3.1), the sigmoid of a normal one with `mean` and `std`.
+    """
+    if sampling == "uniform":
+        return int(torch.randint(low, high, (1,), generator=rng))
+    share = torch.sigmoid(mean + std * torch.randn(1, generator=rng, dtype=torch.float64))
+    return min(high - 1, low + int((high - low) * share))
+
+
 def target(prediction_type, latents, noise, timesteps, alphas_cumprod):
     """What the UNet should answer: the noise, or the velocity (Salimans & Ho 2022, arXiv 2202.00512)."""
     if prediction_type == "epsilon":

@@ -108,8 +108,10 @@ def of_noise_and_loss(config: "Config") -> Iterator[tuple[str, str]]:
         yield from ((f"loss.huber_{key}", why) for key in ("c", "schedule", "scale"))
     elif loss.huber_schedule == "snr":
         yield "loss.huber_scale", 'the schedule "snr" does without'
-    if not config.dataset.alpha_mask:
-        yield "loss.normalize_masked_area_loss", '"dataset.alpha_mask" is off, so nothing is masked'
+    if not config.dataset.alpha_mask and not config.dataset.masked_loss:
+        yield "loss.normalize_masked_area_loss", '"dataset.alpha_mask" and "dataset.masked_loss" are off'
+    if noise.timestep_sampling != "logit_normal":
+        yield from ((f"noise.logit_{key}", '"noise.timestep_sampling" is "uniform"') for key in ("mean", "std"))
     if not noise.multires_noise_iterations:
         yield "noise.multires_noise_discount", '"noise.multires_noise_iterations" is 0'
     if not uses_class_pictures(config):

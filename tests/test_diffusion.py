@@ -115,3 +115,13 @@ def test_a_masked_loss_is_the_mean_over_all_latents_unless_pictures_shall_count_
     errors = torch.ones(2, 4, 4, 5)
     plain, alike = ((errors * diffusion.mask_weights(masks, normalize)).mean(dim=(1, 2, 3)).tolist() for normalize in (False, True))
     assert plain == pytest.approx([1, 0.1]) and alike == pytest.approx([1, 1])
+
+
+def test_logit_normal_timesteps_follow_their_distribution():
+    rng = torch.Generator().manual_seed(0)
+    drawn = torch.tensor([diffusion.sample_timestep(rng, 100, 900, "logit_normal", 0.5, 0.8) for _ in range(20000)])
+    assert 100 <= drawn.min() and drawn.max() < 900
+    shares = (drawn.double() + 0.5 - 100) / 800
+    values = torch.log(shares / (1 - shares))
+    assert values.mean() == pytest.approx(0.5, abs=0.03) and values.std() == pytest.approx(0.8, abs=0.03)
+    assert diffusion.sample_timestep(rng, 5, 6, "logit_normal", 10, 10) == 5

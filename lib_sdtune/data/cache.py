@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
+from PIL import Image
 
-from lib_sdtune.data import store
+from lib_sdtune.data import masks, store
 from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.loader import Example
+from lib_sdtune.data.masks import Mask
 from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.pixels import mask, pixels
@@ -61,14 +63,15 @@ class LatentCache:
     folder: where entries are kept, or None to encode at every showing. encode(pixels (B, 3, H, W) in -1..1) gives mean
     and std, (B, 4, h, w) each. encoder_key: whatever distinguishes one encoder from another. encode_precisely: tried
     when `encode` gives values that are not numbers (half precision overflows in some encoders). masks: keep alpha masks
-    too. downscale: pixels a latent, each way. hold(sentence): called where the disk is full; the entry is made anew when
+    too; mask_files: and the masks beside pictures. downscale: pixels a latent, each way. hold(sentence): called where the disk is full; the entry is made anew when
     it is asked for. None: DiskFull is raised.
     """
 
     def __init__(self, folder: Path | None, encode, encoder_key: str, encode_precisely=None, masks: bool = False,
-                 downscale: int = 8, hold: Callable[[str], None] | None = None):
+                 mask_files: bool = False, downscale: int = 8, hold: Callable[[str], None] | None = None):
         self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
         self.encode_precisely, self.masks, self.downscale = encode_precisely, masks, downscale
+        self.mask_files = mask_files
         self.recent, self.hold, self.is_full = Recent(), hold, False
         self.half_overflowed = False
 
@@ -78,8 +81,10 @@ class LatentCache:
         return entry["mean"], entry["std"]
 
     def mask(self, example: Example) -> torch.Tensor | None:
-        """(1, h, w) float32 in 0..1, how much each latent counts; None unless the cache was made with `masks`."""
-        return self.entry(example)["mask"] if self.masks else None
+        """(1, h, w) float32 in 0..1, how much each latent counts; None unless the cache keeps masks, and for
+        a picture without one.
+        """
+        return self.entry(example).get("mask") if self.masks or self.mask_files else None
 
     def prepare(self, examples: Iterable[Example], progress: Progress | None = None, batch_size: int = 1
                 ) -> list[PictureGone]:
@@ -121,8 +126,13 @@ class LatentCache:
     def name(self, example: Example) -> str:
         size, crop = "x".join(map(str, example.size)), "+".join(map(str, example.crop))
         scaled = "x".join(map(str, example.scaled))
+        mask_file = self.mask_file(example)
         return store.key(VERSION, example.picture.content, self.encoder_key, size, scaled, crop, example.flip,
-                         self.masks, self.downscale)
+                         self.masks, self.downscale, *([mask_file.content] if mask_file else []))
+
+    def mask_file(self, example: Example) -> Mask | None:
+        """The mask beside the picture, where such masks count."""
+        return example.picture.mask if self.mask_files else None
 
     def stored(self, name: str) -> Tensors | None:
         """The entry from memory or disk, or None."""
@@ -143,7 +153,16 @@ class LatentCache:
             image, alpha = load(example.picture.path, example.picture.content)
         except Unreadable as error:
             raise PictureGone(example.picture, example.picture.path.name, error) from error
-        return pixels(image, example), mask(alpha, example, self.downscale) if self.masks else None
+        return pixels(image, example), self.weights(alpha, example)
+
+    def weights(self, alpha: Image.Image | None, example: Example) -> torch.Tensor | None:
+        """(1, h, w) how much each latent counts by the picture's own transparency and the mask beside it, or None."""
+        opaque = mask(alpha, example, self.downscale) if self.masks else None
+        mask_file = self.mask_file(example)
+        if mask_file is None:
+            return opaque
+        white = masks.whiteness(mask_file, example, self.downscale)
+        return white if opaque is None else opaque * white
 
     def inputs_or_gone(self, example: Example) -> tuple[torch.Tensor, torch.Tensor | None] | PictureGone:
         try:

@@ -1,4 +1,5 @@
-"""A mask beside a picture, NAME.mask.png beside NAME.png: where it is white, an inpainting model learns to fill in.
+"""A mask beside a picture, NAME.mask.png beside NAME.png: where it is white, an inpainting model learns to fill in, and
+other models learn at all (`dataset.masked_loss`).
 
 As the WebUI takes an uploaded mask: a transparent one counts where it is opaque, any other where it is white.
 """
@@ -56,9 +57,20 @@ def checked(path: Path, picture: Facts, examine: Callable[[Path], Facts | Unread
 
 def hole(mask: Mask, example, downscale: int) -> torch.Tensor:
     """(1, height, width) float32, sides in latents: 1 where any pixel of the mask says that the picture is missing."""
+    pixels = np.array(frame(opened(mask, example), example, Image.Resampling.BOX), dtype=np.float32)
+    return F.max_pool2d(torch.from_numpy(pixels >= WHITE)[None].float(), downscale)
+
+
+def whiteness(mask: Mask, example, downscale: int) -> torch.Tensor:
+    """(1, height, width) float32 in 0..1, sides in latents: how white the mask is on average in each of them."""
+    pixels = np.array(frame(opened(mask, example), example, Image.Resampling.BOX), dtype=np.float32) / 255
+    return F.avg_pool2d(torch.from_numpy(pixels)[None], downscale)
+
+
+def opened(mask: Mask, example) -> Image.Image:
+    """What of the mask counts, in grey. PictureGone if it can't be read."""
     try:
         image, alpha = load(mask.path, mask.content)
     except Unreadable as error:
         raise PictureGone(example.picture, mask.path.name, error) from error
-    pixels = np.array(frame(alpha or image.convert("L"), example, Image.Resampling.BOX), dtype=np.float32)
-    return F.max_pool2d(torch.from_numpy(pixels >= WHITE)[None].float(), downscale)
+    return alpha or image.convert("L")

@@ -17,7 +17,7 @@ OPTIMIZER_ARGUMENTS = {
 
 PLACES = "chose folders; where files go is fixed here"
 MACHINE = "concerned the machine alone and changes no result"
-MASKS = "trained within mask pictures; transparency (dataset.alpha_mask) is the mask here"
+MASKS = "gave what lies outside of a mask some weight; here it has none"
 RARE = "there is no such setting here"
 
 
@@ -45,9 +45,10 @@ OPTIONS = [
     Option("rescale_noise_scheduler_to_zero_terminal_snr", bool, False, "noise.zero_terminal_snr"),
     Option("preserve_embedding_norm", bool, False, "textual_inversion.preserve_norm"),
     Option("validation", bool, False, how="validated with concepts of their own; validation.images names a folder here"),
-    Option("masked_training", bool, False, how=MASKS),
+    Option("masked_training", bool, False, "dataset.masked_loss",
+           "a picture's mask is called NAME.mask.png here, NAME-masklabel.png there"),
     Option("unmasked_probability", float, 0.1, how=MASKS), Option("unmasked_weight", float, 0.1, how=MASKS),
-    Option("normalize_masked_area_loss", bool, False, how=MASKS),
+    Option("normalize_masked_area_loss", bool, False, "loss.normalize_masked_area_loss"),
     Option("dropout_probability", float, 0.0, "lora.network_dropout"),
     Option("timestep_distribution", str, "UNIFORM", how="drew some timesteps more often; here all alike"),
     Option("noising_weight", float, 0.0, how="drew some timesteps more often; here all alike"),

@@ -98,9 +98,9 @@ def draw_one(example: Example, step: int, cache: LatentCache, config: Config) ->
     )
     gamma = strength(settings.ip_noise_gamma, settings.ip_noise_gamma_random_strength, rng)
     perturbation = torch.randn(mean.shape, generator=rng) * gamma if settings.ip_noise_gamma else None
-    timestep = int(torch.randint(settings.min_timestep, settings.max_timestep, (1,), generator=rng))
-    mask = cache.mask(example) if config.dataset.alpha_mask else None
-    return latents, noise, perturbation, timestep, mask
+    timestep = diffusion.sample_timestep(rng, settings.min_timestep, settings.max_timestep, settings.timestep_sampling,
+                                         settings.logit_mean, settings.logit_std)
+    return latents, noise, perturbation, timestep, cache.mask(example)
 
 
 def noise_offset(latents: torch.Tensor, settings: NoiseConfig, rng: torch.Generator) -> float | torch.Tensor:

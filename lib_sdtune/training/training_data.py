@@ -16,7 +16,7 @@ from lib_sdtune.data.holes import InpaintingCache
 from lib_sdtune.data.loader import Dataset, Example
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.wording import refuse_wordless
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import RunError, UserError, require
 from lib_sdtune.families import latent_colours
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats.files import free_space
@@ -70,6 +70,7 @@ class TrainingData:
             vae_key(model),
             self.encode_precisely,
             masks=config.dataset.alpha_mask,
+            mask_files=config.dataset.masked_loss,
             downscale=model.family.downscale,
             hold=self.hold_for_room if self.hold else None,
         )
@@ -146,10 +147,13 @@ class TrainingData:
 
     def warn_of_masks(self) -> None:
         count = sum(picture.mask is not None for picture in self.scan.pictures)
-        if count and not self.model.variant.inpainting:
+        if self.config.dataset.masked_loss:
+            require(count, '"dataset.masked_loss" is on, and beside no picture lies a mask; save them as NAME.mask.png '
+                           "beside NAME.png, or set it to false.")
+        elif count and not self.model.variant.inpainting:
             log.warning(
                 "Beside %d of the pictures lies a mask (NAME.mask.png), and nothing comes of it: the model is no "
-                "inpainting model. What shall not count can be made transparent, with dataset.alpha_mask.",
+                "inpainting model. With dataset.masked_loss only what is white in it counts.",
                 count,
             )
 

@@ -74,7 +74,7 @@ class Validation:
             diffusion.noise_like(mean.shape, generator(0, "validation", example.picture.content, *example.size, t))
             for t in some_timesteps
         ]
-        masks = stacked([cache.mask(example)] * count) if self.config.dataset.alpha_mask else None
+        masks = stacked([cache.mask(example)] * count)
         return Batch(
             torch.stack([mean] * count),
             torch.stack(noise),

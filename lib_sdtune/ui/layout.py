@@ -22,6 +22,7 @@ EXPERT = {
     "Loss": ("loss",),
     "Buckets and cache": ("dataset.min_bucket_reso", "dataset.max_bucket_reso", "dataset.bucket_reso_steps",
                           "dataset.bucket_no_upscale", "dataset.random_crop", "dataset.alpha_mask",
+                          "dataset.masked_loss",
                           "dataset.cache_latents", "dataset.caption_extension"),
     "Optimizer": ("train.optimizer_args", "train.lr_scheduler_num_cycles", "train.lr_scheduler_min_lr_ratio",
                   "train.lr_decay_steps", "train.lr_scheduler_timescale", "train.max_grad_norm",

@@ -7,14 +7,16 @@ import torch
 from PIL import Image, ImageDraw
 
 from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
+from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.holes import HOLES, InpaintingCache, every_hole
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
+from lib_sdtune.errors import UserError
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.state import data_fingerprint
 from lib_sdtune.training.training_data import TrainingData
 from tests import models
-from tests.hosts import settings
+from tests.hosts import settings, train
 
 
 def scanned(folder):
@@ -86,3 +88,33 @@ def test_a_mask_for_a_model_that_does_not_inpaint_is_told(tmp_path, images, capl
     with TrainingData(config, model, tmp_path / "runs" / "ron", lambda *_: None, World()) as data:
         assert data.scan.pictures[0].mask
     assert ("no inpainting model" in caplog.text) is (variant == "v")
+
+
+def test_only_what_is_white_beside_a_picture_counts_where_that_is_asked_for(images):
+    """A mask white on an eighth of each side's first blocks; a picture without one counts everywhere."""
+    mask_image(box=(0, 0, 31, 63)).save(images / "0.mask.png")
+    config = Config(name="ron", concepts=[Concept(images=str(images))], dataset=DatasetConfig(resolution=128))
+    dataset = Dataset(scanned(images), config)
+
+    def encode(pixels):
+        return (pixels[:, :, ::8, ::8].repeat(1, 2, 1, 1)[:, :4],) * 2
+
+    cache = LatentCache(None, encode, "key", mask_files=True)
+    expected = torch.zeros(1, 16, 16)
+    expected[:, :8, :4] = 1
+    assert torch.equal(cache.mask(dataset.example(0, 0)), expected) and cache.mask(dataset.example(1, 0)) is None
+    both = LatentCache(None, encode, "key", masks=True, mask_files=True)
+    assert torch.equal(both.mask(dataset.example(0, 0)), expected) and both.mask(dataset.example(1, 0)).min() == 1
+    names = [cache.name(dataset.example(0, 0))]
+    mask_image().transpose(Image.Transpose.ROTATE_180).save(images / "0.mask.png")
+    assert cache.name(Dataset(scanned(images), config).example(0, 0)) not in names
+
+
+def test_a_masked_loss_without_masks_is_refused(images, host):
+    with pytest.raises(UserError, match='"dataset.masked_loss" is on, and beside no picture lies a mask'):
+        train(host, settings(images, dataset={"masked_loss": True}))
+
+
+def test_a_run_learns_with_masks(images, host):
+    mask_image().save(images / "0.mask.png")
+    assert train(host, settings(images, dataset={"masked_loss": True}, train={"max_train_steps": 3})).state == "finished"

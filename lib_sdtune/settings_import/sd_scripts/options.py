@@ -68,10 +68,9 @@ PICTURES = [
     Option("color_aug", bool, False, how=COLOURS),
     Option("face_crop_aug_range", str, None, how=COLOURS),
     Option("alpha_mask", bool, False, "dataset.alpha_mask"),
-    Option("masked_loss", bool, False, how="weighted the loss by mask pictures; transparency (dataset.alpha_mask) is "
-                                           "the mask here"),
-    Option("conditioning_data_dir", str, None, how="was the folder of the mask pictures; transparency "
-                                                   "(dataset.alpha_mask) is the mask here"),
+    Option("masked_loss", bool, False, "dataset.masked_loss", "mask pictures lie beside the pictures here, as NAME.mask.png"),
+    Option("conditioning_data_dir", str, None, how="was the folder of the mask pictures; here each lies beside its "
+                                                   "picture, as NAME.mask.png"),
     Option("debug_dataset", bool, False, how="showed the pictures and stopped; `inspect` does that here"),
     Option("cache_info", bool, False, how=MEMORY),
 ]

@@ -96,7 +96,7 @@ def name_subset(draft: Draft, subset: Entries) -> None:
     """What a subset says that cannot be said of one folder here."""
     for name, what in {
         "metadata_file": "held the captions of the pictures; put a caption file beside each picture",
-        "conditioning_data_dir": "held mask pictures; transparency (dataset.alpha_mask) is the mask here",
+        "conditioning_data_dir": "held mask pictures; here each lies beside its picture, as NAME.mask.png",
         "custom_attributes": "was a note", "cache_info": "", "name": "",
     }.items():
         if entry := subset.take(name):
