@@ -120,7 +120,7 @@ def test_a_masked_loss_is_the_mean_over_all_latents_unless_pictures_shall_count_
 def test_logit_normal_timesteps_follow_their_distribution():
     rng = torch.Generator().manual_seed(0)
     drawn = torch.tensor([diffusion.sample_timestep(rng, 100, 900, "logit_normal", 0.5, 0.8) for _ in range(20000)])
-    assert 100 <= drawn.min() and drawn.max() < 900
+    assert drawn.min() >= 100 and drawn.max() < 900
     shares = (drawn.double() + 0.5 - 100) / 800
     values = torch.log(shares / (1 - shares))
     assert values.mean() == pytest.approx(0.5, abs=0.03) and values.std() == pytest.approx(0.8, abs=0.03)

@@ -63,8 +63,8 @@ class LatentCache:
     folder: where entries are kept, or None to encode at every showing. encode(pixels (B, 3, H, W) in -1..1) gives mean
     and std, (B, 4, h, w) each. encoder_key: whatever distinguishes one encoder from another. encode_precisely: tried
     when `encode` gives values that are not numbers (half precision overflows in some encoders). masks: keep alpha masks
-    too; mask_files: and the masks beside pictures. downscale: pixels a latent, each way. hold(sentence): called where the disk is full; the entry is made anew when
-    it is asked for. None: DiskFull is raised.
+    too; mask_files: and the masks beside pictures. downscale: pixels a latent, each way. hold(sentence): called where
+    the disk is full; the entry is made anew when it is asked for. None: DiskFull is raised.
     """
 
     def __init__(self, folder: Path | None, encode, encoder_key: str, encode_precisely=None, masks: bool = False,

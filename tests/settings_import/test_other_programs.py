@@ -235,3 +235,11 @@ def test_a_lora_of_our_own(imported):
     ours = Config.from_dict({"name": "ron", "concepts": [{"images": "10_ron", "repeats": 3}], "lora": {"dim": 7}}).to_dict()
     config, text = imported({"a.json": {"ss_network_dim": "1", "sdtune_config": json.dumps(ours)}})
     assert config["lora"]["dim"] == 7 and config["name"] == "ron" and "images" not in config["concepts"][0]
+
+
+def test_onetrainers_logit_normal_timesteps_and_masks(imported):
+    config, text = imported({"a.json": {"__version": 2, "training_method": "LORA", "model_type": "STABLE_DIFFUSION_15", "masked_training": True,
+                                        "timestep_distribution": "LOGIT_NORMAL", "noising_weight": 0.5, "noising_bias": -0.25}})
+    noise = config["noise"]
+    assert (noise["timestep_sampling"], noise["logit_std"], noise["logit_mean"]) == ("logit_normal", 1.5, -0.25)
+    assert config["dataset"]["masked_loss"] and "NAME-masklabel.png there" in text

@@ -8,7 +8,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.training.batch import draw
 
 MEAN, STD = torch.full((4, 8, 8), 2.0), torch.full((4, 8, 8), 0.5)
-CACHE = SimpleNamespace(latents=lambda example: (MEAN, STD), concat=lambda example: None)
+CACHE = SimpleNamespace(latents=lambda example: (MEAN, STD), concat=lambda example: None, mask=lambda example: None)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from lib_sdtune.settings_import.dialects import registry
 from lib_sdtune.settings_import.dialects.base import Dialect
 from lib_sdtune.settings_import.documents import Document, flat
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entry
+from lib_sdtune.settings_import.entries import Entry, number
 from lib_sdtune.settings_import.files import Files
 from lib_sdtune.settings_import.onetrainer import (
     MODELS,
@@ -93,6 +93,7 @@ class Config(Reader):
         self.network()
         self.set_name(settings.take("output_model_destination"), "the stem of the file")
         self.loss()
+        self.timesteps()
         set_length(self)
         set_rhythms(self)
         self.samples()
@@ -254,6 +255,28 @@ class Config(Reader):
             self.draft.set("dreambooth.ema_decay", float(self.number("ema_decay", 0.999)), decay or ema)
         elif ema:
             self.draft.notes.refuse(ema, "kept an average of the weights; here for a whole model alone")
+
+    def timesteps(self) -> None:
+        """A logit-normal distribution, whose width is 1 more than `noising_weight`; others are uniform here."""
+        draft, settings = self.draft, self.settings
+        distribution, width, centre = (
+            settings.take(key) for key in ("timestep_distribution", "noising_weight", "noising_bias")
+        )
+        name = str(distribution.value).upper() if distribution else "UNIFORM"
+        if name == "LOGIT_NORMAL":
+            draft.set("noise.timestep_sampling", "logit_normal", distribution)
+            draft.set("noise.logit_std", 1 + self.real(width, 0.0), width, "1 less there")
+            draft.set("noise.logit_mean", self.real(centre, 0.5), centre)
+            return
+        if distribution and name != "UNIFORM":
+            draft.notes.refuse(distribution, "drew some timesteps more often; here all alike, or by logit_normal")
+        draft.notes.off.extend(entry.key for entry in (distribution, width, centre) if entry and name == "UNIFORM")
+
+    def real(self, entry: Entry | None, default: float) -> float:
+        try:
+            return float(number(entry.value)) if entry else default
+        except ValueError:
+            return default
 
     def groups(self) -> None:
         """Groups of settings for each part of a model: what of them is left belongs to parts that do not learn."""
