@@ -142,6 +142,8 @@ class Trainer:
         with ExitStack() as stack:
             stack.enter_context(self.base_loras)
             stack.enter_context(self.training_data)
+            if self.control.is_held() and self.world.size == 1:
+                raise DiskFull(self.control.hold_reason[0])  # nothing is learned yet: all of this is done again then
             self.schedule = self.model.schedule.to(self.model.device, torch.float32)
             self.total = self.training_data.total_steps()
             self.conditioner = Conditioner(self.config, self.model, self.method, self.training_data.text_cache)
