@@ -20,7 +20,7 @@ from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
 
 if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.training.trainer import Step
+    from lib_sdtune.training.step_result import Step
 
 ENDED = ("finished", "stopped", "failed")  # the other states: queued, preparing, training, paused
 LEAVING = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone

@@ -1,11 +1,15 @@
-"""Whether the disks have room for all planned saves of a run, found out before it starts."""
+"""Room on the disks: for all planned saves of a run, found out before it starts, and where it runs out meanwhile."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
-from lib_sdtune.errors import UserError
-from lib_sdtune.formats.files import amount, free_space
+from lib_sdtune.errors import DiskFull, UserError, sentence
+from lib_sdtune.formats.files import amount, free_space, is_full
+from lib_sdtune.training.control import Control
+
+T = TypeVar("T")
 
 SPARE = 32 * 2**20  # bytes that stay free for logs and pictures
 
@@ -31,3 +35,18 @@ def existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
+
+
+def held_where_full(write: Callable[[], T], control: Control, needed: Callable[[], int], request: str, folder: Path) -> T | None:
+    """What `write()` answers, or None with the run put on hold where the disk is full.
+
+    needed(): bytes that must be free in `folder` again before the run goes on; `request` is made again then.
+    """
+    try:
+        return write()
+    except (DiskFull, OSError) as error:
+        if not is_full(error):
+            raise
+        size = SPARE + needed()
+        control.hold(sentence(error), lambda: free_space(folder) > size, request)
+        return None

@@ -16,7 +16,7 @@ from lib_sdtune.training.disk_space import refuse_too_little_disk
 from lib_sdtune.training.state import states_to_keep
 
 if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.training.trainer import Step
+    from lib_sdtune.training.step_result import Step
 
 log = logging.getLogger("sdtune")
 

@@ -1,4 +1,4 @@
-"""What a step was like, as numbers that may still be on their way from the device."""
+"""What a step was like: as it is told, and as numbers that may still be on their way from the device."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,25 @@ from lib_sdtune.data.loader import Example
 from lib_sdtune.training.fetched import Fetched
 from lib_sdtune.training.optimisation.outcome import Outcome
 from lib_sdtune.training.per_image_loss import PerImageLoss
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened in one optimiser step. `number` counts from 1; `seconds` excludes saves and samples."""
+
+    number: int
+    epoch: int
+    epoch_ends: bool
+    last: bool
+    loss: float
+    lr: float
+    seconds: float
+    skipped: int
+
+    def row(self, norm: float) -> dict[str, float]:
+        """Its row in the log; norm: of the gradients."""
+        return {"step": self.number, "epoch": self.epoch, "loss": self.loss, "lr": self.lr, "seconds": self.seconds,
+                "grad_norm": norm, "skipped": self.skipped}
 
 
 @dataclass

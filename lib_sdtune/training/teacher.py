@@ -6,6 +6,7 @@ taken off for the question. Where the model itself learns, a number of answers i
 kept.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -18,12 +19,14 @@ from lib_sdtune.data.cache import Progress
 from lib_sdtune.data.loader import Example
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.training import prior
 from lib_sdtune.training.batch import Batch, draw
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.training_data import TrainingData
 
 MOST_QUESTIONS = 256  # that are stored; then they come round again
 TWIN = 1 << 40  # added to an example's number, so that its twin has noise of its own
+log = logging.getLogger("sdtune")
 
 Predict = Callable[[Batch, Conditioning], torch.Tensor]
 
@@ -41,6 +44,17 @@ class NoTeacher:
     def batches(self, micro_step: int, examples: list[Example]) -> list[Batch]:
         """None."""
         return []
+
+
+def choose(config: Config, live: bool, training_data: TrainingData, run_folder: Path, device: torch.device,
+           predict: Predict, without_adapter: Callable[[], AbstractContextManager]) -> NoTeacher:
+    """The teacher that the settings and the pictures ask for; live: whether the add-on is cheap to take off."""
+    prompts = prior.taught_prompts(config, training_data.scan.pictures)
+    if not any(prompts):
+        return NoTeacher()
+    log.info("%s", prior.sentence(config, training_data.scan.pictures))
+    needs = config, prompts, training_data, device, predict, without_adapter
+    return LiveTeacher(*needs) if live else StoredTeacher(run_folder / "teacher.safetensors", *needs)
 
 
 class LiveTeacher(NoTeacher):

@@ -6,10 +6,9 @@ import gc
 import logging
 import math
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,65 +19,39 @@ from lib_sdtune import diffusion
 from lib_sdtune.config import Config
 from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import HALVES, compute_dtype
-from lib_sdtune.errors import DiskFull, RunError, UserError, require
-from lib_sdtune.errors import sentence as sentence_of
+from lib_sdtune.errors import UserError
 from lib_sdtune.families.base import Conditioning
-from lib_sdtune.formats.files import free_space, is_full
 from lib_sdtune.host.base import Host, LoadedModel
-from lib_sdtune.ldm import positions
 from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
-from lib_sdtune.overruled import by_model
 from lib_sdtune.randomness import seed_layers
-from lib_sdtune.training import optimisation, overflow, precision, prior, replaced, state
+from lib_sdtune.training import optimisation, overflow, precision, replaced, state, teacher
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import Batch, draw
 from lib_sdtune.training.control import Control, due
-from lib_sdtune.training.disk_space import SPARE
+from lib_sdtune.training.disk_space import held_where_full
 from lib_sdtune.training.encoding import Conditioner
 from lib_sdtune.training.log import Log
+from lib_sdtune.training.losses import weighted_losses
 from lib_sdtune.training.memory.estimate import recomputes
-from lib_sdtune.training.memory.free import refuse_too_little_memory
+from lib_sdtune.training.memory.frames import free_frames
 from lib_sdtune.training.memory.heap import steady_heap
-from lib_sdtune.training.model_weights import refuse_broken_weights
+from lib_sdtune.training.micro_batches import MicroBatches
 from lib_sdtune.training.optimisation.outcome import Outcome
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.per_image_loss import PerImageLoss
+from lib_sdtune.training.refusals import refuse_unsuited_model, refuse_what_cannot_fit
 from lib_sdtune.training.results import Results
-from lib_sdtune.training.step_result import MicroBatch, StepResult
-from lib_sdtune.training.teacher import LiveTeacher, NoTeacher, StoredTeacher
+from lib_sdtune.training.resume_point import ResumePoint
+from lib_sdtune.training.skipped_steps import SkippedSteps
+from lib_sdtune.training.step_result import MicroBatch, Step, StepResult
 from lib_sdtune.training.training_data import TrainingData
 from lib_sdtune.training.validation import Validation
 
-MAX_SKIPPED_IN_A_ROW = 10
 T = TypeVar("T")
 log = logging.getLogger("sdtune")
-
-
-@dataclass(frozen=True)
-class Step:
-    """What happened in one optimiser step. `number` counts from 1; `seconds` excludes saves and samples."""
-
-    number: int
-    epoch: int
-    epoch_ends: bool
-    last: bool
-    loss: float
-    lr: float
-    seconds: float
-    skipped: int
-
-
-def refuse_other_prediction(config: Config, prediction_type: str) -> None:
-    """UserError for a loss that is for models of the other kind of prediction."""
-    loss = config.loss
-    require(not loss.v_pred_like_loss or prediction_type == "epsilon",
-            '"loss.v_pred_like_loss" is for models that predict noise, and this one predicts a velocity; set it to 0.')
-    require(not loss.scale_v_pred_loss_like_noise_pred or prediction_type == "v_prediction",
-            '"loss.scale_v_pred_loss_like_noise_pred" is for v-prediction models, and this one predicts noise; set it '
-            "to false.")
 
 
 class Trainer:
@@ -93,12 +66,7 @@ class Trainer:
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
         model.variant = model.variant.overridden(zero_terminal_snr=config.noise.zero_terminal_snr)
-        refuse_other_prediction(config, model.prediction_type)
-        for sentence in by_model(
-            config, model.family, model.resolution, list(map(positions.of_module, model.text_encoders))
-        ):
-            log.warning("%s", sentence)
-        refuse_broken_weights(model, methods[config.method].written_weights(config))
+        refuse_unsuited_model(config, model, methods[config.method])
         self.method = methods[config.method](config, model)
         self.dtype = compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
         self.optimisation = optimisation.choose(config, self.method, precision.LossScale(self.dtype), self.world)
@@ -111,24 +79,11 @@ class Trainer:
         self.attachment = Attachment(self.method, model, recomputes(config, model.spec()), self.dtype,
                                      self.training_data.idle_parts, self.base_loras)
         self.method.make_room = self.make_room
-        self.step, self.skipped, self.skipped_in_a_row, self.without_path, self.unsaved = 0, 0, 0, 0, False
-        self.applied_steps = self.total = 0
-        self.last_skipped: StepResult | None = None
+        self.step, self.total, self.unsaved = 0, 0, False
+        self.skipped_steps = SkippedSteps(self.reason_of_overflow)
         self.loss = math.nan
         self.unread: StepResult | None = None
-        self.refuse_what_cannot_fit()
-
-    def refuse_what_cannot_fit(self) -> None:
-        """As far as it can be told without the pictures; how many files epochs will make is known, and refused, on
-        entering.
-        """
-        self.results.refuse_own_source()
-        refuse_too_little_memory(self.optimisation.memory(), self.model.device, self.config.train.optimizer)
-        if not state.newest(self.folder):
-            epochs = self.config.train.max_train_epochs or self.config.save.every_n_epochs
-            self.results.refuse_too_little_room(
-                0 if epochs else self.config.train.max_train_steps, self.optimisation.bytes()
-            )
+        refuse_what_cannot_fit(config, self.folder, self.results, self.optimisation, model.device)
 
     def has_room(self) -> bool:
         """Whether the disk takes what is refused otherwise, as far as it is known before the first step."""
@@ -149,15 +104,19 @@ class Trainer:
             self.conditioner = Conditioner(self.config, self.model, self.method, self.training_data.text_cache)
             self.validation = Validation(self.config, self.training_data, self.losses, self.model.device)
             self.per_image_loss = PerImageLoss(self.training_data.scan.pictures, self.folder)
-            self.resume()
+            self.resume_point = ResumePoint(self.folder, self.model, self.training_data.scan, self.method,
+                                            self.optimisation, self.skipped_steps, self.per_image_loss)
+            self.step = self.resume_point.load()
             self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
             self.log = Log(self.folder, resume_from=self.step, writes=self.world.leads)
             stack.callback(self.log.close)
             self.report_overfitting()
             stack.enter_context(steady_heap(self.model.device))
-            self.teacher = self.choose_teacher()
-            micro_steps = self.total * self.config.train.gradient_accumulation_steps * self.world.size
-            self.teacher.prepare(micro_steps, self.world, self.control.preparing)
+            self.teacher = teacher.choose(self.config, self.method.cheap_to_detach, self.training_data, self.folder,
+                                          self.model.device, self.predict, self.attachment.without_adapter)
+            self.micro_batches = MicroBatches(self.training_data, self.teacher, self.world,
+                                              self.config.train.gradient_accumulation_steps)
+            self.teacher.prepare(self.total * self.micro_batches.repeats, self.world, self.control.preparing)
             if (self.attachment.recomputing or self.model.waiting) and self.dtype != torch.float32:
                 self.training_data.choose_idle_parts(self.method.changes_text())
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
@@ -175,18 +134,6 @@ class Trainer:
             self.optimisation.release()
             self.stack.close()
 
-    def choose_teacher(self):
-        prompts = prior.taught_prompts(self.config, self.training_data.scan.pictures)
-        if not any(prompts):
-            return NoTeacher()
-        log.info("%s", prior.sentence(self.config, self.training_data.scan.pictures))
-        needs = self.config, prompts, self.training_data, self.model.device, self.predict, self.attachment.without_adapter
-        return (
-            LiveTeacher(*needs)
-            if self.method.cheap_to_detach
-            else StoredTeacher(self.folder / "teacher.safetensors", *needs)
-        )
-
     def make_room(self) -> None:
         """Where the device is full while the model goes back to its owner: what the optimiser remembers waits
         elsewhere.
@@ -203,14 +150,15 @@ class Trainer:
             yield step  # killed between the state of this step and what was due at it
         while self.step < self.total:
             yield self.advance()
-        self.refuse_if_nothing_learned()
+        self.skipped_steps.refuse_if_nothing_learned(self.total)
 
     def advance(self) -> Step:
-        """One optimiser step. What it was like is known at once, or, where nobody waits for the device, after the next one.
+        """One optimiser step. What it was like is known at once, or, where nobody waits for the device, after the
+        following step.
         """
         started = time.perf_counter()
         self.optimisation.begin(self.step, self.total)
-        micro_batches = [self.accumulate(*micro_batch) for micro_batch in self.micro_batches()]
+        micro_batches = [self.accumulate(*micro_batch) for micro_batch in self.micro_batches(self.step)]
         learned = any(micro_batch.learned for micro_batch in micro_batches)
         outcome = self.descend() if learned or self.world.size > 1 else Outcome(0.0, True)
         self.step += 1
@@ -224,27 +172,6 @@ class Trainer:
         if at_once:
             self.read_all()
         return self.describe_step(self.step, self.loss, result.lr, result.seconds)
-
-    def micro_batches(self) -> list[tuple[int, list[Example], float]]:
-        """(number, examples, the part of the step's loss that they are) of this step, in this process.
-
-        Every example counts the same, as in one large batch: a micro-batch that an epoch's end leaves small counts less.
-        For a picture that went during the run count those beside it.
-        """
-        repeats = self.config.train.gradient_accumulation_steps * self.world.size
-        numbers = range(self.step * repeats, (self.step + 1) * repeats)
-        counts = {number: self.count(number) for number in numbers}
-        total = sum(counts.values()) / self.world.size
-        return [
-            (number, examples, total / counts[number])
-            for number in numbers[self.world.rank :: self.world.size]
-            if (examples := self.training_data.readable(self.training_data.examples(number)))
-        ]
-
-    def count(self, number: int) -> int:
-        """How many losses a micro-batch has, its teacher's among them."""
-        examples = self.training_data.examples(number)
-        return len(examples) + len(self.teacher.twins(number, examples))
 
     def is_read_at_once(self) -> bool:
         """Whether something is due after this step that wants its numbers."""
@@ -263,14 +190,13 @@ class Trainer:
         if result is None:
             return
         self.loss, norm, finite, excused = result.note(self.per_image_loss)
-        self.count_skips(finite, excused, result)
-        self.count_without_path(result)
+        self.skipped_steps.note(result, finite, excused)
         if self.world.leads:
             self.record(self.describe_step(result.number, self.loss, result.lr, result.seconds), norm)
 
     def describe_step(self, number: int, loss: float, lr: float, seconds: float) -> Step:
         epoch, ends = self.training_data.epoch(number)
-        return Step(number, epoch, ends, number == self.total, loss, lr, seconds, self.skipped)
+        return Step(number, epoch, ends, number == self.total, loss, lr, seconds, self.skipped_steps.skipped)
 
     def resumed_step(self) -> Step:
         """The step that the state is of, as the log tells it."""
@@ -289,22 +215,7 @@ class Trainer:
 
     def losses(self, batch: Batch) -> torch.Tensor:
         """(B,) the weighted loss of every example."""
-        config, model = self.config, self.model
-        prediction = self.predict(batch)
-        target = batch.answers
-        if target is None:
-            target = diffusion.target(model.prediction_type, batch.latents, batch.noise, batch.timesteps, self.schedule)
-        threshold = None
-        if config.loss.loss_type in diffusion.WITH_THRESHOLD:
-            threshold = diffusion.huber_threshold(batch.timesteps, self.schedule, config.loss.huber_schedule,
-                                                  config.loss.huber_c, config.loss.huber_scale)
-        errors = diffusion.distance(prediction, target, config.loss.loss_type, threshold)
-        if batch.masks is not None:
-            errors = errors * diffusion.mask_weights(batch.masks, config.loss.normalize_masked_area_loss)
-        weights = diffusion.loss_weights(model.prediction_type, batch.timesteps, self.schedule,
-                                         config.loss.min_snr_gamma, config.loss.debiased_estimation,
-                                         config.loss.v_pred_like_loss, config.loss.scale_v_pred_loss_like_noise_pred)
-        return errors.mean(dim=(1, 2, 3)) * weights * batch.weights
+        return weighted_losses(self.predict(batch), batch, self.config.loss, self.model.prediction_type, self.schedule)
 
     def predict(self, batch: Batch, conditioning: Conditioning | None = None) -> torch.Tensor:
         """The UNet's answer to a batch, told its captions, or something else."""
@@ -322,23 +233,11 @@ class Trainer:
             self.method.constrain()
         return outcome
 
-    def count_skips(self, finite: bool, excused: bool, result: StepResult) -> None:
-        if finite:
-            self.skipped_in_a_row, self.applied_steps = 0, self.applied_steps + result.learned
-        elif not excused:
-            self.last_skipped = result
-            self.skipped, self.skipped_in_a_row = self.skipped + 1, self.skipped_in_a_row + 1
-        if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
-            raise RunError(
-                f"{MAX_SKIPPED_IN_A_ROW} steps in a row gave numbers that overflowed, so the run stopped at step "
-                f"{self.step}; the last good state is kept. {self.reason_of_overflow(result)}"
-            )
-
     def reason_of_overflow(self, result: StepResult) -> str:
         """Which side is at fault for the numbers of a step, and what helps."""
         learning = [trained.weight for trained in self.optimisation.trained_weights]
         answers_without = partial(self.is_finite_without, result) if self.method.cheap_to_detach else None
-        return overflow.reason(self.model, learning, self.dtype, self.applied_steps, answers_without)
+        return overflow.reason(self.model, learning, self.dtype, self.skipped_steps.applied, answers_without)
 
     def is_finite_without(self, result: StepResult) -> bool:
         """Whether the model without its add-on has finite losses for the pictures of a step."""
@@ -347,28 +246,15 @@ class Trainer:
         with torch.no_grad(), self.attachment.without_adapter():
             return bool(torch.isfinite(self.losses(drawn)).all())
 
-    def count_without_path(self, result: StepResult) -> None:
-        if result.learned or not result.micro_batches:
-            return
-        self.without_path += 1
-        if self.without_path == 1:
-            names = ", ".join(sorted({example.picture.path.name for example in result.examples})[:3])
-            log.warning(
-                "Nothing that learns takes part in step %d (%s): it is left out, and so are others like it. "
-                "Do their captions say the word?", result.number, names
-            )
-
     def record(self, step: Step, norm: float) -> None:
-        row = {"step": step.number, "epoch": step.epoch, "loss": step.loss, "lr": step.lr, "seconds": step.seconds,
-               "grad_norm": norm, "skipped": step.skipped}
         with self.control.spending("validation"):
             measured = self.measure(step)
-        self.log.write(row | measured)
+        self.log.write(step.row(norm) | measured)
         if measured:
             self.report_overfitting()
         self.per_image_loss.write(step.number, at_once=step.last)
         every = self.config.save.state_every_n_steps
-        if (self.unsaved or every and step.number % every == 0) and not self.skipped_in_a_row:
+        if (self.unsaved or every and step.number % every == 0) and not self.skipped_steps.in_a_row:
             self.save_state()
 
     def measure(self, step: Step) -> dict[str, float]:
@@ -381,53 +267,14 @@ class Trainer:
     def report_overfitting(self) -> None:
         self.control.facts["validation"] = assess(self.log.rows)
 
-    def refuse_if_nothing_learned(self) -> None:
-        if self.total and self.skipped >= self.total and self.last_skipped:
-            raise RunError(
-                "No step could be applied because the numbers overflowed each time. "
-                f"{self.reason_of_overflow(self.last_skipped)}"
-            )
-        if self.total and self.without_path >= self.total:
-            raise RunError("Nothing that learns took part in any step, so nothing was learned. Do the captions say the word?")
-        if self.without_path:
-            log.warning("%d of %d steps were left out, because nothing that learns took part in them.", self.without_path,
-                        self.total)
-
-    # resume
-
-    def resume(self) -> None:
-        """Take over the newest state of the run folder, if there is one."""
-        path = state.newest(self.folder)
-        if not path:
-            return
-        learned, training_state = state.load(path)
-        state.refuse_other_model(training_state.get("model"), state.model_identity(self.model))
-        if "sameness" in training_state:
-            state.refuse_other_data(training_state["sameness"], state.data_fingerprint(self.training_data.scan))
-        self.method.load_tensors(learned)
-        self.optimisation.load(training_state)
-        self.step, self.skipped = training_state["step"], training_state["skipped"]
-        self.without_path = training_state.get("without_path", 0)
-        self.applied_steps = self.step - self.skipped - self.without_path
-        self.optimisation.scale.load(training_state["scale"])
-        if "board" in training_state:
-            self.per_image_loss.load(training_state["board"])
+    # the resume point, and full disks
 
     def save_state(self) -> None:
         """The resume point. Where the disk is full the run pauses, with the last state kept, until there is room."""
         self.read_all()
         if not self.world.leads:
             return
-        extra = {
-            "skipped": self.skipped,
-            "scale": self.optimisation.scale.numbers(),
-            "board": self.per_image_loss.state(),
-            "model": state.model_identity(self.model),
-            "sameness": state.data_fingerprint(self.training_data.scan),
-        }
-        self.unsaved = not self.fits(
-            lambda: state.save(self.folder, self.step, self.method.tensors(), self.optimisation, extra)
-        )
+        self.unsaved = not self.fits(lambda: self.resume_point.save(self.step))
         if not self.unsaved:
             replaced.drop(self.folder)
         self.per_image_loss.write(self.step, at_once=True)
@@ -437,15 +284,11 @@ class Trainer:
 
         folder: that of the files, where it is not the run's own.
         """
-        folder = folder or self.folder
-        try:
-            return write()
-        except (DiskFull, OSError) as error:
-            if not is_full(error):
-                raise
-            needed = SPARE + max(self.results.bytes_of_state(self.optimisation.bytes()), self.method.disk_bytes()["file"])
-            self.control.hold(sentence_of(error), lambda: free_space(folder) > needed, request)
-            return None
+        return held_where_full(write, self.control, self.bytes_of_largest, request, folder or self.folder)
+
+    def bytes_of_largest(self) -> int:
+        """Of the state or the final file, whichever is larger."""
+        return max(self.results.bytes_of_state(self.optimisation.bytes()), self.method.disk_bytes()["file"])
 
     # the three verbs
 
@@ -464,7 +307,7 @@ class Trainer:
         """
         saved = state.path_of(self.folder, self.step).exists()
         small = self.results.bytes_of_state(self.optimisation.bytes()) < state.LARGE
-        if small and not saved and not self.skipped_in_a_row:
+        if small and not saved and not self.skipped_steps.in_a_row:
             self.save_state()
 
     def save(self, folder: Path) -> list[Path]:
@@ -485,10 +328,3 @@ class Trainer:
         if self.control.leaving():
             return self.results.export(host, self.step)
         return self.fits(lambda: self.results.export(host, self.step), folder=host.folder(self.method.kind))
-
-
-def free_frames(error: BaseException | None) -> None:
-    """Drop what an exception's frames hold: the activations and gradients of a step that failed for lack of memory."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__

@@ -17,7 +17,7 @@ from lib_sdtune.training.batch import Batch, concats, sizes, stacked
 from lib_sdtune.training.training_data import TrainingData
 
 if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.training.trainer import Step
+    from lib_sdtune.training.step_result import Step
 
 BINS, A_BIN = 4, 2  # quarters of the noise range, finest first, and timesteps measured in each
 MOST = 24  # pictures of a kind; more would cost time and tell little

@@ -1,0 +1,51 @@
+"""What a run goes on from: everything that has learned or counted, in the newest state of its folder."""
+
+from pathlib import Path
+
+from lib_sdtune.data.scan import Scan
+from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.methods.base import Method
+from lib_sdtune.training import state
+from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.per_image_loss import PerImageLoss
+from lib_sdtune.training.skipped_steps import SkippedSteps
+
+
+class ResumePoint:
+    """Reads and writes the state of a run; the names in it are those of earlier versions."""
+
+    def __init__(self, folder: Path, model: LoadedModel, scan: Scan, method: Method, optimisation: Together,
+                 skipped_steps: SkippedSteps, per_image_loss: PerImageLoss) -> None:
+        self.folder, self.model, self.scan, self.method, self.optimisation = folder, model, scan, method, optimisation
+        self.skipped_steps, self.per_image_loss = skipped_steps, per_image_loss
+
+    def load(self) -> int:
+        """Take over the newest state, if there is one; the step that it is of, 0 for none.
+
+        UserError where it is of another model or of other pictures.
+        """
+        path = state.newest(self.folder)
+        if not path:
+            return 0
+        learned, training_state = state.load(path)
+        state.refuse_other_model(training_state.get("model"), state.model_identity(self.model))
+        if "sameness" in training_state:
+            state.refuse_other_data(training_state["sameness"], state.data_fingerprint(self.scan))
+        self.method.load_tensors(learned)
+        self.optimisation.load(training_state)
+        self.skipped_steps.load(training_state)
+        self.optimisation.scale.load(training_state["scale"])
+        if "board" in training_state:
+            self.per_image_loss.load(training_state["board"])
+        return training_state["step"]
+
+    def save(self, step: int) -> Path:
+        """Write the state of this moment; its path."""
+        extra = {
+            "skipped": self.skipped_steps.skipped,
+            "scale": self.optimisation.scale.numbers(),
+            "board": self.per_image_loss.state(),
+            "model": state.model_identity(self.model),
+            "sameness": state.data_fingerprint(self.scan),
+        }
+        return state.save(self.folder, step, self.method.tensors(), self.optimisation, extra)
