@@ -1,17 +1,15 @@
 """What one checkpoint has learned beyond another, as a LoRA (sd-scripts' extract_lora_from_models.py)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import checkpoint
-from lib_sdtune.lora_tools import checkpoint_layers, layers, output
+from lib_sdtune.lora_tools import checkpoint_layers, output
+from lib_sdtune.lora_tools.approximation import Approximation, Progress, by_layer, named
 from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayers, Place
-from lib_sdtune.lora_tools.singular_values import clamped, decompose
-
-Progress = Callable[[int, int, str], None]
 
 
 @torch.no_grad()
@@ -35,8 +33,8 @@ def extract(
     are cut, 1 nowhere. min_diff: the largest difference up to which the text encoders count as the same. UserError
     before anything is written.
     """
-    if dim < 1 or conv_dim < 0 or not 0 < clamp_quantile <= 1:
-        raise UserError("dim must be 1 or more, conv_dim 0 or more, and clamp_quantile above 0 and at most 1.")
+    approximation = Approximation(dim, conv_dim, clamp_quantile)
+    approximation.check()
     output.check_target(target, "lora", [original, tuned], overwrite)
     first, second = checkpoint_layers.read(original), checkpoint_layers.read(tuned)
     places = common(first, second, original, tuned, bool(conv_dim))
@@ -49,22 +47,14 @@ def extract(
         raise UserError(
             f"{tuned.name} and {original.name} have the same weights in every layer, so there is nothing to extract."
         )
-    tensors: dict[str, torch.Tensor] = {}
-    chosen = [*text, *unet]
-    for done, place in enumerate(chosen):
-        progress(done, len(chosen), "extracting")
-        change = difference(place, before, after).to(device)
-        r = min(conv_dim if place.spatial else dim, *change.shape[:2])
-        tensors |= {f"{place.key}.{tail}": tensor for tail, tensor in approximated(change, r, clamp_quantile).items()}
-    progress(len(chosen), len(chosen), "writing")
-    arguments = {"conv_dim": str(conv_dim), "conv_alpha": str(float(conv_dim))} if conv_dim else None
-    facts = (
-        output.base_of(second.family, second.variant)
-        | output.network_facts([dim], [float(dim)], arguments)
-        | output.named(target)
-    )
-    output.write_lora(target, tensors, facts, output.precision_of(save_precision, torch.float32))
-    return len(chosen)
+
+    def learned(key: str, place: Place) -> dict[str, torch.Tensor]:
+        return approximation.of(difference(place, before, after).to(device))
+
+    tensors = by_layer({place.key: place for place in (*text, *unet)}, learned, "extracting", progress)
+    facts = output.base_of(second.family, second.variant) | approximation.facts() | output.named(target)
+    output.write_lora(target, named(tensors), facts, output.precision_of(save_precision, torch.float32))
+    return len(tensors)
 
 
 def common(
@@ -93,10 +83,3 @@ def difference(place: Place, before: Mapping[str, torch.Tensor], after: Mapping[
 
 def largest(place: Place, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> float:
     return float(difference(place, before, after).abs().max())
-
-
-def approximated(change: torch.Tensor, rank: int, clamp_quantile: float) -> dict[str, torch.Tensor]:
-    """tail -> tensor of the LoRA of that rank that comes nearest to a change; its alpha is the rank."""
-    u, values, vh = decompose(change.flatten(1))
-    up, down = clamped(u[:, :rank] * values[:rank], vh[:rank], clamp_quantile)
-    return layers.halves(up, down, change.shape) | {"alpha": torch.tensor(float(rank))}

@@ -1,6 +1,6 @@
 """Several LoRAs as one: their changes, each times its ratio, added up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,10 +9,9 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.formats import lora
 from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.lora_tools import layers, output
-from lib_sdtune.lora_tools.extract import approximated
+from lib_sdtune.lora_tools.approximation import Approximation, Progress, by_layer, named
 from lib_sdtune.networks.delta import scale
 
-Progress = Callable[[int, int, str], None]
 PLAIN = {"lora_down.weight", "lora_up.weight", "alpha"}
 
 
@@ -35,37 +34,39 @@ def merge(
     (`conv_dim` for 3x3 convolutions, 0: `dim`) by its singular values, as sd-scripts' svd_merge_lora.py, single large
     values cut at `clamp_quantile`. UserError before anything is written.
     """
-    check(sources, ratios, dim, conv_dim, clamp_quantile)
+    approximation = Approximation(dim, conv_dim, clamp_quantile)
+    approximation.check(least=0)
+    check(sources, ratios)
     output.check_target(target, "lora", sources, overwrite)
     files = [lora.read(path) for path in sources]
     for file in files:
         layers.check(file)
         refuse_unmergeable(file, dim)
     output.refuse_other_families(files)
-    tensors, dims, alphas = embeddings(files), [], []
-    keys = list(dict.fromkeys(key for file in files for key in file.layers))
-    for done, key in enumerate(keys):
-        progress(done, len(keys), "merging")
-        parts = [(file, ratio) for file, ratio in zip(files, ratios, strict=True) if key in file.layers]
-        merged = reduced(parts, key, dim, conv_dim, clamp_quantile, device) if dim else concatenated(parts, key)
-        tensors |= {f"{key}.{tail}": tensor for tail, tensor in merged.items()}
-        dims.append(len(merged["lora_down.weight"]))
-        alphas.append(float(merged["alpha"]))
-    progress(len(keys), len(keys), "writing")
-    arguments = {"conv_dim": str(conv_dim), "conv_alpha": str(float(conv_dim))} if dim and conv_dim else None
-    network = output.network_facts([dim], [float(dim)], arguments) if dim else output.network_facts(dims, alphas)
+    together = embeddings(files)
+    parts_by_key: dict[str, list[tuple[LoraFile, float]]] = {}
+    for file, ratio in zip(files, ratios, strict=True):
+        for key in file.layers:
+            parts_by_key.setdefault(key, []).append((file, ratio))
+
+    def merged(key: str, parts: list[tuple[LoraFile, float]]) -> dict[str, torch.Tensor]:
+        return approximation.of(total(parts, key, device)) if dim else concatenated(parts, key)
+
+    tensors = by_layer(parts_by_key, merged, "merging", progress)
+    network = approximation.facts() if dim else output.network_facts(
+        [len(layer["lora_down.weight"]) for layer in tensors.values()],
+        [float(layer["alpha"]) for layer in tensors.values()])
     facts = output.base_of_files(files) | network | output.named(target, sources)
-    output.write_lora(target, tensors, facts, output.precision_of(save_precision, widest(files)))
-    return len(keys)
+    output.write_lora(target, together | named(tensors), facts, output.precision_of(save_precision, widest(files)))
+    return len(tensors)
 
 
-def check(sources: Sequence[Path], ratios: Sequence[float], dim: int, conv_dim: int, clamp_quantile: float) -> None:
+def check(sources: Sequence[Path], ratios: Sequence[float]) -> None:
+    """UserError unless there is a ratio for each of one or more."""
     if not sources:
         raise UserError("There is no LoRA to merge; name one or more.")
     if len(sources) != len(ratios):
         raise UserError(f"There are {len(sources)} LoRAs and {len(ratios)} ratios; give one ratio for each.")
-    if dim < 0 or conv_dim < 0 or not 0 < clamp_quantile <= 1:
-        raise UserError("dim and conv_dim must be 0 or more, and clamp_quantile above 0 and at most 1.")
 
 
 def refuse_unmergeable(file: LoraFile, dim: int) -> None:
@@ -129,18 +130,15 @@ def concatenated(parts: Sequence[tuple[LoraFile, float]], key: str) -> dict[str,
     }
 
 
-def reduced(
-    parts: Sequence[tuple[LoraFile, float]], key: str, dim: int, conv_dim: int, clamp_quantile: float, device: str
-) -> dict[str, torch.Tensor]:
-    """The sum of the layer's changes, of a rank that it is brought to."""
+def total(parts: Sequence[tuple[LoraFile, float]], key: str, device: str) -> torch.Tensor:
+    """The sum of the layer's changes, float32, in the shape of a convolution where one of them is."""
     changes = [layers.change_of(file, key, device=device) for file, _ in parts]
     refuse_other_shapes(parts, key, [tuple(change.shape) for change in changes])
     shape = max((change.shape for change in changes), key=len)
-    total = torch.zeros(shape, device=device)
+    added = torch.zeros(shape, device=device)
     for change, (_, ratio) in zip(changes, parts, strict=True):
-        total += change.reshape(shape) * ratio
-    most = conv_dim if conv_dim and layers.spatial(total) else dim
-    return approximated(total, min(most, *shape[:2]), clamp_quantile)
+        added += change.reshape(shape) * ratio
+    return added
 
 
 def refuse_other_shapes(parts: Sequence[tuple[LoraFile, float]], key: str, shapes: Sequence[tuple]) -> None:

@@ -38,7 +38,7 @@ def merge_into_checkpoint(
     ratio. The file's own averaged twin of the UNet is left out. save_precision "" keeps every tensor's own. UserError
     before anything is written.
     """
-    check(sources, ratios, 0, 0, 1.0)
+    check(sources, ratios)
     output.check_target(target, "checkpoints", [base, *sources], overwrite)
     layout = checkpoint_layers.read(base)
     files = [lora.read(path) for path in sources]

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.training import replaced, run_lock
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
+from lib_sdtune.training.run_log import recorded
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.training.step_result import Step
@@ -288,33 +289,3 @@ def due(settings: Any, step: "Step") -> bool:
     by_step = settings.every_n_steps and step.number % settings.every_n_steps == 0
     by_epoch = settings.every_n_epochs and step.epoch_ends and step.epoch % settings.every_n_epochs == 0
     return bool(by_step or by_epoch)
-
-
-class RunLog(logging.FileHandler):
-    """A log file that holds nothing up: a line that finds no room is lost here, and told on the console as ever."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        """In place of a traceback on the console for every line."""
-
-    def close(self) -> None:
-        with suppress(OSError):
-            super().close()
-
-
-@contextmanager
-def recorded(folder: Path) -> Iterator[None]:
-    """run.log of the run folder gets what the `sdtune` logger says meanwhile."""
-    if not folder.exists():
-        yield
-        return
-    handler = RunLog(folder / "run.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    before = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(before)
-        handler.close()

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from lib_sdtune.config import Config
-from lib_sdtune.data.cache import LatentCache, Progress, TextCache
+from lib_sdtune.data.cache import LatentCache, Progress
 from lib_sdtune.data.caption_length import CaptionLimit
 from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.holes import InpaintingCache
 from lib_sdtune.data.loader import Dataset, Example
 from lib_sdtune.data.scan import scan
+from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.errors import RunError, UserError, require
 from lib_sdtune.families import latent_colours

@@ -6,9 +6,11 @@ import torch
 
 from lib_sdtune.config import Concept, Config, LossConfig
 from lib_sdtune.data import store
-from lib_sdtune.data.cache import LatentCache, Recent, TextCache
+from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.loader import Dataset
+from lib_sdtune.data.recent import Recent
 from lib_sdtune.data.scan import scan
+from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.errors import RunError
 from lib_sdtune.families.base import Conditioning
 from tests.data import awful

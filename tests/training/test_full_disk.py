@@ -11,7 +11,7 @@ import pytest
 from lib_sdtune.data import store
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats import files
-from lib_sdtune.training import control, log, state
+from lib_sdtune.training import log, run_log, state
 from tests.hosts import TinyHost, pictures, settings, train
 
 
@@ -153,7 +153,7 @@ def test_a_log_keeps_its_rows_until_there_is_room(tmp_path):
 
 
 def test_a_full_disk_under_run_log_is_told_to_nobody(tmp_path, capfd):
-    with control.recorded(tmp_path):
+    with run_log.recorded(tmp_path):
         handler = logging.getLogger("sdtune").handlers[-1]
         handler.stream.close()
         handler.stream = io.TextIOWrapper(io.BufferedWriter(NoRoom()), write_through=True)

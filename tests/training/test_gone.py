@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib_sdtune.data.cache import Recent
+from lib_sdtune.data.recent import Recent
 from lib_sdtune.errors import RunError
 from lib_sdtune.training import log, training_data
 from lib_sdtune.training.runs import folder_of

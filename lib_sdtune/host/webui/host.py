@@ -31,10 +31,10 @@ from lib_sdtune.host.webui import (
     publishing,
     structure,
 )
-from lib_sdtune.host.webui.extensions import checkpoint_file, hijack_points, ownership
+from lib_sdtune.host.webui.extensions import blame, checkpoint_file, hijack_points, ownership
 from lib_sdtune.host.webui.extensions.ownership import Change
 from lib_sdtune.host.webui.lock import QueueLock
-from lib_sdtune.host.webui.neutral import hypernetworks, neutral, placement, prompt_loras, rng, storage
+from lib_sdtune.host.webui.neutral import neutral, placement, prompt_loras, rng, storage
 from lib_sdtune.ldm import header
 from lib_sdtune.ldm.header import Header
 
@@ -123,7 +123,7 @@ class WebUIHost(Host):
         self.idle = idle
         try:
             with (
-                extension_named(),
+                blame.extension_named(),
                 pinned.loaded(model_settings.checkpoint) as sd_model,
                 self.lending(sd_model, model_settings.prediction_type),
             ):
@@ -180,7 +180,7 @@ class WebUIHost(Host):
         before = rng.states()
         self.put_aside.close()
         try:
-            with unchanged(self.sd_model):
+            with blame.unchanged(self.sd_model):
                 yield
         finally:
             self.put_aside.enter_context(neutral(self.sd_model, self.idle))
@@ -232,7 +232,7 @@ class WebUIHost(Host):
                 stack.enter_context(generating.predicting(self.sd_model, self.loaded_model.variant))
                 stack.enter_context(fused.adapted(self.sd_model))
                 pins = {"sd_unet": "None"} | generating.pins(self.loaded_model.variant)
-            stack.enter_context(extension_named())
+            stack.enter_context(blame.extension_named())
             stack.enter_context(extensions.pictures_alone())
             stack.enter_context(generating.unnoticed())
             stack.enter_context(progress_watch.watching(request))
@@ -291,31 +291,3 @@ class WebUIHost(Host):
             publishing.publish(artefact)
         finally:
             self.lock.release()
-
-
-@contextmanager
-def unchanged(sd_model: nn.Module) -> Iterator[None]:
-    """RunError that names the module if a picture leaves the model's structure changed, but for hypernetworks."""
-    with hypernetworks.off(sd_model):
-        before = structure.Structure(sd_model)
-    yield
-    with hypernetworks.off(sd_model):
-        changed = before.first_difference()
-    if changed:
-        path, what = changed
-        raise RunError(f"While a picture was drawn, {what} of {path} was changed by another extension, so the run was "
-                       "stopped; switch that extension off, then resume.")
-
-
-@contextmanager
-def extension_named() -> Iterator[None]:
-    """An error that was raised in another extension's code names that extension."""
-    try:
-        yield
-    except (UserError, RunError):
-        raise
-    except Exception as error:
-        if not (owner := ownership.failing_in(error)):
-            raise
-        raise RunError(f"{owner[0].upper()}{owner[1:]} failed while SD Tune had the model ({type(error).__name__}: "
-                       f"{error}); switch it off, then resume.") from error
