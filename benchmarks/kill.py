@@ -83,12 +83,17 @@ def config_of(method: str, images: Path) -> dict:
 
 
 def start(data: Path, config: dict, moment: int, fault: str = "kill") -> subprocess.CompletedProcess:
-    """A process that trains `config` in `data`, or goes on, until its moment of that number (0: never): there it is killed,
-    or its disk is full.
+    """A process that trains `config` in `data`, or goes on, until its moment of that number (0: never): there it is
+    killed, or its disk is full.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-c", WORKER, str(data), json.dumps(config), str(moment), fault], env=environment,
-                          capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", WORKER, str(data), json.dumps(config), str(moment), fault],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def promised(data: Path) -> dict[str, bytes]:
@@ -105,7 +110,9 @@ def differences(whole: dict[str, bytes], resumed: dict[str, bytes], data: Path) 
     missing = [f"{name} is missing" for name in whole if name not in resumed]
     other = [f"{name} differs" for name in whole if name in resumed and whole[name] != resumed[name]]
     more = [f"{name} is one too many" for name in resumed if name not in whole]
-    return missing + other + more + [f"{path.name} was left" for path in data.rglob("*.tmp") if "cache" not in path.parts]
+    return (
+        missing + other + more + [f"{path.name} was left" for path in data.rglob("*.tmp") if "cache" not in path.parts]
+    )
 
 
 def main() -> int:
@@ -134,12 +141,17 @@ def main() -> int:
                 assert hit.returncode in codes, hit.stderr
                 unreached += not hit.returncode
                 again = start(place, config, 0) if hit.returncode else hit
-                found = [again.stderr.strip().splitlines()[-1]] if again.returncode else differences(whole, promised(place), place)
+                found = (
+                    [again.stderr.strip().splitlines()[-1]]
+                    if again.returncode
+                    else differences(whole, promised(place), place)
+                )
                 bad += bool(found)
                 for text in found:
                     print(f"{method}, moment {moment}: {text}", flush=True)
             print(f"{method}: {len(chosen)} of {moments} moments, {len(whole)} files compared after each, {bad} with a "
-                  f"difference, {unreached} {'went on by themselves' if args.full_disk else 'after the end'}", flush=True)
+                  f"difference, {unreached} {'went on by themselves' if args.full_disk else 'after the end'}",
+                  flush=True)
             total, files = total + bad, files + len(chosen) * len(whole)
     print(f"{files} files compared, {total} moments with a difference")
     return 1 if total else 0

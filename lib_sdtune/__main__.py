@@ -84,7 +84,8 @@ def answer(argv, debug):
 
 
 def refuse_empty_folders(argv):
-    """UserError for a folder that is named and empty, as an unset variable of a script leaves it: it would be this one."""
+    """UserError for a folder that is named and empty, as an unset variable of a script leaves it: it would be this one.
+    """
     for option in ("--data-dir", "--out"):
         values = [value for before, value in zip(argv, argv[1:], strict=False) if before == option]
         values += [argument.partition("=")[2] for argument in argv if argument.startswith(f"{option}=")]

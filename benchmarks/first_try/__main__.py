@@ -42,8 +42,9 @@ SCALE = 20  # the embedded model's rates against those of real ones
 RIVALS = {
     "defaults": {},
     # the tutorial that many begin with: ten repeats, ten epochs
-    "tutorial": {"concepts": [{"repeats": 10, "class_prompt": ""}], "lora": {"dim": 32, "alpha": 32, "unet_lr": 1e-4 * SCALE,
-                 "text_encoder_lr": 1e-5 * SCALE},
+    "tutorial": {"concepts": [{"repeats": 10, "class_prompt": ""}],
+                 "lora": {"dim": 32, "alpha": 32, "unet_lr": 1e-4 * SCALE,
+                          "text_encoder_lr": 1e-5 * SCALE},
                  "train": {"max_train_epochs": 10, "max_train_steps": 0, "batch_size": 1, "optimizer": "Lion",
                            "lr_scheduler": "cosine_with_restarts"}, "loss": {"prior_preservation": "pictures"}},
     # what its own program does where nothing is said
@@ -95,8 +96,13 @@ def first_try(form, captioned, arguments):
         artefact = run(config, host, control)
         seconds = time.perf_counter() - started
         scenes = asked_for(form)
-        subject = draw(host, [f"{artefact.tag} a photo of a {scene.colour} {WORD} {toyworld.CLASS} on {scene.background}"
-                              for scene in scenes])
+        subject = draw(
+            host,
+            [
+                f"{artefact.tag} a photo of a {scene.colour} {WORD} {toyworld.CLASS} on {scene.background}"
+                for scene in scenes
+            ],
+        )
         class_pictures = draw(host, [f"{artefact.tag} a photo of a {toyworld.CLASS}"] * ASKED)
         steps = control.snapshot()["step"]
     names = tuple(toyworld.FORMS)
@@ -140,13 +146,16 @@ def settings(folder, arguments, host):
 def asked_for(form):
     """32 scenes: colours and grounds in turns that never meet the same way twice."""
     colours, grounds = list(toyworld.COLOURS), list(toyworld.BACKGROUNDS)
-    return [toyworld.Scene(form, colours[number % 8], grounds[(number + number // 8 * 3) % 8]) for number in range(ASKED)]
+    return [
+        toyworld.Scene(form, colours[number % 8], grounds[(number + number // 8 * 3) % 8]) for number in range(ASKED)
+    ]
 
 
 def draw(host, prompts):
     side = host.resolution
-    return list(host.generate([SampleRequest(prompt, "", SAMPLING["steps"], SAMPLING["cfg_scale"], 1000 + number, side, side)
-                               for number, prompt in enumerate(prompts)]))
+    requests = [SampleRequest(prompt, "", SAMPLING["steps"], SAMPLING["cfg_scale"], 1000 + number, side, side)
+                for number, prompt in enumerate(prompts)]
+    return list(host.generate(requests))
 
 
 def share(values):

@@ -46,8 +46,11 @@ def precision(method: str) -> Callable[[torch.device, str, Path], tuple[bool, st
             if not same_bits(host.model, before):
                 return False, f"{name}: the model did not come back as it was"
             del host
-        worst = max(abs(half - full) / full for name in halves for half, full in zip(results[name], results["no"], strict=True))
-        return math.isfinite(worst) and worst < TOLERANCE, f"{', '.join(halves)}: losses differ from float32's by {worst:.2%}"
+        worst = max(
+            abs(half - full) / full for name in halves for half, full in zip(results[name], results["no"], strict=True)
+        )
+        good = math.isfinite(worst) and worst < TOLERANCE
+        return good, f"{', '.join(halves)}: losses differ from float32's by {worst:.2%}"
 
     return check
 
@@ -79,7 +82,8 @@ def out_of_memory(method: str) -> Callable[[torch.device, str, Path], tuple[bool
                 whole_run(host, config)
             except RunError:
                 refused = True
-        return refused and same_bits(host.model, before), "refused, and bit-equal afterwards" if refused else "it had room"
+        good = refused and same_bits(host.model, before)
+        return good, "refused, and bit-equal afterwards" if refused else "it had room"
 
     return check
 

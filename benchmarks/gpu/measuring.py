@@ -42,7 +42,11 @@ CASES = [
     Case("SD1.5 embedding, fp16", "sd1", "textual_inversion", torch.float16, {}),
     Case("SD1.5 hypernetwork, fp16", "sd1", "hypernetwork", torch.float16, {}),
 ]
-HEADER = "| | ms a step | it/s | peak GiB | forward + backward ms | step / that | sd-scripts' step ms | step / that |\n" + "|---" * 8 + "|"
+HEADER = (
+    "| | ms a step | it/s | peak GiB | forward + backward ms | step / that | sd-scripts' step ms | step / that |\n"
+    + "|---" * 8
+    + "|"
+)
 
 
 def measure(case: Case, device: torch.device, size: str, steps: int, work: Path) -> dict[str, Any]:
@@ -66,7 +70,10 @@ def measure(case: Case, device: torch.device, size: str, steps: int, work: Path)
         conditioning = trainer.conditioner(batch.captions, 0)
     if case.method == "lora" and case.changes == UNET_ONLY:
         conditioning = conditioning_of(conditioning, batch)
-        with checkpointed(model.unet, recomputing), lora_step(model, dtype, lambda: conditioning, batch.latents) as step:
+        with (
+            checkpointed(model.unet, recomputing),
+            lora_step(model, dtype, lambda: conditioning, batch.latents) as step,
+        ):
             baseline = milliseconds(step, steps, device)
     del model, trainer
     gc.collect()

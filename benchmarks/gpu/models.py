@@ -25,8 +25,9 @@ XL = {"channel_mult": (1, 2, 4), "attention_levels": (1, 2), "use_linear": True,
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "full": {
         "sd1": {"unet": {}, "side": 512, "text": {}, "vae": {}},
-        "sdxl": {"unet": {**XL, "transformer_depth": (0, 2, 10), "head_channels": 64, "context_dim": 2048}, "side": 1024,
-                 "text": {}, "second": {"width": 1280, "layers": 32, "heads": 20, "projection": 1280}, "vae": {}}},
+        "sdxl": {"unet": {**XL, "transformer_depth": (0, 2, 10), "head_channels": 64, "context_dim": 2048},
+                 "side": 1024, "text": {},
+                 "second": {"width": 1280, "layers": 32, "heads": 20, "projection": 1280}, "vae": {}}},
     "tiny": {
         "sd1": {"unet": {"model_channels": 32, "channel_mult": (1, 1), "num_res_blocks": 1, "attention_levels": (0,),
                          "context_dim": 16, "num_heads": 2}, "side": 64,
@@ -89,7 +90,8 @@ def pictures(folder: Path, side: int) -> Path:
 
 METHODS: dict[str, dict[str, Any]] = {
     "lora": {"dim": 16, "alpha": 8, "unet_lr": 1e-4, "text_encoder_lr": 5e-5},
-    "dreambooth": {"unet_lr": 1e-6}, "textual_inversion": {"token": "sdtune-cat", "init_text": "cat"}, "hypernetwork": {}}
+    "dreambooth": {"unet_lr": 1e-6}, "textual_inversion": {"token": "sdtune-cat", "init_text": "cat"},
+    "hypernetwork": {}}
 
 
 def config_of(model: LoadedModel, folder: Path, method: str, **changes: dict[str, Any]) -> Config:

@@ -1,8 +1,8 @@
 """A LoRA step as sd-scripts does it (train_network.py, networks/lora.py), written anew as a baseline.
 
-Two small modules beside each layer of the transformers, in float32 under autocast; their product times the scale is added
-to the layer's answer. Loss scaling for float16, all gradients clipped by their norm, torch's AdamW as it is by default,
-and the loss read at every step.
+Two small modules beside each layer of the transformers, in float32 under autocast; their product times the scale is
+added to the layer's answer. Loss scaling for float16, all gradients clipped by their norm, torch's AdamW as it is by
+default, and the loss read at every step.
 """
 
 from collections.abc import Callable, Iterator

@@ -17,8 +17,13 @@ Startable = InspectionService | PrepareService | ClassPictureService | MemorySer
 
 
 def add(router: APIRouter, app: App) -> None:
-    for path, service in (("/inspect", app.inspection), ("/prepare", app.preparing),
-                          ("/class-pictures", app.class_pictures), ("/measure", app.memory), ("/lora-tools", app.lora_tools)):
+    for path, service in (
+        ("/inspect", app.inspection),
+        ("/prepare", app.preparing),
+        ("/class-pictures", app.class_pictures),
+        ("/measure", app.memory),
+        ("/lora-tools", app.lora_tools),
+    ):
         add_service(router, app, path, service)
     add_question(router, app, "/prepare/preview", app.preparing.preview)
     add_question(router, app, "/memory", app.memory.estimate)

@@ -112,8 +112,11 @@ def opened(data: bytes) -> Image.Image:
     if pixels > LARGEST:
         raise bomb(image.size)
     if pixels > LARGE and pixels > MOST_PER_BYTE * len(data):
-        raise Unreadable("too large", f"has {pixels // 10**6} million pixels in {len(data):,} bytes, so there is hardly "
-                                      "anything in it; scale it down first")
+        raise Unreadable(
+            "too large",
+            f"has {pixels // 10**6} million pixels in {len(data):,} bytes, so there is hardly "
+            "anything in it; scale it down first",
+        )
     return image
 
 

@@ -50,7 +50,11 @@ def check_word(scan: Scan, config: "Config", word: str) -> None:
     for number, _ in enumerate(config.concepts):
         pictures = learned(scan, number)
         silent = [picture for picture in pictures if not says(picture.caption, word)]
-        if len(silent) < len(pictures) and number not in scan.templates and config.dataset.caption_tag_dropout_rate == 1:
+        if (
+            len(silent) < len(pictures)
+            and number not in scan.templates
+            and config.dataset.caption_tag_dropout_rate == 1
+        ):
             refuse_dropped_word(pictures, config.dataset, word)
         if number in scan.templates:
             refuse_silent_template(scan.templates[number], silent, number, word)

@@ -1,5 +1,6 @@
 """Whose latents a VAE makes, told by colours. Latents are nearly a linear map of a picture's colours, and each family's
-VAE has another one: what is red minus blue for SD1's is nearly blue minus red for SDXL's. VAEs of one shape are told so.
+VAE has another one: what is red minus blue for SD1's is nearly blue minus red for SDXL's. VAEs of one shape are told
+so.
 """
 
 from itertools import product

@@ -190,8 +190,8 @@ class Host:
     def borrow(self, model_settings: Any, idle: Collection[str] = ()) -> Iterator[LoadedModel]:
         """Lend a `LoadedModel` exclusively; on exit everything is as before, bit for bit, also after an exception.
 
-        idle: what the names of parts begin with (see `LoadedModel.modules`) that no step asks for. A host that keeps its
-        parts in main memory may lend these there, and says so in `waiting`.
+        idle: what the names of parts begin with (see `LoadedModel.modules`) that no step asks for. A host that keeps
+        its parts in main memory may lend these there, and says so in `waiting`.
         """
         raise NotImplementedError
         yield

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Watcher:
-    """unwanted(): whether nobody wants the picture any more; a host asks it from any thread. report(sentence): since when
-    a picture is being drawn, or that it gets no further; "" when it is there.
+    """unwanted(): whether nobody wants the picture any more; a host asks it from any thread. report(sentence): since
+    when a picture is being drawn, or that it gets no further; "" when it is there.
     """
 
     unwanted: Callable[[], bool] = lambda: False

@@ -213,8 +213,8 @@ class DreamBooth(WholeModel):
                                  "Raise the learning rate or the number of steps.")
         if all(torch.equal(chosen[name].cpu().to(precision), originals[name].to(precision)) for name in moved):
             raise NothingLearned("What the model learned is too small for the file: rounded to "
-                                 f"{self.config.save.precision}, every weight is as it was at the start. Raise the learning "
-                                 'rate or the number of steps, or set "save.precision" to "float".')
+                                 f"{self.config.save.precision}, every weight is as it was at the start. Raise the "
+                                 'learning rate or the number of steps, or set "save.precision" to "float".')
 
     def write_config(self, path: Path) -> None:
         """The .yaml beside the checkpoint, where the WebUI needs one to know what it is."""

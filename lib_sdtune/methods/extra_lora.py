@@ -30,7 +30,8 @@ def write(path: Path, differences: Iterable[tuple[str, torch.Tensor, torch.Tenso
     dtype = safetensors.PRECISIONS[precision]
     tensors = {name: rounded(name, tensor, dtype) for name, tensor in extract(differences, dim).items()}
     if not any(torch.count_nonzero(tensor) for name, tensor in tensors.items() if name.endswith(".lora_up.weight")):
-        log.warning('The extra LoRA was not written: all of it would be 0 in %s; set "save.precision" to "float".', precision)
+        log.warning('The extra LoRA was not written: all of it would be 0 in %s; set "save.precision" to "float".',
+                    precision)
         return None
     safetensors.write(path, tensors, facts | safetensors.hashes(tensors, facts))
     return Artefact(path, "lora", KINDS["lora"].prompt_tag(path.stem), checkpoint.activation_text, facts)

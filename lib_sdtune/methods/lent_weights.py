@@ -18,7 +18,9 @@ class LentWeights:
     originals lack memory on their device.
     """
 
-    def __init__(self, learning: Mapping[str, TrainedWeight], training_dtype: torch.dtype, make_room: Callable[[], None]):
+    def __init__(
+        self, learning: Mapping[str, TrainedWeight], training_dtype: torch.dtype, make_room: Callable[[], None]
+    ):
         self.learning, self.training_dtype, self.make_room = learning, training_dtype, make_room
         self.tensors: dict[str, torch.Tensor] = {}
         self.values_to_load: Mapping[str, torch.Tensor] | None = None
@@ -94,7 +96,8 @@ class LentWeights:
 
     @torch.no_grad()
     def put_in_originals(self) -> None:
-        """The originals again; first all that training holds in their place is freed, so that there is room for them."""
+        """The originals again; first all that training holds in their place is freed, so that there is room for them.
+        """
         originals = self.originals.tensors()
         for name, trained in self.learning.items():
             trained.drop_gradient()

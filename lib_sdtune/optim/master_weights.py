@@ -87,7 +87,9 @@ class MasterCopy(TrainedWeight):
     @staticmethod
     @torch.no_grad()
     def update_models(trained_weights: Sequence[Any], *seed) -> None:
-        torch._foreach_copy_([trained.weight for trained in trained_weights], [trained.value for trained in trained_weights])
+        torch._foreach_copy_(
+            [trained.weight for trained in trained_weights], [trained.value for trained in trained_weights]
+        )
 
     def drop_gradient(self) -> None:
         self.weight.grad = self.value.grad = None
@@ -176,7 +178,9 @@ def aligned(weight: torch.Tensor) -> int:
 def views(piece: torch.Tensor, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Parts of a piece of memory with the shapes and the strides of the weights."""
     starts = accumulate((aligned(weight) for weight in weights), initial=0)
-    return [piece.as_strided(weight.shape, weight.stride(), start) for weight, start in zip(weights, starts, strict=False)]
+    return [
+        piece.as_strided(weight.shape, weight.stride(), start) for weight, start in zip(weights, starts, strict=False)
+    ]
 
 
 def rounded_float32(values: torch.Tensor, *seed) -> torch.Tensor:

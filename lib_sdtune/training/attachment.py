@@ -19,8 +19,9 @@ class Attachment:
     bare.
 
     base_loras: are on the model before and after, and leave it with everything else when somebody else uses it.
-    recomputing: whether activations are made anew in the backward pass. compute: what the forward runs in; where that is float32, so are
-    the weights meanwhile. idle_parts: of the model, that are moved out of the GPU's memory meanwhile.
+    recomputing: whether activations are made anew in the backward pass. compute: what the forward runs in; where that
+    is float32, so are the weights meanwhile. idle_parts: of the model, that are moved out of the GPU's memory
+    meanwhile.
     """
 
     def __init__(self, method: Method, model: LoadedModel, recomputing: bool, compute, idle_parts: IdleParts,

@@ -37,7 +37,9 @@ def existing(folder: Path) -> Path:
     return folder
 
 
-def held_where_full(write: Callable[[], T], control: Control, needed: Callable[[], int], request: str, folder: Path) -> T | None:
+def held_where_full(
+    write: Callable[[], T], control: Control, needed: Callable[[], int], request: str, folder: Path
+) -> T | None:
     """What `write()` answers, or None with the run put on hold where the disk is full.
 
     needed(): bytes that must be free in `folder` again before the run goes on; `request` is made again then.

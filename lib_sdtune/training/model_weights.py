@@ -46,7 +46,8 @@ def refuse_broken_weights(model: LoadedModel, written_as: torch.dtype | None = N
         if not peak < torch.inf:
             raise UserError(
                 f"The checkpoint is damaged: {name} has values that are not numbers, so every answer of the "
-                "model would be wrong, whatever the settings. Choose another checkpoint, or an undamaged copy of this one."
+                "model would be wrong, whatever the settings. Choose another checkpoint, or an undamaged copy of this "
+                "one."
             )
         if peak > largest:
             raise UserError(

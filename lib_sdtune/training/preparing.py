@@ -1,4 +1,5 @@
-"""What comes before the first step, again where the disk was full: there is nothing yet that could be lost by waiting."""
+"""What comes before the first step, again where the disk was full: there is nothing yet that could be lost by waiting.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -14,8 +15,8 @@ from lib_sdtune.training.trainer import Trainer
 
 @contextmanager
 def prepared(trainer: Trainer, host: Host, control: Control) -> Iterator[None]:
-    """The trainer is entered, with its class pictures drawn. On a full disk the run is paused meanwhile, and the model is
-    its owner's.
+    """The trainer is entered, with its class pictures drawn. On a full disk the run is paused meanwhile, and the model
+    is its owner's.
     """
     if trainer.method.uses_class_pictures:
         folders = class_pictures.folders(trainer.config)
@@ -31,7 +32,9 @@ def draw_class_pictures(trainer: Trainer, host: Host, control: Control) -> None:
         class_pictures.complete(trainer.config, host, control)
 
 
-def once_there_is_room(prepare: Callable[[], object], has_room: Callable[[], bool], host: Host, control: Control) -> None:
+def once_there_is_room(
+    prepare: Callable[[], object], has_room: Callable[[], bool], host: Host, control: Control
+) -> None:
     """Call `prepare()`, which leaves the model bare where it fails, and again when the full disk has room.
 
     Among several processes it is called once: they could not wait for each other.

@@ -181,7 +181,9 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
     folder.mkdir(parents=True, exist_ok=True)
     run_lock.acquire(folder)
     try:
-        leftovers.sweep(folder, [host.folder(kind.folder) for kind in methods[config.method].kinds(config)], config.name)
+        leftovers.sweep(
+            folder, [host.folder(kind.folder) for kind in methods[config.method].kinds(config)], config.name
+        )
         if not resume:
             replaced.put_aside(folder)
         write_json(folder / "config.json", config.to_dict())

@@ -69,5 +69,8 @@ class StepResult:
         for micro_batch, each in zip(self.micro_batches, losses[::2], strict=True):
             per_image_loss.note(micro_batch.examples, micro_batch.timesteps, each)
         count = len(self.micro_batches)
-        parts = [count / micro_batch.share * loss for micro_batch, (loss,) in zip(self.micro_batches, losses[1::2], strict=True)]
+        parts = [
+            count / micro_batch.share * loss
+            for micro_batch, (loss,) in zip(self.micro_batches, losses[1::2], strict=True)
+        ]
         return sum(parts) / count if count else math.nan, norm, bool(finite), bool(excused)

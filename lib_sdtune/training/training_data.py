@@ -163,8 +163,8 @@ class TrainingData:
             family = latent_colours.resembled(self.model)
         if family is not None:
             log.warning(
-                "The VAE makes latents as %s's does, and the model is of %s: pictures would be learned in wrong colours. "
-                "Choose the VAE that belongs to the checkpoint (in the WebUI: Settings > VAE > SD VAE).",
+                "The VAE makes latents as %s's does, and the model is of %s: pictures would be learned in wrong "
+                "colours. Choose the VAE that belongs to the checkpoint (in the WebUI: Settings > VAE > SD VAE).",
                 family.sd_version, self.model.family.sd_version,
             )
 

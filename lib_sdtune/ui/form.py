@@ -83,10 +83,18 @@ def read_json(kind: type) -> Callable[[Any], Any]:
     return read
 
 
-READERS: dict[str, Callable[[Any], Any]] = {"text": read_text, "int": read_int, "float": float, "rate": read_rate, "lines": read_lines,
-           "weighted": read_weighted,
-           "numbers": read_numbers, "optional": lambda value: read_int(value) if read_text(value) else None,
-           "json": read_json(dict), "json_list": read_json(list)}
+READERS: dict[str, Callable[[Any], Any]] = {
+    "text": read_text,
+    "int": read_int,
+    "float": float,
+    "rate": read_rate,
+    "lines": read_lines,
+    "weighted": read_weighted,
+    "numbers": read_numbers,
+    "optional": lambda value: read_int(value) if read_text(value) else None,
+    "json": read_json(dict),
+    "json_list": read_json(list),
+}
 
 
 def to_config(values: Mapping[str, Any], host: dict[str, Any] | None = None) -> dict[str, Any]:

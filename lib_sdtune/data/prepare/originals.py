@@ -37,8 +37,12 @@ class Original:
         return printable(self.file.relative)
 
 
-def originals_of(files: Sequence[PictureFile], settings: PrepareConfig, boxes: Mapping[str, Sequence[float | str] | None],
-                 problems: list[Problem]) -> Iterator[Original]:
+def originals_of(
+    files: Sequence[PictureFile],
+    settings: PrepareConfig,
+    boxes: Mapping[str, Sequence[float | str] | None],
+    problems: list[Problem],
+) -> Iterator[Original]:
     """One `Original` for each picture file, with names that don't collide on any system."""
     names = Names(settings, [plain_stem(file, settings) for file in files])
     for file in files:

@@ -76,7 +76,8 @@ def tab() -> list[tuple[Any, str, str]]:
 
 
 def without_scripts(folder: Path) -> str:
-    """A sentence where the page's addresses of our scripts would end too early, so that the tab would do nothing, or "".
+    """A sentence where the page's addresses of our scripts would end too early, so that the tab would do nothing, or
+    "".
 
     folder: where we are installed. The WebUI writes paths into addresses as they are, relative to where it was started.
     """
@@ -84,8 +85,10 @@ def without_scripts(folder: Path) -> str:
     sign = next((sign for sign in "#?" if sign in str(served)), "")
     if not sign:
         return ""
-    return (f'The path {folder} has a "{sign}" in it, and the WebUI cannot serve scripts from there, so nothing would move in '
-            "this tab. Rename that folder, or give the WebUI another --data-dir, and start it again.")
+    return (
+        f'The path {folder} has a "{sign}" in it, and the WebUI cannot serve scripts from there, so nothing would '
+        "move in this tab. Rename that folder, or give the WebUI another --data-dir, and start it again."
+    )
 
 
 def defaults() -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""A picture under watch: whoever waits for it hears since when it is drawn and when it gets no further, and can give it up.
+"""A picture under watch: whoever waits for it hears since when it is drawn and when it gets no further, and can give it
+up.
 
 The sampler runs in the thread that waits for it, and an extension's callback can keep that thread for ever. Nobody can
 end such a thread from outside: all that can be done is to say where it stays.
@@ -70,7 +71,8 @@ class ProgressWatch:
         self.said, self.logged = "", None
 
     def say_where(self, seconds: float) -> None:
-        """The sampler has got no further for `seconds`: in the log once for each place, and to who waits every minute."""
+        """The sampler has got no further for `seconds`: in the log once for each place, and to who waits every minute.
+        """
         owner = self.owner()
         sentence = self.sentence(seconds, owner)
         if owner != self.logged:
@@ -88,7 +90,9 @@ class ProgressWatch:
     def sentence(self, seconds: float, owner: str) -> str:
         """What has got no further, for how long, in whose code, and what to do."""
         inside, without = (f", inside {owner}", f" without {owner}") if owner else ("", "")
-        return (f'The picture "{self.request.prompt[:80]}" (seed {self.request.seed}), begun at {self.since}, has got no '
-                f"further for {max(1, round(seconds / 60))} min{inside}. Interrupt and Stop are remembered and obeyed as "
-                f"soon as the sampler answers. If it never does, restart the WebUI{without} and resume: nothing that was "
-                "saved is lost.")
+        return (
+            f'The picture "{self.request.prompt[:80]}" (seed {self.request.seed}), begun at {self.since}, has got no '
+            f"further for {max(1, round(seconds / 60))} min{inside}. Interrupt and Stop are remembered and obeyed as "
+            f"soon as the sampler answers. If it never does, restart the WebUI{without} and resume: nothing that was "
+            "saved is lost."
+        )

@@ -15,7 +15,9 @@ from lib_sdtune.training.memory.estimate import recomputes
 SMALLEST = 256  # pixels a side
 
 
-def rungs(config: Config, device: torch.device, spec: ModelSpec | None = None) -> Iterator[tuple[dict[str, Any], Config]]:
+def rungs(
+    config: Config, device: torch.device, spec: ModelSpec | None = None
+) -> Iterator[tuple[dict[str, Any], Config]]:
     """Yield ({path: value}, `Config`) of ever cheaper settings; each holds the changes of those before it.
 
     spec: of the model, where it is known: whether activations are recomputed anyway depends on it.

@@ -14,12 +14,13 @@ from lib_sdtune.training.prior import most_twins
 
 BESIDE = 2**29  # bytes: the device's own kernels and what every program holds
 DOWNSCALE = 8
-CAREFUL = 0.8  # of a GPU's memory may be planned without recomputing: an estimate can be wrong, and pictures are drawn too
+# of a GPU's memory may be planned without recomputing: an estimate can be wrong, and pictures are drawn too
+CAREFUL = 0.8
 
 
 def recomputes(config: Config, spec: ModelSpec) -> bool:
-    """Whether activations are recomputed. "auto" does so on a GPU where all of them would not fit; a CPU has the room and
-    lacks the speed.
+    """Whether activations are recomputed. "auto" does so on a GPU where all of them would not fit; a CPU has the room
+    and lacks the speed.
     """
     setting = config.train.gradient_checkpointing
     if setting != "auto":
@@ -44,7 +45,9 @@ def needed(config: Config, spec: ModelSpec, recomputing: bool) -> int:
     model = sum(spec.count(part) for part in parts) * spec.dtype.itemsize + BESIDE
     # with the model, where that is loaded already
     process_memory = (process("VmRSS") or 0) if spec.device.type == "cpu" else 0
-    return max(model, process_memory) + method.memory_bytes(config, spec) + activations(config, spec, method, recomputing)
+    return (
+        max(model, process_memory) + method.memory_bytes(config, spec) + activations(config, spec, method, recomputing)
+    )
 
 
 def resident_parts(config: Config, spec: ModelSpec, method: type[Method], recomputing: bool) -> list[str]:

@@ -1,5 +1,5 @@
-"""Parts of the model that nothing asks for a while wait in the computer's memory: the VAE and the text encoders, once all
-that they have to say is cached.
+"""Parts of the model that nothing asks for a while wait in the computer's memory: the VAE and the text encoders, once
+all that they have to say is cached.
 """
 
 import gc
@@ -20,8 +20,8 @@ Home = tuple[torch.Tensor, torch.device]
 
 
 class IdleParts:
-    """A context manager: inside, these modules' tensors are in the computer's memory, afterwards on their GPU again, bit
-    for bit. Nothing moves where there is no GPU.
+    """A context manager: inside, these modules' tensors are in the computer's memory, afterwards on their GPU again,
+    bit for bit. Nothing moves where there is no GPU.
 
     The tensors stay the same objects, and only their data moves: a host may hold on to them.
 
@@ -54,7 +54,8 @@ class IdleParts:
 
     @contextmanager
     def present(self, *modules: nn.Module) -> Iterator[None]:
-        """Those of the modules that are elsewhere are on their GPU inside; without arguments, all that were lent there."""
+        """Those of the modules that are elsewhere are on their GPU inside; without arguments, all that were lent there.
+        """
         absent = [module for module in self.moved if module in modules] if modules else self.borrowed()
         self.move_in(absent)
         try:
@@ -117,5 +118,6 @@ def idle(config: Config, method: type[Method]) -> list[str]:
 
 
 def captions_are_fixed(dataset: DatasetConfig, has_templates: bool) -> bool:
-    """Whether each picture has one caption, besides none at all: then what the text encoders say is cached beforehand."""
+    """Whether each picture has one caption, besides none at all: then what the text encoders say is cached beforehand.
+    """
     return variation.is_fixed(dataset) and not has_templates

@@ -25,7 +25,8 @@ from lib_sdtune.training.precision import LossScale
 
 
 class GroupByGroup(Together):
-    """An optimiser for each group. Where they leave out by themselves what is not finite, nothing waits for the device."""
+    """An optimiser for each group. Where they leave out by themselves what is not finite, nothing waits for the device.
+    """
 
     def __init__(self, config: Config, method: Method, scale: LossScale, world: World):
         super().__init__(config, method, scale, world)
@@ -161,7 +162,9 @@ class InBackward(GroupByGroup):
 
 
 class AfterBackward(GroupByGroup):
-    """All gradients in the weights' own format first, shortened by their norm; float32 only for the moment of each step."""
+    """All gradients in the weights' own format first, shortened by their norm; float32 only for the moment of each
+    step.
+    """
 
     @torch.no_grad()
     def step(self) -> Outcome:

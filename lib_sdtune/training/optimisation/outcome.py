@@ -8,7 +8,8 @@ import torch
 class Outcome(NamedTuple):
     """Numbers, or tensors of one number on the device where nobody has waited for them.
 
-    finite: whether the gradients were, and so were applied; excused: whether only the loss scale was too large for them.
+    finite: whether the gradients were, and so were applied; excused: whether only the loss scale was too large for
+    them.
     """
 
     norm: float | torch.Tensor

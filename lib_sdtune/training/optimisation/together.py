@@ -46,7 +46,10 @@ class Together:
 
     def make(self, groups):
         """An optimiser over described groups; further keys of theirs are its own."""
-        plain = [{**{key: value for key, value in group.items() if key != "name"}, "lr": rate(group["lr"], 0, 1)} for group in groups]
+        plain = [
+            {**{key: value for key, value in group.items() if key != "name"}, "lr": rate(group["lr"], 0, 1)}
+            for group in groups
+        ]
         return optim.make(self.train, plain)
 
     def begin(self, step, total):
@@ -109,7 +112,9 @@ class Together:
         return [self.optimizer]
 
     def release(self):
-        """Free gradients and what the optimisers remember, for the weights to go back; nothing can be stepped afterwards."""
+        """Free gradients and what the optimisers remember, for the weights to go back; nothing can be stepped
+        afterwards.
+        """
         for trained in self.trained_weights:
             trained.release()
         for optimizer in self.optimizers():
@@ -163,7 +168,9 @@ class Together:
             self.halves.refresh()
 
     def lay_out_moments(self):
-        """Files hold tensors in the order of their dimensions; what is kept for a channels_last weight has its strides again."""
+        """Files hold tensors in the order of their dimensions; what is kept for a channels_last weight has its strides
+        again.
+        """
         weights = {id(trained.value): trained.weight for trained in self.trained_weights}
         for optimizer in self.optimizers():
             for value, slots in optimizer.state.items():

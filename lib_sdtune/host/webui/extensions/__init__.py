@@ -65,5 +65,7 @@ def silenced() -> Iterator[str]:
     """A sentence on the extensions whose callbacks do not see our pictures, where there are any."""
     if names := [f'"{name}"' for name in picture_callbacks.owners()]:
         several = len(names) > 1
-        yield (f"Samples are drawn without the extension{'s' if several else ''} {', '.join(names)}, which would change "
-               f"them as {'their' if several else 'its'} last picture told {'them' if several else 'it'} to.")
+        yield (
+            f"Samples are drawn without the extension{'s' if several else ''} {', '.join(names)}, which would change "
+            f"them as {'their' if several else 'its'} last picture told {'them' if several else 'it'} to."
+        )

@@ -113,7 +113,8 @@ def failing_in(error: BaseException) -> str:
 
 
 def running(frame: FrameType) -> str:
-    """The extension in whose code a thread is that runs `frame`, or that called what it is in; "" where it is none's."""
+    """The extension in whose code a thread is that runs `frame`, or that called what it is in; "" where it is none's.
+    """
     return innermost(traceback.extract_stack(frame))
 
 

@@ -1,5 +1,5 @@
-"""Where the modules are: on the device while training, whatever --medvram or "unload" did with them. Those that a run does
-not ask for at its steps stay where --medvram keeps them.
+"""Where the modules are: on the device while training, whatever --medvram or "unload" did with them. Those that a run
+does not ask for at its steps stay where --medvram keeps them.
 """
 
 from collections.abc import Collection, Iterator
@@ -43,4 +43,6 @@ def on_device(sd_model: nn.Module, idle: Collection[str] = ()) -> Iterator[None]
 
 def waiting(sd_model: nn.Module) -> list[nn.Module]:
     """The parts that are not on the device."""
-    return [module for module in parts(sd_model).values() if next(module.parameters()).device.type != devices.device.type]
+    return [
+        module for module in parts(sd_model).values() if next(module.parameters()).device.type != devices.device.type
+    ]
