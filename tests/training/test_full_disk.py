@@ -21,7 +21,7 @@ class Disk:
     def __init__(self, monkeypatch):
         self.full, self.refused, self.sync = False, 0, files.sync
         monkeypatch.setattr(files, "sync", self.written)
-        monkeypatch.setattr("lib_sdtune.training.trainer.free_space", lambda folder: 0 if self.full else 2**50)
+        monkeypatch.setattr("lib_sdtune.training.disk_space.free_space", lambda folder: 0 if self.full else 2**50)
 
     def written(self, path):
         if self.full and path.stat().st_size > 50_000:
@@ -65,7 +65,7 @@ class Full:
         self.sync, self.store = files.sync, store.write
         monkeypatch.setattr(files, "sync", lambda path: self.refuse(path) or self.sync(path))
         monkeypatch.setattr(store, "write", lambda path, tensors: self.refuse(path) or self.store(path, tensors))
-        for module in ("trainer", "training_data", "disk_space"):
+        for module in ("training_data", "disk_space"):
             monkeypatch.setattr(f"lib_sdtune.training.{module}.free_space", lambda folder: 0 if self.full else 2**50)
 
     def refuse(self, path):
