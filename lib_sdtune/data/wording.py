@@ -70,8 +70,9 @@ def check_word(scan: Scan, config: "Config", word: str) -> None:
 def refuse_dropped_word(pictures: list[Picture], dataset: DatasetConfig, word: str) -> None:
     staying = [(first, last) for first, _, last in (parted(picture.caption, dataset) for picture in pictures)]
     if not any(says(", ".join(first + last), word) for first, last in staying):
-        raise UserError(f'"dataset.caption_tag_dropout_rate" is 1 and "dataset.keep_tokens" {dataset.keep_tokens}, so no caption '
-                        f'would ever say "{word}" and nothing could learn; lower the first, or keep more tags.')
+        raise UserError(f'"dataset.caption_tag_dropout_rate" is 1 and "dataset.keep_tokens" {dataset.keep_tokens}, so '
+                        f'no caption would ever say "{word}" and nothing could learn; lower the first, or keep more '
+                        "tags.")
 
 
 def refuse_silent_template(lines: list[str], silent: list[Picture], number: int, word: str) -> None:

@@ -88,8 +88,8 @@ class IdleParts:
             if not homes:
                 del self.moved[module]
         if full:
-            raise RunError("The GPU's memory was filled by something else, so a part of the model could not go back there; "
-                           "close that program, then choose another checkpoint and this one again.") from full
+            raise RunError("The GPU's memory was filled by something else, so a part of the model could not go back "
+                           "there; close that program, then choose another checkpoint and this one again.") from full
 
 
 def on_device(data: torch.Tensor, device: torch.device) -> torch.Tensor:
