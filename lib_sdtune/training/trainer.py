@@ -19,7 +19,7 @@ from lib_sdtune import diffusion
 from lib_sdtune.config import Config
 from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import HALVES, compute_dtype
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import DiskFull, UserError
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import Host, LoadedModel
 from lib_sdtune.lora_tools.base_loras import BaseLoras
