@@ -200,7 +200,12 @@ window.sdtune = window.sdtune || {};
                 !run.problem &&
                 el(
                     'button',
-                    {type: 'button', class: 'sdtune-button', id: 'sdtune_retry', onclick: () => sdtune.status.order('retry')},
+                    {
+                        type: 'button',
+                        class: 'sdtune-button',
+                        id: 'sdtune_retry',
+                        onclick: () => sdtune.status.order('retry'),
+                    },
                     t('Retry'),
                 ),
             copy(
