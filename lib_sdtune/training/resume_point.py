@@ -43,6 +43,7 @@ class ResumePoint:
         """Write the state of this moment; its path."""
         extra = {
             "skipped": self.skipped_steps.skipped,
+            "without_path": self.skipped_steps.without_path,
             "scale": self.optimisation.scale.numbers(),
             "board": self.per_image_loss.state(),
             "model": state.model_identity(self.model),

@@ -7,7 +7,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.training.runs import RunFolder, begin
 from lib_sdtune.training.trainer import Trainer
-from tests.hosts import pictures, settings, train
+from tests.hosts import pictures, resumed, settings, train
 
 
 def test_every_example_counts_the_same(host, tmp_path, monkeypatch):
@@ -39,6 +39,13 @@ def test_a_step_from_which_nothing_can_learn_is_left_out_and_told(host, tmp_path
     assert control.state == "finished" and [row["step"] for row in RunFolder(control.folder).log()] == [1, 2, 3, 4, 5, 6]
     assert "2 of 6 steps were left out" in caplog.text
     assert any("Nothing that learns takes part in step" in note and "2.png" in note for note in control.facts["notes"])
+
+
+def test_steps_that_were_left_out_are_counted_over_a_stop(tmp_path, caplog):
+    config = word(pictures(tmp_path / "1_ron", count=3), ["a zqx", "a zqx, red", "a cat"])
+    config["save"]["state_every_n_steps"] = 1
+    resumed(tmp_path, config)
+    assert caplog.text.count("2 of 6 steps were left out") == 2
 
 
 def test_broken_weights_are_named_before_the_first_step(host, images):
