@@ -115,12 +115,13 @@ def of_noise_and_loss(config: "Config") -> Iterator[tuple[str, str]]:
     if not noise.multires_noise_iterations:
         yield "noise.multires_noise_discount", '"noise.multires_noise_iterations" is 0'
     if not uses_class_pictures(config):
-        yield "loss.prior_preservation", "this method learns from pictures that say its word alone"
+        if loss.prior_preservation == "teacher":
+            yield "loss.prior_preservation", "this method learns from pictures that say its word alone"
     elif loss.prior_preservation == "pictures" and not any(
             concept.class_images or is_toml(concept.images) for concept in config.concepts):
         yield "loss.prior_loss_weight", 'there are no class pictures, and "loss.prior_preservation" is "pictures"'
-    if loss.prior_preservation == "pictures":
-        yield "loss.teacher_every_n_examples", '"loss.prior_preservation" is "pictures"'
+    if loss.prior_preservation == "pictures" or not uses_class_pictures(config):
+        yield "loss.teacher_every_n_examples", "no teacher is asked"
 
 
 def of_files(config: "Config") -> Iterator[tuple[str, str]]:

@@ -85,8 +85,8 @@ def test_orders_from_the_own_page_and_from_programs_are_taken(client):
 
 
 VERBS = ("preview", "edit", "write", "prune", "common", "finals", "describe", "undo", "save", "stop")
-EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"), ("POST", "/runs/x/resume"), ("POST", "/runs/x/sample"), ("POST", "/runs/x/save"),
-
+EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"), ("POST", "/runs/x/resume"), ("POST", "/runs/x/retry"),
+         ("POST", "/runs/x/sample"), ("POST", "/runs/x/save"),
          ("DELETE", "/runs/x"), ("GET", "/runs/x/log"), ("GET", "/runs/x/config"), ("GET", "/runs/x/report"),
          ("GET", "/runs/x/samples/y.png"), ("GET", "/inspect"), ("POST", "/inspect"), ("POST", "/inspect/stop"), ("GET", "/schema"),
          ("GET", "/runs/x/pictures"), ("GET", "/runs/x/pictures/y.png"), ("GET", "/choices"),
@@ -97,7 +97,8 @@ EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), 
          ("POST", "/captions"), ("GET", "/captions/x"), ("GET", "/captions/x/work"), ("GET", "/captions/x/pictures/0"),
          *(("POST", f"/captions/x/{verb}") for verb in VERBS), ("GET", "/prepare"), ("POST", "/prepare"), ("POST", "/prepare/preview"), ("POST", "/prepare/stop"),
          ("GET", "/class-pictures"), ("POST", "/class-pictures"), ("POST", "/class-pictures/stop"),
-         ("POST", "/memory"), ("GET", "/measure"), ("POST", "/measure"), ("POST", "/measure/stop")]
+         ("POST", "/memory"), ("GET", "/measure"), ("POST", "/measure"), ("POST", "/measure/stop"),
+         ("POST", "/import"), ("GET", "/lora-tools"), ("POST", "/lora-tools"), ("POST", "/lora-tools/stop")]
 PLACES = {"/x": "/{name}", "y.png": "{file}", "/0": "/{index}"}
 
 

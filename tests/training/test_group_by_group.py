@@ -31,6 +31,6 @@ def test_a_group_whose_gradient_is_not_finite_stays_as_it_was(tmp_path, weights)
             trainer.advance()
             trainer.read_all()
             moved = [not torch.equal(each.full_precision(), values) for each, values in zip(trained, before, strict=True)]
-        assert trainer.skipped == 1
+        assert trainer.skipped_steps.skipped == 1
     assert all(same[index] for index in groups[1]) and all(moved[index] for index in groups[1])
     assert len(groups) > 3 and not any(same[index] for group in groups[2:] for index in group)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib_sdtune.errors import TooLittleMemory
-from lib_sdtune.training import replaced, runs, state, trainer
+from lib_sdtune.training import refusals, replaced, runs, state
 from lib_sdtune.training.runs import RunFolder, folder_of
 from tests.hosts import TinyHost, pictures, settings, train
 
@@ -35,7 +35,7 @@ def test_a_refused_start_leaves_the_earlier_run_as_it_was(stopped, monkeypatch):
     def refuse(*_):
         raise TooLittleMemory("Not even one step would fit.")
 
-    monkeypatch.setattr(trainer, "refuse_too_little_memory", refuse)
+    monkeypatch.setattr(refusals, "refuse_too_little_memory", refuse)
     with pytest.raises(TooLittleMemory):
         train(host, {**config, "overwrite": True, "train": {"max_train_steps": 9}})
     after = content(folder)
