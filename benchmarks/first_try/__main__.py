@@ -22,14 +22,16 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
+from einops import rearrange
 
 from benchmarks.first_try.forms import CHOOSING, REPORTING
 from lib_sdtune import toyworld
 from lib_sdtune.cli.settings import assign
 from lib_sdtune.config import Config, Model, overlaid
 from lib_sdtune.host.base import SampleRequest
-from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.host.embedded import EmbeddedHost, drawing
 from lib_sdtune.pages.contact_sheet import contact_sheet
 from lib_sdtune.toyworld import measures
 from lib_sdtune.training.run import run
@@ -87,8 +89,10 @@ def first_try(form, captioned, arguments):
     """(the row of one form, pictures of the subject, pictures of the class)."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / form
-        recognised = training_pictures(folder, form, captioned, arguments.seed)
         host = EmbeddedHost(Path(place) / "data")
+        images = training_pictures(folder, form, captioned, arguments.seed)
+        names = tuple(toyworld.FORMS)
+        recognised = share(measures.recognise(image, names).form == form for image in through_vae(host, images))
         before = draw(host, [f"a photo of a {toyworld.CLASS}"] * ASKED)
         config = settings(folder, arguments, host)
         control = begin(config, host)
@@ -105,7 +109,6 @@ def first_try(form, captioned, arguments):
         )
         class_pictures = draw(host, [f"{artefact.tag} a photo of a {toyworld.CLASS}"] * ASKED)
         steps = control.snapshot()["step"]
-    names = tuple(toyworld.FORMS)
     seen = [measures.recognise(picture, names) for picture in subject]
     prompt = [(result.colour == scene.colour) + (result.background == scene.background)
               for result, scene in zip(seen, scenes, strict=True)]
@@ -118,7 +121,7 @@ def first_try(form, captioned, arguments):
 
 
 def training_pictures(folder, form, captioned, seed):
-    """Draw them into `folder`; the share that the VAE lets through recognisably."""
+    """Draw them into `folder`; the images."""
     folder.mkdir()
     rng = random.Random(f"{form} {seed}")
     images = []
@@ -129,7 +132,16 @@ def training_pictures(folder, form, captioned, seed):
         if captioned:
             text = toyworld.full_caption(scene, f"{WORD} {toyworld.CLASS}")
             (folder / f"{number:02d}.txt").write_text(text, encoding="utf-8")
-    return share(measures.recognise(image, tuple(toyworld.FORMS)).form == form for image in images)
+    return images
+
+
+def through_vae(host, images):
+    """The images as the model's own way there and back leaves them."""
+    model = host.model(Model())
+    values = np.stack([np.asarray(image, np.float32) for image in images])
+    pixels = rearrange(torch.from_numpy(values), "b h w c -> b c h w") / 127.5 - 1
+    with torch.no_grad():
+        return drawing.decode(model, model.family.encode_images(model, pixels)[0])
 
 
 def settings(folder, arguments, host):
