@@ -57,6 +57,19 @@ window.sdtune = window.sdtune || {};
         if (element && element.hidden === Boolean(visible)) element.hidden = !visible;
     };
 
+    // A page of the tab is drawn when it is first seen, and brought up to date whenever it is.
+    sdtune.whenSeen = function (id, draw, update) {
+        const root = sdtune.byId(id);
+        if (!root) return setTimeout(() => sdtune.whenSeen(id, draw, update), 500);
+        if (root.dataset.begun) return;
+        root.dataset.begun = '1';
+        new IntersectionObserver((entries) => {
+            if (!entries.some((entry) => entry.isIntersecting)) return;
+            if (!root.firstChild) draw(root);
+            update();
+        }).observe(root);
+    };
+
     // The WebUI's translations, or the browser's language where the tab stands alone.
     sdtune.t = function (text, values) {
         const table = window.localization || {};

@@ -107,16 +107,6 @@ window.sdtune = window.sdtune || {};
         }
     }
 
-    function begin() {
-        const root = sdtune.byId('sdtune_lora_tools');
-        if (!root) return setTimeout(begin, 500);
-        if (root.dataset.begun) return;
-        root.dataset.begun = '1';
-        new IntersectionObserver((entries) => {
-            if (!entries.some((entry) => entry.isIntersecting)) return;
-            if (!root.firstChild) frame(root);
-            refresh();
-        }).observe(root);
-    }
+    const begin = () => sdtune.whenSeen('sdtune_lora_tools', frame, refresh);
     document.readyState === 'loading' ? document.addEventListener('DOMContentLoaded', begin) : begin();
 })(window.sdtune);

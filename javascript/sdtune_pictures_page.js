@@ -43,16 +43,10 @@ window.sdtune = window.sdtune || {};
     }
 
     function begin() {
-        const root = sdtune.byId('sdtune_workshop');
-        if (!root) return setTimeout(begin, 500);
-        if (root.dataset.begun) return;
-        root.dataset.begun = '1';
-        new IntersectionObserver((entries) => {
-            if (!entries.some((entry) => entry.isIntersecting)) return;
-            if (!root.firstChild) frame(root);
+        sdtune.whenSeen('sdtune_workshop', frame, () => {
             sdtune.captions.opened();
             sdtune.prepare.opened();
-        }).observe(root);
+        });
     }
     document.readyState === 'loading' ? document.addEventListener('DOMContentLoaded', begin) : begin();
 })(window.sdtune);

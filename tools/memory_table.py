@@ -197,7 +197,8 @@ PAGE = """# GPU memory
 
 Made by `python tools/memory_table.py`. No GPU was at hand: a pretended one counts the bytes of tensors that a real run asks
 for, with models of the real shapes at their own resolution (512 and 1024 pixels), batch 1. GiB, with half a GiB for the
-device's own kernels. What a GPU's allocator loses between blocks is not in it, nor what a WebUI's other extensions hold.
+device's own kernels, and without the teacher that keeps the class: it adds a second picture's activations. What a GPU's
+allocator loses between blocks is not in it, nor what a WebUI's other extensions hold.
 
 ## A step
 

@@ -14,8 +14,7 @@ from lib_sdtune.data.scan import Picture
 from lib_sdtune.data.subsets import is_toml
 from lib_sdtune.methods import registry as methods
 
-FORWARDS = 4  # that a question costs: the untouched model's, and the trained one's forward and backward
-FORWARDS_OF_A_STEP = 3
+FORWARDS_OF_A_STEP = 3  # forward, and backward twice as long; a question costs that, and the untouched answer
 
 
 def taught_prompts(config: Config, pictures: Sequence[Picture]) -> list[str]:
@@ -36,16 +35,19 @@ def prompt_of(config: Config, number: int, concept: Concept, pictures: Sequence[
 
 def sentence(config: Config, pictures: Sequence[Picture]) -> str:
     """What is done for the class, and what it costs; "" where nothing could be."""
+    method = methods[config.method]
     prompts = sorted(set(filter(None, taught_prompts(config, pictures))))
     if prompts:
+        forwards = FORWARDS_OF_A_STEP + method.cheap_to_detach  # else the answers are stored before the first step
         every = config.loss.teacher_every_n_examples
         often = f"one picture in {every}" if every > 1 else "every picture"
         return (f"The class stays as it is: the untouched model is asked what {quoted(prompts)} is, at {often}. A step "
-                f"takes about {round(100 * FORWARDS / FORWARDS_OF_A_STEP / every)} % longer.")
-    if not methods[config.method].uses_class_pictures or any(picture.is_class for picture in pictures):
+                f"takes about {round(100 * forwards / FORWARDS_OF_A_STEP / every)} % longer.")
+    is_left_out = config.loss.prior_preservation == "pictures" or not method.uses_class_pictures
+    if is_left_out or any(picture.is_class for picture in pictures):
         return ""
     return ("Nothing keeps the class as it is: its name cannot be read off the words. Trigger words such as "
-            '"zwx cat" or a class prompt such as "a photo of a cat" would.')
+            '"zwx cat" or a class prompt such as "a photo of a cat" would; a style has none.')
 
 
 def quoted(prompts: list[str]) -> str:

@@ -17,6 +17,7 @@ import torch
 from lib_sdtune.config import Config
 from lib_sdtune.data.cache import Progress
 from lib_sdtune.data.loader import Example
+from lib_sdtune.devices import upload
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.training import prior
@@ -120,7 +121,7 @@ class LiveTeacher(NoTeacher):
     @torch.no_grad()
     def answer(self, batch: Batch) -> torch.Tensor:
         """(B, 4, h, w) float32: what the untouched model predicts."""
-        conditioning = self.training_data.text_cache.conditioning(batch.captions).to(self.device)
+        conditioning = self.training_data.text_cache.conditioning(batch.captions).on(self.device)
         return self.predict(batch, conditioning).float()
 
 
@@ -161,4 +162,4 @@ class StoredTeacher(LiveTeacher):
         answers = self.answers[str(number)]
         if batch is None or len(batch.latents) != len(answers):  # a picture went since
             return []
-        return [replace(batch, answers=answers.to(self.device))]
+        return [replace(batch, answers=upload(answers, self.device))]

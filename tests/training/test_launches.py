@@ -49,3 +49,19 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
     assert counts.total("launches") <= MOST.get(method, SHARE * bare.total("launches")) + more, (counts, bare)
     assert counts.total("syncs") == 0, counts.syncs
     assert counts.total("uploads") <= 10 and counts.total("downloads") <= 1, counts
+
+
+@pytest.mark.parametrize("method", ["lora", "dreambooth"])  # asked at each step, and before the first one
+def test_the_teacher_waits_for_nothing(tmp_path, method):
+    images = pictures(tmp_path / "2_ron", count=1)
+    config = settings(images, method=method, train={"max_train_steps": 4, "gradient_checkpointing": "off"},
+                      loss={"prior_preservation": "auto", "teacher_every_n_examples": 1},
+                      save={"state_every_n_steps": 0}, **{method: SETTINGS[method]})
+    with pretended_cuda() as card:
+        host, config = sd1_on_the_card(TinyHost(tmp_path / "data")), Config.from_dict(config)
+        with Trainer(config, host.model, begin(config, host)) as trainer:
+            trainer.advance()
+            assert trainer.teacher.batches(1, trainer.training_data.examples(1))
+            with card.counting() as counts:
+                trainer.advance()
+    assert counts.total("syncs") == 0, counts.syncs

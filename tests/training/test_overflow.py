@@ -7,21 +7,11 @@ import torch
 
 from lib_sdtune.errors import RunError, UserError, explain
 from lib_sdtune.training import overflow
-from tests.hosts import TinyHost, pictures, settings, train
+from tests.hosts import settings, train
 from tests.models import tiny_sd1
 
 OUT = "model.diffusion_model.out.2.bias"
 HUGE = 3e38  # finite, and its square is not
-
-
-@pytest.fixture
-def host(tmp_path):
-    return TinyHost(tmp_path / "data")
-
-
-@pytest.fixture
-def images(tmp_path):
-    return pictures(tmp_path / "pics")
 
 
 def fill(tensor, value):

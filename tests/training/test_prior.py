@@ -7,7 +7,7 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
-from lib_sdtune.training import state
+from lib_sdtune.training import prior, state
 from lib_sdtune.training.batch import draw
 from lib_sdtune.training.runs import begin
 from lib_sdtune.training.trainer import Trainer
@@ -145,3 +145,13 @@ def test_nothing_is_asked_about_styles_templates_and_where_class_pictures_are(ho
         changes = changes | {"class_images": str(pictures(tmp_path / "cats"))}
     config = Config.from_dict(settings("", concepts=[{"images": str(folder), **changes}], loss={"prior_preservation": "auto"}))
     assert not any(asked(host, config))
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"loss": {"prior_preservation": "auto"}}, "33 % longer"),
+    ({"loss": {"prior_preservation": "auto"}, "method": "dreambooth"}, "25 % longer"),  # its answers are stored before
+    ({"loss": {"prior_preservation": "auto"}, "concepts": [{"images": "x", "prompt": "ron style"}]}, "a style has none"),
+    ({"loss": {"prior_preservation": "pictures"}}, ""), ({"method": "textual_inversion", "loss": {"prior_preservation": "auto"}}, "")])
+def test_what_is_done_for_the_class_is_told(changes, words):
+    said = prior.sentence(Config.from_dict(settings("x", **changes)), [])
+    assert words in said and bool(words) == bool(said)
