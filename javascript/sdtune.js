@@ -58,14 +58,14 @@ window.sdtune = window.sdtune || {};
     };
 
     // A page of the tab is drawn when it is first seen, and brought up to date whenever it is.
-    sdtune.whenSeen = function (id, draw, update) {
+    sdtune.whenSeen = function (id, frame, update) {
         const root = sdtune.byId(id);
-        if (!root) return setTimeout(() => sdtune.whenSeen(id, draw, update), 500);
+        if (!root) return setTimeout(() => sdtune.whenSeen(id, frame, update), 500);
         if (root.dataset.begun) return;
         root.dataset.begun = '1';
         new IntersectionObserver((entries) => {
             if (!entries.some((entry) => entry.isIntersecting)) return;
-            if (!root.firstChild) draw(root);
+            if (!root.firstChild) frame(root);
             update();
         }).observe(root);
     };
