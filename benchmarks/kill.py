@@ -1,6 +1,6 @@
 """Kill a run at moments of every kind, resume it, and compare all files with those of a run that was left alone.
 
-    python -m benchmarks.kill [--methods lora dreambooth ...] [--kills 20] [--seed 0] [--every] [--full-disk]
+    python -m benchmarks.kill [--methods lora dreambooth ...] [--kills 20] [--seed 0] [--every] [--full-disk] [--jobs 2]
 
 A moment is right before or right after a write to the disk or a rename: all are counted. What goes by the clock
 (status.json) moves them a little from run to run, so that the last may come after a run's end. `--every` tries all of
@@ -9,71 +9,33 @@ ended because of it; then there is room, and it goes on by itself or is resumed.
 
 Compared are the bytes of every file that the settings promise: the final file and those on its way with their cards and
 previews, the samples, and the steps in log.csv. What differs is named; the last line is the sum.
+
+The processes that meet a fault are forked from a server that has loaded torch already; the one whose files they are
+compared with is a process of its own, so that Python's order of sets and hashes is another one.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
+import shutil
 import signal
-import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.faulty_run import FULL_DISK, work
 from lib_sdtune.methods import registry
 from lib_sdtune.training import log
 from tests.hosts import pictures, settings
 
-FULL = 28  # a worker's exit code where the run ended because the disk was full
-WORKER = """
-import errno, json, os, pathlib, shutil, signal, sys
-from lib_sdtune.data import store
-from lib_sdtune.errors import DiskFull, UserError
-from lib_sdtune.training import runs, state
-from tests.hosts import TinyHost, train
-
-data, config, moment, fault = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-host, count, full, usage = TinyHost(data), 0, False, shutil.disk_usage
-
-def counted(original):
-    def call(*arguments, **named):
-        pass_moment()
-        if full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        result = original(*arguments, **named)
-        pass_moment()
-        return result
-    return call
-
-def pass_moment():
-    global count, full
-    count += 1
-    if count == moment and fault == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    full = full or count == moment
-
-def make_room(control):
-    global full
-    if control.state == "paused":
-        full = False
-
-shutil.disk_usage = lambda path: usage(path)._replace(free=0) if full else usage(path)
-
-os.replace, os.fsync, store.write = counted(os.replace), counted(os.fsync), counted(store.write)
-folder = runs.folder_of(host, config["name"])
-begun = runs.RunFolder(folder).status().get("state")
-if begun != "finished":
-    try:
-        train(host, config, resume=state.newest(folder) is not None, watch=make_room)
-    except (DiskFull, UserError) as error:
-        if full and ("Make room" in str(error)):
-            sys.exit({FULL})
-        raise
-print(count)
-""".replace("{FULL}", str(FULL))
+CODES = {"kill": (0, -signal.SIGKILL), "full disk": (0, FULL_DISK)}
 COMPARED = (".safetensors", ".pt", ".png")
 CARDS = ("ron.json",)
+PRELOADED = ["benchmarks.faulty_run", "torch._dynamo"]  # torch's optimizers load the second: half a worker's seconds
 
 
 def config_of(method: str, images: Path) -> dict:
@@ -82,18 +44,27 @@ def config_of(method: str, images: Path) -> dict:
                     sample={"every_n_steps": 3, "prompts": ["a photo of ron cat"], "steps": 2})
 
 
-def start(data: Path, config: dict, moment: int, fault: str = "kill") -> subprocess.CompletedProcess:
+@dataclass
+class Ended:
+    """How a worker ended: its exit code, the moments that it counted, and what it wrote to stderr."""
+
+    code: int
+    moments: int
+    stderr: str
+
+
+def start(data: Path, config: dict, moment: int, fault: str = "kill", server: str = "forkserver") -> Ended:
     """A process that trains `config` in `data`, or goes on, until its moment of that number (0: never): there it is
-    killed, or its disk is full.
+    killed, or its disk is full. `server`: how multiprocessing starts it.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", WORKER, str(data), json.dumps(config), str(moment), fault],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    report = data.with_name(f"{data.name}.moments")
+    report.unlink(missing_ok=True)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    process = multiprocessing.get_context(server).Process(target=work, args=(data, config, moment, fault, report))
+    process.start()
+    process.join()
+    moments = int(report.read_text(encoding="utf-8")) if report.is_file() else 0
+    return Ended(process.exitcode, moments, report.with_suffix(".stderr").read_text(encoding="utf-8"))
 
 
 def promised(data: Path) -> dict[str, bytes]:
@@ -105,14 +76,49 @@ def promised(data: Path) -> dict[str, bytes]:
     return files | {"log.csv": json.dumps([(row["step"], row["loss"], row["lr"]) for row in rows]).encode()}
 
 
-def differences(whole: dict[str, bytes], resumed: dict[str, bytes], data: Path) -> list[str]:
+def differences(expected: dict[str, bytes], resumed: dict[str, bytes], data: Path) -> list[str]:
     """What is missing, other, or left over after the resumed run, by name."""
-    missing = [f"{name} is missing" for name in whole if name not in resumed]
-    other = [f"{name} differs" for name in whole if name in resumed and whole[name] != resumed[name]]
-    more = [f"{name} is one too many" for name in resumed if name not in whole]
-    return (
-        missing + other + more + [f"{path.name} was left" for path in data.rglob("*.tmp") if "cache" not in path.parts]
-    )
+    missing = [f"{name} is missing" for name in expected if name not in resumed]
+    other = [f"{name} differs" for name in expected if name in resumed and expected[name] != resumed[name]]
+    more = [f"{name} is one too many" for name in resumed if name not in expected]
+    left = [f"{path.name} was left" for path in data.rglob("*.tmp") if "cache" not in path.parts]
+    return missing + other + more + left
+
+
+def try_moment(data: Path, config: dict, moment: int, fault: str, expected: dict[str, bytes]) -> tuple[bool, list[str]]:
+    """Whether the fault ended the run at that moment, and what differs after it went on. `data` is gone afterwards."""
+    ended = start(data, config, moment, fault)
+    if ended.code not in CODES[fault]:
+        return True, [f"ended with {ended.code}: {ended.stderr[-500:]}"]
+    resumed = start(data, config, 0) if ended.code else ended
+    faults = [f"resume ended with {resumed.code}: {resumed.stderr[-500:]}"] if resumed.code else differences(
+        expected, promised(data), data)
+    shutil.rmtree(data)
+    return bool(ended.code), faults
+
+
+def try_method(method: str, images: Path, folder: Path, args: argparse.Namespace) -> tuple[int, int]:
+    """Every chosen moment of a method's run. Returns how many files were compared, and at how many moments one
+    differed.
+    """
+    fault = "full disk" if args.full_disk else "kill"
+    config, data = config_of(method, images), folder / method
+    run = start(data / "undisturbed", config, 0, server="spawn")
+    assert run.code == 0, run.stderr
+    expected = promised(data / "undisturbed")
+    chosen = range(1, run.moments + 1) if args.every else sorted(
+        random.Random(f"{args.seed} {method}").sample(range(1, run.moments + 1), min(args.kills, run.moments)))
+    differing = unreached = 0
+    with ThreadPoolExecutor(args.jobs) as pool:
+        results = pool.map(lambda moment: try_moment(data / str(moment), config, moment, fault, expected), chosen)
+        for moment, (reached, faults) in zip(chosen, results, strict=True):
+            unreached, differing = unreached + (not reached), differing + bool(faults)
+            for text in faults:
+                print(f"{method}, moment {moment}: {text}", flush=True)
+    rest = "went on by themselves" if args.full_disk else "after the end"
+    print(f"{method}: {len(chosen)} of {run.moments} moments, {len(expected)} files compared after each, {differing} "
+          f"with a difference, {unreached} {rest}", flush=True)
+    return len(chosen) * len(expected), differing
 
 
 def main() -> int:
@@ -122,37 +128,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="chooses the moments")
     parser.add_argument("--every", action="store_true", help="all moments in place of some")
     parser.add_argument("--full-disk", action="store_true", help="the disk is full from there on, in place of a kill")
+    parser.add_argument("--jobs", type=int, default=2, help="moments tried at the same time")
     args = parser.parse_args()
-    fault, codes = ("full disk", (0, FULL)) if args.full_disk else ("kill", (0, -signal.SIGKILL))
-    total = files = 0
+    os.environ["OMP_NUM_THREADS"] = "1"
+    multiprocessing.set_forkserver_preload(PRELOADED)
+    files = total = 0
     with tempfile.TemporaryDirectory() as folder:
         images = pictures(Path(folder) / "2_ron", count=2)
         for method in args.methods:
-            config, data = config_of(method, images), Path(folder) / method
-            run = start(data / "whole", config, 0)
-            assert run.returncode == 0, run.stderr
-            moments, whole = int(run.stdout.split()[-1]), promised(data / "whole")
-            chosen = range(1, moments + 1) if args.every else sorted(
-                random.Random(f"{args.seed} {method}").sample(range(1, moments + 1), min(args.kills, moments)))
-            bad = unreached = 0
-            for moment in chosen:
-                place = data / str(moment)
-                hit = start(place, config, moment, fault)
-                assert hit.returncode in codes, hit.stderr
-                unreached += not hit.returncode
-                again = start(place, config, 0) if hit.returncode else hit
-                found = (
-                    [again.stderr.strip().splitlines()[-1]]
-                    if again.returncode
-                    else differences(whole, promised(place), place)
-                )
-                bad += bool(found)
-                for text in found:
-                    print(f"{method}, moment {moment}: {text}", flush=True)
-            print(f"{method}: {len(chosen)} of {moments} moments, {len(whole)} files compared after each, {bad} with a "
-                  f"difference, {unreached} {'went on by themselves' if args.full_disk else 'after the end'}",
-                  flush=True)
-            total, files = total + bad, files + len(chosen) * len(whole)
+            compared, differing = try_method(method, images, Path(folder), args)
+            files, total = files + compared, total + differing
     print(f"{files} files compared, {total} moments with a difference")
     return 1 if total else 0
 
