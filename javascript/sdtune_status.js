@@ -221,6 +221,8 @@ window.sdtune = window.sdtune || {};
         const promised = promise(run);
         sdtune.text('sdtune_promise', promised);
         sdtune.show('sdtune_promise', promised !== '');
+        sdtune.text('sdtune_recipe', run.recipe || '');
+        sdtune.show('sdtune_recipe', !!run.recipe);
         for (const id of ['sdtune_stop', 'sdtune_discard', 'sdtune_pause', 'sdtune_resume'])
             byId(id).disabled = !!asked;
         for (const id of ['sdtune_sample', 'sdtune_save']) byId(id).disabled = !!asked || run.state !== 'training';

@@ -97,6 +97,10 @@ class DatasetConfig:
         label="Warm-up of tags", low=0, high=10**7)
     max_token_length: int = option(225, "75, 150 or 225: how much of a caption is read; longer ones are cut.",
                                    label="Longest caption", low=75, high=7500, unit="tokens")
+    describe: list[str] = option(
+        [], "Empty, or words of which the model itself chooses those that fit a picture without a caption, a group a "
+            "line: red, green, blue; on snow, on grass.",
+        label="Words for pictures without captions")
     caption_dropout_rate: float = option(0.0, "0 to 0.1: how often the whole caption is left out.",
                                          label="Caption dropout", low=0, high=1)
     caption_dropout_every_n_epochs: int = option(
@@ -131,6 +135,10 @@ class TrainConfig:
     max_train_epochs: int = option(
         0, "Overrides the steps when it is not 0: how often every picture is seen (times its repeats).",
         label="Epochs", low=0, high=10**6)
+    stop: str = option(
+        "steps", "steps: after the steps or epochs that are set; auto: as soon as the measured loss no longer improves, "
+                 "and after those at the latest.",
+        label="End", choices=["steps", "auto"])
     batch_size: int = option(1, "1 on 8 GB, 2 to 4 on more.", low=1, high=1024)
     gradient_accumulation_steps: int = option(1, "1; more imitates a larger batch without its memory: every picture counts the same.",
                                               label="Gradient accumulation", low=1, high=1024)

@@ -25,11 +25,12 @@ def check(config: "Config") -> None:
 def length(config: "Config") -> None:
     train = config.train
     require(
-        train.max_train_steps or train.max_train_epochs,
+        train.max_train_steps or train.max_train_epochs or train.stop == "auto",
         '"train.max_train_steps" and "train.max_train_epochs" are both 0, so nothing would be trained; set one of '
-        "them.",
+        'them, or "train.stop" to "auto".',
     )
-    require(train.max_train_epochs or train.lr_warmup_steps < train.max_train_steps,
+    automatic = train.stop == "auto" and not train.max_train_steps
+    require(automatic or train.max_train_epochs or train.lr_warmup_steps < train.max_train_steps,
             f'"train.lr_warmup_steps" is {train.lr_warmup_steps} and "train.max_train_steps" {train.max_train_steps}: '
             "the rate would never be reached; warm up for fewer steps.")
     require(
@@ -197,7 +198,7 @@ def samples(config: "Config") -> None:
 def validation(config: "Config") -> None:
     settings = config.validation
     require(
-        settings.split or settings.images or not settings.every_n_steps,
+        settings.split or settings.images or not settings.every_n_steps or config.train.stop == "auto",
         '"validation.every_n_steps" is set but "validation.split" is 0, so no picture would be kept aside; set the '
         "split to 0.1, say.",
     )

@@ -15,15 +15,7 @@ from lib_sdtune.formats.files import atomic  # noqa: E402
 
 OUT = Path(__file__).resolve().parent.parent / "lib_sdtune" / "ldm" / "embedded" / "model.safetensors"
 PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text": "cond_stage_model.transformer."}
-DEFAULTS = {
-    "dataset": {"resolution": 64, "min_bucket_reso": 32, "max_bucket_reso": 128, "bucket_reso_steps": 8},
-    "lora": {"dim": 8, "alpha": 8, "unet_lr": 2e-3, "text_encoder_lr": 1e-3},
-    "dreambooth": {"unet_lr": 2e-4, "text_encoder_lr": 1e-4},
-    "textual_inversion": {"lr": 5e-2},
-    "hypernetwork": {"lr": 1e-3},
-    "train": {"max_train_steps": 300, "batch_size": 10, "lr_scheduler": "cosine"},
-    "sample": {"steps": 20, "cfg_scale": 4.0, "width": 64, "height": 64},
-}
+DEFAULTS = json.loads(OUT.with_name("defaults.json").read_text(encoding="utf-8"))
 
 
 def metadata(step):

@@ -200,8 +200,9 @@ def arithmetic(dataset: Dataset, config: Config) -> str:
     together = config.train.batch_size * config.train.gradient_accumulation_steps
     text += f" / batch {together}" if together > 1 else ""
     per_epoch = dataset.steps_per_epoch
-    total = config.train.max_train_epochs * per_epoch or config.train.max_train_steps
-    return f"{text} = {plural(per_epoch, 'step')} an epoch; {plural(total, 'step')} = {total / per_epoch:.3g} epochs."
+    total, most = dataset.total_steps, "at most " if config.train.stop == "auto" else ""
+    return (f"{text} = {plural(per_epoch, 'step')} an epoch; {most}{plural(total, 'step')} = "
+            f"{total / per_epoch:.3g} epochs.")
 
 
 def plural(count: int, noun: str) -> str:

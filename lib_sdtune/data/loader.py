@@ -14,6 +14,7 @@ from lib_sdtune import randomness
 from lib_sdtune.config import Config
 from lib_sdtune.data import captions, variation
 from lib_sdtune.data.buckets import Buckets, Place, Size, slack
+from lib_sdtune.data.length import total_steps
 from lib_sdtune.data.scan import Picture, Scan
 
 CROPS = 8  # random crops of one picture when latents are cached: as many entries, times two if mirrored
@@ -77,8 +78,8 @@ class Dataset:
     @property
     def total_steps(self) -> int:
         """Of the whole run."""
-        train = self.config.train
-        return train.max_train_epochs * self.steps_per_epoch or train.max_train_steps
+        subject = sum(not picture.is_class for picture in self.pictures)
+        return total_steps(self.config, self.steps_per_epoch, subject)
 
     @property
     def examples_per_epoch(self) -> int:

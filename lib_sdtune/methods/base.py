@@ -69,6 +69,7 @@ class Method:
     Settings: type = MethodSettings
     kind: str
     cheap_to_detach = True  # whether leaving `attached` costs next to nothing, so that it can be done at every step
+    goes_back = True  # whether `load_tensors` can bring back an earlier step's values at the end of a run
     fused_backward = False  # whether each tensor may be stepped as soon as its gradient is there, to save memory
     # functions (config, device) -> {path: value} of settings of its own that need less memory, {} where there are none
     cheaper: tuple[Callable[["Config", torch.device], dict[str, Any]], ...] = ()
@@ -77,6 +78,14 @@ class Method:
     def __init__(self, config: "Config", model: LoadedModel):
         self.config, self.model = config, model
         self.make_room: Callable[[], None] = lambda: None  # frees what others hold where the model's own lack memory
+
+    # what a run of automatic length takes at most, in pictures shown: each so often, and all of them in these limits
+    showings, fewest_examples, most_examples = 150, 1000, 3000
+
+    @classmethod
+    def examples_for(cls, pictures: int) -> int:
+        """How many examples a run of automatic length may show at most, with so many pictures of the subject."""
+        return min(max(cls.showings * pictures, cls.fewest_examples), cls.most_examples)
 
     @classmethod
     def kinds(cls, config: "Config") -> list[ArtefactKind]:

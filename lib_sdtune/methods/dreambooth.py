@@ -42,7 +42,8 @@ class DreamBooth(WholeModel):
 
     title, order = "DreamBooth", 2
     Settings = DreamBoothConfig
-    kind, fused_backward, cheap_to_detach = "checkpoints", True, False
+    kind, fused_backward, cheap_to_detach, goes_back = "checkpoints", True, False, False
+    fewest_examples, most_examples = 800, 2000  # Ruiz et al. 2022: about 1000 steps
 
     def __init__(self, config: "Config", model: LoadedModel):
         super().__init__(config, model)

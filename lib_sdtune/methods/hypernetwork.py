@@ -95,6 +95,7 @@ class HypernetworkMethod(Method):
     title, order = "Hypernetwork", 4
     Settings = HypernetworkConfig
     kind = "hypernetworks"
+    fewest_examples = most_examples = 10_000  # as the WebUI's own trainer is used
     suffix = ".pt"
 
     @classmethod

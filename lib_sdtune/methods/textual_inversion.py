@@ -74,6 +74,7 @@ class TextualInversion(Method):
     teaches_word = True
     uses_class_pictures = False  # their captions do not say the word, so nothing of them reaches its vectors
     kind = "embeddings"
+    fewest_examples = most_examples = 5000  # Gal et al. 2022 (arXiv 2208.01618), section 4
 
     @classmethod
     def check(cls, config: "Config", folder: FolderOf) -> None:

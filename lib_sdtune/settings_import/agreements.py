@@ -112,8 +112,11 @@ def text_encoder(draft: Draft) -> None:
 
 
 def class_pictures(draft: Draft) -> None:
-    """Other programs ask no teacher; what is no folder of class pictures is left out."""
+    """Other programs ask neither a teacher nor the model itself for words; what is no folder of class pictures is left
+    out.
+    """
     draft.config.setdefault("loss", {}).setdefault("prior_preservation", "pictures")
+    draft.config.setdefault("dataset", {}).setdefault("describe", [])
     for index, concept in enumerate(draft.config["concepts"]):
         if not concept.get("class_images"):
             if concept.pop("num_class_images", 0):

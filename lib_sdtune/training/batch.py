@@ -43,6 +43,21 @@ class Batch:
         return Batch(**(vars(self) | moved))
 
 
+def joined(batches: Sequence[Batch]) -> Batch:
+    """One batch of all of them, for one forward of the model; weights, masks and answers stay with each."""
+    if len(batches) == 1:
+        return batches[0]
+
+    def all_of(name: str) -> torch.Tensor | None:
+        parts = [getattr(batch, name) for batch in batches]
+        return None if parts[0] is None else torch.cat(parts)
+
+    tensors: dict = {name: all_of(name) for name in ("latents", "noise", "perturbation", "timesteps", "weights",
+                                                     "sizes", "concat")}
+    return Batch(**tensors, masks=None, captions=[caption for batch in batches for caption in batch.captions],
+                 examples=[example for batch in batches for example in batch.examples])
+
+
 def draw(examples: list[Example], step: int, cache: LatentCache, config: Config) -> Batch:
     """The batch of `examples` at micro-step `step`, on the CPU. A pure function of its arguments and the cached
     latents.

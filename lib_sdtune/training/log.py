@@ -32,7 +32,7 @@ CURVES = ("loss", "lr", "grad_norm", *MEASURED)
 class Log:
     """Appends rows, and the curves among them to files for TensorBoard.
 
-    `rows`: those with a validation loss; `last`: the one of the step that is resumed from. writes: whether this process
+    `rows`: those with a measured loss; `last`: the one of the step that is resumed from. writes: whether this process
     does; of several that train together (`training.parallel`) the first one alone may, or they would write over each
     other.
     """
@@ -53,14 +53,14 @@ class Log:
         self.unwritten = b"" if rows else lines(None)
         self.flush()
         self.last = rows[-1] if rows else {}
-        self.rows = [row for row in rows if row.get("val_loss") is not None]
+        self.rows = [row for row in rows if is_measured(row)]
         self.events = Events(Path(folder) / "tensorboard", resume_from)
 
     def write(self, row: dict[str, Any]) -> None:
         """`row` maps column names to numbers; missing columns stay empty."""
         self.unwritten += lines({key: round_off(value) for key, value in row.items()})
         self.flush()
-        if row.get("val_loss") is not None:
+        if is_measured(row):
             self.rows.append(row)
         with suppress(OSError):  # a full disk pauses the run where it matters
             self.events.scalars(row["step"], {key: row[key] for key in CURVES if row.get(key) is not None})
@@ -81,6 +81,10 @@ class Log:
         self.file.close()
         with suppress(OSError):
             self.events.close()
+
+
+def is_measured(row: dict[str, Any]) -> bool:
+    return any(row.get(column) is not None for column in MEASURED)
 
 
 def lines(*rows: dict[str, Any] | None) -> bytes:

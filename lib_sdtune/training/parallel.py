@@ -2,9 +2,13 @@
 
 import os
 
+from typing import TypeVar
+
 import torch
 
 from lib_sdtune import devices
+
+T = TypeVar("T")
 
 
 class World:
@@ -55,7 +59,7 @@ class World:
         torch.distributed.all_reduce(present, torch.distributed.ReduceOp.MAX)
         return [p for p, is_taught in zip(params, present.tolist(), strict=True) if is_taught]
 
-    def agree(self, wants: bool) -> bool:
+    def agree(self, wants: T) -> T:
         """What the leading process wants, in all of them."""
         if self.size == 1:
             return wants

@@ -21,6 +21,7 @@ from lib_sdtune.formats import tensors as safetensors
 
 log = logging.getLogger("sdtune")
 LARGE = 2**30  # bytes
+MAY_END_OTHERWISE = ("train", "stop")
 MAY_CHANGE = ("save", "sample", "overwrite")
 MAY_GROW = (("train", "max_train_steps"), ("train", "max_train_epochs"))
 
@@ -134,7 +135,7 @@ def refuse_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def grew(key: tuple[str, str], old: Any, new: Any) -> bool:
-    return key in MAY_GROW and new > old > 0
+    return key == MAY_END_OTHERWISE or key in MAY_GROW and new > old > 0
 
 
 def changed(key: str, old: Any, new: Any) -> UserError:

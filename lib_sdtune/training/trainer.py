@@ -26,9 +26,10 @@ from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.randomness import seed_layers
-from lib_sdtune.training import optimisation, overflow, precision, replaced, state, teacher
+from lib_sdtune.training import describing, optimisation, overflow, precision, replaced, state, teacher
 from lib_sdtune.training.attachment import Attachment
-from lib_sdtune.training.batch import Batch, draw
+from lib_sdtune.training.automatic_length import AutomaticLength, measured_every
+from lib_sdtune.training.batch import Batch, draw, joined
 from lib_sdtune.training.control import Control, due
 from lib_sdtune.training.disk_space import held_where_full
 from lib_sdtune.training.encoding import Conditioner
@@ -42,6 +43,7 @@ from lib_sdtune.training.optimisation.outcome import Outcome
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.per_image_loss import PerImageLoss
+from lib_sdtune.training.recipe import recipe
 from lib_sdtune.training.refusals import refuse_unsuited_model, refuse_what_cannot_fit
 from lib_sdtune.training.results import Results
 from lib_sdtune.training.resume_point import ResumePoint
@@ -102,7 +104,11 @@ class Trainer:
             self.schedule = self.model.schedule.to(self.model.device, torch.float32)
             self.total = self.training_data.total_steps()
             self.conditioner = Conditioner(self.config, self.model, self.method, self.training_data.text_cache)
-            self.validation = Validation(self.config, self.training_data, self.losses, self.model.device)
+            self.length = AutomaticLength(self.config.train, self.folder, self.total)
+            describing.describe(self.config, self.training_data, self.losses, self.folder, self.control.preparing)
+            self.report_recipe()
+            self.validation = Validation(self.config, self.training_data, self.losses, self.model.device,
+                                         measured_every(self.config, self.total))
             self.per_image_loss = PerImageLoss(self.training_data.scan.pictures, self.folder)
             self.resume_point = ResumePoint(self.folder, self.model, self.training_data.scan, self.method,
                                             self.optimisation, self.skipped_steps, self.per_image_loss)
@@ -110,6 +116,7 @@ class Trainer:
             self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
             self.log = Log(self.folder, resume_from=self.step, writes=self.world.leads)
             stack.callback(self.log.close)
+            self.shorten()
             self.report_overfitting()
             stack.enter_context(steady_heap(self.model.device))
             self.teacher = teacher.choose(self.config, self.method.cheap_to_detach, self.training_data, self.folder,
@@ -191,8 +198,11 @@ class Trainer:
             return
         self.loss, norm, finite, excused = result.note(self.per_image_loss)
         self.skipped_steps.note(result, finite, excused)
+        step = self.describe_step(result.number, self.loss, result.lr, result.seconds)
         if self.world.leads:
-            self.record(self.describe_step(result.number, self.loss, result.lr, result.seconds), norm)
+            self.record(step, norm)
+        if self.validation.is_due(step):
+            self.shorten()
 
     def describe_step(self, number: int, loss: float, lr: float, seconds: float) -> Step:
         epoch, ends = self.training_data.epoch(number)
@@ -206,8 +216,9 @@ class Trainer:
         """Forward and backward of one micro-batch, whose mean loss is divided by `share`."""
         seed_layers(self.model.device, self.config.train.seed, "dropout", number)
         drawn = draw(examples, number, self.training_data.cache, self.config)
-        losses = self.losses(drawn.to(self.model.device))
-        teacher_losses = [self.losses(batch) for batch in self.teacher.batches(number, examples)]
+        batches = [drawn.to(self.model.device), *self.teacher.batches(number, examples)]
+        predictions = self.predict(joined(batches)).split([len(batch.latents) for batch in batches])
+        losses, *teacher_losses = [self.weighted(*pair) for pair in zip(predictions, batches, strict=True)]
         loss = torch.cat([losses, *teacher_losses]).mean()
         if loss.requires_grad:
             self.optimisation.backward(loss / share)
@@ -215,7 +226,10 @@ class Trainer:
 
     def losses(self, batch: Batch) -> torch.Tensor:
         """(B,) the weighted loss of every example."""
-        return weighted_losses(self.predict(batch), batch, self.config.loss, self.model.prediction_type, self.schedule)
+        return self.weighted(self.predict(batch), batch)
+
+    def weighted(self, prediction: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return weighted_losses(prediction, batch, self.config.loss, self.model.prediction_type, self.schedule)
 
     def predict(self, batch: Batch, conditioning: Conditioning | None = None) -> torch.Tensor:
         """The UNet's answer to a batch, told its captions, or something else."""
@@ -252,6 +266,8 @@ class Trainer:
         self.log.write(step.row(norm) | measured)
         if measured:
             self.report_overfitting()
+            if self.length.is_best(self.log.rows):
+                self.fits(lambda: self.length.keep(self.method, step.number))
         self.per_image_loss.write(step.number, at_once=step.last)
         every = self.config.save.state_every_n_steps
         if (self.unsaved or every and step.number % every == 0) and not self.skipped_steps.in_a_row:
@@ -263,6 +279,15 @@ class Trainer:
             return {}
         with self.method.measuring():
             return self.validation.due(step)
+
+    def report_recipe(self) -> None:
+        self.control.facts["recipe"] = recipe(self.config, self.training_data.scan.pictures, self.total)
+        log.info("recipe: %s", self.control.facts["recipe"])
+
+    def shorten(self) -> None:
+        """Where the run ends by itself, it ends when the measurements in the log say so."""
+        self.total = self.world.agree(self.length.total(self.log.rows))
+        self.control.total_steps = self.total
 
     def report_overfitting(self) -> None:
         self.control.facts["validation"] = assess(self.log.rows)
@@ -327,4 +352,6 @@ class Trainer:
             return None
         if self.control.leaving():
             return self.results.export(host, self.step)
-        return self.fits(lambda: self.results.export(host, self.step), folder=host.folder(self.method.kind))
+        step = self.length.go_back(self.method, self.step)
+        self.control.message = self.length.sentence(self.log.rows, self.step, step) or self.control.message
+        return self.fits(lambda: self.results.export(host, step), folder=host.folder(self.method.kind))

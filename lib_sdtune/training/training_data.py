@@ -205,13 +205,7 @@ class TrainingData:
         return self.dataset.steps_per_epoch
 
     def total_steps(self) -> int:
-        train = self.config.train
-        total = train.max_train_epochs * self.steps_per_epoch or train.max_train_steps
-        if not total:
-            raise UserError(
-                '"train.max_train_steps" and "train.max_train_epochs" are both 0, so there is nothing to do.'
-            )
-        return total
+        return self.dataset.total_steps
 
     def epoch(self, step: int) -> tuple[int, bool]:
         """(the epoch, counted from 1, that `step` belongs to; whether it ends with this step)."""

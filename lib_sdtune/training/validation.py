@@ -1,7 +1,8 @@
 """Loss at fixed noise and fixed timesteps, so that only learning moves it.
 
 Measured on pictures that are never trained on, on as many trained ones (what parts them is memorising), and on the
-class pictures (what rises there is being forgotten). Chance depends on the pictures alone, so two runs can be compared.
+class pictures (what rises there is being forgotten). Where no picture is kept aside, trained ones alone are measured,
+for a run that ends by itself (`automatic_length.py`). Chance depends on the pictures alone, so two runs can be compared.
 """
 
 from collections.abc import Callable
@@ -21,27 +22,32 @@ if TYPE_CHECKING:  # they import this file
 
 BINS, A_BIN = 4, 2  # quarters of the noise range, finest first, and timesteps measured in each
 MOST = 24  # pictures of a kind; more would cost time and tell little
+MOST_ALONE = 8  # where only trained ones are measured
 COLUMNS = ("val_loss", "fit_loss", "class_loss")
 QUARTERS = tuple(f"val_q{number + 1}" for number in range(BINS))
 
 
 class Validation:
-    """`due(step)` gives log columns when it is time to measure, else {}. losses: (B,) of a `Batch` on the device."""
+    """`due(step)` gives log columns when it is time to measure, else {}. losses: (B,) of a `Batch` on the device.
+
+    every: steps from one time to the next, 0 for every epoch's end.
+    """
 
     def __init__(self, config: Config, training_data: TrainingData, losses: Callable[[Batch], torch.Tensor],
-                 device: torch.device):
-        self.config, self.settings, self.training_data = config, config.validation, training_data
+                 device: torch.device, every: int):
+        self.config, self.training_data, self.every = config, training_data, every
         self.losses, self.device = losses, device
         held_out = fewer(training_data.held_out())
         trained, of_class = training_data.still(False), training_data.still(True)
         sets = held_out, fewer(trained, len(held_out)), fewer(of_class)
         self.sets = dict(zip(COLUMNS, sets, strict=True)) if held_out else {}
+        if not held_out and config.train.stop == "auto":
+            self.sets = {"fit_loss": fewer(trained, MOST_ALONE)}
         self.timesteps = timesteps(config.noise.min_timestep, config.noise.max_timestep)
 
     def is_due(self, step: "Step") -> bool:
         """Whether it is time to measure."""
-        every = self.settings.every_n_steps
-        timely = step.number % every == 0 if every else step.epoch_ends
+        timely = step.number % self.every == 0 if self.every else step.epoch_ends
         return bool(self.sets and (timely or step.last))
 
     def due(self, step: "Step") -> dict[str, float]:
@@ -49,9 +55,9 @@ class Validation:
             return {}
         readable = {column: self.training_data.readable(examples) for column, examples in self.sets.items()}
         measured = {column: self.measure(examples) for column, examples in readable.items() if examples}
-        if not readable[COLUMNS[0]]:
+        if not readable[next(iter(self.sets))]:
             return {}
-        quarters = dict(zip(QUARTERS, measured["val_loss"], strict=True))
+        quarters = dict(zip(QUARTERS, measured.get("val_loss", ()), strict="val_loss" in measured))
         return {column: sum(bins) / len(bins) for column, bins in measured.items()} | quarters
 
     @torch.no_grad()

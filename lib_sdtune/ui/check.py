@@ -24,13 +24,15 @@ def report(settings: dict[str, Any], app: "App") -> str:
     from lib_sdtune.data.loader import Dataset
     from lib_sdtune.overruled import by_checkpoint, overruled
     from lib_sdtune.training.prior import sentence
+    from lib_sdtune.training.recipe import recipe
 
     config = read_config(settings, app.host)
     scan = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
     dataset = Dataset(scan, config)
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += filter(None, [time(dataset, config, app), disk_space(dataset, config, app),
-                           sentence(config, scan.pictures)])
+                           sentence(config, scan.pictures),
+                           f"Recipe: {recipe(config, scan.pictures, dataset.total_steps)}"])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)), *problems(scan, config, app)]
     parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *warnings),
@@ -122,25 +124,20 @@ def arithmetic(dataset: "Dataset", config: "Config") -> str:
     return text + (" A batch holds pictures of one size only, so some are smaller." if mixed else "")
 
 
-def length(dataset: "Dataset", config: "Config") -> int:
-    """Steps of the whole run."""
-    return config.train.max_train_epochs * dataset.steps_per_epoch or config.train.max_train_steps
-
-
 def time(dataset: "Dataset", config: "Config", app: "App") -> str:
     """From what a step took in an earlier run of this method; it says where the figure comes from."""
     earlier = [run for run in app.jobs.runs() if run["method"] == config.method and run["seconds_per_step"]]
     if not earlier:
         return "How long it takes is known after the first steps."
     pace = max(earlier, key=lambda run: run.get("updated") or 0)["seconds_per_step"]
-    return f"About {duration(length(dataset, config) * pace)}, if a step takes {pace:.2g} s as in the last run."
+    return f"About {duration(dataset.total_steps * pace)}, if a step takes {pace:.2g} s as in the last run."
 
 
 def disk_space(dataset: "Dataset", config: "Config", app: "App") -> str:
     """Disk: what an earlier file of this method took, times the files of this run."""
     from lib_sdtune.formats.files import free_space
 
-    interval, total = config.save.every_n_steps, length(dataset, config)
+    interval, total = config.save.every_n_steps, dataset.total_steps
     by_epoch = config.save.every_n_epochs and total // (config.save.every_n_epochs * dataset.steps_per_epoch)
     files = 1 + min((total // interval if interval else 0) + by_epoch, config.save.keep_last or 10**6)
     largest = largest_artefact(config, app)

@@ -155,3 +155,22 @@ def test_nothing_is_asked_about_styles_templates_and_where_class_pictures_are(ho
 def test_what_is_done_for_the_class_is_told(changes, words):
     said = prior.sentence(Config.from_dict(settings("x", **changes)), [])
     assert words in said and bool(words) == bool(said)
+
+
+def test_subject_and_twins_are_learned_in_one_forward(host, tmp_path, monkeypatch):
+    """The gradient is that of two forwards, one after the other."""
+    from lib_sdtune.training import trainer as module
+    config = Config.from_dict(by_teacher(tmp_path, train={"batch_size": 3, "max_train_steps": 1}))
+    forwards, losses = [], []
+    for name in ("joined", "apart"):
+        control = begin(Config.from_dict(by_teacher(tmp_path, name=name)), host)
+        with Trainer(config, host.model, control) as trainer:
+            predict = trainer.predict
+            monkeypatch.setattr(trainer, "predict", lambda batch, *rest, predict=predict: forwards.append(
+                len(batch.latents)) or predict(batch, *rest))
+            if name == "apart":
+                monkeypatch.setattr(module, "joined", lambda batches: batches)
+                monkeypatch.setattr(trainer, "predict", lambda batches, *rest, predict=predict: torch.cat(
+                    [predict(batch) for batch in batches]) if isinstance(batches, list) else predict(batches, *rest))
+            losses.append(trainer.advance().loss)
+    assert forwards == [3, 6] and losses[0] == pytest.approx(losses[1], rel=1e-5)

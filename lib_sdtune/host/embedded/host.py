@@ -16,6 +16,7 @@ from lib_sdtune.devices import local_device
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.detection import detect
 from lib_sdtune.formats import hashes, lookup
+from lib_sdtune.formats.files import read_json
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
 from lib_sdtune.host.embedded import addons, drawing
@@ -23,6 +24,7 @@ from lib_sdtune.host.embedded.lending import restored
 from lib_sdtune.ldm import checkpoint, header, tokenizer
 from lib_sdtune.ldm.header import Header
 
+DEFAULTS = "defaults.json"  # beside the embedded model: settings that suit it, newer than those in its file
 EMBEDDED = Path(__file__).resolve().parents[2] / "ldm" / "embedded" / "model.safetensors"
 FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {
     "templates": "textual_inversion_templates", "sdtune": "sdtune"}
@@ -60,12 +62,14 @@ class EmbeddedHost(Host):
         return self.find(name) if name else self.checkpoint
 
     def defaults(self, model_settings: Any = None) -> dict[str, Any]:
-        file_header = header.read(self.chosen(model_settings))
+        path = self.chosen(model_settings)
+        file_header = header.read(path)
         family, variant = detect(file_header)
         variant = variant.overridden(getattr(model_settings, "prediction_type", "auto"))
-        return overlaid(
-            methods.suited(family, variant), checkpoint.embedded_json(file_header.metadata, "sdtune_defaults")
-        )
+        own = checkpoint.embedded_json(file_header.metadata, "sdtune_defaults")
+        if path == EMBEDDED:
+            own = overlaid(own, read_json(path.with_name(DEFAULTS)))
+        return overlaid(methods.suited(family, variant), own)
 
     def check(self, model_settings: Any) -> None:
         self.defaults(model_settings)

@@ -1,0 +1,151 @@
+"""Words for pictures that have none: the model itself says which of some words fit what it sees.
+
+A caption that names what should stay changeable, colour and place, keeps it out of what the trigger words come to mean;
+without captions all pictures say the same. The model is asked as a classifier (Li et al. 2023, arXiv 2303.16203): of
+the words of a group, that one fits a picture under which its noise is predicted best. So no other model is needed, and
+no word is used that the model does not know.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from lib_sdtune import diffusion
+from lib_sdtune.config import Concept, Config
+from lib_sdtune.contradictions import is_template
+from lib_sdtune.data.cache import Progress
+from lib_sdtune.data.class_word import JOINING, WORD, class_word
+from lib_sdtune.data.loader import Example
+from lib_sdtune.data.scan import Picture
+from lib_sdtune.formats import structure
+from lib_sdtune.formats.files import write_json
+from lib_sdtune.randomness import generator
+from lib_sdtune.training.batch import Batch, concats, sizes
+from lib_sdtune.training.training_data import TrainingData
+
+TIMESTEPS = (900, 800)  # where colours and places are decided
+LEADING_IN = "a photo of"
+log = logging.getLogger("sdtune")
+Losses = Callable[[Batch], torch.Tensor]
+
+
+def groups_of(lines: Iterable[str]) -> list[list[str]]:
+    """[["red", "green"], ["on snow", "on grass"]] of "red, green" and "on snow, on grass"."""
+    return [words for line in lines if (words := [word.strip() for word in line.split(",") if word.strip()])]
+
+
+def stands_behind(word: str) -> bool:
+    """Whether a word or words go behind the noun, as "on snow" does; "red" goes in front."""
+    return word.split()[0].lower() in JOINING
+
+
+def with_article(words: str) -> str:
+    return f"{'an' if words[:1].lower() in 'aeiou' else 'a'} {words}"
+
+
+def sentence(trigger: str, words: Sequence[str]) -> str:
+    """A caption that says the trigger words and some of the picture's own.
+
+    "zwx toy", ["red", "on snow"] -> "a photo of a red zwx toy on snow"; "a photo of zwx toy" keeps its own beginning.
+    """
+    first = next((match for match in WORD.finditer(trigger) if match[0].lower() not in JOINING), None)
+    start = first.start() if first else 0
+    before, subject = trigger[:start].rstrip(), trigger[start:]
+    noun = " ".join([word for word in words if not stands_behind(word)] + [subject])
+    behind = " ".join(word for word in words if stands_behind(word))
+    if not before:
+        before, noun = LEADING_IN, with_article(noun)
+    elif before.split()[-1].lower() in ("a", "an"):
+        before, noun = before.rsplit(None, 1)[0] if " " in before else "", with_article(noun)
+    return " ".join(part for part in (before, noun, behind) if part)
+
+
+def describe(config: Config, training_data: TrainingData, losses: Losses, folder: Path, progress: Progress) -> None:
+    """Give every picture without a caption its words, where the settings name some to choose from.
+
+    losses: (B,) of a `Batch` on the device, by the untouched model. What was chosen is kept in the run folder, so that
+    a resumed run learns the same words.
+    """
+    groups, scan = groups_of(config.dataset.describe), training_data.scan
+    nouns = {number: noun_of(concept) for number, concept in enumerate(config.concepts)}
+    wordless = [(index, picture) for index, picture in enumerate(scan.pictures)
+                if picture.caption_from == "prompt" and not picture.is_class and nouns[picture.concept]]
+    if not groups or not wordless:
+        return
+    path = folder / "words.json"
+    chosen = structure.read(path, {"words": dict}) or {"words": {}}
+    words = chosen["words"]
+    model = training_data.model
+    with training_data.idle_parts.present(model.unet, *model.text_encoders):
+        asker = Asker(training_data, losses, model.device, config.train.batch_size)
+        for done, (index, picture) in enumerate(wordless):
+            progress(done, len(wordless), "asking the model what the pictures show")
+            if picture.content not in words:
+                words[picture.content] = asker.words(index, nouns[picture.concept], groups)
+    write_json(path, {"words": words})
+    telling = told({picture.content: words[picture.content] for _, picture in wordless}.values(), groups)
+    scan.pictures = [described(picture, config.concepts[picture.concept], words, telling) if
+                     picture.content in words and (index, picture) in wordless else picture
+                     for index, picture in enumerate(scan.pictures)]
+    training_data.arrange()
+    log.info('The model was asked what %d pictures without captions show; the first one\'s caption is now "%s".',
+             len(wordless), scan.pictures[wordless[0][0]].caption)
+
+
+def noun_of(concept: Concept) -> str:
+    """What the class is called, "" where that is not known."""
+    return "" if is_template(concept.prompt) else class_word(concept.class_prompt or concept.prompt)
+
+
+def told(words_of_pictures: Iterable[Sequence[str]], groups: Sequence[Sequence[str]]) -> set[str]:
+    """The words that captions say: of those in front of the noun, such as colours, only where pictures differ, for
+    what all of them share is the subject's own.
+    """
+    spoken = {word for words in words_of_pictures for word in words}
+    differing = [spoken.intersection(group) for group in groups]
+    return {word for words in differing for word in words if len(words) > 1 or stands_behind(word)}
+
+
+def described(picture: Picture, concept: Concept, words: dict[str, list[str]], telling: set[str]) -> Picture:
+    chosen = [word for word in words[picture.content] if word in telling]
+    return replace(picture, caption=sentence(concept.prompt, chosen))
+
+
+class Asker:
+    """Asks the model about one picture after the other. batch_size: captions that are asked about at once."""
+
+    def __init__(self, training_data: TrainingData, losses: Losses, device: torch.device, batch_size: int):
+        self.training_data, self.losses, self.device, self.batch_size = training_data, losses, device, batch_size
+
+    def words(self, index: int, noun: str, groups: Sequence[Sequence[str]]) -> list[str]:
+        """The best word of each group, without those that fit the picture no better than saying nothing."""
+        example = self.training_data.unmoved.example(index, 0)
+        plain, *losses = self.errors(example, [sentence(noun, [word] if word else ()) for word in
+                                               ("", *(word for group in groups for word in group))])
+        by_word = dict(zip((word for group in groups for word in group), losses, strict=True))
+        best = [min(group, key=lambda word: by_word[word]) for group in groups]
+        return [word for word in best if by_word[word] < plain]
+
+    @torch.no_grad()
+    def errors(self, example: Example, captions: Sequence[str]) -> list[float]:
+        """The mean loss of the picture under each caption, at the same noise."""
+        sums = [0.0] * len(captions)
+        for timestep in TIMESTEPS:
+            for start in range(0, len(captions), self.batch_size):
+                some = list(captions[start:start + self.batch_size])
+                for place, loss in enumerate(self.losses(self.batch(example, timestep, some)).tolist(), start):
+                    sums[place] += loss / len(TIMESTEPS)
+        return sums
+
+    def batch(self, example: Example, timestep: int, captions: list[str]) -> Batch:
+        """The example once for each caption, with one noise."""
+        cache, count = self.training_data.cache, len(captions)
+        mean, _ = cache.latents(example)
+        noise = diffusion.noise_like(mean.shape, generator(0, "describing", example.picture.content, timestep))
+        examples = [example] * count
+        return Batch(torch.stack([mean] * count), torch.stack([noise] * count), None,
+                     torch.tensor([timestep] * count), torch.ones(count), None, captions, examples, sizes(examples),
+                     concats(examples, cache)).to(self.device)

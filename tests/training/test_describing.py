@@ -1,0 +1,99 @@
+"""Words that the model itself chooses for pictures without captions."""
+
+import json
+
+import pytest
+import torch
+
+from lib_sdtune.config import Config
+from lib_sdtune.training import describing
+from lib_sdtune.training.describing import groups_of, sentence, told
+from lib_sdtune.training.runs import begin
+from lib_sdtune.training.trainer import Trainer
+from tests.hosts import TinyHost, pictures, resumed, settings, train
+
+WORDS = ["red, blue, green", "on snow, on grass"]
+
+
+@pytest.mark.parametrize("trigger, words, caption", [
+    ("zwx toy", ["red", "on snow"], "a photo of a red zwx toy on snow"),
+    ("zwx toy", [], "a photo of a zwx toy"),
+    ("zwx toy", ["orange"], "a photo of an orange zwx toy"),
+    ("a photo of ron cat", ["red", "on snow"], "a photo of red ron cat on snow"),
+    ("a painting of a ron cat", ["orange"], "a painting of an orange ron cat"),
+])
+def test_a_caption_says_trigger_and_words(trigger, words, caption):
+    assert sentence(trigger, words) == caption
+
+
+def test_what_all_pictures_share_in_front_of_the_noun_is_the_subjects_own():
+    groups = groups_of(WORDS)
+    assert told([["red", "on snow"], ["red", "on snow"]], groups) == {"on snow"}
+    assert told([["red", "on snow"], ["blue", "on snow"]], groups) == {"red", "blue", "on snow"}
+
+
+def wordless(tmp_path, **changes):
+    """Settings of pictures without captions; the first has one, which stays."""
+    folder = pictures(tmp_path / "1_ron", count=4)
+    for text in sorted(folder.glob("*.txt"))[1:]:
+        text.unlink()
+    concept = {"images": str(folder), "prompt": "ron cat"}
+    return settings("", concepts=[concept], dataset={"describe": WORDS}, **changes)
+
+
+def losses_by_word(best):
+    """Losses (B,) that are low where a caption has the picture's word of `best`, by the picture's name."""
+    def losses(self, batch):
+        return torch.tensor([1.0 - 0.1 * sum(word in caption for word in best[example.picture.path.stem])
+                             for caption, example in zip(batch.captions, batch.examples, strict=True)])
+    return losses
+
+
+def captions_after(tmp_path, monkeypatch, best):
+    monkeypatch.setattr(Trainer, "losses", losses_by_word(best))
+    host, config = TinyHost(tmp_path / "data"), Config.from_dict(wordless(tmp_path))
+    control = begin(config, host)
+    with Trainer(config, host.model, control) as trainer:
+        return control, {picture.path.stem: picture.caption for picture in trainer.training_data.scan.pictures}
+
+
+def test_the_words_that_fit_best_are_taken_and_written_captions_stay(tmp_path, monkeypatch):
+    best = {"1": ["red", "snow"], "2": ["blue", "grass"], "3": ["red"]}
+    control, captions = captions_after(tmp_path, monkeypatch, best)
+    assert captions == {"0": "a cat, number 0", "1": "a photo of a red ron cat on snow",
+                        "2": "a photo of a blue ron cat on grass", "3": "a photo of a red ron cat"}
+    assert "the model itself says" in control.facts["recipe"]
+    assert len(json.loads((control.folder / "words.json").read_text())["words"]) == 3
+
+
+def test_words_that_fit_no_better_than_none_are_left_out(tmp_path, monkeypatch):
+    _, captions = captions_after(tmp_path, monkeypatch, dict.fromkeys("123", ()))
+    assert {captions[stem] for stem in "123"} == {"a photo of a ron cat"}
+
+
+def test_without_words_to_choose_from_the_trigger_words_stay(tmp_path):
+    config = wordless(tmp_path) | {"dataset": {"resolution": 128, "describe": []}}
+    host = TinyHost(tmp_path / "data")
+    control = begin(Config.from_dict(config), host)
+    with Trainer(Config.from_dict(config), host.model, control) as trainer:
+        assert trainer.training_data.scan.pictures[1].caption == "ron cat"
+
+
+def test_nothing_is_asked_where_the_class_is_not_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(describing, "noun_of", lambda concept: "")
+    control = train(TinyHost(tmp_path / "data"), wordless(tmp_path))
+    assert not (control.folder / "words.json").exists()
+
+
+def test_a_resumed_run_learns_the_same_words(tmp_path):
+    whole, broken = resumed(tmp_path, wordless(tmp_path))
+    files = [(host.folder("lora") / "ron.safetensors").read_bytes() for host in (whole, broken)]
+    assert files[0] == files[1]
+
+
+def test_the_errors_are_those_of_the_untouched_model(tmp_path):
+    """A second run in the same data folder, after one that has learned, is told the same words."""
+    host, config = TinyHost(tmp_path / "data"), wordless(tmp_path)
+    first = json.loads((train(host, config).folder / "words.json").read_text())
+    second = json.loads((train(host, config | {"name": "again"}).folder / "words.json").read_text())
+    assert first == second

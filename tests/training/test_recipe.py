@@ -1,0 +1,55 @@
+"""What is told about a run before it begins."""
+
+from dataclasses import replace
+
+import pytest
+
+from lib_sdtune.config import Config
+from lib_sdtune.data.scan import scan
+from lib_sdtune.training.recipe import recipe
+from tests.hosts import pictures, settings
+
+
+def told(tmp_path, captions=True, steps=30, **changes):
+    folder = pictures(tmp_path / "1_ron")
+    for text in folder.glob("*.txt") if not captions else ():
+        text.unlink()
+    concept = {"images": str(folder), "prompt": "ron cat"}
+    config = Config.from_dict(settings("", concepts=[concept], **changes))
+    return recipe(config, scan(config.concepts, config.dataset, config.loss, tmp_path).pictures, steps)
+
+
+def test_what_learns_and_how_often_pictures_are_shown(tmp_path):
+    line = told(tmp_path)
+    assert "LoRA of dim 4 (AdamW, constant_with_warmup; UNet 0.001, text encoder 0.001)" in line
+    assert "30 steps, which show each of 3 pictures about 10 times" in line and line.endswith(".")
+
+
+def test_a_batch_shows_more(tmp_path):
+    assert "about 40 times" in told(tmp_path, train={"batch_size": 2, "gradient_accumulation_steps": 2})
+
+
+def test_a_run_that_ends_by_itself_says_what_is_measured(tmp_path):
+    line = told(tmp_path, train={"stop": "auto"})
+    assert "at most 30 steps" in line and "the loss of the pictures no longer improves" in line
+    aside = Config.from_dict(settings("x", train={"stop": "auto"}, validation={"split": 0.4}))
+    assert "loss of pictures kept aside" in recipe(aside, [], 30)
+
+
+@pytest.mark.parametrize("words, told_so", [([], 'they say "ron cat"'), (["red, blue"], "the model itself says")])
+def test_where_words_come_from(tmp_path, words, told_so):
+    assert told_so in told(tmp_path, captions=False, dataset={"describe": words})
+    line = told(tmp_path / "with", dataset={"describe": words})
+    assert told_so not in line
+
+
+def test_what_keeps_the_class(tmp_path):
+    assert 'the untouched model keeps "a photo of a cat" as it is' in told(tmp_path, loss={"prior_preservation": "auto"})
+    assert "keeps" not in told(tmp_path / "without")
+
+
+def test_class_pictures_are_named(tmp_path):
+    folder = pictures(tmp_path / "1_ron")
+    config = Config.from_dict(settings(folder))
+    scanned = scan(config.concepts, config.dataset, config.loss, tmp_path).pictures
+    assert "class pictures keep the class" in recipe(config, [replace(scanned[0], is_class=True)], 5)
