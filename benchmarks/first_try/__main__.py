@@ -14,7 +14,8 @@ file is asked for 32 pictures with colour and ground, and the class for 32 witho
 
 A training succeeds with subject >= .9, prompt >= .9 and kinds >= .8. Seconds are the processor's, of the training
 alone, on one thread, so that other programs do not count; `good_after` are those until the first saved file that
-succeeds (with --every, and where the last one does). `model` is the share of the form's own pictures that are recognised after a way through the VAE: what can be reached.
+succeeds (with --every, and where the last one does).
+`model` is the share of the form's own pictures that are recognised after a way through the VAE: what can be reached.
 """
 
 import argparse

@@ -1,7 +1,6 @@
 """Data-parallel training under torchrun: every process takes its own batches, gradients are averaged."""
 
 import os
-
 from typing import TypeVar
 
 import torch

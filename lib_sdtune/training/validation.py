@@ -2,7 +2,8 @@
 
 Measured on pictures that are never trained on, on as many trained ones (what parts them is memorising), and on the
 class pictures (what rises there is being forgotten). Where no picture is kept aside, trained ones alone are measured,
-for a run that ends by itself (`automatic_length.py`). Chance depends on the pictures alone, so two runs can be compared.
+for a run that ends by itself (`automatic_length.py`). Chance depends on the pictures alone, so two runs can be
+compared.
 """
 
 from collections.abc import Callable
