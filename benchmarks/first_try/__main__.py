@@ -14,7 +14,7 @@ file is asked for 32 pictures with colour and ground, and the class for 32 witho
 
 A training succeeds with subject >= .9, prompt >= .9 and kinds >= .8. Seconds are the processor's, of the training
 alone, on one thread, so that other programs do not count; `good_after` are those until the first saved file that
-succeeds (with --every, and where the last one does).
+succeeds (with --every, and where the last one does). With --out a measurement that was broken off goes on.
 `model` is the share of the form's own pictures that are recognised after a way through the VAE: what can be reached.
 """
 
@@ -74,9 +74,9 @@ def main():
     torch.set_num_threads(1)
     toyworld.FORMS.update(CHOOSING | REPORTING)
     forms = CHOOSING if arguments.forms == "choosing" else REPORTING
-    rows, pictures = [], []
+    rows, pictures = earlier(arguments.out), []
     for number, form in enumerate(forms):
-        if arguments.only and form not in arguments.only:
+        if arguments.only and form not in arguments.only or form in [row["form"] for row in rows]:
             continue
         row, subject, class_pictures = first_try(form, number % 2 == 0, arguments)
         rows.append(row)
@@ -85,8 +85,13 @@ def main():
         if arguments.out:
             arguments.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         if arguments.sheet:
-            contact_sheet(pictures, rows=[row["form"] for row in rows]).save(arguments.sheet)
+            contact_sheet(pictures, rows=[row["form"] for row in rows[-len(pictures):]]).save(arguments.sheet)
     print(summary(rows))
+
+
+def earlier(path):
+    """The rows of a measurement that was broken off, to go on from."""
+    return json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else []
 
 
 def first_try(form, captioned, arguments):
