@@ -34,10 +34,30 @@ def report(settings: dict[str, Any], app: "App") -> str:
                            sentence(config, scan.pictures),
                            f"Recipe: {recipe(config, scan.pictures, dataset.total_steps)}"])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
-    warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)), *problems(scan, config, app)]
+    warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)), *filter(None, [limit(config, dataset, app)]), *problems(scan, config, app)]
     parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *warnings),
              *plain_captions(scan, config), listing("Captions as they will be read", captions), charts(scan, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
+
+
+def limit(config: "Config", dataset: "Dataset", app: "App") -> str:
+    """Where the model can show no more of the pictures, whatever it learns; "" where it can, or is in use."""
+    from lib_sdtune.training.limits import beyond
+
+    def give_up() -> None:
+        raise InUse
+
+    if not app.context.queue.idle:
+        return ""
+    try:
+        with app.host.patient(give_up):
+            return beyond(app.host, config.model, dataset)
+    except InUse:
+        return ""
+
+
+class InUse(Exception):
+    """Somebody else has the model."""
 
 
 def plain_captions(scan: "Scan", config: "Config") -> Iterator[str]:
