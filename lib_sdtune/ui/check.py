@@ -34,7 +34,8 @@ def report(settings: dict[str, Any], app: "App") -> str:
                            sentence(config, scan.pictures),
                            f"Recipe: {recipe(config, scan.pictures, dataset.total_steps)}"])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
-    warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)), *filter(None, [limit(config, dataset, app)]), *problems(scan, config, app)]
+    warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)),
+                *filter(None, [limit(config, dataset, app)]), *problems(scan, config, app)]
     parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *warnings),
              *plain_captions(scan, config), listing("Captions as they will be read", captions), charts(scan, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
