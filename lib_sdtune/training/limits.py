@@ -5,6 +5,7 @@ resolution, or a closer view, helps.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +36,7 @@ def returned(image: torch.Tensor, reconstructed: torch.Tensor) -> float:
 @torch.no_grad()
 def reconstructed(model: LoadedModel, image: torch.Tensor) -> torch.Tensor:
     """(1, 3, H, W) float32 on the CPU: an image in -1..1 after the way through the model's VAE and back."""
-    vae = model.vae
+    vae: Any = model.vae
     weight = vae.post_quant_conv.weight
     with torch.autocast(weight.device.type, enabled=False):
         mean, _ = model.family.encode_images(model, image.to(weight.device, weight.dtype))
