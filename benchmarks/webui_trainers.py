@@ -154,7 +154,7 @@ def config(method, folder, steps, seed):
         "name": NAME, "method": method, "overwrite": True, method: method_settings | {"lr": float(RATES[method])},
         "concepts": [{"images": str(folder / "pictures"), "prompt": "subject_filewords.txt"}],
         "dataset": {"resolution": SIDE, "min_bucket_reso": SIDE},
-        "save": {"state_every_n_steps": 0, "precision": "float"},
+        "save": {"state_every_n_steps": 0, "precision": "float"}, "sample": {"every_n_steps": 0},
         "train": {"max_train_steps": steps, "seed": seed, "max_grad_norm": 0, "lr_scheduler": "constant"}})
 
 

@@ -18,11 +18,15 @@ window.sdtune = window.sdtune || {};
         const step = facts.step !== undefined ? facts.step : numbers.length ? Number(numbers[0]) : 0;
         const row =
             facts.index !== undefined ? facts.index : numbers.length > 1 ? Number(numbers[numbers.length - 1]) : 0;
-        const prompts = (((sdtune.view.config || {}).sample || {}).prompts || [])
-            .filter((line) => line.trim() && !line.trim().startsWith('#'))
-            .map((line) => line.split(/\s--\w+(?:\s|$)/)[0]);
+        const prompts = (sdtune.view.run || {}).sample_prompts || written();
         return {file, step, row, prompt: facts.prompt || prompts[row] || '', seed: facts.seed};
     }
+
+    // Of a run that does not tell them: those in its settings.
+    const written = () =>
+        (((sdtune.view.config || {}).sample || {}).prompts || [])
+            .filter((line) => line.trim() && !line.trim().startsWith('#'))
+            .map((line) => line.split(/\s--\w+(?:\s|$)/)[0]);
 
     gallery.draw = function (run) {
         const section = sdtune.byId('sdtune_gallery');
@@ -50,13 +54,15 @@ window.sdtune = window.sdtune || {};
         if (strip) fit(strip);
     });
 
+    const moment = (step) => (step ? sdtune.t('step {n}', {n: step}) : sdtune.t('untrained'));
+
     function grid(run) {
         const {el} = sdtune;
         const steps = [...new Set(shots.map((shot) => shot.step))].sort((a, b) => a - b);
         const rows = [...new Set(shots.map((shot) => shot.row))];
         const strip = el('div', {class: 'sdtune-strip', tabindex: '-1'});
         strip.style.setProperty('--columns', steps.length);
-        for (const step of steps) strip.append(el('span', {class: 'sdtune-step'}, sdtune.t('step {n}', {n: step})));
+        for (const step of steps) strip.append(el('span', {class: 'sdtune-step'}, moment(step)));
         for (const row of rows) {
             const prompt = shots.find((shot) => shot.row === row).prompt;
             if (prompt) strip.append(el('span', {class: 'sdtune-prompt', title: prompt}, el('span', {}, prompt)));
@@ -69,7 +75,7 @@ window.sdtune = window.sdtune || {};
     function cell(run, shot) {
         const {el} = sdtune;
         if (!shot) return el('span', {class: 'sdtune-shot'});
-        const words = [shot.prompt, sdtune.t('step {n}', {n: shot.step})].filter(Boolean).join(' · ');
+        const words = [shot.prompt, moment(shot.step)].filter(Boolean).join(' · ');
         return el(
             'button',
             {type: 'button', class: 'sdtune-shot', title: words, onclick: () => open(run, shots.indexOf(shot))},

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, make_dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune.declaration import Weighted, build, option, section
+from lib_sdtune.declaration import Auto, Weighted, build, option, section
 
 
 def registered(kind: str) -> Callable[[], list[str]]:
@@ -260,11 +260,13 @@ class SampleConfig:
 
     every_n_epochs: int = option(0, "1 shows how each epoch does.",
                                  label="Sample every so many epochs", low=0, high=10**6, unit="epochs")
-    every_n_steps: int = option(0, "0, or a number of steps.",
-                                label="Sample every so many steps", low=0, high=10**7, unit="steps")
+    every_n_steps: Auto = option(
+        "auto", "auto: before the first step and at every tenth of the run, fewer where that would take more than 15 % "
+                "of the time. 0: none; or a number of steps.",
+        label="Sample every so many steps", low=0, high=10**7, unit="steps")
     prompts: list[str] = option(
-        [], "One prompt a line, with your trigger word; --n --w --h --d --l --s behind it set negative prompt, size, "
-            "seed, CFG and steps.",
+        [], "Empty takes trigger words and a caption; else one prompt a line. --n --w --h --d --l --s behind it set "
+            "negative prompt, size, seed, CFG and steps.",
         label="Sample prompts")
     steps: int = option(20, "20 sampling steps.", label="Steps of a sample", low=1, high=150)
     cfg_scale: float = option(7.0, "7: how strictly the prompt is followed.",

@@ -15,6 +15,8 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
 
 Rate = float | str
+Auto = int | str
+"""A whole number, or the word "auto"."""
 Weighted = tuple[str, float]
 """["ron", 0.8]: a name and how strongly it counts. The texts "ron:0.8", "<lora:ron:0.8>" and "ron" (1) are read too."""
 NUMBER = r"\s*(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*"
@@ -97,6 +99,8 @@ def checked(cls: type, field: Field, value: Any, where: str) -> Any:
 
 def convert(kind: Any, value: Any, where: str) -> Any:
     """`value` as the declared type; integers pass for floats, nothing else is converted."""
+    if kind == Auto and isinstance(value, str) and value != "auto":
+        raise UserError(f'"{where}" must be a whole number or "auto", not {describe(value)}.')
     union = typing.get_origin(kind) in (typing.Union, types.UnionType)
     accepted = typing.get_args(kind) if union else (kind,)
     for target in accepted:
@@ -225,5 +229,6 @@ def type_schema(kind: Any) -> dict[str, Any]:
         return {"type": "array", "items": type_schema(inner)}
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         names = [JSON_TYPES[member] for member in typing.get_args(kind)]
-        return {"type": names} | ({"pattern": SCHEDULE} if kind == Rate else {})
+        patterns = {Rate: SCHEDULE, Auto: "^auto$"}
+        return {"type": names} | ({"pattern": patterns[kind]} if kind in patterns else {})
     return {"type": JSON_TYPES[kind]}

@@ -134,7 +134,8 @@ def too_late(config: "Config") -> Iterator[tuple[str, str]]:
     steps = 0 if config.train.max_train_epochs else config.train.max_train_steps
     for path in ("save.every_n_steps", "sample.every_n_steps", "train.stop_text_encoder_training"):
         section, key = path.split(".")
-        if steps and getattr(getattr(config, section), key) > steps:
+        number = getattr(getattr(config, section), key)
+        if steps and number != "auto" and number > steps:
             yield path, f"the run has {steps} steps"
 
 

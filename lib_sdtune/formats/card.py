@@ -14,6 +14,7 @@ from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import atomic, write_json
 
 log = logging.getLogger("sdtune")
+UNTRAINED = "step00000000-00.png"  # drawn before the first step, it shows nothing of the file
 
 
 def write(artefact: Path, activation_text: str, config: Config, family: Family, step: int, samples: Path) -> None:
@@ -29,7 +30,7 @@ def write(artefact: Path, activation_text: str, config: Config, family: Family, 
         "preferred weight": card.get("preferred weight", 1.0), "negative text": card.get("negative text", ""),
         "notes": f"{config.method}, {step} steps, {config.train.optimizer}, resolution {config.dataset.resolution}, "
                  f"seed {config.train.seed}"})
-    pictures = sorted(samples.glob("step*-00.png")) if samples.exists() else []
+    pictures = [path for path in sorted(samples.glob("step*-00.png")) if path.name != UNTRAINED]
     if pictures:
         with atomic(artefact.with_suffix(".preview.png")) as unfinished:
             shutil.copyfile(pictures[-1], unfinished)

@@ -56,6 +56,7 @@ def import_documents(inputs: Sequence[Document], images: str = "", name: str = "
     pairs = sorted(((dialect_of(document), document) for document in inputs), key=lambda pair: pair[0].is_part)
     check_one_program(pairs)
     draft = Draft(images=os.path.abspath(images) if images else "", name=name, base=base)
+    draft.assign("sample.every_n_steps", 0)  # other programs draw none unless a file asks for them
     files = Files(inputs, searches=base is not None)
     for dialect, document in pairs:
         if document.path not in files.parts:

@@ -19,6 +19,7 @@ from lib_sdtune.training import replaced, run_lock
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.run_log import recorded
+from lib_sdtune.training.sample_times import SampleTimes, due
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.training.step_result import Step
@@ -50,6 +51,8 @@ class Control:
         self.scan = None  # a `Scan` made before the run, whose files need not be read again
         self.facts: dict[str, Any] = {}  # what else watchers see
         self.spent: dict[str, float] = {}  # seconds by what they went to
+        self.latest: dict[str, float] = {}  # the same of the last time each
+        self.sample_times = SampleTimes(config.sample)
         self.hold_reason = NO_HOLD
         self.last_due: dict[str, int] = {}  # request -> the step at which the config made it
         self.postponed: set[str] = set()
@@ -82,8 +85,8 @@ class Control:
                 "total_steps": self.total_steps, "epoch": self.epoch, "epochs": self.epochs, "loss": self.loss,
                 "seconds_per_step": pace, "eta_seconds": left, "message": self.waiting or self.drawing or self.message,
                 "waiting": bool(self.waiting), "artefacts": list(self.artefacts), "samples": list(self.samples),
-                "overhead": self.overhead(), **self.phase, **self.facts,
-                **({"drawing": self.drawing} if self.drawing else {})}
+                "overhead": self.overhead(), "seconds_per_round_of_samples": self.latest.get("samples"),
+                **self.phase, **self.facts, **({"drawing": self.drawing} if self.drawing else {})}
 
     def pace(self) -> float | None:
         """Median seconds of the last steps, or None."""
@@ -110,7 +113,8 @@ class Control:
         try:
             yield
         finally:
-            self.spent[what] = self.spent.get(what, 0.0) + time.perf_counter() - started
+            self.latest[what] = time.perf_counter() - started
+            self.spent[what] = self.spent.get(what, 0.0) + self.latest[what]
 
     # what the run calls
 
@@ -192,9 +196,11 @@ class Control:
         return (
             self.take_request(request)
             or new
-            and due(getattr(self.config, request), step)
-            and not (request == "save" and step.last)
+            and (self.samples_are_due(step) if request == "sample" else due(self.config.save, step) and not step.last)
         )
+
+    def samples_are_due(self, step: "Step") -> bool:
+        return self.sample_times.is_due(step, self.pace(), self.latest.get("samples"), self.spent.get("samples", 0.0))
 
     def requested(self, request: str) -> bool:
         return request in self._requests
@@ -282,10 +288,3 @@ class Control:
             write_json(path, self.snapshot())
         except DiskFull:  # the run goes on or pauses by itself, and nobody shall read that it still trains
             overwrite_json(path, self.snapshot())
-
-
-def due(settings: Any, step: "Step") -> bool:
-    """Whether `every_n_steps` or `every_n_epochs` of a config section falls on this step."""
-    by_step = settings.every_n_steps and step.number % settings.every_n_steps == 0
-    by_epoch = settings.every_n_epochs and step.epoch_ends and step.epoch % settings.every_n_epochs == 0
-    return bool(by_step or by_epoch)

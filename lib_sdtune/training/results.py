@@ -4,15 +4,15 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib_sdtune import prompt_lines
 from lib_sdtune.config import Config
 from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.formats import artefact_files, card, infotext, metadata, structure
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import Host, LoadedModel, SampleRequest
 from lib_sdtune.methods.base import Artefact, Method
-from lib_sdtune.training.control import due
 from lib_sdtune.training.disk_space import refuse_too_little_disk
+from lib_sdtune.training.sample_requests import sample_requests
+from lib_sdtune.training.sample_times import SampleTimes, due
 from lib_sdtune.training.state import states_to_keep
 
 if TYPE_CHECKING:  # they import this file
@@ -69,18 +69,7 @@ class Results:
     # samples
 
     def requests(self) -> list[SampleRequest]:
-        """One `SampleRequest` a prompt; a prompt's own settings (`lib_sdtune.prompt_lines`) go before the section's."""
-        sample = self.config.sample
-        side = self.config.dataset.resolution
-        general = {"steps": sample.steps, "cfg_scale": sample.cfg_scale, "seed": sample.seed,
-                   "width": sample.width or side, "height": sample.height or side}
-        return [SampleRequest(**general | prompt_lines.parse(line)) for line in self.prompts()]
-
-    def prompts(self) -> list[str]:
-        training_data, prompt = self.training_data, self.config.concepts[0].prompt
-        if 0 in training_data.scan.templates:
-            prompt = training_data.dataset.example(0, 0).caption
-        return prompt_lines.spoken(self.config.sample.prompts) or [prompt or training_data.scan.pictures[0].caption]
+        return sample_requests(self.config, self.training_data.dataset)
 
     def sample(self, host: Host, step: int) -> list[Path]:
         """Make the config's sample pictures; samples/step00000100-00.png and so on, with infotext."""
@@ -94,10 +83,10 @@ class Results:
     def sample_path(self, step: int, number: int) -> Path:
         return self.folder / "samples" / f"step{step:08d}-{number:02d}.png"
 
-    def missing(self, step: "Step") -> bool:
-        """Whether something that was due at this `Step` is not on the disk."""
+    def missing(self, step: "Step", times: SampleTimes) -> bool:
+        """Whether something that was due at this `Step` is not on the disk; samples may be due by their `times`."""
         paths = []
-        if due(self.config.sample, step):
+        if times.is_planned(step):
             paths += [self.sample_path(step.number, number) for number in range(len(self.requests()))]
         if due(self.config.save, step) and not step.last and self.model.folder:
             stems = self.stems(step.number, step.epoch if step.epoch_ends else None)

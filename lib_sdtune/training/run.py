@@ -31,6 +31,8 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
             control.report_model(model)
             trainer = Trainer(config, model, control)  # refuses what cannot fit, before hours of drawing
             with prepared(trainer, host, control):
+                if not trainer.step and control.wants("sample", trainer.beginning()):
+                    control.add_samples(trainer.sample(host))
                 for step in trainer:
                     control.report(step)
                     write_what_is_due(step, trainer, host, control)

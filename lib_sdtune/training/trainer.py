@@ -30,7 +30,7 @@ from lib_sdtune.training import describing, optimisation, overflow, precision, r
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.automatic_length import AutomaticLength, measured_every
 from lib_sdtune.training.batch import Batch, draw, joined
-from lib_sdtune.training.control import Control, due
+from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import held_where_full
 from lib_sdtune.training.encoding import Conditioner
 from lib_sdtune.training.log import Log
@@ -47,6 +47,8 @@ from lib_sdtune.training.recipe import recipe
 from lib_sdtune.training.refusals import refuse_unsuited_model, refuse_what_cannot_fit
 from lib_sdtune.training.results import Results
 from lib_sdtune.training.resume_point import ResumePoint
+from lib_sdtune.training.sample_requests import cost_in_steps
+from lib_sdtune.training.sample_times import SampleTimes, due
 from lib_sdtune.training.skipped_steps import SkippedSteps
 from lib_sdtune.training.step_result import MicroBatch, Step, StepResult
 from lib_sdtune.training.training_data import TrainingData
@@ -128,6 +130,10 @@ class Trainer:
                 self.training_data.choose_idle_parts(self.method.changes_text())
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
             stack.enter_context(self.attachment)
+            requests = self.results.requests()
+            cost = cost_in_steps(self.config, requests)
+            self.times = self.control.sample_times = SampleTimes(self.config.sample, self.total, cost)
+            self.control.facts["sample_prompts"] = [request.prompt for request in requests]
             self.control.begin(self.step, self.total, self.training_data.epoch(self.total)[0])
             self.stack = stack.pop_all()
         return self
@@ -153,7 +159,7 @@ class Trainer:
     # the loop
 
     def __iter__(self):
-        if self.step and self.world.leads and self.results.missing(step := self.resumed_step()):
+        if self.step and self.world.leads and self.results.missing(step := self.resumed_step(), self.times):
             yield step  # killed between the state of this step and what was due at it
         while self.step < self.total:
             yield self.advance()
@@ -185,7 +191,7 @@ class Trainer:
         step, every = self.describe_step(self.step, 0.0, 0.0, 0.0), self.config.save.state_every_n_steps
         saves = every and step.number % every == 0
         return bool(step.last or saves or self.unsaved or self.validation.is_due(step)
-                    or due(self.config.save, step) or due(self.config.sample, step))
+                    or due(self.config.save, step) or self.times.is_planned(step))
 
     def read_all(self) -> None:
         """Wait for the last step's numbers, and write what they are."""
@@ -207,6 +213,10 @@ class Trainer:
     def describe_step(self, number: int, loss: float, lr: float, seconds: float) -> Step:
         epoch, ends = self.training_data.epoch(number)
         return Step(number, epoch, ends, number == self.total, loss, lr, seconds, self.skipped_steps.skipped)
+
+    def beginning(self) -> Step:
+        """Before the first step."""
+        return self.describe_step(0, math.nan, 0.0, 0.0)
 
     def resumed_step(self) -> Step:
         """The step that the state is of, as the log tells it."""
@@ -332,7 +342,7 @@ class Trainer:
         """
         saved = state.path_of(self.folder, self.step).exists()
         small = self.results.bytes_of_state(self.optimisation.bytes()) < state.LARGE
-        if small and not saved and not self.skipped_steps.in_a_row:
+        if self.step and small and not saved and not self.skipped_steps.in_a_row:
             self.save_state()
 
     def save(self, folder: Path) -> list[Path]:

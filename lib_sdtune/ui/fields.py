@@ -63,9 +63,11 @@ def settings() -> Iterator[tuple[str, type, dataclasses.Field]]:
 def describe(path: str, cls: type, setting: dataclasses.Field, used_labels: Collection[str] = ()) -> Field:
     """The `Field` of the dataclass field `setting` of `cls`."""
     facts, choices = setting.metadata, declaration.choices(setting) or ()
+    hint = declaration.hint(cls, setting.name)
+    values = ("auto",) if hint == declaration.Auto else choices
     low = facts.get("low") if facts.get("low") is not None else facts.get("above")
-    return Field(path, kind(declaration.hint(cls, setting.name), facts), default(setting),
-                 labels.label(path, used_labels, facts.get("label", "")), info(facts.get("help", ""), choices),
+    return Field(path, kind(hint, facts), default(setting),
+                 labels.label(path, used_labels, facts.get("label", "")), info(facts.get("help", ""), values),
                  tuple(choices), low, facts.get("high"))
 
 
@@ -82,11 +84,13 @@ def default(setting: dataclasses.Field) -> Any:
 
 
 def kind(hint: Any, facts: Mapping[str, Any]) -> str:
-    """How a value is typed in: bool, int, float, text, rate, choice, optional, lines, weighted, numbers or json."""
+    """How a value is typed in: bool, int, float, text, rate, auto, choice, optional, lines, weighted, numbers or
+    json.
+    """
     if facts.get("choices"):
         return "choice"
-    if hint == declaration.Rate:
-        return "rate"
+    if hint in (declaration.Rate, declaration.Auto):
+        return "rate" if hint == declaration.Rate else "auto"
     if hint in (bool, int, float):
         return hint.__name__
     if type(None) in typing.get_args(hint):

@@ -31,7 +31,7 @@ def json_text(value: object) -> str:
 
 
 WRITERS: dict[str, Callable[[Any], str]] = {
-    "rate": rate_text, "optional": lambda value: "" if value is None else str(value), "lines": "\n".join,
+    "rate": rate_text, "auto": str, "optional": lambda value: "" if value is None else str(value), "lines": "\n".join,
     "weighted": weighted_text, "json": json_text, "json_list": json_text,
     "numbers": lambda value: ", ".join(f"{n:g}" for n in value)}
 
@@ -91,6 +91,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "lines": read_lines,
     "weighted": read_weighted,
     "numbers": read_numbers,
+    "auto": lambda value: read_text(value) if read_text(value) == "auto" else read_int(read_text(value)),
     "optional": lambda value: read_int(value) if read_text(value) else None,
     "json": read_json(dict),
     "json_list": read_json(list),

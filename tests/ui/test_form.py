@@ -12,7 +12,7 @@ from lib_sdtune.ui.labels import methods
 from lib_sdtune.ui.layout import TOP, arrange
 
 EVERY, METHODS = fields.declared(), set(methods())
-OTHER = {"text": "something", "int": 7, "float": 0.25, "bool": None, "rate": "5e-4:200, 1e-4", "optional": 3, "choice": None,
+OTHER = {"auto": 7, "text": "something", "int": 7, "float": 0.25, "bool": None, "rate": "5e-4:200, 1e-4", "optional": 3, "choice": None,
          "lines": ["one", "two, <b>three</b>"], "weighted": [["style", 0.5]], "numbers": [1.0, 0.5, 1.0], "json": {"weight_decay": 0.01},
          "json_list": [{"images": "b", "prompt": "ein Käse"}]}
 

@@ -181,7 +181,7 @@ def alone(config: Config) -> Config:
     config = copy.deepcopy(config)
     config.train.max_train_steps, config.train.max_train_epochs = STEPS, 0
     config.save.state_every_n_steps = config.save.every_n_steps = config.save.every_n_epochs = 0
-    config.validation, config.sample = ValidationConfig(), SampleConfig()
+    config.validation, config.sample = ValidationConfig(), SampleConfig(every_n_steps=0)
     return config
 
 

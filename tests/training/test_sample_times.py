@@ -1,0 +1,123 @@
+"""Samples that a run draws by itself: when, of what, and within which share of its time."""
+
+import json
+
+import pytest
+
+from lib_sdtune.config import Config, SampleConfig
+from lib_sdtune.data.loader import Dataset
+from lib_sdtune.data.scan import scan
+from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.training.control import Control
+from lib_sdtune.training.runs import folder_of
+from lib_sdtune.training.sample_requests import cost_in_steps, sample_requests
+from lib_sdtune.training.sample_times import MOST_SHARE, SampleTimes, is_chosen
+from lib_sdtune.training.step_result import Step
+from tests.hosts import TinyHost, pictures, settings, train
+
+SMALL = {"steps": 1, "width": 64, "height": 64}  # six passes of a quarter of the size: half a step
+METHODS = {"lora": {}, "dreambooth": {"dreambooth": {"unet_lr": 1e-4}}, "textual_inversion": {}, "hypernetwork": {}}
+
+
+def step(number, total=100):
+    return Step(number, 1, False, number == total, 0.0, 0.0, 0.0, 0)
+
+
+def drawn(total, seconds_per_step, seconds_per_round, round_in_steps):
+    """(steps at which a run of such costs draws, the seconds that it spends on that)"""
+    times, numbers, spent, latest = SampleTimes(SampleConfig(), total, round_in_steps), [], 0.0, None
+    for number in range(total + 1):
+        if times.is_due(step(number, total), seconds_per_step if number else None, latest, spent):
+            numbers, latest, spent = [*numbers, number], seconds_per_round, spent + seconds_per_round
+    return numbers, spent
+
+
+@pytest.mark.parametrize(("round_in_steps", "numbers"), [
+    (1, [*range(0, 1001, 100)]), (16, [*range(0, 1001, 100)]), (17, [0, 200, 300, 400, 500, 600, 700, 800, 900, 1000]),
+    (50, [0, 500, 1000]), (100, [1000]), (200, [])])
+def test_every_tenth_of_the_run_or_as_many_of_them_as_there_is_time_for(round_in_steps, numbers):
+    assert drawn(1000, 0.1, 0.1 * round_in_steps, round_in_steps)[0] == numbers
+
+
+@pytest.mark.parametrize("total", [10, 300, 1500])
+@pytest.mark.parametrize("measured", [0.5, 1, 2, 5])
+@pytest.mark.parametrize("round_in_steps", [0.2, 3, 14, 40])
+def test_samples_never_take_more_than_their_share(total, measured, round_in_steps):
+    numbers, spent = drawn(total, 1.0, measured * round_in_steps, round_in_steps)
+    assert spent <= MOST_SHARE * (total + spent) or len(numbers) == 1  # the first is drawn before any is measured
+
+
+def test_the_tenths_lie_evenly():
+    for rounds in range(2, 12):
+        tenths = [tenth for tenth in range(11) if is_chosen(tenth, rounds)]
+        gaps = {later - earlier for earlier, later in zip(tenths, tenths[1:], strict=False)}
+        assert len(tenths) == rounds and tenths[0] == 0 and tenths[-1] == 10 and max(gaps) - min(gaps) <= 1
+
+
+@pytest.mark.parametrize(("sample", "numbers"), [
+    ({"every_n_steps": 0}, []), ({"every_n_steps": 40}, [40, 80]), ({"every_n_epochs": 1}, [])])
+def test_what_a_person_asks_for_is_done_whatever_it_costs(sample, numbers):
+    times = SampleTimes(SampleConfig(**sample), 100, 1000.0)
+    assert [n for n in range(101) if times.is_due(step(n), 1.0, 1000.0, 10**6)] == numbers
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_of_which_nobody_said_anything_shows_itself(tmp_path, monkeypatch, method):
+    monkeypatch.setattr(Control, "pace", lambda control: None)  # as long as nothing is measured the arithmetic counts
+    host = TinyHost(tmp_path / "data")
+    images = pictures(tmp_path / "10_ron")
+    control = train(host, settings(images, method=method, sample=SMALL, **{"train": {"max_train_steps": 10}} | METHODS[method]))
+    files = [path.name for path in sorted((folder_of(host, "ron") / "samples").iterdir())]
+    assert files == [f"step{number:08d}-00.png" for number in (0, 5, 10)]
+    assert control.snapshot()["sample_prompts"] == [host.asked[0].prompt] and host.asked[0].prompt
+
+
+def test_the_same_file_comes_of_it_with_and_without(tmp_path, monkeypatch):
+    monkeypatch.setattr(Control, "pace", lambda control: None)
+    images, files = pictures(tmp_path / "10_ron"), []
+    for every in ("auto", 0):
+        host = TinyHost(tmp_path / f"data-{every}")
+        control = train(host, settings(images, sample=SMALL | {"every_n_steps": every}, train={"max_train_steps": 10}))
+        files.append((host.folder("lora") / "ron.safetensors").read_bytes())
+        assert len(control.samples) == (3 if every == "auto" else 0)
+    without_metadata = [file[8 + int.from_bytes(file[:8], "little"):] for file in files]
+    assert without_metadata[0] == without_metadata[1]
+
+
+def test_a_card_never_shows_the_untrained_model(tmp_path):
+    host = TinyHost(tmp_path / "data")
+
+    def stop(control):
+        if control.state == "training" and control.step == 3:
+            control.request("stop")
+
+    train(host, settings(pictures(tmp_path / "10_ron"), sample=SMALL, train={"max_train_steps": 1000}), watch=stop)
+    assert (folder_of(host, "ron") / "samples" / "step00000000-00.png").exists()
+    assert not (host.folder("lora") / "ron.preview.png").exists()
+
+
+def test_prompts_are_made_of_trigger_words_and_captions(tmp_path):
+    own, other = pictures(tmp_path / "ron", 2), pictures(tmp_path / "cup", 1, seed=1)
+    (own / "0.txt").write_text("ron cat on snow --w 8", encoding="utf-8")  # a caption is drawn as it stands
+    concepts = [{"images": str(own), "prompt": "a photo of ron cat"}, {"images": str(other), "prompt": "my cup"}]
+
+    def prompts(steps, **sample):
+        config = Config.from_dict(settings(own, train={"max_train_steps": steps}, sample=sample) | {"concepts": concepts})
+        dataset = Dataset(scan(config.concepts, config.dataset, config.loss, tmp_path), config)
+        return [request.prompt for request in sample_requests(config, dataset)]
+
+    assert prompts(10**5) == ["a photo of ron cat", "my cup", "ron cat on snow --w 8", "a cat, number 0"]
+    assert prompts(1500) == ["a photo of ron cat"] and prompts(10**5, every_n_steps=5) == ["a photo of ron cat"]
+    assert prompts(1500, prompts=["# none", "a hat --s 3", "a dog"]) == ["a hat", "a dog"]
+
+
+def test_a_picture_is_counted_in_steps_before_any_is_measured():
+    config = Config.from_dict({"name": "ron", "concepts": [{"images": "pics"}], "train": {"batch_size": 2}})
+    assert cost_in_steps(config, [SampleRequest("a", steps=20)]) == pytest.approx(44 / 3 / 2)
+    assert cost_in_steps(config, [SampleRequest("a", steps=20, cfg_scale=1, width=256)]) == pytest.approx(24 / 3 / 4)
+
+
+@pytest.mark.parametrize("every", [0, 25])
+def test_earlier_settings_mean_what_they_meant(every):
+    config = Config.from_dict({"name": "ron", "concepts": [{"images": "pics"}], "sample": {"every_n_steps": every}})
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))).sample.every_n_steps == every
