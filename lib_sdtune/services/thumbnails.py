@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE = 192  # pixels
+LARGE_SIDE = 1024
 MOST = 400  # thumbnails, of about 10 kB
 
 
@@ -19,11 +20,16 @@ class ThumbnailCache:
     def __init__(self) -> None:
         self.thumbnails: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
 
-    def get(self, path: Path) -> bytes | None:
-        """JPEG bytes of a picture file; None if it can't be read."""
+    def get(self, path: Path, large: bool = False) -> bytes | None:
+        """JPEG bytes of a picture file, at most `SIDE` pixels long; None if it can't be read.
+
+        large: at most `LARGE_SIDE` pixels instead, and not kept in memory.
+        """
         from lib_sdtune.data.picture import Unreadable, load
 
         try:
+            if large:
+                return jpeg(load(path)[0], LARGE_SIDE)
             key = path, path.stat().st_mtime_ns
             if key not in self.thumbnails:
                 self.thumbnails[key] = jpeg(load(path)[0], SIDE)

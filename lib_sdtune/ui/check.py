@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune.errors import NameTaken
 from lib_sdtune.services.submission import check_config, read_config
 from lib_sdtune.ui.boxes import box, listing
+from lib_sdtune.ui.thumbnails import thumbnails
 
 if TYPE_CHECKING:
     from lib_sdtune.app import App
@@ -30,14 +31,15 @@ def report(settings: dict[str, Any], app: "App") -> str:
     scan = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
     dataset = Dataset(scan, config)
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
-    lines += filter(None, [time(dataset, config, app), disk_space(dataset, config, app),
+    lines += filter(None, [time(dataset, config, app), samples(dataset, config, app), disk_space(dataset, config, app),
                            sentence(config, scan.pictures),
                            f"Recipe: {recipe(config, scan.pictures, dataset.total_steps)}"])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)),
                 *filter(None, [limit(config, dataset, app)]), *problems(scan, config, app)]
     parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *warnings),
-             *plain_captions(scan, config), listing("Captions as they will be read", captions), charts(scan, dataset)]
+             *plain_captions(scan, config), *thumbnails(scan), listing("Captions as they will be read", captions),
+             charts(scan, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
 
 
@@ -152,6 +154,31 @@ def time(dataset: "Dataset", config: "Config", app: "App") -> str:
         return "How long it takes is known after the first steps."
     pace = max(earlier, key=lambda run: run.get("updated") or 0)["seconds_per_step"]
     return f"About {duration(dataset.total_steps * pace)}, if a step takes {pace:.2g} s as in the last run."
+
+
+def samples(dataset: "Dataset", config: "Config", app: "App") -> str:
+    """How often samples are drawn and what share of the time they take, counted, or as measured in the last run."""
+    from lib_sdtune.training.sample_requests import cost_in_steps, sample_requests
+    from lib_sdtune.training.sample_times import MOST_SHARE, TENTHS, SampleTimes
+
+    requests, total = sample_requests(config, dataset), dataset.total_steps
+    cost = measured = cost_in_steps(config, requests)
+    times = SampleTimes(config.sample, total, cost)
+    for run in sorted(app.jobs.runs(), key=lambda run: run.get("updated") or 0):
+        pace, seconds = run["seconds_per_step"], run.get("seconds_per_round_of_samples")
+        if run["method"] == config.method and pace and seconds and run.get("sample_prompts"):
+            measured = seconds / pace * len(requests) / len(run["sample_prompts"])
+    sample = config.sample
+    every = sample.every_n_steps or 0
+    rounds = times.rounds(measured) if times.auto else total // every if every else 0
+    rounds += total // (sample.every_n_epochs * dataset.steps_per_epoch) if sample.every_n_epochs else 0
+    if not rounds:
+        why = f"even one would take more than {100 * MOST_SHARE:.0f} % of the time"
+        return f"Samples: none, because {why}." if times.auto else ""
+    share = rounds * measured / (total + rounds * measured)
+    often = "before the first step and at every tenth" if times.auto and rounds > TENTHS else plural(rounds, "time")
+    source = "as in the last run" if measured != cost else "counted, not measured"
+    return f"Samples: {plural(len(requests), 'prompt')}, {often}; about {100 * share:.0f} % of the time, {source}."
 
 
 def disk_space(dataset: "Dataset", config: "Config", app: "App") -> str:

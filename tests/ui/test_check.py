@@ -40,6 +40,31 @@ def test_single_bad_files_are_named_and_escaped(app, tmp_path):
     assert "0.png: a &lt;script&gt; caption" in html
 
 
+def test_the_pictures_are_shown_a_few_of_many_and_with_escaped_names(app, tmp_path):
+    folder, classes = pictures(tmp_path / "pics", count=30), pictures(tmp_path / "class", count=2, seed=1)
+    (folder / "0.png").rename(folder / '0" onerror="x.png')
+    (folder / "1.txt").write_text('<i>"', encoding="utf-8")
+    concept = {"images": str(folder), "class_images": str(classes), "class_prompt": "a cat"}
+    html = check.report(settings(folder, concepts=[concept]), app)
+    assert "<span>Pictures</span> (24 of 30)" in html and "<span>Class pictures</span> (2)" in html
+    assert html.count("<img ") == 26 and ' onerror="' not in html and "&lt;i&gt;&quot;" in html
+    contents = {picture.content for picture in app.context.latest_scan.pictures}
+    assert set(re.findall(r'<img src="./sdtune/v1/inspect/pictures/([^"]+)"', html)) <= contents
+
+
+def test_what_samples_cost_is_told_before_they_are_drawn(app, tmp_path):
+    folder = pictures(tmp_path / "pics")
+
+    def said(**changes):
+        return next((line for line in text(check.report(settings(folder, **changes), app)).split("\n") if "Samples:" in line), "")
+
+    long = {"train": {"max_train_steps": 1500}}
+    assert said(**long) == "Samples: 1 prompt, before the first step and at every tenth; about 10 % of the time, counted, not measured."
+    assert said(train={"max_train_steps": 200}) == "Samples: 1 prompt, 2 times; about 13 % of the time, counted, not measured."
+    assert said() == "Samples: none, because even one would take more than 15 % of the time."
+    assert "3 times" in said(**long, sample={"every_n_steps": 500}) and said(**long, sample={"every_n_steps": 0}) == ""
+
+
 def test_a_name_that_is_taken_is_red_and_the_rest_is_told_all_the_same(app, tmp_path):
     folder = pictures(tmp_path / "pics")
     lora = app.host.folder("lora")
