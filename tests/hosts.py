@@ -14,7 +14,8 @@ from lib_sdtune.training.runs import begin
 from tests.models import tiny_sd1
 
 FOLDERS = {"lora": "models/Lora", "embeddings": "embeddings", "hypernetworks": "models/hypernetworks",
-           "checkpoints": "models/Stable-diffusion", "templates": "textual_inversion_templates", "sdtune": "sdtune"}
+           "checkpoints": "models/Stable-diffusion", "templates": "textual_inversion_templates", "taggers": "models/WD14",
+           "sdtune": "sdtune"}
 
 
 class TinyHost(Host):

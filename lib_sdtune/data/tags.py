@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 from lib_sdtune.data.captions import COMMAS
 from lib_sdtune.data.captions import tags as split
+from lib_sdtune.data.quality_words import leading
 from lib_sdtune.errors import UserError
 
 QUOTED = re.compile(r'"((?:[^"]|"")*)"')  # a quote sign inside is doubled
@@ -69,8 +70,9 @@ def replace(caption: str, old: str, new: str) -> str:
 
 
 def arrange(caption: str) -> str:
-    """Tags in alphabetical order."""
-    return join(sorted(split(caption), key=str.casefold))
+    """Tags in alphabetical order, behind the quality words that stand in front."""
+    first = leading(caption)
+    return join([*first, *sorted(split(caption)[len(first):], key=str.casefold)])
 
 
 def dedupe(caption: str) -> str:

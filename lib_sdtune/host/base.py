@@ -223,7 +223,7 @@ class Host:
 
     def folder(self, kind: str) -> Path:
         """Where files of that kind go: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts),
-        "sdtune" (ours).
+        "taggers" (that describe pictures), "sdtune" (ours).
         """
         raise NotImplementedError
 

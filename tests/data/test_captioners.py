@@ -2,7 +2,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lib_sdtune.data import captioners
+from lib_sdtune.data import captioners, quality_words
 from lib_sdtune.data.editing import Captions
 from lib_sdtune.errors import UserError
 from tests.data import awful
@@ -39,6 +39,20 @@ def test_pictures_are_described_and_old_captions_treated_as_asked(captions, exis
         captioners.describe_all(captions, captioner, existing=existing)
     assert [captions[name] for name in captions.entries] == [wanted, "40 wide", ""] and not host.open
     assert captions.undo() and captions["a.png"] == "old"
+
+
+@pytest.mark.parametrize(("existing", "combined"), [
+    ("replace", "masterpiece, best_quality, cat, sky"), ("prepend", "masterpiece, best_quality, cat, sky, ron"),
+    ("append", "masterpiece, best_quality, ron, cat, sky"), ("keep", "masterpiece, best_quality, ron")])
+def test_quality_words_that_a_person_put_in_front_stay_in_front(existing, combined):
+    assert captioners.combine("masterpiece, best_quality, ron", "cat, sky", existing) == combined
+
+
+@pytest.mark.parametrize(("caption", "words"), [
+    ("score_9, score_8_up, 1girl", ["score_9", "score_8_up"]), ("Masterpiece, (detailed), highres", ["Masterpiece"]), ("score, cat", []),
+    ("a masterpiece of a cat, best quality", []), ("", [])])
+def test_quality_words_are_those_at_the_front(caption, words):
+    assert quality_words.leading(caption) == words
 
 
 def test_options_reach_the_host_checked():

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+from lib_sdtune.config import Config
 from lib_sdtune.data.prepare import PrepareConfig, background, batch, crop, originals, picture, prepare, preview
+from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import RunError, UserError
 from tests.data import awful
 
@@ -236,6 +238,32 @@ def test_grain_in_a_plain_background_leaves_no_islands(tmp_path):
     ((_, image, _),) = preview(tmp_path / "a.png", PrepareConfig(resize="none", background="#00ff00", cut_out="border"))
     corner = np.asarray(image)[:, :25]
     assert (corner == (0, 255, 0)).all()
+
+
+@pytest.mark.parametrize(("options", "names"), [
+    ({}, ["a.mask.png", "a.png", "a.txt"]), ({"flip": True}, ["a-flip.mask.png", "a-flip.png", "a-flip.txt", "a.mask.png", "a.png", "a.txt"]),
+    ({"background": "red"}, ["a.mask.png", "a.png", "a.txt"])])
+def test_a_mask_leaves_the_background_out_of_training_and_the_picture_as_it_is(tmp_path, options, names):
+    subject = Image.new("RGB", (128, 128), (200, 220, 240))
+    subject.paste((90, 20, 10), (32, 32, 80, 96))
+    (tmp_path / "in").mkdir()
+    subject.save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "a.txt").write_text("a ron cat")
+    prepare(tmp_path / "in", tmp_path / "out", small(masks=True, cut_out="border", resize="none", **options))
+    assert [path for path in sorted(contents(tmp_path / "out")) if not path.startswith(".") and not path.endswith(".json")] == names
+    mask, shown = (Image.open(tmp_path / "out" / name) for name in ("a.mask.png", "a.png"))
+    assert mask.mode == "L" and (mask.getpixel((50, 60)), mask.getpixel((5, 5))) == (255, 0) and shown.mode == "RGB"
+    assert shown.getpixel((5, 5)) == ((255, 0, 0) if options.get("background") else (200, 220, 240))
+    if options.get("flip"):
+        assert Image.open(tmp_path / "out" / "a-flip.mask.png").getpixel((127 - 35, 40)) == 255
+    config = Config.from_dict({"name": "ron", "concepts": [{"images": str(tmp_path / "out")}], "dataset": {"masked_loss": True}})
+    pictures = scan(config.concepts, config.dataset, config.loss, tmp_path).pictures
+    assert len(pictures) == len(names) // 3 and all(one.mask and one.caption == "a ron cat" for one in pictures)
+
+
+def test_where_no_background_is_found_no_mask_is_written_and_it_is_said(source, tmp_path):
+    piece, = preview(source / "a.png", small(masks=True, cut_out="border"))
+    assert piece[1].mode == "RGB" and "background not found" in piece[2]
 
 
 def test_a_background_that_is_not_plain_stays(tmp_path):

@@ -40,3 +40,7 @@ def test_filters(query, passing):
 def test_half_a_filter_is_refused(query):
     with pytest.raises(UserError, match="lacks a tag"):
         tags.query(query)
+
+
+def test_quality_words_in_front_stay_there_when_tags_are_sorted():
+    assert tags.arrange("masterpiece, best quality, zebra, ant, highres") == "masterpiece, best quality, ant, highres, zebra"

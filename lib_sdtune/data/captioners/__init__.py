@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lib_sdtune.data import quality_words, tags
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import Registry
@@ -75,12 +76,16 @@ class Hosted(Captioner):
 
 
 def combine(old: str, new: str, existing: str) -> str:
-    """What becomes of a picture's caption when a new one was found. existing: one of `EXISTING`."""
+    """What becomes of a picture's caption when a new one was found. existing: one of `EXISTING`.
+
+    Quality words in front of the old one stay in front.
+    """
+    quality = tags.join(quality_words.leading(old))
     if not old or existing == "replace":
-        return new
+        return tags.lead(new, quality)
     if existing == "keep" or not new:
         return old
-    return f"{new}, {old}" if existing == "prepend" else f"{old}, {new}"
+    return tags.lead(f"{new}, {old}", quality) if existing == "prepend" else f"{old}, {new}"
 
 
 def describe_all(captions: "Captions", captioner: Captioner, names: Iterable[str] | None = None, existing: str = "keep",

@@ -1,11 +1,13 @@
 """One picture prepared: a function of its pixels and the settings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 
 from PIL import Image
 
 from lib_sdtune.data.buckets import Size
+from lib_sdtune.data.masks import MARK
 from lib_sdtune.data.picture import WHITE, split
 from lib_sdtune.data.pixels import cut
 from lib_sdtune.data.prepare import background, crop
@@ -59,17 +61,19 @@ def copies(suffix: str, image: Image.Image, settings: PrepareConfig, steps: list
 
 def on_background(image: Image.Image, settings: PrepareConfig) -> tuple[Image.Image, str]:
     """The picture on its new background, and what was done; transparent only if that is to stay."""
-    if not settings.background and not settings.alpha:
+    if not (settings.background or settings.alpha or settings.masks):
         flat, alpha = split(image)
         return flat, "shown on white" if alpha else ""
+    original = image
     image, step = background.cut_out(image, settings)
     if image.getchannel("A").getextrema()[0] == 255:
-        return image.convert("RGB"), "background not found" if settings.cut_out == "border" else ""
+        return split(original)[0], "background not found" if settings.cut_out == "border" or settings.masks else ""
     paint = colour(settings.background) if settings.background else WHITE
-    flat = background.painted(image, paint)
+    stays = settings.masks and not settings.background
+    flat = split(original)[0] if stays else background.painted(image, paint)
     if settings.background:
         step += f", background {settings.background}"
-    if settings.alpha:
+    if settings.alpha or settings.masks:
         flat.putalpha(image.getchannel("A"))
         step += ", mask kept"
     return flat, step
@@ -86,6 +90,16 @@ def fitted(image: Image.Image, settings: PrepareConfig, size: Size) -> tuple[Ima
         result.putalpha(cut(image.getchannel("A"), where.scaled, corner, where.size))
     step = f"{size[0]}x{size[1]} to {where.size[0]}x{where.size[1]}"
     return result, f"{step}, cropped at {corner[0]},{corner[1]}" if where.scaled == image.size else step
+
+
+def files(name: str, image: Image.Image, steps: list[str],
+          settings: PrepareConfig) -> list[tuple[str, bytes, list[str]]]:
+    """(file name, bytes, steps) of a prepared picture, and of its mask where the settings ask for one."""
+    if not settings.masks or image.mode != "RGBA":
+        return [(f"{name}.{settings.format}", encoded(image, settings), steps)]
+    shown = image if settings.alpha else image.convert("RGB")
+    mask = encoded(image.getchannel("A"), replace(settings, format="png"))
+    return [(f"{name}.{settings.format}", encoded(shown, settings), steps), (f"{name}{MARK}.png", mask, steps)]
 
 
 def encoded(image: Image.Image, settings: PrepareConfig) -> bytes:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from lib_sdtune.data.masks import is_mask
 from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.paths import fit_for_pictures, locate, named_path
 from lib_sdtune.data.picture import Unreadable
@@ -150,8 +151,9 @@ def prepared(original: Original, manifest: Manifest,
         image, size, content = read_original(original.file.path, before["content"] if complete else None, needed_side)
         if image is None:
             return content, None
-        return content, [(f"{original.stem}{suffix}.{settings.format}", picture.encoded(piece, settings), steps)
-                         for suffix, piece, steps in picture.pieces(image, settings, original.box, size)]
+        pieces = picture.pieces(image, settings, original.box, size)
+        return content, [file for suffix, piece, steps in pieces
+                         for file in picture.files(f"{original.stem}{suffix}", piece, steps, settings)]
     except Unreadable as error:
         return error
     except MemoryError:
@@ -175,7 +177,7 @@ def take(original: Original, content: str, files: list[File] | None, batch: Batc
         entry["described"] = described(describe, picture_file)
     text = edit(original.caption or entry["described"])
     # none beside somebody else's picture
-    for file in [file for file, file_hash in entry["files"].items() if file_hash]:
+    for file in [file for file, file_hash in entry["files"].items() if file_hash and not is_mask(file)]:
         caption = f"{file.rpartition('.')[0]}.txt"
         if text or caption in before["captions"]:
             entry["captions"][caption] = batch.write(caption, f"{text}\n".encode())

@@ -48,6 +48,9 @@ class PrepareConfig:
                             label="Background tolerance", low=0, high=255)
     alpha: bool = option(False, "Keep the background transparent in the file, for training with alpha_mask.",
                          label="Keep it transparent")
+    masks: bool = option(
+        False, "Training looks at the subject alone: beside each picture NAME.mask.png is written, white where it is, "
+               "and the picture keeps its background.", label="Ignore the background")
     format: str = option("png", "png; jpg and webp are smaller.", label="Save as", choices=list(FORMATS))
     quality: int = option(95, "Of jpg and webp.", low=1, high=100)
     folder: str = option("", "Gather all pictures in one folder of this name, such as kohya's \"10_ron cat\".",

@@ -27,7 +27,7 @@ from lib_sdtune.ldm.header import Header
 DEFAULTS = "defaults.json"  # beside the embedded model: settings that suit it, newer than those in its file
 EMBEDDED = Path(__file__).resolve().parents[2] / "ldm" / "embedded" / "model.safetensors"
 FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {
-    "templates": "textual_inversion_templates", "sdtune": "sdtune"}
+    "templates": "textual_inversion_templates", "taggers": "models/WD14", "sdtune": "sdtune"}
 CHECKPOINT_ENDINGS = (*KINDS["checkpoints"].endings, ".pt")
 
 

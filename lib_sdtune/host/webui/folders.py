@@ -6,11 +6,13 @@ from modules import paths, sd_models, shared
 
 
 def folder(kind: str) -> Path:
-    """The folder of a kind of file: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts), or
-    "sdtune" (our own).
+    """The folder of a kind of file: "lora", "embeddings", "hypernetworks", "checkpoints", "templates" (prompts),
+    "taggers" (that describe pictures), or "sdtune" (our own).
     """
     if kind == "sdtune":
         return Path(paths.data_path).absolute() / "sdtune"
+    if kind == "taggers":
+        return Path(paths.models_path).absolute() / "WD14"
     if kind == "templates":
         return Path(shared.cmd_opts.textual_inversion_templates_dir).absolute()
     return roots(kind)[0] / subfolder()
