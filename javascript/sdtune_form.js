@@ -4,6 +4,7 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const form = (sdtune.form = {});
     const STORE = 'sdtune_form';
+    const OF_ONE_RUN = ['name', 'overwrite', 'concept.images', 'concept.prompt', 'further_concepts'];
     let ready = false;
     let base = {};
     let paths = [];
@@ -19,6 +20,7 @@ window.sdtune = window.sdtune || {};
 
     form.begin = () => press('sdtune_restore_button');
 
+    form.press = press;
     function press(id, tries) {
         const button = sdtune.byId(id);
         if (button) button.click();
@@ -39,6 +41,17 @@ window.sdtune = window.sdtune || {};
         } catch (problem) {
             /* private windows forget; the form still works */
         }
+        sdtune.changes.draw();
+    };
+
+    // [path, value] of every setting that is not as recommended; what belongs to one run, or another method, apart.
+    form.changes = () =>
+        Object.entries(stored()).filter(
+            ([path]) => !OF_ONE_RUN.includes(path) && (paths.length === 0 || paths.includes(path)) && ofMethod(path),
+        );
+    const ofMethod = (path) => {
+        const section = path.split('.')[0];
+        return !(section in sdtune.methods()) || section === form.value('method');
     };
 
     const same = (a, b) => String(a ?? '') === String(b ?? '');
@@ -64,6 +77,7 @@ window.sdtune = window.sdtune || {};
         for (const [path, value] of Object.entries(pending)) form.keep(path, value);
         pending = {};
         showMethod(restored[paths.indexOf('method')]);
+        sdtune.changes.draw();
         sdtune.concepts.draw(restored[paths.indexOf('further_concepts')]);
         return restored;
     };
@@ -91,10 +105,16 @@ window.sdtune = window.sdtune || {};
     // A CONFIG from elsewhere into the fields, by the server's own event.
     form.open = (config) => hand('sdtune_opened', JSON.stringify(config), 'sdtune_open_form_button');
 
-    function hand(field, text, button) {
+    // A text into a hidden field of gradio's.
+    form.write = function (field, text) {
         const area = document.querySelector(`#${field} textarea, #${field} input`);
         area.value = text;
         area.dispatchEvent(new Event('input', {bubbles: true}));
+    };
+
+    form.hand = hand;
+    function hand(field, text, button) {
+        form.write(field, text);
         setTimeout(() => press(button), 50);
     }
 

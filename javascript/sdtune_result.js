@@ -120,6 +120,7 @@ window.sdtune = window.sdtune || {};
             : list;
     }
 
+    result.copy = copy;
     function copy(text, label) {
         const button = sdtune.el(
             'button',

@@ -15,6 +15,8 @@ from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.inspection import InspectionService
 from lib_sdtune.services.lora_tools import LoraToolService
 from lib_sdtune.services.memory import MemoryService
+from lib_sdtune.services.own_presets import OwnPresets
+from lib_sdtune.services.picture_sets import PictureSets
 from lib_sdtune.services.preparing import PrepareService
 from lib_sdtune.services.settings_import import SettingsImportService
 from lib_sdtune.services.submission import read_config
@@ -37,6 +39,8 @@ class App:
         self.memory = MemoryService(self.context)
         self.inspection = InspectionService(self.context)
         self.lora_tools = LoraToolService(self.context)
+        self.picture_sets = PictureSets(self.context)
+        self.presets = OwnPresets(self.context)
         self.settings_import = SettingsImportService(self.context)
         self._evaluation: EvaluationService | None = None
         self._lock = threading.Lock()

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from lib_sdtune.api.answers import answer, body, parsed
+from lib_sdtune.api.answers import answer, body, existing, jpeg, parsed, truth
 from lib_sdtune.app import App
 from lib_sdtune.services.class_pictures import ClassPictureService
 from lib_sdtune.services.inspection import InspectionService
@@ -25,9 +25,23 @@ def add(router: APIRouter, app: App) -> None:
         ("/lora-tools", app.lora_tools),
     ):
         add_service(router, app, path, service)
+    add_pictures(router, app)
     add_question(router, app, "/prepare/preview", app.preparing.preview)
     add_question(router, app, "/memory", app.memory.estimate)
     add_question(router, app, "/import", app.settings_import.read)
+
+
+def add_pictures(router: APIRouter, app: App) -> None:
+    @router.get("/picture-sets")
+    def picture_sets(request: Request) -> Response:
+        return answer(request, app.access, app.picture_sets.list)
+
+    @router.get("/inspect/pictures/{name}")
+    def picture(request: Request, name: str, large: str = "false") -> Response:
+        def thumbnail() -> bytes:
+            return existing(app.inspection.thumbnail(name, truth("large", large)), "There is no such picture.")
+
+        return answer(request, app.access, thumbnail, jpeg)
 
 
 def add_service(router: APIRouter, app: App, path: str, service: Startable) -> None:

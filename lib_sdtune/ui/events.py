@@ -12,16 +12,13 @@ from typing import Any
 
 import gradio as gr
 
-from lib_sdtune import presets
 from lib_sdtune.api.admission import Refused, admit_event
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats.plain_data import parse_json
-from lib_sdtune.ui import check, form, memory, upload
+from lib_sdtune.ui import check, form, memory, presets, upload
 from lib_sdtune.ui.boxes import box
 from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.fields import Field
-
-KEPT_BY_PRESETS = ("name", "method", "concept.images", "concept.prompt", form.FURTHER)
 
 
 def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any]) -> None:
@@ -55,11 +52,12 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
     def draw_class_pictures(request: gr.Request, *values):
         return answer(lambda config: (app.class_pictures.start(config) and "", ""), request, *values)[0]
 
-    def save_uploads(request: gr.Request, files, name):
+    def save_uploads(request: gr.Request, files, dropped, name):
         try:
             admit_event(request, app.access)
             uploads = [(file.name, upload.original_name(file)) for file in files]
-            return str(upload.save(uploads, name, app.host.folder("sdtune") / "pictures")), ""
+            name = upload.name_of_set(dropped) or name
+            return str(upload.save(uploads, name, app.picture_sets.folder)), ""
         except Refused as problem:
             return gr.update(), box("red", str(problem.detail))
         except UserError as problem:
@@ -67,8 +65,9 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
 
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
-    parts["upload"].upload(save_uploads, [parts["upload"], parts["name"]], [parts["concept.images"], parts["report"]],
-                           queue=False)
+    parts["upload"].upload(save_uploads, [parts["upload"], parts["set_name"], parts["name"]],
+                           [parts["concept.images"], parts["report"]], queue=False).then(
+        lambda: "", [], [parts["set_name"]], queue=False)
     parts["check"].click(check_pictures, inputs, [parts["report"]], queue=False)
     parts["class_draw"].click(draw_class_pictures, inputs, [parts["class_message"]], queue=False).then(
         None, [], None, _js="() => { sdtune.classPictures.refresh(); return []; }")
@@ -79,6 +78,7 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
         changed = f"(value) => {{ sdtune.form.keep({json.dumps(path)}, value); return []; }}"
         parts[path].change(None, [parts[path]], None, _js=changed)
     memory.connect(context, parts, inputs, config, answer)
+    presets.connect(app, parts, paths, answer, lambda: defaults(context))
     connect_fillers(context, fields, parts, inputs)
 
 
@@ -94,10 +94,6 @@ def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[st
     def in_order(values):
         return [values.get(path, gr.update()) for path in paths]
 
-    def preset(title):
-        values = {path: value for path, value in form.initial(defaults(context)).items() if path not in KEPT_BY_PRESETS}
-        return in_order(values | form.from_config(presets_by_title().get(title, {})))
-
     def settings_of_run(request: gr.Request, name):
         admit_event(request, context.app.access)
         return in_order(form.from_config(context.app.jobs.config(name)))
@@ -112,13 +108,6 @@ def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[st
     used = f"(...values) => sdtune.form.used({json.dumps(paths)}, values)"
     parts["use"].click(settings_of_run, [parts["wanted"]], inputs, queue=False).then(None, inputs, inputs, _js=used)
     parts["open_form"].click(opened_settings, [parts["opened"]], inputs, queue=False)
-    parts["preset"].input(preset, [parts["preset"]], inputs, queue=False)
-
-
-def presets_by_title() -> dict[str, dict[str, Any]]:
-    """{what the drop-down says: settings} of every preset, those for subjects first."""
-    loaded = sorted(map(presets.load, presets.names()), key=lambda preset: not preset["title"].startswith("Subject"))
-    return {f"{preset['title']}: {preset['for']}": preset["settings"] for preset in loaded}
 
 
 def defaults(context: TabContext) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from lib_sdtune import __version__
-from lib_sdtune.ui import events, labels, lora_tools_page, memory, pictures_page
+from lib_sdtune.ui import events, labels, lora_tools_page, memory, pictures_page, presets
 from lib_sdtune.ui.boxes import box, message
 from lib_sdtune.ui.components import component
 from lib_sdtune.ui.context import TabContext
@@ -73,11 +73,14 @@ def form(fields: Sequence[Field], values: Mapping[str, Any], parts: dict[str, An
         place("concept.images")
         parts["upload"] = UploadButton("Upload", file_count="multiple", elem_id="sdtune_upload", scale=0, min_width=90)
         parts["check"] = gr.Button("Check", elem_id="sdtune_check", scale=0, min_width=90)
+    gr.HTML('<div id="sdtune_picture_sets" class="sdtune-line"></div>')
     parts["report"] = message("sdtune_report")
-    titles = ["Defaults", *events.presets_by_title()]
+    titles = ["Defaults", *presets.built_in()]
     parts["preset"] = gr.Dropdown(titles, value="Defaults", label="Preset", info=PRESET, elem_id="sdtune_preset",
                                   elem_classes=["sdtune-field"])
-    gr.HTML('<div id="sdtune_open"></div>')
+    gr.HTML('<div id="sdtune_presets"></div>')
+    parts["preset_message"] = message("sdtune_preset_message")
+    gr.HTML('<div id="sdtune_open"></div><div id="sdtune_search"></div>')
     groups, expert = arrange(fields)
     for title, members in groups.items():
         with accordion(title, members):
@@ -87,6 +90,7 @@ def form(fields: Sequence[Field], values: Mapping[str, Any], parts: dict[str, An
             if members:
                 gr.HTML(f'<h4 class="sdtune-heading">{escape(title)}</h4>')
                 grid(members, place)
+    gr.HTML('<div id="sdtune_changes" class="sdtune-line" hidden></div>')
     memory.place(parts)
     parts["start"] = gr.Button("Start training", variant="primary", elem_id="sdtune_start")
     parts["message"] = message("sdtune_start_message")
@@ -137,10 +141,10 @@ def grid(members: Iterable[Field], place: Callable[[str], None]) -> None:
 def hidden(parts: dict[str, Any], place: Callable[[str], None]) -> None:
     """What the page's scripts and the server hand each other; never seen, never saved."""
     with gr.Row(elem_classes=["sdtune-hidden"]):
-        for name in ("started", "wanted", "opened", "base"):
+        for name in ("started", "wanted", "opened", "base", "set_name", "preset_name"):
             parts[name] = gr.Textbox("", label=f"SD Tune {name}", elem_id=f"sdtune_{name}")
             parts[name].do_not_save_to_config = True
-        for name in ("restore", "use", "open_form"):
+        for name in ("restore", "use", "open_form", "save_preset", "list_presets"):
             parts[name] = gr.Button(f"SD Tune {name}", elem_id=f"sdtune_{name}_button")
             parts[name].do_not_save_to_config = True
         memory.hidden(parts)

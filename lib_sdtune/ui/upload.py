@@ -56,6 +56,11 @@ def save(files: Iterable[tuple[Path | str, str]], name: str, folder: Path) -> Pa
     return place
 
 
+def name_of_set(dropped: str) -> str:
+    """A folder's name made fit for one here, "" for none: of "10_ron" it is "10_ron", whose number says repeats."""
+    return safe_name(dropped) if dropped.strip() else ""
+
+
 def new_folder(folder: Path, name: str) -> Path:
     """A folder that was not there before, called NAME or NAME-2 and so on."""
     for number in itertools.count(1):

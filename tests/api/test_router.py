@@ -66,6 +66,20 @@ def test_schema_and_folder(client, images, tmp_path):
     assert client.post("/sdtune/v1/inspect", json={"image": "x"}).status_code == 422
 
 
+def test_pictures_of_the_latest_check_alone_are_shown(client, app, images, tmp_path):
+    address = "/sdtune/v1/inspect/pictures/"
+    assert client.get(address + "abc").status_code == 404
+    from lib_sdtune.services.submission import check_config, read_config
+
+    scan = check_config(read_config(settings(images), app.host), app.context)
+    small, large = (client.get(f"{address}{scan.pictures[0].content}{query}") for query in ("", "?large=true"))
+    assert small.headers["content-type"] == "image/jpeg" and small.content[:2] == large.content[:2] == b"\xff\xd8"
+    assert small.headers["x-content-type-options"] == "nosniff"
+    assert client.get(f"{address}{scan.pictures[0].content}?large=maybe").status_code == 422
+    app.access = Access(roots=lambda: [tmp_path / "elsewhere"])
+    assert client.get(address + scan.pictures[0].content).status_code == 422
+
+
 def test_faults_tell_no_traceback(client, app, monkeypatch):
     monkeypatch.setattr(app.jobs, "runs", lambda: 1 / 0)
     answer = client.get("/sdtune/v1/runs")
@@ -88,7 +102,7 @@ VERBS = ("preview", "edit", "write", "prune", "common", "finals", "describe", "u
 EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"), ("POST", "/runs/x/resume"), ("POST", "/runs/x/retry"),
          ("POST", "/runs/x/sample"), ("POST", "/runs/x/save"),
          ("DELETE", "/runs/x"), ("GET", "/runs/x/log"), ("GET", "/runs/x/config"), ("GET", "/runs/x/report"),
-         ("GET", "/runs/x/samples/y.png"), ("GET", "/inspect"), ("POST", "/inspect"), ("POST", "/inspect/stop"), ("GET", "/schema"),
+         ("GET", "/runs/x/samples/y.png"), ("GET", "/inspect"), ("POST", "/inspect"), ("POST", "/inspect/stop"), ("GET", "/inspect/pictures/x"), ("GET", "/schema"),
          ("GET", "/runs/x/pictures"), ("GET", "/runs/x/pictures/y.png"), ("GET", "/choices"),
          ("GET", "/choices/x"), ("GET", "/choices/x/y.png"), ("POST", "/choices/x"), ("POST", "/choices/x/stop"),
          ("GET", "/runs/x/choose"), ("POST", "/runs/x/choose"),
@@ -98,7 +112,8 @@ EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), 
          *(("POST", f"/captions/x/{verb}") for verb in VERBS), ("GET", "/prepare"), ("POST", "/prepare"), ("POST", "/prepare/preview"), ("POST", "/prepare/stop"),
          ("GET", "/class-pictures"), ("POST", "/class-pictures"), ("POST", "/class-pictures/stop"),
          ("POST", "/memory"), ("GET", "/measure"), ("POST", "/measure"), ("POST", "/measure/stop"),
-         ("POST", "/import"), ("GET", "/lora-tools"), ("POST", "/lora-tools"), ("POST", "/lora-tools/stop")]
+         ("GET", "/picture-sets"), ("GET", "/presets"), ("POST", "/presets"), ("GET", "/presets/x"), ("DELETE", "/presets/x"),
+         ("POST", "/presets/x/rename"), ("POST", "/import"), ("GET", "/lora-tools"), ("POST", "/lora-tools"), ("POST", "/lora-tools/stop")]
 PLACES = {"/x": "/{name}", "y.png": "{file}", "/0": "/{index}"}
 
 

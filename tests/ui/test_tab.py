@@ -12,7 +12,7 @@ from gradio.helpers import special_args
 from lib_sdtune import errors
 from lib_sdtune.access import LOOPBACK, Access
 from lib_sdtune.errors import UserError
-from lib_sdtune.ui import events
+from lib_sdtune.ui import presets
 from lib_sdtune.ui.boxes import box, listing
 from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.fields import declared
@@ -27,12 +27,22 @@ class Queue:
 
     def __init__(self, refusal=None):
         self.jobs, self.taken, self.refusal, self.access = self, [], refusal, Access()
+        self.presets, self.own = self, []
 
     def submit(self, config):
         if self.refusal:
             raise self.refusal
         self.taken.append(config)
         return {"id": config["name"], "model": "tiny"}
+
+    def list(self):
+        return {"presets": self.own}
+
+    def save(self, data):
+        if not data["name"]:
+            raise UserError("The preset has no name.")
+        self.own.append(data)
+        return data
 
     def config(self, name):
         return {"name": name, "lora": {"dim": 48}, "concepts": [{"images": "x"}], "unknown": 1}
@@ -133,7 +143,7 @@ def test_the_page_for_pictures_has_every_setting_of_preparing(queue):
     _, markup = page(build(TabContext(queue)))
     facts = json.loads(html.unescape(re.search(r'data-facts="([^"]*)"', markup).group(1)))
     assert {field["name"] for field in facts["prepare"]} == set(PrepareConfig.__dataclass_fields__)
-    assert {one["name"] for one in facts["captioners"]} == {"blip", "deepbooru"}
+    assert {one["name"] for one in facts["captioners"]} == {"blip", "deepbooru", "wd14"}
     labels = [field["label"] for field in facts["prepare"]]
     assert len(set(labels)) == len(labels)
 
@@ -151,10 +161,20 @@ def test_use_settings_fills_what_the_run_says_and_nothing_else(queue):
 
 
 def test_a_preset_fills_its_settings_and_keeps_what_is_yours(queue):
-    title = next(iter(events.presets_by_title()))
+    title = next(iter(presets.built_in()))
     filled = dict(zip([field.path for field in declared()], fire(build(TabContext(queue)), "sdtune_preset", title, trigger="input"), strict=True))
     assert filled["name"] == filled["concept.images"] == filled["concept.prompt"] == gr.update()
-    assert filled["train.max_train_steps"] == events.presets_by_title()[title]["train"]["max_train_steps"]
+    assert filled["train.max_train_steps"] == presets.built_in()[title]["train"]["max_train_steps"]
+
+
+def test_the_form_is_saved_as_a_preset_and_chosen_again(queue):
+    tab = build(TabContext(queue))
+    message, _ = fire(tab, "sdtune_save_preset_button", "", *values(**{"lora.dim": 48}))
+    assert "no name" in message and not queue.own
+    message, listed = fire(tab, "sdtune_save_preset_button", "mine", *values(**{"lora.dim": 48}))
+    assert not message and queue.own[0]["settings"]["lora"] == {"dim": 48} and listed["choices"][:2] == ["Defaults", "Own: mine"]
+    filled = dict(zip([field.path for field in declared()], fire(tab, "sdtune_preset", "Own: mine", trigger="input"), strict=True))
+    assert filled["lora.dim"] == 48 and filled["lora.alpha"] == 8 and fire(tab, "sdtune_list_presets_button") == listed
 
 
 def test_the_page_learns_what_the_host_recommends(queue):

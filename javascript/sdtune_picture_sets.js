@@ -1,0 +1,107 @@
+// Pictures or a folder dropped onto the form: each time a set of its own, uploaded as by the button Upload; and the list
+// of the sets that are there.
+window.sdtune = window.sdtune || {};
+
+(function (sdtune) {
+    const sets = (sdtune.pictureSets = {});
+    const t = (...args) => sdtune.t(...args);
+    const PATIENCE = 10; // looks after an upload until the new set is listed
+    let drawn = '';
+
+    function begin() {
+        const place = sdtune.byId('sdtune_picture_sets');
+        const target = sdtune.byId('sdtune_form');
+        if (!place || !target || !sdtune.controls) return setTimeout(begin, 500);
+        if (place.firstChild) return;
+        const select = sdtune.controls.select([]);
+        select.id = 'sdtune_picture_set';
+        select.setAttribute('aria-label', t('Uploaded pictures'));
+        select.addEventListener('change', () => {
+            if (select.value) sdtune.form.fill({'concept.images': select.value});
+            select.value = '';
+        });
+        place.append(select, sdtune.el('span', {class: 'sdtune-soft'}, t('Or drop pictures, or a folder, here.')));
+        listen(target);
+        sets.refresh();
+    }
+
+    sets.refresh = async function (looks) {
+        const answer = await sdtune.call('picture-sets').catch(() => null);
+        const select = sdtune.byId('sdtune_picture_set');
+        if (!answer || !select) return;
+        const mark = JSON.stringify(answer.sets);
+        if (mark === drawn && looks > 1) return setTimeout(() => sets.refresh(looks - 1), 1000);
+        drawn = mark;
+        sdtune.show(select, answer.sets.length);
+        select.replaceChildren(
+            sdtune.el('option', {value: ''}, t('Uploaded pictures')),
+            ...answer.sets.map((set) => sdtune.el('option', {value: set.folder}, `${set.name} (${set.pictures})`)),
+        );
+    };
+
+    // Dropping
+
+    function listen(target) {
+        let depth = 0;
+        const marked = (on) => target.classList.toggle('sdtune-dropping', on);
+        const files = (event) => [...((event.dataTransfer || {}).types || [])].includes('Files');
+        target.addEventListener('dragenter', (event) => files(event) && ((depth += 1), marked(true)));
+        target.addEventListener('dragleave', (event) => files(event) && ((depth -= 1), marked(depth > 0)));
+        target.addEventListener('dragover', (event) => files(event) && event.preventDefault());
+        target.addEventListener('drop', async (event) => {
+            if (!files(event)) return;
+            event.preventDefault();
+            event.stopPropagation();
+            depth = 0;
+            marked(false);
+            const {name, dropped} = await contents(event.dataTransfer);
+            if (dropped.length) upload(name, dropped);
+        });
+    }
+
+    // {name of the folder, or '', files}: everything that was dropped, with what is in folders.
+    async function contents(transfer) {
+        const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry());
+        const folders = entries.filter((entry) => entry && entry.isDirectory);
+        if (!folders.length) return {name: '', dropped: [...transfer.files]};
+        const lists = await Promise.all(entries.filter(Boolean).map(walk));
+        return {name: folders[0].name, dropped: lists.flat()};
+    }
+
+    async function walk(entry) {
+        if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+        const reader = entry.createReader();
+        const inside = [];
+        for (;;) {
+            const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // 100 at a time
+            if (!some.length) break;
+            inside.push(...some);
+        }
+        return (await Promise.all(inside.map(walk))).flat();
+    }
+
+    // By the button's own input, so that a dropped file goes the way of a chosen one.
+    function upload(name, files) {
+        const button = sdtune.byId('sdtune_upload');
+        const input = button && button.parentElement.querySelector('input[type="file"]');
+        if (!input) return;
+        sdtune.form.write('sdtune_set_name', name);
+        const transfer = new DataTransfer();
+        for (const file of files) transfer.items.add(file);
+        setTimeout(() => {
+            input.files = transfer.files;
+            input.dispatchEvent(new Event('change', {bubbles: true}));
+            sets.refresh(PATIENCE);
+        }, 50);
+    }
+
+    document.addEventListener(
+        'change',
+        (event) =>
+            event.target.type === 'file' &&
+            event.target.parentElement &&
+            event.target.parentElement.querySelector('#sdtune_upload') &&
+            sets.refresh(PATIENCE),
+    );
+    document.readyState === 'loading' ? document.addEventListener('DOMContentLoaded', begin) : begin();
+})(window.sdtune);

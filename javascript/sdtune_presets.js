@@ -1,0 +1,117 @@
+// Presets of one's own: saved from the form, renamed, exported, imported, deleted. They are chosen in the drop-down.
+window.sdtune = window.sdtune || {};
+
+(function (sdtune) {
+    const t = (...args) => sdtune.t(...args);
+    const presets = (sdtune.presets = {});
+    const say = (text, bad) => sdtune.controls.say('presets_note', text, bad);
+
+    function begin() {
+        const place = sdtune.byId('sdtune_presets');
+        if (!place || !sdtune.controls) return setTimeout(begin, 500);
+        if (place.firstChild) return;
+        const {el, controls} = sdtune;
+        const name = controls.input(t('name of the preset'), {id: 'sdtune_preset_new', maxlength: 100});
+        name.addEventListener('keydown', (event) => event.key === 'Enter' && save());
+        const picker = el('input', {type: 'file', accept: '.json', hidden: true, id: 'sdtune_preset_file'});
+        picker.addEventListener('change', () => read(picker.files[0]).finally(() => (picker.value = '')));
+        place.append(
+            el(
+                'details',
+                {},
+                el('summary', {}, t('Own presets')),
+                el(
+                    'div',
+                    {class: 'sdtune-line'},
+                    name,
+                    controls.action('preset_save', t('Save these settings'), save, 'sdtune-small'),
+                    controls.action('preset_import', t('Import'), () => picker.click(), 'sdtune-small'),
+                ),
+                el('div', {id: 'sdtune_presets_list'}),
+            ),
+            controls.note('presets_note'),
+            picker,
+        );
+        presets.refresh();
+        sdtune.form.press('sdtune_list_presets_button');
+    }
+
+    presets.refresh = async function () {
+        try {
+            const {presets: own} = await sdtune.call('presets');
+            sdtune.byId('sdtune_presets_list').replaceChildren(...own.map((preset) => row(preset.name)));
+        } catch (problem) {
+            say(problem.message, true);
+        }
+    };
+
+    function row(name) {
+        const {el, controls} = sdtune;
+        const field = controls.input('', {value: name, 'aria-label': t('Rename'), title: t('Rename')});
+        field.addEventListener('change', () =>
+            ask(`presets/${encodeURIComponent(name)}/rename`, 'POST', {to: field.value}),
+        );
+        const small = (label, act) =>
+            el('button', {type: 'button', class: 'sdtune-button sdtune-small', onclick: act}, label);
+        return el(
+            'div',
+            {class: 'sdtune-line'},
+            field,
+            small(t('Export'), () => download(name)),
+            small(t('Delete'), () => ask('presets/' + encodeURIComponent(name), 'DELETE')),
+        );
+    }
+
+    // What the form's fields hold, which only gradio has; `presets.saved` is called by the button's event.
+    function save() {
+        const name = sdtune.byId('sdtune_preset_new').value.trim();
+        sdtune.form.hand('sdtune_preset_name', name, 'sdtune_save_preset_button');
+    }
+
+    presets.saved = function (problem) {
+        say('');
+        if (problem) return;
+        sdtune.byId('sdtune_preset_new').value = '';
+        presets.refresh();
+    };
+
+    async function ask(path, method, body) {
+        try {
+            await sdtune.call(path, method, body);
+            say('');
+        } catch (problem) {
+            say(problem.message, true);
+        }
+        await presets.refresh();
+        sdtune.form.press('sdtune_list_presets_button');
+    }
+
+    async function download(name) {
+        try {
+            const preset = await sdtune.call('presets/' + encodeURIComponent(name));
+            const file = new Blob([JSON.stringify(preset, null, 2) + '\n'], {type: 'application/json'});
+            const link = sdtune.el('a', {href: URL.createObjectURL(file), download: `${name}.json`});
+            link.click();
+            setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+        } catch (problem) {
+            say(problem.message, true);
+        }
+    }
+
+    // A preset's file, or a whole CONFIG such as config.json of a run.
+    async function read(file) {
+        if (!file) return;
+        const name = file.name.replace(/\.json$/i, '');
+        try {
+            const content = JSON.parse(await file.text());
+            await ask('presets', 'POST', {
+                name: (content && content.title) || (content && content.name) || name,
+                settings: (content && content.settings) || content,
+            });
+        } catch (problem) {
+            say(t('{file} is no JSON file.', {file: file.name}), true);
+        }
+    }
+
+    document.readyState === 'loading' ? document.addEventListener('DOMContentLoaded', begin) : begin();
+})(window.sdtune);

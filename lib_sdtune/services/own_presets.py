@@ -1,0 +1,105 @@
+"""Presets that a person saves: settings under a name, one JSON file each, checked as a CONFIG is.
+
+They have the shape of the built-in ones (`lib_sdtune.presets`), so that a file can go from one machine to another.
+"""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from lib_sdtune.errors import NameTaken, NotFound, UserError
+from lib_sdtune.formats import structure
+from lib_sdtune.formats.files import write_json
+from lib_sdtune.formats.names import check_name
+from lib_sdtune.services.context import ServiceContext
+from lib_sdtune.services.fields import flag, group, refuse_unknown, text
+
+MOST = 500
+OF_ONE_RUN = ("name", "concepts", "overwrite")  # never in a preset
+PLACEHOLDER = {"name": "preset", "concepts": [{"images": "pictures"}]}
+
+
+class OwnPresets:
+    """In the folder `presets` beside the runs, NAME.json."""
+
+    def __init__(self, context: ServiceContext) -> None:
+        self.context, self.lock = context, threading.Lock()
+
+    @property
+    def folder(self) -> Path:
+        return self.context.host.folder("sdtune") / "presets"
+
+    def names(self) -> list[str]:
+        return sorted((path.stem for path in self.folder.glob("*.json")), key=str.casefold)[:MOST]
+
+    def list(self) -> dict[str, Any]:
+        """{"presets": [{"name", "settings"}]}, those that can be read."""
+        entries = [(name, self.read(name)) for name in self.names()]
+        return {"presets": [{"name": name, "settings": settings} for name, settings in entries if settings is not None]}
+
+    def load(self, name: str) -> dict[str, Any]:
+        """{"title", "for", "family", "settings"} of one, as its file has it. NotFound."""
+        settings = self.read(name) if name in self.names() else None
+        if settings is None:
+            raise NotFound(f"There is no preset called {name!r} here.")
+        return file_of(name, settings)
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """The settings of one; None where its file is damaged."""
+        preset = structure.read(self.folder / f"{name}.json", {"settings": dict})
+        return preset["settings"] if preset else None
+
+    def save(self, data: dict) -> dict[str, Any]:
+        """Keep {"name", "settings"}; what belongs to one run (name, pictures) is left out. NameTaken without
+        "overwrite". UserError where the settings are no CONFIG.
+        """
+        refuse_unknown(data, "name", "settings", "overwrite")
+        name, settings = name_of(data, "name"), checked(group(data, "settings"))
+        with self.lock:
+            if name in self.names() and not flag(data, "overwrite"):
+                raise NameTaken(f"There is a preset called {name!r} already; choose another name, or replace it.")
+            if len(self.names()) >= MOST:
+                raise UserError(f"There are {MOST} presets; delete some first.")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.folder / f"{name}.json", file_of(name, settings))
+        return {"name": name, "settings": settings}
+
+    def rename(self, name: str, data: dict) -> dict[str, Any]:
+        """Call it {"to"}. NotFound, NameTaken."""
+        refuse_unknown(data, "to")
+        new = name_of(data, "to")
+        settings = self.load(name)["settings"]
+        if new != name:
+            self.save({"name": new, "settings": settings})
+            self.delete(name)
+        return {"name": new, "settings": settings}
+
+    def delete(self, name: str) -> dict[str, Any]:
+        """Take it away. NotFound."""
+        with self.lock:
+            self.load(name)
+            (self.folder / f"{name}.json").unlink(missing_ok=True)
+        return {"name": name}
+
+
+def name_of(data: dict, key: str) -> str:
+    """A name that can be a file's. UserError."""
+    name = text(data, key).strip()
+    if not name:
+        raise UserError('The preset has no name; give it one, such as "my characters".')
+    return check_name(name, key)
+
+
+def file_of(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    return {"title": name, "for": "", "family": "", "settings": settings}
+
+
+def checked(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without what belongs to one run. UserError where they are no settings of a run."""
+    from lib_sdtune.config import Config
+    from lib_sdtune.formats.plain_data import check_bounds
+
+    check_bounds(settings, "settings")
+    settings = {key: value for key, value in settings.items() if key not in OF_ONE_RUN}
+    Config.from_dict(PLACEHOLDER | settings)
+    return settings

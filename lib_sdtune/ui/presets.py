@@ -1,0 +1,58 @@
+"""The drop-down of presets: built-in ones, and those that a person has saved from the form."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from lib_sdtune import presets
+from lib_sdtune.api.admission import admit_event
+from lib_sdtune.app import App
+from lib_sdtune.ui import form
+
+DEFAULTS = "Defaults"
+KEPT = ("name", "method", "concept.images", "concept.prompt", form.FURTHER)
+"""What a preset leaves as it is unless it says otherwise."""
+
+
+def built_in() -> dict[str, dict[str, Any]]:
+    """{what the drop-down says: settings} of every preset that comes with SD Tune, those for subjects first."""
+    loaded = sorted(map(presets.load, presets.names()), key=lambda preset: not preset["title"].startswith("Subject"))
+    return {f"{preset['title']}: {preset['for']}": preset["settings"] for preset in loaded}
+
+
+def by_title(app: App) -> dict[str, dict[str, Any]]:
+    """The same of all; a person's own come first."""
+    own = {f"Own: {preset['name']}": preset["settings"] for preset in app.presets.list()["presets"]}
+    return own | built_in()
+
+
+def connect(app: App, parts: dict[str, Any], paths: Sequence[str], answer: Callable[..., tuple[str, str]],
+            defaults: Callable[[], Mapping[str, Any]]) -> None:
+    """Connect the drop-down, and the hidden buttons by which javascript/sdtune_presets.js saves and lists.
+
+    answer: see `events.connect`. defaults: what the host recommends, nested.
+    """
+    inputs = [parts[path] for path in paths]
+
+    def use(request: gr.Request, title: str) -> list[Any]:
+        admit_event(request, app.access)
+        recommended = form.initial(dict(defaults()))
+        values = {path: value for path, value in recommended.items() if path not in KEPT}
+        values |= form.from_config(by_title(app).get(title, {}))
+        return [values.get(path, gr.update()) for path in paths]
+
+    def listed(request: gr.Request) -> Any:
+        admit_event(request, app.access)
+        return gr.update(choices=[DEFAULTS, *by_title(app)])
+
+    def save(request: gr.Request, name: str, *values: Any) -> tuple[str, Any]:
+        problem, _ = answer(lambda config: (app.presets.save({"name": name, "settings": config}) and "", ""),
+                            request, *values)
+        return problem, gr.update() if problem else listed(request)
+
+    parts["preset"].input(use, [parts["preset"]], inputs, queue=False)
+    parts["list_presets"].click(listed, [], [parts["preset"]], queue=False)
+    parts["save_preset"].click(
+        save, [parts["preset_name"], *inputs], [parts["preset_message"], parts["preset"]], queue=False).then(
+        None, [parts["preset_message"]], None, _js="(problem) => { sdtune.presets.saved(problem); return []; }")

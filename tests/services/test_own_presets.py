@@ -1,0 +1,61 @@
+"""Presets that a person saves, and the sets of pictures that were uploaded."""
+
+import json
+
+import pytest
+
+from tests.services.conftest import ROOT
+
+LONG = {"train": {"max_train_steps": 700}}
+
+
+def test_a_preset_is_saved_renamed_exported_and_imported(ask, client, app):
+    saved = ask("/presets", {"name": "my cats", "settings": {"name": "ron", "concepts": [{"images": "x"}], "method": "lora", **LONG}})
+    assert saved == {"name": "my cats", "settings": {"method": "lora", **LONG}}  # what belongs to one run is left out
+    assert ask("/presets/my cats/rename", {"to": "cats"})["name"] == "cats"
+    assert ask("/presets", method="get")["presets"] == [{"name": "cats", "settings": {"method": "lora", **LONG}}]
+    exported = ask("/presets/cats", method="get")
+    assert exported == json.loads((app.presets.folder / "cats.json").read_text(encoding="utf-8"))
+    assert client.delete(ROOT + "/presets/cats").status_code == 200
+    assert ask("/presets", {"name": exported["title"], "settings": exported["settings"]})["name"] == "cats"
+
+
+@pytest.mark.parametrize(("body", "status", "named"), [
+    ({"name": "", "settings": {}}, 422, "no name"), ({"name": "../x", "settings": {}}, 422, "'/'"),
+    ({"name": "x", "settings": {"train": {"max_train_step": 1}}}, 422, "did you mean"),
+    ({"name": "x", "settings": {"train": {"batch_size": 0}}}, 422, "batch_size"), ({"name": "x", "settings": []}, 422, "group"),
+    ({"name": "x", "settings": {"a": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}}, 422, "nested"),
+    ({"name": "x", "setting": {}}, 422, "setting"), ({"name": "there", "settings": {}}, 409, "already")])
+def test_what_is_no_preset_is_refused_and_nothing_written(ask, app, body, status, named):
+    ask("/presets", {"name": "there", "settings": LONG})
+    assert named in ask("/presets", body, wrong=status)
+    assert app.presets.list() == {"presets": [{"name": "there", "settings": LONG}]}
+
+
+def test_names_that_are_there_are_never_taken_over_in_silence(ask):
+    for name in ("one", "other"):
+        ask("/presets", {"name": name, "settings": {}})
+    assert "already" in ask("/presets/one/rename", {"to": "other"}, wrong=409)
+    assert "no preset" in ask("/presets/none/rename", {"to": "new"}, wrong=404)
+    assert ask("/presets", {"name": "one", "settings": LONG, "overwrite": True})["settings"] == LONG
+    assert ask("/presets/one/rename", {"to": "one"})["settings"] == LONG
+
+
+def test_a_damaged_preset_is_passed_over(ask, app):
+    ask("/presets", {"name": "one", "settings": LONG})
+    (app.presets.folder / "two.json").write_text("{", encoding="utf-8")
+    (app.presets.folder / "three.json").write_text('{"settings": 1}', encoding="utf-8")
+    assert [preset["name"] for preset in ask("/presets", method="get")["presets"]] == ["one"]
+
+
+def test_uploaded_sets_are_listed_with_their_pictures(ask, app):
+    from lib_sdtune.ui import upload
+
+    folder = app.picture_sets.folder
+    assert ask("/picture-sets", method="get") == {"sets": []}
+    folder.mkdir(parents=True)
+    (folder / "empty").mkdir()
+    source = folder / "a.png"
+    source.write_bytes(b"picture")
+    upload.save([(source, "a.png"), (source, "a.mask.png"), (source, "b.png"), (source, "b.txt")], upload.name_of_set("10_ron <cat>"), folder)
+    assert ask("/picture-sets", method="get") == {"sets": [{"name": "10_ron _cat_", "folder": str(folder / "10_ron _cat_"), "pictures": 2}]}
