@@ -4,7 +4,9 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const form = (sdtune.form = {});
     const STORE = 'sdtune_form';
-    const OF_ONE_RUN = ['name', 'overwrite', 'concept.images', 'concept.prompt', 'further_concepts'];
+    const OF_ONE_RUN = ['name', 'overwrite', 'further_concepts'].concat(
+        ['images', 'prompt', 'class_images', 'class_prompt'].map((key) => 'concept.' + key),
+    );
     let ready = false;
     let base = {};
     let paths = [];

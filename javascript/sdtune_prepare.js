@@ -293,7 +293,8 @@ window.sdtune = window.sdtune || {};
     }
 
     function use() {
-        sdtune.form.fill({'concept.images': at.out});
+        const {masks} = body().settings;
+        sdtune.form.fill({'concept.images': at.out, ...(masks && {'dataset.masked_loss': true})});
         sdtune.picturesPage.goto('train');
     }
 })(window.sdtune);

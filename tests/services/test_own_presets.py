@@ -21,9 +21,9 @@ def test_a_preset_is_saved_renamed_exported_and_imported(ask, client, app):
 
 
 @pytest.mark.parametrize(("body", "status", "named"), [
-    ({"name": "", "settings": {}}, 422, "no name"), ({"name": "../x", "settings": {}}, 422, "'/'"),
+    ({"name": "", "settings": {}}, 422, "no name"), ({"name": "x/y", "settings": {}}, 422, "'/'"), ({"name": "../x", "settings": {}}, 422, "dot"),
     ({"name": "x", "settings": {"train": {"max_train_step": 1}}}, 422, "did you mean"),
-    ({"name": "x", "settings": {"train": {"batch_size": 0}}}, 422, "batch_size"), ({"name": "x", "settings": []}, 422, "group"),
+    ({"name": "x", "settings": {"train": {"batch_size": 0}}}, 422, "batch_size"), ({"name": "x", "settings": [1]}, 422, "group"),
     ({"name": "x", "settings": {"a": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}}, 422, "nested"),
     ({"name": "x", "setting": {}}, 422, "setting"), ({"name": "there", "settings": {}}, 409, "already")])
 def test_what_is_no_preset_is_refused_and_nothing_written(ask, app, body, status, named):
