@@ -3,6 +3,8 @@ import js from '@eslint/js';
 
 const BROWSER = [
     'AbortSignal',
+    'Blob',
+    'DataTransfer',
     'window',
     'document',
     'localStorage',

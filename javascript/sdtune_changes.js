@@ -1,4 +1,4 @@
-// What was changed from the defaults, as one line above Start that can be copied: the command line takes it behind --set.
+// What was changed from the defaults, as one line above Start to copy: the command line takes it behind --set.
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {

@@ -1,5 +1,5 @@
-// Pictures or a folder dropped onto the form: each time a set of its own, uploaded as by the button Upload; and the list
-// of the sets that are there.
+// Pictures or a folder dropped onto the form: each time a set of its own, uploaded as by the button Upload; and the
+// list of the sets that are there.
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
