@@ -1,7 +1,7 @@
 """The pictures that a run draws on its way: of its settings' prompts, or of its own trigger words and captions."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import prompt_lines
 from lib_sdtune.host.base import SampleRequest
@@ -23,7 +23,7 @@ def sample_requests(config: "Config", dataset: "Dataset") -> list[SampleRequest]
     share of the time that samples may take (`sample_times.MOST_SHARE`), one at least.
     """
     sample, side = config.sample, config.dataset.resolution
-    general = {"steps": sample.steps, "cfg_scale": sample.cfg_scale, "seed": sample.seed,
+    general: dict[str, Any] = {"steps": sample.steps, "cfg_scale": sample.cfg_scale, "seed": sample.seed,
                "width": sample.width or side, "height": sample.height or side}
     lines = prompt_lines.spoken(sample.prompts)
     if lines:

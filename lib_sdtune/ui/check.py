@@ -169,7 +169,7 @@ def samples(dataset: "Dataset", config: "Config", app: "App") -> str:
         if run["method"] == config.method and pace and seconds and run.get("sample_prompts"):
             measured = seconds / pace * len(requests) / len(run["sample_prompts"])
     sample = config.sample
-    every = sample.every_n_steps or 0
+    every = sample.every_n_steps if isinstance(sample.every_n_steps, int) else 0
     rounds = times.rounds(measured) if times.auto else total // every if every else 0
     rounds += total // (sample.every_n_epochs * dataset.steps_per_epoch) if sample.every_n_epochs else 0
     if not rounds:
