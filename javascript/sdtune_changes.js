@@ -22,8 +22,10 @@ window.sdtune = window.sdtune || {};
     const line = () => sdtune.form.changes().map(assignment).join(' ');
 
     // train.batch_size=2; what holds blanks or quotes stands in quotes, as a shell wants it.
+    const PLAIN = /^[\w.,:=+/-]*$/;
     function assignment([path, value]) {
-        const text = `${path.replace(/^concept\./, 'concepts.0.')}=${value}`.replace(/\n/g, ', ');
-        return /^[\w.,:=+/-]*$/.test(text) ? text : `'${text.replace(/'/g, `'\\''`)}'`;
+        const key = path.replace(/^concept\./, 'concepts.0.');
+        const text = `${key}=${value}`.replace(/\n/g, ', ');
+        return PLAIN.test(text) ? text : JSON.stringify(text);
     }
 })(window.sdtune);

@@ -13,9 +13,7 @@ window.sdtune = window.sdtune || {};
         const target = sdtune.byId('sdtune_form');
         if (!place || !target || !sdtune.controls) return setTimeout(begin, 500);
         if (place.firstChild) return;
-        const select = sdtune.controls.select([]);
-        select.id = 'sdtune_picture_set';
-        select.setAttribute('aria-label', t('Uploaded pictures'));
+        const select = sdtune.el('select', {id: 'sdtune_picture_set', 'aria-label': t('Uploaded pictures')});
         select.addEventListener('change', () => {
             if (select.value) sdtune.form.fill({'concept.images': select.value});
             select.value = '';

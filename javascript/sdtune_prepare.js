@@ -293,8 +293,7 @@ window.sdtune = window.sdtune || {};
     }
 
     function use() {
-        const {masks} = body().settings;
-        sdtune.form.fill({'concept.images': at.out, ...(masks && {'dataset.masked_loss': true})});
+        sdtune.form.fill({'concept.images': at.out, ...(body().settings.masks && {'dataset.masked_loss': true})});
         sdtune.picturesPage.goto('train');
     }
 })(window.sdtune);

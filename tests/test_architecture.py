@@ -156,7 +156,7 @@ def test_objects_do_not_hold_each_other_in_circles(app):
 
 
 def test_services_know_neither_the_runs_nor_each_other(app):
-    assert len(services(app)) == 8
+    assert len(services(app)) == 10
     forbidden = {"App", "Jobs", *classes(services(app))}
     for service in services(app):
         assert not classes(below(service)) & forbidden, service
