@@ -168,6 +168,9 @@ class TrainConfig:
                                   choices=["auto", "no", "fp16", "bf16"])
     gradient_checkpointing: str = option("auto", "auto saves memory where a step would not fit.",
                                          choices=["auto", "on", "off"])
+    cuda_graphs: bool = option(
+        False, "Record a step's kernels once and let the GPU replay them: faster on fast NVIDIA GPUs, and more memory.",
+        label="CUDA graphs")
     stop_text_encoder_training: int = option(
         0, "0 trains the text encoder to the end; otherwise it stops at this step.",
         label="Stop text encoder at step", low=0, high=10**7, unit="steps")

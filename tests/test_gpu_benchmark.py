@@ -13,7 +13,7 @@ def call(monkeypatch, *arguments):
 def test_it_checks_and_measures_and_writes_what_it_found(tmp_path, monkeypatch, capsys):
     checks = ["lora in half precision", "dreambooth on a full device", "resume"]
     monkeypatch.setattr(command, "CHECKS", {name: command.CHECKS[name] for name in checks})
-    monkeypatch.setattr(command, "CASES", [command.CASES[0], command.CASES[3], command.CASES[4]])
+    monkeypatch.setattr(command, "CASES", [command.CASES[0], command.CASES[5], command.CASES[7]])
     path = tmp_path / "gpu.json"
     assert call(monkeypatch, "--device", "cpu", "--size", "tiny", "--steps", 1, "--json", path) == 0
     report, printed = json.loads(path.read_text(encoding="utf-8")), capsys.readouterr().out

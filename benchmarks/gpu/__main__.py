@@ -3,8 +3,9 @@
     python -m benchmarks.gpu [--json gpu.json] [--minutes 8] [--device cuda] [--size full]
 
 It checks that every method trains in half precision as in float32, that a model comes back bit for bit after the device
-was full, and that a resumed run goes on as if it had not stopped. It measures a step: milliseconds, memory, how near it
-comes to forward and backward alone, and the same step as sd-scripts writes it. What there was no time for is named.
+was full, that CUDA graphs learn the same, and that a resumed run goes on as if it had not stopped. It measures a step,
+without graphs and with: milliseconds, memory, how near it comes to forward and backward alone, and the same step as
+sd-scripts writes it. What there was no time for is named.
 --device cpu --size tiny tries the command itself.
 """
 

@@ -20,6 +20,8 @@ from lib_sdtune.training.precision import autocast
 from lib_sdtune.training.trainer import Trainer
 
 UNET_ONLY = {"lora": {"text_encoder_lr": 0.0}}
+GRAPHS = {"train": {"cuda_graphs": True}}
+WARM_UP = 4  # steps: a graph is recorded at the third
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,11 @@ class Case:
 CASES = [
     Case("SD1.5 LoRA, UNet, fp16", "sd1", "lora", torch.float16, UNET_ONLY),
     Case("SD1.5 LoRA, UNet, bf16", "sd1", "lora", torch.bfloat16, UNET_ONLY),
+    Case("SD1.5 LoRA, UNet, fp16, CUDA graphs", "sd1", "lora", torch.float16, UNET_ONLY | GRAPHS),
     Case("SD1.5 LoRA, UNet and text, fp16", "sd1", "lora", torch.float16, {}),
+    Case("SD1.5 LoRA, UNet and text, fp16, CUDA graphs", "sd1", "lora", torch.float16, GRAPHS),
     Case("SDXL LoRA, UNet, bf16", "sdxl", "lora", torch.bfloat16, UNET_ONLY),
+    Case("SDXL LoRA, UNet, bf16, CUDA graphs", "sdxl", "lora", torch.bfloat16, UNET_ONLY | GRAPHS),
     Case("SD1.5 DreamBooth, bf16", "sd1", "dreambooth", torch.bfloat16, {}),
     Case("SD1.5 embedding, fp16", "sd1", "textual_inversion", torch.float16, {}),
     Case("SD1.5 hypernetwork, fp16", "sd1", "hypernetwork", torch.float16, {}),
@@ -68,7 +73,7 @@ def measure(case: Case, device: torch.device, size: str, steps: int, work: Path)
         with trainer.attachment.without_adapter() if trainer.method.cheap_to_detach else trainer.method.sampling():
             floor = milliseconds(partial(bare, trainer, batch), steps, device)
         conditioning = trainer.conditioner(batch.captions, 0)
-    if case.method == "lora" and case.changes == UNET_ONLY:
+    if case.method == "lora" and "lora" in case.changes:
         conditioning = conditioning_of(conditioning, batch)
         with (
             checkpointed(model.unet, recomputing),
@@ -97,8 +102,8 @@ def bare(trainer: Trainer, batch: Any) -> None:
 
 
 def milliseconds(once: Callable[[], Any], steps: int, device: torch.device) -> float:
-    """Of one in a row of so many, after two to warm up."""
-    for _ in range(2):
+    """Of one in a row of so many, after some to warm up."""
+    for _ in range(WARM_UP):
         once()
     synchronize(device)
     started = time.perf_counter()

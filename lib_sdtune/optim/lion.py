@@ -1,5 +1,6 @@
 """Lion (Chen et al. 2023, arXiv 2302.06675), from lion-pytorch. Wants about a third of AdamW's rate."""
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -19,10 +20,8 @@ def lion(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
         raise UserError('"train.optimizer" is Lion, which needs the package lion-pytorch; '
                         "restart the WebUI once, or choose AdamW.") from error
     if arguments.keys() <= OF_FOREACH:
-        try:
+        with suppress(ImportError):  # an older one lacks it
             from lion_pytorch.foreach import Lion
-        except ImportError:  # an older one
-            pass
     return Lion(groups, **arguments)
 
 

@@ -1,7 +1,7 @@
 """The add-on on the model while it trains, and off it in the middle of a step or for somebody else."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
 
@@ -21,12 +21,13 @@ class Attachment:
     base_loras: are on the model before and after, and leave it with everything else when somebody else uses it.
     recomputing: whether activations are made anew in the backward pass. compute: what the forward runs in; where that
     is float32, so are the weights meanwhile. idle_parts: of the model, that are moved out of the GPU's memory
-    meanwhile.
+    meanwhile. cuda_graphs: around the UNet with all of that on it.
     """
 
     def __init__(self, method: Method, model: LoadedModel, recomputing: bool, compute, idle_parts: IdleParts,
-                 base_loras: BaseLoras):
+                 base_loras: BaseLoras, cuda_graphs: AbstractContextManager):
         self.method, self.model, self.idle_parts, self.base_loras = method, model, idle_parts, base_loras
+        self.cuda_graphs = cuda_graphs
         self.full_precision = precision.FullPrecision(method.predicting_modules() if compute == torch.float32 else [])
         self.recomputing = recomputing
 
@@ -40,6 +41,7 @@ class Attachment:
             stack.enter_context(checkpointed(self.model.unet, self.recomputing, text_layers))
             self.adapter = stack.enter_context(ExitStack())
             self.adapter.enter_context(self.method.attached())
+            stack.enter_context(self.cuda_graphs)
             self.stack = stack.pop_all()
         return self
 

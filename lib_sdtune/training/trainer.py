@@ -26,7 +26,7 @@ from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.randomness import seed_layers
-from lib_sdtune.training import describing, optimisation, overflow, precision, replaced, state, teacher
+from lib_sdtune.training import cuda_graphs, describing, optimisation, overflow, precision, replaced, state, teacher
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.automatic_length import AutomaticLength, measured_every
 from lib_sdtune.training.batch import Batch, draw, joined
@@ -80,8 +80,10 @@ class Trainer:
                                            control.hold)
         self.results = Results(config, model, self.method, self.training_data, self.folder)
         self.base_loras = BaseLoras(config.model.base_loras, model)
-        self.attachment = Attachment(self.method, model, recomputes(config, model.spec()), self.dtype,
-                                     self.training_data.idle_parts, self.base_loras)
+        recomputing = recomputes(config, model.spec())
+        graphs = cuda_graphs.choose(config, model, self.method, self.optimisation, self.dtype, recomputing)
+        self.attachment = Attachment(self.method, model, recomputing, self.dtype, self.training_data.idle_parts,
+                                     self.base_loras, graphs)
         self.method.make_room = self.make_room
         self.step, self.total, self.unsaved = 0, 0, False
         self.skipped_steps = SkippedSteps(self.reason_of_overflow)

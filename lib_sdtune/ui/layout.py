@@ -27,7 +27,7 @@ EXPERT = {
     "Optimizer": ("train.optimizer_args", "train.lr_scheduler_num_cycles", "train.lr_scheduler_min_lr_ratio",
                   "train.lr_decay_steps", "train.lr_scheduler_timescale", "train.max_grad_norm",
                   "train.gradient_accumulation_steps", "train.stop_text_encoder_training",
-                  "train.gradient_checkpointing", "train.mixed_precision"),
+                  "train.gradient_checkpointing", "train.mixed_precision", "train.cuda_graphs"),
     "Network options": ("lora.init_file", "lora.network_dropout", "lora.rank_dropout", "lora.module_dropout",
                         "lora.scale_weight_norms", "lora.loraplus_lr_ratio", "lora.factor", "lora.use_tucker",
                         "lora.down_lr_weight", "lora.mid_lr_weight", "lora.up_lr_weight", "lora.block_dims",

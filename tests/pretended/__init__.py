@@ -8,7 +8,8 @@
 The card's memory is a set of tensor storages (`card.py`). A dispatch mode (`dispatch.py`) sees every operator: results of
 operators on the card are on the card, operators that mix devices or generators raise as they do on a GPU, and each is
 counted. A function mode (`functions.py`) answers what C++ would decide by a device that it cannot see: moves, autocast,
-attention. `kernels.py` has what CUDA's kernels do differently from the CPU's; `runtime.py` is `torch.cuda`.
+attention. `kernels.py` has what CUDA's kernels do differently from the CPU's; `runtime.py` is `torch.cuda`,
+`graphs.py` its graphs.
 
 backing="meta" computes nothing: shapes alone, for counting the steps of a full-size model.
 Works with torch 2.1 and later. What it cannot tell: speed, and numbers that differ by a GPU's rounding.
@@ -19,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from tests.pretended.card import Card
 from tests.pretended.dispatch import Dispatch
 from tests.pretended.functions import Functions
+from tests.pretended.graphs import recordable
 from tests.pretended.runtime import installed
 
 
@@ -30,6 +32,7 @@ def pretended_cuda(total=24 * 2**30, limit=None, capability=(8, 6), name="Preten
     card = Card(total, limit, capability, name, backing, count)
     with ExitStack() as stack:
         stack.enter_context(installed(card))
+        stack.enter_context(recordable(card))
         stack.enter_context(Dispatch(card))
         stack.enter_context(Functions(card))
         yield card

@@ -39,6 +39,7 @@ class Card:
         self.storages, self.unswept = {}, 0
         self.counts, self.sources = None, False
         self.launched = 0  # kernels so far
+        self.recording = None  # the graph that is being captured
         self.below = 0  # > 0 while a kernel computes, for which the tensors are the backing's
         self.named = 0  # > 0 while a device was named in Python, and not by C++ after a tensor's own
         self.generators = weakref.WeakSet()

@@ -62,6 +62,8 @@ class Dispatch(TorchDispatchMode):
 
     def run(self, func, args, kwargs):
         card, name = self.card, name_of(func)
+        if card.below:  # a graph's replay
+            return func(*args, **kwargs)
         leaves = flat((*args, *kwargs.values()))
         tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         on_card = [tensor for tensor in tensors if card.holds(tensor)]
@@ -78,6 +80,8 @@ class Dispatch(TorchDispatchMode):
             there = card.holds(tensors[0])
         if name not in FREE:
             card.launched += 1
+        if card.recording is not None:
+            self.refuse_waiting(name, leaves, tensors, there, kwargs)
         if card.counts is not None:
             self.count(name, leaves, tensors, there, kwargs)
         if card.backing.type == "meta" and (not there or name == "aten._local_scalar_dense.default"):
@@ -89,6 +93,8 @@ class Dispatch(TorchDispatchMode):
             result = kernels.answer(func, name, args, kwargs)
         finally:
             card.below -= 1
+        if card.recording is not None:
+            card.recording.operators.append((func, name, args, kwargs, result))
         if there:
             theirs = {tensor.untyped_storage()._cdata for tensor in tensors}
             for out in result if isinstance(result, list | tuple) else (result,):
@@ -118,6 +124,17 @@ class Dispatch(TorchDispatchMode):
                 raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
                                    f"({name}: {shapes})")
 
+    def refuse_waiting(self, name, leaves, tensors, there, kwargs):
+        """A capture fails where the card would be waited for, or read from the computer's memory without pinning."""
+        crosses = name in COPIES and bool(tensors) and there != self.card.holds(tensors[-1])
+        if name in SYNCS or (crosses and self.waits(leaves, kwargs)):
+            raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing ({name})")
+
+    @staticmethod
+    def waits(leaves, kwargs):
+        """Whether a copy between card and computer is waited for."""
+        return not (kwargs.get("non_blocking") or any(leaf is True for leaf in leaves[1:]))
+
     def count(self, name, leaves, tensors, there, kwargs):
         card = self.card
         card.note("operators", name)
@@ -125,7 +142,7 @@ class Dispatch(TorchDispatchMode):
             card.note("syncs", name)
         if name in COPIES and len(tensors) > 0:
             source = tensors[-1]
-            waits = not (kwargs.get("non_blocking") or any(leaf is True for leaf in leaves[1:]))
+            waits = self.waits(leaves, kwargs)
             if there and not card.holds(source):
                 card.note("uploads", name)
             elif not there:

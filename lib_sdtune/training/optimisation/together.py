@@ -41,6 +41,10 @@ class Together:
         """The forward reads these copies of what learns; None: it reads what learns."""
         self.halves = halves
 
+    def leaves(self) -> list[torch.Tensor]:
+        """The tensors that the forward reads and gradients arrive at."""
+        return self.halves.copies if self.halves else [trained.weight for trained in self.trained_weights]
+
     def build(self):
         self.optimizer = self.make(self.described)
 

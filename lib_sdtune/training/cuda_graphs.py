@@ -1,0 +1,159 @@
+"""CUDA graphs: the UNet's forward and backward as two recordings for each shape, which a GPU replays by itself.
+
+A step of a LoRA asks for thousands of small kernels, and a fast GPU waits for Python between them. `torch.cuda.
+make_graphed_callables` records them once (https://pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
+"""
+
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from lib_sdtune.config import Config
+from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.methods.base import Method
+from lib_sdtune.training.optimisation.together import Together
+
+EAGER = 2  # forwards of a shape before it is recorded: what comes once is not worth it
+TOLERANCE = 0.02  # between the recording's gradients and those without, as a share of their norm
+SHARES_POOL = "pool" in inspect.signature(torch.cuda.make_graphed_callables).parameters
+log = logging.getLogger("sdtune")
+
+
+def choose(config: Config, model: LoadedModel, method: Method, optimisation: Together, dtype: torch.dtype,
+           recomputing: bool) -> AbstractContextManager:
+    """`CudaGraphs` where the settings ask for them and nothing in the run stands in their way, which is said.
+
+    What stands in the way: a device without them, activations that are made again, parts of the model that wait in the
+    computer's memory, optimizers that step in the middle of the backward pass, and gradients that add up in place.
+    """
+    if not config.train.cuda_graphs:
+        return nullcontext()
+    reasons = {
+        "only NVIDIA GPUs record them": model.device.type != "cuda",
+        "activations are made again to save memory": recomputing,
+        "parts of the model wait outside the GPU": bool(model.waiting),
+        "this method's weights are stepped in the backward pass": method.fused_backward,
+        "several GPUs train together": optimisation.world.size > 1,
+        "gradients are accumulated": config.train.gradient_accumulation_steps > 1,
+    }
+    for reason, applies in reasons.items():
+        if applies:
+            log.warning('"train.cuda_graphs" has no effect here: %s.', reason)
+            return nullcontext()
+    return CudaGraphs(model.unet, optimisation.leaves, dtype)
+
+
+class CudaGraphs:
+    """A context manager: inside, forwards of `unet` that gradients go through are replayed where their shape came often
+    enough.
+
+    leaves: answers the tensors that learn, which keep their places in memory meanwhile. dtype: the forward's.
+    A recording is used only after it gave the gradients that the forward gives without it. An exception while recording
+    switches all of it off; the run goes on as without.
+    """
+
+    def __init__(self, unet: torch.nn.Module, leaves: Callable[[], Sequence[torch.Tensor]], dtype: torch.dtype):
+        self.unet, self.leaves, self.dtype = unet, leaves, dtype
+        self.active, self.waiting_for_backward = True, False
+        self.forget()
+
+    def forget(self) -> None:
+        self.calls: Counter = Counter()
+        self.recordings: dict[tuple, Callable] = {}
+        self.pool: Any = None
+
+    def __enter__(self):
+        self.replaced = self.unet.__dict__.get("forward")
+        self.forward = self.unet.forward
+        self.unet.forward = self
+        return self
+
+    def __exit__(self, *error):
+        if self.replaced is None:
+            del self.unet.forward
+        else:
+            self.unet.forward = self.replaced
+        self.waiting_for_backward = False
+        self.forget()  # elsewhere the weights may get other places
+
+    def __call__(self, x: torch.Tensor, timesteps: torch.Tensor | None = None, context: torch.Tensor | None = None,
+                 y: torch.Tensor | None = None, **more) -> torch.Tensor:
+        tensors = [tensor for tensor in (x, timesteps, context, y) if tensor is not None]
+        usable = self.active and torch.is_grad_enabled() and timesteps is not None and context is not None and not more
+        if not usable or self.waiting_for_backward:
+            return self.forward(x, timesteps, context, **more if y is None else {"y": y, **more})
+        key = tuple((tensor.shape, tensor.dtype, tensor.requires_grad) for tensor in tensors)
+        if key not in self.recordings:
+            self.calls[key] += 1
+            if self.calls[key] <= EAGER or not self.record(key, tensors):
+                return self.without_recording(*tensors)
+        output = self.recordings[key](*tensors, *self.learning())
+        self.waiting_for_backward = True  # a second replay would overwrite what the backward pass reads
+        output.register_hook(self.backward_began)
+        return output
+
+    def backward_began(self, gradient: torch.Tensor) -> None:
+        self.waiting_for_backward = False
+
+    def learning(self) -> list[torch.Tensor]:
+        return [leaf for leaf in self.leaves() if leaf.requires_grad]
+
+    def plain(self, *tensors: torch.Tensor) -> torch.Tensor:
+        """The forward of (x, timesteps, context) or (x, timesteps, context, y), and of what else it reads by itself."""
+        return self.forward(*tensors[:3], **{"y": tensors[3]} if len(tensors) > 3 else {})
+
+    def without_recording(self, *tensors: torch.Tensor) -> torch.Tensor:
+        """The forward. Where it draws random numbers, a recording could not repeat those of a resumed run."""
+        before = torch.cuda.get_rng_state(tensors[0].device)
+        output = self.plain(*tensors)
+        if not torch.equal(before, torch.cuda.get_rng_state(tensors[0].device)):
+            self.stop("parts of the network are left out at random")
+        return output
+
+    def record(self, key: tuple, tensors: Sequence[torch.Tensor]) -> bool:
+        """Whether there is a recording of this shape now that can be trusted."""
+        leaves, count = self.learning(), len(tensors)
+        samples = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in tensors]
+        if SHARES_POOL and self.pool is None:
+            self.pool = torch.cuda.graph_pool_handle()
+        try:
+            with self.uncached_autocast():
+                recording = torch.cuda.make_graphed_callables(
+                    lambda *inputs: self.plain(*inputs[:count]), (*samples, *leaves), allow_unused_input=True,
+                    **{"pool": self.pool} if SHARES_POOL else {})
+                difference = self.difference(recording, tensors, leaves)
+        except RuntimeError as error:  # out of memory is one of them
+            self.stop(str(error).split("\n")[0].rstrip("."))
+            return False
+        if not difference <= TOLERANCE:
+            self.stop(f"a recording's gradients differ by {difference:.1%}")
+            return False
+        self.recordings[key] = recording
+        return True
+
+    def uncached_autocast(self) -> AbstractContextManager:
+        """A recording cannot read casts that were made outside."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast("cuda", dtype=self.dtype, cache_enabled=False)
+
+    def difference(self, recording: Callable, tensors: Sequence[torch.Tensor], leaves: Sequence[torch.Tensor]) -> float:
+        """Of gradients with the recording from those without, as a share of the latter's norm."""
+        inputs = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
+        wanted = [*(tensor for tensor in inputs if tensor.requires_grad), *leaves]
+        gradients = []
+        for output in (self.plain(*inputs), recording(*inputs, *leaves)):
+            arrived = torch.autograd.grad(output.float().square().mean(), wanted, allow_unused=True)
+            gradients.append(torch.cat([each.float().reshape(-1) for each in arrived if each is not None]))
+        expected, replayed = gradients
+        return float((replayed - expected).norm() / expected.norm().clamp(min=1e-20))
+
+    def stop(self, reason: str) -> None:
+        self.active = False
+        self.forget()
+        log.warning("CUDA graphs are left off for the rest of this run: %s.", reason)

@@ -1,0 +1,72 @@
+"""CUDA graphs on the pretended card: what is captured is a list of operators on the same tensors, run again by `replay`.
+
+A capture that waits for the card, or copies from the computer's memory, fails as a GPU's does. As there, results lie
+where they lay at the capture, and whoever holds one sees it change.
+"""
+
+from contextlib import contextmanager
+from unittest import mock
+
+import torch
+
+from tests.pretended import kernels
+
+
+class Stream:
+    """A queue, of which the card has one."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def wait_stream(self, other):
+        pass
+
+
+@contextmanager
+def on_stream(stream):
+    yield
+
+
+@contextmanager
+def recordable(card):
+    """Inside, `torch.cuda.graph` records what `card` is asked for."""
+    class Graph:
+        def __init__(self, *_, **__):
+            self.operators = []
+
+        def capture_begin(self, *_, **__):
+            card.recording = self
+
+        def capture_end(self):
+            card.recording = None
+
+        def replay(self):
+            card.launched += 1
+            card.note("launches", "graph")
+            card.below += 1
+            try:
+                for func, name, args, kwargs, results in self.operators:
+                    again(func, name, args, kwargs, results)
+            finally:
+                card.below -= 1
+
+    streams = {"CUDAGraph": Graph, "Stream": Stream, "stream": on_stream, "current_stream": lambda *_: Stream(), "graph_pool_handle": lambda: (0, 1)}
+    with (mock.patch.multiple(torch.cuda, **streams),
+          mock.patch.object(torch.cuda.graphs, "graph_pool_handle", streams["graph_pool_handle"]),
+          mock.patch.object(torch._C, "_host_emptyCache", lambda: None, create=True),
+          mock.patch.object(torch.cuda.graph, "default_capture_stream", Stream())):
+        yield
+
+
+def again(func, name, args, kwargs, results):
+    """Run an operator, and put its results where they were."""
+    with torch.no_grad(), torch._C.DisableTorchFunction():
+        fresh = kernels.answer(func, name, args, kwargs)
+        for place, value in zip(tensors(results), tensors(fresh), strict=True):
+            if place.data_ptr() != value.data_ptr():
+                place.copy_(value)
+
+
+def tensors(results):
+    every = results if isinstance(results, list | tuple) else [results]
+    return [each for each in every if isinstance(each, torch.Tensor)]

@@ -1,0 +1,186 @@
+"""CUDA graphs on the pretended card: the same learning with a few launches, and eager where they cannot be had."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lib_sdtune.config import Config
+from lib_sdtune.training import cuda_graphs
+from lib_sdtune.training.cuda_graphs import EAGER, CudaGraphs
+from lib_sdtune.training.runs import begin
+from lib_sdtune.training.trainer import Trainer
+from tests.hosts import TinyHost, pictures, settings
+from tests.pretended import pretended_cuda
+
+torch.manual_seed(0)
+WEIGHTS = torch.randn(6, 6)
+
+
+class Unet(torch.nn.Module):
+    """Answers x, timesteps and a context; only `learning` learns."""
+
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        self.register_buffer("frozen", WEIGHTS.clone())
+        self.learning, self.dropout = torch.nn.Parameter(WEIGHTS.t().clone()), dropout
+
+    def forward(self, x, timesteps, context=None, y=None):
+        hidden = torch.nn.functional.dropout(x @ self.frozen + context, self.dropout)
+        return torch.tanh(hidden + timesteps[:, None] + (0 if y is None else y)) @ self.learning
+
+
+@pytest.fixture
+def card():
+    with pretended_cuda() as card:
+        yield card
+
+
+def on_card(rows, requires_grad=False, **seed):
+    values = torch.randn(rows, 6, generator=torch.Generator().manual_seed(seed.get("seed", rows))).to("cuda")
+    return values.requires_grad_(requires_grad)
+
+
+def learn(unet, rows=3, steps=EAGER + 3, y=False):
+    """Gradients of each step, with a context that learns too and other values every time."""
+    gradients = []
+    for step in range(steps):
+        unet.learning.grad, context = None, on_card(rows, True, seed=step)
+        more = {"y": on_card(rows, seed=100 + step)} if y else {}
+        unet(on_card(rows, seed=50 + step), torch.arange(rows).float().to("cuda") + step, context=context, **more).square().mean().backward()
+        gradients.append((unet.learning.grad.clone(), context.grad.clone()))
+    return gradients
+
+
+def same(gradients, others):
+    return all(torch.allclose(one.cpu(), other.cpu(), rtol=1e-5) for step, step2 in zip(gradients, others, strict=True)
+               for one, other in zip(step, step2, strict=True))
+
+
+def graphs_of(unet):
+    return CudaGraphs(unet, lambda: [unet.learning], torch.float32)
+
+
+@pytest.mark.parametrize("y", [False, True])
+def test_what_is_replayed_gives_the_same_gradients(card, y):
+    eager, unet = learn(Unet().to("cuda"), y=y), Unet().to("cuda")
+    with graphs_of(unet) as graphs:
+        assert same(learn(unet, y=y), eager) and len(graphs.recordings) == 1
+    assert "forward" not in vars(unet) and not graphs.recordings
+
+
+def test_a_replay_is_two_launches_of_the_unet(card):
+    unet = Unet().to("cuda")
+    with graphs_of(unet):
+        learn(unet)
+        with card.counting() as counts:
+            learn(unet, steps=1)
+    assert counts.launches["graph"] == 2 and not counts.launches["aten.tanh.default"]
+
+
+def test_each_shape_has_its_recording_and_what_comes_seldom_has_none(card):
+    unet = Unet().to("cuda")
+    with graphs_of(unet) as graphs:
+        learn(unet, steps=EAGER)
+        assert not graphs.recordings
+        learn(unet, rows=3), learn(unet, rows=4)
+        assert len(graphs.recordings) == 2
+
+
+def test_nothing_is_replayed_between_a_forward_and_its_backward(card):
+    eager, unet = Unet().to("cuda"), Unet().to("cuda")
+
+    def both(unet):
+        loss = sum(unet(on_card(3, seed=seed), torch.ones(3).to("cuda"), context=on_card(3)).square().mean() for seed in (1, 2))
+        unet.learning.grad = None
+        loss.backward()
+        return [(unet.learning.grad.clone(),)]
+
+    with graphs_of(unet) as graphs:
+        learn(unet)
+        unet(on_card(3), torch.ones(3).to("cuda"), context=on_card(3, True)).sum().backward()
+        for _ in range(3):
+            assert same(both(unet), both(eager))
+        assert graphs.recordings
+
+
+def test_measuring_is_never_recorded(card):
+    unet = Unet().to("cuda")
+    with graphs_of(unet) as graphs, torch.no_grad():
+        for _ in range(EAGER + 2):
+            unet(on_card(3), torch.ones(3).to("cuda"), context=on_card(3))
+        assert not graphs.recordings and not graphs.calls
+
+
+def test_dropout_is_never_recorded(card, caplog):
+    unet = Unet(dropout=0.5).to("cuda")
+    with graphs_of(unet) as graphs:
+        learn(unet)
+        assert not graphs.recordings and "left out at random" in caplog.text
+
+
+def out_of_memory(*_, **__):
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+
+def doubled(forward, samples, **_):
+    return lambda *inputs: 2 * forward(*inputs)
+
+
+@pytest.mark.parametrize(("recorder", "reason"), [(out_of_memory, "CUDA out of memory"), (doubled, "gradients differ")])
+def test_a_recording_that_cannot_be_trusted_is_done_without(card, caplog, monkeypatch, recorder, reason):
+    eager, unet = learn(Unet().to("cuda")), Unet().to("cuda")
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", recorder)
+    with graphs_of(unet) as graphs:
+        assert same(learn(unet), eager)
+        assert not graphs.active and reason in caplog.text
+
+
+def test_a_capture_that_would_wait_for_the_card_fails_there_too(card, caplog):
+    unet = Unet().to("cuda")
+    waiting, forward = [], unet.forward
+    unet.forward = lambda *inputs, **named: (waiting.append(float(inputs[0].sum())), forward(*inputs, **named))[1]
+    with graphs_of(unet) as graphs:
+        learn(unet)
+        assert not graphs.recordings and "not permitted" in caplog.text
+
+
+CHOSEN = {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 1}, "device": "cuda", "waiting": [], "fused": False, "size": 1,
+          "recomputing": False}
+
+
+@pytest.mark.parametrize("obstacle", [
+    {"device": "cpu"}, {"waiting": ["unet"]}, {"fused": True}, {"size": 2}, {"recomputing": True},
+    {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 2}}])
+def test_what_stands_in_the_way_is_said(caplog, obstacle):
+    def choose(facts):
+        model = SimpleNamespace(device=torch.device(facts["device"]), waiting=facts["waiting"], unet=Unet())
+        optimisation = SimpleNamespace(world=SimpleNamespace(size=facts["size"]), leaves=list)
+        return cuda_graphs.choose(SimpleNamespace(train=SimpleNamespace(**facts["config"])), model, SimpleNamespace(fused_backward=facts["fused"]),
+                                  optimisation, torch.float16, facts["recomputing"])
+
+    assert isinstance(choose(CHOSEN), CudaGraphs) and not caplog.text
+    assert not isinstance(choose(CHOSEN | obstacle), CudaGraphs) and '"train.cuda_graphs" has no effect here' in caplog.text
+
+
+def test_a_lora_learns_the_same(tmp_path):
+    def losses(graphs):
+        images = pictures(tmp_path / str(graphs) / "1_ron", count=1)
+        config = settings(images, save={"state_every_n_steps": 0},
+                          train={"max_train_steps": 4, "gradient_checkpointing": "off", "cuda_graphs": graphs})
+        with pretended_cuda():
+            host, config = TinyHost(tmp_path / f"{graphs}-data"), Config.from_dict(config)
+            for _, module in host.model.modules():
+                module.to("cuda", torch.float16)
+            with Trainer(config, host.model, begin(config, host)) as trainer:
+                rows = []
+                for _ in trainer:
+                    trainer.read_all()
+                    rows.append(trainer.loss)
+                recorded = len(getattr(trainer.attachment.cuda_graphs, "recordings", ()))
+        return rows, recorded
+
+    (eager, _), (replayed, recorded) = losses(False), losses(True)
+    assert recorded == 1
+    assert all(math.isclose(one, other, rel_tol=2e-3) for one, other in zip(eager, replayed, strict=True)), (eager, replayed)
