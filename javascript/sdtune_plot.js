@@ -10,8 +10,7 @@ window.sdtune = window.sdtune || {};
     let drawn = {rows: null, width: 0};
     let marker = null;
 
-    const NOTE = () =>
-        sdtune.t('The loss jumps with every picture and says little by itself; the samples below say more.');
+    const NOTE = () => sdtune.t('The loss jumps with every picture and says little by itself; samples say more.');
 
     plot.draw = function (rows, run) {
         const figure = sdtune.byId('sdtune_loss_plot');

@@ -7,7 +7,7 @@ from typing import Any
 
 from lib_sdtune.ui.fields import Field, describe
 
-OFTEN = ("resize", "resolution", "crop", "background", "cut_out", "split", "flip")
+OFTEN = ("resize", "resolution", "crop", "background", "cut_out", "masks", "split", "flip")
 
 
 def html() -> str:
