@@ -41,6 +41,7 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
 
     check_artefact_name(config.name, methods[config.method].kinds(config))
     check_folders(config, context.access)
+    context.host.check_kind(methods[config.method].kind)
     context.host.check(config.model)
     pictures = scan(config.concepts, config.dataset, config.loss, Path.cwd(), progress, appearance,
                     [context.host.folder("templates")], earlier=context.latest_scan)

@@ -93,11 +93,11 @@ def without_scripts(folder: Path) -> str:
 
 def defaults() -> dict[str, Any]:
     """What suits the loaded model, for the form; nothing while no model is loaded."""
-    from modules import sd_models
-
-    if sd_models.model_data.sd_model is None:
-        return {}
     from lib_sdtune.config import Model
+    from lib_sdtune.host.webui import dialects
+
+    if dialects.current().checkpoint() is None:
+        return {}
 
     return app().host.defaults(Model())
 

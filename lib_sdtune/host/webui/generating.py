@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from modules import processing, shared
 from PIL.Image import Image
-from torch import nn
 
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import LoadedModel, SampleRequest
+from lib_sdtune.host.webui import dialects
 from lib_sdtune.host.webui.model import rows_of
 from lib_sdtune.host.webui.neutral import rng
 from lib_sdtune.host.webui.swap import replaced, replaced_entry
-from lib_sdtune.ldm.header import V
 
 
 def picture(request: SampleRequest, pins: dict[str, Any]) -> Image | None:
@@ -40,6 +39,9 @@ def picture(request: SampleRequest, pins: dict[str, Any]) -> Image | None:
         tiling=False,
         do_not_reload_embeddings=True,
     )
+    runner = dialects.current().script_runner()
+    if runner is not None:
+        p.scripts = runner
     p.cached_c, p.cached_uc = [None, None], [None, None]
     with settings_pinned(pins):
         try:
@@ -84,19 +86,6 @@ def unnoticed() -> Iterator[None]:
 def pins(variant: Variant) -> dict[str, Any]:
     """Settings of the WebUI that a picture of this variant needs."""
     return {"sd_noise_schedule": "Zero Terminal SNR"} if variant.zero_terminal_snr else {}
-
-
-@contextmanager
-def predicting(sd_model: nn.Module, variant: Variant) -> Iterator[None]:
-    """The WebUI takes the model for what it is trained as; the noise schedule that it makes for a picture goes
-    again.
-    """
-    schedule = sd_model.alphas_cumprod
-    try:
-        with replaced(sd_model, "parameterization", "v" if variant.prediction_type == V else "eps"):
-            yield
-    finally:
-        sd_model.alphas_cumprod = schedule
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from modules import devices, sd_models, shared
+from modules import devices, shared
 from modules.call_queue import queue_lock
 from PIL.Image import Image
 from torch import nn
@@ -21,6 +21,7 @@ from lib_sdtune.host.base import Detached, FinishedFile, Host, LoadedModel, Mode
 from lib_sdtune.host.watcher import watcher
 from lib_sdtune.host.webui import (
     clip_skip,
+    dialects,
     extensions,
     folders,
     fused,
@@ -31,6 +32,7 @@ from lib_sdtune.host.webui import (
     publishing,
     structure,
 )
+from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
 from lib_sdtune.host.webui.extensions import blame, checkpoint_file, hijack_points, ownership
 from lib_sdtune.host.webui.extensions.ownership import Change
 from lib_sdtune.host.webui.lock import QueueLock
@@ -46,8 +48,9 @@ class WebUIHost(Host):
 
     def __init__(self):
         self.lock = QueueLock(queue_lock)
+        self.dialect = dialects.current()
         self.deferred = pinned.DeferredSettings()
-        self.sd_model = self.loaded_model = self.bare = self.parameters = None
+        self.sd_model = self.loaded_model = self.bare = self.parameters = self.lent_parameters = None
         self.logged = set()
         self.idle: Collection[str] = ()  # parts that no step of the run asks for
         hijack_points.remember()  # again, for what was imported since the start
@@ -63,11 +66,8 @@ class WebUIHost(Host):
 
     def detected(self, model_settings: Any) -> tuple[Family, Variant] | None:
         """(family, variant) of the checkpoint that a run would train, None where none is loaded or chosen."""
-        # shared.sd_model would load one
-        loaded, chosen = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
-        if loaded is None and chosen is None:
-            return None
-        return model.detected(loaded, None if chosen is None else Path(chosen.filename))
+        entry = self.entry(model_settings)
+        return None if entry is None else model.detected(self.dialect.loaded(), Path(entry.filename))
 
     def check(self, model_settings: Any) -> None:
         """UserError for a checkpoint that the WebUI does not know, or that cannot be trained as far as can be seen
@@ -76,14 +76,18 @@ class WebUIHost(Host):
         self.detected(model_settings)
         placement.refuse_lowvram()
         storage.refuse_fp8_setting()
-        chosen, loaded = pinned.chosen(model_settings.checkpoint), sd_models.model_data.sd_model
-        if loaded is not None and (chosen is None or chosen.filename == loaded.sd_checkpoint_info.filename):
+        entry, loaded = self.entry(model_settings), self.dialect.loaded()
+        if loaded is not None and entry.filename == loaded.sd_checkpoint_info.filename:
             storage.refuse_fp8(loaded)
 
+    def check_kind(self, kind: str) -> None:
+        if kind == "hypernetworks" and not self.dialect.applies_hypernetworks:
+            raise UserError("This WebUI draws without hypernetworks: it may list their files, but its attention never "
+                            "asks them. Train a LoRA instead, or use A1111's WebUI for this method.")
+
     def header(self, model_settings: Any) -> Header | None:
-        loaded, chosen = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
-        info = chosen or (loaded and loaded.sd_checkpoint_info)
-        path = Path(info.filename) if info else None
+        entry = self.entry(model_settings)
+        path = Path(entry.filename) if entry else None
         return header.read(path) if path and path.is_file() else None
 
     def about(self, model_settings: Any = None) -> dict[str, str]:
@@ -92,7 +96,7 @@ class WebUIHost(Host):
             return {}
         answer = {"model": entry.name_for_extra, "title": entry.title, "family": ""}
         try:
-            family, _ = model.detected(sd_models.model_data.sd_model, Path(entry.filename))
+            family, _ = model.detected(self.dialect.loaded(), Path(entry.filename))
         except UserError as error:
             return answer | {"problem": str(error)}
         return answer | {"family": family.sd_version}
@@ -103,14 +107,13 @@ class WebUIHost(Host):
 
     def entry(self, model_settings: Any) -> Any | None:
         """The WebUI's entry for the checkpoint that the settings name, or the loaded one; None while there is none."""
-        loaded = sd_models.model_data.sd_model
-        return pinned.chosen(model_settings.checkpoint) or (None if loaded is None else loaded.sd_checkpoint_info)
+        return pinned.chosen(model_settings.checkpoint) or self.dialect.checkpoint()
 
     def model_spec(self, model_settings: Any) -> ModelSpec | None:
         """Of the checkpoint that the settings name, by its file, or of the loaded one."""
-        loaded, chosen = sd_models.model_data.sd_model, pinned.chosen(model_settings.checkpoint)
-        if chosen is not None and (loaded is None or loaded.sd_checkpoint_info.filename != chosen.filename):
-            return model.spec_of_file(chosen.filename)
+        entry, loaded = self.entry(model_settings), self.dialect.loaded()
+        if entry is not None and (loaded is None or loaded.sd_checkpoint_info.filename != entry.filename):
+            return model.spec_of_file(entry.filename)
         return None if loaded is None else model.spec(loaded)
 
     def note(self) -> str:
@@ -130,14 +133,14 @@ class WebUIHost(Host):
                 clip_skip.warn_of_difference(self.loaded_model.family, model_settings)
                 yield self.loaded_model
         finally:
-            self.sd_model = self.loaded_model = self.parameters = None
+            self.sd_model = self.loaded_model = self.parameters = self.lent_parameters = None
             self.logged.clear()
             self.lock.release()
             self.deferred.apply()
 
     @contextmanager
     def lending(self, sd_model: nn.Module, prediction_type: str) -> Iterator[None]:
-        self.sd_model = sd_model
+        self.sd_model, self.lent_parameters = sd_model, LentParameters()
         with pinned.pinned(sd_model, self.deferred):
             changes = self.make_bare()
             try:
@@ -151,10 +154,11 @@ class WebUIHost(Host):
                 self.bare.close()
 
     def make_bare(self) -> list[Change]:
-        """Enter the three layers around a training: the model's own structure, what other extensions left on it, what
-        the WebUI did. Returns the changes of other extensions that were put aside.
+        """Enter the layers around a training: what pictures left on the weights, the model's own structure, what other
+        extensions left on it, what the WebUI did. Returns the changes of other extensions that were put aside.
         """
         with ExitStack() as stack:
+            stack.enter_context(self.dialect.bare(self.sd_model, self.lent_parameters))
             stack.enter_context(structure.restored(self.sd_model))
             changes = [*self.restore_parameters(), *stack.enter_context(extensions.put_aside(self.sd_model))]
             self.put_aside = stack.enter_context(ExitStack())
@@ -180,7 +184,7 @@ class WebUIHost(Host):
         before = rng.states()
         self.put_aside.close()
         try:
-            with blame.unchanged(self.sd_model):
+            with blame.unchanged(self.sd_model), self.dialect.settled(self.sd_model, self.lent_parameters):
                 yield
         finally:
             self.put_aside.enter_context(neutral(self.sd_model, self.idle))
@@ -199,7 +203,7 @@ class WebUIHost(Host):
 
     def take_back(self) -> None:
         """Bare again after others had the model. RunError where they left it so that the run cannot go on."""
-        if shared.sd_model is not self.sd_model:
+        if self.dialect.loaded() is not self.sd_model:
             raise RunError("Another extension loaded another model while the run waited for a picture; load the "
                            "checkpoint again, then resume.")
         try:
@@ -220,16 +224,19 @@ class WebUIHost(Host):
             if self.sd_model is None:
                 self.lock.acquire(self.patience)
                 stack.callback(self.lock.release)
-                stack.enter_context(structure.restored(shared.sd_model))
-                stack.enter_context(extensions.put_aside(shared.sd_model))
-                with prompt_loras.off(shared.sd_model):
-                    checkpoint_file.refuse_other_weights(shared.sd_model)
+                sd_model, parameters = self.dialect.model(), LentParameters()
+                stack.enter_context(self.dialect.bare(sd_model, parameters))
+                stack.enter_context(structure.restored(sd_model))
+                stack.enter_context(extensions.put_aside(sd_model))
+                with prompt_loras.off(sd_model):
+                    checkpoint_file.refuse_other_weights(sd_model)
+                stack.enter_context(self.dialect.settled(sd_model, parameters))
                 pins = {}
             else:
                 widths = [tower.width for tower in self.loaded_model.towers]
                 stack.enter_context(self.with_webui_state())
                 stack.enter_context(generating.embeddings_known(self.loaded_model, widths))
-                stack.enter_context(generating.predicting(self.sd_model, self.loaded_model.variant))
+                stack.enter_context(self.dialect.predicting(self.sd_model, self.loaded_model.variant))
                 stack.enter_context(fused.adapted(self.sd_model))
                 pins = {"sd_unet": "None"} | generating.pins(self.loaded_model.variant)
             stack.enter_context(blame.extension_named())
@@ -276,7 +283,7 @@ class WebUIHost(Host):
         return interrogator(name, options, self.lock, patience)
 
     def tokenizer(self) -> Callable[[str], list[int]] | None:
-        loaded = sd_models.model_data.sd_model
+        loaded = self.dialect.loaded()
         return None if loaded is None else model.Tokenizer(model.first_wrapper(loaded))
 
     def image_encoder(self) -> Any | None:

@@ -10,15 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from modules import sd_models, shared
+from modules import shared
 from torch import nn
 
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.host.webui import checkpoint_list
+from lib_sdtune.host.webui import checkpoint_list, dialects
 from lib_sdtune.host.webui.swap import replaced
-
-OPTIONS = ("sd_model_checkpoint", "sd_vae", "sd_vae_overrides_per_model_preferences", "cross_attention_optimization",
-           "fp8_storage", "cache_fp16_weight")
 
 
 class DeferredSettings(dict):
@@ -55,43 +52,20 @@ def chosen(checkpoint: str) -> Any | None:
 @contextmanager
 def loaded(checkpoint: str) -> Iterator[nn.Module]:
     """The WebUI's model with that checkpoint in it, as by its drop-down; the one before is back afterwards."""
-    info, before = chosen(checkpoint), shared.opts.data.get("sd_model_checkpoint")
-    try:
-        if info is not None:
-            shared.opts.data["sd_model_checkpoint"] = info.title
-        if shared.sd_model is not None:  # loads the first model where the WebUI has not done so yet
-            sd_models.reload_model_weights(info=info or checkpoint_list.selected())
-        if shared.sd_model is None:
+    with dialects.current().holding(chosen(checkpoint)) as sd_model:
+        if sd_model is None:
             raise RunError("The WebUI has no checkpoint loaded; choose one in its drop-down, then start again.")
-        yield shared.sd_model
-    finally:
-        if info is not None and before != shared.opts.data["sd_model_checkpoint"]:
-            shared.opts.data["sd_model_checkpoint"] = before
-            sd_models.reload_model_weights(info=checkpoint_list.selected())
+        yield sd_model
 
 
 @contextmanager
 def pinned(sd_model: nn.Module, deferred: DeferredSettings) -> Iterator[None]:
     """Nothing swaps `sd_model` inside; what was asked meanwhile is in `deferred`."""
-    ours = sd_model.sd_checkpoint_info
-    sentence = f"SD Tune is training on {ours.name_for_extra}; stop that run to use another checkpoint."
-
-    def reload_model_weights(sd_model=None, info=None, forced_reload=False):
-        if (info or checkpoint_list.selected()).filename != ours.filename or forced_reload:
-            raise RuntimeError(sentence)
-        return shared.sd_model
-
-    def load_model(checkpoint_info=None, already_loaded_state_dict=None):
-        return reload_model_weights(None, checkpoint_info)
-
-    def unload_model_weights(sd_model=None, info=None):
-        raise RuntimeError(sentence)
-
+    dialect, name = dialects.current(), sd_model.sd_checkpoint_info.name_for_extra
+    sentence = f"SD Tune is training on {name}; stop that run to use another checkpoint."
     with ExitStack() as stack:
-        stack.enter_context(replaced(sd_models, "reload_model_weights", reload_model_weights))
-        stack.enter_context(replaced(sd_models, "load_model", load_model))
-        stack.enter_context(replaced(sd_models, "unload_model_weights", unload_model_weights))
-        for key in OPTIONS:
+        stack.enter_context(dialect.pinned(sd_model, sentence))
+        for key in dialect.options:
             option = shared.opts.data_labels.get(key)
             if option is not None:
                 stack.enter_context(replaced(option, "onchange", defer(key, deferred, sentence)))

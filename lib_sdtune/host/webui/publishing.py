@@ -1,16 +1,15 @@
 """A finished file becomes selectable at once, and an older one of its name is forgotten."""
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from modules import sd_models, shared
 from modules.sd_hijack import model_hijack
 
 from lib_sdtune.errors import RunError
 from lib_sdtune.host.base import FinishedFile
-from lib_sdtune.host.webui import model
+from lib_sdtune.host.webui import dialects, model
 from lib_sdtune.host.webui.neutral import conditioning_cache
 
 
@@ -26,7 +25,7 @@ def publish(artefact: FinishedFile) -> None:
 
 def of_loaded_family(artefact: FinishedFile) -> bool:
     """Whether a file is for the family of the loaded model; a run may have trained another checkpoint."""
-    loaded = sd_models.model_data.sd_model
+    loaded = dialects.current().loaded()
     if loaded is None:
         return False
     version, family = artefact.metadata.get("ss_base_model_version"), model.detected(loaded)[0]
@@ -41,11 +40,11 @@ def refuse_other(path: Path, listed: str | Path | None) -> None:
 
 
 def lora(path: Path, fits: bool) -> None:
-    name = path.stem
+    name, dialect = path.stem, dialects.current()
     networks = sys.modules.get("networks")
     if not hasattr(networks, "list_available_networks"):
         return  # the built-in Lora extension is switched off
-    forget_lora(networks, name)
+    dialect.forget_lora(networks, name, dialect.loaded())
     networks.list_available_networks()
     network = networks.available_networks.get(name)
     if network is None:
@@ -53,30 +52,18 @@ def lora(path: Path, fits: bool) -> None:
     refuse_other(path, network.filename)
     if not fits:
         return
-    unmatched_keys = unmatched(networks, network)
+    unmatched_keys = unmatched(network.filename, dialect.lora_layers(networks, network, dialect.loaded()))
     if unmatched_keys:
         raise RunError(f"The WebUI finds no layer for {len(unmatched_keys)} keys of {name}, such as "
                        f"{unmatched_keys[0]}; the file is kept but does too little.")
 
 
-def forget_lora(networks: ModuleType, name: str) -> None:
-    """The network of that name as the WebUI remembers it, and its trace on the layers."""
-    from lib_sdtune.host.webui.neutral.prompt_loras import restore_weights
-
-    networks.networks_in_memory.pop(name, None)
-    if any(net.name == name for net in networks.loaded_networks):
-        restore_weights(networks, shared.sd_model)
-        networks.loaded_networks.clear()
-
-
-def unmatched(networks: ModuleType, network: Any) -> list[str]:
-    """Keys of a LoRA file for which the WebUI's own loader finds no layer."""
+def unmatched(path: str, layers: Collection[str]) -> list[str]:
+    """Keys of a LoRA file for which the WebUI has no layer."""
     from safetensors import safe_open
 
-    net = networks.load_network(network.name, network)
-    matched = {module.network_key.partition(".")[0] for module in net.modules.values()}
-    with safe_open(network.filename, "pt") as file:
-        return sorted(key for key in file.keys() if key.partition(".")[0] not in matched)  # noqa: SIM118 - not a dict
+    with safe_open(path, "pt") as file:
+        return sorted(key for key in file.keys() if key.partition(".")[0] not in layers)  # noqa: SIM118 - not a dict
 
 
 def embedding(path: Path, fits: bool) -> None:

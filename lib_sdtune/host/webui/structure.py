@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 TABLES = ("_modules", "_parameters", "_buffers")
@@ -117,6 +118,7 @@ class Weight:
 
     def restore(self) -> None:
         if self.tensor.dtype != self.dtype or self.tensor.device != self.device:
-            self.tensor.data = self.tensor.data.to(self.device, self.dtype)
+            with torch.inference_mode(self.tensor.is_inference()):  # else it would be neither that nor a normal one
+                self.tensor.data = self.tensor.data.to(self.device, self.dtype)
         self.tensor.requires_grad_(self.requires_grad)
         self.tensor.grad = self.grad

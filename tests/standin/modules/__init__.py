@@ -48,7 +48,8 @@ def stop():
     from ldm.modules.attention import CrossAttention
     from ldm.modules.diffusionmodules import openaimodel
 
-    networks.originals.undo()
+    if "ldm_patched" not in sys.modules and "backend" not in sys.modules:
+        networks.originals.undo()
     CrossAttention.forward, openaimodel.th = originals
     for name in [name for name in sys.modules if belongs(name)]:
         del sys.modules[name]
@@ -56,7 +57,8 @@ def stop():
 
 def belongs(name):
     """Whether a module is part of the stand-in, or was made for the one that is going."""
-    return name.partition(".")[0] in ("modules", "networks", "lora_patches", "omegaconf") or name.startswith("lib_sdtune.host.webui")
+    return name.partition(".")[0] in (
+        "modules", "networks", "lora_patches", "omegaconf", "ldm_patched", "backend") or name.startswith("lib_sdtune.host.webui")
 
 
 def remember():

@@ -1,0 +1,89 @@
+"""reForge and Forge Classic: A1111's model around ComfyUI's parts (`ldm_patched`), which are moved and patched whole.
+
+The LoRAs of a prompt are new parameters in the UNet and the text encoders. They go when the parts are unloaded, which
+also sees to it that nothing is moved while the model is lent.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import ModuleType
+from typing import Any
+
+from modules import sd_models, shared
+from torch import nn
+
+from lib_sdtune.families.variant import Variant
+from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
+from lib_sdtune.host.webui.dialects.stock import Stock
+
+NO_LORAS = str([])  # as the WebUI writes down which LoRAs are on
+
+
+class Patched(Stock):
+    applies_hypernetworks = False  # they are listed and loaded, but no attention asks for them
+    options = (*Stock.options, "sd_text_encoder")
+
+    @contextmanager
+    def bare(self, sd_model: nn.Module, parameters: LentParameters) -> Iterator[None]:
+        self.undress(sd_model)
+        with parameters.lent(sd_model):
+            yield
+
+    @contextmanager
+    def settled(self, sd_model: nn.Module, parameters: LentParameters) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.undress(sd_model)
+            parameters.settle()
+
+    @contextmanager
+    def holding(self, info: Any | None) -> Iterator[nn.Module | None]:
+        """As in A1111's WebUI, which also writes down what it has loaded. Here an option that names no checkpoint would
+        mean the first of the list, which may be one that the run has made.
+        """
+        before = self.checkpoint()
+        try:
+            with super().holding(info) as sd_model:
+                yield sd_model
+        finally:
+            option = shared.opts.data.get("sd_model_checkpoint")
+            if before is not None and sd_models.checkpoint_aliases.get(option) is None:
+                shared.opts.data["sd_model_checkpoint"] = before.title
+
+    def undress(self, sd_model: nn.Module) -> None:
+        """No LoRA is in the weights, every part rests where the WebUI keeps it, and the next prompt's LoRAs are put on
+        anew.
+        """
+        from ldm_patched.modules import model_management
+
+        take_loras_off(sd_model)
+        model_management.unload_all_models()
+
+    def predicting(self, sd_model: nn.Module, variant: Variant) -> AbstractContextManager[None]:
+        return nullcontext()  # it draws as it took the checkpoint for when it loaded it
+
+    def script_runner(self) -> Any:
+        """One without scripts: the WebUI looks for one of its own in there without asking whether there are any."""
+        from modules import scripts
+
+        return scripts.ScriptRunner()
+
+    def forget_lora(self, networks: ModuleType, name: str, sd_model: nn.Module | None) -> None:
+        networks.load_lora_state_dict.cache_clear()  # it is asked by the file's name
+        if sd_model is not None:
+            self.undress(sd_model)
+
+    def lora_layers(self, networks: ModuleType, network: Any, sd_model: nn.Module) -> Collection[str]:
+        from ldm_patched.modules import lora
+
+        objects = sd_model.forge_objects_original
+        return {*lora.model_lora_keys_unet(objects.unet.model, {}),
+                *lora.model_lora_keys_clip(objects.clip.cond_stage_model, {})}
+
+
+def take_loras_off(owner: Any) -> None:
+    """The next picture begins with the parts as they were loaded. owner: of the `forge_objects`."""
+    owner.forge_objects = owner.forge_objects_original.shallow_copy()
+    owner.forge_objects_after_applying_lora = owner.forge_objects_original.shallow_copy()
+    owner.current_lora_hash = NO_LORAS

@@ -1,0 +1,77 @@
+"""The stand-in as reForge: A1111's model around parts that are patched and moved whole."""
+
+import sys
+from types import ModuleType
+
+import networks
+import torch
+
+from tests.standin.forks import patcher
+
+
+def install():
+    """Turn the stand-in that is up into one of reForge, with its first checkpoint loaded anew."""
+    from modules import processing, scripts, sd_models, shared
+
+    networks.originals.undo()  # reForge leaves torch's own layers alone
+    management, lora = ModuleType("ldm_patched.modules.model_management"), ModuleType("ldm_patched.modules.lora")
+    management.unload_all_models = patcher.unload_all_models
+    lora.model_lora_keys_unet = lambda model, key_map: key_map | unet_keys(model)
+    lora.model_lora_keys_clip = lambda model, key_map: key_map | clip_keys(model)
+    packages = {name: ModuleType(name) for name in ("ldm_patched", "ldm_patched.modules")}
+    packages["ldm_patched.modules"].model_management, packages["ldm_patched.modules"].lora = management, lora
+    sys.modules.update(packages | {management.__name__: management, lora.__name__: lora})
+    patcher.shells(networks, {"load_networks": load_networks})
+    load, draw = sd_models.load_model, processing.process_images_inner
+
+    def load_model(checkpoint_info=None, already_loaded_state_dict=None, forced_reload=False):
+        info, model = checkpoint_info or sd_models.select_checkpoint(), sd_models.model_data.sd_model
+        if model is not None and model.sd_checkpoint_info.filename == info.filename and not forced_reload:
+            return model
+        patcher.unload_all_models()
+        model = load(info)
+        model.forge_objects_original = patcher.objects(model.model, model.cond_stage_model.wrapped)
+        model.forge_objects = model.forge_objects_original.shallow_copy()
+        model.forge_objects_after_applying_lora = model.forge_objects_original.shallow_copy()
+        model.current_lora_hash = str([])
+        return model
+
+    def process_images_inner(p):
+        assert p.scripts is not None and p.scripts.alwayson_scripts == []
+        with torch.inference_mode():
+            return draw(p)
+
+    def select_checkpoint():
+        """The first of the list where the option names none, as reForge has it."""
+        chosen = sd_models.checkpoint_aliases.get(shared.opts.data.get("sd_model_checkpoint"))
+        return chosen or next(iter(sd_models.checkpoints_list.values()))
+
+    sd_models.load_model, sd_models.select_checkpoint = load_model, select_checkpoint
+    sd_models.reload_model_weights = lambda sd_model=None, info=None, forced_reload=False: load_model(info)
+    processing.process_images_inner = process_images_inner
+    processing.StableDiffusionProcessing.scripts = scripts.ScriptRunner()
+    sd_models.model_data.sd_model = None
+    del shared.opts.data["sd_model_checkpoint"]
+    load_model()
+
+
+def load_networks(names, *multipliers):
+    from modules import sd_models
+
+    model = sd_models.model_data.sd_model
+    unet = model.forge_objects_original.unet.model
+    patcher.load_networks(networks, model, names, unet_keys(unet), clip_keys(model.cond_stage_model.wrapped))
+    patcher.load_models_gpu([model.forge_objects.unet, model.forge_objects.clip.patcher])
+
+
+def unet_keys(model):
+    """By the names that files of Stable Diffusion 1 have."""
+    from lib_sdtune.ldm.layers import unet_layers
+
+    return {f"lora_unet_{layer.diffusers}": f"diffusion_model.{layer.path}.weight"
+            for layer in unet_layers(model.diffusion_model)}
+
+
+def clip_keys(model):
+    return {f"lora_te_{name.removeprefix('transformer.').removesuffix('.weight').replace('.', '_')}": name
+            for name, parameter in model.named_parameters() if name.endswith(".weight") and parameter.ndim == 2}
