@@ -93,27 +93,22 @@ def embeddings_known(loaded: LoadedModel, widths: Sequence[int]) -> Iterator[Non
     """Prompts may name a lent model's embeddings as well; those that the WebUI has are left alone. widths: of its
     towers.
     """
-    from modules.sd_hijack import model_hijack
-    from modules.textual_inversion.textual_inversion import Embedding
-
-    database, model = model_hijack.embedding_db, shared.sd_model
-    replaced_entries, registered = {}, []
-    keys = loaded.family.embedding_keys
+    dialect, model = dialects.current(), dialects.current().loaded()
+    before, keys = [], loaded.family.embedding_keys
     for name, vectors in loaded.embeddings.items():
-        present = database.word_embeddings.get(name)
-        rows = None if present is None else rows_of(present.vec, keys)
-        if rows is not None and rows.shape == vectors.shape and torch.equal(rows, vectors.to(rows)):
-            continue
-        replaced_entries[name] = present
         tables = dict(zip(keys, vectors.detach().split(widths, dim=1), strict=True))
-        entry = Embedding(vectors.detach() if len(keys) == 1 else tables, name)
+        entry = dialect.make_embedding(vectors.detach() if len(keys) == 1 else tables, name)
         entry.vectors, entry.shape = vectors.shape
-        database.register_embedding(entry, model)
-        registered.append(name)
+        for database in dialect.embedding_databases(model):
+            present = database.word_embeddings.get(name)
+            rows = None if present is None else rows_of(present.vec, keys)
+            if rows is None or rows.shape != vectors.shape or not torch.equal(rows, vectors.to(rows)):
+                before.append((database, name, present))
+                dialect.register_embedding(database, name, entry, model)
     try:
         yield
     finally:
-        for name in registered:
-            database.register_embedding_by_name(None, model, name)
-            if replaced_entries[name] is not None:
-                database.register_embedding(replaced_entries[name], model)
+        for database, name, present in before:
+            dialect.register_embedding(database, name, None, model)
+            if present is not None:
+                dialect.register_embedding(database, name, present, model)

@@ -73,12 +73,14 @@ class WebUIHost(Host):
         """UserError for a checkpoint that the WebUI does not know, or that cannot be trained as far as can be seen
         without the lock.
         """
-        self.detected(model_settings)
+        detected = self.detected(model_settings)
+        if detected is not None:
+            self.dialect.check_family(detected[0])
         placement.refuse_lowvram()
         storage.refuse_fp8_setting()
         entry, loaded = self.entry(model_settings), self.dialect.loaded()
         if loaded is not None and entry.filename == loaded.sd_checkpoint_info.filename:
-            storage.refuse_fp8(loaded)
+            storage.refuse_low_bits(loaded)
 
     def check_kind(self, kind: str) -> None:
         if kind == "hypernetworks" and not self.dialect.applies_hypernetworks:
@@ -97,6 +99,7 @@ class WebUIHost(Host):
         answer = {"model": entry.name_for_extra, "title": entry.title, "family": ""}
         try:
             family, _ = model.detected(self.dialect.loaded(), Path(entry.filename))
+            self.dialect.check_family(family)
         except UserError as error:
             return answer | {"problem": str(error)}
         return answer | {"family": family.sd_version}
@@ -162,7 +165,7 @@ class WebUIHost(Host):
             stack.enter_context(structure.restored(self.sd_model))
             changes = [*self.restore_parameters(), *stack.enter_context(extensions.put_aside(self.sd_model))]
             self.put_aside = stack.enter_context(ExitStack())
-            self.put_aside.enter_context(neutral(self.sd_model, self.idle))
+            self.put_aside.enter_context(neutral(self.sd_model, self.idle, self.dialect.concerns))
             self.bare = stack.pop_all()
         return changes
 
@@ -187,7 +190,7 @@ class WebUIHost(Host):
             with blame.unchanged(self.sd_model), self.dialect.settled(self.sd_model, self.lent_parameters):
                 yield
         finally:
-            self.put_aside.enter_context(neutral(self.sd_model, self.idle))
+            self.put_aside.enter_context(neutral(self.sd_model, self.idle, self.dialect.concerns))
             rng.restore(before)
 
     @contextmanager

@@ -13,6 +13,7 @@ from lib_sdtune.families.base import Family
 from lib_sdtune.families.detection import detect
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import LoadedModel, ModelSpec
+from lib_sdtune.host.webui import dialects
 from lib_sdtune.host.webui.folders import folder
 from lib_sdtune.host.webui.neutral import placement
 from lib_sdtune.host.webui.parts import text_towers
@@ -61,7 +62,7 @@ def lend(sd_model: nn.Module, prediction_type: str = "auto") -> LoadedModel:
         name=info.name_for_extra,
         hash=info.shorthash or sd_model.sd_model_hash or "",
         variant=variant,
-        embeddings=embeddings(family),
+        embeddings=embeddings(family, sd_model),
         folder=folder,
         path=Path(info.filename),
         sha256=getattr(info, "sha256", None) or "",
@@ -110,11 +111,9 @@ class Tokenizer:
         return list(self.wrapper.tokenize([text])[0])
 
 
-def embeddings(family: Family) -> dict[str, torch.Tensor]:
+def embeddings(family: Family, sd_model: nn.Module) -> dict[str, torch.Tensor]:
     """Name -> vectors of the embeddings that prompts can name with this model, those of several towers side by side."""
-    from modules.sd_hijack import model_hijack
-
-    listed = model_hijack.embedding_db.word_embeddings
+    listed = dialects.current().embedding_databases(sd_model)[0].word_embeddings
     return {name: rows.detach() for name, embedding in listed.items()
             if (rows := rows_of(embedding.vec, family.embedding_keys)) is not None}
 

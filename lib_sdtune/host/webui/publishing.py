@@ -5,7 +5,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from modules import sd_models, shared
-from modules.sd_hijack import model_hijack
 
 from lib_sdtune.errors import RunError
 from lib_sdtune.host.base import FinishedFile
@@ -67,13 +66,14 @@ def unmatched(path: str, layers: Collection[str]) -> list[str]:
 
 
 def embedding(path: Path, fits: bool) -> None:
-    name, database = path.stem, model_hijack.embedding_db
-    database.load_textual_inversion_embeddings(force_reload=True)
-    if fits and name not in database.word_embeddings:
-        raise RunError(f"The WebUI does not take {name} as an embedding for the loaded checkpoint; "
-                       "look into its console for the reason.")
-    if name in database.word_embeddings:
-        refuse_other(path, getattr(database.word_embeddings[name], "filename", None))
+    name, dialect = path.stem, dialects.current()
+    dialect.reload_embeddings(dialect.loaded())
+    for database in dialect.embedding_databases(dialect.loaded()):
+        if fits and name not in database.word_embeddings:
+            raise RunError(f"The WebUI does not take {name} as an embedding for the loaded checkpoint; "
+                           "look into its console for the reason.")
+        if name in database.word_embeddings:
+            refuse_other(path, getattr(database.word_embeddings[name], "filename", None))
 
 
 def hypernetwork(path: Path, fits: bool) -> None:

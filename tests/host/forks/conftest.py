@@ -9,7 +9,7 @@ import pytest
 STANDIN = str(Path(__file__).parents[2] / "standin")
 
 
-@pytest.fixture(scope="package", params=["patched"], autouse=True)
+@pytest.fixture(scope="package", params=["patched", "backend"], autouse=True)
 def fork(request, tmp_path_factory):
     pytest.importorskip("ldm.modules.attention", reason="stable-diffusion-sdkit is not installed (pip install --no-deps it)")
     sys.path.insert(0, STANDIN)

@@ -63,11 +63,11 @@ def unload_all_models():
 class Objects:
     """A picture's parts; `clip.cond_stage_model` is the text encoder."""
 
-    def __init__(self, unet, clip):
-        self.unet, self.clip = unet, clip
+    def __init__(self, unet, clip, vae=None):
+        self.unet, self.clip, self.vae = unet, clip, vae
 
     def shallow_copy(self):
-        return Objects(self.unet, self.clip)
+        return Objects(self.unet, self.clip, self.vae)
 
 
 def objects(unet, text_encoder):
@@ -103,7 +103,7 @@ def load_networks(networks, owner, names, unet_keys, clip_keys):
         state_dict = networks.load_lora_state_dict(file)
         unet.patches += deltas(state_dict, unet_keys)
         patcher.patches += deltas(state_dict, clip_keys)
-    owner.forge_objects = Objects(unet, SimpleNamespace(patcher=patcher, cond_stage_model=patcher.model))
+    owner.forge_objects = Objects(unet, SimpleNamespace(patcher=patcher, cond_stage_model=patcher.model), original.vae)
     owner.forge_objects_after_applying_lora = owner.forge_objects.shallow_copy()
 
 

@@ -12,9 +12,12 @@ from typing import Any
 from modules import sd_models, shared
 from torch import nn
 
+from lib_sdtune.errors import UserError
+from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
 from lib_sdtune.host.webui.dialects.stock import Stock
+from lib_sdtune.host.webui.neutral import storage
 
 NO_LORAS = str([])  # as the WebUI writes down which LoRAs are on
 
@@ -23,8 +26,15 @@ class Patched(Stock):
     applies_hypernetworks = False  # they are listed and loaded, but no attention asks for them
     options = (*Stock.options, "sd_text_encoder")
 
+    def check_family(self, family: Family) -> None:
+        """Their text encoders of SD2 and SDXL are others than A1111's, under other names than the checkpoint's."""
+        if family.name != "sd1":
+            raise UserError(f"On this WebUI, SD Tune trains checkpoints of Stable Diffusion 1 alone so far, and this "
+                            f"one is {family.sd_version}. Choose another one, or use A1111's WebUI for it.")
+
     @contextmanager
     def bare(self, sd_model: nn.Module, parameters: LentParameters) -> Iterator[None]:
+        storage.refuse_low_bits(sd_model)
         self.undress(sd_model)
         with parameters.lent(sd_model):
             yield

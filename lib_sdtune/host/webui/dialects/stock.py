@@ -1,6 +1,6 @@
 """A1111's WebUI: one model in memory, an nn.Module of ldm or sgm, whose weights are exchanged in place."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
@@ -8,14 +8,13 @@ from typing import Any
 from modules import sd_models, shared
 from torch import nn
 
+from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.webui import checkpoint_list
 from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
-from lib_sdtune.host.webui.neutral import prompt_loras
+from lib_sdtune.host.webui.neutral import Concern, prompt_loras
 from lib_sdtune.host.webui.swap import ABSENT, assign_entry, replaced
 from lib_sdtune.ldm.header import V
-
-Concern = Callable[[nn.Module], AbstractContextManager[None]]
 
 
 class Stock:
@@ -36,6 +35,9 @@ class Stock:
         """The WebUI's entry for the checkpoint that the next picture is drawn with; None while nobody knows."""
         loaded = self.loaded()
         return None if loaded is None else loaded.sd_checkpoint_info
+
+    def check_family(self, family: Family) -> None:
+        """UserError for a family that cannot be trained on this WebUI's modules."""
 
     def model(self) -> nn.Module | None:
         """The model that the next picture is drawn with, loaded where it is not yet."""
@@ -104,6 +106,33 @@ class Stock:
     def script_runner(self) -> Any | None:
         """The scripts of our pictures: none."""
         return None
+
+    def embedding_databases(self, sd_model: nn.Module | None) -> list[Any]:
+        """The WebUI's databases of textual-inversion embeddings, one for each text encoder or one for all."""
+        from modules.sd_hijack import model_hijack
+
+        return [model_hijack.embedding_db]
+
+    def make_embedding(self, vectors: Any, name: str) -> Any:
+        """The WebUI's own object for an embedding. vectors: (n, D), or one such tensor for each key of a family."""
+        from modules.textual_inversion.textual_inversion import Embedding
+
+        return Embedding(vectors, name)
+
+    def register_embedding(self, database: Any, name: str, embedding: Any | None, sd_model: nn.Module) -> None:
+        """Under this name prompts find `embedding`; None takes the name out."""
+        database.register_embedding_by_name(embedding, sd_model, name)
+
+    def reload_embeddings(self, sd_model: nn.Module | None) -> None:
+        """Read the folders again; sd_model: the loaded model, if there is one."""
+        for database in self.embedding_databases(sd_model):
+            database.load_textual_inversion_embeddings(force_reload=True)
+
+    def exchanged_parts(self) -> tuple[str, ...]:
+        """What the names of tensors begin with that come from another file than the checkpoint's."""
+        from modules import sd_vae
+
+        return () if sd_vae.loaded_vae_file is None else ("first_stage_model.",)
 
     def forget_lora(self, networks: ModuleType, name: str, sd_model: nn.Module | None) -> None:
         """The LoRA of that name as the WebUI remembers it, and its trace on the layers."""

@@ -17,10 +17,11 @@ from torch import nn
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import bounds
+from lib_sdtune.host.webui import dialects
 from lib_sdtune.host.webui.extensions import buffers, lora_loaders
 from lib_sdtune.ldm import checkpoint
 
-UNET, VAE = "model.diffusion_model.", "first_stage_model."
+UNET = "model.diffusion_model."
 SCHEDULE = "alphas_cumprod"
 ROWS = 8
 PRECISIONS = (None, torch.float16, torch.bfloat16)  # that a weight may have passed on its way from the file
@@ -44,8 +45,8 @@ def refuse_other_weights(sd_model: nn.Module, everything: bool = False) -> None:
     buffers.refuse_exchanged(sd_model, schedule_stored=not stored or SCHEDULE in stored)
     if not stored:
         return
-    tensors = {name: tensor for name, tensor in lent_tensors(sd_model).items()
-               if not (name.startswith(VAE) and other_vae())}
+    exchanged = dialects.current().exchanged_parts()
+    tensors = {name: tensor for name, tensor in lent_tensors(sd_model).items() if not name.startswith(exchanged)}
     for name in tensors:
         if name.startswith(UNET) and name not in stored:
             raise UserError(f"{name} was added to the UNet by another extension; restart the WebUI, or switch that "
@@ -99,12 +100,6 @@ def lent_tensors(sd_model: nn.Module) -> dict[str, torch.Tensor]:
                if not name.startswith("model_ema.")}
     schedule = getattr(sd_model, "alphas_cumprod_original", None)
     return tensors if schedule is None else tensors | {SCHEDULE: schedule}
-
-
-def other_vae() -> bool:
-    from modules import sd_vae
-
-    return sd_vae.loaded_vae_file is not None
 
 
 def rows(name: str, shape: Sequence[int]) -> list[int] | None:

@@ -3,8 +3,8 @@
 Each concern is a context manager of the loaded model that leaves it exactly as it was found.
 """
 
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from torch import nn
 
@@ -28,6 +28,7 @@ from lib_sdtune.host.webui.neutral import (
     upcasting,
 )
 
+Concern = Callable[[nn.Module], AbstractContextManager[None]]
 CONCERNS = (
     rng.restored,
     backends.restored,
@@ -49,12 +50,12 @@ CONCERNS = (
 
 
 @contextmanager
-def neutral(sd_model: nn.Module, idle: Collection[str] = ()) -> Iterator[None]:
+def neutral(sd_model: nn.Module, idle: Collection[str] = (), more: Sequence[Concern] = ()) -> Iterator[None]:
     """The model bare and fit for training; the WebUI's own state again afterwards, whatever happens. idle: see
-    `placement`.
+    `placement`. more: concerns of this WebUI's dialect alone.
     """
     with ExitStack() as stack:
-        for concern in CONCERNS:
+        for concern in (*CONCERNS, *more):
             stack.enter_context(concern(sd_model))
         stack.enter_context(placement.on_device(sd_model, idle))
         yield

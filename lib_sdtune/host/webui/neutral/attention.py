@@ -1,6 +1,5 @@
 """Attention that has a backward and knows no hypernetworks; afterwards the one that the WebUI's settings choose."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,7 +13,7 @@ from lib_sdtune.host.webui.swap import replaced
 
 def forward(self: nn.Module, x: torch.Tensor, context: torch.Tensor | None = None, mask: torch.Tensor | None = None,
             **kwargs: Any) -> torch.Tensor:
-    """Multi-head attention of ldm's and sgm's CrossAttention: x (B, n, C), context (B, m, D) -> (B, n, C)."""
+    """Multi-head attention of any CrossAttention: x (B, n, C), context (B, m, D) -> (B, n, C)."""
     context = x if context is None else context
     q, k, v = self.to_q(x), self.to_k(context), self.to_v(context)
     q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
@@ -26,9 +25,9 @@ def forward(self: nn.Module, x: torch.Tensor, context: torch.Tensor | None = Non
 
 @contextmanager
 def differentiable(sd_model: nn.Module) -> Iterator[None]:
+    kinds = {type(module) for module in sd_model.model.diffusion_model.modules()
+             if type(module).__name__ == "CrossAttention"}
     with ExitStack() as stack:
-        for package in ("ldm", "sgm"):
-            module = sys.modules.get(f"{package}.modules.attention")
-            if module is not None:
-                stack.enter_context(replaced(module.CrossAttention, "forward", forward))
+        for kind in kinds:
+            stack.enter_context(replaced(kind, "forward", forward))
         yield

@@ -5,7 +5,7 @@ does not ask for at its steps stay where --medvram keeps them.
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from modules import devices, lowvram, shared
+from modules import devices, shared
 from torch import nn
 
 from lib_sdtune.errors import UserError
@@ -13,7 +13,7 @@ from lib_sdtune.host.webui.parts import parts
 
 
 def refuse_lowvram() -> None:
-    if shared.cmd_opts.lowvram:
+    if getattr(shared.cmd_opts, "lowvram", False):
         raise UserError("--lowvram keeps only pieces of the model on the GPU; start the WebUI with --medvram or "
                         "without, then start again.")
 
@@ -26,6 +26,8 @@ def on_device(sd_model: nn.Module, idle: Collection[str] = ()) -> Iterator[None]
     refuse_lowvram()
     shuttled = getattr(sd_model, "lowvram", False)  # the WebUI's word for either flag
     if shuttled:
+        from modules import lowvram
+
         lowvram.send_everything_to_cpu()
     elsewhere = [(name, module, device) for name, module in parts(sd_model).items()
                  if (device := next(module.parameters()).device).type != devices.device.type]

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from modules import shared
 from torch import nn
 
 from lib_sdtune.errors import UserError
 
-REMEDY = "set Settings > Optimizations > FP8 weight to Disable, then start again"
+REMEDY = ("set Settings > Optimizations > FP8 weight to Disable (in Forge: Diffusion in Low Bits to Automatic), then "
+          "start again")
+TRAINABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def refuse_fp8_setting() -> None:
@@ -17,12 +20,20 @@ def refuse_fp8_setting() -> None:
         raise UserError(f"The WebUI stores checkpoints as FP8; {REMEDY}.")
 
 
-def refuse_fp8(sd_model: nn.Module) -> None:
-    if any("float8" in str(weight.dtype) for weight in sd_model.parameters()):
-        raise UserError(f"The checkpoint is stored as FP8; {REMEDY}.")
+def refuse_low_bits(sd_model: nn.Module) -> None:
+    """UserError for weights of eight bits or fewer, also those packed into whole numbers or kept in classes of their
+    own, as Forge's "Diffusion in Low Bits" does.
+    """
+    for weight in sd_model.parameters():
+        if "float8" in str(weight.dtype):
+            raise UserError(f"The checkpoint is stored as FP8; {REMEDY}.")
+        if weight.dtype not in TRAINABLE or type(weight) is not nn.Parameter:
+            kind = type(weight).__name__ if weight.dtype in TRAINABLE else str(weight.dtype).removeprefix("torch.")
+            raise UserError(f"The checkpoint is stored in low bits ({kind}), and nothing could be learned; "
+                            f"{REMEDY}.")
 
 
 @contextmanager
 def trainable(sd_model: nn.Module) -> Iterator[None]:
-    refuse_fp8(sd_model)
+    refuse_low_bits(sd_model)
     yield

@@ -1,0 +1,283 @@
+"""The stand-in as Forge: an engine that is no module, around parts of its own that were made in inference mode.
+
+Its linear layers are plain modules, its transformer blocks add in place, its text encoder is kept in half precision, and
+nothing is loaded before the first picture.
+"""
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import networks
+import numpy
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+from tests.standin.forks import patcher
+
+
+def install():
+    """Turn the stand-in that is up into one of Forge; nothing is loaded in it."""
+    from modules import processing, sd_hijack, sd_models
+
+    networks.originals.undo()  # Forge leaves torch's own layers alone
+    names = ("backend", "backend.memory_management", "backend.text_processing", "backend.text_processing.textual_inversion")
+    sys.modules.update({name: ModuleType(name) for name in names})
+    sys.modules["backend"].memory_management = sys.modules["backend.memory_management"]
+    sys.modules["backend.memory_management"].unload_all_models = patcher.unload_all_models
+    sys.modules["backend.text_processing.textual_inversion"].Embedding = textual_inversion().Embedding
+    patcher.shells(networks, {"load_networks": load_networks})
+    for name in ("network_apply_weights", "network_restore_weights_from_backup", "network_reset_cached_weight"):
+        delattr(networks, name)
+    networks.model_lora_keys_unet = lambda model, key_map: unet_keys(model)
+    networks.model_lora_keys_clip = lambda model, key_map: clip_keys(model)
+    sd_models.model_data = SimpleNamespace(sd_model=SimpleNamespace(cond_stage_model=None), forge_hash="", forge_loading_parameters={
+        "checkpoint_info": next(iter(sd_models.checkpoints_list.values())), "additional_modules": [], "unet_storage_dtype": None})
+    sd_models.forge_model_reload = processing.forge_model_reload = forge_model_reload
+    sd_models.reload_model_weights = sd_models.load_model = lambda *arguments, **kwargs: None
+    sd_models.unload_model_weights = lambda *arguments, **kwargs: patcher.unload_all_models()
+    processing.process_images_inner = process_images_inner
+    processing.StableDiffusionProcessing.cached_c = [None, None, None]
+    sd_hijack.model_hijack = SimpleNamespace()  # a shell
+
+
+@torch.inference_mode()
+def process_images_inner(p):
+    from modules import processing, sd_samplers, shared
+
+    engine, _ = processing.forge_model_reload()
+    lora_names = re.findall(r"<lora:([^:>]+)", p.prompt)
+    networks.load_networks(lora_names)
+    wanted, unwanted = (engine.get_learned_conditioning(re.sub(r"<[^>]*>", "", text)) for text in (p.prompt, p.negative_prompt))
+    torch.manual_seed(p.seed)
+    x = torch.randn(1, 4, p.height // 8, p.width // 8)
+    x = sd_samplers.create_sampler(p.sampler_name, SimpleNamespace(model=engine.forge_objects.unet.model)).sample(p, x, wanted, unwanted)
+    pixels = engine.forge_objects.vae.first_stage_model.decode(x)[0].clamp(-1, 1).add(1).mul(127.5).byte().permute(1, 2, 0).numpy()
+    shared.state.nextjob()
+    return SimpleNamespace(images=[Image.fromarray(numpy.ascontiguousarray(pixels))], infotexts=[processing.create_infotext(p)])
+
+
+def textual_inversion():
+    from modules.textual_inversion import textual_inversion
+
+    return textual_inversion
+
+
+@torch.inference_mode()
+def forge_model_reload():
+    from modules import sd_models
+
+    data = sd_models.model_data
+    if data.forge_hash != str(data.forge_loading_parameters):
+        patcher.unload_all_models()
+        data.sd_model = Engine(data.forge_loading_parameters["checkpoint_info"])
+        data.forge_hash = str(data.forge_loading_parameters)
+        return data.sd_model, True
+    return data.sd_model, False
+
+
+class Engine:
+    """A diffusion engine: no module, no `.model`, the parts in patchers."""
+
+    is_sd1 = True
+    first_stage_model = None
+
+    def __init__(self, info):
+        from modules import sd_models
+        from modules.model import LatentDiffusion
+
+        model = LatentDiffusion()
+        plain = dict(model.named_parameters())
+        for key, tensor in sd_models.load_file(info.filename).items():
+            plain[key].copy_(tensor)
+        shaped_as_forge(model.model.diffusion_model)
+        model.model.predictor = nn.Module()
+        model.model.predictor.prediction_type = "epsilon"
+        model.model.predictor.register_buffer("alphas_cumprod", model.alphas_cumprod.clone())
+        encoder = nn.Module()
+        encoder.clip_l = nn.Module()
+        encoder.clip_l.transformer = model.cond_stage_model.transformer.half()
+        encoder.clip_l.transformer.text_projection = nn.Linear(16, 16, bias=False)
+        linear_of_forge(encoder)
+        for layer in encoder.modules():
+            if isinstance(layer, nn.LayerNorm):
+                layer.__class__ = LayerNorm
+        for parameter in (*model.parameters(), *encoder.parameters()):
+            parameter.requires_grad_(False)
+        objects = patcher.objects(model.model, encoder)
+        objects.vae = SimpleNamespace(first_stage_model=model.first_stage_model)
+        self.forge_objects_original, self.forge_objects = objects, objects.shallow_copy()
+        self.forge_objects_after_applying_lora, self.current_lora_hash = objects.shallow_copy(), str([])
+        self.sd_checkpoint_info, self.sd_model_hash, self.filename = info, "0123456789", info.filename
+        self.text_processing_engine = TextProcessing(encoder.clip_l, model.cond_stage_model.tokenizer)
+
+    def get_learned_conditioning(self, text):
+        """Embeddings kept in half precision are turned to float32 at the first prompt."""
+        patcher.load_models_gpu([self.forge_objects.clip.patcher, self.forge_objects.unet])
+        transformer = self.text_processing_engine.encoder.transformer
+        transformer.text_model.embeddings.float()
+        return transformer(torch.tensor([self.text_processing_engine.framed(text)]))
+
+
+class TextProcessing:
+    """The tokenizer around a text encoder, with a database of embeddings of its own."""
+
+    def __init__(self, encoder, tokenizer):
+        self.encoder, self.tokenizer = encoder, tokenizer
+        self.id_start, self.id_end, self.id_pad = tokenizer.start, tokenizer.end, tokenizer.end
+        self.embeddings = Embeddings(tokenizer)
+        self.embeddings.load_textual_inversion_embeddings()
+        table = encoder.transformer.text_model.embeddings
+        table.token_embedding = TokenEmbedding(table.token_embedding, self.embeddings)
+
+    def tokenize(self, texts):
+        return [list(self.tokenizer(text)) for text in texts]
+
+    def framed(self, text):
+        """77 ids; the places of embeddings are told to the token table."""
+        tokens, chunk, fixes, position = self.tokenize([text])[0], [], [], 0
+        while position < len(tokens):
+            embedding, length = self.embeddings.find_embedding_at_position(tokens, position)
+            if embedding is None:
+                chunk.append(tokens[position])
+                position += 1
+            else:
+                fixes.append((len(chunk), embedding))
+                chunk += [0] * embedding.vectors
+                position += length
+        self.embeddings.fixes = fixes
+        return [self.id_start, *chunk[:75], *[self.id_end] * (76 - len(chunk[:75]))]
+
+
+class Embeddings:
+    """Read once, when the model is loaded."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer, self.fixes, self.word_embeddings = tokenizer, [], {}
+
+    def register_embedding_by_name(self, embedding, name):
+        self.word_embeddings.pop(name, None)
+        if embedding is not None:
+            self.word_embeddings[name] = embedding
+
+    def load_textual_inversion_embeddings(self):
+        from modules import shared
+
+        self.word_embeddings.clear()
+        for path in sorted(Path(shared.cmd_opts.embeddings_dir).rglob("*.safetensors")):
+            vectors = next(iter(load_file(path).values()))
+            embedding = textual_inversion().Embedding(vectors.float(), path.stem)
+            embedding.vectors, embedding.shape, embedding.filename = *vectors.shape, str(path)
+            if embedding.shape == 16:
+                self.register_embedding_by_name(embedding, path.stem)
+
+    def find_embedding_at_position(self, tokens, offset):
+        for name, embedding in self.word_embeddings.items():
+            ids = list(self.tokenizer(name))
+            if tokens[offset:offset + len(ids)] == ids:
+                return embedding, len(ids)
+        return None, None
+
+
+class TokenEmbedding(nn.Module):
+    """Shares the table's weight under a second name."""
+
+    def __init__(self, wrapped, embeddings):
+        super().__init__()
+        self.wrapped, self.embeddings, self.weight = wrapped, embeddings, wrapped.weight
+
+    def forward(self, ids):
+        fixes, self.embeddings.fixes = self.embeddings.fixes, []
+        embedded = self.wrapped(ids)
+        for offset, embedding in fixes:
+            embedded[0, offset + 1:offset + 1 + embedding.vectors] = embedding.vec.to(embedded)
+        return embedded
+
+
+class Linear(nn.Module):
+    """A layer that is none of torch's; weights in half precision are cast to whatever comes in."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.weight, self.bias = layer.weight, layer.bias
+
+    def forward(self, x):
+        return F.linear(x, self.weight.to(x), None if self.bias is None else self.bias.to(x))
+
+
+class LayerNorm(nn.LayerNorm):
+    def forward(self, x):
+        return F.layer_norm(x, self.normalized_shape, self.weight.to(x), self.bias.to(x), self.eps)
+
+
+class CrossAttention(nn.Module):
+    """The attention of a block; its function has no backward."""
+
+    def __init__(self, attention):
+        super().__init__()
+        self.heads, self.to_q, self.to_k = attention.heads, attention.to_q, attention.to_k
+        self.to_v, self.to_out = attention.to_v, attention.to_out
+
+    def forward(self, x, context=None, value=None, mask=None, transformer_options={}):  # noqa: B006 - as it is there
+        context = x if context is None else context
+        q, k, v = self.to_q(x), self.to_k(context), self.to_v(context if value is None else value)
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
+        return self.to_out(F.scaled_dot_product_attention(q, k, v).detach().transpose(1, 2).flatten(2))
+
+
+class BasicTransformerBlock(nn.Module):
+    """Adds in place to what its norms have kept for a backward."""
+
+    disable_self_attn = False
+
+    def __init__(self, block):
+        super().__init__()
+        self.attn1, self.attn2 = CrossAttention(block.attn1), CrossAttention(block.attn2)
+        self.norm1, self.norm2, self.norm3, self.ff = block.norm1, block.norm2, block.norm3, block.ff
+
+    def forward(self, x, context=None, transformer_options={}):  # noqa: B006 - as it is there
+        x += self.attn1(self.norm1(x), context=None, value=None, transformer_options=transformer_options)
+        x += self.attn2(self.norm2(x), context=context, value=None, transformer_options=transformer_options)
+        x += self.ff(self.norm3(x))
+        return x
+
+
+def shaped_as_forge(unet):
+    for module in list(unet.modules()):
+        for name, child in list(module.named_children()):
+            if type(child).__name__ == "BasicTransformerBlock":
+                module._modules[name] = BasicTransformerBlock(child)
+    linear_of_forge(unet)
+
+
+def linear_of_forge(model):
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Linear):
+                module._modules[name] = Linear(child)
+
+
+def load_networks(names, *multipliers):
+    from modules import sd_models
+
+    engine = sd_models.model_data.sd_model
+    original = engine.forge_objects_original
+    patcher.load_networks(networks, engine, names, unet_keys(original.unet.model), clip_keys(original.clip.cond_stage_model))
+
+
+def unet_keys(model):
+    """By the names that files of Stable Diffusion 1 have."""
+    from lib_sdtune.ldm.layers import unet_layers
+
+    return {f"lora_unet_{layer.diffusers}": f"diffusion_model.{layer.path}.weight"
+            for layer in unet_layers(model.diffusion_model)}
+
+
+def clip_keys(model):
+    return {f"lora_te_{name.removeprefix('clip_l.transformer.').removesuffix('.weight').replace('.', '_')}": name
+            for name, parameter in model.named_parameters() if name.endswith(".weight") and parameter.ndim == 2}
