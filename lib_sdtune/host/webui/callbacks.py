@@ -67,11 +67,12 @@ def api(demo: Any, server: Any) -> None:
 
 def tab() -> list[tuple[Any, str, str]]:
     """The tab as the WebUI wants it: [(page, title, id)]."""
+    from lib_sdtune.host.webui import recognition
     from lib_sdtune.ui.context import TabContext
     from lib_sdtune.ui.tab import build
 
     context = TabContext(app=app(), home="webui", defaults=defaults, hide_dirs=access().roots is not None,
-                         problem=without_scripts(Path(lib_sdtune.__file__).parents[1]))
+                         problem=recognition.problem() or without_scripts(Path(lib_sdtune.__file__).parents[1]))
     return [(build(context), "SD Tune", "sdtune_tab")]
 
 

@@ -1,5 +1,6 @@
 """Where the WebUI looks for files, whatever its flags say."""
 
+import sys
 from pathlib import Path
 
 from modules import paths, sd_models, shared
@@ -14,7 +15,8 @@ def folder(kind: str) -> Path:
     if kind == "taggers":
         return Path(paths.models_path).absolute() / "WD14"
     if kind == "templates":
-        return Path(shared.cmd_opts.textual_inversion_templates_dir).absolute()
+        templates = getattr(shared.cmd_opts, "textual_inversion_templates_dir", None)
+        return Path(templates or Path(paths.data_path) / "textual_inversion_templates").absolute()
     return roots(kind)[0] / subfolder()
 
 
@@ -23,15 +25,15 @@ def roots(kind: str) -> list[Path]:
     flags = shared.cmd_opts
     if kind == "lora":
         loras = getattr(flags, "lora_dir", None) or Path(paths.models_path) / "Lora"
-        candidates = [loras, getattr(flags, "lyco_dir_backcompat", None)]
+        candidates = [loras, getattr(flags, "lyco_dir_backcompat", None), *(getattr(flags, "lora_dirs", None) or ())]
     elif kind == "embeddings":
-        from modules.sd_hijack import model_hijack
-
-        candidates = [flags.embeddings_dir, *getattr(getattr(model_hijack, "embedding_db", None), "embedding_dirs", ())]
+        hijack = getattr(sys.modules.get("modules.sd_hijack"), "model_hijack", None)  # a fork may have none
+        candidates = [flags.embeddings_dir, *getattr(getattr(hijack, "embedding_db", None), "embedding_dirs", ())]
     elif kind == "hypernetworks":
-        candidates = [flags.hypernetwork_dir]
+        candidates = [getattr(flags, "hypernetwork_dir", None) or Path(paths.models_path) / "hypernetworks"]
     elif kind == "checkpoints":
-        candidates = [flags.ckpt_dir or sd_models.model_path, sd_models.model_path]
+        candidates = [getattr(flags, "ckpt_dir", None) or sd_models.model_path, sd_models.model_path,
+                      *(getattr(flags, "ckpt_dirs", None) or ())]
     else:
         raise KeyError(kind)
     return list(dict.fromkeys(Path(folder).absolute() for folder in candidates if folder))

@@ -281,8 +281,11 @@ class WebUIHost(Host):
         """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip". patience: as for the
         lock.
         """
-        from lib_sdtune.host.webui.interrogating import interrogator
-
+        try:
+            from lib_sdtune.host.webui.interrogating import interrogator
+        except ImportError as error:
+            raise UserError("This WebUI has no interrogators any more; write captions by another captioner, or by "
+                            "hand.") from error
         return interrogator(name, options, self.lock, patience)
 
     def tokenizer(self) -> Callable[[str], list[int]] | None:
@@ -291,8 +294,10 @@ class WebUIHost(Host):
 
     def image_encoder(self) -> Any | None:
         """The WebUI's CLIP, where its weights are there."""
-        from lib_sdtune.host.webui import clip
-
+        try:
+            from lib_sdtune.host.webui import clip
+        except ImportError:  # a fork without the WebUI's interrogators
+            return None
         return clip.encoder()
 
     def publish(self, artefact: FinishedFile) -> None:

@@ -156,6 +156,19 @@ def test_flags_of_two_installations_are_added_once():
     assert parser.parse_args(["--sdtune-host", "a"]).sdtune_host == ["a"]
 
 
+def test_a_webui_that_is_not_known_is_told_in_the_tab(callbacks, monkeypatch):
+    gradio = pytest.importorskip("gradio", reason="gradio comes with the WebUI and with the `ui` verb's requirements")
+    from modules import sd_models
+
+    from lib_sdtune.host.webui import recognition
+
+    assert recognition.problem() == ""
+    monkeypatch.delattr(sd_models, "list_models")
+    [(page, _, _)] = callbacks.tab()
+    shown = [block.value for block in page.blocks.values() if isinstance(block, gradio.HTML)]
+    assert len(shown) == 1 and "does not know this WebUI: it has no modules.sd_models.list_models" in shown[0]
+
+
 @pytest.mark.parametrize(("folder", "sign"), [("data #2/extensions/sd-tune", "#"), ("what?/sd-tune", "?"), ("100 % & more/sd-tune", "")])
 def test_a_path_from_which_the_webui_serves_no_scripts_is_told_in_the_tab(callbacks, monkeypatch, tmp_path, folder, sign):
     gradio = pytest.importorskip("gradio", reason="gradio comes with the WebUI and with the `ui` verb's requirements")

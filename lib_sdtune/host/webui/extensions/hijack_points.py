@@ -19,7 +19,8 @@ Point = tuple[Any, str, Any]
 """A module, class or object; the name of one of its attributes; what stands there."""
 
 MODEL = ("ldm.modules", "ldm.models", "sgm.modules", "sgm.models", "open_clip", "transformers.models.clip", "torch.nn",
-         "modules.sd_hijack_unet", "modules.sd_unet", "modules.hypernetworks.hypernetwork")
+         "modules.sd_hijack_unet", "modules.sd_unet", "modules.hypernetworks.hypernetwork",
+         "ldm_patched.ldm", "backend.nn", "backend.operations")
 TORCH = ("torch", "torch.nn.functional", "torch.utils.checkpoint")  # their functions, not their packages
 PICTURES = ("k_diffusion", "modules.processing", "modules.prompt_parser", "modules.rng", "modules.extra_networks",
             "modules.sd_samplers", "modules.sd_hijack", "modules.sd_schedulers", "modules.sd_vae_approx")

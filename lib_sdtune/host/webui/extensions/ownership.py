@@ -14,7 +14,8 @@ from typing import Any
 from modules import extensions, paths_internal
 
 OURS = os.path.realpath(Path(__file__).parents[4])
-WEBUI = [os.path.join(paths_internal.script_path, name) for name in ("modules", "repositories", "extensions-builtin")]
+WEBUI = [os.path.join(paths_internal.script_path, name) for name in (
+    "modules", "repositories", "extensions-builtin", "backend", "ldm_patched", "modules_forge", "packages_3rdparty")]
 
 
 @dataclass(frozen=True)
