@@ -19,12 +19,10 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.webui.dialects.engine import EngineModel
 from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
 from lib_sdtune.host.webui.dialects.patched import Patched, take_loras_off
-from lib_sdtune.host.webui.neutral import blocks, precision
 from lib_sdtune.host.webui.swap import replaced
 
 
 class Backend(Patched):
-    concerns = (blocks.out_of_place, precision.in_float32)
     options = ()  # the page notes its choices and the next picture follows them, so that none need be deferred
 
     def __init__(self) -> None:

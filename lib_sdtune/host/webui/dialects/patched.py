@@ -17,12 +17,13 @@ from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
 from lib_sdtune.host.webui.dialects.stock import Stock
-from lib_sdtune.host.webui.neutral import storage
+from lib_sdtune.host.webui.neutral import blocks, precision, storage
 
 NO_LORAS = str([])  # as the WebUI writes down which LoRAs are on
 
 
 class Patched(Stock):
+    concerns = (blocks.out_of_place, precision.in_float32)
     applies_hypernetworks = False  # they are listed and loaded, but no attention asks for them
     options = (*Stock.options, "sd_text_encoder")
 

@@ -1,5 +1,5 @@
-"""Transformer blocks that add without overwriting: a backward needs what went into each norm, and Forge writes over
-it.
+"""Transformer blocks that add without overwriting: a backward needs what went into each norm, and Forge and Classic
+write over it.
 """
 
 from collections.abc import Iterator

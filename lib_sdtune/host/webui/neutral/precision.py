@@ -1,4 +1,4 @@
-"""Forge keeps the VAE in bfloat16 where a GPU has it, and text encoders in float16, which compute in the precision of
+"""Forks keep the VAE in bfloat16 where a GPU has it, and text encoders in float16, which compute in the precision of
 their embeddings. What a picture or a prompt is for the UNet is worked out once, and shall not be rounded so.
 """
 
