@@ -18,8 +18,8 @@ def born_in_inference(fork):
     with torch.inference_mode():
         model = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
         model.register_buffer("places", torch.arange(3))
-        model.twin = nn.Module()
-        model.twin.weight = model[0].weight
+        model[1].twin = nn.Module()
+        model[1].twin.weight = model[0].weight
     return model
 
 
@@ -30,7 +30,7 @@ def test_ours_are_normal_over_the_same_memory_and_theirs_come_back(born_in_infer
     theirs = dict(model.state_dict(keep_vars=True))
     with LentParameters().lent(model):
         ours = model.state_dict(keep_vars=True)
-        assert model.twin.weight is model[0].weight
+        assert model[1].twin.weight is model[0].weight
         for name, tensor in ours.items():
             assert tensor is not theirs[name] and not tensor.is_inference() and tensor.data_ptr() == theirs[name].data_ptr()
         model[0].weight.requires_grad_(True)
