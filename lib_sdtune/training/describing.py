@@ -71,8 +71,8 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
     """
     groups, scan = groups_of(config.dataset.describe), training_data.scan
     nouns = {number: noun_of(concept) for number, concept in enumerate(config.concepts)}
-    wordless = [(index, picture) for index, picture in enumerate(scan.pictures)
-                if picture.caption_from == "prompt" and not picture.is_class and nouns[picture.concept]]
+    wordless = {index: picture for index, picture in enumerate(scan.pictures)
+                if picture.caption_from == "prompt" and not picture.is_class and nouns[picture.concept]}
     if not groups or not wordless:
         return
     path = folder / "words.json"
@@ -81,18 +81,17 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
     model = training_data.model
     with training_data.idle_parts.present(model.unet, *model.text_encoders):
         asker = Asker(training_data, losses, model.device, config.train.batch_size)
-        for done, (index, picture) in enumerate(wordless):
+        for done, (index, picture) in enumerate(wordless.items()):
             progress(done, len(wordless), "asking the model what the pictures show")
             if picture.content not in words:
                 words[picture.content] = asker.words(index, nouns[picture.concept], groups)
     write_json(path, {"words": words})
-    telling = told({picture.content: words[picture.content] for _, picture in wordless}.values(), groups)
-    scan.pictures = [described(picture, config.concepts[picture.concept], words, telling) if
-                     picture.content in words and (index, picture) in wordless else picture
-                     for index, picture in enumerate(scan.pictures)]
+    telling = told([words[picture.content] for picture in wordless.values()], groups)
+    scan.pictures = [described(picture, config.concepts[picture.concept], words, telling) if index in wordless else
+                     picture for index, picture in enumerate(scan.pictures)]
     training_data.arrange()
     log.info('The model was asked what %d pictures without captions show; the first one\'s caption is now "%s".',
-             len(wordless), scan.pictures[wordless[0][0]].caption)
+             len(wordless), scan.pictures[min(wordless)].caption)
 
 
 def noun_of(concept: Concept) -> str:

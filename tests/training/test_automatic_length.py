@@ -129,3 +129,10 @@ def test_a_run_that_is_stopped_by_hand_leaves_what_it_has(tmp_path, monkeypatch)
     host = TinyHost(tmp_path / "data")
     train(host, automatic(tmp_path), watch=stop_at_five)
     assert safetensors.Stored(host.folder("lora") / "ron.safetensors").metadata["ss_steps"] == "5"
+
+
+def test_a_run_that_ended_by_itself_may_go_on(tmp_path, impatient):
+    host, config = TinyHost(tmp_path / "data"), automatic(tmp_path)
+    steps = train(host, config).step
+    longer = config | {"overwrite": True, "train": {"max_train_steps": 40, "stop": "steps"}}
+    assert steps < train(host, longer, resume=True).step == 40
