@@ -179,7 +179,8 @@ def two_steps(config: Config, host: Host, changes: dict[str, Any], progress: Pro
 def alone(config: Config) -> Config:
     """The settings without what happens between the steps."""
     config = copy.deepcopy(config)
-    config.train.max_train_steps, config.train.max_train_epochs = STEPS, 0
+    config.train.max_train_steps, config.train.max_train_epochs, config.train.stop = STEPS, 0, "steps"
+    config.dataset.describe = []
     config.save.state_every_n_steps = config.save.every_n_steps = config.save.every_n_epochs = 0
     config.validation, config.sample = ValidationConfig(), SampleConfig(every_n_steps=0)
     return config

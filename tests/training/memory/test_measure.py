@@ -183,3 +183,11 @@ def test_the_command_line_measures_and_trains_nothing(images, tmp_path, capsys):
     assert main(["train", str(tmp_path / "run.json"), "--data-dir", str(tmp_path / "out"), "--measure"]) == 0
     assert "Measured: a step needs" in capsys.readouterr().out
     assert files(tmp_path / "out") == []
+
+
+def test_nothing_is_asked_or_measured_beside_the_steps():
+    config = Config.from_dict({"name": "ron", "concepts": [{"images": "ron"}], "dataset": {"describe": ["red, blue"]},
+                               "train": {"stop": "auto", "max_train_steps": 0}})
+    bare = measure.alone(config)
+    assert bare.train.stop == "steps" and bare.train.max_train_steps and not bare.dataset.describe
+    assert config.train.stop == "auto" and config.dataset.describe
