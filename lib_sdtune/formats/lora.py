@@ -1,9 +1,10 @@
 """LoRA files: which layers they change, under kohya's keys, and the tensors of each.
 
-Read are kohya's and LyCORIS' names (lora_unet_mid_block_….lora_down.weight) and those of PEFT and diffusers
-(unet.mid_block.….lora_A.weight).
+Read are kohya's and LyCORIS' names (lora_unet_mid_block_….lora_down.weight, oft_unet_… of networks.oft) and those of
+PEFT and diffusers (unet.mid_block.….lora_A.weight).
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ def key_and_tail(name: str) -> tuple[str, str]:
             tail = next((tail for tail in PEFT if name.endswith(f".{tail}")), name.rpartition(".")[2])
             return prefix + name[len(part) : -len(tail) - 1].replace(".", "_"), PEFT.get(tail, tail)
     key, _, tail = name.partition(".")
-    return key, PEFT.get(tail, tail)
+    return re.sub("^oft_(unet|te)", r"lora_\1", key), PEFT.get(tail, tail)
 
 
 def rounded(tail: str, tensor: torch.Tensor, precision: torch.dtype) -> torch.Tensor:

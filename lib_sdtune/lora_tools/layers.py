@@ -25,7 +25,7 @@ def check(file: LoraFile) -> None:
         more = f" and {len(unknown) - 1} more" if unknown[1:] else ""
         raise UserError(
             f"{file.path.name} has {unknown[0]}{more} in a form that is not known here ({tails}); "
-            "LoRA, LoCon, LoHa, LoKr and DoRA are."
+            "LoRA, LoCon, LoHa, LoKr, DoRA, (IA)³, OFT and BOFT are."
         )
     for key, tensors in file.layers.items():
         if any(tensor.is_floating_point() and not torch.isfinite(tensor).all() for tensor in tensors.values()):

@@ -10,7 +10,7 @@ from lib_sdtune.formats import lora
 from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.lora_tools import layers, output
 from lib_sdtune.lora_tools.approximation import Approximation, Progress, by_layer, named
-from lib_sdtune.networks.delta import scale
+from lib_sdtune.networks.delta import algorithm, needs_weight, scale
 
 PLAIN = {"lora_down.weight", "lora_up.weight", "alpha"}
 
@@ -70,13 +70,14 @@ def check(sources: Sequence[Path], ratios: Sequence[float]) -> None:
 
 
 def refuse_unmergeable(file: LoraFile, dim: int) -> None:
-    """A DoRA is no sum: what it changes hangs on the checkpoint's weight. Others than LoRA have no ranks to put
-    together.
+    """A DoRA, an (IA)³ or an OFT is no sum: what it changes hangs on the checkpoint's weight. Others than LoRA have no
+    ranks to put together.
     """
     for key, tensors in file.layers.items():
-        if "dora_scale" in tensors:
+        if needs_weight(tensors):
+            kind = "a DoRA" if "dora_scale" in tensors else f"of the kind {algorithm(tensors)}"
             raise UserError(
-                f"{file.path.name} is a DoRA, whose change depends on the checkpoint, so it does not add up with "
+                f"{file.path.name} is {kind}, whose change depends on the checkpoint, so it does not add up with "
                 "others; merge it into a checkpoint."
             )
         if not dim and not set(tensors) <= PLAIN:

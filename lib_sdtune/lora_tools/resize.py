@@ -12,7 +12,7 @@ from lib_sdtune.formats import lora
 from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.lora_tools import layers, output
 from lib_sdtune.lora_tools.singular_values import check_rule, decompose, decompose_product, rank
-from lib_sdtune.networks.delta import algorithm, scale
+from lib_sdtune.networks.delta import algorithm, needs_weight, scale
 
 Progress = Callable[[int, int, str], None]
 PLAIN = {"lora_down.weight", "lora_up.weight"}
@@ -53,6 +53,7 @@ def resize(
     output.check_target(target, "lora", [source], overwrite)
     file = lora.read(source)
     layers.check(file)
+    refuse_without_rank(file)
     result, tensors, alphas = Resized(target), dict(file.embeddings), []
     for done, key in enumerate(file.layers):
         progress(done, len(file.layers), "resizing")
@@ -72,6 +73,13 @@ def resize(
     facts = metadata(file, target, dim, conv_dim, dynamic_method, dynamic_param, alphas)
     output.write_lora(target, tensors, facts, output.precision_of(save_precision, file.dtype))
     return result
+
+
+def refuse_without_rank(file: LoraFile) -> None:
+    """UserError for layers that multiply the checkpoint's weight: what they add is of full rank."""
+    for tensors in file.layers.values():
+        if needs_weight(tensors) and "dora_scale" not in tensors:
+            raise UserError(f"{file.path.name} is of the kind {algorithm(tensors)}, which has no rank to change.")
 
 
 def decomposed(file: LoraFile, key: str, device: str):

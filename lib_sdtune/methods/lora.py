@@ -1,5 +1,6 @@
 """LoRA and its relatives: every chosen layer gets a small network beside it, and only the networks learn."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from lib_sdtune.lora_tools.on_model import adapter, layers_on, refuse_other_fami
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import FolderOf, Method
 from lib_sdtune.methods.lora_blocks import Blocks
+from lib_sdtune.methods.lora_presets import PRESETS, options_of
 from lib_sdtune.methods.lora_settings import LoraConfig
 from lib_sdtune.networks.base import Adapter, applied, spatial
 from lib_sdtune.networks.dropout import Dropouts
@@ -89,32 +91,33 @@ class LoraMethod(Method):
     @classmethod
     def check_model(cls, config: "Config", folder: FolderOf, spec: ModelSpec) -> None:
         Blocks(config.lora, input_blocks(spec))
-        if config.lora.init_file:
+        if not config.lora.init_file:
+            cls.count_trainable(config, spec)  # refuses what the network cannot be
+        else:
             refuse_other_family(lora_file.read(find_init_file(config, folder)), spec)
 
     @classmethod
     def count_trainable(cls, config: "Config", spec: ModelSpec) -> int:
-        parts = [part for part in spec.shapes if part != "vae" and not is_zero(config.lora.rate_of(part))]
-        return sum(
-            config.lora.dim * in_and_out(name, shape)
-            for part in parts
-            for name, shape in spec.shapes[part].items()
-            if len(shape) == 2 and any(block in name for block in ("transformer_blocks", ".layers.", "resblocks"))
-        )
+        settings = config.lora
+        parts = [part for part in spec.shapes if part != "vae" and not is_zero(settings.rate_of(part))]
+        shapes = Counter(shape for part in parts for shape in adapted_shapes(spec.shapes[part]))
+        network, options = networks.registry[settings.network], network_options(settings)
+        return sum(number * network.count(shape, settings.dim, **options) for shape, number in shapes.items())
 
     def dim_and_alpha(self, target: Target) -> tuple[int, float]:
         """0 for a layer that gets no adapter."""
         settings = self.config.lora
         no_convolutions = target.kind == "convolution" and not (settings.conv_dim or any(settings.conv_block_dims))
-        if no_convolutions or is_zero(settings.rate_of(target.part)):
+        if no_convolutions or is_zero(settings.rate_of(target.part)) or not PRESETS[settings.preset](target):
             return 0, 1.0
         return self.blocks.dim_and_alpha(target, spatial(target.layer.weight.shape))
 
     def make_adapter(self, target: Target, dim: int, alpha: float) -> Adapter:
         settings = self.config.lora
         network = networks.registry[settings.network]
-        options = {name: getattr(settings, name) for name in network.options}
-        return network(target.layer, dim, alpha, generator(self.config.train.seed, "init", target.key), **options)
+        first = generator(self.config.train.seed, "init", target.key)
+        options = network_options(settings) | options_of(settings.preset, target, network)
+        return network(target.layer, dim, alpha, first, **options)
 
     def learns(self, target: Target) -> bool:
         return not is_zero(self.config.lora.rate_of(target.part)) and self.blocks.lr_weight(target) > 0
@@ -202,8 +205,9 @@ class LoraMethod(Method):
         )
         arguments |= {"conv_dim": settings.conv_dim, "conv_alpha": settings.conv_alpha} if settings.conv_dim else {}
         defaults = LoraConfig()
-        keys = ("rank_dropout", "module_dropout", "loraplus_lr_ratio", "factor", "use_tucker", "down_lr_weight",
-                "mid_lr_weight", "up_lr_weight", "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
+        keys = ("preset", "rank_dropout", "module_dropout", "loraplus_lr_ratio", *networks.registry[name].options,
+                "down_lr_weight", "mid_lr_weight", "up_lr_weight", "block_dims", "block_alphas", "conv_block_dims",
+                "conv_block_alphas")
         arguments |= {key: getattr(settings, key) for key in keys if getattr(settings, key) != getattr(defaults, key)}
         return {key: ",".join(map(str, value)) if isinstance(value, list) else str(value)
                 for key, value in arguments.items()}
@@ -234,10 +238,17 @@ class LoraMethod(Method):
             trained.load_tensors(exact)
 
 
-def in_and_out(name: str, shape: tuple[int, int]) -> int:
-    """Outputs and inputs of the layers whose weight that is: a fused one is three."""
-    outputs, inputs = shape
-    return outputs + inputs * (3 if name.endswith("in_proj_weight") else 1)
+def network_options(settings: LoraConfig) -> dict[str, Any]:
+    """The settings that only some networks have, of this one."""
+    return {name: getattr(settings, name) for name in networks.registry[settings.network].options}
+
+
+def adapted_shapes(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
+    """The shapes of the linear layers that get an adapter, of the weights of a part; a fused one is three layers."""
+    for name, shape in shapes.items():
+        if len(shape) == 2 and any(block in name for block in ("transformer_blocks", ".layers.", "resblocks")):
+            fused = name.endswith("in_proj_weight")
+            yield from [(shape[0] // 3, shape[1])] * 3 if fused else [shape]
 
 
 def input_blocks(spec: ModelSpec) -> int:

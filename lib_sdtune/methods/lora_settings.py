@@ -8,13 +8,14 @@ from lib_sdtune import networks, optim
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import require
 from lib_sdtune.methods.base import MethodSettings
+from lib_sdtune.methods.lora_presets import PRESETS
 from lib_sdtune.networks.base import Adapter
 
 if TYPE_CHECKING:  # it is composed of the methods
     from lib_sdtune.config import Config
 
-OF_THE_FILE = ("network", "dim", "alpha", "conv_dim", "conv_alpha", "use_tucker", "factor", "block_dims",
-               "block_alphas", "conv_block_dims", "conv_block_alphas")
+OF_THE_FILE = ("network", "dim", "alpha", "conv_dim", "conv_alpha", "use_tucker", "factor", "train_on_input",
+               "constraint", "rescaled", "preset", "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
 HALVES = ("lora", "dora")  # networks that have an up and a down part
 
 
@@ -30,6 +31,8 @@ class LoraConfig(MethodSettings):
     conv_dim: int = option(0, "0 leaves the 3x3 convolutions alone; 4 to 8 trains them too (LoCon).",
                            label="Convolution dim", low=0, high=1024)
     conv_alpha: float = option(1.0, "As alpha, for the convolutions.", label="Convolution alpha", above=0, high=4096)
+    preset: str = option("attn-mlp", "attn-mlp; attn-only for less, ia3 for the few layers of (IA)³.",
+                         label="Layers", choices=list(PRESETS))
     unet_lr: Rate = option(1e-4, "1e-4: how fast the UNet part learns. 0 leaves it out.",
                            label="UNet learning rate", low=0, high=10)
     text_encoder_lr: Rate = option(5e-5, "5e-5: how fast the text encoder part learns. 0 leaves it out.",
@@ -51,6 +54,11 @@ class LoraConfig(MethodSettings):
                          label="LoKr factor", low=-1, high=1024)
     use_tucker: bool = option(False, "Smaller 3x3 convolutions, with a core between two 1x1 ones (Tucker).",
                               label="Tucker convolutions")
+    train_on_input: bool = option(False, "(IA)³ learns one factor for each input of a layer, not for each output.",
+                                  label="Factors of inputs")
+    constraint: float = option(0.0, "0, or 0.00001 to 0.01: how far OFT and BOFT may turn a layer (COFT).",
+                               label="Constraint", low=0, high=1)
+    rescaled: bool = option(False, "OFT and BOFT also learn one factor for each output.", label="Factors of outputs")
     down_lr_weight: list[float] = option(
         [], "Empty, or by how much the rate of each down block is multiplied: 12 numbers, 9 for SDXL; 0 leaves one "
             "out.",
@@ -71,6 +79,8 @@ class LoraConfig(MethodSettings):
     def overruled(self) -> Iterable[tuple[str, str]]:
         if self.init_file:
             yield from ((key, '"lora.init_file" has its own') for key in OF_THE_FILE)
+        if self.preset in ("attn-only", "ia3"):
+            yield from ((key, f'"lora.preset" is "{self.preset}"') for key in ("conv_dim", "conv_block_dims"))
         if not self.conv_dim and not self.conv_block_dims:
             yield from ((key, '"lora.conv_dim" is 0') for key in ("conv_alpha", "conv_block_alphas", "use_tucker"))
         if self.network == "lokr":
@@ -78,11 +88,22 @@ class LoraConfig(MethodSettings):
                 "alpha",
                 'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned',
             )
-        else:
-            yield "factor", '"lora.network" is not "lokr"'
+        elif self.network not in HALVES and self.network != "loha":
+            unused = ("alpha", "conv_alpha", "block_alphas", "conv_block_alphas")
+            unused += ("dim",) if self.network == "ia3" else ()
+            yield from ((key, f'"lora.network" is "{self.network}", which has none') for key in unused)
+        own = networks.registry[self.network].options
+        for key in ("factor", "use_tucker", "train_on_input", "constraint", "rescaled"):
+            if key not in own:
+                yield key, f'"lora.network" is "{self.network}", which has none'
 
     def check(self, config: "Config") -> None:
         network = "" if self.init_file else self.network
+        require(
+            self.preset != "unet-convblock-only" or self.conv_dim or any(self.conv_block_dims) or self.init_file,
+            '"lora.preset" is "unet-convblock-only" and "lora.conv_dim" is 0, so nothing would learn; set '
+            '"lora.conv_dim".',
+        )
         require(
             not self.network_dropout or network in ("", "lora"),
             f'"lora.network_dropout" is {self.network_dropout}, and {network} has nothing to leave out between two '

@@ -78,6 +78,13 @@ class Adapter(nn.Module):
         raise NotImplementedError
 
     @classmethod
+    def count(cls, shape: tuple[int, ...], dim: int, **options) -> int:
+        """How many numbers learn beside a weight of that shape. UserError where it cannot have that dim."""
+        with torch.device("meta"):
+            layer = nn.Linear(shape[1], shape[0]) if len(shape) == 2 else nn.Conv2d(shape[1], shape[0], shape[2:])
+        return sum(parameter.numel() for parameter in cls(layer, dim, 1.0, **options).parameters())
+
+    @classmethod
     def options_of(cls, tensors: Tensors) -> dict:
         """The further arguments that these tensors were made with."""
         return {}

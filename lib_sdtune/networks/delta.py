@@ -1,67 +1,114 @@
 """What the tensors of one layer in a LoRA file change in its weight, whichever program made them.
 
-Formulas by the papers and by the readers of such files: LoRA and LoCon (arXiv 2106.09685), LoHa (2108.06098), LoKr
-(2309.14859), their Tucker convolutions as LyCORIS has them, and DoRA (2402.09353) on top of any of these.
+Each network's file registers its `Formula`: how its tensors are told from others, and what they mean. DoRA (arXiv
+2402.09353) goes on top of those that add something to the weight.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.networks import registry
 
 Tensors = Mapping[str, torch.Tensor]
-TAILS = {
-    "lora": {"lora_down.weight", "lora_up.weight", "lora_mid.weight"},
-    "loha": {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2"},
-    "lokr": {"lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2"},
-    "full": {"diff"},
-}
-NEEDED = {
-    "lora": ({"lora_down.weight", "lora_up.weight"},),
-    "loha": ({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"},),
-    "lokr": ({"lokr_w1"}, {"lokr_w1_a", "lokr_w1_b"}),
-    "full": ({"diff"},),
-}
+Change = Callable[[Tensors, torch.Tensor | None], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """change: (tensors, the layer's weight or None) -> the change of the weight at strength 1, all float32.
+
+    tails: those that a layer's tensors may have; needed: of these groups one must be complete; rank: those whose first
+    side is the rank, so that alpha / rank is the strength. of_weight: whether `change` is reckoned from the weight.
+    axes: how many axes a tail has, where another kind has the same names.
+    """
+
+    change: Change
+    tails: frozenset[str]
+    needed: tuple[frozenset[str], ...]
+    rank: tuple[str, ...] = ()
+    of_weight: bool = False
+    axes: tuple[str, int] | None = None
+
+    def reads(self, tensors: Tensors) -> bool:
+        """Whether the tensors are of this kind."""
+        tails = set(tensors) - {"dora_scale"}
+        if not tails <= self.tails | {"alpha"} or not any(needed <= tails for needed in self.needed):
+            return False
+        if self.axes and tensors[self.axes[0]].ndim != self.axes[1]:
+            return False
+        return not (self.of_weight and "dora_scale" in tensors)
+
+
+FORMULAS: dict[str, Formula] = {}
+
+
+def formula(name: str, needed: tuple[set[str], ...], more: set[str] = frozenset(), rank: tuple[str, ...] = (),
+            of_weight: bool = False, axes: tuple[str, int] | None = None) -> Callable[[Change], Change]:
+    """Decorator: file a function as the formula of the network `name`. more: tails beside the needed ones."""
+
+    def enter(change: Change) -> Change:
+        tails: frozenset[str] = frozenset().union(more, *needed)
+        FORMULAS[name] = Formula(change, tails, tuple(map(frozenset, needed)), rank, of_weight, axes)
+        return change
+
+    return enter
+
+
+@formula("full", needed=({"diff"},))
+def full(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """The change itself, as LyCORIS' algo=full writes it."""
+    return tensors["diff"]
+
+
+def formulas() -> dict[str, Formula]:
+    """All of them, also those of plug-ins."""
+    registry.names()  # imports the files
+    return FORMULAS
 
 
 def algorithm(tensors: Tensors) -> str:
-    """ "lora", "loha", "lokr" or "full" for the tensors of a layer; "" for those of none, or with something unknown
-    among them.
+    """The network ("lora", "loha", …, or "full") that the tensors of a layer are of; "" for those of none, or with
+    something unknown among them.
     """
-    tails = set(tensors) - {"alpha", "dora_scale"}
-    fits = (
-        name
-        for name, all_tails in TAILS.items()
-        if tails <= all_tails and any(needed <= tails for needed in NEEDED[name])
-    )
-    return next(fits, "")
+    return next((name for name, each in formulas().items() if each.reads(tensors)), "")
 
 
 def delta(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
     """The change of the weight, float32, in the shape that the tensors tell: (out, in), (out, in, k, k), or (out, in
     k k) of a LoHa, which does not tell the kernel. With `weight` always in its shape.
 
-    weight: the layer's own, which a DoRA needs; on the tensors' device. UserError where that is missing, where shapes
-    do not fit, and for an unknown algorithm.
+    weight: the layer's own, on the tensors' device; it is needed for a DoRA, and for networks that multiply it.
+    UserError where that is missing, where shapes do not fit, and for an unknown algorithm.
     """
     name = algorithm(tensors)
     if not name:
         raise UserError(f"{', '.join(sorted(tensors))} are of no kind of LoRA that is known here.")
+    if weight is None and needs_weight(tensors):
+        kind = "a DoRA" if "dora_scale" in tensors else f"{name}"
+        raise UserError(f"{kind} changes a weight by what it is, so the checkpoint that it was made for is needed.")
     exact = {tail: tensor.float() for tail, tensor in tensors.items()}
+    original = None if weight is None else weight.float()
     try:
-        change = FORMULAS[name](exact) * scale(exact)
+        change = FORMULAS[name].change(exact, original) * scale(exact)
     except RuntimeError as error:
-        raise UserError(f"{', '.join(sorted(tensors))} do not fit each other in size.") from error
-    if weight is not None:
-        if change.numel() != weight.numel() or len(change) != len(weight):
-            raise UserError(f"it has {shape_text(change)} and the layer {shape_text(weight)}.")
-        change = change.reshape(weight.shape)
-    if "dora_scale" not in exact:
-        return change
-    if weight is None:
-        raise UserError("a DoRA changes a weight by its length, so the checkpoint that it was made for is needed.")
-    return renormalised(weight.float() + change, exact["dora_scale"]) - weight.float()
+        against = f" or the layer, which has {shape_text(weight)}" if weight is not None else ""
+        raise UserError(f"{', '.join(sorted(tensors))} do not fit each other{against} in size.") from error
+    if original is not None:
+        if change.numel() != original.numel() or len(change) != len(original):
+            raise UserError(f"it has {shape_text(change)} and the layer {shape_text(original)}.")
+        change = change.reshape(original.shape)
+    if "dora_scale" in exact:
+        change = renormalised(original + change, exact["dora_scale"]) - original
+    return change
+
+
+def needs_weight(tensors: Tensors) -> bool:
+    """Whether what they change depends on the checkpoint, so that it is no sum with others."""
+    name = algorithm(tensors)
+    return "dora_scale" in tensors or bool(name) and FORMULAS[name].of_weight
 
 
 def shape_text(tensor: torch.Tensor) -> str:
@@ -85,48 +132,5 @@ def scale(tensors: Tensors) -> float:
 
 def rank_of(tensors: Tensors) -> int | None:
     """The rank (dim) of a layer's tensors; None for whole matrices."""
-    tail = next((tail for tail in RANKS if tail in tensors), None)
+    tail = next((tail for each in formulas().values() for tail in each.rank if tail in tensors), None)
     return len(tensors[tail]) if tail else None
-
-
-RANKS = ("lora_down.weight", "hada_w1_b", "lokr_w2_b", "lokr_w1_b")  # their first side is it
-
-
-def lora(tensors: Tensors) -> torch.Tensor:
-    down, up = tensors["lora_down.weight"], tensors["lora_up.weight"]
-    if "lora_mid.weight" in tensors:
-        return torch.einsum("or,rshw,si->oihw", up.flatten(1), tensors["lora_mid.weight"], down.flatten(1))
-    return (up.flatten(1) @ down.flatten(1)).reshape(up.shape[0], *down.shape[1:])
-
-
-def loha(tensors: Tensors) -> torch.Tensor:
-    return factor(tensors, 1) * factor(tensors, 2)
-
-
-def factor(tensors: Tensors, number: int) -> torch.Tensor:
-    """One of the two matrices that a LoHa multiplies element by element."""
-    a, b = tensors[f"hada_w{number}_a"], tensors[f"hada_w{number}_b"]
-    core = tensors.get(f"hada_t{number}")
-    return a @ b if core is None else torch.einsum("rshw,ro,si->oihw", core, a, b)
-
-
-def lokr(tensors: Tensors) -> torch.Tensor:
-    first = tensors["lokr_w1"] if "lokr_w1" in tensors else tensors["lokr_w1_a"] @ tensors["lokr_w1_b"]
-    second = second_factor(tensors)
-    change = torch.kron(first, second.flatten(1))
-    return change.reshape(len(change), -1, *second.shape[2:])
-
-
-def second_factor(tensors: Tensors) -> torch.Tensor:
-    """The larger of the two matrices that a LoKr multiplies; it has the kernel."""
-    if "lokr_w2" in tensors:
-        return tensors["lokr_w2"]
-    a, b = tensors["lokr_w2_a"], tensors["lokr_w2_b"]
-    return torch.einsum("rshw,ro,si->oihw", tensors["lokr_t2"], a, b) if "lokr_t2" in tensors else a @ b
-
-
-def full(tensors: Tensors) -> torch.Tensor:
-    return tensors["diff"]
-
-
-FORMULAS = {"lora": lora, "loha": loha, "lokr": lokr, "full": full}

@@ -13,9 +13,11 @@ class FactoredAdapter(WeightAdapter):
     """A `WeightAdapter` by the formula of `networks.delta` that its registered name has.
 
     like: tensors of a file (tail -> tensor), whose factors it takes over, whatever options they were made with.
+    fixed: tails that stay as they are.
     """
 
     name: str
+    fixed: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -27,11 +29,15 @@ class FactoredAdapter(WeightAdapter):
         **options,
     ):
         super().__init__(layer, dim, alpha, generator)
+        self.layer = (layer,)  # in a tuple, so that it does not become a part of this module
         factors = like or self.first_values(layer.weight.shape, dim, generator, **options)
         self.tails = sorted(set(factors) - {"alpha"})
         for tail in self.tails:
             values = factors[tail].detach().to(layer.weight.device, torch.float32, copy=True)
-            self.register_parameter(tail, nn.Parameter(values))
+            if tail in self.fixed:
+                self.register_buffer(tail, values)
+            else:
+                self.register_parameter(tail, nn.Parameter(values))
         if rank_of(self.factors()) is None:  # readers take whole matrices as they are
             self.alpha, self.scale = float(alpha if like else dim), 1.0
 
@@ -43,7 +49,9 @@ class FactoredAdapter(WeightAdapter):
         return {tail: getattr(self, tail) for tail in self.tails}
 
     def delta_weight(self) -> torch.Tensor:
-        return (FORMULAS[self.name](self.factors()) * self.scale).reshape(self.shape)
+        formula = FORMULAS[self.name]
+        weight = self.layer[0].weight.detach().float() if formula.of_weight else None
+        return (formula.change(self.factors(), weight) * self.scale).reshape(self.shape)
 
     def scale_delta(self, factor: torch.Tensor) -> None:
         """The change is linear in each parameter, so the first takes it all."""

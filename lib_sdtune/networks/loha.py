@@ -8,7 +8,22 @@ import torch
 
 from lib_sdtune.networks import registry
 from lib_sdtune.networks.base import normal, spatial
+from lib_sdtune.networks.delta import Tensors, formula
 from lib_sdtune.networks.factored import FactoredAdapter
+
+
+@formula("loha", needed=({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"},), more={"hada_t1", "hada_t2"},
+         rank=("hada_w1_b",))
+def change(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """Two matrices, multiplied element by element."""
+    return factor(tensors, 1) * factor(tensors, 2)
+
+
+def factor(tensors: Tensors, number: int) -> torch.Tensor:
+    """One of the two matrices."""
+    a, b = tensors[f"hada_w{number}_a"], tensors[f"hada_w{number}_b"]
+    core = tensors.get(f"hada_t{number}")
+    return a @ b if core is None else torch.einsum("rshw,ro,si->oihw", core, a, b)
 
 
 @registry.register("loha")

@@ -8,15 +8,35 @@ import torch
 
 from lib_sdtune.networks import registry
 from lib_sdtune.networks.base import spatial, uniform
+from lib_sdtune.networks.delta import Tensors, formula
 from lib_sdtune.networks.factored import FactoredAdapter
+
+
+@formula("lokr", needed=({"lokr_w1", "lokr_w2"}, {"lokr_w1", "lokr_w2_a", "lokr_w2_b"}, {"lokr_w1_a", "lokr_w1_b"}),
+         more={"lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2"}, rank=("lokr_w2_b", "lokr_w1_b"))
+def change(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """The Kronecker product of a small and a large matrix."""
+    first = tensors["lokr_w1"] if "lokr_w1" in tensors else tensors["lokr_w1_a"] @ tensors["lokr_w1_b"]
+    second = large(tensors)
+    product = torch.kron(first, second.flatten(1))
+    return product.reshape(len(product), -1, *second.shape[2:])
+
+
+def large(tensors: Tensors) -> torch.Tensor:
+    """The larger of the two matrices; it has the kernel."""
+    if "lokr_w2" in tensors:
+        return tensors["lokr_w2"]
+    a, b = tensors["lokr_w2_a"], tensors["lokr_w2_b"]
+    return torch.einsum("rshw,ro,si->oihw", tensors["lokr_t2"], a, b) if "lokr_t2" in tensors else a @ b
 
 
 @registry.register("lokr")
 class LoKr(FactoredAdapter):
     """delta = w1 x (w2_a w2_b) * alpha / dim; w2 has the kernel.
 
-    factor: what each side of w1 is at most, -1: about the square root of the weight's. Where dim is too large to save
-    anything, w2 is a full matrix, and its strength is 1 as the readers take it. use_tucker: the w2 of 3x3
+    factor: what each side of w1 is at most, -1: about the square root of the weight's. Where dim is half of w2's longer
+    side or more, w2 is a full matrix, and its strength is 1 as the readers take it: LyCORIS' rule, by which its loader
+    knows what to expect. use_tucker: the w2 of 3x3
     convolutions has a core t2 (dim, dim, k, k) between w2_a (dim, out) and w2_b (dim, in).
     """
 
@@ -27,14 +47,13 @@ class LoKr(FactoredAdapter):
         kernel = shape[2:]
         columns = large_in * math.prod(kernel)
         first = {"lokr_w1": uniform((small_out, small_in), small_in, generator)}
-        if use_tucker and spatial(shape):
-            if dim * (large_out + large_in) + dim * dim * math.prod(kernel) < large_out * columns:
+        if dim < max(large_out, large_in) / 2:
+            if use_tucker and spatial(shape):
                 return first | {
                     "lokr_t2": uniform((dim, dim, *kernel), dim * math.prod(kernel), generator),
                     "lokr_w2_a": torch.zeros(dim, large_out),
                     "lokr_w2_b": uniform((dim, large_in), large_in, generator),
                 }
-        elif dim * (large_out + columns) < large_out * columns:
             second = uniform((dim, columns), columns, generator)
             return first | {"lokr_w2_a": torch.zeros(large_out, dim), "lokr_w2_b": second}
         return first | {"lokr_w2": torch.zeros(large_out, large_in, *kernel)}

@@ -11,6 +11,16 @@ from torch.nn import functional as F
 
 from lib_sdtune.networks import registry
 from lib_sdtune.networks.base import Adapter, Layer, convolution_of, spatial, uniform_parameter, zero_parameter
+from lib_sdtune.networks.delta import Tensors, formula
+
+
+@formula("lora", needed=({"lora_down.weight", "lora_up.weight"},), more={"lora_mid.weight"}, rank=("lora_down.weight",))
+def change(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """up times down, with the core between them where there is one."""
+    down, up = tensors["lora_down.weight"], tensors["lora_up.weight"]
+    if "lora_mid.weight" in tensors:
+        return torch.einsum("or,rshw,si->oihw", up.flatten(1), tensors["lora_mid.weight"], down.flatten(1))
+    return (up.flatten(1) @ down.flatten(1)).reshape(up.shape[0], *down.shape[1:])
 
 
 @registry.register("lora")
@@ -60,12 +70,8 @@ class LoRA(Adapter):
         return torch.addmm(y.flatten(0, -2), F.linear(x, down).flatten(0, -2), up.t()).view(y.shape)
 
     def delta_weight(self) -> torch.Tensor:
-        if self.mid is not None:
-            change = torch.einsum("or,rshw,si->oihw", self.up.flatten(1), self.mid, self.down.flatten(1))
-            return change * self.scale
-        return (self.up.flatten(1) @ self.down.flatten(1) * self.scale).reshape(
-            self.up.shape[0], *self.down.shape[1:]
-        )
+        mid = {} if self.mid is None else {"lora_mid.weight": self.mid}
+        return change({"lora_down.weight": self.down, **mid, "lora_up.weight": self.up}) * self.scale
 
     @property
     def up_part(self) -> nn.Parameter:

@@ -11,7 +11,7 @@ def came(groups, **arguments):
     except ImportError as error:
         raise UserError('"train.optimizer" is CAME, which needs the package came-pytorch; '
                         "choose AdamW or Adafactor.") from error
-    return CAME(groups, **arguments)
+    return CAME(groups, lr=1.0, **arguments)  # it wants a rate, though every group has its own
 
 
 came.bytes = 5  # for every value that learns

@@ -45,7 +45,7 @@ def lora(
         if convolutions or target.kind == "attention":
             adapter = registry[network](target.layer, dim, alpha, chance)
             for tail, tensor in adapter.tensors().items():
-                if tail != "alpha":
+                if tail not in ("alpha", "on_input"):
                     tensor = tensor + torch.randn(tensor.shape, generator=chance) * 0.1
                 tensors[f"{target.key}.{tail}"] = tensor.to(precision)
     facts = {

@@ -78,7 +78,8 @@ def test_half_precision_stays_and_the_strongest_is_not_rounded_again(tmp_path):
 
 @pytest.mark.parametrize(
     ("family", "network"),
-    [("sd1", "lora"), ("sd2", "lora"), ("sdxl", "lora"), ("sd1", "loha"), ("sd2", "lokr"), ("sdxl", "dora")],
+    [("sd1", "lora"), ("sd2", "lora"), ("sdxl", "lora"), ("sd1", "loha"), ("sd2", "lokr"), ("sdxl", "dora"),
+     ("sd2", "ia3"), ("sdxl", "diag-oft"), ("sd1", "boft")],
 )
 def test_into_a_checkpoint(tmp_path, family, network):
     """Every layer is W + ratio * change, every other tensor bit for bit what it was."""
@@ -167,6 +168,9 @@ def test_what_does_not_belong_is_refused_before_anything_is_written(tmp_path):
         merge_into_checkpoint(base, [tmp_path / "narrow.safetensors"], [1.0], target)
     with pytest.raises(UserError, match="different sizes"):
         merge([sd1, tmp_path / "narrow.safetensors"], [1, 1], target)
+    files.lora(tmp_path / "turned.safetensors", network="boft")
+    with pytest.raises(UserError, match="of the kind boft, whose change depends on the checkpoint"):
+        merge([sd1, tmp_path / "turned.safetensors"], [1, 1], target, dim=4)
     with pytest.raises(RunError, match="no numbers"):
         merge_into_checkpoint(base, [sd1], [1e7], target, save_precision="fp16")
     assert not list(tmp_path.glob("x.*"))

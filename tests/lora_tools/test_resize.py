@@ -72,6 +72,12 @@ def test_relatives_become_a_lora_of_the_rank(tmp_path, network):
             assert after[target.key]["lora_down.weight"].shape[1:] == target.layer.weight.shape[1:], target.key
 
 
+def test_networks_without_a_rank_are_refused(tmp_path):
+    files.lora(tmp_path / "turned.safetensors", network="diag-oft")
+    with pytest.raises(UserError, match="diag-oft, which has no rank"):
+        resize(tmp_path / "turned.safetensors", tmp_path / "small.safetensors", 2)
+
+
 def test_a_lora_of_zeros_and_a_rank_beyond_its_sides_stay_what_they_are(tmp_path):
     from lib_sdtune.formats import tensors as safetensors
 

@@ -12,6 +12,7 @@ from lib_sdtune.lora_tools.on_model import adapters
 from lib_sdtune.methods.lora import LoraMethod
 from lib_sdtune.methods.lora_blocks import Blocks
 from lib_sdtune.methods.lora_settings import LoraConfig
+from lib_sdtune.networks import registry as networks
 from lib_sdtune.training.runs import begin
 from tests.hosts import TinyHost, bits, resumed, settings, train
 from tests.lora_tools import files
@@ -26,7 +27,7 @@ def method(family="sd1", **lora):
     return LoraMethod(config, FAMILIES[family])
 
 
-@pytest.mark.parametrize("network", ["lora", "loha", "lokr", "dora"])
+@pytest.mark.parametrize("network", networks.names())
 def test_going_on_from_a_file_takes_everything_from_it(tmp_path, images, network):
     """One step at a rate that moves nothing measurable: the result is the file, whatever the settings say."""
     host = TinyHost(tmp_path)
@@ -163,6 +164,31 @@ def test_blocks_have_dims_and_rates_of_their_own():
     with pytest.raises(UserError, match="25"):
         method(block_dims=[4] * 23)
     assert method("sdxl", block_dims=[4] * 23).adapters
+
+
+def test_presets_choose_layers_as_in_lycoris():
+    everything = {target.key: target for target in files.model("sd1").family.targets(files.model("sd1"))}
+    ends = ("to_k", "to_v", "ff_net_2", "k_proj", "v_proj", "mlp_fc2")
+    paper = method(preset="ia3", network="ia3", conv_dim=4)
+    assert set(paper.adapters) == {key for key in everything if key.endswith(ends)}
+    for key, adapter in paper.adapters.items():
+        assert bool(adapter.on_input) == key.endswith(("ff_net_2", "mlp_fc2")), key
+    assert set(method(preset="attn-only", conv_dim=4).adapters) == {
+        key for key in everything if "attn1" in key or "attn2" in key or "self_attn" in key}
+    assert set(method(preset="unet-convblock-only", conv_dim=4, text_encoder_lr=1e-3).adapters) == {
+        key for key, target in everything.items() if target.kind == "convolution"}
+    assert method(preset="ia3").metadata()["ss_network_args"] == {"preset": "ia3"}
+    with pytest.raises(UserError, match="conv_dim"):
+        method(preset="unet-convblock-only")
+
+
+def test_a_dim_that_boft_cannot_have_is_refused_before_work(tmp_path, images):
+    host = TinyHost(tmp_path)
+    shape = {"input_blocks.11.0.weight": (1,), "input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight": (320, 320)}
+    host.model_spec = lambda model: ModelSpec({"unet": shape}, torch.float32, torch.device("cpu"),
+                                              family=files.model("sd1").family)
+    with pytest.raises(UserError, match='BOFT cannot part 320 outputs into blocks of 4; set "lora.dim" to 10 or more'):
+        begin(Config.from_dict(settings(images, lora={"network": "boft", "dim": 4})), host)
 
 
 def test_norms_are_shortened_as_in_sd_scripts():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from lib_sdtune.errors import UserError
 from lib_sdtune.networks import registry
 from lib_sdtune.networks.base import applied
 from lib_sdtune.networks.delta import delta
@@ -19,7 +20,7 @@ LAYERS = {
 }
 
 
-OPTIONS = {"use_tucker": True, "factor": 2}
+OPTIONS = {"use_tucker": True, "factor": 2, "train_on_input": True, "constraint": 0.05, "rescaled": True}
 FORMS = [(name, None) for name in registry.names()] + [
     (name, option) for name in registry.names() for option in registry[name].options]
 
@@ -176,3 +177,68 @@ def test_loha_starts_as_in_lycoris():
     adapter = registry["loha"](nn.Linear(320, 320), 16, 8.0, torch.Generator().manual_seed(0))
     spreads = [float(getattr(adapter, name).detach().std()) for name in ("hada_w1_a", "hada_w1_b", "hada_w2_b")]
     assert spreads == pytest.approx([0.1, 1.0, 1.0], rel=0.05) and not adapter.hada_w2_a.count_nonzero()
+
+
+def cayley(block):
+    skew = block - block.T
+    identity = torch.eye(len(skew), dtype=skew.dtype)
+    return (identity + skew) @ torch.linalg.inv(identity - skew)
+
+
+def test_oft_turns_the_outputs_by_an_orthogonal_matrix():
+    """The formula of the paper, by hand: a matrix of blocks on the diagonal, transposed as LyCORIS applies it."""
+    layer = nn.Linear(6, 24)
+    adapter = stirred(registry["diag-oft"], layer)
+    turn = torch.block_diag(*[cayley(block) for block in adapter.oft_blocks.detach().double()])
+    assert adapter.oft_blocks.shape == (6, 4, 4)
+    assert torch.allclose(turn @ turn.T, torch.eye(24, dtype=torch.double), atol=1e-9)
+    wanted = (turn.T @ layer.weight.double()) - layer.weight.double()
+    assert torch.allclose(adapter.delta_weight().double(), wanted, atol=1e-6)
+
+
+def test_oft_turns_no_further_than_its_constraint():
+    """LyCORIS': the length of all skew parts together, over the number of outputs."""
+    adapter = Optioned(registry["diag-oft"], {"constraint": 0.001})(nn.Linear(6, 24), 4, 1.0)
+    free = registry["diag-oft"](adapter.layer[0], 4, 1.0)
+    for each in (adapter, free):
+        each.oft_blocks.data.normal_(generator=torch.Generator().manual_seed(1))
+    skew = adapter.oft_blocks.data - adapter.oft_blocks.data.transpose(1, 2)
+    free.oft_blocks.data *= 0.001 * 24 / skew.norm()
+    assert torch.allclose(adapter.delta_weight(), free.delta_weight(), atol=1e-6)
+    assert float(adapter.tensors()["alpha"]) == pytest.approx(0.001)
+
+
+def test_boft_reaches_every_output_in_its_levels():
+    """8 outputs in blocks of 2: three levels, after which one output depends on all; and lengths stay."""
+    layer = nn.Linear(5, 8)
+    adapter = stirred(Optioned(registry["boft"], {}), layer)
+    wide = registry["boft"](layer, 2, 1.0)
+    assert adapter.oft_blocks.shape == (2, 2, 4, 4) and wide.oft_blocks.shape == (3, 4, 2, 2)
+    wide.oft_blocks.data.normal_(generator=torch.Generator().manual_seed(1))
+    layer.weight.data = torch.eye(8)[:, :5]
+    turned = wide.delta_weight() + layer.weight
+    assert turned.abs().gt(1e-4).all()
+    assert torch.allclose(turned.norm(dim=0), torch.ones(5), atol=1e-5)
+
+
+def test_boft_says_which_dim_it_could_have():
+    with pytest.raises(UserError, match='set "lora.dim" to 10 or more'):
+        registry["boft"](nn.Linear(8, 320), 8, 1.0)
+    with pytest.raises(UserError, match='"diag-oft"'):
+        registry["boft"](nn.Linear(8, 7), 8, 1.0)
+
+
+def test_ia3_of_a_convolution_multiplies_its_inputs():
+    """As the WebUI can read it: factors of outputs would be multiplied along another axis there."""
+    adapter = registry["ia3"](nn.Conv2d(12, 8, 3), 4, 1.0)
+    adapter.weight.data.normal_()
+    tensors = adapter.tensors()
+    assert tensors["weight"].shape == (1, 12, 1, 1) and tensors["on_input"] == 1 and set(tensors) == {"weight", "on_input"}
+    assert torch.equal(adapter.delta_weight(), adapter.layer[0].weight * tensors["weight"])
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_numbers_that_learn_are_counted(name):
+    for shape, layer in (((64, 24), nn.Linear(24, 64)), ((64, 24, 3, 3), nn.Conv2d(24, 64, 3))):
+        adapter = registry[name](layer, 8, 1.0)
+        assert registry[name].count(shape, 8) == sum(parameter.numel() for parameter in adapter.parameters())

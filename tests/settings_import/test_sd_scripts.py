@@ -65,7 +65,9 @@ def test_defaults_of_an_almost_empty_config(imported):
     ("lycoris.kohya", ["algo=loha", "conv_dim=0", "conv_alpha=2"], ("loha", 16, 4.0, 16, 2.0)),
     ("lycoris.kohya", ["algo=lokr", "preset=attn-mlp", "conv_dim=8"], ("lokr", 16, 4.0, 0, 1.0)),
     ("lycoris.kohya", ["dora_wd=True", "conv_dim=4", "conv_alpha=1"], ("dora", 16, 4.0, 4, 1.0)),
-    ("lycoris.kohya", ["algo=ia3"], ("lora", 16, 4.0, 16, 4.0)),
+    ("lycoris.kohya", ["algo=ia3", "preset=ia3"], ("ia3", 16, 4.0, 0, 1.0)),
+    ("lycoris.kohya", ["algo=diag-oft"], ("diag-oft", 16, 4.0, 16, 4.0)),
+    ("lycoris.kohya", ["algo=glora"], ("lora", 16, 4.0, 16, 4.0)),
 ])
 def test_networks(imported, module, arguments, expected):
     config, text = imported({"a.json": {"network_module": module, "network_args": arguments, "network_dim": 16,

@@ -11,24 +11,28 @@ from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, i
 from lib_sdtune.settings_import.optimizers import pairs
 from lib_sdtune.settings_import.sd_scripts.options import stem
 
-KINDS = {"lora": "lora", "locon": "lora", "loha": "loha", "lokr": "lokr"}
+KINDS = {"lora": "lora", "locon": "lora", "loha": "loha", "lokr": "lokr", "ia3": "ia3", "diag-oft": "diag-oft",
+         "boft": "boft"}
 OF_MODULES = {"networks.lora": "lora", "networks.loha": "loha", "networks.lokr": "lokr"}
 LARGEST_DIM = 1024
 LYCORIS = ("lycoris.kohya", "locon.locon_kohya", "lycoris.locon_kohya")
 UNSUPPORTED = {
     "networks.lora_fa": "LoRA-FA, of which only the second half learns", "networks.dylora": "DyLoRA",
-    "networks.oft": "OFT", "ia3": "(IA)^3", "glora": "GLoRA", "glokr": "GLoKr", "dylora": "DyLoRA",
-    "diag-oft": "Diag-OFT", "boft": "BOFT", "full": "training of the layers themselves", "tlora": "T-LoRA",
+    "networks.oft": "OFT with a few large blocks (diag-oft here has many small ones)", "glora": "GLoRA",
+    "glokr": "GLoKr", "dylora": "DyLoRA", "full": "training of the layers themselves", "tlora": "T-LoRA",
     "abba": "ABBA"}
-WITHOUT_CONVOLUTIONS = ("attn-mlp", "attn-only", "unet-transformer-only")
+WITHOUT_CONVOLUTIONS = ("attn-mlp", "attn-only", "unet-transformer-only", "ia3")
+OWN_PRESETS = ("attn-only", "ia3", "unet-convblock-only")  # the others are those of attn-mlp, or more
 PRESETS = {
     "full": "also trains conv_in, conv_out, the time embedding and the linear layers of ResNet blocks, which stay as "
     "they are here",
     "full-lin": "trains every linear layer",
     "attn-mlp": "the layers of networks.lora without convolutions",
-    "attn-only": "trains the attention layers alone; here their MLPs too",
+    "attn-only": "the same attention layers",
+    "ia3": "the same layers",
+    "unet-only": "trains the UNet alone; set lora.text_encoder_lr to 0",
     "unet-transformer-only": "trains the UNet's transformers alone; set lora.text_encoder_lr to 0",
-    "unet-convblock-only": "trains the convolutions alone; here the attention layers too",
+    "unet-convblock-only": "the same convolutions; the linear layers of ResNet blocks stay as they are",
 }
 ARGUMENTS = {  # what they did
     "rank_dropout_scale": "made up for rank_dropout", "use_scalar": "had one more factor that learns",
@@ -36,8 +40,10 @@ ARGUMENTS = {  # what they did
     "rs_lora": "scaled by the root of the dim", "decompose_both": "also split the small matrix of LoKr",
     "full_matrix": "did not split the large matrix of LoKr", "unbalanced_factorization": "chose other factors of LoKr",
     "block_size": "was the block size of another kind of network", "constraint": "belonged to OFT",
-    "rescaled": "belonged to OFT", "unit": "belonged to DyLoRA", "train_on_input": "belonged to (IA)^3",
+    "rescaled": "belonged to OFT", "unit": "belonged to DyLoRA",
+    "train_on_input": "is read from a preset alone there, and did nothing",
     "wd_on_output": "chose along which side DoRA's lengths are"}
+OF_NETWORKS = {"factor": ("lokr",), "constraint": ("diag-oft", "boft"), "rescaled": ("diag-oft", "boft")}
 OFF = {"factor": (-1,), "unit": (1,), "wd_on_output": (True,), "loraplus_lr_ratio": (0, 1)}
 
 
@@ -166,7 +172,10 @@ def name_preset(draft: Draft, preset: tuple | None, lycoris: bool) -> None:
         return
     value = str(preset[0]) if preset and preset[0] else "full"
     what = PRESETS.get(value, "is a file that chooses layers; here the layers of networks.lora learn")
-    draft.notes.differ(Entry("preset", value), what)
+    if value in OWN_PRESETS:
+        draft.set("lora.preset", value, Entry("preset", value), what)
+    else:
+        draft.notes.differ(Entry("preset", value), what)
 
 
 def set_base_loras(draft: Draft, options: Entries) -> None:
@@ -187,7 +196,7 @@ def set_arguments(draft: Draft, words: dict, network: str) -> None:
     """Set what of network_args has a setting of its own here; what that kind of network lacks is told later."""
     for key, (path, read) in SETTINGS.items():
         value, arguments = words.get(key, (None, None))
-        if value in (None, "", "None", []) or (key == "factor" and network != "lokr"):
+        if value in (None, "", "None", []) or network not in OF_NETWORKS.get(key, (network,)):
             continue
         try:
             number = read(value)
@@ -217,6 +226,8 @@ SETTINGS = {  # argument -> (path here, how it is read)
     "rank_dropout": ("lora.rank_dropout", fraction),
     "module_dropout": ("lora.module_dropout", fraction),
     "factor": ("lora.factor", integer),
+    "constraint": ("lora.constraint", fraction),
+    "rescaled": ("lora.rescaled", flag),
     "use_tucker": ("lora.use_tucker", flag),
     "use_cp": ("lora.use_tucker", flag),
     "use_conv_cp": ("lora.use_tucker", flag),
