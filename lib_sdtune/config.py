@@ -86,8 +86,10 @@ class DatasetConfig:
         label="Separator of kept tags")
     secondary_separator: str = option("", "Empty, or a sign such as ;;; that keeps tags together like one.",
                                       label="Separator within a tag")
-    enable_wildcard: bool = option(False, "Of {a|b|c} in a caption one is chosen at each showing.",
+    enable_wildcard: bool = option(False, "Of {a|b|c} in a caption, and of its file's lines, one is chosen at each showing.",
                                    label="Wildcards in captions")
+    weighted_captions: bool = option(False, "(word:1.2) in a caption counts more, as in a prompt.",
+                                     label="Weights in captions")
     caption_prefix: str = option("", "Put in front of every caption, with a blank.", label="Caption prefix")
     caption_suffix: str = option("", "Put behind every caption, with a blank.", label="Caption suffix")
     token_warmup_min: int = option(1, "How many tags are said at first, where tags are warmed up.",

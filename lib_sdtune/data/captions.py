@@ -25,14 +25,15 @@ BUNDLED_TEMPLATES = Path(__file__).parent / "templates"  # subject, subject_file
 
 
 def caption_of(file: "PictureFile", prompt: str, extension: str, problems: list[Problem],
-               templated: bool = False) -> tuple[str, str]:
+               templated: bool = False, all_lines: bool = False) -> tuple[str, str]:
     """(caption, where it comes from) of one picture: its text file, the concept's prompt, its folder's or its own name.
 
-    templated: these are words for a template's [filewords], which the folder's name is none of.
+    templated: these are words for a template's [filewords], which the folder's name is none of. all_lines: as
+    `from_file` has it.
 
     Where from: "file", "prompt", "folder" (`10_name`), "name" or "none".
     """
-    written = from_file(file, extension, problems) or file.metadata_caption
+    written = from_file(file, extension, problems, all_lines) or file.metadata_caption
     if written:
         return written, "file"
     if prompt:
@@ -43,8 +44,8 @@ def caption_of(file: "PictureFile", prompt: str, extension: str, problems: list[
     return (words, "name") if words else ("", "none")
 
 
-def from_file(file: "PictureFile", extension: str, problems: list[Problem]) -> str:
-    """The first line of the caption file that says something, or ""."""
+def from_file(file: "PictureFile", extension: str, problems: list[Problem], all_lines: bool = False) -> str:
+    """The first line of the caption file that says something, or ""; with `all_lines` each of them."""
     path = caption_file(file.texts, extension)
     if path is None:
         return ""
@@ -64,6 +65,8 @@ def from_file(file: "PictureFile", extension: str, problems: list[Problem]) -> s
     lines = [line.strip() for line in content.split("\n") if line.strip()]
     if not lines:
         problems.append(Problem(path, f"The caption {printable(path.name)} is empty.", False, "caption empty"))
+    elif len(lines) > 1 and all_lines:
+        return "\n".join(lines)
     elif len(lines) > 1:
         problems.append(Problem(path, f"The caption {printable(path.name)} has {len(lines)} lines; "
                                       "only the first is used.", False, "caption lines"))
@@ -71,8 +74,9 @@ def from_file(file: "PictureFile", extension: str, problems: list[Problem]) -> s
 
 
 def affixed(caption: str, prefix: str, suffix: str) -> str:
-    """The caption between them, with blanks."""
-    return " ".join(part for part in (prefix, caption, suffix) if part)
+    """The caption between them, with blanks; each line of it, where there are several to choose from."""
+    lines = caption.split("\n")
+    return "\n".join(" ".join(part for part in (prefix, line, suffix) if part) for line in lines)
 
 
 def caption_file(texts: dict[str, Path], extension: str) -> Path | None:

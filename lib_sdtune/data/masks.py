@@ -1,5 +1,5 @@
-"""A mask beside a picture, NAME.mask.png beside NAME.png: where it is white, an inpainting model learns to fill in, and
-other models learn at all (`dataset.masked_loss`).
+"""A mask beside a picture, NAME.mask.png or OneTrainer's NAME-masklabel.png beside NAME.png: where it is white, an
+inpainting model learns to fill in, and other models learn at all (`dataset.masked_loss`).
 
 As the WebUI takes an uploaded mask: a transparent one counts where it is opaque, any other where it is white.
 """
@@ -18,7 +18,7 @@ from lib_sdtune.data.picture import Facts, Unreadable, load
 from lib_sdtune.data.pixels import frame
 from lib_sdtune.data.problem import Problem, printable
 
-MARK = ".mask"  # at the end of a mask's name, before its ending
+MARKS = (".mask", "-masklabel")  # at the end of a mask's name, before its ending
 WHITE = 128  # of 255: from here on a pixel is missing
 
 
@@ -31,12 +31,14 @@ class Mask:
 
 
 def is_mask(name: str) -> bool:
-    return Path(name).stem.casefold().endswith(MARK)
+    return Path(name).stem.casefold().endswith(MARKS)
 
 
 def by_stem(names: Sequence[str]) -> dict[str, str]:
     """The stem of a picture -> the name of its mask."""
-    return {Path(name).stem[: -len(MARK)]: name for name in names if is_mask(name)}
+    stems = {Path(name).stem: name for name in names}
+    marked = [(stem, mark) for stem in stems for mark in MARKS if stem.casefold().endswith(mark)]
+    return {stem[: -len(mark)]: stems[stem] for stem, mark in marked}
 
 
 def checked(path: Path, picture: Facts, examine: Callable[[Path], Facts | Unreadable],

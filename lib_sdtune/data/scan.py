@@ -193,7 +193,8 @@ def take(subset: Subset, file: PictureFile, label: str, outcome: Facts | Unreada
         return
     for kind, note in outcome.notes:
         result.problems.append(Problem(file.path, f"{name} {note}.", False, kind))
-    caption, source = captions.caption_of(file, subset.prompt, extension, result.problems, subset.templated)
+    caption, source = captions.caption_of(file, subset.prompt, extension, result.problems, subset.templated,
+                                          subset.all_lines)
     caption = captions.affixed(caption, subset.prefix, subset.suffix)
     mask = None
     if file.mask:

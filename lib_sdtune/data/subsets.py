@@ -19,6 +19,7 @@ class Subset:
 
     repeats: None leaves it to the folder's name. prompt: the caption of pictures that have none. templated: captions
     are words for a template's [filewords]. extension, prefix, suffix: of its captions, where it has its own.
+    all_lines: whether one of a caption file's lines is chosen at each showing.
     """
 
     root: Path
@@ -31,6 +32,7 @@ class Subset:
     templated: bool = False
     extension: str = ""
     prefix: str = ""
+    all_lines: bool = False
     suffix: str = ""
 
 
@@ -43,12 +45,13 @@ def subsets_of(number: int, concept: Concept, loss: LossConfig, base: Path | str
     key = f"concepts[{number}]"
     root = locate(concept.images, base, f"{key}.images")
     prefix, suffix = (dataset.caption_prefix, dataset.caption_suffix) if dataset else ("", "")
+    all_lines = bool(dataset and dataset.enable_wildcard)
     subsets = [Subset(root, f"{key}.images", number, False, concept.repeats, "" if lines else concept.prompt,
-                      templated=bool(lines), prefix=prefix, suffix=suffix)]
+                      templated=bool(lines), prefix=prefix, suffix=suffix, all_lines=all_lines)]
     class_folder = class_root(concept, base, root, key)
     if class_folder:
         subsets.append(Subset(class_folder, f"{key}.class_images", number, True, None, concept.class_prompt,
-                              loss.prior_loss_weight, prefix=prefix, suffix=suffix))
+                              loss.prior_loss_weight, prefix=prefix, suffix=suffix, all_lines=all_lines))
     return subsets, lines
 
 
@@ -67,7 +70,8 @@ def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str,
                    table.words or (concept.class_prompt if table.is_class else prompt),
                    loss.prior_loss_weight if table.is_class else 1.0, templated and not table.is_class,
                    extension=table.extension, prefix=table.prefix or (dataset.caption_prefix if dataset else ""),
-                   suffix=table.suffix or (dataset.caption_suffix if dataset else ""))
+                   suffix=table.suffix or (dataset.caption_suffix if dataset else ""),
+                   all_lines=bool(dataset and dataset.enable_wildcard))
             for table in kohya.read(path, dataset, problems)]
 
 

@@ -73,10 +73,12 @@ def in_silent_epoch(dataset: DatasetConfig, moment: Moment | None) -> bool:
 
 
 def with_choices(caption: str, dataset: DatasetConfig, seed: int, index: int, occurrence: int) -> str:
-    """The caption with one of {a|b|c} chosen at each such place, evenly."""
+    """One of the caption's lines, with one of {a|b|c} chosen at each such place, evenly."""
     if not dataset.enable_wildcard:
         return caption
     rng = randomness.rng(seed, "wildcard", index, occurrence)
+    if "\n" in caption:
+        caption = rng.choice(caption.split("\n"))
     for doubled, sign in ESCAPES:
         caption = caption.replace(doubled, sign)
     caption = chosen(caption, rng)

@@ -13,7 +13,7 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import webui_config
 from lib_sdtune.ldm.checkpoint import UNET_PART, VAE_PART, Part
 from lib_sdtune.ldm.header import EPSILON, Header, V
-from lib_sdtune.ldm.layers import Layer, refuse_without_weight, unet_layers
+from lib_sdtune.ldm.layers import Layer, outer_layers, refuse_without_weight, unet_layers
 from lib_sdtune.ldm.prompt import encode
 from lib_sdtune.ldm.towers import Tower
 from lib_sdtune.ldm.vae import moments
@@ -188,6 +188,11 @@ class Family:
                 refuse_without_weight(layer, f"{key}_{name}")
                 target = Target(f"{key}_{name}", layer, f"text_encoder_{number}", "attention", "TE")
                 yield replace(target, idle=id(target.source[0]) in idle)
+
+    def outer_targets(self, model: Model) -> Iterator[Target]:
+        """Those of the UNet outside its blocks, which LyCORIS adapts too unless it is told otherwise."""
+        for layer in outer_layers(model.unet):
+            yield Target(f"lora_unet_{self.unet_name(layer)}", layer.module, "unet", layer.kind)
 
     def unet_name(self, layer: Layer) -> str:
         """The layer's name in LoRA files."""

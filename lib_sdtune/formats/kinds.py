@@ -43,7 +43,7 @@ KINDS = {kind.folder: kind for kind in (
                  cards="checkpoints"))}
 
 LORA_TAILS = (".lora_down.weight", ".lora_up.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".lora_A.weight",
-              ".oft_blocks",
+              ".lora.down.weight", ".lora_linear_layer.down.weight", "_lora.down.weight", ".oft_blocks",
               ".oft_diag", ".dora_scale", ".diff", ".w_norm", ".on_input", ".a1.weight")
 
 

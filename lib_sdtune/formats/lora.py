@@ -20,7 +20,10 @@ PEFT = {
     "lora_B.weight": "lora_up.weight",
     "lora.down.weight": "lora_down.weight",
     "lora.up.weight": "lora_up.weight",
+    "lora_linear_layer.down.weight": "lora_down.weight",
+    "lora_linear_layer.up.weight": "lora_up.weight",
 }
+OF_PROCESSORS = re.compile(r"\.processor\.(to_[qkv]|to_out)_lora\.(down|up)\.weight$")  # diffusers before 0.19
 PARTS = {"text_encoder_2.": "lora_te2_", "text_encoder.": "lora_te_", "unet.": "lora_unet_"}
 EMBEDDING = "bundle_emb."
 
@@ -74,6 +77,7 @@ def key_and_tail(name: str) -> tuple[str, str]:
     """("lora_unet_mid_block_attentions_0_proj_in", "lora_down.weight") of a tensor's name, whichever program wrote
     it.
     """
+    name = OF_PROCESSORS.sub(r".\1.lora.\2.weight", name).replace(".to_out.lora.", ".to_out.0.lora.")
     for part, prefix in PARTS.items():
         if name.startswith(part):
             tail = next((tail for tail in PEFT if name.endswith(f".{tail}")), name.rpartition(".")[2])

@@ -39,6 +39,30 @@ BLOCK = (
 """What every transformer block has, whatever class a host makes it of."""
 
 
+OUTER = {
+    "conv_in": "input_blocks.0.0",
+    "conv_out": "out.2",
+    "time_embedding_linear_1": "time_embed.0",
+    "time_embedding_linear_2": "time_embed.2",
+    "add_embedding_linear_1": "label_emb.0.0",
+    "add_embedding_linear_2": "label_emb.0.2",
+}
+"""Layers of the UNet outside its blocks: diffusers' name -> the checkpoint's."""
+
+
+def outer_layers(unet: Any) -> Iterator[Layer]:
+    """Those of `OUTER` that the UNet has."""
+    for diffusers, path in OUTER.items():
+        module = unet
+        for name in path.split("."):
+            module = module[int(name)] if name.isdigit() else getattr(module, name, None)
+            if module is None:
+                break
+        else:
+            kind = "convolution" if module.weight.ndim == 4 else "attention"
+            yield Layer(path, diffusers, module, kind, "")
+
+
 def unet_layers(unet: Any) -> Iterator[Layer]:
     """Every `Layer` of the transformers, residual blocks and samplers, from the input to the output."""
     for i, block in enumerate(unet.input_blocks):

@@ -12,16 +12,7 @@ from lib_sdtune.families.layer_names import kohya_keys
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import checkpoint, header
 from lib_sdtune.ldm.checkpoint import Part
-
-OUTSIDE = {
-    "conv_in": "input_blocks.0.0",
-    "conv_out": "out.2",
-    "time_embedding_linear_1": "time_embed.0",
-    "time_embedding_linear_2": "time_embed.2",
-    "add_embedding_linear_1": "label_emb.0.0",
-    "add_embedding_linear_2": "label_emb.0.2",
-}
-"""Layers of the UNet outside its blocks: diffusers' name -> the checkpoint's."""
+from lib_sdtune.ldm.layers import OUTER
 
 
 @dataclass(frozen=True)
@@ -109,7 +100,7 @@ def outside(family: Family, model: SimpleNamespace):
     """(name, parameter, rows, shape) of each further layer that LoRAs of other programs may change: those outside the
     UNet's blocks, by the checkpoint's names and by diffusers', and text layers that nobody reads.
     """
-    paths = {path: diffusers for diffusers, path in OUTSIDE.items()}
+    paths = {path: diffusers for diffusers, path in OUTER.items()}
     for path, module in model.unet.named_modules():
         if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
             for name in filter(None, (path.replace(".", "_"), paths.get(path))):

@@ -58,7 +58,8 @@ def layers_on(model: LoadedModel, file: LoraFile, strict: bool = True) -> list[t
         )
     if file.embeddings:
         log.warning("%s: the embedding in it (%s) is not used here.", file.path.name, next(iter(file.embeddings)))
-    return [(target, fitting[target.key]) for target in model.family.targets(model) if target.key in fitting]
+    targets = [*model.family.targets(model), *model.family.outer_targets(model)]
+    return [(target, fitting[target.key]) for target in targets if target.key in fitting]
 
 
 def adapter(file: LoraFile, target: Target, tensors: Tensors) -> Adapter:

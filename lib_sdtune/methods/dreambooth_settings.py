@@ -1,9 +1,15 @@
 """The settings of DreamBooth."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from lib_sdtune import optim
 from lib_sdtune.declaration import Rate, option
+from lib_sdtune.errors import require
 from lib_sdtune.methods.base import MethodSettings
+
+if TYPE_CHECKING:  # it is composed of the methods
+    from lib_sdtune.config import Config
 
 
 @dataclass
@@ -23,3 +29,11 @@ class DreamBoothConfig(MethodSettings):
         label="DreamBooth EMA decay", low=0, high=0.99999)
     lora_dim: int = option(0, "0, or 32 to 128: also writes what was learned as a LoRA of that rank.",
                            label="Rank of an extra LoRA", low=0, high=1024)
+
+    def check(self, config: "Config") -> None:
+        optimizer = config.train.optimizer
+        require(
+            not optim.keeps_mean(optimizer),
+            f'"train.optimizer" is {optimizer}, whose files hold a mean of the weights, which would be one more model '
+            'in memory; choose AdamW, and "dreambooth.ema_decay" for a mean.',
+        )

@@ -54,7 +54,8 @@ class LoraMethod(Method):
         if settings.init_file:
             self.read_init_file()
         else:
-            for target in model.family.targets(model):
+            outer = model.family.outer_targets(model) if settings.preset == "full" else ()
+            for target in [*model.family.targets(model), *outer]:
                 dim, alpha = self.dim_and_alpha(target)
                 if dim:
                     self.targets.append(target)

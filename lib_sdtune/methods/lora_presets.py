@@ -8,10 +8,12 @@ from lib_sdtune.networks.base import Adapter
 
 ATTENTION = re.compile(r"_(attn1|attn2|self_attn)_")
 OF_IA3 = re.compile(r"_(to_k|to_v|ff_net_2|k_proj|v_proj|mlp_fc2)$")
+OF_FULL = re.compile(r"_(conv_in|conv_out|time_embedding_linear_[12])$")  # by these names SDXL has none
 FEED_FORWARD = re.compile(r"_(ff_net_2|mlp_fc2)$")
 
 PRESETS = {  # name -> whether a layer is in it
     "attn-mlp": lambda target: True,  # and, with a conv_dim, the convolutions
+    "full": lambda target: bool(target.block or OF_FULL.search(target.key)),  # and layers outside of the UNet's blocks
     "attn-only": lambda target: bool(ATTENTION.search(target.key)),
     "ia3": lambda target: bool(OF_IA3.search(target.key)),
     "unet-convblock-only": lambda target: target.kind == "convolution",

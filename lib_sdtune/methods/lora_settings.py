@@ -31,7 +31,8 @@ class LoraConfig(MethodSettings):
     conv_dim: int = option(0, "0 leaves the 3x3 convolutions alone; 4 to 8 trains them too (LoCon).",
                            label="Convolution dim", low=0, high=1024)
     conv_alpha: float = option(1.0, "As alpha, for the convolutions.", label="Convolution alpha", above=0, high=4096)
-    preset: str = option("attn-mlp", "attn-mlp; attn-only for less, ia3 for the few layers of (IA)³.",
+    preset: str = option("attn-mlp",
+                         "attn-mlp; full for a few layers more, attn-only for fewer, ia3 for those of (IA)³.",
                          label="Layers", choices=list(PRESETS))
     unet_lr: Rate = option(1e-4, "1e-4: how fast the UNet part learns. 0 leaves it out.",
                            label="UNet learning rate", low=0, high=10)

@@ -52,6 +52,11 @@ def needs_all(name: str) -> bool:
     return getattr(registry[name], "needs_all", False)
 
 
+def keeps_mean(name: str) -> bool:
+    """Whether it steps other values than those that a file should hold (`optim.schedule_free`)."""
+    return getattr(registry[name], "keeps_mean", False)
+
+
 def skips_by_itself(train: "TrainConfig", device: "torch.device") -> bool:
     """Whether the optimiser can leave a step out where a tensor on the device says so (`found_inf`)."""
     fused = train.optimizer_args.get("fused", True)

@@ -46,7 +46,7 @@ OPTIONS = [
     Option("preserve_embedding_norm", bool, False, "textual_inversion.preserve_norm"),
     Option("validation", bool, False, how="validated with concepts of their own; validation.images names a folder here"),
     Option("masked_training", bool, False, "dataset.masked_loss",
-           "a picture's mask is called NAME.mask.png here, NAME-masklabel.png there"),
+           "NAME-masklabel.png beside a picture is read here too"),
     Option("unmasked_probability", float, 0.1, how=MASKS), Option("unmasked_weight", float, 0.1, how=MASKS),
     Option("normalize_masked_area_loss", bool, False, "loss.normalize_masked_area_loss"),
     Option("dropout_probability", float, 0.0, "lora.network_dropout"),

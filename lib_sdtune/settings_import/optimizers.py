@@ -4,10 +4,17 @@ import ast
 import re
 from typing import Any
 
+from lib_sdtune import optim
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entry, number
 
 SAME = {"adamw": "AdamW", "adamw8bit": "AdamW8bit", "lion": "Lion", "prodigy": "Prodigy", "sgdnesterov": "SGDNesterov"}
+OPTIONAL = {  # name in small letters, without signs: (name here, the package that it wants)
+    "adafactor": ("Adafactor", "transformers"), "came": ("CAME", "came-pytorch"),
+    "dadaptadam": ("DAdaptAdam", "dadaptation"), "dadaptlion": ("DAdaptLion", "dadaptation"),
+    "dadaptsgd": ("DAdaptSGD", "dadaptation"), "adamwschedulefree": ("AdamWScheduleFree", "schedulefree"),
+    "radamschedulefree": ("RAdamScheduleFree", "schedulefree"), "sgdschedulefree": ("SGDScheduleFree", "schedulefree"),
+}
 PAGED = "which moves its memory out of the graphics card when that is full, is not supported here"
 EIGHT_BITS = "with 8-bit states is not supported here"
 OWN_RATE = "is not supported here for now; the nearest that finds its rate itself"
@@ -15,10 +22,9 @@ NEAREST = {  # name in small letters, without signs: (name here, what is differe
     "lion8bit": ("Lion", EIGHT_BITS), "pagedlion8bit": ("Lion", PAGED), "sgdnesterov8bit": ("SGDNesterov", EIGHT_BITS),
     "pagedadamw8bit": ("AdamW8bit", PAGED), "pagedadamw": ("AdamW", PAGED), "pagedadamw32bit": ("AdamW", PAGED),
     "prodigy8bit": ("Prodigy", EIGHT_BITS), "adam8bit": ("AdamW8bit", "is not supported here"),
-    "adafactor": ("AdamW", "is not supported here for now, which kept less in memory and limited its own steps"),
-    "came": ("AdamW", "is not supported here for now"),
 }
-FAMILIES = {"prodigy": "Prodigy", "dadapt": "Prodigy", "lion": "Lion", "sgd": "SGDNesterov", "8bit": "AdamW8bit"}
+FAMILIES = {"schedulefree": "AdamW",
+            "prodigy": "Prodigy", "dadapt": "Prodigy", "lion": "Lion", "sgd": "SGDNesterov", "8bit": "AdamW8bit"}
 ARGUMENTS = {
     "AdamW": {"betas", "eps", "weight_decay", "amsgrad"},
     "AdamW8bit": {"betas", "eps", "weight_decay", "min_8bit_size", "percentile_clipping", "block_wise"},
@@ -26,7 +32,15 @@ ARGUMENTS = {
     "Prodigy": {"betas", "beta3", "eps", "weight_decay", "decouple", "use_bias_correction", "safeguard_warmup", "d0",
                 "d_coef", "growth_rate"},
     "SGDNesterov": {"momentum", "weight_decay", "dampening", "nesterov"},
+    "Adafactor": {"clip_threshold", "decay_rate", "beta1", "weight_decay", "scale_parameter"},
+    "CAME": {"clip_threshold", "weight_decay"},
+    "DAdaptAdam": {"betas", "weight_decay", "d0", "growth_rate", "decouple", "use_bias_correction"},
+    "DAdaptLion": {"betas", "weight_decay", "d0"}, "DAdaptSGD": {"momentum", "weight_decay", "d0", "growth_rate"},
+    "AdamWScheduleFree": {"betas", "weight_decay", "eps", "warmup_steps", "r", "weight_lr_power"},
+    "RAdamScheduleFree": {"betas", "weight_decay", "eps", "r", "weight_lr_power"},
+    "SGDScheduleFree": {"momentum", "weight_decay", "warmup_steps", "r", "weight_lr_power"},
 }
+RELATIVE = "follows the rate that is set here; without relative_step=False it found its own there"
 DEFAULTS = {"dampening": 0, "amsgrad": False, "percentile_clipping": 100, "block_wise": True}
 
 
@@ -42,14 +56,20 @@ def nearest(name: str) -> tuple[str, str]:
         return SAME[key], ""
     if key in NEAREST:
         return NEAREST[key]
+    optional, package = OPTIONAL.get(key, ("", ""))
+    if optional and optim.available(optional):
+        return optional, ""
     optimizer = next((optimizer for part, optimizer in FAMILIES.items() if part in key), "AdamW")
+    if optional:
+        return optimizer, f"is {optional} here, which needs the package {package}, and that is not there"
     return optimizer, OWN_RATE if optimizer == "Prodigy" else "is not supported here"
 
 
 def set_optimizer(draft: Draft, name: str, entry: Entry | None = None) -> str:
     """Set the optimizer, or the nearest to it; its name here."""
     optimizer, difference = nearest(name)
-    draft.set("train.optimizer", optimizer, None if difference else entry)
+    draft.set("train.optimizer", optimizer, None if difference else entry,
+              RELATIVE if optimizer == "Adafactor" else "")
     if difference:
         original = entry or Entry("optimizer", name)
         draft.origins["train.optimizer"] = original

@@ -13,8 +13,10 @@ import torch
 from lib_sdtune.config import Config
 from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.caption_length import CaptionLimit
+from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
+from lib_sdtune.prompts import emphasis
 
 
 def vae_key(model: LoadedModel) -> str:
@@ -25,12 +27,12 @@ def vae_key(model: LoadedModel) -> str:
     return f"{model.family.name}-{fingerprint(tensor for part in parts for tensor in part.state_dict().values())}"
 
 
-def text_key(model: LoadedModel, clip_skip: int, most: int) -> str:
-    """Depends on the text encoders' weights, the embeddings that captions may name, and how many tokens are read."""
+def text_key(model: LoadedModel, clip_skip: int, most: int, weighted: bool = False) -> str:
+    """Depends on the text encoders' weights, the embeddings that captions may name, and how captions are read."""
     towers = fingerprint(tensor for tower in model.text_encoders for tensor in tower.state_dict().values())
     names = sorted(model.embeddings)
     named = fingerprint((model.embeddings[name] for name in names), names)
-    return f"{model.family.name}-{towers}-{named}-{clip_skip}-{most}"
+    return f"{model.family.name}-{towers}-{named}-{clip_skip}-{most}{'-weighted' * weighted}"
 
 
 def fingerprint(tensors: Iterable[torch.Tensor], names: Sequence[str] = ()) -> str:
@@ -60,6 +62,14 @@ def precise(module: torch.nn.Module) -> Iterator[None]:
             tensor.data = data
 
 
+def encode_captions(model: LoadedModel, captions: Sequence[str], config: Config) -> Conditioning:
+    """Captions as they are written, or with (word:1.2) as weights, as the WebUI reads prompts."""
+    clip_skip = config.model.clip_skip
+    if not config.dataset.weighted_captions:
+        return model.family.encode_text(model, list(captions), clip_skip)
+    return model.family.encode_prompts(model, [emphasis(caption) for caption in captions], clip_skip)
+
+
 class Conditioner:
     """Called with captions and the step; answers a `families.base.Conditioning` on the model's device."""
 
@@ -71,4 +81,4 @@ class Conditioner:
         if not self.method.changes_text():
             return self.cache.conditioning(captions).on(self.model.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.method.trains_text(step)):
-            return self.model.family.encode_text(self.model, self.limit(captions), self.config.model.clip_skip)
+            return encode_captions(self.model, self.limit(captions), self.config)

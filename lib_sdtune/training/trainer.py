@@ -279,7 +279,8 @@ class Trainer:
         if measured:
             self.report_overfitting()
             if self.length.is_best(self.log.rows):
-                self.fits(lambda: self.length.keep(self.method, step.number))
+                with self.optimisation.showing_result():
+                    self.fits(lambda: self.length.keep(self.method, step.number))
         self.per_image_loss.write(step.number, at_once=step.last)
         every = self.config.save.state_every_n_steps
         if (self.unsaved or every and step.number % every == 0) and not self.skipped_steps.in_a_row:
@@ -289,7 +290,7 @@ class Trainer:
         """The columns of validation, {} where it is not due."""
         if not self.validation.is_due(step):
             return {}
-        with self.method.measuring():
+        with self.optimisation.showing_result(), self.method.measuring():
             return self.validation.due(step)
 
     def report_recipe(self) -> None:
@@ -334,7 +335,8 @@ class Trainer:
         if not self.world.leads:
             return []
         self.save_state_before_drawing()
-        with self.attachment.in_lent_precision(), self.method.sampling(), self.control.spending("samples"):
+        with (self.optimisation.showing_result(), self.attachment.in_lent_precision(), self.method.sampling(),
+              self.control.spending("samples")):
             return self.fits(lambda: self.results.sample(host, self.step), "sample") or []
 
     def save_state_before_drawing(self) -> None:
@@ -351,7 +353,9 @@ class Trainer:
         """Intermediate files beside the final one, and the state; the files' paths, none if there was no room."""
         self.save_state()
         epoch, ends = self.training_data.epoch(self.step)
-        return self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save", folder) or []
+        with self.optimisation.showing_result():
+            files = self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save", folder)
+        return files or []
 
     def export(self, host: Host) -> Artefact | None:
         """The final file with its card and preview; None when the run is to leave nothing behind, or is put on hold
@@ -362,8 +366,9 @@ class Trainer:
         self.save_state()
         if self.control.requested("interrupt"):
             return None
-        if self.control.leaving():
-            return self.results.export(host, self.step)
-        step = self.length.go_back(self.method, self.step)
-        self.control.message = self.length.sentence(self.log.rows, self.step, step) or self.control.message
-        return self.fits(lambda: self.results.export(host, step), folder=host.folder(self.method.kind))
+        with self.optimisation.showing_result():
+            if self.control.leaving():
+                return self.results.export(host, self.step)
+            step = self.length.go_back(self.method, self.step)
+            self.control.message = self.length.sentence(self.log.rows, self.step, step) or self.control.message
+            return self.fits(lambda: self.results.export(host, step), folder=host.folder(self.method.kind))

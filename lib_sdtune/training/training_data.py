@@ -24,7 +24,7 @@ from lib_sdtune.formats.files import free_space
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.disk_space import SPARE
-from lib_sdtune.training.encoding import precise, text_key, vae_key
+from lib_sdtune.training.encoding import encode_captions, precise, text_key, vae_key
 from lib_sdtune.training.memory.estimate import recomputes
 from lib_sdtune.training.memory.idle_parts import IdleParts, captions_are_fixed
 from lib_sdtune.training.model_weights import refuse_broken_embeddings
@@ -190,13 +190,14 @@ class TrainingData:
 
     def text_key(self) -> str:
         """Without mixed precision captions are encoded in float32 too, whatever the weights are lent in."""
-        key = text_key(self.model, self.config.model.clip_skip, self.config.dataset.max_token_length)
+        dataset = self.config.dataset
+        key = text_key(self.model, self.config.model.clip_skip, dataset.max_token_length, dataset.weighted_captions)
         return f"{key}-float32" if self.config.train.mixed_precision == "no" else key
 
     def encode_text(self, captions: list[str]) -> Conditioning:
         present = self.idle_parts.present(*self.model.text_encoders)
         with present, torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
-            return self.model.family.encode_text(self.model, self.limit(captions), self.config.model.clip_skip)
+            return encode_captions(self.model, self.limit(captions), self.config)
 
     # the arithmetic
 

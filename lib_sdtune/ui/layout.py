@@ -16,6 +16,7 @@ GROUPS = {
 EXPERT = {
     "Model": ("model",),
     "Captions": ("dataset.keep_tokens_separator", "dataset.secondary_separator", "dataset.enable_wildcard",
+                 "dataset.weighted_captions",
                  "dataset.caption_prefix", "dataset.caption_suffix", "dataset.token_warmup_min",
                  "dataset.token_warmup_step", "dataset.caption_dropout_every_n_epochs"),
     "Noise": ("noise",),

@@ -29,15 +29,16 @@ def mask_image(size=(128, 128), box=(0, 0, 31, 63), mode="L"):
     return image
 
 
-def test_a_mask_belongs_to_its_picture_and_is_none_itself(images):
+@pytest.mark.parametrize("name", ["0.mask.png", "0-masklabel.png"])
+def test_a_mask_belongs_to_its_picture_and_is_none_itself(images, name):
     before = data_fingerprint(scanned(images))
-    mask_image().save(images / "0.mask.png")
+    mask_image().save(images / name)
     result = scanned(images)
     assert [picture.relative for picture in result.pictures] == ["0.png", "1.png", "2.png"] and not result.problems
     assert [bool(picture.mask) for picture in result.pictures] == [True, False, False]
     first = result.pictures[0].mask.content
     assert data_fingerprint(result)["pictures"] != before["pictures"]
-    mask_image(box=(0, 0, 63, 63)).save(images / "0.mask.png")
+    mask_image(box=(0, 0, 63, 63)).save(images / name)
     assert scanned(images).pictures[0].mask.content != first
 
 

@@ -22,6 +22,18 @@ def test_wildcards_choose_evenly_and_doubled_brackets_stay():
     assert unvaried("a {red|blue} hat", DatasetConfig(enable_wildcard=True), 1, 0) in ("a red hat", "a blue hat")
 
 
+def test_of_several_lines_one_is_chosen(tmp_path):
+    folder = pictures(tmp_path / "pictures", 1)
+    (folder / "0.txt").write_text("a red {hat|cap}\n\na blue hat\n", encoding="utf-8")
+    dataset = DatasetConfig(enable_wildcard=True, caption_prefix="ron,")
+    scanned = scan([Concept(images=str(folder))], LossConfig(), tmp_path, dataset)
+    (picture,) = scanned.pictures
+    assert not scanned.problems
+    assert set(varied(picture.caption, enable_wildcard=True)) == {"ron, a red hat", "ron, a red cap", "ron, a blue hat"}
+    (first,) = scan([Concept(images=str(folder))], LossConfig(), tmp_path, DatasetConfig()).pictures
+    assert first.caption == "a red {hat|cap}"
+
+
 @pytest.mark.parametrize("caption, kept", [
     ("ron, cat ||| a, b, c", ("ron, cat, ", "")), ("ron ||| a, b ||| best", ("ron, ", ", best")), ("a, b, c", ("", ""))])
 def test_tags_on_the_outer_side_of_a_separator_stay_where_they_are(caption, kept):

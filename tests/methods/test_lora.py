@@ -47,17 +47,21 @@ def test_going_on_from_a_file_takes_everything_from_it(tmp_path, images, network
     assert facts["ss_network_dim"] in ("3", "Dynamic")
 
 
-def test_a_file_of_other_programs_names_becomes_one_of_kohyas(tmp_path, images):
+@pytest.mark.parametrize("down, up", [
+    ("to_q.lora_A", "to_q.lora_B"), ("to_q.lora.down", "to_q.lora.up"),
+    ("to_q.lora_linear_layer.down", "to_q.lora_linear_layer.up"),
+    ("processor.to_q_lora.down", "processor.to_q_lora.up")])
+def test_a_file_of_other_programs_names_becomes_one_of_kohyas(tmp_path, images, down, up):
     host = TinyHost(tmp_path)
-    halves = {"lora_A": torch.randn(2, 32), "lora_B": torch.randn(32, 2)}
-    name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+    halves = {down: torch.randn(2, 32), up: torch.randn(32, 2)}
+    name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1"
     tensors = {f"{name}.{half}.weight": tensor for half, tensor in halves.items()}
     safetensors.write(host.folder("lora") / "peft.safetensors", tensors)
     train(host, settings(images, lora={"init_file": "peft"}, train={"max_train_steps": 1}))
     layers, _ = files.layers(host.folder("lora") / "ron.safetensors")
     (key,) = layers
     assert key == "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
-    assert float(layers[key]["alpha"]) == 2 and not torch.equal(layers[key]["lora_up.weight"], halves["lora_B"])
+    assert float(layers[key]["alpha"]) == 2 and not torch.equal(layers[key]["lora_up.weight"], halves[up])
 
 
 def test_what_does_not_belong_is_refused_before_work(tmp_path, images):
@@ -177,6 +181,11 @@ def test_presets_choose_layers_as_in_lycoris():
         key for key in everything if "attn1" in key or "attn2" in key or "self_attn" in key}
     assert set(method(preset="unet-convblock-only", conv_dim=4, text_encoder_lr=1e-3).adapters) == {
         key for key, target in everything.items() if target.kind == "convolution"}
+    outer = {"lora_unet_conv_in", "lora_unet_conv_out", "lora_unet_time_embedding_linear_1",
+             "lora_unet_time_embedding_linear_2"}
+    assert set(method(preset="full", conv_dim=4).adapters) == set(everything) | outer
+    assert "lora_unet_conv_in" not in method(preset="full").adapters
+    assert set(method("sdxl", preset="full", conv_dim=4).adapters) == set(method("sdxl", conv_dim=4).adapters)
     assert method(preset="ia3").metadata()["ss_network_args"] == {"preset": "ia3"}
     with pytest.raises(UserError, match="conv_dim"):
         method(preset="unet-convblock-only")

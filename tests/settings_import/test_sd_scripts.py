@@ -111,9 +111,8 @@ def test_what_networks_have_besides(imported):
     ({"lr_scheduler": "warmup_stable_decay", "lr_decay_steps": 0.2, "max_train_steps": 500}, "lr_decay_steps", 100),
     ({"lr_scheduler": "piecewise_constant"}, "lr_scheduler", "constant"),
     ({"lr_scheduler": "cosine", "lr_scheduler_type": "CosineAnnealingWarmRestarts"}, "lr_scheduler", "cosine_with_restarts"),
-    ({"optimizer_type": "dadaptation.DAdaptAdam"}, "optimizer", "Prodigy"),
+    ({"optimizer_type": "dadaptation.DAdaptAdaGrad"}, "optimizer", "Prodigy"),
     ({"optimizer_type": "PagedAdamW8bit"}, "optimizer", "AdamW8bit"),
-    ({"optimizer_type": "Adafactor"}, "optimizer", "AdamW"),
     ({"use_8bit_adam": True, "use_lion_optimizer": True}, "optimizer", "Lion"),
     ({"optimizer_type": "lion"}, "optimizer", "Lion"),
     ({"gradient_accumulation_steps": 4.0}, "gradient_accumulation_steps", 4),
@@ -266,3 +265,23 @@ def test_options_of_captions_are_taken_over(imported):
     subsets = "[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'a'\ncaption_prefix = 'p'\n[[datasets.subsets]]\nimage_dir = 'b'\ncaption_prefix = 'q'\n"
     config, text = imported({"b.json": {"network_module": "networks.lora", "dataset_config": "d.toml"}, "d.toml": subsets})
     assert config["dataset"]["caption_prefix"] == "p" and "one value for all folders here, the first: p" in text
+
+
+@pytest.mark.parametrize("name, ours, otherwise, package", [
+    ("AdaFactor", "Adafactor", "AdamW", "transformers"), ("AdamWScheduleFree", "AdamWScheduleFree", "AdamW", "schedulefree"),
+    ("dadaptation.DAdaptAdam", "DAdaptAdam", "Prodigy", "dadaptation")])
+def test_optimizers_whose_package_may_be_missing(imported, monkeypatch, name, ours, otherwise, package):
+    options = {"network_module": "networks.lora", "train_data_dir": "x", "optimizer_type": name, "learning_rate": 1}
+    monkeypatch.setattr("lib_sdtune.optim.available", lambda asked: False)
+    config, text = imported({"a.json": options})
+    assert config["train"]["optimizer"] == otherwise and f"{ours} here, which needs the package {package}" in text
+    monkeypatch.setattr("lib_sdtune.optim.available", lambda asked: True)
+    monkeypatch.setattr("lib_sdtune.optim.make", lambda train, groups: None)
+    assert imported({"a.json": options})[0]["train"]["optimizer"] == ours
+
+
+def test_layers_of_lycoris_presets(imported):
+    for arguments, preset in ((["algo=lora"], "full"), (["preset=attn-only"], "attn-only"), (["preset=attn-mlp"], None)):
+        config, _ = imported({"a.json": {"network_module": "lycoris.kohya", "network_args": arguments,
+                                         "train_data_dir": "x"}})
+        assert config["lora"].get("preset") == preset

@@ -22,10 +22,9 @@ UNSUPPORTED = {
     "glokr": "GLoKr", "dylora": "DyLoRA", "full": "training of the layers themselves", "tlora": "T-LoRA",
     "abba": "ABBA"}
 WITHOUT_CONVOLUTIONS = ("attn-mlp", "attn-only", "unet-transformer-only", "ia3")
-OWN_PRESETS = ("attn-only", "ia3", "unet-convblock-only")  # the others are those of attn-mlp, or more
+OWN_PRESETS = ("full", "attn-only", "ia3", "unet-convblock-only")  # the others are those of attn-mlp, or more
 PRESETS = {
-    "full": "also trains conv_in, conv_out, the time embedding and the linear layers of ResNet blocks, which stay as "
-    "they are here",
+    "full": "the same layers",
     "full-lin": "trains every linear layer",
     "attn-mlp": "the layers of networks.lora without convolutions",
     "attn-only": "the same attention layers",

@@ -94,7 +94,7 @@ CAPTIONS = [
     Option("token_warmup_step", float, 0.0, "dataset.token_warmup_step"),
     Option("max_token_length", int, 75, "dataset.max_token_length", group="captions"),
     Option("no_token_padding", bool, False, how="encoded captions without padding to 77 tokens", scripts="d"),
-    Option("weighted_captions", bool, False, how="read (word:1.2) in captions as weights; here captions have none",
+    Option("weighted_captions", bool, False, "dataset.weighted_captions", "the mean of all values stays, as in the WebUI",
            scripts="nd"),
 ]
 

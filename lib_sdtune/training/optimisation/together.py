@@ -1,6 +1,8 @@
 """All gradients at once."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.master_weights import TrainedWeight, laid_out_as
 from lib_sdtune.optim.schedule import rate, shape
+from lib_sdtune.optim.schedule_free import showing_means
 from lib_sdtune.optim.weight_groups import capacity, partition
 from lib_sdtune.training import state
 from lib_sdtune.training.optimisation.outcome import Outcome
@@ -109,6 +112,21 @@ class Together:
 
     def rounding_seed(self, index: int) -> tuple[Any, ...]:
         return self.train.seed, "rounding", self.number, index
+
+    @contextmanager
+    def showing_result(self) -> Iterator[None]:
+        """What learns holds what a file should hold, where the optimiser steps something else."""
+        if not optim.keeps_mean(self.train.optimizer):
+            yield
+            return
+        with showing_means(self.optimizers(), [trained.value for trained in self.trained_weights]):
+            self.refresh_halves()
+            yield
+        self.refresh_halves()
+
+    def refresh_halves(self) -> None:
+        if self.halves:
+            self.halves.refresh()
 
     # memory
 

@@ -1,0 +1,1 @@
+"""Files of ours in other programs and theirs in ours; `python -m benchmarks.interoperation --help`."""
