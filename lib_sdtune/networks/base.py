@@ -81,7 +81,7 @@ class Adapter(nn.Module):
     def count(cls, shape: tuple[int, ...], dim: int, **options) -> int:
         """How many numbers learn beside a weight of that shape. UserError where it cannot have that dim."""
         with torch.device("meta"):
-            layer = nn.Linear(shape[1], shape[0]) if len(shape) == 2 else nn.Conv2d(shape[1], shape[0], shape[2:])
+            layer = nn.Linear(shape[1], shape[0]) if len(shape) == 2 else nn.Conv2d(shape[1], shape[0], shape[-1])
         return sum(parameter.numel() for parameter in cls(layer, dim, 1.0, **options).parameters())
 
     @classmethod

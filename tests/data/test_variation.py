@@ -26,11 +26,11 @@ def test_of_several_lines_one_is_chosen(tmp_path):
     folder = pictures(tmp_path / "pictures", 1)
     (folder / "0.txt").write_text("a red {hat|cap}\n\na blue hat\n", encoding="utf-8")
     dataset = DatasetConfig(enable_wildcard=True, caption_prefix="ron,")
-    scanned = scan([Concept(images=str(folder))], LossConfig(), tmp_path, dataset)
+    scanned = scan([Concept(images=str(folder))], dataset, LossConfig(), tmp_path)
     (picture,) = scanned.pictures
     assert not scanned.problems
     assert set(varied(picture.caption, enable_wildcard=True)) == {"ron, a red hat", "ron, a red cap", "ron, a blue hat"}
-    (first,) = scan([Concept(images=str(folder))], LossConfig(), tmp_path, DatasetConfig()).pictures
+    (first,) = scan([Concept(images=str(folder))], DatasetConfig(), LossConfig(), tmp_path).pictures
     assert first.caption == "a red {hat|cap}"
 
 

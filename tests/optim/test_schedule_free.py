@@ -84,10 +84,10 @@ def test_means_are_shown_and_what_is_stepped_comes_back_bit_for_bit():
 
 
 def test_files_hold_the_mean_and_saves_and_samples_change_nothing(tmp_path, images):
-    plain = result(TinyHost(tmp_path / "plain"), images)
-    host = TinyHost(tmp_path / "busy")
-    busy = result(host, images, save={"every_n_steps": 1, "state_every_n_steps": 1},
-                  sample={"every_n_steps": 1, "prompts": ["ron"], "steps": 1}, validation={"split": 0.3, "every_n_steps": 1})
+    plain = result(TinyHost(tmp_path / "plain"), images, validation={"split": 0.3})
+    busy = result(TinyHost(tmp_path / "busy"), images, save={"every_n_steps": 1, "state_every_n_steps": 1},
+                  sample={"every_n_steps": 1, "prompts": ["ron"], "steps": 1},
+                  validation={"split": 0.3, "every_n_steps": 1})
     for key, tensors in plain.items():
         assert all(torch.equal(tensor, busy[key][tail]) for tail, tensor in tensors.items()), key
 

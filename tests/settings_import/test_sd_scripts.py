@@ -74,7 +74,7 @@ def test_networks(imported, module, arguments, expected):
                                         "network_alpha": 4, "train_data_dir": "x"}})
     lora = config["lora"]
     assert (lora["network"], lora["dim"], lora["alpha"], lora["conv_dim"], lora["conv_alpha"]) == expected
-    assert ("(IA)^3 cannot be trained here" in text) == ("algo=ia3" in arguments)
+    assert ("GLoRA cannot be trained here" in text) == ("algo=glora" in arguments)
 
 
 def test_a_matrix_that_is_not_split(imported):
