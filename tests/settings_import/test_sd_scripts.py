@@ -281,7 +281,7 @@ def test_optimizers_whose_package_may_be_missing(imported, monkeypatch, name, ou
 
 
 def test_layers_of_lycoris_presets(imported):
-    for arguments, preset in ((["algo=lora"], "full"), (["preset=attn-only"], "attn-only"), (["preset=attn-mlp"], None)):
+    for arguments, preset in ((["algo=lora"], "full"), (["preset=attn-only"], "attn-only"), (["preset=attn-mlp"], "attn-mlp")):
         config, _ = imported({"a.json": {"network_module": "lycoris.kohya", "network_args": arguments,
                                          "train_data_dir": "x"}})
         assert config["lora"].get("preset") == preset
