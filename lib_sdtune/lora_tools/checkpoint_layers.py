@@ -63,6 +63,9 @@ def read(path: Path) -> CheckpointLayers:
         parameter, rows = target.source
         shape = tuple(target.layer.weight.shape)
         places[target.key] = Place(names[id(parameter)], shape, rows, target.key, target.kind)
+    for target in family.outer_targets(model):  # which sd-scripts does not adapt
+        parameter, rows = target.source
+        places[target.key] = Place(names[id(parameter)], tuple(target.layer.weight.shape), rows)
     for name, key in kohya_keys(model).items():
         places.setdefault(name, places[key])
     for name, parameter, rows, shape in outside(family, model):
