@@ -27,15 +27,15 @@ def made(network: Any) -> list[Any]:
 
 
 def changes_of(network: Any, keys: Iterable[str]) -> dict[str, torch.Tensor]:
-    """Key -> what it changes, of the layers that are compared. A LoHa's get_diff_weight has alpha / dim twice; what its
-    forward adds is get_weight.
+    """Key -> what it changes, of the layers that are compared. The get_diff_weight of LoHa and LoKr has alpha / dim
+    twice; what their forward adds is get_weight.
     """
     compared = {each.lora_name: each for each in made(network) if each.lora_name in keys}
     return {key: change(each).detach() for key, each in compared.items()}
 
 
 def change(module: Any) -> torch.Tensor:
-    if module.name == "loha":
+    if module.name in ("loha", "kron"):
         return module.get_weight(module.shape)
     if getattr(module, "wd", False):  # of a DoRA get_diff_weight is the LoRA in it
         return module.get_merged_weight()[0] - module.org_weight

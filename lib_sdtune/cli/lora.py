@@ -115,12 +115,13 @@ def resize(args: Namespace, target: Path, common: dict[str, Any]) -> str:
 def merge(args: Namespace, target: Path, common: dict[str, Any]) -> str:
     sources, ratios = zip(*map(file_and_weight, args.files), strict=True)
     if args.checkpoint:
-        from lib_sdtune.lora_tools.merge_into_checkpoint import merge_into_checkpoint
+        from lib_sdtune.lora_tools.merge_into_checkpoint import merge_into_checkpoint, said_of_averages
 
         if args.dim or args.conv_dim:
             raise UserError("--dim is a LoRA's, and --checkpoint makes a checkpoint; leave one of them out.")
-        count = merge_into_checkpoint(file(args.checkpoint), sources, ratios, target, **common)
-        return f"{count} tensors of the checkpoint changed."
+        base = file(args.checkpoint)
+        count = merge_into_checkpoint(base, sources, ratios, target, **common)
+        return f"{count} tensors of the checkpoint changed.{said_of_averages(base)}"
     from lib_sdtune.lora_tools.merge import merge
 
     return f"{merge(sources, ratios, target, args.dim, args.conv_dim, args.clamp_quantile, **common)} layers merged."

@@ -72,6 +72,13 @@ def merge_into_checkpoint(
     return len(additions)
 
 
+def said_of_averages(base: Path) -> str:
+    """What a user should know of the averaged twin (model_ema.*) that some checkpoints carry; "" without one."""
+    entries, _ = checkpoint.read_any(base)
+    count = sum(name.startswith("model_ema.") for name in entries if isinstance(name, str))
+    return f" Its {count} tensors called model_ema.* are left out: pictures are not made with them." if count else ""
+
+
 def refuse_what_does_not_fit(file: LoraFile, layout: CheckpointLayers, base: Path) -> None:
     """UserError for a LoRA of another family, for layers that the checkpoint has not, and for those of other sizes."""
     if file.family and families[file.family] is not type(layout.family):

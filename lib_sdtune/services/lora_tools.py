@@ -67,7 +67,7 @@ class LoraToolService(TaskService):
 
     def merge(self, settings: Merge, target: Path) -> Callable[[Progress], str]:
         from lib_sdtune.lora_tools.merge import merge
-        from lib_sdtune.lora_tools.merge_into_checkpoint import merge_into_checkpoint
+        from lib_sdtune.lora_tools.merge_into_checkpoint import merge_into_checkpoint, said_of_averages
         from lib_sdtune.lora_tools.output import check_target
 
         require(settings.files, '"merge.files" is empty; name one LoRA or more.')
@@ -83,7 +83,7 @@ class LoraToolService(TaskService):
         def work(progress: Progress) -> str:
             if base:
                 count = merge_into_checkpoint(base, sources, ratios, target, progress=progress, **common)
-                return f"{count} tensors of the checkpoint changed."
+                return f"{count} tensors of the checkpoint changed.{said_of_averages(base)}"
             count = merge(sources, ratios, target, settings.dim, settings.conv_dim, progress=progress, **common)
             return f"{count} layers merged."
 

@@ -15,20 +15,22 @@ class ResumePoint:
     """Reads and writes the state of a run; the names in it are those of earlier versions."""
 
     def __init__(self, folder: Path, model: LoadedModel, scan: Scan, method: Method, optimisation: Together,
-                 skipped_steps: SkippedSteps, per_image_loss: PerImageLoss) -> None:
+                 skipped_steps: SkippedSteps, per_image_loss: PerImageLoss, base_loras: str = "") -> None:
+        """base_loras: what tells the LoRAs that stay on the model from others."""
         self.folder, self.model, self.scan, self.method, self.optimisation = folder, model, scan, method, optimisation
-        self.skipped_steps, self.per_image_loss = skipped_steps, per_image_loss
+        self.skipped_steps, self.per_image_loss, self.base_loras = skipped_steps, per_image_loss, base_loras
 
     def load(self) -> int:
         """Take over the newest state, if there is one; the step that it is of, 0 for none.
 
-        UserError where it is of another model or of other pictures.
+        UserError where it is of another model, of other LoRAs on it, or of other pictures.
         """
         path = state.newest(self.folder)
         if not path:
             return 0
         learned, training_state = state.load(path)
         state.refuse_other_model(training_state.get("model"), state.model_identity(self.model))
+        state.refuse_other_base_loras(training_state.get("base_loras"), self.base_loras)
         if "sameness" in training_state:
             state.refuse_other_data(training_state["sameness"], state.data_fingerprint(self.scan))
         self.method.load_tensors(learned)
@@ -47,6 +49,7 @@ class ResumePoint:
             "scale": self.optimisation.scale.numbers(),
             "board": self.per_image_loss.state(),
             "model": state.model_identity(self.model),
+            "base_loras": self.base_loras,
             "sameness": state.data_fingerprint(self.scan),
         }
         return state.save(self.folder, step, self.method.tensors(), self.optimisation, extra)

@@ -150,6 +150,13 @@ def brief(value: Any) -> str:
 
 # whether a resumed run still trains the checkpoint, and learns from the pictures and words, that it began with
 
+def refuse_other_base_loras(before: str | None, now: str) -> None:
+    """UserError where a LoRA that stays on the model is another file now; None: an earlier version did not keep it."""
+    if before is not None and before != now:
+        raise UserError('A LoRA of "model.base_loras" is another file now than when the run began, so it cannot be '
+                        "resumed. Put the old file back, or start under another name.")
+
+
 def model_identity(model):
     """What a state keeps of a `LoadedModel`."""
     return {"name": model.name, "hash": model.hash}

@@ -22,6 +22,7 @@ from lib_sdtune.devices import HALVES, compute_dtype
 from lib_sdtune.errors import DiskFull, UserError
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import Host, LoadedModel
+from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
@@ -115,7 +116,8 @@ class Trainer:
                                          measured_every(self.config, self.total))
             self.per_image_loss = PerImageLoss(self.training_data.scan.pictures, self.folder)
             self.resume_point = ResumePoint(self.folder, self.model, self.training_data.scan, self.method,
-                                            self.optimisation, self.skipped_steps, self.per_image_loss)
+                                            self.optimisation, self.skipped_steps, self.per_image_loss,
+                                            base_loras.digest(self.config.model.base_loras, self.model.folder))
             self.step = self.resume_point.load()
             self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
             self.log = Log(self.folder, resume_from=self.step, writes=self.world.leads)

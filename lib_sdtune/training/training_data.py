@@ -22,6 +22,7 @@ from lib_sdtune.families import latent_colours
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats.files import free_space
 from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.disk_space import SPARE
 from lib_sdtune.training.encoding import encode_captions, precise, text_key, vae_key
@@ -189,9 +190,12 @@ class TrainingData:
             return self.encode_images(pixels)
 
     def text_key(self) -> str:
-        """Without mixed precision captions are encoded in float32 too, whatever the weights are lent in."""
+        """Without mixed precision captions are encoded in float32 too, whatever the weights are lent in. LoRAs that
+        stay on the model may change what its text encoders say.
+        """
         dataset = self.config.dataset
         key = text_key(self.model, self.config.model.clip_skip, dataset.max_token_length, dataset.weighted_captions)
+        key += base_loras.digest(self.config.model.base_loras, self.model.folder)
         return f"{key}-float32" if self.config.train.mixed_precision == "no" else key
 
     def encode_text(self, captions: list[str]) -> Conditioning:

@@ -221,3 +221,32 @@ def test_options_that_a_network_cannot_follow_are_refused():
     with pytest.raises(UserError, match="one rate for everything"):
         Config.from_dict(settings("pictures", lora={"loraplus_lr_ratio": 4, "unet_lr": 1, "text_encoder_lr": 1},
                                   train={"optimizer": "Prodigy"}))
+
+
+def test_a_base_lora_that_was_exchanged_is_noticed_at_resume(tmp_path, images):
+    host = TinyHost(tmp_path)
+    files.lora(host.folder("lora") / "style.safetensors", dim=2)
+    config = settings(images, model={"base_loras": ["style"]})
+
+    def stop(control):
+        if control.state == "training" and control.step == 3:
+            control.request("stop_without_saving")
+
+    train(host, config, watch=stop)
+    files.lora(host.folder("lora") / "style.safetensors", dim=2, seed=2)
+    with pytest.raises(UserError, match='"model.base_loras" is another file now'):
+        train(host, config, resume=True)
+
+
+def test_captions_that_were_encoded_under_a_base_lora_are_not_taken_for_others(tmp_path, images):
+    """A cache on disk outlives the run: what a text encoder says hangs on the LoRAs that stay on it."""
+    losses = []
+    for loras in (["style"], []):
+        host = TinyHost(tmp_path)
+        files.lora(host.folder("lora") / "style.safetensors", dim=2)
+        config = settings(images, f"ron{len(losses)}", lora={"text_encoder_lr": 0}, model={"base_loras": loras},
+                          train={"max_train_steps": 1})
+        losses.append(train(host, config).loss)
+    fresh = TinyHost(tmp_path / "fresh")
+    bare = train(fresh, settings(images, "ron", lora={"text_encoder_lr": 0}, train={"max_train_steps": 1})).loss
+    assert losses[1] == bare != losses[0]

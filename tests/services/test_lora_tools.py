@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lib_sdtune.formats import lora, tensors
+from tests.lora_tools import files
 
 KEY = "lora_unet_down_blocks_0_attentions_0_proj_in"
 
@@ -55,3 +56,28 @@ def test_what_is_refused(ask, loras, body, words):
 
 def test_a_name_in_use_is_a_conflict(ask, loras):
     assert "exists already" in ask("/lora-tools", {"tool": "resize", "file": "a", "name": "b"}, wrong=409)
+
+
+def test_loras_go_into_a_checkpoint_and_what_it_has_learned_comes_out_again(ask, ended, app):
+    """Over HTTP both: the checkpoint changes by the LoRA, its averaged twin is left out and named, and the difference of
+    the two is that LoRA.
+    """
+    folders = {kind: app.host.folder(kind) for kind in ("checkpoints", "lora")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    base = files.checkpoint(folders["checkpoints"] / "base.safetensors")
+    twin = {"model_ema.a": torch.zeros(2), "model_ema.b": torch.zeros(2)}
+    tensors.write(base, tensors.read(base)[0] | twin, {"sdtune_defaults": "{}"})
+    source = files.lora(folders["lora"] / "style.safetensors", dim=2, alpha=2.0)
+    ask("/lora-tools", {"tool": "merge", "files": [["style", 0.5]], "checkpoint": "base", "name": "merged"})
+    answer = ended("/lora-tools")
+    assert answer["work"]["state"] == "done", answer
+    assert answer["made"]["kind"] == "checkpoints" and "2 tensors called model_ema.* are left out" in answer["made"]["sentence"]
+    ask("/lora-tools", {"tool": "extract", "tuned": "merged", "original": "base", "dim": 2, "conv_dim": 2, "min_diff": 0,
+                        "save_precision": "float", "name": "again"})
+    answer = ended("/lora-tools")
+    assert answer["work"]["state"] == "done", answer
+    before, after = files.layers(source)[0], files.layers(folders["lora"] / "again.safetensors")[0]
+    assert set(after) == set(before)
+    for key, layer in before.items():
+        assert torch.allclose(files.product(after[key]), 0.5 * files.product(layer), atol=1e-4), key
