@@ -18,7 +18,8 @@ from lib_sdtune.data.picture import Facts, Unreadable, load
 from lib_sdtune.data.pixels import frame
 from lib_sdtune.data.problem import Problem, printable
 
-MARKS = (".mask", "-masklabel")  # at the end of a mask's name, before its ending
+MARK = ".mask"  # at the end of a mask's name, before its ending
+MARKS = (MARK, "-masklabel")  # OneTrainer's is read too
 WHITE = 128  # of 255: from here on a pixel is missing
 
 

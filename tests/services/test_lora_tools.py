@@ -80,4 +80,5 @@ def test_loras_go_into_a_checkpoint_and_what_it_has_learned_comes_out_again(ask,
     before, after = files.layers(source)[0], files.layers(folders["lora"] / "again.safetensors")[0]
     assert set(after) == set(before)
     for key, layer in before.items():
-        assert torch.allclose(files.product(after[key]), 0.5 * files.product(layer), atol=1e-4), key
+        difference = files.product(after[key]) - 0.5 * files.product(layer)  # single large values are cut (clamp_quantile)
+        assert torch.linalg.vector_norm(difference) < 0.2 * torch.linalg.vector_norm(0.5 * files.product(layer)), key
