@@ -80,5 +80,6 @@ def test_loras_go_into_a_checkpoint_and_what_it_has_learned_comes_out_again(ask,
     before, after = files.layers(source)[0], files.layers(folders["lora"] / "again.safetensors")[0]
     assert set(after) == set(before)
     for key, layer in before.items():
-        difference = files.product(after[key]) - 0.5 * files.product(layer)  # single large values are cut (clamp_quantile)
-        assert torch.linalg.vector_norm(difference) < 0.2 * torch.linalg.vector_norm(0.5 * files.product(layer)), key
+        extracted, learned = files.product(after[key]), 0.5 * files.product(layer)
+        angle = torch.nn.functional.cosine_similarity(extracted.flatten(), learned.flatten(), dim=0)
+        assert angle > 0.95, key  # single large values are cut (clamp_quantile)
