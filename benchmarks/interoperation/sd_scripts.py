@@ -32,7 +32,7 @@ class TheirModel:
                 from library import model_util
                 from library.original_unet import UNet2DConditionModel
 
-                self.unet = UNet2DConditionModel(**model_util.create_unet_diffusers_config(model.name == "sd2"))
+                self.unet = UNet2DConditionModel(**model_util.create_unet_diffusers_config(model.name == "sd2", True))
             self.text_encoders = text_encoders(model.name)
         for key, layer in self.layers():
             ours.fill(layer, model.weights.get(key))

@@ -116,6 +116,11 @@ class Method:
         """
 
     @classmethod
+    def as_files_say(cls, config: "Config", folder: FolderOf) -> "Config":
+        """The settings with the sizes that a file to go on from has, for arithmetic. UserError for such a file."""
+        return config
+
+    @classmethod
     def count_trainable(cls, config: "Config", spec: ModelSpec) -> int:
         """About how many float32 numbers learn beside the model."""
         return 0

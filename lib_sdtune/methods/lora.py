@@ -1,8 +1,10 @@
 """LoRA and its relatives: every chosen layer gets a small network beside it, and only the networks learn."""
 
+import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +98,20 @@ class LoraMethod(Method):
             cls.count_trainable(config, spec)  # refuses what the network cannot be
         else:
             refuse_other_family(lora_file.read(find_init_file(config, folder)), spec)
+
+    @classmethod
+    def as_files_say(cls, config: "Config", folder: FolderOf) -> "Config":
+        if not config.lora.init_file:
+            return config
+        layers_of_file = lora_file.read(find_init_file(config, folder)).layers.values()
+        sizes = Counter((network.name, network.dim_of(tensors)) for tensors in layers_of_file
+                        for _, network in networks.registry if network.reads(tensors))
+        if not sizes:
+            return config
+        (network, dim), _ = sizes.most_common(1)[0]
+        settled = copy.copy(config)
+        settled.lora = replace(config.lora, network=network, dim=dim)
+        return settled
 
     @classmethod
     def count_trainable(cls, config: "Config", spec: ModelSpec) -> int:

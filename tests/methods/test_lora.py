@@ -223,6 +223,19 @@ def test_options_that_a_network_cannot_follow_are_refused():
                                   train={"optimizer": "Prodigy"}))
 
 
+def test_memory_is_estimated_by_the_dims_of_the_file_to_go_on_from(tmp_path, images, monkeypatch):
+    from lib_sdtune.training.memory import measure
+
+    host = TinyHost(tmp_path)
+    files.lora(host.folder("lora") / "before.safetensors", network="loha", dim=7)
+    host.model_spec = lambda model: ModelSpec({"unet": {}}, torch.float32, torch.device("cpu"))
+    estimated = []
+    monkeypatch.setattr(measure, "estimate", lambda config, spec: estimated.append(config.lora) or 1)
+    for lora in ({"init_file": "before", "dim": 99}, {"init_file": "gone", "dim": 99}):
+        measure.guess(Config.from_dict(settings(images, lora=lora)), host)
+    assert [(lora.network, lora.dim) for lora in estimated] == [("loha", 7), ("lora", 99)]
+
+
 def test_a_base_lora_that_was_exchanged_is_noticed_at_resume(tmp_path, images):
     host = TinyHost(tmp_path)
     files.lora(host.folder("lora") / "style.safetensors", dim=2)

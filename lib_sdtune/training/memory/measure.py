@@ -109,9 +109,11 @@ def gigabytes(size: int | None) -> str:
 def guess(config: Config, host: Host) -> Need | None:
     """The `Need` by arithmetic, without touching the model; None where the host cannot say what it has."""
     spec = host.model_spec(config.model)
-    return (
-        None if spec is None else Need(name_of(spec.device), estimate(config, spec), capacity(spec.device))
-    )
+    if spec is None:
+        return None
+    with suppress(UserError):  # a file that Start refuses by its name
+        config = methods[config.method].as_files_say(config, host.folder)
+    return Need(name_of(spec.device), estimate(config, spec), capacity(spec.device))
 
 
 def measure(config: Config, host: Host, progress: Progress) -> Need:
@@ -140,7 +142,7 @@ def measure(config: Config, host: Host, progress: Progress) -> Need:
 def attempt(config: Config, host: Host, changes: dict[str, Any], spec: ModelSpec | None, progress: Progress) -> Need:
     """The `Need` of these settings, measured. TooLittleMemory when two steps do not fit."""
     if spec is not None and device_kills(spec.device):
-        refuse_by_arithmetic(config, spec)
+        refuse_by_arithmetic(methods[config.method].as_files_say(config, host.folder), spec)
     tidy(host)
     try:
         return two_steps(config, host, changes, progress)
