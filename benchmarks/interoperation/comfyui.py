@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from benchmarks.interoperation import ours
 from benchmarks.interoperation.ours import Model
-from benchmarks.interoperation.result import Result
+from benchmarks.interoperation.result import NAMES_ONLY, Result
 
 NAME = "ComfyUI"
 NETWORKS = ("lora", "loha", "lokr", "dora")
@@ -70,4 +70,4 @@ def ours_in_theirs(model: Model, network: str, folder: Path) -> Result:
     patches, left_over = answer if isinstance(answer, tuple) else (answer, {})
     layers = {name.partition(".")[0] for name in tensors}
     unknown = [key for key in layers if key not in keys]
-    return Result(NAME, model.name, network, "ours", len(patches), (*left_over, *unknown), remark="names only")
+    return Result(NAME, model.name, network, "ours", len(patches), (*left_over, *unknown), remark=NAMES_ONLY)
