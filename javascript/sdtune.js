@@ -143,12 +143,17 @@ window.sdtune = window.sdtune || {};
         await watch(id);
     }
 
-    // The run that the user picked, else the one that is on, else the latest.
+    // The run that the user picked, else the one that is on, else the latest. One that ended while it was shown stays
+    // until its card was looked at: `next` says which one has begun since.
     function choose() {
-        const running = view.runs.find(sdtune.isOn);
-        if (running && view.on !== running.id) view.chosen = null;
+        const running =
+            view.runs.find((run) => sdtune.isOn(run) && run.state !== 'queued') || view.runs.find(sdtune.isOn);
+        const shown = view.run && view.runs.find((run) => run.id === view.run.id);
+        if (running && view.on !== running.id) view.chosen = view.on && shown && shown.id === view.on ? view.on : null;
         view.on = running ? running.id : null;
-        if (view.chosen && view.runs.some((run) => run.id === view.chosen)) return view.chosen;
+        const chosen = view.runs.find((run) => run.id === view.chosen);
+        view.next = chosen && running && chosen !== running && !sdtune.isOn(chosen) ? running : null;
+        if (chosen) return chosen.id;
         return running ? running.id : view.runs.length ? sdtune.newest(view.runs).id : null;
     }
 
@@ -239,6 +244,7 @@ window.sdtune = window.sdtune || {};
         if (panel().dataset.begun) return;
         panel().dataset.begun = '1';
         sdtune.form.begin();
+        sdtune.changedFields.begin();
         sdtune.status.begin();
         sdtune.anyFiles.begin();
         new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && opened()).observe(

@@ -45,7 +45,7 @@ window.sdtune = window.sdtune || {};
         place.append(
             el(
                 'details',
-                {ontoggle: (event) => event.currentTarget.open && load()},
+                {class: 'sdtune-card', ontoggle: (event) => event.currentTarget.open && load()},
                 el('summary', {}, el('h4', {}, t('Compare any files'))),
                 el(
                     'p',
@@ -99,6 +99,7 @@ window.sdtune = window.sdtune || {};
                     onchange: () => {
                         box.checked ? picked.add(name) : picked.delete(name);
                         count();
+                        panel.estimate();
                     },
                 });
                 box.checked = picked.has(name);

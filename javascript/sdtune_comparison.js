@@ -22,7 +22,7 @@ window.sdtune = window.sdtune || {};
                 el('label', {}, el('span', {}, t(label)), el('input', {type: 'text', id: id(name), placeholder: hint}));
             return el(
                 'div',
-                {id: id('fields'), class: 'sdtune-fields'},
+                {id: id('fields'), class: 'sdtune-fields', oninput: () => panel.estimate()},
                 ...extra,
                 el(
                     'label',
@@ -51,6 +51,7 @@ window.sdtune = window.sdtune || {};
                     action('sure', 'Draw them all the same', () => start(true)),
                     action('stop', 'Stop drawing', () => panel.post('/stop')),
                 ),
+                el('p', {class: 'sdtune-soft', id: id('total'), role: 'status'}),
                 el('p', {class: 'sdtune-note', id: id('progress')}),
                 el('div', {id: id('result'), class: 'sdtune-outcome'}),
             ];
@@ -63,7 +64,7 @@ window.sdtune = window.sdtune || {};
                 .filter(Boolean)
                 .map(Number);
 
-        function start(sure) {
+        function wanted(sure) {
             const settings = {sure, ...(request && request())};
             const prompts = typed('prompts')
                 .split('\n')
@@ -71,7 +72,27 @@ window.sdtune = window.sdtune || {};
                 .filter(Boolean);
             if (prompts.length) settings.prompts = prompts;
             for (const name of ['seeds', 'weights']) if (numbers(name).length) settings[name] = numbers(name);
-            return panel.post('', settings);
+            return settings;
+        }
+
+        const start = (sure) => panel.post('', wanted(sure));
+
+        // What would be drawn, said before it is: asked for again whenever a field has changed.
+        panel.estimate = function () {
+            clearTimeout(panel.waiting);
+            panel.waiting = setTimeout(async () => {
+                const address = path();
+                const total =
+                    address && (await sdtune.call(address + '/estimate', 'POST', wanted(false)).catch(() => 0));
+                if (address === path()) sdtune.text(id('total'), total ? described(total) : '');
+            }, 400);
+        };
+
+        function described({pictures, missing, seconds}) {
+            const values = {n: missing, all: pictures, time: sdtune.duration(seconds || 0)};
+            if (!missing) return t('All {all} pictures are drawn already.', values);
+            if (!seconds) return t('{n} pictures to draw; how long it takes is known after the first.', values);
+            return t('{n} pictures to draw, about {time}.', values);
         }
 
         // `rest` below the comparison's own address, or what(path) for an address of its own.
@@ -111,6 +132,7 @@ window.sdtune = window.sdtune || {};
             sdtune.show(id('start'), !busy && !status.published);
             sdtune.show(id('fields'), !busy && !status.published);
             sdtune.show(id('stop'), busy);
+            sdtune.show(id('total'), !busy && !status.published);
             sdtune.show(
                 id('sure'),
                 !busy && status.work && status.work.state === 'failed' && status.work.message.includes('"sure"'),
@@ -118,6 +140,7 @@ window.sdtune = window.sdtune || {};
             const mark = JSON.stringify([path(), status.result, status.published, busy]);
             if (mark === panel.mark) return;
             panel.mark = mark;
+            if (!busy && !status.published) panel.estimate();
             sdtune.byId(id('result')).replaceChildren(...(above ? above(status) : []), ...outcome(status, busy));
         };
 
@@ -167,9 +190,10 @@ window.sdtune = window.sdtune || {};
         function row(result, ranked, place, fixed) {
             const {el} = sdtune;
             const proposed = result.proposal && result.proposal.file === ranked.file;
+            const published = fixed && fixed.file === ranked.file;
             return el(
                 'tr',
-                {class: proposed ? 'sdtune-proposed' : ''},
+                {class: published || (proposed && !fixed) ? 'sdtune-proposed' : ''},
                 el(
                     'td',
                     {},
@@ -179,7 +203,8 @@ window.sdtune = window.sdtune || {};
                     'td',
                     {},
                     el('b', {}, `${place + 1}. ${ranked.label}`),
-                    proposed && el('span', {class: 'sdtune-chip sdtune-is-finished'}, t('proposed')),
+                    published && el('span', {class: 'sdtune-chip sdtune-is-finished'}, t('published')),
+                    proposed && !published && el('span', {class: 'sdtune-chip sdtune-is-queued'}, t('proposed')),
                     el('ul', {}, ...ranked.reasons.map((reason) => el('li', {}, reason))),
                 ),
                 el(

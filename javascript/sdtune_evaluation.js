@@ -54,7 +54,14 @@ window.sdtune = window.sdtune || {};
         const {el} = sdtune;
         if (!status.published) return [];
         return [
-            el('p', {class: 'sdtune-note'}, t('Published. The other files are in the run folder.')),
+            el(
+                'p',
+                {class: 'sdtune-note', id: 'sdtune_published'},
+                t('Published: {file}, now called {name}. The other files are in the run folder.', {
+                    file: status.published.file,
+                    name: status.published.path.split(/[\\/]/).pop(),
+                }),
+            ),
             el(
                 'div',
                 {class: 'sdtune-buttons'},

@@ -33,9 +33,11 @@ window.sdtune = window.sdtune || {};
     form.keep = function (path, value) {
         if (path === 'method') showMethod(value);
         sdtune.memory.changed(path);
+        if (ready) sdtune.messages.changed(path);
         if (path === 'further_concepts') sdtune.concepts.draw(value);
         if (!ready) return;
         const all = stored();
+        mark(path, value);
         if (path in base && same(base[path][1], value)) delete all[path];
         else all[path] = value;
         try {
@@ -58,6 +60,10 @@ window.sdtune = window.sdtune || {};
 
     const same = (a, b) => String(a ?? '') === String(b ?? '');
 
+    function mark(path, value) {
+        if (path in base) sdtune.changedFields.mark(path, base[path][1], !same(base[path][1], value));
+    }
+
     // Values for every field: what the user typed, else the host's recommendation, else what stands there.
     form.restore = function (names, values) {
         paths = names;
@@ -78,6 +84,7 @@ window.sdtune = window.sdtune || {};
         ready = true;
         for (const [path, value] of Object.entries(pending)) form.keep(path, value);
         pending = {};
+        restored.forEach((value, i) => mark(paths[i], value));
         showMethod(restored[paths.indexOf('method')]);
         sdtune.changes.draw();
         sdtune.concepts.draw(restored[paths.indexOf('further_concepts')]);

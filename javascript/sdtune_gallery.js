@@ -72,10 +72,12 @@ window.sdtune = window.sdtune || {};
         return strip;
     }
 
+    const describe = (shot) => [shot.prompt, moment(shot.step)].filter(Boolean).join(' · ');
+
     function cell(run, shot) {
         const {el} = sdtune;
         if (!shot) return el('span', {class: 'sdtune-shot'});
-        const words = [shot.prompt, moment(shot.step)].filter(Boolean).join(' · ');
+        const words = describe(shot);
         return el(
             'button',
             {type: 'button', class: 'sdtune-shot', title: words, onclick: () => open(run, shots.indexOf(shot))},
@@ -83,31 +85,8 @@ window.sdtune = window.sdtune || {};
         );
     }
 
-    // The picture large; arrow keys walk, Escape closes.
     function open(run, index) {
-        const {el} = sdtune;
-        const picture = el('img', {});
-        const caption = el('p', {});
-        const dialog = el(
-            'dialog',
-            {class: 'sdtune-dialog', onclick: () => dialog.close(), onclose: () => dialog.remove()},
-            picture,
-            caption,
-        );
-        const turn = (to) => {
-            index = (to + shots.length) % shots.length;
-            picture.src = sdtune.imageUrl(run.id, shots[index].file);
-            picture.alt = shots[index].prompt;
-            caption.textContent = [shots[index].prompt, sdtune.t('step {n}', {n: shots[index].step})]
-                .filter(Boolean)
-                .join(' · ');
-        };
-        dialog.addEventListener('keydown', (event) => {
-            if (event.key === 'ArrowRight') turn(index + 1);
-            if (event.key === 'ArrowLeft') turn(index - 1);
-        });
-        turn(index);
-        sdtune.byId('sdtune_panel').append(dialog);
-        dialog.showModal();
+        const large = shots.map((shot) => ({src: sdtune.imageUrl(run.id, shot.file), words: describe(shot)}));
+        sdtune.enlarge(large, index);
     }
 })(window.sdtune);

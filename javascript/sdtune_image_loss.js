@@ -77,20 +77,29 @@ window.sdtune = window.sdtune || {};
             memorised: (a, b) => a.factor - b.factor,
             file: (a, b) => a.file.localeCompare(b.file),
         };
-        place.replaceChildren(...shown.rows.slice().sort(order[sort]).slice(0, MOST).map(card));
+        const rows = shown.rows.slice().sort(order[sort]).slice(0, MOST);
+        const large = rows.map((row) => ({
+            src: sdtune.fileUrl(shown.id, 'pictures/' + row.index + '?large=true'),
+            words: row.caption || row.file,
+        }));
+        place.replaceChildren(...rows.map((row, i) => card(row, () => sdtune.enlarge(large, i))));
     }
 
-    function card(row) {
+    function card(row, open) {
         const {el} = sdtune;
         const verdict = row.verdict ? t(VERDICTS[row.verdict]) : row.class ? t('class picture') : '';
         return el(
             'figure',
             {class: 'sdtune-picture sdtune-is-' + (row.verdict || 'usual'), title: row.file + '\n' + row.caption},
-            el('img', {
-                src: sdtune.fileUrl(shown.id, 'pictures/' + row.index),
-                alt: row.caption || row.file,
-                loading: 'lazy',
-            }),
+            el(
+                'button',
+                {type: 'button', class: 'sdtune-shot', onclick: open},
+                el('img', {
+                    src: sdtune.fileUrl(shown.id, 'pictures/' + row.index),
+                    alt: row.caption || row.file,
+                    loading: 'lazy',
+                }),
+            ),
             el(
                 'figcaption',
                 {},

@@ -15,7 +15,7 @@ window.sdtune = window.sdtune || {};
     plot.draw = function (rows, run) {
         const figure = sdtune.byId('sdtune_loss_plot');
         const points = rows.filter((row) => Number.isFinite(row.loss));
-        sdtune.show(figure, sdtune.isOn(run) || points.length > 1);
+        sdtune.show(figure, (sdtune.isOn(run) && run.state !== 'queued') || points.length > 1);
         if (figure.hidden) return;
         if (!figure.firstChild) frame(figure);
         const width = Math.max(260, figure.querySelector('.sdtune-plot').clientWidth);
@@ -187,7 +187,7 @@ window.sdtune = window.sdtune || {};
                 ),
             );
         }
-        for (const value of scale.ticks(0, end, Math.max(2, Math.floor(inner.w / 90)))) {
+        for (const value of scale.ticks(0, end, Math.max(2, Math.floor(inner.w / 90)), true)) {
             svg.append(
                 el(
                     'text',

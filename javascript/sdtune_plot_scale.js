@@ -66,8 +66,9 @@ window.sdtune = window.sdtune || {};
         return end;
     };
 
-    scale.ticks = function (low, high, count) {
-        const rough = (high - low) / count;
+    // whole: of what there are no parts.
+    scale.ticks = function (low, high, count, whole) {
+        const rough = whole ? Math.max(1, (high - low) / count) : (high - low) / count;
         const power = Math.pow(10, Math.floor(Math.log10(rough)));
         const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
         const values = [];

@@ -40,7 +40,11 @@ window.sdtune = window.sdtune || {};
             const button = document.getElementById(`${page}_${sdtune.method(method).cards}_extra_refresh_internal`);
             if (button) button.dispatchEvent(new Event('click'));
         }
+        const choices = isCheckpoint(method) && document.getElementById('refresh_sd_model_checkpoint');
+        if (choices) choices.click();
     }
+
+    const isCheckpoint = (method) => sdtune.method(method).cards === 'checkpoints';
 
     function read(artefact) {
         const facts = typeof artefact === 'string' ? {path: artefact} : artefact;
@@ -63,6 +67,7 @@ window.sdtune = window.sdtune || {};
         const method = sdtune.method(run.method);
         const tag = last.tag !== undefined ? last.tag : promptTag(method, last.name, (run.published || {}).weight || 1);
         const word = run.trigger || '';
+        const checkpoint = isCheckpoint(run.method) ? last.name : '';
         const text = [tag, method.word ? '' : word].filter(Boolean).join(' ');
         const title =
             run.state === 'finished' ? t('Done. Type this in a prompt:') : t('Saved so far. Type this in a prompt:');
@@ -80,7 +85,7 @@ window.sdtune = window.sdtune || {};
                 'div',
                 {class: 'sdtune-buttons'},
                 text && copy(text, 'Copy'),
-                text && promptBox() && send(text),
+                (text || checkpoint) && promptBox() && send(text, checkpoint),
                 sdtune.el(
                     'a',
                     {
@@ -116,7 +121,7 @@ window.sdtune = window.sdtune || {};
                 ),
         );
         return files.length > 4
-            ? el('div', {}, list, el('p', {class: 'sdtune-soft'}, t('and {n} earlier files', {n: files.length - 4})))
+            ? el('div', {}, list, el('p', {class: 'sdtune-soft'}, t('earlier files: {n}', {n: files.length - 4})))
             : list;
     }
 
@@ -156,7 +161,8 @@ window.sdtune = window.sdtune || {};
 
     const promptBox = () => document.querySelector('#txt2img_prompt textarea');
 
-    function send(text) {
+    // checkpoint: the name of the one that has to be chosen first, or "".
+    function send(text, checkpoint) {
         return sdtune.el(
             'button',
             {
@@ -164,6 +170,7 @@ window.sdtune = window.sdtune || {};
                 class: 'sdtune-button sdtune-strong',
                 id: 'sdtune_send',
                 onclick: () => {
+                    if (checkpoint && window.selectCheckpoint) window.selectCheckpoint(checkpoint);
                     const area = promptBox();
                     if (!area.value.includes(text)) area.value = [area.value.trim(), text].filter(Boolean).join(' ');
                     area.dispatchEvent(new Event('input', {bubbles: true}));

@@ -7,34 +7,29 @@ window.sdtune = window.sdtune || {};
     const PAGE = 50; // rows
     const STATES = ['queued', 'preparing', 'training', 'paused', 'finished', 'stopped', 'failed'];
     const filter = {text: '', state: '', page: 0};
-    let drawn = '';
-    let compared = ''; // the run that is to be compared with another
+    const ticked = new Set(); // names of runs that are to be deleted together
+    let mark = '';
+
+    runs.compared = ''; // the run that is to be compared with another
+
+    // Draw the table anew, whatever it shows.
+    runs.drawAnew = function () {
+        mark = '';
+        runs.draw(sdtune.view.runs);
+    };
 
     runs.draw = function (list) {
         const place = sdtune.byId('sdtune_runs');
-        const mark =
-            JSON.stringify(
-                list.map((run) => [
-                    run.id,
-                    run.state,
-                    run.step,
-                    run.updated,
-                    run.resumable,
-                    run.problem,
-                    run.id === shownId(),
-                ]),
-            ) +
-            JSON.stringify(filter) +
-            compared;
-        if (!place || mark === drawn || place.querySelector('[data-asked]')) return;
-        drawn = mark;
+        const drawn = JSON.stringify([list.map(facts), filter, runs.compared, [...ticked]]);
+        if (!place || drawn === mark || place.querySelector('[data-asked]')) return;
+        mark = drawn;
         if (!list.length) return place.replaceChildren();
         if (!sdtune.byId('sdtune_runs_list')) place.replaceChildren(...frame());
-        const sorted = list.slice().sort((a, b) => (b.updated || 0) - (a.updated || 0));
+        const sorted = list.slice().sort((a, b) => order(b) - order(a));
         const matching = sorted.filter(matches);
         const pages = Math.max(1, Math.ceil(matching.length / PAGE));
         filter.page = Math.min(filter.page, pages - 1);
-        sdtune.show('sdtune_runs_filter', list.length > 10 || filter.text || filter.state);
+        sdtune.show('sdtune_runs_filter', list.length > 5 || filter.text || filter.state);
         sdtune.text(
             'sdtune_runs_count',
             matching.length === list.length
@@ -45,9 +40,40 @@ window.sdtune = window.sdtune || {};
         sdtune.show('sdtune_runs_pager', pages > 1);
         sdtune.byId('sdtune_runs_back').disabled = filter.page === 0;
         sdtune.byId('sdtune_runs_next').disabled = filter.page + 1 >= pages;
-        const rows = matching.slice(filter.page * PAGE, (filter.page + 1) * PAGE);
-        sdtune.byId('sdtune_runs_list').replaceChildren(hint(), table(rows));
+        sdtune.show('sdtune_runs_hint', runs.compared);
+        sdtune.text('sdtune_runs_hint', t('Choose the run to compare {name} with.', {name: runs.compared}));
+        rows(matching.slice(filter.page * PAGE, (filter.page + 1) * PAGE));
+        deletion(matching);
     };
+
+    // What a row shows.
+    const facts = (run) => [
+        run.id,
+        run.state,
+        run.step,
+        run.total_steps,
+        run.updated,
+        run.resumable,
+        run.problem,
+        run.place,
+        run.waiting_runs,
+        run.id === shownId(),
+        run.trigger,
+    ];
+
+    // What is on and what waits comes first, in its order; then the latest.
+    const order = (run) => (run.place ? 1e12 - run.place : sdtune.isOn(run) ? 1e12 : run.updated || 0);
+
+    // Rows stay what they are while their numbers change, so that neither the focus nor a click half done is lost.
+    function rows(list) {
+        const body = sdtune.byId('sdtune_runs_list').querySelector('tbody');
+        const present = new Map([...body.children].map((line) => [line.dataset.run, line]));
+        const lines = list.map((run) => row(run, present.get(run.id)));
+        const focused = document.activeElement;
+        lines.forEach((line, i) => body.children[i] !== line && body.insertBefore(line, body.children[i] || null));
+        while (body.children.length > lines.length) body.lastChild.remove();
+        if (focused && focused !== document.activeElement && body.contains(focused)) focused.focus();
+    }
 
     const matches = (run) =>
         (!filter.state || run.state === filter.state) &&
@@ -80,51 +106,122 @@ window.sdtune = window.sdtune || {};
         );
         pager.firstChild.setAttribute('aria-label', t('Previous page'));
         pager.lastChild.setAttribute('aria-label', t('Next page'));
+        const remove = action('runs_delete', '', () => removeTicked(), 'sdtune-small sdtune-quiet');
+        remove.hidden = true;
         return [
-            el('h4', {id: 'sdtune_runs_count'}),
+            el('div', {class: 'sdtune-head'}, el('h4', {id: 'sdtune_runs_count'}), remove),
             el('div', {class: 'sdtune-line', id: 'sdtune_runs_filter', hidden: true}, search, states, pager),
-            el('div', {id: 'sdtune_runs_list'}),
+            el('p', {class: 'sdtune-soft', id: 'sdtune_runs_hint', hidden: true}),
+            el('div', {id: 'sdtune_runs_list'}, table()),
         ];
     }
 
-    const hint = () =>
-        sdtune.el(
-            'p',
-            {class: 'sdtune-soft', hidden: !compared},
-            t('Choose the run to compare {name} with.', {name: compared}),
-        );
-
     const shownId = () => sdtune.view.chosen || (sdtune.view.run || {}).id;
 
-    function table(list) {
+    function table() {
         const {el} = sdtune;
+        const every = tick('', t('Choose every run in the list'), (on) => {
+            ticked.clear();
+            if (on) for (const run of sdtune.view.runs.filter(matches)) if (!sdtune.isOn(run)) ticked.add(run.id);
+            runs.draw(sdtune.view.runs);
+        });
+        every.id = 'sdtune_runs_every';
         const head = el(
             'tr',
             {},
+            el('th', {scope: 'col'}, every),
             ...['Name', 'Method', 'State', 'Step', 'When', ''].map((name) => el('th', {scope: 'col'}, t(name))),
         );
-        return el('table', {class: 'sdtune-table'}, el('thead', {}, head), el('tbody', {}, ...list.map(row)));
+        return el('table', {class: 'sdtune-table'}, el('thead', {}, head), el('tbody', {}));
     }
 
-    function row(run) {
+    const tick = (name, label, act) =>
+        sdtune.el('input', {
+            type: 'checkbox',
+            'aria-label': label,
+            title: label,
+            'data-tick': name,
+            onchange: (event) => act(event.target.checked),
+        });
+
+    // The line of a run, a new one or the one that is there, with today's numbers.
+    function row(run, present) {
+        const line = present || emptyRow(run);
+        const [box, name, method, state, step, time] = line.children;
+        const can = !sdtune.isOn(run);
+        box.firstChild.checked = ticked.has(run.id);
+        box.firstChild.disabled = !can;
+        sdtune.show(name.lastChild, run.problem);
+        sdtune.text(name.lastChild, run.problem || '');
+        sdtune.text(method, t(sdtune.method(run.method).title || ''));
+        state.firstChild.className = 'sdtune-chip sdtune-is-' + run.state;
+        sdtune.text(state.firstChild, sdtune.stateName(run.state) + (run.place ? ' · ' + run.place : ''));
+        sdtune.text(step, run.total_steps ? `${run.step} / ${run.total_steps}` : '–');
+        sdtune.text(time, when(run.updated));
+        line.classList.toggle('sdtune-shown', run.id === shownId());
+        const possible = JSON.stringify([
+            can,
+            run.resumable,
+            run.problem,
+            run.place,
+            run.waiting_runs,
+            run.step > 0,
+            runs.compared,
+            sdtune.view.runs.length > 1,
+        ]);
+        if (line.dataset.possible !== possible) {
+            line.dataset.possible = possible;
+            const focused = line.contains(document.activeElement) && document.activeElement.dataset.act;
+            line.lastChild.replaceChildren(...sdtune.runActions(run));
+            const again = focused && line.querySelector(`[data-act="${focused}"]`);
+            if (again) again.focus();
+        }
+        return line;
+    }
+
+    function emptyRow(run) {
         const {el} = sdtune;
         const cell = (name, ...content) => el('td', {'data-label': t(name)}, ...content);
-        const line = el(
+        const choose = tick(run.id, t('Choose {name}', {name: run.id}), (on) => {
+            on ? ticked.add(run.id) : ticked.delete(run.id);
+            runs.draw(sdtune.view.runs);
+        });
+        return el(
             'tr',
-            {},
-            cell(
-                'Name',
-                el('b', {}, run.id),
-                run.problem && el('p', {class: 'sdtune-soft sdtune-run-problem'}, run.problem),
-            ),
-            cell('Method', t(sdtune.method(run.method).title || '')),
-            cell('State', el('span', {class: 'sdtune-chip sdtune-is-' + run.state}, sdtune.stateName(run.state))),
-            cell('Step', run.total_steps ? `${run.step} / ${run.total_steps}` : '–'),
-            cell('When', when(run.updated)),
-            actions(run),
+            {'data-run': run.id},
+            el('td', {class: 'sdtune-tick'}, choose),
+            cell('Name', el('b', {}, run.id), el('p', {class: 'sdtune-soft sdtune-run-problem', hidden: true})),
+            cell('Method'),
+            cell('State', el('span', {})),
+            cell('Step'),
+            cell('When'),
+            el('td', {class: 'sdtune-actions'}),
         );
-        line.classList.toggle('sdtune-shown', run.id === shownId());
-        return line;
+    }
+
+    // Those that were ticked and are still there and in the list.
+    const chosen = (list) => list.filter((run) => ticked.has(run.id) && !sdtune.isOn(run));
+
+    function deletion(list) {
+        const count = chosen(list).length;
+        const button = sdtune.byId('sdtune_runs_delete');
+        sdtune.show(button, count);
+        button.title = t('Delete the run folders: samples, log and resume point; the trained files stay');
+        sdtune.text(button, t('Delete chosen runs: {n}', {n: count}));
+    }
+
+    async function removeTicked() {
+        if (!sdtune.sure(sdtune.byId('sdtune_runs_delete'))) return;
+        const problems = [];
+        for (const run of chosen(sdtune.view.runs.filter(matches))) {
+            await sdtune.call('runs/' + encodeURIComponent(run.id), 'DELETE').then(
+                () => ticked.delete(run.id),
+                (problem) => problems.push(problem.message),
+            );
+        }
+        sdtune.status.say(problems.join(' '));
+        mark = '';
+        sdtune.refresh();
     }
 
     function when(seconds) {
@@ -132,87 +229,5 @@ window.sdtune = window.sdtune || {};
         const date = new Date(seconds * 1000);
         const today = date.toDateString() === new Date().toDateString();
         return today ? date.toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'}) : date.toLocaleDateString();
-    }
-
-    function actions(run) {
-        const {el} = sdtune;
-        const on = sdtune.isOn(run);
-        const button = (label, title, act, extra) =>
-            el(
-                'button',
-                {type: 'button', class: 'sdtune-button sdtune-small ' + (extra || ''), title: t(title), onclick: act},
-                t(label),
-            );
-        return el(
-            'td',
-            {class: 'sdtune-actions'},
-            !on &&
-                run.resumable &&
-                button('Resume', 'Go on from the last resume point', () => post(run, 'resume', 'POST')),
-            button('Show', 'Show this run above', () => sdtune.choose(run.id)),
-            !run.problem &&
-                button('Use settings', 'Fill the form with the settings of this run', () => sdtune.form.use(run.id)),
-            ...(compared ? [against(button, run)] : []),
-            !compared &&
-                sdtune.view.runs.length > 1 &&
-                button('Compare', 'Compare this run with another one, side by side', () => choose(run.id)),
-            run.step > 0 &&
-                !run.problem &&
-                el(
-                    'a',
-                    {
-                        class: 'sdtune-button sdtune-small',
-                        href: sdtune.fileUrl(run.id, 'report.html'),
-                        target: '_blank',
-                        rel: 'noopener',
-                        title: t('The run on one page: settings, curves, pictures, versions'),
-                    },
-                    t('Report'),
-                ),
-            !on &&
-                button(
-                    'Delete',
-                    'Delete the run folder: samples, log and resume point; the trained files stay',
-                    (event) => {
-                        if (sdtune.sure(event.currentTarget)) post(run, '', 'DELETE');
-                    },
-                    'sdtune-quiet',
-                ),
-        );
-    }
-
-    function against(button, run) {
-        if (run.id === compared) return button('Cancel', 'Compare nothing', () => choose(''));
-        const address = sdtune.url(
-            'compare.html?one=' + encodeURIComponent(compared) + '&other=' + encodeURIComponent(run.id),
-        );
-        return sdtune.el(
-            'a',
-            {
-                class: 'sdtune-button sdtune-small sdtune-strong',
-                href: address,
-                target: '_blank',
-                rel: 'noopener',
-                onclick: () => setTimeout(() => choose(''), 0),
-            },
-            t('With this one'),
-        );
-    }
-
-    function choose(name) {
-        compared = name;
-        runs.draw(sdtune.view.runs);
-    }
-
-    async function post(run, verb, method) {
-        try {
-            await sdtune.call('runs/' + encodeURIComponent(run.id) + (verb ? '/' + verb : ''), method);
-            if (verb === 'resume') sdtune.view.chosen = run.id;
-            sdtune.status.say('');
-        } catch (problem) {
-            sdtune.status.say(problem.message);
-        }
-        drawn = '';
-        sdtune.refresh();
     }
 })(window.sdtune);

@@ -29,9 +29,12 @@ window.sdtune = window.sdtune || {};
             button.textContent = t(button.textContent);
             button.addEventListener('click', () => ask(button));
         }
+        const show = byId('sdtune_next_show');
+        show.textContent = t(show.textContent);
+        show.addEventListener('click', () => sdtune.view.next && sdtune.choose(sdtune.view.next.id));
     };
 
-    const PATHS = {discard: 'stop?save=false', stop: 'stop?save=true'};
+    const PATHS = {cancel: 'stop?save=false', discard: 'stop?save=false', stop: 'stop?save=true'};
 
     // What was asked for and has not happened yet: a step may take long.
     const PROMISES = {
@@ -151,6 +154,9 @@ window.sdtune = window.sdtune || {};
         sdtune.text('sdtune_notes', (run.notes || []).join('\n'));
         sdtune.show('sdtune_notes', (run.notes || []).length > 0);
         buttons(run, on);
+        const next = sdtune.view.next;
+        sdtune.show('sdtune_next', next);
+        sdtune.text('sdtune_next_text', next ? t('{name} has begun meanwhile.', {name: next.id}) : '');
     };
 
     // What is trained: what the run says, else what its settings say, else what is loaded while it is on.
@@ -200,6 +206,8 @@ window.sdtune = window.sdtune || {};
         ) {
             parts.push(t('{time} left', {time: sdtune.duration(run.eta_seconds)}));
         }
+        if (!sdtune.isOn(run) && run.elapsed_seconds)
+            parts.push(t('took {time}', {time: sdtune.duration(run.elapsed_seconds)}));
         if (run.overhead) parts.push(run.overhead);
         if (typeof run.loss === 'number') parts.push(t('loss {n}', {n: run.loss.toPrecision(3)}));
         if (sdtune.isOn(run)) parts.push(run.state === 'preparing' ? run.drawing : message(run));
@@ -208,13 +216,19 @@ window.sdtune = window.sdtune || {};
 
     function message(run) {
         if (run.waiting) return t('waiting for a generation');
-        return run.state === 'queued' ? run.message || t('waits for the run before it') : run.message || '';
+        return run.state === 'queued' ? waits(run) : run.message || '';
     }
+
+    const waits = (run) =>
+        run.place > 1
+            ? t('place {n} of {all} in the queue', {n: run.place, all: run.waiting_runs})
+            : t('next in the queue');
 
     function buttons(run, on) {
         const resumable = !on && run.resumable;
         sdtune.show('sdtune_controls', on || resumable);
-        for (const id of ['sdtune_stop', 'sdtune_discard']) sdtune.show(id, on);
+        for (const id of ['sdtune_stop', 'sdtune_discard']) sdtune.show(id, on && run.state !== 'queued');
+        sdtune.show('sdtune_cancel', run.state === 'queued');
         for (const id of ['sdtune_sample', 'sdtune_save']) sdtune.show(id, on && run.state !== 'queued');
         sdtune.show('sdtune_pause', on && run.state !== 'paused' && run.state !== 'queued');
         sdtune.show('sdtune_resume', run.state === 'paused' || resumable);
@@ -223,7 +237,7 @@ window.sdtune = window.sdtune || {};
         sdtune.show('sdtune_promise', promised !== '');
         sdtune.text('sdtune_recipe', run.recipe || '');
         sdtune.show('sdtune_recipe', !!run.recipe);
-        for (const id of ['sdtune_stop', 'sdtune_discard', 'sdtune_pause', 'sdtune_resume'])
+        for (const id of ['sdtune_stop', 'sdtune_discard', 'sdtune_cancel', 'sdtune_pause', 'sdtune_resume'])
             byId(id).disabled = !!asked;
         for (const id of ['sdtune_sample', 'sdtune_save']) byId(id).disabled = !!asked || run.state !== 'training';
     }

@@ -32,6 +32,21 @@ class JobQueue:
             self.waiting = [entry for entry in self.waiting if entry[0] is not key]
             return len(self.waiting) < before
 
+    def place(self, key: object) -> int:
+        """How many come before `key` and it, the one that is on not counted; 0 where it does not wait."""
+        with self.lock:
+            return next((place for place, entry in enumerate(self.waiting, 1) if entry[0] is key), 0)
+
+    def move(self, key: object, place: int) -> bool:
+        """Put what waits under `key` at a place, 1 being next, or at the nearest there is; whether it waited."""
+        with self.lock:
+            entry = next((entry for entry in self.waiting if entry[0] is key), None)
+            if entry is None:
+                return False
+            self.waiting.remove(entry)
+            self.waiting.insert(max(0, place - 1), entry)
+            return True
+
     def wait_until_over(self, key: object, seconds: float) -> bool:
         """Wait while `key` is on, that long at most; whether it is over."""
         with self.lock:

@@ -105,6 +105,13 @@ class Jobs:
             else:
                 control.request(action)
 
+    def move(self, name: str, place: int) -> None:
+        """Give a queued run another place among those that wait, 1 being next; other work for the model counts too."""
+        with self.queue.lock:
+            status = self.status(name)
+            if name not in self.controls or not self.queue.move(self.controls[name], place):
+                raise WrongState(f"The run {name} is {status['state']}, so it has no place in the queue.")
+
     def resume(self, name: str) -> None:
         """Go on with a run that was stopped, failed, or cut off with the process."""
         folder, status = self.folder(name), self.status(name)
@@ -208,7 +215,9 @@ class Jobs:
         status = control.snapshot()
         if control is self.queue.current:
             status["message"] = " · ".join(part for part in (status["message"], self.context.host.note()) if part)
-        return {**status, "resumable": False}
+        place = self.queue.place(control)
+        waits = {"place": place, "waiting_runs": len(self.queue.waiting)} if place else {}
+        return {**status, "resumable": False, **waits}
 
     def folder(self, name: str) -> "RunFolder":
         """The `RunFolder` of a name. NotFound if there is none."""
@@ -268,6 +277,10 @@ def last_status(folder: "RunFolder", control: "Control | None" = None) -> dict[s
     status = {**UNKNOWN_STATUS, "method": method, **facts, "id": folder.path.name, "eta_seconds": None}
     if status["state"] not in ENDED:
         status |= {"state": "stopped", "message": "The program ended before the run did; resume to go on."}
+    if isinstance(status.get("validation"), dict):  # cut off, it could not say so itself
+        from lib_sdtune.training.overfitting import of_ended
+
+        status["validation"] = of_ended(status["validation"])
     return {**status, "resumable": folder.resumable()}
 
 

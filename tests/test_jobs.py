@@ -326,3 +326,22 @@ def test_a_run_that_failed_is_tried_again_with_its_settings(jobs, host, images, 
     until(lambda: state(jobs, name) == "finished")
     with pytest.raises(WrongState, match="nothing to try again"):
         jobs.request(name, "retry")
+
+
+def test_queued_runs_have_places_that_can_be_changed(jobs, images):
+    first = jobs.submit(long(images, "on"))
+    until(lambda: jobs.status(first)["step"] >= 1)
+    for name in "abc":
+        jobs.submit(settings(images, name, train={"max_train_steps": 1}))
+    places = {run["id"]: (run["place"], run["waiting_runs"]) for run in jobs.runs() if "place" in run}
+    assert places == {"a": (1, 3), "b": (2, 3), "c": (3, 3)}
+    jobs.move("c", 1)
+    jobs.request("a", "stop_without_saving")
+    assert {run["id"]: run["place"] for run in jobs.runs() if "place" in run} == {"c": 1, "b": 2}
+    with pytest.raises(WrongState, match="no place in the queue"):
+        jobs.move(first, 1)
+    jobs.request(first, "stop_without_saving")
+    until(lambda: state(jobs, "b") == "finished")
+    ended = [jobs.status(name)["updated"] for name in ("c", "b")]
+    assert ended == sorted(ended) and state(jobs, "a") == "stopped"
+    assert 0 < jobs.status("b")["elapsed_seconds"] < 600

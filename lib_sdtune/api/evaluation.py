@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from lib_sdtune.api.answers import answer, body, existing, harmless, parsed
+from lib_sdtune.api.answers import answer, body, existing, harmless, parsed, truth
 from lib_sdtune.app import App
 from lib_sdtune.errors import require
 
@@ -24,9 +24,9 @@ def add_runs(router: APIRouter, app: App) -> None:
         return answer(request, app.access, lambda: app.evaluation.pictures(app.jobs.folder(name)))
 
     @router.get("/runs/{name}/pictures/{file}")
-    def picture(request: Request, name: str, file: str) -> Response:
+    def picture(request: Request, name: str, file: str, large: str = "false") -> Response:
         def thumbnail() -> Any:
-            return existing(app.evaluation.thumbnail(app.jobs.folder(name), file))
+            return existing(app.evaluation.thumbnail(app.jobs.folder(name), file, truth("large", large)))
 
         return answer(request, app.access, thumbnail, FileResponse)
 
@@ -41,6 +41,10 @@ def add_runs(router: APIRouter, app: App) -> None:
     @router.post("/runs/{name}/choose")
     def start(request: Request, name: str, body: bytes = Depends(body)) -> Response:
         return answer(request, app.access, lambda: app.evaluation.start(app.jobs.ended(name), parsed(body or b"{}")))
+
+    @router.post("/runs/{name}/choose/estimate")
+    def estimate(request: Request, name: str, body: bytes = Depends(body)) -> Response:
+        return answer(request, app.access, lambda: app.evaluation.estimate(app.jobs.ended(name), parsed(body or b"{}")))
 
     @router.post("/runs/{name}/choose/stop")
     def stop(request: Request, name: str) -> Response:
@@ -73,6 +77,10 @@ def add_any_files(router: APIRouter, app: App) -> None:
     @router.post("/choices/{name}")
     def start(request: Request, name: str, body: bytes = Depends(body)) -> Response:
         return answer(request, app.access, lambda: app.evaluation.start_any(name, parsed(body)))
+
+    @router.post("/choices/{name}/estimate")
+    def estimate(request: Request, name: str, body: bytes = Depends(body)) -> Response:
+        return answer(request, app.access, lambda: app.evaluation.estimate_any(name, parsed(body)))
 
     @router.post("/choices/{name}/stop")
     def stop(request: Request, name: str) -> Response:

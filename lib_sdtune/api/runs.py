@@ -88,6 +88,14 @@ def add_orders(router: APIRouter, app: App) -> None:
     def retry(request: Request, name: str) -> Response:
         return order(request, name, "retry")
 
+    @router.post("/runs/{name}/move")
+    def move(request: Request, name: str, to: str = "1") -> Response:
+        def obey() -> dict[str, Any]:
+            app.jobs.move(name, whole_number("to", to))
+            return app.jobs.status(name)
+
+        return answer(request, app.access, obey)
+
     @router.post("/runs/{name}/sample")
     def draw_sample(request: Request, name: str) -> Response:
         return order(request, name, "sample")

@@ -26,7 +26,7 @@ def compare(first: RunFolder, second: RunFolder) -> dict[str, Any]:
     return {"runs": [first.path.name, second.path.name],
             "differing": differing(first.config().to_dict(), second.config().to_dict()),
             "curves": {name: [points(run, name) for run in (first, second)] for name in ("loss", "val_loss")},
-            "said": [(assess(run.log()) or {}).get("sentence", "") for run in (first, second)],
+            "said": [(assess(run.log(), True) or {}).get("sentence", "") for run in (first, second)],
             "samples": same_samples(first, second)}
 
 
@@ -84,7 +84,7 @@ def write(first: RunFolder, second: RunFolder, path: Path) -> Path:
     names = [run.path.name for run in (first, second)]
     settings = table(["Setting", *names], [[row["setting"], printed(row["one"]), printed(row["other"])]
                                            for row in compared["differing"]])
-    charts = [chart(dict(zip(names, compared["curves"][name], strict=True)), title)
+    charts = [chart(dict(zip(names, compared["curves"][name], strict=True)), title, whole=True)
               for name, title in (("loss", "Loss, smoothed"), ("val_loss", "Loss on pictures kept aside"))]
     sides = ((first, "one"), (second, "other"))
     rows = [[row["prompt"], row["seed"], *(picture(run.path / "samples" / row[side], 256) for run, side in sides)]

@@ -59,15 +59,26 @@ class Evaluation:
         self.cells = cells(self.candidates, settings.weights, self.requests, settings.seeds, self.drawn_with)
 
     def estimate(self):
-        """What the grid would take; see `Grid.estimate`."""
-        return self.grid.estimate(self.cells)
+        """What all of it would take, the pictures for the strength included; see `Grid.estimate`."""
+        return self.grid.estimate([*self.cells, *self.strength_cells(self.candidates[0])])
+
+    def strength_cells(self, best):
+        """The further pictures of one file that tell its strength: as many whichever it is."""
+        if not self.settings.strength:
+            return []
+        names = {cell.name for cell in self.cells}
+        return [cell for cell in self.curve_cells(best) if cell.name not in names]
+
+    def curve_cells(self, best):
+        weights = sorted({*STRENGTHS, *self.settings.weights})
+        return cells([best], weights, self.requests, self.settings.seeds[:2], self.drawn_with, with_bare=False)
 
     def make(self):
         """Everything; the result, as result.json in the run's folder `choose` holds it. Started again it goes on."""
-        self.grid.make(self.cells, self.settings.sure)
+        self.grid.make(self.cells, self.settings.sure, after=len(self.strength_cells(self.candidates[0])))
         result = {"run": self.run.path.name, "kind": self.candidates[0].kind, "problem": "", "measured_by": "",
                   "note": "", "ranking": [],
-                  "strength": None, "curve": [], "proposal": None, "validation": assess(self.run.log()),
+                  "strength": None, "curve": [], "proposal": None, "validation": assess(self.run.log(), True),
                   **self.layout(self.cells)}
         try:
             result |= self.rank()
@@ -96,9 +107,9 @@ class Evaluation:
         return outcome
 
     def counted(self, items):
-        """The things, one by one, with their progress."""
-        for place, item in enumerate(items):
-            self.progress(place, len(items), "comparing the pictures")
+        """The things, one by one, between which it can be stopped."""
+        for item in items:
+            self.progress(0, 0, "comparing the pictures")
             yield item
 
     def training_pictures(self):
@@ -128,10 +139,8 @@ class Evaluation:
 
     def strength(self, best, judge):
         """Further pictures of one file, and what its weight does. The model is free while they are drawn."""
-        drawn = cells([best], sorted({*STRENGTHS, *self.settings.weights}), self.requests, self.settings.seeds[:2],
-                      self.drawn_with,
-                       with_bare=False)
-        self.grid.make(drawn, sure=True)
+        drawn = self.curve_cells(best)
+        self.grid.make(self.strength_cells(best), sure=True, before=len(self.cells))
         curve = []
         with self.encoder() as judge.encoder:
             for weight in self.counted(sorted({cell.weight for cell in drawn})):

@@ -20,7 +20,7 @@ from lib_sdtune.host.base import SampleRequest
 
 MANY = 500  # pictures that are made without asking
 SPARE = 64 * 2**20  # bytes that stay free
-PACE = "pace.json"
+PACE = "pace.json"  # in the folder of SD Tune: what one run has measured another one may count on
 
 
 class TooMany(UserError):
@@ -88,19 +88,22 @@ class Grid:
     def missing(self, cells: Sequence[Cell]) -> list[Cell]:
         return [cell for cell in cells if not self.path(cell).exists()]
 
-    def make(self, cells: Sequence[Cell], sure: bool = False) -> None:
-        """Draw what is missing. `TooMany` when it is too much to start unasked, UserError when the disk is too full."""
+    def make(self, cells: Sequence[Cell], sure: bool = False, before: int = 0, after: int = 0) -> None:
+        """Draw what is missing. `TooMany` when it is too much to start unasked, UserError when the disk is too full.
+
+        before, after: pictures of the whole work that were drawn earlier, or will be later, so that it is counted once.
+        """
         missing = self.missing(cells)
         self.refuse_too_little_room(missing)
         if len(missing) > MANY and not sure:
             if not self.pace(missing[0]):
                 self.draw(missing[:1], 0, len(missing))
             raise TooMany(self.too_many(missing))
-        done = len(cells) - len(missing)
+        done, total = before + len(cells) - len(missing), before + len(cells) + after
         for group in groups(missing):
-            self.draw(group, done, len(cells))
+            self.draw(group, done, total)
             done += len(group)
-        self.progress(len(cells), len(cells), "pictures")
+        self.progress(before + len(cells), total, "pictures")
 
     def draw(self, group: Sequence[Cell], done: int, total: int) -> None:
         """The pictures of one file at one weight."""
@@ -126,11 +129,12 @@ class Grid:
 
     def pace(self, cell: Cell) -> float | None:
         """Seconds a picture like this took the last time, or None."""
-        measured = structure.read(self.folder / PACE, {"seconds_per_step_and_pixel": structure.NUMBER})
+        measured = structure.read(self.host.folder("sdtune") / PACE, {"seconds_per_step_and_pixel": structure.NUMBER})
         return measured and measured["seconds_per_step_and_pixel"] * work(cell)
 
     def learn_pace(self, group: Sequence[Cell], seconds: float) -> None:
-        write_json(self.folder / PACE, {"seconds_per_step_and_pixel": seconds / sum(work(cell) for cell in group)})
+        pace = seconds / sum(work(cell) for cell in group)
+        write_json(self.host.folder("sdtune") / PACE, {"seconds_per_step_and_pixel": pace})
 
     def estimate(self, cells: Sequence[Cell]) -> dict[str, Any]:
         """{"pictures", "missing", "seconds", "bytes"}; seconds None as long as nothing was drawn here."""

@@ -20,6 +20,7 @@ from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.runs import RunFolder
 
 SAMPLES, PICTURES = 60, 8
+ENDED = ("finished", "stopped", "failed")
 VERDICTS = {"": "", "hard": ", never converges", "memorised": ", memorised"}
 
 
@@ -30,24 +31,25 @@ def write(run: RunFolder, status: dict[str, Any], versions: str = "") -> Path:
     evaluated = result(run)
     where = f"{status.get('state', '')} at step {status.get('step', 0)} of {status.get('total_steps', 0)}"
     about = section("Versions", paragraph(f"SD Tune {__version__}"), paragraph(versions))
-    parts = [paragraph(f"{config.method}, {where}.", "soft"), curves(rows), section("Samples", samples(run)),
+    parts = [paragraph(f"{config.method}, {where}.", "soft"),
+             curves(rows, status.get("state") in ENDED), section("Samples", samples(run)),
              section("Pictures by their loss", losses(run)), chosen(run, evaluated),
              section("Settings", settings(config)), about]
     write_text(path, page(config.name, *parts))
     return path
 
 
-def curves(rows: list[dict[str, Any]]) -> str:
-    assessment = assess(rows) or {}
+def curves(rows: list[dict[str, Any]], ended: bool) -> str:
+    assessment = assess(rows, ended) or {}
     marks = [(assessment["step"], "memorises")] if assessment.get("kind") == "memorises" else []
     loss = smoothed([(row["step"], row["loss"]) for row in rows if row.get("loss") is not None])
     measured = {words: [(row["step"], row[name]) for row in rows if row.get(name) is not None]
                 for name, words in (("val_loss", "kept aside"), ("fit_loss", "trained"), ("class_loss", "class"))}
     rates = {"learning rate": thinned([(row["step"], row["lr"]) for row in rows if row.get("lr") is not None])}
-    return section("Curves", chart({"loss": thinned(loss)} if loss else {}, "Loss, smoothed"),
-                   chart(measured, "Measured at fixed noise", marks),
+    return section("Curves", chart({"loss": thinned(loss)} if loss else {}, "Loss, smoothed", whole=True),
+                   chart(measured, "Measured at fixed noise", marks, whole=True),
                    paragraph(assessment.get("sentence", "")), paragraph(assessment.get("forgetting", "")),
-                   chart(rates, "Learning rate"))
+                   chart(rates, "Learning rate", whole=True))
 
 
 def samples(run: RunFolder) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lib_sdtune.evaluation.any_files import AnyFiles
     from lib_sdtune.training.runs import RunFolder
 
-THUMBNAIL = 128  # pixels a side
+THUMBNAIL, LARGE = 128, 1024  # pixels a side
 PAGES = {"page": "index.html", "sheet": "sheet.png"}
 
 
@@ -58,6 +58,15 @@ class EvaluationService:
             self.begin(files, {key: value for key, value in data.items() if key not in any_files.KEYS})
             any_files.remember(files)
         return self.status_any(name)
+
+    def estimate(self, run: "RunFolder | AnyFiles", data: dict) -> dict[str, Any]:
+        """What `start` would have to draw: {"pictures", "missing", "bytes", "seconds"}; see `Grid.estimate`."""
+        return Evaluation(self.context.host, run, settings.read(data)).estimate()
+
+    def estimate_any(self, name: str, data: dict) -> dict[str, Any]:
+        """The same of `start_any`."""
+        files = any_files.read(self.context.host, name, data, self.context.access)
+        return self.estimate(files, {key: value for key, value in data.items() if key not in any_files.KEYS})
 
     def begin(self, run: "RunFolder | AnyFiles", data: dict) -> None:
         self.refuse_busy(run)
@@ -151,20 +160,20 @@ class EvaluationService:
         rows = [{key: value for key, value in row.items() if key != "path"} for row in losses["pictures"]]
         return {**losses, "pictures": rows}
 
-    def thumbnail(self, run: "RunFolder", index: str) -> Path | None:
-        """The path of a small copy of a training picture, or None."""
+    def thumbnail(self, run: "RunFolder", index: str, large: bool = False) -> Path | None:
+        """The path of a small copy of a training picture, or of one to look at closely; None if it cannot be had."""
         from lib_sdtune.data.picture import Unreadable, load
 
         row = next((row for row in per_image_loss.read(run.path)["pictures"] if str(row["index"]) == index), None)
         if row is None:
             return None
-        path = run.path / "thumbnails" / f"{row['index']}.jpg"
+        path = run.path / "thumbnails" / f"{row['index']}{'-large' if large else ''}.jpg"
         if not path.exists():
             try:
                 image, _ = load(row["path"])
             except (Unreadable, OSError):
                 return None
-            image.thumbnail((THUMBNAIL, THUMBNAIL))
+            image.thumbnail((LARGE, LARGE) if large else (THUMBNAIL, THUMBNAIL))
             with atomic(path) as unfinished:
                 image.save(unfinished, format="JPEG", quality=85)
         return path

@@ -6,10 +6,16 @@ from html import escape
 WIDTH, HEIGHT = 640, 220
 EDGE = {"left": 56, "right": 12, "top": 10, "bottom": 26}
 COLOURS = ("#ea580c", "#2563eb", "#16a34a", "#9333ea", "#64748b")
+CURVES = {"loss": COLOURS[0], "kept aside": COLOURS[1], "trained": COLOURS[2], "class": COLOURS[3],
+          "learning rate": COLOURS[4]}
+"""Curves of a training, in the colours that the tab gives them (style.css)."""
 
 
-def chart(series, label="", marks=()):
-    """series: {name: [(x, y), ...]}; marks: [(x, text)] upright lines. Empty text where there is nothing to draw."""
+def chart(series, label="", marks=(), whole=False):
+    """series: {name: [(x, y), ...]}; marks: [(x, text)] upright lines; whole: x counts something, such as steps.
+
+    Empty text where there is nothing to draw.
+    """
     series = {name: [(x, y) for x, y in points if finite(x) and finite(y)] for name, points in series.items()}
     series = {name: points for name, points in series.items() if points}
     if not series:
@@ -24,11 +30,12 @@ def chart(series, label="", marks=()):
                 + (HEIGHT - EDGE["top"] - EDGE["bottom"]) * (1 - (min(max(y, low), high) - low) / (high - low)))
         return f"{across:.1f}", f"{down:.1f}"
 
-    parts = [*grid(place, left, right, low, high), *(mark(place, x, text, low, high) for x, text in marks)]
-    for colour, (name, points) in zip(COLOURS * len(series), series.items(), strict=False):
+    colours = [CURVES.get(name, colour) for name, colour in zip(series, COLOURS * len(series), strict=False)]
+    parts = [*grid(place, left, right, low, high, whole), *(mark(place, x, text, low, high) for x, text in marks)]
+    for colour, (name, points) in zip(colours, series.items(), strict=True):
         parts.append(curve([place(*point) for point in points], colour, name))
     keys = "".join(f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
-                   for colour, name in zip(COLOURS * len(series), series, strict=False))
+                   for colour, name in zip(colours, series, strict=True))
     return (f'<figure><figcaption><b>{escape(label)}</b><span class="keys">{keys}</span></figcaption>'
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
             f'aria-label="{escape(label)}">{"".join(parts)}</svg></figure>')
@@ -44,15 +51,15 @@ def curve(points, colour, name):
             f"<title>{escape(name)}</title></path>{dots}")
 
 
-def grid(place, left, right, low, high):
+def grid(place, left, right, low, high, whole):
     for line in range(4):
         y = low + (high - low) * line / 3
         (a, down), (b, _) = place(left, y), place(right, y)
         yield f'<line x1="{a}" x2="{b}" y1="{down}" y2="{down}" class="line"/>'
         yield f'<text x="{float(a) - 6}" y="{float(down) + 4}" text-anchor="end">{y:.3g}</text>'
-    for line in range(5):
-        x = left + (right - left) * line / 4
-        number = f"{x:.0f}" if right - left > 20 else f"{x:.3g}"
+    spots = [left + (right - left) * line / 4 for line in range(5)]
+    for x in sorted({round(x) for x in spots}) if whole else spots:
+        number = f"{x:.0f}" if whole or right - left > 20 else f"{x:.3g}"
         yield f'<text x="{place(x, low)[0]}" y="{HEIGHT - 8}" text-anchor="middle">{number}</text>'
 
 

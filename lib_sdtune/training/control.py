@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,12 @@ from lib_sdtune.errors import DiskFull, RunError, UserError, sentence
 from lib_sdtune.formats.files import overwrite_json, write_json
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.training import replaced, run_lock
+from lib_sdtune.training.duration import seconds_due
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.run_log import recorded
 from lib_sdtune.training.sample_times import SampleTimes, due
+from lib_sdtune.training.time_spent import TimeSpent
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.training.step_result import Step
@@ -50,9 +52,9 @@ class Control:
         self.samples: list[str] = []
         self.scan = None  # a `Scan` made before the run, whose files need not be read again
         self.facts: dict[str, Any] = {}  # what else watchers see
-        self.spent: dict[str, float] = {}  # seconds by what they went to
-        self.latest: dict[str, float] = {}  # the same of the last time each
+        self.time = TimeSpent()
         self.sample_times = SampleTimes(config.sample)
+        self.due_after: Callable[[int], dict[str, int]] = lambda step: {}  # what is still to do besides steps
         self.hold_reason = NO_HOLD
         self.last_due: dict[str, int] = {}  # request -> the step at which the config made it
         self.postponed: set[str] = set()
@@ -80,41 +82,28 @@ class Control:
     def snapshot(self) -> dict[str, Any]:
         """The run as JSON, in the words of the HTTP contract."""
         pace = self.pace()
-        left = None if pace is None or not self.total_steps else max(0.0, (self.total_steps - self.step) * pace)
+        left = None if pace is None or not self.total_steps else max(0.0, self.seconds_left(pace))
         return {"id": self.config.name, "method": self.config.method, "state": self.state, "step": self.step,
                 "total_steps": self.total_steps, "epoch": self.epoch, "epochs": self.epochs, "loss": self.loss,
                 "seconds_per_step": pace, "eta_seconds": left, "message": self.waiting or self.drawing or self.message,
                 "waiting": bool(self.waiting), "artefacts": list(self.artefacts), "samples": list(self.samples),
-                "overhead": self.overhead(), "seconds_per_round_of_samples": self.latest.get("samples"),
-                **self.phase, **self.facts, **({"drawing": self.drawing} if self.drawing else {})}
+                "overhead": self.time.overhead(), "elapsed_seconds": self.time.elapsed(),
+                "seconds_each": self.time.seconds_each(),
+                "seconds_per_round_of_samples": self.time.latest.get("samples"), **self.phase, **self.facts,
+                **({"drawing": self.drawing} if self.drawing else {})}
+
+    def seconds_left(self, pace: float) -> float:
+        """Of the steps that are left, and of what is due between them as far as it was done once."""
+        return (self.total_steps - self.step) * pace + seconds_due(self.due_after(self.step), self.time.seconds_each())
 
     def pace(self) -> float | None:
         """Median seconds of the last steps, or None."""
         recent = sorted(self.seconds[-30:])
         return recent[len(recent) // 2] if recent else None
 
-    def overhead(self) -> str:
-        """What the time goes to besides training, in a sentence, or ""."""
-        total = sum(self.spent.values())
-        shares = (
-            {what: 100 * seconds / total for what, seconds in self.spent.items() if what != "training"} if total else {}
-        )
-        parts = [
-            f"{what} take{'' if what.endswith('s') else 's'} {share:.0f} %"
-            for what, share in shares.items()
-            if share >= 1
-        ]
-        return " and ".join(parts) + " of the time" if parts else ""
-
-    @contextmanager
-    def spending(self, what: str) -> Iterator[None]:
+    def spending(self, what: str) -> AbstractContextManager:
         """The time inside goes to `what`."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.latest[what] = time.perf_counter() - started
-            self.spent[what] = self.spent.get(what, 0.0) + self.latest[what]
+        return self.time.spending(what)
 
     # what the run calls
 
@@ -123,6 +112,7 @@ class Control:
         """Keep the state true from the first moment to the last, whatever happens inside."""
         try:
             with recorded(self.folder), noted(self):
+                self.time.begin()
                 try:
                     self.become("preparing")
                     yield
@@ -145,6 +135,7 @@ class Control:
         """The run has ended: its folder is free again, and an earlier run that it would have replaced in vain is put
         back.
         """
+        self.time.end()
         if self.world.leads:
             replaced.put_back(self.folder, self.message)
             run_lock.release(self.folder)
@@ -167,16 +158,21 @@ class Control:
         """Say which model (`host.base.LoadedModel`) is being trained."""
         self.facts |= {"model": model.name, "family": model.family.sd_version}
 
-    def begin(self, step: int, total: int, epochs: int) -> None:
-        """The first step comes next: `step` of `total` are done already, and all of them are `epochs`."""
+    def begin(self, step: int, total: int, epochs: int, due_after: Callable[[int], dict[str, int]] | None = None
+              ) -> None:
+        """The first step comes next: `step` of `total` are done already, and all of them are `epochs`.
+
+        due_after(step): how often what takes time between steps is due after one, as `duration.due_after` says.
+        """
         self.step, self.total_steps, self.epochs = step, total, epochs
+        self.due_after = due_after or self.due_after
         self.become("training")
 
     def report(self, step: "Step") -> None:
         self.step, self.epoch = step.number, step.epoch
         self.loss = step.loss if math.isfinite(step.loss) else None  # JSON has no NaN
         self.seconds = [*self.seconds[-29:], step.seconds]
-        self.spent["training"] = self.spent.get("training", 0.0) + step.seconds
+        self.time.add("training", step.seconds)
         self.message = f"{step.skipped} steps skipped because the numbers overflowed" if step.skipped else ""
         self.changed()
 
@@ -200,7 +196,8 @@ class Control:
         )
 
     def samples_are_due(self, step: "Step") -> bool:
-        return self.sample_times.is_due(step, self.pace(), self.latest.get("samples"), self.spent.get("samples", 0.0))
+        return self.sample_times.is_due(step, self.pace(), self.time.latest.get("samples"),
+                                        self.time.spent.get("samples", 0.0))
 
     def requested(self, request: str) -> bool:
         return request in self._requests

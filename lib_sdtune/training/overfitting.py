@@ -13,8 +13,14 @@ APART = 8  # trembling is also looked for between measurements this part of the 
 REACH = 16  # the turning point is sought on means over neighbours within this part of the curve
 
 
-def assess(rows: list[dict]) -> dict[str, Any] | None:
+LEARNING = "Still learning: pictures kept aside have their best loss so far"
+LEARNED = "It was still getting better when it ended: pictures kept aside had their best loss"
+
+
+def assess(rows: list[dict], ended: bool = False) -> dict[str, Any] | None:
     """{"kind", "step", "sentence", "forgetting"} of a run's log rows, or None when nothing was measured.
+
+    ended: whether no more rows come.
 
     kind: "unknown" (too few measurements), "learning", "memorises" or "diverges"; step: where the two curves part, else
     None.
@@ -22,7 +28,13 @@ def assess(rows: list[dict]) -> dict[str, Any] | None:
     points = measured(rows)
     if not points:
         return None
-    return {**judge(points), "forgetting": forgetting(points)}
+    assessment = {**judge(points), "forgetting": forgetting(points)}
+    return of_ended(assessment) if ended else assessment
+
+
+def of_ended(assessment: dict[str, Any]) -> dict[str, Any]:
+    """The same of a run that has ended: it learns no more."""
+    return {**assessment, "sentence": str(assessment.get("sentence", "")).replace(LEARNING, LEARNED)}
 
 
 def measured(rows: list[dict]) -> list[tuple]:
@@ -59,8 +71,7 @@ def judge(points: list[tuple]) -> dict[str, Any]:
     near = held_out[best] + slack(held_out)
     last = max(i for i, loss in enumerate(held_out) if loss <= near)
     if len(points) - 1 - last < max(ENOUGH, len(points) // SHARE):
-        return verdict("learning", None, "Still learning: pictures kept aside have their best loss so far, "
-                                      f"{held_out[best]:.4g}, at step {steps[best]}.")
+        return verdict("learning", None, f"{LEARNING}, {held_out[best]:.4g}, at step {steps[best]}.")
     turn = turning(held_out, last)
     level = mean_around(held_out, turn, last)
     rise = f"it was {level:.4g} there and is {percent(held_out[-1], level)} above that now"

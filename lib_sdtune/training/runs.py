@@ -148,7 +148,10 @@ def begin(
     """
     check_artefact_name(config.name, methods[config.method].kinds(config))
     folder, world = folder_of(host, config.name), World()
-    artefacts, samples = (still_there(RunFolder(folder).status().get(key)) for key in ("artefacts", "samples"))
+    status = RunFolder(folder).status()
+    artefacts, samples = (still_there(status.get(key)) for key in ("artefacts", "samples"))
+    elapsed = status.get("elapsed_seconds")
+    elapsed = elapsed if isinstance(elapsed, int | float) else 0.0
     model_settings = base_checkpoint.settings(folder, config, host) if resume else config.model
     if world.leads:
         prepare(config, model_settings, host, folder, resume)
@@ -156,7 +159,7 @@ def begin(
     control = Control(config, folder, on_change)
     control.model_settings = base_checkpoint.settings(folder, config, host)
     if resume:
-        control.artefacts, control.samples = artefacts, samples
+        control.artefacts, control.samples, control.time.earlier = artefacts, samples, elapsed
     control.changed(at_once=True)
     return control
 

@@ -27,7 +27,17 @@ from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.randomness import seed_layers
-from lib_sdtune.training import cuda_graphs, describing, optimisation, overflow, precision, replaced, state, teacher
+from lib_sdtune.training import (
+    cuda_graphs,
+    describing,
+    duration,
+    optimisation,
+    overflow,
+    precision,
+    replaced,
+    state,
+    teacher,
+)
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.automatic_length import AutomaticLength, measured_every
 from lib_sdtune.training.batch import Batch, draw, joined
@@ -138,7 +148,7 @@ class Trainer:
             cost = cost_in_steps(self.config, requests)
             self.times = self.control.sample_times = SampleTimes(self.config.sample, self.total, cost)
             self.control.facts["sample_prompts"] = [request.prompt for request in requests]
-            self.control.begin(self.step, self.total, self.training_data.epoch(self.total)[0])
+            self.control.begin(self.step, self.total, self.training_data.epoch(self.total)[0], self.due_after)
             self.stack = stack.pop_all()
         return self
 
@@ -146,6 +156,7 @@ class Trainer:
         try:
             if error is None:
                 self.read_all()
+                self.report_overfitting(ended=True)
         finally:
             free_frames(error)
             self.optimisation.release()
@@ -159,6 +170,11 @@ class Trainer:
         self.optimisation.offload()
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def due_after(self, step: int) -> dict[str, int]:
+        """What is still to do after a step besides steps: see `duration.due_after`."""
+        return duration.due_after(self.config, step, self.total, self.training_data.steps_per_epoch,
+                                  bool(self.validation.sets), self.times.rounds())
 
     # the loop
 
@@ -275,8 +291,7 @@ class Trainer:
             return bool(torch.isfinite(self.losses(drawn)).all())
 
     def record(self, step: Step, norm: float) -> None:
-        with self.control.spending("validation"):
-            measured = self.measure(step)
+        measured = self.measure(step)
         self.log.write(step.row(norm) | measured)
         if measured:
             self.report_overfitting()
@@ -292,7 +307,7 @@ class Trainer:
         """The columns of validation, {} where it is not due."""
         if not self.validation.is_due(step):
             return {}
-        with self.optimisation.showing_result(), self.method.measuring():
+        with self.control.spending("validation"), self.optimisation.showing_result(), self.method.measuring():
             return self.validation.due(step)
 
     def report_recipe(self) -> None:
@@ -304,8 +319,8 @@ class Trainer:
         self.total = self.world.agree(self.length.total(self.log.rows))
         self.control.total_steps = self.total
 
-    def report_overfitting(self) -> None:
-        self.control.facts["validation"] = assess(self.log.rows)
+    def report_overfitting(self, ended: bool = False) -> None:
+        self.control.facts["validation"] = assess(self.log.rows, ended)
 
     # the resume point, and full disks
 
@@ -314,7 +329,8 @@ class Trainer:
         self.read_all()
         if not self.world.leads:
             return
-        self.unsaved = not self.fits(lambda: self.resume_point.save(self.step))
+        with self.control.spending("saving"):
+            self.unsaved = not self.fits(lambda: self.resume_point.save(self.step))
         if not self.unsaved:
             replaced.drop(self.folder)
         self.per_image_loss.write(self.step, at_once=True)
@@ -355,7 +371,7 @@ class Trainer:
         """Intermediate files beside the final one, and the state; the files' paths, none if there was no room."""
         self.save_state()
         epoch, ends = self.training_data.epoch(self.step)
-        with self.optimisation.showing_result():
+        with self.control.spending("saving"), self.optimisation.showing_result():
             files = self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save", folder)
         return files or []
 

@@ -1,13 +1,14 @@
 """What the Check button says about the pictures, in words a person would use."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.errors import NameTaken
+from lib_sdtune.services import durations
 from lib_sdtune.services.submission import check_config, read_config
 from lib_sdtune.ui.boxes import box, listing
 from lib_sdtune.ui.thumbnails import thumbnails
@@ -18,16 +19,20 @@ if TYPE_CHECKING:
     from lib_sdtune.data.loader import Dataset
     from lib_sdtune.data.scan import Picture, Scan
 
+UNNAMED = "unnamed"  # what a run is called that need have no name yet
 
-def report(settings: dict[str, Any], app: "App") -> str:
-    """HTML about the run that the CONFIG `settings` describes. UserError for whatever would stop Start."""
+def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str) -> str:
+    """HTML about the run that the CONFIG `settings` describes, which need have no name yet.
+
+    UserError for whatever would stop Start. say(sentence): the sentence with the words of the form.
+    """
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
     from lib_sdtune.overruled import by_checkpoint, overruled
     from lib_sdtune.training.prior import sentence
     from lib_sdtune.training.recipe import recipe
 
-    config = read_config(settings, app.host)
+    config = read_config(settings, app.host, name=UNNAMED)
     scan = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
     dataset = Dataset(scan, config)
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
@@ -37,7 +42,8 @@ def report(settings: dict[str, Any], app: "App") -> str:
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)),
                 *filter(None, [limit(config, dataset, app)]), *problems(scan, config, app)]
-    parts = [box("red", name_problem(config, app)), box("plain", *lines), box("yellow", *warnings),
+    problem = name_problem(config, app) if settings.get("name") else ""
+    parts = [box("red", say(problem)), box("plain", *lines), box("yellow", *map(say, warnings)),
              *plain_captions(scan, config), *thumbnails(scan), listing("Captions as they will be read", captions),
              charts(scan, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
@@ -148,12 +154,29 @@ def arithmetic(dataset: "Dataset", config: "Config") -> str:
 
 
 def time(dataset: "Dataset", config: "Config", app: "App") -> str:
-    """From what a step took in an earlier run of this method; it says where the figure comes from."""
-    earlier = [run for run in app.jobs.runs() if run["method"] == config.method and run["seconds_per_step"]]
-    if not earlier:
-        return "How long it takes is known after the first steps."
-    pace = max(earlier, key=lambda run: run.get("updated") or 0)["seconds_per_step"]
-    return f"About {duration(dataset.total_steps * pace)}, if a step takes {pace:.2g} s as in the last run."
+    """From what the steps of earlier runs took on this machine; it says how sure that is, and what it rests on."""
+    expected = durations.expected(config, app.host, app.jobs.runs(), app.jobs.config, dataset.total_steps,
+                                  dataset.steps_per_epoch)
+    if expected is None:
+        return "How long it takes is known after the first steps: nothing like it was trained here yet."
+    step = expected.step
+    named = f'the run "{step.measured.run}"'
+    if not step.same_method:
+        basis = f"roughly, from {named}, which trained another method"
+    elif abs(step.ratio - 1) < 0.01 and step.high < 1.2 * step.seconds:
+        basis = f"measured with the same settings in {named}"
+    else:
+        basis = f"scaled from {named}, a step of which had {pixels(step.ratio)}"
+    besides = " Samples, validation and saving are counted." if expected.besides else ""
+    return (f"About {duration(expected.seconds)} ({duration(expected.low)} to {duration(expected.high)}), "
+            f"{basis}.{besides}")
+
+
+def pixels(ratio: float) -> str:
+    """How many pixels the other had, of which this has `ratio` times as many."""
+    if abs(ratio - 1) < 0.01:
+        return "as many pixels and other options"
+    return f"{1 / ratio:.2g} times as many pixels"
 
 
 def samples(dataset: "Dataset", config: "Config", app: "App") -> str:

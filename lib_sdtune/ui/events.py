@@ -20,6 +20,8 @@ from lib_sdtune.ui.boxes import box
 from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.fields import Field
 
+ANSWERED = "() => {{ sdtune.messages.answered('{}'); return []; }}"
+
 
 def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any]) -> None:
     """Connect the fields and buttons of `tab.form`; parts: {name or path: component}."""
@@ -47,7 +49,10 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
         return answer(lambda config: ("", app.submit(config)["id"]), request, *values)
 
     def check_pictures(request: gr.Request, *values):
-        return answer(lambda config: (check.report(config, app), ""), request, *values)[0]
+        def looked_at(config):
+            return check.report(config, app, lambda text: with_labels(text, labels)), ""
+
+        return answer(looked_at, request, *values)[0]
 
     def draw_class_pictures(request: gr.Request, *values):
         return answer(lambda config: (app.class_pictures.start(config) and "", ""), request, *values)[0]
@@ -64,13 +69,16 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
             return gr.update(), box("red", with_labels(str(problem), labels))
 
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
-        None, [parts["started"]], None, _js="(id) => { sdtune.started(id); return []; }")
+        None, [parts["started"]], None,
+        _js="(id) => { sdtune.messages.answered('start'); sdtune.started(id); return []; }")
     parts["upload"].upload(save_uploads, [parts["upload"], parts["set_name"], parts["name"]],
                            [parts["concept.images"], parts["report"]], queue=False).then(
-        lambda: "", [], [parts["set_name"]], queue=False)
-    parts["check"].click(check_pictures, inputs, [parts["report"]], queue=False)
+        lambda: "", [], [parts["set_name"]], queue=False).then(None, [], None, _js=ANSWERED.format("upload"))
+    parts["check"].click(check_pictures, inputs, [parts["report"]], queue=False).then(
+        None, [], None, _js=ANSWERED.format("check"))
     parts["class_draw"].click(draw_class_pictures, inputs, [parts["class_message"]], queue=False).then(
-        None, [], None, _js="() => { sdtune.classPictures.refresh(); return []; }")
+        None, [], None,
+        _js="() => { sdtune.messages.answered('class_draw'); sdtune.classPictures.refresh(); return []; }")
     if "from_txt2img" in parts:
         prompts = parts["sample.prompts"]
         parts["from_txt2img"].click(None, [prompts], [prompts], _js="(lines) => sdtune.form.fromTxt2img(lines)")
@@ -86,10 +94,13 @@ def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[st
     """The ways in which fields are filled: typed last, a preset, an earlier run's settings, another program's."""
     paths = [field.path for field in fields]
 
-    def base():
+    def base(title):
         declared = form.initial()
         recommended = form.initial(defaults(context))
-        return json.dumps({path: [declared[path], value] for path, value in recommended.items()})
+        titles = presets.titles(context.app)
+        chosen = title if title in titles else titles[0]
+        return (json.dumps({path: [declared[path], value] for path, value in recommended.items()}),
+                gr.update(choices=titles, value=chosen))
 
     def in_order(values):
         return [values.get(path, gr.update()) for path in paths]
@@ -103,7 +114,7 @@ def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[st
         return in_order(form.from_config(parse_json(text.encode(), "The settings")))
 
     restore = f"(...values) => sdtune.form.restore({json.dumps(paths)}, values)"
-    parts["restore"].click(base, [], [parts["base"]], queue=False).then(
+    parts["restore"].click(base, [parts["preset"]], [parts["base"], parts["preset"]], queue=False).then(
         None, [parts["base"], *inputs], inputs, _js=restore)
     used = f"(...values) => sdtune.form.used({json.dumps(paths)}, values)"
     parts["use"].click(settings_of_run, [parts["wanted"]], inputs, queue=False).then(None, inputs, inputs, _js=used)

@@ -38,6 +38,8 @@ WRITERS: dict[str, Callable[[Any], str]] = {
 
 def parse(field: Field, text: Any) -> Any:
     """What was typed, as the config's value. UserError when it cannot be read; limits are the config's own business."""
+    if field.kind in ("int", "float") and read_text(text) == "" and text != 0:
+        raise UserError(f'"{field.label}" is empty. {field.info}'.strip())
     try:
         return READERS.get(field.kind, lambda value: value)(text)
     except (ValueError, TypeError):

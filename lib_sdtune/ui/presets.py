@@ -15,16 +15,30 @@ KEPT = ("name", "method", "concept.images", "concept.prompt", form.FURTHER)
 """What a preset leaves as it is unless it says otherwise."""
 
 
-def built_in() -> dict[str, dict[str, Any]]:
-    """{what the drop-down says: settings} of every preset that comes with SD Tune, those for subjects first."""
+def built_in(family: str = "") -> dict[str, dict[str, Any]]:
+    """{what the drop-down says: settings} of every preset that comes with SD Tune, those for subjects first.
+
+    family: as `Host.about` names it; "" takes those of every family.
+    """
     loaded = sorted(map(presets.load, presets.names()), key=lambda preset: not preset["title"].startswith("Subject"))
-    return {f"{preset['title']}: {preset['for']}": preset["settings"] for preset in loaded}
+    return {f"{preset['title']}: {preset['for']}": preset["settings"] for preset in loaded
+            if family.lower() in ("", preset["family"])}
 
 
 def by_title(app: App) -> dict[str, dict[str, Any]]:
     """The same of all; a person's own come first."""
     own = {f"Own: {preset['name']}": preset["settings"] for preset in app.presets.list()["presets"]}
     return own | built_in()
+
+
+def titles(app: App) -> list[str]:
+    """What the drop-down offers: a person's own, and those for the family of the model that would be trained."""
+    try:
+        family = app.host.about().get("family", "")
+    except Exception:  # the model is being exchanged, or there is none: the line above the form says what is wrong
+        family = ""
+    own = [title for title in by_title(app) if title not in built_in()]
+    return [DEFAULTS, *own, *built_in(family)]
 
 
 def connect(app: App, parts: dict[str, Any], paths: Sequence[str], answer: Callable[..., tuple[str, str]],
@@ -44,7 +58,7 @@ def connect(app: App, parts: dict[str, Any], paths: Sequence[str], answer: Calla
 
     def listed(request: gr.Request) -> Any:
         admit_event(request, app.access)
-        return gr.update(choices=[DEFAULTS, *by_title(app)])
+        return gr.update(choices=titles(app))
 
     def save(request: gr.Request, name: str, *values: Any) -> tuple[str, Any]:
         problem, _ = answer(lambda config: (app.presets.save({"name": name, "settings": config}) and "", ""),

@@ -92,8 +92,8 @@ def form(fields: Sequence[Field], values: Mapping[str, Any], parts: dict[str, An
                 grid(members, place)
     gr.HTML('<div id="sdtune_changes" class="sdtune-line" hidden></div>')
     memory.place(parts)
-    parts["start"] = gr.Button("Start training", variant="primary", elem_id="sdtune_start")
     parts["message"] = message("sdtune_start_message")
+    parts["start"] = gr.Button("Start training", variant="primary", elem_id="sdtune_start")
     hidden(parts, place)
 
 

@@ -99,12 +99,12 @@ def test_orders_from_the_own_page_and_from_programs_are_taken(client):
 
 
 VERBS = ("preview", "edit", "write", "prune", "common", "finals", "describe", "undo", "save", "stop")
-EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"), ("POST", "/runs/x/resume"), ("POST", "/runs/x/retry"),
+EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"), ("POST", "/runs/x/resume"), ("POST", "/runs/x/retry"), ("POST", "/runs/x/move"),
          ("POST", "/runs/x/sample"), ("POST", "/runs/x/save"),
          ("DELETE", "/runs/x"), ("GET", "/runs/x/log"), ("GET", "/runs/x/config"), ("GET", "/runs/x/report"),
          ("GET", "/runs/x/samples/y.png"), ("GET", "/inspect"), ("POST", "/inspect"), ("POST", "/inspect/stop"), ("GET", "/inspect/pictures/x"), ("GET", "/schema"),
          ("GET", "/runs/x/pictures"), ("GET", "/runs/x/pictures/y.png"), ("GET", "/choices"),
-         ("GET", "/choices/x"), ("GET", "/choices/x/y.png"), ("POST", "/choices/x"), ("POST", "/choices/x/stop"),
+         ("GET", "/choices/x"), ("GET", "/choices/x/y.png"), ("POST", "/choices/x"), ("POST", "/choices/x/estimate"), ("POST", "/runs/x/choose/estimate"), ("POST", "/choices/x/stop"),
          ("GET", "/runs/x/choose"), ("POST", "/runs/x/choose"),
          ("GET", "/runs/x/choose/y.png"), ("POST", "/runs/x/choose/stop"), ("POST", "/runs/x/publish"), ("POST", "/runs/x/unpublish"),
          ("GET", "/runs/x/report.html"), ("GET", "/compare?one=x&other=z"), ("GET", "/compare.html?one=x&other=z"),

@@ -4,7 +4,7 @@ import pytest
 
 from lib_sdtune.access import Access
 from lib_sdtune.app import App
-from lib_sdtune.evaluation import evaluation, grid
+from lib_sdtune.evaluation import grid
 from tests.hosts import TinyHost, pictures, settings, train
 from tests.waiting import until
 
@@ -117,7 +117,7 @@ def test_what_cannot_be_is_told_in_a_sentence(client, address, body, word):
 def test_a_large_grid_is_asked_about_and_can_be_stopped(client, place, monkeypatch):
     monkeypatch.setattr(grid, "MANY", 3)
     large = {**SMALL, "seeds": [7, 8, 9, 10]}
-    (place.folder("sdtune") / "runs" / "ron" / evaluation.FOLDER / grid.PACE).unlink(missing_ok=True)
+    (place.folder("sdtune") / grid.PACE).unlink(missing_ok=True)
     client.post(f"{RON}/choose", json=large)
     until(lambda: client.get(f"{RON}/choose").json()["work"]["state"] == "failed")
     assert "sure" in client.get(f"{RON}/choose").json()["work"]["message"]

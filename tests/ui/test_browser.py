@@ -1,5 +1,7 @@
 """The tab in a real browser: what only a page with its scripts running can show."""
 
+import json
+
 import pytest
 
 from lib_sdtune.app import App
@@ -82,7 +84,7 @@ def test_samples_are_never_cut_at_the_left_edge(page, url, width):
 
 TAKEN_BACK = """
 const answers = window.fetch;
-const published = {file: 'ron', name: 'ron', weight: 1};
+const published = {file: 'ron', path: '/models/ron.safetensors', weight: 1};
 const choice = {work: null, result: null, files: [{file: 'ron', label: 'end', step: 1}], published};
 window.fetch = (address, ...others) => {
     const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
@@ -137,3 +139,115 @@ def test_an_order_is_acknowledged_until_it_is_done(page, url):
     page.run("window.sdtune_pretended.state = 'paused'")
     page.until("document.querySelector('#sdtune_promise').hidden && !document.querySelector('#sdtune_stop').disabled")
     assert page.run("window.sdtune_calls") == ["pause"]
+
+
+def type_in(page, field, text):
+    """Type into a field of the form as a person does."""
+    page.run(f"""(() => {{
+        const area = document.querySelector('#{field} textarea, #{field} input');
+        area.value = {json.dumps(text)};
+        area.dispatchEvent(new Event('input', {{bubbles: true}}));
+    }})()""")
+
+
+SEEN = "(document.querySelector('{}')?.offsetHeight || 0) > 0"
+RESTORED = "document.querySelector('#sdtune_base textarea').value !== ''"
+
+
+def test_what_stops_start_is_brought_before_the_eye_and_goes_when_a_field_changes(page, url):
+    opened(page, url).until(RESTORED)
+    page.run("document.querySelector('#sdtune_start').scrollIntoView(); document.querySelector('#sdtune_start').click()")
+    problem = "#sdtune_start_message .sdtune-red"
+    page.until(f"document.activeElement === document.querySelector('{problem}')")
+    above = "document.querySelector('{}').getBoundingClientRect().top < document.querySelector('#sdtune_start').getBoundingClientRect().top"
+    assert page.run(above.format(problem))
+    type_in(page, "sdtune_name", "cup")
+    page.until("!" + SEEN.format(problem))
+    type_in(page, "sdtune_name", "")
+    page.run("document.querySelector('#sdtune_start').click()")
+    page.until(SEEN.format(problem))
+
+
+def test_check_s_report_goes_when_what_it_speaks_of_changes(page, url, folder):
+    opened(page, url).until(RESTORED)
+    type_in(page, "sdtune_images", str(folder / "pics"))
+    page.run("document.querySelector('#sdtune_check').click()")
+    page.until(SEEN.format("#sdtune_report .sdtune-check") + " && !document.querySelector('#sdtune_check').disabled")
+    type_in(page, "sdtune_name", "cup")
+    page.until("localStorage.sdtune_form.includes('cup')")
+    assert page.run(SEEN.format("#sdtune_report .sdtune-check"))
+    type_in(page, "sdtune_dataset_resolution", "256")
+    page.until("!(" + SEEN.format("#sdtune_report .sdtune-check") + ")")
+
+
+def test_a_field_that_was_changed_is_marked_and_goes_back_with_one_click(page, url):
+    opened(page, url).until(RESTORED)
+    type_in(page, "sdtune_lora_dim", "48")
+    page.until("document.querySelector('#sdtune_lora_dim .sdtune-back') !== null")
+    assert page.run("document.querySelector('#sdtune_group_network .label-wrap span').dataset.changed") == "1"
+    page.run("document.querySelector('#sdtune_lora_dim .sdtune-back').click()")
+    page.until("document.querySelector('#sdtune_lora_dim input').value === '16'")
+    page.until("document.querySelector('.sdtune-differs') === null")
+
+
+def test_accordions_open_by_keyboard(page, url):
+    opened(page, url).until(RESTORED)
+    header = "document.querySelector('#sdtune_group_saving .label-wrap')"
+    page.run(f"{header}.focus()")
+    page.command("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", text="\r")
+    page.until(f"document.activeElement === {header} && {header}.getAttribute('aria-expanded') === 'true'")
+
+
+QUEUE = """
+const answers = window.fetch;
+const run = (id, state, more) => ({id, method: 'lora', state, step: 3, total_steps: 9, artefacts: [], samples: [], message: '',
+                                   updated: 1, elapsed_seconds: 75, ...more});
+window.sdtune_pretended = [run('one', 'training'), run('two', 'queued', {place: 1, waiting_runs: 2}),
+                           run('three', 'queued', {place: 2, waiting_runs: 2}), run('old', 'finished')];
+window.sdtune_calls = [];
+window.fetch = (address, options, ...others) => {
+    const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
+    const place = String(address).split('/sdtune/v1/')[1] || '';
+    const named = window.sdtune_pretended.find((run) => place === 'runs/' + run.id);
+    if (options && options.method && options.method !== 'GET' && place.startsWith('runs/')) {
+        window.sdtune_calls.push(options.method + ' ' + place);
+        return answer({});
+    }
+    if (place === 'runs') return answer(window.sdtune_pretended);
+    return named ? answer(named) : answers(address, options, ...others);
+};
+"""
+BUTTON = "document.querySelector('[data-run={}] [data-act={}]')"
+SHOWN = "document.querySelector('#sdtune_title').textContent === '{}'"
+
+
+def test_the_panel_stays_with_the_run_that_ended_until_the_next_one_is_asked_for(page, url):
+    opened(page, url, QUEUE).until(SHOWN.format("one"))
+    page.run("sdtune_pretended[0].state = 'finished'; sdtune_pretended[1].state = 'training'; sdtune.refresh()")
+    page.until("document.querySelector('#sdtune_next').textContent.includes('two has begun meanwhile.')")
+    assert page.run(SHOWN.format("one")) and "took 1 min 15 s" in page.run("document.querySelector('#sdtune_pace').textContent")
+    page.run("document.querySelector('#sdtune_next_show').click()")
+    page.until(SHOWN.format("two") + " && document.querySelector('#sdtune_next').hidden")
+
+
+def test_the_queue_is_ordered_and_left_from_the_table_whose_focus_stays(page, url):
+    opened(page, url, QUEUE).until(f"!!{BUTTON.format('three', 'Earlier')}")
+    assert page.run(f"{BUTTON.format('two', 'Earlier')} === null && {BUTTON.format('three', 'Later')} === null")
+    assert page.run("[...document.querySelectorAll('[data-run]')].map((line) => line.dataset.run)") == ["one", "two", "three", "old"]
+    page.run(f"{BUTTON.format('three', 'Earlier')}.click()")
+    page.run(f"{BUTTON.format('two', 'Cancel')}.focus(); sdtune_pretended[0].step = 4; sdtune_pretended[1].updated = 5; sdtune.refresh()")
+    page.until("document.querySelector('[data-run=one]').textContent.includes('4 / 9')")
+    assert page.run(f"document.activeElement === {BUTTON.format('two', 'Cancel')}")
+    page.run("document.activeElement.click()")
+    page.until("sdtune_calls.length === 2")
+    assert page.run("sdtune_calls") == ["POST runs/three/move?to=1", "POST runs/two/stop?save=false"]
+
+
+def test_chosen_runs_are_deleted_together_after_a_second_click(page, url):
+    opened(page, url, QUEUE).until(f"!!{BUTTON.format('old', 'Delete')}")
+    page.run("document.querySelector('#sdtune_runs_every').click()")
+    page.until("document.querySelector('#sdtune_runs_delete').textContent === 'Delete chosen runs: 1'")
+    page.run("document.querySelector('#sdtune_runs_delete').click()")
+    assert page.run("sdtune_calls") == []
+    page.run("document.querySelector('#sdtune_runs_delete').click()")
+    page.until("sdtune_calls.includes('DELETE runs/old')")

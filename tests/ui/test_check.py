@@ -99,3 +99,8 @@ def test_prompt_syntax_is_taken_out_by_one_click_where_captions_have_it(app, tmp
     (folder / "0.txt").write_text("a (red:1.3) hat", encoding="utf-8")
     html = check.report(settings(folder), app)
     assert html.count("sdtune-plain-captions") == 1 and f'data-folder="{tmp_path}/a &amp; b" data-extension=".txt"' in html
+
+
+def test_check_needs_no_name(app, tmp_path):
+    said = check.report(settings(pictures(tmp_path / "pics"), name=""), app)
+    assert "3 pictures" in text(said) and "sdtune-red" not in said

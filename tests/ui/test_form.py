@@ -78,13 +78,19 @@ def test_what_stands_where_the_host_puts_it_is_left_to_the_host():
     assert form.to_config(values | {"dataset.resolution": 512}, host)["dataset"] == {"resolution": 512}
 
 
-@pytest.mark.parametrize("path, given", [("train.batch_size", None), ("train.optimizer_args", "{1"), ("train.optimizer_args", "[1]"),
+@pytest.mark.parametrize("path, given", [("train.batch_size", "two"), ("train.optimizer_args", "{1"), ("train.optimizer_args", "[1]"),
                                          ("hypernetwork.layer_structure", "1, x"), ("concept.repeats", "many"), ("further_concepts", "{}")])
 def test_what_cannot_be_read_is_named_by_its_label(path, given):
     method = "hypernetwork" if path.startswith("hyper") else "lora"
     field = next(field for field in EVERY if field.path == path)
     with pytest.raises(UserError, match=f'^"{field.label}" cannot be read'):
         form.to_config(form.initial() | {"name": "n", "method": method, path: given})
+
+
+@pytest.mark.parametrize("emptied", [None, "", " "])
+def test_a_number_that_was_deleted_is_said_to_be_empty(emptied):
+    with pytest.raises(UserError, match='^"Batch size" is empty'):
+        form.to_config(form.initial() | {"name": "n", "train.batch_size": emptied})
 
 
 @pytest.mark.parametrize("value, text", [(1e-4, "1e-4"), (5e-5, "5e-5"), (2.5e-6, "2.5e-6"), (0, "0"), (1.0, "1"), (0.05, "0.05"),

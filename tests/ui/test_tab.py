@@ -179,13 +179,24 @@ def test_the_form_is_saved_as_a_preset_and_chosen_again(queue):
 
 def test_the_page_learns_what_the_host_recommends(queue):
     tab = build(TabContext(queue, defaults=lambda: {"dataset": {"resolution": 1024}}))
-    known = json.loads(fire(tab, "sdtune_restore_button"))
+    known = json.loads(fire(tab, "sdtune_restore_button", "Defaults")[0])
     assert known["dataset.resolution"] == [512, 1024] and known["lora.dim"] == [16, 16]
+
+
+@pytest.mark.parametrize(("family", "others"), [("SD1", ("SDXL", "SD2")), ("SDXL", ("SD1", "SD2"))])
+def test_presets_of_families_that_are_not_loaded_are_not_offered(queue, family, others):
+    queue.host = queue
+    queue.about = lambda: {"family": family}
+    chosen = next(iter(presets.built_in(others[0])))
+    offered = fire(build(TabContext(queue)), "sdtune_restore_button", chosen)[1]
+    assert offered["value"] == "Defaults" and len(offered["choices"]) == 4
+    assert not [title for title in offered["choices"] if any(f"{other}:" in title for other in others)]
+    assert len(presets.built_in()) == 9
 
 
 def test_a_host_that_cannot_be_asked_does_not_break_the_form(queue, capsys):
     tab = build(TabContext(queue, defaults=lambda: 1 / 0))
-    assert json.loads(fire(tab, "sdtune_restore_button"))["dataset.resolution"] == [512, 512]
+    assert json.loads(fire(tab, "sdtune_restore_button", "Defaults")[0])["dataset.resolution"] == [512, 512]
 
 
 def test_the_webui_is_not_given_one_models_values_to_keep_as_defaults(queue):

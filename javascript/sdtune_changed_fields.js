@@ -1,0 +1,61 @@
+// Fields that stand elsewhere than recommended, by a preset or a person, are marked; one click takes each back.
+// The headers of gradio's accordions, which a mouse alone can open, are made buttons for the keyboard too.
+window.sdtune = window.sdtune || {};
+
+(function (sdtune) {
+    const changedFields = (sdtune.changedFields = {});
+    const t = (...args) => sdtune.t(...args);
+    // What is the run's own, and has nothing that is recommended.
+    const OWN = /^(name|method|concept\.(images|prompt)|further_concepts)$/;
+
+    const place = (path) => sdtune.byId('sdtune_' + path.replace(/\./g, '_'));
+
+    // recommended: what stands in the field of a fresh form; changed: whether something else stands there.
+    changedFields.mark = function (path, recommended, changed) {
+        const field = !OWN.test(path) && place(path);
+        if (!field || field.classList.contains('sdtune-differs') === changed) return;
+        field.classList.toggle('sdtune-differs', changed);
+        if (changed) field.append(back(path, recommended));
+        else field.querySelector(':scope > .sdtune-back').remove();
+        count(field.closest('.sdtune-group'));
+    };
+
+    function back(path, recommended) {
+        return sdtune.el(
+            'button',
+            {
+                type: 'button',
+                class: 'sdtune-back',
+                'aria-label': t('Back to {value}', {value: shown(recommended)}),
+                title: t('Back to {value}', {value: shown(recommended)}),
+                onclick: () => sdtune.form.fill({[path]: recommended}),
+            },
+            '↺',
+        );
+    }
+
+    const shown = (value) =>
+        value === true ? t('on') : value === false ? t('off') : String(value ?? '') === '' ? t('empty') : value;
+
+    // How many fields of a group that is closed are marked.
+    function count(group) {
+        const header = group && group.querySelector('.label-wrap');
+        const title = header && header.firstElementChild;
+        if (title) title.dataset.changed = group.querySelectorAll('.sdtune-differs').length || '';
+    }
+
+    changedFields.begin = function () {
+        for (const header of document.querySelectorAll('#sdtune_form .label-wrap')) {
+            header.tabIndex = 0;
+            header.setAttribute('role', 'button');
+            const tell = () => header.setAttribute('aria-expanded', header.classList.contains('open'));
+            tell();
+            new MutationObserver(tell).observe(header, {attributes: true, attributeFilter: ['class']});
+            header.addEventListener('keydown', (event) => {
+                if (event.target !== header || !['Enter', ' '].includes(event.key)) return;
+                event.preventDefault();
+                header.click();
+            });
+        }
+    };
+})(window.sdtune);

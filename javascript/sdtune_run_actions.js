@@ -1,0 +1,106 @@
+// What can be done with a run of the table: its buttons, and what they ask the server for.
+window.sdtune = window.sdtune || {};
+
+(function (sdtune) {
+    const t = (...args) => sdtune.t(...args);
+
+    sdtune.runActions = function (run) {
+        const {el} = sdtune;
+        const {compared} = sdtune.runs;
+        const on = sdtune.isOn(run);
+        const button = (label, title, act, extra) =>
+            el(
+                'button',
+                {
+                    type: 'button',
+                    class: 'sdtune-button sdtune-small ' + (extra || ''),
+                    'data-act': label,
+                    title: t(title),
+                    onclick: act,
+                },
+                t(label),
+            );
+        return [
+            ...queued(run, button),
+            !on &&
+                run.resumable &&
+                button('Resume', 'Go on from the last resume point', () => post(run, 'resume', 'POST')),
+            button('Show', 'Show this run above', () => sdtune.choose(run.id)),
+            !run.problem &&
+                button('Use settings', 'Fill the form with the settings of this run', () => sdtune.form.use(run.id)),
+            ...(compared ? [against(button, run)] : []),
+            !compared &&
+                sdtune.view.runs.length > 1 &&
+                button('Compare', 'Compare this run with another one, side by side', () => choose(run.id)),
+            run.step > 0 &&
+                !run.problem &&
+                el(
+                    'a',
+                    {
+                        class: 'sdtune-button sdtune-small',
+                        href: sdtune.fileUrl(run.id, 'report.html'),
+                        target: '_blank',
+                        rel: 'noopener',
+                        title: t('The run on one page: settings, curves, pictures, versions'),
+                    },
+                    t('Report'),
+                ),
+            !on &&
+                button(
+                    'Delete',
+                    'Delete the run folder: samples, log and resume point; the trained files stay',
+                    (event) => {
+                        if (sdtune.sure(event.currentTarget)) post(run, '', 'DELETE');
+                    },
+                    'sdtune-quiet',
+                ),
+        ].filter(Boolean);
+    };
+
+    // What can be done with a run that waits.
+    function queued(run, button) {
+        if (!run.place) return [];
+        const move = (to) => post(run, 'move?to=' + to, 'POST');
+        return [
+            run.place > 1 && button('Earlier', 'One place nearer in the queue', () => move(run.place - 1)),
+            run.place < run.waiting_runs && button('Later', 'One place back in the queue', () => move(run.place + 1)),
+            button('Cancel', 'Take it out of the queue', () => post(run, 'stop?save=false', 'POST')),
+        ];
+    }
+
+    function against(button, run) {
+        const {compared} = sdtune.runs;
+        if (run.id === compared) return button('Compare nothing', 'Compare nothing', () => choose(''));
+        const address = sdtune.url(
+            'compare.html?one=' + encodeURIComponent(compared) + '&other=' + encodeURIComponent(run.id),
+        );
+        return sdtune.el(
+            'a',
+            {
+                class: 'sdtune-button sdtune-small sdtune-strong',
+                href: address,
+                target: '_blank',
+                rel: 'noopener',
+                onclick: () => setTimeout(() => choose(''), 0),
+            },
+            t('With this one'),
+        );
+    }
+
+    function choose(name) {
+        sdtune.runs.compared = name;
+        sdtune.runs.drawAnew();
+    }
+
+    async function post(run, verb, method) {
+        try {
+            await sdtune.call('runs/' + encodeURIComponent(run.id) + (verb ? '/' + verb : ''), method);
+            if (verb === 'resume') sdtune.view.chosen = run.id;
+            sdtune.status.say('');
+        } catch (problem) {
+            sdtune.status.say(problem.message);
+        }
+        sdtune.runs.drawAnew();
+        sdtune.refresh();
+    }
+})(window.sdtune);

@@ -1,0 +1,54 @@
+"""Where a run's time goes, as it is measured while it goes by."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class TimeSpent:
+    """spent: {"training", "samples", "validation", "saving": seconds}; times: how often each was done.
+
+    latest: seconds that each took the last time. earlier: seconds of earlier tries of the same run.
+    """
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+        self.times: dict[str, int] = {}
+        self.latest: dict[str, float] = {}
+        self.earlier, self.began = 0.0, 0.0
+
+    def begin(self) -> None:
+        self.began = time.monotonic()
+
+    def end(self) -> None:
+        self.earlier, self.began = self.elapsed(), 0.0
+
+    def elapsed(self) -> float:
+        """Seconds that the run has been on, pauses and earlier tries included, waiting in the queue not."""
+        return self.earlier + (time.monotonic() - self.began if self.began else 0.0)
+
+    def add(self, what: str, seconds: float) -> None:
+        self.spent[what] = self.spent.get(what, 0.0) + seconds
+        self.times[what] = self.times.get(what, 0) + 1
+        self.latest[what] = seconds
+
+    @contextmanager
+    def spending(self, what: str) -> Iterator[None]:
+        """The time inside goes to `what`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(what, time.perf_counter() - started)
+
+    def seconds_each(self) -> dict[str, float]:
+        """What one step, one round of samples, one validation, one saving took on average."""
+        return {what: self.spent[what] / count for what, count in self.times.items()}
+
+    def overhead(self) -> str:
+        """What the time goes to besides training, in a sentence, or ""."""
+        total = sum(self.spent.values())
+        shares = {what: 100 * seconds / total for what, seconds in self.spent.items() if what != "training" and total}
+        parts = [f"{what} take{'' if what.endswith('s') else 's'} {share:.0f} %"
+                 for what, share in shares.items() if share >= 1]
+        return " and ".join(parts) + " of the time" if parts else ""
