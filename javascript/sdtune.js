@@ -97,7 +97,9 @@ window.sdtune = window.sdtune || {};
         refused = answer.status === 401;
         const kind = answer.headers.get('content-type') || '';
         const content = kind.includes('json') ? await answer.json() : await answer.text();
-        if (!answer.ok) throw Object.assign(new Error(detail(content, answer)), {status: answer.status});
+        const plain = content && content.detail;
+        sdtune.spoken(content);
+        if (!answer.ok) throw Object.assign(new Error(detail(content, answer)), {status: answer.status, plain});
         return content;
     };
 

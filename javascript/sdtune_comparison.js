@@ -107,7 +107,7 @@ window.sdtune = window.sdtune || {};
                 );
             } catch (problem) {
                 panel.say(problem.message);
-                sdtune.show(id('sure'), problem.message.includes('"sure"'));
+                sdtune.show(id('sure'), String(problem.plain).includes('"sure"'));
                 return false;
             }
             await panel.refresh();
@@ -135,7 +135,7 @@ window.sdtune = window.sdtune || {};
             sdtune.show(id('total'), !busy && !status.published);
             sdtune.show(
                 id('sure'),
-                !busy && status.work && status.work.state === 'failed' && status.work.message.includes('"sure"'),
+                !busy && status.work && status.work.state === 'failed' && String(status.work.plain).includes('"sure"'),
             );
             const mark = JSON.stringify([path(), status.result, status.published, busy]);
             if (mark === panel.mark) return;

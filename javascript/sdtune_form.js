@@ -154,6 +154,16 @@ window.sdtune = window.sdtune || {};
         return [[String(lines || '').trimEnd(), line].filter(Boolean).join('\n')];
     };
 
+    const SHORT = {'concept.images': 'images'}; // ids that are not their settings' keys
+    form.field = (path) => sdtune.byId('sdtune_' + (SHORT[path] || path).replace(/\./g, '_'));
+
+    // The words on a field, in the page's language; '' where there is none of that name.
+    form.label = function (path) {
+        const field = form.field(path);
+        const words = field && field.querySelector('label > span, span[data-testid="block-info"]');
+        return words ? words.textContent.trim() : '';
+    };
+
     // What stands in a field, for other pages of the tab.
     form.value = function (path) {
         const all = stored();

@@ -123,12 +123,8 @@ window.sdtune = window.sdtune || {};
         if (event.target.closest('#sdtune_measure')) say(t('waiting for the model') + ' …');
     });
 
-    const field = (path) => sdtune.byId('sdtune_' + path.replace(/\./g, '_'));
-
-    function label(path) {
-        const element = field(path) && field(path).querySelector('label > span, span[data-testid="block-info"]');
-        return element ? element.textContent.trim() : path;
-    }
+    const field = (path) => sdtune.form.field(path);
+    const label = (path) => sdtune.form.label(path) || path;
 
     function use(changes) {
         const values = Object.entries(changes).map(([path, value]) => {

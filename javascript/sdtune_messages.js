@@ -31,6 +31,7 @@ window.sdtune = window.sdtune || {};
     messages.answered = function (name) {
         const place = sdtune.byId(PLACES[name]);
         rest(sdtune.byId('sdtune_' + name), false);
+        sdtune.sayBoxes(place);
         stale(place, false);
         for (const box of place.querySelectorAll('.sdtune-stale')) stale(box, false);
         const problem = place.querySelector('[role="alert"]');

@@ -15,6 +15,7 @@ window.sdtune = window.sdtune || {};
         stopped: 'Stopped',
         failed: 'Failed',
     };
+    const SHARES = {samples: 'samples', validation: 'validation', saving: 'saving'};
     sdtune.stateName = (state) => t(NAMES[state] || state);
 
     sdtune.duration = function (seconds) {
@@ -208,7 +209,8 @@ window.sdtune = window.sdtune || {};
         }
         if (!sdtune.isOn(run) && run.elapsed_seconds)
             parts.push(t('took {time}', {time: sdtune.duration(run.elapsed_seconds)}));
-        if (run.overhead) parts.push(run.overhead);
+        const shares = Object.entries(run.shares || {}).map(([what, share]) => `${t(SHARES[what] || what)} ${share} %`);
+        if (shares.length) parts.push(t('of the time: {list}', {list: shares.join(', ')}));
         if (typeof run.loss === 'number') parts.push(t('loss {n}', {n: run.loss.toPrecision(3)}));
         if (sdtune.isOn(run)) parts.push(run.state === 'preparing' ? run.drawing : message(run));
         return parts.filter(Boolean).join(' · ');

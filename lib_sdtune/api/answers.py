@@ -12,6 +12,7 @@ from lib_sdtune.access import Access
 from lib_sdtune.api.admission import admit
 from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState, fault
 from lib_sdtune.formats.plain_data import parse_json
+from lib_sdtune.sentences import coded
 
 STATUS = ((NotFound, 404), (NameTaken, 409), (WrongState, 409), (UserError, 422), (RunError, 500))
 NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'"}
@@ -19,16 +20,28 @@ NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; img-src data:; sty
 
 def answer(request: Request, access: Access, function: Callable[[], Any],
            wrap: Callable[[Any], Response] = JSONResponse) -> Response:
-    """What `function()` returns, wrapped; errors are one sentence under "detail", never a traceback."""
+    """What `function()` returns, wrapped; errors are one sentence under "detail", never a traceback.
+
+    "codes" beside it: what a page needs to say its sentences in another language, see `sentences.coded`.
+    """
     admit(request, access)
     try:
-        return wrap(function())
+        result = function()
+        return wrap(with_codes(result) if wrap is JSONResponse else result)
     except (UserError, RunError) as error:
         code = next(code for kind, code in STATUS if isinstance(error, kind))
-        return JSONResponse({"detail": str(error)}, status_code=code)
+        return JSONResponse(with_codes({"detail": str(error)}), status_code=code)
     except Exception as error:
         logging.getLogger("sdtune").exception("%s %s", request.method, request.url.path)
-        return JSONResponse({"detail": fault(error)}, status_code=500)
+        return JSONResponse(with_codes({"detail": fault(error)}), status_code=500)
+
+
+def with_codes(data: Any) -> Any:
+    """JSON data with "codes" in it, or in each of its parts, where there are sentences in it."""
+    if isinstance(data, list):
+        return [with_codes(part) for part in data]
+    codes = coded(data) if isinstance(data, dict) else None
+    return {**data, "codes": codes} if codes else data
 
 
 async def body(request: Request) -> bytes:

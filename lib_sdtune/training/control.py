@@ -87,7 +87,8 @@ class Control:
                 "total_steps": self.total_steps, "epoch": self.epoch, "epochs": self.epochs, "loss": self.loss,
                 "seconds_per_step": pace, "eta_seconds": left, "message": self.waiting or self.drawing or self.message,
                 "waiting": bool(self.waiting), "artefacts": list(self.artefacts), "samples": list(self.samples),
-                "overhead": self.time.overhead(), "elapsed_seconds": self.time.elapsed(),
+                "overhead": self.time.overhead(), "shares": self.time.shares(),
+                "elapsed_seconds": self.time.elapsed(),
                 "seconds_each": self.time.seconds_each(),
                 "seconds_per_round_of_samples": self.time.latest.get("samples"), **self.phase, **self.facts,
                 **({"drawing": self.drawing} if self.drawing else {})}

@@ -45,10 +45,13 @@ class TimeSpent:
         """What one step, one round of samples, one validation, one saving took on average."""
         return {what: self.spent[what] / count for what, count in self.times.items()}
 
-    def overhead(self) -> str:
-        """What the time goes to besides training, in a sentence, or ""."""
+    def shares(self) -> dict[str, int]:
+        """{what: percent of the time} of all but training that takes some."""
         total = sum(self.spent.values())
         shares = {what: 100 * seconds / total for what, seconds in self.spent.items() if what != "training" and total}
-        parts = [f"{what} take{'' if what.endswith('s') else 's'} {share:.0f} %"
-                 for what, share in shares.items() if share >= 1]
+        return {what: round(share) for what, share in shares.items() if share >= 1}
+
+    def overhead(self) -> str:
+        """The same in a sentence, or ""."""
+        parts = [f"{what} take{'' if what.endswith('s') else 's'} {share} %" for what, share in self.shares().items()]
         return " and ".join(parts) + " of the time" if parts else ""

@@ -1,16 +1,30 @@
 """Messages as HTML; every word that came from outside is escaped."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 from html import escape
 
 import gradio as gr
 
+from lib_sdtune.sentences import coded
 
-def box(kind: str, *lines: str) -> str:
-    """A coloured box: kind "red", "yellow", "green" or "plain"; each line becomes a paragraph."""
-    inner = "".join(f"<p>{escape(line)}</p>" for line in lines if line)
+
+def box(kind: str, *lines: str, say: Callable[[str], str] = str) -> str:
+    """A coloured box: kind "red", "yellow", "green" or "plain"; each line becomes a paragraph.
+
+    say(line): the line in the words of the form.
+    """
+    inner = "".join(paragraph(line, say) for line in lines if line)
     role = ' role="alert"' if kind == "red" else ""
     return f'<div class="sdtune-box sdtune-{kind}"{role}>{inner}</div>' if inner else ""
+
+
+def paragraph(line: str, say: Callable[[str], str]) -> str:
+    """A line, and beside it what the page's scripts need to say it in another language."""
+    codes = coded(line)
+    data = (f' data-said="{escape(line)}" data-codes="{escape(json.dumps(codes, ensure_ascii=False))}"'
+            if codes else "")
+    return f"<p{data}>{escape(say(line))}</p>"
 
 
 def listing(title: str, lines: Iterable[str]) -> str:

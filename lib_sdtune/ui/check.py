@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from lib_sdtune.data.loader import Dataset
     from lib_sdtune.data.scan import Picture, Scan
 
+PHRASES = (  # what is put together of parts below
+    "{1}, {2} with captions of their own.", "{1}, {2} with a caption of its own.",
+    "{1}, none with captions of their own.",
+    "{1}, {2} with captions of their own; {3}.", "{1}, {2} with a caption of its own; {3}.",
+    "Sizes: {1}.", "Sizes: {1} and {2} others.",
+    "About {1} ({2} to {3}), {4}.", 'roughly, from the run "{1}", which trained another method',
+    'measured with the same settings in the run "{1}"', 'scaled from the run "{1}", a step of which had {2}',
+    "{1} times as many pixels", "as many pixels and other options", " of about {1}",
+    "{1} picture", "{1} pictures", "{1} class picture", "{1} class pictures", "{1} file", "{1} files", "{1} second",
+    "{1} seconds", "{1} minute", "{1} minutes", "{1} h {2} min", "{1} × {2} repeat", "{1} × {2} repeats",
+    "{1} ÷ batch {2}", "{1} + {2}", "{1} step", "{1} steps", "Captions as they will be read",
+    "Sizes and tags as bars", "(empty)")
 UNNAMED = "unnamed"  # what a run is called that need have no name yet
 
 def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str) -> str:
@@ -43,7 +55,7 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)),
                 *filter(None, [limit(config, dataset, app)]), *problems(scan, config, app)]
     problem = name_problem(config, app) if settings.get("name") else ""
-    parts = [box("red", say(problem)), box("plain", *lines), box("yellow", *map(say, warnings)),
+    parts = [box("red", problem, say=say), box("plain", *lines), box("yellow", *warnings, say=say),
              *plain_captions(scan, config), *thumbnails(scan), listing("Captions as they will be read", captions),
              charts(scan, dataset)]
     return f'<div class="sdtune-check">{"".join(parts)}</div>'

@@ -31,6 +31,9 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
     def config(values):
         return form.to_config(dict(zip(paths, values, strict=True)), defaults(context))
 
+    def say(sentence):
+        return with_labels(sentence, labels)
+
     def answer(function, request, *values):
         """`function(CONFIG of the form)`, a pair; where it fails a box that says why, and ""."""
         try:
@@ -39,7 +42,7 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
         except Refused as problem:
             return box("red", str(problem.detail)), ""
         except (UserError, RunError) as problem:
-            return box("red", with_labels(str(problem), labels)), ""
+            return box("red", str(problem), say=say), ""
         except Exception as problem:
             traceback.print_exc()
             return box("red", f"This is a fault of SD Tune: {type(problem).__name__}: {problem}",
@@ -50,7 +53,7 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
 
     def check_pictures(request: gr.Request, *values):
         def looked_at(config):
-            return check.report(config, app, lambda text: with_labels(text, labels)), ""
+            return check.report(config, app, say), ""
 
         return answer(looked_at, request, *values)[0]
 
@@ -66,7 +69,7 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
         except Refused as problem:
             return gr.update(), box("red", str(problem.detail))
         except UserError as problem:
-            return gr.update(), box("red", with_labels(str(problem), labels))
+            return gr.update(), box("red", str(problem), say=say)
 
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None,

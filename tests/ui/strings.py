@@ -1,5 +1,6 @@
 """Every constant sentence of the tab: what a translation has to cover."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import gradio as gr
 
 from lib_sdtune import errors
 from lib_sdtune.data.editing import PRUNING
+from lib_sdtune.sentences import FILE
 from lib_sdtune.training.memory import measure
 from lib_sdtune.ui import lora_tools_page, pictures_page
 from lib_sdtune.ui.context import TabContext
@@ -43,6 +45,11 @@ def of_form():
         if isinstance(block, gr.TabItem):
             found.add(block.label)
     return {text for text in found | of_declarations() if text}
+
+
+def of_server():
+    """Constant sentences of the server with numbered blanks, as `sentences.json` has them for its answers' codes."""
+    return set(json.loads(FILE.read_text(encoding="utf-8")))
 
 
 def of_declarations():

@@ -1,6 +1,7 @@
 """The tab in a real browser: what only a page with its scripts running can show."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -214,6 +215,7 @@ window.fetch = (address, options, ...others) => {
         return answer({});
     }
     if (place === 'runs') return answer(window.sdtune_pretended);
+    if (place.includes('/log?')) return answer([]);
     return named ? answer(named) : answers(address, options, ...others);
 };
 """
@@ -251,3 +253,17 @@ def test_chosen_runs_are_deleted_together_after_a_second_click(page, url):
     assert page.run("sdtune_calls") == []
     page.run("document.querySelector('#sdtune_runs_delete').click()")
     page.until("sdtune_calls.includes('DELETE runs/old')")
+
+
+CONTRAST = (Path(__file__).with_name("contrast.js")).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_stands_out_from_what_lies_behind_it(page, url, theme):
+    """WCAG's level AA for small text; what is switched off is left out, as there."""
+    opened(page, url + f"?__theme={theme}", QUEUE).until(f"!!{BUTTON.format('old', 'Delete')} && {RESTORED}")
+    page.run("document.querySelectorAll('#sdtune_form .label-wrap:not(.open)').forEach((header) => header.click())")
+    page.run("document.querySelectorAll('#sdtune_loose details').forEach((part) => (part.open = true))")
+    page.until("document.querySelectorAll('#sdtune_form .label-wrap:not(.open)').length === 0")
+    texts = page.run(CONTRAST)
+    assert len(texts) > 200 and [text for text in texts if text[0] < 4.5] == []

@@ -1,0 +1,34 @@
+"""Sentences recognised in the server's answers, and that none of them is left out."""
+
+import json
+
+import pytest
+
+from lib_sdtune.api.answers import with_codes
+from lib_sdtune.sentences import FILE, coded, recognised
+from tools import sentences
+
+
+def test_every_sentence_of_the_source_is_in_the_list():
+    assert json.loads(FILE.read_text(encoding="utf-8")) == sentences.found(), "run python tools/sentences.py"
+
+
+def test_a_sentence_is_told_with_what_stands_in_its_blanks():
+    said = recognised('"train.batch_size" is 0; the smallest value is 1.')
+    assert said == {"code": '"{1}" is {2}; the smallest value is {3}.', "values": {"1": "train.batch_size", "2": "0", "3": "1"}}
+    assert recognised("a photo of a cat on sand") is None
+    time = recognised('About 15 seconds (13 seconds to 18 seconds), measured with the same settings in the run "one".')
+    assert time["values"]["1"] == {"code": "{1} seconds", "values": {"1": "15"}}
+    assert time["values"]["4"]["values"] == {"1": "one"}
+
+
+@pytest.mark.parametrize("text", ["Stopped before it began.", "the console · Stopped before it began.",
+                                  "The run failed. Stopped before it began."])
+def test_parts_of_a_text_are_recognised_too(text):
+    assert "Stopped before it began." in coded({"a": [{"message": text}]})
+
+
+def test_answers_carry_codes_only_where_there_are_sentences():
+    assert with_codes({"id": "ron", "state": "training"}) == {"id": "ron", "state": "training"}
+    first, second = with_codes([{"message": "Stopped before it began."}, {"message": ""}])
+    assert first["codes"]["Stopped before it began."]["values"] == {} and second == {"message": ""}
