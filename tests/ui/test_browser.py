@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 def url(folder):
     """The address of a tab with one finished run."""
     host = TinyHost(folder / "data")
-    host.about = lambda: {"model": "tiny", "family": "SD1"}
+    host.about = lambda model=None: {"model": "tiny", "family": "SD1"}
     train(host, settings(pictures(folder / "pics"), sample={"every_n_steps": 1, "prompts": ["a hat"], "steps": 1}))
     with served(standalone.serve(TabContext(App(lambda: host)))) as address:
         yield address
