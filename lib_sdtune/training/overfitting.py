@@ -15,6 +15,9 @@ REACH = 16  # the turning point is sought on means over neighbours within this p
 
 LEARNING = "Still learning: pictures kept aside have their best loss so far"
 LEARNED = "It was still getting better when it ended: pictures kept aside had their best loss"
+PHRASES = (  # of the two above
+    "Still learning: pictures kept aside have their best loss so far, {1}, at step {2}.",
+    "It was still getting better when it ended: pictures kept aside had their best loss, {1}, at step {2}.")
 
 
 def assess(rows: list[dict], ended: bool = False) -> dict[str, Any] | None:
