@@ -27,8 +27,8 @@ PHRASES = (  # what is put together of parts below
     "About {1} ({2} to {3}), {4}.", 'roughly, from the run "{1}", which trained another method',
     'measured with the same settings in the run "{1}"', 'scaled from the run "{1}", a step of which had {2}',
     "{1} times as many pixels", "as many pixels and other options", " of about {1}",
-    "{1} picture", "{1} pictures", "{1} class picture", "{1} class pictures", "{1} file", "{1} files", "one picture in {1}",
-    "{1} file of about {2}", "{1} files of about {2}", "{1} second",
+    "{1} picture", "{1} pictures", "{1} class picture", "{1} class pictures", "{1} file", "{1} files",
+    "one picture in {1}", "{1} file of about {2}", "{1} files of about {2}", "{1} second",
     "{1} seconds", "{1} minute", "{1} minutes", "{1} h {2} min", "{1} × {2} repeat", "{1} × {2} repeats",
     "{1} ÷ batch {2}", "{1} + {2}", "{1} step", "{1} steps", "Captions as they will be read",
     "Sizes and tags as bars", "(empty)")
