@@ -30,7 +30,7 @@ def due_after(config: Config, step: int, total: int, steps_per_epoch: int, valid
     every = config.validation.every_n_steps
     measured = multiples(every or steps_per_epoch) + (total % (every or steps_per_epoch) > 0)
     sample = config.sample
-    samples = count(0 if sample.every_n_steps == "auto" else sample.every_n_steps, sample.every_n_epochs)
+    samples = count(sample.every_n_steps if isinstance(sample.every_n_steps, int) else 0, sample.every_n_epochs)
     if sample.every_n_steps == "auto" and not sample.every_n_epochs:
         samples = rounds - rounds * step // max(total, 1)
     return {"samples": samples,
