@@ -105,7 +105,7 @@ def findings(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> 
     """Problems of pictures that can be read: what training would make of them, and which are alike."""
     pictures = scan.pictures
     return [*fitting(pictures, config.dataset), *alike(pictures), *blurred(pictures), *clashes(pictures),
-            *wording(pictures, tokenizer, config.dataset.max_token_length), *unused_prompts(scan, config)]
+            *wording(pictures, tokenizer, config.dataset), *unused_prompts(scan, config)]
 
 
 def fitting(pictures: list[Picture], dataset: DatasetConfig) -> Iterator[Problem]:
@@ -152,14 +152,15 @@ def clashes(pictures: list[Picture]) -> Iterator[Problem]:
         first.setdefault(stem, picture.relative)
 
 
-def wording(pictures: list[Picture], tokenizer: Tokenizer | None, most: int) -> Iterator[Problem]:
+def wording(pictures: list[Picture], tokenizer: Tokenizer | None, dataset: DatasetConfig) -> Iterator[Problem]:
+    most = dataset.max_token_length
     for picture in pictures:
         if picture.caption_from in INSTEAD and not picture.is_class:
             words = "it is learnt without words"
             if picture.caption:
                 words = f"{INSTEAD[picture.caption_from]}, {picture.caption!r}, is taken"
             yield Problem(picture.path, f"{picture.relative} has no caption; {words}.", False, "caption missing")
-        if signs := prompt_syntax.signs(picture.caption):
+        if signs := prompt_syntax.signs(picture.caption, dataset.weighted_captions):
             yield Problem(picture.path, f"The caption of {picture.relative} has prompt syntax ({' '.join(signs)}), "
                                         "which is learned as letters that no prompt gives; take it out, under "
                                         "Captions or with "

@@ -18,9 +18,12 @@ HIDDEN = {"(": "\ue000", ")": "\ue001", "[": "\ue002", "]": "\ue003"}  # letters
 LONGEST = 24  # letters of a sign that are shown
 
 
-def signs(caption: str) -> list[str]:
-    """The parts of a caption that are prompt syntax, each kind once, as they stand there."""
-    matches = [pattern.search(caption) for pattern in SIGNS]
+def signs(caption: str, weighted: bool = False) -> list[str]:
+    """The parts of a caption that are prompt syntax, each kind once, as they stand there. weighted: but for brackets,
+    which are read as weights.
+    """
+    patterns = [pattern for pattern in SIGNS if not weighted or pattern not in (ESCAPED, WEIGHT, DOUBLE, SQUARE)]
+    matches = [pattern.search(caption) for pattern in patterns]
     return [match[0] if len(match[0]) <= LONGEST else f"{match[0][: LONGEST - 1]}…" for match in matches if match]
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib_sdtune.config import DatasetConfig
+from lib_sdtune.data.caption_length import truncate
 from lib_sdtune.data.captions import FILEWORDS, NAME, template
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.scan import Picture, Scan
 from lib_sdtune.data.variation import parted
 from lib_sdtune.errors import UserError
-from lib_sdtune.ldm.tokenizer import words
+from lib_sdtune.ldm.tokenizer import clip, words
 
 if TYPE_CHECKING:  # the methods import this file, and the config the methods
     from lib_sdtune.config import Config
@@ -56,6 +57,8 @@ def check_word(scan: Scan, config: "Config", word: str) -> None:
             and config.dataset.caption_tag_dropout_rate == 1
         ):
             refuse_dropped_word(pictures, config.dataset, word)
+        if number not in scan.templates and not config.dataset.shuffle_caption:
+            refuse_cut_word(pictures, config.dataset.max_token_length, word)
         if number in scan.templates:
             refuse_silent_template(scan.templates[number], silent, number, word)
         elif len(silent) == len(pictures):
@@ -65,6 +68,17 @@ def check_word(scan: Scan, config: "Config", word: str) -> None:
         elif silent:
             log.warning('%d of %d captions do not say "%s" and teach it nothing; the first is that of %s.',
                         len(silent), len(pictures), word, silent[0].path.name)
+
+
+def refuse_cut_word(pictures: list[Picture], most: int, word: str) -> None:
+    """UserError where every caption that says the word does so behind the tokens that are read."""
+    saying = [picture.caption for picture in pictures if says(picture.caption, word)]
+    if any(len(caption) <= most for caption in saying) or not saying:  # a token has a letter at least
+        return
+    tokenizer = clip()
+    if not any(says(truncate(caption, tokenizer, most), word) for caption in saying):
+        raise UserError(f'Every caption says "{word}" only behind the {most} tokens that are read, so nothing could be '
+                        'learned; move it to the front, or raise "dataset.max_token_length".')
 
 
 def refuse_dropped_word(pictures: list[Picture], dataset: DatasetConfig, word: str) -> None:

@@ -45,3 +45,7 @@ def test_a_look_counts_and_preparing_takes_it_out(tmp_path):
     prepare(pics, tmp_path / "out", PrepareConfig(plain_captions=True))
     assert [(tmp_path / f"out/{number}.txt").read_text() for number in range(3)] == ["fate (series)\n", "a cat\n", "plain\n"]
     assert (pics / "0.txt").read_text() == r"fate \(series\)"
+
+
+def test_weights_are_no_signs_where_captions_have_weights():
+    assert prompt_syntax.signs("a (cat:1.3), [dog], ((x)) <lora:x:1> BREAK", weighted=True) == ["<lora:x:1>", "BREAK"]

@@ -42,6 +42,20 @@ def test_tag_dropout_that_always_takes_the_word_is_refused(rate, keep_tokens, te
         check_word(scan, config, "ron")
 
 
+@pytest.mark.parametrize("captions, shuffled, refused", [
+    (["cat, " * 80 + "ron"], False, True), (["cat, " * 80 + "ron"], True, False), (["ron" + ", cat" * 80], False, False),
+    (["cat, " * 80 + "ron", "ron"], False, False), (["cat " * 20 + "ron"], False, False)])
+def test_a_word_that_is_never_read_is_refused(captions, shuffled, refused):
+    config = Config.from_dict({"name": "ron", "method": "textual_inversion", "concepts": [{"images": "."}],
+                               "dataset": {"max_token_length": 75, "shuffle_caption": shuffled}})
+    scan = Scan([Picture(f"{number}.png", 64, 64, caption, "file", str(number), 1, False, 1.0, 0, "f")
+                 for number, caption in enumerate(captions)])
+    if not refused:
+        return check_word(scan, config, "ron")
+    with pytest.raises(UserError, match='says "ron" only behind the 75 tokens'):
+        check_word(scan, config, "ron")
+
+
 @pytest.mark.parametrize("sources, template, told", [
     (["file", "file"], None, True), (["file", "prompt"], None, False), (["file"], ["[filewords], red"], False), ([], None, False)])
 def test_a_prompt_that_no_picture_uses_is_told(sources, template, told):
