@@ -77,7 +77,7 @@ class WD14(Captioner):
             providers = onnxruntime.get_available_providers()
             self.session = onnxruntime.InferenceSession(str(folder / MODEL), providers=providers)
         except Exception as error:  # onnxruntime has errors of its own for every way in which a file can be wrong
-            raise UserError(f"{folder / MODEL} cannot be loaded: {error}") from error
+            raise UserError(f"{folder / MODEL} cannot be loaded; put the tagger's own file there. {error}") from error
         self.input = self.session.get_inputs()[0]
         side = self.input.shape[1]
         self.side = side if isinstance(side, int) else SIDE
