@@ -59,7 +59,7 @@ def test_a_name_in_use_is_refused(jobs, images):
 
 
 def test_pause_resume_sample_save(jobs, host, images):
-    name = jobs.submit({**long(images), "sample": {"prompts": ["ron"]}})
+    name = jobs.submit({**long(images), "sample": {"prompts": ["ron"], "every_n_steps": 0}})
     until(lambda: jobs.status(name)["step"] >= 1)
     with pytest.raises(WrongState, match="is training"):
         jobs.request(name, "resume")
