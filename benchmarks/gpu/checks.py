@@ -67,7 +67,7 @@ def full(device: torch.device) -> Iterator[None]:
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0, device)
         return
-    with mock.patch.object(Trainer, "losses", side_effect=torch.cuda.OutOfMemoryError("CUDA out of memory.")):
+    with mock.patch.object(Trainer, "predict", side_effect=torch.cuda.OutOfMemoryError("CUDA out of memory.")):
         yield
 
 

@@ -20,13 +20,13 @@ def test_an_inpainting_run_tells_the_unet_the_hole_and_what_is_left(tmp_path, im
     host, heard = TinyHost(tmp_path / "data"), []
     host.model = models.tiny_sd1(variant=models.VARIANTS["inpainting"])
     host.model.folder = host.folder
-    straight = Trainer.losses
+    straight = Trainer.predict
 
-    def losses(trainer, batch):
+    def predict(trainer, batch, *conditioning):
         heard.append(batch)
-        return straight(trainer, batch)
+        return straight(trainer, batch, *conditioning)
 
-    monkeypatch.setattr(Trainer, "losses", losses)
+    monkeypatch.setattr(Trainer, "predict", predict)
     control = train(host, settings(images, validation={"split": 0.3}))
     assert control.state == "finished" and control.artefacts and len(heard) >= 6
     for batch in heard:

@@ -242,4 +242,4 @@ def test_onetrainers_logit_normal_timesteps_and_masks(imported):
                                         "timestep_distribution": "LOGIT_NORMAL", "noising_weight": 0.5, "noising_bias": -0.25}})
     noise = config["noise"]
     assert (noise["timestep_sampling"], noise["logit_std"], noise["logit_mean"]) == ("logit_normal", 1.5, -0.25)
-    assert config["dataset"]["masked_loss"] and "NAME-masklabel.png there" in text
+    assert config["dataset"]["masked_loss"] and "NAME-masklabel.png beside a picture is read here too" in text

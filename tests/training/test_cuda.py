@@ -84,7 +84,7 @@ def filled_at(monkeypatch, card, owner, name, call=1):
     monkeypatch.setattr(owner, name, counted)
 
 
-PHASES = {"forward": (Trainer, "losses", 2), "backward": (Together, "backward", 2), "optimiser": (Together, "rounding_seed", 1),
+PHASES = {"forward": (Trainer, "predict", 2), "backward": (Together, "backward", 2), "optimiser": (Together, "rounding_seed", 1),
           "sample": (CardHost, "generate", 1), "save": (Trainer, "save", 1)}
 WAYS = [("lora", {}), ("textual_inversion", {}), ("hypernetwork", {}), ("dreambooth", {}), ("dreambooth", {"weights": "bfloat16"})]
 

@@ -46,8 +46,8 @@ ALL = {"unet", "vae", "text_encoder_1"}
 def noted(monkeypatch):
     """Which parts are on the card at each step and while pictures are encoded, on what counts as a small card."""
     def note_on(host):
-        losses, encode = Trainer.losses, TrainingData.encode_images
-        monkeypatch.setattr(Trainer, "losses", lambda trainer, batch: host.note("step") or losses(trainer, batch))
+        predict, encode = Trainer.predict, TrainingData.encode_images
+        monkeypatch.setattr(Trainer, "predict", lambda trainer, *batch: host.note("step") or predict(trainer, *batch))
         monkeypatch.setattr(TrainingData, "encode_images", lambda data, pixels: host.note("encoding") or encode(data, pixels))
 
     return note_on
