@@ -20,6 +20,7 @@ from lib_sdtune.evaluation.evaluation import FOLDER, result
 from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, Places
 from lib_sdtune.formats import pickled, structure
 from lib_sdtune.formats.files import atomic, free_space, write_json
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 
@@ -119,11 +120,18 @@ def swept_files(run: "RunFolder") -> list[Path]:
     return sorted((run.path / SWEPT).glob("*"))
 
 
+def kind_of(host: "Host", main: str, path: Path) -> str:
+    """Whose folder a run's file was written to: some runs write more than their main kind, under the same name."""
+    kinds = [main, *(kind.folder for kind in KINDS.values() if kind.folder != main)]
+    return next((kind for kind in kinds if host.folder(kind).name in path.parent.parts), main)
+
+
 def remaining(host: "Host", run: "RunFolder", artefacts: list[str]) -> dict[str, Any]:
     """{"artefacts", "published"}: which of a run's files are still there, wherever the host's folders are now."""
     publication = published(host, run)
-    kind = places_of(host, run).kind
-    paths = [str(path) for path in (relocated(host, kind, Path(artefact)) for artefact in artefacts) if path.exists()]
+    main = places_of(host, run).kind
+    paths = [str(path) for path in (relocated(host, kind_of(host, main, Path(artefact)), Path(artefact))
+                                    for artefact in artefacts) if path.exists()]
     if publication and publication["path"] not in paths:
         paths.append(publication["path"])
     return {"artefacts": list(dict.fromkeys(paths)), "published": publication}

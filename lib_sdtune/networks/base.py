@@ -80,9 +80,9 @@ class Adapter(nn.Module):
     @classmethod
     def count(cls, shape: tuple[int, ...], dim: int, **options) -> int:
         """How many numbers learn beside a weight of that shape. UserError where it cannot have that dim."""
-        with torch.device("meta"):
+        with torch.device("meta"):  # where nothing is drawn, so that others find the random numbers that they expect
             layer = nn.Linear(shape[1], shape[0]) if len(shape) == 2 else nn.Conv2d(shape[1], shape[0], shape[-1])
-        return sum(parameter.numel() for parameter in cls(layer, dim, 1.0, **options).parameters())
+            return sum(parameter.numel() for parameter in cls(layer, dim, 1.0, **options).parameters())
 
     @classmethod
     def options_of(cls, tensors: Tensors) -> dict:

@@ -9,10 +9,12 @@ from safetensors import safe_open
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.evaluation.publish import remaining
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.ldm import checkpoint
 from lib_sdtune.optim.weight_groups import largest_group
 from lib_sdtune.training import optimisation, state
+from lib_sdtune.training.runs import RunFolder
 from lib_sdtune.training.validation import Validation
 from tests.hosts import TinyHost, bits, settings, train
 from tests.models import checkpoint_tensors
@@ -210,6 +212,7 @@ def test_the_difference_as_a_lora_does_what_the_checkpoint_does(host, images):
     assert wanted.abs().max() > 1e-4 and torch.allclose(delta, wanted, atol=1e-6)
     assert metadata["ss_network_dim"] == "64" and [artefact.kind for artefact in host.published] == ["checkpoints", "lora"]
     assert len(control.artefacts) == 2
+    assert remaining(host, RunFolder(control.folder), control.artefacts)["artefacts"] == control.artefacts
 
 
 def test_the_average_is_what_is_saved(images, tmp_path):

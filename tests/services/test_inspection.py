@@ -62,7 +62,7 @@ def test_command_line_and_http_say_the_same(made, tmp_path, client, capsys):
     assert main(["inspect", str(path), "--json", "--set", "dataset.resolution=128"]) == 0
     said = json.loads(capsys.readouterr().out)
     answer = client.post(ADDRESS, json={"images": str(path), "dataset": {"resolution": 128}})
-    assert answer.status_code == 200 and answer.json() == said
+    assert answer.status_code == 200 and {key: value for key, value in answer.json().items() if key != "codes"} == said
     assert {key: said[key] for key in wanted} == wanted
 
 

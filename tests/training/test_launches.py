@@ -34,7 +34,7 @@ def sd1_on_the_card(host):
 def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
     images = pictures(tmp_path / "2_ron", count=1)
     config = settings(images, method=method, train={"max_train_steps": 4, "gradient_checkpointing": "off"},
-                      save={"state_every_n_steps": 0}, **{method: SETTINGS[method]})
+                      save={"state_every_n_steps": 0}, sample={"every_n_steps": 0}, **{method: SETTINGS[method]})
     more = ONE_BY_ONE if OLD and method == "dreambooth" else 0
     with pretended_cuda() as card:
         host, config = sd1_on_the_card(TinyHost(tmp_path / "data")), Config.from_dict(config)
@@ -56,7 +56,7 @@ def test_the_teacher_waits_for_nothing(tmp_path, method):
     images = pictures(tmp_path / "2_ron", count=1)
     config = settings(images, method=method, train={"max_train_steps": 4, "gradient_checkpointing": "off"},
                       loss={"prior_preservation": "auto", "teacher_every_n_examples": 1},
-                      save={"state_every_n_steps": 0}, **{method: SETTINGS[method]})
+                      save={"state_every_n_steps": 0}, sample={"every_n_steps": 0}, **{method: SETTINGS[method]})
     with pretended_cuda() as card:
         host, config = sd1_on_the_card(TinyHost(tmp_path / "data")), Config.from_dict(config)
         with Trainer(config, host.model, begin(config, host)) as trainer:

@@ -67,8 +67,8 @@ class EmbeddedHost(Host):
         family, variant = detect(file_header)
         variant = variant.overridden(getattr(model_settings, "prediction_type", "auto"))
         own = checkpoint.embedded_json(file_header.metadata, "sdtune_defaults")
-        if path == EMBEDDED:
-            own = overlaid(own, read_json(path.with_name(DEFAULTS)))
+        if own:  # the embedded model, and what was made from it
+            own = overlaid(own, read_json(EMBEDDED.with_name(DEFAULTS)))
         return overlaid(methods.suited(family, variant), own)
 
     def check(self, model_settings: Any) -> None:
