@@ -19,7 +19,9 @@
         return stops.length ? stops.flatMap((stop) => flat.map((ground) => over(rgba(stop), ground))) : flat;
     };
     const luminance = (colour) => {
-        const [r, g, b] = colour.map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+        const [r, g, b] = colour.map((v) =>
+            v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4,
+        );
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const ratio = (a, b) => {
@@ -38,7 +40,11 @@
         for (let part = element; part; part = part.parentElement) opacity *= getComputedStyle(part).opacity;
         colour[3] *= opacity;
         const worst = Math.min(...grounds(element).map((ground) => ratio(over(colour, ground), ground)));
-        found.push([Math.round(worst * 100) / 100, text.slice(0, 40), element.id || element.className.baseVal || element.className]);
+        found.push([
+            Math.round(worst * 100) / 100,
+            text.slice(0, 40),
+            element.id || element.className.baseVal || element.className,
+        ]);
     }
     for (const field of document.querySelectorAll('#sdtune_pages :is(input, textarea)')) {
         if (!field.placeholder || !field.checkVisibility({checkVisibilityCSS: true})) continue;
