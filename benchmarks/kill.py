@@ -23,8 +23,9 @@ import shutil
 import signal
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.faulty_run import FULL_DISK, work
@@ -85,8 +86,11 @@ def differences(expected: dict[str, bytes], resumed: dict[str, bytes], data: Pat
     return missing + other + more + left
 
 
-def try_moment(data: Path, config: dict, moment: int, fault: str, expected: dict[str, bytes]) -> tuple[bool, list[str]]:
-    """Whether the fault ended the run at that moment, and what differs after it went on. `data` is gone afterwards."""
+def try_moment(folder: Path, config: dict, fault: str, expected: dict[str, bytes],
+               moment: int) -> tuple[bool, list[str]]:
+    """Whether the fault ended the run at that moment, and what differs after it went on. Its files are gone afterwards.
+    """
+    data = folder / str(moment)
     ended = start(data, config, moment, fault)
     if ended.code not in CODES[fault]:
         return True, [f"ended with {ended.code}: {ended.stderr[-500:]}"]
@@ -109,8 +113,9 @@ def try_method(method: str, images: Path, folder: Path, args: argparse.Namespace
     chosen = range(1, run.moments + 1) if args.every else sorted(
         random.Random(f"{args.seed} {method}").sample(range(1, run.moments + 1), min(args.kills, run.moments)))
     differing = unreached = 0
-    with ThreadPoolExecutor(args.jobs) as pool:
-        results = pool.map(lambda moment: try_moment(data / str(moment), config, moment, fault, expected), chosen)
+    own_servers = ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn"), preload)
+    with own_servers as pool:
+        results = pool.map(partial(try_moment, data, config, fault, expected), chosen)
         for moment, (reached, faults) in zip(chosen, results, strict=True):
             unreached, differing = unreached + (not reached), differing + bool(faults)
             for text in faults:
@@ -119,6 +124,11 @@ def try_method(method: str, images: Path, folder: Path, args: argparse.Namespace
     print(f"{method}: {len(chosen)} of {run.moments} moments, {len(expected)} files compared after each, {differing} "
           f"with a difference, {unreached} {rest}", flush=True)
     return len(chosen) * len(expected), differing
+
+
+def preload() -> None:
+    """The server of this process forks workers that have loaded what takes long."""
+    multiprocessing.set_forkserver_preload(PRELOADED)
 
 
 def main() -> int:
@@ -131,7 +141,6 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="moments tried at the same time")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    multiprocessing.set_forkserver_preload(PRELOADED)
     files = total = 0
     with tempfile.TemporaryDirectory() as folder:
         images = pictures(Path(folder) / "2_ron", count=2)
