@@ -30,15 +30,15 @@ from tests.hosts import train
 from tests.training.test_families import tiny_host
 
 folder, family, config, killed_at = sys.argv[1:]
-host, losses = tiny_host(pathlib.Path(folder), family), Trainer.losses
+host, predict = tiny_host(pathlib.Path(folder), family), Trainer.predict
 
-def losses_or_death(trainer, batch):
+def predict_or_death(trainer, *batch):
     if trainer.step == int(killed_at):
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-    return losses(trainer, batch)
+    return predict(trainer, *batch)
 
 if int(killed_at):
-    Trainer.losses = losses_or_death
+    Trainer.predict = predict_or_death
 train(host, json.loads(config), resume=state.newest(folder_of(host, "ron")) is not None)
 """
 
