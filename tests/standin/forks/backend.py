@@ -33,7 +33,7 @@ def install():
     patcher.shells(networks, {"load_networks": load_networks})
     for name in ("network_apply_weights", "network_restore_weights_from_backup", "network_reset_cached_weight"):
         delattr(networks, name)
-    networks.model_lora_keys_unet = lambda model, key_map: unet_keys(model)
+    networks.model_lora_keys_unet = lambda model, key_map: patcher.unet_keys(model)
     networks.model_lora_keys_clip = lambda model, key_map: clip_keys(model)
     sd_models.model_data = SimpleNamespace(sd_model=SimpleNamespace(cond_stage_model=None), forge_hash="", forge_loading_parameters={
         "checkpoint_info": next(iter(sd_models.checkpoints_list.values())), "additional_modules": [], "unet_storage_dtype": None})
@@ -267,15 +267,7 @@ def load_networks(names, *multipliers):
 
     engine = sd_models.model_data.sd_model
     original = engine.forge_objects_original
-    patcher.load_networks(networks, engine, names, unet_keys(original.unet.model), clip_keys(original.clip.cond_stage_model))
-
-
-def unet_keys(model):
-    """By the names that files of Stable Diffusion 1 have."""
-    from lib_sdtune.ldm.layers import unet_layers
-
-    return {f"lora_unet_{layer.diffusers}": f"diffusion_model.{layer.path}.weight"
-            for layer in unet_layers(model.diffusion_model)}
+    patcher.load_networks(networks, engine, names, patcher.unet_keys(original.unet.model), clip_keys(original.clip.cond_stage_model))
 
 
 def clip_keys(model):

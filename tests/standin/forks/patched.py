@@ -16,7 +16,7 @@ def install():
     networks.originals.undo()  # reForge leaves torch's own layers alone
     management, lora = ModuleType("ldm_patched.modules.model_management"), ModuleType("ldm_patched.modules.lora")
     management.unload_all_models = patcher.unload_all_models
-    lora.model_lora_keys_unet = lambda model, key_map: key_map | unet_keys(model)
+    lora.model_lora_keys_unet = lambda model, key_map: key_map | patcher.unet_keys(model)
     lora.model_lora_keys_clip = lambda model, key_map: key_map | clip_keys(model)
     packages = {name: ModuleType(name) for name in ("ldm_patched", "ldm_patched.modules")}
     packages["ldm_patched.modules"].model_management, packages["ldm_patched.modules"].lora = management, lora
@@ -60,16 +60,8 @@ def load_networks(names, *multipliers):
 
     model = sd_models.model_data.sd_model
     unet = model.forge_objects_original.unet.model
-    patcher.load_networks(networks, model, names, unet_keys(unet), clip_keys(model.cond_stage_model.wrapped))
+    patcher.load_networks(networks, model, names, patcher.unet_keys(unet), clip_keys(model.cond_stage_model.wrapped))
     patcher.load_models_gpu([model.forge_objects.unet, model.forge_objects.clip.patcher])
-
-
-def unet_keys(model):
-    """By the names that files of Stable Diffusion 1 have."""
-    from lib_sdtune.ldm.layers import unet_layers
-
-    return {f"lora_unet_{layer.diffusers}": f"diffusion_model.{layer.path}.weight"
-            for layer in unet_layers(model.diffusion_model)}
 
 
 def clip_keys(model):

@@ -115,3 +115,11 @@ def shells(networks, functions):
     networks.network_apply_weights = networks.network_restore_weights_from_backup = lambda layer: None
     networks.network_reset_cached_weight = lambda layer: None
     networks.load_network = lambda name, on_disk: SimpleNamespace(name=name, filename=Path(on_disk.filename))
+
+
+def unet_keys(model):
+    """By the names that files of Stable Diffusion 1 have."""
+    from lib_sdtune.ldm.layers import unet_layers
+
+    return {f"lora_unet_{layer.diffusers}": f"diffusion_model.{layer.path}.weight"
+            for layer in unet_layers(model.diffusion_model)}
