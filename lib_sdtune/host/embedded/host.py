@@ -31,6 +31,11 @@ FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {
 CHECKPOINT_ENDINGS = (*KINDS["checkpoints"].endings, ".pt")
 
 
+def recommended(file_header: Header) -> dict[str, Any]:
+    """The settings that a checkpoint's own metadata recommends, {} where there are none."""
+    return checkpoint.embedded_json(file_header.metadata, "sdtune_defaults")
+
+
 class EmbeddedHost(Host):
     """`data_dir` holds the folders of FOLDERS; `checkpoint` is the one that is used when a config names none."""
 
@@ -66,8 +71,8 @@ class EmbeddedHost(Host):
         file_header = header.read(path)
         family, variant = detect(file_header)
         variant = variant.overridden(getattr(model_settings, "prediction_type", "auto"))
-        own = checkpoint.embedded_json(file_header.metadata, "sdtune_defaults")
-        if own:  # the embedded model, and what was made from it
+        own = recommended(file_header)
+        if own == recommended(header.read(EMBEDDED)):  # the embedded model, and what was made from it
             own = overlaid(own, read_json(EMBEDDED.with_name(DEFAULTS)))
         return overlaid(methods.suited(family, variant), own)
 
