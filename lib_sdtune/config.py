@@ -200,8 +200,9 @@ class NoiseConfig:
     min_timestep: int = option(0, "0 trains from the finest timestep.", label="Lowest timestep", low=0, high=999)
     max_timestep: int = option(1000, "1000 trains up to pure noise.", label="Highest timestep", low=1, high=1000)
     timestep_sampling: str = option(
-        "uniform", "uniform: every timestep as often as another; logit_normal: those in the middle more often.",
-        label="Timestep sampling", choices=["uniform", "logit_normal"])
+        "uniform", "uniform: every timestep as often as another; logit_normal: those in the middle more often; loss: "
+                   "those with the largest loss more often, and each counts less.",
+        label="Timestep sampling", choices=["uniform", "logit_normal", "loss"])
     logit_mean: float = option(0.0, "0 for the middle; above it noisier timesteps, below it finer ones.",
                                label="Centre of logit_normal", low=-10, high=10)
     logit_std: float = option(1.0, "1: how far around the centre timesteps are drawn.",

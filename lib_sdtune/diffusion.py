@@ -24,7 +24,7 @@ def sample_timestep(rng, low, high, sampling="uniform", mean=0.0, std=1.0):
     """A timestep from `low` up to below `high`: each as likely as another, or by a logit-normal distribution (Esser et
     al. 2024, arXiv 2403.03206, section 3.1), the sigmoid of a normal one with `mean` and `std`.
     """
-    if sampling == "uniform":
+    if sampling != "logit_normal":
         return int(torch.randint(low, high, (1,), generator=rng))
     share = torch.sigmoid(mean + std * torch.randn(1, generator=rng, dtype=torch.float64))
     return min(high - 1, low + int((high - low) * share))

@@ -111,7 +111,8 @@ def of_noise_and_loss(config: "Config") -> Iterator[tuple[str, str]]:
     if not config.dataset.alpha_mask and not config.dataset.masked_loss:
         yield "loss.normalize_masked_area_loss", '"dataset.alpha_mask" and "dataset.masked_loss" are off'
     if noise.timestep_sampling != "logit_normal":
-        yield from ((f"noise.logit_{key}", '"noise.timestep_sampling" is "uniform"') for key in ("mean", "std"))
+        yield from ((f"noise.logit_{key}", f'"noise.timestep_sampling" is "{noise.timestep_sampling}"')
+                    for key in ("mean", "std"))
     if not noise.multires_noise_iterations:
         yield "noise.multires_noise_discount", '"noise.multires_noise_iterations" is 0'
     if not uses_class_pictures(config):

@@ -11,6 +11,7 @@ from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import upload
 from lib_sdtune.randomness import generator
+from lib_sdtune.training.timestep_sampling import TimestepSampling
 
 
 @dataclass
@@ -58,13 +59,17 @@ def joined(batches: Sequence[Batch]) -> Batch:
                  examples=[example for batch in batches for example in batch.examples])
 
 
-def draw(examples: list[Example], step: int, cache: LatentCache, config: Config) -> Batch:
+def draw(examples: list[Example], step: int, cache: LatentCache, config: Config,
+         timestep_sampling: TimestepSampling | None = None) -> Batch:
     """The batch of `examples` at micro-step `step`, on the CPU. A pure function of its arguments and the cached
     latents.
+
+    timestep_sampling: that of the run; without it none is preferred for its loss.
     """
-    drawn = [draw_one(example, step, cache, config) for example in examples]
-    latents, noise, perturbation, timesteps, masks = zip(*drawn, strict=True)
-    weighted = torch.tensor([example.weight for example in examples])
+    timestep_sampling = timestep_sampling or TimestepSampling(config.noise)
+    drawn = [draw_one(example, step, cache, config, timestep_sampling) for example in examples]
+    latents, noise, perturbation, timesteps, importance, masks = zip(*drawn, strict=True)
+    weighted = torch.tensor([example.weight * factor for example, factor in zip(examples, importance, strict=True)])
     return Batch(
         torch.stack(latents),
         torch.stack(noise),
@@ -98,8 +103,9 @@ def concats(examples: list[Example], cache: LatentCache) -> torch.Tensor | None:
     return stacked([cache.concat(example) for example in examples])
 
 
-def draw_one(example: Example, step: int, cache: LatentCache, config: Config) -> tuple:
-    """(latents, noise, perturbation, timestep, mask) of one example; see `Batch`."""
+def draw_one(example: Example, step: int, cache: LatentCache, config: Config,
+             timestep_sampling: TimestepSampling) -> tuple:
+    """(latents, noise, perturbation, timestep, what its loss is multiplied by, mask) of one example; see `Batch`."""
     rng = generator(config.train.seed, "example", step, example.index, example.occurrence)
     mean, std = cache.latents(example)
     latents = sampled(mean, std, example, rng, config)
@@ -113,9 +119,7 @@ def draw_one(example: Example, step: int, cache: LatentCache, config: Config) ->
     )
     gamma = strength(settings.ip_noise_gamma, settings.ip_noise_gamma_random_strength, rng)
     perturbation = torch.randn(mean.shape, generator=rng) * gamma if settings.ip_noise_gamma else None
-    timestep = diffusion.sample_timestep(rng, settings.min_timestep, settings.max_timestep, settings.timestep_sampling,
-                                         settings.logit_mean, settings.logit_std)
-    return latents, noise, perturbation, timestep, cache.mask(example)
+    return latents, noise, perturbation, *timestep_sampling.draw(rng), cache.mask(example)
 
 
 def noise_offset(latents: torch.Tensor, settings: NoiseConfig, rng: torch.Generator) -> float | torch.Tensor:

@@ -58,6 +58,13 @@ class World:
         torch.distributed.all_reduce(present, torch.distributed.ReduceOp.MAX)
         return [p for p, is_taught in zip(params, present.tolist(), strict=True) if is_taught]
 
+    def joined(self, rows: torch.Tensor, most: int) -> torch.Tensor:
+        """The rows (n, k) of all processes in their order, each process' filled up to `most` with zeros."""
+        filled = torch.nn.functional.pad(rows, (0, 0, 0, most - len(rows)))
+        each = [torch.empty_like(filled) for _ in range(self.size)]
+        torch.distributed.all_gather(each, filled)
+        return torch.cat(each)
+
     def agree(self, wants: T) -> T:
         """What the leading process wants, in all of them."""
         if self.size == 1:

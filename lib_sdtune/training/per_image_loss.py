@@ -52,10 +52,10 @@ class PerImageLoss:
         self.written = 0.0
 
     def note(self, examples: list[Example], timesteps: list[int], losses: list[float]) -> None:
-        """Losses (B,) of examples at timesteps (B,)."""
+        """Losses (B,) of examples at timesteps (B,), as if each counted once; NaN where it does not count."""
         for example, timestep, loss in zip(examples, timesteps, losses, strict=True):
-            if example.weight > 0 and math.isfinite(loss) and loss > 0:
-                self.update(example.index, timestep // self.width, loss / example.weight)
+            if math.isfinite(loss) and loss > 0:
+                self.update(example.index, timestep // self.width, loss)
 
     def update(self, index: int, place: int, loss: float) -> None:
         usual, entry = self.usual[place], self.entries.setdefault(index, [0, 0.0, 0.0, 0.0])

@@ -9,16 +9,19 @@ from lib_sdtune.training import state
 from lib_sdtune.training.optimisation.together import Together
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.skipped_steps import SkippedSteps
+from lib_sdtune.training.timestep_sampling import TimestepSampling
 
 
 class ResumePoint:
     """Reads and writes the state of a run; the names in it are those of earlier versions."""
 
     def __init__(self, folder: Path, model: LoadedModel, scan: Scan, method: Method, optimisation: Together,
-                 skipped_steps: SkippedSteps, per_image_loss: PerImageLoss, base_loras: str = "") -> None:
+                 skipped_steps: SkippedSteps, per_image_loss: PerImageLoss, timestep_sampling: TimestepSampling,
+                 base_loras: str = "") -> None:
         """base_loras: what tells the LoRAs that stay on the model from others."""
         self.folder, self.model, self.scan, self.method, self.optimisation = folder, model, scan, method, optimisation
-        self.skipped_steps, self.per_image_loss, self.base_loras = skipped_steps, per_image_loss, base_loras
+        self.skipped_steps, self.per_image_loss = skipped_steps, per_image_loss
+        self.timestep_sampling, self.base_loras = timestep_sampling, base_loras
 
     def load(self) -> int:
         """Take over the newest state, if there is one; the step that it is of, 0 for none.
@@ -39,6 +42,8 @@ class ResumePoint:
         self.optimisation.scale.load(training_state["scale"])
         if "board" in training_state:
             self.per_image_loss.load(training_state["board"])
+        if training_state.get("timesteps"):
+            self.timestep_sampling.load(training_state["timesteps"])
         return training_state["step"]
 
     def save(self, step: int) -> Path:
@@ -48,6 +53,7 @@ class ResumePoint:
             "without_path": self.skipped_steps.without_path,
             "scale": self.optimisation.scale.numbers(),
             "board": self.per_image_loss.state(),
+            "timesteps": self.timestep_sampling.state(),
             "model": state.model_identity(self.model),
             "base_loras": self.base_loras,
             "sameness": state.data_fingerprint(self.scan),

@@ -9,6 +9,7 @@ from lib_sdtune.data.loader import Example
 from lib_sdtune.training.fetched import Fetched
 from lib_sdtune.training.optimisation.outcome import Outcome
 from lib_sdtune.training.per_image_loss import PerImageLoss
+from lib_sdtune.training.timestep_sampling import TimestepSampling
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Step:
 
 @dataclass
 class MicroBatch:
-    """losses (B,) of its examples; `loss`, the mean of these and of its teacher's, is divided by `share`.
+    """losses (B,) of its examples, as if each counted once, and not finite where it does not count; `loss`, the mean of
+    what they count and of its teacher's, is divided by `share`.
 
     learned: whether anything that learns took part in it.
     """
@@ -44,14 +46,22 @@ class MicroBatch:
     share: float
     learned: bool
 
+    def timestep_losses(self) -> torch.Tensor:
+        """(B, 2) float32 timesteps and losses, on the device."""
+        return torch.stack([self.losses.new_tensor(self.timesteps), self.losses], 1).float()
+
 
 class StepResult:
-    """Step `number` (from 1), made with the rate `lr`, in `seconds` that are known later."""
+    """Step `number` (from 1), made with the rate `lr`, in `seconds` that are known later.
 
-    def __init__(self, number: int, lr: float, micro_batches: list[MicroBatch], outcome: Outcome):
+    of_all: (N, 2) timesteps and losses of all processes, where several train together and one learns from all.
+    """
+
+    def __init__(self, number: int, lr: float, micro_batches: list[MicroBatch], outcome: Outcome,
+                 of_all: torch.Tensor | None = None):
         self.number, self.lr, self.micro_batches, self.seconds = number, lr, micro_batches, 0.0
         losses = [tensor for micro_batch in micro_batches for tensor in (micro_batch.losses, micro_batch.loss)]
-        self.fetched = Fetched([*outcome, *losses])
+        self.fetched = Fetched([*outcome, *losses, *([] if of_all is None else [of_all])])
 
     @property
     def learned(self) -> bool:
@@ -61,13 +71,19 @@ class StepResult:
     def examples(self) -> list[Example]:
         return [example for micro_batch in self.micro_batches for example in micro_batch.examples]
 
-    def note(self, per_image_loss: PerImageLoss) -> tuple[float, float, bool, bool]:
+    def note(self, per_image_loss: PerImageLoss, timestep_sampling: TimestepSampling
+             ) -> tuple[float, float, bool, bool]:
         """(loss, gradient's norm, whether it was applied, whether only the loss scale was too large), read now; the
-        losses of single pictures are noted.
+        losses of single pictures and timesteps are noted.
         """
-        (norm,), (finite,), (excused,), *losses = self.fetched.numbers()
+        (norm,), (finite,), (excused,), *more = self.fetched.numbers()
+        losses, of_all = more[:2 * len(self.micro_batches)], more[2 * len(self.micro_batches):]
+        for rows in of_all:
+            timestep_sampling.note(self.number, [int(timestep) for timestep in rows[::2]], rows[1::2])
         for micro_batch, each in zip(self.micro_batches, losses[::2], strict=True):
             per_image_loss.note(micro_batch.examples, micro_batch.timesteps, each)
+            if not of_all:
+                timestep_sampling.note(self.number, micro_batch.timesteps, each)
         count = len(self.micro_batches)
         parts = [
             count / micro_batch.share * loss

@@ -37,6 +37,7 @@ from lib_sdtune.training import (
     replaced,
     state,
     teacher,
+    timestep_sampling,
 )
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.automatic_length import AutomaticLength, measured_every
@@ -125,8 +126,10 @@ class Trainer:
             self.validation = Validation(self.config, self.training_data, self.losses, self.model.device,
                                          measured_every(self.config, self.total))
             self.per_image_loss = PerImageLoss(self.training_data.scan.pictures, self.folder)
+            self.timestep_sampling = timestep_sampling.choose(self.config.noise)
             self.resume_point = ResumePoint(self.folder, self.model, self.training_data.scan, self.method,
                                             self.optimisation, self.skipped_steps, self.per_image_loss,
+                                            self.timestep_sampling,
                                             base_loras.digest(self.config.model.base_loras, self.model.folder))
             self.step = self.resume_point.load()
             self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
@@ -191,11 +194,13 @@ class Trainer:
         """
         started = time.perf_counter()
         self.optimisation.begin(self.step, self.total)
+        self.timestep_sampling.begin(self.step)
         micro_batches = [self.accumulate(*micro_batch) for micro_batch in self.micro_batches(self.step)]
         learned = any(micro_batch.learned for micro_batch in micro_batches)
         outcome = self.descend() if learned or self.world.size > 1 else Outcome(0.0, True)
         self.step += 1
-        result = StepResult(self.step, self.optimisation.rates[0], micro_batches, outcome)
+        result = StepResult(self.step, self.optimisation.rates[0], micro_batches, outcome,
+                            self.timestep_losses_of_all(micro_batches))
         earlier, self.unread = self.unread, result
         self.read(earlier)
         at_once = self.optimisation.waits or self.is_read_at_once()
@@ -205,6 +210,17 @@ class Trainer:
         if at_once:
             self.read_all()
         return self.describe_step(self.step, self.loss, result.lr, result.seconds)
+
+    def timestep_losses_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
+        """(N, 2) timesteps and losses of all processes; None where those of this one are all there are, or all that is
+        asked for.
+        """
+        if self.world.size == 1 or not self.timestep_sampling.learns:
+            return None
+        empty = torch.zeros(0, 2, device=self.model.device)
+        rows = torch.cat([empty, *(micro_batch.timestep_losses() for micro_batch in micro_batches)])
+        train = self.config.train
+        return self.world.joined(rows, train.batch_size * train.gradient_accumulation_steps)
 
     def is_read_at_once(self) -> bool:
         """Whether something is due after this step that wants its numbers."""
@@ -222,7 +238,7 @@ class Trainer:
         """Take note of a step: its losses, whether it was skipped, and its row in the log."""
         if result is None:
             return
-        self.loss, norm, finite, excused = result.note(self.per_image_loss)
+        self.loss, norm, finite, excused = result.note(self.per_image_loss, self.timestep_sampling)
         self.skipped_steps.note(result, finite, excused)
         step = self.describe_step(result.number, self.loss, result.lr, result.seconds)
         if self.world.leads:
@@ -245,14 +261,15 @@ class Trainer:
     def accumulate(self, number: int, examples: list[Example], share: float) -> MicroBatch:
         """Forward and backward of one micro-batch, whose mean loss is divided by `share`."""
         seed_layers(self.model.device, self.config.train.seed, "dropout", number)
-        drawn = draw(examples, number, self.training_data.cache, self.config)
+        drawn = draw(examples, number, self.training_data.cache, self.config, self.timestep_sampling)
         batches = [drawn.to(self.model.device), *self.teacher.batches(number, examples)]
         predictions = self.predict(joined(batches)).split([len(batch.latents) for batch in batches])
         losses, *teacher_losses = [self.weighted(*pair) for pair in zip(predictions, batches, strict=True)]
         loss = torch.cat([losses, *teacher_losses]).mean()
         if loss.requires_grad:
             self.optimisation.backward(loss / share)
-        return MicroBatch(examples, drawn.timesteps.tolist(), losses.detach(), loss.detach(), share, loss.requires_grad)
+        plain = losses.detach() / batches[0].weights
+        return MicroBatch(examples, drawn.timesteps.tolist(), plain, loss.detach(), share, loss.requires_grad)
 
     def losses(self, batch: Batch) -> torch.Tensor:
         """(B,) the weighted loss of every example."""

@@ -51,6 +51,21 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
     assert counts.total("uploads") <= 10 and counts.total("downloads") <= 1, counts
 
 
+def test_timesteps_by_loss_wait_for_nothing(tmp_path):
+    images = pictures(tmp_path / "2_ron", count=1)
+    config = settings(images, train={"max_train_steps": 4, "gradient_checkpointing": "off"}, lora=SETTINGS["lora"],
+                      noise={"timestep_sampling": "loss"}, save={"state_every_n_steps": 0}, sample={"every_n_steps": 0})
+    with pretended_cuda() as card:
+        host, config = sd1_on_the_card(TinyHost(tmp_path / "data")), Config.from_dict(config)
+        with Trainer(config, host.model, begin(config, host)) as trainer:
+            trainer.advance()
+            trainer.advance()
+            with card.counting() as counts:
+                trainer.advance()
+    assert counts.total("syncs") == 0, counts.syncs
+    assert counts.total("launches") <= MOST["lora"], counts
+
+
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])  # asked at each step, and before the first one
 def test_the_teacher_waits_for_nothing(tmp_path, method):
     images = pictures(tmp_path / "2_ron", count=1)

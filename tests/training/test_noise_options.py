@@ -9,6 +9,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.ldm.checkpoint import alphas_cumprod
 from lib_sdtune.randomness import generator
 from lib_sdtune.training.batch import draw_one
+from lib_sdtune.training.timestep_sampling import TimestepSampling
 from lib_sdtune.training.refusals import refuse_other_prediction
 from tests.hosts import settings
 
@@ -32,7 +33,7 @@ class Example:
 def drawn(step=0, **noise):
     """(noise, perturbation) of an example."""
     config = Config.from_dict(settings("pictures", noise=noise))
-    _, values, perturbation, _, _ = draw_one(Example, step, Cache(), config)
+    _, values, perturbation, _, _, _ = draw_one(Example, step, Cache(), config, TimestepSampling(config.noise))
     return values, perturbation
 
 

@@ -10,12 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lib_sdtune.training import timestep_sampling
 from tests.hosts import TinyHost, pictures, settings, train
 from tests.models import checkpoint_tensors
 
 WORKER = """
 import sys, pathlib, json
+from lib_sdtune.training import timestep_sampling
 from tests.hosts import TinyHost, train
+timestep_sampling.BANDS, timestep_sampling.LEAST = 2, 1
 folder, config = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
 train(TinyHost(folder), config)
 """
@@ -28,12 +31,15 @@ def free_port():
 
 
 @pytest.mark.parametrize(("method", "file"), [("lora", "models/Lora"), ("dreambooth", "models/Stable-diffusion")])
-def test_two_processes_equal_one_that_accumulates(tmp_path, method, file):
+def test_two_processes_equal_one_that_accumulates(tmp_path, method, file, monkeypatch):
+    monkeypatch.setattr(timestep_sampling, "BANDS", 2)
+    monkeypatch.setattr(timestep_sampling, "LEAST", 1)
     images = pictures(tmp_path / "2_ron", 2)
-    steps = {"max_train_steps": 3, "optimizer": "SGDNesterov", "optimizer_args": {"weight_decay": 0.1}, "stop_text_encoder_training": 1}
-    config = settings(images, method=method, train=steps, dreambooth={"unet_lr": 1e-3})
+    steps = {"max_train_steps": 6, "optimizer": "SGDNesterov", "optimizer_args": {"weight_decay": 0.1}, "stop_text_encoder_training": 1}
+    noise = {"timestep_sampling": "loss"}
+    config = settings(images, method=method, noise=noise, train=steps, dreambooth={"unet_lr": 1e-3})
     alone = TinyHost(tmp_path / "alone")
-    train(alone, settings(images, method=method, train=steps | {"gradient_accumulation_steps": 2}, dreambooth={"unet_lr": 1e-3}))
+    train(alone, settings(images, method=method, noise=noise, train=steps | {"gradient_accumulation_steps": 2}, dreambooth={"unet_lr": 1e-3}))
     common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", WORKER, str(tmp_path / "both"), json.dumps(config)]
     workers = [subprocess.Popen(command, env={**common, "RANK": str(rank)}) for rank in range(2)]

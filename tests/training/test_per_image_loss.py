@@ -21,7 +21,6 @@ class Picture:
 @dataclass
 class Example:
     index: int
-    weight: float = 1.0
 
 
 PICTURES = [Picture(Path(f"/pictures/{number}.png")) for number in range(8)]
@@ -61,7 +60,7 @@ def test_chance_and_what_all_of_them_do_is_not_judged(tmp_path, fall):
     assert verdicts.count("memorised") < 0.003 * len(verdicts) and verdicts.count("hard") < 0.05 * len(verdicts)
 
 
-def test_the_weight_of_class_pictures_and_bad_losses_count_for_nothing(tmp_path):
+def test_bad_losses_count_for_nothing(tmp_path):
     one, other = PerImageLoss(PICTURES, tmp_path), PerImageLoss(PICTURES, tmp_path)
     trained(one)
     for showing in range(60):
@@ -70,8 +69,8 @@ def test_the_weight_of_class_pictures_and_bad_losses_count_for_nothing(tmp_path)
             timestep = chance.randrange(1000)
             factor = {0: 2.0, 1: 0.35 if showing > 25 else 1.0, 2: 0.6}.get(index, 1.0)
             loss = (0.5 - 0.45 * timestep / 1000) * factor * chance.lognormvariate(0, 0.2)
-            other.note([Example(index, 0.25)], [timestep], [loss * 0.25])
-            other.note([Example(index), Example(index, 0.0)], [timestep, timestep], [float("nan"), 5.0])
+            other.note([Example(index)], [timestep], [loss])
+            other.note([Example(index), Example(index)], [timestep, timestep], [float("nan"), float("inf")])
     for a, b in zip(one.rows(), other.rows(), strict=True):
         assert a == pytest.approx(b)
 
