@@ -9,6 +9,7 @@ window.sdtune = window.sdtune || {};
         field('images', 'Pictures'),
         field('prompt', 'Trigger words'),
         field('repeats', 'Repeats', 'number'),
+        field('conditioning_data_dir', 'Mask pictures'),
         field('class_images', 'Class pictures'),
         field('class_prompt', 'Class prompt'),
         field('num_class_images', 'Number of class pictures', 'number'),

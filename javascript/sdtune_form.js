@@ -5,7 +5,7 @@ window.sdtune = window.sdtune || {};
     const form = (sdtune.form = {});
     const STORE = 'sdtune_form';
     const OF_ONE_RUN = ['name', 'overwrite', 'further_concepts'].concat(
-        ['images', 'prompt', 'class_images', 'class_prompt'].map((key) => 'concept.' + key),
+        ['images', 'prompt', 'conditioning_data_dir', 'class_images', 'class_prompt'].map((key) => 'concept.' + key),
     );
     let ready = false;
     let base = {};

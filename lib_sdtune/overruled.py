@@ -153,6 +153,8 @@ def of_concepts(config: "Config") -> Iterator[tuple[str, str]]:
         where = f"concepts[{number}]"
         if is_toml(concept.images) and concept.repeats is not None:
             yield f"{where}.repeats", "the dataset TOML says num_repeats"
+        if is_toml(concept.images) and concept.conditioning_data_dir:
+            yield f"{where}.conditioning_data_dir", "the dataset TOML names the masks of each folder"
         if not uses_class_pictures(config):
             if concept.class_images:
                 yield f"{where}.class_images", "class pictures do not say the word, and teach it nothing"
@@ -166,6 +168,10 @@ def remarks(config: "Config") -> Iterator[str]:
     from lib_sdtune.methods import registry
 
     steps = 0 if config.train.max_train_epochs else config.train.max_train_steps
+    if not config.dataset.masked_loss:
+        yield from (f'"concepts[{number}].conditioning_data_dir" names masks, and "dataset.masked_loss" is off: only '
+                    "inpainting models look at them."
+                    for number, concept in enumerate(config.concepts) if concept.conditioning_data_dir)
     for key, rate in rates_of(config.settings).items():
         pieces = schedule.parse(rate) if schedule.is_text(rate) else []
         ends = [until for _, until in pieces if until >= 0]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lib_sdtune.config import Concept
 from lib_sdtune.declaration import hint
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import toml
@@ -35,7 +36,7 @@ def absolute(data: dict[str, Any], base: Path) -> dict[str, Any]:
     """Paths of pictures, and of files that are there, put under `base`; wrong types are left for the check to name."""
     for concept in data.get("concepts", []) if isinstance(data.get("concepts"), list) else []:
         if isinstance(concept, dict):
-            for key in ("images", "class_images"):
+            for key in Concept.FOLDERS:
                 put_under(concept, key, base)
             put_under(concept, "prompt", base, only_files=True)
     if isinstance(data.get("validation"), dict):

@@ -17,7 +17,7 @@ RUN_WIDE = ("resolution", "enable_bucket", "min_bucket_reso", "max_bucket_reso",
             "bucket_no_upscale", "shuffle_caption", "keep_tokens", "caption_dropout_rate", "caption_tag_dropout_rate",
             "flip_aug", "random_crop", "alpha_mask", "keep_tokens_separator", "secondary_separator", "enable_wildcard",
             "token_warmup_min", "token_warmup_step", "caption_dropout_every_n_epochs")
-OF_SUBSETS = ("image_dir", "num_repeats", "class_tokens", "is_reg", "caption_extension", "caption_prefix",
+OF_SUBSETS = ("image_dir", "num_repeats", "class_tokens", "is_reg", "conditioning_data_dir", "caption_extension", "caption_prefix",
               "caption_suffix", "subsets")
 HARMLESS = ("cache_info", "validation_seed", "validation_split", "custom_attributes", "batch_size")
 
@@ -33,6 +33,7 @@ class Table:
     extension: str
     prefix: str
     suffix: str
+    conditioning_data_dir: str
 
 
 def read(path: Path, dataset, problems: list[Problem]) -> list[Table]:
@@ -74,12 +75,12 @@ def checked(merged: dict, path: Path) -> Table:
     repeats = merged.get("num_repeats", 1)
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise UserError(f"{printable(path.name)}: num_repeats is {repeats!r}; it must be a whole number from 1 on.")
-    words, extension, prefix, suffix = (
-        str(merged.get(key) or "") for key in ("class_tokens", "caption_extension", "caption_prefix", "caption_suffix"))
+    words, extension, prefix, suffix, masks = (str(merged.get(key) or "") for key in (
+        "class_tokens", "caption_extension", "caption_prefix", "caption_suffix", "conditioning_data_dir"))
     if any(place in words for place in (FILEWORDS, NAME)):
         raise UserError(f"{printable(path.name)}: class_tokens is {words!r}, and nothing is filled in there; write "
                         "what the pictures show, and a template into the concept's prompt.")
-    return Table(merged["image_dir"], repeats, words, bool(merged.get("is_reg")), extension, prefix, suffix)
+    return Table(merged["image_dir"], repeats, words, bool(merged.get("is_reg")), extension, prefix, suffix, masks)
 
 
 def differing(merged: dict, dataset) -> dict[str, str]:

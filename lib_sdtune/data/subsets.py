@@ -6,6 +6,7 @@ from pathlib import Path
 from lib_sdtune.config import Concept, DatasetConfig, LossConfig
 from lib_sdtune.data import captions, kohya
 from lib_sdtune.data.kinds import USUAL
+from lib_sdtune.data.mask_folder import assigned
 from lib_sdtune.data.paths import locate, named_path
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.walk import PictureFile, walk
@@ -19,7 +20,8 @@ class Subset:
 
     repeats: None leaves it to the folder's name. prompt: the caption of pictures that have none. templated: captions
     are words for a template's [filewords]. extension, prefix, suffix: of its captions, where it has its own.
-    all_lines: whether one of a caption file's lines is chosen at each showing.
+    all_lines: whether one of a caption file's lines is chosen at each showing. masks: the folder of its masks, if they
+    have one.
     """
 
     root: Path
@@ -34,6 +36,7 @@ class Subset:
     prefix: str = ""
     all_lines: bool = False
     suffix: str = ""
+    masks: Path | None = None
 
 
 def subsets_of(number: int, concept: Concept, loss: LossConfig, base: Path | str, problems: list[Problem],
@@ -47,7 +50,8 @@ def subsets_of(number: int, concept: Concept, loss: LossConfig, base: Path | str
     prefix, suffix = (dataset.caption_prefix, dataset.caption_suffix) if dataset else ("", "")
     all_lines = bool(dataset and dataset.enable_wildcard)
     subsets = [Subset(root, f"{key}.images", number, False, concept.repeats, "" if lines else concept.prompt,
-                      templated=bool(lines), prefix=prefix, suffix=suffix, all_lines=all_lines)]
+                      templated=bool(lines), prefix=prefix, suffix=suffix, all_lines=all_lines,
+                      masks=mask_root(concept.conditioning_data_dir, base, root, f"{key}.conditioning_data_dir"))]
     class_folder = class_root(concept, base, root, key)
     if class_folder:
         subsets.append(Subset(class_folder, f"{key}.class_images", number, True, None, concept.class_prompt,
@@ -66,13 +70,31 @@ def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str,
         raise UserError(f'"concepts[{number}].images": there is no file {printable(path)}.')
     key = f"{path.name}: image_dir"
     prompt = "" if templated else concept.prompt
-    return [Subset(locate(table.image_dir, path.parent, key), key, number, table.is_class, table.repeats,
-                   table.words or (concept.class_prompt if table.is_class else prompt),
-                   loss.prior_loss_weight if table.is_class else 1.0, templated and not table.is_class,
-                   extension=table.extension, prefix=table.prefix or (dataset.caption_prefix if dataset else ""),
-                   suffix=table.suffix or (dataset.caption_suffix if dataset else ""),
-                   all_lines=bool(dataset and dataset.enable_wildcard))
-            for table in kohya.read(path, dataset, problems)]
+    subsets = []
+    for table in kohya.read(path, dataset, problems):
+        root = locate(table.image_dir, path.parent, key)
+        subsets.append(Subset(
+            root, key, number, table.is_class, table.repeats,
+            table.words or (concept.class_prompt if table.is_class else prompt),
+            loss.prior_loss_weight if table.is_class else 1.0, templated and not table.is_class,
+            extension=table.extension, prefix=table.prefix or (dataset.caption_prefix if dataset else ""),
+            suffix=table.suffix or (dataset.caption_suffix if dataset else ""),
+            all_lines=bool(dataset and dataset.enable_wildcard),
+            masks=mask_root(table.conditioning_data_dir, path.parent, root, f"{path.name}: conditioning_data_dir")))
+    return subsets
+
+
+def mask_root(folder: str, base: Path | str, root: Path, key: str) -> Path | None:
+    """The folder of the masks of pictures in `root`; None where none is named. UserError where it is not there, or is
+    the pictures' own.
+    """
+    if not folder:
+        return None
+    masks = locate(folder, base, key)
+    if masks.resolve() == root.resolve():
+        raise UserError(f'"{key}" is the folder of the pictures themselves; a mask beside its picture is called '
+                        "NAME.mask.png and needs no such setting.")
+    return masks
 
 
 def is_toml(images: str) -> bool:
@@ -102,6 +124,8 @@ def files_of(subset: Subset, problems: list[Problem], extension: str = "",
              may_be_empty: bool = False) -> list[PictureFile]:
     """The picture files of a subset. UserError if there are none, unless they are yet to be drawn (`may_be_empty`)."""
     files = walk(subset.root, problems, subset.extension or extension)
+    if subset.masks:
+        files = assigned(files, subset.masks, problems)
     if files or may_be_empty:
         return files
     if subset.is_class:
@@ -117,5 +141,6 @@ def toml_folders(images: str) -> list[str]:
     if path.suffix.lower() != ".toml" or not path.is_file():
         return []
     return [
-        str(named_path(table.image_dir, path.parent, f"{path.name}: image_dir")) for table in kohya.read(path, None, [])
+        str(named_path(getattr(table, key), path.parent, f"{path.name}: {key}"))
+        for table in kohya.read(path, None, []) for key in ("image_dir", "conditioning_data_dir") if getattr(table, key)
     ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lib_sdtune import __version__
+from lib_sdtune.config import Concept
 from lib_sdtune.devices import compute_dtype
 from lib_sdtune.formats.kinds import KINDS
 
@@ -138,7 +139,7 @@ def shared_config(config: "Config") -> dict[str, Any]:
     """The config as it may be shown to others: paths cut down to their last part."""
     settings = config.to_dict()
     for concept in settings["concepts"]:
-        for key in ("images", "class_images"):
+        for key in Concept.FOLDERS:
             concept[key] = PurePath(concept[key]).name
     settings["validation"]["images"] = PurePath(settings["validation"]["images"]).name
     settings["model"]["checkpoint"] = PurePath(settings["model"]["checkpoint"]).name

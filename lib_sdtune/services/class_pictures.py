@@ -32,7 +32,7 @@ class ClassPictureService(TaskService):
         return self.status()
 
     def check(self, concept: Any, where: str) -> None:
-        for key in ("images", "class_images"):
+        for key in concept.FOLDERS:
             if getattr(concept, key) or key == "class_images":
                 setattr(concept, key, str(self.context.access.folder(getattr(concept, key), f"{where}.{key}")))
         if not concept.class_prompt.strip():

@@ -57,7 +57,7 @@ def check_folders(config: "Config", access: Access) -> None:
     from lib_sdtune.data.subsets import toml_folders
 
     for number, concept in enumerate(config.concepts):
-        for key in ("images", "class_images"):
+        for key in concept.FOLDERS:
             if getattr(concept, key):
                 setattr(concept, key, str(access.folder(getattr(concept, key), f"concepts[{number}].{key}")))
         access.template(concept.prompt, f"concepts[{number}].prompt")

@@ -231,7 +231,8 @@ class TrainingData:
         """The examples of `validation.images`, without pictures that are trained on too."""
         config, trained = self.config, {picture.content for picture in self.scan.pictures}
         concept = replace(
-            config.concepts[0], images=config.validation.images, repeats=1, class_images="", num_class_images=0
+            config.concepts[0], images=config.validation.images, repeats=1, conditioning_data_dir="",
+            class_images="", num_class_images=0
         )
         held_out = scan(
             [concept], config.dataset, config.loss, Path.cwd(), self.progress, template_folders=self.templates

@@ -119,3 +119,56 @@ def test_a_masked_loss_without_masks_is_refused(images, host):
 def test_a_run_learns_with_masks(images, host):
     mask_image().save(images / "0.mask.png")
     assert train(host, settings(images, dataset={"masked_loss": True}, train={"max_train_steps": 3})).state == "finished"
+
+
+def with_mask_folder(images, masks, **more):
+    concept = Concept(images=str(images), conditioning_data_dir=str(masks), **more)
+    return scan([concept], DatasetConfig(), LossConfig(), images)
+
+
+def test_masks_lie_in_a_folder_of_their_own(images, tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    mask_image().save(masks / "0.png")
+    mask_image((64, 128)).save(masks / "1.jpg")
+    mask_image().save(masks / "9.png")
+    mask_image().save(images / "2.mask.png")
+    mask_image().save(images / "0.mask.png")
+    result = with_mask_folder(images, masks)
+    assert [picture.mask and picture.mask.path for picture in result.pictures] == [
+        masks / "0.png", None, images / "2.mask.png"]
+    texts = [problem.text for problem in result.problems]
+    assert any("1.jpg is 64 x 128 pixels" in text for text in texts)
+    assert any("9.png has no picture of that name" in text for text in texts) and len(texts) == 2
+    (masks / "1.jpg").unlink()
+    (images / "2.mask.png").unlink()
+    sentences = [problem.text for problem in with_mask_folder(images, masks).problems]
+    assert "There is no mask in masks for 1.png, 2.png." in sentences
+
+
+def test_a_folder_of_masks_may_lie_among_the_pictures_and_follow_their_folders(tmp_path):
+    for place in ("10_ron", "10_ron/masks", "5_cup", "10_ron/masks/5_cup"):
+        (tmp_path / "all" / place).mkdir(parents=True)
+        mask_image().save(tmp_path / "all" / place / "0.png")
+    result = with_mask_folder(tmp_path / "all", tmp_path / "all/10_ron/masks")
+    places = [picture.mask.path.relative_to(tmp_path / "all/10_ron/masks").as_posix() for picture in result.pictures]
+    assert [picture.relative for picture in result.pictures] == ["5_cup/0.png", "10_ron/0.png"]
+    assert places == ["5_cup/0.png", "0.png"] and not result.problems
+
+
+def test_a_dataset_toml_names_the_masks_of_each_folder(images, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for number in range(3):
+        mask_image().save(tmp_path / "masks" / f"{number}.png")
+    toml = tmp_path / "data.toml"
+    toml.write_text(f'[[datasets]]\n[[datasets.subsets]]\nimage_dir = "{images.as_posix()}"\n'
+                    'conditioning_data_dir = "masks"\n', encoding="utf-8")
+    result = scan([Concept(images=str(toml))], DatasetConfig(), LossConfig(), tmp_path)
+    assert [picture.mask.path.name for picture in result.pictures] == ["0.png", "1.png", "2.png"]
+    assert not [problem.text for problem in result.problems if "conditioning_data_dir" in problem.text]
+
+
+@pytest.mark.parametrize(("masks", "words"), [("nowhere", "there is no folder"), (".", "the folder of the pictures themselves")])
+def test_a_folder_that_holds_no_masks_is_refused(images, masks, words):
+    with pytest.raises(UserError, match=words):
+        with_mask_folder(images, images / masks)

@@ -33,7 +33,7 @@ wandb_api_key = "abc-very-secret"
 def test_what_a_config_says_and_what_it_leaves_out(imported):
     config, text = imported({"a.toml": LORA})
     assert config["model"]["checkpoint"] == "D:\\models\\anime.safetensors" and config["model"]["clip_skip"] == 2
-    assert config["concepts"] == [{"images": "/data/cats", "repeats": None, "prompt": "", "class_images": "",
+    assert config["concepts"] == [{"images": "/data/cats", "repeats": None, "prompt": "", "conditioning_data_dir": "", "class_images": "",
                                    "class_prompt": "", "num_class_images": 0}]
     assert config["dataset"]["resolution"] == 624  # the root of 768 x 512, as a multiple of 8
     assert config["lora"].items() >= {"network": "lora", "dim": 32, "alpha": 1.0, "conv_dim": 0, "conv_alpha": 1.0,
@@ -285,3 +285,14 @@ def test_layers_of_lycoris_presets(imported):
         config, _ = imported({"a.json": {"network_module": "lycoris.kohya", "network_args": arguments,
                                          "train_data_dir": "x"}})
         assert config["lora"].get("preset") == preset
+
+
+def test_the_folder_of_masks_comes_along(imported):
+    toml = ("[general]\n[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'ron'\nconditioning_data_dir = 'masks'\n"
+            "[[datasets.subsets]]\nimage_dir = 'reg'\nis_reg = true\nconditioning_data_dir = 'reg_masks'\n")
+    config, text = imported({"a.toml": "network_module = 'networks.lora'\nmasked_loss = true\ndataset_config = 'data.toml'\n",
+                             "_data.toml": toml})
+    assert config["dataset"]["masked_loss"] and config["concepts"][0]["conditioning_data_dir"] == "masks"
+    assert "reg_masks" in text and "class pictures" in text
+    config, _ = imported({"a.toml": "network_module = 'networks.lora'\ntrain_data_dir = 'ron'\nconditioning_data_dir = 'masks'"})
+    assert config["concepts"][0]["conditioning_data_dir"] == "masks" and not config["dataset"]["masked_loss"]

@@ -68,9 +68,9 @@ PICTURES = [
     Option("color_aug", bool, False, how=COLOURS),
     Option("face_crop_aug_range", str, None, how=COLOURS),
     Option("alpha_mask", bool, False, "dataset.alpha_mask"),
-    Option("masked_loss", bool, False, "dataset.masked_loss", "mask pictures lie beside the pictures here, as NAME.mask.png"),
-    Option("conditioning_data_dir", str, None, how="was the folder of the mask pictures; here each lies beside its "
-                                                   "picture, as NAME.mask.png"),
+    Option("masked_loss", bool, False, "dataset.masked_loss", "a mask counts by its brightness, there by its red"),
+    Option("conditioning_data_dir", str, None, "concepts[].conditioning_data_dir", group="pictures",
+           how="the same folder of masks; there a dataset TOML alone can name it, and every picture must have one"),
     Option("debug_dataset", bool, False, how="showed the pictures and stopped; `inspect` does that here"),
     Option("cache_info", bool, False, how=MEMORY),
 ]

@@ -29,6 +29,7 @@ def from_options(draft: Draft, options: Entries) -> None:
     folder, flat, classes = (options.take(name) for name in ("train_data_dir", "in_json", "reg_data_dir"))
     repeats = options.take("dataset_repeats")
     concept: dict[str, Any] = {"repeats": None}
+    set_masks(draft, 0, concept, options)
     if folder:
         concept["images"] = text(folder.value)
         draft.notes.take(folder, "concepts[0].images", concept["images"])
@@ -65,6 +66,9 @@ def from_subsets(draft: Draft, options: Entries) -> None:
         folder = subset.take("image_dir")
         name_subset(draft, subset)
         if is_on(subset, "is_reg"):
+            if masks := subset.take("conditioning_data_dir"):
+                draft.notes.refuse(masks, "held masks of class pictures; here each lies beside its picture, as "
+                                          "NAME.mask.png")
             classes.append((folder, subset))
             continue
         images = text(folder.value) if folder else ""
@@ -79,6 +83,7 @@ def from_subsets(draft: Draft, options: Entries) -> None:
         if words := subset.take("class_tokens"):
             concept["prompt"] = text(words.value)
             draft.notes.take(words, f"concepts[{len(concepts)}].prompt", concept["prompt"])
+        set_masks(draft, len(concepts), concept, subset)
         concepts.append(concept)
     options.used.add("dataset_repeats")
     draft.config["concepts"] = concepts or [{"repeats": 1}]
@@ -92,11 +97,17 @@ def from_subsets(draft: Draft, options: Entries) -> None:
             draft.notes.refuse(folder, "a further folder of class pictures; put the pictures of all into one")
 
 
+def set_masks(draft: Draft, index: int, concept: dict[str, Any], entries: Entries) -> None:
+    """Set the folder of a concept's masks."""
+    if entry := entries.take("conditioning_data_dir"):
+        concept["conditioning_data_dir"] = text(entry.value)
+        draft.notes.take(entry, f"concepts[{index}].conditioning_data_dir", concept["conditioning_data_dir"])
+
+
 def name_subset(draft: Draft, subset: Entries) -> None:
     """What a subset says that cannot be said of one folder here."""
     for name, what in {
         "metadata_file": "held the captions of the pictures; put a caption file beside each picture",
-        "conditioning_data_dir": "held mask pictures; here each lies beside its picture, as NAME.mask.png",
         "custom_attributes": "was a note", "cache_info": "", "name": "",
     }.items():
         if entry := subset.take(name):
