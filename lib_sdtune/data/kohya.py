@@ -17,8 +17,8 @@ RUN_WIDE = ("resolution", "enable_bucket", "min_bucket_reso", "max_bucket_reso",
             "bucket_no_upscale", "shuffle_caption", "keep_tokens", "caption_dropout_rate", "caption_tag_dropout_rate",
             "flip_aug", "random_crop", "alpha_mask", "keep_tokens_separator", "secondary_separator", "enable_wildcard",
             "token_warmup_min", "token_warmup_step", "caption_dropout_every_n_epochs")
-OF_SUBSETS = ("image_dir", "num_repeats", "class_tokens", "is_reg", "conditioning_data_dir", "caption_extension", "caption_prefix",
-              "caption_suffix", "subsets")
+OF_SUBSETS = ("image_dir", "num_repeats", "class_tokens", "is_reg", "conditioning_data_dir", "caption_extension",
+              "caption_prefix", "caption_suffix", "subsets")
 HARMLESS = ("cache_info", "validation_seed", "validation_split", "custom_attributes", "batch_size")
 
 

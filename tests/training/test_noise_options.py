@@ -9,8 +9,8 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.ldm.checkpoint import alphas_cumprod
 from lib_sdtune.randomness import generator
 from lib_sdtune.training.batch import draw_one
-from lib_sdtune.training.timestep_sampling import TimestepSampling
 from lib_sdtune.training.refusals import refuse_other_prediction
+from lib_sdtune.training.timestep_sampling import TimestepSampling
 from tests.hosts import settings
 
 SHAPE = (4, 64, 64)

@@ -61,7 +61,7 @@ def test_when_losses_are_read_changes_nothing():
     early, late = (timestep_sampling.choose(NoiseConfig(**SETTINGS)) for _ in range(2))
     losses = [(step, list(range(100, 900, 7)), [float(step + number % 5) for number in range(115)]) for step in (1, 2, 3)]
     for sampling, lag in ((early, 0), (late, 1)):
-        for number, *seen in losses:
+        for number, *_ in losses:
             sampling.begin(number - 1)
             sampling.shares_then = sampling.shares
             if number > lag:
