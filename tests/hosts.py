@@ -4,6 +4,7 @@ import copy
 import random
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 
 from PIL import Image
 
@@ -11,7 +12,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.host.base import Host
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import begin
-from tests.models import tiny_sd1
+from tests.models import shallow_sd1
 
 FOLDERS = {"lora": "models/Lora", "embeddings": "embeddings", "hypernetworks": "models/hypernetworks",
            "checkpoints": "models/Stable-diffusion", "templates": "textual_inversion_templates", "taggers": "models/WD14",
@@ -19,11 +20,17 @@ FOLDERS = {"lora": "models/Lora", "embeddings": "embeddings", "hypernetworks": "
 
 
 class TinyHost(Host):
-    """Lends `self.model`, and remembers what was asked of it."""
+    """Lends `self.model`, and remembers what was asked of it. make_model: `tiny_sd1` for every layer of a family."""
 
-    def __init__(self, data_dir):
-        self.data_dir, self.model, self.published, self.asked = data_dir, tiny_sd1(), [], []
-        self.model.variant, self.model.folder = replace(self.model.variant, resolution=128), self.folder
+    def __init__(self, data_dir, make_model=shallow_sd1):
+        self.data_dir, self.make_model, self.published, self.asked = data_dir, make_model, [], []
+
+    @cached_property
+    def model(self):
+        """Made when it is asked for; many a test never does."""
+        model = self.make_model()
+        model.variant, model.folder = replace(model.variant, resolution=128), self.folder
+        return model
 
     @contextmanager
     def borrow(self, model_settings, method=None):

@@ -37,17 +37,21 @@ def channels(variant):
     return variant.in_channels if variant else 4
 
 
-def tiny_sd1(embeddings=None, seed=0, variant=None):
-    """SD1's block structure at width 32: every layer name, half a second to make."""
-    unet = randomise(
-        UNetModel(channels(variant), model_channels=32, channel_mult=(1, 1, 1, 1), context_dim=16, num_heads=4), seed
-    )
+def tiny_sd1(embeddings=None, seed=0, variant=None, **shape):
+    """SD1's block structure at width 32: every layer name. shape: of the UNet, where it is another one."""
+    shape = {"model_channels": 32, "channel_mult": (1, 1, 1, 1), "context_dim": 16, "num_heads": 4} | shape
+    unet = randomise(UNetModel(channels(variant), **shape), seed)
     vae = randomise(AutoencoderKL(32, (1, 1, 1, 1), 1), seed + 1)
     words = tokenizer()
     text = randomise(CLIPTextModel(len(words), 16, 3, 4), seed + 2)
     return LoadedModel(
         SD1(), unet, vae, [text], words, alphas_cumprod(), "tiny", "0" * 10, variant or Variant(), embeddings or {}
     )
+
+
+def shallow_sd1(embeddings=None, seed=0, variant=None):
+    """SD1 with two levels and one block of each kind, for runs that are about something else than its layers."""
+    return tiny_sd1(embeddings, seed, variant, channel_mult=(1, 1), num_res_blocks=1, attention_levels=(0,))
 
 
 def tiny_sd2(embeddings=None, seed=0, variant=None):

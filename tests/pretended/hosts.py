@@ -28,10 +28,7 @@ class CardHost(TinyHost):
     """Between two steps a generation borrows the model wherever `yields` says so; samples look at the weights."""
 
     def __init__(self, data_dir, dtype=torch.float32, layout=torch.contiguous_format, width=32):
-        super().__init__(data_dir)
-        variant = self.model.variant
-        self.model = small_sd1(dtype, layout, width)
-        self.model.variant, self.model.folder = variant, self.folder
+        super().__init__(data_dir, lambda: small_sd1(dtype, layout, width))
         self.bare, self.yields, self.while_lent = bits(self.model), False, lambda: None
 
     def yield_to_queue(self, detached, waiting=lambda whom: None):

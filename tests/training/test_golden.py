@@ -13,6 +13,7 @@ import pytest
 from lib_sdtune.methods import registry
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost, pictures, settings, train
+from tests.models import tiny_sd1
 
 GOLDEN = Path(__file__).with_name("golden.json")
 CHANGES = {"lora": {}, "textual_inversion": {"token": "cat", "init_text": "cat", "num_vectors_per_token": 2, "lr": 0.05}, "hypernetwork": {"lr": 1e-3},
@@ -23,7 +24,7 @@ CHANGES = {"lora": {}, "textual_inversion": {"token": "cat", "init_text": "cat",
 def test_first_losses(method, tmp_path):
     images = pictures(tmp_path / "2_ron")
     changes = {method: CHANGES[method]} if CHANGES.get(method) else {}
-    host = TinyHost(tmp_path / "data")
+    host = TinyHost(tmp_path / "data", tiny_sd1)
     control = train(host, settings(images, method=method, **changes, train={"max_train_steps": 6, "lr_scheduler": "cosine"}))
     losses = [row["loss"] for row in RunFolder(control.folder).log()]
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
