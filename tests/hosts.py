@@ -87,13 +87,13 @@ def train(host, config, resume=False, watch=None):
     return control
 
 
-def resumed(tmp_path, config):
+def resumed(tmp_path, config, make_model=shallow_sd1):
     """Two hosts: one has trained in one go; the other was stopped at step 3, left no file, and was resumed."""
     def stop_at_three(control):
         if control.state == "training" and control.step == 3:
             control.request("stop_without_saving")
 
-    whole, broken = TinyHost(tmp_path / "whole"), TinyHost(tmp_path / "broken")
+    whole, broken = (TinyHost(tmp_path / name, make_model) for name in ("whole", "broken"))
     train(whole, config)
     stopped = train(broken, config, watch=stop_at_three)
     assert stopped.state == "stopped" and not stopped.artefacts

@@ -16,6 +16,7 @@ from lib_sdtune.networks import registry as networks
 from lib_sdtune.training.runs import begin
 from tests.hosts import TinyHost, bits, resumed, settings, train
 from tests.lora_tools import files
+from tests.models import tiny_sd1
 
 FAMILIES = {"sd1": files.model("sd1"), "sdxl": files.model("sdxl")}
 
@@ -30,7 +31,7 @@ def method(family="sd1", **lora):
 @pytest.mark.parametrize("network", networks.names())
 def test_going_on_from_a_file_takes_everything_from_it(tmp_path, images, network):
     """One step at a rate that moves nothing measurable: the result is the file, whatever the settings say."""
-    host = TinyHost(tmp_path)
+    host = TinyHost(tmp_path, tiny_sd1)
     source = files.lora(host.folder("lora") / "before.safetensors", network=network, dim=3, alpha=1.5)
     train(host, settings(images, lora={"init_file": "before", "dim": 99, "unet_lr": 1e-9, "text_encoder_lr": 0},
                          train={"max_train_steps": 1}))
@@ -53,7 +54,7 @@ def test_going_on_from_a_file_takes_everything_from_it(tmp_path, images, network
     ("to_q.lora_linear_layer.down", "to_q.lora_linear_layer.up"),
     ("processor.to_q_lora.down", "processor.to_q_lora.up")])
 def test_a_file_of_other_programs_names_becomes_one_of_kohyas(tmp_path, images, down, up):
-    host = TinyHost(tmp_path)
+    host = TinyHost(tmp_path, tiny_sd1)
     halves = {down: torch.randn(2, 32), up: torch.randn(32, 2)}
     name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1"
     tensors = {f"{name}.{half}.weight": tensor for half, tensor in halves.items()}
@@ -84,7 +85,7 @@ def test_what_does_not_belong_is_refused_before_work(tmp_path, images):
 
 
 def test_a_file_that_learned_nothing_more_is_not_called_a_result(tmp_path, images):
-    host = TinyHost(tmp_path)
+    host = TinyHost(tmp_path, tiny_sd1)
     files.lora(host.folder("lora") / "before.safetensors", convolutions=False)
     with pytest.raises(RunError, match="learned nothing"):
         train(host, settings(images, lora={"init_file": "before", "unet_lr": 1e-30, "text_encoder_lr": 1e-30},
@@ -96,7 +97,7 @@ def test_base_loras_are_on_the_model_while_it_trains_and_gone_afterwards(tmp_pat
     losses = {}
     config = settings(images, train={"max_train_steps": 2})
     for name in ("bare", "base", "merged"):
-        host = TinyHost(tmp_path / name)
+        host = TinyHost(tmp_path / name, tiny_sd1)
         source = files.lora(host.folder("lora") / "style.safetensors", dim=2)
         if name == "merged":
             with torch.no_grad():
@@ -119,7 +120,7 @@ def test_dropouts_and_base_loras_resume_to_the_same_bytes(tmp_path, images):
         files.lora(TinyHost(tmp_path / name).folder("lora") / "style.safetensors", dim=2)
     lora = {"network_dropout": 0.2, "rank_dropout": 0.2, "module_dropout": 0.2, "scale_weight_norms": 0.01,
             "loraplus_lr_ratio": 4.0, "down_lr_weight": [0.5] * 6 + [0.0] * 6}
-    whole, broken = resumed(tmp_path, settings(images, lora=lora, model={"base_loras": ["style"]}))
+    whole, broken = resumed(tmp_path, settings(images, lora=lora, model={"base_loras": ["style"]}), tiny_sd1)
     paths = [host.folder("lora") / "ron.safetensors" for host in (whole, broken)]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     for key, tensors in files.layers(paths[0])[0].items():
@@ -237,7 +238,7 @@ def test_memory_is_estimated_by_the_dims_of_the_file_to_go_on_from(tmp_path, ima
 
 
 def test_a_base_lora_that_was_exchanged_is_noticed_at_resume(tmp_path, images):
-    host = TinyHost(tmp_path)
+    host = TinyHost(tmp_path, tiny_sd1)
     files.lora(host.folder("lora") / "style.safetensors", dim=2)
     config = settings(images, model={"base_loras": ["style"]})
 
@@ -255,11 +256,11 @@ def test_captions_that_were_encoded_under_a_base_lora_are_not_taken_for_others(t
     """A cache on disk outlives the run: what a text encoder says hangs on the LoRAs that stay on it."""
     losses = []
     for loras in (["style"], []):
-        host = TinyHost(tmp_path)
+        host = TinyHost(tmp_path, tiny_sd1)
         files.lora(host.folder("lora") / "style.safetensors", dim=2)
         config = settings(images, f"ron{len(losses)}", lora={"text_encoder_lr": 0}, model={"base_loras": loras},
                           train={"max_train_steps": 1})
         losses.append(train(host, config).loss)
-    fresh = TinyHost(tmp_path / "fresh")
+    fresh = TinyHost(tmp_path / "fresh", tiny_sd1)
     bare = train(fresh, settings(images, "ron", lora={"text_encoder_lr": 0}, train={"max_train_steps": 1})).loss
     assert losses[1] == bare != losses[0]

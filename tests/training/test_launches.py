@@ -9,7 +9,7 @@ from lib_sdtune.training.batch import draw
 from lib_sdtune.training.runs import begin
 from lib_sdtune.training.trainer import Trainer
 from tests.hosts import TinyHost, pictures, settings
-from tests.models import randomise, tokenizer
+from tests.models import randomise, tiny_sd1, tokenizer
 from tests.pretended import pretended_cuda
 from tests.pretended.dispatch import OLD
 
@@ -37,7 +37,7 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
                       save={"state_every_n_steps": 0}, sample={"every_n_steps": 0}, **{method: SETTINGS[method]})
     more = ONE_BY_ONE if OLD and method == "dreambooth" else 0
     with pretended_cuda() as card:
-        host, config = sd1_on_the_card(TinyHost(tmp_path / "data")), Config.from_dict(config)
+        host, config = sd1_on_the_card(TinyHost(tmp_path / "data", tiny_sd1)), Config.from_dict(config)
         with Trainer(config, host.model, begin(config, host)) as trainer:
             trainer.advance()
             trainer.advance()
@@ -56,7 +56,7 @@ def test_timesteps_by_loss_wait_for_nothing(tmp_path):
     config = settings(images, train={"max_train_steps": 4, "gradient_checkpointing": "off"}, lora=SETTINGS["lora"],
                       noise={"timestep_sampling": "loss"}, save={"state_every_n_steps": 0}, sample={"every_n_steps": 0})
     with pretended_cuda() as card:
-        host, config = sd1_on_the_card(TinyHost(tmp_path / "data")), Config.from_dict(config)
+        host, config = sd1_on_the_card(TinyHost(tmp_path / "data", tiny_sd1)), Config.from_dict(config)
         with Trainer(config, host.model, begin(config, host)) as trainer:
             trainer.advance()
             trainer.advance()
@@ -73,7 +73,7 @@ def test_the_teacher_waits_for_nothing(tmp_path, method):
                       loss={"prior_preservation": "auto", "teacher_every_n_examples": 1},
                       save={"state_every_n_steps": 0}, sample={"every_n_steps": 0}, **{method: SETTINGS[method]})
     with pretended_cuda() as card:
-        host, config = sd1_on_the_card(TinyHost(tmp_path / "data")), Config.from_dict(config)
+        host, config = sd1_on_the_card(TinyHost(tmp_path / "data", tiny_sd1)), Config.from_dict(config)
         with Trainer(config, host.model, begin(config, host)) as trainer:
             trainer.advance()
             assert trainer.teacher.batches(1, trainer.training_data.examples(1))

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from lib_sdtune.errors import NameTaken, RunError, UserError
 from lib_sdtune.training import runs, state
 from tests.hosts import TinyHost, bits, pictures, resumed, settings, train
+from tests.models import tiny_sd1
 
 
 def opened(path):
@@ -18,7 +19,8 @@ def opened(path):
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
 
 
-def test_a_run_leaves_a_lora_its_card_its_log_and_an_untouched_model(host, images):
+def test_a_run_leaves_a_lora_its_card_its_log_and_an_untouched_model(tmp_path, images):
+    host = TinyHost(tmp_path / "data", tiny_sd1)
     before = bits(host.model)
     control = train(host, settings(images))
     assert control.snapshot()["state"] == "finished" and control.snapshot()["step"] == 6
