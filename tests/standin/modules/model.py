@@ -51,8 +51,8 @@ class LatentDiffusion(nn.Module):
 
     def __init__(self):
         super().__init__()
-        unet = UNetModel(image_size=32, in_channels=4, out_channels=4, model_channels=32, attention_resolutions=[4, 2, 1], num_res_blocks=2,
-                         channel_mult=(1, 2, 2, 2), num_heads=4, use_spatial_transformer=True, transformer_depth=1, context_dim=16,
+        unet = UNetModel(image_size=32, in_channels=4, out_channels=4, model_channels=32, attention_resolutions=[2, 1], num_res_blocks=1,
+                         channel_mult=(1, 2), num_heads=4, use_spatial_transformer=True, transformer_depth=1, context_dim=16,
                          use_checkpoint=False, legacy=False)
         self.model = nn.Module()
         self.model.diffusion_model = unet
