@@ -39,7 +39,7 @@ def test_a_sample_is_what_generate_would_make(host):
 def test_what_is_attached_shows_and_training_goes_on_bare_of_it(host):
     bare, before, present = webui_probe.draw(), webui_probe.fingerprint(), files()
     with host.borrow(Model()) as model:
-        layer = webui_probe.weight("diffusion_model.output_blocks.11.1.transformer_blocks.0.attn2.to_v")
+        layer = webui_probe.weight("diffusion_model.output_blocks.3.1.transformer_blocks.0.attn2.to_v")
         straight = layer(torch.ones(1, layer.in_features))
         with applied([(layer, Shift(layer, 1, 1.0))]):
             bent_answer = layer(torch.ones(1, layer.in_features))

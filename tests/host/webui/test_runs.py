@@ -74,7 +74,7 @@ def test_the_file_is_listed_matches_every_key_and_shows(host, images):
     networks = sys.modules["networks"]
     assert "ron" in networks.available_networks
     net = networks.load_network("ron", networks.available_networks["ron"])
-    assert len(net.modules) == 192 + 6 * len(webui_probe.text().encoder.layers)
+    assert len(net.modules) == webui_probe.layers_of_transformers() + 6 * len(webui_probe.text().encoder.layers)
     dressed = webui_probe.draw("a photo of ron <lora:ron:1>")
     assert (dressed != plain).any()
     assert (webui_probe.draw("a photo of ron") == plain).all()

@@ -76,6 +76,14 @@ def free():
     return True
 
 
+def layers_of_transformers():
+    """How many layers with weights the UNet's transformers have, norms aside: SD1's 192."""
+    from modules import shared
+
+    transformers = [module for module in shared.sd_model.model.diffusion_model.modules() if type(module).__name__ == "SpatialTransformer"]
+    return sum(isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d)) for each in transformers for layer in each.modules())
+
+
 def weight(name="diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k"):
     from modules import shared
 
