@@ -49,7 +49,7 @@ def write_lora(
 
 
 def refuse_non_finite(name: str, tensor: torch.Tensor, path: Path) -> None:
-    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+    if not safetensors.is_finite(tensor):
         raise RunError(
             f"{name} would hold values that are no numbers in {tensor.dtype}, so {path.name} was not written; "
             'set save_precision to "float", or look whether one of the files is damaged.'

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -33,6 +35,14 @@ def test_values_that_are_no_numbers_are_never_written(tmp_path):
     with pytest.raises(RunError, match="bad.weight"):
         tensors.write(tmp_path / "x", {"bad.weight": torch.tensor([1.0, float("nan")])})
     assert (tmp_path / "x").read_text() == "the last good file"
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_large_values_are_written_and_infinities_of_both_signs_are_not(tmp_path, dtype):
+    largest = torch.full((3,), torch.finfo(dtype).max, dtype=dtype)
+    tensors.write(tmp_path / "large.safetensors", {"x": largest})
+    with pytest.raises(RunError):
+        tensors.write(tmp_path / "infinite.safetensors", {"x": torch.tensor([math.inf, -math.inf, 1], dtype=dtype)})
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_scrap(tmp_path, monkeypatch):
