@@ -85,7 +85,9 @@ def standalone(requirements, *options):
         return fail("Python could not make the virtual environment .venv; on Debian and Ubuntu install the package "
                     "python3-venv.")
     print(f"Installing {requirements} into .venv (once; PyTorch is large) ...", flush=True)
-    if call(python(), "-m", "pip", "install", "--disable-pip-version-check", *options, "-r", requirements):
+    # pip would compile 13,000 files, of which few are ever imported; Python compiles those, if it may keep the result
+    later = [] if sys.dont_write_bytecode else ["--no-compile"]
+    if call(python(), "-m", "pip", "install", "--disable-pip-version-check", *later, *options, "-r", requirements):
         return fail(f"{requirements} could not be installed into .venv; what pip says above tells why. Run the command "
                     "again to go on.")
     stamp.write_text(wanted, encoding="utf-8")

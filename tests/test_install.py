@@ -106,6 +106,18 @@ def test_a_second_call_installs_nothing(tmp_path, monkeypatch):
     assert install.standalone("requirements.txt") == 0 and len(calls) == 2
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_installed_is_compiled_when_it_is_imported_if_that_is_kept(tmp_path, monkeypatch, kept):
+    calls = []
+    (tmp_path / "requirements.txt").write_text("a==1\n")
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr(install, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(install, "make_environment", lambda: install.VENV.mkdir() or True)
+    monkeypatch.setattr(install, "call", lambda *command: calls.extend(command) or 0)
+    monkeypatch.setattr(sys, "dont_write_bytecode", not kept)
+    assert install.standalone("requirements.txt") == 0 and ("--no-compile" in calls) == kept
+
+
 def test_the_tests_run_on_all_cores_and_take_further_arguments(monkeypatch):
     calls = []
     monkeypatch.setattr(install, "standalone", lambda *_: 0)
