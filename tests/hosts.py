@@ -12,7 +12,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.host.base import Host
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import begin
-from tests.models import shallow_sd1
+from tests.models import SHALLOW
 
 FOLDERS = {"lora": "models/Lora", "embeddings": "embeddings", "hypernetworks": "models/hypernetworks",
            "checkpoints": "models/Stable-diffusion", "templates": "textual_inversion_templates", "taggers": "models/WD14",
@@ -22,7 +22,7 @@ FOLDERS = {"lora": "models/Lora", "embeddings": "embeddings", "hypernetworks": "
 class TinyHost(Host):
     """Lends `self.model`, and remembers what was asked of it. make_model: `tiny_sd1` for every layer of a family."""
 
-    def __init__(self, data_dir, make_model=shallow_sd1):
+    def __init__(self, data_dir, make_model=SHALLOW["sd1"]):
         self.data_dir, self.make_model, self.published, self.asked = data_dir, make_model, [], []
 
     @cached_property
@@ -87,7 +87,7 @@ def train(host, config, resume=False, watch=None):
     return control
 
 
-def resumed(tmp_path, config, make_model=shallow_sd1):
+def resumed(tmp_path, config, make_model=SHALLOW["sd1"]):
     """Two hosts: one has trained in one go; the other was stopped at step 3, left no file, and was resumed."""
     def stop_at_three(control):
         if control.state == "training" and control.step == 3:

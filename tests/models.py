@@ -1,5 +1,7 @@
 """Small models with random weights, in the shape of the real ones."""
 
+from functools import partial
+
 import torch
 
 from lib_sdtune.families.sd1 import SD1
@@ -38,7 +40,7 @@ def channels(variant):
 
 
 def tiny_sd1(embeddings=None, seed=0, variant=None, **shape):
-    """SD1's block structure at width 32: every layer name. shape: of the UNet, where it is another one."""
+    """SD1's block structure at width 32: every layer name. shape: arguments of the UNet that are others."""
     shape = {"model_channels": 32, "channel_mult": (1, 1, 1, 1), "context_dim": 16, "num_heads": 4} | shape
     unet = randomise(UNetModel(channels(variant), **shape), seed)
     vae = randomise(AutoencoderKL(32, (1, 1, 1, 1), 1), seed + 1)
@@ -49,24 +51,10 @@ def tiny_sd1(embeddings=None, seed=0, variant=None, **shape):
     )
 
 
-def shallow_sd1(embeddings=None, seed=0, variant=None):
-    """SD1 with two levels and one block of each kind, for runs that are about something else than its layers."""
-    return tiny_sd1(embeddings, seed, variant, channel_mult=(1, 1), num_res_blocks=1, attention_levels=(0,))
-
-
-def tiny_sd2(embeddings=None, seed=0, variant=None):
+def tiny_sd2(embeddings=None, seed=0, variant=None, **shape):
     """SD2's structure: linear projections, and an OpenCLIP tower of which the last layer is never read."""
-    unet = randomise(
-        UNetModel(
-            channels(variant),
-            model_channels=32,
-            channel_mult=(1, 1, 1, 1),
-            context_dim=16,
-            head_channels=8,
-            use_linear=True,
-        ),
-        seed,
-    )
+    shape = {"model_channels": 32, "channel_mult": (1, 1, 1, 1), "context_dim": 16, "head_channels": 8, "use_linear": True} | shape
+    unet = randomise(UNetModel(channels(variant), **shape), seed)
     vae, words = randomise(AutoencoderKL(32, (1, 1, 1, 1), 1), seed + 1), tokenizer()
     text = randomise(OpenCLIPTextModel(len(words), 16, 3, 4, projection=16), seed + 2)
     return LoadedModel(
@@ -74,22 +62,11 @@ def tiny_sd2(embeddings=None, seed=0, variant=None):
     )
 
 
-def tiny_sdxl(embeddings=None, seed=0, variant=None):
+def tiny_sdxl(embeddings=None, seed=0, variant=None, **shape):
     """SDXL's structure: three levels, deeper transformers, two towers, and the vector of pooled text and sizes."""
-    unet = randomise(
-        UNetModel(
-            channels(variant),
-            model_channels=32,
-            channel_mult=(1, 1, 1),
-            attention_levels=(1, 2),
-            transformer_depth=(0, 1, 2),
-            context_dim=28,
-            head_channels=8,
-            use_linear=True,
-            adm_channels=20 + 6 * 256,
-        ),
-        seed,
-    )
+    shape = {"model_channels": 32, "channel_mult": (1, 1, 1), "attention_levels": (1, 2), "transformer_depth": (0, 1, 2), "context_dim": 28,
+             "head_channels": 8, "use_linear": True, "adm_channels": 20 + 6 * 256} | shape
+    unet = randomise(UNetModel(channels(variant), **shape), seed)
     vae, words = randomise(AutoencoderKL(32, (1, 1, 1, 1), 1), seed + 1), tokenizer()
     first = randomise(CLIPTextModel(len(words), 12, 3, 4), seed + 2, size=0.3)  # bare states: no norm makes them large
     second = randomise(OpenCLIPTextModel(len(words), 16, 3, 4, projection=20), seed + 3, size=0.3)
@@ -109,6 +86,11 @@ def tiny_sdxl(embeddings=None, seed=0, variant=None):
 
 TINY = {"sd1": tiny_sd1, "sd2": tiny_sd2, "sdxl": tiny_sdxl}
 """Family -> a function that makes a small model of it."""
+
+LEVELS = {"channel_mult": (1, 1), "num_res_blocks": 1}  # fewer, each with one block of a kind
+SHALLOW = {"sd1": partial(tiny_sd1, **LEVELS, attention_levels=(0,)), "sd2": partial(tiny_sd2, **LEVELS, attention_levels=(0,)),
+           "sdxl": partial(tiny_sdxl, **LEVELS, attention_levels=(1,), transformer_depth=(0, 2))}
+"""The same for runs that are about something else than a family's layers: a quarter of them, of every kind."""
 
 VARIANTS = {"inpainting": Variant(in_channels=9), "v": Variant("v_prediction", zero_terminal_snr=True)}
 """Name -> what a model of any family may be besides."""

@@ -8,6 +8,7 @@ import pytest
 
 from lib_sdtune.__main__ import main
 from lib_sdtune.app import App
+from lib_sdtune.data import expressions
 from tests.data import awful
 from tests.hosts import TinyHost
 from tests.waiting import until
@@ -91,7 +92,8 @@ def test_folders_that_nothing_is_written_to(place, client, capsys, out, words):
 
 
 @pytest.mark.parametrize("pattern, words", [("(a", "does not compile"), ("(a|a)*$", "takes too long")])
-def test_regular_expressions_that_cannot_be_used(place, client, capsys, pattern, words):
+def test_regular_expressions_that_cannot_be_used(place, client, capsys, pattern, words, monkeypatch):
+    monkeypatch.setattr(expressions, "LIMIT", 0.3)
     (place / "pics/good.txt").write_text("a" * 60 + "!")
     before = contents(place)
     assert main(["prepare", "pics", "out", "--replace-regex", f"{pattern}=b"]) == 2

@@ -76,7 +76,7 @@ def test_a_lora_from_the_pictures_to_the_prompt(place, capsys):
     assert all(torch.equal(tensor, before[name]) for name, tensor in load_file(final).items()), "the same seed gives the same weights"
 
 
-LONGER = ("--set", "train.max_train_steps=12", "--data-dir")
+LONGER = ("--set", "train.max_train_steps=12", "sample.every_n_steps=6", "--data-dir")
 
 
 @pytest.fixture(scope="module")

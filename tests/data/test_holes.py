@@ -18,7 +18,7 @@ def test_every_picture_has_a_few_of_its_own_and_one_is_all_of_it():
 
 def test_an_inpainting_run_tells_the_unet_the_hole_and_what_is_left(tmp_path, images, monkeypatch):
     host, heard = TinyHost(tmp_path / "data"), []
-    host.model = models.tiny_sd1(variant=models.VARIANTS["inpainting"])
+    host.model = models.SHALLOW["sd1"](variant=models.VARIANTS["inpainting"])
     host.model.folder = host.folder
     straight = Trainer.predict
 
@@ -44,7 +44,7 @@ def stop_at_three(control):
 def test_an_interrupted_inpainting_run_is_the_same_run(tmp_path, images):
     def run(folder, stop):
         host = TinyHost(tmp_path / folder)
-        host.model = models.tiny_sd1(variant=models.VARIANTS["inpainting"])
+        host.model = models.SHALLOW["sd1"](variant=models.VARIANTS["inpainting"])
         host.model.folder = host.folder
         config = settings(images)
         if stop:

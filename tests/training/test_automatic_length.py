@@ -132,7 +132,7 @@ def test_a_run_that_is_stopped_by_hand_leaves_what_it_has(tmp_path, monkeypatch)
 
 
 def test_a_run_that_ended_by_itself_may_go_on(tmp_path, impatient):
-    host, config = TinyHost(tmp_path / "data"), automatic(tmp_path) | {"validation": {}}
+    host, config = TinyHost(tmp_path / "data"), automatic(tmp_path, train={"max_train_steps": 12}) | {"validation": {}}
     steps = train(host, config).step
-    longer = config | {"overwrite": True, "train": {"max_train_steps": 40, "stop": "steps"}}
-    assert steps < train(host, longer, resume=True).step == 40
+    longer = config | {"overwrite": True, "train": {"max_train_steps": 12, "stop": "steps"}}
+    assert steps < train(host, longer, resume=True).step == 12

@@ -13,7 +13,7 @@ import torch
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.methods import registry as methods
 from tests.hosts import TinyHost, bits, settings, train
-from tests.models import TINY
+from tests.models import SHALLOW
 
 CHANGES = {"lora": {"lora": {"dim": 4, "alpha": 2, "unet_lr": 1e-3, "text_encoder_lr": 1e-3}},
            "dreambooth": {"dreambooth": {"unet_lr": 1e-3, "text_encoder_lr": 1e-3}},
@@ -45,7 +45,7 @@ train(host, json.loads(config), resume=state.newest(folder_of(host, "ron")) is n
 
 def tiny_host(folder, family):
     host = TinyHost(folder)
-    host.model = TINY[family]()
+    host.model = SHALLOW[family]()
     host.model.folder = host.folder
     return host
 
@@ -74,7 +74,7 @@ def test_a_run_that_is_gone_on_with_is_the_same_run(family, method, tmp_path, im
 ALWAYS_KILLED = [("sd2", "lora"), ("sdxl", "dreambooth")]
 
 
-@pytest.mark.parametrize(("family", "method"), [(family, method) for family in TINY for method in CHANGES])
+@pytest.mark.parametrize(("family", "method"), [(family, method) for family in SHALLOW for method in CHANGES])
 def test_killed_without_warning_it_is_the_same_run(family, method, tmp_path, images, request):
     """kill -9 in the middle of a step, between a state and the next one."""
     if (family, method) not in ALWAYS_KILLED and not request.config.getoption("--campaign"):
@@ -91,7 +91,7 @@ def test_killed_without_warning_it_is_the_same_run(family, method, tmp_path, ima
 
 
 @pytest.mark.parametrize("precision", ["auto", "no"])
-@pytest.mark.parametrize("family", TINY)
+@pytest.mark.parametrize("family", SHALLOW)
 def test_a_checkpoint_of_halves_is_trained_and_comes_back_as_it_was(family, precision, tmp_path, images):
     host = tiny_host(tmp_path, family)
     for _, module in host.model.modules():
