@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import venv
 from pathlib import Path
 
@@ -68,9 +67,9 @@ def test_instant_and_silent_when_satisfied(bare):
     python, packages = bare
     (packages / "lion_pytorch.py").write_text("raise RuntimeError('imported')")
     fake_pip(packages, 1)
-    begun = time.perf_counter()
+    (packages / "called.txt").unlink(missing_ok=True)
     assert start(python) == (0, "", "")
-    assert time.perf_counter() - begun < 2
+    assert not (packages / "called.txt").exists()
     (packages / "lion_pytorch.py").unlink()
 
 
