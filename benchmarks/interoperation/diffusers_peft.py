@@ -48,7 +48,7 @@ class TheirModel:
         if len(texts) > 1:
             self.parts["text_encoder_2"] = texts[1]
         self.pipeline: Any = StableDiffusionXLPipeline if model.name == "sdxl" else StableDiffusionPipeline
-        self.keys = kohya_keys(model)
+        self.keys, self.compared = kohya_keys(model), set(model.weights)
         for name, layer in self.named_layers():
             ours.fill(layer, model.weights.get(self.key(name)))
         for part in self.parts.values():
@@ -71,7 +71,9 @@ class TheirModel:
         for prefix, part in self.parts.items():
             for name, layer in part.named_modules():
                 if hasattr(layer, "get_delta_weight") and layer.lora_A:
-                    found[self.key(f"{prefix}.{name}")] = layer.get_delta_weight(next(iter(layer.lora_A))).detach()
+                    key = self.key(f"{prefix}.{name}")
+                    exact = layer.double() if key in self.compared else layer
+                    found[key] = exact.get_delta_weight(next(iter(layer.lora_A))).detach()
         return found
 
 

@@ -16,10 +16,11 @@ from benchmarks.interoperation.result import Result, difference
 from benchmarks.interoperation.sd_scripts import TheirModel
 
 NAME = "LyCORIS"
-NETWORKS = ("lora", "loha", "lokr", "dora", "ia3", "diag-oft", "boft")
+NETWORKS = ("lora", "loha", "lokr", "dora", "ia3", "diag-oft", "boft", ours.NORMS)
 # its loader knows neither (IA)³'s on_input nor a DoRA's lengths of inputs, and miscounts the kernel of a LoKr's 3x3
 AS_IN_TRAINING = ("ia3", "dora", "lokr")
-ARGUMENTS = {"lora": {"algo": "lora"}, "dora": {"algo": "lora", "dora_wd": True, "wd_on_output": False}}
+ARGUMENTS = {"lora": {"algo": "lora"}, ours.NORMS: {"algo": "lora", "train_norm": True},
+             "dora": {"algo": "lora", "dora_wd": True, "wd_on_output": False}}
 
 
 def made(network: Any) -> list[Any]:
@@ -31,10 +32,15 @@ def changes_of(network: Any, keys: Iterable[str]) -> dict[str, torch.Tensor]:
     twice; what their forward adds is get_weight.
     """
     compared = {each.lora_name: each for each in made(network) if each.lora_name in keys}
-    return {key: change(each).detach() for key, each in compared.items()}
+    with ours.in_float64():
+        return {key: change(each).detach() for key, each in compared.items()}
 
 
 def change(module: Any) -> torch.Tensor:
+    module.double()
+    if module.name == "norm":
+        return torch.cat(module.get_diff_weight())
+    module.org_module[0].double()
     if module.name in ("loha", "kron"):
         return module.get_weight(module.shape)
     if getattr(module, "wd", False):  # of a DoRA get_diff_weight is the LoRA in it
@@ -105,6 +111,6 @@ def theirs_in_ours(model: Model, network: str, folder: Path) -> Result:
         parameter.data += torch.randn(parameter.shape) * 0.05
     path = folder / f"theirs-{model.name}-{network}.safetensors"
     their_network.save_weights(str(path), torch.float32, {})
-    theirs = changes_of(their_network, model.weights)
+    theirs = changes_of(their_network, {*model.weights, *model.norms})
     layers, left_over, changes = ours.read(path, model)
     return Result(NAME, model.name, network, "theirs", layers, left_over, len(theirs), difference(theirs, changes))

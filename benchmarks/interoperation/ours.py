@@ -1,6 +1,8 @@
 """Models of the real sizes without weights, files of ours for them, and what we read in anybody's."""
 
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +20,7 @@ from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.lora_tools.on_model import layers_on
 from lib_sdtune.networks import registry as networks
 from lib_sdtune.networks.delta import delta
+from lib_sdtune.networks.norm import TAILS
 
 SIZES: dict[str, dict[str, Any]] = {
     "sd1": {},
@@ -30,6 +33,7 @@ TEXTS: dict[str, list[Any]] = {
     "sd2": [lambda: OpenCLIPTextModel(width=1024, layers=24, heads=16)],
     "sdxl": [lambda: CLIPTextModel(), lambda: OpenCLIPTextModel(width=1280, layers=32, heads=20, projection=1280)],
 }
+NORMS = "lora with norms"
 DIM, ALPHA = 16, 4.0  # boft has no smaller dim for these sizes
 
 
@@ -44,6 +48,7 @@ class Model(SimpleNamespace):
         first: dict[tuple, str] = {}
         for target in self.targets:
             first.setdefault((target.part, target.kind, tuple(target.layer.weight.shape)), target.key)
+        self.norms = {target.key: target for target in self.family.norm_targets(self)}
         self.shapes = {target.key: tuple(target.layer.weight.shape) for target in self.targets}
         self.weights = {key: weight(key, self.shapes[key]) for key in first.values()}
 
@@ -86,16 +91,44 @@ def write(path: Path, model: Model, network: str, convolutions: bool = True) -> 
     for target in model.targets:
         if convolutions or target.kind == "attention":
             layer = stand_in(model.shapes[target.key], model.weights.get(target.key))
-            adapter = networks[network](layer, DIM, ALPHA, chance)
+            adapter = networks["lora" if network == NORMS else network](layer, DIM, ALPHA, chance)
             for parameter in adapter.parameters():
                 parameter.data += torch.randn(parameter.shape, generator=chance) * 0.05
             tensors |= {f"{target.key}.{tail}": tensor for tail, tensor in adapter.tensors().items()}
             if target.key in model.weights:
-                changes[target.key] = adapter.delta_weight().detach()
+                changes[target.key] = exactly(adapter.tensors(), model.weights[target.key])
+    if network == NORMS:
+        for key, target in model.norms.items():
+            parts = {tail: torch.randn(target.layer.weight.shape, generator=chance) * 0.05 for tail in TAILS}
+            tensors |= {f"{key}.{tail}": tensor for tail, tensor in parts.items()}
+            changes[key] = of_norm(parts)
     facts = {"ss_base_model_version": model.family.base_model_version, "ss_network_dim": str(DIM),
              "ss_network_alpha": str(ALPHA), "ss_v2": str(model.name == "sd2"), "ss_network_module": "lycoris.kohya"}
     safetensors.write(path, tensors, facts)
     return changes
+
+
+def of_norm(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The changes of a norm layer's weight and bias behind one another."""
+    return torch.cat([tensors[tail] for tail in TAILS]).double()
+
+
+def exactly(tensors: Mapping[str, torch.Tensor], weight: torch.Tensor) -> torch.Tensor:
+    """The change of a weight in float64: in float32 that of a DoRA, the small difference of two weights, has their
+    rounding.
+    """
+    return delta({tail: tensor.detach().double() for tail, tensor in tensors.items()}, weight.double())
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """What is made inside without a word about its number format is float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def read(path: Path, model: Model) -> tuple[int, tuple[str, ...], dict[str, torch.Tensor]]:
@@ -105,6 +138,7 @@ def read(path: Path, model: Model) -> tuple[int, tuple[str, ...], dict[str, torc
         found = layers_on(model, file)
     except UserError as error:
         return 0, (str(error),), {}
-    changes = {target.key: delta(tensors, model.weights[target.key]).detach()
+    changes = {target.key: exactly(tensors, model.weights[target.key])
                for target, tensors in found if target.key in model.weights}
+    changes |= {target.key: of_norm(tensors) for target, tensors in found if target.key in model.norms}
     return len(found), (), changes

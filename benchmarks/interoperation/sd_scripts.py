@@ -65,7 +65,7 @@ def ours_in_theirs(model: Model, network: str, folder: Path) -> Result:
     their_network.apply_to(their_model.text_encoder, their_model.unet)
     outcome = their_network.load_state_dict(tensors, strict=False)
     made = their_network.unet_loras + their_network.text_encoder_loras
-    theirs = {each.lora_name: each.get_weight() for each in made if each.lora_name in changes}
+    theirs = {each.lora_name: each.double().get_weight() for each in made if each.lora_name in changes}
     left_over = *outcome.unexpected_keys, *outcome.missing_keys
     return Result(NAME, model.name, network, "ours", len(made), left_over, len(changes), difference(changes, theirs))
 
@@ -90,5 +90,5 @@ def theirs_in_ours(model: Model, network: str, folder: Path) -> Result:
 
 
 def product(module: Any) -> torch.Tensor:
-    up, down = module.lora_up.weight.detach(), module.lora_down.weight.detach()
+    up, down = module.lora_up.weight.detach().double(), module.lora_down.weight.detach().double()
     return (up.flatten(1) @ down.flatten(1)) * module.scale

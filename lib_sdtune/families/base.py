@@ -13,7 +13,7 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import webui_config
 from lib_sdtune.ldm.checkpoint import UNET_PART, VAE_PART, Part
 from lib_sdtune.ldm.header import EPSILON, Header, V
-from lib_sdtune.ldm.layers import Layer, outer_layers, refuse_without_weight, unet_layers
+from lib_sdtune.ldm.layers import Layer, norm_layers, outer_layers, refuse_without_weight, unet_layers
 from lib_sdtune.ldm.prompt import encode
 from lib_sdtune.ldm.towers import Tower
 from lib_sdtune.ldm.vae import moments
@@ -193,6 +193,11 @@ class Family:
         """Those of the UNet outside its blocks, which LyCORIS adapts too unless it is told otherwise."""
         for layer in outer_layers(model.unet):
             yield Target(f"lora_unet_{self.unet_name(layer)}", layer.module, "unet", layer.kind)
+
+    def norm_targets(self, model: Model) -> Iterator[Target]:
+        """The norm layers of the UNet's blocks, each of the kind of the layers beside it."""
+        for layer in norm_layers(model.unet):
+            yield Target(f"lora_unet_{self.unet_name(layer)}", layer.module, "unet", layer.kind, layer.block)
 
     def unet_name(self, layer: Layer) -> str:
         """The layer's name in LoRA files."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lib_sdtune.ldm.layers import outer_layers, unet_layers
+from lib_sdtune.ldm.layers import norm_layers, outer_layers, unet_layers
 
 
 def kohya_keys(model: Any) -> dict[str, str]:
@@ -13,8 +13,8 @@ def kohya_keys(model: Any) -> dict[str, str]:
     """
     family = model.family
     keys = {target.key: target.key for target in family.targets(model)}
-    keys |= {target.key: target.key for target in family.outer_targets(model)}
-    for layer in [*unet_layers(model.unet), *outer_layers(model.unet)]:
+    keys |= {target.key: target.key for target in [*family.outer_targets(model), *family.norm_targets(model)]}
+    for layer in [*unet_layers(model.unet), *outer_layers(model.unet), *norm_layers(model.unet)]:
         for name in (layer.diffusers, layer.path.replace(".", "_")):
             keys.setdefault(f"lora_unet_{name}", f"lora_unet_{family.unet_name(layer)}")
     first = f"{family.text_keys[0]}_"

@@ -1,18 +1,19 @@
 """LoRA files: which layers they change, under kohya's keys, and the tensors of each.
 
 Read are kohya's and LyCORIS' names (lora_unet_mid_block_….lora_down.weight, oft_unet_… of networks.oft) and those of
-PEFT and diffusers (unet.mid_block.….lora_A.weight).
+PEFT and diffusers (unet.mid_block.….lora_A.weight), whose alphas in the header become tensors like the others.
 """
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import about, kinds
+from lib_sdtune.formats import about, adapter_metadata, kinds
 from lib_sdtune.formats import tensors as safetensors
 
 PEFT = {
@@ -67,10 +68,24 @@ def read(path: Path) -> LoraFile:
         if not name.startswith(EMBEDDING):
             key, tail = key_and_tail(name)
             layers.setdefault(key, {})[tail] = tensor
+    add_alphas(layers, tensors, metadata, path.name)
     embeddings = {name: tensor for name, tensor in tensors.items() if name.startswith(EMBEDDING)}
     return LoraFile(
         path, layers, metadata, about.family("lora", entries, tensors, metadata) or about.by_card(path), embeddings
     )
+
+
+def add_alphas(layers: dict[str, dict[str, torch.Tensor]], names: Iterable[str], metadata: Mapping[str, str],
+               file: str) -> None:
+    """Give layers that have none in the file the alpha that its header says."""
+    adapters = adapter_metadata.read(metadata, file)
+    for name in names if adapters else ():
+        key, tail = key_and_tail(name)
+        part, _, path = name.partition(".")
+        if tail == "lora_down.weight" and part in adapters and "alpha" not in layers[key]:
+            layer = path.removesuffix(next((end for end in PEFT if path.endswith(end)), "")).rstrip(".")
+            alpha = adapters[part].alpha_of(layer, len(layers[key][tail]))
+            layers[key]["alpha"] = torch.tensor(alpha)
 
 
 def key_and_tail(name: str) -> tuple[str, str]:

@@ -29,6 +29,9 @@ class Layer:
 RESNET = {"in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.3": "conv2",
           "skip_connection": "conv_shortcut"}
 
+RESNET_NORMS = {"in_layers.0": "norm1", "out_layers.0": "norm2"}
+TRANSFORMER_NORMS = ("norm1", "norm2", "norm3")
+
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 BLOCK = (
@@ -65,14 +68,26 @@ def outer_layers(unet: Any) -> Iterator[Layer]:
 
 def unet_layers(unet: Any) -> Iterator[Layer]:
     """Every `Layer` of the transformers, residual blocks and samplers, from the input to the output."""
+    for block in blocks(unet):
+        yield from block_layers(*block)
+
+
+def norm_layers(unet: Any) -> Iterator[Layer]:
+    """The norm layers of the transformers and residual blocks, in the same order."""
+    for block in blocks(unet):
+        yield from block_norms(*block)
+
+
+def blocks(unet: Any) -> Iterator[tuple[Iterable[Any], str, str, str, int]]:
+    """(block, path, name, diffusers' name of its level, its number there)."""
     for i, block in enumerate(unet.input_blocks):
         if i:  # the first is the convolution that everything starts with
             level, j = divmod(i - 1, 3)
-            yield from block_layers(block, f"input_blocks.{i}", f"IN{i:02}", f"down_blocks_{level}", j)
-    yield from block_layers(unet.middle_block, "middle_block", "MID", "mid_block", 0)
+            yield block, f"input_blocks.{i}", f"IN{i:02}", f"down_blocks_{level}", j
+    yield unet.middle_block, "middle_block", "MID", "mid_block", 0
     for i, block in enumerate(unet.output_blocks):
         level, j = divmod(i, 3)
-        yield from block_layers(block, f"output_blocks.{i}", f"OUT{i:02}", f"up_blocks_{level}", j)
+        yield block, f"output_blocks.{i}", f"OUT{i:02}", f"up_blocks_{level}", j
 
 
 def block_layers(block: Iterable[Any], path: str, name: str, diffusers: str, index: int) -> Iterator[Layer]:
@@ -93,6 +108,23 @@ def block_layers(block: Iterable[Any], path: str, name: str, diffusers: str, ind
             tail = "op" if hasattr(module, "op") else "conv"
             sampler = "downsamplers" if tail == "op" else "upsamplers"
             yield Layer(f"{here}.{tail}", f"{diffusers}_{sampler}_0_conv", getattr(module, tail), "convolution", name)
+
+
+def block_norms(block: Iterable[Any], path: str, name: str, diffusers: str, index: int) -> Iterator[Layer]:
+    resnet = index
+    for i, module in enumerate(block):
+        here = f"{path}.{i}"
+        if hasattr(module, "transformer_blocks"):
+            numbers = range(len(module.transformer_blocks))
+            inner = [f"transformer_blocks.{number}.{norm}" for number in numbers for norm in TRANSFORMER_NORMS]
+            for tail in ("norm", *inner):
+                yield Layer(f"{here}.{tail}", f"{diffusers}_attentions_{index}_{flat(tail)}",
+                            module.get_submodule(tail), "attention", name)
+        elif hasattr(module, "in_layers"):
+            for tail, other in RESNET_NORMS.items():
+                yield Layer(f"{here}.{tail}", f"{diffusers}_resnets_{resnet}_{other}", module.get_submodule(tail),
+                            "convolution", name)
+            resnet += 1
 
 
 def transformer_layers(transformer: Any, path: str) -> Iterator[tuple[str, nn.Module]]:

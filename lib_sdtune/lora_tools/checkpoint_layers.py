@@ -1,6 +1,6 @@
 """Where in a checkpoint's file the layers are that LoRA files name, told by its header alone."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +19,8 @@ from lib_sdtune.ldm.layers import OUTER
 class Place:
     """name: of the tensor in the checkpoint; rows: which of them are the layer's. shape: the layer's own.
 
-    key: kohya's name of the layer, "" where sd-scripts has none. kind: as `families.base.Target` has it.
+    key: kohya's name of the layer, "" where sd-scripts has none. kind: as `families.base.Target` has it. bias: whether
+    it is a norm layer's bias, not its weight.
     """
 
     name: str
@@ -27,6 +28,11 @@ class Place:
     rows: slice = field(default_factory=lambda: slice(None))
     key: str = ""
     kind: str = ""
+    bias: bool = False
+
+    def of_bias(self) -> "Place":
+        """Where the bias of the layer is whose weight is here."""
+        return replace(self, name=self.name.removesuffix("weight") + "bias", bias=True)
 
     @property
     def spatial(self) -> bool:
@@ -63,7 +69,7 @@ def read(path: Path) -> CheckpointLayers:
         parameter, rows = target.source
         shape = tuple(target.layer.weight.shape)
         places[target.key] = Place(names[id(parameter)], shape, rows, target.key, target.kind)
-    for target in family.outer_targets(model):  # which sd-scripts does not adapt
+    for target in [*family.outer_targets(model), *family.norm_targets(model)]:  # which sd-scripts does not adapt
         parameter, rows = target.source
         places[target.key] = Place(names[id(parameter)], tuple(target.layer.weight.shape), rows)
     for name, key in kohya_keys(model).items():

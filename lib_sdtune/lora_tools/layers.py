@@ -25,7 +25,7 @@ def check(file: LoraFile) -> None:
         more = f" and {len(unknown) - 1} more" if unknown[1:] else ""
         raise UserError(
             f"{file.path.name} has {unknown[0]}{more} in a form that is not known here ({tails}); "
-            "LoRA, LoCon, LoHa, LoKr, DoRA, (IA)³, OFT and BOFT are."
+            "LoRA, LoCon, LoHa, LoKr, DoRA, (IA)³, OFT, BOFT and norms are."
         )
     for key, tensors in file.layers.items():
         if any(tensor.is_floating_point() and not torch.isfinite(tensor).all() for tensor in tensors.values()):
@@ -44,13 +44,16 @@ def fit(tensors: dict[str, torch.Tensor]) -> bool:
     return {down.ndim, up.ndim} <= {2, 4} and up.shape[1] == down.shape[0]
 
 
-def change_of(file: LoraFile, key: str, weight: torch.Tensor | None = None, device: str = "cpu") -> torch.Tensor:
+def change_of(file: LoraFile, key: str, weight: torch.Tensor | None = None, device: str = "cpu", tail: str = ""
+              ) -> torch.Tensor:
     """The change of a layer's weight in its shape, float32 on `device`; errors as in `delta`, with the file and the
     layer named.
+
+    tail: of the one tensor that is a change by itself, such as that of a norm's bias.
     """
     tensors = {tail: tensor.to(device) for tail, tensor in file.layers[key].items()}
     try:
-        result = delta(tensors, weight)
+        result = delta({"diff": tensors[tail]} if tail else tensors, weight)
     except UserError as error:
         raise UserError(f"{file.path.name}, {key}: {error}") from error
     return result if weight is not None else shaped(result, key, file.family)

@@ -11,6 +11,7 @@ from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.lora_tools import layers, output
 from lib_sdtune.lora_tools.approximation import Approximation, Progress, by_layer, named
 from lib_sdtune.networks.delta import algorithm, needs_weight, scale
+from lib_sdtune.networks.norm import TAILS, is_norm
 
 PLAIN = {"lora_down.weight", "lora_up.weight", "alpha"}
 
@@ -50,12 +51,14 @@ def merge(
             parts_by_key.setdefault(key, []).append((file, ratio))
 
     def merged(key: str, parts: list[tuple[LoraFile, float]]) -> dict[str, torch.Tensor]:
+        if is_norm(parts[0][0].layers[key]):
+            return sum_of_norms(parts, key)
         return approximation.of(total(parts, key, device)) if dim else concatenated(parts, key)
 
     tensors = by_layer(parts_by_key, merged, "merging", progress)
     network = approximation.facts() if dim else output.network_facts(
-        [len(layer["lora_down.weight"]) for layer in tensors.values()],
-        [float(layer["alpha"]) for layer in tensors.values()])
+        [len(layer["lora_down.weight"]) for layer in tensors.values() if not is_norm(layer)],
+        [float(layer["alpha"]) for layer in tensors.values() if not is_norm(layer)])
     facts = output.base_of_files(files) | network | output.named(target, sources)
     output.write_lora(target, together | named(tensors), facts, output.precision_of(save_precision, widest(files)))
     return len(tensors)
@@ -80,7 +83,7 @@ def refuse_unmergeable(file: LoraFile, dim: int) -> None:
                 f"{file.path.name} is {kind}, whose change depends on the checkpoint, so it does not add up with "
                 "others; merge it into a checkpoint."
             )
-        if not dim and not set(tensors) <= PLAIN:
+        if not dim and not set(tensors) <= PLAIN and not is_norm(tensors):
             raise UserError(
                 f"{file.path.name} is no plain LoRA at {key}, so it cannot be put beside others as it is; give a "
                 "dim to which the sum is brought."
@@ -129,6 +132,14 @@ def concatenated(parts: Sequence[tuple[LoraFile, float]], key: str) -> dict[str,
         "lora_up.weight": torch.cat(ups, dim=1),
         "alpha": torch.tensor(most * len(down)),
     }
+
+
+def sum_of_norms(parts: Sequence[tuple[LoraFile, float]], key: str) -> dict[str, torch.Tensor]:
+    """A norm layer's changes added up, which have no rank."""
+    tensors = [file.layers[key] for file, _ in parts]
+    refuse_other_shapes(parts, key, [tuple(each["w_norm"].shape) for each in tensors])
+    return {tail: torch.stack([each[tail].float() * ratio for each, (_, ratio) in zip(tensors, parts, strict=True)])
+            .sum(0) for tail in TAILS}
 
 
 def total(parts: Sequence[tuple[LoraFile, float]], key: str, device: str) -> torch.Tensor:

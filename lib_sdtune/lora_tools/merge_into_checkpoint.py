@@ -16,6 +16,7 @@ from lib_sdtune.lora_tools import checkpoint_layers, layers, output
 from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayers, Place
 from lib_sdtune.lora_tools.merge import check
 from lib_sdtune.networks.delta import algorithm
+from lib_sdtune.networks.norm import is_norm
 
 Progress = Callable[[int, int, str], None]
 Addition = tuple[LoraFile, str, float, Place]
@@ -47,9 +48,10 @@ def merge_into_checkpoint(
         refuse_what_does_not_fit(file, layout, base)
     additions: dict[str, list[Addition]] = {}
     for file, ratio in zip(files, ratios, strict=True):
-        for key in file.layers:
+        for key, each in file.layers.items():
             place = layout.places[key]
-            additions.setdefault(place.name, []).append((file, key, ratio, place))
+            for part in (place, place.of_bias()) if is_norm(each) else (place,):
+                additions.setdefault(part.name, []).append((file, key, ratio, part))
     precision = output.precision_of(save_precision)
     tensors, metadata = checkpoint.read(base)
     refuse_unwritable(tensors, precision, base)
@@ -119,7 +121,8 @@ def changed(
     total = tensor.to(device, torch.float32, copy=True)
     for file, key, ratio, place in additions:
         weight = place.of(tensor).to(device, torch.float32)
-        total[place.rows] += (layers.change_of(file, key, weight, device) * ratio).reshape(total[place.rows].shape)
+        change = layers.change_of(file, key, weight, device, "b_norm" if place.bias else "")
+        total[place.rows] += (change * ratio).reshape(total[place.rows].shape)
     result = total.to(precision).cpu()
     output.refuse_non_finite(additions[0][1], result, target)
     return result

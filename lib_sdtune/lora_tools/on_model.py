@@ -17,6 +17,7 @@ from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.networks import registry as networks
 from lib_sdtune.networks.base import Adapter, WeightAdapter
 from lib_sdtune.networks.delta import Tensors, algorithm, delta
+from lib_sdtune.networks.norm import Norm, is_norm
 
 log = logging.getLogger("sdtune")
 
@@ -58,7 +59,8 @@ def layers_on(model: LoadedModel, file: LoraFile, strict: bool = True) -> list[t
         )
     if file.embeddings:
         log.warning("%s: the embedding in it (%s) is not used here.", file.path.name, next(iter(file.embeddings)))
-    targets = [*model.family.targets(model), *model.family.outer_targets(model)]
+    family = model.family
+    targets = [*family.targets(model), *family.outer_targets(model), *family.norm_targets(model)]
     return [(target, fitting[target.key]) for target in targets if target.key in fitting]
 
 
@@ -67,10 +69,11 @@ def adapter(file: LoraFile, target: Target, tensors: Tensors) -> Adapter:
     them, or they do not fit.
     """
     network = next((network for _, network in networks if network.reads(tensors)), None)
-    if network is None:
+    if network is None and not is_norm(tensors):
         raise unknown(file, target, tensors)
     try:
-        return network.from_tensors(target.layer, tensors).to(target.layer.weight.device)
+        made = network.from_tensors(target.layer, tensors) if network else Norm.like(target.layer, tensors)
+        return made.to(target.layer.weight.device)
     except RuntimeError as error:
         raise UserError(
             f"{file.path.name} does not fit this model at {target.key}: it was made for one of other sizes."
@@ -84,8 +87,8 @@ def unknown(file: LoraFile, target: Target, tensors: Tensors) -> UserError:
 
 @torch.no_grad()
 def frozen(file: LoraFile, target: Target, tensors: Tensors) -> nn.Module:
-    """An adapter that stays as it is: a LoRA's two halves, and the finished change of anything else."""
-    if set(tensors) <= {"lora_down.weight", "lora_up.weight", "alpha"}:
+    """An adapter that stays as it is: a LoRA's two halves, a norm's change, the finished change of anything else."""
+    if set(tensors) <= {"lora_down.weight", "lora_up.weight", "alpha"} or is_norm(tensors):
         return adapter(file, target, tensors).requires_grad_(False)
     if not algorithm(tensors):
         raise unknown(file, target, tensors)

@@ -13,6 +13,7 @@ from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.lora_tools import layers, output
 from lib_sdtune.lora_tools.singular_values import check_rule, decompose, decompose_product, rank
 from lib_sdtune.networks.delta import algorithm, needs_weight, scale
+from lib_sdtune.networks.norm import is_norm
 
 Progress = Callable[[int, int, str], None]
 PLAIN = {"lora_down.weight", "lora_up.weight"}
@@ -57,6 +58,9 @@ def resize(
     result, tensors, alphas = Resized(target), dict(file.embeddings), []
     for done, key in enumerate(file.layers):
         progress(done, len(file.layers), "resizing")
+        if is_norm(file.layers[key]):  # it has no rank
+            tensors |= {f"{key}.{tail}": tensor for tail, tensor in file.layers[key].items()}
+            continue
         (u, values, vh), shape, strength = decomposed(file, key, device)
         most = dim if len(shape) == 2 or conv_dim is None else conv_dim
         r = rank(values, most, min(shape[0], vh.shape[1]), dynamic_method, dynamic_param or 0.0)

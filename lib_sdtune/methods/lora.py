@@ -1,6 +1,7 @@
 """LoRA and its relatives: every chosen layer gets a small network beside it, and only the networks learn."""
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,12 +31,15 @@ from lib_sdtune.methods.lora_settings import LoraConfig
 from lib_sdtune.networks.base import Adapter, applied, spatial
 from lib_sdtune.networks.dropout import Dropouts
 from lib_sdtune.networks.lora import LoRA
+from lib_sdtune.networks.norm import Norm
 from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.schedule import is_zero, multiplied
 from lib_sdtune.randomness import generator
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.config import Config
+
+OF_NORM = re.compile(r"\.(norm\d?|in_layers\.0|out_layers\.0)\.weight$")
 
 
 @registry.register("lora")
@@ -62,6 +66,10 @@ class LoraMethod(Method):
                 if dim:
                     self.targets.append(target)
                     self.adapters[target.key] = self.make_adapter(target, dim, alpha)
+            for target in model.family.norm_targets(model) if settings.train_norm else ():
+                if self.dim_and_alpha(target)[0]:
+                    self.targets.append(target)
+                    self.adapters[target.key] = Norm(target.layer)
         dropouts = Dropouts(settings.network_dropout, settings.rank_dropout, settings.module_dropout)
         for target in self.targets:
             self.adapters[target.key].dropouts = dropouts if self.learns(target) else Dropouts()
@@ -119,7 +127,9 @@ class LoraMethod(Method):
         parts = [part for part in spec.shapes if part != "vae" and not is_zero(settings.rate_of(part))]
         shapes = Counter(shape for part in parts for shape in adapted_shapes(spec.shapes[part]))
         network, options = networks.registry[settings.network], network_options(settings)
-        return sum(number * network.count(shape, settings.dim, **options) for shape, number in shapes.items())
+        norms = norm_sizes(spec.shapes["unet"]) if settings.train_norm and "unet" in parts else ()
+        counts = [number * network.count(shape, settings.dim, **options) for shape, number in shapes.items()]
+        return sum(counts) + sum(norms)
 
     def dim_and_alpha(self, target: Target) -> tuple[int, float]:
         """0 for a layer that gets no adapter."""
@@ -202,8 +212,8 @@ class LoraMethod(Method):
         plain = all(isinstance(each, LoRA) for each in self.adapters.values())
         dim, alpha = settings.dim, settings.alpha
         if settings.init_file or settings.block_dims:
-            dims = {each.dim for each in self.adapters.values()}
-            alphas = {each.alpha for each in self.adapters.values()}
+            ranked = [each for each in self.adapters.values() if not isinstance(each, Norm)]
+            dims, alphas = {each.dim for each in ranked}, {each.alpha for each in ranked}
             dim, alpha = (min(numbers) if len(numbers) == 1 else "Dynamic" for numbers in (dims, alphas))
         return {"ss_network_module": "networks.lora" if plain else "lycoris.kohya",
                 "ss_network_dim": dim, "ss_network_alpha": alpha,
@@ -216,15 +226,15 @@ class LoraMethod(Method):
     def network_arguments(self) -> dict[str, str]:
         """kohya's and LyCORIS' arguments of the network, as far as they are not their defaults."""
         settings = self.config.lora
-        name = next(iter(self.adapters.values())).name
+        name = next((each.name for each in self.adapters.values() if not isinstance(each, Norm)), settings.network)
         arguments = {"lora": {}, "dora": {"algo": "lora", "dora_wd": True, "wd_on_output": False}}.get(
             name, {"algo": name}
         )
         arguments |= {"conv_dim": settings.conv_dim, "conv_alpha": settings.conv_alpha} if settings.conv_dim else {}
         defaults = LoraConfig()
-        keys = ("preset", "rank_dropout", "module_dropout", "loraplus_lr_ratio", *networks.registry[name].options,
-                "down_lr_weight", "mid_lr_weight", "up_lr_weight", "block_dims", "block_alphas", "conv_block_dims",
-                "conv_block_alphas")
+        keys = ("preset", "train_norm", "rank_dropout", "module_dropout", "loraplus_lr_ratio",
+                *networks.registry[name].options, "down_lr_weight", "mid_lr_weight", "up_lr_weight", "block_dims",
+                "block_alphas", "conv_block_dims", "conv_block_alphas")
         arguments |= {key: getattr(settings, key) for key in keys if getattr(settings, key) != getattr(defaults, key)}
         return {key: ",".join(map(str, value)) if isinstance(value, list) else str(value)
                 for key, value in arguments.items()}
@@ -266,6 +276,13 @@ def adapted_shapes(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[int,
         if len(shape) == 2 and any(block in name for block in ("transformer_blocks", ".layers.", "resblocks")):
             fused = name.endswith("in_proj_weight")
             yield from [(shape[0] // 3, shape[1])] * 3 if fused else [shape]
+
+
+def norm_sizes(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[int]:
+    """How many numbers each norm layer of the UNet's blocks has, of these weights."""
+    for name, shape in shapes.items():
+        if OF_NORM.search(name):
+            yield 2 * shape[0]
 
 
 def input_blocks(spec: ModelSpec) -> int:

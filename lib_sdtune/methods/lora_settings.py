@@ -10,12 +10,14 @@ from lib_sdtune.errors import require
 from lib_sdtune.methods.base import MethodSettings
 from lib_sdtune.methods.lora_presets import PRESETS
 from lib_sdtune.networks.base import Adapter
+from lib_sdtune.optim import schedule
 
 if TYPE_CHECKING:  # it is composed of the methods
     from lib_sdtune.config import Config
 
 OF_THE_FILE = ("network", "dim", "alpha", "conv_dim", "conv_alpha", "use_tucker", "factor", "train_on_input",
-               "constraint", "rescaled", "preset", "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
+               "constraint", "rescaled", "preset", "train_norm",
+               "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
 HALVES = ("lora", "dora")  # networks that have an up and a down part
 
 
@@ -34,6 +36,8 @@ class LoraConfig(MethodSettings):
     preset: str = option("attn-mlp",
                          "attn-mlp; full for a few layers more, attn-only for fewer, ia3 for those of (IA)³.",
                          label="Layers", choices=list(PRESETS))
+    train_norm: bool = option(False, "The UNet's norm layers learn too, those beside layers that do.",
+                              label="Train norm layers")
     unet_lr: Rate = option(1e-4, "1e-4: how fast the UNet part learns. 0 leaves it out.",
                            label="UNet learning rate", low=0, high=10)
     text_encoder_lr: Rate = option(5e-5, "5e-5: how fast the text encoder part learns. 0 leaves it out.",
@@ -82,6 +86,10 @@ class LoraConfig(MethodSettings):
             yield from ((key, '"lora.init_file" has its own') for key in OF_THE_FILE)
         if self.preset in ("attn-only", "ia3"):
             yield from ((key, f'"lora.preset" is "{self.preset}"') for key in ("conv_dim", "conv_block_dims"))
+        if self.preset in ("attn-only", "ia3"):
+            yield "train_norm", f'"lora.preset" is "{self.preset}", which has no norm layers'
+        elif schedule.is_zero(self.unet_lr):
+            yield "train_norm", '"lora.unet_lr" is 0'
         if not self.conv_dim and not self.conv_block_dims:
             yield from ((key, '"lora.conv_dim" is 0') for key in ("conv_alpha", "conv_block_alphas", "use_tucker"))
         if self.network == "lokr":

@@ -78,7 +78,7 @@ def algorithm(tensors: Tensors) -> str:
 
 def delta(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
     """The change of the weight, float32, in the shape that the tensors tell: (out, in), (out, in, k, k), or (out, in
-    k k) of a LoHa, which does not tell the kernel. With `weight` always in its shape.
+    k k) of a LoHa, which does not tell the kernel. With `weight` always in its shape. Of float64 tensors it is float64.
 
     weight: the layer's own, on the tensors' device; it is needed for a DoRA, and for networks that multiply it.
     UserError where that is missing, where shapes do not fit, and for an unknown algorithm.
@@ -89,8 +89,8 @@ def delta(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
     if weight is None and needs_weight(tensors):
         kind = "a DoRA" if "dora_scale" in tensors else f"{name}"
         raise UserError(f"{kind} changes a weight by what it is, so the checkpoint that it was made for is needed.")
-    exact = {tail: tensor.float() for tail, tensor in tensors.items()}
-    original = None if weight is None else weight.float()
+    exact = {tail: precise(tensor) for tail, tensor in tensors.items()}
+    original = None if weight is None else precise(weight)
     try:
         change = FORMULAS[name].change(exact, original) * scale(exact)
     except RuntimeError as error:
@@ -103,6 +103,11 @@ def delta(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
     if "dora_scale" in exact:
         change = renormalised(original + change, exact["dora_scale"]) - original
     return change
+
+
+def precise(tensor: torch.Tensor) -> torch.Tensor:
+    """As float32, or float64 where it is that."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def needs_weight(tensors: Tensors) -> bool:

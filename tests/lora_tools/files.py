@@ -37,6 +37,7 @@ def lora(
     convolutions=True,
     precision=torch.float32,
     metadata=None,
+    norms=False,
 ):
     """A LoRA with a value everywhere, for the tiny checkpoint of that family."""
     chance, of = torch.Generator().manual_seed(seed), model(family)
@@ -48,6 +49,10 @@ def lora(
                 if tail not in ("alpha", "on_input"):
                     tensor = tensor + torch.randn(tensor.shape, generator=chance) * 0.1
                 tensors[f"{target.key}.{tail}"] = tensor.to(precision)
+    for target in of.family.norm_targets(of) if norms else ():
+        for tail in ("w_norm", "b_norm"):
+            values = torch.randn(target.layer.weight.shape, generator=chance) * 0.1
+            tensors[f"{target.key}.{tail}"] = values.to(precision)
     facts = {
         "ss_base_model_version": of.family.base_model_version,
         "ss_v2": str(family == "sd2"),

@@ -9,6 +9,7 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.lora_tools.merge import merge
 from lib_sdtune.lora_tools.merge_into_checkpoint import merge_into_checkpoint
+from lib_sdtune.lora_tools.resize import resize
 from lib_sdtune.networks import registry
 from tests.lora_tools import files
 from tests.lora_tools.test_extract import approximation
@@ -112,6 +113,29 @@ def test_into_a_checkpoint(tmp_path, family, network):
         assert tensor.dtype == before[name].dtype
         assert torch.allclose(tensor.float(), wanted[name].float(), rtol=2e-3, atol=1e-6), name
         assert name in changed or torch.equal(tensor, before[name])
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_norms_go_into_a_checkpoint_and_add_up(tmp_path, family):
+    base = files.checkpoint(tmp_path / "base.safetensors", family)
+    one, two = (files.lora(tmp_path / f"{seed}.safetensors", family, seed=seed, norms=True) for seed in (1, 2))
+    merge_into_checkpoint(base, [one], [0.5], tmp_path / "merged.safetensors")
+    before, after = (safetensors.read(path)[0] for path in (base, tmp_path / "merged.safetensors"))
+    changes, model = files.layers(one)[0], files.model(family)
+    names = {id(parameter): name for name, parameter in model.unet.named_parameters()}
+    for target in model.family.norm_targets(model):
+        for parameter, tail in ((target.layer.weight, "w_norm"), (target.layer.bias, "b_norm")):
+            name = model.family.prefixes["unet"] + names[id(parameter)]
+            assert torch.allclose(after[name] - before[name], 0.5 * changes[target.key][tail], atol=1e-6)
+    for dim in (0, 4):
+        merge([one, two], [1.0, 0.5], tmp_path / "sum.safetensors", dim=dim, overwrite=True)
+        added = files.layers(tmp_path / "sum.safetensors")[0]
+        for key, tensors in files.layers(two)[0].items():
+            for tail in ("w_norm", "b_norm") if "w_norm" in tensors else ():
+                assert torch.allclose(added[key][tail], changes[key][tail] + 0.5 * tensors[tail])
+    resize(two, tmp_path / "small.safetensors", 2)
+    small, whole = files.layers(tmp_path / "small.safetensors")[0], files.layers(two)[0]
+    assert all(torch.equal(small[key]["b_norm"], each["b_norm"]) for key, each in whole.items() if "b_norm" in each)
 
 
 def test_other_programs_names_mean_the_same_layers(tmp_path):

@@ -193,6 +193,44 @@ def test_presets_choose_layers_as_in_lycoris():
         method(preset="unet-convblock-only")
 
 
+@pytest.mark.parametrize(("family", "transformer", "residual"), [
+    ("sd1", "lora_unet_mid_block_attentions_0_transformer_blocks_0_norm3", "lora_unet_up_blocks_3_resnets_2_norm2"),
+    ("sdxl", "lora_unet_middle_block_1_norm", "lora_unet_input_blocks_4_0_in_layers_0")])
+def test_norms_learn_beside_the_layers_that_do(family, transformer, residual):
+    def norms(**settings):
+        return {key for key, each in method(family, train_norm=True, **settings).adapters.items() if each.name == "norm"}
+
+    assert transformer in norms() and residual not in norms()
+    assert {transformer, residual} < norms(conv_dim=4) == norms(conv_dim=4, preset="full")
+    assert {key.rpartition("_")[2] for key in norms(conv_dim=4, preset="unet-convblock-only")} <= {"norm1", "norm2", "0"}
+    assert not norms(preset="attn-only") and not norms(unet_lr=0)
+    assert method(family, train_norm=True).metadata()["ss_network_args"] == {"train_norm": "True"}
+    assert method(family, train_norm=True).metadata()["ss_network_module"] == "lycoris.kohya"
+    shapes = {name: tuple(tensor.shape) for name, tensor in FAMILIES[family].unet.state_dict().items()}
+    spec = ModelSpec({"unet": shapes}, torch.float32, torch.device("cpu"), family=FAMILIES[family].family)
+    plain, more = (LoraMethod.count_trainable(Config.from_dict(settings("pictures", lora={"train_norm": on})), spec)
+                   for on in (False, True))
+    learning = [each for each in method(family, train_norm=True, conv_dim=4).adapters.values() if each.name == "norm"]
+    assert more - plain == sum(each.w_norm.numel() + each.b_norm.numel() for each in learning)
+
+
+def test_norms_are_trained_saved_and_gone_on_from(tmp_path, images):
+    config = settings(images, lora={"train_norm": True, "conv_dim": 2}, train={"max_train_steps": 5})
+    whole, broken = resumed(tmp_path, config)
+    file = whole.folder("lora") / "ron.safetensors"
+    assert file.read_bytes() == (broken.folder("lora") / "ron.safetensors").read_bytes()
+    tensors, _ = files.layers(file)
+    norms = {key: each for key, each in tensors.items() if "w_norm" in each}
+    assert len(norms) == len(list(FAMILIES["sd1"].family.norm_targets(FAMILIES["sd1"])))
+    assert all(each["w_norm"].any() and each["b_norm"].any() for each in norms.values())
+    before = bits(whole.model)
+    train(whole, config | {"name": "more", "lora": {"init_file": "ron", "unet_lr": 1e-9}, "train": {"max_train_steps": 1}})
+    after, facts = files.layers(whole.folder("lora") / "more.safetensors")
+    assert all(torch.allclose(each["b_norm"], after[key]["b_norm"], atol=1e-6) for key, each in norms.items())
+    assert facts["ss_network_dim"] == "Dynamic" and all(before[name].equal(each) for name, each in bits(whole.model).items())
+    train(whole, config | {"name": "on_top", "model": {"base_loras": [["ron", 0.5]]}, "train": {"max_train_steps": 1}})
+
+
 def test_a_dim_that_boft_cannot_have_is_refused_before_work(tmp_path, images):
     host = TinyHost(tmp_path)
     shape = {"input_blocks.11.0.weight": (1,), "input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight": (320, 320)}

@@ -243,3 +243,15 @@ def test_onetrainers_logit_normal_timesteps_and_masks(imported):
     noise = config["noise"]
     assert (noise["timestep_sampling"], noise["logit_std"], noise["logit_mean"]) == ("logit_normal", 1.5, -0.25)
     assert config["dataset"]["masked_loss"] and "NAME-masklabel.png beside a picture is read here too" in text
+
+
+def test_train_like_a_lora_of_diffusers(imported):
+    adapter = {"unet.r": 6, "unet.lora_alpha": 3, "unet.rank_pattern": {"attn1.to_q": 2}, "unet.use_dora": True}
+    header = json.dumps({"__metadata__": {"format": "pt", "lora_adapter_metadata": json.dumps(adapter)}}).encode()
+    config, text = imported({"lora.safetensors": struct.pack("<Q", len(header)) + header})
+    lora = config["lora"]
+    assert (lora["network"], lora["dim"], lora["alpha"], lora["text_encoder_lr"]) == ("dora", 6, 3.0, 0.0)
+    assert "the UNet alone was trained" in text and "single layers had other dims" in text and "nothing else" in text
+    few = {key: METADATA[key] for key in METADATA if key not in ("ss_network_dim", "ss_network_alpha")}
+    config, _ = imported({"a.json": few | {"lora_adapter_metadata": adapter}})
+    assert config["lora"]["dim"] == 6 and config["lora"]["alpha"] == 3.0 and config["lora"]["network"] == "loha"

@@ -67,6 +67,7 @@ def test_defaults_of_an_almost_empty_config(imported):
     ("lycoris.kohya", ["dora_wd=True", "conv_dim=4", "conv_alpha=1"], ("dora", 16, 4.0, 4, 1.0)),
     ("lycoris.kohya", ["algo=ia3", "preset=ia3"], ("ia3", 16, 4.0, 0, 1.0)),
     ("lycoris.kohya", ["algo=diag-oft"], ("diag-oft", 16, 4.0, 16, 4.0)),
+    ("lycoris.kohya", ["algo=boft"], ("boft", 16, 4.0, 16, 4.0)),
     ("lycoris.kohya", ["algo=glora"], ("lora", 16, 4.0, 16, 4.0)),
 ])
 def test_networks(imported, module, arguments, expected):
@@ -75,6 +76,21 @@ def test_networks(imported, module, arguments, expected):
     lora = config["lora"]
     assert (lora["network"], lora["dim"], lora["alpha"], lora["conv_dim"], lora["conv_alpha"]) == expected
     assert ("GLoRA cannot be trained here" in text) == ("algo=glora" in arguments)
+
+
+@pytest.mark.parametrize(("arguments", "more", "expected"), [
+    ([], {}, (80, 0, "attn-only")), (["enable_all_linear=True"], {}, (80, 0, "attn-mlp")),
+    (["enable_all_linear=True", "enable_conv=True"], {}, (80, 80, "attn-mlp")),
+    (["enable_conv=True"], {"network_dim": 8}, (40, 40, "attn-mlp"))])
+def test_kohyas_oft_is_the_diagonal_one_of_the_unet(imported, arguments, more, expected):
+    """networks/oft.py: network_dim blocks in each layer, network_alpha is the constraint, attention layers alone."""
+    options = {"network_module": "networks.oft", "network_args": arguments, "network_dim": 4, "network_alpha": 1e-3,
+               "train_data_dir": "x", "learning_rate": 1e-4}
+    config, text = imported({"a.json": options | more})
+    lora = config["lora"]
+    assert (lora["network"], lora["constraint"], lora["unet_lr"], lora["text_encoder_lr"]) == ("diag-oft", 1e-3, 1e-4, 0)
+    assert (lora["dim"], lora["conv_dim"], lora["preset"]) == expected
+    assert "how many blocks a layer has there" in text and "cannot be trained" not in text
 
 
 def test_a_matrix_that_is_not_split(imported):
@@ -92,14 +108,15 @@ def test_what_networks_have_besides(imported):
     config, text = imported({"a.json": options})
     assert config["lora"].items() >= {"network_dropout": 0.2, "scale_weight_norms": 1.0, "rank_dropout": 0.1, "module_dropout": 0.3,
                                       "use_tucker": True, "loraplus_lr_ratio": 4.0, "down_lr_weight": [1, 0.5, 0],
-                                      "init_file": "first"}.items()
-    assert config["model"]["base_loras"] == [["b", 0.5]] and "train_norm = true" in text
+                                      "init_file": "first", "train_norm": True}.items()
+    assert config["model"]["base_loras"] == [["b", 0.5]]
     del options["network_weights"]
     config, text = imported({"a.json": {**options, "network_args": ["algo=loha", "loraplus_lr_ratio=4"]}})
     assert config["lora"]["network_dropout"] == 0 and config["lora"]["loraplus_lr_ratio"] == 1
     assert text.count("not with this kind of network") == 2
     config, text = imported({"a.json": {**options, "network_module": "networks.lora", "optimizer_type": "Prodigy", "learning_rate": 1}})
     assert config["lora"]["down_lr_weight"] == [] and config["lora"]["unet_lr"] == 1
+    assert not config["lora"]["train_norm"] and "train_norm = true" in text
 
 
 @pytest.mark.parametrize("options, path, expected", [

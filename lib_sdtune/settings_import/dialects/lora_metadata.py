@@ -10,6 +10,8 @@ from pathlib import PurePath
 from typing import Any
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats import adapter_metadata
+from lib_sdtune.formats.adapter_metadata import Adapter
 from lib_sdtune.settings_import import families
 from lib_sdtune.settings_import.checkpoints import set_checkpoint
 from lib_sdtune.settings_import.dialects import registry
@@ -20,6 +22,7 @@ from lib_sdtune.settings_import.entries import Entry
 from lib_sdtune.settings_import.files import Files
 from lib_sdtune.settings_import.optimizers import pairs
 from lib_sdtune.settings_import.sd_scripts.files import entries_of
+from lib_sdtune.settings_import.sd_scripts.pictures import set_images
 
 PLAIN = (  # ss_NAME is what sd-scripts' option NAME was
     "cache_latents", "caption_dropout_rate", "caption_tag_dropout_rate", "caption_dropout_every_n_epochs", "clip_skip",
@@ -66,8 +69,16 @@ class LoraMetadata(Dialect):
             own_config(facts["sdtune_config"], document, draft)
             return
         check(facts, document)
+        adapters = adapter_metadata.read(facts, document.name)
+        if adapters and not any(key in facts for key in SETTINGS):
+            of_diffusers(adapters, document, draft)
+            return
         draft.program, draft.script = "sd-scripts", "train_network"
         Metadata(facts, document, draft).read()
+        unet = adapters.get("unet")
+        for name, number in (("network_dim", unet.rank), ("network_alpha", unet.alpha)) if unet else ():
+            if name not in draft.options:
+                draft.options.record(name, number, adapter_metadata.KEY, document.name)
 
 
 def unwrapped(table: dict[str, Any]) -> dict[str, Any]:
@@ -93,9 +104,30 @@ def check(facts: dict[str, Any], document: Document) -> None:
         families.check_word(document.name, str(facts.get(key, "")))
     software = parsed(facts.get("software"))
     program = software.get("name", "") if isinstance(software, dict) else ""
-    if not any(key in facts for key in SETTINGS):
+    if not any(key in facts for key in (*SETTINGS, adapter_metadata.KEY)):
         writer = f"; {program} writes none" if program else ""
         raise UserError(f"{document.name} does not say how it was trained: its metadata has no settings{writer}.")
+
+
+def of_diffusers(adapters: dict[str, Adapter], document: Document, draft: Draft) -> None:
+    """A file of diffusers' scripts, which says of its training how large the adapters are."""
+    draft.program = "diffusers"
+    part, adapter = next(iter(adapters.items()))
+    entry = Entry(f"{adapter_metadata.KEY} {part}", f"r {adapter.rank}, lora_alpha {adapter.alpha:g}", document.name)
+    draft.set("lora.network", "dora" if adapter.dora else "lora", entry)
+    draft.set("lora.dim", adapter.rank, entry)
+    alpha = adapter.alpha_of("", adapter.rank)
+    draft.set("lora.alpha", alpha, entry, "scaled by the root of the dim there" if adapter.rslora else "")
+    if adapter.ranks or adapter.alphas:
+        draft.notes.differ(entry, "single layers had other dims and alphas; here all have one")
+    if "unet" not in adapters:
+        draft.set("lora.unet_lr", 0.0, entry, "the text encoder alone was trained")
+    elif len(adapters) == 1:
+        draft.set("lora.text_encoder_lr", 0.0, entry, "the UNet alone was trained")
+    draft.config["concepts"] = [{"repeats": None}]
+    set_images(draft)
+    draft.notes.warnings.append(f"{document.name} says of its training how large the LoRA is, and nothing else: all else "
+                                "is as SD Tune has it by default.")
 
 
 def own_config(value: Any, document: Document, draft: Draft) -> None:

@@ -9,6 +9,7 @@ from lib_sdtune.declaration import weighted
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, integer
 from lib_sdtune.settings_import.optimizers import pairs
+from lib_sdtune.settings_import.sd_scripts import oft
 from lib_sdtune.settings_import.sd_scripts.options import stem
 
 KINDS = {"lora": "lora", "locon": "lora", "loha": "loha", "lokr": "lokr", "ia3": "ia3", "diag-oft": "diag-oft",
@@ -18,7 +19,7 @@ LARGEST_DIM = 1024
 LYCORIS = ("lycoris.kohya", "locon.locon_kohya", "lycoris.locon_kohya")
 UNSUPPORTED = {
     "networks.lora_fa": "LoRA-FA, of which only the second half learns", "networks.dylora": "DyLoRA",
-    "networks.oft": "OFT with a few large blocks (diag-oft here has many small ones)", "glora": "GLoRA",
+    "glora": "GLoRA",
     "glokr": "GLoKr", "dylora": "DyLoRA", "full": "training of the layers themselves", "tlora": "T-LoRA",
     "abba": "ABBA"}
 WITHOUT_CONVOLUTIONS = ("attn-mlp", "attn-only", "unet-transformer-only", "ia3")
@@ -35,7 +36,8 @@ PRESETS = {
 }
 ARGUMENTS = {  # what they did
     "rank_dropout_scale": "made up for rank_dropout", "use_scalar": "had one more factor that learns",
-    "train_norm": "also trained the norm layers", "bypass_mode": "computed the network beside the layer",
+    "train_norm": "also trained the norm layers, which is known of LyCORIS alone",
+    "bypass_mode": "computed the network beside the layer",
     "rs_lora": "scaled by the root of the dim", "decompose_both": "also split the small matrix of LoKr",
     "full_matrix": "did not split the large matrix of LoKr", "unbalanced_factorization": "chose other factors of LoKr",
     "block_size": "was the block size of another kind of network", "constraint": "belonged to OFT",
@@ -43,6 +45,7 @@ ARGUMENTS = {  # what they did
     "train_on_input": "is read from a preset alone there, and did nothing",
     "wd_on_output": "chose along which side DoRA's lengths are"}
 OF_NETWORKS = {"factor": ("lokr",), "constraint": ("diag-oft", "boft"), "rescaled": ("diag-oft", "boft")}
+OF_LYCORIS = ("train_norm",)
 OFF = {"factor": (-1,), "unit": (1,), "wd_on_output": (True,), "loraplus_lr_ratio": (0, 1)}
 
 
@@ -57,6 +60,11 @@ def set_network(draft: Draft, options: Entries) -> None:
     network = (KINDS if lycoris else OF_MODULES).get(kind)
     described = (module.words if module else "") or (f"{name} (algo={kind})" if lycoris else name)
     entry = Entry(module.key if module else "network_module", name, words=described)
+    if name == oft.MODULE:
+        oft.set_oft(draft, options, words, entry)
+        set_base_loras(draft, options)
+        name_arguments(draft, words)
+        return
     if network is None:
         what = UNSUPPORTED.get(kind, f"a kind of network called {kind}")
         draft.notes.refuse(entry, f"{what} cannot be trained here; CONFIG trains a LoRA instead")
@@ -72,9 +80,8 @@ def set_network(draft: Draft, options: Entries) -> None:
     set_convolutions(draft, words, lycoris, preset, dim, alpha)
     name_preset(draft, words.pop("preset", None), lycoris)
     set_base_loras(draft, options)
-    set_arguments(draft, words, network)
-    for key, (value, _) in words.items():
-        name_argument(draft, key, value)
+    set_arguments(draft, words, network, lycoris)
+    name_arguments(draft, words)
 
 
 def on(value: Any) -> bool:
@@ -191,11 +198,15 @@ def set_base_loras(draft: Draft, options: Entries) -> None:
         draft.notes.take(weights, "model.base_loras", base_loras)
 
 
-def set_arguments(draft: Draft, words: dict, network: str) -> None:
-    """Set what of network_args has a setting of its own here; what that kind of network lacks is told later."""
+def set_arguments(draft: Draft, words: dict, network: str, lycoris: bool) -> None:
+    """Set what of network_args has a setting of its own here; what that kind of network lacks, or who made it, is told
+    later.
+    """
     for key, (path, read) in SETTINGS.items():
         value, arguments = words.get(key, (None, None))
         if value in (None, "", "None", []) or network not in OF_NETWORKS.get(key, (network,)):
+            continue
+        if key in OF_LYCORIS and not lycoris:
             continue
         try:
             number = read(value)
@@ -227,6 +238,7 @@ SETTINGS = {  # argument -> (path here, how it is read)
     "factor": ("lora.factor", integer),
     "constraint": ("lora.constraint", fraction),
     "rescaled": ("lora.rescaled", flag),
+    "train_norm": ("lora.train_norm", flag),
     "use_tucker": ("lora.use_tucker", flag),
     "use_cp": ("lora.use_tucker", flag),
     "use_conv_cp": ("lora.use_tucker", flag),
@@ -239,6 +251,12 @@ SETTINGS = {  # argument -> (path here, how it is read)
     "conv_block_dims": ("lora.conv_block_dims", integers_of),
     "conv_block_alphas": ("lora.conv_block_alphas", numbers_of),
 }
+
+
+def name_arguments(draft: Draft, words: dict) -> None:
+    """Those that nothing has taken."""
+    for key, (value, _) in words.items():
+        name_argument(draft, key, value)
 
 
 def name_argument(draft: Draft, key: str, value: Any) -> None:
