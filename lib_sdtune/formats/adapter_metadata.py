@@ -59,8 +59,8 @@ def adapter(facts: Mapping[str, Any], part: str) -> Adapter:
     """ValueError or TypeError for numbers that are none."""
     rank = int(facts.get(f"{part}.r") or 8)  # PEFT's own
     alpha = facts.get(f"{part}.lora_alpha")
-    patterns = [pattern(facts.get(f"{part}.{name}") or {}) for name in ("rank_pattern", "alpha_pattern")]
-    return Adapter(rank, float(rank if alpha is None else alpha), *patterns, bool(facts.get(f"{part}.use_rslora")),
+    ranks, alphas = (pattern(facts.get(f"{part}.{name}_pattern") or {}) for name in ("rank", "alpha"))
+    return Adapter(rank, float(rank if alpha is None else alpha), ranks, alphas, bool(facts.get(f"{part}.use_rslora")),
                    bool(facts.get(f"{part}.use_dora")))
 
 
