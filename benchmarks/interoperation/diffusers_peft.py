@@ -65,15 +65,18 @@ class TheirModel:
         key = key_and_tail(f"{name}.lora_A.weight")[0]
         return self.keys.get(key, key)
 
-    def changes(self) -> dict[str, torch.Tensor]:
-        """Key -> what it is changed by, of every layer that has an adapter."""
-        found = {}
+    def changes(self) -> dict[str, torch.Tensor | None]:
+        """Key of every layer that has an adapter -> what it is changed by, of those that are compared: all of SDXL's
+        are 10 GiB.
+        """
+        found: dict[str, torch.Tensor | None] = {}
         for prefix, part in self.parts.items():
             for name, layer in part.named_modules():
                 if hasattr(layer, "get_delta_weight") and layer.lora_A:
                     key = self.key(f"{prefix}.{name}")
-                    exact = layer.double() if key in self.compared else layer
-                    found[key] = exact.get_delta_weight(next(iter(layer.lora_A))).detach()
+                    found[key] = None
+                    if key in self.compared:
+                        found[key] = layer.double().get_delta_weight(next(iter(layer.lora_A))).detach()
         return found
 
 
@@ -91,7 +94,8 @@ def ours_in_theirs(model: Model, network: str, folder: Path) -> Result:
         their_model.pipeline.load_lora_into_text_encoder(chosen, alphas, part, prefix=prefix, adapter_name="ours")
     theirs = their_model.changes()
     left_over = tuple(target.key for target in model.targets if target.key not in theirs)
-    return Result(NAME, model.name, network, "ours", len(theirs), left_over, len(changes), difference(changes, theirs))
+    compared = {key: change for key, change in theirs.items() if change is not None}
+    return Result(NAME, model.name, network, "ours", len(theirs), left_over, len(changes), difference(changes, compared))
 
 
 def theirs_in_ours(model: Model, network: str, folder: Path) -> Result:
@@ -107,5 +111,5 @@ def theirs_in_ours(model: Model, network: str, folder: Path) -> Result:
     their_model.pipeline.save_lora_weights(str(folder), **saved)
     theirs = their_model.changes()
     layers, left_over, changes = ours.read(folder / "pytorch_lora_weights.safetensors", model)
-    compared = {key: change for key, change in theirs.items() if key in model.weights}
+    compared = {key: change for key, change in theirs.items() if change is not None}
     return Result(NAME, model.name, network, "theirs", layers, left_over, len(compared), difference(compared, changes))

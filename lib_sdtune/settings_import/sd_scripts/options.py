@@ -41,8 +41,8 @@ MODEL = [
 PICTURES = [
     Option("train_data_dir", str, None, "concepts[].images", group="pictures",
            how="the same parent of folders such as 10_cat; with in_json a flat folder"),
-    Option("reg_data_dir", str, None, "concepts[].class_images", group="pictures", scripts="nd",
-           how="the same; shown as often as the subject there and here"),
+    Option("reg_data_dir", str, None, "concepts[].class_images", group="pictures",
+           how="the same; shown as often as the subject there and here; an embedding learns nothing of them"),
     Option("in_json", str, None, how="read the captions from one JSON file; put a caption file beside each picture",
            group="pictures", scripts="nt"),
     Option("dataset_repeats", int, 1, "concepts[].repeats", group="pictures", scripts="nt",
@@ -83,8 +83,7 @@ CAPTIONS = [
     Option("keep_tokens_separator", str, "", "dataset.keep_tokens_separator"),
     Option("caption_separator", str, ",", how="parted the tags by another sign; here commas do"),
     Option("secondary_separator", str, None, "dataset.secondary_separator"),
-    Option("enable_wildcard", bool, False, "dataset.enable_wildcard",
-           "of several lines in a caption file, which are alternatives there, the first is taken"),
+    Option("enable_wildcard", bool, False, "dataset.enable_wildcard"),
     Option("caption_prefix", str, None, "dataset.caption_prefix"),
     Option("caption_suffix", str, None, "dataset.caption_suffix"),
     Option("caption_dropout_rate", float, 0.0, "dataset.caption_dropout_rate", scripts="nd"),
@@ -145,9 +144,9 @@ LEARNING = [
     Option("learning_rate_te", float, None, "dreambooth.text_encoder_lr", group="rates", scripts="d"),
     Option("network_train_unet_only", bool, False, "lora.text_encoder_lr", group="rates", scripts="n", how="0"),
     Option("network_train_text_encoder_only", bool, False, "lora.unet_lr", group="rates", scripts="n", how="0"),
-    Option("cache_text_encoder_outputs", bool, False, "lora.text_encoder_lr", group="rates",
+    Option("cache_text_encoder_outputs", bool, False, "lora.text_encoder_lr", group="rates", scripts="n",
            how="implies that the text encoder is not trained: 0"),
-    Option("cache_text_encoder_outputs_to_disk", bool, False, "lora.text_encoder_lr", group="rates",
+    Option("cache_text_encoder_outputs_to_disk", bool, False, "lora.text_encoder_lr", group="rates", scripts="n",
            how="as cache_text_encoder_outputs"),
     Option("stop_text_encoder_training", int, None, "train.stop_text_encoder_training", group="length", scripts="d",
            how="below 0 the text encoder is not trained at all"),
@@ -188,7 +187,7 @@ LEARNING = [
     Option("highvram", bool, False, how=MEMORY),
     Option("max_data_loader_n_workers", int, 8, how=MEMORY),
     Option("persistent_data_loader_workers", bool, False, how=MEMORY),
-    Option("disable_mmap_load_safetensors", bool, False, how=MEMORY),
+    Option("disable_mmap_load_safetensors", bool, False, how=MEMORY, scripts="nt"),
 ]
 
 NOISE = [
