@@ -94,8 +94,8 @@ def ours_in_theirs(model: Model, network: str, folder: Path) -> Result:
         their_model.pipeline.load_lora_into_text_encoder(chosen, alphas, part, prefix=prefix, adapter_name="ours")
     theirs = their_model.changes()
     left_over = tuple(target.key for target in model.targets if target.key not in theirs)
-    compared = {key: change for key, change in theirs.items() if change is not None}
-    return Result(NAME, model.name, network, "ours", len(theirs), left_over, len(changes), difference(changes, compared))
+    apart = difference(changes, {key: change for key, change in theirs.items() if change is not None})
+    return Result(NAME, model.name, network, "ours", len(theirs), left_over, len(changes), apart)
 
 
 def theirs_in_ours(model: Model, network: str, folder: Path) -> Result:

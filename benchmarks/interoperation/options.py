@@ -17,7 +17,7 @@ from lib_sdtune.settings_import.sd_scripts.options import OPTIONS
 SCRIPTS = {"n": ("train_network", "sdxl_train_network"), "d": ("train_db",),
            "t": ("train_textual_inversion", "sdxl_train_textual_inversion")}
 CHOSEN_LATER = {"min_timestep", "max_timestep", "clip_skip", "network_dim", "save_precision", "optimizer_type",
-                "max_token_length", "save_model_as"}  # None or "" in the parser; the script then takes what is in the table
+                "max_token_length", "save_model_as"}  # by the script, where the parser has None or ""
 
 
 def theirs() -> dict[str, dict[str, list]]:

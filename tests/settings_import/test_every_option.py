@@ -4,7 +4,7 @@ A row of which a case is missing fails; so does one whose value changes nothing.
 """
 
 import json
-from functools import lru_cache
+from functools import cache
 
 import pytest
 
@@ -127,7 +127,7 @@ def config_of(script, options, folder):
     return imported(json.dumps(SCRIPTS[script] | options), folder)
 
 
-@lru_cache(maxsize=None)
+@cache
 def imported(text, folder):
     return import_documents([parse(folder / "a.json", text)], base=folder).config
 
