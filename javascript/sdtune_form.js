@@ -13,11 +13,15 @@ window.sdtune = window.sdtune || {};
     let pending = {};
 
     const stored = () => {
+        let all = {};
         try {
-            return JSON.parse(localStorage.getItem(STORE)) || {};
+            all = JSON.parse(localStorage.getItem(STORE)) || {};
         } catch (problem) {
-            return {};
+            /* nothing is stored */
         }
+        // Another WebUI at this address, or a plug-in that is gone, may have had this method.
+        if (all.method && !sdtune.method(all.method).usable) delete all.method;
+        return all;
     };
 
     form.begin = () => press('sdtune_restore_button');

@@ -267,7 +267,7 @@ def test_the_tab_shows_them(session):
     assert tab["methods"][-1] == ["Offset", "offset"] and (tab["lr"], tab["start"]) == ("0.01", "Offset at the start")
     assert "sdtune-method-offset" in tab["group"]
     assert "full" in str(tab["networks"]) and "SignSGD" in str(tab["optimizers"])
-    assert tab["scripts"] == {"title": "Offset", "tag": "lora", "cards": "lora", "word": False}
+    assert tab["scripts"] == {"title": "Offset", "tag": "lora", "cards": "lora", "word": False, "usable": True}
     captioner = next(entry for entry in tab["captioners"] if entry["name"] == "width")
     assert captioner["label"] == "Width (a number)" and [field["label"] for field in captioner["fields"]] == ["Unit of the width"]
 

@@ -1,12 +1,15 @@
 """Routes for runs: what there is, how far it is, and orders."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 
 from lib_sdtune.api.answers import answer, body, parsed, truth, whole_number
 from lib_sdtune.app import App
+
+if TYPE_CHECKING:
+    from lib_sdtune.host.base import Host
 
 
 def add(router: APIRouter, app: App) -> None:
@@ -23,10 +26,7 @@ def add_questions(router: APIRouter, app: App) -> None:
 
     @router.get("/schema")
     def schema(request: Request) -> Response:
-        from lib_sdtune import declaration
-        from lib_sdtune.config import Config
-
-        return answer(request, app.access, lambda: declaration.schema(Config))
+        return answer(request, app.access, lambda: config_schema(app.host))
 
     @router.get("/runs")
     def runs(request: Request) -> Response:
@@ -51,6 +51,16 @@ def add_questions(router: APIRouter, app: App) -> None:
     @router.get("/runs/{name}/report")
     def report(request: Request, name: str) -> Response:
         return answer(request, app.access, lambda: app.jobs.report(name), PlainTextResponse)
+
+
+def config_schema(host: "Host") -> dict[str, Any]:
+    """JSON Schema of CONFIG, with the methods whose files this host's pictures can show."""
+    from lib_sdtune import declaration, methods
+    from lib_sdtune.config import Config
+
+    schema = declaration.schema(Config)
+    schema["properties"]["method"]["enum"] = methods.usable(host.unusable)
+    return schema
 
 
 def add_orders(router: APIRouter, app: App) -> None:

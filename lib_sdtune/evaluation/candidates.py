@@ -190,6 +190,9 @@ def refuse_mixed(candidates: Sequence[Candidate], host: "Host") -> None:
             raise UserError(f"{candidate.path.name} is for {version} and the loaded checkpoint is {loaded}; load one "
                             "of its family first.")
     kinds = {candidate.kind for candidate in candidates}
+    for kind in kinds:
+        if reason := host.unusable(kind):
+            raise UserError(reason)
     if len(kinds) > 1:
         raise UserError(f"One grid takes files of one kind, and these are of {' and '.join(sorted(kinds))}.")
 

@@ -161,8 +161,11 @@ class Host:
     def check(self, model_settings: Any) -> None:
         """UserError for a model that cannot be had, before a run is queued."""
 
-    def check_kind(self, kind: str) -> None:
-        """UserError where files of that kind (see `folder`) would change nothing in this host's pictures."""
+    def unusable(self, kind: str) -> str:
+        """Why files of that kind (see `folder`) would change nothing in this host's pictures, in a sentence; "" where
+        they do.
+        """
+        return ""
 
     def header(self, model_settings: Any) -> Header | None:
         """The `ldm.header.Header` of the checkpoint that a run would train; None where it is unknown."""

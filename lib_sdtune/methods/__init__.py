@@ -2,6 +2,7 @@
 learns.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.registry import Registry
@@ -17,6 +18,11 @@ registry = Registry("lib_sdtune.methods", "method")
 def in_order() -> list[type["Method"]]:
     """The classes of all methods as settings, documents and the tab list them."""
     return sorted((method for _, method in registry), key=lambda method: (method.order, method.name))
+
+
+def usable(unusable: Callable[[str], str]) -> list[str]:
+    """The names of the methods whose files show in pictures, in order; unusable: the host's, see `Host.unusable`."""
+    return [method.name for method in in_order() if not unusable(method.kind)]
 
 
 def suited(family: "Family", variant: "Variant") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib_sdtune.access import Access
+from lib_sdtune.errors import UserError
 from lib_sdtune.services.context import ServiceContext
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
 
     check_artefact_name(config.name, methods[config.method].kinds(config))
     check_folders(config, context.access)
-    context.host.check_kind(methods[config.method].kind)
+    if reason := context.host.unusable(methods[config.method].kind):
+        raise UserError(reason)
     context.host.check(config.model)
     pictures = scan(config.concepts, config.dataset, config.loss, Path.cwd(), progress, appearance,
                     [context.host.folder("templates")], earlier=context.latest_scan)

@@ -29,7 +29,7 @@ def component(field: Field, value: Any) -> gr.components.Component:
     facts = {"label": field.label, "info": field.info or None, "elem_id": field.elem_id,
              "elem_classes": ["sdtune-field"], "interactive": True}
     if field.path == "method":
-        choices = [(method["title"], name) for name, method in methods().items()]
+        choices = [(method["title"], name) for name, method in methods().items() if name in field.choices]
         return gr.Radio(choices, value=value, **{**facts, "info": None})
     if field.kind == "choice":
         return gr.Dropdown(list(field.choices), value=value, **facts)

@@ -27,12 +27,14 @@ def title(section: str) -> str:
     return declared[section][1] if section in declared else sentence(section)
 
 
-def methods() -> dict[str, dict[str, Any]]:
-    """{name: {"title", "tag", "cards", "word"}} of every method, in the tab's order, as the page's scripts take it."""
+def methods(usable: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """{name: {"title", "tag", "cards", "word", "usable"}} of every method, in the tab's order, as the page's scripts
+    take it. usable: the names of those that can be chosen.
+    """
     from lib_sdtune.methods import in_order
 
     return {method.name: {"title": method.title, "tag": KINDS[method.kind].tag, "cards": KINDS[method.kind].cards,
-                          "word": method.teaches_word} for method in in_order()}
+                          "word": method.teaches_word, "usable": method.name in usable} for method in in_order()}
 
 
 def kinds() -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from lib_sdtune import __version__
+from lib_sdtune import __version__, methods
 from lib_sdtune.ui import events, labels, lora_tools_page, memory, pictures_page, presets
 from lib_sdtune.ui.boxes import box, message
 from lib_sdtune.ui.components import component
@@ -35,7 +36,8 @@ def build(context: TabContext) -> gr.Blocks:
 
 
 def pages(context: TabContext) -> None:
-    fields = declared()
+    usable = tuple(methods.usable(context.unusable))
+    fields = [replace(field, choices=usable) if field.path == "method" else field for field in declared()]
     values = initial()  # the WebUI keeps these as its defaults; what the host recommends comes in as the page opens
     parts: dict[str, Any] = {}
     with gr.Tabs(elem_id="sdtune_pages"):
@@ -155,7 +157,8 @@ def hidden(parts: dict[str, Any], place: Callable[[str], None]) -> None:
 def panel(context: TabContext) -> str:
     text = Path(__file__).with_name("panel.html").read_text(encoding="utf-8")
     facts = {"home": context.home, "dirs": "hidden" if context.hide_dirs else "shown",
-             "methods": json.dumps(labels.methods()), "kinds": json.dumps(labels.kinds())}
+             "methods": json.dumps(labels.methods(methods.usable(context.unusable))),
+             "kinds": json.dumps(labels.kinds())}
     for name, value in facts.items():
         text = text.replace(f"{{{name}}}", escape(value))
     return text

@@ -66,6 +66,20 @@ def test_schema_and_folder(client, images, tmp_path):
     assert client.post("/sdtune/v1/inspect", json={"image": "x"}).status_code == 422
 
 
+def test_a_method_whose_files_no_picture_would_show_is_neither_offered_nor_taken(client, app, images, monkeypatch):
+    monkeypatch.setattr(app.host, "unusable", lambda kind: "No picture shows it." * (kind == "hypernetworks"))
+    schema = client.get("/sdtune/v1/schema").json()
+    assert schema["properties"]["method"]["enum"] == ["lora", "dreambooth", "textual_inversion"]
+    answer = client.post("/sdtune/v1/runs", json=settings(images, method="hypernetwork"))
+    assert answer.status_code == 422 and answer.json()["detail"] == "No picture shows it."
+    assert set(client.get("/sdtune/v1/choices").json()["kinds"]) == {"lora", "embeddings", "checkpoints"}
+    network = app.host.folder("hypernetworks") / "ron.pt"
+    network.parent.mkdir(parents=True)
+    network.write_bytes(b"")
+    answer = client.post("/sdtune/v1/choices/nets", json={"kind": "hypernetworks", "of": ["ron"]})
+    assert answer.status_code == 422 and answer.json()["detail"] == "No picture shows it."
+
+
 def test_pictures_of_the_latest_check_alone_are_shown(client, app, images, tmp_path):
     address = "/sdtune/v1/inspect/pictures/"
     assert client.get(address + "abc").status_code == 404

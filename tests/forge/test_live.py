@@ -17,8 +17,11 @@ def test_a_lora_shows_in_its_prompt_alone_and_a_retrained_one_at_once(fork, conf
 def test_a_picture_during_a_run_and_after_dreambooth_is_as_before(fork, config):
     fork.train(config("fork worn"))
     plain, worn = fork.draw(PLAIN), fork.draw(f"{PLAIN} <lora:fork worn:1>")
-    assert fork.tune("/runs", config("fork dreambooth", method="dreambooth", dreambooth={"unet_lr": 1e-4},
-                                     train={"max_train_steps": 3}))[0] == 201
+    light = {"max_train_steps": 3, "optimizer": "Lion"}  # whose resume point takes least of the disk
+    status, answer = fork.tune("/runs", config("fork dreambooth", method="dreambooth", train=light,
+                                               dreambooth={"unet_lr": 1e-5, "text_encoder_lr": 0},
+                                               save={"state_every_n_steps": 0}))
+    assert status == 201, answer
     fork.until("fork dreambooth", lambda run: run["state"] == "training", 900)
     assert fork.draw(f"{PLAIN} <lora:fork worn:1>") == worn
     fork.until("fork dreambooth", lambda run: run["state"] == "finished", 1800)

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from html import unescape
 
 import gradio as gr
 import pytest
@@ -88,6 +89,14 @@ def test_fixed_ids_are_there_and_all_ids_are_ours(queue):
     assert known >= FIXED
     assert all(one.startswith("sdtune_") for one in known)
     assert len(re.findall(r'id="(\w+)"', html)) == len(set(re.findall(r'id="(\w+)"', html)))
+
+
+def test_a_method_whose_files_no_picture_would_show_is_not_in_the_choice(queue):
+    tab = build(TabContext(queue, unusable=lambda kind: "no" * (kind == "hypernetworks")))
+    radio = next(block for block in tab.blocks.values() if block.elem_id == "sdtune_method")
+    assert [name for _, name in radio.choices] == ["lora", "dreambooth", "textual_inversion"]
+    declared = json.loads(unescape(re.search(r'data-methods="([^"]*)"', page(tab)[1])[1]))
+    assert {name for name, method in declared.items() if not method["usable"]} == {"hypernetwork"}
 
 
 def test_the_version_is_shown_as_it_stands_in_the_package(queue, monkeypatch):

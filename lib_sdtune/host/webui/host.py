@@ -82,10 +82,8 @@ class WebUIHost(Host):
         if loaded is not None and entry.filename == loaded.sd_checkpoint_info.filename:
             storage.refuse_low_bits(loaded)
 
-    def check_kind(self, kind: str) -> None:
-        if kind == "hypernetworks" and not self.dialect.applies_hypernetworks:
-            raise UserError("This WebUI draws without hypernetworks: it may list their files, but its attention never "
-                            "asks them. Train a LoRA instead, or use A1111's WebUI for this method.")
+    def unusable(self, kind: str) -> str:
+        return self.dialect.unusable(kind)
 
     def header(self, model_settings: Any) -> Header | None:
         entry = self.entry(model_settings)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lib_sdtune import methods
 from lib_sdtune.config import Model
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import RunError
 from lib_sdtune.host.base import SampleRequest
 from tests.host.forks import probe
 from tests.hosts import pictures, settings, train
@@ -81,6 +82,16 @@ def test_samples_show_the_training_and_may_wear_loras(host, images):
     assert len({Path(sample).read_bytes() for sample in control.samples}) == 4
 
 
+def test_samples_take_the_models_answer_for_what_the_settings_say(host):
+    def sample(prediction_type):
+        with host.borrow(Model(prediction_type=prediction_type)):
+            return next(host.generate([SampleRequest(prompt="a cat", steps=1, width=64, height=64)])).tobytes()
+
+    plain, objects = probe.draw(), probe.objects()
+    assert sample("auto") == sample("epsilon") != sample("v_prediction")
+    assert (probe.draw() == plain).all() and probe.objects().keys() == objects.keys()
+
+
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])
 def test_a_user_draws_with_loras_during_a_run_which_learns_the_same(host, images, method):
     def interrupting(control):
@@ -122,9 +133,8 @@ def test_a_file_with_keys_that_fit_no_layer_is_told(host, images, monkeypatch):
 
 
 def test_hypernetworks_are_refused_where_no_picture_would_use_them(host):
-    with pytest.raises(UserError, match="draws without hypernetworks"):
-        host.check_kind("hypernetworks")
-    host.check_kind("lora")
+    assert "draws without hypernetworks" in host.unusable("hypernetworks") and not host.unusable("lora")
+    assert methods.usable(host.unusable) == ["lora", "dreambooth", "textual_inversion"]
 
 
 def test_a_finished_checkpoint_is_not_what_the_next_run_trains(host, images):

@@ -55,7 +55,9 @@ def process_images_inner(p):
     wanted, unwanted = (engine.get_learned_conditioning(re.sub(r"<[^>]*>", "", text)) for text in (p.prompt, p.negative_prompt))
     torch.manual_seed(p.seed)
     x = torch.randn(1, 4, p.height // 8, p.width // 8)
-    x = sd_samplers.create_sampler(p.sampler_name, SimpleNamespace(model=engine.forge_objects.unet.model)).sample(p, x, wanted, unwanted)
+    unet = engine.forge_objects.unet.model
+    model = patcher.sampled(unet, lambda: unet.predictor.prediction_type == "v_prediction")
+    x = sd_samplers.create_sampler(p.sampler_name, model).sample(p, x, wanted, unwanted)
     pixels = engine.forge_objects.vae.first_stage_model.decode(x)[0].clamp(-1, 1).add(1).mul(127.5).byte().permute(1, 2, 0).numpy()
     shared.state.nextjob()
     return SimpleNamespace(images=[Image.fromarray(numpy.ascontiguousarray(pixels))], infotexts=[processing.create_infotext(p)])

@@ -1,5 +1,6 @@
 """The stand-in as reForge: A1111's model around parts that are patched and moved whole."""
 
+import enum
 import sys
 from types import ModuleType
 
@@ -11,16 +12,20 @@ from tests.standin.forks import patcher
 
 def install():
     """Turn the stand-in that is up into one of reForge, with its first checkpoint loaded anew."""
-    from modules import processing, scripts, sd_models, shared
+    from modules import processing, scripts, sd_models, sd_samplers, shared
 
     networks.originals.undo()  # reForge leaves torch's own layers alone
     management, lora = ModuleType("ldm_patched.modules.model_management"), ModuleType("ldm_patched.modules.lora")
+    base, sampling = ModuleType("ldm_patched.modules.model_base"), ModuleType("ldm_patched.modules.model_sampling")
+    base.ModelType, base.model_sampling, sampling.V_PREDICTION = ModelType, model_sampling, Velocity
     management.unload_all_models = patcher.unload_all_models
     lora.model_lora_keys_unet = lambda model, key_map: key_map | patcher.unet_keys(model)
     lora.model_lora_keys_clip = lambda model, key_map: key_map | clip_keys(model)
     packages = {name: ModuleType(name) for name in ("ldm_patched", "ldm_patched.modules")}
-    packages["ldm_patched.modules"].model_management, packages["ldm_patched.modules"].lora = management, lora
-    sys.modules.update(packages | {management.__name__: management, lora.__name__: lora})
+    for module in (management, lora, base, sampling):
+        setattr(packages["ldm_patched.modules"], module.__name__.rpartition(".")[2], module)
+        packages[module.__name__] = module
+    sys.modules.update(packages)
     patcher.shells(networks, {"load_networks": load_networks})
     load, draw = sd_models.load_model, processing.process_images_inner
 
@@ -30,7 +35,10 @@ def install():
             return model
         patcher.unload_all_models()
         model = load(info)
-        model.forge_objects_original = patcher.objects(model.model, model.cond_stage_model.wrapped)
+        unet = torch.nn.Module()
+        unet.diffusion_model, unet.model_config = model.model.diffusion_model, None
+        unet.model_sampling = model_sampling(unet.model_config, ModelType.EPS)
+        model.forge_objects_original = patcher.objects(unet, model.cond_stage_model.wrapped)
         model.forge_objects = model.forge_objects_original.shallow_copy()
         model.forge_objects_after_applying_lora = model.forge_objects_original.shallow_copy()
         model.current_lora_hash = str([])
@@ -46,6 +54,11 @@ def install():
         chosen = sd_models.checkpoint_aliases.get(shared.opts.data.get("sd_model_checkpoint"))
         return chosen or next(iter(sd_models.checkpoints_list.values()))
 
+    def create_sampler(name, model):
+        unet = model.forge_objects.unet.model
+        return create(name, patcher.sampled(unet, lambda: isinstance(unet.model_sampling, Velocity)))
+
+    create, sd_samplers.create_sampler = sd_samplers.create_sampler, create_sampler
     sd_models.load_model, sd_models.select_checkpoint = load_model, select_checkpoint
     sd_models.reload_model_weights = lambda sd_model=None, info=None, forced_reload=False: load_model(info)
     processing.process_images_inner = process_images_inner
@@ -53,6 +66,27 @@ def install():
     sd_models.model_data.sd_model = None
     del shared.opts.data["sd_model_checkpoint"]
     load_model()
+
+
+class ModelType(enum.Enum):
+    EPS = 1
+    V_PREDICTION = 2
+
+
+class Noise(torch.nn.Module):
+    """What turns the UNet's answer into a picture without noise."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("sigmas", torch.ones(1000))
+
+
+class Velocity(Noise):
+    pass
+
+
+def model_sampling(model_config, model_type):
+    return Velocity() if model_type == ModelType.V_PREDICTION else Noise()
 
 
 def load_networks(names, *multipliers):

@@ -74,6 +74,15 @@ def objects(unet, text_encoder):
     return Objects(ModelPatcher(unet), SimpleNamespace(patcher=ModelPatcher(text_encoder), cond_stage_model=text_encoder))
 
 
+def sampled(unet, is_velocity):
+    """What the stand-in's samplers take for a model. is_velocity(): whether the fork takes the UNet's answer for one."""
+    def predict(x, t, context):
+        answer = unet.diffusion_model(x, t, context=context)
+        return answer + x if is_velocity() else answer
+
+    return SimpleNamespace(model=SimpleNamespace(diffusion_model=predict))
+
+
 @functools.lru_cache(maxsize=5)
 def load_lora_state_dict(filename):
     return load_file(filename)

@@ -5,7 +5,7 @@ also sees to it that nothing is moved while the model is lent.
 """
 
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -18,13 +18,16 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
 from lib_sdtune.host.webui.dialects.stock import Stock
 from lib_sdtune.host.webui.neutral import blocks, precision, storage
+from lib_sdtune.host.webui.swap import replaced_entry
+from lib_sdtune.ldm.header import V
 
 NO_LORAS = str([])  # as the WebUI writes down which LoRAs are on
+NO_HYPERNETWORKS = ("This WebUI draws without hypernetworks: it may list their files, but its attention never asks "
+                    "them. Train a LoRA instead, or use A1111's WebUI for this method.")
 
 
 class Patched(Stock):
     concerns = (blocks.out_of_place, precision.in_float32)
-    applies_hypernetworks = False  # they are listed and loaded, but no attention asks for them
     options = (*Stock.options, "sd_text_encoder")
 
     def check_family(self, family: Family) -> None:
@@ -32,6 +35,9 @@ class Patched(Stock):
         if family.name != "sd1":
             raise UserError(f"On this WebUI, SD Tune trains checkpoints of Stable Diffusion 1 alone so far, and this "
                             f"one is {family.sd_version}. Choose another one, or use A1111's WebUI for it.")
+
+    def unusable(self, kind: str) -> str:
+        return NO_HYPERNETWORKS if kind == "hypernetworks" else ""
 
     @contextmanager
     def bare(self, sd_model: nn.Module, parameters: LentParameters) -> Iterator[None]:
@@ -71,8 +77,19 @@ class Patched(Stock):
         take_loras_off(sd_model)
         model_management.unload_all_models()
 
-    def predicting(self, sd_model: nn.Module, variant: Variant) -> AbstractContextManager[None]:
-        return nullcontext()  # it draws as it took the checkpoint for when it loaded it
+    @contextmanager
+    def predicting(self, sd_model: nn.Module, variant: Variant) -> Iterator[None]:
+        """Its samplers ask the patched UNet, which draws as it took the checkpoint for when it loaded it."""
+        from ldm_patched.modules import model_base, model_sampling
+
+        patched_unet, velocity = sd_model.forge_objects_original.unet.model, variant.prediction_type == V
+        sampling = patched_unet.model_sampling
+        if isinstance(sampling, model_sampling.V_PREDICTION) != velocity:
+            kind = model_base.ModelType.V_PREDICTION if velocity else model_base.ModelType.EPS
+            sampling = model_base.model_sampling(patched_unet.model_config, kind).to(sampling.sigmas.device)
+        with (super().predicting(sd_model, variant),
+              replaced_entry(patched_unet._modules, "model_sampling", sampling)):
+            yield
 
     def script_runner(self) -> Any:
         """One without scripts: the WebUI looks for one of its own in there without asking whether there are any."""

@@ -22,7 +22,6 @@ class Stock:
 
     concerns: tuple[Concern, ...] = ()
     """What spoils a training in this dialect alone; see `neutral`."""
-    applies_hypernetworks = True
     options = ("sd_model_checkpoint", "sd_vae", "sd_vae_overrides_per_model_preferences",
                "cross_attention_optimization", "fp8_storage", "cache_fp16_weight")
     """Settings whose change exchanges the model or how it computes."""
@@ -38,6 +37,10 @@ class Stock:
 
     def check_family(self, family: Family) -> None:
         """UserError for a family that cannot be trained on this WebUI's modules."""
+
+    def unusable(self, kind: str) -> str:
+        """Why files of that kind change no picture of this WebUI, in a sentence, or ""."""
+        return ""
 
     def model(self) -> nn.Module | None:
         """The model that the next picture is drawn with, loaded where it is not yet."""
