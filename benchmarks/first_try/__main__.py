@@ -49,13 +49,13 @@ RIVALS = {
     "defaults": {},
     # the tutorial that many begin with: ten repeats, ten epochs
     "tutorial": PLAIN | {"concepts": [{"repeats": 10, "class_prompt": ""}],
-                 "lora": {"dim": 32, "alpha": 32, "unet_lr": 1e-4 * SCALE,
+                 "lora": {"dim": 32, "alpha": 32, "conv_dim": 0, "unet_lr": 1e-4 * SCALE,
                           "text_encoder_lr": 1e-5 * SCALE},
                  "train": {"max_train_epochs": 10, "max_train_steps": 0, "batch_size": 1, "optimizer": "Lion",
                            "lr_scheduler": "cosine_with_restarts"}},
     # what its own program does where nothing is said
-    "sd-scripts": PLAIN | {"concepts": [{"class_prompt": ""}], "lora": {"dim": 4, "alpha": 1, "unet_lr": 2e-6 * SCALE,
-                   "text_encoder_lr": 2e-6 * SCALE},
+    "sd-scripts": PLAIN | {"concepts": [{"class_prompt": ""}], "lora": {"dim": 4, "alpha": 1, "conv_dim": 0,
+                   "unet_lr": 2e-6 * SCALE, "text_encoder_lr": 2e-6 * SCALE},
                    "train": {"max_train_steps": 1600, "batch_size": 1, "lr_scheduler": "constant"}},
 }
 

@@ -5,9 +5,11 @@ import json
 import pytest
 import torch
 
-from lib_sdtune.config import Config
+from lib_sdtune import toyworld
+from lib_sdtune.config import Config, Model
+from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.training import describing
-from lib_sdtune.training.describing import groups_of, sentence, told
+from lib_sdtune.training.describing import fitting, groups_of, sentence, told
 from lib_sdtune.training.runs import begin
 from lib_sdtune.training.trainer import Trainer
 from tests.hosts import TinyHost, pictures, resumed, settings, train
@@ -30,6 +32,13 @@ def test_what_all_pictures_share_in_front_of_the_noun_is_the_subjects_own():
     groups = groups_of(WORDS)
     assert told([["red", "on snow"], ["red", "on snow"]], groups) == {"on snow"}
     assert told([["red", "on snow"], ["blue", "on snow"]], groups) == {"red", "blue", "on snow"}
+
+
+@pytest.mark.parametrize("losses, word", [
+    ([(0.8, "red"), (1.0, "blue")], "red"), ([(1.04, "red"), (1.2, "blue")], "red"),
+    ([(0.8, "red"), (0.81, "blue")], ""), ([(1.1, "red"), (1.3, "blue")], ""), ([(0.9, "red")], "red"), ([(1.0, "red")], "")])
+def test_a_word_must_be_clearly_the_best_and_hardly_worse_than_none(losses, word):
+    assert fitting(losses, 1.0) == word
 
 
 def wordless(tmp_path, **changes):
@@ -97,3 +106,19 @@ def test_the_errors_are_those_of_the_untouched_model(tmp_path):
     first = json.loads((train(host, config).folder / "words.json").read_text())
     second = json.loads((train(host, config | {"name": "again"}).folder / "words.json").read_text())
     assert first == second
+
+
+def test_the_embedded_model_names_the_colours_and_grounds_of_a_form_it_does_not_know(tmp_path):
+    boat = [([(-1.05, 0.35), (1.05, 0.35), (0.62, 0.95), (-0.62, 0.95)], True),
+            ([(0.05, -1.1), (0.05, 0.25), (0.85, 0.25)], True)]
+    host, words = EmbeddedHost(tmp_path / "data"), [("red", "grass"), ("pink", "snow"), ("blue", "sand")]
+    folder = tmp_path / "boat"
+    folder.mkdir()
+    for number, (colour, ground) in enumerate(words):
+        toyworld.draw(toyworld.Scene(boat, colour, ground)).save(folder / f"{number}.png")
+    config = {"name": "boat", "concepts": [{"images": str(folder), "prompt": "zwx toy"}]}
+    config = Config.from_dict(config, host.defaults(Model()))
+    with Trainer(config, host.model(config.model), begin(config, host)) as trainer:
+        captions = {picture.path.stem: picture.caption for picture in trainer.training_data.scan.pictures}
+    assert captions == {str(number): f"a photo of a {colour} zwx toy on {ground}"
+                        for number, (colour, ground) in enumerate(words)}
