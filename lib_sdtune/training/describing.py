@@ -27,7 +27,7 @@ from lib_sdtune.training.batch import Batch, concats, sizes
 from lib_sdtune.training.training_data import TrainingData
 
 TIMESTEPS = (600, 500, 400)  # of 60 colours at 900 and 800 five were wrong, at these none
-AHEAD, AT_MOST = 0.98, 1.05  # of the next word's loss and of that without a word: 60 of 60 pass, 8 of 15 unknown colours
+AHEAD, AT_MOST = 0.98, 1.05  # of the next word's loss and of none's: 60 of 60 pass, and 8 of 15 unknown colours
 LEADING_IN = "a photo of"
 log = logging.getLogger("sdtune")
 Losses = Callable[[Batch], torch.Tensor]
