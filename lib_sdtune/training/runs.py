@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lib_sdtune import optim
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config, Model, overlaid
 from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.formats import artefact_files
 from lib_sdtune.formats.files import amount, free_space, read_json, write_json
@@ -247,7 +247,14 @@ def check_resume(config: Config, host: Host, folder: Path) -> None:
     path = state.newest(folder)
     if path is None:
         raise UserError(f"There is nothing to resume: {folder} holds no state. Start the run without resuming.")
-    state.refuse_changes(RunFolder(folder).settings(), config.to_dict())
+    state.refuse_changes(with_newer_settings(RunFolder(folder).settings()), config.to_dict())
+
+
+def with_newer_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """A run's settings with the defaults of those that the version which began it did not have."""
+    defaults = Config.from_dict({"name": settings["name"], "concepts": [{"images": "."}]}).to_dict()
+    concepts = [defaults["concepts"][0] | concept for concept in settings["concepts"]]
+    return overlaid(settings, defaults) | {"concepts": concepts}
 
 
 def check_writable(folder: Path) -> None:

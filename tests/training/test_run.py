@@ -199,6 +199,16 @@ def test_resume_refuses_a_changed_config_by_key(copied):
         train(host, settings(images, lora={"dim": 8}), resume=True)
 
 
+def test_a_run_that_an_earlier_version_began_is_resumed(host, images):
+    path = stopped(host, images).folder / "config.json"
+    settings_then = json.loads(path.read_text())
+    del settings_then["lora"]["train_norm"], settings_then["concepts"][0]["conditioning_data_dir"], settings_then["noise"]
+    path.write_text(json.dumps(settings_then))
+    with pytest.raises(UserError, match=r'"lora\.train_norm" was false'):
+        train(host, settings(images, lora={"train_norm": True}), resume=True)
+    assert train(host, settings(images), resume=True).state == "finished"
+
+
 def test_a_finished_run_can_be_trained_longer(copied):
     images, host = copied
     longer = train(host, settings(images, train={"max_train_steps": 9}, overwrite=True), resume=True)
