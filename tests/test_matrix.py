@@ -98,7 +98,7 @@ def test_method_and_family(name, family, variant, tmp_path):
             learned = predict(model, "a photo of zwx")
         kept = {key: tensor.clone() for key, tensor in method.tensors().items()}
         method.export(path, {})
-    assert not torch.allclose(learned, bare, atol=1e-3)
+    assert not torch.allclose(learned, bare, atol=1e-4)  # ten times what a file may differ by
     with torch.no_grad():
         assert torch.equal(predict(model, "a photo of zwx"), bare)
     after = bits(model)

@@ -68,7 +68,8 @@ def test_a_learning_rate_far_too_high_is_told(tmp_path):
     for name in ("01.png", "01.txt", "02.png", "02.txt"):
         shutil.copy(EXAMPLE / name, own)
     config = {"name": "ron", "concepts": [{"images": str(own)}], "train": {"max_train_steps": 24},
-              "lora": {"dim": 8, "alpha": 8, "unet_lr": 5e-2, "text_encoder_lr": 0}, "validation": {"split": 0.5, "every_n_steps": 4}}
+              "lora": {"dim": 8, "alpha": 8, "conv_dim": 0, "unet_lr": 5e-2, "text_encoder_lr": 0},
+              "validation": {"split": 0.5, "every_n_steps": 4}}
     control = train(host, Config.from_dict(config, host.defaults(Model())))
     said = control.snapshot()["validation"]
     assert said["kind"] in ("memorises", "diverges") and said["step"] <= 16 and f"step {said['step']}" in said["sentence"]
