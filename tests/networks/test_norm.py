@@ -20,7 +20,7 @@ LAYERS = {"group": (lambda: GroupNorm32(4, 8), (2, 8, 5, 5)), "layer": (lambda: 
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_layer_with_its_change(kind, dtype):
     torch.manual_seed(0)
     make, shape = LAYERS[kind]
@@ -44,7 +44,7 @@ def test_the_layer_with_its_change(kind, dtype):
             wanted.weight.copy_(layer.weight + multiplier * norm.w_norm)
             wanted.bias.copy_(layer.bias + multiplier * norm.b_norm)
             assert answer.dtype == dtype
-            assert torch.allclose(answer, wanted(x), atol=1e-5 if dtype == torch.float32 else 2e-2)
+            assert torch.allclose(answer, wanted(x), atol=1e-5 if dtype == torch.float32 else 5e-2)
     assert algorithm(norm.tensors()) == "norm" and not algorithm({"w_norm": norm.w_norm})
 
 
