@@ -265,5 +265,6 @@ def test_every_text_stands_out_from_what_lies_behind_it(page, url, theme):
     page.run("document.querySelectorAll('#sdtune_form .label-wrap:not(.open)').forEach((header) => header.click())")
     page.run("document.querySelectorAll('#sdtune_loose details').forEach((part) => (part.open = true))")
     page.until("document.querySelectorAll('#sdtune_form .label-wrap:not(.open)').length === 0")
+    page.until("!document.querySelector('.progress-text')")  # gradio's own, which fades in and out
     texts = page.run(CONTRAST)
     assert len(texts) > 200 and [text for text in texts if text[0] < 4.5] == []
