@@ -1,5 +1,7 @@
 """What a step asks of a GPU, counted on a pretended one with SD1's number of layers: a rise fails here."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -30,53 +32,50 @@ def sd1_on_the_card(host):
     return host
 
 
-@pytest.mark.parametrize("method", SETTINGS)
-def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
+@contextmanager
+def training_on_the_card(tmp_path, method="lora", **changes):
+    """(the pretended card, a trainer that has made its first step)."""
     images = pictures(tmp_path / "2_ron", count=1)
-    config = settings(images, method=method, train={"max_train_steps": 4, "gradient_checkpointing": "off"},
-                      save={"state_every_n_steps": 0}, sample={"every_n_steps": 0}, **{method: SETTINGS[method]})
-    more = ONE_BY_ONE if OLD and method == "dreambooth" else 0
+    config = Config.from_dict(settings(
+        images, method=method, train={"max_train_steps": 4, "gradient_checkpointing": "off"},
+        save={"state_every_n_steps": 0}, sample={"every_n_steps": 0}, **{method: SETTINGS[method]}, **changes))
     with pretended_cuda() as card:
-        host, config = sd1_on_the_card(TinyHost(tmp_path / "data", tiny_sd1)), Config.from_dict(config)
+        host = sd1_on_the_card(TinyHost(tmp_path / "data", tiny_sd1))
         with Trainer(config, host.model, begin(config, host)) as trainer:
             trainer.advance()
+            yield card, trainer
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
+    more = ONE_BY_ONE if OLD and method == "dreambooth" else 0
+    with training_on_the_card(tmp_path, method) as (card, trainer):
+        trainer.advance()
+        with card.counting() as counts:
             trainer.advance()
-            with card.counting() as counts:
-                trainer.advance()
-            batch = draw(trainer.training_data.examples(3), 3, trainer.training_data.cache, config).to(host.model.device)
-            with card.counting() as bare:
-                trainer.predict(batch).square().mean().backward()
+        data = trainer.training_data
+        batch = draw(data.examples(3), 3, data.cache, trainer.config).to(trainer.model.device)
+        with card.counting() as bare:
+            trainer.predict(batch).square().mean().backward()
     assert counts.total("launches") <= MOST.get(method, SHARE * bare.total("launches")) + more, (counts, bare)
     assert counts.total("syncs") == 0, counts.syncs
     assert counts.total("uploads") <= 10 and counts.total("downloads") <= 1, counts
 
 
 def test_timesteps_by_loss_wait_for_nothing(tmp_path):
-    images = pictures(tmp_path / "2_ron", count=1)
-    config = settings(images, train={"max_train_steps": 4, "gradient_checkpointing": "off"}, lora=SETTINGS["lora"],
-                      noise={"timestep_sampling": "loss"}, save={"state_every_n_steps": 0}, sample={"every_n_steps": 0})
-    with pretended_cuda() as card:
-        host, config = sd1_on_the_card(TinyHost(tmp_path / "data", tiny_sd1)), Config.from_dict(config)
-        with Trainer(config, host.model, begin(config, host)) as trainer:
+    with training_on_the_card(tmp_path, noise={"timestep_sampling": "loss"}) as (card, trainer):
+        trainer.advance()
+        with card.counting() as counts:
             trainer.advance()
-            trainer.advance()
-            with card.counting() as counts:
-                trainer.advance()
     assert counts.total("syncs") == 0, counts.syncs
     assert counts.total("launches") <= MOST["lora"], counts
 
 
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])  # asked at each step, and before the first one
 def test_the_teacher_waits_for_nothing(tmp_path, method):
-    images = pictures(tmp_path / "2_ron", count=1)
-    config = settings(images, method=method, train={"max_train_steps": 4, "gradient_checkpointing": "off"},
-                      loss={"prior_preservation": "auto", "teacher_every_n_examples": 1},
-                      save={"state_every_n_steps": 0}, sample={"every_n_steps": 0}, **{method: SETTINGS[method]})
-    with pretended_cuda() as card:
-        host, config = sd1_on_the_card(TinyHost(tmp_path / "data", tiny_sd1)), Config.from_dict(config)
-        with Trainer(config, host.model, begin(config, host)) as trainer:
+    asked = {"prior_preservation": "auto", "teacher_every_n_examples": 1}
+    with training_on_the_card(tmp_path, method, loss=asked) as (card, trainer):
+        assert trainer.teacher.batches(1, trainer.training_data.examples(1))
+        with card.counting() as counts:
             trainer.advance()
-            assert trainer.teacher.batches(1, trainer.training_data.examples(1))
-            with card.counting() as counts:
-                trainer.advance()
     assert counts.total("syncs") == 0, counts.syncs
