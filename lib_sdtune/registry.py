@@ -93,6 +93,15 @@ class Registry:
                 raise UserError(f"The plug-in {path} has the name of {loaded.__file__}; give it another name.")
 
 
+def registered(kind: str) -> Callable[[], list[str]]:
+    """The names registered in `lib_sdtune.KIND`, looked up late, so that declaring settings imports no plug-in."""
+
+    def names():
+        return importlib.import_module(f"lib_sdtune.{kind}").registry.names()
+
+    return names
+
+
 def plugin_folders(kind: str) -> list[Path]:
     """The folders of that kind of entry below those that SDTUNE_PLUGINS names. UserError for one that is not there."""
     bases = [Path(base).absolute() for base in os.environ.get(PLUGINS, "").split(os.pathsep) if base.strip()]
