@@ -163,7 +163,7 @@ def test_a_failed_run_tells_why_and_the_next_one_works(jobs, host, images, monke
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     with monkeypatch.context() as patch:
-        patch.setattr("lib_sdtune.training.trainer.Trainer.predict", no_memory)
+        patch.setattr("lib_sdtune.training.objective.Objective.predict", no_memory)
         name = jobs.submit(settings(images, "greedy"))
         until(lambda: state(jobs, name) == "failed")
     seen = jobs.status(name)

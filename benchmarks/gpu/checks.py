@@ -12,9 +12,9 @@ from benchmarks.gpu.models import METHODS, RandomHost, bits, config_of, random_m
 from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError
 from lib_sdtune.training.control import Control
+from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import RunFolder, begin
-from lib_sdtune.training.trainer import Trainer
 
 TOLERANCE = 0.05  # of the loss, between half precision and float32
 
@@ -67,7 +67,7 @@ def full(device: torch.device) -> Iterator[None]:
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0, device)
         return
-    with mock.patch.object(Trainer, "predict", side_effect=torch.cuda.OutOfMemoryError("CUDA out of memory.")):
+    with mock.patch.object(Objective, "predict", side_effect=torch.cuda.OutOfMemoryError("CUDA out of memory.")):
         yield
 
 

@@ -6,27 +6,20 @@ import gc
 import logging
 import math
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
-from lib_sdtune import diffusion
 from lib_sdtune.config import Config
-from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import HALVES, compute_dtype
 from lib_sdtune.errors import DiskFull, UserError
-from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import Host, LoadedModel
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
-from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training import (
     cuda_graphs,
     describing,
@@ -34,25 +27,22 @@ from lib_sdtune.training import (
     optimisation,
     overflow,
     precision,
-    replaced,
-    state,
     teacher,
     timestep_sampling,
 )
+from lib_sdtune.training.accumulation import Accumulation
 from lib_sdtune.training.attachment import Attachment
-from lib_sdtune.training.automatic_length import AutomaticLength, measured_every
-from lib_sdtune.training.batch import Batch, draw, joined
+from lib_sdtune.training.automatic_length import measured_every
+from lib_sdtune.training.batch import draw
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.disk_space import held_where_full
 from lib_sdtune.training.encoding import Conditioner
-from lib_sdtune.training.log import Log
-from lib_sdtune.training.losses import weighted_losses
+from lib_sdtune.training.learning_curve import LearningCurve
 from lib_sdtune.training.memory.estimate import recomputes
 from lib_sdtune.training.memory.frames import free_frames
 from lib_sdtune.training.memory.heap import steady_heap
 from lib_sdtune.training.micro_batches import MicroBatches
+from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.optimisation.outcome import Outcome
-from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.recipe import recipe
@@ -61,12 +51,12 @@ from lib_sdtune.training.results import Results
 from lib_sdtune.training.resume_point import ResumePoint
 from lib_sdtune.training.sample_requests import cost_in_steps
 from lib_sdtune.training.sample_times import SampleTimes, due
+from lib_sdtune.training.saver import Saver
 from lib_sdtune.training.skipped_steps import SkippedSteps
-from lib_sdtune.training.step_result import MicroBatch, Step, StepResult
+from lib_sdtune.training.step_result import Step, StepResult
 from lib_sdtune.training.training_data import TrainingData
 from lib_sdtune.training.validation import Validation
 
-T = TypeVar("T")
 log = logging.getLogger("sdtune")
 
 
@@ -97,7 +87,7 @@ class Trainer:
         self.attachment = Attachment(self.method, model, recomputing, self.dtype, self.training_data.idle_parts,
                                      self.base_loras, graphs)
         self.method.make_room = self.make_room
-        self.step, self.total, self.unsaved = 0, 0, False
+        self.step, self.total = 0, 0
         self.skipped_steps = SkippedSteps(self.reason_of_overflow)
         self.loss = math.nan
         self.unread: StepResult | None = None
@@ -117,32 +107,35 @@ class Trainer:
             stack.enter_context(self.training_data)
             if self.control.is_held() and self.world.size == 1:
                 raise DiskFull(self.control.hold_reason[0])  # nothing is learned yet: all of this is done again then
-            self.schedule = self.model.schedule.to(self.model.device, torch.float32)
             self.total = self.training_data.total_steps()
-            self.conditioner = Conditioner(self.config, self.model, self.method, self.training_data.text_cache)
-            self.length = AutomaticLength(self.config.train, self.folder, self.total)
-            describing.describe(self.config, self.training_data, self.losses, self.folder, self.control.preparing)
+            conditioner = Conditioner(self.config, self.model, self.method, self.training_data.text_cache)
+            self.objective = Objective(self.config.loss, self.model, self.dtype, conditioner)
+            describing.describe(self.config, self.training_data, self.objective.losses, self.folder,
+                                self.control.preparing)
             self.report_recipe()
-            self.validation = Validation(self.config, self.training_data, self.losses, self.model.device,
-                                         measured_every(self.config, self.total))
+            validation = Validation(self.config, self.training_data, self.objective.losses, self.model.device,
+                                    measured_every(self.config, self.total))
             self.per_image_loss = PerImageLoss(self.training_data.scan.pictures, self.folder)
             self.timestep_sampling = timestep_sampling.choose(self.config.noise)
             self.resume_point = ResumePoint(self.folder, self.model, self.training_data.scan, self.method,
                                             self.optimisation, self.skipped_steps, self.per_image_loss,
                                             self.timestep_sampling,
                                             base_loras.digest(self.config.model.base_loras, self.model.folder))
+            self.saver = Saver(self.resume_point, self.results, self.optimisation, self.control)
             self.step = self.resume_point.load()
             self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
-            self.log = Log(self.folder, resume_from=self.step, writes=self.world.leads)
-            stack.callback(self.log.close)
+            self.curve = LearningCurve(self.config, validation, self.control, self.total, self.step, self.world)
+            stack.callback(self.curve.log.close)
             self.shorten()
-            self.report_overfitting()
+            self.curve.report_overfitting()
             stack.enter_context(steady_heap(self.model.device))
             self.teacher = teacher.choose(self.config, self.method.cheap_to_detach, self.training_data, self.folder,
-                                          self.model.device, self.predict, self.attachment.without_adapter)
-            self.micro_batches = MicroBatches(self.training_data, self.teacher, self.world,
-                                              self.config.train.gradient_accumulation_steps)
-            self.teacher.prepare(self.total * self.micro_batches.repeats, self.world, self.control.preparing)
+                                          self.model.device, self.objective.predict, self.attachment.without_adapter)
+            micro_batches = MicroBatches(self.training_data, self.teacher, self.world,
+                                         self.config.train.gradient_accumulation_steps)
+            self.accumulate = Accumulation(self.config, self.model, micro_batches, self.objective, self.optimisation,
+                                           self.timestep_sampling)
+            self.teacher.prepare(self.total * micro_batches.repeats, self.world, self.control.preparing)
             if (self.attachment.recomputing or self.model.waiting) and self.dtype != torch.float32:
                 self.training_data.choose_idle_parts(self.method.changes_text())
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
@@ -159,7 +152,7 @@ class Trainer:
         try:
             if error is None:
                 self.read_all()
-                self.report_overfitting(ended=True)
+                self.curve.report_overfitting(ended=True)
         finally:
             free_frames(error)
             self.optimisation.release()
@@ -177,7 +170,7 @@ class Trainer:
     def due_after(self, step: int) -> dict[str, int]:
         """What is still to do after a step besides steps: see `duration.due_after`."""
         return duration.due_after(self.config, step, self.total, self.training_data.steps_per_epoch,
-                                  bool(self.validation.sets), self.times.rounds())
+                                  bool(self.curve.validation.sets), self.times.rounds())
 
     # the loop
 
@@ -194,13 +187,12 @@ class Trainer:
         """
         started = time.perf_counter()
         self.optimisation.begin(self.step, self.total)
-        self.timestep_sampling.begin(self.step)
-        micro_batches = [self.accumulate(*micro_batch) for micro_batch in self.micro_batches(self.step)]
+        micro_batches = self.accumulate(self.step)
         learned = any(micro_batch.learned for micro_batch in micro_batches)
         outcome = self.descend() if learned or self.world.size > 1 else Outcome(0.0, True)
         self.step += 1
         result = StepResult(self.step, self.optimisation.rates[0], micro_batches, outcome,
-                            self.timestep_losses_of_all(micro_batches))
+                            self.accumulate.timestep_losses_of_all(micro_batches))
         earlier, self.unread = self.unread, result
         self.read(earlier)
         at_once = self.optimisation.waits or self.is_read_at_once()
@@ -211,23 +203,11 @@ class Trainer:
             self.read_all()
         return self.describe_step(self.step, self.loss, result.lr, result.seconds)
 
-    def timestep_losses_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
-        """(N, 2) timesteps and losses of all processes; None where those of this one are all there are, or all that is
-        asked for.
-        """
-        if self.world.size == 1 or not self.timestep_sampling.learns:
-            return None
-        empty = torch.zeros(0, 2, device=self.model.device)
-        rows = torch.cat([empty, *(micro_batch.timestep_losses() for micro_batch in micro_batches)])
-        train = self.config.train
-        return self.world.joined(rows, train.batch_size * train.gradient_accumulation_steps)
-
     def is_read_at_once(self) -> bool:
         """Whether something is due after this step that wants its numbers."""
-        step, every = self.describe_step(self.step, 0.0, 0.0, 0.0), self.config.save.state_every_n_steps
-        saves = every and step.number % every == 0
-        return bool(step.last or saves or self.unsaved or self.validation.is_due(step)
-                    or due(self.config.save, step) or self.times.is_planned(step))
+        step = self.describe_step(self.step, 0.0, 0.0, 0.0)
+        return (step.last or self.saver.is_due(step.number) or self.curve.is_measured(step)
+                or due(self.config.save, step) or self.times.is_planned(step))
 
     def read_all(self) -> None:
         """Wait for the last step's numbers, and write what they are."""
@@ -243,7 +223,7 @@ class Trainer:
         step = self.describe_step(result.number, self.loss, result.lr, result.seconds)
         if self.world.leads:
             self.record(step, norm)
-        if self.validation.is_due(step):
+        if self.curve.is_measured(step):
             self.shorten()
 
     def describe_step(self, number: int, loss: float, lr: float, seconds: float) -> Step:
@@ -256,36 +236,8 @@ class Trainer:
 
     def resumed_step(self) -> Step:
         """The step that the state is of, as the log tells it."""
-        return self.describe_step(self.step, *(self.log.last.get(key) or 0.0 for key in ("loss", "lr", "seconds")))
-
-    def accumulate(self, number: int, examples: list[Example], share: float) -> MicroBatch:
-        """Forward and backward of one micro-batch, whose mean loss is divided by `share`."""
-        seed_layers(self.model.device, self.config.train.seed, "dropout", number)
-        drawn = draw(examples, number, self.training_data.cache, self.config, self.timestep_sampling)
-        batches = [drawn.to(self.model.device), *self.teacher.batches(number, examples)]
-        predictions = self.predict(joined(batches)).split([len(batch.latents) for batch in batches])
-        losses, *teacher_losses = [self.weighted(*pair) for pair in zip(predictions, batches, strict=True)]
-        loss = torch.cat([losses, *teacher_losses]).mean()
-        if loss.requires_grad:
-            self.optimisation.backward(loss / share)
-        plain = losses.detach() / batches[0].weights
-        return MicroBatch(examples, drawn.timesteps.tolist(), plain, loss.detach(), share, loss.requires_grad)
-
-    def losses(self, batch: Batch) -> torch.Tensor:
-        """(B,) the weighted loss of every example."""
-        return self.weighted(self.predict(batch), batch)
-
-    def weighted(self, prediction: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return weighted_losses(prediction, batch, self.config.loss, self.model.prediction_type, self.schedule)
-
-    def predict(self, batch: Batch, conditioning: Conditioning | None = None) -> torch.Tensor:
-        """The UNet's answer to a batch, told its captions, or something else."""
-        noise = batch.noise if batch.perturbation is None else batch.noise + batch.perturbation
-        noisy = diffusion.add_noise(batch.latents, noise, batch.timesteps, self.schedule)
-        with precision.autocast(self.model.device, self.dtype):
-            conditioning = replace(conditioning or self.conditioner(batch.captions, self.step), sizes=batch.sizes,
-                                   concat=batch.concat)
-            return self.model.family.predict(self.model, noisy.to(self.model.dtype), batch.timesteps, conditioning)
+        last = self.curve.log.last
+        return self.describe_step(self.step, *(last.get(key) or 0.0 for key in ("loss", "lr", "seconds")))
 
     def descend(self) -> Outcome:
         """Apply the gradients, unless they are not finite."""
@@ -305,27 +257,22 @@ class Trainer:
         examples = result.micro_batches[0].examples
         drawn = draw(examples, result.number, self.training_data.cache, self.config).to(self.model.device)
         with torch.no_grad(), self.attachment.without_adapter():
-            return bool(torch.isfinite(self.losses(drawn)).all())
+            return bool(torch.isfinite(self.objective.losses(drawn)).all())
 
     def record(self, step: Step, norm: float) -> None:
-        measured = self.measure(step)
-        self.log.write(step.row(norm) | measured)
-        if measured:
-            self.report_overfitting()
-            if self.length.is_best(self.log.rows):
-                with self.optimisation.showing_result():
-                    self.fits(lambda: self.length.keep(self.method, step.number))
+        if self.curve.add(step, norm, self.measure(step)):
+            with self.optimisation.showing_result():
+                self.saver.fits(lambda: self.curve.length.keep(self.method, step.number))
         self.per_image_loss.write(step.number, at_once=step.last)
-        every = self.config.save.state_every_n_steps
-        if (self.unsaved or every and step.number % every == 0) and not self.skipped_steps.in_a_row:
+        if self.saver.is_due(step.number) and not self.skipped_steps.in_a_row:
             self.save_state()
 
     def measure(self, step: Step) -> dict[str, float]:
         """The columns of validation, {} where it is not due."""
-        if not self.validation.is_due(step):
+        if not self.curve.is_measured(step):
             return {}
         with self.control.spending("validation"), self.optimisation.showing_result(), self.method.measuring():
-            return self.validation.due(step)
+            return self.curve.validation.due(step)
 
     def report_recipe(self) -> None:
         self.control.facts["recipe"] = recipe(self.config, self.training_data.scan.pictures, self.total)
@@ -333,35 +280,14 @@ class Trainer:
 
     def shorten(self) -> None:
         """Where the run ends by itself, it ends when the measurements in the log say so."""
-        self.total = self.world.agree(self.length.total(self.log.rows))
-        self.control.total_steps = self.total
-
-    def report_overfitting(self, ended: bool = False) -> None:
-        self.control.facts["validation"] = assess(self.log.rows, ended)
-
-    # the resume point, and full disks
+        self.total = self.control.total_steps = self.curve.total()
 
     def save_state(self) -> None:
-        """The resume point. Where the disk is full the run pauses, with the last state kept, until there is room."""
+        """The resume point; see `Saver.save_state`."""
         self.read_all()
-        if not self.world.leads:
-            return
-        with self.control.spending("saving"):
-            self.unsaved = not self.fits(lambda: self.resume_point.save(self.step))
-        if not self.unsaved:
-            replaced.drop(self.folder)
-        self.per_image_loss.write(self.step, at_once=True)
-
-    def fits(self, write: Callable[[], T], request: str = "", folder: Path | None = None) -> T | None:
-        """What `write()` answers, or None with the run put on hold when the disk is full; `request` is made again then.
-
-        folder: that of the files, where it is not the run's own.
-        """
-        return held_where_full(write, self.control, self.bytes_of_largest, request, folder or self.folder)
-
-    def bytes_of_largest(self) -> int:
-        """Of the state or the final file, whichever is larger."""
-        return max(self.results.bytes_of_state(self.optimisation.bytes()), self.method.disk_bytes()["file"])
+        if self.world.leads:
+            self.saver.save_state(self.step)
+            self.per_image_loss.write(self.step, at_once=True)
 
     # the three verbs
 
@@ -369,27 +295,19 @@ class Trainer:
         """Pictures of the unsaved result, made by the host's own sampler; their files, none if there was no room."""
         if not self.world.leads:
             return []
-        self.save_state_before_drawing()
+        if self.saver.is_due_before_drawing(self.step) and not self.skipped_steps.in_a_row:
+            self.save_state()
         with (self.optimisation.showing_result(), self.attachment.in_lent_precision(), self.method.sampling(),
               self.control.spending("samples")):
-            return self.fits(lambda: self.results.sample(host, self.step), "sample") or []
-
-    def save_state_before_drawing(self) -> None:
-        """A sampler may never come back, because of an extension or a stuck device, and then only killing helps.
-
-        Where a state is large (`state.LARGE`: DreamBooth's) it is left to the settings how many steps are done again.
-        """
-        saved = state.path_of(self.folder, self.step).exists()
-        small = self.results.bytes_of_state(self.optimisation.bytes()) < state.LARGE
-        if self.step and small and not saved and not self.skipped_steps.in_a_row:
-            self.save_state()
+            return self.saver.fits(lambda: self.results.sample(host, self.step), "sample") or []
 
     def save(self, folder: Path) -> list[Path]:
         """Intermediate files beside the final one, and the state; the files' paths, none if there was no room."""
         self.save_state()
         epoch, ends = self.training_data.epoch(self.step)
         with self.control.spending("saving"), self.optimisation.showing_result():
-            files = self.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save", folder)
+            files = self.saver.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save",
+                                    folder)
         return files or []
 
     def export(self, host: Host) -> Artefact | None:
@@ -404,6 +322,7 @@ class Trainer:
         with self.optimisation.showing_result():
             if self.control.leaving():
                 return self.results.export(host, self.step)
-            step = self.length.go_back(self.method, self.step)
-            self.control.message = self.length.sentence(self.log.rows, self.step, step) or self.control.message
-            return self.fits(lambda: self.results.export(host, step), folder=host.folder(self.method.kind))
+            length, rows = self.curve.length, self.curve.log.rows
+            step = length.go_back(self.method, self.step)
+            self.control.message = length.sentence(rows, self.step, step) or self.control.message
+            return self.saver.fits(lambda: self.results.export(host, step), folder=host.folder(self.method.kind))

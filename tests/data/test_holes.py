@@ -3,7 +3,7 @@
 import torch
 
 from lib_sdtune.data.holes import HOLES, hole
-from lib_sdtune.training.trainer import Trainer
+from lib_sdtune.training.objective import Objective
 from tests import models
 from tests.hosts import TinyHost, settings, train
 
@@ -20,13 +20,13 @@ def test_an_inpainting_run_tells_the_unet_the_hole_and_what_is_left(tmp_path, im
     host, heard = TinyHost(tmp_path / "data"), []
     host.model = models.SHALLOW["sd1"](variant=models.VARIANTS["inpainting"])
     host.model.folder = host.folder
-    straight = Trainer.predict
+    straight = Objective.predict
 
-    def predict(trainer, batch, *conditioning):
+    def predict(objective, batch, *conditioning):
         heard.append(batch)
-        return straight(trainer, batch, *conditioning)
+        return straight(objective, batch, *conditioning)
 
-    monkeypatch.setattr(Trainer, "predict", predict)
+    monkeypatch.setattr(Objective, "predict", predict)
     control = train(host, settings(images, validation={"split": 0.3}))
     assert control.state == "finished" and control.artefacts and len(heard) >= 6
     for batch in heard:

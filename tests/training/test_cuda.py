@@ -15,6 +15,7 @@ from lib_sdtune.optim.master_weights import plan
 from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training.memory.free import free_memory
 from lib_sdtune.training.memory.meter import capacity
+from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.optimisation.together import Together
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.runs import RunFolder
@@ -84,7 +85,7 @@ def filled_at(monkeypatch, card, owner, name, call=1):
     monkeypatch.setattr(owner, name, counted)
 
 
-PHASES = {"forward": (Trainer, "predict", 2), "backward": (Together, "backward", 2), "optimiser": (Together, "rounding_seed", 1),
+PHASES = {"forward": (Objective, "predict", 2), "backward": (Together, "backward", 2), "optimiser": (Together, "rounding_seed", 1),
           "sample": (CardHost, "generate", 1), "save": (Trainer, "save", 1)}
 WAYS = [("lora", {}), ("textual_inversion", {}), ("hypernetwork", {}), ("dreambooth", {}), ("dreambooth", {"weights": "bfloat16"})]
 

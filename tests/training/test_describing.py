@@ -10,6 +10,7 @@ from lib_sdtune.config import Config, Model
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.training import describing
 from lib_sdtune.training.describing import fitting, groups_of, sentence, told
+from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.runs import begin
 from lib_sdtune.training.trainer import Trainer
 from tests.hosts import TinyHost, pictures, resumed, settings, train
@@ -59,7 +60,7 @@ def losses_by_word(best):
 
 
 def captions_after(tmp_path, monkeypatch, best):
-    monkeypatch.setattr(Trainer, "losses", losses_by_word(best))
+    monkeypatch.setattr(Objective, "losses", losses_by_word(best))
     host, config = TinyHost(tmp_path / "data"), Config.from_dict(wordless(tmp_path))
     control = begin(config, host)
     with Trainer(config, host.model, control) as trainer:

@@ -25,20 +25,20 @@ WORKER = """
 import json, os, pathlib, signal, sys
 from lib_sdtune.training import state
 from lib_sdtune.training.runs import folder_of
-from lib_sdtune.training.trainer import Trainer
+from lib_sdtune.training.objective import Objective
 from tests.hosts import train
 from tests.training.test_families import tiny_host
 
 folder, family, config, killed_at = sys.argv[1:]
-host, predict = tiny_host(pathlib.Path(folder), family), Trainer.predict
+host, predict = tiny_host(pathlib.Path(folder), family), Objective.predict
 
-def predict_or_death(trainer, *batch):
-    if trainer.step == int(killed_at):
+def predict_or_death(objective, *batch):
+    if objective.step == int(killed_at):
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-    return predict(trainer, *batch)
+    return predict(objective, *batch)
 
 if int(killed_at):
-    Trainer.predict = predict_or_death
+    Objective.predict = predict_or_death
 train(host, json.loads(config), resume=state.newest(folder_of(host, "ron")) is not None)
 """
 

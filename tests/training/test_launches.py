@@ -56,7 +56,7 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
         data = trainer.training_data
         batch = draw(data.examples(3), 3, data.cache, trainer.config).to(trainer.model.device)
         with card.counting() as bare:
-            trainer.predict(batch).square().mean().backward()
+            trainer.objective.predict(batch).square().mean().backward()
     assert counts.total("launches") <= MOST.get(method, SHARE * bare.total("launches")) + more, (counts, bare)
     assert counts.total("syncs") == 0, counts.syncs
     assert counts.total("uploads") <= 10 and counts.total("downloads") <= 1, counts

@@ -81,7 +81,7 @@ def test_the_teacher_is_the_untouched_model(host, tmp_path, method):
         for number in range(2):
             with torch.no_grad():
                 taught, = trainer.teacher.batches(number, trainer.training_data.examples(number))
-                error = float((trainer.predict(taught) - taught.answers).abs().max())
+                error = float((trainer.objective.predict(taught) - taught.answers).abs().max())
             assert taught.captions == ["a photo of a cat"] and taught.weights.tolist() == [0.5]
             if number == 0 and method != "hypernetwork":
                 assert error < 1e-5  # nothing is learned yet
@@ -159,18 +159,18 @@ def test_what_is_done_for_the_class_is_told(changes, words):
 
 def test_subject_and_twins_are_learned_in_one_forward(host, tmp_path, monkeypatch):
     """The gradient is that of two forwards, one after the other."""
-    from lib_sdtune.training import trainer as module
+    from lib_sdtune.training import accumulation as module
     config = Config.from_dict(by_teacher(tmp_path, train={"batch_size": 3, "max_train_steps": 1}))
     forwards, losses = [], []
     for name in ("joined", "apart"):
         control = begin(Config.from_dict(by_teacher(tmp_path, name=name)), host)
         with Trainer(config, host.model, control) as trainer:
-            predict = trainer.predict
-            monkeypatch.setattr(trainer, "predict", lambda batch, *rest, predict=predict: forwards.append(
+            predict = trainer.objective.predict
+            monkeypatch.setattr(trainer.objective, "predict", lambda batch, *rest, predict=predict: forwards.append(
                 len(batch.latents)) or predict(batch, *rest))
             if name == "apart":
                 monkeypatch.setattr(module, "joined", lambda batches: batches)
-                monkeypatch.setattr(trainer, "predict", lambda batches, *rest, predict=predict: torch.cat(
+                monkeypatch.setattr(trainer.objective, "predict", lambda batches, *rest, predict=predict: torch.cat(
                     [predict(batch) for batch in batches]) if isinstance(batches, list) else predict(batches, *rest))
             losses.append(trainer.advance().loss)
     assert forwards == [6] and losses[0] == pytest.approx(losses[1], rel=1e-5)

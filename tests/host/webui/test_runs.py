@@ -48,7 +48,7 @@ def broken(*args, **kwargs):
 PHASES = {
     "scan": "lib_sdtune.training.training_data.scan",
     "cache": "lib_sdtune.training.training_data.TrainingData.encode_images",
-    "first step": "lib_sdtune.training.trainer.Trainer.predict",
+    "first step": "lib_sdtune.training.objective.Objective.predict",
     "update": "lib_sdtune.training.trainer.Trainer.descend",
     "sample": "lib_sdtune.host.webui.generating.picture",
     "inside a sample": "modules.processing.create_infotext",

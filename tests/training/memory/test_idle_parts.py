@@ -8,7 +8,7 @@ import torch
 from lib_sdtune.errors import RunError
 from lib_sdtune.training import trainer, training_data
 from lib_sdtune.training.memory.idle_parts import IdleParts
-from lib_sdtune.training.trainer import Trainer
+from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.training_data import TrainingData
 from tests.hosts import pictures, settings, train
 from tests.pretended import pretended_cuda
@@ -46,8 +46,8 @@ ALL = {"unet", "vae", "text_encoder_1"}
 def noted(monkeypatch):
     """Which parts are on the card at each step and while pictures are encoded, on what counts as a small card."""
     def note_on(host):
-        predict, encode = Trainer.predict, TrainingData.encode_images
-        monkeypatch.setattr(Trainer, "predict", lambda trainer, *batch: host.note("step") or predict(trainer, *batch))
+        predict, encode = Objective.predict, TrainingData.encode_images
+        monkeypatch.setattr(Objective, "predict", lambda objective, *batch: host.note("step") or predict(objective, *batch))
         monkeypatch.setattr(TrainingData, "encode_images", lambda data, pixels: host.note("encoding") or encode(data, pixels))
 
     return note_on

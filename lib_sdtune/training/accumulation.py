@@ -1,0 +1,52 @@
+"""Gradient accumulation: forward and backward of every micro-batch of a step, whose gradients add up."""
+
+import torch
+
+from lib_sdtune.config import Config
+from lib_sdtune.data.loader import Example
+from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.randomness import seed_layers
+from lib_sdtune.training.batch import draw, joined
+from lib_sdtune.training.micro_batches import MicroBatches
+from lib_sdtune.training.objective import Objective
+from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.step_result import MicroBatch
+from lib_sdtune.training.timestep_sampling import TimestepSampling
+
+
+class Accumulation:
+    """`accumulate(step)`: the micro-batches of a step counted from 0, whose gradients are with the optimiser then."""
+
+    def __init__(self, config: Config, model: LoadedModel, micro_batches: MicroBatches, objective: Objective,
+                 optimisation: Together, timestep_sampling: TimestepSampling):
+        self.config, self.model, self.micro_batches = config, model, micro_batches
+        self.objective, self.optimisation, self.timestep_sampling = objective, optimisation, timestep_sampling
+
+    def __call__(self, step: int) -> list[MicroBatch]:
+        self.timestep_sampling.begin(step)
+        self.objective.step = step
+        return [self.accumulate(*micro_batch) for micro_batch in self.micro_batches(step)]
+
+    def accumulate(self, number: int, examples: list[Example], share: float) -> MicroBatch:
+        """Forward and backward of one micro-batch, whose mean loss is divided by `share`."""
+        seed_layers(self.model.device, self.config.train.seed, "dropout", number)
+        drawn = draw(examples, number, self.micro_batches.training_data.cache, self.config, self.timestep_sampling)
+        batches = [drawn.to(self.model.device), *self.micro_batches.teacher.batches(number, examples)]
+        predictions = self.objective.predict(joined(batches)).split([len(batch.latents) for batch in batches])
+        losses, *teacher_losses = [self.objective.weighted(*pair) for pair in zip(predictions, batches, strict=True)]
+        loss = torch.cat([losses, *teacher_losses]).mean()
+        if loss.requires_grad:
+            self.optimisation.backward(loss / share)
+        plain = losses.detach() / batches[0].weights
+        return MicroBatch(examples, drawn.timesteps.tolist(), plain, loss.detach(), share, loss.requires_grad)
+
+    def timestep_losses_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
+        """(N, 2) timesteps and losses of all processes; None where those of this one are all there are, or all that is
+        asked for.
+        """
+        world, train = self.micro_batches.world, self.config.train
+        if world.size == 1 or not self.timestep_sampling.learns:
+            return None
+        empty = torch.zeros(0, 2, device=self.model.device)
+        rows = torch.cat([empty, *(micro_batch.timestep_losses() for micro_batch in micro_batches)])
+        return world.joined(rows, train.batch_size * train.gradient_accumulation_steps)

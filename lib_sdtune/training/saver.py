@@ -1,0 +1,56 @@
+"""The resume point and every other file of a run, written when they are due, and later where the disk is full."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from lib_sdtune.training import replaced, state
+from lib_sdtune.training.control import Control
+from lib_sdtune.training.disk_space import held_where_full
+from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.results import Results
+from lib_sdtune.training.resume_point import ResumePoint
+
+T = TypeVar("T")
+
+
+class Saver:
+    """unsaved: whether the last resume point found no room."""
+
+    def __init__(self, resume_point: ResumePoint, results: Results, optimisation: Together, control: Control):
+        self.resume_point, self.results, self.optimisation, self.control = resume_point, results, optimisation, control
+        self.folder, self.unsaved = control.folder, False
+
+    def is_due(self, step: int) -> bool:
+        """Whether a resume point is to be written after this step."""
+        every = self.results.config.save.state_every_n_steps
+        return self.unsaved or bool(every and step % every == 0)
+
+    def is_due_before_drawing(self, step: int) -> bool:
+        """Whether one is to be written before samples are drawn after this step.
+
+        A sampler may never come back, because of an extension or a stuck device, and then only killing helps. Where a
+        state is large (`state.LARGE`: DreamBooth's) it is left to the settings how many steps are done again.
+        """
+        return bool(step) and self.bytes_of_state() < state.LARGE and not state.path_of(self.folder, step).exists()
+
+    def save_state(self, step: int) -> None:
+        """The resume point. Where the disk is full the run pauses, with the last state kept, until there is room."""
+        with self.control.spending("saving"):
+            self.unsaved = not self.fits(lambda: self.resume_point.save(step))
+        if not self.unsaved:
+            replaced.drop(self.folder)
+
+    def fits(self, write: Callable[[], T], request: str = "", folder: Path | None = None) -> T | None:
+        """What `write()` answers, or None with the run put on hold when the disk is full; `request` is made again then.
+
+        folder: that of the files, where it is not the run's own.
+        """
+        return held_where_full(write, self.control, self.bytes_of_largest, request, folder or self.folder)
+
+    def bytes_of_largest(self) -> int:
+        """Of the state or the final file, whichever is larger."""
+        return max(self.bytes_of_state(), self.results.method.disk_bytes()["file"])
+
+    def bytes_of_state(self) -> int:
+        return self.results.bytes_of_state(self.optimisation.bytes())
