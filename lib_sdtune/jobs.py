@@ -4,6 +4,7 @@ The WebUI's Interrupt ends a sample that is being made, never a run.
 """
 
 import logging
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -247,8 +248,9 @@ class Jobs:
         return self.folder(name).settings()
 
     def log(self, name: str, since: int = 0) -> list[dict[str, Any]]:
-        """Rows of the run's log.csv after step `since`."""
-        return self.folder(name).log(since)
+        """Rows of the run's log.csv after step `since`; None, which JSON has, for what is not finite."""
+        return [{column: None if value == math.inf else value for column, value in row.items()}
+                for row in self.folder(name).log(since)]
 
     def sample(self, name: str, file: str) -> Path:
         """The path of a sample picture of a run. NotFound if it has none of that name."""

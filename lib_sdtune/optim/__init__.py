@@ -59,8 +59,8 @@ def keeps_mean(name: str) -> bool:
 
 def skips_by_itself(train: "TrainConfig", device: "torch.device") -> bool:
     """Whether the optimiser can leave a step out where a tensor on the device says so (`found_inf`)."""
-    fused = train.optimizer_args.get("fused", True)
-    return bool(device.type == "cuda" and fused and getattr(registry[train.optimizer], "skips_by_itself", False))
+    skips = getattr(registry[train.optimizer], "skips_by_itself", None)
+    return bool(device.type == "cuda" and skips and skips(train.optimizer_args))
 
 
 def available(name: str) -> bool:

@@ -9,6 +9,7 @@ Everything follows from the measurements in the log, so a resumed run ends at th
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 from lib_sdtune.config import Config, TrainConfig
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.methods.base import Method
-from lib_sdtune.training.log import round_off
 
 MEASUREMENTS = 20  # of the longest run, spread evenly
 FEWEST = 4  # before a run may end
@@ -33,9 +33,9 @@ def measured_every(config: Config, longest: int) -> int:
 
 
 def points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
-    """The measurements among log rows, rounded as the log keeps them."""
+    """The measurements among log rows."""
     key = "val_loss" if any(row.get("val_loss") is not None for row in rows) else "fit_loss"
-    return [(row["step"], round_off(row[key])) for row in rows if row.get(key) is not None]
+    return [(row["step"], row[key]) for row in rows if row.get(key) is not None]
 
 
 def stalled(measurements: Sequence[Point]) -> int | None:
@@ -76,7 +76,8 @@ class AutomaticLength:
     def is_best(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Whether the last measurement is the best one so far."""
         measurements = points(rows) if self.is_automatic else []
-        return bool(measurements) and all(loss > measurements[-1][1] for _, loss in measurements[:-1])
+        *earlier, (_, last) = measurements or [(0, math.inf)]
+        return math.isfinite(last) and all(loss > last for _, loss in earlier)
 
     def keep(self, method: Method, step: int) -> None:
         """Write what has been learned by `step`, the best one so far."""

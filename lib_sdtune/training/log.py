@@ -58,10 +58,11 @@ class Log:
 
     def write(self, row: dict[str, Any]) -> None:
         """`row` maps column names to numbers; missing columns stay empty."""
-        self.unwritten += lines({key: round_off(value) for key, value in row.items()})
+        cells = {column: cell(column, value) for column, value in row.items()}
+        self.unwritten += lines(cells)
         self.flush()
-        if is_measured(row):
-            self.rows.append(row)
+        if is_measured(cells):
+            self.rows.append(cells)
         with suppress(OSError):  # a full disk pauses the run where it matters
             self.events.scalars(row["step"], {key: row[key] for key in CURVES if row.get(key) is not None})
 
@@ -96,15 +97,19 @@ def lines(*rows: dict[str, Any] | None) -> bytes:
     return text.getvalue().encode()
 
 
-def round_off(value: Any) -> Any:
-    """Six digits; an empty cell for what is not a number."""
+def cell(column: str, value: Any) -> Any:
+    """Six digits. What is not finite is infinite where it was measured, and an empty cell where it is a step's own."""
     if not isinstance(value, float):
         return value
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    if math.isfinite(value):
+        return float(f"{value:.6g}")
+    return math.inf if column in MEASURED else None
 
 
 def read(path: Path, since: int = 0) -> list[dict[str, Any]]:
-    """Rows after step `since` as dicts of numbers; None for empty cells. A row cut off by a crash is left out."""
+    """Rows after step `since` as dicts of numbers; None for empty cells, infinity for a measurement that overflowed. A
+    row cut off by a crash is left out.
+    """
     if not Path(path).exists():
         return []
     rows = []

@@ -41,15 +41,18 @@ def of_ended(assessment: dict[str, Any]) -> dict[str, Any]:
 
 
 def measured(rows: list[dict]) -> list[tuple]:
-    """[(step, loss on held-out pictures, on trained ones, on class pictures or None)] of the rows that were validated.
+    """[(step, loss on held-out pictures, on trained ones, on class pictures or None)] of the rows that were validated;
+    infinite where the numbers overflowed.
     """
     points, since = [], []
     for row in rows:
         if number(row.get("loss")):
             since.append(row["loss"])
-        if not number(row.get("val_loss")):
+        if row.get("val_loss") is None:
             continue
         fit = row["fit_loss"] if number(row.get("fit_loss")) else sum(since) / len(since) if since else None
+        if not number(row["val_loss"]):
+            fit = math.inf
         if fit is not None:
             points.append((row["step"], row["val_loss"], fit, row.get("class_loss")))
         since = []
@@ -62,6 +65,9 @@ def number(value: Any) -> bool:
 
 def judge(points: list[tuple]) -> dict[str, Any]:
     """Where the loss on pictures kept aside left its best for good, and what the trained ones did meanwhile."""
+    if not number(points[-1][1]):
+        return overflowed(points)
+    points = [point for point in points if number(point[1])]
     steps, held_out, fit = zip(*(point[:3] for point in points), strict=True)
     if len(points) < FEWEST:
         times = "time" if len(points) == 1 else "times"
@@ -92,6 +98,14 @@ def judge(points: list[tuple]) -> dict[str, Any]:
         f"Starts to memorise at step {steps[turn]}: from there the loss on pictures kept aside rises "
         f"for good ({rise}), while that on trained pictures {fell}.",
     )
+
+
+def overflowed(points: list[tuple]) -> dict[str, Any]:
+    """Of measurements the last of which is not finite."""
+    finite = [(loss, step) for step, loss, *_ in points if number(loss)]
+    since = min(step for step, *_ in points if not finite or step > finite[-1][1])
+    return verdict("diverges", min(finite)[1] if finite else None,
+                   f"Gets worse: at step {since} the loss on pictures kept aside overflowed; lower the learning rate.")
 
 
 def verdict(kind: str, step: int | None, sentence: str) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """Runs that end by themselves: when, with which file, and that a resumed one ends alike."""
 
+import math
+
 import pytest
 
-from lib_sdtune.config import Config
+from lib_sdtune.config import Config, TrainConfig
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.methods import registry
 from lib_sdtune.training import automatic_length
-from lib_sdtune.training.automatic_length import stalled
+from lib_sdtune.training.automatic_length import AutomaticLength, stalled
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost, pictures, resumed, settings, train
 
@@ -31,6 +33,14 @@ def test_a_trembling_that_is_small_against_the_fall_is_no_improvement():
 
 def test_a_loss_that_never_falls_ends_it_too():
     assert stalled(curve(1.0, 1.1, 1.2, 1.3)) == 40
+
+
+def test_a_loss_that_overflows_is_no_improvement_and_never_the_best(tmp_path):
+    assert stalled(curve(1.0, 0.5, math.inf, math.inf, math.inf)) == 50
+    length = AutomaticLength(TrainConfig(stop="auto"), tmp_path, 100)
+    rows = [{"step": step, "fit_loss": loss} for step, loss in curve(1.0, 0.5, math.inf)]
+    assert [length.is_best(rows[:count]) for count in (1, 2, 3)] == [True, True, False]
+    assert not length.is_best(rows[2:])
 
 
 def test_nothing_measured_goes_on():

@@ -11,11 +11,12 @@ from tests.pretended import pretended_cuda
 from tests.pretended.hosts import CardHost
 
 
+@pytest.mark.parametrize("optimizer", ["AdamW", "Lion"])
 @pytest.mark.parametrize("weights", ["float32", "bfloat16"])
-def test_a_group_whose_gradient_is_not_finite_stays_as_it_was(tmp_path, weights):
+def test_a_group_whose_gradient_is_not_finite_stays_as_it_was(tmp_path, weights, optimizer):
     images = pictures(tmp_path / "2_ron", count=1, size=(64, 64))
     dataset = {"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 64}
-    config = settings(images, method="dreambooth", dataset=dataset, train={"max_train_steps": 9},
+    config = settings(images, method="dreambooth", dataset=dataset, train={"max_train_steps": 9, "optimizer": optimizer},
                       dreambooth={"unet_lr": 1e-2, "weights": weights}, save={"state_every_n_steps": 0})
     with pretended_cuda():
         host, config = CardHost(tmp_path / "data", torch.bfloat16), Config.from_dict(config)

@@ -33,11 +33,11 @@ def sd1_on_the_card(host):
 
 
 @contextmanager
-def training_on_the_card(tmp_path, method="lora", **changes):
+def training_on_the_card(tmp_path, method="lora", train=(), **changes):
     """(the pretended card, a trainer that has made its first step)."""
     images = pictures(tmp_path / "2_ron", count=1)
     config = Config.from_dict(settings(
-        images, method=method, train={"max_train_steps": 4, "gradient_checkpointing": "off"},
+        images, method=method, train={"max_train_steps": 4, "gradient_checkpointing": "off", **dict(train)},
         save={"state_every_n_steps": 0}, sample={"every_n_steps": 0}, **{method: SETTINGS[method]}, **changes))
     with pretended_cuda() as card:
         host = sd1_on_the_card(TinyHost(tmp_path / "data", tiny_sd1))
@@ -60,6 +60,17 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method):
     assert counts.total("launches") <= MOST.get(method, SHARE * bare.total("launches")) + more, (counts, bare)
     assert counts.total("syncs") == 0, counts.syncs
     assert counts.total("uploads") <= 10 and counts.total("downloads") <= 1, counts
+
+
+@pytest.mark.parametrize("method", ["lora", "dreambooth"])
+def test_lion_waits_for_nothing(tmp_path, method):
+    with training_on_the_card(tmp_path, method, train={"optimizer": "Lion"}) as (card, trainer):
+        trainer.advance()
+        with card.counting() as counts:
+            trainer.advance()
+    print("COUNTS", method, counts)
+    assert counts.total("syncs") == 0, counts.syncs
+    assert counts.total("launches") <= (4000 if method == "dreambooth" else MOST["lora"] + 50) + (ONE_BY_ONE if OLD and method == "dreambooth" else 0), counts
 
 
 def test_timesteps_by_loss_wait_for_nothing(tmp_path):
