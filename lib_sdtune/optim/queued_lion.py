@@ -1,7 +1,7 @@
 """Lion that leaves a step out where a tensor on the device says so, as torch's fused AdamW does: nobody waits for it.
 
-Moments and gradients of a step lie beside each other in two pieces of memory for the moment, so that what is not finite
-is left out in a few operations, and not in one for every weight.
+What a step adds lies in one piece of memory for the moment, so that numbers which are not finite are left out in a few
+operations, and not in one for every weight.
 """
 
 from collections.abc import Sequence
@@ -38,15 +38,20 @@ class LeavesOut:
     def step_unless(self, left_out: torch.Tensor, group: dict[str, Any], params: Sequence[torch.Tensor]) -> None:
         """Lion's step of some parameters; where `left_out`, each keeps its bits, and its moment its values."""
         beta1, beta2 = group["betas"]
-        moments = [self.moment(param) for param in params]
-        updates, grads = joined(moments, params), joined([param.grad for param in params], params)
-        torch.where(left_out, updates, grads, out=grads)  # towards itself a moment does not move
-        updates.lerp_(grads, 1 - beta1).masked_fill_(left_out, 0).sign_()
+        moments, grads = [self.moment(param) for param in params], [param.grad for param in params]
+        piece = torch.empty(length(params), dtype=params[0].dtype, device=params[0].device)
+        parts = views(piece, params)
+        torch._foreach_copy_(parts, moments)
+        torch._foreach_lerp_(parts, grads, 1 - beta1)
+        piece.masked_fill_(left_out, 0).sign_()
         decay = self.decay(group)
         if decay:
             torch._foreach_mul_(params, torch.where(left_out, 1.0, 1 - decay))
-        torch._foreach_add_(params, views(updates, params), alpha=-group["lr"])
-        torch._foreach_lerp_(moments, views(grads, params), 1 - beta2)
+        torch._foreach_add_(params, parts, alpha=-group["lr"])
+        torch._foreach_copy_(parts, grads)
+        torch._foreach_sub_(parts, moments)
+        piece.masked_fill_(left_out, 0)
+        torch._foreach_add_(moments, parts, alpha=1 - beta2)
 
     def moment(self, param: torch.Tensor) -> torch.Tensor:
         if not self.state[param]:
@@ -57,10 +62,3 @@ class LeavesOut:
         """What a step takes off a weight, as a share of it."""
         decay = group["lr"] * group["weight_decay"]
         return decay / self._init_lr if self.decoupled_wd else decay
-
-
-def joined(tensors: Sequence[torch.Tensor | None], params: Sequence[torch.Tensor]) -> torch.Tensor:
-    """A copy of tensors in a piece of memory, beside each other and each laid out as its parameter."""
-    piece = torch.empty(length(params), dtype=params[0].dtype, device=params[0].device)
-    torch._foreach_copy_(views(piece, params), tensors)
-    return piece
