@@ -33,12 +33,12 @@ class Accumulation:
         drawn = draw(examples, number, self.micro_batches.training_data.cache, self.config, self.timestep_sampling)
         batches = [drawn.to(self.model.device), *self.micro_batches.teacher.batches(number, examples)]
         predictions = self.objective.predict(joined(batches)).split([len(batch.latents) for batch in batches])
-        losses, *teacher_losses = [self.objective.weighted(*pair) for pair in zip(predictions, batches, strict=True)]
-        loss = torch.cat([losses, *teacher_losses]).mean()
+        losses = [self.objective.unweighted(*pair) for pair in zip(predictions, batches, strict=True)]
+        loss = torch.cat([each * batch.weights for each, batch in zip(losses, batches, strict=True)]).mean()
         if loss.requires_grad:
             self.optimisation.backward(loss / share)
-        plain = losses.detach() / batches[0].weights
-        return MicroBatch(examples, drawn.timesteps.tolist(), plain, loss.detach(), share, loss.requires_grad)
+        return MicroBatch(examples, drawn.timesteps.tolist(), losses[0].detach(), loss.detach(), share,
+                          loss.requires_grad)
 
     def timestep_losses_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
         """(N, 2) timesteps and losses of all processes; None where those of this one are all there are, or all that is

@@ -1,4 +1,4 @@
-"""The loss of every example: how far the model's answer lies from what it should be, weighted as the settings say."""
+"""How far the model's answer to every example lies from what it should be, by its timestep as the settings say."""
 
 import torch
 
@@ -7,9 +7,12 @@ from lib_sdtune.config import LossConfig
 from lib_sdtune.training.batch import Batch
 
 
-def weighted_losses(prediction: torch.Tensor, batch: Batch, loss: LossConfig, prediction_type: str,
-                    schedule: torch.Tensor) -> torch.Tensor:
-    """(B,) for a prediction (B, 4, h, w); schedule: (1000,) how much signal is left at each timestep."""
+def example_losses(prediction: torch.Tensor, batch: Batch, loss: LossConfig, prediction_type: str,
+                   schedule: torch.Tensor) -> torch.Tensor:
+    """(B,) for a prediction (B, 4, h, w), each as if it counted once: `batch.weights` are not in it.
+
+    schedule: (1000,) how much signal is left at each timestep.
+    """
     target = batch.answers
     if target is None:
         target = diffusion.target(prediction_type, batch.latents, batch.noise, batch.timesteps, schedule)
@@ -23,4 +26,4 @@ def weighted_losses(prediction: torch.Tensor, batch: Batch, loss: LossConfig, pr
     weights = diffusion.loss_weights(prediction_type, batch.timesteps, schedule, loss.min_snr_gamma,
                                      loss.debiased_estimation, loss.v_pred_like_loss,
                                      loss.scale_v_pred_loss_like_noise_pred)
-    return errors.mean(dim=(1, 2, 3)) * weights * batch.weights
+    return errors.mean(dim=(1, 2, 3)) * weights

@@ -11,7 +11,7 @@ from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.training import precision
 from lib_sdtune.training.batch import Batch
 from lib_sdtune.training.encoding import Conditioner
-from lib_sdtune.training.losses import weighted_losses
+from lib_sdtune.training.losses import example_losses
 
 
 class Objective:
@@ -23,11 +23,11 @@ class Objective:
 
     def losses(self, batch: Batch) -> torch.Tensor:
         """(B,) the weighted loss of every example."""
-        return self.weighted(self.predict(batch), batch)
+        return self.unweighted(self.predict(batch), batch) * batch.weights
 
-    def weighted(self, prediction: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """(B,) the weighted losses of a prediction (B, 4, h, w)."""
-        return weighted_losses(prediction, batch, self.loss, self.model.prediction_type, self.schedule)
+    def unweighted(self, prediction: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """(B,) the losses of a prediction (B, 4, h, w), as if every example counted once."""
+        return example_losses(prediction, batch, self.loss, self.model.prediction_type, self.schedule)
 
     def predict(self, batch: Batch, conditioning: Conditioning | None = None) -> torch.Tensor:
         """The UNet's answer (B, 4, h, w) to a batch, told its captions, or something else."""

@@ -52,7 +52,7 @@ class PerImageLoss:
         self.written = 0.0
 
     def note(self, examples: list[Example], timesteps: list[int], losses: list[float]) -> None:
-        """Losses (B,) of examples at timesteps (B,), as if each counted once; NaN where it does not count."""
+        """Losses (B,) of examples at timesteps (B,), as if each counted once."""
         for example, timestep, loss in zip(examples, timesteps, losses, strict=True):
             if math.isfinite(loss) and loss > 0:
                 self.update(example.index, timestep // self.width, loss)

@@ -13,7 +13,7 @@ from lib_sdtune.methods.base import Artefact, Method
 from lib_sdtune.training.disk_space import refuse_too_little_disk
 from lib_sdtune.training.sample_requests import sample_requests
 from lib_sdtune.training.sample_times import SampleTimes, due
-from lib_sdtune.training.state import states_to_keep
+from lib_sdtune.training.state import LARGE, states_to_keep
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.training.step_result import Step
@@ -42,11 +42,24 @@ class Results:
         """UserError when the disk cannot take what `steps` more steps will save."""
         room, state_bytes = self.method.disk_bytes(), self.bytes_of_state(optimizer_bytes)
         files = self.model.folder(self.method.kind) if self.model.folder else self.folder
-        refuse_too_little_disk([(self.folder.parent, state_bytes * (states_to_keep(state_bytes) + 1) + room["once"]),
-                                (files, room["file"] * (self.saves(steps) + 1))])
+        saves = self.saves(steps)
+        kept = min(saves, self.config.save.keep_last or saves)
+        refuse_too_little_disk([(self.folder.parent, state_bytes * self.states(steps, state_bytes) + room["once"]),
+                                (files, room["file"] * (kept + 1))])
 
     def bytes_of_state(self, optimizer_bytes: int) -> int:
         return self.method.disk_bytes()["state"] + optimizer_bytes
+
+    def states(self, steps: int, size: int) -> int:
+        """How many resume points of `size` bytes `steps` more steps have on the disk at once, while one is written.
+
+        One is written at the end, with every intermediate file, and where they are small before samples.
+        """
+        every, sample = self.config.save.state_every_n_steps, self.config.sample
+        written = 1 + self.saves(steps) + (steps // every if every else 0)
+        if size < LARGE and (sample.every_n_steps or sample.every_n_epochs):
+            written += steps
+        return min(written, states_to_keep(size) + 1)
 
     def refuse_own_source(self) -> None:
         """UserError when the file to be written is the very checkpoint that is being trained."""
@@ -59,12 +72,13 @@ class Results:
             )
 
     def saves(self, steps: int) -> int:
+        """How many times `steps` more steps save intermediate files."""
         save = self.config.save
         count = steps // save.every_n_steps if save.every_n_steps else 0
         count += (
             steps // (save.every_n_epochs * self.training_data.steps_per_epoch) if steps and save.every_n_epochs else 0
         )
-        return min(count, save.keep_last) if save.keep_last else count
+        return count
 
     # samples
 

@@ -33,7 +33,7 @@ class Step:
 
 @dataclass
 class MicroBatch:
-    """losses (B,) of its examples, as if each counted once, and not finite where it does not count; `loss`, the mean of
+    """losses (B,) of its examples, as if each counted once; `loss`, the mean of
     what they count and of its teacher's, is divided by `share`.
 
     learned: whether anything that learns took part in it.

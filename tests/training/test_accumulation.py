@@ -16,8 +16,8 @@ def test_every_example_counts_the_same(host, tmp_path, monkeypatch):
     config = Config.from_dict(settings(images, train={"max_train_steps": 1, "batch_size": 2, "gradient_accumulation_steps": 2}))
     with Trainer(config, host.model, begin(config, host)) as trainer:
         losses, applied = [], []
-        original, backward = trainer.objective.weighted, trainer.optimisation.backward
-        monkeypatch.setattr(trainer.objective, "weighted", lambda *prediction: losses.append(original(*prediction)) or losses[-1])
+        original, backward = trainer.objective.unweighted, trainer.optimisation.backward
+        monkeypatch.setattr(trainer.objective, "unweighted", lambda *prediction: losses.append(original(*prediction)) or losses[-1])
         monkeypatch.setattr(trainer.optimisation, "backward", lambda loss: applied.append(float(loss.detach())) or backward(loss))
         step = trainer.advance()
     single = torch.cat([loss.detach() for loss in losses])

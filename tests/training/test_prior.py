@@ -1,5 +1,6 @@
 """Prior preservation: the loss is the paper's, by pictures or by a teacher, and the teacher is the untouched model."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,9 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
-from lib_sdtune.training import prior, state
+from lib_sdtune.training import per_image_loss, prior, state
 from lib_sdtune.training.batch import draw
-from lib_sdtune.training.runs import begin
+from lib_sdtune.training.runs import RunFolder, begin
 from lib_sdtune.training.trainer import Trainer
 from tests.hosts import TinyHost, bits, pictures, settings, train
 
@@ -68,6 +69,16 @@ def test_the_loss_is_instance_plus_weighted_prior(host, tmp_path, method, predic
         subject = torch.tensor([not example.picture.is_class for example in examples])
         wanted = (plain[subject].sum() + 0.25 * plain[~subject].sum()) / 6
         assert trainer.advance().loss == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_class_pictures_that_do_not_count_are_in_the_table_of_losses(host, tmp_path):
+    config = by_pictures(tmp_path, train={"batch_size": 1, "max_train_steps": 8})
+    config["loss"]["prior_loss_weight"] = 0
+    control = train(host, config)
+    assert control.state == "finished"
+    assert all(math.isfinite(row["loss"]) and not row["skipped"] for row in RunFolder(control.folder).log())
+    rows = per_image_loss.read(control.folder)["pictures"]
+    assert {row["class"] for row in rows} == {True, False} and all(row["loss"] > 0 for row in rows)
 
 
 @pytest.mark.parametrize("method", ["lora", "hypernetwork", "dreambooth"])
