@@ -91,7 +91,10 @@ OTHERWISE = {  # option -> [(options, [(path, value)])]
     "adaptive_noise_scale": [({"adaptive_noise_scale": 0.01, "noise_offset": 0.05}, [("noise.adaptive_noise_scale", 0.01)])],
     "save_model_as": [({"save_model_as": "safetensors"}, [("textual_inversion.save_model_as", "safetensors")])],
     "save_n_epoch_ratio": [({"save_n_epoch_ratio": 2, "max_train_epochs": 10}, [("save.every_n_epochs", 5)])],
-    "save_last_n_steps": [({"save_last_n_steps": 250, "save_every_n_steps": 100}, [("save.keep_last", 3)])],
+    # at step 50 that of step 10 goes where 30 steps of files every 10 stay: library/train_util.py, get_remove_step_no
+    "save_last_n_steps": [({"save_last_n_steps": 250, "save_every_n_steps": 100}, [("save.keep_last", 3)]),
+                          ({"save_last_n_steps": 30, "save_every_n_steps": 10}, [("save.keep_last", 4)]),
+                          ({"save_last_n_steps": 29, "save_every_n_steps": 10}, [("save.keep_last", 3)])],
     "save_state": [({"save_state": True, "save_every_n_steps": 250}, [("save.state_every_n_steps", 250)])],
     "sample_prompts": [({"sample_prompts": "prompts.txt"}, [("sample.prompts", ["a cat --n dog"])])],
     "validate_every_n_steps": [({"validate_every_n_steps": 20, "validation_split": 0.2}, [("validation.every_n_steps", 20)])],

@@ -229,7 +229,7 @@ SAVING = [
            how="at least so many files in the run: epochs / ratio"),
     Option("save_last_n_epochs", int, 0, "save.keep_last", group="saving", how="the number of files that stay"),
     Option("save_last_n_steps", int, 0, "save.keep_last", group="saving",
-           how="in steps there: divided by save_every_n_steps, rounded up"),
+           how="in steps there: the files of so many steps, and the newest"),
     Option("save_last_n_epochs_state", int, None, how="kept so many states; one is kept here"),
     Option("save_last_n_steps_state", int, None, how="kept states of so many steps; one is kept here"),
     Option("save_state", bool, False, "save.state_every_n_steps", group="saving",

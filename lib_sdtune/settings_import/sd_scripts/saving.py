@@ -1,6 +1,5 @@
 """When sd-scripts saves, and what the file is called."""
 
-import math
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.names import allowed, check_artefact_name
@@ -92,8 +91,8 @@ def set_keep_last(draft: Draft, options: Entries, every: int) -> None:
     if by_epochs:
         draft.set("save.keep_last", files, by_epochs)
     if by_steps and every and not by_epochs:
-        draft.set("save.keep_last", math.ceil(steps / every), by_steps,
-                  f"steps there, files here: {steps} / {every}, rounded up")
+        draft.set("save.keep_last", steps // every + 1, by_steps,
+                  f"steps there, files here: those of the last {steps} steps, one every {every}, and the newest")
     elif by_steps:
         draft.notes.refuse(by_steps, "deleted files older than so many steps; save.keep_last counts files")
 
