@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from lib_sdtune.config import Config
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
+from lib_sdtune.training.memory.estimate import CAREFUL, needed, room
 from lib_sdtune.training.optimisation.together import Together
 
 EAGER = 2  # forwards of a shape before it is recorded: what comes once is not worth it
@@ -29,7 +31,8 @@ def choose(config: Config, model: LoadedModel, method: Method, optimisation: Tog
     """`CudaGraphs` where the settings ask for them and nothing in the run stands in their way, which is said.
 
     What stands in the way: a device without them, activations that are made again, parts of the model that wait in the
-    computer's memory, optimizers that step in the middle of the backward pass, and gradients that add up in place.
+    computer's memory, gradients that add up in place, and too little memory for all of them at once: the backward pass
+    that is replayed leaves every gradient before the first weight is stepped.
     """
     if not config.train.cuda_graphs:
         return nullcontext()
@@ -37,7 +40,7 @@ def choose(config: Config, model: LoadedModel, method: Method, optimisation: Tog
         "only NVIDIA GPUs record them": model.device.type != "cuda",
         "activations are made again to save memory": recomputing,
         "parts of the model wait outside the GPU": bool(model.waiting),
-        "this method's weights are stepped in the backward pass": method.fused_backward,
+        "the gradients of all weights at once would not fit": method.fused_backward and not fits(config, model, method),
         "several GPUs train together": optimisation.world.size > 1,
         "gradients are accumulated": config.train.gradient_accumulation_steps > 1,
     }
@@ -48,13 +51,19 @@ def choose(config: Config, model: LoadedModel, method: Method, optimisation: Tog
     return CudaGraphs(model.unet, optimisation.leaves, dtype)
 
 
+def fits(config: Config, model: LoadedModel, method: Method) -> bool:
+    """Whether the gradients of all that learns have room beside what a step needs that has them one after another."""
+    gradients = sum(trained.weight.numel() for trained in method.trained_weights()) * method.dtype.itemsize
+    return needed(config, model.spec(), recomputing=False) + gradients <= CAREFUL * room(model.device)
+
+
 class CudaGraphs:
     """A context manager: inside, forwards of `unet` that gradients go through are replayed where their shape came often
     enough.
 
-    leaves: answers the tensors that learn, which keep their places in memory meanwhile. dtype: the forward's.
-    A recording is used only after it gave the gradients that the forward gives without it. An exception while recording
-    switches all of it off; the run goes on as without.
+    leaves: answers the tensors that learn. dtype: the forward's.
+    A recording is used only after it gave the gradients that the forward gives without it, and while the tensors that
+    it reads are where they were. An exception while recording switches all of it off; the run goes on as without.
     """
 
     def __init__(self, unet: torch.nn.Module, leaves: Callable[[], Sequence[torch.Tensor]], dtype: torch.dtype):
@@ -65,6 +74,7 @@ class CudaGraphs:
     def forget(self) -> None:
         self.calls: Counter = Counter()
         self.recordings: dict[tuple, Callable] = {}
+        self.recorded_places: list[int] = []
         self.pool: Any = None
 
     def __enter__(self):
@@ -87,6 +97,8 @@ class CudaGraphs:
         usable = self.active and torch.is_grad_enabled() and timesteps is not None and context is not None and not more
         if not usable or self.waiting_for_backward:
             return self.forward(x, timesteps, context, **more if y is None else {"y": y, **more})
+        if self.recordings and self.places() != self.recorded_places:
+            self.recordings.clear()
         key = tuple((tensor.shape, tensor.dtype, tensor.requires_grad) for tensor in tensors)
         if key not in self.recordings:
             self.calls[key] += 1
@@ -99,6 +111,11 @@ class CudaGraphs:
 
     def backward_began(self, gradient: torch.Tensor) -> None:
         self.waiting_for_backward = False
+
+    def places(self) -> list[int]:
+        """Where in memory the tensors are that a recording reads: pictures drawn meanwhile may have moved them."""
+        tensors = chain(self.unet.parameters(), self.unet.buffers(), self.leaves())
+        return [tensor.data_ptr() for tensor in tensors]
 
     def learning(self) -> list[torch.Tensor]:
         return [leaf for leaf in self.leaves() if leaf.requires_grad]
@@ -133,7 +150,7 @@ class CudaGraphs:
         if not difference <= TOLERANCE:
             self.stop(f"a recording's gradients differ by {difference:.1%}")
             return False
-        self.recordings[key] = recording
+        self.recordings[key], self.recorded_places = recording, self.places()
         return True
 
     def uncached_autocast(self) -> AbstractContextManager:
@@ -145,13 +162,17 @@ class CudaGraphs:
     def difference(self, recording: Callable, tensors: Sequence[torch.Tensor], leaves: Sequence[torch.Tensor]) -> float:
         """Of gradients with the recording from those without, as a share of the latter's norm."""
         inputs = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
-        wanted = [*(tensor for tensor in inputs if tensor.requires_grad), *leaves]
-        gradients = []
-        for output in (self.plain(*inputs), recording(*inputs, *leaves)):
-            arrived = torch.autograd.grad(output.float().square().mean(), wanted, allow_unused=True)
-            gradients.append(torch.cat([each.float().reshape(-1) for each in arrived if each is not None]))
-        expected, replayed = gradients
-        return float((replayed - expected).norm() / expected.norm().clamp(min=1e-20))
+        differentiated = [*(tensor for tensor in inputs if tensor.requires_grad), *leaves]
+
+        def gradients(output: torch.Tensor) -> list[torch.Tensor]:
+            arrived = torch.autograd.grad(output.float().square().mean(), differentiated, allow_unused=True)
+            return [each for each in arrived if each is not None]
+
+        expected, replayed = gradients(self.plain(*inputs)), gradients(recording(*inputs, *leaves))
+        squares = [torch.stack([(one.float() - other.float()).square().sum(), one.float().square().sum()])
+                   for one, other in zip(expected, replayed, strict=True)]
+        difference, norm = torch.stack(squares).sum(0).sqrt()
+        return float(difference / norm.clamp(min=1e-20))
 
     def stop(self, reason: str) -> None:
         self.active = False

@@ -6,6 +6,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.pretended import kernels
+from tests.pretended.graphs import memory_of
 
 COPIES = {"aten.copy_.default", "aten._to_copy.default", "aten.set_.source_Storage_storage_offset", "aten.set_.source_Tensor",
           "aten.set_.source_Storage"}
@@ -94,7 +95,7 @@ class Dispatch(TorchDispatchMode):
         finally:
             card.below -= 1
         if card.recording is not None:
-            card.recording.operators.append((func, name, args, kwargs, result))
+            card.recording.operators.append((func, name, *memory_of((args, kwargs)), result))
         if there:
             theirs = {tensor.untyped_storage()._cdata for tensor in tensors}
             for out in result if isinstance(result, list | tuple) else (result,):

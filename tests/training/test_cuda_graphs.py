@@ -105,6 +105,16 @@ def test_nothing_is_replayed_between_a_forward_and_its_backward(card):
         assert graphs.recordings
 
 
+def test_a_tensor_that_moved_is_recorded_anew(card):
+    """As weights do that are shown to a host in its own number format."""
+    eager, unet = Unet().to("cuda"), Unet().to("cuda")
+    with graphs_of(unet):
+        learn(unet)
+        for each in (eager, unet):
+            each.frozen.data, each.learning.data = 2 * each.frozen, each.learning.detach() - 1
+        assert same(learn(unet), learn(eager))
+
+
 def test_measuring_is_never_recorded(card):
     unet = Unet().to("cuda")
     with graphs_of(unet) as graphs, torch.no_grad():
@@ -147,28 +157,34 @@ def test_a_capture_that_would_wait_for_the_card_fails_there_too(card, caplog):
 
 
 CHOSEN = {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 1}, "device": "cuda", "waiting": [], "fused": False, "size": 1,
-          "recomputing": False}
+          "recomputing": False, "room": 200}
 
 
 @pytest.mark.parametrize("obstacle", [
-    {"device": "cpu"}, {"waiting": ["unet"]}, {"fused": True}, {"size": 2}, {"recomputing": True},
+    {"device": "cpu"}, {"waiting": ["unet"]}, {"fused": True, "room": 110}, {"size": 2}, {"recomputing": True},
     {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 2}}])
-def test_what_stands_in_the_way_is_said(caplog, obstacle):
+def test_what_stands_in_the_way_is_said(caplog, monkeypatch, obstacle):
+    monkeypatch.setattr(cuda_graphs, "needed", lambda *_, **__: 40)
+
     def choose(facts):
-        model = SimpleNamespace(device=torch.device(facts["device"]), waiting=facts["waiting"], unet=Unet())
+        monkeypatch.setattr(cuda_graphs, "room", lambda device: facts["room"])
+        model = SimpleNamespace(device=torch.device(facts["device"]), waiting=facts["waiting"], unet=Unet(), spec=lambda: None)
+        method = SimpleNamespace(fused_backward=facts["fused"], trained_weights=lambda: [SimpleNamespace(weight=WEIGHTS)], dtype=torch.float16)
         optimisation = SimpleNamespace(world=SimpleNamespace(size=facts["size"]), leaves=list)
-        return cuda_graphs.choose(SimpleNamespace(train=SimpleNamespace(**facts["config"])), model, SimpleNamespace(fused_backward=facts["fused"]),
+        return cuda_graphs.choose(SimpleNamespace(train=SimpleNamespace(**facts["config"])), model, method,
                                   optimisation, torch.float16, facts["recomputing"])
 
-    assert isinstance(choose(CHOSEN), CudaGraphs) and not caplog.text
+    assert isinstance(choose(CHOSEN), CudaGraphs) and isinstance(choose(CHOSEN | {"fused": True}), CudaGraphs) and not caplog.text
     assert not isinstance(choose(CHOSEN | obstacle), CudaGraphs) and '"train.cuda_graphs" has no effect here' in caplog.text
 
 
-def test_a_lora_learns_the_same(tmp_path):
+@pytest.mark.parametrize("method", ["lora", "dreambooth"])
+def test_a_run_learns_the_same(tmp_path, method):
+    """Also after weights were shown in another number format, as samples want them."""
     def losses(graphs):
         images = pictures(tmp_path / str(graphs) / "1_ron", count=1)
-        config = settings(images, save={"state_every_n_steps": 0},
-                          train={"max_train_steps": 4, "gradient_checkpointing": "off", "cuda_graphs": graphs})
+        config = settings(images, method=method, save={"state_every_n_steps": 0}, dreambooth={"unet_lr": 1e-4, "weights": "float32"},
+                          train={"max_train_steps": 6, "gradient_checkpointing": "off", "cuda_graphs": graphs})
         with pretended_cuda():
             host, config = TinyHost(tmp_path / f"{graphs}-data"), Config.from_dict(config)
             for _, module in host.model.modules():
@@ -178,6 +194,9 @@ def test_a_lora_learns_the_same(tmp_path):
                 for _ in trainer:
                     trainer.read_all()
                     rows.append(trainer.loss)
+                    if trainer.step == 4:
+                        with trainer.method.sampling():
+                            assert torch.stack([weight.isfinite().all() for weight in host.model.unet.parameters()]).all()
                 recorded = len(getattr(trainer.attachment.cuda_graphs, "recordings", ()))
         return rows, recorded
 
