@@ -12,6 +12,9 @@ from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import SPARE
 from lib_sdtune.training.trainer import Trainer
 
+FULL_TOGETHER = ("The disk is full before the first step, and processes that train together cannot wait for room. Make "
+                 "room, and start the run again: nothing was learned yet.")
+
 
 @contextmanager
 def prepared(trainer: Trainer, host: Host, control: Control) -> Iterator[None]:
@@ -37,15 +40,17 @@ def once_there_is_room(
 ) -> None:
     """Call `prepare()`, which leaves the model bare where it fails, and again when the full disk has room.
 
-    Among several processes it is called once: they could not wait for each other.
+    Among several processes it is called once, and DiskFull says why: they could not wait for each other.
     """
     while True:
         try:
             prepare()
             return
         except (DiskFull, OSError) as error:
-            if control.world.size > 1 or not is_full(error):
+            if not is_full(error):
                 raise
+            if control.world.size > 1:
+                raise DiskFull(FULL_TOGETHER) from error
             control.hold(sentence(error), has_room)
         host.pause(nullcontext, control.stay_paused)
         control.become("preparing")

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from lib_sdtune.data import store
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats import files
 from lib_sdtune.training import log, run_log, state
+from lib_sdtune.training.preparing import once_there_is_room
 from tests.hosts import TinyHost, pictures, settings, train
 
 
@@ -116,6 +118,16 @@ def test_what_comes_before_the_first_step_waits_for_room_too(tmp_path, monkeypat
         made.append([(path.name, path.read_bytes()) for path in sorted(files)])
         monkeypatch.undo()
     assert made[0] == made[1] and len(made[0]) == (4 if keeping is CLASS else 2)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), DiskFull("Latents could not be written.")])
+def test_processes_that_train_together_say_that_they_cannot_wait(error):
+    def prepare():
+        raise error
+
+    together = SimpleNamespace(world=SimpleNamespace(size=2))
+    with pytest.raises(DiskFull, match="processes that train together cannot wait for room. Make room"):
+        once_there_is_room(prepare, lambda: True, None, together)
 
 
 def test_stopped_while_there_is_no_room_for_the_final_file(tmp_path, monkeypatch):
