@@ -101,22 +101,26 @@ def resumed(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
     return worst < 1e-3, "the same losses" if not worst else f"losses differ by {worst:.1e}"
 
 
-def graphs(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
+def graphs(method: str) -> Callable[[torch.device, str, Path], tuple[bool, str]]:
     """The same losses with CUDA graphs as without, from a model of the same weights."""
-    dtype = torch.float32 if device.type == "cpu" else torch.float16
-    model, results = random_model("sd1", size, device, dtype), {}
-    for recorded in (False, True):
-        host = RandomHost(model, work / str(recorded))
-        before = bits(model)
-        settings = {"max_train_steps": 8, "gradient_checkpointing": "off", "cuda_graphs": recorded}
-        results[recorded] = whole_run(host, config_of(model, work / str(recorded), "lora", train=settings))
-        if not same_bits(model, before):
-            return False, "the model did not come back as it was"
-    worst = max(abs(one - other) / one for one, other in zip(results[False], results[True], strict=True))
-    return worst < TOLERANCE, f"losses differ from those without by {worst:.1e}"
+
+    def check(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
+        dtype = torch.float32 if device.type == "cpu" else torch.float16
+        model, results = random_model("sd1", size, device, dtype), {}
+        for recorded in (False, True):
+            host = RandomHost(model, work / str(recorded))
+            before = bits(model)
+            settings = {"max_train_steps": 8, "gradient_checkpointing": "off", "cuda_graphs": recorded}
+            results[recorded] = whole_run(host, config_of(model, work / str(recorded), method, train=settings))
+            if not same_bits(model, before):
+                return False, "the model did not come back as it was"
+        worst = max(abs(one - other) / one for one, other in zip(results[False], results[True], strict=True))
+        return worst < TOLERANCE, f"losses differ from those without by {worst:.1e}"
+
+    return check
 
 
 CHECKS = {f"{method} in half precision": precision(method) for method in METHODS}
 CHECKS |= {f"{method} on a full device": out_of_memory(method) for method in METHODS}
-CHECKS["CUDA graphs"] = graphs
+CHECKS |= {f"{method} with CUDA graphs": graphs(method) for method in ("lora", "dreambooth")}
 CHECKS["resume"] = resumed

@@ -21,6 +21,7 @@ from lib_sdtune.training.trainer import Trainer
 
 UNET_ONLY = {"lora": {"text_encoder_lr": 0.0}}
 GRAPHS = {"train": {"cuda_graphs": True}}
+LION = {"train": {"optimizer": "Lion"}}
 WARM_UP = 4  # steps: a graph is recorded at the third
 
 
@@ -46,6 +47,8 @@ CASES = [
     Case("SD1.5 DreamBooth, bf16", "sd1", "dreambooth", torch.bfloat16, {}),
     Case("SD1.5 embedding, fp16", "sd1", "textual_inversion", torch.float16, {}),
     Case("SD1.5 hypernetwork, fp16", "sd1", "hypernetwork", torch.float16, {}),
+    Case("SD1.5 DreamBooth, bf16, CUDA graphs", "sd1", "dreambooth", torch.bfloat16, GRAPHS),
+    Case("SD1.5 DreamBooth, Lion, bf16", "sd1", "dreambooth", torch.bfloat16, LION),
 ]
 HEADER = (
     "| | ms a step | it/s | peak GiB | forward + backward ms | step / that | sd-scripts' step ms | step / that |\n"
