@@ -36,11 +36,13 @@ def choose(config: Config, model: LoadedModel, method: Method, optimisation: Tog
     """
     if not config.train.cuda_graphs:
         return nullcontext()
+    on_cuda = model.device.type == "cuda"
     reasons = {
-        "only NVIDIA GPUs record them": model.device.type != "cuda",
+        "only NVIDIA GPUs record them": not on_cuda,
         "activations are made again to save memory": recomputing,
         "parts of the model wait outside the GPU": bool(model.waiting),
-        "the gradients of all weights at once would not fit": method.fused_backward and not fits(config, model, method),
+        "the gradients of all weights at once would not fit":
+            on_cuda and method.fused_backward and not fits(config, model, method),
         "several GPUs train together": optimisation.world.size > 1,
         "gradients are accumulated": config.train.gradient_accumulation_steps > 1,
     }

@@ -161,13 +161,13 @@ CHOSEN = {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 1}, "de
 
 
 @pytest.mark.parametrize("obstacle", [
-    {"device": "cpu"}, {"waiting": ["unet"]}, {"fused": True, "room": 110}, {"size": 2}, {"recomputing": True},
+    {"device": "cpu"}, {"device": "cpu", "fused": True}, {"waiting": ["unet"]}, {"fused": True, "room": 110}, {"size": 2}, {"recomputing": True},
     {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 2}}])
 def test_what_stands_in_the_way_is_said(caplog, monkeypatch, obstacle):
     monkeypatch.setattr(cuda_graphs, "needed", lambda *_, **__: 40)
 
     def choose(facts):
-        monkeypatch.setattr(cuda_graphs, "room", lambda device: facts["room"])
+        monkeypatch.setattr(cuda_graphs, "room", lambda device: {"cuda": facts["room"]}[device.type])
         model = SimpleNamespace(device=torch.device(facts["device"]), waiting=facts["waiting"], unet=Unet(), spec=lambda: None)
         method = SimpleNamespace(fused_backward=facts["fused"], trained_weights=lambda: [SimpleNamespace(weight=WEIGHTS)], dtype=torch.float16)
         optimisation = SimpleNamespace(world=SimpleNamespace(size=facts["size"]), leaves=list)
