@@ -75,7 +75,7 @@ def measure(case: Case, device: torch.device, size: str, steps: int, work: Path)
         batch = draw(trainer.training_data.examples(0), 0, trainer.training_data.cache, config).to(device)
         with trainer.attachment.without_adapter() if trainer.method.cheap_to_detach else trainer.method.sampling():
             floor = milliseconds(partial(bare, trainer, batch), steps, device)
-        conditioning = trainer.conditioner(batch.captions, 0)
+        conditioning = trainer.objective.conditioner(batch.captions, 0)
     if case.method == "lora" and "lora" in case.changes:
         conditioning = conditioning_of(conditioning, batch)
         with (
@@ -100,7 +100,7 @@ def bare(trainer: Trainer, batch: Any) -> None:
     """Forward, and backward through the activations of what is frozen."""
     model, noisy = trainer.model, batch.latents.to(trainer.model.dtype).requires_grad_(True)
     with autocast(model.device, trainer.dtype):
-        conditioning = conditioning_of(trainer.conditioner(batch.captions, 0), batch)
+        conditioning = conditioning_of(trainer.objective.conditioner(batch.captions, 0), batch)
         model.family.predict(model, noisy, batch.timesteps, conditioning).square().mean().backward()
 
 

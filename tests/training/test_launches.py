@@ -63,6 +63,20 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method, optimize
     assert counts.total("uploads") <= 10 and counts.total("downloads") <= 1, counts
 
 
+@pytest.mark.parametrize(("method", "more"), [("lora", 60), ("dreambooth", 300)])  # gradients of whole models are added one by one
+def test_accumulation_adds_a_forward_and_a_backward_alone(tmp_path, method, more):
+    with training_on_the_card(tmp_path, method, train={"gradient_accumulation_steps": 2}) as (card, trainer):
+        with card.counting() as counts:
+            trainer.advance()
+        data = trainer.training_data
+        batch = draw(data.examples(3), 3, data.cache, trainer.config).to(trainer.model.device)
+        with card.counting() as bare:
+            trainer.objective.predict(batch).square().mean().backward()
+    more += ONE_BY_ONE if OLD and method == "dreambooth" else 0
+    assert counts.total("launches") <= MOST[method] + bare.total("launches") + more, (counts, bare)
+    assert counts.total("syncs") == 0, counts.syncs
+
+
 def test_timesteps_by_loss_wait_for_nothing(tmp_path):
     with training_on_the_card(tmp_path, noise={"timestep_sampling": "loss"}) as (card, trainer):
         trainer.advance()

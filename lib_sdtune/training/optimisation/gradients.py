@@ -10,7 +10,10 @@ EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
     """The Euclidean norm of all gradients, a float32 tensor of no dimensions."""
     norms = torch._foreach_norm([gradient.float() if gradient.ndim == 0 else gradient for gradient in gradients])
-    return torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
+    by_dtype: dict[torch.dtype, list[torch.Tensor]] = {}
+    for norm in norms:
+        by_dtype.setdefault(norm.dtype, []).append(norm)
+    return torch.linalg.vector_norm(torch.cat([torch.stack(each).float() for each in by_dtype.values()]))
 
 
 def shortening(norm: torch.Tensor, limit: float, scale: float | torch.Tensor) -> torch.Tensor:
