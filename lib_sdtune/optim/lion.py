@@ -1,5 +1,6 @@
 """Lion (Chen et al. 2023, arXiv 2302.06675), from lion-pytorch. Wants about a third of AdamW's rate."""
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -29,12 +30,15 @@ def lion(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
                         "restart the WebUI once, or choose AdamW.") from error
     if not steps_over_lists(arguments):
         return Lion(groups, **arguments)
+    return queued_lion()(groups, **arguments)
+
+
+@cache
+def queued_lion() -> type[torch.optim.Optimizer]:
+    """The package's variant over lists, that nobody waits for."""
     from lion_pytorch import foreach
 
-    class QueuedLion(LeavesOut, foreach.Lion):
-        """The package's, that nobody waits for."""
-
-    return QueuedLion(groups, **arguments)
+    return type("QueuedLion", (LeavesOut, foreach.Lion), {})
 
 
 lion.bytes = 4  # for every value that learns
