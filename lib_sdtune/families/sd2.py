@@ -10,11 +10,11 @@ from lib_sdtune.families import registry
 from lib_sdtune.families.base import Family, Model
 from lib_sdtune.families.sd1 import LATENT_COLOURS
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.ldm import webui_config
+from lib_sdtune.ldm import openclip_names, webui_config
 from lib_sdtune.ldm.checkpoint import Part, open_text_sizes
 from lib_sdtune.ldm.header import EPSILON, Header, V
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
-from lib_sdtune.ldm.towers import OpenCLIPTower, Tower
+from lib_sdtune.ldm.towers import Tower, open_clip_tower
 
 A_LAYER = 6  # targets: query, key, value, out, and two of the feed-forward
 
@@ -27,7 +27,9 @@ class SD2(Family):
     base_model_version = "sd_v2"
     architecture = "stable-diffusion-v2-512"
     latent_colours = LATENT_COLOURS  # it has the same VAE
-    text_parts = (Part("cond_stage_model.model.", OpenCLIPTextModel, open_text_sizes, "text"),)
+    text_parts = (
+        Part("cond_stage_model.model.", OpenCLIPTextModel, open_text_sizes, "text", openclip_names.folded),
+    )
 
     reads_clip_skip = False
 
@@ -51,7 +53,7 @@ class SD2(Family):
 
     def towers(self, text_encoders: list, clip_skip: int = 1) -> list[Tower]:
         """Always the last layer but one, normalised, as it was trained; the WebUI lets its setting pass here too."""
-        return [OpenCLIPTower(text_encoders[0], from_last=2, pad=0)]
+        return [open_clip_tower(text_encoders[0], from_last=2, pad=0)]
 
     def text_layers(self, tower: Any) -> Iterator:
         """Files have no names for the last layer, which nobody reads."""

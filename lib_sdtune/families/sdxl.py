@@ -6,12 +6,12 @@ import torch
 
 from lib_sdtune.families import registry
 from lib_sdtune.families.base import Conditioning, Family
-from lib_sdtune.ldm import webui_config
+from lib_sdtune.ldm import openclip_names, webui_config
 from lib_sdtune.ldm.checkpoint import Part, open_text_sizes, text_sizes
 from lib_sdtune.ldm.header import V
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
-from lib_sdtune.ldm.towers import CLIPTower, OpenCLIPTower
+from lib_sdtune.ldm.towers import CLIPTower, open_clip_tower
 from lib_sdtune.ldm.unet import timestep_embedding
 
 SIZE_CHANNELS = 256  # that each of the six numbers becomes
@@ -26,7 +26,8 @@ class SDXL(Family):
     architecture = "stable-diffusion-xl-v1-base"
     embedding_keys = ("clip_l", "clip_g")
     text_parts = (Part("conditioner.embedders.0.transformer.", CLIPTextModel, text_sizes, "text"),
-                  Part("conditioner.embedders.1.model.", OpenCLIPTextModel, open_text_sizes, "text_2"))
+                  Part("conditioner.embedders.1.model.", OpenCLIPTextModel, open_text_sizes, "text_2",
+                       openclip_names.folded))
     text_keys = ("lora_te1", "lora_te2")
     reads_clip_skip = False
     adapts_text_by_default = False  # they are large and learn little; untrained they are read once and set aside
@@ -53,7 +54,7 @@ class SDXL(Family):
         """Both are read at the last layer but one, bare; the WebUI lets its setting pass here unless told otherwise."""
         first, second = text_encoders
         return [CLIPTower(first, from_last=2, normalised=False),
-                OpenCLIPTower(second, from_last=2, normalised=False, pooled=True, pad=0)]
+                open_clip_tower(second, from_last=2, normalised=False, pooled=True, pad=0)]
 
     def encode_prompts(self, model, prompts, clip_skip=1, negative=False):
         """A negative prompt without a word is all zeros, as in the WebUI and in training by Stability."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.ldm.checkpoint import Part
 
 RESIDUE = ("hyper_k.", "hyper_v.", "network_")  # the WebUI's hypernetworks and LoRAs on their layers
 WRAPPER = "wrapped."  # the WebUI's shell around a token table
@@ -20,17 +21,18 @@ def plain(name: str) -> str:
     return name.replace(WRAPPER, "")
 
 
-def tensors(parts: Iterable[tuple[str, str, torch.nn.Module]],
+def tensors(parts: Iterable[tuple[Part, str, torch.nn.Module]],
             learned: Mapping[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
     """Checkpoint name -> tensor.
 
-    parts: (prefix, part's name, module); learned: "part.name" -> tensor instead of the module's own.
+    parts: (place in a checkpoint, part's name, module); learned: "part.name" -> tensor instead of the module's own.
     """
     tensors_by_name = {}
-    for prefix, part, module in parts:
-        for name, tensor in module.state_dict().items():
-            if not any(residue in f".{name}" for residue in map(".{}".format, RESIDUE)):
-                tensors_by_name[prefix + plain(name)] = (learned or {}).get(f"{part}.{plain(name)}", tensor)
+    for place, part, module in parts:
+        own = {plain(name): tensor for name, tensor in module.state_dict().items()
+               if not any(residue in f".{name}" for residue in map(".{}".format, RESIDUE))}
+        chosen = {name: (learned or {}).get(f"{part}.{name}", tensor) for name, tensor in own.items()}
+        tensors_by_name |= {place.prefix + name: tensor for name, tensor in place.stored(chosen).items()}
     return tensors_by_name
 
 

@@ -144,13 +144,14 @@ def rename(name: str) -> str:
 @dataclass(frozen=True)
 class Part:
     """A part of a model: what its tensors' names begin with in a checkpoint, the module, and the module's arguments by
-    its tensors.
+    its tensors. stored: the tensors of a host's module, which may have other names, as a checkpoint has them.
     """
 
     prefix: str
     module: Callable[..., torch.nn.Module]
     sizes: Callable[[dict], dict]
     name: str  # in the metadata key "sdtune_architecture"
+    stored: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]] = dict
 
 
 def overrides(metadata: Mapping[str, str] | None) -> dict[str, dict[str, Any]]:

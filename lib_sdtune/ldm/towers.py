@@ -63,9 +63,13 @@ class Tower:
     def pool(self, last: torch.Tensor, ids: torch.Tensor, end: int) -> torch.Tensor:
         """(B, projection): the last layer's answer at the first end token, which is the one that closes the text."""
         place = (ids == end).int().argmax(dim=1)
-        return self.norm(last)[torch.arange(len(ids), device=ids.device), place] @ self.module.text_projection.to(
-            last.dtype
-        )
+        rows = torch.arange(len(ids), device=ids.device)
+        return self.norm(last)[rows, place] @ self.projection.to(last.dtype)
+
+    @property
+    def projection(self) -> torch.Tensor:
+        """(width, projection): from the last layer's answer to the pooled one."""
+        return self.module.text_projection
 
     def layers(self) -> Iterator[tuple[str, nn.Module]]:
         """(kohya's name without its prefix, layer) of the attention and the feed-forward layers, all of them."""
@@ -141,5 +145,29 @@ class OpenCLIPTower(Tower):
             yield f"{here}_mlp_fc2", layer.mlp.c_proj
 
     def idle(self) -> list[nn.Parameter]:
-        unread = [self.module.logit_scale] if hasattr(self.module, "logit_scale") else []
-        return super().idle() + unread + ([] if self.pooled else [self.module.text_projection])
+        return super().idle() + unread_beside_layers(self)
+
+
+class ProjectedCLIPTower(CLIPTower):
+    """OpenCLIP's text encoder under Hugging Face's names (`CLIPTextModelWithProjection`): queries, keys and values
+    are layers of their own. Its projection may be a layer or OpenCLIP's matrix.
+    """
+
+    @property
+    def projection(self) -> torch.Tensor:
+        projection = self.module.text_projection
+        return projection if isinstance(projection, torch.Tensor) else projection.weight.T
+
+    def idle(self) -> list[nn.Parameter]:
+        return super().idle() + unread_beside_layers(self)
+
+
+def open_clip_tower(module: nn.Module, **how: Any) -> Tower:
+    """The `Tower` of OpenCLIP's text encoder, under whichever names it comes. how: as for `Tower`."""
+    return (ProjectedCLIPTower if hasattr(module, "text_model") else OpenCLIPTower)(module, **how)
+
+
+def unread_beside_layers(tower: Tower) -> list[nn.Parameter]:
+    """The parameters of OpenCLIP's own loss, as far as a family does not read them."""
+    names = ("logit_scale",) if tower.pooled else ("logit_scale", "text_projection")
+    return [parameter for name, parameter in tower.module.named_parameters() if name.startswith(names)]

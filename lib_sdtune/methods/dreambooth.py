@@ -19,7 +19,7 @@ from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
 from lib_sdtune.host.base import LoadedModel
-from lib_sdtune.ldm.checkpoint import header
+from lib_sdtune.ldm.checkpoint import Part, header
 from lib_sdtune.methods import extra_lora, registry
 from lib_sdtune.methods.base import Artefact, FolderOf
 from lib_sdtune.methods.dreambooth_settings import DreamBoothConfig
@@ -188,9 +188,9 @@ class DreamBooth(WholeModel):
         return {"state": count * (exact + (4 if self.average else 0)), "file": count_all * size,
                 "once": sum(trained.weight.nbytes for trained in self.learning.values()) + count * exact}
 
-    def places(self) -> list[tuple[str, str, torch.nn.Module]]:
-        """(checkpoint prefix, part's name, module) of the whole model."""
-        return [(self.model.family.prefixes[name], name, module) for name, module in self.model.modules()]
+    def places(self) -> list[tuple[Part, str, torch.nn.Module]]:
+        """(place in a checkpoint, part's name, module) of the whole model."""
+        return [(self.model.family.parts[name], name, module) for name, module in self.model.modules()]
 
     def metadata(self) -> dict[str, Any]:
         return {"ss_unet_lr": self.settings.unet_lr, "ss_text_encoder_lr": self.settings.text_encoder_lr,

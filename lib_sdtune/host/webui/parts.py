@@ -3,6 +3,17 @@
 from torch import nn
 
 
+class ProjectedEncoder(nn.Module):
+    """An OpenCLIP encoder under the names of Hugging Face's `CLIPTextModelWithProjection`, for forks that keep the
+    projection beside the text model. encoder: has `transformer` and the parameter `text_projection`.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.text_model = encoder.transformer.text_model
+        self._parameters = encoder._parameters  # the very table, so that what is put there is here
+
+
 def text_towers(sd_model: nn.Module) -> list[nn.Module]:
     """The text encoders under their checkpoint's names, without the WebUI's prompt parser around them."""
     conditioner = getattr(sd_model, "conditioner", None)
@@ -12,7 +23,7 @@ def text_towers(sd_model: nn.Module) -> list[nn.Module]:
         encoder = getattr(wrapper, "wrapped", wrapper)
         tower = getattr(encoder, "transformer", None) or getattr(encoder, "model", None)
         if tower is not None:
-            towers.append(tower)
+            towers.append(ProjectedEncoder(encoder) if "text_projection" in encoder._parameters else tower)
     return towers
 
 

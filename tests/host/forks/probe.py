@@ -1,6 +1,7 @@
 """What these tests do with a fork and see of it."""
 
 import hashlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy
@@ -23,6 +24,27 @@ def draw(prompt="a cat", seed=1, **overrides):
             scheduler="Automatic", do_not_save_samples=True, do_not_save_grid=True, override_settings=overrides)
         p.scripts = scripts.ScriptRunner()
         return numpy.asarray(processing.process_images(p).images[0]).copy()
+
+
+@contextmanager
+def chosen(fork, title):
+    """That checkpoint in the drop-down; the one before comes back with the next picture."""
+    from modules import sd_models, shared
+
+    info = sd_models.checkpoints_list[title]
+    if fork == "backend":
+        data = sd_models.model_data
+        before = data.forge_loading_parameters
+        data.forge_loading_parameters = before | {"checkpoint_info": info}
+        yield
+        data.forge_loading_parameters = before
+    else:
+        before, loaded = shared.opts.data.get("sd_model_checkpoint"), shared.sd_model.sd_checkpoint_info
+        shared.opts.data["sd_model_checkpoint"] = title
+        sd_models.load_model(info)
+        yield
+        shared.opts.data["sd_model_checkpoint"] = before
+        sd_models.load_model(loaded)
 
 
 def free():

@@ -109,11 +109,11 @@ def test_other_families_are_refused_before_anything_is_queued(host, monkeypatch)
     from lib_sdtune.families import registry
     from lib_sdtune.host.webui import model
 
-    sdxl = registry["sdxl"]
-    monkeypatch.setattr(model, "detected", lambda *arguments: (sdxl, None))
-    with pytest.raises(UserError, match="this one is SDXL"):
+    sd2 = registry["sd2"]
+    monkeypatch.setattr(model, "detected", lambda *arguments: (sd2, None))
+    with pytest.raises(UserError, match="this one is SD2"):
         host.check(Model())
-    assert "Stable Diffusion 1 alone" in host.about()["problem"]
+    assert "Stable Diffusion 1 and XL alone" in host.about()["problem"]
 
 
 def test_another_checkpoint_is_refused_to_pictures_meanwhile(host, fork):

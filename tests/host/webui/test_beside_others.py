@@ -240,7 +240,7 @@ def test_this_extension_is_no_stranger_when_its_folder_is_a_link(host, tmp_path)
 def test_some_rows_of_every_tensor_are_compared(host, monkeypatch):
     from modules import shared
 
-    from lib_sdtune.host.webui.extensions import checkpoint_file
+    from lib_sdtune.host.webui.extensions import checkpoint_file, stored_tensors
 
     count, numbers, holds = [], [], checkpoint_file.holds
 
@@ -250,7 +250,7 @@ def test_some_rows_of_every_tensor_are_compared(host, monkeypatch):
         return holds(tensor, stored, chosen)
 
     monkeypatch.setattr(checkpoint_file, "holds", counted)
-    monkeypatch.setattr(checkpoint_file.checkpoint, "read_any", None)  # it would read the whole file
+    monkeypatch.setattr(stored_tensors.checkpoint, "read_any", None)  # it would read the whole file
     checkpoint_file.refuse_other_weights(shared.sd_model)
     compared, rows = len(count), sum(numbers)
     numbers.clear()

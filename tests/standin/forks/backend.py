@@ -14,10 +14,9 @@ import numpy
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import load_file
 from torch import nn
 
-from tests.standin.forks import patcher
+from tests.standin.forks import patcher, sdxl
 
 
 def install():
@@ -35,6 +34,8 @@ def install():
         delattr(networks, name)
     networks.model_lora_keys_unet = lambda model, key_map: patcher.unet_keys(model)
     networks.model_lora_keys_clip = lambda model, key_map: clip_keys(model)
+    sdxl.write(sd_models.model_path)
+    sd_models.list_models()
     sd_models.model_data = SimpleNamespace(sd_model=SimpleNamespace(cond_stage_model=None), forge_hash="", forge_loading_parameters={
         "checkpoint_info": next(iter(sd_models.checkpoints_list.values())), "additional_modules": [], "unet_storage_dtype": None})
     sd_models.forge_model_reload = processing.forge_model_reload = forge_model_reload
@@ -76,7 +77,8 @@ def forge_model_reload():
     data = sd_models.model_data
     if data.forge_hash != str(data.forge_loading_parameters):
         patcher.unload_all_models()
-        data.sd_model = Engine(data.forge_loading_parameters["checkpoint_info"])
+        info = data.forge_loading_parameters["checkpoint_info"]
+        data.sd_model = (StableDiffusionXL if info.title == sdxl.NAME else StableDiffusion)(info)
         data.forge_hash = str(data.forge_loading_parameters)
         return data.sd_model, True
     return data.sd_model, False
@@ -85,8 +87,34 @@ def forge_model_reload():
 class Engine:
     """A diffusion engine: no module, no `.model`, the parts in patchers."""
 
-    is_sd1 = True
+    is_sd1 = is_sdxl = False
     first_stage_model = None
+
+    def take(self, info, unet, vae, encoders, alphas_cumprod):
+        """unet, vae, encoders: with the numbers of the file in them."""
+        model = nn.Module()
+        model.diffusion_model, model.predictor = unet, nn.Module()
+        shaped_as_forge(unet)
+        model.predictor.prediction_type = "epsilon"
+        model.predictor.register_buffer("alphas_cumprod", alphas_cumprod.clone())
+        linear_of_forge(encoders)
+        for layer in encoders.modules():
+            if isinstance(layer, nn.LayerNorm):
+                layer.__class__ = LayerNorm
+        for parameter in (*model.parameters(), *vae.parameters(), *encoders.parameters()):
+            parameter.requires_grad_(False)
+        objects = patcher.objects(model, encoders)
+        objects.vae = SimpleNamespace(first_stage_model=vae)
+        self.forge_objects_original, self.forge_objects = objects, objects.shallow_copy()
+        self.forge_objects_after_applying_lora, self.current_lora_hash = objects.shallow_copy(), str([])
+        self.sd_checkpoint_info, self.sd_model_hash, self.filename = info, "0123456789", info.filename
+
+    def load_for_a_prompt(self):
+        patcher.load_models_gpu([self.forge_objects.clip.patcher, self.forge_objects.unet])
+
+
+class StableDiffusion(Engine):
+    is_sd1 = True
 
     def __init__(self, info):
         from modules import sd_models
@@ -96,70 +124,68 @@ class Engine:
         plain = dict(model.named_parameters())
         for key, tensor in sd_models.load_file(info.filename).items():
             plain[key].copy_(tensor)
-        shaped_as_forge(model.model.diffusion_model)
-        model.model.predictor = nn.Module()
-        model.model.predictor.prediction_type = "epsilon"
-        model.model.predictor.register_buffer("alphas_cumprod", model.alphas_cumprod.clone())
-        encoder = nn.Module()
-        encoder.clip_l = nn.Module()
-        encoder.clip_l.transformer = model.cond_stage_model.transformer.half()
-        encoder.clip_l.transformer.text_projection = nn.Linear(16, 16, bias=False)
-        linear_of_forge(encoder)
-        for layer in encoder.modules():
-            if isinstance(layer, nn.LayerNorm):
-                layer.__class__ = LayerNorm
-        for parameter in (*model.parameters(), *encoder.parameters()):
-            parameter.requires_grad_(False)
-        objects = patcher.objects(model.model, encoder)
-        objects.vae = SimpleNamespace(first_stage_model=model.first_stage_model)
-        self.forge_objects_original, self.forge_objects = objects, objects.shallow_copy()
-        self.forge_objects_after_applying_lora, self.current_lora_hash = objects.shallow_copy(), str([])
-        self.sd_checkpoint_info, self.sd_model_hash, self.filename = info, "0123456789", info.filename
-        self.text_processing_engine = TextProcessing(encoder.clip_l, model.cond_stage_model.tokenizer)
+        encoders = nn.Module()
+        encoders.clip_l = sdxl.Encoder(model.cond_stage_model.transformer.half())
+        encoders.clip_l.transformer.text_projection = nn.Linear(16, 16, bias=False)
+        self.take(info, model.model.diffusion_model, model.first_stage_model, encoders, model.alphas_cumprod)
+        self.text_processing_engine = TextProcessing(encoders.clip_l, 16)
 
     def get_learned_conditioning(self, text):
-        """Embeddings kept in half precision are turned to float32 at the first prompt."""
-        patcher.load_models_gpu([self.forge_objects.clip.patcher, self.forge_objects.unet])
-        transformer = self.text_processing_engine.encoder.transformer
-        transformer.text_model.embeddings.float()
-        return transformer(torch.tensor([self.text_processing_engine.framed(text)]))
+        self.load_for_a_prompt()
+        return self.text_processing_engine.encoder.transformer(self.text_processing_engine.ids(text))
+
+
+class StableDiffusionXL(Engine):
+    is_sdxl = True
+
+    def __init__(self, info):
+        from modules.model import LatentDiffusion
+
+        unet, vae, first, second, projection = sdxl.built(info.filename)
+        encoders = nn.Module()
+        encoders.clip_l, encoders.clip_g = sdxl.Encoder(first.half()), sdxl.Encoder(second.half())
+        encoders.clip_l.transformer.text_projection = nn.Linear(12, 12, bias=False)
+        encoders.clip_g.transformer.text_projection = nn.Linear(*projection.shape, bias=False)
+        encoders.clip_g.transformer.text_projection.weight.data = projection.T.half()
+        self.take(info, unet, vae, encoders, LatentDiffusion().alphas_cumprod)
+        self.text_processing_engine_l = TextProcessing(encoders.clip_l, sum(sdxl.WIDTHS))
+        self.text_processing_engine_g = TextProcessing(encoders.clip_g, sum(sdxl.WIDTHS), "clip_g", pad=0)
+
+    def get_learned_conditioning(self, text):
+        self.load_for_a_prompt()
+        first, second = (sdxl.states(engine.encoder.transformer, engine.ids(text))
+                         for engine in (self.text_processing_engine_l, self.text_processing_engine_g))
+        projection = self.text_processing_engine_g.encoder.transformer.text_projection
+        return sdxl.conditioning(first, second, projection(second[1]))
 
 
 class TextProcessing:
     """The tokenizer around a text encoder, with a database of embeddings of its own."""
 
-    def __init__(self, encoder, tokenizer):
-        self.encoder, self.tokenizer = encoder, tokenizer
-        self.id_start, self.id_end, self.id_pad = tokenizer.start, tokenizer.end, tokenizer.end
-        self.embeddings = Embeddings(tokenizer)
+    def __init__(self, encoder, shape, key="clip_l", pad=None):
+        self.encoder, self.tokenizer = encoder, sdxl.tokenizer()
+        self.id_start, self.id_end = self.tokenizer.start, self.tokenizer.end
+        self.id_pad = self.id_end if pad is None else pad
+        self.embeddings = Embeddings(self.tokenizer, shape)
         self.embeddings.load_textual_inversion_embeddings()
         table = encoder.transformer.text_model.embeddings
-        table.token_embedding = TokenEmbedding(table.token_embedding, self.embeddings)
+        table.token_embedding = TokenEmbedding(table.token_embedding, self.embeddings, key)
 
     def tokenize(self, texts):
         return [list(self.tokenizer(text)) for text in texts]
 
-    def framed(self, text):
-        """77 ids; the places of embeddings are told to the token table."""
-        tokens, chunk, fixes, position = self.tokenize([text])[0], [], [], 0
-        while position < len(tokens):
-            embedding, length = self.embeddings.find_embedding_at_position(tokens, position)
-            if embedding is None:
-                chunk.append(tokens[position])
-                position += 1
-            else:
-                fixes.append((len(chunk), embedding))
-                chunk += [0] * embedding.vectors
-                position += length
-        self.embeddings.fixes = fixes
-        return [self.id_start, *chunk[:75], *[self.id_end] * (76 - len(chunk[:75]))]
+    def ids(self, text):
+        """(1, 77); the places of embeddings are told to the token table, whose half precision ends at the first prompt."""
+        self.encoder.transformer.text_model.embeddings.float()
+        ids, self.embeddings.fixes = sdxl.framed(self, self.tokenize([text])[0], self.embeddings)
+        return ids
 
 
 class Embeddings:
     """Read once, when the model is loaded."""
 
-    def __init__(self, tokenizer):
-        self.tokenizer, self.fixes, self.word_embeddings = tokenizer, [], {}
+    def __init__(self, tokenizer, shape):
+        self.tokenizer, self.shape, self.fixes, self.word_embeddings = tokenizer, shape, [], {}
 
     def register_embedding_by_name(self, embedding, name):
         self.word_embeddings.pop(name, None)
@@ -171,10 +197,8 @@ class Embeddings:
 
         self.word_embeddings.clear()
         for path in sorted(Path(shared.cmd_opts.embeddings_dir).rglob("*.safetensors")):
-            vectors = next(iter(load_file(path).values()))
-            embedding = textual_inversion().Embedding(vectors.float(), path.stem)
-            embedding.vectors, embedding.shape, embedding.filename = *vectors.shape, str(path)
-            if embedding.shape == 16:
+            embedding = textual_inversion().read(path)
+            if embedding.shape == self.shape:
                 self.register_embedding_by_name(embedding, path.stem)
 
     def find_embedding_at_position(self, tokens, offset):
@@ -188,15 +212,16 @@ class Embeddings:
 class TokenEmbedding(nn.Module):
     """Shares the table's weight under a second name."""
 
-    def __init__(self, wrapped, embeddings):
+    def __init__(self, wrapped, embeddings, key):
         super().__init__()
-        self.wrapped, self.embeddings, self.weight = wrapped, embeddings, wrapped.weight
+        self.wrapped, self.embeddings, self.key, self.weight = wrapped, embeddings, key, wrapped.weight
 
     def forward(self, ids):
         fixes, self.embeddings.fixes = self.embeddings.fixes, []
         embedded = self.wrapped(ids)
         for offset, embedding in fixes:
-            embedded[0, offset + 1:offset + 1 + embedding.vectors] = embedding.vec.to(embedded)
+            vec = embedding.vec[self.key] if isinstance(embedding.vec, dict) else embedding.vec
+            embedded[0, offset + 1:offset + 1 + embedding.vectors] = vec.to(embedded)
         return embedded
 
 
@@ -269,9 +294,12 @@ def load_networks(names, *multipliers):
 
     engine = sd_models.model_data.sd_model
     original = engine.forge_objects_original
-    patcher.load_networks(networks, engine, names, patcher.unet_keys(original.unet.model), clip_keys(original.clip.cond_stage_model))
+    keys = patcher.unet_keys(original.unet.model), clip_keys(original.clip.cond_stage_model)
+    patcher.load_networks(networks, engine, names, *keys)
 
 
 def clip_keys(model):
+    if hasattr(model, "clip_g"):
+        return sdxl.clip_keys(model)
     return {f"lora_te_{name.removeprefix('clip_l.transformer.').removesuffix('.weight').replace('.', '_')}": name
             for name, parameter in model.named_parameters() if name.endswith(".weight") and parameter.ndim == 2}

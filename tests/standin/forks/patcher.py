@@ -77,7 +77,8 @@ def objects(unet, text_encoder):
 def sampled(unet, is_velocity):
     """What the stand-in's samplers take for a model. is_velocity(): whether the fork takes the UNet's answer for one."""
     def predict(x, t, context):
-        answer = unet.diffusion_model(x, t, context=context)
+        told = {"context": context["crossattn"], "y": context["vector"]} if isinstance(context, dict) else {"context": context}
+        answer = unet.diffusion_model(x, t, **told)
         return answer + x if is_velocity() else answer
 
     return SimpleNamespace(model=SimpleNamespace(diffusion_model=predict))
@@ -127,8 +128,8 @@ def shells(networks, functions):
 
 
 def unet_keys(model):
-    """By the names that files of Stable Diffusion 1 have."""
+    """By the names that files of Stable Diffusion 1 have, and by those of Stable Diffusion XL."""
     from lib_sdtune.ldm.layers import unet_layers
 
-    return {f"lora_unet_{layer.diffusers}": f"diffusion_model.{layer.path}.weight"
-            for layer in unet_layers(model.diffusion_model)}
+    return {f"lora_unet_{name}": f"diffusion_model.{layer.path}.weight" for layer in unet_layers(model.diffusion_model)
+            for name in (layer.diffusers, layer.path.replace(".", "_"))}

@@ -28,7 +28,7 @@ class StableDiffusionProcessing:
         self.c = self.uc = None
 
     def cond(self, text, cache, loaded):
-        key = text, str(loaded)
+        key = text, str(loaded), shared.sd_model.sd_model_checkpoint
         if cache[0] != key:
             cache[:] = [key, shared.sd_model.cond_stage_model([text])]
         return cache[1]

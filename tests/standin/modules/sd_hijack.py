@@ -10,16 +10,17 @@ current_optimizer = None
 
 
 class EmbeddingsWithFixes(torch.nn.Module):
-    def __init__(self, wrapped, embeddings):
+    def __init__(self, wrapped, embeddings, textual_inversion_key="clip_l"):
         super().__init__()
-        self.wrapped, self.embeddings = wrapped, embeddings
+        self.wrapped, self.embeddings, self.textual_inversion_key = wrapped, embeddings, textual_inversion_key
 
     def forward(self, input_ids):
         fixes, self.embeddings.fixes = self.embeddings.fixes, None
         embedded = self.wrapped(input_ids)
         for row, found in zip(embedded, fixes or [], strict=False):
             for offset, embedding in found:
-                row[offset + 1:offset + 1 + embedding.vectors] = embedding.vec.to(devices.device)
+                vec = embedding.vec[self.textual_inversion_key] if isinstance(embedding.vec, dict) else embedding.vec
+                row[offset + 1:offset + 1 + embedding.vectors] = vec.to(devices.device)
         return embedded
 
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.host.webui.dialects.engine import EngineModel
+from lib_sdtune.host.webui.dialects.engine import EngineModel, is_sd1, is_sdxl
 from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
 from lib_sdtune.host.webui.dialects.patched import Patched, take_loras_off
 from lib_sdtune.host.webui.swap import replaced
@@ -39,7 +39,7 @@ class Backend(Patched):
     def loaded(self) -> nn.Module | None:
         """None also for a model of another family, which `check_family` refuses."""
         engine = sd_models.model_data.sd_model
-        return self.shaped(engine) if getattr(engine, "is_sd1", False) else None
+        return self.shaped(engine) if is_sd1(engine) or is_sdxl(engine) else None
 
     def checkpoint(self) -> Any | None:
         return sd_models.model_data.forge_loading_parameters.get("checkpoint_info")
@@ -48,9 +48,9 @@ class Backend(Patched):
         if self.checkpoint() is None:
             return None
         engine, _ = sd_models.forge_model_reload()
-        if not getattr(engine, "is_sd1", False):
+        if not (is_sd1(engine) or is_sdxl(engine)):
             raise UserError(f"{self.checkpoint().title} is loaded as {type(engine).__name__}; on this WebUI, SD Tune "
-                            "works with Stable Diffusion 1 alone so far.")
+                            "works with Stable Diffusion 1 and XL alone.")
         return self.shaped(engine)
 
     @contextmanager
@@ -134,4 +134,4 @@ class Backend(Patched):
     def exchanged_parts(self) -> tuple[str, ...]:
         """The page's "VAE / Text Encoder" does not say which of them a file brings."""
         others = sd_models.model_data.forge_loading_parameters.get("additional_modules")
-        return ("first_stage_model.", "cond_stage_model.") if others else ()
+        return ("first_stage_model.", "cond_stage_model.", "conditioner.") if others else ()

@@ -12,7 +12,7 @@ from lib_sdtune.ldm.header import V
 
 
 class EngineModel(nn.Module):
-    """engine: a `ForgeDiffusionEngine` of Stable Diffusion 1."""
+    """engine: a `ForgeDiffusionEngine` for which `is_sd1` or `is_sdxl` holds."""
 
     def __init__(self, engine: Any) -> None:
         super().__init__()
@@ -21,8 +21,15 @@ class EngineModel(nn.Module):
         self.model = nn.Module()
         self.model.diffusion_model = objects.unet.model.diffusion_model
         self.first_stage_model = objects.vae.first_stage_model
-        self.cond_stage_model = TextStage(objects.clip.cond_stage_model.clip_l, engine.text_processing_engine)
-        self.is_sd1, self.is_sd2, self.is_sdxl, self.is_sd3 = True, False, False, False
+        encoders = objects.clip.cond_stage_model
+        if is_sd1(engine):
+            self.cond_stage_model = TextStage(encoders.clip_l, engine.text_processing_engine)
+        else:
+            first = TextStage(encoders.clip_l, engine.text_processing_engine_l)
+            second = TextStage(encoders.clip_g, engine.text_processing_engine_g, projected=True)
+            self.conditioner = nn.Module()
+            self.conditioner.embedders = nn.ModuleList([first, second])
+        self.is_sd1, self.is_sd2, self.is_sdxl, self.is_sd3 = is_sd1(engine), False, is_sdxl(engine), False
 
     @property
     def sd_checkpoint_info(self) -> Any:
@@ -47,19 +54,30 @@ class EngineModel(nn.Module):
         return self.predictor.alphas_cumprod.clone()
 
     def text_stages(self) -> list["TextStage"]:
-        return [self.cond_stage_model]
+        return [self.cond_stage_model] if self.is_sd1 else list(self.conditioner.embedders)
+
+
+def is_sd1(engine: Any) -> bool:
+    return getattr(engine, "is_sd1", False)
+
+
+def is_sdxl(engine: Any) -> bool:
+    """Not for its refiner, which the engines call by the same name and which has one text encoder alone."""
+    return getattr(engine, "is_sdxl", False) and hasattr(engine, "text_processing_engine_l")
 
 
 class TextStage(nn.Module):
     """A text encoder as A1111 has it: `transformer` under the checkpoint's names, and the tokenizer around it.
 
-    encoder: the engine's part, whose `transformer` also holds a projection that no file of the family has.
+    encoder: the engine's part. projected: whether its projection is one of the checkpoint's; it has one in any case.
     """
 
-    def __init__(self, encoder: nn.Module, text_processing_engine: Any) -> None:
+    def __init__(self, encoder: nn.Module, text_processing_engine: Any, projected: bool = False) -> None:
         super().__init__()
         self.transformer = nn.Module()
         self.transformer.text_model = encoder.transformer.text_model
+        if projected:
+            self.transformer.text_projection = encoder.transformer.text_projection
         self.processing = text_processing_engine
         self.id_start, self.id_end = text_processing_engine.id_start, text_processing_engine.id_end
         self.id_pad = text_processing_engine.id_pad

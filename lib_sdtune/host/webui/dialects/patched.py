@@ -31,9 +31,9 @@ class Patched(Stock):
     options = (*Stock.options, "sd_text_encoder")
 
     def check_family(self, family: Family) -> None:
-        """Their text encoders of SD2 and SDXL are others than A1111's, under other names than the checkpoint's."""
-        if family.name != "sd1":
-            raise UserError(f"On this WebUI, SD Tune trains checkpoints of Stable Diffusion 1 alone so far, and this "
+        """Some forks leave out the last layer of SD2's text encoder, which its files have and A1111's WebUI keeps."""
+        if family.name not in ("sd1", "sdxl"):
+            raise UserError(f"On this WebUI, SD Tune trains checkpoints of Stable Diffusion 1 and XL alone, and this "
                             f"one is {family.sd_version}. Choose another one, or use A1111's WebUI for it.")
 
     def unusable(self, kind: str) -> str:

@@ -7,31 +7,21 @@ only where another extension had left something else on the model.
 """
 
 import random
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import bounds
 from lib_sdtune.host.webui import dialects
 from lib_sdtune.host.webui.extensions import buffers, lora_loaders
-from lib_sdtune.ldm import checkpoint
+from lib_sdtune.host.webui.extensions.stored_tensors import StoredTensor, entry_of, rows_of, stored_tensors
 
 UNET = "model.diffusion_model."
 SCHEDULE = "alphas_cumprod"
 ROWS = 8
 PRECISIONS = (None, torch.float16, torch.bfloat16)  # that a weight may have passed on its way from the file
-
-
-class StoredTensor(NamedTuple):
-    """A tensor of a checkpoint's file; `read(rows)` fetches the numbers of these rows, `read(None)` all."""
-
-    shape: tuple[int, ...]
-    read: Callable[[Sequence[int] | None], torch.Tensor]
 
 
 def refuse_other_weights(sd_model: nn.Module, everything: bool = False) -> None:
@@ -51,9 +41,10 @@ def refuse_other_weights(sd_model: nn.Module, everything: bool = False) -> None:
         if name.startswith(UNET) and name not in stored:
             raise UserError(f"{name} was added to the UNet by another extension; restart the WebUI, or switch that "
                             "extension off, then start again.")
-    different = [name for name, tensor in tensors.items()
-                 if name in stored and tuple(tensor.shape) == stored[name].shape
-                 and not holds(tensor, stored[name], None if everything else rows(name, tensor.shape))]
+    entries = {name: entry for name in tensors if (entry := entry_of(name, stored)) is not None}
+    different = [name for name, entry in entries.items()
+                 if tuple(tensors[name].shape) == entry.shape
+                 and not holds(tensors[name], entry, None if everything else rows(name, entry.shape))]
     if different:
         more = f", nor do {len(different) - 1} more tensors" if different[1:] else ""
         raise UserError(f"{different[0]} does not hold what {path.name} holds{more}: {lora_loaders.suspects()} has "
@@ -62,40 +53,8 @@ def refuse_other_weights(sd_model: nn.Module, everything: bool = False) -> None:
                         "changed it, then start again.")
 
 
-def stored_tensors(path: Path) -> dict[str, StoredTensor]:
-    """{name in the model: `StoredTensor`}; {} for a file that cannot be read."""
-    try:
-        if checkpoint.is_safetensors(path):
-            return in_safetensors(path)
-        entries, _ = checkpoint.read_any(path)
-    except (UserError, OSError):
-        return {}
-    return {checkpoint.rename(name): StoredTensor(tuple(tensor.shape), partial(rows_of, tensor))
-            for name, tensor in entries.items() if isinstance(tensor, torch.Tensor)}
-
-
-def in_safetensors(path: Path) -> dict[str, StoredTensor]:
-    from safetensors import safe_open
-
-    header = bounds.read_header(path)
-    file = safe_open(path, framework="pt")  # it is mapped, so that only what is compared is read
-    return {checkpoint.rename(name): StoredTensor(tuple(entry["shape"]), partial(read_rows, file, name))
-            for name, entry in header.items() if name != "__metadata__"}
-
-
-def read_rows(file: Any, name: str, chosen: Sequence[int] | None) -> torch.Tensor:
-    if chosen is None:
-        return file.get_tensor(name)
-    entry = file.get_slice(name)
-    return torch.cat([entry[row:row + 1] for row in chosen])
-
-
-def rows_of(tensor: torch.Tensor, chosen: Sequence[int] | None) -> torch.Tensor:
-    return tensor if chosen is None else tensor[torch.tensor(chosen, device=tensor.device)]
-
-
 def lent_tensors(sd_model: nn.Module) -> dict[str, torch.Tensor]:
-    """{name in the file: parameter or noise schedule}, without the WebUI's wrappers' names."""
+    """{name as `entry_of` takes it: parameter or noise schedule}, without the WebUI's wrappers' names."""
     tensors = {name.replace(".wrapped", ""): tensor for name, tensor in sd_model.named_parameters()
                if not name.startswith("model_ema.")}
     schedule = getattr(sd_model, "alphas_cumprod_original", None)

@@ -10,6 +10,15 @@ class Embedding:
         self.vec, self.name, self.step, self.shape, self.vectors, self.filename = vec, name, step, None, 0, None
 
 
+def read(path):
+    """The embedding of a file: a table, or one for each text encoder."""
+    tables = {key: vectors.float() for key, vectors in load_file(path).items()}
+    embedding = Embedding(tables if "clip_g" in tables else next(iter(tables.values())), path.stem)
+    embedding.vectors, embedding.filename = len(next(iter(tables.values()))), str(path)
+    embedding.shape = sum(vectors.shape[1] for vectors in tables.values())
+    return embedding
+
+
 class EmbeddingDatabase:
     def __init__(self):
         self.ids_lookup, self.word_embeddings, self.skipped_embeddings, self.embedding_dirs = {}, {}, {}, {}
@@ -38,10 +47,7 @@ class EmbeddingDatabase:
         self.expected_shape = shared.sd_model.cond_stage_model.encode_embedding_init_text(",", 1).shape[1]
         for folder in self.embedding_dirs:
             for path in sorted(Path(folder).rglob("*.safetensors")):
-                vectors = next(iter(load_file(path).values()))
-                embedding = Embedding(vectors.float(), path.stem)
-                embedding.vectors, embedding.shape = vectors.shape
-                embedding.filename = str(path)
+                embedding = read(path)
                 if embedding.shape == self.expected_shape:
                     self.register_embedding(embedding, shared.sd_model)
 
