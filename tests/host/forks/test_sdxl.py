@@ -74,8 +74,8 @@ def test_a_trained_checkpoint_has_the_names_of_its_source(xl, images):  # noqa: 
         name: tensor.shape for name, tensor in original.items() if name in trained}
     assert {name.removeprefix(second) for name in original.keys() - trained.keys()} == {"logit_scale"}, "which nobody reads"
     change = {name: (trained[name] - original[name]).abs().max() for name in trained}
-    assert 1e-3 < change[f"{second}transformer.resblocks.0.attn.in_proj_weight"] and max(change.values()) < 5e-3
-    assert 1e-6 < change[f"{second}text_projection"]
+    assert change[f"{second}transformer.resblocks.0.attn.in_proj_weight"] > 1e-3 and max(change.values()) < 5e-3
+    assert change[f"{second}text_projection"] > 1e-6
 
 
 def test_an_embedding_is_drawn_with_both_tables(xl, images):  # noqa: F811
