@@ -27,7 +27,7 @@ def tensors(parts: Iterable[tuple[Part, str, torch.nn.Module]],
 
     parts: (place in a checkpoint, part's name, module); learned: "part.name" -> tensor instead of the module's own.
     """
-    tensors_by_name = {}
+    tensors_by_name: dict[str, torch.Tensor] = {}
     for place, part, module in parts:
         own = {plain(name): tensor for name, tensor in module.state_dict().items()
                if not any(residue in f".{name}" for residue in map(".{}".format, RESIDUE))}
