@@ -40,8 +40,8 @@ def test_texts_are_read_by_the_file_s_ids(tmp_path, embedded):
     assert moved == [3, 5], "numbers are cut to whole ones, as the WebUI's buffer does"
     table = sound.text_model.embeddings.position_embedding.weight
     assert torch.allclose(damaged[0, 3] - right[0, 3], table[2] - table[3], atol=1e-6)
-    assert written.tensors([(checkpoint.CLIP, "text_encoder_1", tower)])[NAME].tolist()[0][:6] == [0, 1, 2, 2, 4, 4]
-    assert NAME not in written.tensors([(checkpoint.CLIP, "text_encoder_1", sound)])
+    assert written.tensors([(checkpoint.CLIP_PART, "text_encoder_1", tower)])[NAME].tolist()[0][:6] == [0, 1, 2, 2, 4, 4]
+    assert NAME not in written.tensors([(checkpoint.CLIP_PART, "text_encoder_1", sound)])
 
 
 def test_the_damage_is_named_at_check_and_by_inspect(tmp_path, embedded):
