@@ -9,10 +9,13 @@ from pathlib import Path
 
 import torch
 
+from lib_sdtune.devices import HALVES
+from lib_sdtune.errors import UserError
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.ldm.checkpoint import Part
+from lib_sdtune.ldm.checkpoint import Part, read
 
 RESIDUE = ("hyper_k.", "hyper_v.", "network_")  # the WebUI's hypernetworks and LoRAs on their layers
+FIRST = 1000  # numbers that tell most tensors apart
 WRAPPER = "wrapped."  # the WebUI's shell around a token table
 
 
@@ -34,6 +37,27 @@ def tensors(parts: Iterable[tuple[Part, str, torch.nn.Module]],
         chosen = {name: (learned or {}).get(f"{part}.{name}", tensor) for name, tensor in own.items()}
         tensors_by_name |= {place.prefix + name: tensor for name, tensor in place.stored(chosen).items()}
     return tensors_by_name
+
+
+def unrounded(tensors: Mapping[str, torch.Tensor], path: Path | None) -> dict[str, torch.Tensor]:
+    """Those of a host's tensors that are a checkpoint's in half precision, as its file at `path` has them.
+
+    A host may keep what it has loaded in fewer bits than the file: forks of the WebUI hold a VAE in bfloat16, say.
+    """
+    try:
+        stored = read(path)[0] if path else {}
+    except (UserError, OSError):  # the file is gone, and what the host has is all there is
+        stored = {}
+    return {name: stored[name] for name, tensor in tensors.items()
+            if name in stored and rounded(tensor.detach().flatten(), stored[name].flatten())}
+
+
+def rounded(numbers: torch.Tensor, exact: torch.Tensor) -> bool:
+    """Whether numbers (n,) are others (n,) in half precision, and not the very same."""
+    if numbers.shape != exact.shape or not exact.is_floating_point():
+        return False
+    return any(all(torch.equal(numbers[:end].cpu().float(), exact[:end].to(half).float()) for end in (FIRST, None))
+               for half in HALVES if half != exact.dtype)
 
 
 def write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str], precision: torch.dtype) -> None:

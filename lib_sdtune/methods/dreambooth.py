@@ -201,7 +201,8 @@ class DreamBooth(WholeModel):
         chosen, precision = self.chosen(), safetensors.PRECISIONS[self.config.save.precision]
         self.refuse_unchanged(chosen, precision)
         facts = inherited(self.model.path) | metadata
-        tensors = checkpoint.tensors(self.places(), chosen) | self.model.family.markers(self.model.variant)
+        tensors = checkpoint.tensors(self.places(), chosen)
+        tensors |= checkpoint.unrounded(tensors, self.model.path) | self.model.family.markers(self.model.variant)
         checkpoint.write(path, tensors, facts, precision)
         self.write_config(path)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError, UserError
@@ -249,6 +250,21 @@ def test_precision_of_the_file_and_no_residue_of_a_host(host, images, precision,
     tensors, _ = made(host)
     assert {tensor.dtype for tensor in tensors.values()} == {dtype}
     assert not any("hyper" in name or "wrapped" in name for name in tensors) and table.weight.dtype == torch.float32
+
+
+def test_what_a_host_keeps_in_fewer_bits_than_the_file_is_written_as_the_file_has_it(host, images, tmp_path):
+    host.model.path = tmp_path / "source.safetensors"
+    source = {name: tensor.clone() for name, tensor in checkpoint_tensors(host.model).items()}
+    save_file(source, host.model.path)
+    vae = dict(host.model.vae.named_parameters())
+    for weight in vae.values():  # as forks do, which Family.encode_images then gets in float32 again
+        weight.data = weight.data.bfloat16().float()
+    vae["decoder.conv_in.weight"].data += 1  # of another VAE
+    train(host, dream(images, dreambooth={"text_encoder_lr": 0}))
+    written = made(host)[0]
+    kept = [name for name in source if name.startswith(("first_stage_model.", "cond_stage_model.")) and "decoder.conv_in.weight" not in name]
+    assert len(kept) > 100 and all(torch.equal(written[name], source[name]) for name in kept)
+    assert torch.equal(written["first_stage_model.decoder.conv_in.weight"], vae["decoder.conv_in.weight"])
 
 
 def test_refusals_before_anything_is_trained(host, images, tmp_path, monkeypatch):
