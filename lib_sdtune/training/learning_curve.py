@@ -1,21 +1,25 @@
 """The learning curve: a row of the log for every step, what validation measures, and what both say about the run."""
 
 from lib_sdtune.config import Config
-from lib_sdtune.training.automatic_length import AutomaticLength
+from lib_sdtune.training.automatic_length import AutomaticLength, measured_every
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.log import Log
+from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.step_result import Step
+from lib_sdtune.training.training_data import TrainingData
 from lib_sdtune.training.validation import Validation
 
 
 class LearningCurve:
     """longest: steps that the run takes at most. resume_from: the step that its rows so far are kept up to."""
 
-    def __init__(self, config: Config, validation: Validation, control: Control, longest: int, resume_from: int,
-                 world: World):
-        self.validation, self.control, self.world = validation, control, world
+    def __init__(self, config: Config, training_data: TrainingData, objective: Objective, control: Control,
+                 longest: int, resume_from: int, world: World):
+        self.control, self.world = control, world
+        self.validation = Validation(config, training_data, objective.losses, objective.model.device,
+                                     measured_every(config, longest))
         self.log = Log(control.folder, resume_from=resume_from, writes=world.leads)
         self.length = AutomaticLength(config.train, control.folder, longest)
 

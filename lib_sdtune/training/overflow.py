@@ -6,12 +6,21 @@ rate.
 """
 
 from collections.abc import Callable, Collection
+from functools import partial
 
 import torch
 
+from lib_sdtune.config import Config
 from lib_sdtune.devices import HALVES
 from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.methods.base import Method
+from lib_sdtune.training.attachment import Attachment
+from lib_sdtune.training.batch import draw
 from lib_sdtune.training.model_weights import peaks
+from lib_sdtune.training.objective import Objective
+from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.step_result import StepResult
+from lib_sdtune.training.training_data import TrainingData
 
 RATE = "The model's own weights and the pictures are sound, so it is the learning rate. Lower the learning rate."
 FORMAT = ("{}, so the learning rate is not the reason: this model overflows in {}. "
@@ -39,6 +48,28 @@ def reason(model: LoadedModel, learning: Collection[torch.Tensor], dtype: torch.
     else:
         return RATE
     return FORMAT.format(evidence, NAMES[dtype]) if dtype in HALVES else FLOAT32.format(evidence)
+
+
+class Diagnosis:
+    """Why the numbers of a step overflowed, asked of the run's own parts."""
+
+    def __init__(self, config: Config, model: LoadedModel, method: Method, objective: Objective, optimisation: Together,
+                 attachment: Attachment, training_data: TrainingData):
+        self.config, self.model, self.method, self.objective = config, model, method, objective
+        self.optimisation, self.attachment, self.training_data = optimisation, attachment, training_data
+
+    def reason(self, result: StepResult, applied: int) -> str:
+        """Which side is at fault, and what helps, after so many steps that were applied."""
+        learning = [trained.weight for trained in self.optimisation.trained_weights]
+        answers_without = partial(self.is_finite_without, result) if self.method.cheap_to_detach else None
+        return reason(self.model, learning, self.objective.dtype, applied, answers_without)
+
+    def is_finite_without(self, result: StepResult) -> bool:
+        """Whether the model without its add-on has finite losses for the pictures of a step."""
+        examples = result.micro_batches[0].examples
+        drawn = draw(examples, result.number, self.training_data.cache, self.config).to(self.model.device)
+        with torch.no_grad(), self.attachment.without_adapter():
+            return bool(torch.isfinite(self.objective.losses(drawn)).all())
 
 
 NAMES = {torch.float16: "half precision (float16)", torch.bfloat16: "half precision (bfloat16)"}

@@ -47,6 +47,14 @@ class Results:
         refuse_too_little_disk([(self.folder.parent, state_bytes * self.states(steps, state_bytes) + room["once"]),
                                 (files, room["file"] * (kept + 1))])
 
+    def has_room(self, steps: int, optimizer_bytes: int) -> bool:
+        """Whether the disk takes what is refused otherwise."""
+        try:
+            self.refuse_too_little_room(steps, optimizer_bytes)
+        except UserError:
+            return False
+        return True
+
     def bytes_of_state(self, optimizer_bytes: int) -> int:
         return self.method.disk_bytes()["state"] + optimizer_bytes
 

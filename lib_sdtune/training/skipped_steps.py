@@ -15,13 +15,14 @@ log = logging.getLogger("sdtune")
 
 
 class SkippedSteps:
-    """reason(result): in sentences, which side is at fault for the numbers of a step.
+    """reason(result, applied): in sentences, which side is at fault for the numbers of a step, after so many that were
+    applied.
 
     skipped: how many steps overflowed, of them `in_a_row` just now. without_path: in how many nothing that learns took
     part. applied: how many changed something.
     """
 
-    def __init__(self, reason: Callable[[StepResult], str]) -> None:
+    def __init__(self, reason: Callable[[StepResult, int], str]) -> None:
         self.reason = reason
         self.skipped, self.in_a_row, self.without_path, self.applied = 0, 0, 0, 0
         self.last: StepResult | None = None
@@ -35,7 +36,7 @@ class SkippedSteps:
         if self.in_a_row >= MAX_IN_A_ROW:
             raise RunError(
                 f"{MAX_IN_A_ROW} steps in a row gave numbers that overflowed, so the run stopped at step "
-                f"{result.number}; the last good state is kept. {self.reason(result)}"
+                f"{result.number}; the last good state is kept. {self.reason(result, self.applied)}"
             )
         if result.micro_batches and not result.learned:
             self.note_without_path(result)
@@ -53,7 +54,7 @@ class SkippedSteps:
         """RunError where none of all `total` steps changed anything."""
         if total and self.skipped >= total and self.last:
             raise RunError("No step could be applied because the numbers overflowed each time. "
-                           f"{self.reason(self.last)}")
+                           f"{self.reason(self.last, self.applied)}")
         if total and self.without_path >= total:
             raise RunError("Nothing that learns took part in any step, so nothing was learned. "
                            "Do the captions say the word?")

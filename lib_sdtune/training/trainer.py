@@ -1,20 +1,17 @@
-"""The one trainer: an iterator over optimiser steps, with three verbs (`sample`, `save`, `export`) for the loop around
-it.
-"""
+"""The one trainer: an iterator over optimiser steps, with three verbs (`sample`, `save`, `export`) beside it."""
 
 import gc
 import logging
 import math
 import time
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.devices import HALVES, compute_dtype
-from lib_sdtune.errors import DiskFull, UserError
+from lib_sdtune.errors import DiskFull
 from lib_sdtune.host.base import Host, LoadedModel
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.lora_tools.base_loras import BaseLoras
@@ -25,15 +22,12 @@ from lib_sdtune.training import (
     describing,
     duration,
     optimisation,
-    overflow,
     precision,
     teacher,
     timestep_sampling,
 )
 from lib_sdtune.training.accumulation import Accumulation
 from lib_sdtune.training.attachment import Attachment
-from lib_sdtune.training.automatic_length import measured_every
-from lib_sdtune.training.batch import draw
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.encoding import Conditioner
 from lib_sdtune.training.learning_curve import LearningCurve
@@ -43,6 +37,7 @@ from lib_sdtune.training.memory.heap import steady_heap
 from lib_sdtune.training.micro_batches import MicroBatches
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.optimisation.outcome import Outcome
+from lib_sdtune.training.overflow import Diagnosis
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.recipe import recipe
@@ -55,7 +50,6 @@ from lib_sdtune.training.saver import Saver
 from lib_sdtune.training.skipped_steps import SkippedSteps
 from lib_sdtune.training.step_result import Step, StepResult
 from lib_sdtune.training.training_data import TrainingData
-from lib_sdtune.training.validation import Validation
 
 log = logging.getLogger("sdtune")
 
@@ -88,18 +82,13 @@ class Trainer:
                                      self.base_loras, graphs)
         self.method.make_room = self.make_room
         self.step, self.total = 0, 0
-        self.skipped_steps = SkippedSteps(self.reason_of_overflow)
         self.loss = math.nan
         self.unread: StepResult | None = None
         refuse_what_cannot_fit(config, self.folder, self.results, self.optimisation, model.device)
 
     def has_room(self) -> bool:
         """Whether the disk takes what is refused otherwise, as far as it is known before the first step."""
-        try:
-            self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
-        except UserError:
-            return False
-        return True
+        return self.results.has_room(self.total - self.step, self.optimisation.bytes())
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -112,9 +101,10 @@ class Trainer:
             self.objective = Objective(self.config.loss, self.model, self.dtype, conditioner)
             describing.describe(self.config, self.training_data, self.objective.losses, self.folder,
                                 self.control.preparing)
-            self.report_recipe()
-            validation = Validation(self.config, self.training_data, self.objective.losses, self.model.device,
-                                    measured_every(self.config, self.total))
+            self.control.facts["recipe"] = recipe(self.config, self.training_data.scan.pictures, self.total)
+            log.info("recipe: %s", self.control.facts["recipe"])
+            self.skipped_steps = SkippedSteps(Diagnosis(self.config, self.model, self.method, self.objective,
+                                                        self.optimisation, self.attachment, self.training_data).reason)
             self.per_image_loss = PerImageLoss(self.training_data.scan.pictures, self.folder)
             self.timestep_sampling = timestep_sampling.choose(self.config.noise)
             self.resume_point = ResumePoint(self.folder, self.model, self.training_data.scan, self.method,
@@ -124,7 +114,8 @@ class Trainer:
             self.saver = Saver(self.resume_point, self.results, self.optimisation, self.control)
             self.step = self.resume_point.load()
             self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
-            self.curve = LearningCurve(self.config, validation, self.control, self.total, self.step, self.world)
+            self.curve = LearningCurve(self.config, self.training_data, self.objective, self.control, self.total,
+                                       self.step, self.world)
             stack.callback(self.curve.log.close)
             self.shorten()
             self.curve.report_overfitting()
@@ -159,9 +150,7 @@ class Trainer:
             self.stack.close()
 
     def make_room(self) -> None:
-        """Where the device is full while the model goes back to its owner: what the optimiser remembers waits
-        elsewhere.
-        """
+        """Where the device is full while the model goes back: what the optimiser remembers waits elsewhere."""
         gc.collect()
         self.optimisation.offload()
         if self.model.device.type == "cuda":
@@ -246,19 +235,6 @@ class Trainer:
             self.method.constrain()
         return outcome
 
-    def reason_of_overflow(self, result: StepResult) -> str:
-        """Which side is at fault for the numbers of a step, and what helps."""
-        learning = [trained.weight for trained in self.optimisation.trained_weights]
-        answers_without = partial(self.is_finite_without, result) if self.method.cheap_to_detach else None
-        return overflow.reason(self.model, learning, self.dtype, self.skipped_steps.applied, answers_without)
-
-    def is_finite_without(self, result: StepResult) -> bool:
-        """Whether the model without its add-on has finite losses for the pictures of a step."""
-        examples = result.micro_batches[0].examples
-        drawn = draw(examples, result.number, self.training_data.cache, self.config).to(self.model.device)
-        with torch.no_grad(), self.attachment.without_adapter():
-            return bool(torch.isfinite(self.objective.losses(drawn)).all())
-
     def record(self, step: Step, norm: float) -> None:
         if self.curve.add(step, norm, self.measure(step)):
             with self.optimisation.showing_result():
@@ -273,10 +249,6 @@ class Trainer:
             return {}
         with self.control.spending("validation"), self.optimisation.showing_result(), self.method.measuring():
             return self.curve.validation.due(step)
-
-    def report_recipe(self) -> None:
-        self.control.facts["recipe"] = recipe(self.config, self.training_data.scan.pictures, self.total)
-        log.info("recipe: %s", self.control.facts["recipe"])
 
     def shorten(self) -> None:
         """Where the run ends by itself, it ends when the measurements in the log say so."""
@@ -305,10 +277,9 @@ class Trainer:
         """Intermediate files beside the final one, and the state; the files' paths, none if there was no room."""
         self.save_state()
         epoch, ends = self.training_data.epoch(self.step)
+        ended = epoch if ends else None
         with self.control.spending("saving"), self.optimisation.showing_result():
-            files = self.saver.fits(lambda: self.results.save(folder, self.step, epoch if ends else None), "save",
-                                    folder)
-        return files or []
+            return self.saver.fits(lambda: self.results.save(folder, self.step, ended), "save", folder) or []
 
     def export(self, host: Host) -> Artefact | None:
         """The final file with its card and preview; None when the run is to leave nothing behind, or is put on hold
