@@ -16,6 +16,7 @@ window.sdtune = window.sdtune || {};
         'note',
         'reasons',
         'detail',
+        'recipe',
     ];
     const KEY = /"((?:[a-z_]+\.)?[a-z_]+|concepts\[(\d+)\]\.([a-z_]+))"/g;
     const FOR_PROGRAMS = / \("(?:overwrite|sure)": true(?:, --sure)?\)/g; // how a program would ask for it

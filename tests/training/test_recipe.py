@@ -6,6 +6,7 @@ import pytest
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.scan import scan
+from lib_sdtune.sentences import PARTS, recognised
 from lib_sdtune.training.recipe import recipe
 from tests.hosts import pictures, settings
 
@@ -21,8 +22,8 @@ def told(tmp_path, captions=True, steps=30, **changes):
 
 def test_what_learns_and_how_often_pictures_are_shown(tmp_path):
     line = told(tmp_path)
-    assert "LoRA of dim 4 (AdamW, constant_with_warmup; UNet 0.001, text encoder 0.001)" in line
-    assert "30 steps, which show each of 3 pictures about 10 times" in line and line.endswith(".")
+    assert "LoRA of dim 4 learns with AdamW and the schedule constant_with_warmup (UNet 0.001, text encoder 0.001)." in line
+    assert "30 steps show each of 3 pictures about 10 times." in line
 
 
 def test_a_batch_shows_more(tmp_path):
@@ -31,12 +32,12 @@ def test_a_batch_shows_more(tmp_path):
 
 def test_a_run_that_ends_by_itself_says_what_is_measured(tmp_path):
     line = told(tmp_path, train={"stop": "auto"})
-    assert "at most 30 steps" in line and "the loss of the pictures no longer improves" in line
+    assert "At most 30 steps" in line and "the loss of the pictures no longer improves" in line
     aside = Config.from_dict(settings("x", train={"stop": "auto"}, validation={"split": 0.4}))
     assert "loss of pictures kept aside" in recipe(aside, [], 30)
 
 
-@pytest.mark.parametrize("words, told_so", [([], 'they say "ron cat"'), (["red, blue"], "the model itself says")])
+@pytest.mark.parametrize("words, told_so", [([], 'say "ron cat"'), (["red, blue"], "the model itself says")])
 def test_where_words_come_from(tmp_path, words, told_so):
     assert told_so in told(tmp_path, captions=False, dataset={"describe": words})
     line = told(tmp_path / "with", dataset={"describe": words})
@@ -44,12 +45,23 @@ def test_where_words_come_from(tmp_path, words, told_so):
 
 
 def test_what_keeps_the_class(tmp_path):
-    assert 'the untouched model keeps "a photo of a cat" as it is' in told(tmp_path, loss={"prior_preservation": "auto"})
-    assert "keeps" not in told(tmp_path / "without")
+    assert 'The untouched model keeps "a photo of a cat" as it is' in told(tmp_path, loss={"prior_preservation": "auto"})
+    assert "untouched" not in told(tmp_path / "without")
 
 
 def test_class_pictures_are_named(tmp_path):
     folder = pictures(tmp_path / "1_ron")
     config = Config.from_dict(settings(folder))
     scanned = scan(config.concepts, config.dataset, config.loss, tmp_path).pictures
-    assert "class pictures keep the class" in recipe(config, [replace(scanned[0], is_class=True)], 5)
+    assert "Class pictures keep the class" in recipe(config, [replace(scanned[0], is_class=True)], 5)
+
+
+@pytest.mark.parametrize("changes", [{}, {"train": {"stop": "auto"}}, {"loss": {"prior_preservation": "auto"}}, {"dataset": {"describe": ["red, blue"]}},
+                                     {"method": "textual_inversion", "textual_inversion": {"lr": 0.01}}])
+@pytest.mark.parametrize("captions", [True, False])
+def test_every_part_can_be_said_in_another_language(tmp_path, captions, changes):
+    parts = PARTS.split(told(tmp_path, captions, **changes))
+    assert len(parts) >= 2 and all(map(recognised, parts)), parts
+    if changes.get("method") != "textual_inversion":
+        values = recognised(parts[0])["values"]
+        assert values["1"]["code"] == "{1} of dim {2}" and values["4"]["code"] == "UNet {1}, text encoder {2}"
