@@ -40,7 +40,7 @@ class App:
         self.inspection = InspectionService(self.context)
         self.lora_tools = LoraToolService(self.context)
         self.picture_sets = PictureSets(self.context)
-        self.presets = OwnPresets(self.context)
+        self.presets = OwnPresets(self.context.sdtune_folder)
         self.settings_import = SettingsImportService(self.context)
         self._evaluation: EvaluationService | None = None
         self._lock = threading.Lock()

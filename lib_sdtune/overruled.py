@@ -47,6 +47,7 @@ def by_model(config: "Config", family: "Family", resolution: int, position_ids: 
             f'"dataset.resolution" is {config.dataset.resolution} and this model was made for {resolution}: '
             "small pictures of it come out coarse, and that is learned."
         )
+    sentences += config.settings.odd_with(family)
     return sentences + [sentence for ids in position_ids if (sentence := positions.damage(ids))]
 
 

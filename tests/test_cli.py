@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from lib_sdtune.__main__ import VERBS, main, parser
+from lib_sdtune.cli.presets import own_presets, settings_of
 from lib_sdtune.cli.settings import absolute, assign, read
-from lib_sdtune.cli.train import settings
+from lib_sdtune.cli.train import checked_config, settings
 from lib_sdtune.errors import UserError
 from tests.test_architecture import ROOT
 
@@ -91,6 +92,25 @@ def test_list_names_what_can_be_chosen(kind, expected, capsys):
     assert main(["list", kind]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert expected in [line.split()[0] for line in lines] and all(len(line.split()) > 1 for line in lines)
+
+
+def test_presets_saved_in_the_tab_are_known_by_name(tmp_path, capsys):
+    data_dir = tmp_path / "data"
+    saved = own_presets(str(data_dir))
+    saved.save({"name": "my cats", "settings": {"method": "lora", "lora": {"dim": 3}, "train": {"max_train_steps": 7}}})
+    assert main(["list", "presets", "--data-dir", str(data_dir)]) == 0 and "my cats" in capsys.readouterr().out
+    data = {"name": "ron", "concepts": [{"images": "x"}], "train": {"max_train_steps": 9}}
+    config, _ = checked_config(data, str(data_dir), preset="my cats")
+    assert (config.lora.dim, config.train.max_train_steps) == (3, 9)
+    (saved.folder / "broken.json").write_text("{")
+    for name, words in (("my cat", "did you mean 'my cats'"), ("broken", "damaged")):
+        with pytest.raises(UserError, match=words):
+            checked_config(data, str(data_dir), preset=name)
+
+
+def test_an_own_preset_goes_before_a_built_in_one(tmp_path):
+    own_presets(str(tmp_path)).save({"name": "subject-sd1", "settings": {"lora": {"dim": 3}}})
+    assert settings_of("subject-sd1", str(tmp_path)) == {"lora": {"dim": 3}}
 
 
 def test_schema_is_json_and_nothing_else(capsys):

@@ -169,6 +169,15 @@ def test_every_family_has_every_kind_of_preset_at_a_size_of_its_own():
             assert config.dataset.resolution in sizes and not by_model(config, family, config.dataset.resolution, [])
 
 
+@pytest.mark.parametrize("name", ["sd1", "sd2", "sdxl"])
+@pytest.mark.parametrize("network", ["lora", "loha", "diag-oft", "boft"])
+def test_networks_that_the_webui_cannot_draw_on_a_text_encoder_are_told(name, network):
+    family = families[name]()
+    told = [" ".join(by_model(Config.from_dict(LEAST, defaults={"lora": {"network": network, "dim": 8, "text_encoder_lr": rate}}), family, 512, []))
+            for rate in (1e-5, 0)]
+    assert ("cannot draw" in told[0]) == (network in ("diag-oft", "boft") and name != "sd1") and "cannot draw" not in told[1]
+
+
 def test_a_misspelt_preset_is_named():
     with pytest.raises(UserError, match="'subject-sd1'"):
         presets.load("subjekt-sd1")

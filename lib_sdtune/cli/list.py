@@ -5,12 +5,16 @@ from argparse import ArgumentParser, Namespace
 from importlib import import_module
 
 from lib_sdtune import presets
+from lib_sdtune.cli.presets import own_presets
 
 KINDS = {"methods": "methods", "networks": "networks", "optimizers": "optim", "families": "families"}
 
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("kind", choices=[*KINDS, "presets"])
+    parser.add_argument(
+        "--data-dir", default="sdtune-data", metavar="D", help="where the tab keeps its presets (default: sdtune-data)"
+    )
 
 
 def run(args: Namespace) -> int:
@@ -18,6 +22,8 @@ def run(args: Namespace) -> int:
         for name in presets.names():
             preset = presets.load(name)
             print(f"{name:16} {preset['title']}: {preset['for']}")
+        for name in own_presets(args.data_dir).names():
+            print(f"{name:16} saved in the tab")
         return 0
     for name, entry in import_module(f"lib_sdtune.{KINDS[args.kind]}").registry:
         about = (sys.modules[entry.__module__].__doc__ or "").strip().splitlines()

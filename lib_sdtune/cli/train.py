@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune import presets
 from lib_sdtune.cli.console import Bar
+from lib_sdtune.cli.presets import settings_of
 from lib_sdtune.cli.settings import absolute, assign, read
 from lib_sdtune.config import overlaid
 from lib_sdtune.errors import UserError
@@ -37,7 +37,10 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)"
     )
-    parser.add_argument("--preset", default="", metavar="P", help="settings to start from, see `list presets`")
+    parser.add_argument(
+        "--preset", default="", metavar="P",
+        help="settings to start from: a built-in preset, or one that was saved in the tab; see `list presets`",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the saved state of the run of that name")
     parser.add_argument(
         "--measure", action="store_true", help="train nothing: try two steps and say what memory and time one takes"
@@ -124,7 +127,7 @@ def checked_config(data: dict[str, Any], data_dir: str, checkpoint: str = "",
     """
     from lib_sdtune.config import Config
 
-    chosen = presets.load(preset)["settings"] if preset else {}
+    chosen = settings_of(preset, data_dir) if preset else {}
     if checkpoint:
         data = overlaid({"model": {"checkpoint": os.path.abspath(checkpoint)}}, data)
     first = Config.from_dict(data, chosen)  # typing mistakes are told before anything is loaded

@@ -83,6 +83,7 @@ class Family:
     text_parts: tuple[Part, ...]  # the text encoders, in the order in which the UNet hears them
     text_keys: tuple[str, ...] = ("lora_te",)  # what kohya's names of their layers begin with
     reads_clip_skip = True  # whether the WebUI's "Clip skip" changes what the text encoders answer
+    fused_text_attention = False  # whether a text encoder is OpenCLIP's, whose attention is one nn.MultiheadAttention
     adapts_text_by_default = True  # whether a small add-on learns in the text encoders too, where nobody says otherwise
     linear_projections = True  # whether proj_in and proj_out of the transformers are linear, or else 1x1 convolutions
     activations = (420, 100)

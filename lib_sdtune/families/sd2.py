@@ -32,6 +32,7 @@ class SD2(Family):
     )
 
     reads_clip_skip = False
+    fused_text_attention = True
 
     def recognises(self, shapes: dict) -> bool:
         return any(name.startswith("cond_stage_model.model.transformer.") for name in shapes)

@@ -30,6 +30,7 @@ class SDXL(Family):
                        openclip_names.folded))
     text_keys = ("lora_te1", "lora_te2")
     reads_clip_skip = False
+    fused_text_attention = True
     adapts_text_by_default = False  # they are large and learn little; untrained they are read once and set aside
     latent_colours = (
         (0.3448, 0.4168, 0.4395), (-0.1953, -0.0290, 0.0250), (0.1074, 0.0886, -0.0163), (-0.3730, -0.2499, -0.2088)

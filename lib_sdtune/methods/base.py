@@ -51,6 +51,10 @@ class MethodSettings:
         """(key, why) of each of these settings that has no effect, because another one of them overrules it."""
         return ()
 
+    def odd_with(self, family: "Family") -> Iterable[str]:
+        """A sentence for each of these settings that goes badly with models of the family."""
+        return ()
+
 
 class Method:
     """One per run: made from the config and the borrowed model, before the first step.

@@ -14,6 +14,7 @@ from lib_sdtune.optim import schedule
 
 if TYPE_CHECKING:  # it is composed of the methods
     from lib_sdtune.config import Config
+    from lib_sdtune.families.base import Family
 
 OF_THE_FILE = ("network", "dim", "alpha", "conv_dim", "conv_alpha", "use_tucker", "factor", "train_on_input",
                "constraint", "rescaled", "preset", "train_norm",
@@ -105,6 +106,16 @@ class LoraConfig(MethodSettings):
         for key in ("factor", "use_tucker", "train_on_input", "constraint", "rescaled"):
             if key not in own:
                 yield key, f'"lora.network" is "{self.network}", which has none'
+
+    def odd_with(self, family: "Family") -> Iterable[str]:
+        adapts_text = not schedule.is_zero(self.text_encoder_lr) and self.preset != "unet-convblock-only"
+        drawable = self.init_file or networks.registry[self.network].webui_adapts_fused_attention
+        if family.fused_text_attention and adapts_text and not drawable:
+            yield (
+                f'"lora.network" is "{self.network}", with which the WebUI cannot draw where it adapts the text '
+                f'encoder of {family.sd_version} models: pictures fail there with "A tensor with NaNs" or an error. '
+                'Set "lora.text_encoder_lr" to 0.'
+            )
 
     def check(self, config: "Config") -> None:
         network = "" if self.init_file else self.network

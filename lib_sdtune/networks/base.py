@@ -21,6 +21,7 @@ class Adapter(nn.Module):
     """
 
     options: tuple[str, ...] = ()
+    webui_adapts_fused_attention = True  # whether the WebUI can draw with it where it adapts an nn.MultiheadAttention
     dropouts = Dropouts()
 
     def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None):

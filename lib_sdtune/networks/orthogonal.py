@@ -50,6 +50,7 @@ class Orthogonal(FactoredAdapter):
     """
 
     options = ("constraint", "rescaled")
+    webui_adapts_fused_attention = False  # its network_oft.py marks such a layer as unsupported
 
     def __init__(self, layer, dim, alpha, generator=None, like=None, constraint=0.0, rescaled=False):
         super().__init__(layer, dim, alpha, generator, like, rescaled=rescaled)

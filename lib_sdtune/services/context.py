@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib_sdtune.access import Access
@@ -30,3 +31,7 @@ class ServiceContext:
             if self._host is None:
                 self._host = self.make_host()
             return self._host
+
+    def sdtune_folder(self) -> Path:
+        """Where runs and what belongs to them are kept."""
+        return self.host.folder("sdtune")

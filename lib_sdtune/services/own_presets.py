@@ -4,6 +4,7 @@ They have the shape of the built-in ones (`lib_sdtune.presets`), so that a file 
 """
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from lib_sdtune.errors import NameTaken, NotFound, UserError
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import write_json
 from lib_sdtune.formats.names import check_name
-from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.fields import flag, group, refuse_unknown, text
 
 MOST = 500
@@ -20,14 +20,14 @@ PLACEHOLDER = {"name": "preset", "concepts": [{"images": "pictures"}]}
 
 
 class OwnPresets:
-    """In the folder `presets` beside the runs, NAME.json."""
+    """In the folder `presets` beside the runs, NAME.json. sdtune_folder: says where these are, when first asked."""
 
-    def __init__(self, context: ServiceContext) -> None:
-        self.context, self.lock = context, threading.Lock()
+    def __init__(self, sdtune_folder: Callable[[], Path]) -> None:
+        self.sdtune_folder, self.lock = sdtune_folder, threading.Lock()
 
     @property
     def folder(self) -> Path:
-        return self.context.host.folder("sdtune") / "presets"
+        return self.sdtune_folder() / "presets"
 
     def names(self) -> list[str]:
         return sorted((path.stem for path in self.folder.glob("*.json")), key=str.casefold)[:MOST]
@@ -38,10 +38,13 @@ class OwnPresets:
         return {"presets": [{"name": name, "settings": settings} for name, settings in entries if settings is not None]}
 
     def load(self, name: str) -> dict[str, Any]:
-        """{"title", "for", "family", "settings"} of one, as its file has it. NotFound."""
-        settings = self.read(name) if name in self.names() else None
-        if settings is None:
+        """{"title", "for", "family", "settings"} of one, as its file has it. NotFound; UserError for a damaged file."""
+        if name not in self.names():
             raise NotFound(f"There is no preset called {name!r} here.")
+        settings = self.read(name)
+        if settings is None:
+            path = self.folder / f"{name}.json"
+            raise UserError(f'The preset {path} is damaged: it has no "settings". Delete it, or save it anew.')
         return file_of(name, settings)
 
     def read(self, name: str) -> dict[str, Any] | None:
@@ -77,7 +80,8 @@ class OwnPresets:
     def delete(self, name: str) -> dict[str, Any]:
         """Take it away. NotFound."""
         with self.lock:
-            self.load(name)
+            if name not in self.names():
+                raise NotFound(f"There is no preset called {name!r} here.")
             (self.folder / f"{name}.json").unlink(missing_ok=True)
         return {"name": name}
 

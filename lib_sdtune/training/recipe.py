@@ -8,9 +8,9 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import prior
 from lib_sdtune.training.describing import groups_of
 
-
 PHRASES = (  # what a method and its rates are called
-    "{1} of dim {2}", "UNet {1}, text encoder {2}", "UNet {1}", "text encoder {1}", "pictures kept aside", "the pictures")
+    "{1} of dim {2}", "UNet {1}, text encoder {2}", "UNet {1}", "text encoder {1}",
+    "pictures kept aside", "the pictures")
 
 
 def recipe(config: Config, pictures: Sequence[Picture], steps: int) -> str:

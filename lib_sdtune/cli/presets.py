@@ -1,0 +1,24 @@
+"""Presets by name: the built-in ones, and those that somebody saved in the tab over the same data folder."""
+
+from typing import Any
+
+from lib_sdtune import presets
+from lib_sdtune.cli.run_folders import embedded_host
+from lib_sdtune.errors import UserError
+from lib_sdtune.registry import nearest
+from lib_sdtune.services.own_presets import OwnPresets
+
+
+def own_presets(data_dir: str) -> OwnPresets:
+    return OwnPresets(lambda: embedded_host(data_dir).folder("sdtune"))
+
+
+def settings_of(name: str, data_dir: str) -> dict[str, Any]:
+    """The settings of a preset, nested; an own one goes before a built-in one of that name. UserError."""
+    own = own_presets(data_dir)
+    if name in own.names():
+        return own.load(name)["settings"]
+    names = [*presets.names(), *own.names()]
+    if name not in names:
+        raise UserError(f"There is no preset called {name!r}{nearest(name, names)}; there are: {', '.join(names)}.")
+    return presets.load(name)["settings"]
