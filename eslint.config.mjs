@@ -5,6 +5,7 @@ const BROWSER = [
     'AbortSignal',
     'Blob',
     'DataTransfer',
+    'File',
     'window',
     'document',
     'localStorage',

@@ -62,12 +62,25 @@ window.sdtune = window.sdtune || {};
         const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry());
         const folders = entries.filter((entry) => entry && entry.isDirectory);
         if (!folders.length) return {name: '', dropped: [...transfer.files]};
-        const lists = await Promise.all(entries.filter(Boolean).map(walk));
-        return {name: folders[0].name, dropped: lists.flat()};
+        const lists = await Promise.all(entries.filter(Boolean).map((entry) => walk(entry)));
+        return {name: folders[0].name, dropped: unmistakable(lists.flat())};
     }
 
+    // The files, those of folders inside named after these where a name comes twice: a caption or a mask must not be
+    // taken for another picture's.
+    function unmistakable(found) {
+        const twice = new Set(found.map(({file}) => file.name)).size < found.length;
+        return found.map(({file, inside}) =>
+            twice && inside ? new File([file], `${inside}-${file.name}`, {type: file.type}) : file,
+        );
+    }
+
+    // Each file with the folders that it lies in below the dropped one, "a-b".
     async function walk(entry) {
-        if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+        if (entry.isFile) {
+            const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+            return [{file, inside: entry.fullPath.split('/').slice(2, -1).join('-')}];
+        }
         const reader = entry.createReader();
         const inside = [];
         for (;;) {
@@ -75,7 +88,7 @@ window.sdtune = window.sdtune || {};
             if (!some.length) break;
             inside.push(...some);
         }
-        return (await Promise.all(inside.map(walk))).flat();
+        return (await Promise.all(inside.map((one) => walk(one)))).flat();
     }
 
     // By the button's own input, so that a dropped file goes the way of a chosen one.

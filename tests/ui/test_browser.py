@@ -268,3 +268,18 @@ def test_every_text_stands_out_from_what_lies_behind_it(page, url, theme):
     page.until("!document.querySelector('.progress-text')")  # gradio's own, which fades in and out
     texts = page.run(CONTRAST)
     assert len(texts) > 200 and [text for text in texts if text[0] < 4.5] == []
+
+
+def test_a_dropped_folder_is_a_set_whose_captions_stay_with_their_pictures(page, url, folder, tmp_path):
+    for name, captions in (("a", 0), ("b", 2)):
+        for path in pictures(tmp_path / "cats" / name, count=2).glob("*.txt"):
+            path.write_text(name, encoding="utf-8") if captions else path.unlink()
+    opened(page, url).until("!!document.querySelector('#sdtune_picture_set')")
+    at = page.run("(() => {const box = document.querySelector('#sdtune_images').getBoundingClientRect(); return [box.left + 9, box.top + 9]})()")
+    data = {"items": [], "files": [str(tmp_path / "cats")], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        page.command("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
+    page.until("document.querySelector('#sdtune_picture_set').textContent.includes('cats (4)')")
+    page.until("document.querySelector('#sdtune_images textarea, #sdtune_images input').value.endsWith('cats')")
+    names = sorted(path.name for path in (folder / "data").rglob("pictures/cats/*"))
+    assert names == ["a-0.png", "a-1.png", "b-0.png", "b-0.txt", "b-1.png", "b-1.txt"]
