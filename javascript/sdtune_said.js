@@ -23,7 +23,7 @@ window.sdtune = window.sdtune || {};
 
     // A sentence, or several, with `codes`: {sentence: {code, values}}.
     sdtune.said = function (text, codes) {
-        return withLabels(translated(String(text ?? ''), codes || {})).replace(FOR_PROGRAMS, '');
+        return withLabels(translated(String(text ?? ''), codes || {}).replace(FOR_PROGRAMS, ''));
     };
 
     function translated(text, codes) {

@@ -57,10 +57,14 @@ class Jobs:
         config = read_config(data, self.context.host)
         pictures = check_config(config, self.context, progress=progress)
         with self.queue.lock:
-            if self.is_live(config.name):
-                raise NameTaken(f"A run called {config.name} is {self.controls[config.name].state}; "
-                                "choose another name, or stop it first.")
+            self.refuse_live(config.name)
             return self.enqueue(config, resume=False, scan=pictures)
+
+    def refuse_live(self, name: str) -> None:
+        """NameTaken while a run of that name is on or waits."""
+        if self.is_live(name):
+            raise NameTaken(f"A run called {name} is {self.controls[name].state}; "
+                            "choose another name, or stop it first.")
 
     def enqueue(self, config: "Config", resume: bool, scan: "Scan | None" = None) -> str:
         from lib_sdtune.training import runs

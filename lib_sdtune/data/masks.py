@@ -4,7 +4,7 @@ inpainting model learns to fill in, and other models learn at all (`dataset.mask
 As the WebUI takes an uploaded mask: a transparent one counts where it is opaque, any other where it is white.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.picture import Facts, Unreadable, load
 from lib_sdtune.data.pixels import frame
 from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.errors import require
 
 MARK = ".mask"  # at the end of a mask's name, before its ending
 MARKS = (MARK, "-masklabel")  # OneTrainer's is read too
@@ -40,6 +41,12 @@ def by_stem(names: Sequence[str]) -> dict[str, str]:
     stems = {Path(name).stem: name for name in names}
     marked = [(stem, mark) for stem in stems for mark in MARKS if stem.casefold().endswith(mark)]
     return {stem[: -len(mark)]: stems[stem] for stem, mark in marked}
+
+
+def refuse_missing(masks: Iterable[Mask | None]) -> None:
+    """UserError where no picture has a mask; for runs that learn by masks."""
+    require(any(masks), '"dataset.masked_loss" is on, and beside no picture lies a mask; save them as NAME.mask.png '
+                        "beside NAME.png, or set it to false.")
 
 
 def checked(path: Path, picture: Facts, examine: Callable[[Path], Facts | Unreadable],

@@ -35,6 +35,7 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
     The config's folders become absolute. appearance: see `scan`. progress(done, total, text) may raise to stop.
     What the latest scan has read is not read again.
     """
+    from lib_sdtune.data import masks
     from lib_sdtune.data.scan import scan
     from lib_sdtune.data.wording import refuse_wordless
     from lib_sdtune.formats.names import check_artefact_name
@@ -49,6 +50,8 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
                     [context.host.folder("templates")], earlier=context.latest_scan)
     context.latest_scan = pictures
     refuse_wordless(pictures)
+    if config.dataset.masked_loss:
+        masks.refuse_missing(picture.mask for picture in pictures.pictures)
     methods[config.method].prepare_data(config, pictures)
     methods[config.method].check_data(config, pictures)
     return pictures

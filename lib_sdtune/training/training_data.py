@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lib_sdtune.config import Config
+from lib_sdtune.data import masks
 from lib_sdtune.data.cache import LatentCache, Progress
 from lib_sdtune.data.caption_length import CaptionLimit
 from lib_sdtune.data.gone import PictureGone
@@ -17,7 +18,7 @@ from lib_sdtune.data.loader import Dataset, Example
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.data.wording import refuse_wordless
-from lib_sdtune.errors import RunError, UserError, require
+from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families import latent_colours
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats.files import free_space
@@ -150,8 +151,7 @@ class TrainingData:
     def warn_of_masks(self) -> None:
         count = sum(picture.mask is not None for picture in self.scan.pictures)
         if self.config.dataset.masked_loss:
-            require(count, '"dataset.masked_loss" is on, and beside no picture lies a mask; save them as NAME.mask.png '
-                           "beside NAME.png, or set it to false.")
+            masks.refuse_missing(picture.mask for picture in self.scan.pictures)
         elif count and not self.model.variant.inpainting:
             log.warning(
                 "Beside %d of the pictures lies a mask (NAME.mask.png), and nothing comes of it: the model is no "

@@ -50,7 +50,7 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
     dataset = Dataset(scan, config)
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += filter(None, [time(dataset, config, app), samples(dataset, config, app), disk_space(dataset, config, app),
-                           sentence(config, scan.pictures),
+                           masks(config, scan.pictures), sentence(config, scan.pictures),
                            recipe(config, scan.pictures, dataset.total_steps)])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)),
@@ -110,6 +110,7 @@ def name_problem(config: "Config", app: "App") -> str:
     from lib_sdtune.training.runs import check_new, folder_of
 
     try:
+        app.jobs.refuse_live(config.name)
         check_new(config, app.host, folder_of(app.host, config.name))
         return ""
     except NameTaken as problem:
@@ -123,6 +124,14 @@ def picture_count(pictures: "Sequence[Picture]") -> str:
     classes = len(pictures) - len(subject)
     class_pictures = f"; {plural(classes, 'class picture')}" if classes else ""
     return f"{plural(len(subject), 'picture')}, {captions}{class_pictures}."
+
+
+def masks(config: "Config", pictures: "Sequence[Picture]") -> str:
+    """How many pictures are learned from by their masks; "" where none is."""
+    if not config.dataset.masked_loss:
+        return ""
+    count = sum(picture.mask is not None for picture in pictures)
+    return f"Masks: {count} of {len(pictures)} pictures have one, and only what is white in it counts."
 
 
 def problems(scan: "Scan", config: "Config", app: "App", most: int = 3) -> Iterator[str]:

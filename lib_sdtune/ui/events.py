@@ -20,6 +20,7 @@ from lib_sdtune.ui.boxes import box
 from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.fields import Field
 
+FOR_PROGRAMS = re.compile(r' \("(?:overwrite|sure)": true(?:, --sure)?\)')  # how a program would ask for it
 ANSWERED = "() => {{ sdtune.messages.answered('{}'); return []; }}"
 
 
@@ -142,7 +143,8 @@ def labels_by_key(fields: Iterable[Field]) -> dict[str, str]:
 
 
 def with_labels(sentence: str, labels: Mapping[str, str]) -> str:
-    """A sentence with the fields' labels instead of the keys of their settings."""
+    """A sentence with the fields' labels instead of the keys of their settings, and nothing for programs."""
+    sentence = FOR_PROGRAMS.sub("", sentence)
     for key, label in labels.items():
         sentence = sentence.replace(key, label)
     return re.sub(r'"concepts\[(\d+)\]\.(\w+)"', lambda match: further_label(int(match[1]), match[2], labels), sentence)

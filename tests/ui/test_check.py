@@ -1,12 +1,15 @@
 """The Check button's sentences, on real folders."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from lib_sdtune.app import App
 from lib_sdtune.errors import UserError
 from lib_sdtune.ui import check
+from lib_sdtune.ui.events import with_labels
 from tests.hosts import TinyHost, pictures, settings
 
 
@@ -104,3 +107,24 @@ def test_prompt_syntax_is_taken_out_by_one_click_where_captions_have_it(app, tmp
 def test_check_needs_no_name(app, tmp_path):
     said = check.report(settings(pictures(tmp_path / "pics"), name=""), app)
     assert "3 pictures" in text(said) and "sdtune-red" not in said
+
+
+def test_masks_are_counted_and_their_lack_is_refused(app, tmp_path):
+    folder = pictures(tmp_path / "pics", count=2)
+    by_masks = settings(folder, dataset={"masked_loss": True})
+    with pytest.raises(UserError, match="beside no picture lies a mask"):
+        check.report(by_masks, app)
+    Image.new("L", (128, 128), 255).save(folder / "0.mask.png")
+    assert "Masks: 1 of 2 pictures" in text(check.report(by_masks, app)) and "Masks:" not in text(check.report(settings(folder), app))
+
+
+def test_the_name_of_a_run_that_is_on_is_told_as_such(app, tmp_path, monkeypatch):
+    monkeypatch.setattr(app.jobs, "is_live", lambda name: name == "ron")
+    app.jobs.controls["ron"] = SimpleNamespace(state="training")
+    said = text(check.report(settings(pictures(tmp_path / "pics")), app))
+    assert "A run called ron is training" in said and "can be resumed" not in said
+
+
+def test_what_a_program_would_write_is_left_out_for_people():
+    said = with_labels('"train.seed" is odd; allow it ("overwrite": true).', {'"train.seed"': '"Seed"', '"overwrite"': '"Replace a file"'})
+    assert said == '"Seed" is odd; allow it.'

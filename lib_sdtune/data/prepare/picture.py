@@ -67,6 +67,8 @@ def on_background(image: Image.Image, settings: PrepareConfig) -> tuple[Image.Im
     original = image
     image, step = background.cut_out(image, settings)
     if image.getchannel("A").getextrema()[0] == 255:
+        if settings.cut_out == "alpha":
+            return split(original)[0], "background not found: nothing is transparent" if settings.masks else ""
         return split(original)[0], "background not found" if settings.cut_out == "border" or settings.masks else ""
     paint = colour(settings.background) if settings.background else WHITE
     stays = settings.masks and not settings.background
