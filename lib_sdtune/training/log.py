@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lib_sdtune.formats.events import Events
 from lib_sdtune.formats.files import atomic, is_full
+from lib_sdtune.training.tensorboard import Curves
 
 # on held-out pictures, trained ones, and class pictures; see `training.validation`
 MEASURED = ["val_loss", "fit_loss", "class_loss"]
@@ -26,7 +26,6 @@ COLUMNS = [
     "val_q3",
     "val_q4",
 ]
-CURVES = ("loss", "lr", "grad_norm", *MEASURED)
 
 
 class Log:
@@ -54,7 +53,7 @@ class Log:
         self.flush()
         self.last = rows[-1] if rows else {}
         self.rows = [row for row in rows if is_measured(row)]
-        self.events = Events(Path(folder) / "tensorboard", resume_from)
+        self.curves = Curves(Path(folder) / "tensorboard", resume_from)
 
     def write(self, row: dict[str, Any]) -> None:
         """`row` maps column names to numbers; missing columns stay empty."""
@@ -64,7 +63,7 @@ class Log:
         if is_measured(cells):
             self.rows.append(cells)
         with suppress(OSError):  # a full disk pauses the run where it matters
-            self.events.scalars(row["step"], {key: row[key] for key in CURVES if row.get(key) is not None})
+            self.curves.write(row)
 
     def flush(self) -> None:
         """Write the rows that wait. On a full disk they go on waiting: the run pauses at its next state."""
@@ -81,7 +80,7 @@ class Log:
         self.flush()
         self.file.close()
         with suppress(OSError):
-            self.events.close()
+            self.curves.close()
 
 
 def is_measured(row: dict[str, Any]) -> bool:

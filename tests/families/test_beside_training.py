@@ -69,8 +69,8 @@ def test_the_card_and_the_file_say_the_family(host, family):
 
 
 def test_tensorboard_has_the_curves(run):
-    written = b"".join(path.read_bytes() for path in (run.path / "tensorboard").iterdir())
-    assert all(name in written for name in (b"loss", b"val_loss"))
+    written = b"".join(path.read_bytes() for path in (run.path / "tensorboard").rglob("*.sdtune"))
+    assert all(name in written for name in (b"loss", b"measured loss"))
 
 
 def test_a_folder_is_inspected_at_the_models_resolution(host, family):

@@ -9,7 +9,8 @@ from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost
-from lib_sdtune.training import log, per_image_loss
+from lib_sdtune.pages import line_chart
+from lib_sdtune.training import log, per_image_loss, tensorboard
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost, pictures, settings, train
 from tests.test_architecture import ROOT
@@ -112,10 +113,22 @@ def test_tensorboard_reads_the_curves(tmp_path):
     written.write({"step": 1, "loss": 0.5, "lr": 1e-4})
     written.write({"step": 2, "loss": 0.4, "lr": 1e-4, "val_loss": 0.45, "fit_loss": 0.4})
     written.close()
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
-    events.Reload()
-    assert set(events.Tags()["scalars"]) == {"loss", "lr", "val_loss", "fit_loss"}
-    assert [(event.step, round(event.value, 3)) for event in events.Scalars("loss")] == [(1, 0.5), (2, 0.4)]
+
+    def scalars(*folders):
+        events = EventAccumulator(str(tmp_path.joinpath("tensorboard", *folders)))
+        events.Reload()
+        return {tag: [(event.step, round(event.value, 3)) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+    assert scalars() == {"loss": [(1, 0.5), (2, 0.4)], "lr": [(1, 0.0), (2, 0.0)]}
+    assert scalars("kept aside") == {"measured loss": [(2, 0.45)]} and scalars("trained") == {"measured loss": [(2, 0.4)]}
+
+
+def test_each_measured_curve_has_a_folder_of_its_own_named_as_in_the_report(tmp_path):
+    written = log.Log(tmp_path)
+    written.write({"step": 1, "loss": 0.5, "val_loss": 0.45, "class_loss": 0.3})
+    written.close()
+    folders = sorted(path.parent.relative_to(tmp_path / "tensorboard").as_posix() for path in (tmp_path / "tensorboard").rglob("*.sdtune"))
+    assert folders == [".", "class", "kept aside"] and set(tensorboard.MEASURED.values()) <= set(line_chart.CURVES)
 
 
 def test_of_several_processes_the_first_alone_writes_the_log(tmp_path):
