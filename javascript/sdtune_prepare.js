@@ -107,7 +107,8 @@ window.sdtune = window.sdtune || {};
 
     prepare.opened = function () {
         const field = sdtune.byId('sdtune_prepare_source');
-        if (!field.value) field.value = sdtune.form.value('concept.images') || '';
+        const trained = sdtune.form.value('concept.images') || '';
+        if (!field.value && trained !== sdtune.byId('sdtune_prepare_out').value) field.value = trained;
         followSizes();
         follow();
     };
