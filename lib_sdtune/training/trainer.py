@@ -102,7 +102,7 @@ class Trainer:
             describing.describe(self.config, self.training_data, self.objective.losses, self.folder,
                                 self.control.preparing)
             self.control.facts["recipe"] = recipe(self.config, self.training_data.scan.pictures, self.total)
-            log.info("recipe: %s", self.control.facts["recipe"])
+            log.info("%s", self.control.facts["recipe"])
             self.skipped_steps = SkippedSteps(Diagnosis(self.config, self.model, self.method, self.objective,
                                                         self.optimisation, self.attachment, self.training_data).reason)
             self.per_image_loss = PerImageLoss(self.training_data.scan.pictures, self.folder)
