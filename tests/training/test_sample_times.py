@@ -13,6 +13,7 @@ from lib_sdtune.training.runs import folder_of
 from lib_sdtune.training.sample_requests import cost_in_steps, sample_requests
 from lib_sdtune.training.sample_times import MOST_SHARE, SampleTimes, is_chosen
 from lib_sdtune.training.step_result import Step
+from lib_sdtune.training.time_spent import TimeSpent
 from tests.hosts import TinyHost, pictures, settings, train
 
 SMALL = {"steps": 1, "width": 64, "height": 64}  # six passes of a quarter of the size: half a step
@@ -121,3 +122,15 @@ def test_a_picture_is_counted_in_steps_before_any_is_measured():
 def test_earlier_settings_mean_what_they_meant(every):
     config = Config.from_dict({"name": "ron", "concepts": [{"images": "pics"}], "sample": {"every_n_steps": every}})
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))).sample.every_n_steps == every
+
+
+@pytest.mark.parametrize("slow", [2, 4])
+def test_a_whole_run_keeps_the_share_by_what_its_own_rounds_took(tmp_path, monkeypatch, slow):
+    """Counted, a round of these costs half a step; the machine takes `slow` of them."""
+    add, seconds = TimeSpent.add, {"training": 1.0, "samples": slow}
+    monkeypatch.setattr(TimeSpent, "add", lambda time, what, _: add(time, what, seconds.get(what, 0.0)))
+    monkeypatch.setattr(Control, "pace", lambda control: 1.0)
+    host = TinyHost(tmp_path / "data")
+    control = train(host, settings(pictures(tmp_path / "pics"), sample=SMALL, train={"max_train_steps": 60}))
+    rounds = control.time.times["samples"]
+    assert control.time.shares()["samples"] <= 100 * MOST_SHARE and rounds == {2: 5, 4: 2}[slow]

@@ -14,7 +14,8 @@ def test_the_stand_in_has_not_drifted(tmp_path):
     folder, data = os.environ.get("SDTUNE_WEBUI_DIR"), os.environ.get("SDTUNE_WEBUI_DATA")
     if not folder or not data:
         pytest.skip("SDTUNE_WEBUI_DIR (the WebUI's folder) and SDTUNE_WEBUI_DATA (a --data-dir with two small checkpoints) are not set")
-    python = next(path for path in (Path(folder, "venv/bin/python"), Path(folder, "venv/Scripts/python.exe")) if path.exists())
+    named = filter(None, [os.environ.get("SDTUNE_WEBUI_PYTHON")])
+    python = next(path for path in (*named, Path(folder, "venv/bin/python"), Path(folder, "venv/Scripts/python.exe")) if Path(path).exists())
     own = [path for path in sys.path if "pytest" in path or path.endswith("site-packages")]
     tools = os.environ.get("SDTUNE_WEBUI_PYTEST") or next((path for path in own if Path(path, "pytest").is_dir()), "")
     answer = subprocess.run([python, "-m", "pytest", "-q", "-W", "ignore", "-p", "no:cacheprovider", str(ROOT / "tests/host/webui")],
