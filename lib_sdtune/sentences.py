@@ -14,34 +14,49 @@ from typing import Any
 FILE = Path(__file__).with_name("sentences.json")
 BLANK = re.compile(r"\{\d+\}")
 PARTS = re.compile(r" · |(?<=[.!?])\s+")  # between the parts of a run's message, and between sentences
+ANYTHING, WITHIN_A_SENTENCE = ".*?", r"(?:(?![.!?]\s).)*?"
 DEEPEST = 3  # a blank may hold what has blanks itself
 
 
 @cache
-def templates() -> tuple[tuple[str, str, re.Pattern], ...]:
-    """(longest piece without a blank, template, expression) of each, those with the most words of their own first."""
+def templates() -> tuple[tuple[str, str], ...]:
+    """(longest piece without a blank, template) of each, those with the most words of their own first."""
     texts = json.loads(FILE.read_text(encoding="utf-8"))
-    entries = [(max(BLANK.split(text), key=len), text, expression(text)) for text in texts]
+    entries = [(max(BLANK.split(text), key=len), text) for text in texts]
     return tuple(sorted(entries, key=lambda entry: -len(BLANK.sub("", entry[1]))))
 
 
-def expression(template: str) -> re.Pattern:
+@cache
+def expression(template: str, blank: str) -> re.Pattern:
     """What matches the template with something in its blanks, and has these as groups."""
-    pieces = map(re.escape, BLANK.split(template))
-    return re.compile("(.*?)".join(pieces), re.DOTALL)
+    return re.compile(f"({blank})".join(map(re.escape, BLANK.split(template))), re.DOTALL)
 
 
 @lru_cache(4096)
 def recognised(text: str, deepest: int = DEEPEST) -> dict[str, Any] | None:
     """{"code": the template, "values": {"1": what stands in its first blank, …}} of a text; None if it is none of ours.
 
-    A value is a text, or the same again where that is one of ours.
+    A value is a text, or the same again where that is one of ours. Several sentences that are all ours are none
+    together, unless there is one for all: a blank of the first must not take the others in.
     """
-    for piece, template, pattern in templates():
-        if piece in text and (match := pattern.fullmatch(text)):
-            values = {str(n): (deepest and recognised(value, deepest - 1)) or value
-                      for n, value in enumerate(match.groups(), 1)}
-            return {"code": template, "values": values}
+    found = matched(text, WITHIN_A_SENTENCE)
+    if not found:
+        parts = PARTS.split(text)
+        if len(parts) > 1 and all(recognised(part, deepest) for part in parts):
+            return None
+        found = matched(text, ANYTHING)
+    if not found:
+        return None
+    template, blanks = found
+    values = {str(n): (deepest and recognised(value, deepest - 1)) or value for n, value in enumerate(blanks, 1)}
+    return {"code": template, "values": values}
+
+
+def matched(text: str, blank: str) -> tuple[str, tuple[str, ...]] | None:
+    """The template that a text is, and what stands in its blanks, which match the expression `blank`."""
+    for piece, template in templates():
+        if piece in text and (match := expression(template, blank).fullmatch(text)):
+            return template, match.groups()
     return None
 
 

@@ -30,6 +30,8 @@ PHRASES = (  # what is put together of parts below
     "{1} picture", "{1} pictures", "{1} class picture", "{1} class pictures", "{1} file", "{1} files",
     "one picture in {1}", "{1} file of about {2}", "{1} files of about {2}", "{1} second",
     "{1} seconds", "{1} minute", "{1} minutes", "{1} h {2} min", "{1} × {2} repeat", "{1} × {2} repeats",
+    "{1} prompt", "{1} prompts", "{1} time", "{1} times", "before the first step and at every tenth",
+    "as in the last run", "counted, not measured", "even one would take more than {1} % of the time",
     "{1} ÷ batch {2}", "{1} + {2}", "{1} step", "{1} steps", "Captions as they will be read",
     "Sizes and tags as bars", "(empty)")
 UNNAMED = "unnamed"  # what a run is called that need have no name yet

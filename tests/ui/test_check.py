@@ -8,6 +8,7 @@ from PIL import Image
 
 from lib_sdtune.app import App
 from lib_sdtune.errors import UserError
+from lib_sdtune.sentences import recognised
 from lib_sdtune.ui import check
 from lib_sdtune.ui.events import with_labels
 from tests.hosts import TinyHost, pictures, settings
@@ -128,3 +129,11 @@ def test_the_name_of_a_run_that_is_on_is_told_as_such(app, tmp_path, monkeypatch
 def test_what_a_program_would_write_is_left_out_for_people():
     said = with_labels('"train.seed" is odd; allow it ("overwrite": true).', {'"train.seed"': '"Seed"', '"overwrite"': '"Replace a file"'})
     assert said == '"Seed" is odd; allow it.'
+
+
+def test_what_samples_cost_can_be_said_in_another_language(app, tmp_path):
+    folder = pictures(tmp_path / "pics")
+    for changes in ({}, {"steps": 150, "width": 1024, "height": 1024}):
+        said = text(check.report(settings(folder, sample=changes), app)).split("\n")
+        values = recognised(next(line for line in said if "Samples:" in line))["values"].values()
+        assert all(isinstance(value, dict) or value.isdigit() for value in values), values
