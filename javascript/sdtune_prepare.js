@@ -4,8 +4,7 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const prepare = (sdtune.prepare = {});
     const t = (...args) => sdtune.t(...args);
-    const SIZES = ['resolution', 'min_bucket_reso', 'max_bucket_reso', 'bucket_reso_steps'];
-    const at = {number: 0, name: '', total: 0, source: '', boxes: {}, sizes: {}, asked: 0};
+    const at = {number: 0, name: '', total: 0, source: '', boxes: {}, asked: 0};
     let timer = null;
     const controls = () => sdtune.controls;
     const say = (text, bad) => controls().say('prepare_note', text, bad);
@@ -109,20 +108,9 @@ window.sdtune = window.sdtune || {};
         const field = sdtune.byId('sdtune_prepare_source');
         const trained = sdtune.form.value('concept.images') || '';
         if (!field.value && trained !== sdtune.byId('sdtune_prepare_out').value) field.value = trained;
-        followSizes();
+        sdtune.prepareSizes.follow();
         follow();
     };
-
-    // Pictures get the sizes that the form says, which follow the model, until others are typed here.
-    function followSizes() {
-        for (const setting of sdtune.picturesPage.facts.prepare) {
-            if (!SIZES.includes(setting.name)) continue;
-            const field = sdtune.byId('sdtune_prepare_' + setting.name);
-            const size = sdtune.form.value('dataset.' + setting.name);
-            const untouched = field.value === (at.sizes[setting.name] ?? String(setting.default));
-            if (size && untouched) field.value = at.sizes[setting.name] = String(size);
-        }
-    }
 
     const body = () => ({
         source: controls().value('prepare_source'),

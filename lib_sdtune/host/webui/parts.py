@@ -23,7 +23,8 @@ def text_towers(sd_model: nn.Module) -> list[nn.Module]:
         encoder = getattr(wrapper, "wrapped", wrapper)
         tower = getattr(encoder, "transformer", None) or getattr(encoder, "model", None)
         if tower is not None:
-            towers.append(ProjectedEncoder(encoder) if "text_projection" in encoder._parameters else tower)
+            projected = "text_projection" in getattr(encoder, "_parameters", {})
+            towers.append(ProjectedEncoder(encoder) if projected else tower)
     return towers
 
 
