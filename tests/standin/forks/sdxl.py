@@ -8,6 +8,7 @@ from torch import nn
 
 from lib_sdtune.ldm.text import CLIPTextModel, hidden_states
 from tests.models import SHALLOW, checkpoint_tensors, tokenizer
+from tests.standin.prompt_chunk import prompt_chunk
 
 NAME = "xl.safetensors"
 WIDTHS, PROJECTION = (12, 16), 20
@@ -62,17 +63,8 @@ class Encoder(nn.Module):
 
 def framed(stage, tokens, database):
     """(77 ids (1, 77), [(offset, embedding)]) of a prompt; stage: has `id_start`, `id_end` and `id_pad`."""
-    chunk, fixes, position = [], [], 0
-    while position < len(tokens):
-        embedding, length = database.find_embedding_at_position(tokens, position)
-        if embedding is None:
-            chunk.append(tokens[position])
-            position += 1
-        else:
-            fixes.append((len(chunk), embedding))
-            chunk += [0] * embedding.vectors
-            position += length
-    ids = [stage.id_start, *chunk[:75], stage.id_end]
+    chunk, fixes = prompt_chunk(tokens, database)
+    ids = [stage.id_start, *chunk, stage.id_end]
     return torch.tensor([ids + [stage.id_pad] * (77 - len(ids))]), fixes
 
 

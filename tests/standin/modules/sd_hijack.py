@@ -5,6 +5,7 @@ import torch
 
 from modules import devices, sd_hijack_optimizations, sd_hijack_unet
 from modules.textual_inversion.textual_inversion import EmbeddingDatabase
+from tests.standin.prompt_chunk import prompt_chunk
 
 current_optimizer = None
 
@@ -40,17 +41,8 @@ class FrozenCLIPEmbedderWithCustomWords(torch.nn.Module):
         return table.wrapped(torch.tensor(self.tokenize([init_text])[0][:nvpt]))
 
     def forward(self, texts):
-        tokens, chunk, fixes, position = self.tokenize(texts)[0], [], [], 0
-        while position < len(tokens):
-            embedding, length = self.hijack.embedding_db.find_embedding_at_position(tokens, position)
-            if embedding is None:
-                chunk.append(tokens[position])
-                position += 1
-            else:
-                fixes.append((len(chunk), embedding))
-                chunk += [0] * embedding.vectors
-                position += length
-        ids = [self.id_start, *chunk[:75], *[self.id_end] * (76 - len(chunk[:75]))]
+        chunk, fixes = prompt_chunk(self.tokenize(texts)[0], self.hijack.embedding_db)
+        ids = [self.id_start, *chunk, *[self.id_end] * (76 - len(chunk))]
         self.hijack.fixes = [fixes]
         return self.wrapped.transformer(torch.tensor([ids]))
 
