@@ -10,8 +10,11 @@ window.sdtune = window.sdtune || {};
         t(Object.values(NAMES).includes(work.text) ? work.text : '') +
         (work.total ? ` ${work.done} / ${work.total}` : ' …');
 
+    const BUSY = 1200; // milliseconds from one look at the server to the next, while it draws
+    const IDLE = 10000; // and while it does not: another page, or a program, may start the comparison
+
     // prefix: of the elements' ids. path(): where the server has this comparison. own(): further wishes.
-    // above(found), beside(one, made, busy): what else stands above the result, and beside a ranked file.
+    // above(status), beside(ranked, result): what else stands above the result, and beside a ranked file.
     sdtune.comparison = function (prefix, {path, own: request, above, beside}) {
         const id = (name) => 'sdtune_' + prefix + '_' + name;
         const panel = {mark: '', timer: null, current: path};
@@ -123,9 +126,16 @@ window.sdtune = window.sdtune || {};
             if (status && address === path()) panel.paint(status);
         };
 
+        panel.lookAgain = function () {
+            const result = sdtune.byId(id('result'));
+            if (result && result.offsetParent && !document.hidden) return panel.refresh();
+            panel.timer = setTimeout(panel.lookAgain, IDLE);
+        };
+
         panel.paint = function (status) {
             const busy = Boolean(status.work) && ['waiting', 'working'].includes(status.work.state);
-            if (busy) panel.timer = setTimeout(panel.refresh, 1200);
+            clearTimeout(panel.timer);
+            panel.timer = setTimeout(busy ? panel.refresh : panel.lookAgain, busy ? BUSY : IDLE);
             if (panel.show && !panel.show(status, busy)) return;
             const message = (status.work && status.work.message) || '';
             panel.say(busy ? [progress(status.work), message].filter(Boolean).join(' · ') : message);

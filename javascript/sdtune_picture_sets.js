@@ -18,7 +18,11 @@ window.sdtune = window.sdtune || {};
             if (select.value) sdtune.form.fill({'concept.images': select.value});
             select.value = '';
         });
-        place.append(select, sdtune.el('span', {class: 'sdtune-soft'}, t('Or drop pictures, or a folder, here.')));
+        place.append(
+            select,
+            sdtune.el('span', {class: 'sdtune-soft'}, t('Or drop pictures, or a folder, here.')),
+            sdtune.el('p', {id: 'sdtune_picture_sets_note', class: 'sdtune-note', role: 'status', hidden: true}),
+        );
         listen(target);
         sets.refresh();
     }
@@ -52,43 +56,63 @@ window.sdtune = window.sdtune || {};
             event.stopPropagation();
             depth = 0;
             marked(false);
-            const {name, dropped} = await contents(event.dataTransfer);
+            const {name, dropped, numbered} = await contents(event.dataTransfer);
             if (dropped.length) upload(name, dropped);
+            warn(numbered);
         });
     }
 
-    // {name of the folder, or '', files}: everything that was dropped, with what is in folders.
+    // {name of the folder, or '', files, the names of folders inside whose numbers say repeats}: everything that was
+    // dropped, with what is in folders.
     async function contents(transfer) {
         const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry());
         const folders = entries.filter((entry) => entry && entry.isDirectory);
-        if (!folders.length) return {name: '', dropped: [...transfer.files]};
-        const lists = await Promise.all(entries.filter(Boolean).map((entry) => walk(entry)));
-        return {name: folders[0].name, dropped: unmistakable(lists.flat())};
+        if (!folders.length) return {name: '', dropped: [...transfer.files], numbered: []};
+        const files = (await Promise.all(entries.filter(Boolean).map((entry) => walk(entry)))).flat();
+        const inside = files.flatMap((file) => file.inside.split('/')).concat(folders.slice(1).map(({name}) => name));
+        return {
+            name: folders[0].name,
+            dropped: unmistakable(files),
+            numbered: [...new Set(inside.filter((name) => /^\d+_/.test(name)))],
+        };
+    }
+
+    // All becomes one set, in which the repeats of folders inside it are lost.
+    function warn(numbered) {
+        sdtune.show('sdtune_picture_sets_note', numbered.length);
+        sdtune.text(
+            'sdtune_picture_sets_note',
+            numbered.length
+                ? t('Repeats of {folders} are lost: all became one set. Drop each by itself to keep them.', {
+                      folders: numbered.join(', '),
+                  })
+                : '',
+        );
     }
 
     // The files, those of folders inside named after these where a name comes twice: a caption or a mask must not be
     // taken for another picture's.
-    function unmistakable(found) {
-        const twice = new Set(found.map(({file}) => file.name)).size < found.length;
-        return found.map(({file, inside}) =>
-            twice && inside ? new File([file], `${inside}-${file.name}`, {type: file.type}) : file,
+    function unmistakable(files) {
+        const twice = new Set(files.map(({file}) => file.name)).size < files.length;
+        return files.map(({file, inside}) =>
+            twice && inside ? new File([file], `${inside.replaceAll('/', '-')}-${file.name}`, {type: file.type}) : file,
         );
     }
 
-    // Each file with the folders that it lies in below the dropped one, "a-b".
+    // Each file with the folders that it lies in below the dropped one, "a/b".
     async function walk(entry) {
         if (entry.isFile) {
             const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-            return [{file, inside: entry.fullPath.split('/').slice(2, -1).join('-')}];
+            return [{file, inside: entry.fullPath.split('/').slice(2, -1).join('/')}];
         }
         const reader = entry.createReader();
-        const inside = [];
+        const entries = [];
         for (;;) {
             const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // 100 at a time
             if (!some.length) break;
-            inside.push(...some);
+            entries.push(...some);
         }
-        return (await Promise.all(inside.map((one) => walk(one)))).flat();
+        return (await Promise.all(entries.map(walk))).flat();
     }
 
     // By the button's own input, so that a dropped file goes the way of a chosen one.

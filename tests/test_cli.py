@@ -108,9 +108,12 @@ def test_presets_saved_in_the_tab_are_known_by_name(tmp_path, capsys):
             checked_config(data, str(data_dir), preset=name)
 
 
-def test_an_own_preset_goes_before_a_built_in_one(tmp_path):
+def test_an_own_preset_goes_before_a_built_in_one_and_says_so(tmp_path, capsys):
     own_presets(str(tmp_path)).save({"name": "subject-sd1", "settings": {"lora": {"dim": 3}}})
     assert settings_of("subject-sd1", str(tmp_path)) == {"lora": {"dim": 3}}
+    assert "subject-sd1.json, not the built-in" in capsys.readouterr().err
+    settings_of("subject-sd2", str(tmp_path))
+    assert capsys.readouterr().err == ""
 
 
 def test_schema_is_json_and_nothing_else(capsys):

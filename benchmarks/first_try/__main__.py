@@ -5,7 +5,7 @@
                                    [--sheet FILE.png]
 
 Each form (`forms.py`) has ten pictures; every other form's have captions, the others' none. After the training the
-file is asked for 32 pictures with colour and ground, and the class for 32 without the file's subject in the words:
+file, drawn with as the model recommends, is asked for 32 pictures with colour and ground, and the class for 32 without the file's subject in the words:
 
 - subject: share of the 32 that plainly show the form and no other of all forms
 - prompt: mean share of the colours and grounds that are those asked for
@@ -42,7 +42,6 @@ from lib_sdtune.training.runs import begin
 
 WORD = "zwx"
 PICTURES, ASKED = 10, 32
-SAMPLING = {"steps": 20, "cfg_scale": 4.0}
 SCALE = 20  # the embedded model's rates against those of real ones
 LION = SCALE / 10  # Lion takes a third to a tenth of AdamW's rates (Chen et al. 2023); at 20 it drew nothing
 PLAIN = {"dataset": {"describe": []}, "loss": {"prior_preservation": "pictures", "debiased_estimation": False}}
@@ -194,8 +193,8 @@ def asked_for(form):
 
 
 def draw(host, prompts):
-    side = host.resolution
-    requests = [SampleRequest(prompt, "", SAMPLING["steps"], SAMPLING["cfg_scale"], 1000 + number, side, side)
+    side, sample = host.resolution, host.defaults(Model())["sample"]
+    requests = [SampleRequest(prompt, "", sample["steps"], sample["cfg_scale"], 1000 + number, side, side)
                 for number, prompt in enumerate(prompts)]
     return list(host.generate(requests))
 

@@ -1,5 +1,6 @@
 """Presets by name: the built-in ones, and those that somebody saved in the tab over the same data folder."""
 
+import sys
 from typing import Any
 
 from lib_sdtune import presets
@@ -17,6 +18,9 @@ def settings_of(name: str, data_dir: str) -> dict[str, Any]:
     """The settings of a preset, nested; an own one goes before a built-in one of that name. UserError."""
     own = own_presets(data_dir)
     if name in own.names():
+        if name in presets.names():
+            print(f"Note: the preset {name!r} is the one saved in the tab, {own.folder / name}.json, not the built-in "
+                  "one of that name.", file=sys.stderr)
         return own.load(name)["settings"]
     names = [*presets.names(), *own.names()]
     if name not in names:

@@ -30,8 +30,8 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", default="", metavar="F", help="the checkpoint to use (default: the small embedded model)"
     )
-    parser.add_argument("--steps", type=int, default=20, metavar="N")
-    parser.add_argument("--cfg-scale", type=float, default=7.0, metavar="X")
+    parser.add_argument("--steps", type=int, metavar="N", help="default: what suits the checkpoint, mostly 20")
+    parser.add_argument("--cfg-scale", type=float, metavar="X", help="default: what suits the checkpoint, mostly 7")
     parser.add_argument(
         "--seed", type=int, default=1, metavar="N", help="of the first picture; the following ones count up"
     )
@@ -57,11 +57,15 @@ def run(args: Namespace) -> int:
     return 0
 
 
+def sample_settings(args: Namespace, suited: dict[str, Any]) -> SampleConfig:
+    """What was asked for, and `suited` where nothing was. UserError outside the limits of a run's samples."""
+    asked = {key: getattr(args, key) for key in ("steps", "cfg_scale", "seed", "width", "height")}
+    return build(SampleConfig, suited | {key: value for key, value in asked.items() if value is not None}, "sample")
+
+
 def check(args: Namespace) -> None:
-    """The same limits as for the samples of a run."""
-    build(
-        SampleConfig, {key: getattr(args, key) for key in ("steps", "cfg_scale", "seed", "width", "height")}, "sample"
-    )
+    """UserError for what no checkpoint could draw."""
+    sample_settings(args, {})
     for side in ("width", "height"):
         if getattr(args, side) % 8:
             raise UserError(f"--{side} is {getattr(args, side)}; it must be a multiple of 8.")
@@ -75,8 +79,8 @@ def pictures(args: Namespace) -> Iterator[Any]:
     from lib_sdtune.host.embedded import EmbeddedHost
 
     host = EmbeddedHost(Path(args.data_dir), args.checkpoint or None)
-    side = host.resolution
-    requests = [SampleRequest(prompt, args.negative_prompt, args.steps, args.cfg_scale, args.seed + n,
+    side, sample = host.resolution, sample_settings(args, host.defaults().get("sample", {}))
+    requests = [SampleRequest(prompt, args.negative_prompt, sample.steps, sample.cfg_scale, args.seed + n,
                               args.width or side, args.height or side, args.sampler)
                 for prompt in args.prompt for n in range(args.count)]
     with Bar() as bar:

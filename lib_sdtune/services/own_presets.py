@@ -3,6 +3,7 @@
 They have the shape of the built-in ones (`lib_sdtune.presets`), so that a file can go from one machine to another.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from lib_sdtune.formats.files import write_json
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.services.fields import flag, group, refuse_unknown, text
 
+log = logging.getLogger("sdtune")
+
 MOST = 500
 OF_ONE_RUN = ("name", "concepts", "overwrite")  # never in a preset
 PLACEHOLDER = {"name": "preset", "concepts": [{"images": "pictures"}]}
@@ -24,6 +27,7 @@ class OwnPresets:
 
     def __init__(self, sdtune_folder: Callable[[], Path]) -> None:
         self.sdtune_folder, self.lock = sdtune_folder, threading.Lock()
+        self.told: set[str] = set()  # damaged files that the log has named
 
     @property
     def folder(self) -> Path:
@@ -33,8 +37,12 @@ class OwnPresets:
         return sorted((path.stem for path in self.folder.glob("*.json")), key=str.casefold)[:MOST]
 
     def list(self) -> dict[str, Any]:
-        """{"presets": [{"name", "settings"}]}, those that can be read."""
+        """{"presets": [{"name", "settings"}]}, those that can be read; the log names the others once."""
         entries = [(name, self.read(name)) for name in self.names()]
+        damaged = {name for name, settings in entries if settings is None}
+        for name in sorted(damaged - self.told):
+            log.warning("%s", self.damaged(name))
+        self.told = damaged
         return {"presets": [{"name": name, "settings": settings} for name, settings in entries if settings is not None]}
 
     def load(self, name: str) -> dict[str, Any]:
@@ -43,9 +51,12 @@ class OwnPresets:
             raise NotFound(f"There is no preset called {name!r} here.")
         settings = self.read(name)
         if settings is None:
-            path = self.folder / f"{name}.json"
-            raise UserError(f'The preset {path} is damaged: it has no "settings". Delete it, or save it anew.')
+            raise UserError(self.damaged(name))
         return file_of(name, settings)
+
+    def damaged(self, name: str) -> str:
+        path = self.folder / f"{name}.json"
+        return f'The preset {path} is damaged: it has no "settings". Delete it, or save it anew.'
 
     def read(self, name: str) -> dict[str, Any] | None:
         """The settings of one; None where its file is damaged."""

@@ -1,13 +1,32 @@
 """Data-parallel training under torchrun: every process takes its own batches, gradients are averaged."""
 
 import os
+from collections.abc import Callable
+from functools import wraps
 from typing import TypeVar
 
 import torch
 
 from lib_sdtune import devices
+from lib_sdtune.errors import RunError
 
 T = TypeVar("T")
+
+
+def between_processes(method: Callable[..., T]) -> Callable[..., T]:
+    """RunError where another process has gone meanwhile, in place of the backend's own words."""
+
+    @wraps(method)
+    def communicate(*args):
+        try:
+            return method(*args)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise RunError("Another process of this run has ended, so this one ends too; what that process said tells "
+                           "why.") from error
+
+    return communicate
 
 
 class World:
@@ -24,6 +43,7 @@ class World:
         """This process's place in the common order of micro-batches."""
         return micro_step * self.size + self.rank
 
+    @between_processes
     def gather(self) -> None:
         """Wait until all processes are here."""
         if self.size > 1:
@@ -34,6 +54,7 @@ class World:
         """Whether this process writes the files."""
         return self.rank == 0
 
+    @between_processes
     def average(self, params: list[torch.Tensor]) -> None:
         """Replace every gradient by its mean over the processes, in one message.
 
@@ -50,6 +71,7 @@ class World:
         for p, mean in zip(taught, flat.div_(self.size).split([g.numel() for g in grads]), strict=True):
             p.grad = mean.view_as(p)
 
+    @between_processes
     def taught(self, params: list[torch.Tensor]) -> list[torch.Tensor]:
         """Those of the parameters for which some process has a gradient."""
         if not params:
@@ -58,6 +80,7 @@ class World:
         torch.distributed.all_reduce(present, torch.distributed.ReduceOp.MAX)
         return [p for p, is_taught in zip(params, present.tolist(), strict=True) if is_taught]
 
+    @between_processes
     def joined(self, rows: torch.Tensor, most: int) -> torch.Tensor:
         """The rows (n, k) of all processes in their order, each process' filled up to `most` with zeros."""
         filled = torch.nn.functional.pad(rows, (0, 0, 0, most - len(rows)))
@@ -65,6 +88,7 @@ class World:
         torch.distributed.all_gather(each, filled)
         return torch.cat(each)
 
+    @between_processes
     def agree(self, wants: T) -> T:
         """What the leading process wants, in all of them."""
         if self.size == 1:

@@ -43,7 +43,7 @@ def refuse_what_cannot_fit(config: Config, folder: Path, results: Results, optim
                            device: torch.device) -> None:
     """As far as it can be told without the pictures: how many files epochs will make is known later."""
     results.refuse_own_source()
-    refuse_too_little_memory(optimisation.memory(), device, config.train.optimizer)
+    refuse_too_little_memory(optimisation.memory(), device, config)
     if not state.newest(folder):
         epochs = config.train.max_train_epochs or config.save.every_n_epochs
         results.refuse_too_little_room(0 if epochs else config.train.max_train_steps, optimisation.bytes())

@@ -282,6 +282,11 @@ def test_refusals_before_anything_is_trained(host, images, tmp_path, monkeypatch
     with pytest.raises(UserError, match="Not even one step would fit: AdamW needs"):
         train(host, dream(images, name="lack", concepts=[drawing]))
     assert not host.asked, "it must be told before hours of drawing class pictures"
+    chosen = {"train": {"optimizer": "Lion"}, "dreambooth": {"weights": "bfloat16"}}
+    with pytest.raises(UserError) as refused:
+        train(host, dream(images, name="lack", **chosen))
+    assert "Lion needs" in str(refused.value) and "Train a LoRA" in str(refused.value)
+    assert "Choose Lion" not in str(refused.value) and "weights" not in str(refused.value)
 
 
 def test_a_model_made_from_the_embedded_one_goes_on_like_it(tmp_path, images):

@@ -41,11 +41,13 @@ def test_names_that_are_there_are_never_taken_over_in_silence(ask):
     assert ask("/presets/one/rename", {"to": "one"})["settings"] == LONG
 
 
-def test_a_damaged_preset_is_passed_over(ask, app):
+def test_a_damaged_preset_is_passed_over_and_named_once(ask, app, caplog):
     ask("/presets", {"name": "one", "settings": LONG})
     (app.presets.folder / "two.json").write_text("{", encoding="utf-8")
     (app.presets.folder / "three.json").write_text('{"settings": 1}', encoding="utf-8")
-    assert [preset["name"] for preset in ask("/presets", method="get")["presets"]] == ["one"]
+    for _ in range(2):
+        assert [preset["name"] for preset in ask("/presets", method="get")["presets"]] == ["one"]
+    assert [line for line in caplog.messages if "damaged" in line] == [app.presets.damaged(name) for name in ("three", "two")]
 
 
 def test_uploaded_sets_are_listed_with_their_pictures(ask, app):

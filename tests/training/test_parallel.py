@@ -10,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lib_sdtune.errors import RunError
 from lib_sdtune.training import timestep_sampling
+from lib_sdtune.training.parallel import World
 from tests.hosts import TinyHost, pictures, settings, train
 from tests.models import checkpoint_tensors
 
@@ -53,3 +55,17 @@ def test_two_processes_equal_one_that_accumulates(tmp_path, method, file, monkey
         start = checkpoint_tensors(TinyHost(tmp_path / "start").model)
         moved = [float((one[name] - start[name]).abs().max()) for name in one if "diffusion_model" in name]
         assert max(moved) > 1e-4 and not list((tmp_path / "both").rglob("originals.safetensors"))
+
+
+def test_a_process_that_has_gone_is_told_in_a_sentence(monkeypatch):
+    world = World()
+    world.size = 2
+
+    def closed(*_, **__):
+        raise RuntimeError("[../gloo/transport/tcp/pair.cc:598] Connection closed by peer")
+
+    monkeypatch.setattr(torch.distributed, "barrier", closed)
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", closed)
+    for ask in (world.gather, lambda: world.agree("stop")):
+        with pytest.raises(RunError, match="Another process of this run has ended"):
+            ask()

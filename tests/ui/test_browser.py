@@ -283,3 +283,15 @@ def test_a_dropped_folder_is_a_set_whose_captions_stay_with_their_pictures(page,
     page.until("document.querySelector('#sdtune_images textarea, #sdtune_images input').value.endsWith('cats')")
     names = sorted(path.name for path in (folder / "data").rglob("pictures/cats/*"))
     assert names == ["a-0.png", "a-1.png", "b-0.png", "b-0.txt", "b-1.png", "b-1.txt"]
+
+
+def test_repeats_of_folders_in_a_dropped_one_are_not_lost_in_silence(page, url, tmp_path):
+    for name in ("10_ron", "plain"):
+        pictures(tmp_path / "cats" / name, count=1)
+    opened(page, url).until("!!document.querySelector('#sdtune_picture_set')")
+    at = page.run("(() => {const box = document.querySelector('#sdtune_images').getBoundingClientRect(); return [box.left + 9, box.top + 9]})()")
+    data = {"items": [], "files": [str(tmp_path / "cats")], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        page.command("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
+    note = "document.querySelector('#sdtune_picture_sets_note')"
+    page.until(f"{note}.offsetParent && {note}.textContent.includes('10_ron') && !{note}.textContent.includes('plain')")

@@ -12,28 +12,23 @@ from PIL.Image import Image
 from torch import nn
 
 from lib_sdtune import methods
+from lib_sdtune.config import overlaid
 from lib_sdtune.devices import local_device
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.detection import detect
 from lib_sdtune.formats import hashes, lookup
-from lib_sdtune.formats.files import read_json
 from lib_sdtune.formats.kinds import KINDS
+from lib_sdtune.host import recommended
 from lib_sdtune.host.base import FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import restored
+from lib_sdtune.host.recommended import EMBEDDED
 from lib_sdtune.ldm import checkpoint, header, tokenizer
 from lib_sdtune.ldm.header import Header
 
-DEFAULTS = "defaults.json"  # beside the embedded model: settings that suit it, newer than those in its file
-EMBEDDED = Path(__file__).resolve().parents[2] / "ldm" / "embedded" / "model.safetensors"
 FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {
     "templates": "textual_inversion_templates", "taggers": "models/WD14", "sdtune": "sdtune"}
 CHECKPOINT_ENDINGS = (*KINDS["checkpoints"].endings, ".pt")
-
-
-def recommended(file_header: Header) -> dict[str, Any]:
-    """The settings that a checkpoint's own metadata recommends, {} where there are none."""
-    return checkpoint.embedded_json(file_header.metadata, "sdtune_defaults")
 
 
 class EmbeddedHost(Host):
@@ -71,10 +66,8 @@ class EmbeddedHost(Host):
         file_header = header.read(path)
         family, variant = detect(file_header)
         variant = variant.overridden(getattr(model_settings, "prediction_type", "auto"))
-        own = recommended(file_header)
-        if own == recommended(header.read(EMBEDDED)):  # the embedded model, and what was made from it
-            own = overlaid(own, read_json(EMBEDDED.with_name(DEFAULTS)))
-        return overlaid(methods.suited(family, variant), own)
+        own = recommended.of_embedded_model(file_header) or recommended.by_metadata(file_header)
+        return overlaid(own, methods.suited(family, variant))
 
     def check(self, model_settings: Any) -> None:
         self.defaults(model_settings)
@@ -208,9 +201,3 @@ def default_device() -> torch.device:
         return torch.device("cpu")
     rank = os.environ.get("LOCAL_RANK")
     return torch.device("cuda") if rank is None else local_device(int(rank))
-
-
-def overlaid(below: dict, above: dict) -> dict:
-    """`above` laid over `below`, group by group."""
-    return below | {key: overlaid(below.get(key, {}), value) if isinstance(value, dict) else value
-                    for key, value in above.items()}

@@ -13,10 +13,11 @@ from PIL.Image import Image
 from torch import nn
 
 from lib_sdtune import methods
-from lib_sdtune.config import Model
+from lib_sdtune.config import Model, overlaid
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
+from lib_sdtune.host import recommended
 from lib_sdtune.host.base import Detached, FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
 from lib_sdtune.host.watcher import watcher
 from lib_sdtune.host.webui import (
@@ -24,6 +25,7 @@ from lib_sdtune.host.webui import (
     dialects,
     extensions,
     folders,
+    fork_gaps,
     fused,
     generating,
     model,
@@ -62,7 +64,9 @@ class WebUIHost(Host):
             return {}
         family, variant = detected
         suited = methods.suited(family, variant.overridden(model_settings.prediction_type))
-        return clip_skip.with_webui_clip_skip(family, suited)
+        file_header = self.header(model_settings)
+        own = recommended.of_embedded_model(file_header) if file_header else {}
+        return clip_skip.with_webui_clip_skip(family, overlaid(own, suited))
 
     def detected(self, model_settings: Any) -> tuple[Family, Variant] | None:
         """(family, variant) of the checkpoint that a run would train, None where none is loaded or chosen."""
@@ -279,24 +283,14 @@ class WebUIHost(Host):
         """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip". patience: as for the
         lock.
         """
-        try:
-            from lib_sdtune.host.webui.interrogating import interrogator
-        except ImportError as error:
-            raise UserError("This WebUI has no interrogators any more; write captions by another captioner, or by "
-                            "hand.") from error
-        return interrogator(name, options, self.lock, patience)
+        return fork_gaps.interrogator(name, options, self.lock, patience)
 
     def tokenizer(self) -> Callable[[str], list[int]] | None:
         loaded = self.dialect.loaded()
         return None if loaded is None else model.Tokenizer(model.first_wrapper(loaded))
 
     def image_encoder(self) -> Any | None:
-        """The WebUI's CLIP, where its weights are there."""
-        try:
-            from lib_sdtune.host.webui import clip
-        except ImportError:  # a fork without the WebUI's interrogators
-            return None
-        return clip.encoder()
+        return fork_gaps.image_encoder()
 
     def publish(self, artefact: FinishedFile) -> None:
         self.lock.acquire()

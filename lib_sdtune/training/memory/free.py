@@ -2,22 +2,35 @@
 
 import torch
 
+from lib_sdtune import optim
+from lib_sdtune.config import Config
 from lib_sdtune.devices import index_of
 from lib_sdtune.errors import TooLittleMemory
 from lib_sdtune.formats.files import amount
 from lib_sdtune.training.memory.meter import of_proc
 
 
-def refuse_too_little_memory(needed: int, device: torch.device, optimizer: str) -> None:
+def refuse_too_little_memory(needed: int, device: torch.device, config: Config) -> None:
     """TooLittleMemory when what the optimiser keeps does not fit beside the model; `needed` in bytes."""
     free = free_memory(device)
     if free is not None and needed > free:
         where = "GPU memory" if device.type == "cuda" else "memory"
         raise TooLittleMemory(
-            f"Not even one step would fit: {optimizer} needs {amount(needed)} of {where} beside the model "
-            f"and {amount(free)} are free. "
-            'Choose Lion or AdamW8bit, set "dreambooth.weights" to "bfloat16", or train a LoRA instead.'
+            f"Not even one step would fit: {config.train.optimizer} needs {amount(needed)} of {where} beside the "
+            f"model and {amount(free)} are free. " + " ".join(smaller(config))
         )
+
+
+def smaller(config: Config) -> list[str]:
+    """What would need less, in sentences; nothing that is chosen already."""
+    choices = ["Choose Lion or AdamW8bit, which remember less."]
+    if optim.bytes_of(config.train.optimizer) <= optim.bytes_of("Lion"):
+        choices = []
+    if getattr(config.settings, "weights", "bfloat16") != "bfloat16":
+        choices.append(f'Set "{config.method}.weights" to "bfloat16", which needs half of the memory.')
+    if hasattr(config.settings, "dim"):
+        return [*choices, "Choose a smaller dim, or close what else uses the memory."]
+    return [*choices, "Train a LoRA instead, or close what else uses the memory."]
 
 
 def free_memory(device: torch.device) -> int | None:
