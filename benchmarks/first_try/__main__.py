@@ -5,7 +5,8 @@
                                    [--sheet FILE.png]
 
 Each form (`forms.py`) has ten pictures; every other form's have captions, the others' none. After the training the
-file, drawn with as the model recommends, is asked for 32 pictures with colour and ground, and the class for 32 without the file's subject in the words:
+file is asked for 32 pictures with colour and ground, and the class for 32 without the file's subject in the words, all
+with the steps and the guidance that the model recommends:
 
 - subject: share of the 32 that plainly show the form and no other of all forms
 - prompt: mean share of the colours and grounds that are those asked for
