@@ -232,3 +232,13 @@ def test_a_reader_that_has_gone_is_no_error(verb):
     command = f"{sys.executable} -u -m lib_sdtune {' '.join(verb)} | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, len(done.stdout), done.stderr) == (0, 1, "")
+
+
+@pytest.mark.parametrize(("asked", "drawn_with"), [([], "Steps: 20, Sampler: Euler a, CFG scale: 2.0"),
+                                                   (["--cfg-scale", "5", "--steps", "3"], "Steps: 3, Sampler: Euler a, CFG scale: 5.0")])
+def test_pictures_are_drawn_with_what_suits_the_checkpoint(tmp_path, asked, drawn_with):
+    from PIL import Image
+
+    folder = tmp_path / "out"
+    assert main(["sample", "--prompt", "a red star", "--out", str(folder), "--data-dir", str(tmp_path), *asked]) == 0
+    assert drawn_with in Image.open(folder / "00000.png").text["parameters"]

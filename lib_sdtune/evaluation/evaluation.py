@@ -51,8 +51,7 @@ class Evaluation:
         saved.refuse_mixed(self.candidates, host)
         self.model = saved.trained_on(self.candidates[0], self.config, host)
         self.grid = Grid(host, self.folder, self.progress, self.model)
-        side = host.defaults(self.model).get("dataset", {}).get("resolution", 512)
-        self.requests = sample_requests(settings, self.config, side, [host.folder("templates")])
+        self.requests = sample_requests(settings, self.config, host.defaults(self.model), [host.folder("templates")])
         if self.candidates[0].kind == "checkpoints":
             settings.weights, settings.strength = [1.0], False
         self.drawn_with = f"{self.model.checkpoint or host.about().get('model', '')}, clip skip {self.model.clip_skip}"

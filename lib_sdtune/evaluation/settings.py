@@ -1,9 +1,9 @@
 """What a grid is asked for; the same words in JSON, on the command line and in the tab."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import prompt_lines
 from lib_sdtune.config import SampleConfig
@@ -61,14 +61,15 @@ def lines(settings: EvaluationSettings, config: "Config | None", template_folder
     return [first + place for place in PLACES]
 
 
-def sample_requests(settings: EvaluationSettings, config: "Config | None", side: int = 512,
+def sample_requests(settings: EvaluationSettings, config: "Config | None", suited: Mapping[str, Any],
                     template_folders: Sequence[Path] = ()) -> list[SampleRequest]:
     """One `SampleRequest` a prompt line, without its tag; the seed is the grid's.
 
-    side: pixels, where no config tells.
+    suited: what the host recommends for the model, nested, where no config tells.
     """
-    side = config.dataset.resolution if config else side
-    sample = config.sample if config else SampleConfig(steps=20, cfg_scale=7.0, width=0, height=0)
+    recommended = build(SampleConfig, suited.get("sample", {}), "sample")
+    side = config.dataset.resolution if config else suited.get("dataset", {}).get("resolution", 512)
+    sample = config.sample if config else replace(recommended, width=0, height=0)
     general = SampleRequest("", settings.negative_prompt, settings.steps or sample.steps,
                             settings.cfg_scale or sample.cfg_scale, 0, settings.width or sample.width or side,
                             settings.height or sample.height or side, settings.sampler)

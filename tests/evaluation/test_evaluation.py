@@ -17,7 +17,7 @@ from lib_sdtune.evaluation import publish as publishing
 from lib_sdtune.evaluation.evaluation import Evaluation, result
 from lib_sdtune.evaluation.journal import FILE as JOURNAL
 from lib_sdtune.evaluation.publish import publish, undo
-from lib_sdtune.evaluation.settings import read
+from lib_sdtune.evaluation.settings import EvaluationSettings, read, sample_requests
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.pages import html as html_page
 from lib_sdtune.training.runs import RunFolder, begin
@@ -224,3 +224,11 @@ def test_the_command_line_chooses_publishes_and_takes_back(host, run, capsys):
     assert main(["choose", "ron", *data, "--undo"]) == 0 and (host.folder("lora") / "ron-000001.safetensors").exists()
     assert main(["report", "ron", *data]) == 0 and capsys.readouterr().out.strip().endswith("report.html")
     assert main(["compare", "ron", "ron", *data, "--out", str(host.data_dir / "two.html")]) == 0 and (host.data_dir / "two.html").exists()
+
+
+def test_files_of_no_run_are_drawn_with_what_suits_the_model():
+    suited = {"sample": {"cfg_scale": 2.0, "steps": 9, "width": 32}, "dataset": {"resolution": 64}}
+    request = sample_requests(EvaluationSettings(), None, suited)[0]
+    assert (request.cfg_scale, request.steps, request.width, request.height) == (2.0, 9, 64, 64)
+    request = sample_requests(EvaluationSettings(cfg_scale=5.0), None, {})[0]
+    assert (request.cfg_scale, request.steps, request.width) == (5.0, 20, 512)
