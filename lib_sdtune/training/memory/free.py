@@ -15,10 +15,9 @@ def refuse_too_little_memory(needed: int, device: torch.device, config: Config) 
     free = free_memory(device)
     if free is not None and needed > free:
         where = "GPU memory" if device.type == "cuda" else "memory"
-        raise TooLittleMemory(
-            f"Not even one step would fit: {config.train.optimizer} needs {amount(needed)} of {where} beside the "
-            f"model and {amount(free)} are free. " + " ".join(smaller(config))
-        )
+        fact = (f"Not even one step would fit: {config.train.optimizer} needs {amount(needed)} of {where} beside the "
+                f"model and {amount(free)} are free.")
+        raise TooLittleMemory(" ".join([fact, *smaller(config)]))
 
 
 def smaller(config: Config) -> list[str]:
