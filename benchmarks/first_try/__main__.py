@@ -15,7 +15,7 @@ with the steps and the guidance that the model recommends:
 
 A training succeeds with subject >= .9, prompt >= .9 and kinds >= .8. Seconds are the processor's, of the training
 alone, on one thread, so that other programs do not count; `good_after` are those until the first saved file that
-succeeds (with --every, and where the last one does). With --out a measurement that was broken off goes on.
+succeeds (with --every). With --out a measurement that was broken off goes on.
 `model` is the share of the form's own pictures that are recognised after a way through the VAE: what can be reached.
 """
 
@@ -113,10 +113,8 @@ def first_try(form, captioned, arguments):
         judged, subject, class_pictures = judge(host, artefact.path.stem, form, before)
         row = {"form": form, "captions": captioned, "model": recognised, "steps": steps, "seconds": round(seconds, 1),
                **judged, "good_after": None, "recipe": control.facts["recipe"]}
-        if row["success"]:
-            names = [name for name in saved_after.names if name != artefact.path.stem]
-            good = (name for name in names if judge(host, name, form, before)[0]["success"])
-            row["good_after"] = round(saved_after.names.get(next(good, ""), seconds), 1)
+        row["good_after"] = saved_after.first(lambda name: (
+            row if name == artefact.path.stem else judge(host, name, form, before)[0])["success"])
     return row, subject, class_pictures
 
 
@@ -132,6 +130,10 @@ class SavedAfter:
     def __call__(self, control):
         for path in control.artefacts:
             self.names.setdefault(Path(path).stem, self.seconds())
+
+    def first(self, succeeds):
+        """The seconds until the first file for which `succeeds(name)` is true, None where there is none."""
+        return next((round(seconds, 1) for name, seconds in self.names.items() if succeeds(name)), None)
 
 
 def judge(host, name, form, before):
