@@ -16,7 +16,8 @@ with the steps and the guidance that the model recommends:
 A training succeeds with subject >= .9, prompt >= .9 and kinds >= .8. Seconds are the processor's, of the training
 alone, on one thread, so that other programs do not count; `good_after` are those until the first saved file that
 succeeds (with --every). With --out a measurement that was broken off goes on.
-`model` is the share of the form's own pictures that are recognised after a way through the VAE: what can be reached.
+`model` is the share of drawings of the form, in the colours and on the grounds that are asked for, that are recognised
+after a way through the VAE: what can be reached.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import json
 import random
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,9 +102,7 @@ def first_try(form, captioned, arguments):
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / form
         host = EmbeddedHost(Path(place) / "data")
-        images = training_pictures(folder, form, captioned, arguments.seed)
-        names = tuple(toyworld.FORMS)
-        recognised = share(measures.recognise(image, names).form == form for image in through_vae(host, images))
+        training_pictures(folder, form, captioned, arguments.seed)
         before = draw(host, [f"a photo of a {toyworld.CLASS}"] * ASKED)
         config = settings(folder, arguments, host)
         saved_after = SavedAfter()
@@ -111,8 +111,8 @@ def first_try(form, captioned, arguments):
         seconds = saved_after.seconds()
         steps = control.snapshot()["step"]
         judged, subject, class_pictures = judge(host, artefact.path.stem, form, before)
-        row = {"form": form, "captions": captioned, "model": recognised, "steps": steps, "seconds": round(seconds, 1),
-               **judged, "good_after": None, "recipe": control.facts["recipe"]}
+        row = {"form": form, "captions": captioned, "model": shown_by_model(host, form), "steps": steps,
+               "seconds": round(seconds, 1), **judged, "good_after": None, "recipe": control.facts["recipe"]}
         row["good_after"] = saved_after.first(lambda name: (
             row if name == artefact.path.stem else judge(host, name, form, before)[0])["success"])
     return row, subject, class_pictures
@@ -153,18 +153,24 @@ def judge(host, name, form, before):
 
 
 def training_pictures(folder, form, captioned, seed):
-    """Draw them into `folder`; the images."""
+    """Draw them into `folder`."""
     folder.mkdir()
     rng = random.Random(f"{form} {seed}")
-    images = []
     for number in range(PICTURES):
         scene = toyworld.random_scene(rng, form)
-        images.append(toyworld.draw(scene))
-        images[-1].save(folder / f"{number:02d}.png")
+        toyworld.draw(scene).save(folder / f"{number:02d}.png")
         if captioned:
             text = toyworld.full_caption(scene, f"{WORD} {toyworld.CLASS}")
             (folder / f"{number:02d}.txt").write_text(text, encoding="utf-8")
-    return images
+
+
+def shown_by_model(host, form):
+    """Share of what is asked for that is recognised, drawn as it should be, after the VAE's way there and back."""
+    rng, names = random.Random(form), tuple(toyworld.FORMS)
+    scenes = [replace(toyworld.random_scene(rng, form), colour=scene.colour, background=scene.background)
+              for scene in asked_for(form)]
+    images = through_vae(host, [toyworld.draw(scene) for scene in scenes])
+    return share(measures.recognise(image, names).form == form for image in images)
 
 
 def through_vae(host, images):
