@@ -17,7 +17,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--cfg-scale", type=float, default=4.0)
+    parser.add_argument("--cfg-scale", type=float, default=2.0)
     parser.add_argument("--checkpoint", type=Path, default=EMBEDDED)
     parser.add_argument("--sheet", type=Path, help="keep the pictures there")
     args = parser.parse_args()
