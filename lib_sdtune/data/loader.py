@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from lib_sdtune import randomness
 from lib_sdtune.config import Config
-from lib_sdtune.data import captions, variation
+from lib_sdtune.data import captions, made_captions, variation
 from lib_sdtune.data.buckets import Buckets, Place, Size, slack
 from lib_sdtune.data.length import total_steps
 from lib_sdtune.data.scan import Picture, Scan
@@ -163,6 +163,9 @@ class Dataset:
 
     def caption(self, picture: Picture, index: int, occurrence: int, moment: variation.Moment | None) -> str:
         words, dataset, seed = picture.caption, self.dataset, self.seed
+        trigger = "" if self.held_out else self.trigger_words(picture)
+        if trigger and made_captions.is_alone(dataset.trigger_words_rate, seed, index, occurrence):
+            return made_captions.alone(trigger, randomness.mix(seed, "alone", index, occurrence))
         if self.held_out:
             words = variation.unvaried(words, dataset, seed, index)
         else:
@@ -174,6 +177,17 @@ class Dataset:
             return captions.filled(lines, self.config.word, words, seed, index, occurrence)
         return variation.from_template(lines, self.config.word, words, dataset, seed, index, occurrence,
                                        self.scan.needs_name, moment)
+
+    def trigger_words(self, picture: Picture) -> str:
+        """Those of a picture of the subject; "" for others, and where a template says what they are."""
+        templated = picture.is_class or picture.concept in self.scan.templates
+        return "" if templated else self.config.concepts[picture.concept].prompt.strip()
+
+    def fixed_captions(self) -> list[str]:
+        """All that is said in the run, where `variation.is_fixed` and there are no templates."""
+        triggers = {self.trigger_words(picture) for picture in self.scan.pictures if self.dataset.trigger_words_rate}
+        made = [caption for trigger in sorted(triggers - {""}) for caption in made_captions.of_trigger_words(trigger)]
+        return ["", *(picture.caption for picture in self.scan.pictures), *made]
 
     def flip(self, index: int, occurrence: int) -> bool:
         """Every second showing, beginning with either: both sides are seen equally often."""

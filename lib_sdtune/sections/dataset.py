@@ -51,6 +51,10 @@ class DatasetConfig:
         [], "Empty, or words of which the model itself chooses those that fit a picture without a caption, a group a "
             "line: red, green, blue; on snow, on grass.",
         label="Words for pictures without captions")
+    trigger_words_rate: float = option(
+        0.0, "0, or 0.2: how often a picture is shown under its trigger words alone, so that these bring the subject "
+             "by themselves.",
+        label="Trigger words alone", low=0, high=1)
     caption_dropout_rate: float = option(0.0, "0 to 0.1: how often the whole caption is left out.",
                                          label="Caption dropout", low=0, high=1)
     caption_dropout_every_n_epochs: int = option(

@@ -17,8 +17,9 @@ from lib_sdtune import diffusion
 from lib_sdtune.config import Concept, Config
 from lib_sdtune.contradictions import is_template
 from lib_sdtune.data.cache import Progress
-from lib_sdtune.data.class_word import JOINING, WORD, class_word
+from lib_sdtune.data.class_word import class_word
 from lib_sdtune.data.loader import Example
+from lib_sdtune.data.made_captions import sentence, stands_behind
 from lib_sdtune.data.scan import Picture
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import write_json
@@ -28,7 +29,6 @@ from lib_sdtune.training.training_data import TrainingData
 
 TIMESTEPS = (600, 500, 400)  # of 60 colours at 900 and 800 five were wrong, at these none
 AHEAD, AT_MOST = 0.98, 1.05  # of the next word's loss and of none's: 60 of 60 pass, and 8 of 15 unknown colours
-LEADING_IN = "a photo of"
 log = logging.getLogger("sdtune")
 Losses = Callable[[Batch], torch.Tensor]
 
@@ -36,32 +36,6 @@ Losses = Callable[[Batch], torch.Tensor]
 def groups_of(lines: Iterable[str]) -> list[list[str]]:
     """[["red", "green"], ["on snow", "on grass"]] of "red, green" and "on snow, on grass"."""
     return [words for line in lines if (words := [word.strip() for word in line.split(",") if word.strip()])]
-
-
-def stands_behind(word: str) -> bool:
-    """Whether a word or words go behind the noun, as "on snow" does; "red" goes in front."""
-    return word.split()[0].lower() in JOINING
-
-
-def with_article(words: str) -> str:
-    return f"{'an' if words[:1].lower() in 'aeiou' else 'a'} {words}"
-
-
-def sentence(trigger: str, words: Sequence[str]) -> str:
-    """A caption that says the trigger words and some of the picture's own.
-
-    "zwx toy", ["red", "on snow"] -> "a photo of a red zwx toy on snow"; "a photo of zwx toy" keeps its own beginning.
-    """
-    first = next((match for match in WORD.finditer(trigger) if match[0].lower() not in JOINING), None)
-    start = first.start() if first else 0
-    before, subject = trigger[:start].rstrip(), trigger[start:]
-    noun = " ".join([word for word in words if not stands_behind(word)] + [subject])
-    behind = " ".join(word for word in words if stands_behind(word))
-    if not before:
-        before, noun = LEADING_IN, with_article(noun)
-    elif before.split()[-1].lower() in ("a", "an"):
-        before, noun = before.rsplit(None, 1)[0] if " " in before else "", with_article(noun)
-    return " ".join(part for part in (before, noun, behind) if part)
 
 
 def describe(config: Config, training_data: TrainingData, losses: Losses, folder: Path, progress: Progress) -> None:

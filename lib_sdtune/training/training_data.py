@@ -144,7 +144,7 @@ class TrainingData:
         """
         parts: list[nn.Module] = [self.model.vae] if self.config.dataset.cache_latents else []
         if not text_changes and captions_are_fixed(self.config.dataset, bool(self.scan.templates)):
-            self.text_cache.prepare(["", *(picture.caption for picture in self.scan.pictures)], self.progress)
+            self.text_cache.prepare(self.dataset.fixed_captions(), self.progress)
             parts += self.model.text_encoders
         self.idle_parts.modules = parts
 

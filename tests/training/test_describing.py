@@ -7,9 +7,10 @@ import torch
 
 from lib_sdtune import toyworld
 from lib_sdtune.config import Config, Model
+from lib_sdtune.data.made_captions import sentence
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.training import describing
-from lib_sdtune.training.describing import fitting, groups_of, sentence, told
+from lib_sdtune.training.describing import fitting, groups_of, told
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.runs import begin
 from lib_sdtune.training.trainer import Trainer
