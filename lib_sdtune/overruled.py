@@ -71,6 +71,8 @@ def of_pictures(config: "Config") -> Iterator[tuple[str, str]]:
         yield "dataset.keep_tokens", "tags are neither shuffled nor dropped nor warmed up"
     if not dataset.token_warmup_step:
         yield "dataset.token_warmup_min", '"dataset.token_warmup_step" is 0'
+    if not any(concept.prompt.strip() for concept in config.concepts):
+        yield "dataset.trigger_words_rate", "there are no trigger words"
 
 
 def of_rates(config: "Config") -> Iterator[tuple[str, str]]:

@@ -26,6 +26,7 @@ class SampleTimes:
     def __init__(self, settings: Any, total: int = 0, round_in_steps: float = 0.0):
         self.settings, self.total, self.round_in_steps = settings, total, round_in_steps
         self.auto = settings.every_n_steps == "auto" and not settings.every_n_epochs
+        self.end_is_kept = False  # whether what was spent so far left the time for the last samples
         self.tenths = {round(number * total / TENTHS): number for number in range(TENTHS + 1)} if total else {}
 
     def is_planned(self, step: "Step") -> bool:
@@ -40,9 +41,15 @@ class SampleTimes:
         cost = self.round_in_steps
         if seconds_per_step and seconds_per_round:
             cost = seconds_per_round / seconds_per_step
-        if seconds_per_step and spent / seconds_per_step + cost > self.budget:
+        tenth = self.tenths.get(step.number, TENTHS)  # a run may end before its longest
+        at_end = tenth == TENTHS
+        if at_end and self.end_is_kept:
+            return True  # also where steps became quicker since, or samples slower
+        if seconds_per_step and spent / seconds_per_step + (cost if at_end else 2 * cost) > self.budget:
             return False
-        return is_chosen(self.tenths.get(step.number, TENTHS), self.rounds(cost))  # a run may end before its longest
+        chosen = is_chosen(tenth, self.rounds(cost))
+        self.end_is_kept |= chosen and bool(seconds_per_step)
+        return chosen
 
     @property
     def budget(self) -> float:

@@ -72,3 +72,31 @@ def test_every_second_epoch_goes_without_captions_and_a_prefix_comes_with_each(t
     ({}, True), ({"enable_wildcard": True}, False), ({"token_warmup_step": 0.5}, False), ({"caption_dropout_rate": 0.5}, True)])
 def test_whether_a_picture_has_one_caption(options, fixed):
     assert is_fixed(DatasetConfig(**options)) == fixed
+
+
+def of_folder(tmp_path, prompt, **options):
+    """The Dataset of two pictures, one with a caption."""
+    folder = pictures(tmp_path / "pictures", 2)
+    (folder / "0.txt").write_text("a red ron cat", encoding="utf-8")
+    (folder / "1.txt").unlink(missing_ok=True)
+    config = Config(name="ron", concepts=[Concept(images=str(folder), prompt=prompt)], dataset=DatasetConfig(**options))
+    return Dataset(scan(config.concepts, config.dataset, LossConfig(), tmp_path), config)
+
+
+def test_trigger_words_are_said_alone_at_their_rate_and_as_people_type_them(tmp_path):
+    dataset = of_folder(tmp_path, "ron cat", trigger_words_rate=0.25)
+    said = Counter(dataset.example(0, occurrence).caption for occurrence in range(400))
+    assert set(said) == {"a red ron cat", "ron cat", "a photo of a ron cat"}
+    assert 60 < said["ron cat"] + said["a photo of a ron cat"] < 140 and min(said.values()) > 20
+    assert set(said) | {""} <= set(dataset.fixed_captions()), "what is not encoded beforehand would wait for encoders that are away"
+
+
+def test_trigger_words_alone_leave_other_captions_as_they_are(tmp_path):
+    untouched = of_folder(tmp_path / "none", "ron cat")
+    assert {untouched.example(0, n).caption for n in range(50)} == {"a red ron cat"}
+    template = of_folder(tmp_path / "template", "a drawing of [filewords]", trigger_words_rate=1.0)
+    assert {template.example(0, n).caption for n in range(20)} == {"a drawing of a red ron cat"}
+    unmoved = Dataset(template.scan, template.config, held_out=True)
+    assert unmoved.example(0, 0).caption == "a drawing of a red ron cat"
+    wordless = of_folder(tmp_path / "wordless", "", trigger_words_rate=1.0)
+    assert {wordless.example(0, n).caption for n in range(20)} == {"a red ron cat"}

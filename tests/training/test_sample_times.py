@@ -134,3 +134,12 @@ def test_a_whole_run_keeps_the_share_by_what_its_own_rounds_took(tmp_path, monke
     control = train(host, settings(pictures(tmp_path / "pics"), sample=SMALL, train={"max_train_steps": 60}))
     rounds = control.time.times["samples"]
     assert control.time.shares()["samples"] <= 100 * MOST_SHARE and rounds == {2: 5, 4: 2}[slow]
+
+
+def test_the_end_is_drawn_although_steps_became_quicker_on_the_way():
+    times, numbers = SampleTimes(SampleConfig(), 450, 5.0), []
+    for number in range(451):
+        seconds_per_step = (2.0 if number < 300 else 0.9) if number else None
+        if times.is_due(step(number, 450), seconds_per_step, 12.0 if numbers else None, 12.0 * len(numbers)):
+            numbers.append(number)
+    assert numbers[:3] == [0, 45, 90] and numbers[-1] == 450
