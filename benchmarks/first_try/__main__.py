@@ -10,6 +10,7 @@ with the steps and the guidance that the model recommends:
 
 - subject: share of the 32 that plainly show the form and no other of all forms
 - prompt: mean share of the colours and grounds that are those asked for
+- alone: share of 32 more pictures that show it where the trigger words alone are asked for
 - leak: share of the class's pictures that show the form
 - kinds: how many kinds of the class there effectively are, as a share of those before the training
 
@@ -141,11 +142,13 @@ def judge(host, name, form, before):
     names, scenes, tag = tuple(toyworld.FORMS), asked_for(form), f"<lora:{name}:1>"
     subject = draw(host, [f"{tag} a photo of a {scene.colour} {WORD} {toyworld.CLASS} on {scene.background}"
                           for scene in scenes])
+    bare = draw(host, [f"{tag} {WORD} {toyworld.CLASS}", f"{tag} a photo of a {WORD} {toyworld.CLASS}"] * (ASKED // 2))
     class_pictures = draw(host, [f"{tag} a photo of a {toyworld.CLASS}"] * ASKED)
     recognised = [measures.recognise(picture, names) for picture in subject]
     prompt = [(result.colour == scene.colour) + (result.background == scene.background)
               for result, scene in zip(recognised, scenes, strict=True)]
     row = {"subject": share(result.form == form for result in recognised), "prompt": sum(prompt) / 2 / ASKED,
+           "alone": share(measures.recognise(picture, names).form == form for picture in bare),
            "leak": share(measures.recognise(picture, names).form == form for picture in class_pictures),
            "kinds": round(measures.kinds(class_pictures) / measures.kinds(before), 2)}
     row["success"] = row["subject"] >= 0.9 and row["prompt"] >= 0.9 and row["kinds"] >= 0.8
@@ -216,7 +219,7 @@ def share(values):
 def summary(rows):
     """The table's means, and how many succeed."""
     means = {name: sum(row[name] for row in rows) / len(rows)
-             for name in ("subject", "prompt", "leak", "kinds", "steps", "seconds")}
+             for name in ("subject", "prompt", "alone", "leak", "kinds", "steps", "seconds")}
     return (f"{sum(row['success'] for row in rows)} of {len(rows)} succeed; "
             + ", ".join(f"{name} {value:.2f}" for name, value in means.items()))
 
