@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lib_sdtune.config import Config, rates_of
+from lib_sdtune.contradictions import is_template
 from lib_sdtune.data.scan import Picture
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import prior
@@ -16,7 +17,8 @@ PHRASES = (  # what a method and its rates are called
 def recipe(config: Config, pictures: Sequence[Picture], steps: int) -> str:
     """One line. pictures: a scan's; steps: how many the run takes, at most where it ends by itself."""
     subject = [picture for picture in pictures if not picture.is_class]
-    parts = what_learns(config), length(config, subject, steps), words(config, subject), of_class(config, pictures)
+    parts = (what_learns(config), length(config, subject, steps), words(config, subject), alone(config),
+             of_class(config, pictures))
     return " ".join(filter(None, parts))
 
 
@@ -58,6 +60,16 @@ def words(config: Config, subject: Sequence[Picture]) -> str:
         return f"{len(wordless)} pictures have no caption; the model itself says what should stay changeable in each."
     return (f'{len(wordless)} pictures have no caption and say "{caption}"; nothing tells the subject from what else '
             "they show.")
+
+
+def alone(config: Config) -> str:
+    """How often the trigger words are said by themselves; "" where they never are, or a template says them."""
+    rate = config.dataset.trigger_words_rate
+    plain = [concept for concept in config.concepts if concept.prompt.strip() and not is_template(concept.prompt)]
+    if not rate or not plain:
+        return ""
+    return (f"At {round(100 * rate)} % of the showings the trigger words stand alone, so that they bring the subject "
+            "by themselves.")
 
 
 def of_class(config: Config, pictures: Sequence[Picture]) -> str:

@@ -44,6 +44,13 @@ def test_where_words_come_from(tmp_path, words, told_so):
     assert told_so not in line
 
 
+def test_how_often_trigger_words_stand_alone(tmp_path):
+    assert "At 20 % of the showings the trigger words stand alone" in told(tmp_path, dataset={"trigger_words_rate": 0.2})
+    assert "alone" not in told(tmp_path / "without")
+    template = Config.from_dict(settings("x", concepts=[{"images": "x", "prompt": "a [name]"}], dataset={"trigger_words_rate": 0.2}))
+    assert "alone" not in recipe(template, [], 30)
+
+
 def test_what_keeps_the_class(tmp_path):
     assert 'The untouched model keeps "a photo of a cat" as it is' in told(tmp_path, loss={"prior_preservation": "auto"})
     assert "untouched" not in told(tmp_path / "without")
@@ -56,7 +63,7 @@ def test_class_pictures_are_named(tmp_path):
     assert "Class pictures keep the class" in recipe(config, [replace(scanned[0], is_class=True)], 5)
 
 
-@pytest.mark.parametrize("changes", [{}, {"train": {"stop": "auto"}}, {"loss": {"prior_preservation": "auto"}}, {"dataset": {"describe": ["red, blue"]}},
+@pytest.mark.parametrize("changes", [{}, {"train": {"stop": "auto"}}, {"loss": {"prior_preservation": "auto"}}, {"dataset": {"describe": ["red, blue"]}}, {"dataset": {"trigger_words_rate": 0.2}},
                                      {"method": "textual_inversion", "textual_inversion": {"lr": 0.01}}])
 @pytest.mark.parametrize("captions", [True, False])
 def test_every_part_can_be_said_in_another_language(tmp_path, captions, changes):
