@@ -28,8 +28,13 @@ def what_learns(config: Config) -> str:
     title = methods[config.method].title
     what = f"{title} of dim {section.dim}" if hasattr(section, "dim") else title
     names = {"unet_lr": "UNet ", "text_encoder_lr": "text encoder ", "lr": ""}
-    rates = ", ".join(f"{names.get(key, f'{key} ')}{rate:g}" for key, rate in rates_of(section).items() if rate)
+    rates = ", ".join(f"{names.get(key, f'{key} ')}{plainly(rate)}" for key, rate in rates_of(section).items() if rate)
     return f"Recipe: {what} learns with {train.optimizer} and the schedule {train.lr_scheduler} ({rates})."
+
+
+def plainly(rate: float | str) -> str:
+    """A rate without the noise of computed ones; a schedule as it is written."""
+    return rate if isinstance(rate, str) else f"{rate:g}"
 
 
 def length(config: Config, subject: Sequence[Picture], steps: int) -> str:

@@ -18,13 +18,12 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.detection import detect
 from lib_sdtune.formats import hashes, lookup
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.host import recommended
 from lib_sdtune.host.base import FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import restored
-from lib_sdtune.host.recommended import EMBEDDED
-from lib_sdtune.ldm import checkpoint, header, tokenizer
+from lib_sdtune.ldm import checkpoint, header, recommended, tokenizer
 from lib_sdtune.ldm.header import Header
+from lib_sdtune.ldm.recommended import EMBEDDED
 
 FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {
     "templates": "textual_inversion_templates", "taggers": "models/WD14", "sdtune": "sdtune"}

@@ -17,7 +17,6 @@ from lib_sdtune.config import Model, overlaid
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.host import recommended
 from lib_sdtune.host.base import Detached, FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
 from lib_sdtune.host.watcher import watcher
 from lib_sdtune.host.webui import (
@@ -39,7 +38,7 @@ from lib_sdtune.host.webui.extensions import blame, checkpoint_file, hijack_poin
 from lib_sdtune.host.webui.extensions.ownership import Change
 from lib_sdtune.host.webui.lock import QueueLock
 from lib_sdtune.host.webui.neutral import neutral, placement, prompt_loras, rng, storage
-from lib_sdtune.ldm import header
+from lib_sdtune.ldm import header, recommended
 from lib_sdtune.ldm.header import Header
 
 log = logging.getLogger("sdtune")

@@ -8,7 +8,7 @@ from lib_sdtune.formats.files import read_json
 from lib_sdtune.ldm import checkpoint, header
 from lib_sdtune.ldm.header import Header
 
-EMBEDDED = Path(__file__).resolve().parents[1] / "ldm" / "embedded" / "model.safetensors"
+EMBEDDED = Path(__file__).with_name("embedded") / "model.safetensors"
 DEFAULTS = "defaults.json"  # beside the embedded model, newer than what its file holds
 
 
