@@ -65,6 +65,7 @@ class WebUIHost(Host):
         suited = methods.suited(family, variant.overridden(model_settings.prediction_type))
         file_header = self.header(model_settings)
         own = recommended.of_embedded_model(file_header) if file_header else {}
+        own.pop("sample", None)  # samples show what the WebUI's own pictures will, which begin with its own guidance
         return clip_skip.with_webui_clip_skip(family, overlaid(own, suited))
 
     def detected(self, model_settings: Any) -> tuple[Family, Variant] | None:

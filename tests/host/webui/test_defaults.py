@@ -12,8 +12,9 @@ def test_the_embedded_model_has_its_settings_in_the_webui_too(host, monkeypatch,
     monkeypatch.setattr(host, "header", lambda model: header.read(EMBEDDED))
     settings, suited = host.defaults(Model()), EmbeddedHost(tmp_path).defaults(Model())
     assert "lora" in suited and suited["train"]["max_train_steps"] != general.get("train", {}).get("max_train_steps")
-    assert {section: settings[section] for section in ("lora", "train", "loss", "sample")} == {
-        section: suited[section] for section in ("lora", "train", "loss", "sample")}
+    assert {section: settings[section] for section in ("lora", "train", "loss", "dataset")} == {
+        section: suited[section] for section in ("lora", "train", "loss", "dataset")}
+    assert settings.get("sample") == general.get("sample"), "samples are drawn as the WebUI's own pictures begin"
     assert settings["model"] == general["model"], "the WebUI's clip skip stays"
 
 
