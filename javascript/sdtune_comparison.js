@@ -126,14 +126,19 @@ window.sdtune = window.sdtune || {};
             if (status && address === path()) panel.paint(status);
         };
 
-        panel.lookAgain = function () {
+        // Draws only what has changed: a sentence that a click was refused with stays until then.
+        panel.lookAgain = async function () {
             const result = sdtune.byId(id('result'));
-            if (result && result.offsetParent && !document.hidden) return panel.refresh();
+            const address = result && result.offsetParent && !document.hidden && path();
+            const status = address && (await sdtune.call(address).catch(() => null));
+            if (status && address === path() && JSON.stringify(status) !== panel.seen) return panel.paint(status);
+            clearTimeout(panel.timer);
             panel.timer = setTimeout(panel.lookAgain, IDLE);
         };
 
         panel.paint = function (status) {
             const busy = Boolean(status.work) && ['waiting', 'working'].includes(status.work.state);
+            panel.seen = JSON.stringify(status);
             clearTimeout(panel.timer);
             panel.timer = setTimeout(busy ? panel.refresh : panel.lookAgain, busy ? BUSY : IDLE);
             if (panel.show && !panel.show(status, busy)) return;

@@ -26,7 +26,11 @@ def class_prompt(words: str, captions: Sequence[str] = ()) -> str:
     words: the trigger words, or a caption that pictures without one get. captions: those of the subject's pictures.
     """
     noun = class_word(words, captions)
-    return f"a photo of {'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}" if noun else ""
+    return f"a photo of {with_article(noun)}" if noun else ""
+
+
+def with_article(words: str) -> str:
+    return f"{'an' if words[:1].lower() in 'aeiou' else 'a'} {words}"
 
 
 def class_word(words: str, captions: Sequence[str] = ()) -> str:

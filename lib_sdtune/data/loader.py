@@ -164,7 +164,8 @@ class Dataset:
     def caption(self, picture: Picture, index: int, occurrence: int, moment: variation.Moment | None) -> str:
         words, dataset, seed = picture.caption, self.dataset, self.seed
         trigger = "" if self.held_out else self.trigger_words(picture)
-        if trigger and made_captions.is_alone(dataset.trigger_words_rate, seed, index, occurrence):
+        is_alone = made_captions.is_alone(dataset.trigger_words_rate, seed, index, occurrence)
+        if trigger and is_alone and not variation.dropped(dataset, seed, index, occurrence, moment):
             return made_captions.alone(trigger, randomness.mix(seed, "alone", index, occurrence))
         if self.held_out:
             words = variation.unvaried(words, dataset, seed, index)

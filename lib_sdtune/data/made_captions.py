@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lib_sdtune import randomness
-from lib_sdtune.data.class_word import JOINING, WORD
+from lib_sdtune.data.class_word import JOINING, WORD, with_article
 
 LEADING_IN = "a photo of"
 
@@ -11,10 +11,6 @@ LEADING_IN = "a photo of"
 def stands_behind(word: str) -> bool:
     """Whether a word or words go behind the noun, as "on snow" does; "red" goes in front."""
     return word.split()[0].lower() in JOINING
-
-
-def with_article(words: str) -> str:
-    return f"{'an' if words[:1].lower() in 'aeiou' else 'a'} {words}"
 
 
 def sentence(trigger: str, words: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from lib_sdtune import devices
 from lib_sdtune.errors import RunError
 
 T = TypeVar("T")
+LOST = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe")  # what backends say of a lost process
 
 
 def between_processes(method: Callable[..., T]) -> Callable[..., T]:
@@ -20,9 +21,9 @@ def between_processes(method: Callable[..., T]) -> Callable[..., T]:
     def communicate(*args):
         try:
             return method(*args)
-        except torch.cuda.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if not any(sign in str(error).lower() for sign in LOST):
+                raise
             raise RunError("Another process of this run has ended, so this one ends too; what that process said tells "
                            "why.") from error
 

@@ -100,3 +100,9 @@ def test_trigger_words_alone_leave_other_captions_as_they_are(tmp_path):
     assert unmoved.example(0, 0).caption == "a drawing of a red ron cat"
     wordless = of_folder(tmp_path / "wordless", "", trigger_words_rate=1.0)
     assert {wordless.example(0, n).caption for n in range(20)} == {"a red ron cat"}
+
+
+def test_captions_that_are_left_out_are_not_put_in_the_trigger_words_place(tmp_path):
+    dataset = of_folder(tmp_path, "ron cat", trigger_words_rate=1.0, caption_dropout_every_n_epochs=2)
+    assert {dataset.example(0, n, Moment(epoch=2)).caption for n in range(20)} == {""}
+    assert "" not in {dataset.example(0, n, Moment(epoch=1)).caption for n in range(20)}

@@ -69,3 +69,6 @@ def test_a_process_that_has_gone_is_told_in_a_sentence(monkeypatch):
     for ask in (world.gather, lambda: world.agree("stop")):
         with pytest.raises(RunError, match="Another process of this run has ended"):
             ask()
+    monkeypatch.setattr(torch.distributed, "barrier", lambda: torch.zeros(2) + torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        world.gather()

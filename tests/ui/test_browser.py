@@ -295,3 +295,24 @@ def test_repeats_of_folders_in_a_dropped_one_are_not_lost_in_silence(page, url, 
         page.command("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
     note = "document.querySelector('#sdtune_picture_sets_note')"
     page.until(f"{note}.offsetParent && {note}.textContent.includes('10_ron') && !{note}.textContent.includes('plain')")
+
+
+STARTED_ELSEWHERE = """
+const answers = window.fetch;
+window.sdtune_work = null;
+window.fetch = (address, ...others) => {
+    const choice = {work: window.sdtune_work, result: null, files: [{file: 'ron', label: 'end', step: 1}], published: null};
+    const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
+    return String(address).endsWith('/choose') ? answer(choice) : answers(address, ...others);
+};
+"""
+
+
+def test_a_comparison_that_was_started_elsewhere_is_seen_and_nothing_else_is_wiped_meanwhile(page, url):
+    visible = "document.querySelector('#sdtune_choice_{}')?.offsetParent"
+    opened(page, url, STARTED_ELSEWHERE).until(f"!!{visible.format('start')}")
+    page.run("sdtune.text('sdtune_choice_progress', 'refused')")
+    page.run("new Promise((done) => setTimeout(done, 11000))")
+    assert page.run("document.querySelector('#sdtune_choice_progress').textContent") == "refused"
+    page.run("window.sdtune_work = {state: 'working', done: 1, total: 2, text: 'pictures', message: ''}")
+    page.until(f"!!{visible.format('stop')} && !{visible.format('start')}", 30)
