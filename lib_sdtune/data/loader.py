@@ -163,10 +163,10 @@ class Dataset:
 
     def caption(self, picture: Picture, index: int, occurrence: int, moment: variation.Moment | None) -> str:
         words, dataset, seed = picture.caption, self.dataset, self.seed
-        trigger = "" if self.held_out else self.trigger_words(picture)
+        alone = [] if self.held_out else self.trigger_captions(picture)
         is_alone = made_captions.is_alone(dataset.trigger_words_rate, seed, index, occurrence)
-        if trigger and is_alone and not variation.dropped(dataset, seed, index, occurrence, moment):
-            return made_captions.alone(trigger, randomness.mix(seed, "alone", index, occurrence))
+        if alone and is_alone and not variation.dropped(dataset, seed, index, occurrence, moment):
+            return alone[randomness.mix(seed, "alone", index, occurrence) % len(alone)]
         if self.held_out:
             words = variation.unvaried(words, dataset, seed, index)
         else:
@@ -179,16 +179,19 @@ class Dataset:
         return variation.from_template(lines, self.config.word, words, dataset, seed, index, occurrence,
                                        self.scan.needs_name, moment)
 
-    def trigger_words(self, picture: Picture) -> str:
-        """Those of a picture of the subject; "" for others, and where a template says what they are."""
+    def trigger_captions(self, picture: Picture) -> list[str]:
+        """What says the trigger words of a picture of the subject alone; [] for others, and where a template says them.
+        """
         templated = picture.is_class or picture.concept in self.scan.templates
-        return "" if templated else self.config.concepts[picture.concept].prompt.strip()
+        trigger = "" if templated else self.config.concepts[picture.concept].prompt.strip()
+        said = made_captions.of_trigger_words(trigger) if trigger else []
+        return [captions.affixed(text, self.dataset.caption_prefix, self.dataset.caption_suffix) for text in said]
 
     def fixed_captions(self) -> list[str]:
         """All that is said in the run, where `variation.is_fixed` and there are no templates."""
-        triggers = {self.trigger_words(picture) for picture in self.scan.pictures if self.dataset.trigger_words_rate}
-        made = [caption for trigger in sorted(triggers - {""}) for caption in made_captions.of_trigger_words(trigger)]
-        return ["", *(picture.caption for picture in self.scan.pictures), *made]
+        alone = self.scan.pictures if self.dataset.trigger_words_rate else []
+        return ["", *(picture.caption for picture in self.scan.pictures),
+                *(caption for picture in alone for caption in self.trigger_captions(picture))]
 
     def flip(self, index: int, occurrence: int) -> bool:
         """Every second showing, beginning with either: both sides are seen equally often."""

@@ -38,9 +38,3 @@ def of_trigger_words(trigger: str) -> list[str]:
 def is_alone(rate: float, seed: int, index: int, occurrence: int) -> bool:
     """Whether picture number `index` is shown under its trigger words alone at this showing; rate: 0..1, how often."""
     return rate > 0 and randomness.rng(seed, "trigger words", index, occurrence).random() < rate
-
-
-def alone(trigger: str, occurrence: int) -> str:
-    """The trigger words alone, as they are said at this showing."""
-    said = of_trigger_words(trigger)
-    return said[occurrence % len(said)]

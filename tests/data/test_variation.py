@@ -106,3 +106,9 @@ def test_captions_that_are_left_out_are_not_put_in_the_trigger_words_place(tmp_p
     dataset = of_folder(tmp_path, "ron cat", trigger_words_rate=1.0, caption_dropout_every_n_epochs=2)
     assert {dataset.example(0, n, Moment(epoch=2)).caption for n in range(20)} == {""}
     assert "" not in {dataset.example(0, n, Moment(epoch=1)).caption for n in range(20)}
+
+
+def test_prefix_and_suffix_stand_beside_trigger_words_too(tmp_path):
+    dataset = of_folder(tmp_path, "ron cat", trigger_words_rate=1.0, caption_prefix="drawn,", caption_suffix="best")
+    said = {dataset.example(0, n).caption for n in range(40)}
+    assert said == {"drawn, ron cat best", "drawn, a photo of a ron cat best"} and said <= set(dataset.fixed_captions())
