@@ -34,6 +34,12 @@ def sample_requests(config: "Config", dataset: "Dataset") -> list[SampleRequest]
     return requests[: max(1, pictures // (TENTHS + 1))] if times.auto else requests[:1]
 
 
+def sample_facts(requests: Sequence[SampleRequest]) -> dict[str, Any]:
+    """What pages show of a run's samples: their prompts, and the size of the first in pixels."""
+    return {"sample_prompts": [request.prompt for request in requests],
+            "sample_width": requests[0].width, "sample_height": requests[0].height}
+
+
 def suggested_prompts(config: "Config", dataset: "Dataset") -> list[str]:
     """Prompts that show what is learned: of each concept its trigger words, then a caption of one of its pictures."""
     triggers, captions = [], []

@@ -44,7 +44,7 @@ from lib_sdtune.training.recipe import recipe
 from lib_sdtune.training.refusals import refuse_unsuited_model, refuse_what_cannot_fit
 from lib_sdtune.training.results import Results
 from lib_sdtune.training.resume_point import ResumePoint
-from lib_sdtune.training.sample_requests import cost_in_steps
+from lib_sdtune.training.sample_requests import cost_in_steps, sample_facts
 from lib_sdtune.training.sample_times import SampleTimes, due
 from lib_sdtune.training.saver import Saver
 from lib_sdtune.training.skipped_steps import SkippedSteps
@@ -134,7 +134,7 @@ class Trainer:
             requests = self.results.requests()
             cost = cost_in_steps(self.config, requests)
             self.times = self.control.sample_times = SampleTimes(self.config.sample, self.total, cost)
-            self.control.facts["sample_prompts"] = [request.prompt for request in requests]
+            self.control.facts |= sample_facts(requests)
             self.control.begin(self.step, self.total, self.training_data.epoch(self.total)[0], self.due_after)
             self.stack = stack.pop_all()
         return self

@@ -114,6 +114,25 @@ def test_check_s_button_takes_prompt_syntax_out_and_leaves_saving_to_the_user(pa
     assert (folder / "0.txt").read_text(encoding="utf-8") == "a (red:1.3) hat"
 
 
+TXT2IMG = """
+document.addEventListener('DOMContentLoaded', () => document.body.insertAdjacentHTML('beforeend', `
+    <div id="txt2img_prompt"><textarea>a hat</textarea></div>
+    <div id="txt2img_width"><input type="number" value="WIDTH"></div>
+    <div id="txt2img_height"><input type="number" value="HEIGHT"></div>`));
+"""
+
+
+@pytest.mark.parametrize(("here", "sent"), [(("512", "512"), ["128", "128"]), (("160", "96"), ["160", "96"])],
+                         ids=["far", "near"])
+def test_a_file_goes_to_txt2img_with_a_size_like_the_one_it_was_trained_with(page, url, here, sent):
+    script = TXT2IMG.replace("WIDTH", here[0]).replace("HEIGHT", here[1])
+    opened(page, url, script).until("!!document.querySelector('#sdtune_send')")
+    page.run("document.querySelector('#sdtune_send').click()")
+    values = "[...document.querySelectorAll('#txt2img_width input, #txt2img_height input')].map((field) => field.value)"
+    assert page.run(values) == sent
+    assert page.run("document.querySelector('#txt2img_prompt textarea').value").startswith("a hat <lora:")
+
+
 TRAINING = """
 const answers = window.fetch;
 const run = {id: 'ron', method: 'lora', state: 'training', step: 3, total_steps: 9, artefacts: [], samples: [], message: ''};
