@@ -11,22 +11,18 @@ import copy
 import json
 import random
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from einops import rearrange
 from safetensors.torch import save_file
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lib_sdtune import toyworld  # noqa: E402
 from lib_sdtune.ldm.vae import AutoencoderKL  # noqa: E402
+from tools import vae_drawings, vae_training  # noqa: E402
 from tools.embedded_sizes import SCALE_FACTOR, VAE  # noqa: E402
-
-EPS = 1.0
 
 
 def build():
@@ -34,7 +30,7 @@ def build():
     vae = AutoencoderKL(**VAE)
     for module in vae.modules():
         if isinstance(module, nn.GroupNorm):
-            module.eps = EPS
+            module.eps = vae_training.EPS
     start_linear(vae)
     return vae
 
@@ -72,110 +68,28 @@ def only(conv, to, source, taps, value):
     conv.weight[(to, source, *taps)] = value
 
 
-def pixels(pictures):
-    """(B, 3, h, w) in -1..1."""
-    return rearrange(torch.from_numpy(np.stack([np.asarray(p) for p in pictures])),
-                     "b h w c -> b c h w").float() / 127.5 - 1
-
-
-def odd_picture(rng):
-    """One or two forms of any colours and sizes, so that a subject which is not of this world survives too."""
-    any_colour = [np.array([rng.randrange(256) for _ in range(3)]) for _ in range(3)]
-    picture = np.full((64, 64, 3), any_colour[0], np.float32)
-    for colour in any_colour[1:rng.choice((2, 2, 3))]:
-        form = rng.choice(list(toyworld.SHAPES)) if rng.random() < 0.3 else odd_form(rng)
-        cover = toyworld.silhouette(form, rng.uniform(18, 46), rng.uniform(18, 46), rng.uniform(9, 27))[..., None]
-        picture += cover * (colour - picture)
-    return picture
-
-
-def odd_form(rng):
-    """A random polygon on an ellipse or box, perhaps with a hole and a bar."""
-    turn, n = rng.uniform(0, 6.3), rng.randint(3, 9)
-    corners = [turn + 2 * np.pi * i / n for i in range(n)]
-    outline = [(np.cos(corner) * rng.uniform(0.45, 1.1), np.sin(corner) * rng.uniform(0.45, 1.1)) for corner in corners]
-    x, y = rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5)
-    form = [(rng.choice([outline, toyworld.arc(0, 0, rng.uniform(0.4, 1), rng.uniform(0.4, 1), 0,
-                                               rng.choice([180, 360]))]), True)]
-    wide, high = rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.9)
-    form.append((toyworld.box(x - wide, y - high, x + wide, y + high), True))
-    form.append((toyworld.arc(rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5), rng.uniform(0.1, 0.4)), False))
-    return form[:rng.randint(1, 3)] if rng.random() < 0.8 else form[1:]
-
-
-def batch(step, size):
-    rng = random.Random(step)
-    return pixels([toyworld.draw(toyworld.random_scene(rng)) if rng.random() < 0.6 else odd_picture(rng)
-                   for _ in range(size)])
-
-
-def loss_of(vae, x, generator, sharpen=False):
-    with torch.set_grad_enabled(not sharpen):
-        z = vae.quant_conv(vae.encoder(x))[:, :4]
+def loss_of(vae, x, generator):
+    z = vae.quant_conv(vae.encoder(x))[:, :4]
     noise = torch.randn(z.shape, generator=generator) * z.detach().std()  # the sampler's latents are not exact either
-    y = vae.decode(z + noise * (0.25 * torch.rand(len(z), 1, 1, 1, generator=generator) if sharpen else 0.05))
-    edges = F.max_pool2d((F.max_pool2d(x, 3, 1, 1) + F.max_pool2d(-x, 3, 1, 1)).amax(1, keepdim=True).clamp(0, 1), 3, 1,
-                         1)
-    error = y - x
-    return ((error.abs() + 2 * error.square()) * (1 + 3 * edges)).mean() + 1e-4 * z.square().mean(), error
+    error = vae.decode(z + noise * 0.05) - x
+    return vae_training.edge_loss(error, x) + 1e-4 * z.square().mean(), error
 
 
-def train(folder, steps, size, rate, sharpen=False):
-    """sharpen: only the decoder, from latents that are up to a quarter noise; latents stay as they are."""
+def train(folder, steps, size, rate):
     vae = build()
-    ema = copy.deepcopy(vae).eval()
+    ema, state_path = copy.deepcopy(vae).eval(), folder / "vae-state.pt"
     optimizer = torch.optim.AdamW(vae.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    start, state = 0, folder / ("sharp-state.pt" if sharpen else "vae-state.pt")
-    if sharpen and not state.exists():
-        state = torch.load(folder / "vae-state.pt", weights_only=True)
-        vae.load_state_dict(state["ema"])
-        ema.load_state_dict(state["ema"])
-    elif state.exists():
-        state = torch.load(state, weights_only=True)
-        vae.load_state_dict(state["vae"])
-        ema.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
-        start = state["step"]
-    began, psnr = time.time(), 0.0
+    start = vae_training.restore(state_path, vae, ema, optimizer)
+    progress = vae_training.Progress(start)
     for step in range(start, steps):
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / 50) * min(1, 0.02 + 4 * (1 - step / steps) / 3)
-        loss, error = loss_of(vae, batch(step + 10**6 * sharpen, size), torch.Generator().manual_seed(step), sharpen)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        with torch.no_grad():
-            for a, b in zip(ema.parameters(), vae.parameters(), strict=True):
-                a.lerp_(b, 1 - min(0.995, step / (step + 10)))
-            psnr = 0.98 * psnr + 0.02 * float(-10 * torch.log10(error.square().mean() / 4))
-        if step % 50 == 49:
-            done = step + 1 - start
-            pace = (time.time() - began) / done
-            print(f"{step + 1} loss {loss.item():.4f} psnr {psnr / (1 - 0.98**done):.2f} {pace:.3f} s/step", flush=True)
+            group["lr"] = rate * vae_training.warm_and_linear(step, steps)
+        loss, error = loss_of(vae, vae_drawings.batch(step, size), torch.Generator().manual_seed(step))
+        vae_training.step(vae, ema, optimizer, loss, step)
+        progress.say(step, loss, error)
         if step % 200 == 199 or step == steps - 1:
-            state = {"vae": vae.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(),
-                     "step": step + 1}
-            torch.save(state, state.with_suffix(".tmp"))
-            state.with_suffix(".tmp").replace(state)
+            vae_training.keep(state_path, vae, ema, optimizer, step + 1)
     return ema
-
-
-@torch.no_grad()
-def fold_eps(vae, eps=1e-6):
-    """The same function with GroupNorm's usual eps: everything that a norm reads is made sqrt(eps / EPS) times as
-    large.
-    """
-    s = (eps / EPS) ** 0.5
-    for part in (vae.encoder, vae.decoder):
-        for name, module in part.named_modules():
-            if isinstance(module, nn.GroupNorm):
-                module.eps = eps
-            elif name.endswith((".conv1", ".conv2", ".proj_out", "conv_in")):
-                module.weight.mul_(s)
-                module.bias.mul_(s)
-            elif name.endswith(("sample.conv", "nin_shortcut")):
-                module.bias.mul_(s)
 
 
 @torch.no_grad()
@@ -204,23 +118,22 @@ def main():
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5e-4)
-    parser.add_argument("--sharpen", action="store_true",
-                        help="go on with the decoder alone, after the UNet's training or beside it")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    vae = train(args.folder, args.steps, args.batch, args.rate, args.sharpen)
+    vae = train(args.folder, args.steps, args.batch, args.rate)
     finish(vae, args.folder)
 
 
 @torch.no_grad()
 def finish(vae, folder):
     rng = random.Random(10**9)
-    world = pixels([toyworld.draw(toyworld.random_scene(rng)) for _ in range(512)])
+    world = vae_drawings.pixels([toyworld.draw(toyworld.random_scene(rng)) for _ in range(512)])
     before = vae.decode(vae.quant_conv(vae.encoder(world[:16]))[:, :4])
-    fold_eps(vae)
+    vae_training.fold_eps(vae, to=1e-6)
     whiten(vae, world)
     after = vae.decode(vae.encode(world[:16])[0])
-    subjects = pixels([toyworld.draw(toyworld.random_scene(rng, form=f)) for f in toyworld.SUBJECTS for _ in range(16)])
+    subjects = vae_drawings.pixels([toyworld.draw(toyworld.random_scene(rng, form=form))
+                                    for form in toyworld.SUBJECTS for _ in range(16)])
     facts = {"fold_error": (before - after).abs().max().item(), "psnr_world": psnr(vae, world[:128]),
              "psnr_unseen": psnr(vae, subjects)}
     save_file({name: t.contiguous() for name, t in vae.state_dict().items()}, folder / "vae.safetensors")
