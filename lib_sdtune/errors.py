@@ -98,6 +98,8 @@ KNOWN = [  # what the sentence has in it, why, what to change, and the settings 
      "Another name, or allow replacing it under Saving.", {"overwrite": True}),
     (r"lowvram|tensorrt", "Parts of the model are not where training needs them.",
      "Start the WebUI without that option, then start again.", {}),
+    (r"not implemented for '?Half", "This version of torch does not calculate with half precision on the processor.",
+     "Start the WebUI with --no-half, then start again.", {}),
 ]
 
 

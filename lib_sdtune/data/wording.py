@@ -114,7 +114,10 @@ def says(text: str, word: str) -> bool:
 
 
 def unused_prompts(scan: Scan, config: "Config") -> Iterator[Problem]:
-    """Prompts of concepts that are no template and that no picture needs, because each has a caption of its own."""
+    """Prompts of concepts that are no template and that nothing is shown with: each picture has a caption of its own.
+    """
+    if config.dataset.trigger_words_rate:
+        return
     for number, concept in enumerate(config.concepts):
         pictures = learned(scan, number)
         if concept.prompt and number not in scan.templates and pictures and all(

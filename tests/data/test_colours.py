@@ -96,7 +96,10 @@ def test_greys_go_through_their_own_profile_or_through_that_of_colours(tmp_path)
 def test_sixteen_bit_greys_keep_their_transparent_colour(tmp_path):
     path = tmp_path / "a.png"
     grey = awful.grey16()
-    path.write_bytes(awful.data(grey, transparency=0))
+    try:
+        path.write_bytes(awful.data(grey, transparency=0))
+    except OSError:
+        pytest.skip("this Pillow does not write the transparent colour of 16-bit greys")
     image, alpha = picture.load(path)
     assert alpha is not None and alpha.getpixel((0, 0)) == 0 and alpha.getpixel((40, 0)) == 255
     assert image.getpixel((0, 0)) == (255, 255, 255)

@@ -63,7 +63,9 @@ def test_a_prompt_that_no_picture_uses_is_told(sources, template, told):
     config = Config.from_dict({"name": "ron", "concepts": [{"images": ".", "prompt": "a photo of ron"}]})
     problems = [problem.text for problem in unused_prompts(Scan(pictures, templates={0: template} if template else {}), config)]
     assert ['"concepts[0].prompt" is not used' in text for text in problems] == [True] * told
-    config.concepts[0].prompt = ""
+    config.dataset.trigger_words_rate = 0.2  # shown by themselves, they are used
+    assert not list(unused_prompts(Scan(pictures), config))
+    config.dataset.trigger_words_rate, config.concepts[0].prompt = 0.0, ""
     assert not list(unused_prompts(Scan(pictures), config))
 
 
