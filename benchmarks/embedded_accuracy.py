@@ -1,7 +1,8 @@
 """Does the embedded model draw what it is asked for? python -m benchmarks.embedded_accuracy [--prompts 200] [--sheet
 FILE]
 
-Random full prompts of the toy world, one seed each, DDIM with guidance 4 and as many steps as SD Tune's default.
+Random full prompts of the toy world, one seed each, DDIM with the guidance that the model recommends and as many
+steps as SD Tune's default.
 """
 
 import argparse
