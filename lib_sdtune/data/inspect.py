@@ -129,9 +129,10 @@ def alike(pictures: list[Picture]) -> Iterator[Problem]:
     appearances = [(picture, picture.appearance) for picture in pictures if picture.appearance]
     for later, earlier in duplicates([appearance for _, appearance in appearances]):
         picture, original = appearances[later][0], appearances[earlier][0]
-        relation = "the same file as" if picture.content == original.content else "nearly the same picture as"
-        yield Problem(picture.path, f"{picture.relative} is {relation} {original.relative}; one of them is enough.",
-                      False, "duplicate")
+        text = (f"{picture.relative} is the same file as {original.relative}; one of them is enough."
+                if picture.content == original.content else
+                f"{picture.relative} is nearly the same picture as {original.relative}; one of them is enough.")
+        yield Problem(picture.path, text, False, "duplicate")
 
 
 def blurred(pictures: list[Picture]) -> Iterator[Problem]:

@@ -130,17 +130,20 @@ def assigned(files: Sequence["PictureFile"], listings: Sequence[Listing], extens
                 overruled.append(name)
             else:
                 captions[relative] = caption
-        report_unused(listing.path, lost, "are of no picture in the folder", problems)
-        report_unused(listing.path, overruled, "are not used, because their pictures have another caption", problems)
+        name = printable(listing.path.name)
+        if lost:
+            problems.append(unused(listing.path, f"{len(lost)} of the captions in {name} are of no picture in the "
+                                                 f"folder; the first is that of {printable(lost[0])}."))
+        if overruled:
+            problems.append(unused(listing.path, f"{len(overruled)} of the captions in {name} are not used, because "
+                                                 "their pictures have another caption; the first is that of "
+                                                 f"{printable(overruled[0])}."))
     return [replace(file, metadata_caption=captions[file.relative]) if file.relative in captions else file
             for file in files]
 
 
-def report_unused(path: Path, names: list[str], what: str, problems: list[Problem]) -> None:
-    if names:
-        sentence = (f"{len(names)} of the captions in {printable(path.name)} {what}; the first is that of "
-                    f"{printable(names[0])}.")
-        problems.append(Problem(path, sentence, False, "caption not used"))
+def unused(path: Path, sentence: str) -> Problem:
+    return Problem(path, sentence, False, "caption not used")
 
 
 def names_of(files: Sequence["PictureFile"]) -> dict[str, str | None]:

@@ -44,8 +44,10 @@ class Batch:
                 self.written[file] = path.with_name(path.name + ".tmp")
                 self.written[file].write_bytes(data)
         else:
-            reason = "was changed after it was prepared" if manifest_hash else "was there before"
-            self.leave(path, f"{printable(file)} {reason}; it is left alone. Remove it to have it made again.")
+            name = printable(file)
+            self.leave(path, f"{name} was changed after it was prepared; it is left alone. Remove it to have it made "
+                             "again." if manifest_hash else
+                       f"{name} was there before; it is left alone. Remove it to have it made again.")
             return manifest_hash or ""
         return new_hash
 
