@@ -33,6 +33,16 @@ def test_a_blank_takes_no_further_sentences_in():
     assert preset["values"] == {"1": "/tmp/my. cats.json"}
 
 
+@pytest.mark.parametrize("text, values", [
+    ("my cat.png is nearly the same picture as a cat.png; one of them is enough.", ["my cat.png", "a cat.png"]),
+    ("my cats.csv was there before; it is left alone. Remove it to have it made again.", ["my cats.csv"]),
+    ("2 of the captions in my list.csv are of no picture in the folder; the first is that of a cat.png.",
+     ["2", "my list.csv", "a cat.png"]),
+    ("my cat.pt is a LoRA, not a checkpoint; choose a model of the folder models/Stable-diffusion.", ["my cat.pt", "a LoRA"])])
+def test_words_of_ours_are_no_part_of_a_name(text, values):
+    assert list(recognised(text)["values"].values()) == values
+
+
 @pytest.mark.parametrize("text", ["Stopped before it began.", "the console · Stopped before it began.",
                                   "The run failed. Stopped before it began."])
 def test_parts_of_a_text_are_recognised_too(text):

@@ -65,8 +65,11 @@ def position_ids(path: Path) -> list[torch.Tensor]:
 def refuse_others(names: Iterable[object], path: str | Path) -> None:
     content = kinds.content(names)
     if content != "checkpoint":
-        what = f"is {kinds.noun(content)}, not a checkpoint" if content else "is not a Stable Diffusion checkpoint"
-        raise UserError(f"{Path(path).name} {what}; choose a model of the folder models/Stable-diffusion.")
+        name = Path(path).name
+        raise UserError(f"{name} is {kinds.noun(content)}, not a checkpoint; choose a model of the folder "
+                        "models/Stable-diffusion." if content else
+                        f"{name} is not a Stable Diffusion checkpoint; choose a model of the folder "
+                        "models/Stable-diffusion.")
 
 
 def is_safetensors(path: Path) -> bool:
