@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "lib_sdtune"
 UNSEEN = ("cli", "__main__.py", "toyworld", "presets", "pages", "report.py")  # on a console or a page of its own
-SENTENCE = re.compile(r"[.!?]$|[.!?] .*\}$", re.DOTALL)
+# with what else there is to say behind it, or the reason
+SENTENCE = re.compile(r"[.!?]$|[.!?] .*\}$|[.!?]\{\d+\}$|^[A-Z{].*: \{\d+\}$", re.DOTALL)
 BLANK = "\0"  # while a template is put together
 FORMATTED = re.compile(r"%[sdr]|\{\}")  # the blanks of logging and of str.format
 FEWEST = 3  # words of its own that tell a sentence from others

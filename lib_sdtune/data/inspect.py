@@ -114,9 +114,9 @@ def fitting(pictures: list[Picture], dataset: DatasetConfig) -> Iterator[Problem
         width, height = place.size
         scale = max(width / picture.width, height / picture.height)
         if scale > ENLARGED:
-            pixels = f"{picture.width} x {picture.height} pixels"
-            yield Problem(picture.path, f"{picture.relative} is small: its {pixels} are enlarged {scale:.1f} times "
-                                        f"to fill {width} x {height}.", False, "too small")
+            yield Problem(picture.path, f"{picture.relative} is small: its {picture.width} x {picture.height} pixels "
+                                        f"are enlarged {scale:.1f} times to fill {width} x {height}.",
+                          False, "too small")
         lost = 1 - width * height / (place.scaled[0] * place.scaled[1])
         if lost > LOST:
             yield Problem(picture.path, f"{picture.relative} is of an extreme shape: {lost:.0%} of it is cropped away "

@@ -157,8 +157,9 @@ def problems(scan: "Scan", config: "Config", app: "App", most: int = 3) -> Itera
         yield from (problem.text for problem in alike[: most if len(alike) <= most else 1])
         if len(alike) > most:
             names = [Path(problem.path).name for problem in alike[1:]]
-            more = f" and {len(names) - 8} more." if len(names) > 8 else "."
-            yield f"The same goes for {', '.join(names[:8])}{more}"
+            listed = ", ".join(names[:8])
+            yield (f"The same goes for {listed} and {len(names) - 8} more." if len(names) > 8 else
+                   f"The same goes for {listed}.")
 
 
 def shapes(dataset: "Dataset", most: int = 6) -> str:
