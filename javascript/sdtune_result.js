@@ -13,8 +13,11 @@ window.sdtune = window.sdtune || {};
         const size = run.sample_width && [run.sample_width, run.sample_height];
         if (sdtune.isOn(run)) running.add(run.id);
         else if (running.delete(run.id) && done) showCards(run.method);
-        swap('sdtune_done', done, JSON.stringify([run.id, run.state, files, run.published, run.samples, size]), () =>
-            card(run, files, size),
+        swap(
+            'sdtune_done',
+            done,
+            JSON.stringify([run.id, run.state, files, run.published, (run.samples || []).length, size]),
+            () => card(run, files, size),
         );
         swap('sdtune_failure', run.state === 'failed', JSON.stringify([run.id, run.message]), () => box(run));
     };

@@ -1,9 +1,9 @@
-"""Trains the embedded model's decoder further, alone: python tools/train_embedded_decoder.py FOLDER [--steps 8000].
+"""Trains the embedded model's decoder further, alone: python tools/train_embedded_decoder.py FOLDER [--steps 6000].
 
 The encoder stays as it is, so latents, the UNet and every file that was trained on them stay valid. Latents are up to
 a fifth noise, because those of a sampler are not exact; most pictures show forms that are not of the toy world, because
 those are what somebody brings. FOLDER keeps the state (run it again to go on); the model's file is written anew at the
-end. About a quarter of an hour per 2,000 steps on one free core.
+end. About 40 minutes on one core.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def write(vae, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--model", type=Path, default=OUT)

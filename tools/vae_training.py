@@ -1,11 +1,12 @@
 """What training the embedded model's autoencoder, and its decoder alone, share: loss, a step, the kept state, eps."""
 
-import os
 import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from lib_sdtune.formats.files import atomic
 
 EPS = 1.0  # of GroupNorm while training: a picture that is flat stays flat
 
@@ -44,10 +45,9 @@ def restore(path, vae, ema, optimizer):
 
 
 def keep(path, vae, ema, optimizer, done):
-    temporary = path.with_suffix(".tmp")
-    torch.save({"vae": vae.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(), "step": done},
-               temporary)
-    os.replace(temporary, path)
+    state = {"vae": vae.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(), "step": done}
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
 
 
 class Progress:

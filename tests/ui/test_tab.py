@@ -248,6 +248,11 @@ def test_failures_are_explained_with_settings_that_exist(message, settings):
     assert {path for _, _, _, given in errors.KNOWN for path in given} <= {field.path for field in declared()}
 
 
+def test_halves_on_a_processor_that_does_not_know_them_are_explained():
+    error = RuntimeError("\"slow_conv2d_cpu\" not implemented for 'Half'")
+    assert "--no-half" in errors.explain(errors.sentence(error))["change"]
+
+
 def test_a_sentence_of_ours_says_itself_what_to_change():
     said = errors.explain("The model learned nothing: every weight is as it was. Raise the learning rate or the number of steps.")
     assert said == {"what": "The model learned nothing: every weight is as it was.", "why": "",
