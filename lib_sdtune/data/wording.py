@@ -114,22 +114,26 @@ def says(text: str, word: str) -> bool:
 
 
 def unused_prompts(scan: Scan, config: "Config") -> Iterator[Problem]:
-    """Prompts of concepts that are no template and that nothing is shown with: each picture has a caption of its own.
+    """Prompts of concepts that are no template and that nothing is shown with: each picture has a caption of its own,
+    and not every caption says the prompt's words.
     """
     if config.dataset.trigger_words_rate:
         return
     for number, concept in enumerate(config.concepts):
         pictures = learned(scan, number)
-        if concept.prompt and number not in scan.templates and pictures and all(
-            picture.caption_from == "file" for picture in pictures
+        if not concept.prompt or number in scan.templates or any(
+            picture.caption_from != "file" for picture in pictures
         ):
-            yield Problem(
-                pictures[0].path,
-                f'"concepts[{number}].prompt" is not used: every picture has a caption of its '
-                "own. Write [filewords] where the captions belong in it, or leave it empty.",
-                False,
-                "prompt not used",
-            )
+            continue
+        silent = [picture for picture in pictures if not says(picture.caption, concept.prompt)]
+        if silent and len(silent) == len(pictures):
+            yield Problem(silent[0].path, f'"concepts[{number}].prompt" is not used: every picture has a caption of '
+                          "its own. Write [filewords] where the captions belong in it, or leave it empty.",
+                          False, "prompt not used")
+        elif silent:
+            yield Problem(silent[0].path, f'{len(silent)} of {len(pictures)} captions do not say '
+                          f'"{printable(concept.prompt)}", so their pictures do not teach these words; the first is '
+                          f"that of {printable(silent[0].path.name)}.", False, "trigger words missing")
 
 
 def named_embeddings(scan: Scan, config: "Config", names: Iterable[str],

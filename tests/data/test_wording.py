@@ -1,5 +1,7 @@
 """Whether captions say a word is decided as the tokenizer parts them; embeddings that they name are told."""
 
+from pathlib import Path
+
 import pytest
 
 from lib_sdtune.config import Config
@@ -67,6 +69,18 @@ def test_a_prompt_that_no_picture_uses_is_told(sources, template, told):
     assert not list(unused_prompts(Scan(pictures), config))
     config.dataset.trigger_words_rate, config.concepts[0].prompt = 0.0, ""
     assert not list(unused_prompts(Scan(pictures), config))
+
+
+@pytest.mark.parametrize("captions, told", [
+    (["a zwx cat, red", "zwx cat"], []), (["a zwx cat", "a cat", "zwx"], ['2 of 3 captions do not say "zwx cat"', "that of 1.png"]),
+    (["a cat", "zwx"], ['"concepts[0].prompt" is not used'])])
+def test_trigger_words_count_as_used_where_every_caption_says_them(captions, told):
+    pictures = [Picture(Path(f"{number}.png"), 64, 64, caption, "file", str(number), 1, False, 1.0, 0, "f")
+                for number, caption in enumerate(captions)]
+    config = Config.from_dict({"name": "ron", "concepts": [{"images": ".", "prompt": "zwx cat"}]})
+    problems = [problem.text for problem in unused_prompts(Scan(pictures), config)]
+    assert len(problems) == bool(told)
+    assert all(part in problems[0] for part in told)
 
 
 @pytest.mark.parametrize("text, word, result", [
