@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lib_sdtune.api.answers import with_codes
+from lib_sdtune.formats import kinds
 from lib_sdtune.sentences import FILE, PARTS, coded, recognised
 from tools import sentences
 
@@ -38,9 +39,13 @@ def test_a_blank_takes_no_further_sentences_in():
     ("my cats.csv was there before; it is left alone. Remove it to have it made again.", ["my cats.csv"]),
     ("2 of the captions in my list.csv are of no picture in the folder; the first is that of a cat.png.",
      ["2", "my list.csv", "a cat.png"]),
-    ("my cat.pt is a LoRA, not a checkpoint; choose a model of the folder models/Stable-diffusion.", ["my cat.pt", "a LoRA"])])
+    ("my cat.pt is a LoRA, not a checkpoint; choose a model of the folder models/Stable-diffusion.", ["my cat.pt", {"code": "a LoRA", "values": {}}])])
 def test_words_of_ours_are_no_part_of_a_name(text, values):
     assert list(recognised(text)["values"].values()) == values
+
+
+def test_nouns_of_files_are_told_too():
+    assert {kinds.noun(content) for content in [kind.content for kind in kinds.KINDS.values()] + ["vae"]} == set(kinds.PHRASES)
 
 
 @pytest.mark.parametrize("text", ["Stopped before it began.", "the console · Stopped before it began.",

@@ -42,6 +42,9 @@ KINDS = {kind.folder: kind for kind in (
     ArtefactKind("checkpoints", "checkpoint", "checkpoint", "models/Stable-diffusion", (".safetensors", ".ckpt"),
                  cards="checkpoints"))}
 
+PHRASES = (  # what `noun` says
+    "a LoRA", "an embedding", "a hypernetwork", "a checkpoint", "a VAE without the rest of the model")
+
 LORA_TAILS = (".lora_down.weight", ".lora_up.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".lora_A.weight",
               ".lora.down.weight", ".lora_linear_layer.down.weight", "_lora.down.weight", ".oft_blocks",
               ".oft_diag", ".dora_scale", ".diff", ".w_norm", ".on_input", ".a1.weight")
