@@ -97,7 +97,8 @@ def learning_rates(config: "Config") -> None:
     keys = " and ".join(f'"{key}"' for key in rates)
     require(
         not all(schedule.is_zero(rate) for rate in rates.values()),
-        f"{keys} {'are both' if len(rates) > 1 else 'is'} 0, so nothing would be trained.",
+        f"{keys} are both 0, so nothing would be trained." if len(rates) > 1 else
+        f"{keys} is 0, so nothing would be trained.",
     )
     if optim.finds_rate(config.train.optimizer):
         learning = {key: rate for key, rate in rates.items() if not schedule.is_zero(rate)}

@@ -13,6 +13,7 @@ from typing import Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
+from lib_sdtune.sentences import phrase
 
 Rate = float | str
 Auto = int | str
@@ -175,13 +176,14 @@ def digits(number: float) -> str:
     return str(number) if isinstance(number, int) else f"{number:g}"
 
 
-TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a group",
-              type(None): "null", Weighted: 'a name and a weight, such as ["ron", 0.8]'}
+TYPE_WORDS = {bool: phrase("true or false"), int: phrase("a whole number"), float: phrase("a number"),
+              str: phrase("text"), dict: phrase("a group"), type(None): "null",
+              Weighted: phrase('a name and a weight, such as ["ron", 0.8]')}
 
 
 def spell(kinds: Iterable) -> str:
     """ "a number or text" for (float, str)."""
-    return " or ".join(TYPE_WORDS.get(kind, "a list") for kind in kinds)
+    return " or ".join(TYPE_WORDS.get(kind, phrase("a list")) for kind in kinds)
 
 
 def describe(value: Any) -> str:

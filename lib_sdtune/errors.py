@@ -66,7 +66,7 @@ class DiskFull(RunError):
 OUT_OF_MEMORY = ("The GPU ran out of memory. In the order of effect: set the batch size to 1, switch gradient "
                  "checkpointing on, lower the resolution, leave the text encoder out (its rate 0), use a smaller dim. "
                  "Then resume; everything up to the last state is kept.")
-UNFORESEEN = "The run failed with"  # what every sentence about an error that we did not foresee begins with
+UNFORESEEN = "The run failed with {}: {}. run.log in the run folder has the details."
 DISK_FULL = "The disk is full. Make room and resume; everything up to the last state is kept."
 
 KNOWN = [  # what the sentence has in it, why, what to change, and the settings that do it
@@ -112,7 +112,7 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DISK_FULL
     first_line = str(error).strip().split("\n")[0][:300].rstrip(". ")
-    return f"{UNFORESEEN} {type(error).__name__}: {first_line}. run.log in the run folder has the details."
+    return UNFORESEEN.format(type(error).__name__, first_line)
 
 
 def fault(error: BaseException) -> str:
@@ -142,7 +142,7 @@ def explain(message: str, config: dict | None = None) -> dict[str, Any]:
         if re.search(pattern, message, re.IGNORECASE):
             slower = a_third_of_the_rates(config or {}) if "learning rate" in why else {}
             return {"what": first_sentence(message), "why": why, "change": change, "settings": slower or settings}
-    if message and not message.startswith(UNFORESEEN):
+    if message and not message.startswith(UNFORESEEN.partition("{")[0]):
         what = first_sentence(message)
         return {"what": what, "why": "", "change": message.strip()[len(what):].strip(), "settings": {}}
     return {"what": message, "why": "This failure is not one that SD Tune knows.",

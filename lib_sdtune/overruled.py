@@ -6,10 +6,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.config import rates_of
+from lib_sdtune.contradictions import is_template
 from lib_sdtune.data.subsets import is_toml
 from lib_sdtune.families.detection import detect
 from lib_sdtune.ldm import positions
 from lib_sdtune.optim import schedule
+from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,74 +65,78 @@ def of_pictures(config: "Config") -> Iterator[tuple[str, str]]:
     dataset = config.dataset
     if not dataset.enable_bucket:
         keys = ("min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")
-        yield from ((f"dataset.{key}", '"dataset.enable_bucket" is off') for key in keys)
+        yield from ((f"dataset.{key}", phrase('"dataset.enable_bucket" is off')) for key in keys)
     elif dataset.bucket_no_upscale:
-        why = '"dataset.bucket_no_upscale" makes buckets of the pictures\' own sizes'
+        why = phrase('"dataset.bucket_no_upscale" makes buckets of the pictures\' own sizes')
         yield from ((f"dataset.{key}", why) for key in ("min_bucket_reso", "max_bucket_reso"))
     if not dataset.shuffle_caption and not dataset.caption_tag_dropout_rate and not dataset.token_warmup_step:
-        yield "dataset.keep_tokens", "tags are neither shuffled nor dropped nor warmed up"
+        yield "dataset.keep_tokens", phrase("tags are neither shuffled nor dropped nor warmed up")
     if not dataset.token_warmup_step:
-        yield "dataset.token_warmup_min", '"dataset.token_warmup_step" is 0'
-    if not any(concept.prompt.strip() for concept in config.concepts):
-        yield "dataset.trigger_words_rate", "there are no trigger words"
+        yield "dataset.token_warmup_min", phrase('"dataset.token_warmup_step" is 0')
+    prompts = [concept.prompt for concept in config.concepts if concept.prompt.strip()]
+    if not prompts:
+        yield "dataset.trigger_words_rate", phrase("there are no trigger words")
+    elif all(map(is_template, prompts)):
+        yield "dataset.trigger_words_rate", phrase("the trigger words are a template, and what it says is shown")
 
 
 def of_rates(config: "Config") -> Iterator[tuple[str, str]]:
     train, method = config.train, config.method
+    scheduler = phrase(f'"train.lr_scheduler" is "{train.lr_scheduler}"')
     texts = [key for key, rate in rates_of(config.settings).items() if schedule.is_text(rate)]
+    own = phrase(f'"{method}.{texts[0]}" is a schedule of its own') if texts else ""
     if texts:
-        why = f'"{method}.{texts[0]}" is a schedule of its own'
-        yield from ((f"train.{key}", why) for key in ("lr_scheduler", "lr_warmup_steps"))
+        yield from ((f"train.{key}", own) for key in ("lr_scheduler", "lr_warmup_steps"))
     if train.max_train_epochs:
-        yield "train.max_train_steps", '"train.max_train_epochs" says how long the run is'
+        yield "train.max_train_steps", phrase('"train.max_train_epochs" says how long the run is')
     if texts or train.lr_scheduler not in ("cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay"):
-        why = f'"{method}.{texts[0]}" is a schedule of its own' if texts else (
+        yield "train.lr_scheduler_num_cycles", own or phrase(
             f'"train.lr_scheduler" is "{train.lr_scheduler}", which does not restart')
-        yield "train.lr_scheduler_num_cycles", why
     if texts or train.lr_scheduler != "polynomial":
-        why = f'"{method}.{texts[0]}" is a schedule of its own' if texts else (
+        yield "train.lr_scheduler_power", own or phrase(
             f'"train.lr_scheduler" is "{train.lr_scheduler}", which has no power')
-        yield "train.lr_scheduler_power", why
     if train.lr_scheduler not in ("cosine_with_min_lr", "warmup_stable_decay"):
-        yield "train.lr_scheduler_min_lr_ratio", f'"train.lr_scheduler" is "{train.lr_scheduler}"'
+        yield "train.lr_scheduler_min_lr_ratio", scheduler
     if train.lr_scheduler != "warmup_stable_decay":
-        yield "train.lr_decay_steps", f'"train.lr_scheduler" is "{train.lr_scheduler}"'
+        yield "train.lr_decay_steps", scheduler
     if train.lr_scheduler != "inverse_sqrt":
-        yield "train.lr_scheduler_timescale", f'"train.lr_scheduler" is "{train.lr_scheduler}"'
+        yield "train.lr_scheduler_timescale", scheduler
     text_rate = getattr(config.settings, "text_encoder_lr", None)
     if text_rate is None:
-        yield "train.stop_text_encoder_training", "this method does not train the text encoder"
+        yield "train.stop_text_encoder_training", phrase("this method does not train the text encoder")
     elif schedule.is_zero(text_rate):
-        yield "train.stop_text_encoder_training", f'"{method}.text_encoder_lr" is 0'
+        yield "train.stop_text_encoder_training", phrase(f'"{method}.text_encoder_lr" is 0')
 
 
 def of_noise_and_loss(config: "Config") -> Iterator[tuple[str, str]]:
     noise, loss = config.noise, config.loss
     if loss.loss_type not in ("huber", "smooth_l1"):
-        why = f'"loss.loss_type" is "{loss.loss_type}"'
+        why = phrase(f'"loss.loss_type" is "{loss.loss_type}"')
         yield from ((f"loss.huber_{key}", why) for key in ("c", "schedule", "scale"))
     elif loss.huber_schedule == "snr":
-        yield "loss.huber_scale", 'the schedule "snr" does without'
+        yield "loss.huber_scale", phrase('the schedule "snr" does without')
     if not config.dataset.alpha_mask and not config.dataset.masked_loss:
-        yield "loss.normalize_masked_area_loss", '"dataset.alpha_mask" and "dataset.masked_loss" are off'
+        yield "loss.normalize_masked_area_loss", phrase('"dataset.alpha_mask" and "dataset.masked_loss" are off')
     if noise.timestep_sampling != "logit_normal":
-        yield from ((f"noise.logit_{key}", f'"noise.timestep_sampling" is "{noise.timestep_sampling}"')
+        yield from ((f"noise.logit_{key}", phrase(f'"noise.timestep_sampling" is "{noise.timestep_sampling}"'))
                     for key in ("mean", "std"))
     if not noise.multires_noise_iterations:
-        yield "noise.multires_noise_discount", '"noise.multires_noise_iterations" is 0'
+        yield "noise.multires_noise_discount", phrase('"noise.multires_noise_iterations" is 0')
     if not uses_class_pictures(config):
         if loss.prior_preservation == "teacher":
-            yield "loss.prior_preservation", "this method learns from pictures that say its word alone"
+            yield "loss.prior_preservation", phrase("this method learns from pictures that say its word alone")
     elif loss.prior_preservation == "pictures" and not any(
             concept.class_images or is_toml(concept.images) for concept in config.concepts):
-        yield "loss.prior_loss_weight", 'there are no class pictures, and "loss.prior_preservation" is "pictures"'
+        yield "loss.prior_loss_weight", phrase(
+            'there are no class pictures, and "loss.prior_preservation" is "pictures"')
     if loss.prior_preservation == "pictures" or not uses_class_pictures(config):
-        yield "loss.teacher_every_n_examples", "no teacher is asked"
+        yield "loss.teacher_every_n_examples", phrase("no teacher is asked")
 
 
 def of_files(config: "Config") -> Iterator[tuple[str, str]]:
     if not config.save.every_n_epochs and not config.save.every_n_steps:
-        yield "save.keep_last", 'neither "save.every_n_epochs" nor "save.every_n_steps" is set, so one file is written'
+        yield "save.keep_last", phrase(
+            'neither "save.every_n_epochs" nor "save.every_n_steps" is set, so one file is written')
 
 
 def too_late(config: "Config") -> Iterator[tuple[str, str]]:
@@ -140,7 +146,7 @@ def too_late(config: "Config") -> Iterator[tuple[str, str]]:
         section, key = path.split(".")
         number = getattr(getattr(config, section), key)
         if steps and number != "auto" and number > steps:
-            yield path, f"the run has {steps} steps"
+            yield path, phrase(f"the run has {steps} steps")
 
 
 def uses_class_pictures(config: "Config") -> bool:
@@ -155,14 +161,14 @@ def of_concepts(config: "Config") -> Iterator[tuple[str, str]]:
     for number, concept in enumerate(config.concepts):
         where = f"concepts[{number}]"
         if is_toml(concept.images) and concept.repeats is not None:
-            yield f"{where}.repeats", "the dataset TOML says num_repeats"
+            yield f"{where}.repeats", phrase("the dataset TOML says num_repeats")
         if is_toml(concept.images) and concept.conditioning_data_dir:
-            yield f"{where}.conditioning_data_dir", "the dataset TOML names the masks of each folder"
+            yield f"{where}.conditioning_data_dir", phrase("the dataset TOML names the masks of each folder")
         if not uses_class_pictures(config):
             if concept.class_images:
-                yield f"{where}.class_images", "class pictures do not say the word, and teach it nothing"
+                yield f"{where}.class_images", phrase("class pictures do not say the word, and teach it nothing")
         elif concept.class_prompt and not (concept.class_images or teacher or is_toml(concept.images)):
-            yield f"{where}.class_prompt", f'"{where}.class_images" is empty, so nothing of the class is shown'
+            yield f"{where}.class_prompt", phrase(f'"{where}.class_images" is empty, so nothing of the class is shown')
 
 
 def remarks(config: "Config") -> Iterator[str]:

@@ -111,6 +111,9 @@ def plugin_folders(kind: str) -> list[Path]:
     return [base / kind for base in bases if (base / kind).is_dir()]
 
 
+PHRASES = ("{1} (did you mean {2}?)",)
+
+
 def nearest(word: object, words: Iterable) -> str:
     """' (did you mean X?)' for a likely typing mistake, else ''."""
     close = difflib.get_close_matches(str(word), [str(each) for each in words], n=1, cutoff=0.6)

@@ -18,6 +18,11 @@ ANYTHING, WITHIN_A_SENTENCE = ".*?", r"(?:(?![.!?]\s).)*?"
 DEEPEST = 3  # a blank may hold what has blanks itself
 
 
+def phrase(text: str) -> str:
+    """The text itself, marked as part of a sentence that has words of its own: `tools/sentences.py` lists it too."""
+    return text
+
+
 @cache
 def templates() -> tuple[tuple[str, str], ...]:
     """(longest piece without a blank, template) of each, those with the most words of their own first."""

@@ -45,7 +45,8 @@ def test_words_of_ours_are_no_part_of_a_name(text, values):
 
 
 def test_nouns_of_files_are_told_too():
-    assert {kinds.noun(content) for content in [kind.content for kind in kinds.KINDS.values()] + ["vae"]} == set(kinds.PHRASES)
+    assert {kinds.noun(content) for content in [kind.content for kind in kinds.KINDS.values()] + ["vae"]} <= set(kinds.PHRASES)
+    assert {kind.noun for kind in kinds.KINDS.values()} <= set(kinds.PHRASES)
 
 
 @pytest.mark.parametrize("text", ["Stopped before it began.", "the console · Stopped before it began.",

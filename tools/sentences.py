@@ -15,9 +15,10 @@ UNSEEN = ("cli", "__main__.py", "toyworld", "presets", "pages", "report.py")  # 
 # with what else there is to say behind it, or the reason
 SENTENCE = re.compile(r"[.!?]$|[.!?] .*\}$|[.!?]\{\d+\}$|^[A-Z{].*: \{\d+\}$", re.DOTALL)
 BLANK = "\0"  # while a template is put together
-FORMATTED = re.compile(r"%[sdr]|\{\}")  # the blanks of logging and of str.format
+FORMATTED = re.compile(r"%[sdr]|\{(?:!r)?\}")  # the blanks of logging and of str.format
 FEWEST = 3  # words of its own that tell a sentence from others
 PHRASES = "PHRASES"  # the name of a tuple of shorter texts with blanks that are said too
+PHRASE = "phrase"  # the function that marks one where it is written
 
 
 def found() -> list[str]:
@@ -34,6 +35,9 @@ def sentences(node: ast.AST) -> Iterator[str]:
     if text is not None:
         if is_sentence(text):
             yield text.strip()
+        return
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == PHRASE and (marked := template(node.args[0])):
+        yield marked
         return
     if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == PHRASES:
         yield from ast.literal_eval(node.value)

@@ -22,6 +22,7 @@ from lib_sdtune.data.problem import printable
 from lib_sdtune.data.recent import Recent, Tensors, finite
 from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.formats.files import is_full
+from lib_sdtune.sentences import phrase
 
 log = logging.getLogger("sdtune")
 VERSION = 2  # raise it when pictures are turned into pixels differently
@@ -211,7 +212,8 @@ class LatentCache:
         itself.
         """
         encode, tried = (
-            (self.encode, "") if self.encode_precisely is None else (self.encode_precisely, " even in float32")
+            (self.encode, "") if self.encode_precisely is None else
+            (self.encode_precisely, phrase(" even in float32"))
         )
         name = printable(example.picture.path.name)
         if finite(*on_cpu(encode(torch.zeros_like(pixels)))):

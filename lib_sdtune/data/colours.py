@@ -10,6 +10,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from lib_sdtune.sentences import phrase
+
 try:
     from PIL import ImageCms
 except ImportError:
@@ -43,16 +45,16 @@ def to_srgb(image: Image.Image) -> Image.Image:
 
 
 def remark(image: Image.Image) -> tuple[str, str] | None:
-    """(kind, half sentence) about a picture's profile, if it has one that matters."""
+    """(kind, sentence with {} for the file's name) about a picture's profile, if it has one that matters."""
     profile = image.info.get("icc_profile")
     if not profile:
         return None
     try:
         mode = "L" if image.mode[0] in "IFL1" else "CMYK" if image.mode == "CMYK" else "RGB"
         if transform_of(profile, mode):
-            return "colour profile", f"has the colour profile {name_of(profile)}; it is converted to sRGB"
+            return "colour profile", f"{{}} has the colour profile {name_of(profile)}; it is converted to sRGB."
     except NoTransform as error:
-        return "colour profile", f"has a colour profile that {error}; its colours are taken as sRGB"
+        return "colour profile", f"{{}} has a colour profile that {error}; its colours are taken as sRGB."
     return None
 
 
@@ -86,12 +88,12 @@ def transform_of(profile: bytes, mode: str):
     one.
     """
     if ImageCms is None:
-        raise NoTransform("can't be read, because the Pillow here has no colour management")
+        raise NoTransform(phrase("can't be read, because the Pillow here has no colour management"))
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         space = SPACES.get(source.profile.xcolor_space)
         if space not in (mode, "RGB" if mode == "L" else mode):  # greys are colours too
-            raise NoTransform(f"is made for other colours ({source.profile.xcolor_space.strip()})")
+            raise NoTransform(phrase(f"is made for other colours ({source.profile.xcolor_space.strip()})"))
         mode = space
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB",
                                             ImageCms.Intent.PERCEPTUAL,
@@ -102,7 +104,7 @@ def transform_of(profile: bytes, mode: str):
     except NoTransform:
         raise
     except Exception as error:  # ImageCms raises its own kinds, and OSError, on damaged profiles
-        raise NoTransform("can't be read") from error
+        raise NoTransform(phrase("can't be read")) from error
     return transform if mode == "CMYK" or np.abs(after - before).max() > NEAR else None
 
 

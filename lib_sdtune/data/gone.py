@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from lib_sdtune.data.picture import Unreadable
-from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import RunError
 
 if TYPE_CHECKING:  # it reads masks, which say this too
@@ -14,5 +13,5 @@ class PictureGone(RunError):
     """picture: the `Picture` that cannot be learned from, because its file, or the mask beside it, cannot be read."""
 
     def __init__(self, picture: "Picture", name: str, reason: Unreadable):
-        super().__init__(f"{printable(name)} {reason}.")
+        super().__init__(reason.of(name))
         self.picture = picture

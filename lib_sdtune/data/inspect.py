@@ -21,7 +21,9 @@ LOST = 0.3  # share of a picture that is cropped away
 CHUNK = 75  # tokens that a text encoder reads at once
 Tokenizer = Callable[[str], list]
 
-INSTEAD = {"name": "its file name", "folder": "the name of its folder", "none": "nothing"}
+INSTEAD = {"name": "{} has no caption; its file name, {!r}, is taken.",
+           "folder": "{} has no caption; the name of its folder, {!r}, is taken.",
+           "none": "{} has no caption; it is learnt without words."}
 
 
 def inspect(path: Path | str, dataset: DatasetConfig | None = None, tokenizer: Tokenizer | None = None,
@@ -157,10 +159,8 @@ def wording(pictures: list[Picture], tokenizer: Tokenizer | None, dataset: Datas
     most = dataset.max_token_length
     for picture in pictures:
         if picture.caption_from in INSTEAD and not picture.is_class:
-            words = "it is learnt without words"
-            if picture.caption:
-                words = f"{INSTEAD[picture.caption_from]}, {picture.caption!r}, is taken"
-            yield Problem(picture.path, f"{picture.relative} has no caption; {words}.", False, "caption missing")
+            sentence = INSTEAD[picture.caption_from] if picture.caption else INSTEAD["none"]
+            yield Problem(picture.path, sentence.format(picture.relative, picture.caption), False, "caption missing")
         if signs := prompt_syntax.signs(picture.caption, dataset.weighted_captions):
             yield Problem(picture.path, f"The caption of {picture.relative} has prompt syntax ({' '.join(signs)}), "
                                         "which is learned as letters that no prompt gives; take it out, under "

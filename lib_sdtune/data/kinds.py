@@ -7,6 +7,8 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from lib_sdtune.sentences import phrase
+
 SUFFIXES = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG",
             ".jif": "JPEG", ".pjpeg": "JPEG", ".pjp": "JPEG", ".mpo": "JPEG", ".webp": "WEBP", ".bmp": "BMP",
             ".gif": "GIF", ".avif": "AVIF", ".jxl": "JXL", ".tif": "TIFF", ".tiff": "TIFF",
@@ -18,10 +20,11 @@ UNREAD = {".psd", ".svg", ".ico", ".icns", ".pdf", ".eps", ".ai", ".kra", ".xcf"
           ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".mp4", ".mov", ".webm", ".avi", ".mkv"}
 USUAL = "png jpg jpeg webp bmp gif avif jxl tif"  # for sentences
 NAMELESS = ("TGA",)  # kinds that nothing in the file announces
+DRAWING, PAGE = phrase("an SVG drawing"), phrase("a web page")
 MARKS = {b"\x89PNG": "a damaged PNG", b"\xff\xd8\xff": "a damaged JPEG", b"GIF8": "a damaged GIF",
-         b"RIFF": "a damaged WebP", b"II*\0": "a damaged TIFF", b"MM\0*": "a damaged TIFF", b"8BPS": "a Photoshop file",
-         b"%PDF": "a PDF", b"PK\3\4": "a ZIP archive", b"<svg": "an SVG drawing", b"<?xml": "an SVG drawing",
-         b"<!DO": "a web page", b"<htm": "a web page"}
+         b"RIFF": "a damaged WebP", b"II*\0": "a damaged TIFF", b"MM\0*": "a damaged TIFF",
+         b"8BPS": phrase("a Photoshop file"), b"%PDF": phrase("a PDF"), b"PK\3\4": phrase("a ZIP archive"),
+         b"<svg": DRAWING, b"<?xml": DRAWING, b"<!DO": PAGE, b"<htm": PAGE}
 
 _opening = threading.Lock()  # the warnings filter is the whole process's
 
@@ -72,14 +75,16 @@ def promised(data: bytes) -> str:
 def guess(data: bytes) -> str:
     """What a file that is no picture seems to be."""
     if data[4:8] == b"ftyp":
-        return unsupported("AVIF") if b"avif" in data[:32] else "a HEIC photo or a film"
+        return unsupported("AVIF") if b"avif" in data[:32] else phrase("a HEIC photo or a film")
     if data[:12] == b"\0\0\0\x0cJXL \r\n\x87\n" or data[:2] == b"\xff\x0a":
         return unsupported("JXL")
-    return next((name for start, name in MARKS.items() if data.startswith(start)), "its content is of an unknown kind")
+    return next((name for start, name in MARKS.items() if data.startswith(start)),
+                phrase("its content is of an unknown kind"))
 
 
 def unsupported(kind: str) -> str:
     name = {"AVIF": "AVIF", "JXL": "JPEG XL"}[kind]
     if kind in Image.OPEN:
-        return f"a damaged {name}"
-    return f"{'an' if kind == 'AVIF' else 'a'} {name}, which the Pillow here does not know"
+        return phrase(f"a damaged {name}")
+    article = "an" if kind == "AVIF" else "a"
+    return phrase(f"{article} {name}, which the Pillow here does not know")

@@ -54,7 +54,7 @@ def checked(path: Path, picture: Facts, examine: Callable[[Path], Facts | Unread
     """The mask at `path`; None, and a problem, where it cannot be that of the picture."""
     facts, name = examine(path), printable(path.name)
     if isinstance(facts, Unreadable):
-        problems.append(Problem(path, f"{name} {facts}.", True, facts.kind))
+        problems.append(Problem(path, facts.of(path.name), True, facts.kind))
         return None
     if (facts.width, facts.height) != (picture.width, picture.height):
         sentence = (f"{name} is {facts.width} x {facts.height} pixels and its picture {picture.width} x "

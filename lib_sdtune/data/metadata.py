@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lib_sdtune.data import text
 from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:
     from lib_sdtune.data.walk import PictureFile
@@ -73,15 +74,15 @@ def parse(content: str, suffix: str) -> tuple[Rows, int, str]:
     """(rows, how many could not be read, what they are called). ValueError where nothing can."""
     if suffix == ".jsonl":
         entries: list = [decoded(line) for line in filter(str.strip, content.split("\n"))]
-        noun = "lines"
+        noun = phrase("lines")
     elif suffix == ".csv":
-        entries, noun = list(csv.DictReader(io.StringIO(content))), "lines"
+        entries, noun = list(csv.DictReader(io.StringIO(content))), phrase("lines")
     else:
-        data, noun = json.loads(content), "entries"
+        data, noun = json.loads(content), phrase("entries")
         if isinstance(data, dict):
             data = [named(name, value) for name, value in data.items()]
         if not isinstance(data, list):
-            raise ValueError("it is neither a list nor an object")
+            raise ValueError(phrase("it is neither a list nor an object"))
         entries = data
     rows = [row for row in map(row_of, entries) if row]
     return rows, len(entries) - len(rows), noun

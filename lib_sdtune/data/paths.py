@@ -67,6 +67,9 @@ def fit_for_pictures(path: Path, text: str, key: str) -> None:
         raise UserError(f'"{key}": {printable(text)} is the WebUI itself; give the folder of your pictures.')
 
 
+PHRASES = ("{1} ({2} exists, but holds no {3})",)
+
+
 def missing_part(path: Path) -> str:
     """' (X exists, but holds no "y")': the most helpful half of a wrong path."""
     child = Path(os.path.abspath(path))

@@ -17,6 +17,7 @@ from PIL import Image, ImageFile
 from lib_sdtune.data import colours
 from lib_sdtune.data.appearance import Appearance, appearance_of
 from lib_sdtune.data.kinds import PLUGGED_IN, SUFFIXES, accepted, guess, header, promised
+from lib_sdtune.data.problem import printable
 
 LARGEST = 128_000_000  # pixels: four bytes each are what a modest machine can spare
 LARGE, MOST_PER_BYTE = 20_000_000, 100  # pixels; what costs seconds and has nothing to show
@@ -30,16 +31,26 @@ ORIENTATION = 0x0112
 
 
 class Unreadable(Exception):
-    """Why a picture cannot be used, as the second half of a sentence: "is truncated; ...". `kind`: one word for it."""
+    """Why a picture cannot be used. sentence: with {} for the picture's name; kind: a word or two for it."""
 
-    def __init__(self, kind: str, text: str):
-        super().__init__(text)
-        self.kind = kind
+    def __init__(self, kind: str, sentence: str):
+        super().__init__(sentence)
+        self.kind, self.sentence = kind, sentence
+
+    def of(self, name: object) -> str:
+        return of_file(self.sentence, name)
+
+
+def of_file(sentence: str, name: object) -> str:
+    """The sentence with a file's name for its {}."""
+    return sentence.replace("{}", printable(name), 1)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a picture file is: size in pixels the right way up, hash of its bytes, remarks as (kind, half sentence)."""
+    """What a picture file is: size in pixels the right way up, hash of its bytes, and remarks as (kind, sentence with
+    {} for its name).
+    """
 
     width: int
     height: int
@@ -60,7 +71,7 @@ def examine(path: Path, appearance: bool = False) -> Facts:
     check_sums(image.format, data)
     flat, alpha = split(upright(image, turn))
     if alpha is not None:
-        notes += (("transparent", "is transparent in places; those are shown on white"),)
+        notes += (("transparent", "{} is transparent in places; those are shown on white."),)
     if turn > 4:
         size = size[1], size[0]
     return Facts(*size, fingerprint(data), alpha is not None, notes, appearance_of(flat) if appearance else None)
@@ -73,7 +84,7 @@ def load(path: Path, content: str | None = None) -> tuple[Image.Image, Image.Ima
     """
     data = read_bytes(path)
     if content not in (None, fingerprint(data)):
-        raise Unreadable("changed", "was changed after it had been looked at")
+        raise Unreadable("changed", "{} was changed after it had been looked at.")
     image = opened(data)
     turn = orientation(image)
     return split(upright(decoded(image, data), turn))
@@ -89,11 +100,11 @@ def read_bytes(path: Path) -> bytes:
         with open(path, "rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise Unreadable("unreadable", f"can't be opened ({error.strerror or error})") from error
+        raise Unreadable("unreadable", f"{{}} can't be opened ({error.strerror or error}).") from error
     if not data:
-        raise Unreadable("empty", "is an empty file of 0 bytes; remove it or save it again")
+        raise Unreadable("empty", "{} is an empty file of 0 bytes; remove it or save it again.")
     if len(data) > LARGEST_FILE:
-        raise Unreadable("too large", f"is larger than {LARGEST_FILE >> 20} MB; scale it down first")
+        raise Unreadable("too large", f"{{}} is larger than {LARGEST_FILE >> 20} MB; scale it down first.")
     return data
 
 
@@ -106,44 +117,48 @@ def opened(data: bytes) -> Image.Image:
     except Exception as error:  # codecs raise anything on hostile bytes
         if not complete(promised(data), data):
             raise truncated() from error
-        raise Unreadable("not a picture", f"is not a picture that can be read ({guess(data)}); "
-                                          "save it again as PNG or JPEG, or remove it") from error
+        raise Unreadable("not a picture", f"{{}} is not a picture that can be read ({guess(data)}); "
+                                          "save it again as PNG or JPEG, or remove it.") from error
     pixels = image.width * image.height
     if pixels > LARGEST:
         raise bomb(image.size)
     if pixels > LARGE and pixels > MOST_PER_BYTE * len(data):
         raise Unreadable(
             "too large",
-            f"has {pixels // 10**6} million pixels in {len(data):,} bytes, so there is hardly "
-            "anything in it; scale it down first",
+            f"{{}} has {pixels // 10**6} million pixels in {len(data):,} bytes, so there is hardly "
+            "anything in it; scale it down first.",
         )
     return image
 
 
 def bomb(size: tuple[int, int] | None = None) -> Unreadable:
-    pixels = f"{size[0]} x {size[1]} pixels" if size else "hundreds of millions of pixels"
-    return Unreadable("too large", f"has {pixels}, more than {LARGEST // 10**6} million; scale it down first")
+    most = LARGEST // 10**6
+    if size is None:
+        sentence = f"{{}} has hundreds of millions of pixels, more than {most} million; scale it down first."
+    else:
+        sentence = f"{{}} has {size[0]} x {size[1]} pixels, more than {most} million; scale it down first."
+    return Unreadable("too large", sentence)
 
 
 def truncated() -> Unreadable:
-    return Unreadable("truncated", "is truncated: its end is missing; download or save it again, or remove it")
+    return Unreadable("truncated", "{} is truncated: its end is missing; download or save it again, or remove it.")
 
 
 def remarks(image: Image.Image, path: Path) -> Iterator[tuple[str, str]]:
-    """(kind, half sentence) of everything about a good picture that its owner may want to know."""
+    """(kind, sentence with {} for its name) of everything about a good picture that its owner may want to know."""
     suffix = path.suffix.lower()
     kind = "JPEG" if image.format == "MPO" else image.format
     if (SUFFIXES | PLUGGED_IN).get(suffix) != kind:
-        called = f"that is called {suffix}" if suffix else "without an ending"
-        yield "wrong extension", f"is a {kind} {called}; it is read all the same"
+        yield "wrong extension", (f"{{}} is a {kind} that is called {suffix}; it is read all the same." if suffix else
+                                  f"{{}} is a {kind} without an ending; it is read all the same.")
     if image.format != "MPO" and getattr(image, "is_animated", False):
-        yield "animated", "is animated; only its first frame is used"
+        yield "animated", "{} is animated; only its first frame is used."
     if image.mode == "CMYK":
-        yield "CMYK", "has print colours (CMYK); they are converted and may look different"
+        yield "CMYK", "{} has print colours (CMYK); they are converted and may look different."
     if orientation(image) > 1:
-        yield "rotated", "is rotated by its EXIF data; it is turned upright"
+        yield "rotated", "{} is rotated by its EXIF data; it is turned upright."
     if image.mode[0] == "I":
-        yield "16 bit", "has 16 bits a pixel; they are reduced to 8"
+        yield "16 bit", "{} has 16 bits a pixel; they are reduced to 8."
     if (profile := colours.remark(image)) is not None:
         yield profile
 
@@ -164,11 +179,11 @@ def decoded(image: Image.Image, data: bytes) -> Image.Image:
             raise OSError("truncated")
         image.load()
     except MemoryError as error:
-        raise Unreadable("too large", "is too large for this machine's memory; scale it down first") from error
+        raise Unreadable("too large", "{} is too large for this machine's memory; scale it down first.") from error
     except Exception as error:
         if "truncat" in str(error).lower() or not complete(image.format, data):
             raise truncated() from error
-        raise Unreadable("damaged", f"is damaged ({str(error)[:80]}); save it again or remove it") from error
+        raise Unreadable("damaged", f"{{}} is damaged ({str(error)[:80]}); save it again or remove it.") from error
     return image
 
 
@@ -189,7 +204,7 @@ def check_sums(kind: str | None, data: bytes) -> None:
     except Unreadable:
         raise
     except Exception as error:
-        raise Unreadable("damaged", f"is damaged ({str(error)[:80]}); save it again or remove it") from error
+        raise Unreadable("damaged", f"{{}} is damaged ({str(error)[:80]}); save it again or remove it.") from error
 
 
 def complete(kind: str | None, data: bytes) -> bool:

@@ -12,7 +12,7 @@ from lib_sdtune.data import captions, masks
 from lib_sdtune.data.appearance import Appearance
 from lib_sdtune.data.masks import Mask
 from lib_sdtune.data.parallel import ordered
-from lib_sdtune.data.picture import Facts, Unreadable, examine
+from lib_sdtune.data.picture import Facts, Unreadable, examine, of_file
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.subsets import Subset, files_of, subsets_of
 from lib_sdtune.data.walk import PictureFile
@@ -157,8 +157,8 @@ def examined(path: Path, appearance: bool, result: Scan, earlier: Scan | None = 
     except Unreadable as error:
         return error
     except Exception as error:  # one bad picture never ends a run
-        return Unreadable("unreadable", f"can't be read ({type(error).__name__}: {str(error)[:80]}); "
-                                        "save it again or remove it")
+        return Unreadable("unreadable", f"{{}} can't be read ({type(error).__name__}: {str(error)[:80]}); "
+                                        "save it again or remove it.")
 
 
 def stamp(path: Path) -> Stamp:
@@ -166,7 +166,7 @@ def stamp(path: Path) -> Stamp:
     try:
         status = path.stat()
     except OSError as error:
-        raise Unreadable("unreadable", f"can't be opened ({error.strerror or error})") from error
+        raise Unreadable("unreadable", f"{{}} can't be opened ({error.strerror or error}).") from error
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
@@ -189,10 +189,10 @@ def take(subset: Subset, file: PictureFile, label: str, outcome: Facts | Unreada
     """File the outcome of one picture under pictures or problems. label: what its folder is called."""
     name = printable(file.relative)
     if isinstance(outcome, Unreadable):
-        result.problems.append(Problem(file.path, f"{name} {outcome}.", True, outcome.kind))
+        result.problems.append(Problem(file.path, outcome.of(name), True, outcome.kind))
         return
     for kind, note in outcome.notes:
-        result.problems.append(Problem(file.path, f"{name} {note}.", False, kind))
+        result.problems.append(Problem(file.path, of_file(note, name), False, kind))
     caption, source = captions.caption_of(file, subset.prompt, extension, result.problems, subset.templated,
                                           subset.all_lines)
     caption = captions.affixed(caption, subset.prefix, subset.suffix)

@@ -12,6 +12,7 @@ from pathlib import Path
 from lib_sdtune.data import masks, metadata
 from lib_sdtune.data.kinds import PLUGGED_IN, UNREAD, is_picture
 from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.sentences import phrase
 
 NUMBERED = re.compile(r"^(\d+)_(.*)$", re.DOTALL)
 MOST_REPEATS = 10_000  # a larger number in front is a date
@@ -164,11 +165,11 @@ def pictures(folder: Path, relative: str, repeats: int | None, words: str, names
 
 def unused(relative: str, names: list[str]) -> str:
     listed = ", ".join(printable(relative + name) for name in names[:NAMED])
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    what = "are neither pictures nor captions; they are"
-    if len(names) == 1:
-        what = "is neither a picture nor a caption; it is"
-    return f"{listed}{more} {what} not used."
+    if len(names) > NAMED:
+        return f"{listed} and {len(names) - NAMED} more are neither pictures nor captions; they are not used."
+    if len(names) > 1:
+        return f"{listed} are neither pictures nor captions; they are not used."
+    return f"{listed} is neither a picture nor a caption; it is not used."
 
 
 def numbered(name: str, path: Path, problems: list[Problem]) -> tuple[int | None, str]:
@@ -178,7 +179,7 @@ def numbered(name: str, path: Path, problems: list[Problem]) -> tuple[int | None
         return None, ""
     repeats = int(match[1])
     if repeats > MOST_REPEATS or repeats in YEARS:
-        kind = "year" if repeats in YEARS else "date"
+        kind = phrase("year") if repeats in YEARS else phrase("date")
         problems.append(Problem(path, f"The number in front of the folder {printable(name)} looks like a {kind}, not "
                                       f'like repeats; its pictures count once. Set "repeats" if you mean {match[1]}.',
                                 False, "repeats"))

@@ -1,3 +1,4 @@
 from lib_sdtune.registry import Registry
+from lib_sdtune.sentences import phrase
 
-registry = Registry("lib_sdtune.families", "family")
+registry = Registry("lib_sdtune.families", phrase("family"))

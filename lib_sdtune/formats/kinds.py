@@ -42,7 +42,8 @@ KINDS = {kind.folder: kind for kind in (
     ArtefactKind("checkpoints", "checkpoint", "checkpoint", "models/Stable-diffusion", (".safetensors", ".ckpt"),
                  cards="checkpoints"))}
 
-PHRASES = (  # what `noun` says
+PHRASES = (  # the nouns, and what `noun` says
+    "LoRA", "embedding", "hypernetwork", "checkpoint",
     "a LoRA", "an embedding", "a hypernetwork", "a checkpoint", "a VAE without the rest of the model")
 
 LORA_TAILS = (".lora_down.weight", ".lora_up.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".lora_A.weight",

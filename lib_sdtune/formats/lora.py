@@ -15,6 +15,7 @@ import torch
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import about, adapter_metadata, kinds
 from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.sentences import phrase
 
 PEFT = {
     "lora_A.weight": "lora_down.weight",
@@ -61,7 +62,7 @@ def read(path: Path) -> LoraFile:
     entries, metadata = read_any(path)
     content = kinds.content(entries)
     if content != "lora":
-        raise UserError(f"{path.name} is {kinds.noun(content) or 'something else'}, not a LoRA.")
+        raise UserError(f"{path.name} is {kinds.noun(content) or phrase('something else')}, not a LoRA.")
     tensors = {name: value for name, value in entries.items() if isinstance(value, torch.Tensor)}
     layers: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():

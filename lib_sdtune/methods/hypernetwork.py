@@ -28,6 +28,7 @@ from lib_sdtune.networks.hypernetwork import (
     context_widths,
 )
 from lib_sdtune.randomness import generator
+from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.config import Config
@@ -64,7 +65,7 @@ class HypernetworkConfig(MethodSettings):
 
     def overruled(self) -> Iterable[tuple[str, str]]:
         if self.init_hypernetwork:
-            why = '"hypernetwork.init_hypernetwork" has a structure of its own'
+            why = phrase('"hypernetwork.init_hypernetwork" has a structure of its own')
             keys = (
                 "layer_structure",
                 "activation",
@@ -77,7 +78,7 @@ class HypernetworkConfig(MethodSettings):
             )
             yield from ((key, why) for key in keys)
         elif not self.dropout:
-            yield "dropout_structure", '"hypernetwork.dropout" is off'
+            yield "dropout_structure", phrase('"hypernetwork.dropout" is off')
 
     def check(self, config: "Config") -> None:
         layout, dropout = self.layer_structure, self.dropout_structure

@@ -11,6 +11,7 @@ from lib_sdtune.methods.base import MethodSettings
 from lib_sdtune.methods.lora_presets import PRESETS
 from lib_sdtune.networks.base import Adapter
 from lib_sdtune.optim import schedule
+from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:  # it is composed of the methods
     from lib_sdtune.config import Config
@@ -84,28 +85,28 @@ class LoraConfig(MethodSettings):
 
     def overruled(self) -> Iterable[tuple[str, str]]:
         if self.init_file:
-            yield from ((key, '"lora.init_file" has its own') for key in OF_THE_FILE)
+            yield from ((key, phrase('"lora.init_file" has its own')) for key in OF_THE_FILE)
         if self.preset in ("attn-only", "ia3"):
-            yield from ((key, f'"lora.preset" is "{self.preset}"') for key in ("conv_dim", "conv_block_dims"))
+            yield from ((key, phrase(f'"lora.preset" is "{self.preset}"')) for key in ("conv_dim", "conv_block_dims"))
         if self.preset in ("attn-only", "ia3"):
-            yield "train_norm", f'"lora.preset" is "{self.preset}", which has no norm layers'
+            yield "train_norm", phrase(f'"lora.preset" is "{self.preset}", which has no norm layers')
         elif schedule.is_zero(self.unet_lr):
-            yield "train_norm", '"lora.unet_lr" is 0'
+            yield "train_norm", phrase('"lora.unet_lr" is 0')
         if not self.conv_dim and not self.conv_block_dims:
-            yield from ((key, '"lora.conv_dim" is 0') for key in ("conv_alpha", "conv_block_alphas", "use_tucker"))
+            why = phrase('"lora.conv_dim" is 0')
+            yield from ((key, why) for key in ("conv_alpha", "conv_block_alphas", "use_tucker"))
+        has_none = phrase(f'"lora.network" is "{self.network}", which has none')
         if self.network == "lokr":
-            yield (
-                "alpha",
-                'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned',
-            )
+            yield "alpha", phrase(
+                'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned')
         elif self.network not in HALVES and self.network != "loha":
             unused = ("alpha", "conv_alpha", "block_alphas", "conv_block_alphas")
             unused += ("dim",) if self.network == "ia3" else ()
-            yield from ((key, f'"lora.network" is "{self.network}", which has none') for key in unused)
+            yield from ((key, has_none) for key in unused)
         own = networks.registry[self.network].options
         for key in ("factor", "use_tucker", "train_on_input", "constraint", "rescaled"):
             if key not in own:
-                yield key, f'"lora.network" is "{self.network}", which has none'
+                yield key, has_none
 
     def odd_with(self, family: "Family") -> Iterable[str]:
         adapts_text = not schedule.is_zero(self.text_encoder_lr) and self.preset != "unet-convblock-only"

@@ -21,6 +21,7 @@ from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import FolderOf, Method, MethodSettings
+from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.config import Config
@@ -54,7 +55,7 @@ class TextualInversionConfig(MethodSettings):
 
     def overruled(self) -> Iterable[tuple[str, str]]:
         if self.init_embedding:
-            why = '"textual_inversion.init_embedding" brings vectors of its own'
+            why = phrase('"textual_inversion.init_embedding" brings vectors of its own')
             yield from ((key, why) for key in ("init_text", "num_vectors_per_token"))
 
     def check(self, config: "Config") -> None:

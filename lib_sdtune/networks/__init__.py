@@ -1,3 +1,4 @@
 from lib_sdtune.registry import Registry
+from lib_sdtune.sentences import phrase
 
-registry = Registry("lib_sdtune.networks", "network")
+registry = Registry("lib_sdtune.networks", phrase("network"))

@@ -8,6 +8,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.networks import registry
 from lib_sdtune.networks.delta import Tensors, formula
 from lib_sdtune.networks.orthogonal import Orthogonal, constraint_of, rescaled, turns
+from lib_sdtune.sentences import phrase
 
 
 @formula("boft", needed=({"oft_blocks"},), more={"rescale"}, of_weight=True, axes=("oft_blocks", 4))
@@ -39,7 +40,8 @@ class BOFT(Orthogonal):
         sizes = [size for size in range(2, outputs + 1, 2) if outputs % size == 0 and power_of_two(outputs // size)]
         fitting = [size for size in sizes if size <= dim]
         if not fitting:
-            remedy = f'set "lora.dim" to {sizes[0]} or more' if sizes else 'set "lora.network" to "diag-oft"'
+            remedy = (phrase(f'set "lora.dim" to {sizes[0]} or more') if sizes
+                      else phrase('set "lora.network" to "diag-oft"'))
             raise UserError(f"BOFT cannot part {outputs} outputs into blocks of {dim}; {remedy}.")
         size = fitting[-1]
         blocks = outputs // size

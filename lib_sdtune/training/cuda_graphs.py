@@ -17,6 +17,7 @@ import torch
 from lib_sdtune.config import Config
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
+from lib_sdtune.sentences import phrase
 from lib_sdtune.training.memory.estimate import CAREFUL, needed, room
 from lib_sdtune.training.optimisation.together import Together
 
@@ -38,13 +39,13 @@ def choose(config: Config, model: LoadedModel, method: Method, optimisation: Tog
         return nullcontext()
     on_cuda = model.device.type == "cuda"
     reasons = {
-        "only NVIDIA GPUs record them": not on_cuda,
-        "activations are made again to save memory": recomputing,
-        "parts of the model wait outside the GPU": bool(model.waiting),
-        "the gradients of all weights at once would not fit":
+        phrase("only NVIDIA GPUs record them"): not on_cuda,
+        phrase("activations are made again to save memory"): recomputing,
+        phrase("parts of the model wait outside the GPU"): bool(model.waiting),
+        phrase("the gradients of all weights at once would not fit"):
             on_cuda and method.fused_backward and not fits(config, model, method),
-        "several GPUs train together": optimisation.world.size > 1,
-        "gradients are accumulated": config.train.gradient_accumulation_steps > 1,
+        phrase("several GPUs train together"): optimisation.world.size > 1,
+        phrase("gradients are accumulated"): config.train.gradient_accumulation_steps > 1,
     }
     for reason, applies in reasons.items():
         if applies:

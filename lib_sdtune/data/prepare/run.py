@@ -75,7 +75,7 @@ def preview(path: Path, settings: PrepareConfig | None = None,
         assert image is not None
         return picture.pieces(image, settings, box, size)
     except Unreadable as error:
-        raise UserError(f"{printable(Path(path).name)} {error}.") from error
+        raise UserError(error.of(Path(path).name)) from error
 
 
 def folders(source: Path | str, out: Path | str, base: Path | str) -> tuple[Path, Path]:
@@ -127,7 +127,7 @@ def worked(originals: Sequence[Original], manifest: Manifest, settings: PrepareC
     try:
         for done, (original, result) in enumerate(ordered(prepare_one, originals), 1):
             if isinstance(result, Unreadable):
-                outcome.problems.append(Problem(original.file.path, f"{original.name} {result}.", True, result.kind))
+                outcome.problems.append(Problem(original.file.path, result.of(original.name), True, result.kind))
             else:
                 content, pieces = result
                 take(original, content, pieces, batch, edit, describe)
@@ -157,7 +157,7 @@ def prepared(original: Original, manifest: Manifest,
     except Unreadable as error:
         return error
     except MemoryError:
-        return Unreadable("too large", "is too large for this machine's memory; scale it down first")
+        return Unreadable("too large", "{} is too large for this machine's memory; scale it down first.")
 
 
 def take(original: Original, content: str, files: list[File] | None, batch: Batch, edit: Callable[[str], str],
