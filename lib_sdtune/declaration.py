@@ -72,7 +72,8 @@ def build(cls: type, data: Any, where: str = "") -> Any:
     values = {key: checked(cls, fields[key], data[key], join(where, key)) for key in data}
     missing = [name for name, field in fields.items() if name not in data and required(field)]
     if missing:
-        raise UserError(f'"{join(where, missing[0])}" is missing: {fields[missing[0]].metadata["help"]}')
+        help_text = fields[missing[0]].metadata["help"]
+        raise UserError(phrase(f'"{join(where, missing[0])}" is missing: {help_text}'))
     return cls(**values)
 
 

@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["tests.translatable"]
+
 
 def pytest_addoption(parser):
     parser.addoption("--campaign", type=int, default=0, metavar="N", help="examples of each test in tests/fuzz; few by default")

@@ -38,8 +38,7 @@ def inspect(path: Path | str, dataset: DatasetConfig | None = None, tokenizer: T
     try:
         pictures = scan(concepts, dataset, LossConfig(), path.parent, progress, appearance=True, strict=False)
     except UserError as error:  # whoever asks for one folder knows of no concepts
-        sentence = str(error).removeprefix('"concepts[0].images": ')
-        raise UserError(sentence[:1].upper() + sentence[1:]) from None
+        raise UserError(str(error).replace('"concepts[0].images"', '"images"', 1)) from None
     config = Config(name=path.name, concepts=concepts, dataset=dataset)
     return {"path": printable(path)} | report(pictures, config, tokenizer or ldm.clip())
 

@@ -131,8 +131,9 @@ def files_of(subset: Subset, problems: list[Problem], extension: str = "",
     if subset.is_class:
         raise UserError(f'"{subset.key}": {printable(subset.root)} holds no pictures ({USUAL}); put some there, '
                         'or set "num_class_images" to have them drawn.')
-    reason = next((problem.text for problem in problems if problem.path.is_relative_to(subset.root)), "")
-    raise UserError(f'"{subset.key}": {printable(subset.root)} holds no pictures ({USUAL}). {reason}'.strip())
+    empty = f'"{subset.key}": {printable(subset.root)} holds no pictures ({USUAL}).'
+    reasons = [problem.text for problem in problems if problem.path.is_relative_to(subset.root)]
+    raise UserError(" ".join([empty, *reasons[:1]]))
 
 
 def toml_folders(images: str) -> list[str]:

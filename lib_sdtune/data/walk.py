@@ -90,7 +90,7 @@ def listing(folder: Path, root: Path, problems: list[Problem]) -> tuple[list[str
         if entry.name.startswith(".") or entry.name.lower() in SYSTEM:
             continue
         if entry.is_symlink() and (fault := link_fault(Path(entry.path), root)):
-            problems.append(Problem(Path(entry.path), f"{printable(entry.name)} is a link {fault}", True, "link"))
+            problems.append(Problem(Path(entry.path), fault, True, "link"))
         elif entry.is_dir():
             children.append(entry.name)
         elif entry.is_file():
@@ -99,12 +99,15 @@ def listing(folder: Path, root: Path, problems: list[Problem]) -> tuple[list[str
 
 
 def link_fault(link: Path, root: Path) -> str:
-    """Why a link is left out, as the end of a sentence; "" where it ends below `root`."""
+    """Why a link is left out; "" where it ends below `root`."""
+    name = printable(link.name)
     try:
         target = link.resolve(strict=True)
     except (OSError, RuntimeError):  # nothing is there, or it leads round to itself
-        return "that leads nowhere; it is left out."
-    return "" if target.is_relative_to(root.resolve()) else "out of the folder; it is left out. Copy what it points to."
+        return f"{name} is a link that leads nowhere; it is left out."
+    if target.is_relative_to(root.resolve()):
+        return ""
+    return f"{name} is a link out of the folder; it is left out. Copy what it points to."
 
 
 def used_folders(folder: Path, children: list[str], problems: list[Problem]) -> list[str]:

@@ -36,17 +36,17 @@ def is_own(document: Document) -> bool:
 
 
 KINDS: tuple[tuple[Callable[[Document], bool], str], ...] = (
-    (is_own, "is a CONFIG of SD Tune already; `train` takes it as it is"),
-    (is_block_weights, "is a preset of block weights, not the settings of a run"),
+    (is_own, "{} is a CONFIG of SD Tune already; `train` takes it as it is."),
+    (is_block_weights, "{} is a preset of block weights, not the settings of a run."),
     (lambda document: bool({"unet_target_module", "unet_target_name", "module_algo_map"} & set(document.table)),
-     "is a preset of LyCORIS, which chooses layers; it is not the settings of a run"),
-    (is_prompts, "is a file of prompts for samples, not the settings of a run"),
+     "{} is a preset of LyCORIS, which chooses layers; it is not the settings of a run."),
+    (is_prompts, "{} is a file of prompts for samples, not the settings of a run."),
     (lambda document: {"compute_environment", "distributed_type"} <= set(document.table),
-     "is the configuration of accelerate, not the settings of a run"),
+     "{} is the configuration of accelerate, not the settings of a run."),
     (lambda document: {"nodes", "links"} <= set(document.table) or "last_node_id" in document.table,
-     "is a workflow of ComfyUI, not the settings of a run"),
+     "{} is a workflow of ComfyUI, not the settings of a run."),
     (lambda document: "_base_" in document.table or "plugin_unet" in document.table or "lora_unet" in document.table,
-     "is of HCP-Diffusion, whose settings are not known here"),
+     "{} is of HCP-Diffusion, whose settings are not known here."),
 )
 
 
@@ -60,4 +60,4 @@ class NoSettings(Dialect):
 
     @staticmethod
     def read(document: Document, draft: Draft, files: Files) -> None:
-        raise UserError(f"{document.name} {next(what for is_kind, what in KINDS if is_kind(document))}.")
+        raise UserError(next(sentence for is_kind, sentence in KINDS if is_kind(document)).format(document.name))
