@@ -65,9 +65,10 @@ def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str,
 
     templated: the concept's prompt is a template, so captions and class_tokens are words for its [filewords].
     """
-    path = named_path(concept.images, base, f"concepts[{number}].images")
+    images = f"concepts[{number}].images"
+    path = named_path(concept.images, base, images)
     if not path.is_file():
-        raise UserError(f'"concepts[{number}].images": there is no file {printable(path)}.')
+        raise UserError(f'"{images}": there is no file {printable(path)}.')
     key = f"{path.name}: image_dir"
     prompt = "" if templated else concept.prompt
     subsets = []
