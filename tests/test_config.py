@@ -14,6 +14,7 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.formats import metadata
 from lib_sdtune.optim import schedule
 from lib_sdtune.overruled import by_model, overruled
+from lib_sdtune.sentences import recognised
 
 LEAST = {"name": "ron", "concepts": [{"images": "train/10_ron"}]}
 
@@ -229,6 +230,8 @@ def test_an_optimizer_that_finds_its_rate_gets_1_where_nothing_else_is_said():
 def test_a_setting_that_another_overrules_is_told(settings, path):
     sentences = overruled(Config.from_dict({**LEAST, **settings}))
     assert len(sentences) == 1 and f'"{path}"' in sentences[0] and sentences[0].endswith(".")
+    told = recognised(sentences[0])
+    assert "has no effect" not in sentences[0] or isinstance(told["values"]["2"], dict), "a reason that no page can translate"
 
 
 @pytest.mark.parametrize("settings", [

@@ -44,6 +44,16 @@ def test_words_of_ours_are_no_part_of_a_name(text, values):
     assert list(recognised(text)["values"].values()) == values
 
 
+@pytest.mark.parametrize("text, blank, code", [
+    ('"lora.conv_alpha" has no effect: "lora.conv_dim" is 0.', "2", '"lora.conv_dim" is 0'),
+    ('"train.optimizer" is \'AdamV\' (did you mean \'AdamW\'?); it can be: AdamW, Lion.', "3", "{1} (did you mean {2}?)"),
+    ('"concepts[0].images": there is no folder /no/such (/ exists, but holds no \'no\').', "3", "{1} ({2} exists, but holds no {3})"),
+    ("my.psd is not a picture that can be read (a Photoshop file); save it again as PNG or JPEG, or remove it.", "2", "a Photoshop file"),
+    ('"name" is missing: what the run and its file are called.', "2", "what the run and its file are called.")])
+def test_a_part_that_has_words_of_its_own_is_told_in_them(text, blank, code):
+    assert recognised(text)["values"][blank]["code"] == code
+
+
 def test_nouns_of_files_are_told_too():
     assert {kinds.noun(content) for content in [kind.content for kind in kinds.KINDS.values()] + ["vae"]} <= set(kinds.PHRASES)
     assert {kind.noun for kind in kinds.KINDS.values()} <= set(kinds.PHRASES)

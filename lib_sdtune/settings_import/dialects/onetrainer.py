@@ -15,12 +15,7 @@ from lib_sdtune.settings_import.documents import Document, flat
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entry, number
 from lib_sdtune.settings_import.files import Files
-from lib_sdtune.settings_import.onetrainer import (
-    MODELS,
-    OPTIONS,
-    OTHER_METHODS,
-    PRECISIONS,
-)
+from lib_sdtune.settings_import.onetrainer import MODELS, OPTIONS, OTHER_METHODS, PRECISIONS
 from lib_sdtune.settings_import.onetrainer_concepts import is_concepts, set_concepts
 from lib_sdtune.settings_import.onetrainer_lengths import set_length, set_rhythms
 from lib_sdtune.settings_import.onetrainer_optimizer import set_optimizer_and_schedule
