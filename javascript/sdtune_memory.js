@@ -24,7 +24,7 @@ window.sdtune = window.sdtune || {};
     memory.estimated = function (text) {
         let facts = {};
         try {
-            facts = JSON.parse(text);
+            facts = sdtune.spoken(JSON.parse(text));
         } catch (problem) {
             /* an empty answer: nothing to say */
         }
@@ -87,17 +87,13 @@ window.sdtune = window.sdtune || {};
 
     function draw(facts) {
         const {el} = sdtune;
-        if (!facts.template) return line();
-        const values = {
-            ...facts.values,
-            device: facts.values.device === 'this computer' ? t('this computer') : facts.values.device,
-        };
+        if (!facts.sentence) return line();
         const good = facts.fits && !Object.keys(facts.changes).length;
         const parts = [
             el(
                 'p',
                 {class: 'sdtune-memory-line ' + (good ? 'sdtune-fits' : 'sdtune-fits-not'), role: 'status'},
-                t(facts.template, values),
+                facts.sentence,
             ),
         ];
         const changes = Object.entries(facts.changes);

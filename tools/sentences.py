@@ -15,7 +15,7 @@ UNSEEN = ("cli", "__main__.py", "toyworld", "presets", "pages", "report.py")  # 
 # with what else there is to say behind it, or the reason
 SENTENCE = re.compile(r"[.!?]$|[.!?] .*\}$|[.!?]\{\d+\}$|^[A-Z{].*: \{\d+\}$", re.DOTALL)
 BLANK = "\0"  # while a template is put together
-FORMATTED = re.compile(r"%[sdr]|\{(?:!r)?\}")  # the blanks of logging and of str.format
+FORMATTED = re.compile(r"%[sdr]|\{\w*(?:![rs])?(?::[^{}]*)?\}")  # the blanks of logging and of str.format
 FEWEST = 3  # words of its own that tell a sentence from others
 PHRASES = "PHRASES"  # the name of a tuple of shorter texts with blanks that are said too
 PHRASE = "phrase"  # the function that marks one where it is written

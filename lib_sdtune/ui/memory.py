@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from lib_sdtune.api.admission import admit_event
+from lib_sdtune.api.answers import with_codes
 from lib_sdtune.ui.boxes import message
 from lib_sdtune.ui.context import TabContext
 
@@ -42,7 +43,7 @@ def connect(context: TabContext, parts: dict[str, Any], inputs: list[Any], confi
             settings = config(values)
             for concept in settings["concepts"]:
                 concept["images"] = concept.get("images") or "."  # pictures may come later
-            return json.dumps(context.app.memory.estimate(settings))
+            return json.dumps(with_codes(context.app.memory.estimate(settings)))
         except Exception:
             return "{}"  # what is wrong with the settings is told by Check and Start
 

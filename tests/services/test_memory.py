@@ -13,7 +13,7 @@ def test_two_steps_are_measured_in_the_queue(ask, images, app, ended):
     ask("/measure", settings(images) | {"name": ""})
     seen = ended("/measure")
     assert seen["work"]["state"] == "done" and seen["found"]["measured"] and seen["found"]["fits"] and seen["found"]["changes"] == {}
-    assert "{seconds}" in seen["found"]["template"] and set(seen["found"]["values"]) == {"device", "needs", "has", "seconds"}
+    assert seen["found"]["sentence"].startswith("Measured: a step ") and "{" not in seen["found"]["sentence"]
     assert app.jobs.runs() == [] and not (app.host.folder("sdtune") / "measuring").exists()
 
 
@@ -34,4 +34,4 @@ def test_memory_is_guessed_without_pictures_where_the_host_knows_its_model(ask, 
     shapes = {"unet": {"input_blocks.0.0.weight": (320, 4, 3, 3)}, "vae": {}, "text_encoder_1": {}}
     monkeypatch.setattr(app.host, "model_spec", lambda model: ModelSpec(shapes, torch.float32, torch.device("cpu")), raising=False)
     facts = ask("/memory", wanted)
-    assert not facts["measured"] and facts["needs"] > 0 and facts["template"].startswith("Estimated")
+    assert not facts["measured"] and facts["needs"] > 0 and facts["sentence"].startswith("Estimated: a step needs about ")

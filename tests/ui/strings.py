@@ -9,7 +9,6 @@ import gradio as gr
 from lib_sdtune import errors
 from lib_sdtune.data.editing import PRUNING
 from lib_sdtune.sentences import FILE
-from lib_sdtune.training.memory import measure
 from lib_sdtune.ui import lora_tools_page, pictures_page
 from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.tab import build
@@ -74,5 +73,4 @@ def of_scripts():
     for path in [ROOT / "lib_sdtune" / "jobs.py", *(ROOT / "lib_sdtune").glob("[dt]*/**/*.py")]:  # data, training
         found |= set(PHASE.findall(path.read_text(encoding="utf-8")))
     panel = (ROOT / "lib_sdtune" / "ui" / "panel.html").read_text(encoding="utf-8")
-    found |= {text for name, text in vars(measure).items() if name.isupper() and isinstance(text, str)}
     return found | set(re.findall(r"<button[^>]*>([^<]+)<", panel))

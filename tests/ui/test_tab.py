@@ -278,7 +278,7 @@ class Wizard(Classes):
 
     def estimate(self, config):
         self.taken.append(config)
-        return {"template": "Estimated", "fits": True}
+        return {"sentence": "Estimated", "fits": True}
 
 
 def test_the_memory_line_is_asked_for_before_there_are_pictures():

@@ -23,6 +23,7 @@ from lib_sdtune.devices import index_of
 from lib_sdtune.errors import TooLittleMemory, UserError, out_of_memory
 from lib_sdtune.host.base import Host, ModelSpec
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.sentences import phrase
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory import cheaper_settings
 from lib_sdtune.training.memory.estimate import estimate
@@ -59,8 +60,7 @@ class Need:
         return self.seconds is not None
 
     def facts(self) -> dict[str, Any]:
-        """As JSON, with the sentence as a template and its values, so that a page can translate it."""
-        template, values = self.words()
+        """As JSON."""
         return {
             "measured": self.measured,
             "fits": self.fits,
@@ -70,35 +70,27 @@ class Need:
             "device": self.device,
             "changes": self.changes,
             "refused": self.refused,
-            "template": template,
-            "values": values,
+            "sentence": self.sentence(),
         }
 
-    def words(self) -> tuple[str, dict[str, str]]:
-        values = {"device": self.device, "needs": gigabytes(self.needs), "has": gigabytes(self.has),
-                  "seconds": f"{self.seconds:.2g}" if self.measured else ""}
-        if not self.measured and self.has is None:
-            return ESTIMATED_ALONE, values
-        if not self.measured:
-            return (ESTIMATED_FITS if self.fits else ESTIMATED_NOT), values
-        if self.needs is None:
-            return TIME_ONLY, values
-        return (CHEAPER if self.changes else MEASURED), values
-
     def sentence(self) -> str:
-        template, values = self.words()
-        return template.format(**values)
+        device, needs, has = self.device, gigabytes(self.needs), gigabytes(self.has)
+        if self.seconds is None:
+            if self.has is None:
+                return f"Estimated: a step needs about {needs} GB; how much {device} has for it cannot be told."
+            if self.fits:
+                return f"Estimated: a step needs about {needs} of the {has} GB of {device}, so it should fit."
+            return f"Estimated: a step needs about {needs} GB and {device} has {has} GB for it, so it would not fit."
+        seconds = f"{self.seconds:.2g}"
+        if self.needs is None:
+            return (f"Measured: a step fits and takes {seconds} s; how much memory it needs cannot be told on this "
+                    "machine.")
+        if self.changes:
+            return (f"Measured: this does not fit {device}. With the changes below it does: a step needs {needs} of "
+                    f"{has} GB and takes {seconds} s.")
+        return f"Measured: a step needs {needs} of the {has} GB of {device}, so it fits, and takes {seconds} s."
 
 
-ESTIMATED_FITS = "Estimated: a step needs about {needs} of the {has} GB of {device}, so it should fit."
-ESTIMATED_NOT = "Estimated: a step needs about {needs} GB and {device} has {has} GB for it, so it would not fit."
-ESTIMATED_ALONE = "Estimated: a step needs about {needs} GB; how much {device} has for it cannot be told."
-MEASURED = "Measured: a step needs {needs} of the {has} GB of {device}, so it fits, and takes {seconds} s."
-CHEAPER = (
-    "Measured: this does not fit {device}. With the changes below it does: a step needs {needs} of {has} GB and takes "
-    "{seconds} s."
-)
-TIME_ONLY = "Measured: a step fits and takes {seconds} s; how much memory it needs cannot be told on this machine."
 NOTHING_FITS = "Measured: nothing fits {device}, not even the cheapest settings; use smaller pictures, or train a LoRA."
 
 
@@ -227,7 +219,7 @@ def tidy(host: Host) -> None:
 
 
 def name_of(device: torch.device) -> str:
-    return torch.cuda.get_device_name(index_of(device)) if device.type == "cuda" else "this computer"
+    return torch.cuda.get_device_name(index_of(device)) if device.type == "cuda" else phrase("this computer")
 
 
 def refuse_several(world: World) -> None:
