@@ -178,7 +178,7 @@ def digits(number: float) -> str:
 
 
 TYPE_WORDS = {bool: phrase("true or false"), int: phrase("a whole number"), float: phrase("a number"),
-              str: phrase("text"), dict: phrase("a group"), type(None): "null",
+              str: "text", dict: phrase("a group"), type(None): "null",
               Weighted: phrase('a name and a weight, such as ["ron", 0.8]')}
 
 

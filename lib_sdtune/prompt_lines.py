@@ -12,7 +12,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.sentences import phrase
 
 PLACES = ("[filewords]", "[name]")  # of prompt templates
-WHOLE, FRACTION, TEXT = phrase("a whole number"), phrase("a number"), phrase("text")
+WHOLE, FRACTION, TEXT = phrase("a whole number"), phrase("a number"), "text"
 FLAGS = {"n": ("negative_prompt", TEXT, None, None), "w": ("width", WHOLE, 8, 4096), "h": ("height", WHOLE, 8, 4096),
          "d": ("seed", WHOLE, 0, 2**32 - 1), "l": ("cfg_scale", FRACTION, 1, 30), "s": ("steps", WHOLE, 1, 150),
          "ss": ("sampler", TEXT, None, None)}

@@ -56,7 +56,12 @@ def test_a_part_that_has_words_of_its_own_is_told_in_them(text, blank, code):
 
 def test_nouns_of_files_are_told_too():
     assert {kinds.noun(content) for content in [kind.content for kind in kinds.KINDS.values()] + ["vae"]} <= set(kinds.PHRASES)
-    assert {kind.noun for kind in kinds.KINDS.values()} <= set(kinds.PHRASES)
+    assert {f"{before} {kind.noun}" for before in ("no", "The") for kind in kinds.KINDS.values()} <= set(kinds.PHRASES)
+
+
+def test_one_word_alone_which_may_be_a_name_is_no_part_of_a_sentence():
+    alone = {text for text in sentences.found() if " " not in text.strip()}
+    assert alone == {"best", "least", "well", "somewhat", "hardly", "(empty)"}, "say more words with it"
 
 
 @pytest.mark.parametrize("text", ["Stopped before it began.", "the console · Stopped before it began.",

@@ -54,8 +54,7 @@ def read(path: Path, prefix: str, problems: list[Problem]) -> Listing | None:
                                 False, "caption unreadable"))
         return None
     if broken:
-        problems.append(Problem(path, f"{name} has {broken} {unreadable} without a \"file_name\" and a \"text\"; "
-                                      "they are ignored.", False, "caption unreadable"))
+        problems.append(Problem(path, unreadable.format(name, broken), False, "caption unreadable"))
     listing, several = Listing(path, prefix), 0
     for file_name, captions in rows:
         listing.rows.append((file_name, captions[0]))
@@ -68,24 +67,26 @@ def read(path: Path, prefix: str, problems: list[Problem]) -> Listing | None:
 
 
 Rows = list[tuple[str, list[str]]]  # (file name, its captions)
+LINES = '{} has {} lines without a "file_name" and a "text"; they are ignored.'
+ENTRIES = '{} has {} entries without a "file_name" and a "text"; they are ignored.'
 
 
 def parse(content: str, suffix: str) -> tuple[Rows, int, str]:
-    """(rows, how many could not be read, what they are called). ValueError where nothing can."""
+    """(rows, how many could not be read, the sentence about these). ValueError where nothing can."""
     if suffix == ".jsonl":
         entries: list = [decoded(line) for line in filter(str.strip, content.split("\n"))]
-        noun = phrase("lines")
+        unreadable = LINES
     elif suffix == ".csv":
-        entries, noun = list(csv.DictReader(io.StringIO(content))), phrase("lines")
+        entries, unreadable = list(csv.DictReader(io.StringIO(content))), LINES
     else:
-        data, noun = json.loads(content), phrase("entries")
+        data, unreadable = json.loads(content), ENTRIES
         if isinstance(data, dict):
             data = [named(name, value) for name, value in data.items()]
         if not isinstance(data, list):
             raise ValueError(phrase("it is neither a list nor an object"))
         entries = data
     rows = [row for row in map(row_of, entries) if row]
-    return rows, len(entries) - len(rows), noun
+    return rows, len(entries) - len(rows), unreadable
 
 
 def decoded(line: str) -> object:

@@ -12,12 +12,15 @@ from pathlib import Path
 from lib_sdtune.data import masks, metadata
 from lib_sdtune.data.kinds import PLUGGED_IN, UNREAD, is_picture
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.sentences import phrase
 
 NUMBERED = re.compile(r"^(\d+)_(.*)$", re.DOTALL)
 MOST_REPEATS = 10_000  # a larger number in front is a date
 PLAUSIBLE_REPEATS = 200
 YEARS = range(1900, 2100)
+YEAR = ("The number in front of the folder {} looks like a year, not like repeats; its pictures count once. "
+        'Set "repeats" if you mean {}.')
+DATE = ("The number in front of the folder {} looks like a date, not like repeats; its pictures count once. "
+        'Set "repeats" if you mean {}.')
 SYSTEM = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
 CAPTIONS = (".txt", ".caption")
 COMPANIONS = (".bak", ".tmp")  # of our own, beside captions and pictures
@@ -182,10 +185,8 @@ def numbered(name: str, path: Path, problems: list[Problem]) -> tuple[int | None
         return None, ""
     repeats = int(match[1])
     if repeats > MOST_REPEATS or repeats in YEARS:
-        kind = phrase("year") if repeats in YEARS else phrase("date")
-        problems.append(Problem(path, f"The number in front of the folder {printable(name)} looks like a {kind}, not "
-                                      f'like repeats; its pictures count once. Set "repeats" if you mean {match[1]}.',
-                                False, "repeats"))
+        sentence = YEAR if repeats in YEARS else DATE
+        problems.append(Problem(path, sentence.format(printable(name), match[1]), False, "repeats"))
         return None, ""
     if repeats > PLAUSIBLE_REPEATS:
         problems.append(Problem(path, f"The number in front of the folder {printable(name)} makes each of its pictures "

@@ -42,9 +42,10 @@ KINDS = {kind.folder: kind for kind in (
     ArtefactKind("checkpoints", "checkpoint", "checkpoint", "models/Stable-diffusion", (".safetensors", ".ckpt"),
                  cards="checkpoints"))}
 
-PHRASES = (  # the nouns, and what `noun` says
-    "LoRA", "embedding", "hypernetwork", "checkpoint",
-    "a LoRA", "an embedding", "a hypernetwork", "a checkpoint", "a VAE without the rest of the model")
+PHRASES = (  # the nouns with what stands before them: one word alone may be somebody's name for a file
+    "a LoRA", "an embedding", "a hypernetwork", "a checkpoint", "a VAE without the rest of the model",
+    "no LoRA", "no embedding", "no hypernetwork", "no checkpoint",
+    "The LoRA", "The embedding", "The hypernetwork", "The checkpoint")
 
 LORA_TAILS = (".lora_down.weight", ".lora_up.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".lora_A.weight",
               ".lora.down.weight", ".lora_linear_layer.down.weight", "_lora.down.weight", ".oft_blocks",

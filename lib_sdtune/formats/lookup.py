@@ -24,5 +24,6 @@ def find(folder: str | Path, name: str, endings: Sequence[str], noun: str) -> Pa
     stem = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in endings else name
     paths = by_name(folder, endings if stem == name else (Path(name).suffix.lower(),))
     if stem not in paths:
-        raise UserError(f"There is no {noun} called {name!r} in {folder}{nearest(stem, by_name(folder, endings))}.")
+        what = f"no {noun}"
+        raise UserError(f"There is {what} called {name!r} in {folder}{nearest(stem, by_name(folder, endings))}.")
     return paths[stem]

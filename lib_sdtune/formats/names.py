@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats.kinds import KINDS, ArtefactKind
+from lib_sdtune.formats.kinds import KINDS, ArtefactKind, noun
 
 LONGEST = 100
 CUTS = re.compile(r"\b(AND|BREAK)\b")
@@ -47,8 +47,8 @@ def check_artefact_name(name: str, kinds: Iterable[ArtefactKind]) -> str:
         raise UserError(f'"name" {name!r} ends like a file, and the ending is added anyway; write "{stem}".')
     for kind in kinds:
         if name.lower() in ("none", "automatic"):
-            raise UserError(f'"name" {name!r} means something else in the WebUI, which would not list a {kind.noun} '
-                            "of that name; choose another one.")
+            raise UserError(f'"name" {name!r} means something else in the WebUI, which would not list '
+                            f"{noun(kind.content)} of that name; choose another one.")
         cut = not kind.tag and kind.folder == "embeddings" and CUTS.search(name)
         if cut:
             raise UserError(f'"name" {name!r} holds {cut[0]}, at which the WebUI cuts prompts, so the embedding could '

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.registry import Registry
-from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.families.base import Family
     from lib_sdtune.families.variant import Variant
     from lib_sdtune.methods.base import Method
 
-registry = Registry("lib_sdtune.methods", phrase("method"))
+registry = Registry("lib_sdtune.methods", "method")
 
 
 def in_order() -> list[type["Method"]]:

@@ -240,8 +240,9 @@ class Method:
     def refuse_unchanged(self, start: str) -> None:
         """NothingLearned where a file would hold what it would have held at the start, `file_digest` then."""
         if self.file_digest() == start:
+            what = f"The {KINDS[self.kind].noun}"
             raise NothingLearned(
-                f"The {KINDS[self.kind].noun} learned nothing that its file could hold: in "
+                f"{what} learned nothing that its file could hold: in "
                 f"{self.config.save.precision} it is as it was at the start. Raise the learning rate or the "
                 'number of steps, or set "save.precision" to "float".'
             )

@@ -1,4 +1,3 @@
 from lib_sdtune.registry import Registry
-from lib_sdtune.sentences import phrase
 
-registry = Registry("lib_sdtune.networks", phrase("network"))
+registry = Registry("lib_sdtune.networks", "network")

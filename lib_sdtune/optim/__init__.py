@@ -2,14 +2,13 @@ from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import Registry
-from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:  # they import this file, or are not needed to declare settings
     import torch
 
     from lib_sdtune.config import TrainConfig
 
-registry = Registry("lib_sdtune.optim", phrase("optimizer"))
+registry = Registry("lib_sdtune.optim", "optimizer")
 
 
 def make(train: "TrainConfig", groups: list[dict[str, Any]]) -> "torch.optim.Optimizer":

@@ -6,7 +6,7 @@ from typing import Any
 
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError, require
-from lib_sdtune.formats.kinds import KINDS
+from lib_sdtune.formats.kinds import KINDS, noun
 from lib_sdtune.formats.lookup import find
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.lora_tools.settings import TOOLS, Extract, Merge, Resize
@@ -45,7 +45,7 @@ class LoraToolService(TaskService):
         return super().status() | {"made": self.task.result if self.task else None}
 
     def file(self, kind: str, name: str, key: str) -> Path:
-        require(name.strip(), f'"{key}" is empty; give the name of a {KINDS[kind].noun}.')
+        require(name.strip(), f'"{key}" is empty; give the name of {noun(KINDS[kind].content)}.')
         return find(self.context.host.folder(kind), name.strip(), KINDS[kind].endings, KINDS[kind].noun)
 
     def resize(self, settings: Resize, target: Path) -> Callable[[Progress], str]:

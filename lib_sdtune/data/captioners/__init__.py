@@ -11,14 +11,13 @@ from lib_sdtune.data import quality_words, tags
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import Registry
-from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lib_sdtune.data.editing import Captions
 
-registry = Registry("lib_sdtune.data.captioners", phrase("captioner"))
+registry = Registry("lib_sdtune.data.captioners", "captioner")
 EXISTING = ("keep", "replace", "prepend", "append")
 
 
