@@ -21,9 +21,12 @@ window.sdtune = window.sdtune || {};
     const KEY = /"((?:[a-z_]+\.)?[a-z_]+|concepts\[(\d+)\]\.([a-z_]+))"/g;
     const FOR_PROGRAMS = / \("(?:overwrite|sure)": true(?:, --sure)?\)/g; // how a program would ask for it
 
+    const WIDE_STOP = /([。！？]) /g; // brings the space behind it along
+
     // A sentence, or several, with `codes`: {sentence: {code, values}}.
     sdtune.said = function (text, codes) {
-        return withLabels(translated(String(text ?? ''), codes || {}).replace(FOR_PROGRAMS, ''));
+        const said = translated(String(text ?? ''), codes || {}).replace(FOR_PROGRAMS, '');
+        return withLabels(said.replace(WIDE_STOP, '$1'));
     };
 
     function translated(text, codes) {
