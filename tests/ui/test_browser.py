@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib_sdtune.app import App
+from lib_sdtune.sentences import coded
 from lib_sdtune.ui import standalone
 from lib_sdtune.ui.context import TabContext
 from tests.hosts import TinyHost, pictures, settings, train
@@ -314,6 +315,20 @@ def test_repeats_of_folders_in_a_dropped_one_are_not_lost_in_silence(page, url, 
         page.command("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
     note = "document.querySelector('#sdtune_picture_sets_note')"
     page.until(f"{note}.offsetParent && {note}.textContent.includes('10_ron') && !{note}.textContent.includes('plain')")
+
+
+@pytest.mark.parametrize("text, said", [
+    ("ron.pt is a LoRA, not a checkpoint; choose a model of the folder models/Stable-diffusion.",
+     "ron.pt 是 LoRA，不是模型；请选择 models/Stable-diffusion 文件夹里的模型。"),
+    ("text.jpg is not a picture that can be read (a web page); save it again as PNG or JPEG, or remove it.",
+     "text.jpg 不是可以读取的图片（网页）；请重新存为 PNG 或 JPEG，或删除它。"),
+    ("a.png is animated; only its first frame is used. b.png has 16 bits a pixel; they are reduced to 8.",
+     "a.png 是动图；只用第一帧。b.png 每像素 16 位；会降为 8 位。")])
+def test_what_the_server_says_is_said_in_the_page_s_language(page, url, text, said):
+    table = (Path(standalone.__file__).parents[2] / "localizations" / "zh_CN.json").read_text(encoding="utf-8")
+    opened(page, url).until("!!window.sdtune.form && !!document.querySelector('#sdtune_report')")
+    page.run(f"window.localization = {table}, null")
+    assert page.run(f"sdtune.said({json.dumps(text)}, {json.dumps(coded([text]))})") == said
 
 
 STARTED_ELSEWHERE = """
