@@ -16,7 +16,9 @@ from lib_sdtune.data.pixels import pixels
 from lib_sdtune.host.base import Host, LoadedModel
 
 FINE = 5  # pixels: what is no larger is a fine part
-LEAST = 0.4  # share of the fine parts that comes back; 14 of 18 drawn forms keep more, and all 14 stay recognisable
+# share of the fine parts that comes back: below it lie all 5 of 624 drawings of 26 forms that are no longer recognised
+# after the embedded model's VAE, and 13 that are
+LEAST = 0.25
 MOST = 4  # pictures that are looked at
 
 
