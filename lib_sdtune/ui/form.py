@@ -6,6 +6,7 @@ from typing import Any
 
 from lib_sdtune.declaration import weighted
 from lib_sdtune.errors import UserError
+from lib_sdtune.sentences import phrase
 from lib_sdtune.ui.fields import FURTHER, Field, declared
 
 
@@ -39,7 +40,7 @@ WRITERS: dict[str, Callable[[Any], str]] = {
 def parse(field: Field, text: Any) -> Any:
     """What was typed, as the config's value. UserError when it cannot be read; limits are the config's own business."""
     if field.kind in ("int", "float") and read_text(text) == "" and text != 0:
-        raise UserError(f'"{field.label}" is empty. {field.info}'.strip())
+        raise UserError(" ".join(filter(None, (phrase(f'"{field.label}" is empty.'), field.info))))
     try:
         return READERS.get(field.kind, lambda value: value)(text)
     except (ValueError, TypeError):
