@@ -130,7 +130,8 @@ def of_noise_and_loss(config: "Config") -> Iterator[tuple[str, str]]:
         yield "loss.prior_loss_weight", phrase(
             'there are no class pictures, and "loss.prior_preservation" is "pictures"')
     if loss.prior_preservation == "pictures" or not uses_class_pictures(config):
-        yield "loss.teacher_every_n_examples", phrase("no teacher is asked")
+        nobody = phrase("no teacher is asked")
+        yield from ((f"loss.teacher_{key}", nobody) for key in ("every_n_examples", "caption_dropout_rate"))
 
 
 def of_files(config: "Config") -> Iterator[tuple[str, str]]:

@@ -215,6 +215,7 @@ def test_an_optimizer_that_finds_its_rate_gets_1_where_nothing_else_is_said():
      "loss.prior_preservation"),
     ({"loss": {"prior_loss_weight": 0.5, "prior_preservation": "pictures"}}, "loss.prior_loss_weight"),
     ({"loss": {"teacher_every_n_examples": 2, "prior_preservation": "pictures"}}, "loss.teacher_every_n_examples"),
+    ({"loss": {"teacher_caption_dropout_rate": 0.5, "prior_preservation": "pictures"}}, "loss.teacher_caption_dropout_rate"),
     ({"loss": {"prior_preservation": "pictures"}, "concepts": [{"images": "a", "class_prompt": "a cat"}]},
      "concepts[0].class_prompt"),
     ({"concepts": [{"images": "a.toml", "repeats": 3}]}, "concepts[0].repeats"),

@@ -18,6 +18,9 @@ class LossConfig:
     teacher_every_n_examples: int = option(
         4, "4: the teacher is asked about every fourth example, which counts four times. 1 takes longest.",
         label="Teacher, every N examples", low=1, high=1000)
+    teacher_caption_dropout_rate: float = option(
+        0.0, "0, or 0.5: how often the teacher is asked about an empty prompt, from which guidance leads away.",
+        label="Teacher: empty prompts", low=0, high=1)
     min_snr_gamma: float = option(0.0, "0, or 5 to learn evenly over the timesteps (arXiv 2303.09556).",
                                   label="Min-SNR gamma", low=0, high=100)
     loss_type: str = option("l2", "l2; huber or smooth_l1 forgive single bad pictures.",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from lib_sdtune import randomness
 from lib_sdtune.config import Config
 from lib_sdtune.data.cache import Progress
 from lib_sdtune.data.loader import Example
@@ -80,7 +81,8 @@ class LiveTeacher(NoTeacher):
 
         steps: how many micro-batches the run has, in all processes together.
         """
-        self.training_data.text_cache.prepare(list(filter(None, self.prompts)))
+        empty = [""] if self.config.loss.teacher_caption_dropout_rate else []
+        self.training_data.text_cache.prepare(empty + list(filter(None, self.prompts)))
 
     def batches(self, micro_step: int, examples: list[Example]) -> list[Batch]:
         """At most one `Batch`, with the teacher's answers, on the model's device."""
@@ -111,9 +113,17 @@ class LiveTeacher(NoTeacher):
         return (example.index + example.occurrence) % self.every == 0
 
     def twin(self, example: Example) -> Example:
-        """The same picture under its class prompt, with noise of its own."""
-        return replace(example, caption=self.prompt(example), weight=self.every * self.config.loss.prior_loss_weight,
+        """The same picture under its class prompt, or none, with noise of its own."""
+        caption = "" if self.is_dropped(example) else self.prompt(example)
+        return replace(example, caption=caption, weight=self.every * self.config.loss.prior_loss_weight,
                        index=example.index + TWIN)
+
+    def is_dropped(self, example: Example) -> bool:
+        """Guidance leads away from the answer to an empty prompt; where that has become the subject, pictures of the
+        class turn away from whatever looks like it.
+        """
+        rate, seed = self.config.loss.teacher_caption_dropout_rate, self.config.train.seed
+        return rate > 0 and randomness.rng(seed, "teacher", example.index, example.occurrence).random() < rate
 
     def prompt(self, example: Example) -> str:
         return self.prompts[example.picture.concept]

@@ -148,6 +148,22 @@ def test_a_class_that_the_words_name_is_kept_where_nothing_is_set(host, tmp_path
     assert all(batch.weights.tolist() == [4.0] for _, batch in examples)  # what is asked seldom counts as much
 
 
+@pytest.mark.parametrize("method", ["lora", "dreambooth"])
+def test_the_teacher_is_asked_about_an_empty_prompt_too(host, tmp_path, method):
+    folder = pictures(tmp_path / "ron", count=4)
+    loss = {"prior_preservation": "auto", "teacher_every_n_examples": 1, "teacher_caption_dropout_rate": 0.5}
+    config = Config.from_dict(settings(folder, method=method, loss=loss, train={"max_train_steps": 40}))
+    batches = [batch for step in asked(host, config) for batch in step]
+    empty = [batch for batch in batches if batch.captions == [""]]
+    assert len(batches) == 40 and 12 <= len(empty) <= 28 and {batch.captions[0] for batch in batches} == {"", "a photo of a cat"}
+    with torch.no_grad():
+        batch = empty[0]
+        context = host.model.family.encode_text(host.model, [""]).context
+        abar = host.model.alphas_cumprod[batch.timesteps].view(-1, 1, 1, 1)
+        noisy = abar.sqrt() * batch.latents + (1 - abar).sqrt() * batch.noise
+        assert torch.allclose(host.model.unet(noisy, batch.timesteps, context=context), batch.answers, atol=1e-5)
+
+
 @pytest.mark.parametrize("changes", [
     {"prompt": "a painting in the style of ron"}, {"prompt": "[filewords]"}, {"class_images": "cats", "class_prompt": "a cat"}])
 def test_nothing_is_asked_about_styles_templates_and_where_class_pictures_are(host, tmp_path, changes):
