@@ -88,7 +88,7 @@ def test_timesteps_by_loss_wait_for_nothing(tmp_path):
 
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])  # asked at each step, and before the first one
 def test_the_teacher_waits_for_nothing(tmp_path, method):
-    asked = {"prior_preservation": "auto", "teacher_every_n_examples": 1}
+    asked = {"prior_preservation": "auto", "teacher_every_n_examples": 1, "teacher_caption_dropout_rate": 0.5}
     with training_on_the_card(tmp_path, method, loss=asked) as (card, trainer):
         assert trainer.teacher.batches(1, trainer.training_data.examples(1))
         with card.counting() as counts:
