@@ -26,7 +26,7 @@ class Example:
 
     index: the picture's stable number. occurrence: how often it was shown before. size: (width, height) of its bucket.
     The picture is scaled to `scaled`, cut at `crop` (left, top), then mirrored if `flip`. weight: its share of the
-    loss.
+    loss. unconditional: it is shown under no prompt at all, as guidance asks for one; its caption is "".
     """
 
     picture: Picture
@@ -38,6 +38,7 @@ class Example:
     flip: bool
     weight: float
     scaled: Size
+    unconditional: bool = False
 
 
 Unit = tuple[int, int]  # (number of a picture, which of its repeats or showings)

@@ -227,6 +227,12 @@ class Family:
         towers = self.towers(model.text_encoders, clip_skip)
         return Conditioning(*encode(towers, model.tokenizer, prompts, model.embeddings))
 
+    def unconditional(self, conditioning: Conditioning, rows: torch.Tensor) -> Conditioning:
+        """The conditioning with those rows (B,), which say nothing, as the host has them where it leads away from an
+        empty prompt.
+        """
+        return conditioning
+
     def encode_images(self, model: Model, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and std of the scaled latents, (B, 4, h/8, w/8) each, for pixels (B, 3, h, w) in -1..1."""
         vae: Any = model.vae

@@ -2,10 +2,12 @@
 UNet is told.
 """
 
+from dataclasses import replace
+
 import torch
 
 from lib_sdtune.families import registry
-from lib_sdtune.families.base import Conditioning, Family
+from lib_sdtune.families.base import Family
 from lib_sdtune.ldm import openclip_names, webui_config
 from lib_sdtune.ldm.checkpoint import Part, open_text_sizes, text_sizes
 from lib_sdtune.ldm.header import V
@@ -58,14 +60,16 @@ class SDXL(Family):
                 open_clip_tower(second, from_last=2, normalised=False, pooled=True, pad=0)]
 
     def encode_prompts(self, model, prompts, clip_skip=1, negative=False):
-        """A negative prompt without a word is all zeros, as in the WebUI and in training by Stability."""
         conditioning = super().encode_prompts(model, prompts, clip_skip)
         empty = [negative and not any(text for text, _ in pieces) for pieces in prompts]
         if not any(empty):
             return conditioning
-        context, vector = conditioning.context, conditioning.vector
-        silent = torch.tensor(empty, device=context.device)
-        return Conditioning(context.masked_fill(silent[:, None, None], 0), vector.masked_fill(silent[:, None], 0))
+        return self.unconditional(conditioning, torch.tensor(empty, device=conditioning.context.device))
+
+    def unconditional(self, conditioning, rows):
+        """A negative prompt without a word is all zeros, as in the WebUI and in training by Stability."""
+        return replace(conditioning, context=conditioning.context.masked_fill(rows[:, None, None], 0),
+                       vector=conditioning.vector.masked_fill(rows[:, None], 0))
 
     def predict(self, model, noisy, timesteps, conditioning):
         sizes = conditioning.sizes

@@ -20,6 +20,7 @@ class Batch:
 
     sizes: (B, 6) height and width of the original, top and left of the cut, height and width of the target, in pixels.
     concat: (B, C, h, w) further channels that the UNet reads, or None.
+    unconditional: (B,) which examples are shown under no prompt at all, or None where none is; see `Example`.
     answers: (B, 4, h, w) what shall be predicted, if that is not the noise that was added.
     """
 
@@ -33,6 +34,7 @@ class Batch:
     examples: list
     sizes: torch.Tensor
     concat: torch.Tensor | None = None
+    unconditional: torch.Tensor | None = None
     answers: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
@@ -55,8 +57,12 @@ def joined(batches: Sequence[Batch]) -> Batch:
 
     tensors: dict = {name: all_of(name) for name in ("latents", "noise", "perturbation", "timesteps", "weights",
                                                      "sizes", "concat")}
+    silent = [torch.zeros_like(batch.timesteps, dtype=torch.bool) if batch.unconditional is None else
+              batch.unconditional for batch in batches]
+    is_any = any(batch.unconditional is not None for batch in batches)
     return Batch(**tensors, masks=None, captions=[caption for batch in batches for caption in batch.captions],
-                 examples=[example for batch in batches for example in batch.examples])
+                 examples=[example for batch in batches for example in batch.examples],
+                 unconditional=torch.cat(silent) if is_any else None)
 
 
 def draw(examples: list[Example], step: int, cache: LatentCache, config: Config,
@@ -81,6 +87,7 @@ def draw(examples: list[Example], step: int, cache: LatentCache, config: Config,
         list(examples),
         sizes(examples),
         concats(examples, cache),
+        unconditional(examples),
     )
 
 
@@ -96,6 +103,12 @@ def sizes_of(example: Example) -> tuple[int, ...]:
     if example.flip:
         left = example.scaled[0] - width - left
     return example.picture.height, example.picture.width, top, left, height, width
+
+
+def unconditional(examples: list[Example]) -> torch.Tensor | None:
+    """(B,) bool, see `Batch`."""
+    silent = [example.unconditional for example in examples]
+    return torch.tensor(silent) if any(silent) else None
 
 
 def concats(examples: list[Example], cache: LatentCache) -> torch.Tensor | None:

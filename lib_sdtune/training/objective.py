@@ -34,6 +34,8 @@ class Objective:
         noise = batch.noise if batch.perturbation is None else batch.noise + batch.perturbation
         noisy = diffusion.add_noise(batch.latents, noise, batch.timesteps, self.schedule)
         with precision.autocast(self.model.device, self.dtype):
-            conditioning = replace(conditioning or self.conditioner(batch.captions, self.step), sizes=batch.sizes,
-                                   concat=batch.concat)
+            conditioning = conditioning or self.conditioner(batch.captions, self.step)
+            if batch.unconditional is not None:
+                conditioning = self.model.family.unconditional(conditioning, batch.unconditional)
+            conditioning = replace(conditioning, sizes=batch.sizes, concat=batch.concat)
             return self.model.family.predict(self.model, noisy.to(self.model.dtype), batch.timesteps, conditioning)

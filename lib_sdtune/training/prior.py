@@ -13,6 +13,7 @@ from lib_sdtune.data.class_word import class_prompt
 from lib_sdtune.data.scan import Picture
 from lib_sdtune.data.subsets import is_toml
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.sentences import phrase
 
 FORWARDS_OF_A_STEP = 3  # forward, and backward twice as long; a question costs that, and the untouched answer
 
@@ -40,14 +41,21 @@ def sentence(config: Config, pictures: Sequence[Picture]) -> str:
     if prompts:
         forwards = FORWARDS_OF_A_STEP + method.cheap_to_detach  # else the answers are stored before the first step
         every = config.loss.teacher_every_n_examples
-        often = f"one picture in {every}" if every > 1 else "every picture"
-        return (f"The class stays as it is: the untouched model is asked what {quoted(prompts)} is, at {often}. A step "
+        often = f"one picture in {every}" if every > 1 else phrase("every picture")
+        said = (f"The class stays as it is: the untouched model is asked what {quoted(prompts)} is, at {often}. A step "
                 f"takes about {round(100 * forwards / FORWARDS_OF_A_STEP / every)} % longer.")
+        rate = config.loss.teacher_caption_dropout_rate
+        return f"{said} {of_the_empty_prompt(rate)}" if rate else said
     is_left_out = config.loss.prior_preservation == "pictures" or not method.uses_class_pictures
     if is_left_out or any(picture.is_class for picture in pictures):
         return ""
     return ("Nothing keeps the class as it is: its name cannot be read off the words. Trigger words such as "
             '"zwx cat" or a class prompt such as "a photo of a cat" would; a style has none.')
+
+
+def of_the_empty_prompt(rate: float) -> str:
+    return (f"{round(100 * rate)} % of these questions are about an empty prompt instead, from which guidance leads "
+            "away.")
 
 
 def quoted(prompts: list[str]) -> str:

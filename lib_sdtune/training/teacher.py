@@ -114,9 +114,9 @@ class LiveTeacher(NoTeacher):
 
     def twin(self, example: Example) -> Example:
         """The same picture under its class prompt, or none, with noise of its own."""
-        caption = "" if self.is_dropped(example) else self.prompt(example)
-        return replace(example, caption=caption, weight=self.every * self.config.loss.prior_loss_weight,
-                       index=example.index + TWIN)
+        dropped = self.is_dropped(example)
+        return replace(example, caption="" if dropped else self.prompt(example), unconditional=dropped,
+                       weight=self.every * self.config.loss.prior_loss_weight, index=example.index + TWIN)
 
     def is_dropped(self, example: Example) -> bool:
         """Guidance leads away from the answer to an empty prompt; where that has become the subject, pictures of the

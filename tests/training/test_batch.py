@@ -17,6 +17,7 @@ class Shown:
     occurrence: int
     weight: float = 1.0
     caption: str = ""
+    unconditional: bool = False
     size = scaled = (64, 64)
     crop, flip, picture = (0, 0), False, SimpleNamespace(width=64, height=64)
 

@@ -13,6 +13,7 @@ from lib_sdtune.training.batch import draw
 from lib_sdtune.training.runs import RunFolder, begin
 from lib_sdtune.training.trainer import Trainer
 from tests.hosts import TinyHost, bits, pictures, settings, train
+from tests.models import SHALLOW
 
 
 @pytest.fixture
@@ -164,6 +165,23 @@ def test_the_teacher_is_asked_about_an_empty_prompt_too(host, tmp_path, method):
         assert torch.allclose(host.model.unet(noisy, batch.timesteps, context=context), batch.answers, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["lora", "dreambooth"])
+def test_about_an_empty_prompt_sdxl_is_asked_as_the_webui_asks_it(tmp_path, monkeypatch, method):
+    """With zeros, not with the encoding of no words; teacher and pupil alike. A caption left out stays an encoding."""
+    host = TinyHost(tmp_path / "data", SHALLOW["sdxl"])
+    loss = {"prior_preservation": "auto", "teacher_every_n_examples": 1, "teacher_caption_dropout_rate": 1}
+    config = Config.from_dict(settings(pictures(tmp_path / "ron"), method=method, loss=loss, dataset={"caption_dropout_rate": 1},
+                                       train={"max_train_steps": 2, "batch_size": 3}))
+    told, forward = [], host.model.unet.forward
+    monkeypatch.setattr(host.model.unet, "forward", lambda x, at, context, y: told.append((context, y)) or forward(
+        x, at, context=context, y=y))
+    with Trainer(config, host.model, begin(config, host)) as trainer:
+        trainer.advance()
+    texts = host.model.family.encode_text(host.model, [""]).vector.shape[1]
+    silent = [[not context[row].any() and not y[row, :texts].any() for row in range(len(context))] for context, y in told]
+    assert silent[-1] == [False] * 3 + [True] * 3 and silent[0] == [True] * 3, silent
+
+
 @pytest.mark.parametrize("changes", [
     {"prompt": "a painting in the style of ron"}, {"prompt": "[filewords]"}, {"class_images": "cats", "class_prompt": "a cat"}])
 def test_nothing_is_asked_about_styles_templates_and_where_class_pictures_are(host, tmp_path, changes):
@@ -176,6 +194,7 @@ def test_nothing_is_asked_about_styles_templates_and_where_class_pictures_are(ho
 
 @pytest.mark.parametrize(("changes", "words"), [
     ({"loss": {"prior_preservation": "auto"}}, "33 % longer"),
+    ({"loss": {"prior_preservation": "auto", "teacher_caption_dropout_rate": 0.5}}, "50 % of these questions are about an empty"),
     ({"loss": {"prior_preservation": "auto"}, "method": "dreambooth"}, "25 % longer"),  # its answers are stored before
     ({"loss": {"prior_preservation": "auto"}, "concepts": [{"images": "x", "prompt": "ron style"}]}, "a style has none"),
     ({"loss": {"prior_preservation": "pictures"}}, ""), ({"method": "textual_inversion", "loss": {"prior_preservation": "auto"}}, "")])
