@@ -1,6 +1,6 @@
 """Does a newcomer's first training succeed: nothing given but name, folder and trigger words?
 
-    python -m benchmarks.first_try [--forms choosing|reporting] [--settings defaults|tutorial|sd-scripts]
+    python -m benchmarks.first_try [--forms choosing|fine|reporting] [--settings defaults|tutorial|sd-scripts]
                                    [--set KEY=VALUE ...] [--only FORM ...] [--every STEPS] [--keep FOLDER]
                                    [--out FILE.json] [--sheet FILE.png]
 
@@ -29,7 +29,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.first_try.forms import CHOOSING, REPORTING
+from benchmarks.first_try.forms import CHOOSING, FINE, REPORTING
 from benchmarks.first_try.judging import Judge
 from benchmarks.first_try.newcomer import trained
 from benchmarks.first_try.rivals import RIVALS
@@ -38,10 +38,12 @@ from lib_sdtune.config import overlaid
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.pages.contact_sheet import contact_sheet
 
+FORMS = {"choosing": CHOOSING, "fine": FINE, "reporting": REPORTING}
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--forms", choices=("choosing", "reporting"), default="choosing")
+    parser.add_argument("--forms", choices=list(FORMS), default="choosing")
     parser.add_argument("--settings", choices=list(RIVALS), default="defaults")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--only", nargs="+", default=[])
@@ -52,10 +54,9 @@ def main():
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    toyworld.FORMS.update(CHOOSING | REPORTING)
-    forms = CHOOSING if arguments.forms == "choosing" else REPORTING
+    toyworld.FORMS.update(CHOOSING | FINE | REPORTING)
     rows, pictures = earlier(arguments.out), []
-    for number, form in enumerate(forms):
+    for number, form in enumerate(FORMS[arguments.forms]):
         if arguments.only and form not in arguments.only or form in [row["form"] for row in rows]:
             continue
         row, subject, class_pictures = first_try(form, number % 2 == 0, arguments)

@@ -1,7 +1,7 @@
 """Forms that neither the embedded model nor the defaults have ever seen: what a newcomer might bring.
 
-Defaults are chosen on `CHOOSING` and reported on `REPORTING`. A form is a list of (polygon, filled) as in
-`lib_sdtune.toyworld`: unit coordinates, y down.
+Defaults are chosen on `CHOOSING` and `FINE`, whose parts are thinner, and reported on `REPORTING`. A form is a list of
+(polygon, filled) as in `lib_sdtune.toyworld`: unit coordinates, y down.
 """
 
 import math
@@ -23,6 +23,23 @@ CHOOSING = {
     "gear": [([(r * math.cos(t), r * math.sin(t)) for i in range(32)
                for t, r in [((i + 0.5) * math.pi / 16, 1.08 if i % 4 < 2 else 0.78)]], True),
              (arc(0, 0, 0.32), False)],
+}
+
+FINE = {
+    "chair": [(box(-0.62, -1.1, -0.36, 1.0), True), (box(-0.62, -0.02, 0.7, 0.26), True),
+              (box(0.44, 0.1, 0.7, 1.0), True)],
+    "fork": [(box(-0.14, -0.1, 0.14, 1.1), True), (box(-0.66, -0.42, 0.66, -0.08), True),
+             (box(-0.66, -1.05, -0.4, -0.3), True), (box(-0.13, -1.05, 0.13, -0.3), True),
+             (box(0.4, -1.05, 0.66, -0.3), True)],
+    "sword": [([(0, -1.15), (0.2, -0.85), (0.2, 0.45), (-0.2, 0.45), (-0.2, -0.85)], True),
+              (box(-0.72, 0.4, 0.72, 0.62), True), (box(-0.12, 0.6, 0.12, 1.0), True), (arc(0, 1.0, 0.2), True)],
+    "lamp": [([(-0.45, -1.05), (0.45, -1.05), (0.85, -0.1), (-0.85, -0.1)], True),
+             (box(-0.12, -0.2, 0.12, 0.9), True), (box(-0.6, 0.78, 0.6, 1.02), True)],
+    "magnet": [(arc(0, -0.1, 0.95, 0.95, 180, 360), True), (box(-0.95, -0.12, 0.95, 0.95), True),
+               (arc(0, -0.1, 0.45, 0.45, 180, 360), False), (box(-0.45, -0.12, 0.45, 1.0), False)],
+    "cactus": [(arc(0, -0.75, 0.3), True), (box(-0.3, -0.75, 0.3, 1.0), True), (box(-0.95, -0.05, -0.2, 0.2), True),
+               (box(-0.95, -0.55, -0.68, 0.2), True), (box(0.2, 0.2, 0.95, 0.45), True),
+               (box(0.68, -0.35, 0.95, 0.45), True)],
 }
 
 REPORTING = {
