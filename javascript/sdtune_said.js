@@ -17,13 +17,17 @@ window.sdtune = window.sdtune || {};
         'reasons',
         'detail',
         'recipe',
+        'missing',
+        'differs',
+        'unsupported',
+        'taken',
     ];
     const KEY = /"((?:[a-z_]+\.)?[a-z_]+|concepts\[(\d+)\]\.([a-z_]+))"/g;
     const FOR_PROGRAMS = / \("(?:overwrite|sure)": true(?:, --sure)?\)/g; // how a program would ask for it
 
     const WIDE_STOP = /([。！？]) /g; // brings the space behind it along
 
-    // A sentence, or several, with `codes`: {sentence: {code, values}}.
+    // A sentence, or several, with `codes`: {sentence: {code, values}}; '{1}: {2}' is what is said of a setting.
     sdtune.said = function (text, codes) {
         const said = translated(String(text ?? ''), codes || {}).replace(FOR_PROGRAMS, '');
         return withLabels(said.replace(WIDE_STOP, '$1'));
@@ -45,11 +49,13 @@ window.sdtune = window.sdtune || {};
         return text;
     }
 
+    const isName = (blank, code) => code.includes(`"{${blank}}"`); // somebody's, and no word of ours
+
     // A code with its values, which may be codes themselves, or words that the table has.
     function filled({code, values}) {
         const said = Object.entries(values).map(([name, value]) => [
             name,
-            typeof value === 'string' ? sdtune.t(value) : filled(value),
+            typeof value !== 'string' ? filled(value) : isName(name, code) ? value : sdtune.t(value),
         ]);
         return sdtune.t(code, Object.fromEntries(said));
     }

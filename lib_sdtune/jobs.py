@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState, explain, sentence
+from lib_sdtune.sentences import phrase
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.submission import check_config, read_config
 from lib_sdtune.services.task import Progress
+from lib_sdtune.training.run_states import ENDED, LIVE, POSSIBLE, being, cannot
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config
@@ -23,17 +25,6 @@ if TYPE_CHECKING:
     from lib_sdtune.training.control import Control
     from lib_sdtune.training.runs import RunFolder
 
-LIVE = ("queued", "preparing", "training", "paused")
-POSSIBLE = {  # what a run can be asked for: in which states
-    "stop": LIVE,
-    "stop_without_saving": LIVE,
-    "interrupt": LIVE,
-    "pause": ("preparing", "training"),
-    "resume": ("paused",),
-    "sample": ("training", "paused"),
-    "save": ("training", "paused"),
-}
-ENDED = ("finished", "stopped", "failed")
 UNKNOWN_STATUS = {"method": "", "state": "queued", "step": 0, "total_steps": 0, "epoch": 0, "loss": None,
                   "seconds_per_step": None, "eta_seconds": None, "message": "", "artefacts": [], "samples": []}
 CLOSING = 60  # seconds that the last words of a run that has ended may take to reach the disk
@@ -63,8 +54,8 @@ class Jobs:
     def refuse_live(self, name: str) -> None:
         """NameTaken while a run of that name is on or waits."""
         if self.is_live(name):
-            raise NameTaken(f"A run called {name} is {self.controls[name].state}; "
-                            "choose another name, or stop it first.")
+            taken = being(self.controls[name].state, phrase("its name is taken now; choose another, or stop it first"))
+            raise NameTaken(f"A run called {name} is {taken}.")
 
     def enqueue(self, config: "Config", resume: bool, scan: "Scan | None" = None) -> str:
         from lib_sdtune.training import runs
@@ -102,7 +93,7 @@ class Jobs:
                 return self.resume(name) if action == "resume" else self.retry(name)
             state = self.status(name)["state"]
             if state not in POSSIBLE.get(action, ()):
-                raise WrongState(f"The run {name} is {state}, so it cannot {action.replace('_', ' ')} now.")
+                raise WrongState(f"The run {name} is {being(state, cannot(action))}.")
             control = self.controls[name]
             if self.queue.take_back(control):
                 control.become("stopped", "Stopped before it began.")
@@ -115,13 +106,13 @@ class Jobs:
         with self.queue.lock:
             status = self.status(name)
             if name not in self.controls or not self.queue.move(self.controls[name], place):
-                raise WrongState(f"The run {name} is {status['state']}, so it has no place in the queue.")
+                raise WrongState(f"The run {name} is {being(status['state'], phrase('it has no place in the queue'))}.")
 
     def resume(self, name: str) -> None:
         """Go on with a run that was stopped, failed, or cut off with the process."""
         folder, status = self.folder(name), self.status(name)
         if not status["resumable"]:
-            raise WrongState(f"The run {name} is {status['state']}, so there is nothing to resume.")
+            raise WrongState(f"The run {name} is {being(status['state'], phrase('there is nothing to resume'))}.")
         from lib_sdtune.training import state
 
         self.enqueue(folder.config(), resume=state.newest(folder.path) is not None)
@@ -130,7 +121,7 @@ class Jobs:
         """Start a run that failed once more with the same settings, from its last state if it has one."""
         folder, status = self.folder(name), self.status(name)
         if status["state"] != "failed" or status["problem"]:
-            raise WrongState(f"The run {name} is {status['state']}, so there is nothing to try again.")
+            raise WrongState(f"The run {name} is {being(status['state'], phrase('there is nothing to try again'))}.")
         from lib_sdtune.training import state
 
         self.enqueue(folder.config(), resume=state.newest(folder.path) is not None)
@@ -139,7 +130,8 @@ class Jobs:
         """Remove the run folder of a run that is not on; the files that it made stay."""
         with self.queue.lock:
             if self.is_live(name):
-                raise WrongState(f"The run {name} is {self.controls[name].state}; stop it first.")
+                going_on = being(self.controls[name].state, phrase("it cannot be deleted; stop it first"))
+                raise WrongState(f"The run {name} is {going_on}.")
             if name in self.controls:
                 self.queue.wait_until_over(self.controls[name], CLOSING)
             self.refuse_swept_files(self.folder(name))

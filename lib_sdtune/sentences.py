@@ -41,8 +41,8 @@ def expression(template: str, blank: str) -> re.Pattern:
 def recognised(text: str, deepest: int = DEEPEST) -> dict[str, Any] | None:
     """{"code": the template, "values": {"1": what stands in its first blank, …}} of a text; None if it is none of ours.
 
-    A value is a text, or the same again where that is one of ours. Several sentences that are all ours are none
-    together, unless there is one for all: a blank of the first must not take the others in.
+    A value is a text, or the same again where that is one of ours and does not stand in quotes. Several sentences that
+    are all ours are none together, unless there is one for all: a blank of the first must not take the others in.
     """
     found = matched(text, WITHIN_A_SENTENCE)
     if not found:
@@ -53,8 +53,14 @@ def recognised(text: str, deepest: int = DEEPEST) -> dict[str, Any] | None:
     if not found:
         return None
     template, blanks = found
-    values = {str(n): (deepest and recognised(value, deepest - 1)) or value for n, value in enumerate(blanks, 1)}
+    values = {str(n): (deepest and not is_name(n, template) and recognised(value, deepest - 1)) or value
+              for n, value in enumerate(blanks, 1)}
     return {"code": template, "values": values}
+
+
+def is_name(blank: int, template: str) -> bool:
+    """Whether what stands in the blank is somebody's name for something, and no words of ours."""
+    return f'"{{{blank}}}"' in template
 
 
 def matched(text: str, blank: str) -> tuple[str, tuple[str, ...]] | None:

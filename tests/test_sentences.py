@@ -39,6 +39,7 @@ def test_a_blank_takes_no_further_sentences_in():
     ("my cats.csv was there before; it is left alone. Remove it to have it made again.", ["my cats.csv"]),
     ("2 of the captions in my list.csv are of no picture in the folder; the first is that of a cat.png.",
      ["2", "my list.csv", "a cat.png"]),
+    ('measured with the same settings in the run "a LoRA"', ["a LoRA"]),
     ("my cat.pt is a LoRA, not a checkpoint; choose a model of the folder models/Stable-diffusion.", ["my cat.pt", {"code": "a LoRA", "values": {}}])])
 def test_words_of_ours_are_no_part_of_a_name(text, values):
     assert list(recognised(text)["values"].values()) == values

@@ -8,6 +8,7 @@ import pytest
 from lib_sdtune import sentences
 from lib_sdtune.data.problem import Problem
 from lib_sdtune.errors import Sentence
+from lib_sdtune.settings_import.notes import Notes
 
 PACKAGE = Path(sentences.__file__).parent
 ON_A_CONSOLE = ("cli", "__main__.py")  # of the package, or the tests and tools beside it
@@ -15,8 +16,14 @@ ON_A_CONSOLE = ("cli", "__main__.py")  # of the package, or the tests and tools 
 
 @pytest.fixture(autouse=True, scope="session")
 def heard():
-    """The errors and problems of data sets that our code made since the last look, as texts."""
+    """The errors, problems of data sets and remarks on imported settings that our code made since the last look, as
+    texts.
+    """
     texts = []
+
+    def remark(self, setting, what, original=Notes.remark):
+        texts.append(what)
+        return original(self, setting, what)
 
     def listening(original):
         def initialise(self, *arguments, **named):
@@ -29,6 +36,7 @@ def heard():
     with pytest.MonkeyPatch.context() as patch:
         for told in (Sentence, Problem):
             patch.setattr(told, "__init__", listening(told.__init__))
+        patch.setattr(Notes, "remark", remark)
         yield texts
 
 

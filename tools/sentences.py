@@ -6,7 +6,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,6 +17,8 @@ SENTENCE = re.compile(r"[.!?]$|[.!?] .*\}$|[.!?]\{\d+\}$|^[A-Z{].*: \{\d+\}$", r
 BLANK = "\0"  # while a template is put together
 FORMATTED = re.compile(r"%[sdr]|\{\w*(?:![rs])?(?::[^{}]*)?\}")  # the blanks of logging and of str.format
 FEWEST = 3  # words of its own that tell a sentence from others
+LISTS = "settings_import"  # its texts stand behind the settings that they are about, and need not be sentences
+PLAIN_WORD = re.compile(r"""(?<!\S)["(]?[A-Za-z'-]{2,}[",.;:)]*(?!\S)""")
 PHRASES = "PHRASES"  # the name of a tuple of shorter texts with blanks that are said too
 PHRASE = "phrase"  # the function that marks one where it is written
 
@@ -25,15 +27,15 @@ def found() -> list[str]:
     """The templates, in the order of the files."""
     paths = (path for path in sorted(PACKAGE.rglob("*.py"))
              if not path.relative_to(PACKAGE).as_posix().startswith(UNSEEN))
-    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in paths)
-    return list(dict.fromkeys(text for tree in trees for text in sentences(tree)))
+    return list(dict.fromkeys(text for path in paths for text in sentences(
+        ast.parse(path.read_text(encoding="utf-8")), is_remark if LISTS in path.parts else is_sentence)))
 
 
-def sentences(node: ast.AST) -> Iterator[str]:
+def sentences(node: ast.AST, is_said: Callable[[str], bool]) -> Iterator[str]:
     """The templates inside a piece of code, docstrings left out."""
     text = template(node)
     if text is not None:
-        if is_sentence(text):
+        if is_said(text):
             yield text.strip()
         return
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == PHRASE and (marked := template(node.args[0])):
@@ -46,7 +48,7 @@ def sentences(node: ast.AST) -> Iterator[str]:
         for child in value if isinstance(value, list) else [value]:
             is_docstring = name == "body" and isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
             if isinstance(child, ast.AST) and not is_docstring:
-                yield from sentences(child)
+                yield from sentences(child, is_said)
 
 
 def template(node: ast.AST) -> str | None:
@@ -74,6 +76,11 @@ def pieces(node: ast.AST) -> list[str | None] | None:
 def is_sentence(text: str) -> bool:
     words = re.findall(r"(?<!\S)[\"(]?[A-Za-z']{2,}", re.sub(r"\{\d+\}", "", text))
     return bool(SENTENCE.search(text.strip())) and len(words) >= FEWEST and "\n" not in text.strip() and "<" not in text
+
+
+def is_remark(text: str) -> bool:
+    """Whether it is a sentence, or says something about a setting: two words, at least."""
+    return is_sentence(text) or len(PLAIN_WORD.findall(text)) >= 2 and not re.search(r"[\n|<]", text)
 
 
 if __name__ == "__main__":

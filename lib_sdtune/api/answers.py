@@ -37,11 +37,13 @@ def answer(request: Request, access: Access, function: Callable[[], Any],
 
 
 def with_codes(data: Any) -> Any:
-    """JSON data with "codes" in it, or in each of its parts, where there are sentences in it."""
+    """JSON data with "codes" in it, or in each of its parts, where there are sentences in it; those that it has itself
+    count.
+    """
     if isinstance(data, list):
         return [with_codes(part) for part in data]
     codes = coded(data) if isinstance(data, dict) else None
-    return {**data, "codes": codes} if codes else data
+    return {**data, "codes": codes | data.get("codes", {})} if codes else data
 
 
 async def body(request: Request) -> bytes:

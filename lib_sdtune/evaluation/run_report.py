@@ -17,10 +17,10 @@ from lib_sdtune.pages.html import Raw, page, paragraph, picture, section, table
 from lib_sdtune.pages.line_chart import chart, smoothed, thinned
 from lib_sdtune.training import per_image_loss
 from lib_sdtune.training.overfitting import assess
+from lib_sdtune.training.run_states import ENDED
 from lib_sdtune.training.runs import RunFolder
 
 SAMPLES, PICTURES = 60, 8
-ENDED = ("finished", "stopped", "failed")
 VERDICTS = {"": "", "hard": ", never converges", "memorised": ", memorised"}
 
 

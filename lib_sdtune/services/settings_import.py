@@ -4,6 +4,7 @@ from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.sentences import recognised
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.fields import refuse_unknown, text
 
@@ -17,11 +18,11 @@ class SettingsImportService:
         self.context = context
 
     def read(self, data: dict) -> dict[str, Any]:
-        """{"config", "taken", "differs", "unsupported", "missing", "notes"} of {"files": [{"name", "text"}], "images",
-        "name"}.
+        """{"config", "taken", "differs", "unsupported", "missing", "notes", "codes"} of {"files": [{"name", "text"}],
+        "images", "name"}.
 
-        config: complete but for a name or pictures that nobody said; the others: sentences. images: the folder of the
-        pictures here, the only one that is looked at. UserError for what is no file of settings.
+        config: complete but for a name or pictures that nobody said; the others: sentences, and their codes. images:
+        the folder of the pictures here, the only one that is looked at. UserError for what is no file of settings.
         """
         from lib_sdtune.settings_import import documents
         from lib_sdtune.settings_import.importer import import_documents
@@ -34,7 +35,13 @@ class SettingsImportService:
         imported = import_documents(read, images, text(data, "name"))
         notes = imported.notes
         return {"config": imported.config, "taken": notes.taken(), "differs": notes.different,
-                "unsupported": notes.lost(), "missing": notes.missing, "notes": notes.warnings}
+                "unsupported": notes.lost(), "missing": notes.missing, "notes": notes.warnings,
+                "codes": {line: remark(*parts) for line, parts in notes.remarks.items()}}
+
+
+def remark(setting: str, what: str) -> dict[str, Any]:
+    """As `sentences.recognised`: what is said about a setting has words of its own, the setting has not."""
+    return {"code": "{1}: {2}", "values": {"1": setting, "2": recognised(what) or what}}
 
 
 def files(data: dict) -> list[tuple[str, str]]:

@@ -64,15 +64,20 @@ def number(value: Any) -> float | int:
     """A finite number from a number or its text; whole ones as int. ValueError otherwise."""
     if isinstance(value, bool):
         return int(value)
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            value = int(text)
-        except ValueError:
-            value = float(text)
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("not a number")
-    return value
+    try:
+        result = from_text(value.strip()) if isinstance(value, str) else value
+        if isinstance(result, int | float) and math.isfinite(result):
+            return result
+    except (ValueError, OverflowError):  # their words are for programmers
+        pass
+    raise ValueError("not a number")
+
+
+def from_text(text: str) -> float | int:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def integer(value: Any) -> int:

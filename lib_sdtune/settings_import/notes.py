@@ -6,7 +6,7 @@ from lib_sdtune.settings_import.entries import Entry, abridged, is_secret
 
 
 class Notes:
-    """Sentences by kind, in the order of the file."""
+    """Sentences by kind, in the order of the file. remarks: line -> (the setting, what is said about it)."""
 
     def __init__(self) -> None:
         self.accepted: list[str] = []
@@ -17,6 +17,7 @@ class Notes:
         self.defaults: list[str] = []  # "key value" of what the file does not say, where the programs' defaults differ
         self.missing: list[str] = []
         self.warnings: list[str] = []
+        self.remarks: dict[str, tuple[str, str]] = {}
 
     def take(self, entry: Entry, path: str, value: object) -> None:
         self.accepted.append(f"{entry} -> {path} = {abridged(value)}")
@@ -24,15 +25,20 @@ class Notes:
     def differ(self, entry: Entry | str, how: str, path: str = "", value: object = None) -> None:
         """Taken over with another value, or under a name that means something else: `how` says in what way."""
         target = f" -> {path} = {abridged(value)}" if path else ""
-        self.different.append(f"{entry}{target}: {how}")
+        self.different.append(self.remark(f"{entry}{target}", how))
 
     def refuse(self, entry: Entry, what_it_did: str) -> None:
         """Not supported; a secret is named and not shown."""
         text = entry.key if is_secret(entry.key) else str(entry)
-        self.unsupported.append(f"{text}: {what_it_did}")
+        self.unsupported.append(self.remark(text, what_it_did))
 
     def unread(self, entry: Entry, reason: object) -> None:
-        self.unsupported.append(f"{entry}: {reason}; the default stands instead")
+        self.unsupported.append(self.remark(str(entry), f"{reason}; the default stands instead"))
+
+    def remark(self, setting: str, what: str) -> str:
+        line = f"{setting}: {what}"
+        self.remarks[line] = setting, what
+        return line
 
     def taken(self) -> list[str]:
         """What was taken over, the other program's defaults at the end."""

@@ -20,13 +20,13 @@ from lib_sdtune.training.duration import seconds_due
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.run_log import recorded
+from lib_sdtune.training.run_states import ENDED, being, cannot
 from lib_sdtune.training.sample_times import SampleTimes, due
 from lib_sdtune.training.time_spent import TimeSpent
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.training.step_result import Step
 
-ENDED = ("finished", "stopped", "failed")  # the other states: queued, preparing, training, paused
 LEAVING = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone
 REQUESTS = (*LEAVING, "pause", "resume", "sample", "save")
 NO_HOLD = "", lambda: False
@@ -69,9 +69,7 @@ class Control:
         if request not in REQUESTS:
             raise UserError(f"A run cannot be asked to {request!r}; it can: {', '.join(REQUESTS)}.")
         if self.state in ENDED:
-            raise UserError(
-                f"The run {self.config.name} is {self.state}, so it cannot {request.replace('_', ' ')} now."
-            )
+            raise UserError(f"The run {self.config.name} is {being(self.state, cannot(request))}.")
         with self._changed:
             if request == "resume":
                 self._requests.discard("pause")

@@ -17,6 +17,14 @@ def test_a_config_and_the_lists(ask, images):
     assert any(line.startswith("wandb_api_key") for line in answer["unsupported"]) and "hushed" not in json.dumps(answer)
 
 
+def test_what_is_said_of_a_setting_is_told_apart_from_the_setting(ask, images):
+    """So that a page says it in another language, and leaves the setting as it stands in the file."""
+    answer = ask("/import", {"files": [{"name": "a.toml", "text": 'network_dim = 8\ncolor_aug = true\nmin_snr_gamma = "many"\n'}], "images": str(images)})
+    codes = {line.split(" ")[0]: answer["codes"][line]["values"] for line in answer["unsupported"] if line in answer["codes"]}
+    assert codes["color_aug"]["2"]["code"].startswith("changed colours") and codes["color_aug"]["1"].startswith("color_aug")
+    assert codes["min_snr_gamma"]["2"] == {"code": "{1}; the default stands instead", "values": {"1": {"code": "not a number", "values": {}}}}
+
+
 def test_a_loras_metadata(ask):
     metadata = {"ss_network_module": "networks.lora", "ss_network_dim": "12", "ss_network_alpha": "6", "ss_output_name": "hat"}
     answer = ask("/import", {"files": [{"name": "C:\\loras\\hat.safetensors", "text": json.dumps(metadata)}]})

@@ -305,7 +305,7 @@ OTHERS = [
     Option("sdxl", bool, False, how="is no option of sd-scripts; its script decides", group="checkpoint"),
     Option("lr_restart_cycles", int, None, how="is no option of sd-scripts and was ignored there"),
     Option("noise_offset_type", str, None, how="is no option of sd-scripts and was ignored there", group="noise_type"),
-    Option("comment", str, None, how="a comment"),
+    Option("comment", str, None, how="was a comment of yours"),
     Option("zero_snr", bool, False, how="is no option of sd-scripts and was ignored there"),
     *[Option(name, kind, default, how="belongs to models of another kind") for name, kind, default in (
         ("guidance_scale", float, None), ("discrete_flow_shift", float, None), ("timestep_sampling", str, None),

@@ -1,0 +1,46 @@
+"""The states of a run, what it can be asked for in which, and its answer where that does not go.
+
+Whole phrases, because a page says them in languages that bend their words; one word alone may be somebody's name.
+"""
+
+from lib_sdtune.sentences import phrase
+
+LIVE = ("queued", "preparing", "training", "paused")
+ENDED = ("finished", "stopped", "failed")
+POSSIBLE = {  # what a run can be asked for: in which states
+    "stop": LIVE,
+    "stop_without_saving": LIVE,
+    "interrupt": LIVE,
+    "pause": ("preparing", "training"),
+    "resume": ("paused",),
+    "sample": ("training", "paused"),
+    "save": ("training", "paused"),
+}
+SAID = {
+    "queued": phrase("queued, so {}"),
+    "preparing": phrase("preparing, so {}"),
+    "training": phrase("training, so {}"),
+    "paused": phrase("paused, so {}"),
+    "finished": phrase("finished, so {}"),
+    "stopped": phrase("stopped, so {}"),
+    "failed": phrase("failed, so {}"),
+}
+REFUSED = {
+    "stop": phrase("it cannot stop now"),
+    "stop_without_saving": phrase("it cannot stop without saving now"),
+    "interrupt": phrase("it cannot be interrupted now"),
+    "pause": phrase("it cannot pause now"),
+    "resume": phrase("it cannot resume now"),
+    "sample": phrase("it cannot draw samples now"),
+    "save": phrase("it cannot save now"),
+}
+
+
+def being(state: str, consequence: str) -> str:
+    """"paused, so it cannot pause now", say; behind "The run ron is"."""
+    return SAID.get(state, f"{state}, so {{}}").format(consequence)
+
+
+def cannot(action: str) -> str:
+    """That a run does not do now what it was asked for."""
+    return REFUSED.get(action, f"it cannot {action.replace('_', ' ')} now")
