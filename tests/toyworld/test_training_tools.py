@@ -1,4 +1,4 @@
-"""The tools that train the embedded model's autoencoder: what they keep, what they go on from, what they leave alone."""
+"""The tools that train the embedded model: what they keep, what they go on from, what they leave alone."""
 
 import shutil
 
@@ -6,8 +6,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tools import train_embedded_decoder, train_embedded_vae, vae_drawings, vae_training
-from tools.export_embedded import OUT
+from lib_sdtune import toyworld
+from tools import (
+    odd_forms,
+    odd_latents,
+    toy_captions,
+    toy_latents,
+    train_embedded_decoder,
+    train_embedded_forms,
+    train_embedded_vae,
+    vae_drawings,
+    vae_training,
+)
+from tools.export_embedded import OUT, PREFIXES
 
 
 @pytest.fixture
@@ -24,14 +35,55 @@ def test_training_the_decoder_leaves_the_remainder_of_the_file(model, tmp_path):
     assert all(name.startswith("first_stage_model.decoder.") for name in changed)
 
 
-@pytest.mark.parametrize("trained", ["decoder", "autoencoder"])
-def test_a_training_goes_on_from_what_was_kept(trained, model, tmp_path, monkeypatch):
+def test_training_on_odd_forms_leaves_the_autoencoder(model, tmp_path, few_pictures):
+    run = train_embedded_forms.train(model, tmp_path, steps=1, size=2, rate=1e-3)
+    train_embedded_forms.write(run.average, model)
+    before, after = load_file(OUT), load_file(model)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert before.keys() == after.keys() and changed and not any(name.startswith(PREFIXES["vae"]) for name in changed)
+    assert {name.split(".")[0] for name in changed} == {"model", "cond_stage_model"}
+
+
+def test_odd_forms_lie_within_their_unit_and_are_all_different():
+    rng = toy_captions.seeded("test")
+    forms = [odd_forms.odd_form(rng) for _ in range(50)]
+    points = [point for form in forms for polygon, filled in form if filled for point in polygon]
+    assert max(abs(value) for point in points for value in point) <= 1.05 + 1e-9
+    drawn = [toyworld.silhouette(form) for form in forms]
+    assert all(0.01 < cover.mean() < 0.6 for cover in drawn)
+    assert all(abs(one - other).mean() > 0.005 for number, one in enumerate(drawn) for other in drawn[:number])
+
+
+def test_an_odd_form_has_no_word_and_its_colour_and_ground_are_named_rightly_or_not_at_all():
+    size = len(toy_latents.COMBINATIONS)
+    world, odd, unnamed = ([range(n * size, (n + 1) * size)] for n in range(3))  # numbers in the place of latents
+    rng, places = toy_captions.seeded("test"), []
+    for place, caption in (odd_latents.shown(rng, world, odd, unnamed) for _ in range(400)):
+        form, colour, ground = toy_latents.COMBINATIONS[place % size]
+        said = set(caption.replace(",", " ").split())
+        named = {colour, ground} if place < 2 * size else set()
+        assert not said & {*toyworld.COLOURS, *toyworld.BACKGROUNDS} - named, caption
+        assert place < size or not said & {*toyworld.FORMS, toyworld.CLASS}
+        places.append(place // size)
+    assert 160 <= places.count(0) <= 240 and min(places.count(1), places.count(2)) > 60
+
+
+@pytest.fixture
+def few_pictures(monkeypatch):
+    monkeypatch.setattr(toy_latents, "COMBINATIONS", toy_latents.COMBINATIONS[::64])
+    monkeypatch.setattr(train_embedded_forms, "ROUNDS", dict.fromkeys(train_embedded_forms.ROUNDS, 1))
+
+
+@pytest.mark.parametrize("trained", ["decoder", "autoencoder", "forms"])
+def test_a_training_goes_on_from_what_was_kept(trained, model, tmp_path, monkeypatch, few_pictures):
     monkeypatch.setattr(vae_training, "warm_and_linear", lambda step, steps: 1.0)
 
     def run(folder, steps):
         folder.mkdir(exist_ok=True)
         if trained == "decoder":
             return train_embedded_decoder.train(model, folder, steps, size=1, rate=1e-3).state_dict()
+        if trained == "forms":
+            return train_embedded_forms.train(model, folder, steps, size=1, rate=1e-3).average.unet.state_dict()
         return train_embedded_vae.train(folder, steps, size=1, rate=1e-3).state_dict()
 
     first = run(tmp_path / "parts", 1)
