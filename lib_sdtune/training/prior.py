@@ -42,10 +42,10 @@ def sentence(config: Config, pictures: Sequence[Picture]) -> str:
         forwards = FORWARDS_OF_A_STEP + method.cheap_to_detach  # else the answers are stored before the first step
         every = config.loss.teacher_every_n_examples
         often = f"one picture in {every}" if every > 1 else phrase("every picture")
-        said = (f"The class stays as it is: the untouched model is asked what {quoted(prompts)} is, at {often}. A step "
-                f"takes about {round(100 * forwards / FORWARDS_OF_A_STEP / every)} % longer.")
-        rate = config.loss.teacher_caption_dropout_rate
-        return f"{said} {of_the_empty_prompt(rate)}" if rate else said
+        said = [f"The class stays as it is: the untouched model is asked what {quoted(prompts)} is, at {often}.",
+                f"A step takes about {round(100 * forwards / FORWARDS_OF_A_STEP / every)} % longer.",
+                of_the_empty_prompt(config.loss.teacher_caption_dropout_rate)]
+        return " ".join(filter(None, said))
     is_left_out = config.loss.prior_preservation == "pictures" or not method.uses_class_pictures
     if is_left_out or any(picture.is_class for picture in pictures):
         return ""
@@ -54,8 +54,9 @@ def sentence(config: Config, pictures: Sequence[Picture]) -> str:
 
 
 def of_the_empty_prompt(rate: float) -> str:
-    return (f"{round(100 * rate)} % of these questions are about an empty prompt instead, from which guidance leads "
-            "away.")
+    if not rate:
+        return ""
+    return f"Of these questions {round(100 * rate)} % are about an empty prompt, from which guidance leads away."
 
 
 def quoted(prompts: list[str]) -> str:
