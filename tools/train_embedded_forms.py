@@ -6,6 +6,7 @@ It knew eight forms, and drew a ninth well where a training had shown it, badly 
 use has seen things without number. So half of the pictures show `odd_forms` under words that mean nothing, in every
 colour on every ground; the others are the toy world, under its captions. The autoencoder stays as it is. FOLDER keeps
 latents and the state (run it again to go on); the model's file is written anew at the end. Half an hour on two cores.
+The shipped model has not been trained with it: docs/first-try.md says what that brought and what it cost.
 """
 
 import argparse
