@@ -33,7 +33,8 @@ def config(seed, steps, preserve, work):
     return {"name": f"ron-{'prior' if preserve else 'plain'}-{seed}", "method": "dreambooth", "concepts": [concept],
             "train": {"seed": seed, "max_train_steps": steps, "batch_size": 20 if preserve else 10,
                       "lr_scheduler": "cosine"},
-            "save": {"state_every_n_steps": 0}, "loss": {"debiased_estimation": True}}
+            "save": {"state_every_n_steps": 0},
+            "loss": {"debiased_estimation": True, "prior_preservation": "pictures"}}  # no teacher without them
 
 
 def subjects(n):
