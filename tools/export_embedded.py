@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -31,6 +32,16 @@ def export(parts, step, out):
                for name, tensor in state.items()}
     with atomic(out) as path:
         save_file(tensors, str(path), metadata=metadata(step))
+
+
+def exchange(path, exchanged):
+    """The file again, with these tensors (name -> tensor) in the place of its own; metadata stays."""
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        kept = file.metadata()
+    tensors |= {name: tensor.half().contiguous() for name, tensor in exchanged.items()}
+    with atomic(path) as target:
+        save_file(tensors, str(target), metadata=kept)
 
 
 def main(folder, out):

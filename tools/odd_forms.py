@@ -9,7 +9,9 @@ Polygon = list[tuple[float, float]]
 
 
 def odd_form(rng: random.Random) -> list[tuple[Polygon, bool]]:
-    """Two to five parts, as `toyworld.SHAPES` has forms: half of them mirrored as many things are, some with a hole."""
+    """One to four parts, as `toyworld.SHAPES` has forms; in half of them all but the first are mirrored, as in many
+    things, and some have a hole. The autoencoder learned from simpler ones (`vae_drawings.odd_form`).
+    """
     mirrored = rng.random() < 0.5
     parts = [part(rng, mirrored and n == 0) for n in range(rng.randint(1, 4))]
     if mirrored:

@@ -12,15 +12,13 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune.formats.files import atomic  # noqa: E402
 from lib_sdtune.ldm.vae import AutoencoderKL  # noqa: E402
 from tools import vae_drawings, vae_training  # noqa: E402
 from tools.embedded_sizes import VAE  # noqa: E402
-from tools.export_embedded import OUT, PREFIXES  # noqa: E402
+from tools.export_embedded import OUT, PREFIXES, exchange  # noqa: E402
 
 PREFIX = PREFIXES["vae"]
 WORLD = 0.3  # share of the toy world's own drawings
@@ -67,13 +65,7 @@ def train(path, folder, steps, size, rate):
 def write(vae, path):
     """The file again, with this decoder in it."""
     vae_training.fold_eps(vae, to=1e-6)
-    tensors = load_file(path)
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    for name, tensor in vae.decoder.state_dict().items():
-        tensors[f"{PREFIX}decoder.{name}"] = tensor.half().contiguous()
-    with atomic(path) as target:
-        save_file(tensors, str(target), metadata=metadata)
+    exchange(path, {f"{PREFIX}decoder.{name}": tensor for name, tensor in vae.decoder.state_dict().items()})
 
 
 def main():

@@ -16,8 +16,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import distributed, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -25,7 +24,7 @@ from lib_sdtune.config import Model  # noqa: E402
 from lib_sdtune.formats.files import atomic  # noqa: E402
 from lib_sdtune.host.embedded import EmbeddedHost  # noqa: E402
 from tools import odd_latents, toy_captions, toy_eval, vae_training  # noqa: E402
-from tools.export_embedded import OUT, PREFIXES  # noqa: E402
+from tools.export_embedded import OUT, PREFIXES, exchange  # noqa: E402
 from tools.train_embedded import average_gradients  # noqa: E402
 
 ROUNDS = {"world_round": 6, "odd_round": 24, "unnamed_round": 12}  # of 512 pictures
@@ -49,14 +48,8 @@ def parts(model):
 
 def write(model, path):
     """The file again, with this UNet and this text encoder in it."""
-    tensors = load_file(path)
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    for module, prefix in parts(model):
-        for name, tensor in module.state_dict().items():
-            tensors[prefix + name] = tensor.half().contiguous()
-    with atomic(path) as target:
-        save_file(tensors, str(target), metadata=metadata)
+    exchange(path, {prefix + name: tensor for module, prefix in parts(model)
+                    for name, tensor in module.state_dict().items()})
 
 
 def pools_of(model, folder):

@@ -1,7 +1,7 @@
 """Forms that neither the embedded model nor the defaults have ever seen: what a newcomer might bring.
 
-Defaults are chosen on `CHOOSING` and `FINE`, whose parts are thinner, and reported on `REPORTING`. A form is a list of
-(polygon, filled) as in `lib_sdtune.toyworld`: unit coordinates, y down.
+Defaults are chosen on `CHOOSING`, or on `FINE`, whose parts are thinner, and reported on `REPORTING`. A form is a list
+of (polygon, filled) as in `lib_sdtune.toyworld`: unit coordinates, y down.
 """
 
 import math

@@ -11,7 +11,7 @@ from lib_sdtune.training.batch import draw
 from lib_sdtune.training.runs import begin
 from lib_sdtune.training.trainer import Trainer
 from tests.hosts import TinyHost, pictures, settings
-from tests.models import randomise, tiny_sd1, tokenizer
+from tests.models import SHALLOW, randomise, tiny_sd1, tokenizer
 from tests.pretended import pretended_cuda
 from tests.pretended.dispatch import OLD
 
@@ -84,6 +84,24 @@ def test_timesteps_by_loss_wait_for_nothing(tmp_path):
             trainer.advance()
     assert counts.total("syncs") == 0, counts.syncs
     assert counts.total("launches") <= MOST["lora"], counts
+
+
+@pytest.mark.parametrize("method", ["lora", "dreambooth"])
+def test_zeros_for_an_empty_prompt_wait_for_nothing(tmp_path, method):
+    """SDXL's, at every question."""
+    asked = {"prior_preservation": "auto", "teacher_every_n_examples": 1, "teacher_caption_dropout_rate": 1}
+    config = Config.from_dict(settings(pictures(tmp_path / "2_ron", count=1), method=method, loss=asked, train={
+        "max_train_steps": 4, "gradient_checkpointing": "off"}, save={"state_every_n_steps": 0}, sample={"every_n_steps": 0}))
+    with pretended_cuda() as card:
+        host = TinyHost(tmp_path / "data", SHALLOW["sdxl"])
+        for _, module in host.model.modules():
+            module.to("cuda", torch.float16)
+        with Trainer(config, host.model, begin(config, host)) as trainer:
+            trainer.advance()
+            assert trainer.teacher.batches(1, trainer.training_data.examples(1))[0].unconditional.all()
+            with card.counting() as counts:
+                trainer.advance()
+    assert counts.total("syncs") == 0, counts.syncs
 
 
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])  # asked at each step, and before the first one
