@@ -13,6 +13,7 @@ from tools.vae_drawings import pixels
 ODD = 0.5  # share of pictures that show a form without a word
 UNNAMED = 0.5  # of those, in colours and on grounds without a word too
 SILENT = 0.1  # of those, without a caption; as in the toy world
+OF_CLASS = 0.5  # of those in named colours, whose word stands before the class word, as trigger words do
 CONTRAST = 70  # at least, of 255, in one of red, green and blue
 PLAIN = ("a photo of a {s}", "a picture of a {s}", "a drawing of a {s}", "a {s}")
 
@@ -67,6 +68,8 @@ def shown(rng, world, odd, unnamed):
     if rng.random() >= ODD:
         return rng.choice(world)[place], toyworld.caption(rng, scene)
     is_unnamed, silent, noun = rng.random() < UNNAMED, rng.random() < SILENT, toyworld.rare_word(rng)
+    if not is_unnamed and rng.random() < OF_CLASS:
+        noun = f"{noun} {toyworld.CLASS}"
     template = rng.choice(PLAIN if is_unnamed else toyworld.FULL if rng.random() < 0.8 else toyworld.PARTIAL)
     caption = "" if silent else toyworld.full_caption(scene, noun, template)
     return rng.choice(unnamed if is_unnamed else odd)[place], caption

@@ -7,19 +7,15 @@ grounds.
 """
 
 import argparse
-import copy
-import os
 import sys
-import time
 from pathlib import Path
 
 import torch
-from torch import distributed, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lib_sdtune import toyworld  # noqa: E402
 from lib_sdtune.ldm.unet import UNetModel  # noqa: E402
-from tools import pretrain_text, toy_captions, toy_eval, toy_latents  # noqa: E402
+from tools import pretrain_text, toy_captions, toy_eval, toy_latents, unet_training  # noqa: E402
 from tools.embedded_sizes import UNET  # noqa: E402
 from tools.make_vocabulary import FOLDER as VOCABULARY  # noqa: E402
 
@@ -50,11 +46,11 @@ def build_unet():
     return unet
 
 
-def groups(unet, text, rate):
+def groups(unet, text):
     words = [p for n, p in unet.named_parameters() if ".attn2." in n]
     remainder = [p for n, p in unet.named_parameters() if ".attn2." not in n]
-    return [{"params": remainder, "share": rate}, {"params": words, "share": 2 * rate},
-            {"params": list(text.parameters()), "share": rate / 2}]
+    return [{"params": remainder, "share": 1.0}, {"params": words, "share": 2.0},
+            {"params": list(text.parameters()), "share": 0.5}]
 
 
 def rate_at(step, steps):
@@ -73,7 +69,7 @@ def loss_at(step, steps, size, unet, text, captions, pool, worker=0):
     """One step's loss, a function of the step and the worker: each caption goes with two pictures that it describes."""
     done = step / steps
     rng, generator = toy_captions.seeded("train", step, worker), torch.Generator().manual_seed(2 * step + worker)
-    chosen = [rng.randrange(512) for _ in range(size // 2)]
+    chosen = [rng.randrange(pool.shape[1]) for _ in range(size // 2)]
     texts = [toyworld.caption(rng, toyworld.Scene(*toy_latents.COMBINATIONS[i]),
                               plain=done < 0.1 and rng.random() < 0.7) for i in chosen]
     ids = captions.ids(texts)[:, : 77 if step % 4 == 3 or done > 0.6 else 28]  # all of the caption is in front
@@ -88,64 +84,32 @@ def loss_at(step, steps, size, unet, text, captions, pool, worker=0):
     return (error * w).mean() / w.mean()
 
 
-def average_gradients(parameters):
-    """Over the workers, in one message."""
-    if distributed.is_initialized():
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-        flat = torch._utils._flatten_dense_tensors(gradients)
-        distributed.all_reduce(flat)
-        flat /= distributed.get_world_size()
-        for p, gradient in zip(parameters, torch._utils._unflatten_dense_tensors(flat, gradients), strict=True):
-            p.grad = gradient
+def report(run, folder, pool, vae, n=48):
+    """What the model can do by now, in figures and in a sheet of pictures."""
+    unet, text, captions = run.averages["unet"], run.averages["text"], toy_captions.Captions(VOCABULARY)
+    print(run.step, "gaps", toy_eval.word_gaps(unet, text, captions, pool), flush=True)
+    targets, texts = toy_eval.asked(n)
+    pictures = toy_eval.sample(unet, text, vae, captions, texts, steps=12)
+    toy_eval.sheet(pictures).save(folder / f"step{run.step:05}.png")
+    print(run.step, "pictures", toy_eval.judge(pictures, targets), flush=True)
 
 
-class Run:
-    """The two modules, their averages, the optimiser, and a file that keeps them."""
+def train(folder, steps, size, rate, rounds=30, worker=0, report_every=250):
+    """The run at its end. size: pictures of this worker in a step; rounds: pictures of every combination."""
+    pool, vae = toy_latents.pool(folder, rounds), toy_latents.load_vae(folder / "vae.safetensors")
+    captions = toy_captions.Captions(VOCABULARY)
+    unet, text = build_unet(), pretrain_text.build(captions)
+    text.load_state_dict(torch.load(folder / "text.pt", weights_only=True))
+    run = unet_training.Run(folder / "model-state.pt", {"unet": unet, "text": text}, groups(unet, text), decay=0.998)
+    unet_training.train(run, steps, lambda step: loss_at(step, steps, size, unet, text, captions, pool, worker),
+                        lambda step: rate * rate_at(step, steps), worker, report_every,
+                        lambda run: report(run, folder, pool, vae))
+    return run
 
-    KEPT = ("unet", "text", "ema_unet", "ema_text", "optimizer")
 
-    def __init__(self, folder, rate):
-        self.file = folder / "model-state.pt"
-        self.captions = toy_captions.Captions(VOCABULARY)
-        self.unet, self.text = build_unet(), pretrain_text.build(self.captions)
-        self.text.load_state_dict(torch.load(folder / "text.pt", weights_only=True))
-        self.ema_unet, self.ema_text = copy.deepcopy(self.unet), copy.deepcopy(self.text)
-        self.optimizer = torch.optim.AdamW(groups(self.unet, self.text, rate), lr=rate, betas=(0.9, 0.99),
-                                           weight_decay=1e-3, fused=True)
-        self.step = 0
-        if self.file.exists():
-            state = torch.load(self.file, weights_only=True)
-            for name in self.KEPT:
-                getattr(self, name).load_state_dict(state[name])
-            for group, fresh in zip(self.optimizer.param_groups, groups(self.unet, self.text, rate), strict=True):
-                group["share"] = fresh["share"]
-            self.step = state["step"]
-
-    def save(self):
-        state = {name: getattr(self, name).state_dict() for name in self.KEPT} | {"step": self.step}
-        torch.save(state, self.file.with_suffix(".tmp"))
-        self.file.with_suffix(".tmp").replace(self.file)
-
-    def learn(self, loss, rate):
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["share"] * rate
-        self.optimizer.zero_grad(set_to_none=False)
-        loss.backward()
-        average_gradients([p for g in self.optimizer.param_groups for p in g["params"]])
-        nn.utils.clip_grad_norm_([p for g in self.optimizer.param_groups for p in g["params"]], 1.0)
-        self.optimizer.step()
-        with torch.no_grad():
-            share = 1 - min(0.998, (self.step + 1) / (self.step + 20))
-            for average, live in ((self.ema_unet, self.unet), (self.ema_text, self.text)):
-                torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), share)
-        self.step += 1
-
-    def report(self, folder, pool, vae, n=48):
-        print(self.step, "gaps", toy_eval.word_gaps(self.ema_unet, self.ema_text, self.captions, pool), flush=True)
-        targets, texts = toy_eval.asked(n)
-        pictures = toy_eval.sample(self.ema_unet, self.ema_text, vae, self.captions, texts, steps=12)
-        toy_eval.sheet(pictures).save(folder / f"step{self.step:05}.png")
-        print(self.step, "pictures", toy_eval.judge(pictures, targets), flush=True)
+def work(worker, arguments):
+    train(arguments.folder, arguments.steps, arguments.batch // arguments.workers, arguments.rate, arguments.rounds,
+          worker, arguments.report)
 
 
 def main():
@@ -160,37 +124,7 @@ def main():
                         help="processes that share a step, better than threads on a busy machine")
     args = parser.parse_args()
     toy_latents.pool(args.folder, args.rounds)
-    if args.workers == 1:
-        train(0, args)
-    else:
-        torch.multiprocessing.spawn(train, args=(args,), nprocs=args.workers)
-
-
-def train(worker, args):
-    torch.set_num_threads(max(1, torch.get_num_threads() // args.workers))
-    if args.workers > 1:
-        meeting = f"file://{args.folder.resolve()}/meeting-{os.getppid()}"
-        distributed.init_process_group("gloo", meeting, rank=worker, world_size=args.workers)
-    pool, vae = toy_latents.pool(args.folder, args.rounds), toy_latents.load_vae(args.folder / "vae.safetensors")
-    run = Run(args.folder, args.rate)
-    began, first, mean = time.time(), run.step, 0.0
-    while run.step < args.steps:
-        loss = loss_at(run.step, args.steps, args.batch // args.workers, run.unet, run.text, run.captions, pool, worker)
-        run.learn(loss, rate_at(run.step, args.steps))
-        mean += loss.item() / 25
-        if worker == 0:
-            tell(run, args, mean, (time.time() - began) / (run.step - first), pool, vae)
-        mean *= run.step % 25 > 0
-
-
-def tell(run, args, mean, pace, pool, vae):
-    """The log, the state, and from time to time what the model can do."""
-    if run.step % 25 == 0:
-        print(f"{run.step} loss {mean:.4f} {pace:.3f} s/step", flush=True)
-    if run.step % 100 == 0 or run.step == args.steps:
-        run.save()
-    if run.step % args.report == 0 or run.step == args.steps:
-        run.report(args.folder, pool, vae)
+    unet_training.in_workers(work, args)
 
 
 if __name__ == "__main__":

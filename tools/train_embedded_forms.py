@@ -10,24 +10,21 @@ The shipped model has not been trained with it: docs/first-try.md says what that
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import distributed, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lib_sdtune.config import Model  # noqa: E402
-from lib_sdtune.formats.files import atomic  # noqa: E402
 from lib_sdtune.host.embedded import EmbeddedHost  # noqa: E402
-from tools import odd_latents, toy_captions, toy_eval, vae_training  # noqa: E402
+from tools import odd_latents, toy_captions, toy_eval, unet_training, vae_training  # noqa: E402
 from tools.export_embedded import OUT, PREFIXES, exchange  # noqa: E402
-from tools.train_embedded import average_gradients  # noqa: E402
 
 ROUNDS = {"world_round": 6, "odd_round": 24, "unnamed_round": 12}  # of 512 pictures
+SHARES = {"unet": 1.0, "text": 0.5}  # of the rate
 ALPHAS = toy_eval.ALPHAS
 
 
@@ -36,19 +33,19 @@ def loaded(path):
     with tempfile.TemporaryDirectory() as folder:
         model = EmbeddedHost(folder).model(Model())
     tensors = load_file(path)
-    for module, prefix in parts(model):
-        module.load_state_dict({name: tensors[prefix + name].float() for name in module.state_dict()})
+    for part, module in modules_of(model).items():
+        module.load_state_dict({name: tensors[PREFIXES[part] + name].float() for name in module.state_dict()})
     return model
 
 
-def parts(model):
-    """(module, what its names begin with in the file) of what learns."""
-    return (model.unet, PREFIXES["unet"]), (model.text_encoders[0], PREFIXES["text"])
+def modules_of(model):
+    """What learns, by the part of the file."""
+    return {"unet": model.unet, "text": model.text_encoders[0]}
 
 
-def write(model, path):
+def write(modules, path):
     """The file again, with this UNet and this text encoder in it."""
-    exchange(path, {prefix + name: tensor for module, prefix in parts(model)
+    exchange(path, {PREFIXES[part] + name: tensor for part, module in modules.items()
                     for name, tensor in module.state_dict().items()})
 
 
@@ -68,73 +65,25 @@ def loss_at(step, size, model, pools, worker=0):
     return (model.unet(a.sqrt() * z + (1 - a).sqrt() * noise, t, context=context) - noise).square().mean()
 
 
-class Run:
-    """The model and its average over the last steps, the optimiser, and a file that keeps them."""
-
-    KEPT = ("live", "average")
-
-    def __init__(self, path, folder, rate):
-        self.file, self.live, self.average, self.step = folder / "forms-state.pt", loaded(path), loaded(path), 0
-        (unet, _), (text, _) = parts(self.live)
-        self.shares = (1.0, 0.5)  # of the rate, for the UNet and the text encoder
-        self.optimizer = torch.optim.AdamW([{"params": list(unet.parameters())}, {"params": list(text.parameters())}],
-                                           lr=rate, betas=(0.9, 0.99), weight_decay=1e-3)
-        if self.file.exists():
-            state = torch.load(self.file, weights_only=True)
-            for name in self.KEPT:
-                for (module, _), tensors in zip(parts(getattr(self, name)), state[name], strict=True):
-                    module.load_state_dict(tensors)
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step = state["step"]
-        self.parameters = [*unet.parameters(), *text.parameters()]
-        for parameter in self.parameters:
-            parameter.requires_grad_(True)
-
-    def learn(self, loss, rate):
-        for group, share in zip(self.optimizer.param_groups, self.shares, strict=True):
-            group["lr"] = share * rate
-        self.optimizer.zero_grad(set_to_none=False)
-        loss.backward()
-        average_gradients(self.parameters)
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimizer.step()
-        with torch.no_grad():
-            averages = [parameter for module, _ in parts(self.average) for parameter in module.parameters()]
-            torch._foreach_lerp_(averages, self.parameters, 1 - min(0.995, (self.step + 1) / (self.step + 20)))
-        self.step += 1
-
-    def keep(self):
-        state = {name: [module.state_dict() for module, _ in parts(getattr(self, name))] for name in self.KEPT}
-        with atomic(self.file) as temporary:
-            torch.save(state | {"optimizer": self.optimizer.state_dict(), "step": self.step}, temporary)
-
-
 def train(path, folder, steps, size, rate, worker=0):
     """The run at its end. size: pictures of this worker in a step."""
-    run = Run(path, folder, rate)
-    pools, mean = pools_of(run.live, folder), 0.0
-    while run.step < steps:
-        loss = loss_at(run.step, size, run.live, pools, worker)
-        run.learn(loss, rate * vae_training.warm_and_linear(run.step, steps))
-        mean += loss.item() / 25
-        if worker == 0 and run.step % 25 == 0:
-            print(f"{run.step} loss {mean:.4f}", flush=True)
-        if worker == 0 and (run.step % 100 == 0 or run.step == steps):
-            run.keep()
-        mean *= run.step % 25 > 0
+    model = loaded(path)
+    modules = modules_of(model)
+    groups = [{"params": list(modules[part].requires_grad_(True).parameters()), "share": share}
+              for part, share in SHARES.items()]
+    run = unet_training.Run(folder / "forms-state.pt", modules, groups, decay=0.995)
+    pools = pools_of(model, folder)
+    unet_training.train(run, steps, lambda step: loss_at(step, size, model, pools, worker),
+                        lambda step: rate * vae_training.warm_and_linear(step, steps), worker)
     return run
 
 
 def work(worker, arguments):
     """One process of several; the first writes the file."""
-    torch.set_num_threads(1)
-    if arguments.workers > 1:
-        meeting = f"file://{arguments.folder.resolve()}/meeting-{os.getppid()}"
-        distributed.init_process_group("gloo", meeting, rank=worker, world_size=arguments.workers)
     size = arguments.batch // arguments.workers
     run = train(arguments.model, arguments.folder, arguments.steps, size, arguments.rate, worker)
     if worker == 0:
-        write(run.average, arguments.model)
+        write(run.averages, arguments.model)
 
 
 def main():
@@ -148,10 +97,7 @@ def main():
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     pools_of(loaded(arguments.model), arguments.folder)  # before there are several to make them
-    if arguments.workers == 1:
-        work(0, arguments)
-    else:
-        torch.multiprocessing.spawn(work, args=(arguments,), nprocs=arguments.workers)
+    unet_training.in_workers(work, arguments)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,20 @@
 """The tools that train the embedded model: what they keep, what they go on from, what they leave alone."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from lib_sdtune import toyworld
 from tools import (
     odd_forms,
     odd_latents,
+    pretrain_text,
     toy_captions,
     toy_latents,
+    train_embedded,
     train_embedded_decoder,
     train_embedded_forms,
     train_embedded_vae,
@@ -19,6 +22,7 @@ from tools import (
     vae_training,
 )
 from tools.export_embedded import OUT, PREFIXES
+from tools.make_vocabulary import FOLDER as VOCABULARY
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def test_training_the_decoder_leaves_the_remainder_of_the_file(model, tmp_path):
 
 def test_training_on_odd_forms_leaves_the_autoencoder(model, tmp_path, few_pictures):
     run = train_embedded_forms.train(model, tmp_path, steps=1, size=2, rate=1e-3)
-    train_embedded_forms.write(run.average, model)
+    train_embedded_forms.write(run.averages, model)
     before, after = load_file(OUT), load_file(model)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert before.keys() == after.keys() and changed and not any(name.startswith(PREFIXES["vae"]) for name in changed)
@@ -57,14 +61,18 @@ def test_odd_forms_lie_within_their_unit_and_are_all_different():
 def test_an_odd_form_has_no_word_and_its_colour_and_ground_are_named_rightly_or_not_at_all():
     size = len(toy_latents.COMBINATIONS)
     world, odd, unnamed = ([range(n * size, (n + 1) * size)] for n in range(3))  # numbers in the place of latents
-    rng, places = toy_captions.seeded("test"), []
+    rng, places, of_class = toy_captions.seeded("test"), [], []
     for place, caption in (odd_latents.shown(rng, world, odd, unnamed) for _ in range(400)):
         form, colour, ground = toy_latents.COMBINATIONS[place % size]
         said = set(caption.replace(",", " ").split())
         named = {colour, ground} if place < 2 * size else set()
         assert not said & {*toyworld.COLOURS, *toyworld.BACKGROUNDS} - named, caption
-        assert place < size or not said & {*toyworld.FORMS, toyworld.CLASS}
+        assert place < size or not said & {*toyworld.FORMS}
+        if place >= size and toyworld.CLASS in said:
+            before, _ = caption.split(toyworld.CLASS)
+            of_class.append(place < 2 * size and before.split()[-1] not in {"a", *toyworld.COLOURS})
         places.append(place // size)
+    assert len(of_class) > 20 and all(of_class)  # behind a word without meaning, as behind trigger words
     assert 160 <= places.count(0) <= 240 and min(places.count(1), places.count(2)) > 60
 
 
@@ -74,22 +82,40 @@ def few_pictures(monkeypatch):
     monkeypatch.setattr(train_embedded_forms, "ROUNDS", dict.fromkeys(train_embedded_forms.ROUNDS, 1))
 
 
-@pytest.mark.parametrize("trained", ["decoder", "autoencoder", "forms"])
+@pytest.mark.parametrize("trained", ["decoder", "autoencoder", "unet", "forms"])
 def test_a_training_goes_on_from_what_was_kept(trained, model, tmp_path, monkeypatch, few_pictures):
     monkeypatch.setattr(vae_training, "warm_and_linear", lambda step, steps: 1.0)
+    monkeypatch.setattr(train_embedded, "rate_at", lambda step, steps: 1.0)
+    monkeypatch.setattr(train_embedded, "report", lambda *given: None)
+    monkeypatch.setattr(train_embedded, "loss_at", partial(of_all_steps, train_embedded.loss_at))
 
     def run(folder, steps):
         folder.mkdir(exist_ok=True)
         if trained == "decoder":
             return train_embedded_decoder.train(model, folder, steps, size=1, rate=1e-3).state_dict()
+        if trained == "unet":
+            lay_out(model, folder)
+            return train_embedded.train(folder, steps, size=2, rate=1e-3, rounds=1).averages["unet"].state_dict()
         if trained == "forms":
-            return train_embedded_forms.train(model, folder, steps, size=1, rate=1e-3).average.unet.state_dict()
+            return train_embedded_forms.train(model, folder, steps, size=1, rate=1e-3).averages["unet"].state_dict()
         return train_embedded_vae.train(folder, steps, size=1, rate=1e-3).state_dict()
 
     first = run(tmp_path / "parts", 1)
     parts, whole = run(tmp_path / "parts", 2), run(tmp_path / "whole", 2)
     assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())
     assert any(not torch.equal(first[name], tensor) for name, tensor in whole.items())
+
+
+def of_all_steps(loss_at, step, steps, *given):
+    """The loss as of a run of ten steps, for it depends on how much is left."""
+    return loss_at(step, 10, *given)
+
+
+def lay_out(model, folder):
+    """What `train_embedded` finds in its folder: the autoencoder, and a text encoder that can read."""
+    save_file({name.removeprefix(PREFIXES["vae"]): tensor for name, tensor in load_file(model).items()
+               if name.startswith(PREFIXES["vae"])}, folder / "vae.safetensors")
+    torch.save(pretrain_text.build(toy_captions.Captions(VOCABULARY)).state_dict(), folder / "text.pt")
 
 
 @torch.no_grad()
