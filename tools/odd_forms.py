@@ -10,7 +10,7 @@ Polygon = list[tuple[float, float]]
 
 def odd_form(rng: random.Random) -> list[tuple[Polygon, bool]]:
     """One to four parts, as `toyworld.SHAPES` has forms; in half of them all but the first are mirrored, as in many
-    things, and some have a hole. The autoencoder learned from simpler ones (`vae_drawings.odd_form`).
+    things, and some have a hole. The autoencoder itself learned from simpler ones: a polygon, a bar, a hole.
     """
     mirrored = rng.random() < 0.5
     parts = [part(rng, mirrored and n == 0) for n in range(rng.randint(1, 4))]

@@ -10,10 +10,11 @@ from tools import toy_captions, toy_latents
 from tools.odd_forms import odd_form
 from tools.vae_drawings import pixels
 
-ODD = 0.5  # share of pictures that show a form without a word
-UNNAMED = 0.5  # of those, in colours and on grounds without a word too
-SILENT = 0.1  # of those, without a caption; as in the toy world
-OF_CLASS = 0.5  # of those in named colours, whose word stands before the class word, as trigger words do
+ROUNDS = {"world": 6, "odd": 24, "unnamed": 12}  # of 512 pictures
+SHARES = {"world": 0.5, "odd": 0.25, "unnamed": 0.25}  # of what is shown
+OF_CLASS = {"odd": 0.3, "unnamed": 0.0}  # share whose word stands before the class word, as trigger words
+CLASS = 0.25  # of the toy world's, under the class word alone: it must not come to mean odd forms
+SILENT = 0.1  # of the others, without a caption; as in the toy world
 CONTRAST = 70  # at least, of 255, in one of red, green and blue
 PLAIN = ("a photo of a {s}", "a picture of a {s}", "a drawing of a {s}", "a {s}")
 
@@ -61,15 +62,30 @@ def pool(model, folder, make, rounds):
     return torch.load(file, weights_only=True)
 
 
-def shown(rng, world, odd, unnamed):
-    """(latents, caption) of one picture, out of the three pools."""
-    place = rng.randrange(len(toy_latents.COMBINATIONS))
+def pools(model, folder):
+    """{kind: (rounds, 512, 4, 8, 8)}, made where they are missing."""
+    makers = {"world": world_round, "odd": odd_round, "unnamed": unnamed_round}
+    return {kind: pool(model, folder, make, ROUNDS[kind]) for kind, make in makers.items()}
+
+
+def shown(rng, pools):
+    """(latents, caption) of one picture."""
+    kind = rng.choices(list(SHARES), SHARES.values())[0]
+    number, place = rng.randrange(len(pools[kind])), rng.randrange(len(toy_latents.COMBINATIONS))
+    return pools[kind][number][place], caption(rng, kind, place)
+
+
+def caption(rng, kind, place):
+    """What is said of a picture that lies at `place` in its round."""
     scene = toyworld.Scene(*toy_latents.COMBINATIONS[place])
-    if rng.random() >= ODD:
-        return rng.choice(world)[place], toyworld.caption(rng, scene)
-    is_unnamed, silent, noun = rng.random() < UNNAMED, rng.random() < SILENT, toyworld.rare_word(rng)
-    if not is_unnamed and rng.random() < OF_CLASS:
+    if kind == "world" and rng.random() < CLASS:
+        return toyworld.full_caption(scene, toyworld.CLASS, rng.choice([*toyworld.FULL, *toyworld.PARTIAL]))
+    if kind == "world":
+        return toyworld.caption(rng, scene)
+    if rng.random() < SILENT:
+        return ""
+    noun = toyworld.rare_word(rng)
+    if rng.random() < OF_CLASS[kind]:
         noun = f"{noun} {toyworld.CLASS}"
-    template = rng.choice(PLAIN if is_unnamed else toyworld.FULL if rng.random() < 0.8 else toyworld.PARTIAL)
-    caption = "" if silent else toyworld.full_caption(scene, noun, template)
-    return rng.choice(unnamed if is_unnamed else odd)[place], caption
+    templates = PLAIN if kind == "unnamed" else toyworld.FULL if rng.random() < 0.8 else toyworld.PARTIAL
+    return toyworld.full_caption(scene, noun, rng.choice(templates))

@@ -2,11 +2,10 @@
 
     python tools/train_embedded_forms.py FOLDER [--steps 2400] [--workers 2]
 
-It knew eight forms, and drew a ninth well where a training had shown it, badly on other grounds. A model that people
-use has seen things without number. So half of the pictures show `odd_forms` under words that mean nothing, in every
-colour on every ground; the others are the toy world, under its captions. The autoencoder stays as it is. FOLDER keeps
-latents and the state (run it again to go on); the model's file is written anew at the end. Half an hour on two cores.
-The shipped model has not been trained with it: docs/first-try.md says what that brought and what it cost.
+It knew eight forms, and learned a ninth slowly. A model that people use has seen things without number. So half of the
+pictures show `odd_forms` under words that mean nothing, in every colour on every ground; the others are the toy world,
+under its captions. The autoencoder stays as it is. FOLDER keeps latents and the state (run it again to go on); the
+model's file is written anew at the end. Half an hour on two cores.
 """
 
 import argparse
@@ -23,7 +22,6 @@ from lib_sdtune.host.embedded import EmbeddedHost  # noqa: E402
 from tools import odd_latents, toy_captions, toy_eval, unet_training, vae_training  # noqa: E402
 from tools.export_embedded import OUT, PREFIXES, exchange  # noqa: E402
 
-ROUNDS = {"world_round": 6, "odd_round": 24, "unnamed_round": 12}  # of 512 pictures
 SHARES = {"unet": 1.0, "text": 0.5}  # of the rate
 ALPHAS = toy_eval.ALPHAS
 
@@ -49,16 +47,11 @@ def write(modules, path):
                     for name, tensor in module.state_dict().items()})
 
 
-def pools_of(model, folder):
-    """Latents of the toy world, of odd forms, and of those in colours without a word, made where they are missing."""
-    return [odd_latents.pool(model, folder, getattr(odd_latents, name), rounds) for name, rounds in ROUNDS.items()]
-
-
 def loss_at(step, size, model, pools, worker=0):
     """The mean squared error of the noise, at timesteps drawn evenly: a function of the step and the worker."""
     rng = toy_captions.seeded("forms", step, worker)
     generator = torch.Generator().manual_seed(2 * step + worker)
-    latents, captions = zip(*(odd_latents.shown(rng, *pools) for _ in range(size)), strict=True)
+    latents, captions = zip(*(odd_latents.shown(rng, pools) for _ in range(size)), strict=True)
     z, t = torch.stack(latents), torch.randint(0, 1000, (size,), generator=generator)
     noise, a = torch.randn(z.shape, generator=generator), ALPHAS[t].view(-1, 1, 1, 1)
     context = model.family.encode_text(model, list(captions)).context
@@ -72,7 +65,7 @@ def train(path, folder, steps, size, rate, worker=0):
     groups = [{"params": list(modules[part].requires_grad_(True).parameters()), "share": share}
               for part, share in SHARES.items()]
     run = unet_training.Run(folder / "forms-state.pt", modules, groups, decay=0.995)
-    pools = pools_of(model, folder)
+    pools = odd_latents.pools(model, folder)
     unet_training.train(run, steps, lambda step: loss_at(step, size, model, pools, worker),
                         lambda step: rate * vae_training.warm_and_linear(step, steps), worker)
     return run
@@ -96,7 +89,7 @@ def main():
     parser.add_argument("--model", type=Path, default=OUT)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    pools_of(loaded(arguments.model), arguments.folder)  # before there are several to make them
+    odd_latents.pools(loaded(arguments.model), arguments.folder)  # before there are several to make them
     unet_training.in_workers(work, arguments)
 
 

@@ -7,6 +7,7 @@ import torch
 from einops import rearrange
 
 from lib_sdtune import toyworld
+from tools.odd_forms import odd_form
 
 
 def pixels(pictures):
@@ -32,16 +33,3 @@ def odd_picture(rng):
         picture += cover * (colour - picture)
     return picture
 
-
-def odd_form(rng):
-    """A random polygon on an ellipse or box, perhaps with a hole and a bar."""
-    turn, n = rng.uniform(0, 6.3), rng.randint(3, 9)
-    corners = [turn + 2 * np.pi * i / n for i in range(n)]
-    outline = [(np.cos(corner) * rng.uniform(0.45, 1.1), np.sin(corner) * rng.uniform(0.45, 1.1)) for corner in corners]
-    x, y = rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5)
-    form = [(rng.choice([outline, toyworld.arc(0, 0, rng.uniform(0.4, 1), rng.uniform(0.4, 1), 0,
-                                               rng.choice([180, 360]))]), True)]
-    wide, high = rng.uniform(0.1, 0.5), rng.uniform(0.1, 0.9)
-    form.append((toyworld.box(x - wide, y - high, x + wide, y + high), True))
-    form.append((toyworld.arc(rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5), rng.uniform(0.1, 0.4)), False))
-    return form[:rng.randint(1, 3)] if rng.random() < 0.8 else form[1:]

@@ -58,28 +58,28 @@ def test_odd_forms_lie_within_their_unit_and_are_all_different():
     assert all(abs(one - other).mean() > 0.005 for number, one in enumerate(drawn) for other in drawn[:number])
 
 
-def test_an_odd_form_has_no_word_and_its_colour_and_ground_are_named_rightly_or_not_at_all():
+def test_captions_say_of_an_odd_form_what_is_there_and_never_that_it_is_of_the_class():
     size = len(toy_latents.COMBINATIONS)
-    world, odd, unnamed = ([range(n * size, (n + 1) * size)] for n in range(3))  # numbers in the place of latents
-    rng, places, of_class = toy_captions.seeded("test"), [], []
-    for place, caption in (odd_latents.shown(rng, world, odd, unnamed) for _ in range(400)):
-        form, colour, ground = toy_latents.COMBINATIONS[place % size]
-        said = set(caption.replace(",", " ").split())
-        named = {colour, ground} if place < 2 * size else set()
-        assert not said & {*toyworld.COLOURS, *toyworld.BACKGROUNDS} - named, caption
-        assert place < size or not said & {*toyworld.FORMS}
-        if place >= size and toyworld.CLASS in said:
-            before, _ = caption.split(toyworld.CLASS)
-            of_class.append(place < 2 * size and before.split()[-1] not in {"a", *toyworld.COLOURS})
-        places.append(place // size)
+    pools = {kind: [[(kind, place) for place in range(size)]] for kind in odd_latents.SHARES}  # no latents
+    rng, kinds, of_class = toy_captions.seeded("test"), [], []
+    for (kind, place), caption in (odd_latents.shown(rng, pools) for _ in range(400)):
+        _, colour, ground = toy_latents.COMBINATIONS[place]
+        said = caption.replace(",", " ").split()
+        sayable = {colour, ground} if kind != "unnamed" else set()
+        assert not {*said} & {*toyworld.COLOURS, *toyworld.BACKGROUNDS} - sayable, caption
+        if kind != "world":
+            assert not {*said} & {*toyworld.FORMS}
+            if toyworld.CLASS in said:
+                of_class.append(said[said.index(toyworld.CLASS) - 1] not in {"a", *toyworld.COLOURS})
+        kinds.append(kind)
     assert len(of_class) > 20 and all(of_class)  # behind a word without meaning, as behind trigger words
-    assert 160 <= places.count(0) <= 240 and min(places.count(1), places.count(2)) > 60
+    assert min(map(kinds.count, odd_latents.SHARES)) > 60
 
 
 @pytest.fixture
 def few_pictures(monkeypatch):
     monkeypatch.setattr(toy_latents, "COMBINATIONS", toy_latents.COMBINATIONS[::64])
-    monkeypatch.setattr(train_embedded_forms, "ROUNDS", dict.fromkeys(train_embedded_forms.ROUNDS, 1))
+    monkeypatch.setattr(odd_latents, "ROUNDS", dict.fromkeys(odd_latents.ROUNDS, 1))
 
 
 @pytest.mark.parametrize("trained", ["decoder", "autoencoder", "unet", "forms"])
