@@ -48,6 +48,13 @@ def test_quality_words_that_a_person_put_in_front_stay_in_front(existing, combin
     assert captioners.combine("masterpiece, best_quality, ron", "cat, sky", existing) == combined
 
 
+@pytest.mark.parametrize("existing", ["prepend", "append"])
+def test_a_tag_that_stands_there_already_is_not_written_again(existing):
+    described = captioners.combine("masterpiece, ron, blue sky", "cat, blue_sky", existing)
+    assert described == captioners.combine(described, "cat, blue sky", existing)
+    assert sorted(described.split(", ")) == ["blue sky", "cat", "masterpiece", "ron"]
+
+
 @pytest.mark.parametrize(("caption", "words"), [
     ("score_9, score_8_up, 1girl", ["score_9", "score_8_up"]), ("Masterpiece, (detailed), highres", ["Masterpiece"]), ("score, cat", []),
     ("a masterpiece of a cat, best quality", []), ("", [])])

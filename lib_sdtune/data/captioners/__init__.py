@@ -78,14 +78,14 @@ class Hosted(Captioner):
 def combine(old: str, new: str, existing: str) -> str:
     """What becomes of a picture's caption when a new one was found. existing: one of `EXISTING`.
 
-    Quality words in front of the old one stay in front.
+    Quality words in front of the old one stay in front; a tag that stands there already is not written again.
     """
     quality = tags.join(quality_words.leading(old))
     if not old or existing == "replace":
         return tags.lead(new, quality)
-    if existing == "keep" or not new:
+    if existing == "keep":
         return old
-    return tags.lead(f"{new}, {old}", quality) if existing == "prepend" else f"{old}, {new}"
+    return tags.lead(tags.add(old, new, front=existing == "prepend"), quality)
 
 
 def describe_all(captions: "Captions", captioner: Captioner, names: Iterable[str] | None = None, existing: str = "keep",
