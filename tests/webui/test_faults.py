@@ -105,6 +105,7 @@ def reload_ui(webui):
 
 @pytest.mark.parametrize("phase", ["preparing", "training", "paused"])
 def test_the_page_reloaded_in_mid_run(webui, config, phase):
+    """On a WebUI of its own: where gradio's queue has lost a page (test_attacks), its server never ends, reloaded or not."""
     config |= {"train": {"max_train_steps": 40}}
     name = train(webui, config)
     if phase == "paused":

@@ -17,7 +17,9 @@ def test_the_stand_in_has_not_drifted(tmp_path):
     named = filter(None, [os.environ.get("SDTUNE_WEBUI_PYTHON")])
     python = next(path for path in (*named, Path(folder, "venv/bin/python"), Path(folder, "venv/Scripts/python.exe")) if Path(path).exists())
     own = [path for path in sys.path if "pytest" in path or path.endswith("site-packages")]
-    tools = os.environ.get("SDTUNE_WEBUI_PYTEST") or next((path for path in own if Path(path, "pytest").is_dir()), "")
+    has_its_own = subprocess.run([python, "-c", "import pytest"], capture_output=True).returncode == 0
+    ours = "" if has_its_own else next((path for path in own if Path(path, "pytest").is_dir()), "")  # of another Python perhaps
+    tools = os.environ.get("SDTUNE_WEBUI_PYTEST", ours)
     answer = subprocess.run([python, "-m", "pytest", "-q", "-W", "ignore", "-p", "no:cacheprovider", str(ROOT / "tests/host/webui")],
                             cwd=ROOT, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), tools])}, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stdout[-4000:]

@@ -47,7 +47,8 @@ def install(folder):
 
     from modules import extensions
 
-    extensions.extensions.append(SimpleNamespace(name=folder.name, path=str(folder), is_builtin=False, enabled=True))
+    metadata = SimpleNamespace(list_callback_order_instructions=lambda: [])
+    extensions.extensions.append(SimpleNamespace(name=folder.name, path=str(folder), is_builtin=False, enabled=True, metadata=metadata))
 
 
 @pytest.fixture
