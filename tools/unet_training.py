@@ -19,7 +19,7 @@ class Run:
 
     def __init__(self, file, modules, groups, decay):
         self.file, self.modules, self.averages, self.decay = file, modules, copy.deepcopy(modules), decay
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=1e-3)
         self.parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         self.step = 0
         if file.exists():
