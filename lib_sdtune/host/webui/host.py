@@ -37,7 +37,7 @@ from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
 from lib_sdtune.host.webui.extensions import blame, checkpoint_file, hijack_points, ownership
 from lib_sdtune.host.webui.extensions.ownership import Change
 from lib_sdtune.host.webui.lock import QueueLock
-from lib_sdtune.host.webui.neutral import neutral, placement, prompt_loras, rng, storage
+from lib_sdtune.host.webui.neutral import hypernetworks, neutral, placement, prompt_loras, rng, storage
 from lib_sdtune.ldm import header, recommended
 from lib_sdtune.ldm.header import Header
 
@@ -233,7 +233,7 @@ class WebUIHost(Host):
                 stack.enter_context(self.dialect.bare(sd_model, parameters))
                 stack.enter_context(structure.restored(sd_model))
                 stack.enter_context(extensions.put_aside(sd_model))
-                with prompt_loras.off(sd_model):
+                with prompt_loras.off(sd_model), hypernetworks.off(sd_model):
                     checkpoint_file.refuse_other_weights(sd_model)
                 stack.enter_context(self.dialect.settled(sd_model, parameters))
                 pins = {}

@@ -14,7 +14,7 @@ from lib_sdtune.networks.base import Adapter, applied
 from lib_sdtune.networks.lora import LoRA
 
 
-def request(prompt="a cat", **changes):
+def asked(prompt="a cat", **changes):
     return SampleRequest(prompt, steps=webui_probe.STEPS, cfg_scale=4, seed=1, width=webui_probe.SIZE, height=webui_probe.SIZE, sampler="Euler", **changes)
 
 
@@ -31,9 +31,20 @@ def files():
 
 def test_a_sample_is_what_generate_would_make(host):
     expected = webui_probe.draw()
-    image = next(host.generate([request()]))
+    image = next(host.generate([asked()]))
     assert (numpy.asarray(image) == expected).all()
     assert "Steps: 2" in image.info["parameters"] and "Seed: 1" in image.info["parameters"]
+
+
+def test_a_picture_is_drawn_after_a_prompt_that_left_its_hypernetwork_on_the_layers(host, request):
+    from modules.sd_hijack import model_hijack
+
+    model_hijack.apply_optimizations("None")  # the one attention that hangs them there
+    request.addfinalizer(model_hijack.apply_optimizations)
+    webui_probe.make_hypernetwork("left")
+    webui_probe.draw("a cat <hypernet:left:1>")
+    assert hasattr(webui_probe.weight("diffusion_model.middle_block.1.transformer_blocks.0.attn2"), "hyper_k")
+    assert (numpy.asarray(next(host.generate([asked()]))) == webui_probe.draw()).all()
 
 
 def test_what_is_attached_shows_and_training_goes_on_bare_of_it(host):
@@ -43,9 +54,9 @@ def test_what_is_attached_shows_and_training_goes_on_bare_of_it(host):
         straight = layer(torch.ones(1, layer.in_features))
         with applied([(layer, Shift(layer, 1, 1.0))]):
             bent_answer = layer(torch.ones(1, layer.in_features))
-            drawn = [numpy.asarray(image) for image in host.generate([request(), request("a dog")])]
+            drawn = [numpy.asarray(image) for image in host.generate([asked(), asked("a dog")])]
             assert torch.equal(layer(torch.ones(1, layer.in_features)), bent_answer)
-        plain = numpy.asarray(next(host.generate([request()])))
+        plain = numpy.asarray(next(host.generate([asked()])))
         assert torch.equal(layer(torch.ones(1, layer.in_features)), straight)
         assert type(model.text_encoders[0].text_model.embeddings.token_embedding) is torch.nn.Embedding
     assert (drawn[0] != bare).any() and (drawn[0] != drawn[1]).any()
@@ -59,7 +70,7 @@ def test_a_sample_prompt_may_name_loras_and_hypernetworks(host):
     expected = webui_probe.draw("a cat <lora:extra:1>")
     with host.borrow(Model()) as model:
         bare = webui_probe.weight().weight.clone()
-        drawn = numpy.asarray(next(host.generate([request("a cat <lora:extra:1>")])))
+        drawn = numpy.asarray(next(host.generate([asked("a cat <lora:extra:1>")])))
         assert torch.equal(webui_probe.weight().weight, bare), "the LoRA of a sample prompt must not stay in the weights"
         assert model is host.loaded_model
     assert (drawn == expected).all()
@@ -70,7 +81,7 @@ def test_a_lora_of_a_sample_prompt_reaches_layers_that_are_being_trained(host):
     expected = webui_probe.draw("a cat <lora:extra:1>")
     layer = webui_probe.weight()
     with host.borrow(Model()), applied([(layer, LoRA(layer, 2, 2.0))], multiplier=0.0):
-        drawn = numpy.asarray(next(host.generate([request("a cat <lora:extra:1>")])))
+        drawn = numpy.asarray(next(host.generate([asked("a cat <lora:extra:1>")])))
     assert (drawn == expected).all()
 
 
@@ -79,7 +90,7 @@ def test_a_sample_prompt_may_name_an_embedding_in_the_making(host):
     with host.borrow(Model()) as model:
         width = model.text_encoders[0].text_model.embeddings.token_embedding.embedding_dim
         model.embeddings["zzz"] = torch.randn(1, width)
-        drawn = numpy.asarray(next(host.generate([request("a zzz")])))
+        drawn = numpy.asarray(next(host.generate([asked("a zzz")])))
     assert (drawn != bare).any()
     assert (webui_probe.draw("a zzz") == bare).all(), "it must be forgotten with the run"
 
@@ -100,7 +111,7 @@ def test_interrupt_ends_the_samples_and_not_the_run(host, monkeypatch, when):
     original = processing.process_images
     monkeypatch.setattr(processing, "process_images", interrupted)
     with host.borrow(Model()):
-        assert list(host.generate([request(), request()])) == []
+        assert list(host.generate([asked(), asked()])) == []
         assert shared.state.interrupted is False
         assert not webui_probe.free()
 
@@ -130,11 +141,11 @@ def test_pictures_are_drawn_whatever_settings_are_frozen_or_hidden(host, monkeyp
         return draw(p)
 
     monkeypatch.setattr(processing, "process_images_inner", drawn)
-    class_picture = numpy.asarray(next(host.generate([request()])))
+    class_picture = numpy.asarray(next(host.generate([asked()])))
     with host.borrow(Model()) as model:
-        sample = numpy.asarray(next(host.generate([request()])))
+        sample = numpy.asarray(next(host.generate([asked()])))
         model.variant = replace(model.variant, zero_terminal_snr=True)
-        next(host.generate([request()]))
+        next(host.generate([asked()]))
     assert (class_picture == expected).all() and (sample == expected).all()
     assert [unet for unet, _ in settings[1:]] == ["None", "None"] and settings[2][1] == "Zero Terminal SNR"
     assert shared.opts.data == before
