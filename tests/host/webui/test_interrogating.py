@@ -105,7 +105,7 @@ def test_who_waits_behind_a_training_can_give_up(host, deepbooru):
     other.start()
     taken.wait(30)
     captioner = registry["deepbooru"](host)
-    captioner.patience = patience
+    captioner.on_wait = patience
     try:
         with pytest.raises(KeyboardInterrupt), captioner:
             pass
