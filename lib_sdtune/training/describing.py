@@ -47,7 +47,7 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
     groups, scan = groups_of(config.dataset.describe), training_data.scan
     wordless = {index: picture for index, picture in enumerate(scan.pictures)
                 if picture.caption_from == "prompt" and not picture.is_class
-                and is_known(config.concepts[picture.concept])}
+                and names_its_class(config.concepts[picture.concept])}
     if not groups or not wordless:
         return
     path = folder / "words.json"
@@ -70,8 +70,8 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
              len(wordless), scan.pictures[min(wordless)].caption)
 
 
-def is_known(concept: Concept) -> bool:
-    """Whether the prompt can take words, and what the class is called is known to us, so to the model perhaps too."""
+def names_its_class(concept: Concept) -> bool:
+    """Whether the prompt can take words, and has a word for the class, which the model is likely to know."""
     return not is_template(concept.prompt) and bool(class_word(concept.class_prompt or concept.prompt))
 
 
@@ -104,8 +104,8 @@ class Asker:
     def words(self, index: int, prompt: str, groups: Sequence[Sequence[str]]) -> list[str]:
         """The best word of each group, where one fits.
 
-        It is asked for in the caption that the picture would have. Under the class word alone the model would doubt
-        the form as well: it names one colour in ten of an unknown form wrongly, or none.
+        It is asked for in the caption that the picture would have: under the class word alone the model would doubt
+        the form as well, and name fewer colours rightly (docs/first-try.md).
         """
         example = self.training_data.unmoved.example(index, 0)
         plain, *losses = self.errors(example, [sentence(prompt, [word] if word else ()) for word in

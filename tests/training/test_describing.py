@@ -91,7 +91,7 @@ def test_without_words_to_choose_from_the_trigger_words_stay(tmp_path):
 
 
 def test_nothing_is_asked_where_the_class_is_not_known(tmp_path, monkeypatch):
-    monkeypatch.setattr(describing, "is_known", lambda concept: False)
+    monkeypatch.setattr(describing, "names_its_class", lambda concept: False)
     control = train(TinyHost(tmp_path / "data"), wordless(tmp_path))
     assert not (control.folder / "words.json").exists()
 
