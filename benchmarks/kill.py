@@ -30,7 +30,7 @@ from pathlib import Path
 
 from benchmarks.faulty_run import FULL_DISK, work
 from lib_sdtune.methods import registry
-from lib_sdtune.training import log
+from lib_sdtune.training import log_csv
 from tests.hosts import pictures, settings
 
 CODES = {"kill": (0, -signal.SIGKILL), "full disk": (0, FULL_DISK)}
@@ -73,7 +73,7 @@ def promised(data: Path) -> dict[str, bytes]:
     folders = [data / place for place in ("models", "embeddings", "sdtune/runs/ron/samples")]
     files = {path.relative_to(data).as_posix(): path.read_bytes() for folder in folders for path in folder.rglob("*")
              if path.suffix in COMPARED or path.name in CARDS}
-    rows = log.read(data / "sdtune/runs/ron/log.csv")
+    rows = log_csv.read(data / "sdtune/runs/ron/log.csv")
     return files | {"log.csv": json.dumps([(row["step"], row["loss"], row["lr"]) for row in rows]).encode()}
 
 

@@ -74,7 +74,7 @@ class Jobs:
 
         host = self.context.host
         try:
-            with host.patient(lambda: control.preparing(0, 0, "waiting for the model to be free")):
+            with host.waiting_with(lambda: control.preparing(0, 0, "waiting for the model to be free")):
                 run(control.config, host, control)
         except (UserError, RunError):
             pass  # the run's own status tells it

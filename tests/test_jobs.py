@@ -179,7 +179,7 @@ def test_giving_up_while_the_model_is_not_free(host, images):
     class Busy(TinyHost):
         def borrow(self, model_settings, method=None):
             while True:
-                self.patience()
+                self.on_wait()
                 time.sleep(0.01)
 
     jobs = Jobs(ServiceContext(lambda: Busy(host.data_dir)))

@@ -142,17 +142,17 @@ class SampleRequest:
 class Host:
     """Lends a model and takes it back unharmed. Subclasses fill in every method."""
 
-    patience: Callable[[], None] = staticmethod(lambda: None)
+    on_wait: Callable[[], None] = staticmethod(lambda: None)
     """Called again and again while the model is not free yet; may raise to give up waiting."""
 
     @contextmanager
-    def patient(self, patience: Callable[[], None]) -> Iterator[None]:
-        """Inside, `patience` is what is called; whoever waits for the model next does not wait for this one."""
-        self.patience = patience
+    def waiting_with(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Inside, `on_wait` is what is called; whoever waits for the model next does not wait for this one."""
+        self.on_wait = on_wait
         try:
             yield
         finally:
-            del self.patience
+            del self.on_wait
 
     def defaults(self, model_settings: Any) -> dict[str, Any]:
         """Settings that suit the model better than the general ones: a nested dict laid under the user's config."""

@@ -44,7 +44,7 @@ class ClassPictureService(TaskService):
         from lib_sdtune.training.class_pictures import draw
 
         host = self.context.host
-        waiting = host.patient(lambda: progress(0, 0, "waiting for the model"))
+        waiting = host.waiting_with(lambda: progress(0, 0, "waiting for the model"))
         with waiting, watched(lambda: task.stopping, task.report_drawing):
             draw(config, host, progress)
         host.free_memory()

@@ -31,7 +31,7 @@ class MemoryService(TaskService):
         from lib_sdtune.training.memory import measure
 
         host = self.context.host
-        with host.patient(lambda: progress(0, 0, "waiting for the model")):
+        with host.waiting_with(lambda: progress(0, 0, "waiting for the model")):
             return measure.measure(config, host, progress).facts()
 
     def status(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from lib_sdtune.config import Config
 from lib_sdtune.training.automatic_length import AutomaticLength, measured_every
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.log import Log
+from lib_sdtune.training.log_csv import LogCsv
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.parallel import World
@@ -20,7 +20,7 @@ class LearningCurve:
         self.control, self.world = control, world
         self.validation = Validation(config, training_data, objective.losses, objective.model.device,
                                      measured_every(config, longest))
-        self.log = Log(control.folder, resume_from=resume_from, writes=world.leads)
+        self.log = LogCsv(control.folder, resume_from=resume_from, writes=world.leads)
         self.length = AutomaticLength(config.train, control.folder, longest)
 
     def is_measured(self, step: Step) -> bool:

@@ -40,10 +40,6 @@ class World:
         if self.size > 1 and not torch.distributed.is_initialized():
             torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
-    def slot(self, micro_step: int) -> int:
-        """This process's place in the common order of micro-batches."""
-        return micro_step * self.size + self.rank
-
     @between_processes
     def gather(self) -> None:
         """Wait until all processes are here."""

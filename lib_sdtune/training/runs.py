@@ -17,8 +17,7 @@ from lib_sdtune.formats.names import check_artefact_name
 from lib_sdtune.host.base import Host
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import base_checkpoint, leftovers, replaced, run_lock, state
-from lib_sdtune.training import log as run_log
+from lib_sdtune.training import base_checkpoint, leftovers, log_csv, replaced, run_lock, state
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import SPARE, existing
 from lib_sdtune.training.parallel import World
@@ -72,7 +71,7 @@ class RunFolder:
         return f"{path} is damaged, so how far the run was is not known." if damaged else ""
 
     def log(self, since: int = 0) -> list[dict[str, Any]]:
-        return run_log.read(self.path / "log.csv", since)
+        return log_csv.read(self.path / "log.csv", since)
 
     def resumable(self) -> bool:
         """Whether the run is not finished and can go on: from a state, or anew where it was cut off before its first

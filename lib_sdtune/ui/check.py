@@ -74,7 +74,7 @@ def limit(config: "Config", dataset: "Dataset", app: "App") -> str:
     if not app.context.queue.idle:
         return ""
     try:
-        with app.host.patient(give_up):
+        with app.host.waiting_with(give_up):
             return beyond(app.host, config.model, dataset)
     except InUse:
         return ""

@@ -15,7 +15,7 @@ class WebUI:
         self.open, self.asked = False, []
 
     @contextmanager
-    def interrogator(self, name, options, patience):
+    def interrogator(self, name, options, on_wait):
         self.open = True
         self.asked.append((name, vars(options)))
         yield lambda image: f"{image.width} wide"

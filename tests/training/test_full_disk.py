@@ -12,7 +12,7 @@ import pytest
 from lib_sdtune.data import store
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats import files
-from lib_sdtune.training import log, run_log, state
+from lib_sdtune.training import log_csv, run_log, state
 from lib_sdtune.training.preparing import once_there_is_room
 from tests.hosts import TinyHost, pictures, settings, train
 
@@ -155,13 +155,13 @@ class NoRoom(io.RawIOBase):
 
 
 def test_a_log_keeps_its_rows_until_there_is_room(tmp_path):
-    rows = log.Log(tmp_path)
+    rows = log_csv.LogCsv(tmp_path)
     rows.file, roomy = NoRoom(), rows.file
     rows.write({"step": 1, "loss": 0.5})
     rows.file = roomy
     rows.write({"step": 2, "loss": 0.25})
     rows.close()
-    assert [row["step"] for row in log.read(tmp_path / "log.csv")] == [1, 2]
+    assert [row["step"] for row in log_csv.read(tmp_path / "log.csv")] == [1, 2]
 
 
 def test_a_full_disk_under_run_log_is_told_to_nobody(tmp_path, capfd):

@@ -4,7 +4,7 @@ import pytest
 
 from lib_sdtune.data.recent import Recent
 from lib_sdtune.errors import RunError
-from lib_sdtune.training import log, training_data
+from lib_sdtune.training import log_csv, training_data
 from lib_sdtune.training.runs import folder_of
 from tests.hosts import TinyHost, pictures, settings, train
 
@@ -39,7 +39,7 @@ def test_in_mid_run(tmp_path, monkeypatch, method):
     text = (folder_of(host, "ron") / "run.log").read_text(encoding="utf-8")
     assert control.state == "finished" and control.total_steps == 6
     assert text.count("1.png can't be opened") == 1 and "It is left out from here on." in text
-    rows = log.read(folder_of(host, "ron") / "log.csv")
+    rows = log_csv.read(folder_of(host, "ron") / "log.csv")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from lib_sdtune.training import log
+from lib_sdtune.training import log_csv
 from tests.hosts import TinyHost, pictures, settings, train
 
 WORKER = """
@@ -43,7 +43,7 @@ def test_killed_at_random_moments(request, tmp_path, kind, changes, moments):
     for target in (*moments, 1000):
         worker = subprocess.Popen([sys.executable, "-c", WORKER, str(killed.data_dir), json.dumps(config)],
                                   env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}, stderr=subprocess.PIPE)
-        while worker.poll() is None and not (rows.exists() and any(row["step"] >= target for row in log.read(rows))):
+        while worker.poll() is None and not (rows.exists() and any(row["step"] >= target for row in log_csv.read(rows))):
             time.sleep(0.02)
         if worker.poll() is None:
             time.sleep(chance.uniform(0, 0.2))
@@ -52,5 +52,5 @@ def test_killed_at_random_moments(request, tmp_path, kind, changes, moments):
         assert worker.wait() in (0, 1 if os.name == "nt" else -9), worker.stderr.read().decode()[-2000:]
     assert kills == len(moments)
     assert final.read_bytes() == (whole.folder(kind) / "ron.safetensors").read_bytes()
-    assert [row["step"] for row in log.read(rows)] == list(range(1, config["train"]["max_train_steps"] + 1))
+    assert [row["step"] for row in log_csv.read(rows)] == list(range(1, config["train"]["max_train_steps"] + 1))
     assert not list(killed.data_dir.rglob("*.tmp"))

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from lib_sdtune.training import log
+from lib_sdtune.training import log_csv
 from lib_sdtune.training.overfitting import assess, judge, measured
 
 
@@ -45,12 +45,12 @@ def test_too_few_measurements_are_not_judged():
 @pytest.mark.parametrize("aside", [[0.2, 0.3, math.nan], [0.2, 0.19, 0.3, 0.4, math.inf], [math.nan]])
 def test_a_loss_that_overflows_gets_worse_also_when_the_log_is_read(tmp_path, aside):
     table = rows(aside, aside)
-    kept = log.Log(tmp_path)
+    kept = log_csv.LogCsv(tmp_path)
     for row in table:
         kept.write(row)
     kept.close()
     step = {3: 50, 5: 100, 1: None}[len(aside)]
-    for said in (assess(table), assess(kept.rows), assess(log.read(tmp_path / "log.csv"))):
+    for said in (assess(table), assess(kept.rows), assess(log_csv.read(tmp_path / "log.csv"))):
         assert said["kind"] == "diverges" and said["step"] == step and "lower the learning rate" in said["sentence"]
     recovered = assess([*table, *rows([0.1, 0.1], [0.1, 0.1])])
     assert recovered["kind"] != "diverges" and "inf" not in recovered["sentence"]

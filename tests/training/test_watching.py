@@ -10,7 +10,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.pages import line_chart
-from lib_sdtune.training import log, per_image_loss, tensorboard
+from lib_sdtune.training import log_csv, per_image_loss, tensorboard
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost, pictures, settings, train
 from tests.test_architecture import ROOT
@@ -109,7 +109,7 @@ def test_tensorboard_reads_the_curves(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    written = log.Log(tmp_path)
+    written = log_csv.LogCsv(tmp_path)
     written.write({"step": 1, "loss": 0.5, "lr": 1e-4})
     written.write({"step": 2, "loss": 0.4, "lr": 1e-4, "val_loss": 0.45, "fit_loss": 0.4})
     written.close()
@@ -124,7 +124,7 @@ def test_tensorboard_reads_the_curves(tmp_path):
 
 
 def test_each_measured_curve_has_a_folder_of_its_own_named_as_in_the_report(tmp_path):
-    written = log.Log(tmp_path)
+    written = log_csv.LogCsv(tmp_path)
     written.write({"step": 1, "loss": 0.5, "val_loss": 0.45, "class_loss": 0.3})
     written.close()
     folders = sorted(path.parent.relative_to(tmp_path / "tensorboard").as_posix() for path in (tmp_path / "tensorboard").rglob("*.sdtune"))
@@ -132,9 +132,9 @@ def test_each_measured_curve_has_a_folder_of_its_own_named_as_in_the_report(tmp_
 
 
 def test_of_several_processes_the_first_alone_writes_the_log(tmp_path):
-    written = log.Log(tmp_path)
-    log.Log(tmp_path, writes=False).close()
+    written = log_csv.LogCsv(tmp_path)
+    log_csv.LogCsv(tmp_path, writes=False).close()
     written.write({"step": 1, "epoch": 1, "loss": 0.5, "lr": 1e-4, "seconds": 1.0})
     written.close()
-    assert [row["step"] for row in log.read(tmp_path / "log.csv")] == [1]
+    assert [row["step"] for row in log_csv.read(tmp_path / "log.csv")] == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "tensorboard"]

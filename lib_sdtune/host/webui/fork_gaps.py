@@ -11,14 +11,14 @@ from lib_sdtune.host.webui.lock import QueueLock
 
 
 def interrogator(name: str, options: Any, lock: QueueLock,
-                 patience: Callable[[], None]) -> AbstractContextManager[Callable[[Image], str]]:
+                 on_wait: Callable[[], None]) -> AbstractContextManager[Callable[[Image], str]]:
     """As `interrogating.interrogator`. UserError where there are none."""
     try:
         from lib_sdtune.host.webui import interrogating
     except ImportError as error:
         raise UserError("This WebUI has no interrogators any more; write captions by another captioner, or by "
                         "hand.") from error
-    return interrogating.interrogator(name, options, lock, patience)
+    return interrogating.interrogator(name, options, lock, on_wait)
 
 
 def image_encoder() -> Any | None:

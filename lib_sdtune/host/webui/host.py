@@ -127,7 +127,7 @@ class WebUIHost(Host):
 
     @contextmanager
     def borrow(self, model_settings: Any, idle: Collection[str] = ()) -> Iterator[LoadedModel]:
-        self.lock.acquire(self.patience)
+        self.lock.acquire(self.on_wait)
         self.idle = idle
         try:
             with (
@@ -227,7 +227,7 @@ class WebUIHost(Host):
     def picture(self, request: SampleRequest) -> Image | None:
         with ExitStack() as stack:
             if self.sd_model is None:
-                self.lock.acquire(self.patience)
+                self.lock.acquire(self.on_wait)
                 stack.callback(self.lock.release)
                 sd_model, parameters = self.dialect.model(), LentParameters()
                 stack.enter_context(self.dialect.bare(sd_model, parameters))
@@ -279,11 +279,11 @@ class WebUIHost(Host):
         return folders.roots(kind)
 
     def interrogator(self, name: str, options: Any,
-                     patience: Callable[[], None]) -> AbstractContextManager[Callable[[Image], str]]:
-        """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip". patience: as for the
+                     on_wait: Callable[[], None]) -> AbstractContextManager[Callable[[Image], str]]:
+        """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip". on_wait: as for the
         lock.
         """
-        return fork_gaps.interrogator(name, options, self.lock, patience)
+        return fork_gaps.interrogator(name, options, self.lock, on_wait)
 
     def tokenizer(self) -> Callable[[str], list[int]] | None:
         loaded = self.dialect.loaded()

@@ -20,15 +20,15 @@ LITERAL = {"deepbooru_escape": False, "interrogate_return_ranks": False}  # capt
 
 @contextmanager
 def interrogator(name: str, options: Any, lock: QueueLock,
-                 patience: Callable[[], None]) -> Iterator[Callable[[Image], str]]:
+                 on_wait: Callable[[], None]) -> Iterator[Callable[[Image], str]]:
     """Give a function RGB image -> text; the queue lock is held for each picture alone: others can generate between.
 
-    patience() is called while somebody else has the lock, and gives up by raising.
+    on_wait() is called while somebody else has the lock, and gives up by raising.
     """
 
     @contextmanager
     def turn():
-        lock.acquire(patience)
+        lock.acquire(on_wait)
         try:
             yield
         finally:

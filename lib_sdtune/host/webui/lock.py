@@ -17,14 +17,14 @@ class QueueLock:
         """Whether somebody stands in the queue."""
         return bool(getattr(self.lock, "_pending_threads", ()))
 
-    def acquire(self, patience: Callable[[], None] = lambda: None) -> None:
-        """Wait for our turn; `patience()` is called meanwhile and leaves the queue by raising."""
+    def acquire(self, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Wait for our turn; `on_wait()` is called meanwhile and leaves the queue by raising."""
         # A thread that was told "your turn" can be overtaken before it takes the lock, and nobody sees it waiting then.
         # Taking the lock twice lets it pass: it must not hang for as long as a training takes.
-        Ticket(self.lock).redeem(patience)
+        Ticket(self.lock).redeem(on_wait)
         self.lock.release()
         time.sleep(PAUSE)
-        Ticket(self.lock).redeem(patience)
+        Ticket(self.lock).redeem(on_wait)
 
     def release(self) -> None:
         self.lock.release()
@@ -43,13 +43,13 @@ class Ticket:
         self.lock = lock
         self.served, self.settling, self.abandoned = threading.Event(), threading.Lock(), False
 
-    def redeem(self, patience: Callable[[], None]) -> None:
+    def redeem(self, on_wait: Callable[[], None]) -> None:
         if self.lock.acquire(blocking=False):
             return
         threading.Thread(target=self.queue, name="sdtune-queue", daemon=True).start()
         try:
             while not self.served.wait(0.1):
-                patience()
+                on_wait()
         except BaseException:
             self.abandon()
             raise

@@ -96,7 +96,7 @@ def test_who_waits_behind_a_training_can_give_up(host, deepbooru):
         over.wait(30)
         host.lock.release()
 
-    def patience():
+    def on_wait():
         asked.append(1)
         if len(asked) == 3:
             raise KeyboardInterrupt
@@ -105,7 +105,7 @@ def test_who_waits_behind_a_training_can_give_up(host, deepbooru):
     other.start()
     taken.wait(30)
     captioner = registry["deepbooru"](host)
-    captioner.on_wait = patience
+    captioner.on_wait = on_wait
     try:
         with pytest.raises(KeyboardInterrupt), captioner:
             pass

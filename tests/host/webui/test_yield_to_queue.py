@@ -137,11 +137,11 @@ def test_waiting_can_be_given_up_and_leaves_no_one_holding(host):
     class Enough(Exception):
         pass
 
-    def patience():
+    def on_wait():
         raise Enough
 
     with pytest.raises(Enough):
-        lock.acquire(patience)
+        lock.acquire(on_wait)
     lock.release()
     until(lambda: lock.lock.acquire(blocking=False))
 

@@ -1,0 +1,131 @@
+"""log.csv: one row per step, flushed at once, and cut back to the state when a run resumes."""
+
+import csv
+import io
+import math
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lib_sdtune.formats.files import atomic, is_full
+from lib_sdtune.training.tensorboard import Curves
+
+# on held-out pictures, trained ones, and class pictures; see `training.validation`
+MEASURED = ["val_loss", "fit_loss", "class_loss"]
+COLUMNS = [
+    "step",
+    "epoch",
+    "loss",
+    "lr",
+    "seconds",
+    *MEASURED,
+    "grad_norm",
+    "skipped",
+    "val_q1",
+    "val_q2",
+    "val_q3",
+    "val_q4",
+]
+
+
+class LogCsv:
+    """Appends rows, and the curves among them to files for TensorBoard.
+
+    `rows`: those with a measured loss; `last`: the one of the step that is resumed from. writes: whether this process
+    does; of several that train together (`training.parallel`) the first one alone may, or they would write over each
+    other.
+    """
+
+    def __init__(self, folder: Path, resume_from: int = 0, writes: bool = True):
+        self.path = Path(folder) / "log.csv"
+        self.file: BinaryIO | None = None
+        self.unwritten = b""  # rows, or the end of one, that found no room yet
+        self.rows: list[dict[str, Any]] = []
+        self.last: dict[str, Any] = {}
+        if not writes:
+            return
+        rows = [row for row in read(self.path) if row["step"] <= resume_from] if resume_from else []
+        if rows:
+            with atomic(self.path) as unfinished:
+                unfinished.write_bytes(lines(None, *rows))  # earlier versions had other columns
+        self.file = open(self.path, "ab" if rows else "wb", buffering=0)  # noqa: SIM115 - closed by close()
+        self.unwritten = b"" if rows else lines(None)
+        self.flush()
+        self.last = rows[-1] if rows else {}
+        self.rows = [row for row in rows if is_measured(row)]
+        self.curves = Curves(Path(folder) / "tensorboard", resume_from)
+
+    def write(self, row: dict[str, Any]) -> None:
+        """`row` maps column names to numbers; missing columns stay empty."""
+        cells = {column: cell(column, value) for column, value in row.items()}
+        self.unwritten += lines(cells)
+        self.flush()
+        if is_measured(cells):
+            self.rows.append(cells)
+        with suppress(OSError):  # a full disk pauses the run where it matters
+            self.curves.write(row)
+
+    def flush(self) -> None:
+        """Write the rows that wait. On a full disk they go on waiting: the run pauses at its next state."""
+        try:
+            while self.file and self.unwritten:
+                self.unwritten = self.unwritten[self.file.write(self.unwritten) :]
+        except OSError as error:
+            if not is_full(error):
+                raise
+
+    def close(self) -> None:
+        if self.file is None:
+            return
+        self.flush()
+        self.file.close()
+        with suppress(OSError):
+            self.curves.close()
+
+
+def is_measured(row: dict[str, Any]) -> bool:
+    return any(row.get(column) is not None for column in MEASURED)
+
+
+def lines(*rows: dict[str, Any] | None) -> bytes:
+    """As they stand in the file; None is the line of the columns' names."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+    for row in rows:
+        writer.writeheader() if row is None else writer.writerow(row)
+    return text.getvalue().encode()
+
+
+def cell(column: str, value: Any) -> Any:
+    """Six digits. What is not finite is infinite where it was measured, and an empty cell where it is a step's own."""
+    if not isinstance(value, float):
+        return value
+    if math.isfinite(value):
+        return float(f"{value:.6g}")
+    return math.inf if column in MEASURED else None
+
+
+def read(path: Path, since: int = 0) -> list[dict[str, Any]]:
+    """Rows after step `since` as dicts of numbers; None for empty cells, infinity for a measurement that overflowed. A
+    row cut off by a crash is left out.
+    """
+    if not Path(path).exists():
+        return []
+    rows = []
+    with suppress(csv.Error), open(path, newline="", encoding="utf-8", errors="replace") as file:
+        for row in csv.DictReader(file):
+            try:
+                numbers = {key: number(text) for key, text in row.items() if key}
+            except (TypeError, ValueError):
+                continue
+            step = numbers.get("step")
+            if step is not None and step > since:
+                rows.append(numbers)
+    return rows
+
+
+def number(text: str) -> float | None:
+    if text == "":
+        return None
+    value = float(text)
+    return int(value) if value.is_integer() and "." not in text and "e" not in text else value
