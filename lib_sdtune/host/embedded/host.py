@@ -150,7 +150,7 @@ class EmbeddedHost(Host):
     def turn(self) -> Iterator[None]:
         """Wait until no other thread uses the model."""
         while not self._lock.acquire(timeout=0.2):
-            self.patience()
+            self.on_wait()
         try:
             yield
         finally:
@@ -182,7 +182,7 @@ class EmbeddedHost(Host):
         listed = paths.get(artefact.path.stem, artefact.path)
         if listed.resolve() != artefact.path.resolve():
             raise RunError(f"Prompts get {listed} under the name {artefact.path.stem}, not {artefact.path}, "
-                           "which stored written. Move or rename that file.")
+                           "which was just written. Move or rename that file.")
 
 
 @torch.no_grad()

@@ -8,10 +8,6 @@ Sources: mikazuki/schema, train.ps1 and train.sh at fdefba9; the fork 28598519a/
 PAGE = {"lycoris_algo": "algo", "lokr_factor": "factor", "dylora_unit": "unit", "conv_dim": "conv_dim",
         "conv_alpha": "conv_alpha", "dropout": "dropout"}
 PRODIGY = {"prodigy_d0": "d0", "prodigy_d_coef": "d_coef", "d0": "d0", "d_coef": "d_coef"}
-IGNORED = {
-    "randomly_choice_prompt": "chose the prompt at random", "enable_base_weight": "switched base_weights on",
-    "enable_preview": "switched samples on", "prompt_file": "named the prompts of samples",
-    "network_args_custom": "", "optimizer_args_custom": ""}
 SCRIPTS = {"sd-lora": "train_network", "sdxl-lora": "train_network", "sd-dreambooth": "train_db",
            "sdxl-finetune": "sdxl_train"}
 
