@@ -49,4 +49,4 @@ class Accumulation:
             return None
         empty = torch.zeros(0, 2, device=self.model.device)
         rows = torch.cat([empty, *(micro_batch.timestep_losses() for micro_batch in micro_batches)])
-        return world.joined(rows, train.batch_size * train.gradient_accumulation_steps)
+        return world.all_gather(rows, train.batch_size * train.gradient_accumulation_steps)

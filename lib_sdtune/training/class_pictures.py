@@ -24,9 +24,9 @@ log = logging.getLogger("sdtune")
 
 def complete(config: Config, host: Host, control: Control) -> None:
     """`draw` for a run, in one of its processes."""
-    if control.world.leads:
+    if control.world.is_main_process:
         draw(config, host, control.preparing)
-    control.world.gather()
+    control.world.barrier()
 
 
 def draw(config: Config, host: Host, progress: Progress, base: Path | None = None) -> None:

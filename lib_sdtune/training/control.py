@@ -135,7 +135,7 @@ class Control:
         back.
         """
         self.time.end()
-        if self.world.leads:
+        if self.world.is_main_process:
             replaced.put_back(self.folder, self.message)
             run_lock.release(self.folder)
 
@@ -181,9 +181,9 @@ class Control:
         At the last step the final file is what would be saved. What is due is due once.
         """
         if request == "stop":
-            return self.world.agree(self.leaving())
+            return self.world.broadcast(self.leaving())
         if request == "pause":
-            return self.world.agree(self.requested("pause"))
+            return self.world.broadcast(self.requested("pause"))
         if request in self.postponed and not self.requested("pause"):
             self.postponed.discard(request)
             return True
@@ -268,7 +268,7 @@ class Control:
         self.changed()
 
     def changed(self, at_once: bool = False) -> None:
-        if not self.world.leads:
+        if not self.world.is_main_process:
             return
         if at_once or time.monotonic() - self._written > 2:
             self._written = time.monotonic()

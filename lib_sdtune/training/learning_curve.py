@@ -20,7 +20,7 @@ class LearningCurve:
         self.control, self.world = control, world
         self.validation = Validation(config, training_data, objective.losses, objective.model.device,
                                      measured_every(config, longest))
-        self.log = LogCsv(control.folder, resume_from=resume_from, writes=world.leads)
+        self.log = LogCsv(control.folder, resume_from=resume_from, writes=world.is_main_process)
         self.length = AutomaticLength(config.train, control.folder, longest)
 
     def is_measured(self, step: Step) -> bool:
@@ -36,7 +36,7 @@ class LearningCurve:
 
     def total(self) -> int:
         """Steps of the run as far as its rows tell: where it ends by itself, it ends when what is measured says so."""
-        return self.world.agree(self.length.total(self.log.rows))
+        return self.world.broadcast(self.length.total(self.log.rows))
 
     def report_overfitting(self, ended: bool = False) -> None:
         self.control.facts["validation"] = assess(self.log.rows, ended)

@@ -41,14 +41,14 @@ class World:
             torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 
     @between_processes
-    def gather(self) -> None:
+    def barrier(self) -> None:
         """Wait until all processes are here."""
         if self.size > 1:
             torch.distributed.barrier()
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes the files."""
+    def is_main_process(self) -> bool:
+        """Whether this process, the first, writes the files."""
         return self.rank == 0
 
     @between_processes
@@ -59,37 +59,37 @@ class World:
         """
         if self.size == 1:
             return
-        taught = self.taught(params)
-        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in taught]
+        learning = self.with_gradients(params)
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in learning]
         if not grads:
             return
         flat = torch.cat([g.flatten() for g in grads])
         torch.distributed.all_reduce(flat)
-        for p, mean in zip(taught, flat.div_(self.size).split([g.numel() for g in grads]), strict=True):
+        for p, mean in zip(learning, flat.div_(self.size).split([g.numel() for g in grads]), strict=True):
             p.grad = mean.view_as(p)
 
     @between_processes
-    def taught(self, params: list[torch.Tensor]) -> list[torch.Tensor]:
+    def with_gradients(self, params: list[torch.Tensor]) -> list[torch.Tensor]:
         """Those of the parameters for which some process has a gradient."""
         if not params:
             return []
         present = torch.tensor([p.grad is not None for p in params], dtype=torch.uint8, device=params[0].device)
         torch.distributed.all_reduce(present, torch.distributed.ReduceOp.MAX)
-        return [p for p, is_taught in zip(params, present.tolist(), strict=True) if is_taught]
+        return [p for p, has_gradient in zip(params, present.tolist(), strict=True) if has_gradient]
 
     @between_processes
-    def joined(self, rows: torch.Tensor, most: int) -> torch.Tensor:
+    def all_gather(self, rows: torch.Tensor, most: int) -> torch.Tensor:
         """The rows (n, k) of all processes in their order, each process' filled up to `most` with zeros."""
         filled = torch.nn.functional.pad(rows, (0, 0, 0, most - len(rows)))
-        each = [torch.empty_like(filled) for _ in range(self.size)]
-        torch.distributed.all_gather(each, filled)
-        return torch.cat(each)
+        gathered = [torch.empty_like(filled) for _ in range(self.size)]
+        torch.distributed.all_gather(gathered, filled)
+        return torch.cat(gathered)
 
     @between_processes
-    def agree(self, wants: T) -> T:
-        """What the leading process wants, in all of them."""
+    def broadcast(self, value: T) -> T:
+        """The value that the main process has, in all of them."""
         if self.size == 1:
-            return wants
-        box = [wants]
+            return value
+        box = [value]
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]

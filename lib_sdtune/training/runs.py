@@ -152,9 +152,9 @@ def begin(
     elapsed = status.get("elapsed_seconds")
     elapsed = elapsed if isinstance(elapsed, int | float) else 0.0
     model_settings = base_checkpoint.settings(folder, config, host) if resume else config.model
-    if world.leads:
+    if world.is_main_process:
         prepare(config, model_settings, host, folder, resume)
-    world.gather()
+    world.barrier()
     control = Control(config, folder, on_change)
     control.model_settings = base_checkpoint.settings(folder, config, host)
     if resume:

@@ -144,9 +144,9 @@ class StoredTeacher(LiveTeacher):
 
     def prepare(self, steps: int, world: World, progress: Progress) -> None:
         super().prepare(steps, world, progress)
-        if world.leads and not self.path.exists():
+        if world.is_main_process and not self.path.exists():
             self.store_answers(min(steps, MOST_QUESTIONS), progress)
-        world.gather()
+        world.barrier()
         self.answers, facts = safetensors.read(self.path)
         self.questions = int(facts["turns"])
 

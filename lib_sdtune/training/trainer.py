@@ -164,7 +164,7 @@ class Trainer:
     # the loop
 
     def __iter__(self):
-        if self.step and self.world.leads and self.results.missing(step := self.resumed_step(), self.times):
+        if self.step and self.world.is_main_process and self.results.missing(step := self.resumed_step(), self.times):
             yield step  # killed between the state of this step and what was due at it
         while self.step < self.total:
             yield self.advance()
@@ -210,7 +210,7 @@ class Trainer:
         self.loss, norm, finite, excused = result.note(self.per_image_loss, self.timestep_sampling)
         self.skipped_steps.note(result, finite, excused)
         step = self.describe_step(result.number, self.loss, result.lr, result.seconds)
-        if self.world.leads:
+        if self.world.is_main_process:
             self.record(step, norm)
         if self.curve.is_measured(step):
             self.shorten()
@@ -257,7 +257,7 @@ class Trainer:
     def save_state(self) -> None:
         """The resume point; see `Saver.save_state`."""
         self.read_all()
-        if self.world.leads:
+        if self.world.is_main_process:
             self.saver.save_state(self.step)
             self.per_image_loss.write(self.step, at_once=True)
 
@@ -265,7 +265,7 @@ class Trainer:
 
     def sample(self, host: Host) -> list[Path]:
         """Pictures of the unsaved result, made by the host's own sampler; their files, none if there was no room."""
-        if not self.world.leads:
+        if not self.world.is_main_process:
             return []
         if self.saver.is_due_before_drawing(self.step) and not self.skipped_steps.in_a_row:
             self.save_state()
@@ -285,7 +285,7 @@ class Trainer:
         """The final file with its card and preview; None when the run is to leave nothing behind, or is put on hold
         because the disk is full. DiskFull when it is to leave before there is room.
         """
-        if not self.world.leads or self.control.requested("stop_without_saving"):
+        if not self.world.is_main_process or self.control.requested("stop_without_saving"):
             return None
         self.save_state()
         if self.control.requested("interrupt"):

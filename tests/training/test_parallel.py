@@ -66,9 +66,9 @@ def test_a_process_that_has_gone_is_told_in_a_sentence(monkeypatch):
 
     monkeypatch.setattr(torch.distributed, "barrier", closed)
     monkeypatch.setattr(torch.distributed, "broadcast_object_list", closed)
-    for ask in (world.gather, lambda: world.agree("stop")):
+    for ask in (world.barrier, lambda: world.broadcast("stop")):
         with pytest.raises(RunError, match="Another process of this run has ended"):
             ask()
     monkeypatch.setattr(torch.distributed, "barrier", lambda: torch.zeros(2) + torch.zeros(3))
     with pytest.raises(RuntimeError, match="size of tensor"):
-        world.gather()
+        world.barrier()
