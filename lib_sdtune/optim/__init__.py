@@ -57,10 +57,10 @@ def keeps_mean(name: str) -> bool:
     return getattr(registry[name], "keeps_mean", False)
 
 
-def skips_by_itself(train: "TrainConfig", device: "torch.device") -> bool:
+def supports_found_inf(train: "TrainConfig", device: "torch.device") -> bool:
     """Whether the optimiser can leave a step out where a tensor on the device says so (`found_inf`)."""
-    skips = getattr(registry[train.optimizer], "skips_by_itself", None)
-    return bool(device.type == "cuda" and skips and skips(train.optimizer_args))
+    supports = getattr(registry[train.optimizer], "supports_found_inf", None)
+    return bool(device.type == "cuda" and supports and supports(train.optimizer_args))
 
 
 def available(name: str) -> bool:

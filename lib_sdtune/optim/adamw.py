@@ -12,7 +12,7 @@ def adamw(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, **({"fused": fusible(groups)} | arguments))
 
 
-adamw.skips_by_itself = lambda arguments: arguments.get("fused", True)
+adamw.supports_found_inf = lambda arguments: arguments.get("fused", True)
 
 
 def fusible(groups: list[dict[str, Any]]) -> bool:

@@ -7,7 +7,7 @@ import torch
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.optim import registry
-from lib_sdtune.optim.queued_lion import LeavesOut
+from lib_sdtune.optim.sync_free_lion import SyncFreeLion
 
 OF_FOREACH = {"betas", "weight_decay", "decoupled_weight_decay"}  # what the package's variant over lists takes
 
@@ -30,16 +30,16 @@ def lion(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
                         "restart the WebUI once, or choose AdamW.") from error
     if not steps_over_lists(arguments):
         return Lion(groups, **arguments)
-    return queued_lion()(groups, **arguments)
+    return sync_free_lion()(groups, **arguments)
 
 
 @cache
-def queued_lion() -> type[torch.optim.Optimizer]:
+def sync_free_lion() -> type[torch.optim.Optimizer]:
     """The package's variant over lists, that nobody waits for."""
     from lion_pytorch import foreach
 
-    return type("QueuedLion", (LeavesOut, foreach.Lion), {})
+    return type("SyncFreeLion", (SyncFreeLion, foreach.Lion), {})
 
 
 lion.bytes = 4  # for every value that learns
-lion.skips_by_itself = steps_over_lists
+lion.supports_found_inf = steps_over_lists

@@ -9,7 +9,7 @@ from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training.batch import draw, joined
 from lib_sdtune.training.micro_batches import MicroBatches
 from lib_sdtune.training.objective import Objective
-from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.step_result import MicroBatch
 from lib_sdtune.training.timestep_sampling import TimestepSampling
 
@@ -18,9 +18,9 @@ class Accumulation:
     """`accumulate(step)`: the micro-batches of a step counted from 0, whose gradients are with the optimiser then."""
 
     def __init__(self, config: Config, model: LoadedModel, micro_batches: MicroBatches, objective: Objective,
-                 optimisation: Together, timestep_sampling: TimestepSampling):
+                 optimizer_step: OptimizerStep, timestep_sampling: TimestepSampling):
         self.config, self.model, self.micro_batches = config, model, micro_batches
-        self.objective, self.optimisation, self.timestep_sampling = objective, optimisation, timestep_sampling
+        self.objective, self.optimizer_step, self.timestep_sampling = objective, optimizer_step, timestep_sampling
 
     def __call__(self, step: int) -> list[MicroBatch]:
         self.timestep_sampling.begin(step)
@@ -36,7 +36,7 @@ class Accumulation:
         losses = [self.objective.unweighted(*pair) for pair in zip(predictions, batches, strict=True)]
         loss = torch.cat([each * batch.weights for each, batch in zip(losses, batches, strict=True)]).mean()
         if loss.requires_grad:
-            self.optimisation.backward(loss / share)
+            self.optimizer_step.backward(loss / share)
         return MicroBatch(examples, drawn.timesteps.tolist(), losses[0].detach(), loss.detach(), share,
                           loss.requires_grad)
 

@@ -19,7 +19,7 @@ from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.sentences import phrase
 from lib_sdtune.training.memory.estimate import CAREFUL, needed, room
-from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 
 EAGER = 2  # forwards of a shape before it is recorded: what comes once is not worth it
 TOLERANCE = 0.02  # between the recording's gradients and those without, as a share of their norm
@@ -27,7 +27,7 @@ SHARES_POOL = "pool" in inspect.signature(torch.cuda.make_graphed_callables).par
 log = logging.getLogger("sdtune")
 
 
-def choose(config: Config, model: LoadedModel, method: Method, optimisation: Together, dtype: torch.dtype,
+def choose(config: Config, model: LoadedModel, method: Method, optimizer_step: OptimizerStep, dtype: torch.dtype,
            recomputing: bool) -> AbstractContextManager:
     """`CudaGraphs` where the settings ask for them and nothing in the run stands in their way, which is said.
 
@@ -44,14 +44,14 @@ def choose(config: Config, model: LoadedModel, method: Method, optimisation: Tog
         phrase("parts of the model wait outside the GPU"): bool(model.waiting),
         phrase("the gradients of all weights at once would not fit"):
             on_cuda and method.fused_backward and not fits(config, model, method),
-        phrase("several GPUs train together"): optimisation.world.size > 1,
+        phrase("several GPUs train together"): optimizer_step.world.size > 1,
         phrase("gradients are accumulated"): config.train.gradient_accumulation_steps > 1,
     }
     for reason, applies in reasons.items():
         if applies:
             log.warning('"train.cuda_graphs" has no effect here: %s.', reason)
             return nullcontext()
-    return CudaGraphs(model.unet, optimisation.leaves, dtype)
+    return CudaGraphs(model.unet, optimizer_step.leaves, dtype)
 
 
 def fits(config: Config, model: LoadedModel, method: Method) -> bool:

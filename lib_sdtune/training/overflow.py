@@ -18,7 +18,7 @@ from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import draw
 from lib_sdtune.training.model_weights import peaks
 from lib_sdtune.training.objective import Objective
-from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.step_result import StepResult
 from lib_sdtune.training.training_data import TrainingData
 
@@ -53,14 +53,14 @@ def reason(model: LoadedModel, learning: Collection[torch.Tensor], dtype: torch.
 class Diagnosis:
     """Why the numbers of a step overflowed, asked of the run's own parts."""
 
-    def __init__(self, config: Config, model: LoadedModel, method: Method, objective: Objective, optimisation: Together,
-                 attachment: Attachment, training_data: TrainingData):
+    def __init__(self, config: Config, model: LoadedModel, method: Method, objective: Objective,
+                 optimizer_step: OptimizerStep, attachment: Attachment, training_data: TrainingData):
         self.config, self.model, self.method, self.objective = config, model, method, objective
-        self.optimisation, self.attachment, self.training_data = optimisation, attachment, training_data
+        self.optimizer_step, self.attachment, self.training_data = optimizer_step, attachment, training_data
 
     def reason(self, result: StepResult, applied: int) -> str:
         """Which side is at fault, and what helps, after so many steps that were applied."""
-        learning = [trained.weight for trained in self.optimisation.trained_weights]
+        learning = [trained.weight for trained in self.optimizer_step.trained_weights]
         answers_without = partial(self.is_finite_without, result) if self.method.cheap_to_detach else None
         return reason(self.model, learning, self.objective.dtype, applied, answers_without)
 

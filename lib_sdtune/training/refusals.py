@@ -14,7 +14,7 @@ from lib_sdtune.overruled import by_model
 from lib_sdtune.training import state
 from lib_sdtune.training.memory.free import refuse_too_little_memory
 from lib_sdtune.training.model_weights import refuse_broken_weights
-from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.results import Results
 
 log = logging.getLogger("sdtune")
@@ -39,11 +39,11 @@ def refuse_other_prediction(config: Config, prediction_type: str) -> None:
             "to false.")
 
 
-def refuse_what_cannot_fit(config: Config, folder: Path, results: Results, optimisation: Together,
+def refuse_what_cannot_fit(config: Config, folder: Path, results: Results, optimizer_step: OptimizerStep,
                            device: torch.device) -> None:
     """As far as it can be told without the pictures: how many files epochs will make is known later."""
     results.refuse_own_source()
-    refuse_too_little_memory(optimisation.memory(), device, config)
+    refuse_too_little_memory(optimizer_step.memory(), device, config)
     if not state.newest(folder):
         epochs = config.train.max_train_epochs or config.save.every_n_epochs
-        results.refuse_too_little_room(0 if epochs else config.train.max_train_steps, optimisation.bytes())
+        results.refuse_too_little_room(0 if epochs else config.train.max_train_steps, optimizer_step.bytes())

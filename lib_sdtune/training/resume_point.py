@@ -6,7 +6,7 @@ from lib_sdtune.data.scan import Scan
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training import state
-from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.skipped_steps import SkippedSteps
 from lib_sdtune.training.timestep_sampling import TimestepSampling
@@ -15,12 +15,12 @@ from lib_sdtune.training.timestep_sampling import TimestepSampling
 class ResumePoint:
     """Reads and writes the state of a run; the names in it are those of earlier versions."""
 
-    def __init__(self, folder: Path, model: LoadedModel, scan: Scan, method: Method, optimisation: Together,
+    def __init__(self, folder: Path, model: LoadedModel, scan: Scan, method: Method, optimizer_step: OptimizerStep,
                  skipped_steps: SkippedSteps, per_image_loss: PerImageLoss, timestep_sampling: TimestepSampling,
                  base_loras: str = "") -> None:
         """base_loras: what tells the LoRAs that stay on the model from others."""
-        self.folder, self.model, self.scan, self.method, self.optimisation = folder, model, scan, method, optimisation
-        self.skipped_steps, self.per_image_loss = skipped_steps, per_image_loss
+        self.folder, self.model, self.scan, self.method = folder, model, scan, method
+        self.optimizer_step, self.skipped_steps, self.per_image_loss = optimizer_step, skipped_steps, per_image_loss
         self.timestep_sampling, self.base_loras = timestep_sampling, base_loras
 
     def load(self) -> int:
@@ -37,9 +37,9 @@ class ResumePoint:
         if "sameness" in training_state:
             state.refuse_other_data(training_state["sameness"], state.data_fingerprint(self.scan))
         self.method.load_tensors(learned)
-        self.optimisation.load(training_state)
+        self.optimizer_step.load(training_state)
         self.skipped_steps.load(training_state)
-        self.optimisation.scale.load(training_state["scale"])
+        self.optimizer_step.scale.load(training_state["scale"])
         if "board" in training_state:
             self.per_image_loss.load(training_state["board"])
         if training_state.get("timesteps"):
@@ -51,11 +51,11 @@ class ResumePoint:
         extra = {
             "skipped": self.skipped_steps.skipped,
             "without_path": self.skipped_steps.without_path,
-            "scale": self.optimisation.scale.numbers(),
+            "scale": self.optimizer_step.scale.numbers(),
             "board": self.per_image_loss.state(),
             "timesteps": self.timestep_sampling.state(),
             "model": state.model_identity(self.model),
             "base_loras": self.base_loras,
             "sameness": state.data_fingerprint(self.scan),
         }
-        return state.save(self.folder, step, self.method.tensors(), self.optimisation, extra)
+        return state.save(self.folder, step, self.method.tensors(), self.optimizer_step, extra)

@@ -7,7 +7,7 @@ from typing import TypeVar
 from lib_sdtune.training import replaced, state
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import held_where_full
-from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.results import Results
 from lib_sdtune.training.resume_point import ResumePoint
 
@@ -17,9 +17,9 @@ T = TypeVar("T")
 class Saver:
     """unsaved: whether the last resume point found no room."""
 
-    def __init__(self, resume_point: ResumePoint, results: Results, optimisation: Together, control: Control):
-        self.resume_point, self.results, self.optimisation, self.control = resume_point, results, optimisation, control
-        self.folder, self.unsaved = control.folder, False
+    def __init__(self, resume_point: ResumePoint, results: Results, optimizer_step: OptimizerStep, control: Control):
+        self.resume_point, self.results, self.optimizer_step = resume_point, results, optimizer_step
+        self.control, self.folder, self.unsaved = control, control.folder, False
 
     def is_due(self, step: int) -> bool:
         """Whether a resume point is to be written after this step."""
@@ -53,4 +53,4 @@ class Saver:
         return max(self.bytes_of_state(), self.results.method.disk_bytes()["file"])
 
     def bytes_of_state(self) -> int:
-        return self.results.bytes_of_state(self.optimisation.bytes())
+        return self.results.bytes_of_state(self.optimizer_step.bytes())

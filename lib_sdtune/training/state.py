@@ -47,10 +47,10 @@ def is_complete(path: Path, changed_at: int, size: int) -> bool:
     return file.start + max((entry["data_offsets"][1] for entry in file.entries.values()), default=0) == size
 
 
-def save(folder: Path, step: int, learned: Mapping[str, torch.Tensor], optimisation: Any, extra: dict[str, Any]
+def save(folder: Path, step: int, learned: Mapping[str, torch.Tensor], optimizer_step: Any, extra: dict[str, Any]
          ) -> Path:
     """Write the state of `step` atomically, then drop all older ones, but for the last if it is small; its path."""
-    stored, plain = optimisation.state()
+    stored, plain = optimizer_step.state()
     tensors = {f"learned.{name}": tensor for name, tensor in learned.items()} | stored
     header = {"sdtune_state": json.dumps({"step": step, "optimizer": plain, **extra}, sort_keys=True)}
     path = path_of(folder, step)

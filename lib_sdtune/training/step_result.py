@@ -7,7 +7,7 @@ import torch
 
 from lib_sdtune.data.loader import Example
 from lib_sdtune.training.fetched import Fetched
-from lib_sdtune.training.optimisation.outcome import Outcome
+from lib_sdtune.training.optimizer_steps.outcome import Outcome
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.timestep_sampling import TimestepSampling
 

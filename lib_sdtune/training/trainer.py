@@ -21,7 +21,7 @@ from lib_sdtune.training import (
     cuda_graphs,
     describing,
     duration,
-    optimisation,
+    optimizer_steps,
     precision,
     teacher,
     timestep_sampling,
@@ -36,7 +36,7 @@ from lib_sdtune.training.memory.frames import free_frames
 from lib_sdtune.training.memory.heap import steady_heap
 from lib_sdtune.training.micro_batches import MicroBatches
 from lib_sdtune.training.objective import Objective
-from lib_sdtune.training.optimisation.outcome import Outcome
+from lib_sdtune.training.optimizer_steps.outcome import Outcome
 from lib_sdtune.training.overflow import Diagnosis
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.per_image_loss import PerImageLoss
@@ -69,26 +69,26 @@ class Trainer:
         refuse_unsuited_model(config, model, methods[config.method])
         self.method = methods[config.method](config, model)
         self.dtype = compute_dtype(config.train.mixed_precision, model.device, self.method.dtype)
-        self.optimisation = optimisation.choose(config, self.method, precision.LossScale(self.dtype), self.world)
+        self.optimizer_step = optimizer_steps.choose(config, self.method, precision.LossScale(self.dtype), self.world)
         if model.device.type == "cuda" and self.dtype in HALVES:
-            self.optimisation.use_halves(self.method.half_copies(self.dtype))
+            self.optimizer_step.use_halves(self.method.half_copies(self.dtype))
         self.training_data = training_data(config, model, self.folder, control.preparing, self.world, control.scan,
                                            control.hold)
         self.results = Results(config, model, self.method, self.training_data, self.folder)
         self.base_loras = BaseLoras(config.model.base_loras, model)
         recomputing = recomputes(config, model.spec())
-        graphs = cuda_graphs.choose(config, model, self.method, self.optimisation, self.dtype, recomputing)
+        graphs = cuda_graphs.choose(config, model, self.method, self.optimizer_step, self.dtype, recomputing)
         self.attachment = Attachment(self.method, model, recomputing, self.dtype, self.training_data.idle_parts,
                                      self.base_loras, graphs)
         self.method.make_room = self.make_room
         self.step, self.total = 0, 0
         self.loss = math.nan
         self.unread: StepResult | None = None
-        refuse_what_cannot_fit(config, self.folder, self.results, self.optimisation, model.device)
+        refuse_what_cannot_fit(config, self.folder, self.results, self.optimizer_step, model.device)
 
     def has_room(self) -> bool:
         """Whether the disk takes what is refused otherwise, as far as it is known before the first step."""
-        return self.results.has_room(self.total - self.step, self.optimisation.bytes())
+        return self.results.has_room(self.total - self.step, self.optimizer_step.bytes())
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -103,17 +103,18 @@ class Trainer:
                                 self.control.preparing)
             self.control.facts["recipe"] = recipe(self.config, self.training_data.scan.pictures, self.total)
             log.info("%s", self.control.facts["recipe"])
-            self.skipped_steps = SkippedSteps(Diagnosis(self.config, self.model, self.method, self.objective,
-                                                        self.optimisation, self.attachment, self.training_data).reason)
+            diagnosis = Diagnosis(self.config, self.model, self.method, self.objective, self.optimizer_step,
+                                  self.attachment, self.training_data)
+            self.skipped_steps = SkippedSteps(diagnosis.reason)
             self.per_image_loss = PerImageLoss(self.training_data.scan.pictures, self.folder)
             self.timestep_sampling = timestep_sampling.choose(self.config.noise)
             self.resume_point = ResumePoint(self.folder, self.model, self.training_data.scan, self.method,
-                                            self.optimisation, self.skipped_steps, self.per_image_loss,
+                                            self.optimizer_step, self.skipped_steps, self.per_image_loss,
                                             self.timestep_sampling,
                                             base_loras.digest(self.config.model.base_loras, self.model.folder))
-            self.saver = Saver(self.resume_point, self.results, self.optimisation, self.control)
+            self.saver = Saver(self.resume_point, self.results, self.optimizer_step, self.control)
             self.step = self.resume_point.load()
-            self.results.refuse_too_little_room(self.total - self.step, self.optimisation.bytes())
+            self.results.refuse_too_little_room(self.total - self.step, self.optimizer_step.bytes())
             self.curve = LearningCurve(self.config, self.training_data, self.objective, self.control, self.total,
                                        self.step, self.world)
             stack.callback(self.curve.log.close)
@@ -124,7 +125,7 @@ class Trainer:
                                           self.model.device, self.objective.predict, self.attachment.without_adapter)
             micro_batches = MicroBatches(self.training_data, self.teacher, self.world,
                                          self.config.train.gradient_accumulation_steps)
-            self.accumulate = Accumulation(self.config, self.model, micro_batches, self.objective, self.optimisation,
+            self.accumulate = Accumulation(self.config, self.model, micro_batches, self.objective, self.optimizer_step,
                                            self.timestep_sampling)
             self.teacher.prepare(self.total * micro_batches.repeats, self.world, self.control.preparing)
             if (self.attachment.recomputing or self.model.waiting) and self.dtype != torch.float32:
@@ -146,13 +147,13 @@ class Trainer:
                 self.curve.report_overfitting(ended=True)
         finally:
             free_frames(error)
-            self.optimisation.release()
+            self.optimizer_step.release()
             self.stack.close()
 
     def make_room(self) -> None:
         """Where the device is full while the model goes back: what the optimiser remembers waits elsewhere."""
         gc.collect()
-        self.optimisation.offload()
+        self.optimizer_step.offload()
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -175,16 +176,16 @@ class Trainer:
         following step.
         """
         started = time.perf_counter()
-        self.optimisation.begin(self.step, self.total)
+        self.optimizer_step.begin(self.step, self.total)
         micro_batches = self.accumulate(self.step)
         learned = any(micro_batch.learned for micro_batch in micro_batches)
         outcome = self.descend() if learned or self.world.size > 1 else Outcome(0.0, True)
         self.step += 1
-        result = StepResult(self.step, self.optimisation.rates[0], micro_batches, outcome,
+        result = StepResult(self.step, self.optimizer_step.rates[0], micro_batches, outcome,
                             self.accumulate.timestep_losses_of_all(micro_batches))
         earlier, self.unread = self.unread, result
         self.read(earlier)
-        at_once = self.optimisation.waits or self.is_read_at_once()
+        at_once = self.optimizer_step.waits or self.is_read_at_once()
         if at_once:
             result.fetched.wait()
         result.seconds = time.perf_counter() - started
@@ -230,14 +231,14 @@ class Trainer:
 
     def descend(self) -> Outcome:
         """Apply the gradients, unless they are not finite."""
-        outcome = self.optimisation.step()
-        if not self.optimisation.waits or outcome.finite:
+        outcome = self.optimizer_step.step()
+        if not self.optimizer_step.waits or outcome.finite:
             self.method.constrain()
         return outcome
 
     def record(self, step: Step, norm: float) -> None:
         if self.curve.add(step, norm, self.measure(step)):
-            with self.optimisation.showing_result():
+            with self.optimizer_step.showing_result():
                 self.saver.fits(lambda: self.curve.length.keep(self.method, step.number))
         self.per_image_loss.write(step.number, at_once=step.last)
         if self.saver.is_due(step.number) and not self.skipped_steps.in_a_row:
@@ -247,7 +248,7 @@ class Trainer:
         """The columns of validation, {} where it is not due."""
         if not self.curve.is_measured(step):
             return {}
-        with self.control.spending("validation"), self.optimisation.showing_result(), self.method.measuring():
+        with self.control.spending("validation"), self.optimizer_step.showing_result(), self.method.measuring():
             return self.curve.validation.due(step)
 
     def shorten(self) -> None:
@@ -269,7 +270,7 @@ class Trainer:
             return []
         if self.saver.is_due_before_drawing(self.step) and not self.skipped_steps.in_a_row:
             self.save_state()
-        with (self.optimisation.showing_result(), self.attachment.in_lent_precision(), self.method.sampling(),
+        with (self.optimizer_step.showing_result(), self.attachment.in_lent_precision(), self.method.sampling(),
               self.control.spending("samples")):
             return self.saver.fits(lambda: self.results.sample(host, self.step), "sample") or []
 
@@ -278,7 +279,7 @@ class Trainer:
         self.save_state()
         epoch, ends = self.training_data.epoch(self.step)
         ended = epoch if ends else None
-        with self.control.spending("saving"), self.optimisation.showing_result():
+        with self.control.spending("saving"), self.optimizer_step.showing_result():
             return self.saver.fits(lambda: self.results.save(folder, self.step, ended), "save", folder) or []
 
     def export(self, host: Host) -> Artefact | None:
@@ -290,7 +291,7 @@ class Trainer:
         self.save_state()
         if self.control.requested("interrupt"):
             return None
-        with self.optimisation.showing_result():
+        with self.optimizer_step.showing_result():
             if self.control.leaving():
                 return self.results.export(host, self.step)
             length, rows = self.curve.length, self.curve.log.rows

@@ -14,7 +14,7 @@ from lib_sdtune.evaluation.publish import remaining
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.ldm import checkpoint
 from lib_sdtune.optim.weight_groups import largest_group
-from lib_sdtune.training import optimisation, state
+from lib_sdtune.training import optimizer_steps, state
 from lib_sdtune.training.runs import RunFolder
 from lib_sdtune.training.validation import Validation
 from tests.hosts import TinyHost, bits, settings, train
@@ -142,9 +142,9 @@ def test_float32_copies_hold_what_half_precision_could_not(images, tmp_path):
 
 def test_stepping_in_groups_is_stepping_together_where_nothing_is_clipped(images, tmp_path, monkeypatch):
     results = []
-    for way in (optimisation.InBackward, optimisation.AfterBackward, optimisation.Together):
+    for way in (optimizer_steps.FusedBackwardStep, optimizer_steps.GroupedStepAfterBackward, optimizer_steps.OptimizerStep):
         host = Lender(tmp_path / way.__name__)
-        monkeypatch.setattr(optimisation, "choose", way)
+        monkeypatch.setattr(optimizer_steps, "choose", way)
         train(host, dream(images, train={"max_grad_norm": 0}))
         results.append(made(host)[0])
     assert all(torch.allclose(other[name], results[0][name], atol=1e-7) for other in results[1:] for name in other)
@@ -152,7 +152,7 @@ def test_stepping_in_groups_is_stepping_together_where_nothing_is_clipped(images
 
 def test_gradients_of_few_groups_exist_at_once(host, images, monkeypatch):
     """One group's that is being stepped, and some of the next ones' in the backward pass."""
-    values, move = [], optimisation.InBackward.move
+    values, move = [], optimizer_steps.FusedBackwardStep.move
 
     def counting(self, group):
         values.append(sum(trained.weight.numel() for trained in self.trained_weights if trained.weight.grad is not None))
@@ -160,7 +160,7 @@ def test_gradients_of_few_groups_exist_at_once(host, images, monkeypatch):
         move(self, group)
 
     sizes = []
-    monkeypatch.setattr(optimisation.InBackward, "move", counting)
+    monkeypatch.setattr(optimizer_steps.FusedBackwardStep, "move", counting)
     train(host, dream(images, train={"max_train_steps": 1}))
     assert len(values) > 10 and max(values) < 2 * sizes[0]
 

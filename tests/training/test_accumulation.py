@@ -16,9 +16,9 @@ def test_every_example_counts_the_same(host, tmp_path, monkeypatch):
     config = Config.from_dict(settings(images, train={"max_train_steps": 1, "batch_size": 2, "gradient_accumulation_steps": 2}))
     with Trainer(config, host.model, begin(config, host)) as trainer:
         losses, applied = [], []
-        original, backward = trainer.objective.unweighted, trainer.optimisation.backward
+        original, backward = trainer.objective.unweighted, trainer.optimizer_step.backward
         monkeypatch.setattr(trainer.objective, "unweighted", lambda *prediction: losses.append(original(*prediction)) or losses[-1])
-        monkeypatch.setattr(trainer.optimisation, "backward", lambda loss: applied.append(float(loss.detach())) or backward(loss))
+        monkeypatch.setattr(trainer.optimizer_step, "backward", lambda loss: applied.append(float(loss.detach())) or backward(loss))
         step = trainer.advance()
     single = torch.cat([loss.detach() for loss in losses])
     assert sorted(map(len, losses)) == [1, 2] and float(single.std()) > 1e-3

@@ -16,7 +16,7 @@ from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training.memory.free import free_memory
 from lib_sdtune.training.memory.meter import capacity
 from lib_sdtune.training.objective import Objective
-from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.runs import RunFolder
 from lib_sdtune.training.trainer import Trainer
@@ -85,7 +85,7 @@ def filled_at(monkeypatch, card, owner, name, call=1):
     monkeypatch.setattr(owner, name, counted)
 
 
-PHASES = {"forward": (Objective, "predict", 2), "backward": (Together, "backward", 2), "optimiser": (Together, "rounding_seed", 1),
+PHASES = {"forward": (Objective, "predict", 2), "backward": (OptimizerStep, "backward", 2), "optimiser": (OptimizerStep, "rounding_seed", 1),
           "sample": (CardHost, "generate", 1), "save": (Trainer, "save", 1)}
 WAYS = [("lora", {}), ("textual_inversion", {}), ("hypernetwork", {}), ("dreambooth", {}), ("dreambooth", {"weights": "bfloat16"})]
 

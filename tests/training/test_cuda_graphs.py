@@ -170,9 +170,9 @@ def test_what_stands_in_the_way_is_said(caplog, monkeypatch, obstacle):
         monkeypatch.setattr(cuda_graphs, "room", lambda device: {"cuda": facts["room"]}[device.type])
         model = SimpleNamespace(device=torch.device(facts["device"]), waiting=facts["waiting"], unet=Unet(), spec=lambda: None)
         method = SimpleNamespace(fused_backward=facts["fused"], trained_weights=lambda: [SimpleNamespace(weight=WEIGHTS)], dtype=torch.float16)
-        optimisation = SimpleNamespace(world=SimpleNamespace(size=facts["size"]), leaves=list)
+        optimizer_step = SimpleNamespace(world=SimpleNamespace(size=facts["size"]), leaves=list)
         return cuda_graphs.choose(SimpleNamespace(train=SimpleNamespace(**facts["config"])), model, method,
-                                  optimisation, torch.float16, facts["recomputing"])
+                                  optimizer_step, torch.float16, facts["recomputing"])
 
     assert isinstance(choose(CHOSEN), CudaGraphs) and isinstance(choose(CHOSEN | {"fused": True}), CudaGraphs) and not caplog.text
     assert not isinstance(choose(CHOSEN | obstacle), CudaGraphs) and '"train.cuda_graphs" has no effect here' in caplog.text

@@ -22,5 +22,5 @@ def test_there_must_be_room_for_what_is_written_and_no_more(host, tmp_path, monk
     config = Config.from_dict(settings(pictures(tmp_path / "1_ron", count=1), **changes))
     trainer = Trainer(config, host.model, begin(config, host))
     sizes = trainer.method.disk_bytes()
-    state = sizes["state"] + trainer.optimisation.bytes()
+    state = sizes["state"] + trainer.optimizer_step.bytes()
     assert [need for _, need in asked[0]] == [states * state + sizes["once"], files * sizes["file"]]

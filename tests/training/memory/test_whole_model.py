@@ -38,13 +38,13 @@ def test_a_step_takes_what_was_planned(trainer_of, monkeypatch, way):
     if way == "all at once":  # as Prodigy, which is not a package of the tests
         monkeypatch.setattr(optim, "needs_all", lambda name: True)
     with pretended_cuda() as card, trainer_of(**WAYS[way]) as trainer:
-        copies = sum(4 * trained.value.numel() for trained in trainer.optimisation.trained_weights
+        copies = sum(4 * trained.value.numel() for trained in trainer.optimizer_step.trained_weights
                      if not trained.lives_in_model)
         before = card.live - copies
         trainer.advance()
         card.forget_peak()
         trainer.advance()
-        assert card.peak - before == pytest.approx(trainer.optimisation.memory(), rel=0.15)
+        assert card.peak - before == pytest.approx(trainer.optimizer_step.memory(), rel=0.15)
 
 
 def test_the_average_fetches_the_weights_at_some_steps_only(trainer_of):
@@ -54,5 +54,5 @@ def test_the_average_fetches_the_weights_at_some_steps_only(trainer_of):
             with card.counting() as counts:
                 trainer.advance()
             fetched.append(counts.total("downloads"))
-    count = len(trainer.optimisation.trained_weights)
+    count = len(trainer.optimizer_step.trained_weights)
     assert max(fetched[:-1]) <= 2 and count <= fetched[-1] <= count + 2

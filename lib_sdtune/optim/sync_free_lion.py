@@ -12,7 +12,7 @@ import torch
 from lib_sdtune.optim.master_weights import length, views
 
 
-class LeavesOut:
+class SyncFreeLion:
     """In front of lion-pytorch's variant over lists of weights, whose state it keeps.
 
     found_inf: on the device, 1 where the next step changes nothing and 0 where it is Lion's; None: it is.

@@ -17,20 +17,20 @@ from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.master_weights import TrainedWeight
 from lib_sdtune.optim.weight_groups import WeightGroup, capacity, largest_group, partition
 from lib_sdtune.training import state
-from lib_sdtune.training.optimisation.gradients import shortening, total_norm
-from lib_sdtune.training.optimisation.outcome import Outcome
-from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.optimizer_steps.gradients import shortening, total_norm
+from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
+from lib_sdtune.training.optimizer_steps.outcome import Outcome
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.precision import LossScale
 
 
-class GroupByGroup(Together):
+class GroupedStep(OptimizerStep):
     """An optimiser for each group. Where they leave out by themselves what is not finite, nothing waits for the device.
     """
 
     def __init__(self, config: Config, method: Method, scale: LossScale, world: World):
         super().__init__(config, method, scale, world)
-        self.waits = world.size > 1 or not optim.skips_by_itself(config.train, method.model.device)
+        self.waits = world.size > 1 or not optim.supports_found_inf(config.train, method.model.device)
         if not self.waits:
             self.scale = scale.on(method.model.device)
 
@@ -97,7 +97,7 @@ class GroupByGroup(Together):
         self.lay_out_moments()
 
 
-class InBackward(GroupByGroup):
+class FusedBackwardStep(GroupedStep):
     """Each group is stepped, and its gradients dropped, as soon as the backward pass has come to all of its weights."""
 
     def begin(self, step: int, total: int) -> None:
@@ -161,7 +161,7 @@ class InBackward(GroupByGroup):
         return self.outcome(torch.linalg.vector_norm(torch.stack(self.norms)))
 
 
-class AfterBackward(GroupByGroup):
+class GroupedStepAfterBackward(GroupedStep):
     """All gradients in the weights' own format first, shortened by their norm; float32 only for the moment of each
     step.
     """

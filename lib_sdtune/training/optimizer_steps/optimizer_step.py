@@ -16,12 +16,12 @@ from lib_sdtune.optim.schedule import rate, shape
 from lib_sdtune.optim.schedule_free import showing_means
 from lib_sdtune.optim.weight_groups import capacity, partition
 from lib_sdtune.training import state
-from lib_sdtune.training.optimisation.outcome import Outcome
+from lib_sdtune.training.optimizer_steps.outcome import Outcome
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.precision import LossScale
 
 
-class Together:
+class OptimizerStep:
     """Every gradient first, then one step of one optimiser, shortened by the norm of all of them.
 
     waits: whether the program waits for the device in a step, to know if the gradients are finite.

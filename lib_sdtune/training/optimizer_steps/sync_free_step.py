@@ -4,14 +4,14 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.methods.base import Method
-from lib_sdtune.training.optimisation.gradients import shortening, total_norm
-from lib_sdtune.training.optimisation.outcome import Outcome
-from lib_sdtune.training.optimisation.together import Together
+from lib_sdtune.training.optimizer_steps.gradients import shortening, total_norm
+from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
+from lib_sdtune.training.optimizer_steps.outcome import Outcome
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.precision import LossScale
 
 
-class Queued(Together):
+class SyncFreeStep(OptimizerStep):
     """Nothing waits for the device: what is not finite is left out by the optimiser itself, told by a tensor."""
 
     waits = False

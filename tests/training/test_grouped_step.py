@@ -22,8 +22,8 @@ def test_a_group_whose_gradient_is_not_finite_stays_as_it_was(tmp_path, weights,
         host, config = CardHost(tmp_path / "data", torch.bfloat16), Config.from_dict(config)
         with Trainer(config, host.model, begin(config, host)) as trainer:
             trainer.advance()
-            trained = trainer.optimisation.trained_weights
-            groups = [group.indices for group in trainer.optimisation.groups]
+            trained = trainer.optimizer_step.trained_weights
+            groups = [group.indices for group in trainer.optimizer_step.groups]
             before = [each.full_precision().clone() for each in trained]
             hook = trained[groups[1][0]].weight.register_hook(lambda grad: grad * float("inf"))
             trainer.advance()
