@@ -59,7 +59,7 @@ def config_schema(host: "Host") -> dict[str, Any]:
     from lib_sdtune.config import Config
 
     schema = declaration.schema(Config)
-    schema["properties"]["method"]["enum"] = methods.usable(host.unusable)
+    schema["properties"]["method"]["enum"] = methods.usable(host.why_unusable)
     return schema
 
 

@@ -46,7 +46,7 @@ def read(host, name, data, access):
     kind, names, pictures = data.get("kind", "lora"), data.get("of"), data.get("pictures") or ""
     if not isinstance(kind, str) or kind not in KINDS:
         raise UserError(f'"kind" is {describe(kind)}; it can be {", ".join(KINDS)}.')
-    if reason := host.unusable(kind):
+    if reason := host.why_unusable(kind):
         raise UserError(reason)
     if not isinstance(names, list) or not names or not all(isinstance(file, str) for file in names):
         raise UserError('"of" must be a list of the names of one or more files.')
@@ -74,6 +74,6 @@ def opened(host: Host, name: str) -> AnyFiles | None:
 def everything(host: Host) -> dict[str, Any]:
     """{"kinds": {kind: [names of the host's files]}, "choices": [names of what was compared, the latest first]}."""
     kinds = {name: sorted(by_name(host.folder(name), kind.endings), key=str.lower)
-             for name, kind in KINDS.items() if not host.unusable(name)}
+             for name, kind in KINDS.items() if not host.why_unusable(name)}
     remembered = sorted(home(host).glob(f"*/{FILE}"), key=lambda path: -path.stat().st_mtime)
     return {"kinds": kinds, "choices": [path.parent.name for path in remembered]}

@@ -191,7 +191,7 @@ def refuse_mixed(candidates: Sequence[Candidate], host: "Host") -> None:
                             "of its family first.")
     kinds = {candidate.kind for candidate in candidates}
     for kind in kinds:
-        if reason := host.unusable(kind):
+        if reason := host.why_unusable(kind):
             raise UserError(reason)
     if len(kinds) > 1:
         raise UserError(f"One grid takes files of one kind, and these are of {' and '.join(sorted(kinds))}.")

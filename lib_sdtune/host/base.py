@@ -161,7 +161,7 @@ class Host:
     def check(self, model_settings: Any) -> None:
         """UserError for a model that cannot be had, before a run is queued."""
 
-    def unusable(self, kind: str) -> str:
+    def why_unusable(self, kind: str) -> str:
         """Why files of that kind (see `folder`) would change nothing in this host's pictures, in a sentence; "" where
         they do.
         """

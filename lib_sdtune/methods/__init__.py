@@ -20,9 +20,9 @@ def in_order() -> list[type["Method"]]:
     return sorted((method for _, method in registry), key=lambda method: (method.order, method.name))
 
 
-def usable(unusable: Callable[[str], str]) -> list[str]:
-    """The names of the methods whose files show in pictures, in order; unusable: the host's, see `Host.unusable`."""
-    return [method.name for method in in_order() if not unusable(method.kind)]
+def usable(why_unusable: Callable[[str], str]) -> list[str]:
+    """The names of the methods whose files show in pictures, in order; why_unusable: see `Host.why_unusable`."""
+    return [method.name for method in in_order() if not why_unusable(method.kind)]
 
 
 def suited(family: "Family", variant: "Variant") -> dict[str, Any]:

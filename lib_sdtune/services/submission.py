@@ -43,7 +43,7 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
 
     check_artefact_name(config.name, methods[config.method].kinds(config))
     check_folders(config, context.access)
-    if reason := context.host.unusable(methods[config.method].kind):
+    if reason := context.host.why_unusable(methods[config.method].kind):
         raise UserError(reason)
     context.host.check(config.model)
     pictures = scan(config.concepts, config.dataset, config.loss, Path.cwd(), progress, appearance,

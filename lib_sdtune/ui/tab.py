@@ -36,7 +36,7 @@ def build(context: TabContext) -> gr.Blocks:
 
 
 def pages(context: TabContext) -> None:
-    usable = tuple(methods.usable(context.unusable))
+    usable = tuple(methods.usable(context.why_unusable))
     fields = [replace(field, choices=usable) if field.path == "method" else field for field in declared()]
     values = initial()  # the WebUI keeps these as its defaults; what the host recommends comes in as the page opens
     parts: dict[str, Any] = {}
@@ -157,7 +157,7 @@ def hidden(parts: dict[str, Any], place: Callable[[str], None]) -> None:
 def panel(context: TabContext) -> str:
     text = Path(__file__).with_name("panel.html").read_text(encoding="utf-8")
     facts = {"home": context.home, "dirs": "hidden" if context.hide_dirs else "shown",
-             "methods": json.dumps(labels.methods(methods.usable(context.unusable))),
+             "methods": json.dumps(labels.methods(methods.usable(context.why_unusable))),
              "kinds": json.dumps(labels.kinds())}
     for name, value in facts.items():
         text = text.replace(f"{{{name}}}", escape(value))

@@ -70,7 +70,7 @@ def test_schema_and_folder(client, images, tmp_path):
 
 
 def test_a_method_whose_files_no_picture_would_show_is_neither_offered_nor_taken(client, app, images, monkeypatch):
-    monkeypatch.setattr(app.host, "unusable", lambda kind: NOT_SHOWN * (kind == "hypernetworks"))
+    monkeypatch.setattr(app.host, "why_unusable", lambda kind: NOT_SHOWN * (kind == "hypernetworks"))
     schema = client.get("/sdtune/v1/schema").json()
     assert schema["properties"]["method"]["enum"] == ["lora", "dreambooth", "textual_inversion"]
     answer = client.post("/sdtune/v1/runs", json=settings(images, method="hypernetwork"))

@@ -92,7 +92,7 @@ def test_fixed_ids_are_there_and_all_ids_are_ours(queue):
 
 
 def test_a_method_whose_files_no_picture_would_show_is_not_in_the_choice(queue):
-    tab = build(TabContext(queue, unusable=lambda kind: "no" * (kind == "hypernetworks")))
+    tab = build(TabContext(queue, why_unusable=lambda kind: "no" * (kind == "hypernetworks")))
     radio = next(block for block in tab.blocks.values() if block.elem_id == "sdtune_method")
     assert [name for _, name in radio.choices] == ["lora", "dreambooth", "textual_inversion"]
     declared = json.loads(unescape(re.search(r'data-methods="([^"]*)"', page(tab)[1])[1]))

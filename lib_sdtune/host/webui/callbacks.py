@@ -71,7 +71,7 @@ def tab() -> list[tuple[Any, str, str]]:
     from lib_sdtune.ui.context import TabContext
     from lib_sdtune.ui.tab import build
 
-    context = TabContext(app=app(), home="webui", defaults=defaults, unusable=unusable,
+    context = TabContext(app=app(), home="webui", defaults=defaults, why_unusable=why_unusable,
                          hide_dirs=access().roots is not None,
                          problem=recognition.problem() or without_scripts(Path(lib_sdtune.__file__).parents[1]))
     return [(build(context), "SD Tune", "sdtune_tab")]
@@ -104,11 +104,11 @@ def defaults() -> dict[str, Any]:
     return app().host.defaults(Model())
 
 
-def unusable(kind: str) -> str:
-    """As `Host.unusable`, without a host, which is made with the first page."""
+def why_unusable(kind: str) -> str:
+    """As `Host.why_unusable`, without a host, which is made with the first page."""
     from lib_sdtune.host.webui import dialects
 
-    return dialects.current().unusable(kind)
+    return dialects.current().why_unusable(kind)
 
 
 def settings() -> None:

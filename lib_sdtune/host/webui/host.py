@@ -86,8 +86,8 @@ class WebUIHost(Host):
         if loaded is not None and entry.filename == loaded.sd_checkpoint_info.filename:
             storage.refuse_low_bits(loaded)
 
-    def unusable(self, kind: str) -> str:
-        return self.dialect.unusable(kind)
+    def why_unusable(self, kind: str) -> str:
+        return self.dialect.why_unusable(kind)
 
     def header(self, model_settings: Any) -> Header | None:
         entry = self.entry(model_settings)

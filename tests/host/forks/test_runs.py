@@ -133,8 +133,8 @@ def test_a_file_with_keys_that_fit_no_layer_is_told(host, images, monkeypatch):
 
 
 def test_hypernetworks_are_refused_where_no_picture_would_use_them(host):
-    assert "draws without hypernetworks" in host.unusable("hypernetworks") and not host.unusable("lora")
-    assert methods.usable(host.unusable) == ["lora", "dreambooth", "textual_inversion"]
+    assert "draws without hypernetworks" in host.why_unusable("hypernetworks") and not host.why_unusable("lora")
+    assert methods.usable(host.why_unusable) == ["lora", "dreambooth", "textual_inversion"]
 
 
 def test_a_finished_checkpoint_is_not_what_the_next_run_trains(host, images):

@@ -36,7 +36,7 @@ class Patched(Stock):
             raise UserError(f"On this WebUI, SD Tune trains checkpoints of Stable Diffusion 1 and XL alone, and this "
                             f"one is {family.sd_version}. Choose another one, or use A1111's WebUI for it.")
 
-    def unusable(self, kind: str) -> str:
+    def why_unusable(self, kind: str) -> str:
         return NO_HYPERNETWORKS if kind == "hypernetworks" else ""
 
     @contextmanager

@@ -38,7 +38,7 @@ class Stock:
     def check_family(self, family: Family) -> None:
         """UserError for a family that cannot be trained on this WebUI's modules."""
 
-    def unusable(self, kind: str) -> str:
+    def why_unusable(self, kind: str) -> str:
         """Why files of that kind change no picture of this WebUI, in a sentence, or ""."""
         return ""
 
