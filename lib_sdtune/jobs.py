@@ -17,7 +17,7 @@ from lib_sdtune.sentences import phrase
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.submission import check_config, read_config
 from lib_sdtune.services.task import Progress
-from lib_sdtune.training.run_states import ENDED, LIVE, POSSIBLE, being, cannot
+from lib_sdtune.training.run_states import ALLOWED_STATES, ENDED, LIVE, refusal_phrase, state_phrase
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config
@@ -54,8 +54,8 @@ class Jobs:
     def refuse_live(self, name: str) -> None:
         """NameTaken while a run of that name is on or waits."""
         if self.is_live(name):
-            taken = being(self.controls[name].state, phrase("its name is taken now; choose another, or stop it first"))
-            raise NameTaken(f"A run called {name} is {taken}.")
+            taken = phrase("its name is taken now; choose another, or stop it first")
+            raise NameTaken(f"A run called {name} is {state_phrase(self.controls[name].state, taken)}.")
 
     def enqueue(self, config: "Config", resume: bool, scan: "Scan | None" = None) -> str:
         from lib_sdtune.training import runs
@@ -92,8 +92,8 @@ class Jobs:
             if action in ("resume", "retry") and not self.is_live(name):
                 return self.resume(name) if action == "resume" else self.retry(name)
             state = self.status(name)["state"]
-            if state not in POSSIBLE.get(action, ()):
-                raise WrongState(f"The run {name} is {being(state, cannot(action))}.")
+            if state not in ALLOWED_STATES.get(action, ()):
+                raise WrongState(f"The run {name} is {state_phrase(state, refusal_phrase(action))}.")
             control = self.controls[name]
             if self.queue.take_back(control):
                 control.become("stopped", "Stopped before it began.")
@@ -106,13 +106,15 @@ class Jobs:
         with self.queue.lock:
             status = self.status(name)
             if name not in self.controls or not self.queue.move(self.controls[name], place):
-                raise WrongState(f"The run {name} is {being(status['state'], phrase('it has no place in the queue'))}.")
+                no_place = phrase("it has no place in the queue")
+                raise WrongState(f"The run {name} is {state_phrase(status['state'], no_place)}.")
 
     def resume(self, name: str) -> None:
         """Go on with a run that was stopped, failed, or cut off with the process."""
         folder, status = self.folder(name), self.status(name)
         if not status["resumable"]:
-            raise WrongState(f"The run {name} is {being(status['state'], phrase('there is nothing to resume'))}.")
+            nothing = phrase("there is nothing to resume")
+            raise WrongState(f"The run {name} is {state_phrase(status['state'], nothing)}.")
         from lib_sdtune.training import state
 
         self.enqueue(folder.config(), resume=state.newest(folder.path) is not None)
@@ -121,7 +123,8 @@ class Jobs:
         """Start a run that failed once more with the same settings, from its last state if it has one."""
         folder, status = self.folder(name), self.status(name)
         if status["state"] != "failed" or status["problem"]:
-            raise WrongState(f"The run {name} is {being(status['state'], phrase('there is nothing to try again'))}.")
+            nothing = phrase("there is nothing to try again")
+            raise WrongState(f"The run {name} is {state_phrase(status['state'], nothing)}.")
         from lib_sdtune.training import state
 
         self.enqueue(folder.config(), resume=state.newest(folder.path) is not None)
@@ -130,7 +133,7 @@ class Jobs:
         """Remove the run folder of a run that is not on; the files that it made stay."""
         with self.queue.lock:
             if self.is_live(name):
-                going_on = being(self.controls[name].state, phrase("it cannot be deleted; stop it first"))
+                going_on = state_phrase(self.controls[name].state, phrase("it cannot be deleted; stop it first"))
                 raise WrongState(f"The run {name} is {going_on}.")
             if name in self.controls:
                 self.queue.wait_until_over(self.controls[name], CLOSING)

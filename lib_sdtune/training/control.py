@@ -20,7 +20,7 @@ from lib_sdtune.training.duration import seconds_due
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.run_log import recorded
-from lib_sdtune.training.run_states import ENDED, being, cannot
+from lib_sdtune.training.run_states import ENDED, refusal_phrase, state_phrase
 from lib_sdtune.training.sample_times import SampleTimes, due
 from lib_sdtune.training.time_spent import TimeSpent
 
@@ -69,7 +69,7 @@ class Control:
         if request not in REQUESTS:
             raise UserError(f"A run cannot be asked to {request!r}; it can: {', '.join(REQUESTS)}.")
         if self.state in ENDED:
-            raise UserError(f"The run {self.config.name} is {being(self.state, cannot(request))}.")
+            raise UserError(f"The run {self.config.name} is {state_phrase(self.state, refusal_phrase(request))}.")
         with self._changed:
             if request == "resume":
                 self._requests.discard("pause")

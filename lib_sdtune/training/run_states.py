@@ -7,7 +7,7 @@ from lib_sdtune.sentences import phrase
 
 LIVE = ("queued", "preparing", "training", "paused")
 ENDED = ("finished", "stopped", "failed")
-POSSIBLE = {  # what a run can be asked for: in which states
+ALLOWED_STATES = {  # what a run can be asked for: in which states
     "stop": LIVE,
     "stop_without_saving": LIVE,
     "interrupt": LIVE,
@@ -16,7 +16,7 @@ POSSIBLE = {  # what a run can be asked for: in which states
     "sample": ("training", "paused"),
     "save": ("training", "paused"),
 }
-SAID = {
+STATE_PHRASES = {
     "queued": phrase("queued, so {}"),
     "preparing": phrase("preparing, so {}"),
     "training": phrase("training, so {}"),
@@ -25,7 +25,7 @@ SAID = {
     "stopped": phrase("stopped, so {}"),
     "failed": phrase("failed, so {}"),
 }
-REFUSED = {
+REFUSAL_PHRASES = {
     "stop": phrase("it cannot stop now"),
     "stop_without_saving": phrase("it cannot stop without saving now"),
     "interrupt": phrase("it cannot be interrupted now"),
@@ -36,11 +36,11 @@ REFUSED = {
 }
 
 
-def being(state: str, consequence: str) -> str:
+def state_phrase(state: str, consequence: str) -> str:
     """"paused, so it cannot pause now", say; behind "The run ron is"."""
-    return SAID.get(state, f"{state}, so {{}}").format(consequence)
+    return STATE_PHRASES.get(state, f"{state}, so {{}}").format(consequence)
 
 
-def cannot(action: str) -> str:
+def refusal_phrase(action: str) -> str:
     """That a run does not do now what it was asked for."""
-    return REFUSED.get(action, f"it cannot {action.replace('_', ' ')} now")
+    return REFUSAL_PHRASES.get(action, f"it cannot {action.replace('_', ' ')} now")
