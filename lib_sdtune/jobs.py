@@ -81,7 +81,7 @@ class Jobs:
         except BaseException as error:
             log.exception("run %s", control.config.name)
             if control.state in LIVE:
-                control.become("failed", sentence(error))
+                control.set_state("failed", sentence(error))
         host.free_memory()  # only here does nothing hold the failed run's tensors any more
 
     # asking
@@ -96,7 +96,7 @@ class Jobs:
                 raise WrongState(f"The run {name} is {state_phrase(state, refusal_phrase(action))}.")
             control = self.controls[name]
             if self.queue.take_back(control):
-                control.become("stopped", "Stopped before it began.")
+                control.set_state("stopped", "Stopped before it began.")
                 control.close()
             else:
                 control.request(action)

@@ -35,16 +35,16 @@ class LatentCache:
     folder: where entries are kept, or None to encode at every showing. encode(pixels (B, 3, H, W) in -1..1) gives mean
     and std, (B, 4, h, w) each. encoder_key: whatever distinguishes one encoder from another. encode_precisely: tried
     when `encode` gives values that are not numbers (half precision overflows in some encoders). masks: keep alpha masks
-    too; mask_files: and the masks beside pictures. downscale: pixels a latent, each way. hold(sentence): called where
+    too; mask_files: and the masks beside pictures. downscale: pixels a latent, each way. pause(sentence): called where
     the disk is full; the entry is made anew when it is asked for. None: DiskFull is raised.
     """
 
     def __init__(self, folder: Path | None, encode, encoder_key: str, encode_precisely=None, masks: bool = False,
-                 mask_files: bool = False, downscale: int = 8, hold: Callable[[str], None] | None = None):
+                 mask_files: bool = False, downscale: int = 8, pause: Callable[[str], None] | None = None):
         self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
         self.encode_precisely, self.masks, self.downscale = encode_precisely, masks, downscale
         self.mask_files = mask_files
-        self.recent, self.hold, self.is_full = Recent(), hold, False
+        self.recent, self.pause, self.is_full = Recent(), pause, False
         self.half_overflowed = False
 
     def latents(self, example: Example) -> tuple[torch.Tensor, torch.Tensor]:
@@ -179,10 +179,10 @@ class LatentCache:
                         "Make room there, or set dataset.cache_latents to false.")
             if not is_full(error):
                 raise RunError(sentence) from error
-            if self.hold is None:
+            if self.pause is None:
                 raise DiskFull(sentence) from error
             self.is_full = True
-            self.hold(sentence)
+            self.pause(sentence)
         else:
             self.is_full = False
 

@@ -27,9 +27,9 @@ from lib_sdtune.training.time_spent import TimeSpent
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.training.step_result import Step
 
-LEAVING = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone
-REQUESTS = (*LEAVING, "pause", "resume", "sample", "save")
-NO_HOLD = "", lambda: False
+STOP_REQUESTS = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone
+REQUESTS = (*STOP_REQUESTS, "pause", "resume", "sample", "save")
+NO_FAULT = "", lambda: False
 log = logging.getLogger("sdtune")
 
 
@@ -55,7 +55,7 @@ class Control:
         self.time = TimeSpent()
         self.sample_times = SampleTimes(config.sample)
         self.due_after: Callable[[int], dict[str, int]] = lambda step: {}  # what is still to do besides steps
-        self.hold_reason = NO_HOLD
+        self.fault = NO_FAULT  # that somebody has to mend, and whether it is
         self.last_due: dict[str, int] = {}  # request -> the step at which the config made it
         self.postponed: set[str] = set()
         self._requests: set[str] = set()
@@ -113,17 +113,17 @@ class Control:
             with recorded(self.folder), noted(self):
                 self.time.begin()
                 try:
-                    self.become("preparing")
+                    self.set_state("preparing")
                     yield
-                    self.become("stopped" if self.leaving() else "finished", self.message)
+                    self.set_state("stopped" if self.stop_requested() else "finished", self.message)
                 except Stopped:
-                    self.become("stopped", "Stopped before the first step.")
+                    self.set_state("stopped", "Stopped before the first step.")
                 except KeyboardInterrupt:
-                    self.become("stopped", "Interrupted; resuming goes on from the last saved state.")
+                    self.set_state("stopped", "Interrupted; resuming goes on from the last saved state.")
                     raise
                 except BaseException as error:
                     log.debug("run failed", exc_info=True)
-                    self.become("failed", sentence(error))
+                    self.set_state("failed", sentence(error))
                     if isinstance(error, UserError | RunError) or not isinstance(error, Exception):
                         raise
                     raise RunError(self.message) from error
@@ -139,7 +139,7 @@ class Control:
             replaced.put_back(self.folder, self.message)
             run_lock.release(self.folder)
 
-    def become(self, state: str, message: str = "") -> None:
+    def set_state(self, state: str, message: str = "") -> None:
         self.state, self.message, self.waiting, self.phase = state, message, "", {}
         if message:
             (log.error if state == "failed" else log.info)("%s: %s", state, message)
@@ -150,7 +150,7 @@ class Control:
         self.phase = {"phase": text, "phase_done": done, "phase_total": total}
         self.message = f"{text}: {done} of {total}" if total else text
         self.changed()
-        if self.leaving():
+        if self.stop_requested():
             raise Stopped
 
     def report_model(self, model: LoadedModel) -> None:
@@ -165,7 +165,7 @@ class Control:
         """
         self.step, self.total_steps, self.epochs = step, total, epochs
         self.due_after = due_after or self.due_after
-        self.become("training")
+        self.set_state("training")
 
     def report(self, step: "Step") -> None:
         self.step, self.epoch = step.number, step.epoch
@@ -181,7 +181,7 @@ class Control:
         At the last step the final file is what would be saved. What is due is due once.
         """
         if request == "stop":
-            return self.world.broadcast(self.leaving())
+            return self.world.broadcast(self.stop_requested())
         if request == "pause":
             return self.world.broadcast(self.requested("pause"))
         if request in self.postponed and not self.requested("pause"):
@@ -201,8 +201,9 @@ class Control:
     def requested(self, request: str) -> bool:
         return request in self._requests
 
-    def leaving(self) -> bool:
-        return any(self.requested(request) for request in LEAVING)
+    def stop_requested(self) -> bool:
+        """Whether the run is asked to end, in one of the ways of doing so."""
+        return any(self.requested(request) for request in STOP_REQUESTS)
 
     def take_request(self, request: str) -> bool:
         with self._changed:
@@ -224,38 +225,38 @@ class Control:
 
         A sample or a file that is asked for interrupts this, not the pause.
         """
-        reason, is_over = self.hold_reason
+        reason, is_over = self.fault
         if self.state != "paused":
-            self.become("paused", reason)
+            self.set_state("paused", reason)
         with self._changed:
             self._changed.wait_for(
-                lambda: not self.requested("pause") or self.leaving() or self.has_output_request(), timeout=0.2
+                lambda: not self.requested("pause") or self.stop_requested() or self.has_output_request(), timeout=0.2
             )
-        if self.leaving() or is_over():
+        if self.stop_requested() or is_over():
             self.take_request("pause")
         if not self.requested("pause"):
-            self.hold_reason = NO_HOLD
-            self.become("training")
+            self.fault = NO_FAULT
+            self.set_state("training")
         return self.requested("pause") and not self.has_output_request()
 
     def has_output_request(self) -> bool:
         return self.requested("sample") or self.requested("save")
 
-    def hold(self, reason: str, is_over: Callable[[], bool], request: str = "") -> None:
+    def pause_until(self, reason: str, is_over: Callable[[], bool], request: str = "") -> None:
         """Pause because of something that somebody has to mend; `is_over()` tells when it is, and then the run goes on
         by itself.
 
         request: "sample" or "save", which could not be done and is done then.
         """
-        self.hold_reason = reason, is_over
+        self.fault = reason, is_over
         if request:
             self.postponed.add(request)
         with self._changed:
             self._requests.add("pause")
 
-    def is_held(self) -> bool:
-        """Whether the run waits for somebody to mend something, and nobody has asked it to leave meanwhile."""
-        return self.hold_reason is not NO_HOLD and not self.leaving()
+    def is_paused_by_fault(self) -> bool:
+        """Whether the run waits for somebody to mend something, and nobody has asked it to stop meanwhile."""
+        return self.fault is not NO_FAULT and not self.stop_requested()
 
     def report_waiting(self, reason: str) -> None:
         """Say whom the run waits for ("a generation"), or nobody ("")."""

@@ -37,10 +37,10 @@ def existing(folder: Path) -> Path:
     return folder
 
 
-def held_where_full(
+def paused_where_full(
     write: Callable[[], T], control: Control, needed: Callable[[], int], request: str, folder: Path
 ) -> T | None:
-    """What `write()` answers, or None with the run put on hold where the disk is full.
+    """What `write()` answers, or None with the run paused where the disk is full.
 
     needed(): bytes that must be free in `folder` again before the run goes on; `request` is made again then.
     """
@@ -50,5 +50,5 @@ def held_where_full(
         if not is_full(error):
             raise
         size = SPARE + needed()
-        control.hold(sentence(error), lambda: free_space(folder) > size, request)
+        control.pause_until(sentence(error), lambda: free_space(folder) > size, request)
         return None

@@ -51,7 +51,7 @@ def once_there_is_room(
                 raise
             if control.world.size > 1:
                 raise DiskFull(FULL_TOGETHER) from error
-            control.hold(sentence(error), has_room)
+            control.pause_until(sentence(error), has_room)
         host.pause(nullcontext, control.stay_paused)
-        control.become("preparing")
+        control.set_state("preparing")
         control.preparing(0, 0, "preparing")  # which raises where somebody asked to stop

@@ -23,7 +23,7 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
     `control` hears what happens and says what is wanted. Whatever happens inside, the host has its model back as it
     was.
     """
-    with control.running(), watched(control.leaving, control.report_drawing):
+    with control.running(), watched(control.stop_requested, control.report_drawing):
         method = methods[config.method]
         for sentence in overruled(config):
             log.warning(sentence)
@@ -53,7 +53,7 @@ def export(trainer: Trainer, host: Host, control: Control) -> Artefact | None:
     """The artefact of the whole training; on a full disk the run is paused until there is room for it."""
     artefact = trainer.export(host)
     step = trainer.describe_step(trainer.step, trainer.loss, 0.0, 0.0)
-    while artefact is None and control.is_held():
+    while artefact is None and control.is_paused_by_fault():
         host.pause(trainer.attachment.detached, control.stay_paused)
         write_what_is_due(step, trainer, host, control)
         artefact = trainer.export(host)

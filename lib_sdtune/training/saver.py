@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from lib_sdtune.training import replaced, state
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.disk_space import held_where_full
+from lib_sdtune.training.disk_space import paused_where_full
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.results import Results
 from lib_sdtune.training.resume_point import ResumePoint
@@ -42,11 +42,11 @@ class Saver:
             replaced.drop(self.folder)
 
     def fits(self, write: Callable[[], T], request: str = "", folder: Path | None = None) -> T | None:
-        """What `write()` answers, or None with the run put on hold when the disk is full; `request` is made again then.
+        """What `write()` answers, or None with the run paused when the disk is full; `request` is made again then.
 
         folder: that of the files, where it is not the run's own.
         """
-        return held_where_full(write, self.control, self.bytes_of_largest, request, folder or self.folder)
+        return paused_where_full(write, self.control, self.bytes_of_largest, request, folder or self.folder)
 
     def bytes_of_largest(self) -> int:
         """Of the state or the final file, whichever is larger."""

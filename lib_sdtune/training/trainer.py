@@ -73,7 +73,7 @@ class Trainer:
         if model.device.type == "cuda" and self.dtype in HALVES:
             self.optimizer_step.use_halves(self.method.half_copies(self.dtype))
         self.training_data = training_data(config, model, self.folder, control.preparing, self.world, control.scan,
-                                           control.hold)
+                                           control.pause_until)
         self.results = Results(config, model, self.method, self.training_data, self.folder)
         self.base_loras = BaseLoras(config.model.base_loras, model)
         recomputing = recomputes(config, model.spec())
@@ -94,8 +94,8 @@ class Trainer:
         with ExitStack() as stack:
             stack.enter_context(self.base_loras)
             stack.enter_context(self.training_data)
-            if self.control.is_held() and self.world.size == 1:
-                raise DiskFull(self.control.hold_reason[0])  # nothing is learned yet: all of this is done again then
+            if self.control.is_paused_by_fault() and self.world.size == 1:
+                raise DiskFull(self.control.fault[0])  # nothing is learned yet: all of this is done again then
             self.total = self.training_data.total_steps()
             conditioner = Conditioner(self.config, self.model, self.method, self.training_data.text_cache)
             self.objective = Objective(self.config.loss, self.model, self.dtype, conditioner)
@@ -283,7 +283,7 @@ class Trainer:
             return self.saver.fits(lambda: self.results.save(folder, self.step, ended), "save", folder) or []
 
     def export(self, host: Host) -> Artefact | None:
-        """The final file with its card and preview; None when the run is to leave nothing behind, or is put on hold
+        """The final file with its card and preview; None when the run is to leave nothing behind, or is paused
         because the disk is full. DiskFull when it is to leave before there is room.
         """
         if not self.world.is_main_process or self.control.requested("stop_without_saving"):
@@ -292,7 +292,7 @@ class Trainer:
         if self.control.requested("interrupt"):
             return None
         with self.optimizer_step.showing_result():
-            if self.control.leaving():
+            if self.control.stop_requested():
                 return self.results.export(host, self.step)
             length, rows = self.curve.length, self.curve.log.rows
             step = length.go_back(self.method, self.step)

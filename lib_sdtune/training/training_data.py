@@ -39,15 +39,14 @@ class TrainingData:
     """A context manager: on entering the pictures are scanned and encoded. `progress(done, total, text)` may raise to
     stop it.
 
-    earlier: a `Scan` whose files need not be read again where they have not changed since. hold(sentence, is_over):
-    called where the disk is full; without it DiskFull is raised.
+    earlier: a `Scan` whose files need not be read again where they have not changed since. pause_until(sentence,
+    is_over): called where the disk is full; without it DiskFull is raised.
     """
 
     def __init__(self, config: Config, model: LoadedModel, run_folder, progress: Progress, world: World, earlier=None,
-                 hold: Callable[[str, Callable[[], bool]], None] | None = None):
-        self.hold, self.config, self.model, self.progress, self.world, self.earlier = (
-            hold, config, model, progress, world, earlier
-        )
+                 pause_until: Callable[[str, Callable[[], bool]], None] | None = None):
+        self.config, self.model, self.world = config, model, world
+        self.progress, self.earlier, self.pause_until = progress, earlier, pause_until
         self.cache_folder = run_folder.parent.parent / "cache"
         self.idle_parts = IdleParts(waiting=model.waiting, device=model.device)
         self.gone: set[Path] = set()
@@ -75,7 +74,7 @@ class TrainingData:
             masks=config.dataset.alpha_mask,
             mask_files=config.dataset.masked_loss,
             downscale=model.family.downscale,
-            hold=self.hold_for_room if self.hold else None,
+            pause=self.pause_for_room if self.pause_until else None,
         )
         self.limit = CaptionLimit(model.tokenizer, config.dataset.max_token_length)
         self.text_cache = TextCache(self.cache_folder / "text", self.encode_text, self.text_key())
@@ -88,10 +87,10 @@ class TrainingData:
                     needed = self.needed()
         return self
 
-    def hold_for_room(self, sentence: str) -> None:
+    def pause_for_room(self, sentence: str) -> None:
         """The run pauses, at its next step, until the cache has room."""
-        assert self.hold is not None
-        self.hold(sentence, lambda: free_space(self.cache_folder) > SPARE)
+        assert self.pause_until is not None
+        self.pause_until(sentence, lambda: free_space(self.cache_folder) > SPARE)
 
     def arrange(self) -> None:
         self.dataset = Dataset(self.scan, self.config, copies=self.world.size)

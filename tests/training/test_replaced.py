@@ -78,7 +78,7 @@ def test_a_start_that_was_killed_before_its_first_state_keeps_the_earlier_run(st
     waiting = content(folder / replaced.FOLDER)
     control = runs.begin(runs.Config.from_dict({**config, "overwrite": True}), host)
     assert content(folder / replaced.FOLDER) == waiting and state.newest(folder) is None
-    control.become("stopped", "Stopped before it began.")
+    control.set_state("stopped", "Stopped before it began.")
     control.close()
     assert state.newest(folder) is not None
 
