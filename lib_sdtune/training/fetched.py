@@ -1,6 +1,4 @@
-"""Numbers on their way from the device: their copy is queued behind the work that makes them, and nothing else
-waits.
-"""
+"""Device numbers copied to the host without waiting: the copy is queued behind the kernels that make them."""
 
 from collections.abc import Sequence
 

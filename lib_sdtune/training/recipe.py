@@ -7,7 +7,7 @@ from lib_sdtune.contradictions import is_template
 from lib_sdtune.data.scan import Picture
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import prior
-from lib_sdtune.training.describing import groups_of
+from lib_sdtune.training.diffusion_classifier import groups_of
 
 PHRASES = (  # what a method and its rates are called
     "{1} of dim {2}", "UNet {1}, text encoder {2}", "UNet {1}", "text encoder {1}",

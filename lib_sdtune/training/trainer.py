@@ -19,7 +19,7 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.training import (
     cuda_graphs,
-    describing,
+    diffusion_classifier,
     duration,
     optimizer_steps,
     precision,
@@ -99,7 +99,7 @@ class Trainer:
             self.total = self.training_data.total_steps()
             conditioner = Conditioner(self.config, self.model, self.method, self.training_data.text_cache)
             self.objective = Objective(self.config.loss, self.model, self.dtype, conditioner)
-            describing.describe(self.config, self.training_data, self.objective.losses, self.folder,
+            diffusion_classifier.describe(self.config, self.training_data, self.objective.losses, self.folder,
                                 self.control.preparing)
             self.control.facts["recipe"] = recipe(self.config, self.training_data.scan.pictures, self.total)
             log.info("%s", self.control.facts["recipe"])

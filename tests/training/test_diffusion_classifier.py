@@ -9,8 +9,8 @@ from lib_sdtune import toyworld
 from lib_sdtune.config import Config, Model
 from lib_sdtune.data.made_captions import sentence
 from lib_sdtune.host.embedded import EmbeddedHost
-from lib_sdtune.training import describing
-from lib_sdtune.training.describing import fitting, groups_of, told
+from lib_sdtune.training import diffusion_classifier
+from lib_sdtune.training.diffusion_classifier import best_word, groups_of, words_to_say
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.runs import begin
 from lib_sdtune.training.trainer import Trainer
@@ -32,15 +32,15 @@ def test_a_caption_says_trigger_and_words(trigger, words, caption):
 
 def test_what_all_pictures_share_in_front_of_the_noun_is_the_subjects_own():
     groups = groups_of(WORDS)
-    assert told([["red", "on snow"], ["red", "on snow"]], groups) == {"on snow"}
-    assert told([["red", "on snow"], ["blue", "on snow"]], groups) == {"red", "blue", "on snow"}
+    assert words_to_say([["red", "on snow"], ["red", "on snow"]], groups) == {"on snow"}
+    assert words_to_say([["red", "on snow"], ["blue", "on snow"]], groups) == {"red", "blue", "on snow"}
 
 
 @pytest.mark.parametrize("losses, word", [
     ([(0.8, "red"), (1.0, "blue")], "red"), ([(1.04, "red"), (1.2, "blue")], "red"),
     ([(0.8, "red"), (0.81, "blue")], ""), ([(1.1, "red"), (1.3, "blue")], ""), ([(0.9, "red")], "red"), ([(1.0, "red")], "")])
 def test_a_word_must_be_clearly_the_best_and_hardly_worse_than_none(losses, word):
-    assert fitting(losses, 1.0) == word
+    assert best_word(losses, 1.0) == word
 
 
 def wordless(tmp_path, **changes):
@@ -91,7 +91,7 @@ def test_without_words_to_choose_from_the_trigger_words_stay(tmp_path):
 
 
 def test_nothing_is_asked_where_the_class_is_not_known(tmp_path, monkeypatch):
-    monkeypatch.setattr(describing, "names_its_class", lambda concept: False)
+    monkeypatch.setattr(diffusion_classifier, "names_its_class", lambda concept: False)
     control = train(TinyHost(tmp_path / "data"), wordless(tmp_path))
     assert not (control.folder / "words.json").exists()
 
@@ -103,7 +103,7 @@ def test_a_resumed_run_learns_the_same_words(tmp_path):
 
 
 def test_the_errors_are_those_of_the_untouched_model(tmp_path):
-    """A second run in the same data folder, after one that has learned, is told the same words."""
+    """A second run in the same data folder, after one that has learned, is words_to_say the same words."""
     host, config = TinyHost(tmp_path / "data"), wordless(tmp_path)
     first = json.loads((train(host, config).folder / "words.json").read_text())
     second = json.loads((train(host, config | {"name": "again"}).folder / "words.json").read_text())

@@ -55,15 +55,15 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
     words = chosen["words"]
     model = training_data.model
     with training_data.idle_parts.present(model.unet, *model.text_encoders):
-        asker = Asker(training_data, losses, model.device, config.train.batch_size)
+        classifier = DiffusionClassifier(training_data, losses, model.device, config.train.batch_size)
         for done, (index, picture) in enumerate(wordless.items()):
             progress(done, len(wordless), "asking the model what the pictures show")
             if picture.content not in words:
                 prompt = config.concepts[picture.concept].prompt
-                words[picture.content] = asker.words(index, prompt, groups)
+                words[picture.content] = classifier.words(index, prompt, groups)
     write_json(path, {"words": words})
-    telling = told([words[picture.content] for picture in wordless.values()], groups)
-    scan.pictures = [described(picture, config.concepts[picture.concept], words, telling) if index in wordless else
+    distinguishing = words_to_say([words[picture.content] for picture in wordless.values()], groups)
+    scan.pictures = [described(picture, config.concepts[picture.concept], words, distinguishing) if index in wordless else
                      picture for index, picture in enumerate(scan.pictures)]
     training_data.arrange()
     log.info('The model was asked what %d pictures without captions show; the first one\'s caption is now "%s".',
@@ -75,7 +75,7 @@ def names_its_class(concept: Concept) -> bool:
     return not is_template(concept.prompt) and bool(class_word(concept.class_prompt or concept.prompt))
 
 
-def told(words_of_pictures: Iterable[Sequence[str]], groups: Sequence[Sequence[str]]) -> set[str]:
+def words_to_say(words_of_pictures: Iterable[Sequence[str]], groups: Sequence[Sequence[str]]) -> set[str]:
     """The words that captions say: of those in front of the noun, such as colours, only where pictures differ, for
     what all of them share is the subject's own.
     """
@@ -84,18 +84,18 @@ def told(words_of_pictures: Iterable[Sequence[str]], groups: Sequence[Sequence[s
     return {word for words in differing for word in words if len(words) > 1 or stands_behind(word)}
 
 
-def described(picture: Picture, concept: Concept, words: dict[str, list[str]], telling: set[str]) -> Picture:
-    chosen = [word for word in words[picture.content] if word in telling]
+def described(picture: Picture, concept: Concept, words: dict[str, list[str]], distinguishing: set[str]) -> Picture:
+    chosen = [word for word in words[picture.content] if word in distinguishing]
     return replace(picture, caption=sentence(concept.prompt, chosen))
 
 
-def fitting(losses: Sequence[tuple[float, str]], plain: float) -> str:
+def best_word(losses: Sequence[tuple[float, str]], plain: float) -> str:
     """The word of the lowest loss; "" where another one fits as well, or saying none (loss `plain`) fits better."""
     (best, word), *others = sorted(losses)
     return word if best < AHEAD * min((loss for loss, _ in others), default=plain) and best < AT_MOST * plain else ""
 
 
-class Asker:
+class DiffusionClassifier:
     """Asks the model about one picture after the other. batch_size: captions that are asked about at once."""
 
     def __init__(self, training_data: TrainingData, losses: Losses, device: torch.device, batch_size: int):
@@ -111,7 +111,7 @@ class Asker:
         plain, *losses = self.errors(example, [sentence(prompt, [word] if word else ()) for word in
                                                ("", *(word for group in groups for word in group))])
         by_word = dict(zip((word for group in groups for word in group), losses, strict=True))
-        best = [fitting([(by_word[word], word) for word in group], plain) for group in groups]
+        best = [best_word([(by_word[word], word) for word in group], plain) for group in groups]
         return [word for word in best if word]
 
     @torch.no_grad()
@@ -120,9 +120,9 @@ class Asker:
         sums = [0.0] * len(captions)
         for timestep in TIMESTEPS:
             for start in range(0, len(captions), self.batch_size):
-                some = list(captions[start:start + self.batch_size])
-                for place, loss in enumerate(self.losses(self.batch(example, timestep, some)).tolist(), start):
-                    sums[place] += loss / len(TIMESTEPS)
+                batch = self.batch(example, timestep, list(captions[start:start + self.batch_size]))
+                for index, loss in enumerate(self.losses(batch).tolist(), start):
+                    sums[index] += loss / len(TIMESTEPS)
         return sums
 
     def batch(self, example: Example, timestep: int, captions: list[str]) -> Batch:
