@@ -35,7 +35,7 @@ from lib_sdtune.ldm.vae import AutoencoderKL  # noqa: E402
 from lib_sdtune.methods.lent_weights import LentWeights  # noqa: E402
 from lib_sdtune.optim.master_weights import MasterCopy  # noqa: E402
 from lib_sdtune.training.control import Control  # noqa: E402
-from lib_sdtune.training.memory.cheaper_settings import rungs  # noqa: E402
+from lib_sdtune.training.memory.cheaper_settings import cheaper_configs  # noqa: E402
 from lib_sdtune.training.memory.estimate import BESIDE, estimate, recomputes  # noqa: E402
 from lib_sdtune.training.memory.idle_parts import IdleParts  # noqa: E402
 from lib_sdtune.training.trainer import Trainer  # noqa: E402
@@ -176,7 +176,7 @@ def chosen(config: Config, spec: ModelSpec, size: int) -> str:
     with (mock.patch.object(devices, "total_memory", lambda device: size * GIB),
           mock.patch.object(devices, "has_bfloat16", lambda device: True),
           mock.patch.object(torch.cuda, "is_available", lambda: False)):
-        for changes, cheaper in [({}, config), *rungs(config, spec.device, spec)]:
+        for changes, cheaper in [({}, config), *cheaper_configs(config, spec.device, spec)]:
             needs = estimate(cheaper, spec)
             if needs < OURS * size * GIB:
                 recomputing = recomputes(cheaper, spec) and "train.gradient_checkpointing" not in changes

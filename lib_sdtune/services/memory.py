@@ -15,7 +15,7 @@ class MemoryService(TaskService):
         """The facts of an estimate for a CONFIG, pictures or not; {} where the host cannot say what it has."""
         from lib_sdtune.training.memory import measure
 
-        need = measure.guess(read_config(data, self.context.host, NAME), self.context.host)
+        need = measure.estimated_need(read_config(data, self.context.host, NAME), self.context.host)
         return need.facts() if need else {}
 
     def start(self, data: dict) -> dict[str, Any]:

@@ -63,8 +63,8 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
                 words[picture.content] = classifier.words(index, prompt, groups)
     write_json(path, {"words": words})
     distinguishing = words_to_say([words[picture.content] for picture in wordless.values()], groups)
-    scan.pictures = [described(picture, config.concepts[picture.concept], words, distinguishing) if index in wordless else
-                     picture for index, picture in enumerate(scan.pictures)]
+    scan.pictures = [described(picture, config.concepts[picture.concept], words, distinguishing)
+                     if index in wordless else picture for index, picture in enumerate(scan.pictures)]
     training_data.arrange()
     log.info('The model was asked what %d pictures without captions show; the first one\'s caption is now "%s".',
              len(wordless), scan.pictures[min(wordless)].caption)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from lib_sdtune.data.loader import Example
-from lib_sdtune.training.fetched import Fetched
+from lib_sdtune.training.host_copy import HostCopy
 from lib_sdtune.training.optimizer_steps.outcome import Outcome
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.timestep_sampling import TimestepSampling
@@ -61,7 +61,7 @@ class StepResult:
                  of_all: torch.Tensor | None = None):
         self.number, self.lr, self.micro_batches, self.seconds = number, lr, micro_batches, 0.0
         losses = [tensor for micro_batch in micro_batches for tensor in (micro_batch.losses, micro_batch.loss)]
-        self.fetched = Fetched([*outcome, *losses, *([] if of_all is None else [of_all])])
+        self.host_copy = HostCopy([*outcome, *losses, *([] if of_all is None else [of_all])])
 
     @property
     def learned(self) -> bool:
@@ -76,7 +76,7 @@ class StepResult:
         """(loss, gradient's norm, whether it was applied, whether only the loss scale was too large), read now; the
         losses of single pictures and timesteps are noted.
         """
-        (norm,), (finite,), (excused,), *more = self.fetched.numbers()
+        (norm,), (finite,), (excused,), *more = self.host_copy.numbers()
         losses, of_all = more[:2 * len(self.micro_batches)], more[2 * len(self.micro_batches):]
         for rows in of_all:
             timestep_sampling.note(self.number, [int(timestep) for timestep in rows[::2]], rows[1::2])

@@ -187,7 +187,7 @@ class Trainer:
         self.read(earlier)
         at_once = self.optimizer_step.waits or self.is_read_at_once()
         if at_once:
-            result.fetched.wait()
+            result.host_copy.wait()
         result.seconds = time.perf_counter() - started
         if at_once:
             self.read_all()

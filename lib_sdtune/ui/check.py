@@ -66,7 +66,7 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
 
 def limit(config: "Config", dataset: "Dataset", app: "App") -> str:
     """Where the model can show no more of the pictures, whatever it learns; "" where it can, or is in use."""
-    from lib_sdtune.training.limits import beyond
+    from lib_sdtune.training.vae_detail import lost_detail
 
     def give_up() -> None:
         raise InUse
@@ -75,7 +75,7 @@ def limit(config: "Config", dataset: "Dataset", app: "App") -> str:
         return ""
     try:
         with app.host.waiting_with(give_up):
-            return beyond(app.host, config.model, dataset)
+            return lost_detail(app.host, config.model, dataset)
     except InUse:
         return ""
 

@@ -271,7 +271,7 @@ def test_memory_is_estimated_by_the_dims_of_the_file_to_go_on_from(tmp_path, ima
     estimated = []
     monkeypatch.setattr(measure, "estimate", lambda config, spec: estimated.append(config.lora) or 1)
     for lora in ({"init_file": "before", "dim": 99}, {"init_file": "gone", "dim": 99}):
-        measure.guess(Config.from_dict(settings(images, lora=lora)), host)
+        measure.estimated_need(Config.from_dict(settings(images, lora=lora)), host)
     assert [(lora.network, lora.dim) for lora in estimated] == [("loha", 7), ("lora", 99)]
 
 

@@ -15,7 +15,7 @@ from lib_sdtune.training.memory.estimate import recomputes
 SMALLEST = 256  # pixels a side
 
 
-def rungs(
+def cheaper_configs(
     config: Config, device: torch.device, spec: ModelSpec | None = None
 ) -> Iterator[tuple[dict[str, Any], Config]]:
     """Yield ({path: value}, `Config`) of ever cheaper settings; each holds the changes of those before it.

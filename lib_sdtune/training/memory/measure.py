@@ -25,7 +25,7 @@ from lib_sdtune.host.base import Host, ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.sentences import phrase
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.memory import cheaper_settings
+from lib_sdtune.training.memory.cheaper_settings import cheaper_configs
 from lib_sdtune.training.memory.estimate import estimate
 from lib_sdtune.training.memory.idle_parts import idle
 from lib_sdtune.training.memory.meter import Meter, capacity
@@ -37,7 +37,7 @@ STEPS = 2  # the first one makes the optimiser's memory, the second one shows th
 
 
 @dataclass
-class Need:
+class MemoryNeed:
     """What a step needs and what there is, in bytes (None: unknown); `seconds` a step, if it was measured.
 
     changes: {path: value} of cheaper settings that these figures are for; {} for the settings as they are.
@@ -98,18 +98,18 @@ def gigabytes(size: int | None) -> str:
     return "?" if size is None else f"{size / 2**30:.1f}"
 
 
-def guess(config: Config, host: Host) -> Need | None:
-    """The `Need` by arithmetic, without touching the model; None where the host cannot say what it has."""
+def estimated_need(config: Config, host: Host) -> MemoryNeed | None:
+    """The `MemoryNeed` by arithmetic, without touching the model; None where the host cannot say what it has."""
     spec = host.model_spec(config.model)
     if spec is None:
         return None
     with suppress(UserError):  # a file that Start refuses by its name
         config = methods[config.method].as_files_say(config, host.folder)
-    return Need(name_of(spec.device), estimate(config, spec), capacity(spec.device))
+    return MemoryNeed(name_of(spec.device), estimate(config, spec), capacity(spec.device))
 
 
-def measure(config: Config, host: Host, progress: Progress) -> Need:
-    """The `Need` of the settings, or of the first cheaper ones that fit. TooLittleMemory when none do.
+def measure(config: Config, host: Host, progress: Progress) -> MemoryNeed:
+    """The `MemoryNeed` of the settings, or of the first cheaper ones that fit. TooLittleMemory when none do.
 
     progress(done, total, text) is called now and then and may raise to stop.
     """
@@ -117,7 +117,7 @@ def measure(config: Config, host: Host, progress: Progress) -> Need:
     spec = host.model_spec(config.model)
     device = spec.device if spec else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     refused = ""
-    for number, (changes, settings) in enumerate([({}, config), *cheaper_settings.rungs(config, device, spec)]):
+    for number, (changes, settings) in enumerate([({}, config), *cheaper_configs(config, device, spec)]):
         progress(number, 0, "measuring two steps")
         try:
             need = attempt(settings, host, changes, spec, progress)
@@ -131,8 +131,9 @@ def measure(config: Config, host: Host, progress: Progress) -> Need:
     raise TooLittleMemory(NOTHING_FITS.format(device=name_of(device)))
 
 
-def attempt(config: Config, host: Host, changes: dict[str, Any], spec: ModelSpec | None, progress: Progress) -> Need:
-    """The `Need` of these settings, measured. TooLittleMemory when two steps do not fit."""
+def attempt(config: Config, host: Host, changes: dict[str, Any], spec: ModelSpec | None, progress: Progress
+            ) -> MemoryNeed:
+    """The `MemoryNeed` of these settings, measured. TooLittleMemory when two steps do not fit."""
     if spec is not None and device_kills(spec.device):
         refuse_by_arithmetic(methods[config.method].as_files_say(config, host.folder), spec)
     tidy(host)
@@ -159,18 +160,18 @@ def refuse_by_arithmetic(config: Config, spec: ModelSpec) -> None:
         raise TooLittleMemory(f"A step would need about {gigabytes(needs)} GB and {gigabytes(has)} are there.")
 
 
-def two_steps(config: Config, host: Host, changes: dict[str, Any], progress: Progress) -> Need:
-    config = alone(config)
+def two_steps(config: Config, host: Host, changes: dict[str, Any], progress: Progress) -> MemoryNeed:
+    config = steps_only(config)
     with scratch(host) as folder, host.borrow(config.model, idle(config, methods[config.method])) as model:
         meter, has = Meter(model.device), capacity(model.device)
         meter.begin()
         control = Control(config, folder, on_change=lambda control: progress(0, 0, "measuring two steps"))
-        with Trainer(config, model, control, Heaviest) as trainer:
+        with Trainer(config, model, control, HeaviestBatch) as trainer:
             pace = [trainer.advance().seconds for _ in range(STEPS)]
-        return Need(name_of(model.device), meter.peak(), has, pace[-1], changes)
+        return MemoryNeed(name_of(model.device), meter.peak(), has, pace[-1], changes)
 
 
-def alone(config: Config) -> Config:
+def steps_only(config: Config) -> Config:
     """The settings without what happens between the steps."""
     config = copy.deepcopy(config)
     config.train.max_train_steps, config.train.max_train_epochs, config.train.stop = STEPS, 0, "steps"
@@ -195,7 +196,7 @@ def scratch(host: Host) -> Iterator[Path]:
             home.parent.rmdir()  # only where it was made for this
 
 
-class Heaviest(TrainingData):
+class HeaviestBatch(TrainingData):
     """The batch that needs the most memory, at every step; no other picture is encoded."""
 
     def examples(self, micro_step: int) -> list[Example]:

@@ -12,7 +12,7 @@ from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
-from lib_sdtune.training.memory.cheaper_settings import rungs
+from lib_sdtune.training.memory.cheaper_settings import cheaper_configs
 from lib_sdtune.training.memory.estimate import estimate, recomputes
 from tests.hosts import settings
 
@@ -76,7 +76,7 @@ def test_the_ladder_at_1024_pixels(sdxl, monkeypatch, size, changes, expected):
     monkeypatch.setattr(devices, "total_memory", lambda device: size * 2**30)
     monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
     config = Config.from_dict(settings("x", **{"dataset": {"resolution": 1024, "max_bucket_reso": 2048}, **changes}))
-    tries = [({}, config), *rungs(config, CUDA, sdxl)]
+    tries = [({}, config), *cheaper_configs(config, CUDA, sdxl)]
     assert next((changed for changed, cheaper in tries if estimate(cheaper, sdxl) < 0.9 * size * 2**30), None) == expected
 
 

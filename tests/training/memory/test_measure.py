@@ -51,7 +51,7 @@ def test_the_batch_that_needs_most_is_measured_and_only_its_pictures_are_encoded
     config = Config.from_dict(settings(small, train={"batch_size": 2}, dataset={"bucket_no_upscale": True, "resolution": 192}))
     seen = []
 
-    class Spy(measure.Heaviest):
+    class Spy(measure.HeaviestBatch):
         def encode_images(self, pixels):
             seen.append(tuple(pixels.shape[2:]))
             return super().encode_images(pixels)
@@ -70,7 +70,7 @@ def test_cheaper_settings_are_proposed_where_memory_runs_out(host, images, monke
         tried.append(changes)
         if config.train.batch_size > 1:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return measure.Need("a small GPU", 3 * 2**30, 4 * 2**30, 0.5, changes)
+        return measure.MemoryNeed("a small GPU", 3 * 2**30, 4 * 2**30, 0.5, changes)
 
     monkeypatch.setattr(measure, "two_steps", two_steps)
     config = Config.from_dict(settings(images, method="dreambooth", train={"batch_size": 4}))
@@ -87,7 +87,7 @@ def test_memory_that_is_lent_from_elsewhere_does_not_count_as_fitting(host, imag
     """Drivers that put into the computer's memory what the GPU cannot hold never say that they are full."""
     needs = iter([9 * 2**30, 3 * 2**30])
     monkeypatch.setattr(measure, "two_steps", lambda config, host, changes, progress:
-                        measure.Need("a small GPU", next(needs), 4 * 2**30, 0.5, changes))
+                        measure.MemoryNeed("a small GPU", next(needs), 4 * 2**30, 0.5, changes))
     need = measure.measure(Config.from_dict(settings(images)), host, quiet)
     assert need.changes == {"train.gradient_checkpointing": "on"} and need.refused == "It took 9.0 GB of 4.0 GB."
 
@@ -130,7 +130,7 @@ def test_a_stop_in_the_middle_gives_the_model_back(host, images, tmp_path):
     (None, None, 0.123, "Measured: a step fits and takes 0.12 s; how much memory it needs cannot be told on this machine.")])
 def test_what_is_not_known_is_not_claimed(needs, has, seconds, said):
     sizes = [None if size is None else size * 2**30 for size in (needs, has)]
-    assert measure.Need("it", *sizes, seconds).sentence() == said
+    assert measure.MemoryNeed("it", *sizes, seconds).sentence() == said
 
 
 # the estimate: SD1's sizes
@@ -166,13 +166,13 @@ def test_what_costs_memory_raises_the_estimate(dearer):
 def test_every_rung_is_cheaper_than_the_one_before_by_arithmetic():
     config = Config.from_dict(settings("x", method="dreambooth", train={"batch_size": 2}, dreambooth={"text_encoder_lr": 1e-6}))
     spec = ModelSpec(SD1, torch.float16, CPU)
-    sizes = [estimate.estimate(config, spec)] + [estimate.estimate(cheaper, spec) for _, cheaper in cheaper_settings.rungs(config, CPU)]
+    sizes = [estimate.estimate(config, spec)] + [estimate.estimate(cheaper, spec) for _, cheaper in cheaper_settings.cheaper_configs(config, CPU)]
     assert len(sizes) >= 6 and sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(sizes)
 
 
 def test_lion_comes_with_a_third_of_the_rate():
     config = Config.from_dict(settings("x", method="dreambooth", dreambooth={"unet_lr": 3e-6}))
-    changes = next(changes for changes, _ in cheaper_settings.rungs(config, CPU) if "train.optimizer" in changes)
+    changes = next(changes for changes, _ in cheaper_settings.cheaper_configs(config, CPU) if "train.optimizer" in changes)
     assert changes["train.optimizer"] == "Lion" and changes["dreambooth.unet_lr"] == pytest.approx(1e-6)
 
 
@@ -188,6 +188,6 @@ def test_the_command_line_measures_and_trains_nothing(images, tmp_path, capsys):
 def test_nothing_is_asked_or_measured_beside_the_steps():
     config = Config.from_dict({"name": "ron", "concepts": [{"images": "ron"}], "dataset": {"describe": ["red, blue"]},
                                "train": {"stop": "auto", "max_train_steps": 0}})
-    bare = measure.alone(config)
+    bare = measure.steps_only(config)
     assert bare.train.stop == "steps" and bare.train.max_train_steps and not bare.dataset.describe
     assert config.train.stop == "auto" and config.dataset.describe

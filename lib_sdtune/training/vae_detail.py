@@ -18,8 +18,8 @@ from lib_sdtune.host.base import Host, LoadedModel
 FINE = 5  # pixels: what is no larger is a fine part
 # share of the fine parts that comes back: below it lie all 5 of 624 drawings of 26 forms that are no longer recognised
 # after the embedded model's VAE, and 13 that are
-LEAST = 0.25
-MOST = 4  # pictures that are looked at
+MIN_SHARE = 0.25
+MAX_PICTURES = 4  # pictures that are looked at
 
 
 def fine_parts(images: torch.Tensor) -> torch.Tensor:
@@ -28,7 +28,7 @@ def fine_parts(images: torch.Tensor) -> torch.Tensor:
     return images - F.avg_pool2d(padded, FINE, 1)
 
 
-def returned(image: torch.Tensor, reconstructed: torch.Tensor) -> float:
+def share_kept(image: torch.Tensor, reconstructed: torch.Tensor) -> float:
     """The share of the fine parts of (1, C, H, W) that comes back: 1 all of it, 0 and below nothing of use."""
     fine = fine_parts(image)
     lost = (fine - fine_parts(reconstructed)).square().sum()
@@ -46,25 +46,25 @@ def reconstructed(model: LoadedModel, image: torch.Tensor) -> torch.Tensor:
         return vae.decoder(vae.post_quant_conv(latents)).float().cpu()
 
 
-def chosen(dataset: Dataset) -> list[Example]:
-    """At most `MOST` of the subject's pictures, evenly spread."""
+def examples_to_look_at(dataset: Dataset) -> list[Example]:
+    """At most `MAX_PICTURES` of the subject's pictures, evenly spread."""
     numbers = [number for number in dataset.chosen if not dataset.scan.pictures[number].is_class]
-    return [dataset.example(number, 0) for number in numbers[:: -(-len(numbers) // MOST) or 1]]
+    return [dataset.example(number, 0) for number in numbers[:: -(-len(numbers) // MAX_PICTURES) or 1]]
 
 
-def beyond(host: Host, model_settings: object, dataset: Dataset) -> str:
+def lost_detail(host: Host, model_settings: object, dataset: Dataset) -> str:
     """A sentence where the model's VAE loses the fine parts of pictures, else ""; the model is borrowed meanwhile.
 
     What cannot be encoded in the model's own number format (values that are not finite) is passed over.
     """
     names, shares = [], []
     with host.borrow(model_settings, ["unet", "text_encoder"]) as model:
-        for example in chosen(dataset):
+        for example in examples_to_look_at(dataset):
             try:
                 image = pixels(load(example.picture.path, example.picture.content)[0], example)[None]
             except Unreadable:
                 continue
-            share = returned(image, reconstructed(model, image))
+            share = share_kept(image, reconstructed(model, image))
             if share == share:
                 names.append(example.picture.relative)
                 shares.append(share)
@@ -73,7 +73,7 @@ def beyond(host: Host, model_settings: object, dataset: Dataset) -> str:
 
 def sentence(names: Sequence[str], shares: Sequence[float]) -> str:
     """About those of the pictures of these names whose fine parts do not come back."""
-    lost = [name for name, share in zip(names, shares, strict=True) if share < LEAST]
+    lost = [name for name, share in zip(names, shares, strict=True) if share < MIN_SHARE]
     if not lost:
         return ""
     return (f"The model's own VAE loses the fine parts of {len(lost)} of the {len(names)} pictures that were looked at "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 
-class Fetched:
+class HostCopy:
     """Tensors, or numbers that are here already; `numbers()` waits until all of them are."""
 
     def __init__(self, values: Sequence[torch.Tensor | float]):
