@@ -65,7 +65,7 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
     distinguishing = words_to_say([words[picture.content] for picture in wordless.values()], groups)
     scan.pictures = [described(picture, config.concepts[picture.concept], words, distinguishing)
                      if index in wordless else picture for index, picture in enumerate(scan.pictures)]
-    training_data.arrange()
+    training_data.build_datasets()
     log.info('The model was asked what %d pictures without captions show; the first one\'s caption is now "%s".',
              len(wordless), scan.pictures[min(wordless)].caption)
 
@@ -107,7 +107,7 @@ class DiffusionClassifier:
         It is asked for in the caption that the picture would have: under the class word alone the model would doubt
         the form as well, and name fewer colours rightly (docs/first-try.md).
         """
-        example = self.training_data.unmoved.example(index, 0)
+        example = self.training_data.unaugmented.example(index, 0)
         plain, *losses = self.errors(example, [sentence(prompt, [word] if word else ()) for word in
                                                ("", *(word for group in groups for word in group))])
         by_word = dict(zip((word for group in groups for word in group), losses, strict=True))

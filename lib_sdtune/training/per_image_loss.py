@@ -57,13 +57,13 @@ class PerImageLoss:
             if math.isfinite(loss) and loss > 0:
                 self.update(example.index, timestep // self.width, loss)
 
-    def update(self, index: int, place: int, loss: float) -> None:
-        usual, entry = self.usual[place], self.entries.setdefault(index, [0, 0.0, 0.0, 0.0])
+    def update(self, index: int, bin_number: int, loss: float) -> None:
+        usual, entry = self.usual[bin_number], self.entries.setdefault(index, [0, 0.0, 0.0, 0.0])
         entry[0] += 1
         entry[1] += (loss - entry[1]) / min(entry[0], LATELY)
         difference = math.log(loss) - usual[1] if usual[0] else 0.0
-        step(usual, math.log(loss), MEMORY)
-        step(self.spread, difference**2, MEMORY)
+        update_mean(usual, math.log(loss), MEMORY)
+        update_mean(self.spread, difference**2, MEMORY)
         if entry[0] <= EARLY:
             entry[2] += (difference - entry[2]) / entry[0]
         entry[3] += (difference - entry[3]) / min(entry[0], LATELY)
@@ -117,7 +117,8 @@ class PerImageLoss:
                 write_json(self.path, {"step": step, "pictures": rows})
 
 
-def step(mean: list[float], value: float, memory: int) -> None:
+def update_mean(mean: list[float], value: float, memory: int) -> None:
+    """mean: [count, mean], moved in place; from the count `memory` on a running mean."""
     mean[0] += 1
     mean[1] += (value - mean[1]) / min(mean[0], memory)
 

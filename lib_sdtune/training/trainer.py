@@ -249,7 +249,7 @@ class Trainer:
         if not self.curve.is_measured(step):
             return {}
         with self.control.spending("validation"), self.optimizer_step.showing_result(), self.method.measuring():
-            return self.curve.validation.due(step)
+            return self.curve.validation.measure_if_due(step)
 
     def shorten(self) -> None:
         """Where the run ends by itself, it ends when the measurements in the log say so."""

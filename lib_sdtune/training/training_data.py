@@ -63,7 +63,7 @@ class TrainingData:
         refuse_broken_embeddings(model, self.scan, config)
         methods[config.method].prepare_data(config, self.scan)
         methods[config.method].check_data(config, self.scan)
-        self.arrange()
+        self.build_datasets()
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None
         cache = InpaintingCache if model.variant.inpainting else LatentCache
         self.cache = cache(
@@ -92,10 +92,10 @@ class TrainingData:
         assert self.pause_until is not None
         self.pause_until(sentence, lambda: free_space(self.cache_folder) > SPARE)
 
-    def arrange(self) -> None:
+    def build_datasets(self) -> None:
         self.dataset = Dataset(self.scan, self.config, copies=self.world.size)
         # the same pictures as they are measured: never turned or cut at random
-        self.unmoved = Dataset(self.scan, self.config, held_out=True)
+        self.unaugmented = Dataset(self.scan, self.config, held_out=True)
 
     def leave_out(self, gone: list[PictureGone]) -> None:
         """Go on without pictures that went, or changed, since their folder was read; nothing was learned yet."""
@@ -105,7 +105,7 @@ class TrainingData:
         self.scan.pictures = [picture for picture in self.scan.pictures if picture.path not in paths]
         if all(picture.is_class for picture in self.scan.pictures):
             raise RunError(f"None of the pictures is as it was when its folder was read. {gone[0]} Start again.")
-        self.arrange()
+        self.build_datasets()
         log.warning("An epoch now has %d examples in place of %d.", self.dataset.examples_per_epoch, before)
 
     def readable(self, examples: list[Example]) -> list[Example]:
@@ -221,12 +221,12 @@ class TrainingData:
 
     def held_out(self) -> list[Example]:
         """The examples kept aside for validation: a share of the pictures, and those of a folder of their own."""
-        shared = (
-            [self.unmoved.example(index, 0) for index in self.unmoved.chosen] if self.config.validation.split else []
-        )
-        return shared + (self.named() if self.config.validation.images else [])
+        validation, examples = self.config.validation, []
+        if validation.split:
+            examples = [self.unaugmented.example(index, 0) for index in self.unaugmented.chosen]
+        return examples + (self.examples_of_validation_images() if validation.images else [])
 
-    def named(self) -> list[Example]:
+    def examples_of_validation_images(self) -> list[Example]:
         """The examples of `validation.images`, without pictures that are trained on too."""
         config, trained = self.config, {picture.content for picture in self.scan.pictures}
         concept = replace(
@@ -239,13 +239,13 @@ class TrainingData:
         fresh = [number for number, picture in enumerate(held_out.pictures) if picture.content not in trained]
         if not fresh:
             raise UserError('"validation.images": all of its pictures are trained on as well; validation needs others.')
-        unmoved = Dataset(held_out, config, held_out=True)
-        return [unmoved.example(number, 0) for number in fresh]
+        unaugmented = Dataset(held_out, config, held_out=True)
+        return [unaugmented.example(number, 0) for number in fresh]
 
-    def still(self, is_class: bool) -> list[Example]:
+    def unaugmented_examples(self, is_class: bool) -> list[Example]:
         """The examples that are trained on, or those of the class, as they are measured."""
         return [
-            self.unmoved.example(index, 0)
+            self.unaugmented.example(index, 0)
             for index in self.dataset.chosen
             if self.scan.pictures[index].is_class == is_class
         ]

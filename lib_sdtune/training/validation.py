@@ -21,29 +21,29 @@ from lib_sdtune.training.training_data import TrainingData
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.training.step_result import Step
 
-BINS, A_BIN = 4, 2  # quarters of the noise range, finest first, and timesteps measured in each
-MOST = 24  # pictures of a kind; more would cost time and tell little
-MOST_ALONE = 8  # where only trained ones are measured
+BINS, TIMESTEPS_PER_BIN = 4, 2  # quarters of the noise range, finest first, and timesteps measured in each
+MAX_PICTURES = 24  # pictures of a kind; more would cost time and tell little
+MAX_TRAINED_ALONE = 8  # where only trained ones are measured
 COLUMNS = ("val_loss", "fit_loss", "class_loss")
 QUARTERS = tuple(f"val_q{number + 1}" for number in range(BINS))
 
 
 class Validation:
-    """`due(step)` gives log columns when it is time to measure, else {}. losses: (B,) of a `Batch` on the device.
+    """`measure_if_due(step)` gives log columns when it is time to measure, else {}.
 
-    every: steps from one time to the next, 0 for every epoch's end.
+    losses: (B,) of a `Batch` on the device. every: steps from one time to the next, 0 for every epoch's end.
     """
 
     def __init__(self, config: Config, training_data: TrainingData, losses: Callable[[Batch], torch.Tensor],
                  device: torch.device, every: int):
         self.config, self.training_data, self.every = config, training_data, every
         self.losses, self.device = losses, device
-        held_out = fewer(training_data.held_out())
-        trained, of_class = training_data.still(False), training_data.still(True)
-        sets = held_out, fewer(trained, len(held_out)), fewer(of_class)
+        held_out = at_most(MAX_PICTURES, training_data.held_out())
+        trained, of_class = training_data.unaugmented_examples(False), training_data.unaugmented_examples(True)
+        sets = held_out, at_most(len(held_out), trained), at_most(MAX_PICTURES, of_class)
         self.sets = dict(zip(COLUMNS, sets, strict=True)) if held_out else {}
         if not held_out and config.train.stop == "auto":
-            self.sets = {"fit_loss": fewer(trained, MOST_ALONE)}
+            self.sets = {"fit_loss": at_most(MAX_TRAINED_ALONE, trained)}
         self.timesteps = timesteps(config.noise.min_timestep, config.noise.max_timestep)
 
     def is_due(self, step: "Step") -> bool:
@@ -51,7 +51,7 @@ class Validation:
         timely = step.number % self.every == 0 if self.every else step.epoch_ends
         return bool(self.sets and (timely or step.last))
 
-    def due(self, step: "Step") -> dict[str, float]:
+    def measure_if_due(self, step: "Step") -> dict[str, float]:
         if not self.is_due(step):
             return {}
         readable = {column: self.training_data.readable(examples) for column, examples in self.sets.items()}
@@ -69,9 +69,9 @@ class Validation:
         for example in examples:
             for start in range(0, len(self.timesteps), size):
                 losses = self.losses(self.batch(example, self.timesteps[start:start + size])).tolist()
-                for place, loss in enumerate(losses, start):
-                    sums[place // A_BIN] += loss
-        return [total / (len(examples) * A_BIN) for total in sums]
+                for index, loss in enumerate(losses, start):
+                    sums[index // TIMESTEPS_PER_BIN] += loss
+        return [total / (len(examples) * TIMESTEPS_PER_BIN) for total in sums]
 
     def batch(self, example: Example, some_timesteps: list[int]) -> Batch:
         """The example once for each of these timesteps, each with its own noise."""
@@ -97,12 +97,12 @@ class Validation:
 
 
 def timesteps(low: int, high: int) -> list[int]:
-    """`A_BIN` timesteps in each of `BINS` equal parts of low..high, spread evenly."""
-    count = BINS * A_BIN
+    """`TIMESTEPS_PER_BIN` timesteps in each of `BINS` equal parts of low..high, spread evenly."""
+    count = BINS * TIMESTEPS_PER_BIN
     return [min(high - 1, low + int((high - low) * (number + 0.5) / count)) for number in range(count)]
 
 
-def fewer(examples: list[Example], most: int = MOST) -> list[Example]:
-    """At most so many, chosen by their content alone."""
+def at_most(count: int, examples: list[Example]) -> list[Example]:
+    """`count` of the examples, or all, chosen by their content alone."""
     ordered = sorted(examples, key=lambda example: mix(0, "measured", example.picture.content))
-    return sorted(ordered[:most], key=lambda example: example.index)
+    return sorted(ordered[:count], key=lambda example: example.index)

@@ -84,7 +84,7 @@ def test_the_file_is_that_of_the_best_step(method, tmp_path, monkeypatch):
     changes = {"textual_inversion": {"token": "cat", "init_text": "cat", "lr": 0.05}}
     config = automatic(tmp_path, method=method, **{key: value for key, value in changes.items() if key == method})
     losses = iter([0.5, 0.3, 0.6, 0.7, 0.8, 0.9])
-    monkeypatch.setattr("lib_sdtune.training.validation.Validation.due", lambda self, step: (
+    monkeypatch.setattr("lib_sdtune.training.validation.Validation.measure_if_due", lambda self, step: (
         {"fit_loss": next(losses)} if self.is_due(step) else {}))
     control = train(TinyHost(tmp_path / "data"), config)
     assert control.step == 10
@@ -97,7 +97,7 @@ def test_the_file_is_that_of_the_best_step(method, tmp_path, monkeypatch):
 
 def test_the_best_steps_values_are_in_the_file(tmp_path, monkeypatch):
     losses = iter([0.5, 0.3, 0.6, 0.7, 0.8, 0.9])
-    monkeypatch.setattr("lib_sdtune.training.validation.Validation.due", lambda self, step: (
+    monkeypatch.setattr("lib_sdtune.training.validation.Validation.measure_if_due", lambda self, step: (
         {"fit_loss": next(losses)} if self.is_due(step) else {}))
     host, short = TinyHost(tmp_path / "data"), TinyHost(tmp_path / "short")
     config = automatic(tmp_path)
@@ -129,7 +129,7 @@ def test_no_steps_at_all_are_refused_where_nothing_ends_the_run(tmp_path):
 
 def test_a_run_that_is_stopped_by_hand_leaves_what_it_has(tmp_path, monkeypatch):
     losses = iter([0.3, 0.5, 0.6, 0.7, 0.8])
-    monkeypatch.setattr("lib_sdtune.training.validation.Validation.due", lambda self, step: (
+    monkeypatch.setattr("lib_sdtune.training.validation.Validation.measure_if_due", lambda self, step: (
         {"fit_loss": next(losses)} if self.is_due(step) else {}))
 
     def stop_at_five(control):
