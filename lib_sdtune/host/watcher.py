@@ -1,4 +1,4 @@
-"""Who waits for the pictures that a host draws: whether they are still wanted, and who hears how it goes."""
+"""Cancelling, and hearing about, the pictures that a host draws for a thread."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Watcher:
-    """unwanted(): whether nobody wants the picture any more; a host asks it from any thread. report(sentence): since
+    """cancelled(): whether nobody wants the picture any more; a host asks it from any thread. report(sentence): since
     when a picture is being drawn, or that it gets no further; "" when it is there.
     """
 
-    unwanted: Callable[[], bool] = lambda: False
+    cancelled: Callable[[], bool] = lambda: False
     report: Callable[[str], None] = lambda sentence: None
 
 
@@ -20,9 +20,9 @@ _watcher: ContextVar[Watcher] = ContextVar("watcher", default=Watcher())  # noqa
 
 
 @contextmanager
-def watched(unwanted: Callable[[], bool], report: Callable[[str], None]) -> Iterator[None]:
-    """What this thread has drawn inside is watched like that (see `Watcher`)."""
-    token = _watcher.set(Watcher(unwanted, report))
+def watched(cancelled: Callable[[], bool], report: Callable[[str], None]) -> Iterator[None]:
+    """Pictures drawn by this thread inside report to `report` and end when `cancelled()`."""
+    token = _watcher.set(Watcher(cancelled, report))
     try:
         yield
     finally:
@@ -30,5 +30,5 @@ def watched(unwanted: Callable[[], bool], report: Callable[[str], None]) -> Iter
 
 
 def watcher() -> Watcher:
-    """That of this thread."""
+    """The `Watcher` of the calling thread."""
     return _watcher.get()

@@ -29,8 +29,8 @@ from lib_sdtune.host.webui import (
     generating,
     model,
     pinned,
-    progress_watch,
     publishing,
+    sampler_watchdog,
     structure,
 )
 from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
@@ -219,7 +219,7 @@ class WebUIHost(Host):
 
     def generate(self, requests: Sequence[SampleRequest]) -> Iterator[Image]:
         for request in requests:
-            image = None if watcher().unwanted() else self.picture(request)
+            image = None if watcher().cancelled() else self.picture(request)
             if image is None:
                 return  # the user pressed Interrupt: that ends the pictures, not the run
             yield image  # the model is bare again here, because a generator can be left at any yield
@@ -247,7 +247,7 @@ class WebUIHost(Host):
             stack.enter_context(blame.extension_named())
             stack.enter_context(extensions.pictures_alone())
             stack.enter_context(generating.unnoticed())
-            stack.enter_context(progress_watch.watching(request))
+            stack.enter_context(sampler_watchdog.watching(request))
             return generating.picture(request, pins)
 
     def yield_to_queue(self, detached: Detached, waiting: Callable[[str], None] = lambda purpose: None) -> None:

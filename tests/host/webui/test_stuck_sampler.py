@@ -28,8 +28,8 @@ def decode(entered, gate):
 @pytest.fixture
 def quick(monkeypatch):
     """The watch looks often, and soon takes a picture for stuck."""
-    monkeypatch.setattr("lib_sdtune.host.webui.progress_watch.INTERVAL", 0.01)
-    monkeypatch.setattr("lib_sdtune.host.webui.progress_watch.PATIENCE", 0.05)
+    monkeypatch.setattr("lib_sdtune.host.webui.sampler_watchdog.INTERVAL", 0.01)
+    monkeypatch.setattr("lib_sdtune.host.webui.sampler_watchdog.PATIENCE", 0.05)
 
 
 @pytest.fixture

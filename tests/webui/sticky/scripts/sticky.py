@@ -15,7 +15,7 @@ nextjob = State.nextjob
 
 
 def stay(state):
-    watch = sys.modules.get("lib_sdtune.host.webui.progress_watch")
+    watch = sys.modules.get("lib_sdtune.host.webui.sampler_watchdog")
     if watch and STUCK.exists():
         watch.PATIENCE = 1.0
     while STUCK.exists():

@@ -1,5 +1,4 @@
-"""A picture under watch: whoever waits for it hears since when it is drawn and when it gets no further, and can give it
-up.
+"""Watches a picture being drawn: reports since when, says in whose code a stuck sampler is, and passes on a cancel.
 
 The sampler runs in the thread that waits for it, and an extension's callback can keep that thread for ever. Nobody can
 end such a thread from outside: all that can be done is to say where it stays.
@@ -26,7 +25,7 @@ log = logging.getLogger("sdtune")
 @contextmanager
 def watching(request: SampleRequest) -> Iterator[None]:
     """Inside, the picture of `request` is drawn in this thread; the thread's `Watcher` hears of it."""
-    watch = ProgressWatch(request, threading.get_ident(), watcher())
+    watch = SamplerWatchdog(request, threading.get_ident(), watcher())
     thread = threading.Thread(target=watch.run, name="sdtune-progress", daemon=True)
     thread.start()
     try:
@@ -37,7 +36,7 @@ def watching(request: SampleRequest) -> Iterator[None]:
         watch.watcher.report("")
 
 
-class ProgressWatch:
+class SamplerWatchdog:
     """Looks after one picture. thread: the identity of the one that draws it."""
 
     def __init__(self, request: SampleRequest, thread: int, watcher: Watcher):
@@ -51,7 +50,7 @@ class ProgressWatch:
         """Until `over` is set."""
         position, moved = self.position(), time.monotonic()
         while not self.over.wait(INTERVAL):
-            if self.watcher.unwanted() and not shared.state.interrupted:
+            if self.watcher.cancelled() and not shared.state.interrupted:
                 shared.state.interrupt()  # as the WebUI's own button: the sampler ends at its next step
             if self.position() != position:
                 position, moved = self.position(), time.monotonic()
