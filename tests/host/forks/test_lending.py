@@ -80,14 +80,14 @@ def test_loras_come_off_before_parameters_are_lent_and_those_before_the_structur
 
         monkeypatch.setattr(owner, name, inside)
 
-    noted(type(host.dialect), "undress", "undress")
+    noted(type(host.dialect), "unload_patches", "unload_patches")
     noted(LentParameters, "put_in_place", "lend")
     noted(LentParameters, "give_back", "give back")
     noted(structure.Structure, "__init__", "note")
     noted(structure.Structure, "restore", "restore")
     noted(host_module, "neutral", "neutral")
     with host.borrow(Model()):
-        assert order == ["undress", "lend", "note", "neutral"]
+        assert order == ["unload_patches", "lend", "note", "neutral"]
     assert order[4:] == ["restore", "give back"]
 
 

@@ -89,7 +89,7 @@ class Backend(Patched):
         with super().settled(sd_model, parameters), replaced(self, "draws_for_us", True):
             yield
 
-    def undress(self, sd_model: nn.Module) -> None:
+    def unload_patches(self, sd_model: nn.Module) -> None:
         from backend import memory_management
 
         take_loras_off(sd_model.engine)
@@ -111,7 +111,7 @@ class Backend(Patched):
         if hasattr(networks.load_lora_state_dict, "cache_clear"):
             networks.load_lora_state_dict.cache_clear()
         if sd_model is not None:
-            self.undress(sd_model)
+            self.unload_patches(sd_model)
 
     def lora_layers(self, networks: ModuleType, network: Any, sd_model: nn.Module) -> Collection[str]:
         objects = sd_model.engine.forge_objects_original

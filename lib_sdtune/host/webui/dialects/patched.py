@@ -42,7 +42,7 @@ class Patched(Stock):
     @contextmanager
     def bare(self, sd_model: nn.Module, parameters: LentParameters) -> Iterator[None]:
         storage.refuse_low_bits(sd_model)
-        self.undress(sd_model)
+        self.unload_patches(sd_model)
         with parameters.lent(sd_model):
             yield
 
@@ -51,7 +51,7 @@ class Patched(Stock):
         try:
             yield
         finally:
-            self.undress(sd_model)
+            self.unload_patches(sd_model)
             parameters.settle()
 
     @contextmanager
@@ -68,7 +68,7 @@ class Patched(Stock):
             if before is not None and sd_models.checkpoint_aliases.get(option) is None:
                 shared.opts.data["sd_model_checkpoint"] = before.title
 
-    def undress(self, sd_model: nn.Module) -> None:
+    def unload_patches(self, sd_model: nn.Module) -> None:
         """No LoRA is in the weights, every part rests where the WebUI keeps it, and the next prompt's LoRAs are put on
         anew.
         """
@@ -100,7 +100,7 @@ class Patched(Stock):
     def forget_lora(self, networks: ModuleType, name: str, sd_model: nn.Module | None) -> None:
         networks.load_lora_state_dict.cache_clear()  # it is asked by the file's name
         if sd_model is not None:
-            self.undress(sd_model)
+            self.unload_patches(sd_model)
 
     def lora_layers(self, networks: ModuleType, network: Any, sd_model: nn.Module) -> Collection[str]:
         from ldm_patched.modules import lora
