@@ -96,9 +96,9 @@ def without_scripts(folder: Path) -> str:
 def defaults() -> dict[str, Any]:
     """What suits the loaded model, for the form; nothing while no model is loaded."""
     from lib_sdtune.config import Model
-    from lib_sdtune.host.webui import dialects
+    from lib_sdtune.host.webui import forks
 
-    if dialects.current().checkpoint() is None:
+    if forks.current().checkpoint() is None:
         return {}
 
     return app().host.defaults(Model())
@@ -106,9 +106,9 @@ def defaults() -> dict[str, Any]:
 
 def why_unusable(kind: str) -> str:
     """As `Host.why_unusable`, without a host, which is made with the first page."""
-    from lib_sdtune.host.webui import dialects
+    from lib_sdtune.host.webui import forks
 
-    return dialects.current().why_unusable(kind)
+    return forks.current().why_unusable(kind)
 
 
 def settings() -> None:

@@ -12,7 +12,7 @@ from PIL.Image import Image
 
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import LoadedModel, SampleRequest
-from lib_sdtune.host.webui import dialects
+from lib_sdtune.host.webui import forks
 from lib_sdtune.host.webui.model import rows_of
 from lib_sdtune.host.webui.neutral import rng
 from lib_sdtune.host.webui.swap import replaced, replaced_entry
@@ -39,7 +39,7 @@ def picture(request: SampleRequest, pins: dict[str, Any]) -> Image | None:
         tiling=False,
         do_not_reload_embeddings=True,
     )
-    runner = dialects.current().script_runner()
+    runner = forks.current().script_runner()
     if runner is not None:
         p.scripts = runner
     p.cached_c, p.cached_uc = [None, None], [None, None]
@@ -93,22 +93,22 @@ def embeddings_known(loaded: LoadedModel, widths: Sequence[int]) -> Iterator[Non
     """Prompts may name a lent model's embeddings as well; those that the WebUI has are left alone. widths: of its
     towers.
     """
-    dialect, model = dialects.current(), dialects.current().loaded()
+    fork, model = forks.current(), forks.current().loaded()
     before, keys = [], loaded.family.embedding_keys
     for name, vectors in loaded.embeddings.items():
         tables = dict(zip(keys, vectors.detach().split(widths, dim=1), strict=True))
-        entry = dialect.make_embedding(vectors.detach() if len(keys) == 1 else tables, name)
+        entry = fork.make_embedding(vectors.detach() if len(keys) == 1 else tables, name)
         entry.vectors, entry.shape = vectors.shape
-        for database in dialect.embedding_databases(model):
+        for database in fork.embedding_databases(model):
             present = database.word_embeddings.get(name)
             rows = None if present is None else rows_of(present.vec, keys)
             if rows is None or rows.shape != vectors.shape or not torch.equal(rows, vectors.to(rows)):
                 before.append((database, name, present))
-                dialect.register_embedding(database, name, entry, model)
+                fork.register_embedding(database, name, entry, model)
     try:
         yield
     finally:
         for database, name, present in before:
-            dialect.register_embedding(database, name, None, model)
+            fork.register_embedding(database, name, None, model)
             if present is not None:
-                dialect.register_embedding(database, name, present, model)
+                fork.register_embedding(database, name, present, model)

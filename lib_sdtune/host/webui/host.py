@@ -21,10 +21,10 @@ from lib_sdtune.host.base import Detached, FinishedFile, Host, LoadedModel, Mode
 from lib_sdtune.host.watcher import watcher
 from lib_sdtune.host.webui import (
     clip_skip,
-    dialects,
     extensions,
     folders,
     fork_gaps,
+    forks,
     fused,
     generating,
     model,
@@ -33,9 +33,9 @@ from lib_sdtune.host.webui import (
     sampler_watchdog,
     structure,
 )
-from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
 from lib_sdtune.host.webui.extensions import blame, checkpoint_file, hijack_points, ownership
 from lib_sdtune.host.webui.extensions.ownership import Change
+from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.lock import QueueLock
 from lib_sdtune.host.webui.neutral import hypernetworks, neutral, placement, prompt_loras, rng, storage
 from lib_sdtune.ldm import header, recommended
@@ -49,7 +49,7 @@ class WebUIHost(Host):
 
     def __init__(self):
         self.lock = QueueLock(queue_lock)
-        self.dialect = dialects.current()
+        self.fork = forks.current()
         self.deferred = pinned.DeferredSettings()
         self.sd_model = self.loaded_model = self.bare = self.parameters = self.lent_parameters = None
         self.logged = set()
@@ -71,7 +71,7 @@ class WebUIHost(Host):
     def detected(self, model_settings: Any) -> tuple[Family, Variant] | None:
         """(family, variant) of the checkpoint that a run would train, None where none is loaded or chosen."""
         entry = self.entry(model_settings)
-        return None if entry is None else model.detected(self.dialect.loaded(), Path(entry.filename))
+        return None if entry is None else model.detected(self.fork.loaded(), Path(entry.filename))
 
     def check(self, model_settings: Any) -> None:
         """UserError for a checkpoint that the WebUI does not know, or that cannot be trained as far as can be seen
@@ -79,15 +79,15 @@ class WebUIHost(Host):
         """
         detected = self.detected(model_settings)
         if detected is not None:
-            self.dialect.check_family(detected[0])
+            self.fork.check_family(detected[0])
         placement.refuse_lowvram()
         storage.refuse_fp8_setting()
-        entry, loaded = self.entry(model_settings), self.dialect.loaded()
+        entry, loaded = self.entry(model_settings), self.fork.loaded()
         if loaded is not None and entry.filename == loaded.sd_checkpoint_info.filename:
             storage.refuse_low_bits(loaded)
 
     def why_unusable(self, kind: str) -> str:
-        return self.dialect.why_unusable(kind)
+        return self.fork.why_unusable(kind)
 
     def header(self, model_settings: Any) -> Header | None:
         entry = self.entry(model_settings)
@@ -100,8 +100,8 @@ class WebUIHost(Host):
             return {}
         answer = {"model": entry.name_for_extra, "title": entry.title, "family": ""}
         try:
-            family, _ = model.detected(self.dialect.loaded(), Path(entry.filename))
-            self.dialect.check_family(family)
+            family, _ = model.detected(self.fork.loaded(), Path(entry.filename))
+            self.fork.check_family(family)
         except UserError as error:
             return answer | {"problem": str(error)}
         return answer | {"family": family.sd_version}
@@ -112,11 +112,11 @@ class WebUIHost(Host):
 
     def entry(self, model_settings: Any) -> Any | None:
         """The WebUI's entry for the checkpoint that the settings name, or the loaded one; None while there is none."""
-        return pinned.chosen(model_settings.checkpoint) or self.dialect.checkpoint()
+        return pinned.chosen(model_settings.checkpoint) or self.fork.checkpoint()
 
     def model_spec(self, model_settings: Any) -> ModelSpec | None:
         """Of the checkpoint that the settings name, by its file, or of the loaded one."""
-        entry, loaded = self.entry(model_settings), self.dialect.loaded()
+        entry, loaded = self.entry(model_settings), self.fork.loaded()
         if entry is not None and (loaded is None or loaded.sd_checkpoint_info.filename != entry.filename):
             return model.spec_of_file(entry.filename)
         return None if loaded is None else model.spec(loaded)
@@ -163,11 +163,11 @@ class WebUIHost(Host):
         extensions left on it, what the WebUI did. Returns the changes of other extensions that were put aside.
         """
         with ExitStack() as stack:
-            stack.enter_context(self.dialect.bare(self.sd_model, self.lent_parameters))
+            stack.enter_context(self.fork.bare(self.sd_model, self.lent_parameters))
             stack.enter_context(structure.restored(self.sd_model))
             changes = [*self.restore_parameters(), *stack.enter_context(extensions.put_aside(self.sd_model))]
             self.put_aside = stack.enter_context(ExitStack())
-            self.put_aside.enter_context(neutral(self.sd_model, self.idle, self.dialect.concerns))
+            self.put_aside.enter_context(neutral(self.sd_model, self.idle, self.fork.concerns))
             self.bare = stack.pop_all()
         return changes
 
@@ -189,10 +189,10 @@ class WebUIHost(Host):
         before = rng.states()
         self.put_aside.close()
         try:
-            with blame.unchanged(self.sd_model), self.dialect.settled(self.sd_model, self.lent_parameters):
+            with blame.unchanged(self.sd_model), self.fork.settled(self.sd_model, self.lent_parameters):
                 yield
         finally:
-            self.put_aside.enter_context(neutral(self.sd_model, self.idle, self.dialect.concerns))
+            self.put_aside.enter_context(neutral(self.sd_model, self.idle, self.fork.concerns))
             rng.restore(before)
 
     @contextmanager
@@ -208,7 +208,7 @@ class WebUIHost(Host):
 
     def take_back(self) -> None:
         """Bare again after others had the model. RunError where they left it so that the run cannot go on."""
-        if self.dialect.loaded() is not self.sd_model:
+        if self.fork.loaded() is not self.sd_model:
             raise RunError("Another extension loaded another model while the run waited for a picture; load the "
                            "checkpoint again, then resume.")
         try:
@@ -229,19 +229,19 @@ class WebUIHost(Host):
             if self.sd_model is None:
                 self.lock.acquire(self.on_wait)
                 stack.callback(self.lock.release)
-                sd_model, parameters = self.dialect.model(), LentParameters()
-                stack.enter_context(self.dialect.bare(sd_model, parameters))
+                sd_model, parameters = self.fork.model(), LentParameters()
+                stack.enter_context(self.fork.bare(sd_model, parameters))
                 stack.enter_context(structure.restored(sd_model))
                 stack.enter_context(extensions.put_aside(sd_model))
                 with prompt_loras.off(sd_model), hypernetworks.off(sd_model):
                     checkpoint_file.refuse_other_weights(sd_model)
-                stack.enter_context(self.dialect.settled(sd_model, parameters))
+                stack.enter_context(self.fork.settled(sd_model, parameters))
                 pins = {}
             else:
                 widths = [tower.width for tower in self.loaded_model.towers]
                 stack.enter_context(self.with_webui_state())
                 stack.enter_context(generating.embeddings_known(self.loaded_model, widths))
-                stack.enter_context(self.dialect.predicting(self.sd_model, self.loaded_model.variant))
+                stack.enter_context(self.fork.predicting(self.sd_model, self.loaded_model.variant))
                 stack.enter_context(fused.adapted(self.sd_model))
                 pins = {"sd_unet": "None"} | generating.pins(self.loaded_model.variant)
             stack.enter_context(blame.extension_named())
@@ -286,7 +286,7 @@ class WebUIHost(Host):
         return fork_gaps.interrogator(name, options, self.lock, on_wait)
 
     def tokenizer(self) -> Callable[[str], list[int]] | None:
-        loaded = self.dialect.loaded()
+        loaded = self.fork.loaded()
         return None if loaded is None else model.Tokenizer(model.first_wrapper(loaded))
 
     def image_encoder(self) -> Any | None:

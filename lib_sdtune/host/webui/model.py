@@ -13,7 +13,7 @@ from lib_sdtune.families.base import Family
 from lib_sdtune.families.detection import detect
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import LoadedModel, ModelSpec
-from lib_sdtune.host.webui import dialects
+from lib_sdtune.host.webui import forks
 from lib_sdtune.host.webui.folders import folder
 from lib_sdtune.host.webui.neutral import placement
 from lib_sdtune.host.webui.parts import text_towers
@@ -113,7 +113,7 @@ class Tokenizer:
 
 def embeddings(family: Family, sd_model: nn.Module) -> dict[str, torch.Tensor]:
     """Name -> vectors of the embeddings that prompts can name with this model, those of several towers side by side."""
-    listed = dialects.current().embedding_databases(sd_model)[0].word_embeddings
+    listed = forks.current().embedding_databases(sd_model)[0].word_embeddings
     return {name: rows.detach() for name, embedding in listed.items()
             if (rows := rows_of(embedding.vec, family.embedding_keys)) is not None}
 

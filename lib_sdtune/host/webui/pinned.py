@@ -14,7 +14,7 @@ from modules import shared
 from torch import nn
 
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.host.webui import checkpoint_list, dialects
+from lib_sdtune.host.webui import checkpoint_list, forks
 from lib_sdtune.host.webui.swap import replaced
 
 
@@ -52,7 +52,7 @@ def chosen(checkpoint: str) -> Any | None:
 @contextmanager
 def loaded(checkpoint: str) -> Iterator[nn.Module]:
     """The WebUI's model with that checkpoint in it, as by its drop-down; the one before is back afterwards."""
-    with dialects.current().holding(chosen(checkpoint)) as sd_model:
+    with forks.current().holding(chosen(checkpoint)) as sd_model:
         if sd_model is None:
             raise RunError("The WebUI has no checkpoint loaded; choose one in its drop-down, then start again.")
         yield sd_model
@@ -61,11 +61,11 @@ def loaded(checkpoint: str) -> Iterator[nn.Module]:
 @contextmanager
 def pinned(sd_model: nn.Module, deferred: DeferredSettings) -> Iterator[None]:
     """Nothing swaps `sd_model` inside; what was asked meanwhile is in `deferred`."""
-    dialect, name = dialects.current(), sd_model.sd_checkpoint_info.name_for_extra
+    fork, name = forks.current(), sd_model.sd_checkpoint_info.name_for_extra
     sentence = f"SD Tune is training on {name}; stop that run to use another checkpoint."
     with ExitStack() as stack:
-        stack.enter_context(dialect.pinned(sd_model, sentence))
-        for key in dialect.options:
+        stack.enter_context(fork.pinned(sd_model, sentence))
+        for key in fork.options:
             option = shared.opts.data_labels.get(key)
             if option is not None:
                 stack.enter_context(replaced(option, "onchange", defer(key, deferred, sentence)))

@@ -8,7 +8,7 @@ from modules import sd_models, shared
 
 from lib_sdtune.errors import RunError
 from lib_sdtune.host.base import FinishedFile
-from lib_sdtune.host.webui import dialects, model
+from lib_sdtune.host.webui import forks, model
 from lib_sdtune.host.webui.neutral import conditioning_cache
 
 
@@ -24,7 +24,7 @@ def publish(artefact: FinishedFile) -> None:
 
 def of_loaded_family(artefact: FinishedFile) -> bool:
     """Whether a file is for the family of the loaded model; a run may have trained another checkpoint."""
-    loaded = dialects.current().loaded()
+    loaded = forks.current().loaded()
     if loaded is None:
         return False
     version, family = artefact.metadata.get("ss_base_model_version"), model.detected(loaded)[0]
@@ -39,11 +39,11 @@ def refuse_other(path: Path, listed: str | Path | None) -> None:
 
 
 def lora(path: Path, fits: bool) -> None:
-    name, dialect = path.stem, dialects.current()
+    name, fork = path.stem, forks.current()
     networks = sys.modules.get("networks")
     if not hasattr(networks, "list_available_networks"):
         return  # the built-in Lora extension is switched off
-    dialect.forget_lora(networks, name, dialect.loaded())
+    fork.forget_lora(networks, name, fork.loaded())
     networks.list_available_networks()
     network = networks.available_networks.get(name)
     if network is None:
@@ -51,7 +51,7 @@ def lora(path: Path, fits: bool) -> None:
     refuse_other(path, network.filename)
     if not fits:
         return
-    unmatched_keys = unmatched(network.filename, dialect.lora_layers(networks, network, dialect.loaded()))
+    unmatched_keys = unmatched(network.filename, fork.lora_layers(networks, network, fork.loaded()))
     if unmatched_keys:
         raise RunError(f"The WebUI finds no layer for {len(unmatched_keys)} keys of {name}, such as "
                        f"{unmatched_keys[0]}; the file is kept but does too little.")
@@ -66,9 +66,9 @@ def unmatched(path: str, layers: Collection[str]) -> list[str]:
 
 
 def embedding(path: Path, fits: bool) -> None:
-    name, dialect = path.stem, dialects.current()
-    dialect.reload_embeddings(dialect.loaded())
-    for database in dialect.embedding_databases(dialect.loaded()):
+    name, fork = path.stem, forks.current()
+    fork.reload_embeddings(fork.loaded())
+    for database in fork.embedding_databases(fork.loaded()):
         if fits and name not in database.word_embeddings:
             raise RunError(f"The WebUI does not take {name} as an embedding for the loaded checkpoint; "
                            "look into its console for the reason.")

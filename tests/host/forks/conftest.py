@@ -31,6 +31,6 @@ def host(fork):
     from lib_sdtune.host.webui.host import WebUIHost
 
     host = WebUIHost()
-    assert type(host.dialect).__name__.lower() == fork
+    assert type(host.fork).__name__.lower() == fork
     yield host
     assert probe.free(), "the queue lock was left taken"

@@ -24,7 +24,7 @@ def born_in_inference(fork):
 
 
 def test_ours_are_normal_over_the_same_memory_and_theirs_come_back(born_in_inference):
-    from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
+    from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 
     model = born_in_inference
     theirs = dict(model.state_dict(keep_vars=True))
@@ -45,7 +45,7 @@ def test_ours_are_normal_over_the_same_memory_and_theirs_come_back(born_in_infer
 
 
 def test_moved_cast_and_exchanged_parameters_are_ours_again_after_a_picture(born_in_inference):
-    from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
+    from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 
     model, parameters = born_in_inference, LentParameters()
     theirs = dict(model.state_dict(keep_vars=True))
@@ -67,7 +67,7 @@ def test_moved_cast_and_exchanged_parameters_are_ours_again_after_a_picture(born
 def test_loras_come_off_before_parameters_are_lent_and_those_before_the_structure_is_noted(host, monkeypatch):
     from lib_sdtune.host.webui import host as host_module
     from lib_sdtune.host.webui import structure
-    from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
+    from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 
     order = []
 
@@ -80,7 +80,7 @@ def test_loras_come_off_before_parameters_are_lent_and_those_before_the_structur
 
         monkeypatch.setattr(owner, name, inside)
 
-    noted(type(host.dialect), "unload_patches", "unload_patches")
+    noted(type(host.fork), "unload_patches", "unload_patches")
     noted(LentParameters, "put_in_place", "lend")
     noted(LentParameters, "give_back", "give back")
     noted(structure.Structure, "__init__", "note")
@@ -119,7 +119,7 @@ def test_other_families_are_refused_before_anything_is_queued(host, monkeypatch)
 def test_another_checkpoint_is_refused_to_pictures_meanwhile(host, fork):
     from modules import sd_models
 
-    mine = host.dialect.checkpoint()
+    mine = host.fork.checkpoint()
     other = next(info for info in sd_models.checkpoints_list.values() if info.filename != mine.filename)
     plain, answers = probe.draw(), []
 

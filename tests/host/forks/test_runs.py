@@ -127,7 +127,7 @@ def test_a_run_is_resumed(host, images):
 
 
 def test_a_file_with_keys_that_fit_no_layer_is_told(host, images, monkeypatch):
-    monkeypatch.setattr(type(host.dialect), "lora_layers", lambda *arguments: {"lora_unet_mid_block_attentions_0_proj_in"})
+    monkeypatch.setattr(type(host.fork), "lora_layers", lambda *arguments: {"lora_unet_mid_block_attentions_0_proj_in"})
     with pytest.raises(RunError, match="finds no layer"):
         train(host, config(images, "strange"))
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.host.webui import dialects
+from lib_sdtune.host.webui import forks
 from lib_sdtune.host.webui.extensions import buffers, lora_loaders
 from lib_sdtune.host.webui.extensions.stored_tensors import StoredTensor, entry_of, rows_of, stored_tensors
 
@@ -35,7 +35,7 @@ def refuse_other_weights(sd_model: nn.Module, everything: bool = False) -> None:
     buffers.refuse_exchanged(sd_model, schedule_stored=not stored or SCHEDULE in stored)
     if not stored:
         return
-    exchanged = dialects.current().exchanged_parts()
+    exchanged = forks.current().exchanged_parts()
     tensors = {name: tensor for name, tensor in lent_tensors(sd_model).items() if not name.startswith(exchanged)}
     for name in tensors:
         if name.startswith(UNET) and name not in stored:

@@ -52,7 +52,7 @@ CONCERNS = (
 @contextmanager
 def neutral(sd_model: nn.Module, idle: Collection[str] = (), more: Sequence[Concern] = ()) -> Iterator[None]:
     """The model bare and fit for training; the WebUI's own state again afterwards, whatever happens. idle: see
-    `placement`. more: concerns of this WebUI's dialect alone.
+    `placement`. more: concerns of this WebUI's fork alone.
     """
     with ExitStack() as stack:
         for concern in (*CONCERNS, *more):

@@ -15,8 +15,8 @@ from torch import nn
 from lib_sdtune.errors import UserError
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
-from lib_sdtune.host.webui.dialects.stock import Stock
+from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
+from lib_sdtune.host.webui.forks.stock import Stock
 from lib_sdtune.host.webui.neutral import blocks, precision, storage
 from lib_sdtune.host.webui.swap import replaced_entry
 from lib_sdtune.ldm.header import V

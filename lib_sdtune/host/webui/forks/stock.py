@@ -11,7 +11,7 @@ from torch import nn
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.webui import checkpoint_list
-from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
+from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.neutral import Concern, prompt_loras
 from lib_sdtune.host.webui.swap import ABSENT, assign_entry, replaced
 from lib_sdtune.ldm.header import V
@@ -21,7 +21,7 @@ class Stock:
     """What the host asks of a WebUI where the forks answer otherwise."""
 
     concerns: tuple[Concern, ...] = ()
-    """What spoils a training in this dialect alone; see `neutral`."""
+    """What spoils a training in this fork alone; see `neutral`."""
     options = ("sd_model_checkpoint", "sd_vae", "sd_vae_overrides_per_model_preferences",
                "cross_attention_optimization", "fp8_storage", "cache_fp16_weight")
     """Settings whose change exchanges the model or how it computes."""

@@ -16,9 +16,9 @@ from torch import nn
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.host.webui.dialects.engine import EngineModel, is_sd1, is_sdxl
-from lib_sdtune.host.webui.dialects.lent_parameters import LentParameters
-from lib_sdtune.host.webui.dialects.patched import Patched, take_loras_off
+from lib_sdtune.host.webui.forks.engine import EngineModel, is_sd1, is_sdxl
+from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
+from lib_sdtune.host.webui.forks.patched import Patched, take_loras_off
 from lib_sdtune.host.webui.swap import replaced
 
 
