@@ -29,10 +29,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.first_try.baselines import BASELINES
 from benchmarks.first_try.forms import CHOOSING, FINE, REPORTING
 from benchmarks.first_try.judging import Judge
 from benchmarks.first_try.newcomer import trained
-from benchmarks.first_try.rivals import RIVALS
 from lib_sdtune import toyworld
 from lib_sdtune.config import overlaid
 from lib_sdtune.host.embedded import EmbeddedHost
@@ -44,7 +44,7 @@ FORMS = {"choosing": CHOOSING, "fine": FINE, "reporting": REPORTING}
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--forms", choices=list(FORMS), default="choosing")
-    parser.add_argument("--settings", choices=list(RIVALS), default="defaults")
+    parser.add_argument("--settings", choices=list(BASELINES), default="defaults")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--seed", type=int, default=0, help="of the pictures that are drawn for the training")
@@ -77,7 +77,7 @@ def earlier(path):
 
 def first_try(form, captioned, arguments):
     """(the row of one form, pictures of the subject, pictures of the class)."""
-    overlay = overlaid({"save": {"every_n_steps": arguments.every}}, RIVALS[arguments.settings])
+    overlay = overlaid({"save": {"every_n_steps": arguments.every}}, BASELINES[arguments.settings])
     with tempfile.TemporaryDirectory() as temporary:
         host = EmbeddedHost((arguments.keep or Path(temporary)) / form)
         outcome = trained(host, form, captioned, overlay, arguments.set, arguments.seed)

@@ -71,7 +71,7 @@ def training_pictures(folder, form, captioned, seed):
 
 
 def settings(folder, overlay, assignments, host):
-    """The run's Config: what a newcomer gives, then a rival's settings, then KEY=VALUE assignments."""
+    """The run's Config: what a newcomer gives, then a baseline's settings, then KEY=VALUE assignments."""
     data = {"name": "first", "concepts": [{"images": str(folder), "prompt": f"{WORD} {toyworld.CLASS}"}]}
     concept = data["concepts"][0] | overlay.get("concepts", [{}])[0]
     data = overlaid(data, overlay) | {"concepts": [concept]}

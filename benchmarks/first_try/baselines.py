@@ -4,7 +4,7 @@ SCALE = 20  # the embedded model's rates against those of real ones
 LION = SCALE / 10  # Lion takes a third to a tenth of AdamW's rates (Chen et al. 2023); at 20 it drew nothing
 PLAIN = {"dataset": {"describe": [], "trigger_words_rate": 0.0},
          "loss": {"prior_preservation": "pictures", "debiased_estimation": False}}
-RIVALS = {
+BASELINES = {
     "defaults": {},
     # the tutorial that many begin with: ten repeats, ten epochs
     "tutorial": PLAIN | {"concepts": [{"repeats": 10, "class_prompt": ""}],
