@@ -9,7 +9,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.formats import embedding_picture
 from lib_sdtune.formats.kinds import ArtefactKind
 
-COMPANY = (".json", ".yaml", ".txt", *(f".preview.{ending}" for ending in ("png", "jpg", "jpeg", "webp", "gif")))
+SIDECARS = (".json", ".yaml", ".txt", *(f".preview.{ending}" for ending in ("png", "jpg", "jpeg", "webp", "gif")))
 """Endings of what the WebUI keeps beside a model file: card, config, description, picture."""
 
 
@@ -48,14 +48,14 @@ def carries(picture: Path) -> bool:
     return True
 
 
-def company(path: Path) -> list[Path]:
+def sidecars(path: Path) -> list[Path]:
     """What lies beside a model file and belongs to it."""
-    return [beside for ending in COMPANY if (beside := path.with_suffix(ending)).exists()]
+    return [beside for ending in SIDECARS if (beside := path.with_suffix(ending)).exists()]
 
 
 def remove(path: Path, kind: ArtefactKind) -> None:
     """Remove a file, and what belongs to it unless another file of that name is there that it could belong to."""
     path.unlink(missing_ok=True)
     if not any(path.with_suffix(ending).exists() for ending in kind.endings):
-        for beside in company(path):
+        for beside in sidecars(path):
             beside.unlink(missing_ok=True)

@@ -66,7 +66,7 @@ def cut_short(path: Path, size: int, expected: str) -> UserError:
                      "Copy or download it again.")
 
 
-def refuse_swelling_zip(path: Path) -> None:
+def refuse_zip_bomb(path: Path) -> None:
     """UserError for a zip whose members are far larger than itself."""
     try:
         with zipfile.ZipFile(path) as members:
@@ -78,7 +78,7 @@ def refuse_swelling_zip(path: Path) -> None:
                         "which no model file does; get it from elsewhere.")
 
 
-def refuse_swelling_tensors(data: Any, path: Path) -> None:
+def refuse_oversized_tensors(data: Any, path: Path) -> None:
     """UserError for tensors that claim more numbers than there are bytes, and for groups without end."""
     waiting = [(data, 0)]
     while waiting:

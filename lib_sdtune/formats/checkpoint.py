@@ -28,14 +28,14 @@ def tensors(parts: Iterable[tuple[Part, str, torch.nn.Module]],
             learned: Mapping[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
     """Checkpoint name -> tensor.
 
-    parts: (place in a checkpoint, part's name, module); learned: "part.name" -> tensor instead of the module's own.
+    parts: (part of a checkpoint, its name, module); learned: "part.name" -> tensor instead of the module's own.
     """
     tensors_by_name: dict[str, torch.Tensor] = {}
-    for place, part, module in parts:
+    for part, part_name, module in parts:
         own = {plain(name): tensor for name, tensor in module.state_dict().items()
                if not any(residue in f".{name}" for residue in map(".{}".format, RESIDUE))}
-        chosen = {name: (learned or {}).get(f"{part}.{name}", tensor) for name, tensor in own.items()}
-        tensors_by_name |= {place.prefix + name: tensor for name, tensor in place.stored(chosen).items()}
+        chosen = {name: (learned or {}).get(f"{part_name}.{name}", tensor) for name, tensor in own.items()}
+        tensors_by_name |= {part.prefix + name: tensor for name, tensor in part.stored(chosen).items()}
     return tensors_by_name
 
 

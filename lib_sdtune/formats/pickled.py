@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats.bounds import refuse_swelling_tensors, refuse_swelling_zip
+from lib_sdtune.formats.bounds import refuse_oversized_tensors, refuse_zip_bomb
 from lib_sdtune.formats.files import atomic
 
 KNOWN = re.compile(r"[^/]+/(data/\d+|data\.pkl|version|byteorder)")
@@ -40,7 +40,7 @@ def read(path: Path) -> Any:
     """
     if not begins_like_torch(path):
         raise damaged(path)
-    refuse_swelling_zip(path)
+    refuse_zip_bomb(path)
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -50,7 +50,7 @@ def read(path: Path) -> Any:
         raise damaged(path) from error
     if data is None:  # the WebUI's own loader reports and gives nothing
         raise UserError(f"{path.name} did not pass the WebUI's safety check, so it was not opened.")
-    refuse_swelling_tensors(data, path)
+    refuse_oversized_tensors(data, path)
     return data
 
 

@@ -109,7 +109,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str
 
 def read_pickle(path: Path, mmap: bool) -> dict[Any, Any]:
     mmap = mmap and path.suffix != ".safetensors"  # torch would believe that ending
-    bounds.refuse_swelling_zip(path)
+    bounds.refuse_zip_bomb(path)
     try:
         with open(path, "rb") as file:
             data = unpickle(str(path) if mmap else file, **({"mmap": True} if mmap else {}))
@@ -123,7 +123,7 @@ def read_pickle(path: Path, mmap: bool) -> dict[Any, Any]:
     data = data.get("state_dict", data) if isinstance(data, dict) else data
     if not isinstance(data, dict):
         raise UserError(f"{path.name} holds no named weights, so it is not a checkpoint.")
-    bounds.refuse_swelling_tensors(data, path)
+    bounds.refuse_oversized_tensors(data, path)
     return data
 
 

@@ -141,7 +141,7 @@ class DreamBooth(WholeModel):
         """Called while attached: the trained weights, as far as they are in the model alone, go to a file, or to
         memory if that is full.
         """
-        self.lent.put_by()
+        self.lent.store_trained()
 
     @contextmanager
     def sampling(self) -> Iterator[None]:
@@ -149,7 +149,7 @@ class DreamBooth(WholeModel):
         if not self.average and self.format == self.lent.dtype:
             yield
             return
-        with self.lent.showing(self.chosen() if self.average else None):
+        with self.lent.showing(self.weights_to_save() if self.average else None):
             yield
 
     @contextmanager
@@ -158,13 +158,13 @@ class DreamBooth(WholeModel):
         if not self.average:
             yield
             return
-        with self.lent.showing(self.chosen(), self.format):
+        with self.lent.showing(self.weights_to_save(), self.format):
             yield
 
     def trained(self) -> dict[str, torch.Tensor]:
         return {name: trained.full_precision() for name, trained in self.learning.items()}
 
-    def chosen(self) -> Mapping[str, torch.Tensor]:
+    def weights_to_save(self) -> Mapping[str, torch.Tensor]:
         """The weights to use: the running average if there is one."""
         return self.average.current(self.trained()) if self.average else self.trained()
 
@@ -184,12 +184,12 @@ class DreamBooth(WholeModel):
         count = sum(trained.weight.numel() for trained in self.learning.values())
         exact = 4 if self.format == torch.float32 or isinstance(next(iter(self.learning.values())), MasterCopy) else 2
         size = safetensors.PRECISIONS[self.config.save.precision].itemsize
-        count_all = sum(tensor.numel() for _, _, module in self.places() for tensor in module.parameters())
+        count_all = sum(tensor.numel() for _, _, module in self.checkpoint_parts() for tensor in module.parameters())
         return {"state": count * (exact + (4 if self.average else 0)), "file": count_all * size,
                 "once": sum(trained.weight.nbytes for trained in self.learning.values()) + count * exact}
 
-    def places(self) -> list[tuple[Part, str, torch.nn.Module]]:
-        """(place in a checkpoint, part's name, module) of the whole model."""
+    def checkpoint_parts(self) -> list[tuple[Part, str, torch.nn.Module]]:
+        """(part of a checkpoint, its name, module) of the whole model."""
         return [(self.model.family.parts[name], name, module) for name, module in self.model.modules()]
 
     def metadata(self) -> dict[str, Any]:
@@ -198,10 +198,10 @@ class DreamBooth(WholeModel):
                 "sdtune_ema_decay": self.settings.ema_decay or None}
 
     def export(self, path: Path, metadata: dict[str, str]) -> None:
-        chosen, precision = self.chosen(), safetensors.PRECISIONS[self.config.save.precision]
+        chosen, precision = self.weights_to_save(), safetensors.PRECISIONS[self.config.save.precision]
         self.refuse_unchanged(chosen, precision)
         facts = inherited(self.model.path) | metadata
-        tensors = checkpoint.tensors(self.places(), chosen)
+        tensors = checkpoint.tensors(self.checkpoint_parts(), chosen)
         tensors |= checkpoint.unrounded(tensors, self.model.path) | self.model.family.markers(self.model.variant)
         checkpoint.write(path, tensors, facts, precision)
         self.write_config(path)
@@ -231,7 +231,7 @@ class DreamBooth(WholeModel):
 
     def differences(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
         """(kohya's key, trained weight, original weight) of every layer that a LoRA can bend."""
-        chosen, originals = self.chosen(), self.lent.originals.tensors()
+        chosen, originals = self.weights_to_save(), self.lent.originals.tensors()
         names = {id(trained.weight): name for name, trained in self.learning.items()}
         for target in self.model.family.targets(self.model):
             parameter, rows = target.source

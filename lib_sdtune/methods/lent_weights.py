@@ -81,7 +81,7 @@ class LentWeights:
         self.started = True
 
     def resume_trained(self) -> None:
-        """Take over the trained weights from a state, or those that were put by."""
+        """Take over the trained weights from a state, or those that were stored."""
         if self.values_to_load is not None:
             for name, trained in self.learning.items():
                 trained.load_values(self.values_to_load[name])
@@ -109,7 +109,7 @@ class LentWeights:
             else:  # a weight without memory would end the whole program at the next picture
                 self.learning[name].weight.data = originals[name].clone()
 
-    def put_by(self) -> None:
+    def store_trained(self) -> None:
         """While replaced: the trained weights, as far as they are in the model alone, go to a file, or to memory if the
         disk is full.
         """
