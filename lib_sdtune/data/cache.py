@@ -14,12 +14,12 @@ from PIL import Image
 from lib_sdtune.data import masks, store
 from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.loader import Example
+from lib_sdtune.data.lru_cache import LRUCache, Tensors, finite
 from lib_sdtune.data.masks import Mask
-from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.pixels import mask, pixels
 from lib_sdtune.data.problem import printable
-from lib_sdtune.data.recent import Recent, Tensors, finite
+from lib_sdtune.data.thread_map import ordered
 from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.formats.files import is_full
 from lib_sdtune.sentences import phrase
@@ -44,7 +44,7 @@ class LatentCache:
         self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
         self.encode_precisely, self.masks, self.downscale = encode_precisely, masks, downscale
         self.mask_files = mask_files
-        self.recent, self.pause, self.is_full = Recent(), pause, False
+        self.recent, self.pause, self.is_full = LRUCache(), pause, False
         self.half_overflowed = False
 
     def latents(self, example: Example) -> tuple[torch.Tensor, torch.Tensor]:

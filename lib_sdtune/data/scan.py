@@ -11,10 +11,10 @@ from lib_sdtune.config import Concept, DatasetConfig, LossConfig
 from lib_sdtune.data import captions, masks
 from lib_sdtune.data.appearance import Appearance
 from lib_sdtune.data.masks import Mask
-from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.picture import Facts, Unreadable, examine, of_file
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.subsets import Subset, files_of, subsets_of
+from lib_sdtune.data.thread_map import ordered
 from lib_sdtune.data.walk import PictureFile
 from lib_sdtune.errors import UserError
 

@@ -10,8 +10,8 @@ import torch
 
 from lib_sdtune.data import store
 from lib_sdtune.data.cache import VERSION, Progress
+from lib_sdtune.data.lru_cache import LRUCache, Tensors, finite, size_of
 from lib_sdtune.data.problem import printable
-from lib_sdtune.data.recent import Recent, Tensors, finite, size_of
 from lib_sdtune.errors import RunError
 from lib_sdtune.families.base import Conditioning
 
@@ -27,7 +27,7 @@ class TextCache:
 
     def __init__(self, folder: Path | None, encode: Callable[[list[str]], Conditioning], encoder_key: str):
         self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
-        self.recent = Recent()
+        self.recent = LRUCache()
         self.room = ON_DISK - (used(folder) if folder is not None else 0)
 
     def conditioning(self, captions: list[str]) -> Conditioning:

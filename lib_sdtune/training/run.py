@@ -10,7 +10,7 @@ from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import overruled
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory.idle_parts import idle
-from lib_sdtune.training.preparing import prepared
+from lib_sdtune.training.startup import prepared
 from lib_sdtune.training.step_result import Step
 from lib_sdtune.training.trainer import Trainer
 

@@ -13,7 +13,7 @@ from lib_sdtune.data import masks
 from lib_sdtune.data.cache import LatentCache, Progress
 from lib_sdtune.data.caption_length import CaptionLimit
 from lib_sdtune.data.gone import PictureGone
-from lib_sdtune.data.holes import InpaintingCache
+from lib_sdtune.data.inpainting_masks import InpaintingCache
 from lib_sdtune.data.loader import Dataset, Example
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.text_cache import TextCache

@@ -8,7 +8,7 @@ from lib_sdtune.config import Concept, Config, LossConfig
 from lib_sdtune.data import store
 from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.loader import Dataset
-from lib_sdtune.data.recent import Recent
+from lib_sdtune.data.lru_cache import LRUCache
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.errors import RunError
@@ -147,7 +147,7 @@ def test_masks_come_with_the_latents(data, tmp_path):
 
 
 def test_memory_holds_the_latest_only():
-    recent = Recent(limit=1000)
+    recent = LRUCache(limit=1000)
     for number in range(50):
         recent.add(number, {"a": torch.zeros(50)})
     assert recent.size == 1000 and recent.get(49) is not None and recent.get(40) is None

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
 from lib_sdtune.data.cache import LatentCache
-from lib_sdtune.data.holes import HOLES, InpaintingCache, every_hole
+from lib_sdtune.data.inpainting_masks import HOLES, InpaintingCache, every_hole
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError

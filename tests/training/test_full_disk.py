@@ -13,7 +13,7 @@ from lib_sdtune.data import store
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats import files
 from lib_sdtune.training import log_csv, run_log, state
-from lib_sdtune.training.preparing import once_there_is_room
+from lib_sdtune.training.startup import once_there_is_room
 from tests.hosts import TinyHost, pictures, settings, train
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib_sdtune.data.recent import Recent
+from lib_sdtune.data.lru_cache import LRUCache
 from lib_sdtune.errors import RunError
 from lib_sdtune.training import log_csv, training_data
 from lib_sdtune.training.runs import folder_of
@@ -25,7 +25,7 @@ def test_between_reading_and_encoding(tmp_path, monkeypatch, lose, words):
 
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])
 def test_in_mid_run(tmp_path, monkeypatch, method):
-    monkeypatch.setattr(Recent, "get", lambda recent, name: None)  # as where pictures are many
+    monkeypatch.setattr(LRUCache, "get", lambda recent, name: None)  # as where pictures are many
     images, host = pictures(tmp_path / "10_ron"), TinyHost(tmp_path / "data")
 
     def lose(control):

@@ -10,7 +10,6 @@ from typing import BinaryIO
 from PIL import Image
 
 from lib_sdtune.data.masks import is_mask
-from lib_sdtune.data.parallel import ordered
 from lib_sdtune.data.paths import fit_for_pictures, locate, named_path
 from lib_sdtune.data.picture import Unreadable
 from lib_sdtune.data.prepare import picture
@@ -20,6 +19,7 @@ from lib_sdtune.data.prepare.originals import Original, originals_of, read_origi
 from lib_sdtune.data.prepare.settings import PrepareConfig, check, edited, expressions
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.prompt_syntax import plain
+from lib_sdtune.data.thread_map import ordered
 from lib_sdtune.data.walk import walk
 from lib_sdtune.errors import UserError
 

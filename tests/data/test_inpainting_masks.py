@@ -2,7 +2,7 @@
 
 import torch
 
-from lib_sdtune.data.holes import HOLES, hole
+from lib_sdtune.data.inpainting_masks import HOLES, hole
 from lib_sdtune.training.objective import Objective
 from tests import models
 from tests.hosts import TinyHost, settings, train

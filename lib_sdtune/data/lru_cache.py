@@ -1,4 +1,4 @@
-"""The latest entries of a cache, in memory."""
+"""The entries of a cache that were used last, in memory."""
 
 from collections import OrderedDict
 
@@ -8,8 +8,8 @@ MEMORY = 64 << 20  # bytes of the latest entries
 Tensors = dict[str, torch.Tensor]
 
 
-class Recent:
-    """The latest entries, up to `limit` bytes."""
+class LRUCache:
+    """Drops the entries that were not used for the longest time, so that the others have at most `limit` bytes."""
 
     def __init__(self, limit: int = MEMORY):
         self.limit, self.size = limit, 0

@@ -1,5 +1,4 @@
-"""What comes before the first step, again where the disk was full: there is nothing yet that could be lost by waiting.
-"""
+"""Class pictures and everything else before the first step, retried when a full disk has room again."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
