@@ -15,7 +15,7 @@ Size = tuple[int, int]  # (width, height) in pixels
 LATENT = 8  # pixels a side that become one of the latents; sd-scripts cuts off what a smaller step leaves over
 
 
-class Place(NamedTuple):
+class BucketFit(NamedTuple):
     """Where a picture goes: it is scaled to `scaled`, then cropped to `size`; (width, height) in pixels."""
 
     size: Size
@@ -50,17 +50,17 @@ class Buckets:
                 sizes |= {(long, short), (short, long)}
         return sorted(sizes)
 
-    def place(self, width: int, height: int) -> Place:
-        """`Place` of a picture of that size."""
+    def fit(self, width: int, height: int) -> BucketFit:
+        """`BucketFit` of a picture of that size."""
         if self.no_upscale:
             return self.unenlarged(width, height)
         if (width, height) in self.sizes:
-            return Place((width, height), (width, height))
+            return BucketFit((width, height), (width, height))
         ratio = width / height
         size = min(self.sizes, key=lambda size: abs(size[0] / size[1] - ratio))
-        return Place(size, cover((width, height), size))
+        return BucketFit(size, cover((width, height), size))
 
-    def unenlarged(self, width: int, height: int) -> Place:
+    def unenlarged(self, width: int, height: int) -> BucketFit:
         """The largest bucket that fits into the picture, which is made smaller only if its area is too large.
 
         Its sides know no shortest and no longest: sd-scripts ignores `min_bucket_reso` and `max_bucket_reso` here.
@@ -68,7 +68,7 @@ class Buckets:
         scaled = (width, height) if width * height <= self.area else self.shrunk(width / height)
         across, down = (max(self.step, self.down(side)) for side in scaled)
         fits = scaled[0] >= across and scaled[1] >= down
-        return Place((across, down), scaled if fits else cover((width, height), (across, down)))
+        return BucketFit((across, down), scaled if fits else cover((width, height), (across, down)))
 
     def shrunk(self, ratio: float) -> Size:
         """Sides of about the allowed area: either is a multiple of the step, whichever distorts the ratio less."""
@@ -92,6 +92,6 @@ def cover(picture: Size, size: Size) -> Size:
     return width, height
 
 
-def slack(place: Place) -> Size:
+def slack(fit: BucketFit) -> Size:
     """(horizontal, vertical) pixels that the crop cuts away."""
-    return place.scaled[0] - place.size[0], place.scaled[1] - place.size[1]
+    return fit.scaled[0] - fit.size[0], fit.scaled[1] - fit.size[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
 from lib_sdtune.data import captions, charts, prompt_syntax
 from lib_sdtune.data.appearance import BLURRED, duplicates
-from lib_sdtune.data.buckets import Buckets, Place
+from lib_sdtune.data.buckets import BucketFit, Buckets
 from lib_sdtune.data.caption_length import truncate
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.problem import Problem, printable
@@ -51,9 +51,9 @@ def report(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> di
     row each. summary: sentences. tokenizer(text) -> ids, if there is one, finds captions that are too long.
     """
     problems = scan.problems + findings(scan, config, tokenizer)
-    places = placed(scan.pictures, config.dataset)
+    fits = bucket_fits(scan.pictures, config.dataset)
     instances = [picture for picture in scan.pictures if not picture.is_class]
-    sizes = sorted(Counter(place.size for place in places).items())
+    sizes = sorted(Counter(fit.size for fit in fits).items())
     tag_counts = Counter(tag for picture in instances for tag in set(captions.tags(picture.caption)))
     return {
         "images": len(instances),
@@ -65,7 +65,7 @@ def report(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> di
         "tags": dict(tag_counts.most_common()),
         "problems": [{"path": printable(name_of(problem.path, scan.roots)), "kind": problem.kind, "text": problem.text,
                       "fatal": problem.fatal} for problem in problems],
-        "pictures": [row(picture, place) for picture, place in zip(scan.pictures, places, strict=True)],
+        "pictures": [row(picture, fit) for picture, fit in zip(scan.pictures, fits, strict=True)],
         "summary": sentences(scan, config, problems),
     }
 
@@ -76,14 +76,14 @@ def drawn(buckets: dict[str, int], tags: dict[str, int]) -> str:
                            if counts])
 
 
-def placed(pictures: list[Picture], dataset: DatasetConfig) -> list[Place]:
+def bucket_fits(pictures: list[Picture], dataset: DatasetConfig) -> list[BucketFit]:
     buckets = Buckets(dataset)
-    return [buckets.place(picture.width, picture.height) for picture in pictures]
+    return [buckets.fit(picture.width, picture.height) for picture in pictures]
 
 
-def row(picture: Picture, place: Place) -> dict:
+def row(picture: Picture, fit: BucketFit) -> dict:
     return {"path": picture.relative, "folder": picture.folder, "width": picture.width, "height": picture.height,
-            "bucket": list(place.size), "repeats": picture.repeats, "caption": printable(picture.caption),
+            "bucket": list(fit.size), "repeats": picture.repeats, "caption": printable(picture.caption),
             "caption_from": picture.caption_from, "is_class": picture.is_class}
 
 
@@ -111,14 +111,14 @@ def findings(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> 
 
 def fitting(pictures: list[Picture], dataset: DatasetConfig) -> Iterator[Problem]:
     """Too small for their bucket, or too long for any."""
-    for picture, place in zip(pictures, placed(pictures, dataset), strict=True):
-        width, height = place.size
+    for picture, fit in zip(pictures, bucket_fits(pictures, dataset), strict=True):
+        width, height = fit.size
         scale = max(width / picture.width, height / picture.height)
         if scale > ENLARGED:
             yield Problem(picture.path, f"{picture.relative} is small: its {picture.width} x {picture.height} pixels "
                                         f"are enlarged {scale:.1f} times to fill {width} x {height}.",
                           False, "too small")
-        lost = 1 - width * height / (place.scaled[0] * place.scaled[1])
+        lost = 1 - width * height / (fit.scaled[0] * fit.scaled[1])
         if lost > LOST:
             yield Problem(picture.path, f"{picture.relative} is of an extreme shape: {lost:.0%} of it is cropped away "
                                         f"to fit {width} x {height}; crop or split it yourself.",

@@ -13,7 +13,7 @@ from functools import lru_cache
 from lib_sdtune import randomness
 from lib_sdtune.config import Config
 from lib_sdtune.data import captions, made_captions, variation
-from lib_sdtune.data.buckets import Buckets, Place, Size, slack
+from lib_sdtune.data.buckets import BucketFit, Buckets, Size, slack
 from lib_sdtune.data.length import total_steps
 from lib_sdtune.data.scan import Picture, Scan
 
@@ -56,7 +56,7 @@ class Dataset:
         self.dataset, self.seed, self.batch_size = config.dataset, config.train.seed, config.train.batch_size
         self.together = config.train.gradient_accumulation_steps * copies
         buckets = Buckets(config.dataset)
-        self.places = [buckets.place(picture.width, picture.height) for picture in scan.pictures]
+        self.fits = [buckets.fit(picture.width, picture.height) for picture in scan.pictures]
         self.chosen = chosen(scan.pictures, config.validation.split, held_out)
         self.fixed = self.instance_units()
         self.turning = {} if held_out else self.class_units()
@@ -139,7 +139,7 @@ class Dataset:
         units: dict[Size, list[Unit]] = defaultdict(list)
         for index in self.chosen:
             if not self.scan.pictures[index].is_class:
-                units[self.places[index].size] += [(index, repeat) for repeat in range(self.repeats(index))]
+                units[self.fits[index].size] += [(index, repeat) for repeat in range(self.repeats(index))]
         return dict(units)
 
     def class_units(self) -> dict[Size, tuple[list[Unit], int]]:
@@ -152,15 +152,15 @@ class Dataset:
         for index in self.chosen:
             picture = self.scan.pictures[index]
             if picture.is_class:
-                units[self.places[index].size] += [(index, repeat) for repeat in range(picture.repeats)]
+                units[self.fits[index].size] += [(index, repeat) for repeat in range(picture.repeats)]
         quotas = shares(sum(map(len, self.fixed.values())), {size: len(of_size) for size, of_size in units.items()})
         return {size: (units[size], quota) for size, quota in quotas.items() if quota}
 
     def example(self, index: int, occurrence: int, moment: variation.Moment | None = None) -> Example:
         """The example that picture `index` is at its showing number `occurrence`; moment: when that is."""
-        picture, place = self.scan.pictures[index], self.places[index]
-        return Example(picture, index, occurrence, self.caption(picture, index, occurrence, moment), place.size,
-                       self.crop(place, index, occurrence), self.flip(index, occurrence), picture.weight, place.scaled)
+        picture, fit = self.scan.pictures[index], self.fits[index]
+        return Example(picture, index, occurrence, self.caption(picture, index, occurrence, moment), fit.size,
+                       self.crop(fit, index, occurrence), self.flip(index, occurrence), picture.weight, fit.scaled)
 
     def caption(self, picture: Picture, index: int, occurrence: int, moment: variation.Moment | None) -> str:
         words, dataset, seed = picture.caption, self.dataset, self.seed
@@ -200,14 +200,14 @@ class Dataset:
             return False
         return bool((occurrence + randomness.mix(self.seed, "flip", index)) % 2)
 
-    def crop(self, place: Place, index: int, occurrence: int) -> tuple[int, int]:
+    def crop(self, fit: BucketFit, index: int, occurrence: int) -> tuple[int, int]:
         choice = occurrence
         if self.dataset.random_crop and self.dataset.cache_latents:
             choice = randomness.mix(self.seed, "crop", index, occurrence) % CROPS
-        return self.crop_of(place, index, choice)
+        return self.crop_of(fit, index, choice)
 
-    def crop_of(self, place: Place, index: int, choice: int) -> tuple[int, int]:
-        across, down = slack(place)
+    def crop_of(self, fit: BucketFit, index: int, choice: int) -> tuple[int, int]:
+        across, down = slack(fit)
         if self.held_out or not self.dataset.random_crop:
             return across // 2, down // 2
         rng = randomness.rng(self.seed, "cut", index, choice)
@@ -218,13 +218,13 @@ class Dataset:
 
         What `LatentCache.prepare` wants; the captions of these are of no use.
         """
-        for index in sorted(self.used(epochs), key=lambda index: (self.places[index].size, index)):
-            picture, place = self.scan.pictures[index], self.places[index]
+        for index in sorted(self.used(epochs), key=lambda index: (self.fits[index].size, index)):
+            picture, fit = self.scan.pictures[index], self.fits[index]
             sides = (False, True) if self.dataset.flip_aug and not self.held_out else (False,)
-            for crop in sorted({self.crop_of(place, index, choice) for choice in range(CROPS)}):
+            for crop in sorted({self.crop_of(fit, index, choice) for choice in range(CROPS)}):
                 for flip in sides:
-                    yield Example(picture, index, 0, picture.caption, place.size, crop, flip, picture.weight,
-                                  place.scaled)
+                    yield Example(picture, index, 0, picture.caption, fit.size, crop, flip, picture.weight,
+                                  fit.scaled)
 
     def used(self, epochs: int | None) -> set[int]:
         """Numbers of the pictures that the first `epochs` show."""

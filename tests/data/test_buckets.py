@@ -16,7 +16,7 @@ def test_the_sizes_are_sd_scripts_sizes():
 @pytest.mark.parametrize("size, bucket", [((3000, 2000), (640, 384)), ((1024, 768), (576, 448)), ((512, 512), (512, 512)),
                                           ((8000, 100), (1024, 256)), ((100, 8000), (256, 1024)), ((700, 500), (576, 448))])
 def test_the_nearest_aspect_ratio_wins(size, bucket):
-    assert Buckets(DatasetConfig()).place(*size).size == bucket
+    assert Buckets(DatasetConfig()).fit(*size).size == bucket
 
 
 @pytest.mark.parametrize("options", [{}, {"bucket_no_upscale": True}, {"enable_bucket": False}, {"resolution": 64}, {"resolution": 1024},
@@ -26,31 +26,31 @@ def test_every_picture_gets_a_possible_place(options):
     dataset = DatasetConfig(**options)
     buckets = Buckets(dataset)
     for picture in PICTURES:
-        place = buckets.place(*picture)
-        assert all(side > 0 and side % dataset.bucket_reso_steps == 0 for side in place.size)
-        assert min(slack(place)) >= 0
+        fit = buckets.fit(*picture)
+        assert all(side > 0 and side % dataset.bucket_reso_steps == 0 for side in fit.size)
+        assert min(slack(fit)) >= 0
         if not dataset.bucket_no_upscale and dataset.bucket_reso_steps <= dataset.resolution:
-            assert place.size[0] * place.size[1] <= dataset.resolution**2
+            assert fit.size[0] * fit.size[1] <= dataset.resolution**2
         longest = max(dataset.max_bucket_reso, dataset.resolution) + dataset.bucket_reso_steps
-        assert dataset.bucket_no_upscale or max(place.size) <= longest
-        assert 0 in slack(place) or dataset.bucket_no_upscale  # nothing is cut away on both sides
+        assert dataset.bucket_no_upscale or max(fit.size) <= longest
+        assert 0 in slack(fit) or dataset.bucket_no_upscale  # nothing is cut away on both sides
 
 
 def test_without_buckets_all_are_squares_of_the_resolution_as_in_sd_scripts():
-    assert {Buckets(DatasetConfig(enable_bucket=False, resolution=520)).place(*picture).size for picture in PICTURES} == {(520, 520)}
+    assert {Buckets(DatasetConfig(enable_bucket=False, resolution=520)).fit(*picture).size for picture in PICTURES} == {(520, 520)}
 
 
 def test_small_pictures_stay_small_if_asked():
     buckets = Buckets(DatasetConfig(bucket_no_upscale=True))
-    assert buckets.place(300, 200) == ((256, 192), (300, 200))
-    assert buckets.place(3000, 2000).scaled[0] <= 640
-    assert buckets.place(40, 40).size == (64, 64)  # a side of nothing is impossible
+    assert buckets.fit(300, 200) == ((256, 192), (300, 200))
+    assert buckets.fit(3000, 2000).scaled[0] <= 640
+    assert buckets.fit(40, 40).size == (64, 64)  # a side of nothing is impossible
 
 
 @pytest.mark.parametrize("resolution, picture, size", [(768, (1600, 200), (1600, 192)), (768, (300, 1500), (256, 1472)),
                                                        (768, (2000, 1500), (832, 640)), (512, (2000, 100), (1984, 64))])
 def test_a_picture_that_is_not_enlarged_knows_no_longest_side_as_in_sd_scripts(resolution, picture, size):
-    assert Buckets(DatasetConfig(bucket_no_upscale=True, resolution=resolution)).place(*picture).size == size
+    assert Buckets(DatasetConfig(bucket_no_upscale=True, resolution=resolution)).fit(*picture).size == size
 
 
 @pytest.mark.parametrize("steps", [1, 3, 7])

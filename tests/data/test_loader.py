@@ -81,8 +81,8 @@ def test_as_many_class_pictures_as_instances_and_each_gets_its_turn(instances, r
         assert len(of_class) == len(batch) - len(of_class) == instances * repeats
         assert all(example.weight == 0.5 for example in of_class)
         seen.update(example.index for example in of_class)
-    buckets = {data.places[index].size for index in seen}
-    assert {index for index in range(instances, instances + classes) if data.places[index].size in buckets} == set(seen)
+    buckets = {data.fits[index].size for index in seen}
+    assert {index for index in range(instances, instances + classes) if data.fits[index].size in buckets} == set(seen)
 
 
 def test_showings_are_counted_without_gaps():

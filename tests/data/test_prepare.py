@@ -61,7 +61,7 @@ def test_the_bucket_is_the_one_of_training(source, tmp_path):
     buckets = Buckets(DatasetConfig(resolution=128, min_bucket_reso=64, max_bucket_reso=256))
     for name, size in sizes(tmp_path / "out").items():
         original = Image.open(next(source.glob(name.split(".")[0] + ".[pj]*")))
-        assert size == buckets.place(*original.size).size == buckets.place(*size).size == buckets.place(*size).scaled
+        assert size == buckets.fit(*original.size).size == buckets.fit(*size).size == buckets.fit(*size).scaled
 
 
 def test_again_changes_nothing_and_new_pictures_are_added(source, tmp_path):
@@ -305,13 +305,13 @@ def test_transparency_is_painted_or_kept(tmp_path):
 def test_crops_go_where_something_is_to_be_seen(how, left):
     image = Image.new("RGB", (400, 100), (90, 90, 90))
     image.paste(awful.noise(100, 100), (left, 0))
-    where = crop.Place((100, 100), (400, 100))
-    assert abs(crop.offset(image, where, how)[0] - left) <= 8
+    fit = crop.BucketFit((100, 100), (400, 100))
+    assert abs(crop.offset(image, fit, how)[0] - left) <= 8
 
 
 def test_a_plain_picture_is_cropped_in_the_centre():
-    image, where = Image.new("RGB", (400, 100), (90, 90, 90)), crop.Place((100, 100), (400, 100))
-    assert [crop.offset(image, where, how) for how in ("centre", "edges", "entropy")] == [(150, 0)] * 3
+    image, fit = Image.new("RGB", (400, 100), (90, 90, 90)), crop.BucketFit((100, 100), (400, 100))
+    assert [crop.offset(image, fit, how) for how in ("centre", "edges", "entropy")] == [(150, 0)] * 3
 
 
 def test_long_pictures_are_split_so_that_all_of_them_is_seen(tmp_path):
@@ -395,12 +395,12 @@ class Finder:
 
 def test_a_face_is_kept_in_the_picture(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(data=SimpleNamespace(haarcascades="/somewhere/"), CascadeClassifier=Finder))
-    image, where = Image.new("RGB", (400, 100), (90, 90, 90)), crop.Place((100, 100), (400, 100))
-    left, top = crop.offset(image, where, "face")
+    image, fit = Image.new("RGB", (400, 100), (90, 90, 90)), crop.BucketFit((100, 100), (400, 100))
+    left, top = crop.offset(image, fit, "face")
     assert left <= 200 * 400 / 256 and left + 100 >= 240 * 400 / 256 and top == 0
     monkeypatch.setattr(Finder, "place", None)
     image.paste(awful.noise(100, 100), (300, 0))
-    assert crop.offset(image, where, "face")[0] >= 290  # then where most is to be seen
+    assert crop.offset(image, fit, "face")[0] >= 290  # then where most is to be seen
 
 
 def test_faces_without_opencv_are_a_sentence(source, tmp_path, monkeypatch):

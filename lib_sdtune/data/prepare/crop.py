@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from lib_sdtune.data.buckets import Buckets, Place, Size, slack
+from lib_sdtune.data.buckets import BucketFit, Buckets, Size, slack
 from lib_sdtune.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ CENTRE = 1e-3  # share by which the centre is preferred, so that a plain picture
 OVERLAP = 0.2
 
 
-def place(width: int, height: int, settings: "PrepareConfig") -> Place:
-    """`Place` of a picture of that size."""
+def fit(width: int, height: int, settings: "PrepareConfig") -> BucketFit:
+    """`BucketFit` of a picture of that size."""
     if settings.resize == "none":
-        return Place((width, height), (width, height))
+        return BucketFit((width, height), (width, height))
     if settings.resize == "multiple":
         step = settings.bucket_reso_steps
         size = max(step, width // step * step), max(step, height // step * step)
         scale = max(1, size[0] / width, size[1] / height)
-        return Place(size, (max(size[0], round(width * scale)), max(size[1], round(height * scale))))
-    return buckets(settings).place(width, height)
+        return BucketFit(size, (max(size[0], round(width * scale)), max(size[1], round(height * scale))))
+    return buckets(settings).fit(width, height)
 
 
 def buckets(settings: "PrepareConfig") -> Buckets:
@@ -46,13 +46,13 @@ def sizes(enabled: bool, resolution: int, shortest: int, longest: int, step: int
                                  max_bucket_reso=longest, bucket_reso_steps=step, bucket_no_upscale=no_upscale))
 
 
-def offset(image: Image.Image, where: Place, how: str) -> tuple[int, int]:
-    """(left, top) of the crop in the picture scaled to `where.scaled`."""
-    free = slack(where)
+def offset(image: Image.Image, fit: BucketFit, how: str) -> tuple[int, int]:
+    """(left, top) of the crop in the picture scaled to `fit.scaled`."""
+    free = slack(fit)
     if how == "centre" or not any(free):
         return free[0] // 2, free[1] // 2
     interest = INTEREST[how](image)
-    left, top = (best(interest.sum(axis), free[axis], where.scaled[axis]) for axis in (0, 1))
+    left, top = (best(interest.sum(axis), free[axis], fit.scaled[axis]) for axis in (0, 1))
     return left, top
 
 

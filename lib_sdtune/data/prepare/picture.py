@@ -26,7 +26,7 @@ def needed_side(settings: PrepareConfig, box: Sequence[float] | None, width: int
         return None
     if settings.split and crop.tiles(width, height, settings.split_over):
         return None
-    return 2 * max(crop.place(width, height, settings).scaled)
+    return 2 * max(crop.fit(width, height, settings).scaled)
 
 
 def pieces(image: Image.Image, settings: PrepareConfig, box: Sequence[float] | None = None,
@@ -83,15 +83,15 @@ def on_background(image: Image.Image, settings: PrepareConfig) -> tuple[Image.Im
 
 def fitted(image: Image.Image, settings: PrepareConfig, size: Size) -> tuple[Image.Image, str]:
     """Scaled and cropped as the settings ask of a picture of that size, and what was done."""
-    where = crop.place(*size, settings)
-    if where.size == image.size == where.scaled:
+    fit = crop.fit(*size, settings)
+    if fit.size == image.size == fit.scaled:
         return image, ""
-    corner = crop.offset(image, where, settings.crop)
-    result = cut(image.convert("RGB"), where.scaled, corner, where.size)
+    corner = crop.offset(image, fit, settings.crop)
+    result = cut(image.convert("RGB"), fit.scaled, corner, fit.size)
     if image.mode == "RGBA":  # colour and mask apart, or colour would be taken from where there is none
-        result.putalpha(cut(image.getchannel("A"), where.scaled, corner, where.size))
-    step = f"{size[0]}x{size[1]} to {where.size[0]}x{where.size[1]}"
-    return result, f"{step}, cropped at {corner[0]},{corner[1]}" if where.scaled == image.size else step
+        result.putalpha(cut(image.getchannel("A"), fit.scaled, corner, fit.size))
+    step = f"{size[0]}x{size[1]} to {fit.size[0]}x{fit.size[1]}"
+    return result, f"{step}, cropped at {corner[0]},{corner[1]}" if fit.scaled == image.size else step
 
 
 def files(name: str, image: Image.Image, steps: list[str],

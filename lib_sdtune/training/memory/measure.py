@@ -208,7 +208,7 @@ class HeaviestBatch(TrainingData):
         return self.batch
 
     def area(self, index: int) -> int:
-        width, height = self.dataset.places[index].size
+        width, height = self.dataset.fits[index].size
         return width * height
 
 
