@@ -99,8 +99,8 @@ def compose() -> type:
 
     methods = [(method.name, method.Settings, section(method.Settings, method.title)) for method in in_order()]
     general = [(each.name, each.type, copy(each)) for each in fields(GeneralConfig)]
-    place = [name for name, _, _ in general].index("train")
-    return make_dataclass("Config", [*general[:place], *methods, *general[place:]], bases=(BaseConfig,),
+    position = [name for name, _, _ in general].index("train")
+    return make_dataclass("Config", [*general[:position], *methods, *general[position:]], bases=(BaseConfig,),
                           namespace={"__doc__": BaseConfig.__doc__, "__module__": __name__})
 
 

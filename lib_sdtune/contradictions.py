@@ -170,7 +170,8 @@ def class_pictures(config: "Config") -> None:
 
 def is_template(prompt: str) -> bool:
     """Whether a prompt has places to fill, or names a file of such lines."""
-    return prompt.strip().lower().endswith(".txt") or any(place in prompt for place in prompt_lines.PLACES)
+    names_a_file = prompt.strip().lower().endswith(".txt")
+    return names_a_file or any(placeholder in prompt for placeholder in prompt_lines.PLACEHOLDERS)
 
 
 def normalized(folder: str) -> PurePath:

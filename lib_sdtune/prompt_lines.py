@@ -11,7 +11,7 @@ import re
 from lib_sdtune.errors import UserError
 from lib_sdtune.sentences import phrase
 
-PLACES = ("[filewords]", "[name]")  # of prompt templates
+PLACEHOLDERS = ("[filewords]", "[name]")  # of prompt templates
 WHOLE, FRACTION, TEXT = phrase("a whole number"), phrase("a number"), "text"
 FLAGS = {"n": ("negative_prompt", TEXT, None, None), "w": ("width", WHOLE, 8, 4096), "h": ("height", WHOLE, 8, 4096),
          "d": ("seed", WHOLE, 0, 2**32 - 1), "l": ("cfg_scale", FRACTION, 1, 30), "s": ("steps", WHOLE, 1, 150),
@@ -24,10 +24,10 @@ def parse(line):
     """{"prompt": ..., "seed": ...}: the prompt and what the line sets besides. UserError naming what cannot be read."""
     prompt, *flags = FLAG.split(line.strip())
     settings = {"prompt": prompt.strip()}
-    for place in PLACES:
-        if place in prompt:
-            raise UserError(f'"sample.prompts": {place} in {shortened(line)} would be drawn as letters, because only '
-                            "captions are filled from templates; write the words that you want to see.")
+    for placeholder in PLACEHOLDERS:
+        if placeholder in prompt:
+            raise UserError(f'"sample.prompts": {placeholder} in {shortened(line)} would be drawn as letters, because '
+                            "only captions are filled from templates; write the words that you want to see.")
     for dashed, mended, text in zip(flags[::3], flags[1::3], flags[2::3], strict=True):
         flag = dashed or mended
         if flag not in FLAGS:

@@ -110,7 +110,7 @@ class LatentCache:
         """The entry from memory or disk, or None."""
         entry = self.recent.get(name)
         if entry is None and self.folder is not None:
-            entry = store.get(store.place(self.folder, name))
+            entry = store.get(store.path_of(self.folder, name))
             if entry is not None:
                 self.recent.add(name, entry)
         return entry
@@ -173,7 +173,7 @@ class LatentCache:
         if self.folder is None:
             return
         try:
-            store.write(store.place(self.folder, name), entry)
+            store.write(store.path_of(self.folder, name), entry)
         except OSError as error:
             sentence = (f"Latents could not be written to {self.folder} ({error.strerror or error}). "
                         "Make room there, or set dataset.cache_latents to false.")

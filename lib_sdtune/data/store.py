@@ -15,7 +15,7 @@ def key(*parts: object) -> str:
     return hashlib.blake2b("\0".join(map(str, parts)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def place(folder: Path | str, name: str) -> Path:
+def path_of(folder: Path | str, name: str) -> Path:
     """Where the entry lies: 256 sub-folders keep folders small."""
     return Path(folder) / name[:2] / f"{name}.safetensors"
 

@@ -56,7 +56,7 @@ class TextCache:
         name = store.key(VERSION, "text", self.encoder_key, caption)
         entry = self.recent.get(name)
         if entry is None and self.folder is not None:
-            entry = store.get(store.place(self.folder, name))
+            entry = store.get(store.path_of(self.folder, name))
         if entry is None:
             entry = self.encoded(caption)
             self.keep(name, entry)
@@ -92,7 +92,7 @@ class TextCache:
             return
         self.room -= size_of(entry)
         try:
-            store.write(store.place(self.folder, name), entry)
+            store.write(store.path_of(self.folder, name), entry)
         except OSError:
             self.room = 0  # a full disk costs time here, not the run
 

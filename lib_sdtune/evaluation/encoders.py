@@ -104,12 +104,12 @@ def recorded_outputs(layers):
     """Yields the list of what these layers answer inside, float32, in the order of the layers."""
     outputs = [None] * len(layers)
 
-    def record(place):
+    def record(index):
         def hook(module, inputs, output):
-            outputs[place] = output.float()
+            outputs[index] = output.float()
         return hook
 
-    hooks = [layer.register_forward_hook(record(place)) for place, layer in enumerate(layers)]
+    hooks = [layer.register_forward_hook(record(index)) for index, layer in enumerate(layers)]
     try:
         yield outputs
     finally:

@@ -28,7 +28,7 @@ COUNTED = "position_ids"  # OpenCLIP counts its places itself
 
 
 @dataclass(frozen=True)
-class Place:
+class OpenCLIPTensor:
     """Where a tensor is in OpenCLIP's encoder. third: which third of the rows of `name` it is, None for all of them.
     transposed: whether rows are columns there.
     """
@@ -38,16 +38,16 @@ class Place:
     transposed: bool = False
 
 
-def place(name: str) -> Place:
+def openclip_tensor(name: str) -> OpenCLIPTensor:
     """Of a tensor under Hugging Face's name; one that is under OpenCLIP's is where it is."""
     layer = LAYER.match(name)
     if layer is None:
-        return Place(OTHERS.get(name, name), transposed=name == "text_projection.weight")
+        return OpenCLIPTensor(OTHERS.get(name, name), transposed=name == "text_projection.weight")
     number, path, kind = layer.groups()
     block = f"transformer.resblocks.{number}"
     if path in THIRDS:
-        return Place(f"{block}.attn.in_proj_{kind}", THIRDS[path])
-    return Place(f"{block}.{OF_LAYER[path]}.{kind}")
+        return OpenCLIPTensor(f"{block}.attn.in_proj_{kind}", THIRDS[path])
+    return OpenCLIPTensor(f"{block}.{OF_LAYER[path]}.{kind}")
 
 
 def folded(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -55,7 +55,7 @@ def folded(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     stored: dict[str, torch.Tensor] = {}
     thirds: dict[str, dict[int, torch.Tensor]] = {}
     for name, tensor in tensors.items():
-        where = place(name)
+        where = openclip_tensor(name)
         if where.third is not None:
             stored.setdefault(where.name, tensor)  # keeps the order
             thirds.setdefault(where.name, {})[where.third] = tensor

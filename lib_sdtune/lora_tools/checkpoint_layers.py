@@ -16,7 +16,7 @@ from lib_sdtune.ldm.layers import OUTER
 
 
 @dataclass(frozen=True)
-class Place:
+class CheckpointLayer:
     """name: of the tensor in the checkpoint; rows: which of them are the layer's. shape: the layer's own.
 
     key: kohya's name of the layer, "" where sd-scripts has none. kind: as `families.base.Target` has it. bias: whether
@@ -30,7 +30,7 @@ class Place:
     kind: str = ""
     bias: bool = False
 
-    def of_bias(self) -> "Place":
+    def of_bias(self) -> "CheckpointLayer":
         """Where the bias of the layer is whose weight is here."""
         return replace(self, name=self.name.removesuffix("weight") + "bias", bias=True)
 
@@ -46,16 +46,15 @@ class Place:
 
 @dataclass(frozen=True)
 class CheckpointLayers:
-    """places: every name of a layer that LoRA files use -> its `Place`; the layers that sd-scripts trains come first.
-    """
+    """layers: every name of a layer in LoRA files -> its `CheckpointLayer`, those that sd-scripts trains first."""
 
     family: Family
     variant: Variant
-    places: dict[str, Place]
+    layers: dict[str, CheckpointLayer]
 
-    def trained(self) -> list[Place]:
+    def trained(self) -> list[CheckpointLayer]:
         """The layers that sd-scripts' networks adapt, in the model's order."""
-        return [place for key, place in self.places.items() if place.key == key]
+        return [layer for key, layer in self.layers.items() if layer.key == key]
 
 
 def read(path: Path) -> CheckpointLayers:
@@ -64,19 +63,19 @@ def read(path: Path) -> CheckpointLayers:
     family, variant = detect(described)
     _, metadata = checkpoint.header(path)
     model, names = skeleton(family, described.shapes, metadata)
-    places: dict[str, Place] = {}
+    layers: dict[str, CheckpointLayer] = {}
     for target in family.targets(model):
         parameter, rows = target.source
         shape = tuple(target.layer.weight.shape)
-        places[target.key] = Place(names[id(parameter)], shape, rows, target.key, target.kind)
+        layers[target.key] = CheckpointLayer(names[id(parameter)], shape, rows, target.key, target.kind)
     for target in [*family.outer_targets(model), *family.norm_targets(model)]:  # which sd-scripts does not adapt
         parameter, rows = target.source
-        places[target.key] = Place(names[id(parameter)], tuple(target.layer.weight.shape), rows)
+        layers[target.key] = CheckpointLayer(names[id(parameter)], tuple(target.layer.weight.shape), rows)
     for name, key in kohya_keys(model).items():
-        places.setdefault(name, places[key])
+        layers.setdefault(name, layers[key])
     for name, parameter, rows, shape in outside(family, model):
-        places.setdefault(name, Place(names[id(parameter)], shape, rows))
-    return CheckpointLayers(family, variant, places)
+        layers.setdefault(name, CheckpointLayer(names[id(parameter)], shape, rows))
+    return CheckpointLayers(family, variant, layers)
 
 
 def skeleton(family: Family, shapes: dict, metadata: dict) -> tuple[SimpleNamespace, dict[int, str]]:

@@ -9,7 +9,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import checkpoint
 from lib_sdtune.lora_tools import checkpoint_layers, output
 from lib_sdtune.lora_tools.approximation import Approximation, Progress, by_layer, named
-from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayers, Place
+from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayer, CheckpointLayers
 
 
 @torch.no_grad()
@@ -37,21 +37,21 @@ def extract(
     approximation.check()
     output.check_target(target, "lora", [original, tuned], overwrite)
     first, second = checkpoint_layers.read(original), checkpoint_layers.read(tuned)
-    places = common(first, second, original, tuned, bool(conv_dim))
+    layers = common(first, second, original, tuned, bool(conv_dim))
     before, after = checkpoint.read(original)[0], checkpoint.read(tuned)[0]
-    unet = [place for place in places if place.key.startswith("lora_unet_")]
-    text = [place for place in places if place not in unet]
-    if not any(largest(place, before, after) > min_diff for place in text):
+    unet = [layer for layer in layers if layer.key.startswith("lora_unet_")]
+    text = [layer for layer in layers if layer not in unet]
+    if not any(largest(layer, before, after) > min_diff for layer in text):
         text = []
-    if not any(largest(place, before, after) for place in (*text, *unet)):
+    if not any(largest(layer, before, after) for layer in (*text, *unet)):
         raise UserError(
             f"{tuned.name} and {original.name} have the same weights in every layer, so there is nothing to extract."
         )
 
-    def learned(key: str, place: Place) -> dict[str, torch.Tensor]:
-        return approximation.of(difference(place, before, after).to(device))
+    def learned(key: str, layer: CheckpointLayer) -> dict[str, torch.Tensor]:
+        return approximation.of(difference(layer, before, after).to(device))
 
-    tensors = by_layer({place.key: place for place in (*text, *unet)}, learned, "extracting", progress)
+    tensors = by_layer({layer.key: layer for layer in (*text, *unet)}, learned, "extracting", progress)
     facts = output.base_of(second.family, second.variant) | approximation.facts() | output.named(target)
     output.write_lora(target, named(tensors), facts, output.precision_of(save_precision, torch.float32))
     return len(tensors)
@@ -59,27 +59,28 @@ def extract(
 
 def common(
     first: CheckpointLayers, second: CheckpointLayers, original: Path, tuned: Path, convolutions: bool
-) -> list[Place]:
+) -> list[CheckpointLayer]:
     """The layers of both that a LoRA names, text encoders first. UserError where they differ."""
     if type(first.family) is not type(second.family):
         raise UserError(
             f"{original.name} is of the family {first.family.sd_version} and {tuned.name} of "
             f"{second.family.sd_version}; only checkpoints of one family have a difference."
         )
-    for place in first.trained():
-        other = second.places.get(place.key)
-        if other is None or other.shape != place.shape:
+    for layer in first.trained():
+        other = second.layers.get(layer.key)
+        if other is None or other.shape != layer.shape:
             raise UserError(
-                f"{original.name} and {tuned.name} differ in the size of {place.key}, so they have no difference."
+                f"{original.name} and {tuned.name} differ in the size of {layer.key}, so they have no difference."
             )
-    chosen = [place for place in first.trained() if convolutions or place.kind != "convolution"]
-    return sorted(chosen, key=lambda place: place.key.startswith("lora_unet_"))
+    chosen = [layer for layer in first.trained() if convolutions or layer.kind != "convolution"]
+    return sorted(chosen, key=lambda layer: layer.key.startswith("lora_unet_"))
 
 
-def difference(place: Place, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def difference(layer: CheckpointLayer, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]
+               ) -> torch.Tensor:
     """float32, in the layer's shape."""
-    return place.of(after[place.name]).float() - place.of(before[place.name]).float()
+    return layer.of(after[layer.name]).float() - layer.of(before[layer.name]).float()
 
 
-def largest(place: Place, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> float:
-    return float(difference(place, before, after).abs().max())
+def largest(layer: CheckpointLayer, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> float:
+    return float(difference(layer, before, after).abs().max())

@@ -13,13 +13,13 @@ from lib_sdtune.formats.files import write_text
 from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.ldm import checkpoint
 from lib_sdtune.lora_tools import checkpoint_layers, layers, output
-from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayers, Place
+from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayer, CheckpointLayers
 from lib_sdtune.lora_tools.merge import check
 from lib_sdtune.networks.delta import algorithm
 from lib_sdtune.networks.norm import is_norm
 
 Progress = Callable[[int, int, str], None]
-Addition = tuple[LoraFile, str, float, Place]
+Addition = tuple[LoraFile, str, float, CheckpointLayer]
 
 
 @torch.no_grad()
@@ -48,9 +48,9 @@ def merge_into_checkpoint(
         refuse_what_does_not_fit(file, layout, base)
     additions: dict[str, list[Addition]] = {}
     for file, ratio in zip(files, ratios, strict=True):
-        for key, each in file.layers.items():
-            place = layout.places[key]
-            for part in (place, place.of_bias()) if is_norm(each) else (place,):
+        for key, layer_tensors in file.layers.items():
+            layer = layout.layers[key]
+            for part in (layer, layer.of_bias()) if is_norm(layer_tensors) else (layer,):
                 additions.setdefault(part.name, []).append((file, key, ratio, part))
     precision = output.precision_of(save_precision)
     tensors, metadata = checkpoint.read(base)
@@ -88,13 +88,13 @@ def refuse_what_does_not_fit(file: LoraFile, layout: CheckpointLayers, base: Pat
             f"{file.path.name} is a LoRA for {families[file.family].sd_version} and {base.name} is "
             f"{layout.family.sd_version}; choose a checkpoint of the LoRA's family."
         )
-    unknown = [key for key in file.layers if key not in layout.places]
+    unknown = [key for key in file.layers if key not in layout.layers]
     if unknown:
         more = f" and {len(unknown) - 1} more" if unknown[1:] else ""
         raise UserError(f"{file.path.name} does not belong to {base.name}, which has no {unknown[0]}{more}.")
     for key, tensors in file.layers.items():
         if algorithm(tensors) == "lora" and "lora_mid.weight" not in tensors:
-            up, down, shape = tensors["lora_up.weight"], tensors["lora_down.weight"], layout.places[key].shape
+            up, down, shape = tensors["lora_up.weight"], tensors["lora_down.weight"], layout.layers[key].shape
             if len(up) != shape[0] or down[0].numel() != torch.Size(shape[1:]).numel():
                 raise UserError(f"{file.path.name} does not belong to {base.name}: {key} has other sizes there.")
     if file.embeddings:
@@ -119,10 +119,10 @@ def changed(
 ) -> torch.Tensor:
     """The tensor of a checkpoint with all that is added to its rows, in `precision`."""
     total = tensor.to(device, torch.float32, copy=True)
-    for file, key, ratio, place in additions:
-        weight = place.of(tensor).to(device, torch.float32)
-        change = layers.change_of(file, key, weight, device, "b_norm" if place.bias else "")
-        total[place.rows] += (change * ratio).reshape(total[place.rows].shape)
+    for file, key, ratio, layer in additions:
+        weight = layer.of(tensor).to(device, torch.float32)
+        change = layers.change_of(file, key, weight, device, "b_norm" if layer.bias else "")
+        total[layer.rows] += (change * ratio).reshape(total[layer.rows].shape)
     result = total.to(precision).cpu()
     output.refuse_non_finite(additions[0][1], result, target)
     return result

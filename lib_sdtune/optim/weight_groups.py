@@ -16,7 +16,7 @@ class WeightGroup(NamedTuple):
 
     optimizer: torch.optim.Optimizer
     indices: list[int]
-    place: int
+    group_index: int
 
 
 def capacity(sizes: Sequence[int]) -> int:

@@ -24,7 +24,7 @@ class ClassPictureService(TaskService):
         for number in numbers:
             self.check(config.concepts[number], f"concepts[{number}]")
         self.context.host.check(config.model)
-        missing = sum(len(class_pictures.places(config, number, Path.cwd())) for number in numbers)
+        missing = sum(len(class_pictures.missing_pictures(config, number, Path.cwd())) for number in numbers)
         if not missing:
             raise UserError("There are as many class pictures as are asked for; nothing is missing.")
         self.task = task = Task("waiting for the model")

@@ -38,7 +38,7 @@ def draw(config: Config, host: Host, progress: Progress, base: Path | None = Non
     """
     numbers = range(len(config.concepts))
     # folders may be shared
-    missing = dict(place for number in numbers for place in places(config, number, base or Path.cwd()))
+    missing = dict(picture for number in numbers for picture in missing_pictures(config, number, base or Path.cwd()))
     if not missing:
         return
     progress(0, len(missing), "drawing class pictures")
@@ -60,7 +60,7 @@ def folders(config: Config) -> list[Path]:
             for number, concept in enumerate(config.concepts) if concept.num_class_images and concept.class_images]
 
 
-def places(config: Config, number: int, base: Path) -> list[tuple[Path, SampleRequest]]:
+def missing_pictures(config: Config, number: int, base: Path) -> list[tuple[Path, SampleRequest]]:
     """(path, `SampleRequest`) of each picture that one concept lacks."""
     concept = config.concepts[number]
     if not concept.num_class_images or not concept.class_images:

@@ -77,7 +77,7 @@ class CudaGraphs:
     def forget(self) -> None:
         self.calls: Counter = Counter()
         self.recordings: dict[tuple, Callable] = {}
-        self.recorded_places: list[int] = []
+        self.recorded_addresses: list[int] = []
         self.pool: Any = None
 
     def __enter__(self):
@@ -92,7 +92,7 @@ class CudaGraphs:
         else:
             self.unet.forward = self.replaced
         self.waiting_for_backward = False
-        self.forget()  # elsewhere the weights may get other places
+        self.forget()  # elsewhere the weights may get other addresses
 
     def __call__(self, x: torch.Tensor, timesteps: torch.Tensor | None = None, context: torch.Tensor | None = None,
                  y: torch.Tensor | None = None, **more) -> torch.Tensor:
@@ -100,7 +100,7 @@ class CudaGraphs:
         usable = self.active and torch.is_grad_enabled() and timesteps is not None and context is not None and not more
         if not usable or self.waiting_for_backward:
             return self.forward(x, timesteps, context, **more if y is None else {"y": y, **more})
-        if self.recordings and self.places() != self.recorded_places:
+        if self.recordings and self.addresses() != self.recorded_addresses:
             self.recordings.clear()
         key = tuple((tensor.shape, tensor.dtype, tensor.requires_grad) for tensor in tensors)
         if key not in self.recordings:
@@ -115,7 +115,7 @@ class CudaGraphs:
     def backward_began(self, gradient: torch.Tensor) -> None:
         self.waiting_for_backward = False
 
-    def places(self) -> list[int]:
+    def addresses(self) -> list[int]:
         """Where in memory the tensors are that a recording reads: pictures drawn meanwhile may have moved them."""
         tensors = chain(self.unet.parameters(), self.unet.buffers(), self.leaves())
         return [tensor.data_ptr() for tensor in tensors]
@@ -153,7 +153,7 @@ class CudaGraphs:
         if not difference <= TOLERANCE:
             self.stop(f"a recording's gradients differ by {difference:.1%}")
             return False
-        self.recordings[key], self.recorded_places = recording, self.places()
+        self.recordings[key], self.recorded_addresses = recording, self.addresses()
         return True
 
     def uncached_autocast(self) -> AbstractContextManager:

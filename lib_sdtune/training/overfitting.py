@@ -133,12 +133,12 @@ def trembling(values: Sequence[float], lag: int) -> float:
 
 def turning(values: Sequence[float], last: int) -> int:
     """The place of the lowest level up to the place `last`."""
-    return min(range(last + 1), key=lambda place: mean_around(values, place, last))
+    return min(range(last + 1), key=lambda index: mean_around(values, index, last))
 
 
-def mean_around(values: Sequence[float], place: int, last: int) -> float:
+def mean_around(values: Sequence[float], index: int, last: int) -> float:
     reach = max(1, last // REACH) if last > 5 else 0
-    part = values[max(0, place - reach):place + reach + 1]
+    part = values[max(0, index - reach):index + reach + 1]
     return sum(part) / len(part)
 
 

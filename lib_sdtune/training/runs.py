@@ -258,10 +258,11 @@ def with_newer_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 def check_writable(folder: Path) -> None:
     """UserError when `folder` cannot be made or written, or its disk is full."""
-    place = existing(folder)
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise UserError(f"{folder} cannot be written: {place} is {'read-only' if place.is_dir() else 'not a folder'}. "
+    nearest = existing(folder)
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        reason = "read-only" if nearest.is_dir() else "not a folder"
+        raise UserError(f"{folder} cannot be written: {nearest} is {reason}. "
                         "Choose another folder, or change its permissions.")
-    if free_space(place) < SPARE:
-        raise UserError(f"The disk of {place} is full: {amount(free_space(place))} are free and a run needs at least "
-                        f"{amount(SPARE)}. Make room first.")
+    if free_space(nearest) < SPARE:
+        raise UserError(f"The disk of {nearest} is full: {amount(free_space(nearest))} are free and a run needs at "
+                        f"least {amount(SPARE)}. Make room first.")

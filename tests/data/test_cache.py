@@ -199,7 +199,7 @@ def test_text_without_a_folder_and_without_room(tmp_path):
 
 
 def test_store_gives_back_what_was_put_in_or_nothing(tmp_path):
-    path = store.place(tmp_path, store.key("a", 1))
+    path = store.path_of(tmp_path, store.key("a", 1))
     tensors = {"half": torch.randn(3, 2).half(), "count": torch.tensor([1, 2]), "whole": torch.randn(1, 2, 3)}
     store.write(path, tensors)
     back = store.get(path)

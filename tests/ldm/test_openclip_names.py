@@ -2,7 +2,7 @@
 
 import torch
 
-from lib_sdtune.ldm.openclip_names import Place, folded, place
+from lib_sdtune.ldm.openclip_names import OpenCLIPTensor, folded, openclip_tensor
 from tests.models import tiny_sdxl
 
 
@@ -25,9 +25,9 @@ def test_an_encoder_folds_back_into_what_a_checkpoint_has():
 def test_the_place_of_each_tensor_is_where_its_numbers_are():
     stored = tiny_sdxl().text_encoders[1].state_dict()
     for name, tensor in under_other_names(stored).items():
-        where = place(name)
+        where = openclip_tensor(name)
         if where.name in stored:
             there = stored[where.name].T if where.transposed else stored[where.name]
             assert torch.equal(tensor, there if where.third is None else there.chunk(3)[where.third]), name
-    assert place("text_model.encoder.layers.31.self_attn.k_proj.bias") == Place("transformer.resblocks.31.attn.in_proj_bias", 1)
-    assert place("text_projection") == Place("text_projection"), "OpenCLIP's own name"
+    assert openclip_tensor("text_model.encoder.layers.31.self_attn.k_proj.bias") == OpenCLIPTensor("transformer.resblocks.31.attn.in_proj_bias", 1)
+    assert openclip_tensor("text_projection") == OpenCLIPTensor("text_projection"), "OpenCLIP's own name"

@@ -38,12 +38,12 @@ class GroupedStep(OptimizerStep):
         sizes = [trained.weight.numel() for trained in self.trained_weights]
         most, first = capacity(sizes), 0
         self.groups = []
-        for place, described in enumerate(self.described):
+        for group_index, described in enumerate(self.described):
             count = len(described["params"])
             for numbers in partition(sizes[first : first + count], most):
                 indices = [first + number for number in numbers]
                 values = [self.trained_weights[index].value for index in indices]
-                self.groups.append(WeightGroup(self.make([{**described, "params": values}]), indices, place))
+                self.groups.append(WeightGroup(self.make([{**described, "params": values}]), indices, group_index))
             first += count
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
@@ -51,7 +51,7 @@ class GroupedStep(OptimizerStep):
 
     def set_rates(self) -> None:
         for group in self.groups:
-            group.optimizer.param_groups[0]["lr"] = self.rates[group.place]
+            group.optimizer.param_groups[0]["lr"] = self.rates[group.group_index]
 
     def with_gradients(self, group: WeightGroup) -> list[TrainedWeight]:
         trained_weights = [self.trained_weights[index] for index in group.indices]
@@ -92,7 +92,7 @@ class GroupedStep(OptimizerStep):
     def load(self, training_state: dict[str, Any]) -> None:
         slots = state.slots(training_state)
         for group in self.groups:
-            state.restore_optimizer(group.optimizer, {place: slots[index] for place, index in enumerate(group.indices)
+            state.restore_optimizer(group.optimizer, {number: slots[index] for number, index in enumerate(group.indices)
                                                       if index in slots})
         self.lay_out_moments()
 

@@ -11,7 +11,7 @@ import torch
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import bounds
 from lib_sdtune.ldm import checkpoint
-from lib_sdtune.ldm.openclip_names import Place, place
+from lib_sdtune.ldm.openclip_names import OpenCLIPTensor, openclip_tensor
 
 ENCODER = re.compile(r"(conditioner\.embedders\.\d+\.|cond_stage_model\.)(?:transformer\.)?(.+)")
 
@@ -22,7 +22,7 @@ class StoredTensor(NamedTuple):
     shape: tuple[int, ...]
     read: Callable[[Sequence[int] | None], torch.Tensor]
 
-    def at(self, where: Place) -> "StoredTensor":
+    def at(self, where: OpenCLIPTensor) -> "StoredTensor":
         """The part of it, or the view of it, that an encoder under Hugging Face's names has for itself."""
         if where.transposed:
             return StoredTensor(self.shape[::-1], lambda rows: rows_of(self.read(None).T, rows))
@@ -74,6 +74,6 @@ def entry_of(name: str, stored: Mapping[str, StoredTensor]) -> StoredTensor | No
     encoder = ENCODER.match(name)
     if name in stored or encoder is None:
         return stored.get(name)
-    where = place(encoder[2])
+    where = openclip_tensor(encoder[2])
     entry = stored.get(f"{encoder[1]}model.{where.name}")
     return None if entry is None else entry.at(where)
