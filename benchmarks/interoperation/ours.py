@@ -44,7 +44,7 @@ class Model(SimpleNamespace):
         with torch.device("meta"):
             super().__init__(name=name, family=families[name](), unet=UNetModel(**SIZES[name]),
                              text_encoders=[make() for make in TEXTS[name]])
-        self.targets = [target for target in self.family.targets(self) if not target.idle]
+        self.targets = [target for target in self.family.targets(self) if not target.unused]
         first: dict[tuple, str] = {}
         for target in self.targets:
             first.setdefault((target.part, target.kind, tuple(target.layer.weight.shape)), target.key)

@@ -34,7 +34,7 @@ class Target:
     # "attention" (linear and 1x1 layers of the transformer blocks) | "convolution" (the residual blocks and samplers)
     kind: str
     block: str = ""  # "IN04", "MID", "OUT08" or "TE": for rates by block
-    idle: bool = False  # takes part in no prediction, and is named because files name it
+    unused: bool = False  # takes part in no prediction, and is named because files name it
 
     @property
     def source(self) -> tuple[torch.Tensor, slice]:
@@ -181,14 +181,14 @@ class Family:
 
     def targets(self, model: Model) -> Iterator[Target]:
         """Yield every `Target` of the UNet and the text encoders, in the model's order."""
-        idle = self.idle(model)
+        unused = self.unused_parameters(model)
         for layer in unet_layers(model.unet):
             yield Target(f"lora_unet_{self.unet_name(layer)}", layer.module, "unet", layer.kind, layer.block)
         for number, (key, tower) in enumerate(zip(self.text_keys, self.towers(model.text_encoders), strict=True), 1):
             for name, layer in self.text_layers(tower):
                 refuse_without_weight(layer, f"{key}_{name}")
                 target = Target(f"{key}_{name}", layer, f"text_encoder_{number}", "attention", "TE")
-                yield replace(target, idle=id(target.source[0]) in idle)
+                yield replace(target, unused=id(target.source[0]) in unused)
 
     def outer_targets(self, model: Model) -> Iterator[Target]:
         """Those of the UNet outside its blocks, which LyCORIS adapts too unless it is told otherwise."""
@@ -208,9 +208,10 @@ class Family:
         """(name in LoRA files, layer) of those that the files name."""
         return tower.layers()
 
-    def idle(self, model: Model, clip_skip: int = 1) -> set[int]:
+    def unused_parameters(self, model: Model, clip_skip: int = 1) -> set[int]:
         """id() of the parameters that take part in no prediction: nothing teaches them, so they stay as they are."""
-        return {id(parameter) for tower in self.towers(model.text_encoders, clip_skip) for parameter in tower.idle()}
+        return {id(parameter) for tower in self.towers(model.text_encoders, clip_skip)
+                for parameter in tower.unused_parameters()}
 
     # what it does
 

@@ -75,7 +75,7 @@ class Tower:
         """(kohya's name without its prefix, layer) of the attention and the feed-forward layers, all of them."""
         raise NotImplementedError
 
-    def idle(self) -> list[nn.Parameter]:
+    def unused_parameters(self) -> list[nn.Parameter]:
         """The parameters that take no part in any prediction: they get no gradient and stay as they are."""
         unread = [] if self.pooled else list(self.blocks[self.depth:])
         if not (self.normalised or self.pooled):
@@ -144,8 +144,8 @@ class OpenCLIPTower(Tower):
             yield f"{here}_mlp_fc1", layer.mlp.c_fc
             yield f"{here}_mlp_fc2", layer.mlp.c_proj
 
-    def idle(self) -> list[nn.Parameter]:
-        return super().idle() + unread_beside_layers(self)
+    def unused_parameters(self) -> list[nn.Parameter]:
+        return super().unused_parameters() + unread_beside_layers(self)
 
 
 class ProjectedCLIPTower(CLIPTower):
@@ -158,8 +158,8 @@ class ProjectedCLIPTower(CLIPTower):
         projection = self.module.text_projection
         return projection if isinstance(projection, torch.Tensor) else projection.weight.T
 
-    def idle(self) -> list[nn.Parameter]:
-        return super().idle() + unread_beside_layers(self)
+    def unused_parameters(self) -> list[nn.Parameter]:
+        return super().unused_parameters() + unread_beside_layers(self)
 
 
 def open_clip_tower(module: nn.Module, **how: Any) -> Tower:

@@ -49,9 +49,9 @@ class DreamBooth(WholeModel):
         super().__init__(config, model)
         self.settings = config.dreambooth
         self.parts = {name: module for name, module in model.modules() if not is_zero(self.rate(name))}
-        idle = model.family.idle(model, config.model.clip_skip)
+        unused = model.family.unused_parameters(model, config.model.clip_skip)
         weights = {f"{part}.{checkpoint.plain(name)}": weight for part, module in self.parts.items()
-                   for name, weight in module.named_parameters() if id(weight) not in idle}
+                   for name, weight in module.named_parameters() if id(weight) not in unused}
         count = sum(weight.numel() for weight in weights.values())
         self.format, trained = self.plan(config, model.device, model.dtype, count)
         self.learning = {name: trained(weight) for name, weight in weights.items()}

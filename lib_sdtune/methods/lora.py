@@ -153,7 +153,7 @@ class LoraMethod(Method):
         """One group for each part; further ones for blocks with rates of their own, and for LoRA+'s up parts."""
         groups: dict[tuple, dict[str, Any]] = {}
         for target in self.targets:
-            if target.idle or not self.learns(target):
+            if target.unused or not self.learns(target):
                 continue
             weight = self.blocks.lr_weight(target)
             for parameter in self.adapters[target.key].parameters():
@@ -176,7 +176,7 @@ class LoraMethod(Method):
                     self.adapters[target.key].limit_norm(most)
 
     def half_copies(self, dtype: torch.dtype) -> HalfCopies | None:
-        adapters = [self.adapters[target.key] for target in self.targets if not target.idle and self.learns(target)]
+        adapters = [self.adapters[target.key] for target in self.targets if not target.unused and self.learns(target)]
         plain = all(type(each) is LoRA and each.mid is None and each.dropouts == Dropouts() for each in adapters)
         if not plain or self.config.lora.scale_weight_norms:
             return None

@@ -54,7 +54,7 @@ def test_sdxl_names(sdxl_targets):
 
 def test_what_nobody_reads_is_idle(sdxl_targets):
     """The last layer of the first tower; the second one's speaks through its pooled answer."""
-    assert {target.key.split("_self")[0].split("_mlp")[0] for target in sdxl_targets if target.idle} == {
+    assert {target.key.split("_self")[0].split("_mlp")[0] for target in sdxl_targets if target.unused} == {
         "lora_te1_text_model_encoder_layers_11"}
 
 
@@ -62,7 +62,7 @@ def test_sd2_has_as_many_layers_as_sd_scripts_names():
     unet = {"context_dim": 1024, "use_linear": True, "head_channels": 64}
     found, _ = targets(SD2(), unet, [OpenCLIPTextModel])
     assert counts(found)["unet", "attention"] == 192 and counts(found)["text_encoder_1", "attention"] == 138
-    assert not any(target.idle for target in found)
+    assert not any(target.unused for target in found)
 
 
 @pytest.mark.parametrize("make", [tiny_sd2, tiny_sdxl])
@@ -72,11 +72,11 @@ def test_everything_but_the_idle_gets_a_gradient(make):
         module.requires_grad_(True)
     told = model.family.encode_text(model, ["a cat"])
     model.family.predict(model, torch.randn(1, 4, 16, 16), torch.tensor([300]), told).square().sum().backward()
-    idle = model.family.idle(model)
+    unused = model.family.unused_parameters(model)
     for part, module in model.modules():
         if part != "vae":
             silent = {name for name, p in module.named_parameters() if p.grad is None}
-            assert silent == {name for name, p in module.named_parameters() if id(p) in idle}, part
+            assert silent == {name for name, p in module.named_parameters() if id(p) in unused}, part
 
 
 def test_the_pooled_answer_is_that_of_the_first_end_token():

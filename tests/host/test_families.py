@@ -80,7 +80,7 @@ def test_a_checkpoint_comes_back_whole_with_what_tells_its_variant(tmp_path, ima
     assert again.model().variant == Variant("v_prediction", True, 4, 64)
     extracted = load_file(host.folder("lora") / "ron.safetensors")
     with host.borrow(Model()) as model:
-        wanted = {target.key for target in model.family.targets(model) if not target.idle}
+        wanted = {target.key for target in model.family.targets(model) if not target.unused}
         assert {name.split(".")[0] for name in extracted} == wanted
         with addons.attached(model, host.folder, tags("<lora:ron:1>")[1]):
             pass
