@@ -37,7 +37,7 @@ from lib_sdtune.optim.master_weights import MasterCopy  # noqa: E402
 from lib_sdtune.training.control import Control  # noqa: E402
 from lib_sdtune.training.memory.cheaper_settings import cheaper_configs  # noqa: E402
 from lib_sdtune.training.memory.estimate import BESIDE, estimate, recomputes  # noqa: E402
-from lib_sdtune.training.memory.idle_parts import IdleParts  # noqa: E402
+from lib_sdtune.training.memory.offloaded_parts import OffloadedParts  # noqa: E402
 from lib_sdtune.training.trainer import Trainer  # noqa: E402
 from tests.models import tokenizer  # noqa: E402
 from tests.pretended import pretended_cuda  # noqa: E402
@@ -105,7 +105,7 @@ def config_of(case: Case, folder: Path, recomputing: str) -> Config:
 @contextmanager
 def nothing_kept() -> Iterator[None]:
     """Tensors without numbers need no file to come back from."""
-    with (mock.patch("lib_sdtune.methods.lent_weights.TensorBackup"), mock.patch.object(IdleParts, "move_out", move_out),
+    with (mock.patch("lib_sdtune.methods.lent_weights.TensorBackup"), mock.patch.object(OffloadedParts, "move_out", move_out),
           mock.patch.object(LentWeights, "put_in_originals"), mock.patch.object(MasterCopy, "move"),
           mock.patch.object(LentWeights, "kept", kept)):
         yield
@@ -117,7 +117,7 @@ def kept(lent, folder: Path) -> Iterator[None]:
     yield
 
 
-def move_out(parts: IdleParts, modules: Iterable[torch.nn.Module]) -> None:
+def move_out(parts: OffloadedParts, modules: Iterable[torch.nn.Module]) -> None:
     for module in modules:
         homes = parts.moved.setdefault(module, [])
         for tensor in chain(module.parameters(), module.buffers()):

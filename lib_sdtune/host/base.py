@@ -40,7 +40,7 @@ class LoadedModel:
     variant: what the model predicts and at which size, as its file or the settings say.
     embeddings: name -> (n, D) tensor of the textual-inversion embeddings that captions may name, D the widths of all
     towers together. grey_latents: (height, width) in pixels -> latents of an even grey, which inpainting models are
-    told instead of a picture. waiting: parts that are lent in main memory, and go to `device` only for a while.
+    told instead of a picture. offloaded: parts that are lent in main memory, and go to `device` only for a while.
     folder: the host's `folder(kind) -> Path`, for methods that go on from a file. path: the checkpoint's own file.
     hash: the first ten digits of `sha256`, that of the file, which may be "" where nobody has counted it.
     """
@@ -59,7 +59,7 @@ class LoadedModel:
     path: Path | None = None
     sha256: str = ""
     grey_latents: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
-    waiting: list[nn.Module] = field(default_factory=list)
+    offloaded: list[nn.Module] = field(default_factory=list)
 
     @property
     def prediction_type(self) -> str:
@@ -197,7 +197,7 @@ class Host:
         """Lend a `LoadedModel` exclusively; on exit everything is as before, bit for bit, also after an exception.
 
         idle: what the names of parts begin with (see `LoadedModel.modules`) that no step asks for. A host that keeps
-        its parts in main memory may lend these there, and says so in `waiting`.
+        its parts in main memory may lend these there, and says so in `offloaded`.
         """
         raise NotImplementedError
         yield

@@ -11,7 +11,7 @@ from lib_sdtune.methods.base import Method
 from lib_sdtune.training import precision
 from lib_sdtune.training.convolutions import fastest_convolutions
 from lib_sdtune.training.memory.checkpointing import checkpointed
-from lib_sdtune.training.memory.idle_parts import IdleParts
+from lib_sdtune.training.memory.offloaded_parts import OffloadedParts
 
 
 class Attachment:
@@ -20,13 +20,13 @@ class Attachment:
 
     base_loras: are on the model before and after, and leave it with everything else when somebody else uses it.
     recomputing: whether activations are made anew in the backward pass. compute: what the forward runs in; where that
-    is float32, so are the weights meanwhile. idle_parts: of the model, that are moved out of the GPU's memory
+    is float32, so are the weights meanwhile. offloaded_parts: of the model, that are moved out of the GPU's memory
     meanwhile. cuda_graphs: around the UNet with all of that on it.
     """
 
-    def __init__(self, method: Method, model: LoadedModel, recomputing: bool, compute, idle_parts: IdleParts,
+    def __init__(self, method: Method, model: LoadedModel, recomputing: bool, compute, offloaded_parts: OffloadedParts,
                  base_loras: BaseLoras, cuda_graphs: AbstractContextManager):
-        self.method, self.model, self.idle_parts, self.base_loras = method, model, idle_parts, base_loras
+        self.method, self.model, self.offloaded_parts, self.base_loras = method, model, offloaded_parts, base_loras
         self.cuda_graphs = cuda_graphs
         self.full_precision = precision.FullPrecision(method.predicting_modules() if compute == torch.float32 else [])
         self.recomputing = recomputing
@@ -35,7 +35,7 @@ class Attachment:
         with ExitStack() as stack:
             stack.enter_context(precision.frozen(self.model))
             stack.enter_context(fastest_convolutions(self.model.device))
-            stack.enter_context(self.idle_parts)
+            stack.enter_context(self.offloaded_parts)
             stack.enter_context(self.full_precision)
             text_layers = [layer for tower in self.model.towers for layer in tower.blocks]
             stack.enter_context(checkpointed(self.model.unet, self.recomputing, text_layers))
@@ -60,7 +60,7 @@ class Attachment:
     @contextmanager
     def in_lent_precision(self) -> Iterator[None]:
         """The model as its owner draws with it, in that number format and all there, the add-on still on it."""
-        with self.full_precision.suspended(), self.idle_parts.present():
+        with self.full_precision.suspended(), self.offloaded_parts.on_gpu():
             yield
 
     @contextmanager

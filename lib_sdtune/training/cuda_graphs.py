@@ -41,7 +41,7 @@ def choose(config: Config, model: LoadedModel, method: Method, optimizer_step: O
     reasons = {
         phrase("only NVIDIA GPUs record them"): not on_cuda,
         phrase("activations are made again to save memory"): recomputing,
-        phrase("parts of the model wait outside the GPU"): bool(model.waiting),
+        phrase("parts of the model wait outside the GPU"): bool(model.offloaded),
         phrase("the gradients of all weights at once would not fit"):
             on_cuda and method.fused_backward and not fits(config, model, method),
         phrase("several GPUs train together"): optimizer_step.world.size > 1,

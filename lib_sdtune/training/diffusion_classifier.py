@@ -54,7 +54,7 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
     chosen = structure.read(path, {"words": dict}) or {"words": {}}
     words = chosen["words"]
     model = training_data.model
-    with training_data.idle_parts.present(model.unet, *model.text_encoders):
+    with training_data.offloaded_parts.on_gpu(model.unet, *model.text_encoders):
         classifier = DiffusionClassifier(training_data, losses, model.device, config.train.batch_size)
         for done, (index, picture) in enumerate(wordless.items()):
             progress(done, len(wordless), "asking the model what the pictures show")

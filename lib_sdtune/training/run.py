@@ -9,7 +9,7 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import overruled
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.memory.idle_parts import idle
+from lib_sdtune.training.memory.offloaded_parts import idle
 from lib_sdtune.training.startup import prepared
 from lib_sdtune.training.step_result import Step
 from lib_sdtune.training.trainer import Trainer

@@ -78,7 +78,7 @@ class Trainer:
         self.base_loras = BaseLoras(config.model.base_loras, model)
         recomputing = recomputes(config, model.spec())
         graphs = cuda_graphs.choose(config, model, self.method, self.optimizer_step, self.dtype, recomputing)
-        self.attachment = Attachment(self.method, model, recomputing, self.dtype, self.training_data.idle_parts,
+        self.attachment = Attachment(self.method, model, recomputing, self.dtype, self.training_data.offloaded_parts,
                                      self.base_loras, graphs)
         self.method.make_room = self.make_room
         self.step, self.total = 0, 0
@@ -128,8 +128,8 @@ class Trainer:
             self.accumulate = Accumulation(self.config, self.model, micro_batches, self.objective, self.optimizer_step,
                                            self.timestep_sampling)
             self.teacher.prepare(self.total * micro_batches.repeats, self.world, self.control.preparing)
-            if (self.attachment.recomputing or self.model.waiting) and self.dtype != torch.float32:
-                self.training_data.choose_idle_parts(self.method.changes_text())
+            if (self.attachment.recomputing or self.model.offloaded) and self.dtype != torch.float32:
+                self.training_data.choose_offloaded_parts(self.method.changes_text())
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
             stack.enter_context(self.attachment)
             requests = self.results.requests()

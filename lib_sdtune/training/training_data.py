@@ -28,7 +28,7 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.disk_space import SPARE
 from lib_sdtune.training.encoding import encode_captions, precise, text_key, vae_key
 from lib_sdtune.training.memory.estimate import recomputes
-from lib_sdtune.training.memory.idle_parts import IdleParts, captions_are_fixed
+from lib_sdtune.training.memory.offloaded_parts import OffloadedParts, captions_are_fixed
 from lib_sdtune.training.model_weights import refuse_broken_embeddings
 from lib_sdtune.training.parallel import World
 
@@ -48,7 +48,7 @@ class TrainingData:
         self.config, self.model, self.world = config, model, world
         self.progress, self.earlier, self.pause_until = progress, earlier, pause_until
         self.cache_folder = run_folder.parent.parent / "cache"
-        self.idle_parts = IdleParts(waiting=model.waiting, device=model.device)
+        self.offloaded_parts = OffloadedParts(lent_on_cpu=model.offloaded, device=model.device)
         self.gone: set[Path] = set()
 
     def __enter__(self):
@@ -81,7 +81,7 @@ class TrainingData:
         self.warn_of_foreign_vae()
         needed = self.needed()
         if config.dataset.cache_latents:
-            with IdleParts(self.not_encoding()), self.idle_parts.present(model.vae):
+            with OffloadedParts(self.not_encoding()), self.offloaded_parts.on_gpu(model.vae):
                 while gone := self.cache.prepare(needed, self.progress):
                     self.leave_out(gone)
                     needed = self.needed()
@@ -133,10 +133,10 @@ class TrainingData:
     def not_encoding(self) -> list[nn.Module]:
         """What need not be on a small GPU while pictures are encoded, which takes memory of its own."""
         model = self.model
-        short = bool(model.waiting) or recomputes(self.config, model.spec())
+        short = bool(model.offloaded) or recomputes(self.config, model.spec())
         return [model.unet, *model.text_encoders] if short else []
 
-    def choose_idle_parts(self, text_changes: bool) -> None:
+    def choose_offloaded_parts(self, text_changes: bool) -> None:
         """From here on the parts whose answers are cached wait elsewhere. text_changes: captions are encoded anew.
 
         Captions are encoded now, with the weights as they are lent.
@@ -145,7 +145,7 @@ class TrainingData:
         if not text_changes and captions_are_fixed(self.config.dataset, bool(self.scan.templates)):
             self.text_cache.prepare(self.dataset.fixed_captions(), self.progress)
             parts += self.model.text_encoders
-        self.idle_parts.modules = parts
+        self.offloaded_parts.modules = parts
 
     def warn_of_masks(self) -> None:
         count = sum(picture.mask is not None for picture in self.scan.pictures)
@@ -159,7 +159,7 @@ class TrainingData:
             )
 
     def warn_of_foreign_vae(self) -> None:
-        with self.idle_parts.present(self.model.vae), torch.autocast(self.model.device.type, enabled=False):
+        with self.offloaded_parts.on_gpu(self.model.vae), torch.autocast(self.model.device.type, enabled=False):
             family = latent_colours.resembled(self.model)
         if family is not None:
             log.warning(
@@ -177,7 +177,7 @@ class TrainingData:
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """CPU float32 (mean, std) for pixels (B, 3, H, W) in -1..1."""
-        with self.idle_parts.present(self.model.vae):
+        with self.offloaded_parts.on_gpu(self.model.vae):
             vae = next(self.model.vae.parameters())
             with torch.no_grad(), torch.autocast(vae.device.type, enabled=False):
                 mean, std = self.model.family.encode_images(self.model, pixels.to(vae.device, vae.dtype))
@@ -198,7 +198,7 @@ class TrainingData:
         return f"{key}-float32" if self.config.train.mixed_precision == "no" else key
 
     def encode_text(self, captions: list[str]) -> Conditioning:
-        present = self.idle_parts.present(*self.model.text_encoders)
+        present = self.offloaded_parts.on_gpu(*self.model.text_encoders)
         with present, torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
             return encode_captions(self.model, self.limit(captions), self.config)
 

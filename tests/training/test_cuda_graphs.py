@@ -156,19 +156,19 @@ def test_a_capture_that_would_wait_for_the_card_fails_there_too(card, caplog):
         assert not graphs.recordings and "not permitted" in caplog.text
 
 
-CHOSEN = {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 1}, "device": "cuda", "waiting": [], "fused": False, "size": 1,
+CHOSEN = {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 1}, "device": "cuda", "offloaded": [], "fused": False, "size": 1,
           "recomputing": False, "room": 200}
 
 
 @pytest.mark.parametrize("obstacle", [
-    {"device": "cpu"}, {"device": "cpu", "fused": True}, {"waiting": ["unet"]}, {"fused": True, "room": 110}, {"size": 2}, {"recomputing": True},
+    {"device": "cpu"}, {"device": "cpu", "fused": True}, {"offloaded": ["unet"]}, {"fused": True, "room": 110}, {"size": 2}, {"recomputing": True},
     {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 2}}])
 def test_what_stands_in_the_way_is_said(caplog, monkeypatch, obstacle):
     monkeypatch.setattr(cuda_graphs, "needed", lambda *_, **__: 40)
 
     def choose(facts):
         monkeypatch.setattr(cuda_graphs, "room", lambda device: {"cuda": facts["room"]}[device.type])
-        model = SimpleNamespace(device=torch.device(facts["device"]), waiting=facts["waiting"], unet=Unet(), spec=lambda: None)
+        model = SimpleNamespace(device=torch.device(facts["device"]), offloaded=facts["offloaded"], unet=Unet(), spec=lambda: None)
         method = SimpleNamespace(fused_backward=facts["fused"], trained_weights=lambda: [SimpleNamespace(weight=WEIGHTS)], dtype=torch.float16)
         optimizer_step = SimpleNamespace(world=SimpleNamespace(size=facts["size"]), leaves=list)
         return cuda_graphs.choose(SimpleNamespace(train=SimpleNamespace(**facts["config"])), model, method,

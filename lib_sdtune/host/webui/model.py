@@ -66,7 +66,7 @@ def lend(sd_model: nn.Module, prediction_type: str = "auto") -> LoadedModel:
         folder=folder,
         path=Path(info.filename),
         sha256=getattr(info, "sha256", None) or "",
-        waiting=placement.waiting(sd_model),
+        offloaded=placement.offloaded(sd_model),
     )
 
 

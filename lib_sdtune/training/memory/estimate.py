@@ -8,8 +8,8 @@ from lib_sdtune.devices import compute_dtype
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Method
-from lib_sdtune.training.memory.idle_parts import idle
 from lib_sdtune.training.memory.meter import capacity, process
+from lib_sdtune.training.memory.offloaded_parts import idle
 from lib_sdtune.training.prior import most_twins
 
 BESIDE = 2**29  # bytes: the device's own kernels and what every program holds
@@ -51,7 +51,7 @@ def needed(config: Config, spec: ModelSpec, recomputing: bool) -> int:
 
 
 def resident_parts(config: Config, spec: ModelSpec, method: type[Method], recomputing: bool) -> list[str]:
-    """The parts of the model that are in the device's memory at a step; see `idle_parts`."""
+    """The parts of the model that are in the device's memory at a step; see `offloaded_parts`."""
     compute = compute_dtype(config.train.mixed_precision, spec.device, method.weight_dtype(config, spec))
     if spec.device.type == "cpu" or not recomputing or compute == torch.float32:
         return list(spec.shapes)

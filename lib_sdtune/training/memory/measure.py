@@ -27,8 +27,8 @@ from lib_sdtune.sentences import phrase
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory.cheaper_settings import cheaper_configs
 from lib_sdtune.training.memory.estimate import estimate
-from lib_sdtune.training.memory.idle_parts import idle
 from lib_sdtune.training.memory.meter import Meter, capacity
+from lib_sdtune.training.memory.offloaded_parts import idle
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.trainer import Trainer
 from lib_sdtune.training.training_data import TrainingData

@@ -26,7 +26,7 @@ def present(model):
 def test_only_what_steps_ask_for_goes_to_the_card(shuttled, unchanged, idle, resident):
     with shuttled.borrow(Model(), idle) as model:
         assert present(model) == resident and model.device.type == "cuda"
-        assert model.waiting == [module for name, module in model.modules() if name not in resident]
+        assert model.offloaded == [module for name, module in model.modules() if name not in resident]
         with shuttled.with_webui_state():
             assert not present(model)  # there the WebUI's own shuttle fetches what it needs
         assert present(model) == resident
@@ -38,4 +38,4 @@ def test_without_the_flag_everything_is_there(shuttled, unchanged, monkeypatch):
 
     monkeypatch.setattr(shared.sd_model, "lowvram", False)
     with shuttled.borrow(Model(), ["vae", "text_encoder"]) as model:
-        assert present(model) == {"unet", "vae", "text_encoder_1"} and not model.waiting
+        assert present(model) == {"unet", "vae", "text_encoder_1"} and not model.offloaded

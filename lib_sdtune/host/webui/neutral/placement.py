@@ -43,7 +43,7 @@ def on_device(sd_model: nn.Module, idle: Collection[str] = ()) -> Iterator[None]
             devices.torch_gc()
 
 
-def waiting(sd_model: nn.Module) -> list[nn.Module]:
+def offloaded(sd_model: nn.Module) -> list[nn.Module]:
     """The parts that are not on the device."""
     return [
         module for module in parts(sd_model).values() if next(module.parameters()).device.type != devices.device.type

@@ -7,7 +7,7 @@ import torch
 
 from lib_sdtune.errors import RunError
 from lib_sdtune.training import trainer, training_data
-from lib_sdtune.training.memory.idle_parts import IdleParts
+from lib_sdtune.training.memory.offloaded_parts import OffloadedParts
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.training_data import TrainingData
 from tests.hosts import pictures, settings, train
@@ -82,8 +82,8 @@ class Shuttling(Watching):
 
     @contextmanager
     def borrow(self, model_settings, idle=()):
-        self.model.waiting = [module for name, module in self.model.modules() if name.startswith(tuple(idle))]
-        for module in self.model.waiting:
+        self.model.offloaded = [module for name, module in self.model.modules() if name.startswith(tuple(idle))]
+        for module in self.model.offloaded:
             module.to("cpu")
         try:
             with super().borrow(model_settings, idle) as model:
@@ -108,9 +108,9 @@ def test_what_the_host_keeps_in_main_memory_comes_only_while_it_is_asked_for(car
 def test_what_waits_is_the_same_objects_and_comes_back_after_a_failure(card):
     module = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3)).to("cuda")
     before = {name: (tensor, tensor.clone()) for name, tensor in module.state_dict(keep_vars=True).items()}
-    with pytest.raises(KeyError), IdleParts([module]) as parts:
+    with pytest.raises(KeyError), OffloadedParts([module]) as parts:
         assert not any(tensor.is_cuda for tensor, _ in before.values())
-        with parts.present(module):
+        with parts.on_gpu(module):
             assert all(tensor.is_cuda for tensor, _ in before.values())
         raise KeyError
     after = module.state_dict(keep_vars=True)
@@ -119,7 +119,7 @@ def test_what_waits_is_the_same_objects_and_comes_back_after_a_failure(card):
 
 def test_a_card_that_was_filled_meanwhile_is_told_and_nothing_is_lost(card):
     module = torch.nn.Linear(300, 300).to("cuda")
-    before, parts = module.weight.detach().cpu().clone(), IdleParts([module])
+    before, parts = module.weight.detach().cpu().clone(), OffloadedParts([module])
     with pytest.raises(RunError, match="filled by something else"), parts:
         card.fill()
     assert torch.equal(module.weight.detach().cpu(), before) and not module.weight.is_cuda

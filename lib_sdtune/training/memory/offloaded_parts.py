@@ -19,24 +19,24 @@ from lib_sdtune.optim.schedule import is_zero
 Home = tuple[torch.Tensor, torch.device]
 
 
-class IdleParts:
+class OffloadedParts:
     """A context manager: inside, these modules' tensors are in the computer's memory, afterwards on their GPU again,
     bit for bit. Nothing moves where there is no GPU.
 
     The tensors stay the same objects, and only their data moves: a host may hold on to them.
 
-    waiting: modules that were lent in the computer's memory. They go to `device` while they are `present`, and nowhere
-    else.
+    lent_on_cpu: modules that were lent in the computer's memory. They go to `device` while they are `on_gpu`, and
+    nowhere else.
     """
 
-    def __init__(self, modules: Iterable[nn.Module] = (), waiting: Iterable[nn.Module] = (),
+    def __init__(self, modules: Iterable[nn.Module] = (), lent_on_cpu: Iterable[nn.Module] = (),
                  device: torch.device | None = None) -> None:
-        self.modules, self.waiting = list(modules), list(waiting)
+        self.modules, self.lent_on_cpu = list(modules), list(lent_on_cpu)
         self.moved: dict[nn.Module, list[Home]] = {}
         if device is not None:
-            self.moved = {module: [(tensor, device) for tensor in tensors(module)] for module in self.waiting}
+            self.moved = {module: [(tensor, device) for tensor in tensors(module)] for module in self.lent_on_cpu}
 
-    def __enter__(self) -> "IdleParts":
+    def __enter__(self) -> "OffloadedParts":
         try:
             self.move_out(self.modules)
         except BaseException:
@@ -50,10 +50,10 @@ class IdleParts:
 
     def borrowed(self) -> list[nn.Module]:
         """The modules that were lent on their GPU and are not there now."""
-        return [module for module in self.moved if module not in self.waiting]
+        return [module for module in self.moved if module not in self.lent_on_cpu]
 
     @contextmanager
-    def present(self, *modules: nn.Module) -> Iterator[None]:
+    def on_gpu(self, *modules: nn.Module) -> Iterator[None]:
         """Those of the modules that are elsewhere are on their GPU inside; without arguments, all that were lent there.
         """
         absent = [module for module in self.moved if module in modules] if modules else self.borrowed()
@@ -112,8 +112,8 @@ def idle(config: Config, method: type[Method]) -> list[str]:
     """What the names of the parts begin with that no step asks for: what they say is cached before the first one."""
     has_templates = any(concept.prompt.endswith(".txt") for concept in config.concepts)
     trains_text = method.teaches_word or not is_zero(getattr(config.settings, "text_encoder_lr", 0))
-    worn_by_text = bool(config.model.base_loras) or bool(getattr(config.settings, "init_file", ""))
-    text_waits = not trains_text and not worn_by_text and captions_are_fixed(config.dataset, has_templates)
+    text_encoder_has_loras = bool(config.model.base_loras) or bool(getattr(config.settings, "init_file", ""))
+    text_waits = not trains_text and not text_encoder_has_loras and captions_are_fixed(config.dataset, has_templates)
     return ["vae"] * config.dataset.cache_latents + ["text_encoder"] * text_waits
 
 
