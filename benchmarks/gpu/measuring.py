@@ -73,7 +73,7 @@ def measure(case: Case, device: torch.device, size: str, steps: int, work: Path)
         synchronize(device)
         peak, recomputing = meter.peak(), trainer.attachment.recomputing
         batch = draw(trainer.training_data.examples(0), 0, trainer.training_data.cache, config).to(device)
-        with trainer.attachment.without_adapter() if trainer.method.cheap_to_detach else trainer.method.sampling():
+        with trainer.attachment.without_addon() if trainer.method.cheap_to_detach else trainer.method.sampling():
             floor = milliseconds(partial(bare, trainer, batch), steps, device)
         conditioning = trainer.objective.conditioner(batch.captions, 0)
     if case.method == "lora" and "lora" in case.changes:

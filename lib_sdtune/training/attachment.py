@@ -15,8 +15,7 @@ from lib_sdtune.training.memory.offloaded_parts import OffloadedParts
 
 
 class Attachment:
-    """A context manager: inside, the model is frozen but for the method's add-on, which it wears; afterwards it is
-    bare.
+    """A context manager: inside, the model is frozen and the method's add-on is attached; afterwards the model is bare.
 
     base_loras: are on the model before and after, and leave it with everything else when somebody else uses it.
     recomputing: whether activations are made anew in the backward pass. compute: what the forward runs in; where that
@@ -39,8 +38,8 @@ class Attachment:
             stack.enter_context(self.full_precision)
             text_layers = [layer for tower in self.model.towers for layer in tower.blocks]
             stack.enter_context(checkpointed(self.model.unet, self.recomputing, text_layers))
-            self.adapter = stack.enter_context(ExitStack())
-            self.adapter.enter_context(self.method.attached())
+            self.addon = stack.enter_context(ExitStack())
+            self.addon.enter_context(self.method.attached())
             stack.enter_context(self.cuda_graphs)
             self.stack = stack.pop_all()
         return self
@@ -49,13 +48,13 @@ class Attachment:
         self.stack.close()
 
     @contextmanager
-    def without_adapter(self) -> Iterator[None]:
+    def without_addon(self) -> Iterator[None]:
         """The model without its add-on, in the middle of a step."""
-        self.adapter.close()
+        self.addon.close()
         try:
             yield
         finally:
-            self.adapter.enter_context(self.method.attached())
+            self.addon.enter_context(self.method.attached())
 
     @contextmanager
     def in_lent_precision(self) -> Iterator[None]:

@@ -49,13 +49,13 @@ class NoTeacher:
 
 
 def choose(config: Config, live: bool, training_data: TrainingData, run_folder: Path, device: torch.device,
-           predict: Predict, without_adapter: Callable[[], AbstractContextManager]) -> NoTeacher:
+           predict: Predict, without_addon: Callable[[], AbstractContextManager]) -> NoTeacher:
     """The teacher that the settings and the pictures ask for; live: whether the add-on is cheap to take off."""
     prompts = prior.taught_prompts(config, training_data.scan.pictures)
     if not any(prompts):
         return NoTeacher()
     log.info("%s", prior.sentence(config, training_data.scan.pictures))
-    needs = config, prompts, training_data, device, predict, without_adapter
+    needs = config, prompts, training_data, device, predict, without_addon
     return LiveTeacher(*needs) if live else StoredTeacher(run_folder / "teacher.safetensors", *needs)
 
 
@@ -63,13 +63,13 @@ class LiveTeacher(NoTeacher):
     """Answers at every step, with the add-on taken off for a moment.
 
     prompts: of each concept what is asked, "" for nothing. predict: the UNet's answer (B, 4, h, w) to a batch.
-    without_adapter: a context manager, inside which the model is bare.
+    without_addon: a context manager, inside which the model is bare.
     """
 
     def __init__(self, config: Config, prompts: list[str], training_data: TrainingData, device: torch.device,
-                 predict: Predict, without_adapter: Callable[[], AbstractContextManager]):
+                 predict: Predict, without_addon: Callable[[], AbstractContextManager]):
         self.config, self.prompts, self.training_data, self.device = config, prompts, training_data, device
-        self.predict, self.without_adapter = predict, without_adapter
+        self.predict, self.without_addon = predict, without_addon
 
     @property
     def every(self) -> int:
@@ -89,7 +89,7 @@ class LiveTeacher(NoTeacher):
         batch = self.question(micro_step, examples)
         if batch is None:
             return []
-        with self.without_adapter():
+        with self.without_addon():
             return [replace(batch, answers=self.answer(batch))]
 
     def question(self, micro_step: int, examples: list[Example]) -> Batch | None:

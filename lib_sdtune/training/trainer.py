@@ -122,7 +122,7 @@ class Trainer:
             self.curve.report_overfitting()
             stack.enter_context(steady_heap(self.model.device))
             self.teacher = teacher.choose(self.config, self.method.cheap_to_detach, self.training_data, self.folder,
-                                          self.model.device, self.objective.predict, self.attachment.without_adapter)
+                                          self.model.device, self.objective.predict, self.attachment.without_addon)
             micro_batches = MicroBatches(self.training_data, self.teacher, self.world,
                                          self.config.train.gradient_accumulation_steps)
             self.accumulate = Accumulation(self.config, self.model, micro_batches, self.objective, self.optimizer_step,
