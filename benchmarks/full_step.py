@@ -1,4 +1,4 @@
-"""How near a step of the whole UNet comes to what it cannot avoid: forward, full backward, and a fused optimiser step.
+"""How near a step of the whole UNet comes to what it cannot avoid: forward, full backward, and a fused optimizer step.
 
     python -m benchmarks.full_step [--size embedded|narrow|sd15] [--ways floor AdamW Lion AdamW-bfloat16] [--steps 3]
 
@@ -69,7 +69,7 @@ def ours(model, steps, way):
 def timed(once, steps):
     """Wall seconds and processor seconds of a step, and the peak in GiB."""
     wall, busy = [], []
-    for _ in range(steps + 1):  # the first one makes the optimiser's memory
+    for _ in range(steps + 1):  # the first one makes the optimizer's memory
         started, spent = time.perf_counter(), time.process_time()
         once()
         wall.append(time.perf_counter() - started)

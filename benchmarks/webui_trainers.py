@@ -2,7 +2,7 @@
 `ti_hypernetwork`.
 
 Runs under the WebUI's Python, with SDTUNE_WEBUI_DIR. A data folder with the embedded model as its only checkpoint is
-made for it. The WebUI trains as from its page: without its attention optimisation, with its gradient checkpointing.
+made for it. The WebUI trains as from its page: without its attention optimization, with its gradient checkpointing.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def start(folder):
 
 @contextmanager
 def stamps():
-    """perf_counter() after every optimiser step."""
+    """perf_counter() after every optimizer step."""
     times, step = [], torch.optim.AdamW.step
 
     def stamped(self, *arguments, **named):

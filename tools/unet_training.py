@@ -11,9 +11,9 @@ from lib_sdtune.formats.files import atomic
 
 
 class Run:
-    """Modules that learn, their averages over the last steps, the optimiser, and a file that keeps them.
+    """Modules that learn, their averages over the last steps, the optimizer, and a file that keeps them.
 
-    modules: by name. groups: the optimiser's, each with the `share` of the rate that is its own. decay: of the
+    modules: by name. groups: the optimizer's, each with the `share` of the rate that is its own. decay: of the
     averages, at most.
     """
 

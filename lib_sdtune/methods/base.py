@@ -131,7 +131,7 @@ class Method:
 
     @classmethod
     def memory_bytes(cls, config: "Config", spec: ModelSpec) -> int:
-        """What training keeps beside the model, without activations: the numbers, their gradients, the optimiser's."""
+        """What training keeps beside the model, without activations: the numbers, their gradients, the optimizer's."""
         return cls.count_trainable(config, spec) * (8 + optim.bytes_of(config.train.optimizer))
 
     @classmethod
@@ -147,7 +147,7 @@ class Method:
     def parameter_groups(self) -> list[dict[str, Any]]:
         """[{"name": "unet", "params": [...], "lr": Rate}, ...]: everything that learns, float32 unless said otherwise.
 
-        Further keys are the optimiser's, such as "weight_decay".
+        Further keys are the optimizer's, such as "weight_decay".
         """
         raise NotImplementedError
 
@@ -171,7 +171,7 @@ class Method:
         return [self.model.unet, *self.model.text_encoders]
 
     def constrain(self) -> None:
-        """After every optimiser step: bring what learns back to where it is allowed to be."""
+        """After every optimizer step: bring what learns back to where it is allowed to be."""
 
     def trains_text(self, step: int) -> bool:
         """Whether at this step gradients go through the text encoder; if not, its answers are cached."""
@@ -206,12 +206,12 @@ class Method:
         yield
 
     def disk_bytes(self) -> dict[str, int]:
-        """Bytes on disk: of one "state" without the optimiser, of one "file", and "once" for the time of the run."""
+        """Bytes on disk: of one "state" without the optimizer, of one "file", and "once" for the time of the run."""
         count = sum(tensor.numel() for tensor in self.tensors().values())
         return {"state": count * 4, "file": count * 4, "once": 0}
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """name -> tensor: all that a resume needs besides the optimiser."""
+        """name -> tensor: all that a resume needs besides the optimizer."""
         raise NotImplementedError
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -58,7 +58,7 @@ class WholeModel(Method):
 
     @classmethod
     def memory_bytes(cls, config: "Config", spec: ModelSpec) -> int:
-        """The weights' format instead of the lent one, float32 copies, the optimiser's memory, and gradients: one or
+        """The weights' format instead of the lent one, float32 copies, the optimizer's memory, and gradients: one or
         all.
         """
         sizes = cls.trainable_sizes(config, spec)

@@ -12,7 +12,7 @@ registry = Registry("lib_sdtune.optim", "optimizer")
 
 
 def make(train: "TrainConfig", groups: list[dict[str, Any]]) -> "torch.optim.Optimizer":
-    """The optimiser that `train` (the config's section) names, over torch's parameter groups, each with its "lr".
+    """The optimizer that `train` (the config's section) names, over torch's parameter groups, each with its "lr".
 
     UserError when it is not installed or its arguments are none of its own.
     """
@@ -23,7 +23,7 @@ def make(train: "TrainConfig", groups: list[dict[str, Any]]) -> "torch.optim.Opt
         return registry[name](groups, **arguments)
     except UserError:
         raise
-    except Exception as error:  # each optimiser refuses in its own way
+    except Exception as error:  # each optimizer refuses in its own way
         reason = str(error).split("\n")[0].rstrip(".")
         raise UserError(
             f'"train.optimizer_args" is {arguments}, which {name} does not take ({reason}); correct or empty it.'
@@ -31,14 +31,14 @@ def make(train: "TrainConfig", groups: list[dict[str, Any]]) -> "torch.optim.Opt
 
 
 def check(train: "TrainConfig") -> None:
-    """UserError when the optimiser could not be made, found out on one number."""
+    """UserError when the optimizer could not be made, found out on one number."""
     import torch
 
     make(train, [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1e-3}])
 
 
 def bytes_of(name: str) -> int:
-    """What the optimiser of that name remembers for every number that learns."""
+    """What the optimizer of that name remembers for every number that learns."""
     return getattr(registry[name], "bytes", 8)
 
 
@@ -58,13 +58,13 @@ def keeps_mean(name: str) -> bool:
 
 
 def supports_found_inf(train: "TrainConfig", device: "torch.device") -> bool:
-    """Whether the optimiser can leave a step out where a tensor on the device says so (`found_inf`)."""
+    """Whether the optimizer can leave a step out where a tensor on the device says so (`found_inf`)."""
     supports = getattr(registry[train.optimizer], "supports_found_inf", None)
     return bool(device.type == "cuda" and supports and supports(train.optimizer_args))
 
 
 def available(name: str) -> bool:
-    """Whether the optimiser of that name can be made here."""
+    """Whether the optimizer of that name can be made here."""
     import torch
 
     try:

@@ -1,6 +1,6 @@
-"""What an optimiser moves, and the weight of the model that follows it.
+"""What an optimizer moves, and the weight of the model that follows it.
 
-Optimisers want float32: an update of 1e-7 is lost on a half-precision weight. So a half-precision weight is moved by a
+Optimizers want float32: an update of 1e-7 is lost on a half-precision weight. So a half-precision weight is moved by a
 float32 copy, or is rounded at random (https://arxiv.org/abs/2010.06192), which keeps small updates on average and no
 copy.
 """
@@ -20,7 +20,7 @@ from lib_sdtune.randomness import mix
 Factor = float | torch.Tensor
 
 class TrainedWeight:
-    """`weight` is the model's own parameter, where gradients arrive; `value` is what the optimiser sees, float32.
+    """`weight` is the model's own parameter, where gradients arrive; `value` is what the optimizer sees, float32.
 
     lives_in_model: whether the trained values go when the weight is given other ones.
     The functions that take many are called on any of them, with some of the same class: few kernels for all.
@@ -34,7 +34,7 @@ class TrainedWeight:
 
     @staticmethod
     def prepare_gradients(trained_weights: Sequence[Any], factor: Factor = 1) -> None:
-        """The gradients that arrived, times `factor`, are where the optimiser looks for them."""
+        """The gradients that arrived, times `factor`, are where the optimizer looks for them."""
         present = [trained for trained in trained_weights if trained.weight.grad is not None]
         for trained in present:
             trained.weight.grad = laid_out_as(trained.weight.grad, trained.weight)
@@ -42,7 +42,7 @@ class TrainedWeight:
 
     @staticmethod
     def update_models(trained_weights: Sequence[Any], *seed) -> None:
-        """After the optimiser's step: the model's weights follow. `seed`: the run's seed and numbers for those who
+        """After the optimizer's step: the model's weights follow. `seed`: the run's seed and numbers for those who
         round.
         """
 
@@ -198,7 +198,7 @@ def rounded(values: torch.Tensor, *seed) -> torch.Tensor:
 def laid_out_as(tensor: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """`tensor` with the strides of `weight`, also in dimensions of size 1.
 
-    cuDNN hands 1x1 convolutions gradients whose strides say channels_last, and torch's fused optimisers before 2.4
+    cuDNN hands 1x1 convolutions gradients whose strides say channels_last, and torch's fused optimizers before 2.4
     compare strides strictly. Nothing is copied where the order in memory is the same.
     """
     if tensor.stride() == weight.stride():

@@ -12,7 +12,7 @@ LARGEST_WEIGHTS = 2  # a group has at most as many values as so many of the larg
 
 
 class WeightGroup(NamedTuple):
-    """An optimiser of its own, the numbers of its weights in its order, and that of their parameter group."""
+    """An optimizer of its own, the numbers of its weights in its order, and that of their parameter group."""
 
     optimizer: torch.optim.Optimizer
     indices: list[int]

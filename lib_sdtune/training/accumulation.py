@@ -15,7 +15,7 @@ from lib_sdtune.training.timestep_sampling import TimestepSampling
 
 
 class Accumulation:
-    """`accumulate(step)`: the micro-batches of a step counted from 0, whose gradients are with the optimiser then."""
+    """`accumulate(step)`: the micro-batches of a step counted from 0, whose gradients are with the optimizer then."""
 
     def __init__(self, config: Config, model: LoadedModel, micro_batches: MicroBatches, objective: Objective,
                  optimizer_step: OptimizerStep, timestep_sampling: TimestepSampling):

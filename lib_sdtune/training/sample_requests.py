@@ -63,7 +63,7 @@ def distinct(prompts: Iterable[str]) -> list[str]:
 
 
 def cost_in_steps(config: "Config", requests: Sequence[SampleRequest]) -> float:
-    """What drawing the pictures costs, in optimiser steps: counted in passes through the UNet, before any is measured.
+    """What drawing the pictures costs, in optimizer steps: counted in passes through the UNet, before any is measured.
     """
     passes = sum(request.width * request.height * (
         request.steps * (2 if request.cfg_scale != 1 else 1) + FORWARDS_OF_DECODING) for request in requests)

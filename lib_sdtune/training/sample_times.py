@@ -21,7 +21,7 @@ def due(settings: Any, step: "Step") -> bool:
 
 
 class SampleTimes:
-    """Of a run of `total` steps. round_in_steps: what all prompts together cost once, in optimiser steps, estimated."""
+    """Of a run of `total` steps. round_in_steps: what all prompts together cost once, in optimizer steps, estimated."""
 
     def __init__(self, settings: Any, total: int = 0, round_in_steps: float = 0.0):
         self.settings, self.total, self.round_in_steps = settings, total, round_in_steps

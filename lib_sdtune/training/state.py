@@ -1,4 +1,4 @@
-"""The resume point: one safetensors file with what learns, the optimiser's tensors, and everything else as JSON in its
+"""The resume point: one safetensors file with what learns, the optimizer's tensors, and everything else as JSON in its
 header.
 
 No generator state is in it: chance is a function of the step (`lib_sdtune.randomness`).
@@ -75,7 +75,7 @@ def load(path: Path) -> tuple[safetensors.Stored, dict[str, Any]]:
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, numbered: Sequence[int] | None = None
                       ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """(name -> tensor, plain numbers) of an optimiser's state. numbered: its parameters' numbers, if not 0, 1, 2, ...
+    """(name -> tensor, plain numbers) of an optimizer's state. numbered: its parameters' numbers, if not 0, 1, 2, ...
     """
     state = optimizer.state_dict()
     stored = {}
@@ -111,7 +111,7 @@ def slots(training_state: dict[str, Any]) -> dict[int, dict[str, Any]]:
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, slots: dict[int, dict[str, Any]], groups: Sequence[dict[str, Any]] = ()
 ) -> None:
-    """Give an optimiser its slots, numbered from 0, and the numbers of its groups."""
+    """Give an optimizer its slots, numbered from 0, and the numbers of its groups."""
     fresh = optimizer.state_dict()
     groups = [{**old, **saved, "params": old["params"]}
               for old, saved in zip(fresh["param_groups"], groups or fresh["param_groups"], strict=True)]

@@ -14,7 +14,7 @@ from lib_sdtune.training.timestep_sampling import TimestepSampling
 
 @dataclass(frozen=True)
 class Step:
-    """What happened in one optimiser step. `number` counts from 1; `seconds` excludes saves and samples."""
+    """What happened in one optimizer step. `number` counts from 1; `seconds` excludes saves and samples."""
 
     number: int
     epoch: int

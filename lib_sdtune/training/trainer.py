@@ -1,4 +1,4 @@
-"""The one trainer: an iterator over optimiser steps, with three verbs (`sample`, `save`, `export`) beside it."""
+"""The one trainer: an iterator over optimizer steps, with three verbs (`sample`, `save`, `export`) beside it."""
 
 import gc
 import logging
@@ -151,7 +151,7 @@ class Trainer:
             self.stack.close()
 
     def make_room(self) -> None:
-        """Where the device is full while the model goes back: what the optimiser remembers waits elsewhere."""
+        """Where the device is full while the model goes back: what the optimizer remembers waits elsewhere."""
         gc.collect()
         self.optimizer_step.offload()
         if self.model.device.type == "cuda":
@@ -172,7 +172,7 @@ class Trainer:
         self.skipped_steps.refuse_if_nothing_learned(self.total)
 
     def advance(self) -> Step:
-        """One optimiser step. What it was like is known at once, or, where nobody waits for the device, after the
+        """One optimizer step. What it was like is known at once, or, where nobody waits for the device, after the
         following step.
         """
         started = time.perf_counter()

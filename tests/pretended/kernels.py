@@ -91,7 +91,7 @@ def laid_out(tensor, last):
     return tensor if fresh.stride() == tensor.stride() else fresh.copy_(tensor)
 
 
-# optimisers
+# optimizers
 
 def fused_adamw(params, grads, means, squares, largest, steps, *, lr, beta1, beta2, weight_decay, eps, amsgrad, maximize,
                 grad_scale=None, found_inf=None):

@@ -53,7 +53,7 @@ def losses(control):
 
 @pytest.fixture
 def strict(monkeypatch):
-    """Fused optimisers compare strides as torch 2.1 does."""
+    """Fused optimizers compare strides as torch 2.1 does."""
     monkeypatch.setattr(kernels, "STRICT", [True])
 
 
@@ -85,7 +85,7 @@ def filled_at(monkeypatch, card, owner, name, call=1):
     monkeypatch.setattr(owner, name, counted)
 
 
-PHASES = {"forward": (Objective, "predict", 2), "backward": (OptimizerStep, "backward", 2), "optimiser": (OptimizerStep, "rounding_seed", 1),
+PHASES = {"forward": (Objective, "predict", 2), "backward": (OptimizerStep, "backward", 2), "optimizer": (OptimizerStep, "rounding_seed", 1),
           "sample": (CardHost, "generate", 1), "save": (Trainer, "save", 1)}
 WAYS = [("lora", {}), ("textual_inversion", {}), ("hypernetwork", {}), ("dreambooth", {}), ("dreambooth", {"weights": "bfloat16"})]
 
@@ -94,7 +94,7 @@ WAYS = [("lora", {}), ("textual_inversion", {}), ("hypernetwork", {}), ("dreambo
 @pytest.mark.parametrize("method, changes", WAYS, ids=["lora", "embedding", "hypernetwork", "dreambooth", "dreambooth-bfloat16"])
 def test_a_full_card_leaves_the_lent_model_bit_for_bit(card, tmp_path, images, monkeypatch, method, changes, phase):
     host = CardHost(tmp_path / "data", torch.float16)
-    queued = phase == "optimiser"
+    queued = phase == "optimizer"
     filled_at(monkeypatch, card, *(torch.optim.AdamW, "step", 1) if queued else PHASES[phase])
     steps = 3 if phase in ("sample", "save") else 2  # files that are due at the last step are the run's own
     config = short(images, method, steps, **{method: changes}, sample={"every_n_steps": 2}, save={"every_n_steps": 2})
@@ -128,7 +128,7 @@ def test_weights_that_find_no_room_on_the_card_are_in_main_memory(card, tmp_path
 @pytest.mark.parametrize("changes", [{}, {"weights": "bfloat16"}], ids=["copies", "rounded"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 def test_a_generation_gets_the_model_back_on_a_full_card(card, tmp_path, images, monkeypatch, dtype, changes):
-    """Float32 weights that learn in bfloat16 need more room than they left: the optimiser's memory goes away meanwhile."""
+    """Float32 weights that learn in bfloat16 need more room than they left: the optimizer's memory goes away meanwhile."""
     host = CardHost(tmp_path / "data", dtype)
     host.yields, host.while_lent = True, lambda: setattr(card, "limit", None)
     expected = losses(train(CardHost(tmp_path / "other", dtype), short(images, "dreambooth", 3, dreambooth=changes)))

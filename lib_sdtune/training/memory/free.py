@@ -11,7 +11,7 @@ from lib_sdtune.training.memory.meter import of_proc
 
 
 def refuse_too_little_memory(needed: int, device: torch.device, config: Config) -> None:
-    """TooLittleMemory when what the optimiser keeps does not fit beside the model; `needed` in bytes."""
+    """TooLittleMemory when what the optimizer keeps does not fit beside the model; `needed` in bytes."""
     free = free_memory(device)
     if free is not None and needed > free:
         where = "GPU memory" if device.type == "cuda" else "memory"

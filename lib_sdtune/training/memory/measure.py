@@ -33,7 +33,7 @@ from lib_sdtune.training.parallel import World
 from lib_sdtune.training.trainer import Trainer
 from lib_sdtune.training.training_data import TrainingData
 
-STEPS = 2  # the first one makes the optimiser's memory, the second one shows the pace
+STEPS = 2  # the first one makes the optimizer's memory, the second one shows the pace
 
 
 @dataclass

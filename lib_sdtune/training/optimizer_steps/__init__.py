@@ -11,7 +11,7 @@ from lib_sdtune.training.precision import LossScale
 
 
 def choose(config: Config, method: Method, scale: LossScale, world: World) -> OptimizerStep:
-    """The way that suits: group by group where the method wants that and the optimiser does not need all at once."""
+    """The way that suits: group by group where the method wants that and the optimizer does not need all at once."""
     if not method.fused_backward or optim.needs_all(config.train.optimizer):
         sync_free = world.size == 1 and optim.supports_found_inf(config.train, method.model.device)
         way: type[OptimizerStep] = SyncFreeStep if sync_free else OptimizerStep

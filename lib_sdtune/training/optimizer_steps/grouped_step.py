@@ -25,7 +25,7 @@ from lib_sdtune.training.precision import LossScale
 
 
 class GroupedStep(OptimizerStep):
-    """An optimiser for each group. Where they leave out by themselves what is not finite, nothing waits for the device.
+    """An optimizer for each group. Where they leave out by themselves what is not finite, nothing waits for the device.
     """
 
     def __init__(self, config: Config, method: Method, scale: LossScale, world: World):

@@ -22,7 +22,7 @@ from lib_sdtune.training.precision import LossScale
 
 
 class OptimizerStep:
-    """Every gradient first, then one step of one optimiser, shortened by the norm of all of them.
+    """Every gradient first, then one step of one optimizer, shortened by the norm of all of them.
 
     waits: whether the program waits for the device in a step, to know if the gradients are finite.
     """
@@ -52,7 +52,7 @@ class OptimizerStep:
         self.optimizer = self.make(self.described)
 
     def make(self, groups):
-        """An optimiser over described groups; further keys of theirs are its own."""
+        """An optimizer over described groups; further keys of theirs are its own."""
         plain = [
             {**{key: value for key, value in group.items() if key != "name"}, "lr": rate(group["lr"], 0, 1)}
             for group in groups
@@ -94,7 +94,7 @@ class OptimizerStep:
         return Outcome(norm, self.finite, self.scale.update(self.finite))
 
     def prepare_gradients(self, factor: float = 1) -> None:
-        """The gradients that arrived, times `factor`, are where the optimiser looks for them."""
+        """The gradients that arrived, times `factor`, are where the optimizer looks for them."""
         for indices in self.portions():
             self.trained_weights[0].prepare_gradients(self.some(indices), factor)
 
@@ -115,7 +115,7 @@ class OptimizerStep:
 
     @contextmanager
     def showing_result(self) -> Iterator[None]:
-        """What learns holds what a file should hold, where the optimiser steps something else."""
+        """What learns holds what a file should hold, where the optimizer steps something else."""
         if not optim.keeps_mean(self.train.optimizer):
             yield
             return
@@ -134,7 +134,7 @@ class OptimizerStep:
         return [self.optimizer]
 
     def release(self):
-        """Free gradients and what the optimisers remember, for the weights to go back; nothing can be stepped
+        """Free gradients and what the optimizers remember, for the weights to go back; nothing can be stepped
         afterwards.
         """
         for trained in self.trained_weights:
@@ -143,7 +143,7 @@ class OptimizerStep:
             optimizer.state.clear()
 
     def offload(self):
-        """What the optimisers remember goes to the computer's memory until the next step."""
+        """What the optimizers remember goes to the computer's memory until the next step."""
         if self.offloaded is None:
             self.offloaded = self.trained_weights[0].weight.device
             self.move_state("cpu")
@@ -163,7 +163,7 @@ class OptimizerStep:
                         slots[slot] = value.to(device)
 
     def bytes(self):
-        """About how much the optimiser will remember."""
+        """About how much the optimizer will remember."""
         return optim.bytes_of(self.train.optimizer) * sum(trained.weight.numel() for trained in self.trained_weights)
 
     def memory(self):
@@ -179,7 +179,7 @@ class OptimizerStep:
     # resume
 
     def state(self):
-        """(name -> tensor, plain numbers) of everything that the optimiser remembers."""
+        """(name -> tensor, plain numbers) of everything that the optimizer remembers."""
         return state.optimizer_tensors(self.optimizer)
 
     def load(self, training_state):

@@ -12,7 +12,7 @@ from lib_sdtune.training.precision import LossScale
 
 
 class SyncFreeStep(OptimizerStep):
-    """Nothing waits for the device: what is not finite is left out by the optimiser itself, told by a tensor."""
+    """Nothing waits for the device: what is not finite is left out by the optimizer itself, told by a tensor."""
 
     waits = False
 
