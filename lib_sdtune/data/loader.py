@@ -78,7 +78,7 @@ class Dataset:
 
     @property
     def total_steps(self) -> int:
-        """Of the whole run."""
+        """Steps of the whole run."""
         subject = sum(not picture.is_class for picture in self.pictures)
         return total_steps(self.config, self.steps_per_epoch, subject)
 

@@ -1,4 +1,5 @@
-"""What a host lends, and what it promises.
+"""The interface to the program whose model is trained: `Host`, the `LoadedModel` that it lends, and the
+`SampleRequest`s that it draws.
 
 The WebUI is one host (`host/webui`), our own modules the other (`host/embedded`); nothing above this file knows which.
 """

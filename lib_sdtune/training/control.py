@@ -1,5 +1,5 @@
-"""The two-way street between a run and whoever watches it: requests go in, status comes out. Safe to use from any
-thread.
+"""A run's requests (pause, stop, sample, save) and its status, exchanged between the run's thread and those who watch
+it. Thread-safe.
 """
 
 import logging
@@ -92,7 +92,7 @@ class Control:
                 **({"drawing": self.drawing} if self.drawing else {})}
 
     def seconds_left(self, pace: float) -> float:
-        """Of the steps that are left, and of what is due between them as far as it was done once."""
+        """Seconds left: the remaining steps, and whatever is due between them and was timed once."""
         return (self.total_steps - self.step) * pace + seconds_due(self.due_after(self.step), self.time.seconds_each())
 
     def pace(self) -> float | None:

@@ -163,7 +163,7 @@ class CudaGraphs:
         return torch.autocast("cuda", dtype=self.dtype, cache_enabled=False)
 
     def difference(self, recording: Callable, tensors: Sequence[torch.Tensor], leaves: Sequence[torch.Tensor]) -> float:
-        """Of gradients with the recording from those without, as a share of the latter's norm."""
+        """The norm of the difference between gradients with and without the recording, relative to the latter."""
         inputs = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
         differentiated = [*(tensor for tensor in inputs if tensor.requires_grad), *leaves]
 

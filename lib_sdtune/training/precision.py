@@ -73,7 +73,7 @@ class LossScale:
         self.scale, self.finite_steps = numbers
 
     def on(self, device: torch.device) -> "DeviceLossScale":
-        """The same, known to the device alone."""
+        """This loss scale as tensors on `device`."""
         return DeviceLossScale(self, device)
 
     def update(self, finite: bool) -> bool:

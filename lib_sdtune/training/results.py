@@ -26,14 +26,17 @@ def final_path(config: Config, kind_folder: Path, suffix: str) -> Path:
 
 
 class Results:
+    """Names, writes and prunes a run's samples, intermediate files and final file.
+
+    training_data: read for `steps_per_epoch`, `dataset` and the metadata.
+    """
+
     def __init__(self, config: Config, model: LoadedModel, method: Method, training_data, folder: Path):
-        self.config, self.model, self.method, self.training_data, self.folder = (
-            config,
-            model,
-            method,
-            training_data,
-            folder,
-        )
+        self.config = config
+        self.model = model
+        self.method = method
+        self.training_data = training_data
+        self.folder = folder
         self.saved = artefacts_of(folder)
 
     # room

@@ -1,4 +1,4 @@
-"""What a run goes on from: everything that has learned or counted, in the newest state of its folder."""
+"""Collects the resume point from the run's parts, writes it as a state file and restores them from it."""
 
 from pathlib import Path
 

@@ -49,7 +49,7 @@ class Saver:
         return paused_where_full(write, self.control, self.bytes_of_largest, request, folder or self.folder)
 
     def bytes_of_largest(self) -> int:
-        """Of the state or the final file, whichever is larger."""
+        """Bytes of the larger of the state and the final file."""
         return max(self.bytes_of_state(), self.results.method.disk_bytes()["file"])
 
     def bytes_of_state(self) -> int:

@@ -1,5 +1,5 @@
-"""The resume point: one safetensors file with what learns, the optimizer's tensors, and everything else as JSON in its
-header.
+"""State files, `state/stepNNNNNNNN.safetensors`: what learns, the optimizer's tensors, and everything else as JSON in
+the header.
 
 No generator state is in it: chance is a function of the step (`lib_sdtune.randomness`).
 """

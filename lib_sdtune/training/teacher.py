@@ -44,7 +44,7 @@ class NoTeacher:
         return []
 
     def batches(self, micro_step: int, examples: list[Example]) -> list[Batch]:
-        """None."""
+        """No batches."""
         return []
 
 

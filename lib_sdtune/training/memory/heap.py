@@ -1,4 +1,4 @@
-"""A calmer heap where the CPU trains."""
+"""Makes glibc's malloc keep large blocks while the CPU trains."""
 
 import ctypes
 import sys

@@ -1,4 +1,4 @@
-"""What came of a step."""
+"""What an optimizer step reports: gradient norm, whether it was applied, whether only the loss scale was too large."""
 
 from typing import NamedTuple
 
