@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 LION = "lion-pytorch==0.2.5"
-MOST_PROCESSES = 8  # of tests; each takes up to 1.5 GB of memory
+MAX_PROCESSES = 8  # of tests; each takes up to 1.5 GB of memory
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -110,7 +110,7 @@ def test(arguments):
     """Run pytest with a process for each core. Each computes with one thread: the tests' models are too small to gain
     from more.
     """
-    parallel = ["-n", str(min(cores(), MOST_PROCESSES)), "--dist", "worksteal"]
+    parallel = ["-n", str(min(cores(), MAX_PROCESSES)), "--dist", "worksteal"]
     return call(python(), "-m", "pytest", *parallel, *arguments, **dict.fromkeys(THREADS, "1"))
 
 

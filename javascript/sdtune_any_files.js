@@ -4,7 +4,7 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const anyFiles = (sdtune.anyFiles = {});
     const t = (...args) => sdtune.t(...args);
-    const MOST = 300;
+    const MAX_NAMES = 300;
     let panel = null;
     let listing = {kinds: {}, choices: []};
     const picked = new Set();
@@ -93,7 +93,7 @@ window.sdtune = window.sdtune || {};
             (name) => name.toLowerCase().includes(searched) || picked.has(name),
         );
         sdtune.byId('sdtune_loose_files').replaceChildren(
-            ...names.slice(0, MOST).map((name) => {
+            ...names.slice(0, MAX_NAMES).map((name) => {
                 const box = el('input', {
                     type: 'checkbox',
                     onchange: () => {

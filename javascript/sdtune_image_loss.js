@@ -10,7 +10,7 @@ window.sdtune = window.sdtune || {};
         ['file', 'By name'],
     ];
     const VERDICTS = {hard: 'never converges; look at its caption', memorised: 'memorised'};
-    const MOST = 200;
+    const MAX_ROWS = 200;
     let shown = {id: '', step: -1, rows: []};
     let sort = 'factor';
     let loadedAt = 0;
@@ -77,7 +77,7 @@ window.sdtune = window.sdtune || {};
             memorised: (a, b) => a.factor - b.factor,
             file: (a, b) => a.file.localeCompare(b.file),
         };
-        const rows = shown.rows.slice().sort(order[sort]).slice(0, MOST);
+        const rows = shown.rows.slice().sort(order[sort]).slice(0, MAX_ROWS);
         const large = rows.map((row) => ({
             src: sdtune.fileUrl(shown.id, 'pictures/' + row.index + '?large=true'),
             words: row.caption || row.file,

@@ -3,7 +3,7 @@ window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const t = (...args) => sdtune.t(...args);
-    const LONGEST_HEADER = 100 * 1024 * 1024;
+    const MAX_HEADER_BYTES = 100 * 1024 * 1024;
     const ENCODINGS = ['utf-8', 'gb18030', 'shift_jis'];
 
     function begin() {
@@ -89,7 +89,7 @@ window.sdtune = window.sdtune || {};
         const start = new DataView(await file.slice(0, 8).arrayBuffer());
         const length = start.byteLength === 8 ? Number(start.getBigUint64(0, true)) : Infinity;
         try {
-            if (length > LONGEST_HEADER) throw new Error();
+            if (length > MAX_HEADER_BYTES) throw new Error();
             const header = JSON.parse(await file.slice(8, 8 + length).text());
             return JSON.stringify(header.__metadata__ || {});
         } catch (problem) {

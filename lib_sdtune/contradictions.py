@@ -12,7 +12,7 @@ from lib_sdtune.optim import schedule
 if TYPE_CHECKING:
     from lib_sdtune.config import Config
 
-LEAST_OWN_RATE = 0.1  # of an optimizer that finds its rate itself; a usual rate such as 1e-4 leaves it standing
+MIN_OWN_RATE = 0.1  # of an optimizer that finds its rate itself; a usual rate such as 1e-4 leaves it standing
 
 
 def check(config: "Config") -> None:
@@ -116,7 +116,7 @@ def learning_rates(config: "Config") -> None:
 def one_rate_near_1(rates: dict, optimizer: str) -> None:
     for key, rate in rates.items():
         require(
-            not schedule.is_text(rate) and float(rate) >= LEAST_OWN_RATE,
+            not schedule.is_text(rate) and float(rate) >= MIN_OWN_RATE,
             f'"{key}" is {rate}, and {optimizer} finds its rate itself: what it is given only scales that, '
             f"and this would stop it. Set it to 1, or choose AdamW.",
         )

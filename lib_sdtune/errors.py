@@ -5,15 +5,15 @@ import re
 from typing import Any
 
 BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-LONGEST = 1500  # characters of a sentence, whatever it quotes
+MAX_LENGTH = 1500  # characters of a sentence, whatever it quotes
 
 
 def one_line(text: str) -> str:
     """Text with tabs, line breaks and other control signs as they are written in code, and its middle left out where it
     is very long. Bytes that are no text become question marks, so that every console and page can show it.
     """
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST // 2]} ... {text[-LONGEST // 2:]}"
+    if len(text) > MAX_LENGTH:
+        text = f"{text[:MAX_LENGTH // 2]} ... {text[-MAX_LENGTH // 2:]}"
     text = text.encode("utf-8", "replace").decode()
     return BREAKS.sub(lambda match: repr(match[0])[1:-1], text)
 

@@ -15,7 +15,7 @@ FILE = Path(__file__).with_name("sentences.json")
 BLANK = re.compile(r"\{\d+\}")
 PARTS = re.compile(r" · |(?<=[.!?])\s+")  # between the parts of a run's message, and between sentences
 ANYTHING, WITHIN_A_SENTENCE = ".*?", r"(?:(?![.!?]\s).)*?"
-DEEPEST = 3  # a blank may hold what has blanks itself
+MAX_DEPTH = 3  # a blank may hold what has blanks itself
 
 
 def phrase(text: str) -> str:
@@ -38,7 +38,7 @@ def expression(template: str, blank: str) -> re.Pattern:
 
 
 @lru_cache(4096)
-def recognised(text: str, deepest: int = DEEPEST) -> dict[str, Any] | None:
+def recognised(text: str, deepest: int = MAX_DEPTH) -> dict[str, Any] | None:
     """{"code": the template, "values": {"1": what stands in its first blank, …}} of a text; None if it is none of ours.
 
     A value is a text, or the same again where that is one of ours and does not stand in quotes. Several sentences that

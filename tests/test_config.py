@@ -16,7 +16,7 @@ from lib_sdtune.optim import schedule
 from lib_sdtune.overruled import by_model, overruled
 from lib_sdtune.sentences import recognised
 
-LEAST = {"name": "ron", "concepts": [{"images": "train/10_ron"}]}
+MINIMAL = {"name": "ron", "concepts": [{"images": "train/10_ron"}]}
 
 
 def refusal(data):
@@ -29,7 +29,7 @@ def refusal(data):
 
 def changed(path, value):
     """The least config with one setting changed; `path` like "train.seed"."""
-    data = json.loads(json.dumps(LEAST))
+    data = json.loads(json.dumps(MINIMAL))
     group = data
     *groups, key = path.split(".")
     for name in groups:
@@ -39,22 +39,22 @@ def changed(path, value):
 
 
 def test_two_settings_are_enough():
-    config = Config.from_dict(LEAST)
+    config = Config.from_dict(MINIMAL)
     assert (config.method, config.lora.dim, config.train.max_train_steps) == ("lora", 16, 1500)
 
 
 def test_the_complete_config_is_a_config():
-    complete = Config.from_dict(LEAST).to_dict()
+    complete = Config.from_dict(MINIMAL).to_dict()
     again = Config.from_dict(json.loads(json.dumps(complete)))
     assert repr(again.to_dict()) == repr(complete), "down to 1 and 1.0, because files carry a hash of it"
-    assert metadata.session_id(again) == metadata.session_id(Config.from_dict(LEAST))
+    assert metadata.session_id(again) == metadata.session_id(Config.from_dict(MINIMAL))
 
 
 def test_defaults_lie_under_what_the_user_says():
-    data = {**LEAST, "lora": {"dim": 4}}
+    data = {**MINIMAL, "lora": {"dim": 4}}
     config = Config.from_dict(data, defaults={"lora": {"dim": 99, "alpha": 3}, "dataset": {"resolution": 64}})
     assert (config.lora.dim, config.lora.alpha, config.dataset.resolution) == (4, 3, 64)
-    assert data == {**LEAST, "lora": {"dim": 4}}, "the caller's dict is not changed"
+    assert data == {**MINIMAL, "lora": {"dim": 4}}, "the caller's dict is not changed"
 
 
 @pytest.mark.parametrize("path, value, words", [
@@ -114,7 +114,7 @@ def test_one_wrong_setting_is_named(path, value, words):
     ({"validation": {"every_n_steps": 5}}, ["validation.every_n_steps", "validation.split"]),
 ])
 def test_contradictions_name_the_settings(settings, words):
-    text = refusal({**LEAST, **settings})
+    text = refusal({**MINIMAL, **settings})
     assert all(word in text for word in words), text
 
 
@@ -154,7 +154,7 @@ def test_the_schema_knows_a_schedule(text, good):
 def test_every_preset_makes_a_config(name):
     preset = presets.load(name)
     assert set(preset) == {"title", "for", "family", "settings"}
-    Config.from_dict(LEAST, defaults=preset["settings"])
+    Config.from_dict(MINIMAL, defaults=preset["settings"])
 
 
 def test_every_family_has_every_kind_of_preset_at_a_size_of_its_own():
@@ -166,7 +166,7 @@ def test_every_family_has_every_kind_of_preset_at_a_size_of_its_own():
         family = families[name]()
         sizes = {family.resolution, family.resolution_of("v_prediction")}
         for settings in kinds.values():
-            config = Config.from_dict(LEAST, defaults=overlaid(settings, family.defaults(Variant(resolution=family.resolution))))
+            config = Config.from_dict(MINIMAL, defaults=overlaid(settings, family.defaults(Variant(resolution=family.resolution))))
             assert config.dataset.resolution in sizes and not by_model(config, family, config.dataset.resolution, [])
 
 
@@ -174,7 +174,7 @@ def test_every_family_has_every_kind_of_preset_at_a_size_of_its_own():
 @pytest.mark.parametrize("network", ["lora", "loha", "diag-oft", "boft"])
 def test_networks_that_the_webui_cannot_draw_on_a_text_encoder_are_told(name, network):
     family = families[name]()
-    told = [" ".join(by_model(Config.from_dict(LEAST, defaults={"lora": {"network": network, "dim": 8, "text_encoder_lr": rate}}), family, 512, []))
+    told = [" ".join(by_model(Config.from_dict(MINIMAL, defaults={"lora": {"network": network, "dim": 8, "text_encoder_lr": rate}}), family, 512, []))
             for rate in (1e-5, 0)]
     assert ("cannot draw" in told[0]) == (network in ("diag-oft", "boft") and name != "sd1") and "cannot draw" not in told[1]
 
@@ -185,11 +185,11 @@ def test_a_misspelt_preset_is_named():
 
 
 def test_an_optimizer_that_finds_its_rate_gets_1_where_nothing_else_is_said():
-    config = Config.from_dict({**LEAST, "train": {"optimizer": "Prodigy"}}, defaults={"lora": {"unet_lr": 1e-4}})
+    config = Config.from_dict({**MINIMAL, "train": {"optimizer": "Prodigy"}}, defaults={"lora": {"unet_lr": 1e-4}})
     assert (config.lora.unet_lr, config.lora.text_encoder_lr, config.dreambooth.unet_lr) == (1.0, 1.0, 2e-6)
-    config = Config.from_dict({**LEAST, "train": {"optimizer": "Prodigy"}, "lora": {"text_encoder_lr": 0}})
+    config = Config.from_dict({**MINIMAL, "train": {"optimizer": "Prodigy"}, "lora": {"text_encoder_lr": 0}})
     assert (config.lora.unet_lr, config.lora.text_encoder_lr) == (1.0, 0)
-    assert Config.from_dict({**LEAST, "method": "dreambooth", "train": {"optimizer": "Prodigy"}}).dreambooth.text_encoder_lr == 0
+    assert Config.from_dict({**MINIMAL, "method": "dreambooth", "train": {"optimizer": "Prodigy"}}).dreambooth.text_encoder_lr == 0
 
 
 @pytest.mark.parametrize("settings, path", [
@@ -229,7 +229,7 @@ def test_an_optimizer_that_finds_its_rate_gets_1_where_nothing_else_is_said():
     ({"method": "textual_inversion", "concepts": [{"images": "a", "class_images": "b", "class_prompt": "a cat"}]},
      "concepts[0].class_images")])
 def test_a_setting_that_another_overrules_is_told(settings, path):
-    sentences = overruled(Config.from_dict({**LEAST, **settings}))
+    sentences = overruled(Config.from_dict({**MINIMAL, **settings}))
     assert len(sentences) == 1 and f'"{path}"' in sentences[0] and sentences[0].endswith(".")
     told = recognised(sentences[0])
     assert "has no effect" not in sentences[0] or isinstance(told["values"]["2"], dict), "a reason that no page can translate"
@@ -242,6 +242,6 @@ def test_a_setting_that_another_overrules_is_told(settings, path):
     {"dataset": {"trigger_words_rate": 0.2}, "concepts": [{"images": "a", "prompt": "zwx cat"}, {"images": "b", "prompt": "a [name]"}]},
     {"dataset": {"keep_tokens": 1, "caption_tag_dropout_rate": 0.1}}, {"method": "hypernetwork", "hypernetwork": {"activation": "swish"}}])
 def test_nothing_is_told_of_settings_that_are_followed(settings):
-    assert overruled(Config.from_dict({**LEAST, **settings})) == []
+    assert overruled(Config.from_dict({**MINIMAL, **settings})) == []
     for name in presets.names():
-        assert overruled(Config.from_dict(LEAST, defaults=presets.load(name)["settings"])) == [], name
+        assert overruled(Config.from_dict(MINIMAL, defaults=presets.load(name)["settings"])) == [], name

@@ -16,7 +16,7 @@ UNSEEN = ("cli", "__main__.py", "toyworld", "presets", "pages", "report.py")  # 
 SENTENCE = re.compile(r"[.!?]$|[.!?] .*\}$|[.!?]\{\d+\}$|^[A-Z{].*: \{\d+\}$", re.DOTALL)
 BLANK = "\0"  # while a template is put together
 FORMATTED = re.compile(r"%[sdr]|\{\w*(?:![rs])?(?::[^{}]*)?\}")  # the blanks of logging and of str.format
-FEWEST = 3  # words of its own that tell a sentence from others
+MIN_WORDS = 3  # words of its own that tell a sentence from others
 LISTS = "settings_import"  # its texts stand behind the settings that they are about, and need not be sentences
 PLAIN_WORD = re.compile(r"""(?<!\S)["(]?[A-Za-z'-]{2,}[",.;:)]*(?!\S)""")
 PHRASES = "PHRASES"  # the name of a tuple of shorter texts with blanks that are said too
@@ -75,7 +75,8 @@ def pieces(node: ast.AST) -> list[str | None] | None:
 
 def is_sentence(text: str) -> bool:
     words = re.findall(r"(?<!\S)[\"(]?[A-Za-z']{2,}", re.sub(r"\{\d+\}", "", text))
-    return bool(SENTENCE.search(text.strip())) and len(words) >= FEWEST and "\n" not in text.strip() and "<" not in text
+    text = text.strip()
+    return bool(SENTENCE.search(text)) and len(words) >= MIN_WORDS and "\n" not in text and "<" not in text
 
 
 def is_remark(text: str) -> bool:

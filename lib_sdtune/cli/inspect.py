@@ -15,7 +15,7 @@ from lib_sdtune.config import DatasetConfig
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
 
-LONGEST = 100  # characters of a metadata value that are shown
+MAX_VALUE_LENGTH = 100  # characters of a metadata value that are shown
 BAR = 40
 ROWS, WIDTH = 20, 160  # pictures of a folder, and letters of a line
 
@@ -120,4 +120,4 @@ def about_file(report: dict[str, Any]) -> Iterator[str]:
 
 def shortened(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return text if len(text) <= MAX_VALUE_LENGTH else text[: MAX_VALUE_LENGTH - 3] + "..."

@@ -15,7 +15,7 @@ from lib_sdtune.config import SampleConfig
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
 
-MOST = 1000
+MAX_COUNT = 1000
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -69,8 +69,8 @@ def check(args: Namespace) -> None:
     for side in ("width", "height"):
         if getattr(args, side) % 8:
             raise UserError(f"--{side} is {getattr(args, side)}; it must be a multiple of 8.")
-    if not 1 <= args.count <= MOST:
-        raise UserError(f"--count is {args.count}; it must lie between 1 and {MOST}.")
+    if not 1 <= args.count <= MAX_COUNT:
+        raise UserError(f"--count is {args.count}; it must lie between 1 and {MAX_COUNT}.")
 
 
 def pictures(args: Namespace) -> Iterator[Any]:

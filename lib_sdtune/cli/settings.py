@@ -14,7 +14,7 @@ from lib_sdtune.declaration import hint
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import toml
 from lib_sdtune.formats.paths import path_of
-from lib_sdtune.formats.plain_data import DEEPEST, check_value, parse_json, shortened
+from lib_sdtune.formats.plain_data import MAX_DEPTH, check_value, parse_json, shortened
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def assign(data: dict[str, Any], assignment: str) -> None:
     parts = [int(part) if re.fullmatch(r"[0-9]{1,6}", part) else part for part in re.findall(r"[^.\[\]\s]+", key)]
     if not equals or not parts:
         raise UserError(f"--set {shortened(assignment)!r} is not key=value, such as --set train.seed=7.")
-    if len(parts) > DEEPEST:
+    if len(parts) > MAX_DEPTH:
         raise UserError(f"--set {shortened(key)}: there is no such place in the settings; none is nested so deeply.")
     check_value(text, shortened(key))
     group: Any = data

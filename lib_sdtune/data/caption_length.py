@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 log = logging.getLogger("sdtune")
-LONGEST_TOKEN = 64  # letters, more than any token of CLIP's has
+MAX_TOKEN_LENGTH = 64  # letters, more than any token of CLIP's has
 PART = re.compile(r"[^\s,]*[\s,]*")
 
 
@@ -17,7 +17,7 @@ def truncate(caption: str, tokenizer: Callable[[str], list[int]], most: int) -> 
     """The caption, cut between words or tags so that it has at most `most` tokens; as it is if it has no more."""
     if len(caption) <= most:  # a token has a letter at least
         return caption
-    candidate = caption[: most * LONGEST_TOKEN]
+    candidate = caption[: most * MAX_TOKEN_LENGTH]
     if len(tokenizer(candidate)) <= most and candidate == caption:
         return caption
     ends = [part.end() for part in PART.finditer(candidate) if part.end() > part.start()]

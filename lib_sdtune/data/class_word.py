@@ -17,7 +17,7 @@ NEVER_A_CLASS = (
 JOINING = frozenset(NEVER_A_CLASS.split())
 STYLE = frozenset(("style", "styled", "artstyle", "art"))  # a style is of no class
 WORD = re.compile(r"[^\W\d_][\w'-]*")
-MOST = 0.5  # the share of captions in which the same class must follow the identifier
+MIN_SHARE = 0.5  # the share of captions in which the same class must follow the identifier
 
 
 def class_prompt(words: str, captions: Sequence[str] = ()) -> str:
@@ -61,7 +61,7 @@ def follower(identifier: str, captions: Sequence[str]) -> str:
     saying = [caption for caption in captions if identifier.lower() in caption.lower()]
     nouns = Counter(match[1].lower() for caption in saying if (match := pattern.search(caption)))
     noun, count = nouns.most_common(1)[0] if nouns else ("", 0)
-    return noun if count > MOST * len(saying) and noun not in JOINING | STYLE else ""
+    return noun if count > MIN_SHARE * len(saying) and noun not in JOINING | STYLE else ""
 
 
 def identifier(captions: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ except ImportError:
 LIMIT = 2.0  # seconds for one caption
 SLOW = 0.1  # seconds from which on it is the expression that is slow, not the machine
 PATIENCE = 5.0  # seconds of such slowness in all
-LONGEST = 1 << 16  # letters of a result
+MAX_RESULT_LENGTH = 1 << 16  # letters of a result
 
 
 class Substitution:
@@ -51,14 +51,14 @@ class Substitution:
 
     def expand(self, length: int):
         """A function match -> its replacement that ends a result which grows without measure."""
-        room = LONGEST - length  # too little by what is replaced, which is of no account
+        room = MAX_RESULT_LENGTH - length  # too little by what is replaced, which is of no account
 
         def replacement(match) -> str:
             nonlocal room
             text = match.expand(self.new)
             room -= len(text)
             if room < 0:
-                raise self.unusable(f"the result is longer than {LONGEST} letters")
+                raise self.unusable(f"the result is longer than {MAX_RESULT_LENGTH} letters")
             return text
 
         return replacement

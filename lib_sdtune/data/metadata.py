@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STEMS, SUFFIXES = ("metadata", "captions", "meta_cap"), (".jsonl", ".csv", ".json")
 FILE_COLUMNS = ("file_name", "file", "filename", "image", "image_path", "path")
 CAPTION_COLUMNS = ("text", "caption", "prompt", "description")
-LONGEST = 256 << 20  # bytes
+MAX_BYTES = 256 << 20  # bytes
 
 
 @dataclass
@@ -43,7 +43,7 @@ def read(path: Path, prefix: str, problems: list[Problem]) -> Listing | None:
     """The `Listing` in a file, None if it is none; what can't be read is told."""
     name = printable(path.name)
     try:
-        content = text.read(path, LONGEST)[0]
+        content = text.read(path, MAX_BYTES)[0]
         rows, broken, unreadable = parse(content, path.suffix.lower())
     except OSError as error:
         reason = error.strerror or error

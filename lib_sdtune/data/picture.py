@@ -19,9 +19,9 @@ from lib_sdtune.data.appearance import Appearance, appearance_of
 from lib_sdtune.data.kinds import PLUGGED_IN, SUFFIXES, accepted, guess, header, promised
 from lib_sdtune.data.problem import printable
 
-LARGEST = 128_000_000  # pixels: four bytes each are what a modest machine can spare
+MAX_PIXELS = 128_000_000  # pixels: four bytes each are what a modest machine can spare
 LARGE, MOST_PER_BYTE = 20_000_000, 100  # pixels; what costs seconds and has nothing to show
-LARGEST_FILE = 1 << 30  # bytes
+MAX_FILE_BYTES = 1 << 30  # bytes
 EXAMINED_SIDE = 512  # pixels of the long side that are enough to see what a picture looks like
 WHITE = (255, 255, 255)
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -98,13 +98,13 @@ def read_bytes(path: Path) -> bytes:
     """A file's bytes; Unreadable if it is empty, too large or can't be opened."""
     try:
         with open(path, "rb") as file:
-            data = file.read(LARGEST_FILE + 1)
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise Unreadable("unreadable", f"{{}} can't be opened ({error.strerror or error}).") from error
     if not data:
         raise Unreadable("empty", "{} is an empty file of 0 bytes; remove it or save it again.")
-    if len(data) > LARGEST_FILE:
-        raise Unreadable("too large", f"{{}} is larger than {LARGEST_FILE >> 20} MB; scale it down first.")
+    if len(data) > MAX_FILE_BYTES:
+        raise Unreadable("too large", f"{{}} is larger than {MAX_FILE_BYTES >> 20} MB; scale it down first.")
     return data
 
 
@@ -120,7 +120,7 @@ def opened(data: bytes) -> Image.Image:
         raise Unreadable("not a picture", f"{{}} is not a picture that can be read ({guess(data)}); "
                                           "save it again as PNG or JPEG, or remove it.") from error
     pixels = image.width * image.height
-    if pixels > LARGEST:
+    if pixels > MAX_PIXELS:
         raise bomb(image.size)
     if pixels > LARGE and pixels > MOST_PER_BYTE * len(data):
         raise Unreadable(
@@ -132,7 +132,7 @@ def opened(data: bytes) -> Image.Image:
 
 
 def bomb(size: tuple[int, int] | None = None) -> Unreadable:
-    most = LARGEST // 10**6
+    most = MAX_PIXELS // 10**6
     if size is None:
         sentence = f"{{}} has hundreds of millions of pixels, more than {most} million; scale it down first."
     else:

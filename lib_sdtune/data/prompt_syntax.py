@@ -15,7 +15,7 @@ SQUARE = re.compile(r"\[(?!filewords\]|name\])([^\[\]]*)\]")
 WORD = re.compile(r"[\s,]*\b(?:BREAK|AND)\b[\s,]*")
 SIGNS = (TAG, ESCAPED, WEIGHT, DOUBLE, SQUARE, re.compile(r"\b(?:BREAK|AND)\b"))
 HIDDEN = {"(": "\ue000", ")": "\ue001", "[": "\ue002", "]": "\ue003"}  # letters of nobody, for brackets that stay
-LONGEST = 24  # letters of a sign that are shown
+MAX_SIGN_LENGTH = 24  # letters of a sign that are shown
 
 
 def signs(caption: str, weighted: bool = False) -> list[str]:
@@ -24,7 +24,8 @@ def signs(caption: str, weighted: bool = False) -> list[str]:
     """
     patterns = [pattern for pattern in SIGNS if not weighted or pattern not in (ESCAPED, WEIGHT, DOUBLE, SQUARE)]
     matches = [pattern.search(caption) for pattern in patterns]
-    return [match[0] if len(match[0]) <= LONGEST else f"{match[0][: LONGEST - 1]}…" for match in matches if match]
+    signs = [match[0] for match in matches if match]
+    return [sign if len(sign) <= MAX_SIGN_LENGTH else f"{sign[: MAX_SIGN_LENGTH - 1]}…" for sign in signs]
 
 
 def plain(caption: str) -> str:

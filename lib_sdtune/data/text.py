@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
-LONGEST = 1 << 16  # bytes of a caption file that are read
+MAX_BYTES = 1 << 16  # bytes of a caption file that are read
 KANA = re.compile(r"[\u3040-\u30ff]")
 HAN = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 
 
-def read(path: Path | str, limit: int = LONGEST) -> tuple[str, str]:
+def read(path: Path | str, limit: int = MAX_BYTES) -> tuple[str, str]:
     """(text, encoding): the encoding is "utf-8" or the best guess. OSError if the file can't be read."""
     with open(path, "rb") as file:
         data = file.read(limit)

@@ -14,7 +14,7 @@ from lib_sdtune.data.kinds import PLUGGED_IN, UNREAD, is_picture
 from lib_sdtune.data.problem import Problem, printable
 
 NUMBERED = re.compile(r"^(\d+)_(.*)$", re.DOTALL)
-MOST_REPEATS = 10_000  # a larger number in front is a date
+MAX_REPEATS = 10_000  # a larger number in front is a date
 PLAUSIBLE_REPEATS = 200
 YEARS = range(1900, 2100)
 YEAR = ("The number in front of the folder {} looks like a year, not like repeats; its pictures count once. "
@@ -26,7 +26,7 @@ CAPTIONS = (".txt", ".caption")
 COMPANIONS = (".bak", ".tmp")  # of our own, beside captions and pictures
 OURS = {"manifest.json"}
 NAMED = 4  # files of a sentence about several
-DEEPEST = 32
+MAX_DEPTH = 32
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def walk(root: Path | str, problems: list[Problem], caption_extension: str = "")
     while folders:
         folder, relative, repeats, words, depth = folders.pop()
         target = folder.resolve()
-        if target in visited or depth > DEEPEST:
+        if target in visited or depth > MAX_DEPTH:
             continue
         visited.add(target)
         children, names = listing(folder, root, problems)
@@ -184,7 +184,7 @@ def numbered(name: str, path: Path, problems: list[Problem]) -> tuple[int | None
     if not match:
         return None, ""
     repeats = int(match[1])
-    if repeats > MOST_REPEATS or repeats in YEARS:
+    if repeats > MAX_REPEATS or repeats in YEARS:
         sentence = YEAR if repeats in YEARS else DATE
         problems.append(Problem(path, sentence.format(printable(name), match[1]), False, "repeats"))
         return None, ""

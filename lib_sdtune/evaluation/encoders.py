@@ -13,7 +13,7 @@ from PIL import ImageOps
 from lib_sdtune import diffusion
 from lib_sdtune.randomness import generator
 
-LARGEST = 256  # pixels a side: what a diffusion model recognises does not need more
+MAX_SIDE = 256  # pixels a side: what a diffusion model recognises does not need more
 SEEN_AT, DRAWS = 150, 2  # little noise, and how often it is drawn
 ASKED_AT = (300, 500, 700)  # timesteps at which prompts make a difference
 BATCH = 8
@@ -28,7 +28,7 @@ class ModelEncoder:
 
     def __init__(self, model):
         self.model = model
-        self.side = min(LARGEST, model.resolution)
+        self.side = min(MAX_SIDE, model.resolution)
         self.schedule = model.schedule.to(model.device, torch.float32)
         self.name = f"the UNet of {model.name}"
         self.last = None, None

@@ -14,7 +14,7 @@ from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.evaluation import measures
 
-MOST = 48  # training pictures that are looked at
+MAX_PICTURES = 48  # training pictures that are looked at
 
 
 class Judge:
@@ -74,10 +74,10 @@ def rounded(value: float | None) -> float | None:
 
 
 def training_pictures(config: Config, base: Path) -> list[Image.Image]:
-    """RGB images of what was trained, at most `MOST`, spread over all. UserError when they are gone."""
+    """RGB images of what was trained, at most `MAX_PICTURES`, spread over all. UserError when they are gone."""
     pictures = [picture for picture in scan(config.concepts, config.dataset, config.loss, base).pictures
                 if not picture.is_class]
-    step = max(1, math.ceil(len(pictures) / MOST))
+    step = max(1, math.ceil(len(pictures) / MAX_PICTURES))
     return [load(picture.path, picture.content)[0] for picture in pictures[::step]]
 
 

@@ -13,11 +13,11 @@ import torch
 
 from lib_sdtune.errors import UserError
 
-LONGEST_HEADER = 100_000_000  # bytes; the format's own readers allow no more
+MAX_HEADER_BYTES = 100_000_000  # bytes; the format's own readers allow no more
 SIZES = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
          "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8}
 SLACK = 1 << 24  # bytes that a zip may hold beyond its own length; torch compresses nothing
-DEEPEST = 24  # dicts and lists within each other
+MAX_DEPTH = 24  # dicts and lists within each other
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def read_header(path: Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             length = struct.unpack("<Q", file.read(8))[0]
-            if length > min(size - 8, LONGEST_HEADER):
+            if length > min(size - 8, MAX_HEADER_BYTES):
                 raise cut_short(path, size, f"more than {length + 8}")
             header = json.loads(file.read(length))
         end = check_entries(header)
@@ -88,7 +88,7 @@ def refuse_oversized_tensors(data: Any, path: Path) -> None:
                 raise UserError(f"{path.name} holds a tensor of {value.numel():,} numbers that are not all in the "
                                 "file; get it from elsewhere.")
         elif isinstance(value, dict | list | tuple):
-            if depth == DEEPEST:
+            if depth == MAX_DEPTH:
                 raise UserError(f"{path.name} is nested more deeply than any model file; get it from elsewhere.")
             waiting += [(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value)]
 

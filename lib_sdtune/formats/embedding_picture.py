@@ -17,19 +17,19 @@ from PIL import Image
 from lib_sdtune.errors import UserError
 
 CHUNK = "sd-ti-embedding"
-LARGEST = 1 << 24  # bytes of JSON: 75 vectors of SDXL take three million, and Python's lists many times as much
-MOST_PIXELS = 1 << 24
+MAX_BYTES = 1 << 24  # bytes of JSON: 75 vectors of SDXL take three million, and Python's lists many times as much
+MAX_PIXELS = 1 << 24
 
 
 def read(path: Path) -> dict[str, Any]:
     """The embedding's dict; UserError for a picture without one."""
     try:
         with Image.open(path) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
+            if picture.width * picture.height > MAX_PIXELS:
                 raise ValueError("too large to be a preview")
             chunk = getattr(picture, "text", {}).get(CHUNK)
             if chunk:
-                return from_json(base64.b64decode(chunk[: 2 * LARGEST]))
+                return from_json(base64.b64decode(chunk[: 2 * MAX_BYTES]))
             return from_json(hidden(np.asarray(picture.convert("RGB"))))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, zlib.error,
             Image.DecompressionBombError) as error:
@@ -63,7 +63,7 @@ def hidden(pixels: np.ndarray) -> bytes:
 def inflated(data: bytes) -> bytes:
     """The text that was compressed; ValueError where it is longer than any embedding's."""
     decompressor = zlib.decompressobj()
-    text = decompressor.decompress(data, LARGEST)
+    text = decompressor.decompress(data, MAX_BYTES)
     if decompressor.unconsumed_tail:
         raise ValueError("too long to be an embedding")
     return text

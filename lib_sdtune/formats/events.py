@@ -16,7 +16,7 @@ VERSION = b"brain.Event:2"
 START = 1  # SessionLog.START: what stands at this step and after it in earlier files is void
 WALL_TIME, STEP, FILE_VERSION, SUMMARY, SESSION = 1, 2, 3, 5, 7  # fields of Event
 VALUE, TAG, SIMPLE_VALUE, STATUS = 1, 1, 2, 1  # fields of Summary, Summary.Value and SessionLog
-LARGEST = 3.4e38  # a 32-bit float
+MAX_FLOAT = 3.4e38  # a 32-bit float
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 
 
@@ -82,7 +82,7 @@ def message(field: int, content: bytes) -> bytes:
 
 
 def packed(field: int, value: float) -> bytes:
-    if abs(value) > LARGEST:
+    if abs(value) > MAX_FLOAT:
         value = math.copysign(math.inf, value)
     return key(field, FIXED32) + struct.pack("<f", value)
 

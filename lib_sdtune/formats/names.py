@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind, noun
 
-LONGEST = 100
+MAX_LENGTH = 100
 CUTS = re.compile(r"\b(AND|BREAK)\b")
 DEVICES = ({"con", "prn", "aux", "nul", "conin$", "conout$"}
            | {f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"})
@@ -21,8 +21,8 @@ def check_name(name: object, what: str = "name") -> str:
     """
     if not isinstance(name, str) or not name:
         raise UserError(f'"{what}" is empty; give the run a name such as "ron".')
-    if len(name) > LONGEST:
-        raise UserError(f'"{what}" has {len(name)} characters; {LONGEST} is the most.')
+    if len(name) > MAX_LENGTH:
+        raise UserError(f'"{what}" has {len(name)} characters; {MAX_LENGTH} is the most.')
     if name[0] in ". " or name[-1] in ". ":
         raise UserError(f'"{what}" {name!r} must not begin or end with a dot or a space.')
     letter = next((letter for letter in name if not allowed(letter)), None)

@@ -10,12 +10,12 @@ from typing import Any
 
 from lib_sdtune.errors import UserError
 
-DEEPEST = 24  # groups and lists within each other
-MOST = 200_000  # values altogether
-LONGEST_KEY = 200  # characters
-LONGEST_TEXT = 1_000_000  # characters
-LARGEST = 2**63  # whole numbers below it fit every machine's registers and every file format
-MOST_DIGITS = 4000  # of a number in JSON; Python refuses more than 4,300
+MAX_DEPTH = 24  # groups and lists within each other
+MAX_VALUES = 200_000  # values altogether
+MAX_KEY_LENGTH = 200  # characters
+MAX_TEXT_LENGTH = 1_000_000  # characters
+MAX_INTEGER = 2**63  # whole numbers below it fit every machine's registers and every file format
+MAX_DIGITS = 4000  # of a number in JSON; Python refuses more than 4,300
 
 
 def parse_json(text: str | bytes, name: str) -> Any:
@@ -36,7 +36,7 @@ def parse_json(text: str | bytes, name: str) -> Any:
 
 def whole_number(digits: str) -> int | float:
     """Infinity for numbers that Python would refuse to read, so that `check_bounds` can say which setting it is."""
-    return int(digits) if len(digits) <= MOST_DIGITS else float("-inf" if digits[0] == "-" else "inf")
+    return int(digits) if len(digits) <= MAX_DIGITS else float("-inf" if digits[0] == "-" else "inf")
 
 
 def refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def check_bounds(data: Any, name: str) -> None:
     while waiting:
         value, place, depth = waiting.pop()
         count += 1
-        if depth > DEEPEST:
-            raise UserError(f"{name} is nested too deeply to be settings ({DEEPEST} levels at most).")
+        if depth > MAX_DEPTH:
+            raise UserError(f"{name} is nested too deeply to be settings ({MAX_DEPTH} levels at most).")
         if isinstance(value, Mapping):
             for key, inner in value.items():
                 check_key(key, name)
@@ -69,12 +69,12 @@ def check_bounds(data: Any, name: str) -> None:
             waiting.extend((inner, f"{place}[{index}]", depth + 1) for index, inner in enumerate(value))
         else:
             check_value(value, shortened(place) or name)
-        if count + len(waiting) > MOST:
-            raise UserError(f"{name} holds more than {MOST:,} values, which no settings have.")
+        if count + len(waiting) > MAX_VALUES:
+            raise UserError(f"{name} holds more than {MAX_VALUES:,} values, which no settings have.")
 
 
 def check_key(key: Any, name: str) -> None:
-    if len(str(key)) > LONGEST_KEY:
+    if len(str(key)) > MAX_KEY_LENGTH:
         raise UserError(
             f'{name} holds a setting of {len(key):,} characters, "{shortened(key)}"; there is none of that name.'
         )
@@ -84,12 +84,12 @@ def check_key(key: Any, name: str) -> None:
 def check_value(value: Any, place: str) -> None:
     """UserError for a text or a number of no use."""
     if isinstance(value, str):
-        if len(value) > LONGEST_TEXT:
-            raise UserError(f'"{place}" has {len(value):,} characters; {LONGEST_TEXT:,} is the most.')
+        if len(value) > MAX_TEXT_LENGTH:
+            raise UserError(f'"{place}" has {len(value):,} characters; {MAX_TEXT_LENGTH:,} is the most.')
         check_letters(value, f'"{place}"')
     elif isinstance(value, float) and not math.isfinite(value):
         raise UserError(f'"{place}" must be a finite number.')
-    elif isinstance(value, int) and not -LARGEST < value < LARGEST:
+    elif isinstance(value, int) and not -MAX_INTEGER < value < MAX_INTEGER:
         raise UserError(f'"{place}" is a number too large to be a setting.')
 
 

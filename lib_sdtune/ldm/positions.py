@@ -12,7 +12,7 @@ import torch
 from lib_sdtune.errors import UserError
 
 NAME = "text_model.embeddings.position_ids"
-MOST_PLACES = 3  # that a sentence names
+MAX_PLACES = 3  # that a sentence names
 
 
 def of_module(text_encoder: Any) -> torch.Tensor | None:
@@ -51,8 +51,8 @@ def damage(ids: torch.Tensor | None) -> str:
     if ids is None or not (places := wrong_places(ids)):
         return ""
     rows_read = ids.flatten().long().tolist()
-    listed = ", ".join(f"place {place} reads row {rows_read[place]}" for place in places[:MOST_PLACES])
-    more = f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
+    listed = ", ".join(f"place {place} reads row {rows_read[place]}" for place in places[:MAX_PLACES])
+    more = f" and {len(places) - MAX_PLACES} more" if len(places) > MAX_PLACES else ""
     return (
         f"The text encoder's position_ids are damaged, as some merges leave them: {listed}{more}, so words are taken "
         "for their neighbours. It is trained as it draws; a checkpoint in which they are mended learns better."

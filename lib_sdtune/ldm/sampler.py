@@ -27,12 +27,12 @@ class Noise:
 
 
 # what the WebUI leaves at the last timestep, where none would make its noise level infinite
-LEAST_SIGNAL = 4.8973451890853435e-08
+MIN_SIGNAL = 4.8973451890853435e-08
 
 
 def finite(alphas_cumprod: torch.Tensor) -> torch.Tensor:
     """A schedule whose noise levels are all finite, also where the last timestep is pure noise."""
-    return alphas_cumprod.clamp(min=LEAST_SIGNAL)
+    return alphas_cumprod.clamp(min=MIN_SIGNAL)
 
 
 def ddim(predict: Predict, noise: Noise, alphas_cumprod: torch.Tensor, steps: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from lib_sdtune.errors import UserError
 
-SMALLEST = 1e-6  # a first singular value up to this is a matrix of zeros
+MIN_SINGULAR_VALUE = 1e-6  # a first singular value up to this is a matrix of zeros
 
 
 def decompose(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -60,7 +60,7 @@ def rank(values: torch.Tensor, most: int, sides: int, rule: str = "", share: flo
 
     sides: the shorter side of the matrix. A matrix of zeros has rank 1.
     """
-    if float(values[0]) <= SMALLEST:
+    if float(values[0]) <= MIN_SINGULAR_VALUE:
         return 1
     chosen = RULES[rule](values, share, sides) if rule else most
     return max(1, min(chosen, most, len(values)))

@@ -2,8 +2,8 @@
 
 from PIL import Image, ImageDraw, ImageOps
 
-SIDE, GAP, LINE, LARGEST = 192, 6, 18, 16000
-LEAST = 96  # pixels a side, so that there is room for the words
+SIDE, GAP, LINE, MAX_SIDE = 192, 6, 18, 16000
+MIN_SIDE = 96  # pixels a side, so that there is room for the words
 
 
 def contact_sheet(pictures, columns=(), rows=()):
@@ -14,7 +14,7 @@ def contact_sheet(pictures, columns=(), rows=()):
     width = max(map(len, pictures), default=1)
     line = LINE if rows else 0
     head = LINE if columns else GAP
-    side = side_of(pictures, (LARGEST - 2 * LINE) // max(width, len(pictures), 1) - GAP - line, bool(columns or rows))
+    side = side_of(pictures, (MAX_SIDE - 2 * LINE) // max(width, len(pictures), 1) - GAP - line, bool(columns or rows))
     canvas = Image.new("RGB", (GAP + width * (side + GAP), head + len(pictures) * (side + GAP + line)), "white")
     draw = ImageDraw.Draw(canvas)
     for number, words in enumerate(columns):
@@ -33,7 +33,7 @@ def contact_sheet(pictures, columns=(), rows=()):
 def side_of(pictures, room, worded):
     """Pixels a picture: its own size, but not more than SIDE or the room, nor too little for words."""
     largest = max((max(image.size) for images in pictures for image in images if image is not None), default=SIDE)
-    return max(24, min(SIDE, room, max(largest, LEAST) if worded else largest))
+    return max(24, min(SIDE, room, max(largest, MIN_SIDE) if worded else largest))
 
 
 def fitting(draw, words, width):

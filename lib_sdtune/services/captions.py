@@ -12,7 +12,7 @@ from lib_sdtune.services.fields import flag, refuse_unknown, text
 if TYPE_CHECKING:
     from lib_sdtune.services.caption_editor import CaptionEditor
 
-MOST = 8  # editors kept; the oldest without unsaved changes goes first
+MAX_EDITORS = 8  # editors kept; the oldest without unsaved changes goes first
 
 
 class CaptionSessions:
@@ -59,7 +59,7 @@ class CaptionSessions:
         """Close the oldest editors without unsaved changes, but for the latest, where there are too many."""
         idle = [name for name, editor in list(self.editors.items())[:-1]
                 if not editor.busy and not editor.captions.changed()]
-        for name in idle[: max(0, len(self.editors) - MOST)]:
+        for name in idle[: max(0, len(self.editors) - MAX_EDITORS)]:
             del self.editors[name]
 
     def get(self, name: str) -> "CaptionEditor":

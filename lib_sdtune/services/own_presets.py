@@ -17,7 +17,7 @@ from lib_sdtune.services.fields import flag, group, refuse_unknown, text
 
 log = logging.getLogger("sdtune")
 
-MOST = 500
+MAX_PRESETS = 500
 OF_ONE_RUN = ("name", "concepts", "overwrite")  # never in a preset
 PLACEHOLDER = {"name": "preset", "concepts": [{"images": "pictures"}]}
 
@@ -34,7 +34,7 @@ class OwnPresets:
         return self.sdtune_folder() / "presets"
 
     def names(self) -> list[str]:
-        return sorted((path.stem for path in self.folder.glob("*.json")), key=str.casefold)[:MOST]
+        return sorted((path.stem for path in self.folder.glob("*.json")), key=str.casefold)[:MAX_PRESETS]
 
     def list(self) -> dict[str, Any]:
         """{"presets": [{"name", "settings"}]}, those that can be read; the log names the others once."""
@@ -72,8 +72,8 @@ class OwnPresets:
         with self.lock:
             if name in self.names() and not flag(data, "overwrite"):
                 raise NameTaken(f"There is a preset called {name!r} already; choose another name, or replace it.")
-            if len(self.names()) >= MOST:
-                raise UserError(f"There are {MOST} presets; delete some first.")
+            if len(self.names()) >= MAX_PRESETS:
+                raise UserError(f"There are {MAX_PRESETS} presets; delete some first.")
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / f"{name}.json", file_of(name, settings))
         return {"name": name, "settings": settings}

@@ -5,7 +5,7 @@ from typing import Any
 
 from lib_sdtune.services.context import ServiceContext
 
-MOST = 100  # sets, the latest
+MAX_SETS = 100  # sets, the latest
 
 
 class PictureSets:
@@ -19,7 +19,7 @@ class PictureSets:
     def list(self) -> dict[str, Any]:
         """{"sets": [{"name", "folder", "pictures"}]}, the latest first; pictures: how many there are."""
         folders = [path for path in self.folder.iterdir() if path.is_dir()] if self.folder.is_dir() else []
-        folders = sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)[:MOST]
+        folders = sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)[:MAX_SETS]
         sets = [{"name": path.name, "folder": str(path), "pictures": count(path)} for path in folders]
         return {"sets": [each for each in sets if each["pictures"]]}
 

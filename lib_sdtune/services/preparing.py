@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE = 512  # pixels of a preview
-MOST = 20  # problems that are told
+MAX_PROBLEMS = 20  # problems that are told
 
 
 class PrepareService(TaskService):
@@ -124,8 +124,8 @@ class PrepareService(TaskService):
         if outcome is not None:
             status |= {"made": len(outcome.written), "kept": len(outcome.unchanged), "removed": len(outcome.removed)}
             sentences = [problem.text for problem in outcome.problems]
-            more = [f"… and {len(sentences) - MOST} more."] if len(sentences) > MOST else []
-            status["problems"] = sentences[:MOST] + more
+            more = [f"… and {len(sentences) - MAX_PROBLEMS} more."] if len(sentences) > MAX_PROBLEMS else []
+            status["problems"] = sentences[:MAX_PROBLEMS] + more
         return status
 
 

@@ -8,7 +8,7 @@ from lib_sdtune.sentences import recognised
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.fields import refuse_unknown, text
 
-MOST_FILES = 20
+MAX_FILES = 20
 
 
 class SettingsImportService:
@@ -49,8 +49,8 @@ def files(data: dict) -> list[tuple[str, str]]:
     sent = data.get("files")
     if not isinstance(sent, list) or not sent:
         raise UserError('"files" must be a list of {"name", "text"}, with one file or more.')
-    if len(sent) > MOST_FILES:
-        raise UserError(f'"files" has {len(sent)} files; one run has {MOST_FILES} at most.')
+    if len(sent) > MAX_FILES:
+        raise UserError(f'"files" has {len(sent)} files; one run has {MAX_FILES} at most.')
     pairs = []
     for number, file in enumerate(sent):
         if not isinstance(file, dict):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SIDE = 192  # pixels
 LARGE_SIDE = 1024
-MOST = 400  # thumbnails, of about 10 kB
+MAX_THUMBNAILS = 400  # thumbnails, of about 10 kB
 
 
 class ThumbnailCache:
@@ -36,7 +36,7 @@ class ThumbnailCache:
         except (Unreadable, OSError):
             return None
         self.thumbnails.move_to_end(key)
-        while len(self.thumbnails) > MOST:
+        while len(self.thumbnails) > MAX_THUMBNAILS:
             self.thumbnails.popitem(last=False)
         return self.thumbnails[key]
 

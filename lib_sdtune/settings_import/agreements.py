@@ -9,7 +9,7 @@ from typing import Any
 
 from lib_sdtune import optim
 from lib_sdtune.config import rates_of
-from lib_sdtune.contradictions import LEAST_OWN_RATE
+from lib_sdtune.contradictions import MIN_OWN_RATE
 from lib_sdtune.errors import UserError
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim import schedule
@@ -89,7 +89,7 @@ def rates(draft: Draft) -> None:
     optimizer = draft.get("train.optimizer")
     learning = {key: rate for key, rate in values.items() if is_learning(rate)}
     first = next(iter(learning.values()))
-    rate = first if not isinstance(first, str) and first >= LEAST_OWN_RATE else 1.0
+    rate = first if not isinstance(first, str) and first >= MIN_OWN_RATE else 1.0
     for key in learning:
         change(
             draft,

@@ -13,9 +13,9 @@ from typing import Any
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import toml
 
-LARGEST = 16 << 20  # bytes of a text
-LONGEST_HEADER = 100 << 20
-MOST_VALUES = 200_000
+MAX_BYTES = 16 << 20  # bytes of a text
+MAX_HEADER_BYTES = 100 << 20
+MAX_VALUES = 200_000
 ENCODINGS = ("utf-8-sig", "gb18030", "cp932")
 MODELS = (".ckpt", ".pt", ".pth", ".bin")
 LOOSE_COMMA = re.compile(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])')
@@ -58,13 +58,13 @@ def read(path: Path) -> Document:
             raise UserError(f"{path.name} is a model file without settings; of a LoRA, the .safetensors file has some.")
         if path.suffix.lower() == ".safetensors":
             return Document(path, "safetensors", metadata_of(path))
-        if path.stat().st_size > LARGEST:
+        if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path.name} is too large to be a file of settings.")
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise UserError(f"{path} could not be read: {getattr(error, 'strerror', None) or error}.") from None
     document = parse(path, decode(content, path.name))
-    if count(document.data) > MOST_VALUES:
+    if count(document.data) > MAX_VALUES:
         raise UserError(f"{path.name} holds too many values to be a file of settings.")
     return document
 
@@ -74,12 +74,12 @@ def from_text(name: str, text: str) -> Document:
     path = Path(name)
     if path.suffix.lower() in MODELS:
         raise UserError(f"{name} is a model file without settings; of a LoRA, the .safetensors file has some.")
-    if len(text) > LARGEST:
+    if len(text) > MAX_BYTES:
         raise UserError(f"{name} is too large to be a file of settings.")
     if path.suffix.lower() == ".safetensors":  # its metadata alone are sent, as JSON
         return Document(path, "safetensors", from_json(path, text).table)
     document = parse(path, text.removeprefix("\ufeff"))
-    if count(document.data) > MOST_VALUES:
+    if count(document.data) > MAX_VALUES:
         raise UserError(f"{name} holds too many values to be a file of settings.")
     return document
 
@@ -169,7 +169,7 @@ def metadata_of(path: Path) -> dict[str, str]:
     try:
         with open(path, "rb") as file:
             length = struct.unpack("<Q", file.read(8))[0]
-            if length > LONGEST_HEADER:
+            if length > MAX_HEADER_BYTES:
                 raise ValueError
             header = json.loads(file.read(length))
         metadata = header.get("__metadata__", {})
@@ -178,7 +178,7 @@ def metadata_of(path: Path) -> dict[str, str]:
     return metadata if isinstance(metadata, dict) else {}
 
 
-def count(data: Any, most: int = MOST_VALUES) -> int:
+def count(data: Any, most: int = MAX_VALUES) -> int:
     """How many values the data holds, counting no further than it takes to know that they are too many."""
     total, groups = 0, [data]
     while groups and total <= most:

@@ -12,7 +12,7 @@ from typing import Any
 UNSET = ("", "none", "null", "undefined")
 TRUE, FALSE = ("true", "$true", "1", "1.0", "yes", "on"), ("false", "$false", "0", "0.0", "no", "off", *UNSET)
 SECRET = re.compile(r"api_?key|password|secret|(hf|huggingface|access|auth|hub|wandb)_?token", re.IGNORECASE)
-LONGEST = 60  # characters of a value that are shown
+MAX_VALUE_LENGTH = 60  # characters of a value that are shown
 
 
 @dataclass(frozen=True)
@@ -121,4 +121,6 @@ def abridged(value: Any) -> str:
     """A value for a sentence, on one line and not too long."""
     result = str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
     result = "".join(letter if letter.isprintable() else " " for letter in result)
-    return f'"{result}"' if not result else result if len(result) <= LONGEST else result[: LONGEST - 3] + "..."
+    if len(result) > MAX_VALUE_LENGTH:
+        return result[: MAX_VALUE_LENGTH - 3] + "..."
+    return result or '""'

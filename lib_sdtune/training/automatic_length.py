@@ -19,9 +19,9 @@ from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.methods.base import Method
 
 MEASUREMENTS = 20  # of the longest run, spread evenly
-FEWEST = 4  # before a run may end
+MIN_MEASUREMENTS = 4  # before a run may end
 PATIENCE = 3  # measurements in a row that bring no improvement
-LEAST = 0.02  # of how far the loss has fallen so far; less is no improvement
+MIN_IMPROVEMENT = 0.02  # of how far the loss has fallen so far; less is no improvement
 log = logging.getLogger("sdtune")
 Point = tuple[int, float]  # a step, and the loss that was measured after it
 
@@ -45,10 +45,10 @@ def stalled(measurements: Sequence[Point]) -> int | None:
     first = lowest = best = measurements[0][1]
     without = 0
     for number, (step, loss) in enumerate(measurements[1:], 2):
-        improved = loss < best - LEAST * (first - lowest)
+        improved = loss < best - MIN_IMPROVEMENT * (first - lowest)
         best, without = (loss, 0) if improved else (best, without + 1)
         lowest = min(lowest, loss)
-        if without >= PATIENCE and number >= FEWEST:
+        if without >= PATIENCE and number >= MIN_MEASUREMENTS:
             return step
     return None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.training.control import Control
 
-MOST = 8
+MAX_NOTES = 8
 log = logging.getLogger("sdtune")
 
 
@@ -27,8 +27,8 @@ class Notes(logging.Handler):
             self.changed()
 
     def summary(self) -> list[str]:
-        more = len(self.lines) - MOST
-        return self.lines[:MOST] + (
+        more = len(self.lines) - MAX_NOTES
+        return self.lines[:MAX_NOTES] + (
             [f"And {more} more; run.log in the run's folder has all of them."] if more > 0 else []
         )
 

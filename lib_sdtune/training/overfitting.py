@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-FEWEST = 4  # measurements before anything is said
+MIN_MEASUREMENTS = 4  # measurements before anything is said
 ENOUGH, SHARE = 2, 6  # measurements in a row that confirm it, or this part of them all
 SLIGHT = 0.005  # of the best loss: what counts as being as good
 LARGE = 0.5  # of the best loss: what no trembling explains, for noise and timesteps are the same every time
@@ -69,12 +69,12 @@ def judge(points: list[tuple]) -> dict[str, Any]:
         return overflowed(points)
     points = [point for point in points if number(point[1])]
     steps, held_out, fit = zip(*(point[:3] for point in points), strict=True)
-    if len(points) < FEWEST:
+    if len(points) < MIN_MEASUREMENTS:
         times = "time" if len(points) == 1 else "times"
         return verdict(
             "unknown",
             None,
-            f"Measured {len(points)} {times} so far; {FEWEST} are needed to tell learning from memorising.",
+            f"Measured {len(points)} {times} so far; {MIN_MEASUREMENTS} are needed to tell learning from memorising.",
         )
     best = min(range(len(points)), key=lambda i: held_out[i])
     near = held_out[best] + slack(held_out)
@@ -150,7 +150,7 @@ def percent(high: float, low: float) -> str:
 def forgetting(points: list[tuple]) -> str:
     """A sentence when the class is being forgotten, else ""."""
     measurements = [(step, loss) for step, _, _, loss in points if number(loss)]
-    if len(measurements) < FEWEST:
+    if len(measurements) < MIN_MEASUREMENTS:
         return ""
     losses = [loss for _, loss in measurements]
     lowest = min(range(len(losses)), key=lambda i: losses[i])

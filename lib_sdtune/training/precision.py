@@ -12,7 +12,7 @@ from lib_sdtune.devices import HALVES
 from lib_sdtune.host.base import LoadedModel
 
 DOUBLED_EVERY = 1000  # finite steps
-LARGEST_SCALE = 2.0**24
+MAX_SCALE = 2.0**24
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
@@ -85,7 +85,7 @@ class LossScale:
         if finite:
             self.finite_steps += 1
             if self.finite_steps % DOUBLED_EVERY == 0:
-                self.scale = min(self.scale * 2, LARGEST_SCALE)
+                self.scale = min(self.scale * 2, MAX_SCALE)
             return False
         self.finite_steps, self.scale = 0, self.scale / 2
         return self.scale >= 1
@@ -113,7 +113,7 @@ class DeviceLossScale:
             return torch.zeros_like(finite)
         self.finite_steps = (self.finite_steps + 1) * finite
         doubles = self.finite_steps % DOUBLED_EVERY == 0
-        grown = torch.where(doubles, (self.scale * 2).clamp(max=LARGEST_SCALE), self.scale)
+        grown = torch.where(doubles, (self.scale * 2).clamp(max=MAX_SCALE), self.scale)
         self.scale = torch.where(finite, grown, self.scale / 2)
         return ~finite & (self.scale >= 1)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lib_sdtune.config import Config
     from lib_sdtune.data.loader import Dataset
 
-MOST_PROMPTS = 4
+MAX_PROMPTS = 4
 FORWARDS_OF_AN_EXAMPLE = 3  # the forward, and a backward of about two
 FORWARDS_OF_DECODING = 4  # of SD1's VAE, by the multiplications of both at 512 x 512
 
@@ -20,7 +20,7 @@ def sample_requests(config: "Config", dataset: "Dataset") -> list[SampleRequest]
     """One `SampleRequest` a prompt; a prompt's own settings (`lib_sdtune.prompt_lines`) go before the section's.
 
     Where the settings have no prompts the run makes them: as many as can be drawn at every tenth of the run within the
-    share of the time that samples may take (`sample_times.MOST_SHARE`), one at least.
+    share of the time that samples may take (`sample_times.MAX_SHARE`), one at least.
     """
     sample, side = config.sample, config.dataset.resolution
     general: dict[str, Any] = {"steps": sample.steps, "cfg_scale": sample.cfg_scale, "seed": sample.seed,
@@ -55,7 +55,7 @@ def suggested_prompts(config: "Config", dataset: "Dataset") -> list[str]:
         captions += [dataset.scan.pictures[index].caption for index in indices
                      if dataset.scan.pictures[index].caption_from == "file"][:1]
     captions.append(dataset.scan.pictures[0].caption)
-    return distinct([*triggers, *captions])[:MOST_PROMPTS] or [""]
+    return distinct([*triggers, *captions])[:MAX_PROMPTS] or [""]
 
 
 def distinct(prompts: Iterable[str]) -> list[str]:

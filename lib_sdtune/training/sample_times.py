@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # it imports this file
     from lib_sdtune.training.step_result import Step
 
 TENTHS = 10
-MOST_SHARE = 0.15  # of the run's time, for steps and samples together
+MAX_SHARE = 0.15  # of the run's time, for steps and samples together
 
 
 def due(settings: Any, step: "Step") -> bool:
@@ -54,7 +54,7 @@ class SampleTimes:
     @property
     def budget(self) -> float:
         """What may be spent on samples, in steps."""
-        return self.total * MOST_SHARE / (1 - MOST_SHARE)
+        return self.total * MAX_SHARE / (1 - MAX_SHARE)
 
     def rounds(self, cost: float | None = None) -> int:
         """How often the samples are drawn in all; cost: of a round, in steps, or else as estimated."""

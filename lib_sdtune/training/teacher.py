@@ -26,7 +26,7 @@ from lib_sdtune.training.batch import Batch, draw
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.training_data import TrainingData
 
-MOST_QUESTIONS = 256  # that are stored; then they come round again
+MAX_QUESTIONS = 256  # that are stored; then they come round again
 TWIN = 1 << 40  # added to an example's number, so that its twin has noise of its own
 log = logging.getLogger("sdtune")
 
@@ -145,7 +145,7 @@ class StoredTeacher(LiveTeacher):
     def prepare(self, steps: int, world: World, progress: Progress) -> None:
         super().prepare(steps, world, progress)
         if world.is_main_process and not self.path.exists():
-            self.store_answers(min(steps, MOST_QUESTIONS), progress)
+            self.store_answers(min(steps, MAX_QUESTIONS), progress)
         world.barrier()
         self.answers, facts = safetensors.read(self.path)
         self.questions = int(facts["turns"])

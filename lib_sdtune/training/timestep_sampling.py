@@ -16,7 +16,7 @@ from lib_sdtune import diffusion
 from lib_sdtune.config import NoiseConfig
 
 BANDS = 20
-LEAST = 5  # losses of every band before any is preferred
+MIN_LOSSES = 5  # losses of every band before any is preferred
 MEMORY = 100  # losses that a band's mean looks back on
 EVENLY = 0.1  # share of the examples whose timestep is as likely as another: no loss counts more than ten times
 
@@ -76,7 +76,7 @@ class ByLoss(TimestepSampling):
                 mean[1] += (loss**2 - mean[1]) / min(mean[0], MEMORY)
         self.waiting = [entry for entry in self.waiting if entry[0] >= step]
         self.shares = self.even_shares()
-        if all(count >= LEAST for count, _ in self.squares):
+        if all(count >= MIN_LOSSES for count, _ in self.squares):
             sizes = [share * math.sqrt(square) for share, (_, square) in zip(self.shares, self.squares, strict=True)]
             self.shares = [EVENLY * share + (1 - EVENLY) * size / sum(sizes)
                            for share, size in zip(self.shares, sizes, strict=True)]

@@ -207,7 +207,7 @@ def pixels(ratio: float) -> str:
 def samples(dataset: "Dataset", config: "Config", app: "App") -> str:
     """How often samples are drawn and what share of the time they take, counted, or as measured in the last run."""
     from lib_sdtune.training.sample_requests import cost_in_steps, sample_requests
-    from lib_sdtune.training.sample_times import MOST_SHARE, TENTHS, SampleTimes
+    from lib_sdtune.training.sample_times import MAX_SHARE, TENTHS, SampleTimes
 
     requests, total = sample_requests(config, dataset), dataset.total_steps
     cost = measured = cost_in_steps(config, requests)
@@ -221,7 +221,7 @@ def samples(dataset: "Dataset", config: "Config", app: "App") -> str:
     rounds = times.rounds(measured) if times.auto else total // every if every else 0
     rounds += total // (sample.every_n_epochs * dataset.steps_per_epoch) if sample.every_n_epochs else 0
     if not rounds:
-        why = f"even one would take more than {100 * MOST_SHARE:.0f} % of the time"
+        why = f"even one would take more than {100 * MAX_SHARE:.0f} % of the time"
         return f"Samples: none, because {why}." if times.auto else ""
     share = rounds * measured / (total + rounds * measured)
     often = "before the first step and at every tenth" if times.auto and rounds > TENTHS else plural(rounds, "time")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lib_sdtune.data.scan import Picture, Scan
 
-MOST = 24  # of the subject's pictures, and half as many of the class pictures
+MAX_PICTURES = 24  # of the subject's pictures, and half as many of the class pictures
 ADDRESS = "./sdtune/v1/inspect/pictures/"
 
 
@@ -15,7 +15,8 @@ def thumbnails(scan: "Scan") -> list[str]:
     """HTML: the pictures, then the class pictures, each headed with their number where there are any."""
     subject = [picture for picture in scan.pictures if not picture.is_class]
     classes = [picture for picture in scan.pictures if picture.is_class]
-    return [html for html in (strip("Pictures", subject, MOST), strip("Class pictures", classes, MOST // 2)) if html]
+    strips = strip("Pictures", subject, MAX_PICTURES), strip("Class pictures", classes, MAX_PICTURES // 2)
+    return [html for html in strips if html]
 
 
 def strip(title: str, pictures: "Sequence[Picture]", most: int) -> str:

@@ -57,7 +57,7 @@ def automatic(tmp_path, **changes):
 @pytest.fixture
 def impatient(monkeypatch):
     """Nothing counts as an improvement, so that every run ends at step 8."""
-    monkeypatch.setattr(automatic_length, "LEAST", 10.0)
+    monkeypatch.setattr(automatic_length, "MIN_IMPROVEMENT", 10.0)
 
 
 def test_it_ends_before_the_longest(tmp_path, impatient):

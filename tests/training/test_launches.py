@@ -18,7 +18,7 @@ from tests.pretended.dispatch import OLD
 SETTINGS = {"lora": {"dim": 4, "alpha": 2, "unet_lr": 1e-3, "text_encoder_lr": 1e-3},
             "dreambooth": {"unet_lr": 1e-5, "weights": "float32"},
             "textual_inversion": {"token": "cat", "init_text": "cat"}, "hypernetwork": {"lr": 1e-3}}
-MOST = {"lora": 4750, "dreambooth": 3550}  # launches; forward and backward alone are 2,845 and 2,717
+MAX_LAUNCHES = {"lora": 4750, "dreambooth": 3550}  # launches; forward and backward alone are 2,845 and 2,717
 LION = 300  # more where Lion steps groups of weights
 ONE_BY_ONE = 2 * 686  # more for DreamBooth where torch copies lists between number formats one by one
 SHARE = 1.05  # of forward and backward alone, what a step of the other add-ons may launch
@@ -58,7 +58,7 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method, optimize
         batch = draw(data.examples(3), 3, data.cache, trainer.config).to(trainer.model.device)
         with card.counting() as bare:
             trainer.objective.predict(batch).square().mean().backward()
-    assert counts.total("launches") <= MOST.get(method, SHARE * bare.total("launches")) + more, (counts, bare)
+    assert counts.total("launches") <= MAX_LAUNCHES.get(method, SHARE * bare.total("launches")) + more, (counts, bare)
     assert counts.total("syncs") == 0, counts.syncs
     assert counts.total("uploads") <= 10 and counts.total("downloads") <= 1, counts
 
@@ -73,7 +73,7 @@ def test_accumulation_adds_a_forward_and_a_backward_alone(tmp_path):
         with card.counting() as bare:
             trainer.objective.predict(batch).square().mean().backward()
     more = 300 + (ONE_BY_ONE if OLD else 0)
-    assert counts.total("launches") <= MOST["dreambooth"] + bare.total("launches") + more, (counts, bare)
+    assert counts.total("launches") <= MAX_LAUNCHES["dreambooth"] + bare.total("launches") + more, (counts, bare)
     assert counts.total("syncs") == 0, counts.syncs
 
 
@@ -83,7 +83,7 @@ def test_timesteps_by_loss_wait_for_nothing(tmp_path):
         with card.counting() as counts:
             trainer.advance()
     assert counts.total("syncs") == 0, counts.syncs
-    assert counts.total("launches") <= MOST["lora"], counts
+    assert counts.total("launches") <= MAX_LAUNCHES["lora"], counts
 
 
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])

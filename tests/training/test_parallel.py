@@ -20,7 +20,7 @@ WORKER = """
 import sys, pathlib, json
 from lib_sdtune.training import timestep_sampling
 from tests.hosts import TinyHost, train
-timestep_sampling.BANDS, timestep_sampling.LEAST = 2, 1
+timestep_sampling.BANDS, timestep_sampling.MIN_LOSSES = 2, 1
 folder, config = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
 train(TinyHost(folder), config)
 """
@@ -35,7 +35,7 @@ def free_port():
 @pytest.mark.parametrize(("method", "file"), [("lora", "models/Lora"), ("dreambooth", "models/Stable-diffusion")])
 def test_two_processes_equal_one_that_accumulates(tmp_path, method, file, monkeypatch):
     monkeypatch.setattr(timestep_sampling, "BANDS", 2)
-    monkeypatch.setattr(timestep_sampling, "LEAST", 1)
+    monkeypatch.setattr(timestep_sampling, "MIN_LOSSES", 1)
     images = pictures(tmp_path / "2_ron", 2)
     steps = {"max_train_steps": 6, "optimizer": "SGDNesterov", "optimizer_args": {"weight_decay": 0.1}, "stop_text_encoder_training": 1}
     noise = {"timestep_sampling": "loss"}

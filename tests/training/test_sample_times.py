@@ -11,7 +11,7 @@ from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.runs import folder_of
 from lib_sdtune.training.sample_requests import cost_in_steps, sample_requests
-from lib_sdtune.training.sample_times import MOST_SHARE, SampleTimes, is_chosen
+from lib_sdtune.training.sample_times import MAX_SHARE, SampleTimes, is_chosen
 from lib_sdtune.training.step_result import Step
 from lib_sdtune.training.time_spent import TimeSpent
 from tests.hosts import TinyHost, pictures, settings, train
@@ -45,7 +45,7 @@ def test_every_tenth_of_the_run_or_as_many_of_them_as_there_is_time_for(round_in
 @pytest.mark.parametrize("round_in_steps", [0.2, 3, 14, 40])
 def test_samples_never_take_more_than_their_share(total, measured, round_in_steps):
     numbers, spent = drawn(total, 1.0, measured * round_in_steps, round_in_steps)
-    assert spent <= MOST_SHARE * (total + spent) or len(numbers) == 1  # the first is drawn before any is measured
+    assert spent <= MAX_SHARE * (total + spent) or len(numbers) == 1  # the first is drawn before any is measured
 
 
 def test_the_tenths_lie_evenly():
@@ -133,7 +133,7 @@ def test_a_whole_run_keeps_the_share_by_what_its_own_rounds_took(tmp_path, monke
     host = TinyHost(tmp_path / "data")
     control = train(host, settings(pictures(tmp_path / "pics"), sample=SMALL, train={"max_train_steps": 60}))
     rounds = control.time.times["samples"]
-    assert control.time.shares()["samples"] <= 100 * MOST_SHARE and rounds == {2: 5, 4: 2}[slow]
+    assert control.time.shares()["samples"] <= 100 * MAX_SHARE and rounds == {2: 5, 4: 2}[slow]
 
 
 def test_the_end_is_drawn_although_steps_became_quicker_on_the_way():

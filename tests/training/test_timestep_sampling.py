@@ -78,7 +78,7 @@ def test_when_losses_are_read_changes_nothing():
 def quick(monkeypatch):
     """What a run of few steps can tell."""
     monkeypatch.setattr(timestep_sampling, "BANDS", 3)
-    monkeypatch.setattr(timestep_sampling, "LEAST", 1)
+    monkeypatch.setattr(timestep_sampling, "MIN_LOSSES", 1)
 
 
 def test_a_resumed_run_draws_the_same(tmp_path, quick):

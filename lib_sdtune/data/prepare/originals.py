@@ -17,7 +17,7 @@ from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.walk import PictureFile
 from lib_sdtune.errors import UserError
 
-LONGEST = 200  # bytes of a name; disks allow some 255 with everything that is put behind it
+MAX_NAME_BYTES = 200  # bytes of a name; disks allow some 255 with everything that is put behind it
 CAPTION_ONLY = ("prompt", "trigger", "add_tags", "remove_tags", "replace", "replace_regex", "sort_tags", "dedupe_tags",
                 "plain_captions")
 
@@ -62,7 +62,7 @@ def plain_stem(file: PictureFile, settings: PrepareConfig) -> str:
     relative = Path(file.relative)
     path = Path(settings.folder) / relative.stem if settings.folder else relative.with_suffix("")
     path = Path(printable(path).replace("?", "_"))
-    return path.with_name(path.name.encode()[:LONGEST].decode("utf-8", "ignore")).as_posix()
+    return path.with_name(path.name.encode()[:MAX_NAME_BYTES].decode("utf-8", "ignore")).as_posix()
 
 
 class Names:

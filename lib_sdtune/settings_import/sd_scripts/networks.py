@@ -15,7 +15,7 @@ from lib_sdtune.settings_import.sd_scripts.options import stem
 KINDS = {"lora": "lora", "locon": "lora", "loha": "loha", "lokr": "lokr", "ia3": "ia3", "diag-oft": "diag-oft",
          "boft": "boft"}
 OF_MODULES = {"networks.lora": "lora", "networks.loha": "loha", "networks.lokr": "lokr"}
-LARGEST_DIM = 1024
+MAX_DIM = 1024
 LYCORIS = ("lycoris.kohya", "locon.locon_kohya", "lycoris.locon_kohya")
 UNSUPPORTED = {
     "networks.lora_fa": "LoRA-FA, of which only the second half learns", "networks.dylora": "DyLoRA",
@@ -104,10 +104,10 @@ def set_dim(draft: Draft, options: Entries) -> int:
         if entry:
             draft.notes.unread(entry, error)
         entry, dim = None, 4
-    if entry and dim > LARGEST_DIM:
+    if entry and dim > MAX_DIM:
         draft.set(
             "lora.dim",
-            LARGEST_DIM,
+            MAX_DIM,
             entry,
             "LyCORIS means matrices that are not split at all; the largest dim is "
             "as near as it gets, and for LoKr the same",
@@ -156,7 +156,7 @@ def set_convolutions(draft: Draft, words: dict, lycoris: bool, preset: str, dim:
         if not conv_alpha[0]:
             conv_alpha = alpha, conv_alpha[1] or Entry("conv_alpha", "not set")
             how["conv_alpha"] = "LyCORIS takes network_alpha then"
-    draft.set("lora.conv_dim", min(LARGEST_DIM, int(conv_dim[0] or 0)), conv_dim[1], how["conv_dim"])
+    draft.set("lora.conv_dim", min(MAX_DIM, int(conv_dim[0] or 0)), conv_dim[1], how["conv_dim"])
     draft.set("lora.conv_alpha", float(conv_alpha[0] or (dim if conv_alpha[0] == 0 and conv_alpha[1] else 1.0)),
               conv_alpha[1], how["conv_alpha"])
 

@@ -12,7 +12,7 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim.schedule import is_zero
 from lib_sdtune.training.memory.estimate import recomputes
 
-SMALLEST = 256  # pixels a side
+MIN_SIDE = 256  # pixels a side
 
 
 def cheaper_configs(
@@ -59,4 +59,4 @@ def no_text_encoder(config: Config, device: torch.device) -> dict[str, Any]:
 def smaller_pictures(config: Config, device: torch.device) -> dict[str, Any]:
     """Three quarters of the side, a whole number of buckets."""
     side = config.dataset.resolution * 3 // 4 // 64 * 64
-    return {"dataset.resolution": side} if side >= SMALLEST else {}
+    return {"dataset.resolution": side} if side >= MIN_SIDE else {}
