@@ -138,14 +138,14 @@ def main():
     for method in arguments.methods:
         values_by_measure, pictures = {name: [[], []] for name in MEASURES}, []
         for seed in arguments.seeds:
-            values, obeyed, before, after = taught(method, seed, arguments.steps)
+            values, fidelity, before, after = taught(method, seed, arguments.steps)
             pictures += [before, after]
             for name in MEASURES:
                 for place in (0, 1):
                     values_by_measure[name][place].append(values[name][place])
             print(method, seed, {name: [round(float(np.mean(value)), 3) for value in values[name]]
                                  for name in MEASURES},
-                  {name: round(value, 2) for name, value in obeyed.items() if value == value}, flush=True)
+                  {name: round(value, 2) for name, value in fidelity.items() if value == value}, flush=True)
             if arguments.out:
                 arguments.out.mkdir(parents=True, exist_ok=True)
                 contact_sheet(pictures).save(arguments.out / f"{method}.png")

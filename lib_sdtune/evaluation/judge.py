@@ -53,15 +53,15 @@ class Judge:
         rows, images = zip(*pictures, strict=True)
         latents = self.encoder.latents(images)
         subject_scores = measures.subject(self.encoder.images(images), self.axis, self.middle)
-        obeyed = self.obeyed(images, rows)
+        margins = self.adherence_margins(images, rows)
         varied = measures.variety(latents, rows)
         return {"subject": round(float(subject_scores.mean()), 4),
-                "prompt": None if obeyed is None else round(measures.obedience(float(obeyed.mean()), self.usual), 4),
+                "prompt": None if margins is None else round(measures.adherence(float(margins.mean()), self.usual), 4),
                 "variety": rounded(varied / self.varied) if self.varied > 0 and not math.isnan(varied) else None,
                 "copies": round(measures.copies(latents, self.trained), 4),
-                "best": int((subject_scores.clamp(0, 1) * (1 if obeyed is None else obeyed.clamp(min=0))).argmax())}
+                "best": int((subject_scores.clamp(0, 1) * (1 if margins is None else margins.clamp(min=0))).argmax())}
 
-    def obeyed(self, images: Sequence[Image.Image], rows: Sequence[int]) -> torch.Tensor | None:
+    def adherence_margins(self, images: Sequence[Image.Image], rows: Sequence[int]) -> torch.Tensor | None:
         """(N,) by how much each picture fits its own prompt better than the others, or None where the bare model cannot
         tell.
         """

@@ -42,7 +42,7 @@ def margins(scores: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
     return own_scores - (scores.sum(1) - own_scores) / (scores.shape[1] - 1)
 
 
-def obedience(margin: float, usual: float) -> float:
+def adherence(margin: float, usual: float) -> float:
     """What is left of the bare model's margin, 0..1 (1: the pictures tell their prompts apart as well as the bare
     model's).
     """

@@ -6,7 +6,7 @@ from typing import Any
 Entry = dict[str, Any]
 
 GOOD_ENOUGH = 0.97  # of the best score: an earlier file that reaches it is as good
-OBEYS = 0.6  # of its obedience at low weights: where it falls below, about half of what is asked for is not shown
+ADHERES = 0.6  # of its adherence at low weights: where it falls below, about half of what is asked for is not shown
 # of the bare model's variety: one subject varies less than everything that the bare model makes of the same words
 VARIED = 0.5
 PHRASES = (  # reasons, which no full stop ends
@@ -21,7 +21,7 @@ PHRASES = (  # reasons, which no full stop ends
 def ranked(entries: Sequence[Entry], memorises: int | None = None) -> list[Entry]:
     """The entries, best first, each with "score" (0..1) and "reasons" (sentences).
 
-    entries: dicts with "label", "step", "subject" (0 bare model .. 1 training pictures), "prompt" (obedience 0..1 or
+    entries: dicts with "label", "step", "subject" (0 bare model .. 1 training pictures), "prompt" (adherence 0..1 or
     None), "variety" (1: as the bare model, or None), "copies" (share), "val_loss" (or None). memorises: the step, if
     known.
     """
@@ -41,12 +41,12 @@ def ranked(entries: Sequence[Entry], memorises: int | None = None) -> list[Entry
 def score(entry: Entry, lowest: float | None) -> float:
     """What shows the subject, follows the prompt, varies, and copies nothing."""
     subject = clamped(entry["subject"])
-    obeys = 1.0 if entry["prompt"] is None else entry["prompt"]
+    adherence = 1.0 if entry["prompt"] is None else entry["prompt"]
     varied = 1.0 if entry["variety"] is None else clamped(entry["variety"] / VARIED) ** 0.5
     generalises = (1.0
                    if entry["val_loss"] is None or not lowest
                    else max(0.5, 1 - 2 * (entry["val_loss"] - lowest) / lowest))
-    return subject * obeys * varied * (1 - entry["copies"]) * generalises
+    return subject * adherence * varied * (1 - entry["copies"]) * generalises
 
 
 def clamped(value: float) -> float:
@@ -86,20 +86,20 @@ def of(entry: Entry, entries: Sequence[Entry], name: str) -> str:
 
 def strength(curve: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """{"weight", "stops_at", "sentence"} of [{"weight", "subject", "prompt"}]: the weight to prefer, and where
-    obedience ends (or None).
+    adherence ends (or None).
     """
     curve = sorted(curve, key=lambda point: point["weight"])
-    obeys = [1.0 if point["prompt"] is None else point["prompt"] for point in curve]
-    values = [clamped(point["subject"]) * obedience for point, obedience in zip(curve, obeys, strict=True)]
+    adherences = [1.0 if point["prompt"] is None else point["prompt"] for point in curve]
+    values = [clamped(point["subject"]) * adherence for point, adherence in zip(curve, adherences, strict=True)]
     if all(point["prompt"] is None for point in curve):  # stronger may be worse, and nobody could tell
         values = [value if point["weight"] <= 1 else 0.0 for point, value in zip(curve, values, strict=True)]
     good = [point["weight"] for point, value in zip(curve, values, strict=True) if value >= GOOD_ENOUGH * max(values)]
     weight = min(good, key=lambda weight: abs(weight - 1))
     stops = None
-    for place, obedience in enumerate(obeys):
-        before = max(obeys[:place], default=obedience)
-        if obedience < OBEYS * before and all(later < OBEYS * before for later in obeys[place:]):
-            stops = curve[place]["weight"]
+    for index, adherence in enumerate(adherences):
+        before = max(adherences[:index], default=adherence)
+        if adherence < ADHERES * before and all(later < ADHERES * before for later in adherences[index:]):
+            stops = curve[index]["weight"]
             break
     sentence = f"Best at weight {weight:g}."
     if stops is not None:

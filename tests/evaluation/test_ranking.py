@@ -68,10 +68,10 @@ def test_obedience_is_graded_by_how_far_the_other_prompts_are_behind():
     """Half of what is asked for still beats every other prompt, and is worth about half."""
     rows, asked = [0, 1, 2], torch.eye(3)
     usual = float(measures.margins(asked, rows).mean())
-    found = [measures.obedience(float(measures.margins(share * asked - 5, rows).mean()), usual) for share in (1.2, 1, 0.5, 0, -1)]
+    found = [measures.adherence(float(measures.margins(share * asked - 5, rows).mean()), usual) for share in (1.2, 1, 0.5, 0, -1)]
     assert found == pytest.approx([1, 1, 0.5, 0, 0], abs=1e-5)
     assert measures.recognised(0.5 * asked, rows).tolist() == [1, 1, 1]
-    assert measures.obedience(1.0, 0.0) == 0
+    assert measures.adherence(1.0, 0.0) == 0
 
 
 def test_one_subject_may_vary_less_than_all_that_the_bare_model_draws():
