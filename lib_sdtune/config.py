@@ -98,7 +98,7 @@ def compose() -> type:
     from lib_sdtune.methods import in_order
 
     methods = [(method.name, method.Settings, section(method.Settings, method.title)) for method in in_order()]
-    general = [(each.name, each.type, copy(each)) for each in fields(GeneralConfig)]
+    general = [(declared.name, declared.type, copy(declared)) for declared in fields(GeneralConfig)]
     position = [name for name, _, _ in general].index("train")
     return make_dataclass("Config", [*general[:position], *methods, *general[position:]], bases=(BaseConfig,),
                           namespace={"__doc__": BaseConfig.__doc__, "__module__": __name__})

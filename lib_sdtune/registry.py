@@ -116,5 +116,5 @@ PHRASES = ("{1} (did you mean {2}?)",)
 
 def nearest(word: object, words: Iterable) -> str:
     """' (did you mean X?)' for a likely typing mistake, else ''."""
-    close = difflib.get_close_matches(str(word), [str(each) for each in words], n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(word), [str(candidate) for candidate in words], n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

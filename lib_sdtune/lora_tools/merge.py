@@ -137,9 +137,10 @@ def concatenated(parts: Sequence[tuple[LoraFile, float]], key: str) -> dict[str,
 def sum_of_norms(parts: Sequence[tuple[LoraFile, float]], key: str) -> dict[str, torch.Tensor]:
     """A norm layer's changes added up, which have no rank."""
     tensors = [file.layers[key] for file, _ in parts]
-    refuse_other_shapes(parts, key, [tuple(each["w_norm"].shape) for each in tensors])
-    return {tail: torch.stack([each[tail].float() * ratio for each, (_, ratio) in zip(tensors, parts, strict=True)])
-            .sum(0) for tail in TAILS}
+    refuse_other_shapes(parts, key, [tuple(layer_tensors["w_norm"].shape) for layer_tensors in tensors])
+    return {tail: torch.stack([layer_tensors[tail].float() * ratio
+                               for layer_tensors, (_, ratio) in zip(tensors, parts, strict=True)]).sum(0)
+            for tail in TAILS}
 
 
 def total(parts: Sequence[tuple[LoraFile, float]], key: str, device: str) -> torch.Tensor:

@@ -22,7 +22,8 @@ from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.lora import rounded
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.lora_tools import layers
-from lib_sdtune.lora_tools.on_model import adapter, layers_on, refuse_other_family
+from lib_sdtune.lora_tools.on_model import adapter as adapter_of
+from lib_sdtune.lora_tools.on_model import layers_on, refuse_other_family
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import FolderOf, Method
 from lib_sdtune.methods.lora_blocks import Blocks
@@ -87,7 +88,7 @@ class LoraMethod(Method):
         file = lora_file.read(find_init_file(self.config, self.model.folder))
         for target, tensors in layers_on(self.model, file):
             self.targets.append(target)
-            self.adapters[target.key] = adapter(file, target, tensors)
+            self.adapters[target.key] = adapter_of(file, target, tensors)
         self.start = digest(self.tensors())
 
     @classmethod
@@ -177,13 +178,14 @@ class LoraMethod(Method):
 
     def half_copies(self, dtype: torch.dtype) -> HalfCopies | None:
         adapters = [self.adapters[target.key] for target in self.targets if not target.unused and self.learns(target)]
-        plain = all(type(each) is LoRA and each.mid is None and each.dropouts == Dropouts() for each in adapters)
+        plain = all(type(adapter) is LoRA and adapter.mid is None and adapter.dropouts == Dropouts()
+                    for adapter in adapters)
         if not plain or self.config.lora.scale_weight_norms:
             return None
-        parameters = [parameter for each in adapters for parameter in (each.down, each.up)]
-        halves = HalfCopies(parameters, [factor for each in adapters for factor in (1.0, each.scale)], dtype)
-        for number, each in enumerate(adapters):
-            each.copies = halves.copies[2 * number], halves.copies[2 * number + 1]
+        parameters = [parameter for adapter in adapters for parameter in (adapter.down, adapter.up)]
+        halves = HalfCopies(parameters, [factor for adapter in adapters for factor in (1.0, adapter.scale)], dtype)
+        for number, adapter in enumerate(adapters):
+            adapter.copies = halves.copies[2 * number], halves.copies[2 * number + 1]
         return halves
 
     def changes_text(self) -> bool:
@@ -201,19 +203,19 @@ class LoraMethod(Method):
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return {f"{key}.{tail}": tensor
-                for key, each in self.adapters.items() for tail, tensor in each.tensors().items()}
+                for key, adapter in self.adapters.items() for tail, tensor in adapter.tensors().items()}
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        for key, each in self.adapters.items():
-            each.load_tensors({tail: tensors[f"{key}.{tail}"] for tail in each.tensors()})
+        for key, adapter in self.adapters.items():
+            adapter.load_tensors({tail: tensors[f"{key}.{tail}"] for tail in adapter.tensors()})
 
     def metadata(self) -> dict[str, Any]:
         settings = self.config.lora
-        plain = all(isinstance(each, LoRA) for each in self.adapters.values())
+        plain = all(isinstance(adapter, LoRA) for adapter in self.adapters.values())
         dim, alpha = settings.dim, settings.alpha
         if settings.init_file or settings.block_dims:
-            ranked = [each for each in self.adapters.values() if not isinstance(each, Norm)]
-            dims, alphas = {each.dim for each in ranked}, {each.alpha for each in ranked}
+            ranked = [adapter for adapter in self.adapters.values() if not isinstance(adapter, Norm)]
+            dims, alphas = {adapter.dim for adapter in ranked}, {adapter.alpha for adapter in ranked}
             dim, alpha = (min(numbers) if len(numbers) == 1 else "Dynamic" for numbers in (dims, alphas))
         return {"ss_network_module": "networks.lora" if plain else "lycoris.kohya",
                 "ss_network_dim": dim, "ss_network_alpha": alpha,
@@ -226,7 +228,8 @@ class LoraMethod(Method):
     def network_arguments(self) -> dict[str, str]:
         """kohya's and LyCORIS' arguments of the network, as far as they are not their defaults."""
         settings = self.config.lora
-        name = next((each.name for each in self.adapters.values() if not isinstance(each, Norm)), settings.network)
+        names = (adapter.name for adapter in self.adapters.values() if not isinstance(adapter, Norm))
+        name = next(names, settings.network)
         arguments = {"lora": {}, "dora": {"algo": "lora", "dora_wd": True, "wd_on_output": False}}.get(
             name, {"algo": name}
         )
@@ -243,7 +246,7 @@ class LoraMethod(Method):
         precision = safetensors.PRECISIONS[self.config.save.precision]
         tensors = {name: rounded(name, tensor, precision) for name, tensor in self.tensors().items()}
         unchanged = self.start and digest(self.tensors()) == self.start
-        if unchanged or not any(torch.count_nonzero(each.delta_weight()) for each in self.adapters.values()):
+        if unchanged or not any(torch.count_nonzero(adapter.delta_weight()) for adapter in self.adapters.values()):
             raise NothingLearned("The LoRA learned nothing: every layer is as it was at the start. "
                                  "Raise the learning rate or the number of steps.")
         if not any(self.changes(key, tensors) for key in self.adapters):

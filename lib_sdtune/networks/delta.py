@@ -73,7 +73,7 @@ def algorithm(tensors: Tensors) -> str:
     """The network ("lora", "loha", …, or "full") that the tensors of a layer are of; "" for those of none, or with
     something unknown among them.
     """
-    return next((name for name, each in formulas().items() if each.reads(tensors)), "")
+    return next((name for name, formula_of_name in formulas().items() if formula_of_name.reads(tensors)), "")
 
 
 def delta(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
@@ -137,5 +137,6 @@ def scale(tensors: Tensors) -> float:
 
 def rank_of(tensors: Tensors) -> int | None:
     """The rank (dim) of a layer's tensors; None for whole matrices."""
-    tail = next((tail for each in formulas().values() for tail in each.rank if tail in tensors), None)
+    tails = (tail for formula_of_name in formulas().values() for tail in formula_of_name.rank)
+    tail = next((tail for tail in tails if tail in tensors), None)
     return len(tensors[tail]) if tail else None

@@ -30,7 +30,8 @@ class HalfCopies:
                 begin = self.runs.pop()[1]
             self.runs.append((self.factors[index], begin, end))
         device = self.parameters[0].device
-        self.values, self.halves = (torch.zeros(end, dtype=each, device=device) for each in (torch.float32, dtype))
+        self.values, self.halves = (torch.zeros(end, dtype=number_format, device=device)
+                                    for number_format in (torch.float32, dtype))
         self.order, self.copies = order, [self.join(index, starts[index]) for index in range(len(self.parameters))]
         self.refresh()
 

@@ -50,7 +50,7 @@ def expected(config: "Config", host: "Host", runs: Iterable[dict[str, Any]],
         return None
     _, settings, run = earlier[step.measured.run]
     validates = bool(config.validation.split or config.validation.images)
-    besides = seconds_due(due_after(config, 0, steps, steps_per_epoch, validates), each(config, settings, run))
+    besides = seconds_due(due_after(config, 0, steps, steps_per_epoch, validates), seconds_each(config, settings, run))
     return Expected(*(steps * seconds + besides for seconds in (step.seconds, step.low, step.high)), besides, step)
 
 
@@ -63,7 +63,7 @@ def conditions(settings: dict[str, Any], family: str) -> Conditions:
     return Conditions(method, family, settings["dataset"]["resolution"] ** 2 * pictures, (*options, trains_text))
 
 
-def each(config: "Config", settings: dict[str, Any], run: dict[str, Any]) -> dict[str, float]:
+def seconds_each(config: "Config", settings: dict[str, Any], run: dict[str, Any]) -> dict[str, float]:
     """{"samples", "validation", "saving": seconds of one}, the samples scaled by how much is drawn."""
     seconds = {what: value for what, value in (run.get("seconds_each") or {}).items() if isinstance(value, int | float)}
     before = drawing(settings["sample"], settings["dataset"]["resolution"])

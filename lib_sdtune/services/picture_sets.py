@@ -21,7 +21,7 @@ class PictureSets:
         folders = [path for path in self.folder.iterdir() if path.is_dir()] if self.folder.is_dir() else []
         folders = sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)[:MAX_SETS]
         sets = [{"name": path.name, "folder": str(path), "pictures": count(path)} for path in folders]
-        return {"sets": [each for each in sets if each["pictures"]]}
+        return {"sets": [entry for entry in sets if entry["pictures"]]}
 
 
 def count(folder: Path) -> int:

@@ -53,7 +53,7 @@ def set_for_all(reader: Reader, facts: Entries) -> None:
         draft.set("dataset.cache_latents", flag(cache.value), cache)
     entry = facts.take("resolution")
     listed = entry.value if entry and isinstance(entry.value, list) else [entry.value if entry else 512]
-    sizes = [side for each in listed for side in sides_of(each)[:1]]
+    sizes = [side for listed_size in listed for side in sides_of(listed_size)[:1]]
     largest = int(max(sizes, default=512))
     several = len(set(sizes)) > 1
     draft.set("dataset.resolution", largest, entry,

@@ -71,13 +71,14 @@ def concept_of(draft: Draft, facts: Entries, index: int) -> dict[str, Any]:
 
 def classes(draft: Draft, facts: Entries, concept: dict[str, Any], where: str) -> None:
     """How many class pictures: a total, or so many for each picture."""
-    total, each = facts.take("num_class_images"), facts.take("num_class_images_per")
+    total, per_picture = facts.take("num_class_images"), facts.take("num_class_images_per")
     if total and integer(total.value) > 0 and concept.get("class_images"):
         concept["num_class_images"] = integer(total.value)
         draft.notes.take(total, f"{where}.num_class_images", concept["num_class_images"])
-    elif each and integer(each.value) > 0:
-        draft.notes.differ(each, f"for each picture there: set {where}.num_class_images to it times the pictures")
-    elif entry := total or each:
+    elif per_picture and integer(per_picture.value) > 0:
+        draft.notes.differ(per_picture,
+                           f"for each picture there: set {where}.num_class_images to it times the pictures")
+    elif entry := total or per_picture:
         if concept.pop("class_images", None):
             draft.notes.differ(entry, f"no class pictures are used then, so {where}.class_images is left out")
         concept.pop("class_prompt", None)

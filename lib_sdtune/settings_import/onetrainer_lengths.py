@@ -19,10 +19,10 @@ def set_length(reader: Reader) -> None:
         draft.set("train.max_train_epochs", epochs, entry)
     else:
         draft.default("train.max_train_epochs", epochs, "epochs")
-    each = steps_per_epoch(draft)
+    steps_of_epoch = steps_per_epoch(draft)
     accumulation = max(1, int(reader.number("gradient_accumulation_steps", 1)))
-    set_warmup(reader, epochs * each if each else None, accumulation)
-    set_stop(reader, each)
+    set_warmup(reader, epochs * steps_of_epoch if steps_of_epoch else None, accumulation)
+    set_stop(reader, steps_of_epoch)
 
 
 def set_warmup(reader: Reader, total: int | None, accumulation: int) -> None:
@@ -60,7 +60,7 @@ def set_warmup(reader: Reader, total: int | None, accumulation: int) -> None:
         )
 
 
-def set_stop(reader: Reader, each: int | None) -> None:
+def set_stop(reader: Reader, steps_of_epoch: int | None) -> None:
     reader.draft.assign("train.stop_text_encoder_training", 0)
     entry, unit = reader.settings.take("text_encoder.stop_training_after"), reader.value(
         "text_encoder.stop_training_after_unit", "NEVER")
@@ -73,8 +73,8 @@ def set_stop(reader: Reader, each: int | None) -> None:
             reader.draft.notes.off.append(entry.key)
         return
     count, path = number_of(reader, entry), "train.stop_text_encoder_training"
-    if str(unit).upper() == "EPOCH" and each:
-        reader.draft.set(path, count * each, entry, f"epochs there, of {each} steps each")
+    if str(unit).upper() == "EPOCH" and steps_of_epoch:
+        reader.draft.set(path, count * steps_of_epoch, entry, f"epochs there, of {steps_of_epoch} steps each")
     elif str(unit).upper() == "STEP":
         reader.draft.set(path, count, entry)
     else:
@@ -100,8 +100,8 @@ def set_rhythms(reader: Reader) -> None:
 def set_rhythm(reader: Reader, name: str, section: str, default: int, default_unit: str) -> None:
     entry, unit = reader.settings.take(name), str(reader.value(f"{name}_unit", default_unit)).upper()
     value = int(reader.number(name, default))
-    for each in ("epochs", "steps"):
-        reader.draft.assign(f"{section}.every_n_{each}", 0)
+    for counted in ("epochs", "steps"):
+        reader.draft.assign(f"{section}.every_n_{counted}", 0)
     if unit in ("EPOCH", "STEP") and value:
         reader.draft.set(f"{section}.every_n_{unit.lower()}s", value, entry)
     elif unit != "NEVER" and value and entry:

@@ -83,7 +83,7 @@ def from_table(data: Any) -> list[str]:
         subsets = data["prompt"].get("subset") or [{}]
         return [line_of({**shared, **subset}) for subset in subsets if isinstance(subset, dict)]
     if isinstance(data, list):
-        return [line_of(each) if isinstance(each, dict) else str(each) for each in data]
+        return [line_of(prompt) if isinstance(prompt, dict) else str(prompt) for prompt in data]
     return []
 
 

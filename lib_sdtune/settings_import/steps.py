@@ -14,8 +14,8 @@ def total_steps(draft: Draft) -> int | None:
     epochs, steps = draft.get("train.max_train_epochs", 0), draft.get("train.max_train_steps", 1500)
     if not epochs:
         return steps or None
-    each = steps_per_epoch(draft)
-    return None if each is None else epochs * each
+    steps_of_epoch = steps_per_epoch(draft)
+    return None if steps_of_epoch is None else epochs * steps_of_epoch
 
 
 def steps_per_epoch(draft: Draft) -> int | None:

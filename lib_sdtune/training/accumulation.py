@@ -34,7 +34,7 @@ class Accumulation:
         batches = [drawn.to(self.model.device), *self.micro_batches.teacher.batches(number, examples)]
         predictions = self.objective.predict(joined(batches)).split([len(batch.latents) for batch in batches])
         losses = [self.objective.unweighted(*pair) for pair in zip(predictions, batches, strict=True)]
-        loss = torch.cat([each * batch.weights for each, batch in zip(losses, batches, strict=True)]).mean()
+        loss = torch.cat([unweighted * batch.weights for unweighted, batch in zip(losses, batches, strict=True)]).mean()
         if loss.requires_grad:
             self.optimizer_step.backward(loss / share)
         return MicroBatch(examples, drawn.timesteps.tolist(), losses[0].detach(), loss.detach(), share,

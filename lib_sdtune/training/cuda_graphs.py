@@ -168,12 +168,13 @@ class CudaGraphs:
         differentiated = [*(tensor for tensor in inputs if tensor.requires_grad), *leaves]
 
         def gradients(output: torch.Tensor) -> list[torch.Tensor]:
-            arrived = torch.autograd.grad(output.float().square().mean(), differentiated, allow_unused=True)
-            return [each for each in arrived if each is not None]
+            gradients_or_none = torch.autograd.grad(output.float().square().mean(), differentiated, allow_unused=True)
+            return [gradient for gradient in gradients_or_none if gradient is not None]
 
         expected, replayed = gradients(self.plain(*inputs)), gradients(recording(*inputs, *leaves))
-        squares = [torch.stack([(one.float() - other.float()).square().sum(), one.float().square().sum()])
-                   for one, other in zip(expected, replayed, strict=True)]
+        squares = [torch.stack([(expected_gradient.float() - replayed_gradient.float()).square().sum(),
+                                expected_gradient.float().square().sum()])
+                   for expected_gradient, replayed_gradient in zip(expected, replayed, strict=True)]
         difference, norm = torch.stack(squares).sum(0).sqrt()
         return float(difference / norm.clamp(min=1e-20))
 

@@ -80,10 +80,10 @@ class StepResult:
         losses, of_all = more[:2 * len(self.micro_batches)], more[2 * len(self.micro_batches):]
         for rows in of_all:
             timestep_sampling.note(self.number, [int(timestep) for timestep in rows[::2]], rows[1::2])
-        for micro_batch, each in zip(self.micro_batches, losses[::2], strict=True):
-            per_image_loss.note(micro_batch.examples, micro_batch.timesteps, each)
+        for micro_batch, example_losses in zip(self.micro_batches, losses[::2], strict=True):
+            per_image_loss.note(micro_batch.examples, micro_batch.timesteps, example_losses)
             if not of_all:
-                timestep_sampling.note(self.number, micro_batch.timesteps, each)
+                timestep_sampling.note(self.number, micro_batch.timesteps, example_losses)
         count = len(self.micro_batches)
         parts = [
             count / micro_batch.share * loss

@@ -237,8 +237,8 @@ def disk_space(dataset: "Dataset", config: "Config", app: "App") -> str:
     by_epoch = config.save.every_n_epochs and total // (config.save.every_n_epochs * dataset.steps_per_epoch)
     files = 1 + min((total // interval if interval else 0) + by_epoch, config.save.keep_last or 10**6)
     largest = largest_artefact(config, app)
-    each = f" of about {size(largest)}" if largest else ""
-    return f"Disk: {plural(files, 'file')}{each}; {size(free_space(app.host.folder('sdtune')))} are free."
+    per_file = f" of about {size(largest)}" if largest else ""
+    return f"Disk: {plural(files, 'file')}{per_file}; {size(free_space(app.host.folder('sdtune')))} are free."
 
 
 def largest_artefact(config: "Config", app: "App") -> int:

@@ -214,7 +214,7 @@ class Model(Reader):
         if all(betas):
             arguments["betas"] = [fraction(beta.value) for beta in betas if beta]
         for names, argument in ((("weight_decay", "adam_weight_decay"), "weight_decay"), (("adam_epsilon",), "eps")):
-            option = next((each for name in names if (each := self.settings.take(name))), None)
+            option = next((entry for name in names if (entry := self.settings.take(name))), None)
             if option:
                 arguments[argument] = fraction(option.value)
         set_arguments(self.draft, arguments, optimizer, Entry("optimizer arguments", arguments, self.document.name))

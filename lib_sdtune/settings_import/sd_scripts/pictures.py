@@ -196,8 +196,8 @@ def set_cache(draft: Draft, options: Entries) -> None:
         if (other := options.get(name)) and other not in on:
             draft.notes.off.append(other.key)
     if entry:
-        for each in filter(None, on):
-            draft.set("dataset.cache_latents", True, each)
+        for cache_entry in filter(None, on):
+            draft.set("dataset.cache_latents", True, cache_entry)
         draft.set("dataset.latent_sampling", "once", entry, "the cache there holds one encoding of each picture")
         if crop := is_on(options, "random_crop"):
             draft.notes.warnings.append(f"{crop} and {entry} contradict each other in sd-scripts; here both work.")

@@ -13,7 +13,8 @@ def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
     by_dtype: dict[torch.dtype, list[torch.Tensor]] = {}
     for norm in norms:
         by_dtype.setdefault(norm.dtype, []).append(norm)
-    return torch.linalg.vector_norm(torch.cat([torch.stack(each).float() for each in by_dtype.values()]))
+    stacked = [torch.stack(norms_of_dtype).float() for norms_of_dtype in by_dtype.values()]
+    return torch.linalg.vector_norm(torch.cat(stacked))
 
 
 def shortening(norm: torch.Tensor, limit: float, scale: float | torch.Tensor) -> torch.Tensor:
