@@ -44,15 +44,15 @@ def recognised(text: str, deepest: int = MAX_DEPTH) -> dict[str, Any] | None:
     A value is a text, or the same again where that is one of ours and does not stand in quotes. Several sentences that
     are all ours are none together, unless there is one for all: a blank of the first must not take the others in.
     """
-    found = matched(text, WITHIN_A_SENTENCE)
-    if not found:
+    template_match = matched(text, WITHIN_A_SENTENCE)
+    if not template_match:
         parts = PARTS.split(text)
         if len(parts) > 1 and all(recognised(part, deepest) for part in parts):
             return None
-        found = matched(text, ANYTHING)
-    if not found:
+        template_match = matched(text, ANYTHING)
+    if not template_match:
         return None
-    template, blanks = found
+    template, blanks = template_match
     values = {str(n): (deepest and not is_name(n, template) and recognised(value, deepest - 1)) or value
               for n, value in enumerate(blanks, 1)}
     return {"code": template, "values": values}

@@ -43,8 +43,8 @@ class ModelEncoder:
     def encoded(self, images):
         weight = next(self.model.vae.parameters())
         latents = []
-        for some in parts(images):
-            batch = pixels(some, self.side).to(weight.device, weight.dtype)
+        for images_of_batch in parts(images):
+            batch = pixels(images_of_batch, self.side).to(weight.device, weight.dtype)
             latents.append(self.model.family.encode_images(self.model, batch)[0].float().cpu())
         return torch.cat(latents)
 
@@ -52,12 +52,12 @@ class ModelEncoder:
     def images(self, images):
         """(N, D): means and spreads over the place of what the blocks around the UNet's middle say."""
         features = []
-        for some in parts(self.latents(images)):
+        for batch in parts(self.latents(images)):
             drawn = []
             for number in range(DRAWS):
-                noise = self.noise(some.shape, "features", number)
+                noise = self.noise(batch.shape, "features", number)
                 with recorded_outputs(self.layers()) as outputs:
-                    self.predict(some, noise, SEEN_AT, [""])
+                    self.predict(batch, noise, SEEN_AT, [""])
                 drawn.append(torch.cat([summary(answer) for answer in outputs], dim=1))
             features.append(torch.stack(drawn).mean(0).cpu())
         return torch.cat(features)
@@ -69,15 +69,15 @@ class ModelEncoder:
     @torch.no_grad()
     def recognise(self, images, prompts):
         rows = []
-        for some in parts(self.latents(images)):
+        for batch in parts(self.latents(images)):
             columns = []
             for prompt in prompts:
                 loss = 0
                 for timestep in ASKED_AT:
-                    noise = self.noise(some.shape, "prompts", timestep)
-                    prediction = self.predict(some, noise, timestep, [prompt])
-                    times = torch.full((len(some),), timestep, device=self.model.device)
-                    target = diffusion.target(self.model.prediction_type, some.to(prediction.device), noise, times,
+                    noise = self.noise(batch.shape, "prompts", timestep)
+                    prediction = self.predict(batch, noise, timestep, [prompt])
+                    times = torch.full((len(batch),), timestep, device=self.model.device)
+                    target = diffusion.target(self.model.prediction_type, batch.to(prediction.device), noise, times,
                                               self.schedule)
                     loss = loss + (prediction - target).square().mean(dim=(1, 2, 3))
                 columns.append(-loss.cpu())

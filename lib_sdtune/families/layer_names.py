@@ -18,5 +18,5 @@ def kohya_keys(model: Any) -> dict[str, str]:
         for name in (layer.diffusers, layer.path.replace(".", "_")):
             keys.setdefault(f"lora_unet_{name}", f"lora_unet_{family.unet_name(layer)}")
     first = f"{family.text_keys[0]}_"
-    other = "lora_te1_" if first == "lora_te_" else "lora_te_"
-    return keys | {other + key.removeprefix(first): key for key in list(keys) if key.startswith(first)}
+    alternative_prefix = "lora_te1_" if first == "lora_te_" else "lora_te_"
+    return keys | {alternative_prefix + key.removeprefix(first): key for key in list(keys) if key.startswith(first)}

@@ -98,11 +98,12 @@ def block_layers(block: Iterable[Any], path: str, name: str, diffusers: str, ind
             for tail, layer in transformer_layers(module, here):
                 yield Layer(f"{here}.{tail}", f"{diffusers}_attentions_{index}_{flat(tail)}", layer, "attention", name)
         elif hasattr(module, "in_layers"):
-            for tail, other in RESNET.items():
+            for tail, diffusers_tail in RESNET.items():
                 layer = module.get_submodule(tail)
                 if tail != "skip_connection" or any(True for _ in layer.parameters()):  # else it passes its input on
                     refuse_without_weight(layer, f"{here}.{tail}")
-                    yield Layer(f"{here}.{tail}", f"{diffusers}_resnets_{resnet}_{other}", layer, "convolution", name)
+                    yield Layer(f"{here}.{tail}", f"{diffusers}_resnets_{resnet}_{diffusers_tail}", layer,
+                                "convolution", name)
             resnet += 1
         else:
             tail = "op" if hasattr(module, "op") else "conv"
@@ -121,9 +122,9 @@ def block_norms(block: Iterable[Any], path: str, name: str, diffusers: str, inde
                 yield Layer(f"{here}.{tail}", f"{diffusers}_attentions_{index}_{flat(tail)}",
                             module.get_submodule(tail), "attention", name)
         elif hasattr(module, "in_layers"):
-            for tail, other in RESNET_NORMS.items():
-                yield Layer(f"{here}.{tail}", f"{diffusers}_resnets_{resnet}_{other}", module.get_submodule(tail),
-                            "convolution", name)
+            for tail, diffusers_tail in RESNET_NORMS.items():
+                yield Layer(f"{here}.{tail}", f"{diffusers}_resnets_{resnet}_{diffusers_tail}",
+                            module.get_submodule(tail), "convolution", name)
             resnet += 1
 
 

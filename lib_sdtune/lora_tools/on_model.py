@@ -72,8 +72,8 @@ def adapter(file: LoraFile, target: Target, tensors: Tensors) -> Adapter:
     if network is None and not is_norm(tensors):
         raise unknown(file, target, tensors)
     try:
-        made = network.from_tensors(target.layer, tensors) if network else Norm.like(target.layer, tensors)
-        return made.to(target.layer.weight.device)
+        built = network.from_tensors(target.layer, tensors) if network else Norm.like(target.layer, tensors)
+        return built.to(target.layer.weight.device)
     except RuntimeError as error:
         raise UserError(
             f"{file.path.name} does not fit this model at {target.key}: it was made for one of other sizes."

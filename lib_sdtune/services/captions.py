@@ -51,8 +51,8 @@ class CaptionSessions:
     def page(self, name: str, data: dict) -> dict[str, Any]:
         """A page of one folder, and in which others there are changes that are not saved."""
         elsewhere = [{"folder": printable(editor.captions.root), "extension": editor.key[1], "changed": len(changed)}
-                     for other, editor in list(self.editors.items())
-                     if other != name and (changed := editor.captions.changed())]
+                     for session_id, editor in list(self.editors.items())
+                     if session_id != name and (changed := editor.captions.changed())]
         return self.get(name).page(data) | {"unsaved_elsewhere": elsewhere}
 
     def close_idle(self) -> None:

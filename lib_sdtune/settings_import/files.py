@@ -27,10 +27,10 @@ class Files:
         """
         text = str(entry.value).strip()
         name = PurePath(text.replace("\\", "/")).name
-        for other in self.inputs:
-            if other.name == name and other is not document:
-                self.parts.add(other.path)
-                return other
+        for named_document in self.inputs:
+            if named_document.name == name and named_document is not document:
+                self.parts.add(named_document.path)
+                return named_document
         path = self.beside(text, document)
         if path is None:
             draft.notes.missing.append(

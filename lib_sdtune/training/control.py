@@ -100,9 +100,9 @@ class Control:
         recent = sorted(self.seconds[-30:])
         return recent[len(recent) // 2] if recent else None
 
-    def spending(self, what: str) -> AbstractContextManager:
-        """The time inside goes to `what`."""
-        return self.time.spending(what)
+    def spending(self, activity: str) -> AbstractContextManager:
+        """The time inside goes to `activity`."""
+        return self.time.spending(activity)
 
     # what the run calls
 

@@ -88,8 +88,8 @@ def step_time(conditions: Conditions, earlier: Sequence[Measured]) -> StepTime |
         return None
 
     def unlikeness(measured: Measured) -> tuple:
-        other = measured.conditions
-        return (other.method != conditions.method, doubt(conditions, other), -measured.when)
+        measured_under = measured.conditions
+        return (measured_under.method != conditions.method, doubt(conditions, measured_under), -measured.when)
 
     nearest = min(of_family, key=unlikeness)
     ratio, factor = conditions.pixels / nearest.conditions.pixels, doubt(conditions, nearest.conditions)
@@ -98,9 +98,9 @@ def step_time(conditions: Conditions, earlier: Sequence[Measured]) -> StepTime |
                     nearest.conditions.method == conditions.method)
 
 
-def doubt(conditions: Conditions, other: Conditions) -> float:
+def doubt(conditions: Conditions, measured_under: Conditions) -> float:
     """The factor by which what was measured under other conditions may be off."""
-    ratio = conditions.pixels / other.pixels
+    ratio = conditions.pixels / measured_under.pixels
     factor = SAME * max(ratio, 1 / ratio) ** SCALED
-    factor *= OTHER_OPTIONS if conditions.options != other.options else 1.0
-    return factor * (OTHER_METHOD if conditions.method != other.method else 1.0)
+    factor *= OTHER_OPTIONS if conditions.options != measured_under.options else 1.0
+    return factor * (OTHER_METHOD if conditions.method != measured_under.method else 1.0)

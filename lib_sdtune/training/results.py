@@ -143,7 +143,7 @@ class Results:
     def write(self, folder: Path, stem: str, step: int) -> Path:
         path = folder / f"{stem}{self.method.suffix}"
         self.method.export(path, self.metadata(stem, step))
-        self.saved = [*(other for other in self.saved if other.name != path.name), path]
+        self.saved = [*(earlier for earlier in self.saved if earlier.name != path.name), path]
         self.forget_old()
         log.info("step %d: saved %s", step, path.name)
         return path

@@ -27,31 +27,33 @@ class TimeSpent:
         """Seconds that the run has been on, pauses and earlier tries included, waiting in the queue not."""
         return self.earlier + (time.monotonic() - self.began if self.began else 0.0)
 
-    def add(self, what: str, seconds: float) -> None:
-        self.spent[what] = self.spent.get(what, 0.0) + seconds
-        self.times[what] = self.times.get(what, 0) + 1
-        self.latest[what] = seconds
+    def add(self, activity: str, seconds: float) -> None:
+        self.spent[activity] = self.spent.get(activity, 0.0) + seconds
+        self.times[activity] = self.times.get(activity, 0) + 1
+        self.latest[activity] = seconds
 
     @contextmanager
-    def spending(self, what: str) -> Iterator[None]:
-        """The time inside goes to `what`."""
+    def spending(self, activity: str) -> Iterator[None]:
+        """The time inside goes to `activity`."""
         started = time.perf_counter()
         try:
             yield
         finally:
-            self.add(what, time.perf_counter() - started)
+            self.add(activity, time.perf_counter() - started)
 
     def seconds_each(self) -> dict[str, float]:
         """What one step, one round of samples, one validation, one saving took on average."""
-        return {what: self.spent[what] / count for what, count in self.times.items()}
+        return {activity: self.spent[activity] / count for activity, count in self.times.items()}
 
     def shares(self) -> dict[str, int]:
-        """{what: percent of the time} of all but training that takes some."""
+        """{activity: percent of the time} of all but training that takes some."""
         total = sum(self.spent.values())
-        shares = {what: 100 * seconds / total for what, seconds in self.spent.items() if what != "training" and total}
-        return {what: round(share) for what, share in shares.items() if share >= 1}
+        shares = {activity: 100 * seconds / total for activity, seconds in self.spent.items()
+                  if activity != "training" and total}
+        return {activity: round(share) for activity, share in shares.items() if share >= 1}
 
     def overhead(self) -> str:
         """The same in a sentence, or ""."""
-        parts = [f"{what} take{'' if what.endswith('s') else 's'} {share} %" for what, share in self.shares().items()]
+        parts = [f"{activity} take{'' if activity.endswith('s') else 's'} {share} %"
+                 for activity, share in self.shares().items()]
         return " and ".join(parts) + " of the time" if parts else ""

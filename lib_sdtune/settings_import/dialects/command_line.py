@@ -81,10 +81,10 @@ def launcher(flags: dict[str, object], document: Document, draft: Draft) -> None
 
 def read_config(entry: Entry, document: Document, draft: Draft, files: Files) -> None:
     """The settings file that the command names; its flags go before it."""
-    other = files.named(entry, document, draft)
-    if other is not None:
-        for key, value in flat(other.table).items():
-            add(draft, key, Entry(key, value, other.name))
+    named_document = files.named(entry, document, draft)
+    if named_document is not None:
+        for key, value in flat(named_document.table).items():
+            add(draft, key, Entry(key, value, named_document.name))
 
 
 def name_expression(name: str, value: object, document: Document, draft: Draft) -> None:

@@ -144,8 +144,8 @@ class Model(Reader):
         listed, path = self.settings.take("concepts_list"), self.settings.take("concepts_path")
         rows = listed.value if listed and isinstance(listed.value, list) else None
         if rows is None and path:
-            other = self.files.named(path, self.document, self.draft)
-            rows = other.rows if other else None
+            named_document = self.files.named(path, self.document, self.draft)
+            rows = named_document.rows if named_document else None
         if rows is None and "instance_data_dir" in self.settings:
             rows = [{key: self.settings[key].value for key in list(self.settings) if key.startswith((
                 "instance_", "class_", "num_class_images", "save_sample_")) and self.settings.take(key)}]

@@ -117,9 +117,9 @@ class Training(Reader):
         self.learning()
         self.samples()
         if (entry := settings.take("validation_config")) and str(entry.value) not in ("", "None"):
-            other = self.files.named(entry, self.document, draft)
-            if other is not None:
-                set_validation(draft, other)
+            named_document = self.files.named(entry, self.document, draft)
+            if named_document is not None:
+                set_validation(draft, named_document)
         self.name()
         name_unknown(settings, draft, "EveryDream2")
 
@@ -200,20 +200,19 @@ class Training(Reader):
         draft.set("sample.every_n_steps", integer(entry.value) if entry else 250, entry,
                   "the steps between samples, not of one" if entry else "")
         prompts = self.settings.take("sample_prompts")
-        other = self.files.named(prompts, self.document, draft) if prompts else None
-        if other is None or prompts is None:
+        named_document = self.files.named(prompts, self.document, draft) if prompts else None
+        if named_document is None or prompts is None:
             return
-        if other.kind == "script":
-            set_prompts(draft, other.text.splitlines(), prompts)
+        if named_document.kind == "script":
+            set_prompts(draft, named_document.text.splitlines(), prompts)
             return
-        set_prompts(draft, from_table(other.table.get("samples", other.data)), prompts)
-        cfgs, steps = other.table.get("cfgs"), other.table.get("num_inference_steps")
+        set_prompts(draft, from_table(named_document.table.get("samples", named_document.data)), prompts)
+        cfgs, steps = named_document.table.get("cfgs"), named_document.table.get("num_inference_steps")
         if isinstance(cfgs, list) and cfgs:
-            draft.set(
-                "sample.cfg_scale", cfgs[0], Entry("cfgs", cfgs, other.name), "one scale here" if len(cfgs) > 1 else ""
-            )
+            draft.set("sample.cfg_scale", cfgs[0], Entry("cfgs", cfgs, named_document.name),
+                      "one scale here" if len(cfgs) > 1 else "")
         if steps:
-            draft.set("sample.steps", steps, Entry("num_inference_steps", steps, other.name))
+            draft.set("sample.steps", steps, Entry("num_inference_steps", steps, named_document.name))
 
     def name(self) -> None:
         entry = self.settings.take("project_name")

@@ -141,9 +141,9 @@ class Config(Reader):
             if file:
                 self.draft.notes.off.append(file.key)
         elif file and "concepts" not in self.draft.config:
-            other = self.files.named(file, self.document, self.draft)
-            if other is not None:
-                set_concepts(self.draft, other.data, other.name)
+            named_document = self.files.named(file, self.document, self.draft)
+            if named_document is not None:
+                set_concepts(self.draft, named_document.data, named_document.name)
         self.draft.config.setdefault("concepts", [{"repeats": 1}])
         set_images(self.draft)
 
@@ -292,6 +292,6 @@ class Config(Reader):
         if listed and isinstance(listed.value, list):
             set_prompts(self.draft, from_table(listed.value), listed)
         elif file:
-            other = self.files.named(file, self.document, self.draft)
-            if other is not None:
-                set_prompts(self.draft, from_table(other.data), file)
+            named_document = self.files.named(file, self.document, self.draft)
+            if named_document is not None:
+                set_prompts(self.draft, from_table(named_document.data), file)

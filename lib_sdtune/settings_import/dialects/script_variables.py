@@ -97,10 +97,10 @@ class Variables:
             self.draft.notes.differ(skip, "passed for SD1.5 alone")
 
     def config(self, entry: Entry) -> None:
-        other = self.files.named(entry, self.document, self.draft)
-        if other is not None:
-            for key, value in flat(other.table).items():
-                add(self.draft, key, Entry(key, value, other.name))
+        named_document = self.files.named(entry, self.document, self.draft)
+        if named_document is not None:
+            for key, value in flat(named_document.table).items():
+                add(self.draft, key, Entry(key, value, named_document.name))
 
     def fixed(self) -> None:
         """What the script passes besides the variables."""

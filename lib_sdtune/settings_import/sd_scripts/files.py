@@ -13,9 +13,9 @@ from lib_sdtune.settings_import.sample_prompts import from_table, set_prompts
 def follow(document: Document, draft: Draft, files: Files) -> None:
     """Read the dataset file and the prompts that the options of the draft name."""
     if (entry := draft.options.take("dataset_config")) and not draft.subsets:
-        other = files.named(entry, document, draft)
-        if other is not None:
-            read_subsets(other, draft)
+        named_document = files.named(entry, document, draft)
+        if named_document is not None:
+            read_subsets(named_document, draft)
     prompts(draft.options.take("sample_prompts"), document, draft, files)
 
 
@@ -28,8 +28,8 @@ def prompts(entry: Entry | None, document: Document, draft: Draft, files: Files)
         set_prompts(draft, [str(line) for line in value], entry)
     elif not is_file_name(str(value)):
         set_prompts(draft, str(value).splitlines(), entry)
-    elif (other := files.named(entry, document, draft)) is not None:
-        lines = other.text.splitlines() if other.kind == "script" else from_table(other.data)
+    elif (named_document := files.named(entry, document, draft)) is not None:
+        lines = named_document.text.splitlines() if named_document.kind == "script" else from_table(named_document.data)
         set_prompts(draft, lines, entry)
 
 
