@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState, explain, sentence
+from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState
+from lib_sdtune.failures import explain, sentence
 from lib_sdtune.sentences import phrase
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.submission import check_config, read_config

@@ -10,7 +10,8 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from lib_sdtune.access import Access
 from lib_sdtune.api.admission import admit
-from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState, fault
+from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState
+from lib_sdtune.failures import fault
 from lib_sdtune.formats.plain_data import parse_json
 from lib_sdtune.sentences import coded
 

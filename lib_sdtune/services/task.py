@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from lib_sdtune.errors import RunError, UserError, fault
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.failures import fault
 from lib_sdtune.services.context import ServiceContext
 
 log = logging.getLogger("sdtune")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.config import Config
-from lib_sdtune.errors import DiskFull, RunError, UserError, sentence
+from lib_sdtune.errors import DiskFull, RunError, UserError
+from lib_sdtune.failures import sentence
 from lib_sdtune.formats.files import overwrite_json, write_json
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.training import replaced, run_lock

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from lib_sdtune.errors import DiskFull, UserError, sentence
+from lib_sdtune.errors import DiskFull, UserError
+from lib_sdtune.failures import sentence
 from lib_sdtune.formats.files import amount, free_space, is_full
 from lib_sdtune.training.control import Control
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 
-from lib_sdtune.errors import DiskFull, sentence
+from lib_sdtune.errors import DiskFull
+from lib_sdtune.failures import sentence
 from lib_sdtune.formats.files import free_space, is_full
 from lib_sdtune.host.base import Host
 from lib_sdtune.training import class_pictures

@@ -7,7 +7,8 @@ import torch
 
 from lib_sdtune import devices
 from lib_sdtune.devices import local_device
-from lib_sdtune.errors import OUT_OF_MEMORY, RunError, UserError, sentence
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.failures import OUT_OF_MEMORY, sentence
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.lent_weights import LentWeights

@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 import torch
 
-from lib_sdtune.errors import RunError, UserError, explain
+from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.failures import explain
 from lib_sdtune.training import overflow
 from tests.hosts import settings, train
 from tests.models import tiny_sd1

@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from lib_sdtune.errors import NameTaken, RunError, UserError, explain
+from lib_sdtune.errors import NameTaken, RunError, UserError
 from lib_sdtune.evaluation.candidates import of_run
+from lib_sdtune.failures import explain
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.training.runs import RunFolder, begin, folder_of

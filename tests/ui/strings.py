@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from lib_sdtune import errors
+from lib_sdtune import failures
 from lib_sdtune.data.editing import PRUNING
 from lib_sdtune.sentences import FILE
 from lib_sdtune.ui import lora_tools_page, pictures_page
@@ -61,8 +61,8 @@ def of_declarations():
 
 def of_scripts():
     """What the scripts say through `t` and its kin: also reasons of failures, phases of a run's preparation, buttons of the panel."""
-    found = {sentence for _, why, change, _ in errors.KNOWN for sentence in (why, change)}
-    found |= {errors.explain("")[part] for part in ("why", "change")}
+    found = {sentence for _, why, change, _ in failures.KNOWN for sentence in (why, change)}
+    found |= {failures.explain("")[part] for part in ("why", "change")}
     for path in sorted((ROOT / "javascript").glob("*.js")):
         text = on_one_line(path.read_text(encoding="utf-8"))
         found |= set(re.findall(rf"\bt\({TEXT}", text)) | set(re.findall(rf"\b(?:button|copy)\((?:[a-z]+, )?{LABEL}", text))

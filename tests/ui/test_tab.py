@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI, HTTPException, Request
 from gradio.helpers import special_args
 
-from lib_sdtune import errors
+from lib_sdtune import failures
 from lib_sdtune.access import LOOPBACK, Access
 from lib_sdtune.errors import UserError
 from lib_sdtune.ui import presets
@@ -242,19 +242,19 @@ def test_boxes_escape_every_word():
                                                ("The disk is full. Make room.", {"save.keep_last": 2}),
                                                ("The run failed with TypeError: Something odd.", {})])
 def test_failures_are_explained_with_settings_that_exist(message, settings):
-    said = errors.explain(message)
+    said = failures.explain(message)
     assert said["settings"].items() >= settings.items()
     assert said["what"] == message.split(". ")[0].rstrip(".") + "." and said["why"] and said["change"]
-    assert {path for _, _, _, given in errors.KNOWN for path in given} <= {field.path for field in declared()}
+    assert {path for _, _, _, given in failures.KNOWN for path in given} <= {field.path for field in declared()}
 
 
 def test_halves_on_a_processor_that_does_not_know_them_are_explained():
     error = RuntimeError("\"slow_conv2d_cpu\" not implemented for 'Half'")
-    assert "--no-half" in errors.explain(errors.sentence(error))["change"]
+    assert "--no-half" in failures.explain(failures.sentence(error))["change"]
 
 
 def test_a_sentence_of_ours_says_itself_what_to_change():
-    said = errors.explain("The model learned nothing: every weight is as it was. Raise the learning rate or the number of steps.")
+    said = failures.explain("The model learned nothing: every weight is as it was. Raise the learning rate or the number of steps.")
     assert said == {"what": "The model learned nothing: every weight is as it was.", "why": "",
                     "change": "Raise the learning rate or the number of steps.", "settings": {}}
 
@@ -262,9 +262,9 @@ def test_a_sentence_of_ours_says_itself_what_to_change():
 def test_what_overflowed_is_started_with_a_third_of_its_rates():
     config = {"method": "lora", "lora": {"unet_lr": 1e-4, "text_encoder_lr": 0.0, "dim": 8}, "dreambooth": {"unet_lr": 1e-6}}
     overflowed = "10 steps in a row gave numbers that overflowed. Lower the learning rate."
-    assert errors.explain(overflowed, config)["settings"] == {"lora.unet_lr": 3.3e-5}
+    assert failures.explain(overflowed, config)["settings"] == {"lora.unet_lr": 3.3e-5}
     config["lora"]["unet_lr"] = "1e-3:100, 1e-4"
-    assert errors.explain(overflowed, config)["settings"] == {"train.mixed_precision": "no"}
+    assert failures.explain(overflowed, config)["settings"] == {"train.mixed_precision": "no"}
 
 
 class Wizard(Classes):

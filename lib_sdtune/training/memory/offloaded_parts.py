@@ -12,7 +12,8 @@ from torch import nn
 
 from lib_sdtune.config import Config, DatasetConfig
 from lib_sdtune.data import variation
-from lib_sdtune.errors import RunError, out_of_memory
+from lib_sdtune.errors import RunError
+from lib_sdtune.failures import out_of_memory
 from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.schedule import is_zero
 
