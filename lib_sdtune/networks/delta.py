@@ -89,8 +89,8 @@ def delta(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
     if weight is None and needs_weight(tensors):
         kind = "a DoRA" if "dora_scale" in tensors else f"{name}"
         raise UserError(f"{kind} changes a weight by what it is, so the checkpoint that it was made for is needed.")
-    exact = {tail: precise(tensor) for tail, tensor in tensors.items()}
-    original = None if weight is None else precise(weight)
+    exact = {tail: at_least_float32(tensor) for tail, tensor in tensors.items()}
+    original = None if weight is None else at_least_float32(weight)
     try:
         change = FORMULAS[name].change(exact, original) * scale(exact)
     except RuntimeError as error:
@@ -105,7 +105,7 @@ def delta(tensors: Tensors, weight: torch.Tensor | None = None) -> torch.Tensor:
     return change
 
 
-def precise(tensor: torch.Tensor) -> torch.Tensor:
+def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
     """As float32, or float64 where it is that."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 

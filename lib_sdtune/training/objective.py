@@ -10,7 +10,7 @@ from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.training import precision
 from lib_sdtune.training.batch import Batch
-from lib_sdtune.training.encoding import Conditioner
+from lib_sdtune.training.conditioner import Conditioner
 from lib_sdtune.training.losses import example_losses
 
 

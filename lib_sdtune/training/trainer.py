@@ -28,8 +28,8 @@ from lib_sdtune.training import (
 )
 from lib_sdtune.training.accumulation import Accumulation
 from lib_sdtune.training.attachment import Attachment
+from lib_sdtune.training.conditioner import Conditioner
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.encoding import Conditioner
 from lib_sdtune.training.learning_curve import LearningCurve
 from lib_sdtune.training.memory.estimate import recomputes
 from lib_sdtune.training.memory.frames import free_frames

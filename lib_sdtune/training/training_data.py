@@ -25,12 +25,14 @@ from lib_sdtune.formats.files import free_space
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.training.conditioner import encode_captions
 from lib_sdtune.training.disk_space import SPARE
-from lib_sdtune.training.encoding import encode_captions, precise, text_key, vae_key
+from lib_sdtune.training.encoder_keys import text_key, vae_key
 from lib_sdtune.training.memory.estimate import recomputes
 from lib_sdtune.training.memory.offloaded_parts import OffloadedParts, captions_are_fixed
 from lib_sdtune.training.model_weights import refuse_broken_embeddings
 from lib_sdtune.training.parallel import World
+from lib_sdtune.training.precision import FullPrecision
 
 log = logging.getLogger("sdtune")
 
@@ -185,7 +187,7 @@ class TrainingData:
 
     def encode_precisely(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """For values that overflow half precision."""
-        with precise(self.model.vae):
+        with FullPrecision([self.model.vae]):
             return self.encode_images(pixels)
 
     def text_key(self) -> str:

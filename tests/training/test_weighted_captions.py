@@ -3,7 +3,8 @@
 import torch
 
 from lib_sdtune.config import Config
-from lib_sdtune.training.encoding import encode_captions, text_key
+from lib_sdtune.training.conditioner import encode_captions
+from lib_sdtune.training.encoder_keys import text_key
 from tests.hosts import settings
 from tests.models import tiny_sd1
 
