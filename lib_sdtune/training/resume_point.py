@@ -5,7 +5,7 @@ from pathlib import Path
 from lib_sdtune.data.scan import Scan
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
-from lib_sdtune.training import state
+from lib_sdtune.training import same_run, state
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.skipped_steps import SkippedSteps
@@ -32,10 +32,10 @@ class ResumePoint:
         if not path:
             return 0
         learned, training_state = state.load(path)
-        state.refuse_other_model(training_state.get("model"), state.model_identity(self.model))
-        state.refuse_other_base_loras(training_state.get("base_loras"), self.base_loras)
+        same_run.refuse_other_model(training_state.get("model"), same_run.model_identity(self.model))
+        same_run.refuse_other_base_loras(training_state.get("base_loras"), self.base_loras)
         if "sameness" in training_state:
-            state.refuse_other_data(training_state["sameness"], state.data_fingerprint(self.scan))
+            same_run.refuse_other_data(training_state["sameness"], same_run.data_fingerprint(self.scan))
         self.method.load_tensors(learned)
         self.optimizer_step.load(training_state)
         self.skipped_steps.load(training_state)
@@ -54,8 +54,8 @@ class ResumePoint:
             "scale": self.optimizer_step.scale.numbers(),
             "board": self.per_image_loss.state(),
             "timesteps": self.timestep_sampling.state(),
-            "model": state.model_identity(self.model),
+            "model": same_run.model_identity(self.model),
             "base_loras": self.base_loras,
-            "sameness": state.data_fingerprint(self.scan),
+            "sameness": same_run.data_fingerprint(self.scan),
         }
         return state.save(self.folder, step, self.method.tensors(), self.optimizer_step, extra)

@@ -17,7 +17,7 @@ from lib_sdtune.formats.names import check_artefact_name
 from lib_sdtune.host.base import Host
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import base_checkpoint, leftovers, log_csv, replaced, run_lock, state
+from lib_sdtune.training import base_checkpoint, leftovers, log_csv, replaced, run_lock, same_run, state
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import SPARE, existing
 from lib_sdtune.training.parallel import World
@@ -246,7 +246,7 @@ def check_resume(config: Config, host: Host, folder: Path) -> None:
     path = state.newest(folder)
     if path is None:
         raise UserError(f"There is nothing to resume: {folder} holds no state. Start the run without resuming.")
-    state.refuse_changes(with_newer_settings(RunFolder(folder).settings()), config.to_dict())
+    same_run.refuse_changes(with_newer_settings(RunFolder(folder).settings()), config.to_dict())
 
 
 def with_newer_settings(settings: dict[str, Any]) -> dict[str, Any]:
