@@ -23,6 +23,11 @@ def phrase(text: str) -> str:
     return text
 
 
+def plural(count: int, noun: str) -> str:
+    """"1 picture", "1,200 pictures": a count with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 @cache
 def templates() -> tuple[tuple[str, str], ...]:
     """(longest piece without a blank, template) of each, those with the most words of their own first."""

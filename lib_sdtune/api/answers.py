@@ -74,7 +74,7 @@ def truth(key: str, text: str) -> bool:
     return text.lower() in ("true", "1")
 
 
-def existing(result: Any, sentence: str = "There is no such file.") -> Any:
+def or_not_found(result: Any, sentence: str = "There is no such file.") -> Any:
     """The result itself. NotFound for None."""
     if result is None:
         raise NotFound(sentence)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from lib_sdtune.api.answers import answer, body, existing, jpeg, parsed, whole_number
+from lib_sdtune.api.answers import answer, body, jpeg, or_not_found, parsed, whole_number
 from lib_sdtune.app import App
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def add_questions(router: APIRouter, app: App) -> None:
     @router.get("/captions/{name}/pictures/{index}")
     def picture(request: Request, name: str, index: str) -> Response:
         def thumbnail() -> bytes:
-            return existing(app.captions.get(name).thumbnail(index), "There is no such picture.")
+            return or_not_found(app.captions.get(name).thumbnail(index), "There is no such picture.")
 
         return answer(request, app.access, thumbnail, jpeg)
 

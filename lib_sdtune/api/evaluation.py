@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from lib_sdtune.api.answers import answer, body, existing, harmless, parsed, truth
+from lib_sdtune.api.answers import answer, body, harmless, or_not_found, parsed, truth
 from lib_sdtune.app import App
 from lib_sdtune.errors import require
 
@@ -26,7 +26,7 @@ def add_runs(router: APIRouter, app: App) -> None:
     @router.get("/runs/{name}/pictures/{file}")
     def picture(request: Request, name: str, file: str, large: str = "false") -> Response:
         def thumbnail() -> Any:
-            return existing(app.evaluation.thumbnail(app.jobs.folder(name), file, truth("large", large)))
+            return or_not_found(app.evaluation.thumbnail(app.jobs.folder(name), file, truth("large", large)))
 
         return answer(request, app.access, thumbnail, FileResponse)
 
@@ -36,7 +36,8 @@ def add_runs(router: APIRouter, app: App) -> None:
 
     @router.get("/runs/{name}/choose/{file}")
     def file(request: Request, name: str, file: str) -> Response:
-        return answer(request, app.access, lambda: existing(app.evaluation.file(app.jobs.folder(name), file)), harmless)
+        return answer(request, app.access, lambda: or_not_found(app.evaluation.file(app.jobs.folder(name), file)),
+                      harmless)
 
     @router.post("/runs/{name}/choose")
     def start(request: Request, name: str, body: bytes = Depends(body)) -> Response:
@@ -68,11 +69,11 @@ def add_any_files(router: APIRouter, app: App) -> None:
 
     @router.get("/choices/{name}")
     def status(request: Request, name: str) -> Response:
-        return answer(request, app.access, lambda: existing(app.evaluation.status_any(name)))
+        return answer(request, app.access, lambda: or_not_found(app.evaluation.status_any(name)))
 
     @router.get("/choices/{name}/{file}")
     def file(request: Request, name: str, file: str) -> Response:
-        return answer(request, app.access, lambda: existing(app.evaluation.file_any(name, file)), harmless)
+        return answer(request, app.access, lambda: or_not_found(app.evaluation.file_any(name, file)), harmless)
 
     @router.post("/choices/{name}")
     def start(request: Request, name: str, body: bytes = Depends(body)) -> Response:
@@ -84,7 +85,7 @@ def add_any_files(router: APIRouter, app: App) -> None:
 
     @router.post("/choices/{name}/stop")
     def stop(request: Request, name: str) -> Response:
-        return answer(request, app.access, lambda: existing(app.evaluation.stop_any(name)))
+        return answer(request, app.access, lambda: or_not_found(app.evaluation.stop_any(name)))
 
 
 def add_comparisons(router: APIRouter, app: App) -> None:

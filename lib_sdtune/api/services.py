@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from lib_sdtune.api.answers import answer, body, existing, jpeg, parsed, truth
+from lib_sdtune.api.answers import answer, body, jpeg, or_not_found, parsed, truth
 from lib_sdtune.app import App
 from lib_sdtune.services.class_pictures import ClassPictureService
 from lib_sdtune.services.inspection import InspectionService
@@ -39,7 +39,7 @@ def add_pictures(router: APIRouter, app: App) -> None:
     @router.get("/inspect/pictures/{name}")
     def picture(request: Request, name: str, large: str = "false") -> Response:
         def thumbnail() -> bytes:
-            return existing(app.inspection.thumbnail(name, truth("large", large)), "There is no such picture.")
+            return or_not_found(app.inspection.thumbnail(name, truth("large", large)), "There is no such picture.")
 
         return answer(request, app.access, thumbnail, jpeg)
 

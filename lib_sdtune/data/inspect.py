@@ -15,6 +15,7 @@ from lib_sdtune.data.scan import Picture, Scan, scan
 from lib_sdtune.data.wording import unused_prompts
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import tokenizer as ldm
+from lib_sdtune.sentences import plural
 
 ENLARGED = 1.25  # times: more than this shows
 LOST = 0.3  # share of a picture that is cropped away
@@ -204,10 +205,6 @@ def arithmetic(dataset: Dataset, config: Config) -> str:
     total, most = dataset.total_steps, "at most " if config.train.stop == "auto" else ""
     return (f"{text} = {plural(per_epoch, 'step')} an epoch; {most}{plural(total, 'step')} = "
             f"{total / per_epoch:.3g} epochs.")
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def finals(dataset: Dataset, tokenizer: Tokenizer | None = None, count: int = 5) -> list[dict]:

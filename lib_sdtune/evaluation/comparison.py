@@ -9,9 +9,10 @@ from PIL import Image
 
 from lib_sdtune.formats import infotext
 from lib_sdtune.formats.files import write_text
+from lib_sdtune.formats.structure import is_number
 from lib_sdtune.pages.html import Raw, page, paragraph, picture, section, table
 from lib_sdtune.pages.line_chart import chart, smoothed, thinned
-from lib_sdtune.training.overfitting import assess, number
+from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.runs import RunFolder
 
 SAME = ("Steps", "Sampler", "CFG scale", "Seed", "Size")
@@ -48,7 +49,7 @@ def differing(first: dict[str, Any], second: dict[str, Any], where: str = "") ->
 
 
 def points(run: RunFolder, name: str) -> list[tuple[float, float]]:
-    rows = [(row["step"], row[name]) for row in run.log() if number(row.get(name))]
+    rows = [(row["step"], row[name]) for row in run.log() if is_number(row.get(name))]
     return thinned(smoothed(rows) if name == "loss" else rows, 300)
 
 

@@ -18,7 +18,8 @@ from lib_sdtune.evaluation.judge import Judge, opened, training_pictures
 from lib_sdtune.evaluation.settings import sample_requests
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import write_json
-from lib_sdtune.training.overfitting import assess, number
+from lib_sdtune.formats.structure import is_number
+from lib_sdtune.training.overfitting import assess
 
 if TYPE_CHECKING:
     from lib_sdtune.training.runs import RunFolder
@@ -133,7 +134,7 @@ class Evaluation:
     def validation_loss(self, candidate):
         """The one that was measured last before the file was saved."""
         rows = [row for row in self.run.log()
-                if number(row.get("val_loss")) and candidate.step is not None and row["step"] <= candidate.step]
+                if is_number(row.get("val_loss")) and candidate.step is not None and row["step"] <= candidate.step]
         return rows[-1]["val_loss"] if rows else None
 
     def strength(self, best, judge):

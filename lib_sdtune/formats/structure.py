@@ -20,6 +20,11 @@ def read(path: Path, structure: Any) -> Any | None:
     return data if fits(data, structure) else None
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return fits(value, NUMBER)
+
+
 def fits(value: Any, structure: Any) -> bool:
     """Whether a value has a structure: a type, None, [structure of each], {key: structure} of those that must be there,
     beside others, or a tuple of structures of which it has one. Numbers are finite, and true and false are none.

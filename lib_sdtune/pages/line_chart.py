@@ -3,6 +3,8 @@
 import math
 from html import escape
 
+from lib_sdtune.formats.structure import is_number
+
 WIDTH, HEIGHT = 640, 220
 EDGE = {"left": 56, "right": 12, "top": 10, "bottom": 26}
 COLOURS = ("#ea580c", "#2563eb", "#16a34a", "#9333ea", "#64748b")
@@ -16,7 +18,7 @@ def chart(series, label="", marks=(), whole=False):
 
     Empty text where there is nothing to draw.
     """
-    series = {name: [(x, y) for x, y in points if finite(x) and finite(y)] for name, points in series.items()}
+    series = {name: [(x, y) for x, y in points if is_number(x) and is_number(y)] for name, points in series.items()}
     series = {name: points for name, points in series.items() if points}
     if not series:
         return ""
@@ -76,10 +78,6 @@ def limits(values):
     low, high = ordered[int(0.01 * len(ordered))], ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
     air = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
     return low - air, high + air
-
-
-def finite(value):
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def smoothed(points, window=None):

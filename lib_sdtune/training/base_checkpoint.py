@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats.files import read_json, write_json
+from lib_sdtune.formats import structure
+from lib_sdtune.formats.files import write_json
 from lib_sdtune.host.base import Host
 
 FILE = "checkpoint.json"
@@ -50,9 +51,5 @@ def below_root(path: Path, roots: list[Path]) -> str:
 
 def read(path: Path) -> str:
     """What was noted; "" where nothing was, or it is damaged."""
-    try:
-        noted = read_json(path)
-    except (OSError, ValueError, RecursionError):
-        return ""
-    name = noted.get("file") if isinstance(noted, dict) else None
-    return name if isinstance(name, str) else ""
+    noted = structure.read(path, {"file": str})
+    return noted["file"] if noted else ""

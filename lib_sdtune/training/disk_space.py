@@ -19,7 +19,7 @@ def refuse_too_little_disk(needs: Iterable[tuple[Path, int]]) -> None:
     """needs: [(folder, bytes), ...]. UserError when a disk cannot take all that is to be written to it."""
     by_disk: dict[int, list[tuple[Path, int]]] = {}
     for folder, size in needs:
-        by_disk.setdefault(os.stat(existing(folder)).st_dev, []).append((folder, size))
+        by_disk.setdefault(os.stat(nearest_existing(folder)).st_dev, []).append((folder, size))
     for entries in by_disk.values():
         folder, needed = entries[0][0], sum(size for _, size in entries) + SPARE
         free = free_space(folder)
@@ -30,7 +30,7 @@ def refuse_too_little_disk(needs: Iterable[tuple[Path, int]]) -> None:
             )
 
 
-def existing(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
     """The nearest folder above that exists, or `folder` itself."""
     folder = Path(folder).absolute()
     while not folder.exists():

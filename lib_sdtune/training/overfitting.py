@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from lib_sdtune.formats.structure import is_number
+
 MIN_MEASUREMENTS = 4  # measurements before anything is said
 ENOUGH, SHARE = 2, 6  # measurements in a row that confirm it, or this part of them all
 SLIGHT = 0.005  # of the best loss: what counts as being as good
@@ -46,12 +48,12 @@ def measured(rows: list[dict]) -> list[tuple]:
     """
     points, since = [], []
     for row in rows:
-        if number(row.get("loss")):
+        if is_number(row.get("loss")):
             since.append(row["loss"])
         if row.get("val_loss") is None:
             continue
-        fit = row["fit_loss"] if number(row.get("fit_loss")) else sum(since) / len(since) if since else None
-        if not number(row["val_loss"]):
+        fit = row["fit_loss"] if is_number(row.get("fit_loss")) else sum(since) / len(since) if since else None
+        if not is_number(row["val_loss"]):
             fit = math.inf
         if fit is not None:
             points.append((row["step"], row["val_loss"], fit, row.get("class_loss")))
@@ -59,15 +61,11 @@ def measured(rows: list[dict]) -> list[tuple]:
     return points
 
 
-def number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
 def judge(points: list[tuple]) -> dict[str, Any]:
     """Where the loss on pictures kept aside left its best for good, and what the trained ones did meanwhile."""
-    if not number(points[-1][1]):
+    if not is_number(points[-1][1]):
         return overflowed(points)
-    points = [point for point in points if number(point[1])]
+    points = [point for point in points if is_number(point[1])]
     steps, held_out, fit = zip(*(point[:3] for point in points), strict=True)
     if len(points) < MIN_MEASUREMENTS:
         times = "time" if len(points) == 1 else "times"
@@ -102,7 +100,7 @@ def judge(points: list[tuple]) -> dict[str, Any]:
 
 def overflowed(points: list[tuple]) -> dict[str, Any]:
     """Of measurements the last of which is not finite."""
-    finite = [(loss, step) for step, loss, *_ in points if number(loss)]
+    finite = [(loss, step) for step, loss, *_ in points if is_number(loss)]
     since = min(step for step, *_ in points if not finite or step > finite[-1][1])
     return verdict("diverges", min(finite)[1] if finite else None,
                    f"Gets worse: at step {since} the loss on pictures kept aside overflowed; lower the learning rate.")
@@ -149,7 +147,7 @@ def percent(high: float, low: float) -> str:
 
 def forgetting(points: list[tuple]) -> str:
     """A sentence when the class is being forgotten, else ""."""
-    measurements = [(step, loss) for step, _, _, loss in points if number(loss)]
+    measurements = [(step, loss) for step, _, _, loss in points if is_number(loss)]
     if len(measurements) < MIN_MEASUREMENTS:
         return ""
     losses = [loss for _, loss in measurements]

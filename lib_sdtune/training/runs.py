@@ -10,8 +10,8 @@ from typing import Any
 from lib_sdtune import optim
 from lib_sdtune.config import Config, Model, overlaid
 from lib_sdtune.errors import NameTaken, UserError
-from lib_sdtune.formats import artefact_files
-from lib_sdtune.formats.files import amount, free_space, read_json, write_json
+from lib_sdtune.formats import artefact_files, structure
+from lib_sdtune.formats.files import amount, free_space, write_json
 from lib_sdtune.formats.kinds import ArtefactKind
 from lib_sdtune.formats.names import check_artefact_name
 from lib_sdtune.host.base import Host
@@ -19,7 +19,7 @@ from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import base_checkpoint, leftovers, log_csv, replaced, run_lock, same_run, state
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.disk_space import SPARE, existing
+from lib_sdtune.training.disk_space import SPARE, nearest_existing
 from lib_sdtune.training.parallel import World
 
 log = logging.getLogger("sdtune")
@@ -37,7 +37,7 @@ class RunFolder:
     def settings(self) -> dict[str, Any]:
         """The config as it was written, which a newer version may no longer take. UserError if it cannot be read."""
         path = self.path / "config.json"
-        settings = read_json_or_none(path)
+        settings: Any = structure.read(path, dict)
         if not is_config(settings):
             raise UserError(f"{path} is damaged; put it back from a copy, or start under another name.")
         return settings
@@ -55,19 +55,18 @@ class RunFolder:
 
     def copied_from(self) -> str:
         """The name of the run that a folder of another name holds; "" where it is the run's own, or not to be told."""
-        settings = read_json_or_none(self.path / "config.json")
+        settings: Any = structure.read(self.path / "config.json", dict)
         name = settings["name"] if is_config(settings) else self.path.name
         return "" if same_name(name, self.path.name) else name
 
     def status(self) -> dict[str, Any]:
         """The last written snapshot; {} if there is none."""
-        status = read_json_or_none(self.path / "status.json")
-        return status if isinstance(status, dict) else {}
+        return structure.read(self.path / "status.json", dict) or {}
 
     def status_problem(self) -> str:
         """Why the last snapshot is not the whole truth, in a sentence; "" if it is."""
         path = self.path / "status.json"
-        damaged = path.exists() and not isinstance(read_json_or_none(path), dict)
+        damaged = path.exists() and structure.read(path, dict) is None
         return f"{path} is damaged, so how far the run was is not known." if damaged else ""
 
     def log(self, since: int = 0) -> list[dict[str, Any]]:
@@ -90,14 +89,6 @@ class RunFolder:
             if (self.path / name).exists():
                 return (self.path / name).stat().st_mtime
         return 0.0
-
-
-def read_json_or_none(path: Path) -> Any:
-    """What a JSON file holds, None where it is missing or damaged."""
-    try:
-        return read_json(path)
-    except (OSError, ValueError, RecursionError):
-        return None
 
 
 def is_config(settings: Any) -> bool:
@@ -258,7 +249,7 @@ def with_newer_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 def check_writable(folder: Path) -> None:
     """UserError when `folder` cannot be made or written, or its disk is full."""
-    nearest = existing(folder)
+    nearest = nearest_existing(folder)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         reason = "read-only" if nearest.is_dir() else "not a folder"
         raise UserError(f"{folder} cannot be written: {nearest} is {reason}. "

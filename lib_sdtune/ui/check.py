@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.errors import NameTaken
+from lib_sdtune.sentences import plural
 from lib_sdtune.services import durations
 from lib_sdtune.services.submission import check_config, read_config
 from lib_sdtune.ui.boxes import box, listing
@@ -244,10 +245,6 @@ def disk_space(dataset: "Dataset", config: "Config", app: "App") -> str:
 def largest_artefact(config: "Config", app: "App") -> int:
     paths = [Path(path) for run in app.jobs.runs() if run["method"] == config.method for path in run["artefacts"]]
     return max((path.stat().st_size for path in paths if path.is_file()), default=0)
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def size(count: int) -> str:
