@@ -195,8 +195,8 @@ def spoken(path: str, value: Any) -> str:
 
 PAGE = """# GPU memory
 
-Made by `python tools/memory_table.py`. No GPU was at hand: a pretended one counts the bytes of tensors that a real run asks
-for, with models of the real shapes at their own resolution (512 and 1024 pixels), batch 1. GiB, with half a GiB for the
+Made by `python tools/memory_table.py`. Counted, not measured: a simulated GPU adds up the bytes of the tensors that a run
+allocates, with models of the real shapes at their own resolution (512 and 1024 pixels), batch 1. GiB, with half a GiB for the
 device's own kernels, and without the teacher that keeps the class: it adds a second picture's activations. What a GPU's
 allocator loses between blocks is not in it, nor what a WebUI's other extensions hold.
 
