@@ -27,7 +27,7 @@ LARGE, SAMPLE = 2**28, 2**24  # bytes
 
 
 @dataclass(frozen=True)
-class Places:
+class RunPaths:
     """Where a run's files are. kind: the host's folder for them. old_run: the run folder in paths of earlier
     versions.
     """
@@ -78,31 +78,31 @@ class Journal:
     that was written, {"published": what} once everything is.
     """
 
-    def __init__(self, places: Places, steps: list[dict] | None = None) -> None:
-        self.places, self.steps = places, steps or []
+    def __init__(self, paths: RunPaths, steps: list[dict] | None = None) -> None:
+        self.paths, self.steps = paths, steps or []
 
     @classmethod
-    def read(cls, places: Places) -> "Journal":
+    def read(cls, paths: RunPaths) -> "Journal":
         """UserError where it is damaged."""
-        path = places.run.path / FILE
+        path = paths.run.path / FILE
         try:
             steps = read_json(path)
             if not isinstance(steps, list) or not steps:
                 raise ValueError
             old_targets = [Path(step["to"]) for step in steps if "to" in step and Path(step["to"]).is_absolute()]
-            places = replace(places, old_run=old_targets[0].parents[1] if old_targets else None)
+            paths = replace(paths, old_run=old_targets[0].parents[1] if old_targets else None)
             for step in steps:
                 if not {"moved", "to"} <= set(step) and "made" not in step and "published" not in step:
                     raise ValueError
                 for key in {"moved", "to", "made"} & set(step):
-                    places.path(step[key])
+                    paths.path(step[key])
         except (OSError, ValueError, TypeError, AttributeError):
             raise UserError(f"{path} is damaged, so what was published cannot be taken back. The other files of the "
-                            f"run are in {places.swept}; move back by hand what you need.") from None
-        return cls(places, steps)
+                            f"run are in {paths.swept}; move back by hand what you need.") from None
+        return cls(paths, steps)
 
     def write(self) -> None:
-        write_json(self.places.run.path / FILE, self.steps)
+        write_json(self.paths.run.path / FILE, self.steps)
 
     def note(self, **step: Any) -> None:
         self.steps.append(step)
@@ -116,20 +116,20 @@ class Journal:
 
     def move_away(self, path: Path, name: str = "") -> Path:
         """Move a file into the run folder; its path there."""
-        target = self.places.swept / (name or path.name)
-        self.note(moved=self.places.text(path), to=self.places.text(target), fingerprint=fingerprint(path))
+        target = self.paths.swept / (name or path.name)
+        self.note(moved=self.paths.text(path), to=self.paths.text(target), fingerprint=fingerprint(path))
         target.parent.mkdir(exist_ok=True)
         rename(path, target)
         return target
 
     def creates(self, path: Path) -> None:
         """`path` is about to be written."""
-        self.note(made=self.places.text(path))
+        self.note(made=self.paths.text(path))
 
     def finish(self, publication: dict) -> None:
         """Everything is written; from now on what differs from it is the user's."""
         for step in self.steps:
-            if "made" in step and (path := self.places.path(step["made"])).exists():
+            if "made" in step and (path := self.paths.path(step["made"])).exists():
                 step["fingerprint"] = fingerprint(path)
         self.note(published=publication)
 
@@ -141,8 +141,8 @@ class Journal:
         UserError for a file that is missing, before anything is changed; RunError where the disk refuses.
         """
         plan = Plan()
-        created = {self.places.path(step["made"]): step.get("fingerprint") for step in self.steps if "made" in step}
-        back = {self.places.path(step["moved"]): step for step in self.steps if "moved" in step}
+        created = {self.paths.path(step["made"]): step.get("fingerprint") for step in self.steps if "made" in step}
+        back = {self.paths.path(step["moved"]): step for step in self.steps if "moved" in step}
         self.refuse_missing(back)
         for path, written in created.items():
             if not path.exists() or self.is_back(path, back):
@@ -152,7 +152,7 @@ class Journal:
             else:
                 plan.remove(path)
         for path, step in back.items():
-            source = self.places.path(step["to"])
+            source = self.paths.path(step["to"])
             if not source.exists() or path in plan.in_place:
                 continue
             if path.exists() and path not in created:
@@ -163,7 +163,7 @@ class Journal:
             if path not in plan.in_place:
                 plan.moves.append((source, path))
         for path in plan.in_place:
-            if path in back and (source := self.places.path(back[path]["to"])).exists():
+            if path in back and (source := self.paths.path(back[path]["to"])).exists():
                 plan.moves.append((source, free(path.with_name(path.name + ".bak"))))
         plan.carry_out()
         self.clear([*created, *back])
@@ -171,23 +171,23 @@ class Journal:
 
     def is_back(self, path: Path, back: dict[Path, dict]) -> bool:
         """Whether an undo that was cut off has put the file back that was here before."""
-        return path in back and not self.places.path(back[path]["to"]).exists()
+        return path in back and not self.paths.path(back[path]["to"]).exists()
 
     def is_users(self, path: Path, written: str | None) -> bool:
         """Whether a file is no longer the one that publishing wrote; `written` is that one's fingerprint."""
         if not self.complete:
             return False
         if written is None:  # an earlier version did not write it down: what is newer than the journal came after it
-            return path.stat().st_mtime > (self.places.run.path / FILE).stat().st_mtime + 2
+            return path.stat().st_mtime > (self.paths.run.path / FILE).stat().st_mtime + 2
         return fingerprint(path) != written
 
     def refuse_missing(self, back: dict[Path, dict]) -> None:
-        missing = [self.places.path(step["to"]) for path, step in back.items()
-                   if not self.places.path(step["to"]).exists() and not self.came_back(path, step)]
+        missing = [self.paths.path(step["to"]) for path, step in back.items()
+                   if not self.paths.path(step["to"]).exists() and not self.came_back(path, step)]
         if missing and self.complete:
             names = ", ".join(path.name for path in missing)
             are, pronoun = ("is", "it") if len(missing) == 1 else ("are", "them")
-            raise UserError(f"{names} {are} no longer in {self.places.swept}, so nothing was taken back. "
+            raise UserError(f"{names} {are} no longer in {self.paths.swept}, so nothing was taken back. "
                             f"Put {pronoun} there, and take it back again.")
 
     def came_back(self, path: Path, step: dict) -> bool:
@@ -202,11 +202,11 @@ class Journal:
         """Nothing is published any more."""
         for path in paths:
             path.with_name(path.name + REMOVED).unlink(missing_ok=True)
-        (self.places.run.path / FILE).unlink(missing_ok=True)
+        (self.paths.run.path / FILE).unlink(missing_ok=True)
         with suppress(OSError):  # somebody's own files in it stay
-            for path in self.places.swept.glob("*" + REMOVED):
+            for path in self.paths.swept.glob("*" + REMOVED):
                 path.unlink()
-            self.places.swept.rmdir()
+            self.paths.swept.rmdir()
 
 
 @dataclass
@@ -254,7 +254,7 @@ def roll_back(moves: list[tuple[Path, Path]]) -> None:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Move a file so that it is whole in one of the two places at every moment, also between two disks."""
+    """Move a file so that it is whole in one of the two paths at every moment, also between two disks."""
     move(source, target)
 
 

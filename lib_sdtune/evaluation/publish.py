@@ -17,7 +17,7 @@ from lib_sdtune.data.captions import trigger_words
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation.candidates import Candidate, of_run, relocated
 from lib_sdtune.evaluation.evaluation import FOLDER, result
-from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, Places
+from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, RunPaths
 from lib_sdtune.formats import pickled, structure
 from lib_sdtune.formats.files import atomic, free_space, write_json
 from lib_sdtune.formats.kinds import KINDS
@@ -56,7 +56,7 @@ def publish(host, run, file="", weight=None, negative_text=None):
     refuse_loaded(host, run, [candidate.path for candidate in candidates])
     refuse_too_little_room(run.path, winner.path, [candidate.path for candidate in candidates])
     final = winner.path.with_name(config.name + winner.path.suffix)
-    journal = Journal(places_of(host, run))
+    journal = Journal(paths_of(host, run))
     try:
         moved = sweep(journal, [candidate for candidate in candidates
                                 if candidate.path != final or winner.path != final])
@@ -66,7 +66,7 @@ def publish(host, run, file="", weight=None, negative_text=None):
             copy_as(source, final, config.name)
             copy_config(journal, source, final)
         write_card(host, journal, final, source, winner, run, evaluated, weight, negative_text)
-        journal.finish({"file": winner.stem, "weight": weight, "path": journal.places.text(final)})
+        journal.finish({"file": winner.stem, "weight": weight, "path": journal.paths.text(final)})
     except (OSError, RunError) as error:
         journal.undo()
         raise RunError(f"{name} was not published ({error}); everything is as before.") from error
@@ -92,8 +92,8 @@ def undo(host: "Host", run: "RunFolder") -> dict[str, list[str]]:
     """
     if not (run.path / FILE).exists():
         raise UserError(f"{run.path.name} is not published, so there is nothing to take back.")
-    journal = Journal.read(places_of(host, run))
-    refuse_loaded(host, run, [journal.places.path(step["made"]) for step in journal.steps if "made" in step])
+    journal = Journal.read(paths_of(host, run))
+    refuse_loaded(host, run, [journal.paths.path(step["made"]) for step in journal.steps if "made" in step])
     left = journal.undo()
     candidates = of_run(host, run)
     for candidate in candidates[-1:]:
@@ -104,15 +104,15 @@ def undo(host: "Host", run: "RunFolder") -> dict[str, list[str]]:
 def published(host: "Host", run: "RunFolder") -> dict[str, Any] | None:
     """{"file", "weight", "path"} of what was published of a `RunFolder`, or None."""
     with suppress(UserError):
-        journal = Journal.read(places_of(host, run))
+        journal = Journal.read(paths_of(host, run))
         publication = next((step["published"] for step in journal.steps if "published" in step), None)
         if isinstance(publication, dict) and isinstance(publication.get("path"), str):
-            return {**publication, "path": str(journal.places.path(publication["path"]))}
+            return {**publication, "path": str(journal.paths.path(publication["path"]))}
     return None
 
 
-def places_of(host: "Host", run: "RunFolder") -> Places:
-    return Places(host, run, methods[run.settings()["method"]].kind)
+def paths_of(host: "Host", run: "RunFolder") -> RunPaths:
+    return RunPaths(host, run, methods[run.settings()["method"]].kind)
 
 
 def swept_files(run: "RunFolder") -> list[Path]:
@@ -129,7 +129,7 @@ def kind_of(host: "Host", main: str, path: Path) -> str:
 def remaining(host: "Host", run: "RunFolder", artefacts: list[str]) -> dict[str, Any]:
     """{"artefacts", "published"}: which of a run's files are still there, wherever the host's folders are now."""
     publication = published(host, run)
-    main = places_of(host, run).kind
+    main = paths_of(host, run).kind
     paths = [str(path) for path in (relocated(host, kind_of(host, main, Path(artefact)), Path(artefact))
                                     for artefact in artefacts) if path.exists()]
     if publication and publication["path"] not in paths:
@@ -200,7 +200,7 @@ def write_card(host, journal, final, source, winner, run, evaluated, weight, neg
     """NAME.json and NAME.preview.png; what the user wrote on the last card of that name stays."""
     config = run.config()
     trigger = trigger_words(config.concepts[0].prompt, config.word, [host.folder("templates")])
-    swept = journal.places.swept
+    swept = journal.paths.swept
     before = next((card for card in (swept / f"{config.name}.json", final.with_suffix(".json")) if card.exists()), None)
     old = read_card(before) if before else {}
     if negative_text is None:
@@ -225,10 +225,10 @@ def read_card(path: Path) -> dict:
 def preview_source(run: "RunFolder", winner: Candidate, evaluated: dict[str, Any] | None, folder: Path) -> Path | None:
     """The picture for the card: the best of the grid, else what was the preview, else the last sample."""
     rated = next((entry for entry in (evaluated or {}).get("ranking", []) if entry["file"] == winner.stem), None)
-    places = [run.path / FOLDER / "cells" / rated["picture"]] if rated else []
-    places += [folder / f"{winner.stem}.preview.png", folder / "before.preview.png",
+    candidates = [run.path / FOLDER / "cells" / rated["picture"]] if rated else []
+    candidates += [folder / f"{winner.stem}.preview.png", folder / "before.preview.png",
                folder / f"{run.config().name}.preview.png"]
-    return next((path for path in places if path.exists()), None)
+    return next((path for path in candidates if path.exists()), None)
 
 
 def common_negative(config: "Config") -> str:
