@@ -77,7 +77,7 @@ class PerImageLoss:
         subjects = [entry for index, entry in self.entries.items() if not self.pictures[index].is_class]
         subjects = subjects or [*self.entries.values()]
         # all fall
-        middle = [median(entry[place] for entry in subjects) for place in (2, 3)] if subjects else [0.0, 0.0]
+        middle = [median(entry[column] for entry in subjects) for column in (2, 3)] if subjects else [0.0, 0.0]
         rows = [self.row(index, showings, loss, early - middle[0], lately - middle[1])
                 for index, (showings, loss, early, lately) in self.entries.items()]
         return sorted(rows, key=lambda row: -row["factor"])
