@@ -254,7 +254,7 @@ def roll_back(moves: list[tuple[Path, Path]]) -> None:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Move a file so that it is whole in one of the two paths at every moment, also between two disks."""
+    """Move a file so that it is whole in one of the two places at every moment, also between two disks."""
     move(source, target)
 
 
