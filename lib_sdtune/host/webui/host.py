@@ -37,7 +37,7 @@ from lib_sdtune.host.webui.extensions import blame, checkpoint_file, hijack_poin
 from lib_sdtune.host.webui.extensions.ownership import Change
 from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.lock import QueueLock
-from lib_sdtune.host.webui.neutral import hypernetworks, neutral, placement, prompt_loras, rng, storage
+from lib_sdtune.host.webui.neutral import backends, hypernetworks, neutral, placement, prompt_loras, rng, storage
 from lib_sdtune.ldm import header, recommended
 from lib_sdtune.ldm.header import Header
 
@@ -186,14 +186,13 @@ class WebUIHost(Host):
     @contextmanager
     def with_webui_state(self) -> Iterator[None]:
         """The model in the WebUI's own state, without other extensions, and with what a training has attached to it."""
-        before = rng.states()
-        self.put_aside.close()
-        try:
-            with blame.unchanged(self.sd_model), self.fork.settled(self.sd_model, self.lent_parameters):
-                yield
-        finally:
-            self.put_aside.enter_context(neutral(self.sd_model, self.idle, self.fork.concerns))
-            rng.restore(before)
+        with rng.restored(self.sd_model), backends.restored(self.sd_model):
+            self.put_aside.close()
+            try:
+                with blame.unchanged(self.sd_model), self.fork.settled(self.sd_model, self.lent_parameters):
+                    yield
+            finally:
+                self.put_aside.enter_context(neutral(self.sd_model, self.idle, self.fork.concerns))
 
     @contextmanager
     def lent_to_others(self) -> Iterator[None]:

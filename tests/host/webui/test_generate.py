@@ -12,6 +12,7 @@ from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.networks.base import Adapter, applied
 from lib_sdtune.networks.lora import LoRA
+from lib_sdtune.training.convolutions import fastest_convolutions
 
 
 def asked(prompt="a cat", **changes):
@@ -63,6 +64,15 @@ def test_what_is_attached_shows_and_training_goes_on_bare_of_it(host):
     assert (plain == bare).all()
     assert webui_probe.differences(before, webui_probe.fingerprint()) == []
     assert files() == present, "samples must not end up among the user's pictures or in the prompt history"
+
+
+def test_what_a_run_sets_for_the_process_outlives_a_sample(host):
+    """The convolutions' choice above all: it makes every later step faster."""
+    with host.borrow(Model()), fastest_convolutions(torch.device("cuda")):
+        before = torch.backends.cudnn.benchmark
+        next(host.generate([asked()]))
+        assert torch.backends.cudnn.benchmark is before is True
+    assert torch.backends.cudnn.benchmark is False
 
 
 def test_a_sample_prompt_may_name_loras_and_hypernetworks(host):
