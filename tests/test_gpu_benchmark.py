@@ -1,8 +1,12 @@
 """`python -m benchmarks.gpu`, tried on the CPU with tiny models; its figures there mean nothing."""
 
 import json
+from dataclasses import replace
+
+import torch
 
 from benchmarks.gpu import __main__ as command
+from tests.pretended import pretended_cuda
 
 
 def call(monkeypatch, *arguments):
@@ -23,9 +27,45 @@ def test_it_checks_and_measures_and_writes_what_it_found(tmp_path, monkeypatch, 
     assert min(lora["ms"], lora["floor_ms"], lora["sd_scripts_ms"], sdxl["ratio"]) > 0 and dreambooth["ratio"] is None
 
 
+def test_it_passes_on_a_card(tmp_path, monkeypatch):
+    path, checks = tmp_path / "gpu.json", [name for name in command.CHECKS if "full" in name or "lora with" in name]
+    monkeypatch.setattr(command, "CHECKS", {name: command.CHECKS[name] for name in checks})
+    monkeypatch.setattr(command, "CASES", [command.CASES[2], command.CASES[6]])
+    with pretended_cuda():
+        assert call(monkeypatch, "--size", "tiny", "--steps", 1, "--minutes", 60, "--json", path) == 0
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert [check["name"] for check in report["checks"]] == checks and not report["left_out"]
+    assert all(figures["ratio"] for figures in report["steps"])
+
+
+def test_graphs_that_were_given_up_do_not_pass(tmp_path, monkeypatch):
+    def refuse(*arguments, **settings):
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+    with pretended_cuda():
+        monkeypatch.setattr("torch.cuda.make_graphed_callables", refuse)
+        passed, detail = command.CHECKS["lora with CUDA graphs"](torch.device("cuda"), "tiny", tmp_path)
+    assert not passed and "no graph" in detail
+
+
+def test_what_failed_is_named_and_the_rest_is_measured(tmp_path, monkeypatch, capsys):
+    def full(*arguments):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
+
+    case = command.CASES[0]
+    monkeypatch.setattr(command, "CASES", [replace(case, family="no such family"), case])
+    monkeypatch.setattr(command, "CHECKS", {"lora on a full device": full, "resume": command.CHECKS["resume"]})
+    path = tmp_path / "gpu.json"
+    assert call(monkeypatch, "--device", "cpu", "--size", "tiny", "--steps", 1, "--json", path) == 1
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert [figures["title"] for figures in report["steps"]] == [case.title]
+    assert [check["passed"] for check in report["checks"]] == [False, True]
+    assert "no such family" in report["left_out"][0] and "Tried to allocate" in report["checks"][0]["detail"]
+
+
 def test_what_there_was_no_time_for_is_named(monkeypatch, capsys):
     assert call(monkeypatch, "--device", "cpu", "--size", "tiny", "--minutes", -1) == 0
-    assert "No time was left for: SD1.5 LoRA" in capsys.readouterr().out
+    assert "Left out: SD1.5 LoRA, UNet, fp16 (no time was left)" in capsys.readouterr().out
 
 
 def test_without_a_gpu_it_says_so_in_a_sentence(monkeypatch, capsys):

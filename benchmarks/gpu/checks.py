@@ -1,7 +1,8 @@
 """Whether training on the device is right: (passed, detail) of each."""
 
 import math
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -10,12 +11,15 @@ import torch
 
 from benchmarks.gpu.models import METHODS, RandomHost, bits, config_of, random_model, same_bits
 from lib_sdtune.config import Config
-from lib_sdtune.errors import RunError
+from lib_sdtune.devices import index_of, total_memory
+from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.training.control import Control
+from lib_sdtune.training.cuda_graphs import CudaGraphs
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import RunFolder, begin
 
+SPARE = {"full": 2**26, "tiny": 2**16}  # bytes that a full device still has
 TOLERANCE = 0.05  # of the loss, between half precision and float32
 
 
@@ -43,6 +47,7 @@ def precision(method: str) -> Callable[[torch.device, str, Path], tuple[bool, st
             before = bits(host.model)
             config = config_of(host.model, work / name, method, train={"max_train_steps": 3, "mixed_precision": name})
             results[name] = whole_run(host, config)
+            shutil.rmtree(work / name)  # a DreamBooth of full size takes 15 GB
             if not same_bits(host.model, before):
                 return False, f"{name}: the model did not come back as it was"
             del host
@@ -56,16 +61,16 @@ def precision(method: str) -> Callable[[torch.device, str, Path], tuple[bool, st
 
 
 @contextmanager
-def full(device: torch.device) -> Iterator[None]:
+def full(device: torch.device, size: str) -> Iterator[None]:
     """The device takes next to nothing more; where there is no such limit, it says so at once."""
     if device.type == "cuda":
-        total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.empty_cache()
-        torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated(device) + 2**26) / total, device)
+        share = (torch.cuda.memory_allocated(device) + SPARE[size]) / total_memory(device)
+        torch.cuda.set_per_process_memory_fraction(share, index_of(device))
         try:
             yield
         finally:
-            torch.cuda.set_per_process_memory_fraction(1.0, device)
+            torch.cuda.set_per_process_memory_fraction(1.0, index_of(device))
         return
     with mock.patch.object(Objective, "predict", side_effect=torch.cuda.OutOfMemoryError("CUDA out of memory.")):
         yield
@@ -77,10 +82,10 @@ def out_of_memory(method: str) -> Callable[[torch.device, str, Path], tuple[bool
         host = RandomHost(random_model("sd1", size, device, dtype), work)
         before, config = bits(host.model), config_of(host.model, work, method, train={"max_train_steps": 2})
         refused = False
-        with full(device):
+        with full(device, size):
             try:
                 whole_run(host, config)
-            except RunError:
+            except (RunError, UserError):
                 refused = True
         good = refused and same_bits(host.model, before)
         return good, "refused, and bit-equal afterwards" if refused else "it had room"
@@ -102,18 +107,31 @@ def resumed(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
 
 
 def graphs(method: str) -> Callable[[torch.device, str, Path], tuple[bool, str]]:
-    """The same losses with CUDA graphs as without, from a model of the same weights."""
+    """The same losses with CUDA graphs as without, from a model of the same weights; on a GPU, and recorded there."""
 
     def check(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
         dtype = torch.float32 if device.type == "cpu" else torch.float16
-        model, results = random_model("sd1", size, device, dtype), {}
+        model, results, usable = random_model("sd1", size, device, dtype), {}, []
+
+        class Noted(CudaGraphs):
+            """Tells whether its recordings could be used."""
+
+            def record(self, key: tuple, tensors: Sequence[torch.Tensor]) -> bool:
+                usable.append(super().record(key, tensors))
+                return usable[-1]
+
         for recorded in (False, True):
             host = RandomHost(model, work / str(recorded))
             before = bits(model)
             settings = {"max_train_steps": 8, "gradient_checkpointing": "off", "cuda_graphs": recorded}
-            results[recorded] = whole_run(host, config_of(model, work / str(recorded), method, train=settings))
+            config = config_of(model, work / str(recorded), method, train=settings)
+            with mock.patch("lib_sdtune.training.cuda_graphs.CudaGraphs", Noted):
+                results[recorded] = whole_run(host, config)
+            shutil.rmtree(work / str(recorded))
             if not same_bits(model, before):
                 return False, "the model did not come back as it was"
+        if device.type == "cuda" and not (usable and all(usable)):
+            return False, "no graph was kept"
         worst = max(abs(one - other) / one for one, other in zip(results[False], results[True], strict=True))
         return worst < TOLERANCE, f"losses differ from those without by {worst:.1e}"
 

@@ -60,7 +60,7 @@ HEADER = (
 def measure(case: Case, device: torch.device, size: str, steps: int, work: Path) -> dict[str, Any]:
     """The figures of a case; None where one cannot be had."""
     dtype = torch.float32 if device.type == "cpu" else case.dtype  # what is tried on a CPU is the command
-    model = random_model(case.family, size, device, dtype)
+    model = random_model(case.family, size, device, dtype, drawn_in=dtype)
     run = work / "sdtune" / "runs" / "step"
     run.mkdir(parents=True)
     config = config_of(model, work, case.method, **case.changes)

@@ -41,11 +41,16 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
                  "vae": {"ch": 32, "ch_mult": (1, 1, 1, 1), "num_res_blocks": 1}}}}
 
 
-def random_model(family: str, size: str, device: torch.device, dtype: torch.dtype) -> LoadedModel:
-    """The same weights for the same arguments, drawn on the device."""
+def random_model(family: str, size: str, device: torch.device, dtype: torch.dtype,
+                 drawn_in: torch.dtype = torch.float32) -> LoadedModel:
+    """The same weights for the same arguments, drawn on the device.
+
+    drawn_in: before they are converted to `dtype`. Weights drawn in float32 agree between dtypes, and need twice the
+    memory meanwhile.
+    """
     shape = SIZES[size][family]
     torch.manual_seed(0)
-    with torch.device(device):
+    with torch.device(device), default_dtype(drawn_in):
         unet, vae = UNetModel(**shape["unet"]), AutoencoderKL(**shape["vae"])
         texts: list[torch.nn.Module] = [CLIPTextModel(**shape["text"])]
         if "second" in shape:
@@ -57,6 +62,16 @@ def random_model(family: str, size: str, device: torch.device, dtype: torch.dtyp
     for _, module in model.modules():
         module.requires_grad_(False).eval().to(dtype)
     return model
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ class Card:
     device = torch.device("cuda", 0)
 
     def __init__(self, total, limit, capability, name, backing, count):
-        self.total, self.limit = total, limit
+        self.total, self.limit, self.allowance = total, limit, total  # the last one is torch's own, and no driver knows it
         self.capability, self.name, self.backing = capability, name, torch.device(backing)
         self.live = self.peak = self.failures = self.allocations = 0
         self.storages, self.unswept = {}, 0
@@ -71,7 +71,7 @@ class Card:
         self.grow(size)
 
     def refuse(self, size):
-        limit = self.total if self.limit is None else self.limit
+        limit = min(self.total if self.limit is None else self.limit, self.allowance)
         if size and self.live + size > limit:
             self.sweep()
         if size and self.live + size > limit:

@@ -25,6 +25,11 @@ def answers(card):
         card.sweep()
         return max(0, (card.total if card.limit is None else card.limit) - card.live), card.total
 
+    def set_per_process_memory_fraction(fraction, device=None):
+        if isinstance(device, torch.device) and device.index is None:  # as every torch
+            raise ValueError(f"Expected a torch.device with a specified index or an integer, but got:{device}")
+        card.allowance = int(fraction * card.total)
+
     @contextmanager
     def current(number):
         before, card.current = card.current, number
@@ -65,6 +70,7 @@ def answers(card):
         "is_available": lambda: True, "is_initialized": lambda: True, "_initialized": True, "device_count": lambda: card.count,
         "current_device": lambda: card.current, "get_device_properties": lambda *_: facts, "get_device_name": lambda *_: card.name,
         "get_device_capability": lambda *_: card.capability, "device": current, "set_device": lambda number: setattr(card, "current", number), "mem_get_info": mem_get_info,
+        "set_per_process_memory_fraction": set_per_process_memory_fraction,
         # torch answers yes below 8.0 too, because it can emulate
         "is_bf16_supported": lambda *_, including_emulation=True, **__: including_emulation or card.capability[0] >= 8,
         "memory_allocated": live, "memory_reserved": live,
