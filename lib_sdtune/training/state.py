@@ -7,7 +7,7 @@ No generator state is in it: chance is a function of the step (`lib_sdtune.rando
 import json
 import logging
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,21 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, numbered: Sequence[int] 
     plain: dict[str, Any] = {"state": {}, "groups": [numbers(group) for group in state["param_groups"]]}
     for index, slots in state["state"].items():
         number = numbered[index] if numbered else index
-        for slot, value in slots.items():
+        for slot, value in unpacked(slots):
             if isinstance(value, torch.Tensor):
                 stored[f"optimizer.{number}.{slot}"] = value
             else:
                 plain["state"].setdefault(str(number), {})[slot] = value
     return stored, plain
+
+
+def unpacked(slots: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(slot, value), also of slots that are packed into one: bitsandbytes >= 0.49.2 does so, and takes either form."""
+    for slot, value in slots.items():
+        if isinstance(value, dict):
+            yield from value.items()
+        else:
+            yield slot, value
 
 
 def numbers(group: dict[str, Any]) -> dict[str, Any]:
