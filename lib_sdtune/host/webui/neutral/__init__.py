@@ -23,6 +23,7 @@ from lib_sdtune.host.webui.neutral import (
     rng,
     storage,
     tiling,
+    timestep_embedding,
     token_embedding,
     token_merging,
     upcasting,
@@ -44,6 +45,7 @@ CONCERNS = (
     tiling.off,
     upcasting.off,
     attention.differentiable,
+    timestep_embedding.on_device,
     checkpointing.off,
     conditioning_cache.cleared,
 )
