@@ -4,11 +4,12 @@ A step of a LoRA asks for thousands of small kernels, and a fast GPU waits for P
 make_graphed_callables` records them once (https://pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
 """
 
+import gc
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import chain
 from typing import Any
 
@@ -92,6 +93,8 @@ class CudaGraphs:
         else:
             self.unet.forward = self.replaced
         self.waiting_for_backward = False
+        if self.recordings:
+            self.release()
         self.forget()  # elsewhere the weights may get other addresses
 
     def __call__(self, x: torch.Tensor, timesteps: torch.Tensor | None = None, context: torch.Tensor | None = None,
@@ -101,7 +104,7 @@ class CudaGraphs:
         if not usable or self.waiting_for_backward:
             return self.forward(x, timesteps, context, **more if y is None else {"y": y, **more})
         if self.recordings and self.addresses() != self.recorded_addresses:
-            self.recordings.clear()
+            self.release()
         key = tuple((tensor.shape, tensor.dtype, tensor.requires_grad) for tensor in tensors)
         if key not in self.recordings:
             self.calls[key] += 1
@@ -137,24 +140,40 @@ class CudaGraphs:
 
     def record(self, key: tuple, tensors: Sequence[torch.Tensor]) -> bool:
         """Whether there is a recording of this shape now that can be trusted."""
+        reason = ""
+        try:
+            with self.uncached_autocast(), torch.cuda.device(tensors[0].device):
+                self.rehearse(tensors)
+                recording = self.recording(tensors)
+                difference = self.difference(recording, tensors)
+        except RuntimeError as error:  # out of memory is one of them
+            reason = str(error).split("\n")[0].rstrip(".")
+        else:
+            if difference <= TOLERANCE:
+                self.recordings[key], self.recorded_addresses = recording, self.addresses()
+            else:
+                reason = f"a recording's gradients differ by {difference:.1%}"
+            del recording
+        if reason:
+            self.stop(reason)  # not in `except`: the error holds what there is to release
+        return not reason
+
+    def rehearse(self, tensors: Sequence[torch.Tensor]) -> None:
+        """RuntimeError where forward or backward would wait for the GPU: a capture that fails by that leaves all of the
+        program unable to free GPU memory, at least up to torch 2.13.
+        """
+        with waiting_refused():
+            self.gradients(self.plain, tensors)
+
+    def recording(self, tensors: Sequence[torch.Tensor]) -> Callable:
         leaves, count = self.learning(), len(tensors)
         samples = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in tensors]
         if SHARES_POOL and self.pool is None:
             self.pool = torch.cuda.graph_pool_handle()
-        try:
-            with self.uncached_autocast():
-                recording = torch.cuda.make_graphed_callables(
-                    lambda *inputs: self.plain(*inputs[:count]), (*samples, *leaves), allow_unused_input=True,
-                    **{"pool": self.pool} if SHARES_POOL else {})
-                difference = self.difference(recording, tensors, leaves)
-        except RuntimeError as error:  # out of memory is one of them
-            self.stop(str(error).split("\n")[0].rstrip("."))
-            return False
-        if not difference <= TOLERANCE:
-            self.stop(f"a recording's gradients differ by {difference:.1%}")
-            return False
-        self.recordings[key], self.recorded_addresses = recording, self.addresses()
-        return True
+        with torch.cuda.stream(torch.cuda.current_stream()):  # put back also where a capture fails: torch does not
+            return torch.cuda.make_graphed_callables(
+                lambda *inputs: self.plain(*inputs[:count]), (*samples, *leaves), allow_unused_input=True,
+                **{"pool": self.pool} if SHARES_POOL else {})
 
     def uncached_autocast(self) -> AbstractContextManager:
         """A recording cannot read casts that were made outside."""
@@ -162,23 +181,45 @@ class CudaGraphs:
             return nullcontext()
         return torch.autocast("cuda", dtype=self.dtype, cache_enabled=False)
 
-    def difference(self, recording: Callable, tensors: Sequence[torch.Tensor], leaves: Sequence[torch.Tensor]) -> float:
-        """The norm of the difference between gradients with and without the recording, relative to the latter."""
+    def gradients(self, forward: Callable, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Of the mean square of what `forward` answers, with respect to the inputs and leaves that learn."""
         inputs = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
-        differentiated = [*(tensor for tensor in inputs if tensor.requires_grad), *leaves]
+        differentiated = [*(tensor for tensor in inputs if tensor.requires_grad), *self.learning()]
+        loss = forward(*inputs).float().square().mean()
+        gradients = torch.autograd.grad(loss, differentiated, allow_unused=True)
+        return [gradient for gradient in gradients if gradient is not None]
 
-        def gradients(output: torch.Tensor) -> list[torch.Tensor]:
-            gradients_or_none = torch.autograd.grad(output.float().square().mean(), differentiated, allow_unused=True)
-            return [gradient for gradient in gradients_or_none if gradient is not None]
-
-        expected, replayed = gradients(self.plain(*inputs)), gradients(recording(*inputs, *leaves))
-        squares = [torch.stack([(expected_gradient.float() - replayed_gradient.float()).square().sum(),
-                                expected_gradient.float().square().sum()])
-                   for expected_gradient, replayed_gradient in zip(expected, replayed, strict=True)]
+    def difference(self, recording: Callable, tensors: Sequence[torch.Tensor]) -> float:
+        """The norm of the difference of gradients with and without the recording, relative to the latter's norm."""
+        expected = self.gradients(self.plain, tensors)
+        replayed = self.gradients(lambda *inputs: recording(*inputs, *self.learning()), tensors)
+        squares = [torch.stack([(gradient.float() - replay.float()).square().sum(), gradient.float().square().sum()])
+                   for gradient, replay in zip(expected, replayed, strict=True)]
         difference, norm = torch.stack(squares).sum(0).sqrt()
         return float(difference / norm.clamp(min=1e-20))
 
+    def release(self) -> None:
+        """Free what the recordings hold, about a step's activations and all gradients: they are in cycles of
+        references, and would stay until Python collects those by itself.
+        """
+        self.recordings.clear()
+        gc.collect()
+        with suppress(RuntimeError):  # after a capture that failed
+            torch.cuda.empty_cache()
+
     def stop(self, reason: str) -> None:
         self.active = False
+        self.release()
         self.forget()
         log.warning("CUDA graphs are left off for the rest of this run: %s.", reason)
+
+
+@contextmanager
+def waiting_refused() -> Iterator[None]:
+    """Inside, an operator that makes the CPU wait for the GPU raises RuntimeError, whichever thread asks for it."""
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)

@@ -81,7 +81,7 @@ class Dispatch(TorchDispatchMode):
             there = card.holds(tensors[0])
         if name not in FREE:
             card.launched += 1
-        if card.recording is not None:
+        if card.recording is not None or card.sync_debug_mode:
             self.refuse_waiting(name, leaves, tensors, there, kwargs)
         if card.counts is not None:
             self.count(name, leaves, tensors, there, kwargs)
@@ -126,9 +126,13 @@ class Dispatch(TorchDispatchMode):
                                    f"({name}: {shapes})")
 
     def refuse_waiting(self, name, leaves, tensors, there, kwargs):
-        """A capture fails where the card would be waited for, or read from the computer's memory without pinning."""
+        """A capture fails where the card would be waited for, or read from the computer's memory without pinning; with
+        torch's sync debug mode the operator itself does."""
         crosses = name in COPIES and bool(tensors) and there != self.card.holds(tensors[-1])
         if name in SYNCS or (crosses and self.waits(leaves, kwargs)):
+            if self.card.recording is None:
+                raise RuntimeError("called a synchronizing CUDA operation")
+            self.card.recording.failed = True
             raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing ({name})")
 
     @staticmethod

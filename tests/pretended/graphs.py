@@ -1,7 +1,8 @@
 """CUDA graphs on the pretended card: what is captured is a list of operators on the same tensors, run again by `replay`.
 
-A capture that waits for the card, or copies from the computer's memory, fails as a GPU's does. As there, results lie
-where they lay at the capture, and whoever holds one sees it change.
+A capture that waits for the card, or copies from the computer's memory, fails as a GPU's does: its end raises, too, and
+its memory stays taken up for it, so that nobody can empty the allocator's cache any more. As there, results lie where
+they lay at the capture, and whoever holds one sees it change.
 """
 
 from contextlib import contextmanager
@@ -24,22 +25,32 @@ class Stream:
 
 
 @contextmanager
-def on_stream(stream):
-    yield
-
-
-@contextmanager
 def recordable(card):
     """Inside, `torch.cuda.graph` records what `card` is asked for."""
+    class OnStream:
+        """As torch's: whoever is not left does not put the stream back."""
+
+        def __init__(self, stream):
+            self.stream = stream
+
+        def __enter__(self):
+            self.before, card.stream = card.stream, self.stream
+
+        def __exit__(self, *error):
+            card.stream = self.before
+
     class Graph:
         def __init__(self, *_, **__):
-            self.operators = []
+            self.operators, self.failed = [], False
 
         def capture_begin(self, *_, **__):
             card.recording = self
 
         def capture_end(self):
             card.recording = None
+            if self.failed:
+                card.failed_captures += 1
+                raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
 
         def replay(self):
             card.launched += 1
@@ -51,7 +62,7 @@ def recordable(card):
             finally:
                 card.below -= 1
 
-    streams = {"CUDAGraph": Graph, "Stream": Stream, "stream": on_stream, "current_stream": lambda *_: Stream(), "graph_pool_handle": lambda: (0, 1)}
+    streams = {"CUDAGraph": Graph, "Stream": Stream, "stream": OnStream, "current_stream": lambda *_: card.stream, "graph_pool_handle": lambda: (0, 1)}
     with (mock.patch.multiple(torch.cuda, **streams),
           mock.patch.object(torch.cuda.graphs, "graph_pool_handle", streams["graph_pool_handle"]),
           mock.patch.object(torch._C, "_host_emptyCache", lambda: None, create=True),

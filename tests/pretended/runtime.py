@@ -32,7 +32,7 @@ def answers(card):
 
     @contextmanager
     def current(number):
-        before, card.current = card.current, number
+        before, card.current = card.current, number.index if isinstance(number, torch.device) else number
         try:
             yield
         finally:
@@ -64,8 +64,12 @@ def answers(card):
         def query(self):
             return True
 
+    def empty_cache():
+        if card.recording is not None or card.failed_captures:
+            raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED")
+
     quiet = {name: lambda *_, **__: None for name in (
-        "_lazy_init", "init", "empty_cache", "ipc_collect", "set_rng_state", "set_rng_state_all")}
+        "_lazy_init", "init", "ipc_collect", "set_rng_state", "set_rng_state_all")}
     return quiet | {
         "is_available": lambda: True, "is_initialized": lambda: True, "_initialized": True, "device_count": lambda: card.count,
         "current_device": lambda: card.current, "get_device_properties": lambda *_: facts, "get_device_name": lambda *_: card.name,
@@ -76,7 +80,8 @@ def answers(card):
         "memory_allocated": live, "memory_reserved": live,
         "max_memory_allocated": lambda *_: card.peak, "max_memory_reserved": lambda *_: card.peak,
         "reset_peak_memory_stats": lambda *_: card.forget_peak(), "memory_stats": lambda *_: defaultdict(int),
-        "synchronize": synchronize, "Event": Event, "get_rng_state": state, "get_rng_state_all": lambda: [state()],
+        "synchronize": synchronize, "empty_cache": empty_cache,
+        "get_sync_debug_mode": lambda: card.sync_debug_mode, "set_sync_debug_mode": lambda mode: setattr(card, "sync_debug_mode", {"default": 0, "warn": 1, "error": 2}.get(mode, mode)), "Event": Event, "get_rng_state": state, "get_rng_state_all": lambda: [state()],
         "manual_seed": lambda seed: card.seeds.append((card.current, seed)), "manual_seed_all": lambda seed: card.seeds.append(("all", seed)),
         "is_current_stream_capturing": lambda: False}
 

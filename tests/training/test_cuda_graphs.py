@@ -1,5 +1,6 @@
 """CUDA graphs on the pretended card: the same learning with a few launches, and eager where they cannot be had."""
 
+import gc
 import math
 from types import SimpleNamespace
 
@@ -115,6 +116,22 @@ def test_a_tensor_that_moved_is_recorded_anew(card):
         assert same(learn(unet), learn(eager))
 
 
+def test_recordings_hold_no_memory_once_they_are_gone(card):
+    """Without waiting for Python to collect them."""
+    unet = Unet().to("cuda")
+    gc.collect()
+    gc.disable()
+    try:
+        before = torch.cuda.memory_allocated()
+        with graphs_of(unet) as graphs:
+            learn(unet)
+            assert graphs.recordings and torch.cuda.memory_allocated() > before
+            unet.learning.grad = None
+        assert torch.cuda.memory_allocated() == before
+    finally:
+        gc.enable()
+
+
 def test_measuring_is_never_recorded(card):
     unet = Unet().to("cuda")
     with graphs_of(unet) as graphs, torch.no_grad():
@@ -147,13 +164,42 @@ def test_a_recording_that_cannot_be_trusted_is_done_without(card, caplog, monkey
         assert not graphs.active and reason in caplog.text
 
 
-def test_a_capture_that_would_wait_for_the_card_fails_there_too(card, caplog):
-    unet = Unet().to("cuda")
-    waiting, forward = [], unet.forward
-    unet.forward = lambda *inputs, **named: (waiting.append(float(inputs[0].sum())), forward(*inputs, **named))[1]
+def waits(x):
+    return float(x.sum())
+
+
+def copies_from_the_cpu(x):
+    return torch.arange(6.0).to(x.device)
+
+
+@pytest.mark.parametrize("rule", [waits, copies_from_the_cpu])
+def test_a_forward_that_waits_for_the_card_is_never_recorded(card, caplog, rule):
+    """A capture that fails leaves the whole program without `torch.cuda.empty_cache`, and on another stream."""
+    eager, unet = learn(Unet().to("cuda")), Unet().to("cuda")
+    forward, stream = unet.forward, torch.cuda.current_stream()
+    unet.forward = lambda *inputs, **named: (rule(inputs[0]), forward(*inputs, **named))[1]
+    with graphs_of(unet) as graphs:
+        assert same(learn(unet), eager)
+        assert not graphs.recordings and "synchronizing" in caplog.text
+    torch.cuda.empty_cache()
+    assert torch.cuda.current_stream() is stream and torch.cuda.get_sync_debug_mode() == 0
+
+
+def test_a_capture_that_fails_for_another_reason_leaves_the_stream_as_it_was(card, monkeypatch):
+    """torch puts it back only after a capture that ended well."""
+    unet, stream = Unet().to("cuda"), torch.cuda.current_stream()
+    forward = unet.forward
+
+    def waits_in_the_capture(*inputs, **named):
+        if card.recording is not None:
+            float(inputs[0].sum())
+        return forward(*inputs, **named)
+
+    unet.forward = waits_in_the_capture
     with graphs_of(unet) as graphs:
         learn(unet)
-        assert not graphs.recordings and "not permitted" in caplog.text
+        assert not graphs.active
+    assert torch.cuda.current_stream() is stream
 
 
 CHOSEN = {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 1}, "device": "cuda", "offloaded": [], "fused": False, "size": 1,
