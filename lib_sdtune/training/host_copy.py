@@ -15,9 +15,10 @@ class HostCopy:
         self.copy = torch.cat(tensors) if tensors else torch.zeros(0)
         if self.copy.device.type == "cuda":
             host = torch.empty(self.copy.shape).pin_memory()
-            self.copy = host.copy_(self.copy, non_blocking=True)
-            self.event = torch.cuda.Event()
-            self.event.record()
+            with torch.cuda.device(self.copy.device):  # the current one can be another: the WebUI's --device-id
+                self.copy = host.copy_(self.copy, non_blocking=True)
+                self.event = torch.cuda.Event()
+                self.event.record()
 
     def wait(self) -> None:
         """Until they are here."""
