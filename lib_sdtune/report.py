@@ -35,8 +35,8 @@ def machine() -> str:
     system = f"{platform.platform()}, Python {platform.python_version()}"
     if not torch.cuda.is_available():
         return f"{system}, no CUDA GPU"
-    properties = torch.cuda.get_device_properties(0)
-    return f"{system}, {properties.name}, {properties.total_memory / 2**30:.0f} GB"
+    cards = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    return ", ".join([system, *(f"{card.name} with {card.total_memory / 2**30:.0f} GB" for card in cards)])
 
 
 def packages() -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from lib_sdtune import devices
 from lib_sdtune.errors import RunError
 
 T = TypeVar("T")
+TIMEOUT = timedelta(days=1)  # the others wait while the first draws class pictures and samples, or for room on the disk
 LOST = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe")  # what backends say of a lost process
 
 
@@ -38,7 +40,8 @@ class World:
         if self.size > 1 and torch.cuda.is_available():
             torch.cuda.set_device(devices.local_device(int(os.environ.get("LOCAL_RANK", 0))).index)
         if self.size > 1 and not torch.distributed.is_initialized():
-            torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            backend = "nccl" if torch.cuda.is_available() else "gloo"
+            torch.distributed.init_process_group(backend, timeout=TIMEOUT)
 
     @between_processes
     def barrier(self) -> None:

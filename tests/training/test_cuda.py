@@ -1,6 +1,7 @@
 """What would break on a GPU, on a pretended one (`tests.pretended`)."""
 
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.lent_weights import LentWeights
 from lib_sdtune.optim.master_weights import plan
 from lib_sdtune.randomness import seed_layers
+from lib_sdtune.training.host_copy import HostCopy
 from lib_sdtune.training.memory.free import free_memory
 from lib_sdtune.training.memory.meter import capacity
 from lib_sdtune.training.objective import Objective
@@ -184,15 +186,28 @@ def test_layers_are_seeded_on_the_device_that_trains():
         assert [number for number, _ in card.seeds] == [1]
 
 
+def test_numbers_are_waited_for_on_the_card_that_makes_them(monkeypatch):
+    """The WebUI's --device-id trains on another card than the current one."""
+    with pretended_cuda(count=2) as card:
+        torch.cuda.set_device(1)
+        recorded_on = []
+        monkeypatch.setattr(torch.cuda.Event, "record", lambda event: recorded_on.append(card.current))
+        monkeypatch.setattr(torch.cuda.Event, "synchronize", lambda event: None)
+        assert HostCopy([torch.ones(2).to("cuda"), 3.0]).numbers() == [[1.0, 1.0], [3.0]]
+        assert recorded_on == [0] and card.current == 1
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_each_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch, tmp_path, rank):
     for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2}.items():
         monkeypatch.setenv(name, str(value))
     with pretended_cuda(count=2) as card:
         assert EmbeddedHost(tmp_path).device == torch.device("cuda", rank)
-        monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
+        settings = {}
+        monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **named: settings.update(named))
         World()
         assert card.current == rank
+        assert settings["timeout"] > timedelta(hours=6), "one process draws class pictures and samples while all others wait"
     with pretended_cuda(count=1), pytest.raises(UserError, match="nproc-per-node"):
         local_device(rank + 1)
 
