@@ -141,10 +141,12 @@ class StochasticRounding(TrainedWeight):
         present = [trained for trained in trained_weights if trained.value.grad is not None]
         if not present:
             return
-        for trained in present:
+        weights, piece = [trained.weight.data for trained in present], present[0].piece
+        for trained, view in zip(present, views(piece, weights), strict=True):
             trained.value.grad = None  # makes room for the dice
-        weights = [trained.weight.data for trained in present]
-        torch._foreach_copy_(weights, views(rounded_float32(present[0].piece, *seed), weights))
+            if trained.value.data_ptr() != view.data_ptr():  # bitsandbytes steps a contiguous copy of what is not
+                view.copy_(trained.value)
+        torch._foreach_copy_(weights, views(rounded_float32(piece, *seed), weights))
 
     def drop_gradient(self) -> None:
         self.weight.grad = self.value.grad = self.piece = None

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib_sdtune.optim.master_weights import MasterCopy, StochasticRounding, rounded
+from lib_sdtune.optim.master_weights import MasterCopy, StochasticRounding, TrainedWeight, rounded
 
 
 def test_rounding_at_random_is_right_on_average_and_repeatable():
@@ -66,3 +66,19 @@ def test_weights_of_a_group_are_moved_as_each_alone(kind, layout):
     for each, weight in zip(trained, weights, strict=True):
         moved = weight.float() + (each is not trained[2])
         assert torch.allclose(each.weight.float(), moved, rtol=2**-7)
+
+
+@pytest.mark.parametrize("kind", [TrainedWeight, MasterCopy, StochasticRounding])
+def test_a_step_on_a_contiguous_copy_counts(kind):
+    """As bitsandbytes does with weights in channels_last, which --opt-channelslast makes."""
+    weight = nn.Parameter(torch.ones(2, 3, 3, 3, dtype=torch.bfloat16).to(memory_format=torch.channels_last))
+    trained = kind(weight)
+    if kind is MasterCopy:
+        trained.load_values(weight.detach())
+    weight.grad = torch.ones_like(weight)
+    kind.prepare_gradients([trained])
+    with torch.no_grad():
+        trained.value.data = trained.value.data.contiguous()
+        trained.value.data.sub_(0.5)
+    kind.update_models([trained], 1, "rounding", 2)
+    assert weight.eq(0.5).all()
