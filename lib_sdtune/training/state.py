@@ -18,6 +18,7 @@ from lib_sdtune.formats import tensors as safetensors
 
 log = logging.getLogger("sdtune")
 LARGE = 2**30  # bytes
+OF_THE_DEVICE = ("fused", "foreach", "capturable")  # how a step is computed; another device or torch has another way
 
 
 def path_of(folder: Path, step: int) -> Path:
@@ -116,7 +117,7 @@ def restore_optimizer(
 ) -> None:
     """Give an optimizer its slots, numbered from 0, and the numbers of its groups."""
     fresh = optimizer.state_dict()
-    groups = [{**old, **saved, "params": old["params"]}
+    groups = [old | {key: value for key, value in saved.items() if key not in OF_THE_DEVICE and key != "params"}
               for old, saved in zip(fresh["param_groups"], groups or fresh["param_groups"], strict=True)]
     for group in groups:
         group.update({key: tuple(value) for key, value in group.items() if isinstance(value, list) and key == "betas"})

@@ -1,6 +1,5 @@
 """Optimizers whose packages may be missing: the package's name in a sentence, and its class where it is there."""
 
-import json
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -9,7 +8,6 @@ import torch
 
 from lib_sdtune import optim
 from lib_sdtune.errors import UserError
-from lib_sdtune.training import state
 
 PACKAGES = {"CAME": ("came_pytorch", "came-pytorch"), "DAdaptAdam": ("dadaptation", "dadaptation"),
             "DAdaptLion": ("dadaptation", "dadaptation"), "DAdaptSGD": ("dadaptation", "dadaptation"),
@@ -63,25 +61,3 @@ def test_adafactor_is_the_published_one():
         update = update / max(1.0, float(update.square().mean().sqrt()))
         wanted = wanted - 0.01 * update
         assert torch.allclose(parameter, wanted, atol=1e-5), step
-
-
-class Packing(torch.optim.AdamW):
-    """Packs tensors of its state into one slot, as bitsandbytes does since 0.49.2; it takes either form back."""
-
-    def state_dict(self):
-        packed = super().state_dict()
-        packed["state"] = {number: {"step": slots["step"], "__bnb_optimizer_quant_state__": {
-            name: tensor for name, tensor in slots.items() if name != "step"}} for number, slots in packed["state"].items()}
-        return packed
-
-
-def test_packed_tensors_of_an_optimizer_are_saved_and_come_back():
-    stepped, fresh = (Packing(groups()) for _ in range(2))
-    stepped.param_groups[0]["params"][0].grad = torch.arange(6.0).view(3, 2)
-    stepped.step()
-    tensors, plain = state.optimizer_tensors(stepped)
-    loaded = {"optimizer": json.loads(json.dumps(plain)),
-              "optimizer_tensors": {name.removeprefix("optimizer."): tensor for name, tensor in tensors.items()}}
-    state.restore_optimizer(fresh, state.slots(loaded), plain["groups"])
-    (before,), (after,) = stepped.state.values(), fresh.state.values()
-    assert set(before) == set(after) and all(torch.equal(before[name], after[name]) for name in before)
