@@ -12,6 +12,10 @@ def answer(func, name, args, kwargs):
     """The operator's result, laid out as on a GPU."""
     if "_fused_adamw_" in name:
         return fused_adamw(*args, **kwargs)
+    if name == "aten._amp_foreach_non_finite_check_and_unscale_.default":
+        return unscale(*args)
+    if name == "aten._amp_update_scale_.default":
+        return update_scale(*args)
     if "layer_norm" in name or "group_norm" in name:
         refuse_mixed_norms(name, args)
     result = computed(func, name, args, kwargs)
@@ -23,6 +27,22 @@ def answer(func, name, args, kwargs):
     if name in ("aten.native_group_norm.default", "aten.native_group_norm_backward.default"):
         return laid_out(result[0], False), *result[1:]
     return result
+
+
+def unscale(gradients, found_inf, inverse_scale):
+    """torch 2.1 has it for CUDA alone."""
+    for gradient in gradients:
+        gradient.mul_(inverse_scale)
+        found_inf.logical_or_(~gradient.isfinite().all())
+
+
+def update_scale(scale, successes, found_inf, growth, backoff, interval):
+    """torch 2.1 has it for CUDA alone."""
+    overflowed = found_inf > 0
+    successes.copy_(torch.where(overflowed, 0, successes + 1))
+    scale.mul_(torch.where(overflowed, backoff, torch.where(successes == interval, growth, 1.0)))
+    successes.remainder_(interval)
+    return scale
 
 
 def computed(func, name, args, kwargs):
