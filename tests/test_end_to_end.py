@@ -76,6 +76,36 @@ def test_a_lora_from_the_pictures_to_the_prompt(place, capsys):
     assert all(torch.equal(tensor, before[name]) for name, tensor in load_file(final).items()), "the same seed gives the same weights"
 
 
+def test_what_no_sample_could_be_drawn_from_is_refused_before_the_run(place, capsys):
+    command = ["train", str(place / "run.json"), "--data-dir", str(place / "data"), "--set"]
+    for change, key, word in ((["sample.prompts=a cat <lora:rno:1>"], "sample.prompts", "'rno'"),
+                              (["sample.prompts=a cat --ss Foo"], "sample.prompts", "'Foo'"),
+                              (["concepts.0.class_images=" + str(place / "reg"), "concepts.0.num_class_images=2",
+                                "concepts.0.class_prompt=a cat <hypernet:none:1>"], "concepts[0].class_prompt", "'none'")):
+        assert main([*command, *change]) == 2
+        printed = capsys.readouterr()
+        assert key in printed.err and word in printed.err and "step" not in printed.out
+        assert not (place / "data").exists()
+
+
+def test_what_is_missing_in_the_middle_of_a_run_costs_none_of_it(place, capsys, monkeypatch):
+    """Wrong input after steps were done is a failure with a state, and no reason to clear the run away."""
+    data, lora = place / "data", place / "data" / "models" / "Lora" / "style.safetensors"
+    assert main(["train", str(place / "run.json"), "--data-dir", str(data), "--set", "name=style"]) == 0
+    from lib_sdtune.training.trainer import Trainer
+    advance = Trainer.advance
+
+    def gone_at_step_two(self):
+        lora.unlink(missing_ok=True)
+        return advance(self)
+
+    monkeypatch.setattr(Trainer, "advance", gone_at_step_two)
+    command = ["train", str(place / "run.json"), "--data-dir", str(data), "--set", "sample.prompts=a cat <lora:style:1>"]
+    capsys.readouterr()
+    assert main(command) == 1
+    assert "'style'" in capsys.readouterr().err and list((data / "sdtune" / "runs" / "ron" / "state").glob("*.safetensors"))
+
+
 LONGER = ("--set", "train.max_train_steps=12", "sample.every_n_steps=6", "--data-dir")
 
 

@@ -158,11 +158,15 @@ def interruptible(control: "Control") -> Iterator[None]:
 
 @contextmanager
 def removed_if_refused(folder: Path, data_dir: Path, new: bool) -> Iterator[None]:
-    """Wrong input leaves nothing behind: a run folder that was made for a run that is then refused goes again."""
+    """Wrong input leaves nothing behind: a run folder that was made for a run that is then refused goes again, unless
+    there is something to resume in it.
+    """
+    from lib_sdtune.training import state
+
     try:
         yield
     except UserError:
-        if new:
+        if new and state.newest(folder) is None:
             shutil.rmtree(folder, ignore_errors=True)
             remove_if_empty(folder.parent, data_dir.parent)
         raise

@@ -211,6 +211,9 @@ class Host:
         """
         raise NotImplementedError
 
+    def check_request(self, request: SampleRequest) -> None:
+        """UserError for a picture that cannot be made, as far as can be told before the model is borrowed."""
+
     def yield_to_queue(self, detached: Detached, waiting: Callable[[str], None] = lambda purpose: None) -> None:
         """Between two steps: let somebody who waits for the model use it, inside `with detached():`.
 

@@ -125,6 +125,8 @@ class Control:
                 except BaseException as error:
                     log.debug("run failed", exc_info=True)
                     self.set_state("failed", sentence(error))
+                    if isinstance(error, UserError) and self.seconds:  # found too late to be refused: steps were done
+                        raise RunError(self.message) from error
                     if isinstance(error, UserError | RunError) or not isinstance(error, Exception):
                         raise
                     raise RunError(self.message) from error

@@ -17,7 +17,17 @@ from lib_sdtune.formats.names import check_artefact_name
 from lib_sdtune.host.base import Host
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import base_checkpoint, leftovers, log_csv, replaced, run_lock, same_run, state
+from lib_sdtune.training import (
+    base_checkpoint,
+    class_pictures,
+    leftovers,
+    log_csv,
+    replaced,
+    run_lock,
+    same_run,
+    sample_requests,
+    state,
+)
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import SPARE, nearest_existing
 from lib_sdtune.training.parallel import World
@@ -167,6 +177,7 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
         spec.variant.overridden(config.model.prediction_type, config.noise.zero_terminal_snr)
         methods[config.method].check_model(config, host.folder, spec)
     base_loras.check(config.model.base_loras, host.folder, spec)
+    check_prompts(config, host)
     check_not_published(config, folder)
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (host.folder(methods[config.method].kind), folder):
@@ -185,6 +196,19 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
     except BaseException:
         run_lock.release(folder)
         raise
+
+
+def check_prompts(config: Config, host: Host) -> None:
+    """UserError for a sample or a class picture that the host could not draw, which would end the run in its middle."""
+    requests = [('"sample.prompts"', request) for request in sample_requests.requests_of_settings(config)]
+    if methods[config.method].uses_class_pictures:
+        requests += [(f'"concepts[{number}].class_prompt"', class_pictures.request(config, number, 0))
+                     for number, concept in enumerate(config.concepts) if concept.num_class_images]
+    for key, request in requests:
+        try:
+            host.check_request(request)
+        except UserError as error:
+            raise UserError(f"{key} has {request.prompt!r}, which cannot be drawn: {error}") from error
 
 
 def check_not_published(config: Config, folder: Path) -> None:

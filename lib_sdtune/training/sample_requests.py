@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import prompt_lines
 from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.prompts import tags
 from lib_sdtune.training.sample_times import TENTHS, SampleTimes
 
 if TYPE_CHECKING:
@@ -22,16 +23,25 @@ def sample_requests(config: "Config", dataset: "Dataset") -> list[SampleRequest]
     Where the settings have no prompts the run makes them: as many as can be drawn at every tenth of the run within the
     share of the time that samples may take (`sample_times.MAX_SHARE`), one at least.
     """
-    sample, side = config.sample, config.dataset.resolution
-    general: dict[str, Any] = {"steps": sample.steps, "cfg_scale": sample.cfg_scale, "seed": sample.seed,
-               "width": sample.width or side, "height": sample.height or side}
-    lines = prompt_lines.spoken(sample.prompts)
-    if lines:
-        return [SampleRequest(**general | prompt_lines.parse(line)) for line in lines]
-    requests = [SampleRequest(prompt, **general) for prompt in suggested_prompts(config, dataset)]
-    times = SampleTimes(sample, dataset.total_steps)
+    if requests := requests_of_settings(config):
+        return requests
+    requests = [SampleRequest(prompt, **general(config)) for prompt in suggested_prompts(config, dataset)]
+    times = SampleTimes(config.sample, dataset.total_steps)
     pictures = int(times.budget / cost_in_steps(config, requests[:1]))
     return requests[: max(1, pictures // (TENTHS + 1))] if times.auto else requests[:1]
+
+
+def requests_of_settings(config: "Config") -> list[SampleRequest]:
+    """Those of `sample.prompts`; none where the run makes its own."""
+    return [SampleRequest(**general(config) | prompt_lines.parse(line))
+            for line in prompt_lines.spoken(config.sample.prompts)]
+
+
+def general(config: "Config") -> dict[str, Any]:
+    """What the section says of every picture; of a resolution that no picture can have, the next smaller one."""
+    sample, side = config.sample, config.dataset.resolution // 8 * 8
+    return {"steps": sample.steps, "cfg_scale": sample.cfg_scale, "seed": sample.seed,
+            "width": sample.width or side, "height": sample.height or side}
 
 
 def sample_facts(requests: Sequence[SampleRequest]) -> dict[str, Any]:
@@ -55,7 +65,8 @@ def suggested_prompts(config: "Config", dataset: "Dataset") -> list[str]:
         captions += [dataset.scan.pictures[index].caption for index in indices
                      if dataset.scan.pictures[index].caption_from == "file"][:1]
     captions.append(dataset.scan.pictures[0].caption)
-    return distinct([*triggers, *captions])[:MAX_PROMPTS] or [""]
+    words = (tags(prompt)[0] for prompt in [*triggers, *captions])  # <lora:…> in a caption asks for no file
+    return distinct(words)[:MAX_PROMPTS] or [""]
 
 
 def distinct(prompts: Iterable[str]) -> list[str]:

@@ -99,7 +99,8 @@ def test_a_card_never_shows_the_untrained_model(tmp_path):
 
 def test_prompts_are_made_of_trigger_words_and_captions(tmp_path):
     own, other = pictures(tmp_path / "ron", 2), pictures(tmp_path / "cup", 1, seed=1)
-    (own / "0.txt").write_text("ron cat on snow --w 8", encoding="utf-8")  # a caption is drawn as it stands
+    # a caption is drawn as it stands, but asks for no file
+    (own / "0.txt").write_text("ron cat on snow --w 8 <lora:none:1>", encoding="utf-8")
     concepts = [{"images": str(own), "prompt": "a photo of ron cat"}, {"images": str(other), "prompt": "my cup"}]
 
     def prompts(steps, **sample):
@@ -110,6 +111,11 @@ def test_prompts_are_made_of_trigger_words_and_captions(tmp_path):
     assert prompts(10**5) == ["a photo of ron cat", "my cup", "ron cat on snow --w 8", "a cat, number 0"]
     assert prompts(1500) == ["a photo of ron cat"] and prompts(10**5, every_n_steps=5) == ["a photo of ron cat"]
     assert prompts(1500, prompts=["# none", "a hat --s 3", "a dog"]) == ["a hat", "a dog"]
+
+
+def test_a_resolution_that_no_picture_can_have_is_drawn_smaller():
+    config = Config.from_dict({"name": "ron", "concepts": [{"images": "pics"}], "dataset": {"resolution": 500}, "sample": {"prompts": ["a"]}})
+    assert [(request.width, request.height) for request in sample_requests(config, None)] == [(496, 496)]
 
 
 def test_a_picture_is_counted_in_steps_before_any_is_measured():

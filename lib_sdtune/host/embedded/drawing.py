@@ -22,8 +22,7 @@ def pictures(model: LoadedModel, requests: Sequence[SampleRequest], folder: Call
              clip_skip: int = 1) -> Iterator[Image.Image]:
     """One image per `SampleRequest`, in order; neighbours that differ only in words and seed are drawn together."""
     for request in requests:
-        check(request)
-        addons.check(folder, tags(request.prompt)[1])
+        check(request, folder)
     for _, group in itertools.groupby(requests, alike):
         group = list(group)
         size = max(1, AREA // (group[0].width * group[0].height))
@@ -31,11 +30,13 @@ def pictures(model: LoadedModel, requests: Sequence[SampleRequest], folder: Call
             yield from draw(model, group[start:start + size], folder, clip_skip)
 
 
-def check(request: SampleRequest) -> None:
+def check(request: SampleRequest, folder: Callable[[str], Path]) -> None:
+    """UserError for what can be told without a model."""
     samplers.find(request.sampler)
     for side in ("width", "height"):
         if getattr(request, side) % 8 or getattr(request, side) < 8:
             raise UserError(f"A picture's {side} must be a multiple of 8, and {getattr(request, side)} is not.")
+    addons.check(folder, tags(request.prompt)[1])
 
 
 def alike(request: SampleRequest) -> tuple:

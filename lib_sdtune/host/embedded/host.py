@@ -175,6 +175,9 @@ class EmbeddedHost(Host):
             finally:
                 model.embeddings = borrowed_embeddings
 
+    def check_request(self, request: SampleRequest) -> None:
+        drawing.check(request, self.folder)
+
     def publish(self, artefact: FinishedFile) -> None:
         """Nothing to refresh: a prompt reads the folders anew. RunError if it would find another file."""
         kind = KINDS[artefact.kind]
