@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from lib_sdtune.cli.run_folders import embedded_host, open_run
+from lib_sdtune.cli.written_file import check_written_file
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -18,6 +19,8 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from lib_sdtune.evaluation import comparison
 
+    if args.out:
+        check_written_file(Path(args.out), replaces=".html")  # an earlier comparison can be made again
     first, second = (open_run(embedded_host(args.data_dir), name) for name in (args.first, args.second))
     for row in comparison.differing(first.config().to_dict(), second.config().to_dict()):
         print(f"{row['setting']}: {row['one']} / {row['other']}")

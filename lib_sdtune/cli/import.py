@@ -11,6 +11,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from lib_sdtune.cli.written_file import check_written_file
+
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="the other program's settings")
@@ -23,6 +25,8 @@ def run(args: Namespace) -> int:
     from lib_sdtune.formats.files import write_text
     from lib_sdtune.settings_import.importer import import_settings
 
+    if args.out:
+        check_written_file(Path(args.out))
     imported = import_settings(args.files, args.images, args.name)
     text = json.dumps(imported.config, indent=2, ensure_ascii=False)
     if args.out:
