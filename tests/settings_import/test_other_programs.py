@@ -232,9 +232,10 @@ def test_metadata_without_settings(imported):
 def test_a_lora_of_our_own(imported):
     from lib_sdtune.config import Config
 
-    ours = Config.from_dict({"name": "ron", "concepts": [{"images": "10_ron", "repeats": 3}], "lora": {"dim": 7}}).to_dict()
+    ours = Config.from_dict({"name": "ron", "concepts": [{"images": "10_ron", "repeats": 3}], "lora": {"dim": 7}, "overwrite": True}).to_dict()
     config, text = imported({"a.json": {"ss_network_dim": "1", "sdtune_config": json.dumps(ours)}})
     assert config["lora"]["dim"] == 7 and config["name"] == "ron" and "images" not in config["concepts"][0]
+    assert not config.get("overwrite"), "what is there is overwritten only where it is asked for"
 
 
 def test_onetrainers_logit_normal_timesteps_and_masks(imported):

@@ -136,7 +136,7 @@ def own_config(value: Any, document: Document, draft: Draft) -> None:
     if not isinstance(config, dict) or not isinstance(config.get("concepts"), list) or not config["concepts"]:
         raise UserError(f"{document.name} has settings of SD Tune that cannot be read.")
     draft.program = "SD Tune"
-    draft.config = dict(config)
+    draft.config = {key: value for key, value in config.items() if key != "overwrite"}  # that was asked for one run
     draft.config["concepts"] = [
         {**concept, "images": ""} for concept in config["concepts"] if isinstance(concept, dict)
     ]
