@@ -19,6 +19,7 @@ from lib_sdtune.evaluation.candidates import Candidate, of_run, relocated
 from lib_sdtune.evaluation.evaluation import FOLDER, result
 from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, RunPaths
 from lib_sdtune.formats import pickled, structure
+from lib_sdtune.formats.card import with_notes
 from lib_sdtune.formats.files import atomic, free_space, write_json
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.methods import registry as methods
@@ -206,7 +207,7 @@ def write_card(host, journal, final, source, winner, run, evaluated, weight, neg
     if negative_text is None:
         negative_text = old.get("negative text") or common_negative(config)
     facts = {"activation text": old.get("activation text") or trigger, "preferred weight": weight,
-             "negative text": negative_text, "notes": recipe(config, winner, evaluated)}
+             "negative text": negative_text, "notes": with_notes(old, recipe(config, winner, evaluated))}
     for ending in (".json", ".preview.png"):
         if final.with_suffix(ending).exists():  # the winner is the final file itself: its card is kept for taking back
             journal.move_away(final.with_suffix(ending), f"before{ending}")

@@ -123,14 +123,14 @@ def test_publishing_and_taking_back(host, run):
 
 def test_publishing_the_last_file_leaves_it_and_its_edited_card(host, run):
     card = host.folder("lora") / "ron.json"
-    card.write_text(json.dumps({"description": "mine", "activation text": "rrron", "negative text": "fog"}))
+    card.write_text(json.dumps({"description": "mine", "activation text": "rrron", "negative text": "fog", "notes": "from May"}))
     before = listing(host)
     publish(host, run, "ron", 0.6)
     after = listing(host)
     assert after["ron.safetensors"] == before["ron.safetensors"] and set(after) == {"ron.safetensors", "ron.json", "ron.preview.png"}
     written = json.loads(card.read_text())
     assert (written["description"], written["activation text"], written["negative text"]) == ("mine", "rrron", "fog")
-    assert written["preferred weight"] == 0.6
+    assert written["preferred weight"] == 0.6 and written["notes"].splitlines()[0] == "from May" and "dim 2" in written["notes"]
     undo(host, run)
     assert listing(host) == before
 

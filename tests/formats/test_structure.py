@@ -62,6 +62,22 @@ def test_a_damaged_card_stays_beside_the_new_one(tmp_path, caplog):
         assert json.loads((tmp_path / "ron.json").read_text())["activation text"] == "ron"
 
 
+def test_a_card_keeps_the_users_words(tmp_path):
+    """Where the run has no trigger words, theirs stay; notes of ours are renewed below theirs."""
+    config = SimpleNamespace(method="lora", train=SimpleNamespace(optimizer="AdamW", seed=1), dataset=SimpleNamespace(resolution=512))
+
+    def written(text, step):
+        card.write(tmp_path / "ron.safetensors", text, config, SimpleNamespace(sd_version="SD1"), step, tmp_path / "samples")
+        return json.loads((tmp_path / "ron.json").read_text())
+
+    assert written("", 3)["notes"] == "lora, 3 steps, AdamW, resolution 512, seed 1"
+    (tmp_path / "ron.json").write_text(json.dumps(written("", 3) | {"activation text": "ron cat", "notes": "from May\nlora, 3 steps, AdamW, resolution 512, seed 1"}))
+    again = written("", 6)
+    assert again["activation text"] == "ron cat"
+    assert again["notes"] == "from May\nlora, 6 steps, AdamW, resolution 512, seed 1"
+    assert written("zqx", 6)["activation text"] == "zqx"
+
+
 def test_odd_samples_do_not_stop_a_comparison(tmp_path):
     folder = tmp_path / "samples"
     folder.mkdir()
