@@ -1,6 +1,7 @@
 """The command line: how settings come in, and what each verb prints. Runs themselves are in test_end_to_end.py."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -134,6 +135,31 @@ def test_import_writes_no_file_that_is_there(tmp_path, capsys):
     assert main(["import", str(theirs), "--out", str(new)]) == 0 and json.loads(new.read_text())["lora"]["unet_lr"] == 1e-3
     assert main(["compare", "one", "other", "--data-dir", str(tmp_path), "--out", str(mine)]) == 2
     assert str(mine) in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows makes no links without a privilege")
+def test_a_link_that_leads_nowhere_is_refused_before_any_work(pictures, tmp_path, capsys):
+    """A disk that is not mounted: nothing could be written at the end."""
+    import torch
+    from safetensors.torch import save_file
+
+    gone = tmp_path / "gone"
+    gone.symlink_to(tmp_path / "disk")
+    data = tmp_path / "data"
+    (data / "models").mkdir(parents=True)
+    (data / "models" / "Lora").symlink_to(tmp_path / "disk" / "Lora")
+    save_file({"lora_unet_x.alpha": torch.tensor(1.0)}, tmp_path / "a.safetensors")
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps({"name": "ron", "concepts": [{"images": str(pictures), "prompt": "a cat"}], "train": {"max_train_steps": 1}}))
+    for command, link in ((["train", str(run), "--data-dir", str(data)], data / "models" / "Lora"),
+                          (["train", str(run), "--data-dir", str(gone)], gone),
+                          (["sample", "--prompt", "a", "--out", str(gone)], gone),
+                          (["class-pictures", str(run), "--data-dir", str(tmp_path / "new"), "--set", "concepts.0.class_images=" + str(gone),
+                            "concepts.0.class_prompt=a cat", "concepts.0.num_class_images=2"], gone),
+                          (["lora", "resize", str(tmp_path / "a.safetensors"), str(gone / "b.safetensors"), "--dim", "1"], gone)):
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert str(link) in error and "link" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", VERBS)

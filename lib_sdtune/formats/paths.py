@@ -1,9 +1,10 @@
 """Text that means a folder or a file: typed, pasted with the quotes of "Copy as path", or as a file: address."""
 
+import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from lib_sdtune.errors import BREAKS
+from lib_sdtune.errors import BREAKS, UserError
 
 QUOTES = "\"'“”„‘’«»"
 
@@ -59,3 +60,12 @@ def exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
+
+
+def refuse_dead_link(path: Path) -> None:
+    """UserError where a path to be written, or a folder above it, is a link to nothing: no folder can be made there."""
+    path = Path(path).absolute()
+    dead = next((place for place in (path, *path.parents) if os.path.islink(place) and not exists(place)), None)
+    if dead:
+        raise UserError(f"{dead} is a link that leads nowhere: {os.readlink(dead)} is not there. "
+                        "Mount the disk that it is on, or mend the link.")

@@ -14,6 +14,7 @@ from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.formats.metadata import BASE_MODEL, base_model, printed
+from lib_sdtune.formats.paths import refuse_dead_link
 
 
 def check_target(path: Path, kind: str, sources: Sequence[Path], overwrite: bool) -> None:
@@ -21,6 +22,7 @@ def check_target(path: Path, kind: str, sources: Sequence[Path], overwrite: bool
     if path.suffix.lower() != ".safetensors":
         raise UserError(f"{path.name} is no name for the result; it is written as .safetensors.")
     names.check_artefact_name(path.stem, [KINDS[kind]])
+    refuse_dead_link(path)
     if any(path.exists() and source.exists() and path.samefile(source) for source in sources):
         raise UserError(f"{path} is also one of the files that are read; give the result another name.")
     if path.exists() and not overwrite:

@@ -15,6 +15,7 @@ from lib_sdtune.data.subsets import class_root, is_toml
 from lib_sdtune.data.walk import walk
 from lib_sdtune.errors import RunError
 from lib_sdtune.formats import infotext
+from lib_sdtune.formats.paths import refuse_dead_link
 from lib_sdtune.host.base import Host, SampleRequest
 from lib_sdtune.randomness import mix
 from lib_sdtune.training.control import Control
@@ -68,6 +69,7 @@ def missing_pictures(config: Config, number: int, base: Path) -> list[tuple[Path
     folder = named_path(concept.class_images, base, f"concepts[{number}].class_images")
     if not is_toml(concept.images):
         class_root(concept, base, locate(concept.images, base, f"concepts[{number}].images"), f"concepts[{number}]")
+    refuse_dead_link(folder)
     pictures = walk(folder, []) if folder.exists() else []
     names = {picture.path.name for picture in pictures}
     free = (i for i in range(2 * concept.num_class_images) if name(i) not in names)

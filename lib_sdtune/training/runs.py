@@ -14,6 +14,7 @@ from lib_sdtune.formats import artefact_files, structure
 from lib_sdtune.formats.files import amount, free_space, write_json
 from lib_sdtune.formats.kinds import ArtefactKind
 from lib_sdtune.formats.names import check_artefact_name
+from lib_sdtune.formats.paths import refuse_dead_link
 from lib_sdtune.host.base import Host
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
@@ -180,7 +181,7 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
     check_prompts(config, host)
     check_not_published(config, folder)
     (check_resume if resume else check_new)(config, host, folder)
-    for needed in (host.folder(methods[config.method].kind), folder):
+    for needed in (*(host.folder(kind.folder) for kind in methods[config.method].kinds(config)), folder):
         check_writable(needed)
     folder.mkdir(parents=True, exist_ok=True)
     run_lock.acquire(folder)
@@ -273,6 +274,7 @@ def with_newer_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 def check_writable(folder: Path) -> None:
     """UserError when `folder` cannot be made or written, or its disk is full."""
+    refuse_dead_link(folder)
     nearest = nearest_existing(folder)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         reason = "read-only" if nearest.is_dir() else "not a folder"
