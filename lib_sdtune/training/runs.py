@@ -219,13 +219,16 @@ def check_not_published(config: Config, folder: Path) -> None:
 
 
 def check_new(config: Config, host: Host, folder: Path) -> None:
-    for kind in methods[config.method].kinds(config):
-        check_files(config, host, kind)
-    if state.newest(folder) and not config.overwrite:
+    kinds = methods[config.method].kinds(config)
+    final = any(path.stem == config.name for kind in kinds
+                for path in artefact_files.of_run(host.roots(kind.folder), kind, config.name))
+    if state.newest(folder) and not final and not config.overwrite:  # also where it has saved files on its way
         raise NameTaken(
             f"A run called {config.name} is in {folder} and can be resumed. Resume it, choose another name, "
             "or allow overwriting (\"overwrite\": true)."
         )
+    for kind in kinds:
+        check_files(config, host, kind)
 
 
 def check_files(config: Config, host: Host, kind: ArtefactKind) -> None:

@@ -141,12 +141,19 @@ def test_a_name_in_use_is_refused_and_overwriting_is_allowed_when_asked(copied):
     assert (host.folder("lora") / "ron.safetensors").read_bytes() != made
 
 
-def stopped(host, images, at=3):
+def test_a_run_that_can_be_resumed_is_told_before_the_files_that_it_saved_on_its_way(host, images):
+    stopped(host, images, save={"every_n_steps": 2})
+    assert (host.folder("lora") / "ron-step00000002.safetensors").exists()
+    with pytest.raises(NameTaken, match=r"can be resumed\. Resume it"):
+        train(host, settings(images))
+
+
+def stopped(host, images, at=3, **changes):
     def stop(control):
         if control.state == "training" and control.step == at:
             control.request("stop_without_saving")
 
-    return train(host, settings(images), watch=stop)
+    return train(host, settings(images, **changes), watch=stop)
 
 
 @pytest.mark.parametrize("change", ["added", "gone", "other"])
