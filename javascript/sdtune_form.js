@@ -174,6 +174,8 @@ window.sdtune = window.sdtune || {};
         return path in all ? all[path] : base[path] ? base[path][1] : '';
     };
 
+    form.recommended = (path) => (base[path] ? base[path][1] : '');
+
     // The word that the chosen method teaches, where it teaches one.
     form.word = () => form.value(`${form.value('method')}.token`) || '';
 

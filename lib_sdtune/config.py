@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune.declaration import build, option, section
 from lib_sdtune.registry import registered
 from lib_sdtune.sections.concept import Concept
-from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.dataset import DatasetConfig, with_bucket_sides
 from lib_sdtune.sections.loss import LossConfig
 from lib_sdtune.sections.model import Model
 from lib_sdtune.sections.noise import NoiseConfig
@@ -49,10 +49,18 @@ class BaseConfig:
         from lib_sdtune.formats.plain_data import check_bounds
 
         check_bounds(data, "config")
-        config = build(cls, overlaid(data, defaults or {}))
+        config = build(cls, laid_over(data, laid_over(defaults or {}, {})))
         suit_optimizer(config, data)
         check(config)
         return config
+
+    @classmethod
+    def model_of(cls, data: Any, defaults: dict | None = None) -> Model:
+        """The model that a config names, before its defaults are known: nothing contradicts itself yet. UserError."""
+        from lib_sdtune.formats.plain_data import check_bounds
+
+        check_bounds(data, "config")
+        return build(cls, overlaid(data, defaults or {})).model
 
     def to_dict(self) -> dict[str, Any]:
         """Complete, as `config.json` of the run folder keeps it."""
@@ -76,6 +84,16 @@ def overlaid(data: Any, defaults: Any) -> Any:
     if not (isinstance(data, dict) and isinstance(defaults, dict)):
         return data
     return {**defaults, **{key: overlaid(value, defaults.get(key)) for key, value in data.items()}}
+
+
+def laid_over(data: Any, defaults: dict) -> Any:
+    """`overlaid`, where bucket sides that `data` does not set go along with a resolution that it sets."""
+    settings = overlaid(data, defaults)
+    own, below = (part.get("dataset") if isinstance(part, dict) else None for part in (data, defaults))
+    if not isinstance(own, dict):
+        return settings
+    below = below if isinstance(below, dict) else {}
+    return settings | {"dataset": overlaid(with_bucket_sides(own, below), below)}
 
 
 def suit_optimizer(config: "Config", data: dict) -> None:

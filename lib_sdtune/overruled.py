@@ -44,7 +44,7 @@ def by_model(config: "Config", family: "Family", resolution: int, position_ids: 
     if config.model.clip_skip > 1 and not family.reads_clip_skip:
         sentences.append(f'"model.clip_skip" is {config.model.clip_skip}, and nothing comes of it: {family.sd_version} '
                          "models are read at one layer whatever it says, in the WebUI too.")
-    if config.dataset.resolution * 2 < resolution:
+    if config.dataset.resolution * 2 <= resolution:
         sentences.append(
             f'"dataset.resolution" is {config.dataset.resolution} and this model was made for {resolution}: '
             "small pictures of it come out coarse, and that is learned."

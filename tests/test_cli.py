@@ -169,6 +169,27 @@ def test_every_verb_explains_itself(verb, capsys):
     assert leaving.value.code == 0 and "usage:" in capsys.readouterr().out
 
 
+def test_a_smaller_resolution_keeps_the_pictures_shapes(tmp_path, capsys):
+    from PIL import Image
+
+    (tmp_path / "wide").mkdir()
+    Image.linear_gradient("L").resize((400, 200)).save(tmp_path / "wide" / "a.png")
+    assert main(["inspect", str(tmp_path / "wide"), "--json", "--set", "dataset.resolution=256"]) == 0
+    assert json.loads(capsys.readouterr().out)["pictures"][0]["bucket"] == [320, 192]
+    assert main(["prepare", str(tmp_path / "wide"), str(tmp_path / "out"), "--resolution", "256"]) == 0
+    with Image.open(tmp_path / "out" / "a.png") as made:
+        assert made.size == (320, 192)
+
+
+def test_what_suits_the_model_counts_before_settings_contradict_each_other(tmp_path, monkeypatch):
+    from lib_sdtune.host.embedded import EmbeddedHost
+
+    suited = {"dataset": {"resolution": 1024, "min_bucket_reso": 512, "max_bucket_reso": 2048}}
+    monkeypatch.setattr(EmbeddedHost, "defaults", lambda host, model_settings: suited)
+    data = {"name": "ron", "concepts": [{"images": "x"}], "dataset": {"min_bucket_reso": 640}}
+    assert checked_config(data, str(tmp_path))[0].dataset.min_bucket_reso == 640
+
+
 @pytest.mark.parametrize("argv, word", [([], "VERB"), (["trian"], "'trian'"), (["train"], "CONFIG"), (["list", "method"], "methods"),
                                         (["sample", "--prompt", "x", "--out", "o", "--steps", "many"], "--steps"),
                                         (["train", "c.json", "--rseume"], "--rseume")])

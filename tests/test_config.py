@@ -6,7 +6,7 @@ import re
 import pytest
 
 from lib_sdtune import presets
-from lib_sdtune.config import Config, overlaid
+from lib_sdtune.config import Config, laid_over, overlaid
 from lib_sdtune.declaration import schema
 from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
@@ -245,3 +245,43 @@ def test_nothing_is_told_of_settings_that_are_followed(settings):
     assert overruled(Config.from_dict({**MINIMAL, **settings})) == []
     for name in presets.names():
         assert overruled(Config.from_dict(MINIMAL, defaults=presets.load(name)["settings"])) == [], name
+
+
+SDXL = families["sdxl"]().defaults(Variant(resolution=1024))
+
+
+def bucket_sides(config):
+    return config.dataset.min_bucket_reso, config.dataset.max_bucket_reso
+
+
+@pytest.mark.parametrize("dataset, defaults, sides", [
+    ({"resolution": 512}, SDXL, (256, 1024)),
+    ({"resolution": 512, "min_bucket_reso": 128}, SDXL, (128, 1024)),
+    ({"resolution": 160}, {}, (80, 320)),
+    ({"resolution": 1024}, {"dataset": {"resolution": 512}}, (512, 2048)),
+    ({}, {"dataset": {"resolution": 160}}, (80, 320)),
+    ({"resolution": 4096}, {"dataset": {"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 256}}, (4096, 8192)),
+    ({"max_bucket_reso": 1536}, SDXL, (512, 1536))])
+def test_bucket_sides_that_are_not_set_keep_their_share_of_the_resolution(dataset, defaults, sides):
+    assert bucket_sides(Config.from_dict(MINIMAL | {"dataset": dataset}, defaults)) == sides
+
+
+def test_a_preset_that_sets_the_resolution_alone_takes_the_models_bucket_sides_along():
+    assert bucket_sides(Config.from_dict(MINIMAL, laid_over({"dataset": {"resolution": 768}}, SDXL))) == (384, 1536)
+    assert laid_over({"dataset": {"resolution": "a"}}, SDXL)["dataset"]["resolution"] == "a", "told by who reads it"
+
+
+@pytest.mark.parametrize("dataset, key", [({"resolution": 160, "min_bucket_reso": 256}, "min_bucket_reso"),
+                                          ({"resolution": 384, "max_bucket_reso": 256}, "max_bucket_reso")])
+def test_bucket_sides_that_leave_squares_or_smaller_pictures_are_refused(dataset, key):
+    with pytest.raises(UserError, match=f'dataset.{key}" is 256 and "dataset.resolution"'):
+        Config.from_dict(MINIMAL | {"dataset": dataset})
+    for off in ({"enable_bucket": False}, {"bucket_no_upscale": True}):
+        Config.from_dict(MINIMAL | {"dataset": dataset | off})
+
+
+def test_half_of_what_a_model_was_made_for_is_told():
+    family = families["sdxl"]()
+    told = by_model(Config.from_dict(MINIMAL | {"dataset": {"resolution": 512}}, SDXL), family, 1024, [])
+    assert any('"dataset.resolution" is 512' in sentence for sentence in told)
+    assert not by_model(Config.from_dict(MINIMAL | {"dataset": {"resolution": 768}}, SDXL), family, 1024, [])

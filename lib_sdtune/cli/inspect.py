@@ -14,6 +14,7 @@ from lib_sdtune.cli.settings import assign
 from lib_sdtune.config import DatasetConfig
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
+from lib_sdtune.sections.dataset import with_bucket_sides
 
 MAX_VALUE_LENGTH = 100  # characters of a metadata value that are shown
 BAR = 40
@@ -50,7 +51,7 @@ def folder(args: Namespace, path: Path) -> tuple[dict[str, Any], list[str]]:
     changes: dict[str, Any] = {}
     for change in args.changes:
         assign(changes, change)
-    settings = build(DatasetConfig, changes.get("dataset", {}), "dataset")
+    settings = build(DatasetConfig, with_bucket_sides(changes.get("dataset", {})), "dataset")
     if args.json:
         report = inspect(path, settings)
     else:

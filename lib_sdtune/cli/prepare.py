@@ -14,6 +14,7 @@ from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.settings import typed
 from lib_sdtune.declaration import build, choices, hint
 from lib_sdtune.errors import UserError
+from lib_sdtune.sections.dataset import with_bucket_sides
 
 if TYPE_CHECKING:
     from lib_sdtune.data.prepare import PrepareConfig
@@ -67,14 +68,12 @@ def settings(args: Namespace) -> "PrepareConfig":
     from lib_sdtune.data.prepare import PrepareConfig
 
     flags = {field.name: getattr(args, f"set_{field.name}") for field in dataclasses.fields(PrepareConfig)}
-    return build(
-        PrepareConfig,
-        {
-            name: value if isinstance(value, bool | list) else typed(hint(PrepareConfig, name), value)
-            for name, value in flags.items()
-            if value is not None
-        },
-    )
+    values = {
+        name: value if isinstance(value, bool | list) else typed(hint(PrepareConfig, name), value)
+        for name, value in flags.items()
+        if value is not None
+    }
+    return build(PrepareConfig, with_bucket_sides(values))
 
 
 def box(text: str) -> tuple[str, list[str] | None]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.presets import settings_of
 from lib_sdtune.cli.settings import absolute, assign, read
-from lib_sdtune.config import overlaid
+from lib_sdtune.config import laid_over, overlaid
 from lib_sdtune.errors import UserError
 
 if TYPE_CHECKING:
@@ -130,12 +130,12 @@ def checked_config(data: dict[str, Any], data_dir: str, checkpoint: str = "",
     chosen = settings_of(preset, data_dir) if preset else {}
     if checkpoint:
         data = overlaid({"model": {"checkpoint": os.path.abspath(checkpoint)}}, data)
-    first = Config.from_dict(data, chosen)  # typing mistakes are told before anything is loaded
+    model_settings = Config.model_of(data, chosen)  # typing mistakes are told before anything is loaded
 
     from lib_sdtune.host.embedded import EmbeddedHost
 
     host = EmbeddedHost(Path(data_dir), checkpoint or None)
-    return Config.from_dict(data, overlaid(chosen, host.defaults(first.model))), host
+    return Config.from_dict(data, laid_over(chosen, host.defaults(model_settings))), host
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """How pictures and captions become training examples."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from lib_sdtune.declaration import option
 
@@ -13,9 +14,9 @@ class DatasetConfig:
                              label="Training resolution", low=64, high=4096, unit="px")
     enable_bucket: bool = option(True, "Keep each picture's shape instead of cropping all to squares.",
                                  label="Keep picture shapes (buckets)")
-    min_bucket_reso: int = option(256, "Shortest side of a bucket.",
+    min_bucket_reso: int = option(256, "Shortest side of a bucket; where it is not set it follows the resolution.",
                                   label="Shortest bucket side", low=8, high=4096, unit="px")
-    max_bucket_reso: int = option(1024, "Longest side of a bucket.",
+    max_bucket_reso: int = option(1024, "Longest side of a bucket; where it is not set it follows the resolution.",
                                   label="Longest bucket side", low=64, high=8192, unit="px")
     bucket_reso_steps: int = option(
         64, "64 suits every model: bucket sides are multiples of it. Below 8 it works as 8, a latent's size.",
@@ -76,3 +77,18 @@ class DatasetConfig:
         "random", "random draws a picture's latents anew each time, once draws them once, deterministic takes their "
                   "mean.",
         choices=["random", "once", "deterministic"])
+
+
+SIDES = {"min_bucket_reso": 4096, "max_bucket_reso": 8192}  # and the longest that each can be
+
+
+def with_bucket_sides(settings: dict[str, Any], below: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Settings of the section that name a resolution, with the bucket sides that they do not name: in the proportion
+    that these have in the settings `below`. A resolution by itself would leave squares alone, or none of its size.
+    """
+    before = vars(DatasetConfig()) | (below or {})
+    sides = [key for key in SIDES if key not in settings]
+    now, *numbers = settings.get("resolution"), *(before[key] for key in ("resolution", *sides))
+    if not all(type(number) in (int, float) and number > 0 for number in (now, *numbers)):
+        return settings  # whoever builds the section says what is wrong with them
+    return settings | {key: int(min(SIDES[key], max(8, before[key] * now / before["resolution"]))) for key in sides}

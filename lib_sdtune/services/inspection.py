@@ -25,10 +25,11 @@ class InspectionService(TaskService):
         from lib_sdtune.config import DatasetConfig
         from lib_sdtune.data.inspect import inspect
         from lib_sdtune.data.subsets import toml_folders
+        from lib_sdtune.sections.dataset import with_bucket_sides
         from lib_sdtune.services.final_captions import tokenizer_of
 
         refuse_unknown(data, "images", "dataset")
-        dataset = build(DatasetConfig, group(data, "dataset"), "dataset")
+        dataset = build(DatasetConfig, with_bucket_sides(group(data, "dataset")), "dataset")
         path = self.context.access.folder(data.get("images"), "images")
         for folder in toml_folders(str(path)):
             self.context.access.folder(folder, "images")

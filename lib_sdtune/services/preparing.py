@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune.data.problem import printable
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
+from lib_sdtune.sections.dataset import with_bucket_sides
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.fields import group, refuse_unknown, text, whole_number
 from lib_sdtune.services.task import Progress, Task, TaskService
@@ -42,7 +43,7 @@ class PrepareService(TaskService):
         from lib_sdtune.data.prepare.run import preview as prepare_one
 
         refuse_unknown(data, "source", "settings", "number", "box", "out")
-        settings, pictures = build(PrepareConfig, group(data, "settings")), self.pictures(data)
+        settings, pictures = build(PrepareConfig, with_bucket_sides(group(data, "settings"))), self.pictures(data)
         number = whole_number(data, "number") % len(pictures)
         path, name = pictures[number].path, printable(pictures[number].relative)
         box = data["box"] if "box" in data else self.earlier_crops(data).get(name)
@@ -85,7 +86,7 @@ class PrepareService(TaskService):
 
         refuse_unknown(data, "source", "out", "settings", "boxes", "captioner", "options")
         self.refuse_a_second(f"{printable(self.out)} is being prepared; wait for it, or stop it.")
-        settings, boxes = build(PrepareConfig, group(data, "settings")), group(data, "boxes")
+        settings, boxes = build(PrepareConfig, with_bucket_sides(group(data, "settings"))), group(data, "boxes")
         check(settings)
         for name, box in boxes.items():
             if not isinstance(box, list | None):

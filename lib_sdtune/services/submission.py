@@ -25,7 +25,7 @@ def read_config(data: "dict | Config", host: "Host", name: str = "") -> "Config"
         return data
     if name and not data.get("name"):
         data = data | {"name": name}
-    return Config.from_dict(data, host.defaults(Config.from_dict(data).model))
+    return Config.from_dict(data, host.defaults(Config.model_of(data)))
 
 
 def check_config(config: "Config", context: ServiceContext, appearance: bool = False,

@@ -13,6 +13,7 @@ from lib_sdtune.contradictions import MIN_OWN_RATE
 from lib_sdtune.errors import UserError
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim import schedule
+from lib_sdtune.sections.dataset import with_bucket_sides
 from lib_sdtune.settings_import.built import build
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entry
@@ -62,7 +63,15 @@ def buckets(draft: Draft) -> None:
     steps = data.get("bucket_reso_steps", 64)
     if steps > 8 and steps % 8:
         change(draft, "dataset.bucket_reso_steps", steps // 8 * 8, "above 8 a multiple of 8, the size of a latent")
-    low, high = data.get("min_bucket_reso", 256), data.get("max_bucket_reso", 1024)
+    sides = with_bucket_sides({"resolution": 512} | data)
+    resolution, low, high = (sides[key] for key in ("resolution", "min_bucket_reso", "max_bucket_reso"))
+    if not data.get("bucket_no_upscale"):
+        if low > resolution:
+            low = resolution // 2
+            change(draft, "dataset.min_bucket_reso", low, "half the resolution: it must not be longer")
+        if high < resolution:
+            high = 2 * resolution
+            change(draft, "dataset.max_bucket_reso", high, "twice the resolution: it must not be shorter")
     if low > high:
         change(draft, "dataset.min_bucket_reso", high, "the shortest side must not be longer than the longest")
     if data.get("bucket_reso_steps", 64) > high:

@@ -87,6 +87,6 @@ def test_pictures_far_smaller_than_the_models_are_told(models, family):
         config = Config.from_dict(settings("x", dataset={"resolution": side, "max_bucket_reso": 2048}, model={"clip_skip": clip_skip}))
         return by_model(config, model.family, resolution, [])
 
-    assert sentences(resolution) == sentences(resolution // 2) == []
-    assert f"made for {resolution}" in sentences(resolution // 4)[0]
+    assert sentences(resolution) == sentences(resolution * 3 // 4) == []
+    assert f"made for {resolution}" in sentences(resolution // 2)[0]
     assert bool(sentences(resolution, 2)) is (family != "sd1")

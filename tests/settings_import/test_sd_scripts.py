@@ -158,7 +158,7 @@ def test_values_beyond_ours_are_brought_within(imported):
         "min_timestep": 900, "max_timestep": 100, "enable_bucket": True, "min_bucket_reso": 2048, "max_bucket_reso": 1024,
         "bucket_reso_steps": 1, "noise_offset": 3, "learning_rate": "fast", "loss_type": "fancy"}})
     assert config["model"]["clip_skip"] == 1 and config["dataset"]["keep_tokens"] == 255
-    assert config["dataset"]["min_bucket_reso"] == 1024 and config["dataset"]["bucket_reso_steps"] == 1
+    assert config["dataset"]["min_bucket_reso"] == config["dataset"]["resolution"] // 2 and config["dataset"]["bucket_reso_steps"] == 1
     assert config["noise"]["min_timestep"] == 0 and config["noise"]["noise_offset"] == 1 and config["loss"]["loss_type"] == "l2"
     for key in ("keep_tokens = 999", "min_timestep = 900", "learning_rate = fast", "loss_type = fancy", "resolution = 682,512"):
         assert key in text, key

@@ -23,9 +23,9 @@ class PrepareConfig:
         label="Resize", choices=["bucket", "square", "multiple", "none"])
     resolution: int = option(512, "512 for SD1, 1024 for SDXL: the pixels a side of a square picture.",
                              label="Picture resolution", low=64, high=4096, unit="px")
-    min_bucket_reso: int = option(256, "Shortest side of a bucket.",
-                                  label="Shortest side", low=64, high=4096, unit="px")
-    max_bucket_reso: int = option(1024, "Longest side of a bucket.",
+    min_bucket_reso: int = option(256, "Shortest side of a bucket; where it is not set it follows the resolution.",
+                                  label="Shortest side", low=8, high=4096, unit="px")
+    max_bucket_reso: int = option(1024, "Longest side of a bucket; where it is not set it follows the resolution.",
                                   label="Longest side", low=64, high=8192, unit="px")
     bucket_reso_steps: int = option(64, "Sides are multiples of it.",
                                     label="Sides in steps of", low=8, high=256, unit="px")

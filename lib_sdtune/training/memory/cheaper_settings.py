@@ -10,6 +10,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim.schedule import is_zero
+from lib_sdtune.sections.dataset import with_bucket_sides
 from lib_sdtune.training.memory.estimate import recomputes
 
 MIN_SIDE = 256  # pixels a side
@@ -57,6 +58,12 @@ def no_text_encoder(config: Config, device: torch.device) -> dict[str, Any]:
 
 
 def smaller_pictures(config: Config, device: torch.device) -> dict[str, Any]:
-    """Three quarters of the side, a whole number of buckets."""
-    side = config.dataset.resolution * 3 // 4 // 64 * 64
-    return {"dataset.resolution": side} if side >= MIN_SIDE else {}
+    """Three quarters of the side, a whole number of buckets; these keep their shapes."""
+    data = config.dataset
+    side = data.resolution * 3 // 4 // 64 * 64
+    if side < MIN_SIDE:
+        return {}
+    changes = {"resolution": side}
+    if data.enable_bucket and not data.bucket_no_upscale:
+        changes = with_bucket_sides(changes, vars(data))
+    return {f"dataset.{key}": value for key, value in changes.items()}

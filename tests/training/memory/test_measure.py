@@ -140,7 +140,7 @@ SD1 = {"unet": {"input_blocks.0.0.weight": (320, 4, 3, 3), **{f"{i}.weight": (23
 
 
 def guessed(dtype=torch.float16, **changes):
-    changes = {"method": "dreambooth", "dataset": {"resolution": 512}, **changes}
+    changes = {"method": "dreambooth", "dataset": {"resolution": 512, "max_bucket_reso": 1024}, **changes}
     return estimate.estimate(Config.from_dict(settings("x", **changes)), ModelSpec(SD1, dtype, CPU)) / 2**30
 
 
@@ -151,7 +151,7 @@ def test_the_estimate_adds_up_for_sd1():
 
 
 @pytest.mark.parametrize("cheaper", [{"train": {"optimizer": "Lion"}}, {"train": {"gradient_checkpointing": "on"}},
-                                     {"dreambooth": {"weights": "bfloat16"}}, {"dataset": {"resolution": 256}}, {"method": "lora"}])
+                                     {"dreambooth": {"weights": "bfloat16"}}, {"dataset": {"resolution": 256, "max_bucket_reso": 512}}, {"method": "lora"}])
 def test_what_saves_memory_lowers_the_estimate(cheaper):
     assert guessed(**cheaper) < guessed()
 
@@ -174,6 +174,13 @@ def test_lion_comes_with_a_third_of_the_rate():
     config = Config.from_dict(settings("x", method="dreambooth", dreambooth={"unet_lr": 3e-6}))
     changes = next(changes for changes, _ in cheaper_settings.cheaper_configs(config, CPU) if "train.optimizer" in changes)
     assert changes["train.optimizer"] == "Lion" and changes["dreambooth.unet_lr"] == pytest.approx(1e-6)
+
+
+def test_smaller_pictures_keep_their_shapes():
+    config = Config.from_dict(settings("x", dataset={"resolution": 1024, "min_bucket_reso": 512, "max_bucket_reso": 2048}))
+    *_, (changes, cheaper) = cheaper_settings.rungs(config, CPU)
+    assert [changes[f"dataset.{key}"] for key in ("resolution", "min_bucket_reso", "max_bucket_reso")] == [576, 288, 1152]
+    assert cheaper.dataset.min_bucket_reso == 288
 
 
 def test_the_command_line_measures_and_trains_nothing(images, tmp_path, capsys):
