@@ -6,7 +6,11 @@ rest follows when it is started again.
 """
 
 import logging
+import re
+from contextlib import suppress
 from pathlib import Path
+
+from PIL import Image
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.cache import Progress
@@ -20,6 +24,7 @@ from lib_sdtune.host.base import Host, SampleRequest
 from lib_sdtune.randomness import mix
 from lib_sdtune.training.control import Control
 
+OURS = re.compile(r"class-\d{5,}\.png")  # see `name`
 log = logging.getLogger("sdtune")
 
 
@@ -38,6 +43,8 @@ def draw(config: Config, host: Host, progress: Progress, base: Path | None = Non
     raise to stop.
     """
     numbers = range(len(config.concepts))
+    for number in numbers:
+        warn_of_other_prompts(config, number, base or Path.cwd())
     # folders may be shared
     missing = dict(picture for number in numbers for picture in missing_pictures(config, number, base or Path.cwd()))
     if not missing:
@@ -75,6 +82,30 @@ def missing_pictures(config: Config, number: int, base: Path) -> list[tuple[Path
     free = (i for i in range(2 * concept.num_class_images) if name(i) not in names)
     missing = range(concept.num_class_images - len(pictures))
     return [(folder / name(i), request(config, number, i)) for _, i in zip(missing, free, strict=False)]
+
+
+def warn_of_other_prompts(config: Config, number: int, base: Path) -> None:
+    """Say which pictures were drawn earlier of another class prompt than the one that they are now trained under."""
+    concept = config.concepts[number]
+    if not concept.class_images:
+        return
+    folder, others = named_path(concept.class_images, base, f"concepts[{number}].class_images"), {}
+    for picture in walk(folder, []) if folder.exists() else []:
+        text = infotext_of(picture.path) if OURS.fullmatch(picture.path.name) and not picture.texts else ""
+        if text and not f"{text}\n".startswith(f"{concept.class_prompt.strip()}\n"):
+            others[picture.path.name] = text.splitlines()[0]
+    if others:
+        first, drawn_of = next(iter(others.items()))
+        log.warning("%d of the pictures in %s were drawn of %r (%s first), and are trained as %r. Delete them to have "
+                    "others drawn, or give the class prompt that they show.", len(others), folder, drawn_of, first,
+                    concept.class_prompt)
+
+
+def infotext_of(path: Path) -> str:
+    """What a picture of ours says of itself, its prompt first; "" where it cannot be read, which the scan tells."""
+    with suppress(OSError, ValueError, SyntaxError), Image.open(path) as image:
+        return str(image.info.get("parameters", "")).strip()
+    return ""
 
 
 def name(number: int) -> str:

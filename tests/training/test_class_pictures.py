@@ -44,6 +44,22 @@ def test_existing_pictures_count_and_only_the_rest_is_drawn(host, tmp_path):
     assert len(host.asked) == 1
 
 
+def test_pictures_that_were_drawn_of_another_class_are_named(host, tmp_path, caplog):
+    config = with_class(tmp_path, count=2)
+    class_pictures.draw(Config.from_dict(config), host, lambda *progress: None)
+    assert not caplog.text
+    config["concepts"][0] |= {"class_prompt": "a photo of a dog", "num_class_images": 3}
+    class_pictures.draw(Config.from_dict(config), host, lambda *progress: None)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1 and "2 of the pictures" in told[0] and "class-00000.png" in told[0]
+    assert "'a photo of a cat'" in told[0] and "'a photo of a dog'" in told[0]
+    caplog.clear()
+    (tmp_path / "class" / "class-00000.txt").write_text("a photo of a cat")  # which says what it shows
+    (tmp_path / "class" / "class-00001.png").unlink()
+    class_pictures.draw(Config.from_dict(config), host, lambda *progress: None)
+    assert not caplog.text
+
+
 def test_an_interrupted_set_goes_on_with_the_pictures_that_it_lacked(tmp_path):
     config, seen = Config.from_dict(with_class(tmp_path)), []
 
