@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lib_sdtune import randomness
 from lib_sdtune.data import text
+from lib_sdtune.data.kinds import caption_ending
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.paths import exists
@@ -81,9 +82,7 @@ def affixed(caption: str, prefix: str, suffix: str) -> str:
 
 def caption_file(texts: dict[str, Path], extension: str) -> Path | None:
     """A picture's caption file of `PictureFile.texts`: the configured extension first, then the usual ones."""
-    extension = extension.strip().lower()
-    extension = extension if extension.startswith(".") or not extension else "." + extension
-    return next((texts[suffix] for suffix in (extension, *EXTENSIONS) if suffix in texts), None)
+    return next((texts[suffix] for suffix in (caption_ending(extension), *EXTENSIONS) if suffix in texts), None)
 
 
 def from_name(path: Path | str) -> str:

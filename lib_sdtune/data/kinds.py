@@ -29,6 +29,12 @@ MARKS = {b"\x89PNG": "a damaged PNG", b"\xff\xd8\xff": "a damaged JPEG", b"GIF8"
 _opening = threading.Lock()  # the warnings filter is the whole process's
 
 
+def caption_ending(extension: str) -> str:
+    """The ending of caption files as settings may write it, with its dot and in lower case; "" where none is named."""
+    extension = extension.strip().lower()
+    return extension if extension.startswith(".") or not extension else f".{extension}"
+
+
 def accepted() -> list[str]:
     """The kinds that are opened, by Pillow's names: none whose reader starts other programs."""
     Image.init()

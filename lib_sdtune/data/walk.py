@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib_sdtune.data import masks, metadata
-from lib_sdtune.data.kinds import PLUGGED_IN, UNREAD, is_picture
+from lib_sdtune.data.kinds import PLUGGED_IN, UNREAD, caption_ending, is_picture
 from lib_sdtune.data.problem import Problem, printable
 
 NUMBERED = re.compile(r"^(\d+)_(.*)$", re.DOTALL)
@@ -40,7 +40,7 @@ class PictureFile:
     relative: str
     repeats: int | None
     words: str
-    texts: dict[str, Path]  # suffix in lower case -> file of the same stem
+    texts: dict[str, Path]  # ending in lower case, which may have several dots -> file of the same stem
     metadata_caption: str = ""  # its caption in a list such as metadata.jsonl
     mask: Path | None = None
 
@@ -51,7 +51,7 @@ def walk(root: Path | str, problems: list[Problem], caption_extension: str = "")
     caption_extension: of caption files, besides the usual ones.
     """
     root = Path(root)
-    extensions = tuple(dict.fromkeys([caption_extension.lower(), *CAPTIONS])) if caption_extension else CAPTIONS
+    extensions = tuple(dict.fromkeys(filter(None, [caption_ending(caption_extension), *CAPTIONS])))
     files: list[PictureFile] = []
     listings: list[metadata.Listing] = []
     visited: set[Path] = set()
@@ -137,9 +137,10 @@ def pictures(folder: Path, relative: str, repeats: int | None, words: str, names
     texts: dict[str, dict[str, Path]] = {}
     images, unread, unknown = [], [], []
     for name in names:
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() in extensions:
-            texts.setdefault(stem, {})[suffix.lower()] = folder / name
+        suffix = os.path.splitext(name)[1]
+        ending = max((ending for ending in extensions if name.lower().endswith(ending)), key=len, default="")
+        if ending:
+            texts.setdefault(name[:-len(ending)], {})[ending] = folder / name
         elif is_picture(folder / name):
             images.append(name)
         elif suffix.lower() in UNREAD or suffix.lower() in PLUGGED_IN:

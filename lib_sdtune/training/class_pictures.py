@@ -90,7 +90,7 @@ def warn_of_other_prompts(config: Config, number: int, base: Path) -> None:
     if not concept.class_images:
         return
     folder, others = named_path(concept.class_images, base, f"concepts[{number}].class_images"), {}
-    for picture in walk(folder, []) if folder.exists() else []:
+    for picture in walk(folder, [], config.dataset.caption_extension) if folder.exists() else []:
         text = infotext_of(picture.path) if OURS.fullmatch(picture.path.name) and not picture.texts else ""
         if text and not f"{text}\n".startswith(f"{concept.class_prompt.strip()}\n"):
             others[picture.path.name] = text.splitlines()[0]

@@ -370,3 +370,11 @@ def test_a_broken_picture_is_told_each_time(tmp_path, old):
     age(fill(tmp_path / "pics", {"broken.png": b"no picture"}) / "broken.png")
     first = rescan(tmp_path)
     assert [problem.kind for problem in rescan(tmp_path, first).problems] == ["not a picture"]
+
+
+@pytest.mark.parametrize("extension, name", [("cap", "a.cap"), (".CAP", "a.cap"), (" .cap ", "a.CAP"), (".wd14.txt", "a.wd14.txt"),
+                                             ("wd14.txt", "a.WD14.txt")])
+def test_captions_are_found_however_their_ending_is_written(tmp_path, extension, name):
+    fill(tmp_path / "pics", {"a.png": PNG, name: b"a hat"})
+    result = look(tmp_path, dataset=DatasetConfig(caption_extension=extension))
+    assert [(picture.caption, picture.caption_from) for picture in result.pictures] == [("a hat", "file")] and not result.problems
