@@ -9,6 +9,7 @@ from lib_sdtune import randomness
 from lib_sdtune.data import text
 from lib_sdtune.data.kinds import caption_ending
 from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.data.text import COMMAS
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.paths import exists
 from lib_sdtune.registry import nearest
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 EXTENSIONS = (".txt", ".caption")
 # A number in front of a file name, but no digits of a word: "01-red hat", "2024-05-01 hat", "007hat", not "1girl"
 LEADING = re.compile(r"^(?:[-_\s]*(?:\d+(?=[-_\s.,()]|$)|0\d+))*[-_\s.,]*")
-COMMAS = ",\uff0c"  # the usual one, and the full-width one of East Asian keyboards
 FILEWORDS, NAME = "[filewords]", "[name]"
 WORDLESS = re.compile(rf"(,\s*)?{re.escape(FILEWORDS)}")  # with the comma that would be left without words
 BUNDLED_TEMPLATES = Path(__file__).parent / "templates"  # subject, subject_filewords, style, style_filewords
@@ -63,7 +63,7 @@ def from_file(file: "PictureFile", extension: str, problems: list[Problem], all_
     if encoding != "utf-8":
         problems.append(Problem(path, f"The caption {printable(path.name)} is not UTF-8; it was read as {encoding}. "
                                       "Save it as UTF-8 to be sure.", False, "caption not UTF-8"))
-    lines = [line.strip() for line in content.split("\n") if line.strip()]
+    lines = [line.strip() for line in content.split("\n") if not text.is_blank(line)]
     if not lines:
         problems.append(Problem(path, f"The caption {printable(path.name)} is empty.", False, "caption empty"))
     elif len(lines) > 1 and all_lines:

@@ -112,7 +112,7 @@ def row_of(entry: object) -> tuple[str, list[str]] | None:
     name = next((entry[key] for key in FILE_COLUMNS if isinstance(entry.get(key), str) and entry[key].strip()), None)
     value = next((entry[key] for key in CAPTION_COLUMNS if entry.get(key)), None)
     captions = [part.strip() for part in (value if isinstance(value, list) else [value])
-                if isinstance(part, str) and part.strip()]
+                if isinstance(part, str) and not text.is_blank(part)]
     return (name.strip(), captions) if name and captions else None
 
 

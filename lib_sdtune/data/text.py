@@ -1,8 +1,11 @@
 """Text files of unknown encoding."""
 
 import re
+import unicodedata
 from pathlib import Path
 
+COMMAS = ",\uff0c"  # the usual one, and the full-width one of East Asian keyboards
+UNSEEN = ("Z", "M", "Cc", "Cf")  # Unicode's categories of blanks, of marks without a letter, and of control signs
 MAX_BYTES = 1 << 16  # bytes of a caption file that are read
 KANA = re.compile(r"[\u3040-\u30ff]")
 HAN = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
@@ -46,3 +49,8 @@ def decodes(data: bytes, encoding: str) -> str | None:
 
 def clean(text: str) -> str:
     return text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+
+
+def is_blank(line: str) -> bool:
+    """Whether a caption has no words: nothing but blanks, commas and signs that nobody sees."""
+    return all(sign in COMMAS or unicodedata.category(sign).startswith(UNSEEN) for sign in line)

@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -124,6 +125,18 @@ def test_a_truncated_caption_or_a_missing_one_costs_no_picture(tmp_path):
     result = look(tmp_path, prompt="fallback")
     assert [(p.caption, p.caption_from) for p in result.pictures] == [("fallback", "prompt"), ("from b", "file"), ("é", "file")]
     assert [problem.kind for problem in result.problems] == ["caption empty", "caption not UTF-8"]
+
+
+@pytest.mark.parametrize("blank", [" , ,,", "\u200b", "\uff0c \u2060", "\ufeff\u00a0"])
+def test_a_caption_without_a_visible_sign_is_empty(tmp_path, blank):
+    rows = [{"file_name": "b.png", "text": blank}, {"file_name": "c.png", "text": "\U0001f98a"}]
+    fill(tmp_path / "pics", {"a.png": PNG, "a.txt": f"{blank}\n".encode(), "b.png": PNG, "c.png": PNG,
+                             "metadata.jsonl": "\n".join(map(json.dumps, rows)).encode()})
+    result = look(tmp_path, prompt="a photo of zqx")
+    assert [(p.caption, p.caption_from) for p in result.pictures] == [("a photo of zqx", "prompt"), ("a photo of zqx", "prompt"), ("\U0001f98a", "file")]
+    assert "caption empty" in [problem.kind for problem in result.problems]
+    fill(tmp_path / "pics", {"a.txt": f"{blank}\na hat".encode()})
+    assert look(tmp_path).pictures[0].caption == "a hat"
 
 
 def test_progress_counts_up_and_may_stop_the_scan(tmp_path):
