@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
-from lib_sdtune.data import captions, charts, prompt_syntax
+from lib_sdtune.data import captions, charts, masks, prompt_syntax
 from lib_sdtune.data.appearance import BLURRED, duplicates
 from lib_sdtune.data.buckets import BucketFit, Buckets
 from lib_sdtune.data.caption_length import truncate
@@ -107,7 +107,8 @@ def findings(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> 
     """Problems of pictures that can be read: what training would make of them, and which are alike."""
     pictures = scan.pictures
     return [*fitting(pictures, config.dataset), *alike(pictures), *blurred(pictures), *clashes(pictures),
-            *wording(pictures, tokenizer, config.dataset), *unused_prompts(scan, config)]
+            *wording(pictures, tokenizer, config.dataset), *unused_prompts(scan, config),
+            *masks.idle(pictures, config.dataset)]
 
 
 def fitting(pictures: list[Picture], dataset: DatasetConfig) -> Iterator[Problem]:

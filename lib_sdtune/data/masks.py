@@ -4,9 +4,11 @@ inpainting model learns to fill in, and other models learn at all (`dataset.mask
 As the WebUI takes an uploaded mask: a transparent one counts where it is opaque, any other where it is white.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +19,16 @@ from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.picture import Facts, Unreadable, load
 from lib_sdtune.data.pixels import frame
 from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.data.thread_map import ordered
 from lib_sdtune.errors import require
+
+if TYPE_CHECKING:
+    from lib_sdtune.config import DatasetConfig
+    from lib_sdtune.data.scan import Picture
 
 MARK = ".mask"  # at the end of a mask's name, before its ending
 MARKS = (MARK, "-masklabel")  # OneTrainer's is read too
+NAMED = 4  # pictures of a sentence about several
 WHITE = 128  # of 255: from here on a pixel is missing
 
 
@@ -43,10 +51,55 @@ def by_stem(names: Sequence[str]) -> dict[str, str]:
     return {stem[: -len(mark)]: stems[stem] for stem, mark in marked}
 
 
-def refuse_missing(masks: Iterable[Mask | None]) -> None:
-    """UserError where no picture has a mask; for runs that learn by masks."""
-    require(any(masks), '"dataset.masked_loss" is on, and beside no picture lies a mask; save them as NAME.mask.png '
-                        "beside NAME.png, or set it to false.")
+def refuse_useless(pictures: Sequence["Picture"]) -> None:
+    """UserError where no picture has a mask, or no mask lets anything count; for runs that learn by masks."""
+    require(any(picture.mask for picture in pictures),
+            '"dataset.masked_loss" is on, and beside no picture lies a mask; save them as NAME.mask.png '
+            "beside NAME.png, or set it to false.")
+    black = without_white(pictures)
+    require(not black or len(black) < len(learned(pictures)),
+            '"dataset.masked_loss" is on, and every mask is black all over, so nothing would be learned; make the '
+            "masks white where the subject is, or set it to false.")
+
+
+def idle(pictures: Sequence["Picture"], dataset: "DatasetConfig") -> Iterator[Problem]:
+    """Masks that leave a picture out as a whole, and pictures that nothing is masked in although that is asked for."""
+    subject = learned(pictures)
+    if dataset.alpha_mask and subject and not any(picture.has_alpha for picture in subject):
+        yield Problem(subject[0].path, '"dataset.alpha_mask" has no effect: no picture is transparent anywhere.', False,
+                      "not transparent")
+    if not dataset.masked_loss:
+        return
+    if black := without_white(pictures):
+        yield Problem(black[0].path, f"The masks of {named(black)} are black all over, so nothing is learned from "
+                                     "these pictures.", False, "mask black")
+    if whole := [picture for picture in subject if picture.mask is None]:
+        yield Problem(whole[0].path, f"{len(whole)} of {len(subject)} pictures have no mask and count as a whole: "
+                                     f"{named(whole)}.", False, "no mask")
+
+
+def learned(pictures: Sequence["Picture"]) -> list["Picture"]:
+    return [picture for picture in pictures if not picture.is_class]
+
+
+def without_white(pictures: Sequence["Picture"]) -> list["Picture"]:
+    masked = [picture for picture in learned(pictures) if picture.mask]
+    return [picture for picture, black in ordered(lambda picture: is_black(picture.mask), masked) if black]
+
+
+@lru_cache(maxsize=10_000)
+def is_black(mask: Mask) -> bool:
+    """Whether no pixel of it counts; also False where it cannot be read any more, which is told elsewhere."""
+    try:
+        image, alpha = load(mask.path, mask.content)
+    except Unreadable:
+        return False
+    return (alpha or image.convert("L")).getextrema()[1] == 0
+
+
+def named(pictures: Sequence["Picture"]) -> str:
+    more = f" and {len(pictures) - NAMED} more" if len(pictures) > NAMED else ""
+    return ", ".join(picture.relative for picture in pictures[:NAMED]) + more
 
 
 def checked(path: Path, picture: Facts, examine: Callable[[Path], Facts | Unreadable],

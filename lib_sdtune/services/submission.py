@@ -51,7 +51,7 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
     context.latest_scan = pictures
     refuse_wordless(pictures)
     if config.dataset.masked_loss:
-        masks.refuse_missing(picture.mask for picture in pictures.pictures)
+        masks.refuse_useless(pictures.pictures)
     methods[config.method].prepare_data(config, pictures)
     methods[config.method].check_data(config, pictures)
     return pictures

@@ -150,9 +150,11 @@ class TrainingData:
         self.offloaded_parts.modules = parts
 
     def warn_of_masks(self) -> None:
+        for problem in masks.idle(self.scan.pictures, self.config.dataset):
+            log.warning("%s", problem.text)
         count = sum(picture.mask is not None for picture in self.scan.pictures)
         if self.config.dataset.masked_loss:
-            masks.refuse_missing(picture.mask for picture in self.scan.pictures)
+            masks.refuse_useless(self.scan.pictures)
         elif count and not self.model.variant.inpainting:
             log.warning(
                 "Beside %d of the pictures lies a mask (NAME.mask.png), and nothing comes of it: the model is no "

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
 from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.inpainting_masks import HOLES, InpaintingCache, every_hole
+from lib_sdtune.data.inspect import findings
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
@@ -119,6 +120,30 @@ def test_a_masked_loss_without_masks_is_refused(images, host):
 def test_a_run_learns_with_masks(images, host):
     mask_image().save(images / "0.mask.png")
     assert train(host, settings(images, dataset={"masked_loss": True}, train={"max_train_steps": 3})).state == "finished"
+
+
+def black(images, *names):
+    for name in names:
+        Image.new("L", (128, 128), 0).save(images / f"{name}.mask.png")
+
+
+def test_masks_that_do_nothing_are_named(images, host, caplog):
+    mask_image().save(images / "0.mask.png")
+    black(images, "1")
+    control = train(host, settings(images, dataset={"masked_loss": True, "alpha_mask": True}, train={"max_train_steps": 2}))
+    assert control.state == "finished"
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [sum(words in line and name in line for line in told) for words, name in
+            (("black all over", "1.png"), ("have no mask", "2.png"), ("dataset.alpha_mask", "transparent"))] == [1, 1, 1]
+    config = Config(name="ron", concepts=[Concept(images=str(images))], dataset=DatasetConfig(masked_loss=True))
+    assert {problem.kind for problem in findings(scanned(images), config)} >= {"mask black", "no mask"}
+    assert not {problem.kind for problem in findings(scanned(images), replace(config, dataset=DatasetConfig()))} & {"mask black", "no mask"}
+
+
+def test_masks_that_are_all_black_are_refused(images, host):
+    black(images, "0", "1", "2")
+    with pytest.raises(UserError, match="every mask is black all over"):
+        train(host, settings(images, dataset={"masked_loss": True}))
 
 
 def with_mask_folder(images, masks, **more):
