@@ -8,6 +8,7 @@ from lib_sdtune.config import rates_of
 from lib_sdtune.errors import require
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.optim import schedule
+from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config
@@ -30,9 +31,8 @@ def length(config: "Config") -> None:
         'them, or "train.stop" to "auto".',
     )
     automatic = train.stop == "auto" and not train.max_train_steps
-    require(automatic or train.max_train_epochs or train.lr_warmup_steps < train.max_train_steps,
-            f'"train.lr_warmup_steps" is {train.lr_warmup_steps} and "train.max_train_steps" {train.max_train_steps}: '
-            "the rate would never be reached; warm up for fewer steps.")
+    if not automatic and not train.max_train_epochs:
+        schedule_fits(config, train.max_train_steps, phrase(f'"train.max_train_steps" is {train.max_train_steps}'))
     require(
         train.lr_scheduler != "warmup_stable_decay" or train.lr_decay_steps,
         '"train.lr_scheduler" is "warmup_stable_decay" and "train.lr_decay_steps" 0, so the rate would never fall; set '
@@ -43,6 +43,19 @@ def length(config: "Config") -> None:
         f'"train.lr_warmup_steps" is {train.lr_warmup_steps}, and "train.lr_scheduler" "constant" takes no warm-up; '
         'choose "constant_with_warmup", or set it to 0.',
     )
+
+
+def schedule_fits(config: "Config", steps: int, length: str = "") -> None:
+    """UserError for a warm-up or a decay that a run of that many steps has no room for: of epochs it is known only
+    with the pictures. length: the number in words.
+    """
+    train, length = config.train, length or phrase(f"the run has {steps} steps")
+    require(train.lr_warmup_steps < steps,
+            f'"train.lr_warmup_steps" is {train.lr_warmup_steps} and {length}: the rate would never be reached; warm '
+            "up for fewer steps.")
+    require(train.lr_scheduler != "warmup_stable_decay" or train.lr_warmup_steps + train.lr_decay_steps <= steps,
+            f'"train.lr_decay_steps" is {train.lr_decay_steps}, "train.lr_warmup_steps" is {train.lr_warmup_steps} and '
+            f"{length}: the rate would fall before it is reached; take fewer steps for the first two.")
 
 
 def noise(config: "Config") -> None:

@@ -35,7 +35,9 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
     The config's folders become absolute. appearance: see `scan`. progress(done, total, text) may raise to stop.
     What the latest scan has read is not read again.
     """
+    from lib_sdtune.contradictions import schedule_fits
     from lib_sdtune.data import masks
+    from lib_sdtune.data.loader import Dataset
     from lib_sdtune.data.scan import scan
     from lib_sdtune.data.wording import refuse_wordless
     from lib_sdtune.formats.names import check_artefact_name
@@ -54,6 +56,8 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
         masks.refuse_useless(pictures.pictures)
     methods[config.method].prepare_data(config, pictures)
     methods[config.method].check_data(config, pictures)
+    if not any(concept.num_class_images for concept in config.concepts):  # an epoch of theirs is not known yet
+        schedule_fits(config, Dataset(pictures, config).total_steps)
     return pictures
 
 

@@ -41,6 +41,10 @@ def length(draft: Draft) -> None:
         change(draft, "train.lr_warmup_steps", max(0, steps - 1), "the warm-up would be as long as the run")
     if draft.get("train.lr_scheduler") == "warmup_stable_decay" and not draft.get("train.lr_decay_steps"):
         change(draft, "train.lr_scheduler", "constant_with_warmup", "without steps in which it falls")
+    if draft.get("train.lr_scheduler") == "warmup_stable_decay" and not epochs:
+        room = steps - draft.get("train.lr_warmup_steps", 0)
+        if draft.get("train.lr_decay_steps") > room:
+            change(draft, "train.lr_decay_steps", room, "the rate would fall before the warm-up is over")
 
 
 def noise(draft: Draft) -> None:

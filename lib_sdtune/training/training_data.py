@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lib_sdtune.config import Config
+from lib_sdtune.contradictions import schedule_fits
 from lib_sdtune.data import masks
 from lib_sdtune.data.cache import LatentCache, Progress
 from lib_sdtune.data.caption_length import CaptionLimit
@@ -66,6 +67,7 @@ class TrainingData:
         methods[config.method].prepare_data(config, self.scan)
         methods[config.method].check_data(config, self.scan)
         self.build_datasets()
+        schedule_fits(config, self.total_steps())
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None
         cache = InpaintingCache if model.variant.inpainting else LatentCache
         self.cache = cache(

@@ -273,6 +273,14 @@ def test_stop_in_the_middle_of_the_preparation(host, images):
     assert control.state == "stopped" and not (host.folder("lora") / "ron.safetensors").exists()
 
 
+@pytest.mark.parametrize("changes, key", [({"lr_warmup_steps": 1000}, "lr_warmup_steps"),
+                                          ({"lr_scheduler": "warmup_stable_decay", "lr_decay_steps": 500}, "lr_decay_steps")])
+def test_a_schedule_that_does_not_fit_the_epochs_is_refused_once_their_steps_are_known(host, images, changes, key):
+    with pytest.raises(UserError, match=f'"train.{key}" .* 60 steps'):
+        train(host, settings(images, train={"max_train_epochs": 2, **changes}))
+    assert host.model and not (host.folder("lora") / "ron.safetensors").exists()
+
+
 def test_validation_is_measured_on_pictures_that_are_not_trained_on(host, images):
     control = train(host, settings(images, validation={"split": 0.34, "every_n_steps": 3}))
     rows = (control.folder / "log.csv").read_text().splitlines()
