@@ -9,7 +9,7 @@ from lib_sdtune.data import captions, charts, masks, prompt_syntax
 from lib_sdtune.data.appearance import BLURRED, duplicates
 from lib_sdtune.data.buckets import BucketFit, Buckets
 from lib_sdtune.data.caption_length import truncate
-from lib_sdtune.data.loader import Dataset
+from lib_sdtune.data.loader import Dataset, none_aside
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.scan import Picture, Scan, scan
 from lib_sdtune.data.wording import unused_prompts
@@ -108,7 +108,12 @@ def findings(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> 
     pictures = scan.pictures
     return [*fitting(pictures, config.dataset), *alike(pictures), *blurred(pictures), *clashes(pictures),
             *wording(pictures, tokenizer, config.dataset), *unused_prompts(scan, config),
-            *masks.idle(pictures, config.dataset)]
+            *masks.idle(pictures, config.dataset), *kept_aside(pictures, config)]
+
+
+def kept_aside(pictures: list[Picture], config: Config) -> Iterator[Problem]:
+    if sentence := none_aside(pictures, config.validation.split):
+        yield Problem(pictures[0].path, sentence, False, "none kept aside")
 
 
 def fitting(pictures: list[Picture], dataset: DatasetConfig) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ any step are known without running the steps before it, so a resumed run goes on
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -252,9 +252,22 @@ def chosen(pictures: list[Picture], split: float, held_out: bool) -> list[int]:
     Which instance pictures are held out depends on their content alone, so that adding or renaming others hardly
     changes it; copies of one picture stay together, and one picture always trains.
     """
-    contents = {picture.content for picture in pictures if not picture.is_class}
+    contents = contents_of(pictures)
     shuffled = sorted(contents, key=lambda content: randomness.mix(0, "aside", content))
     count = min(max(1, round(split * len(contents))), len(contents) - 1) if split else 0
     aside = set(shuffled[:count])
     return [index for index, picture in enumerate(pictures)
             if (not picture.is_class and picture.content in aside) == held_out]
+
+
+def contents_of(pictures: Sequence[Picture]) -> set[str]:
+    """The different pictures of the subject; copies of one are one."""
+    return {picture.content for picture in pictures if not picture.is_class}
+
+
+def none_aside(pictures: Sequence[Picture], split: float) -> str:
+    """Why no picture is kept aside although a share of them is asked for, in a sentence; "" where it is not so."""
+    if not split or len(contents_of(pictures)) != 1:
+        return ""
+    return (f'"validation.split" is {split:g}, and there is only one picture, copies of it not counted: it is trained '
+            "on, and none is kept aside.")

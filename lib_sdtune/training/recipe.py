@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lib_sdtune.config import Config, rates_of
 from lib_sdtune.contradictions import is_template
+from lib_sdtune.data.loader import none_aside
 from lib_sdtune.data.scan import Picture
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import prior
@@ -43,7 +44,8 @@ def length(config: Config, subject: Sequence[Picture], steps: int) -> str:
     times = max(1, round(steps * train.batch_size * train.gradient_accumulation_steps / max(1, len(subject))))
     if train.stop != "auto":
         return f"{steps:,} steps show each of {len(subject)} pictures about {times:,} times."
-    aside = bool(config.validation.split or config.validation.images)
+    split = config.validation.split
+    aside = bool(config.validation.images or split and not none_aside(subject, split))
     measured = "pictures kept aside" if aside else "the pictures"
     return (f"At most {steps:,} steps show each of {len(subject)} pictures about {times:,} times; it ends as soon as "
             f"the loss of {measured} no longer improves, and keeps the best file.")

@@ -15,7 +15,7 @@ from lib_sdtune.data.cache import LatentCache, Progress
 from lib_sdtune.data.caption_length import CaptionLimit
 from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.inpainting_masks import InpaintingCache
-from lib_sdtune.data.loader import Dataset, Example
+from lib_sdtune.data.loader import Dataset, Example, none_aside
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.data.wording import refuse_wordless
@@ -68,6 +68,8 @@ class TrainingData:
         methods[config.method].check_data(config, self.scan)
         self.build_datasets()
         schedule_fits(config, self.total_steps())
+        if sentence := none_aside(self.scan.pictures, config.validation.split):
+            log.warning("%s", sentence)
         folder = self.cache_folder / "latents" if config.dataset.cache_latents else None
         cache = InpaintingCache if model.variant.inpainting else LatentCache
         self.cache = cache(

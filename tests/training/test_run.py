@@ -8,8 +8,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from lib_sdtune.config import Config
+from lib_sdtune.data.inspect import findings
+from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import NameTaken, RunError, UserError
 from lib_sdtune.training import runs, state
+from lib_sdtune.training.recipe import recipe
 from tests.hosts import TinyHost, bits, pictures, resumed, settings, train
 from tests.models import tiny_sd1
 
@@ -271,6 +275,18 @@ def test_stop_in_the_middle_of_the_preparation(host, images):
 
     control = train(host, settings(images), watch=stop_at_once)
     assert control.state == "stopped" and not (host.folder("lora") / "ron.safetensors").exists()
+
+
+@pytest.mark.parametrize("split, told", [(0.3, 1), (0.0, 0)])
+def test_a_share_that_keeps_no_picture_aside_is_told(host, tmp_path, caplog, split, told):
+    images = pictures(tmp_path / "pics", count=1)
+    shutil.copy(images / "0.png", images / "copy.png")
+    train(host, settings(images, validation={"split": split}, train={"max_train_steps": 1}))
+    assert sum('"validation.split" is 0.3' in record.getMessage() for record in caplog.records) == told
+    config = Config.from_dict(settings(images, validation={"split": split}, train={"stop": "auto"}))
+    found = scan(config.concepts, config.dataset, config.loss, tmp_path)
+    assert sum(problem.kind == "none kept aside" for problem in findings(found, config)) == told
+    assert "the loss of the pictures no longer" in recipe(config, found.pictures, 10)
 
 
 @pytest.mark.parametrize("changes, key", [({"lr_warmup_steps": 1000}, "lr_warmup_steps"),
