@@ -117,6 +117,17 @@ def test_an_own_preset_goes_before_a_built_in_one_and_says_so(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_preset_for_another_family_is_told(tmp_path, capsys):
+    data = {"name": "ron", "concepts": [{"images": "x"}]}
+    checked_config(data, str(tmp_path), preset="character-sdxl")
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and all(word in told for word in ("'character-sdxl'", "SDXL", "sdtune-embedded", "SD1", "character-sd1,"))
+    own_presets(str(tmp_path)).save({"name": "mine", "settings": {"lora": {"dim": 3}}})
+    for suited in ("character-sd1", "mine", ""):
+        checked_config(data, str(tmp_path), preset=suited)
+        assert capsys.readouterr().err == ""
+
+
 def test_schema_is_json_and_nothing_else(capsys):
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out)["required"] == ["name", "concepts"]

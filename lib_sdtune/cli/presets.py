@@ -26,3 +26,14 @@ def settings_of(name: str, data_dir: str) -> dict[str, Any]:
     if name not in names:
         raise UserError(f"There is no preset called {name!r}{nearest(name, names)}; there are: {', '.join(names)}.")
     return presets.load(name)["settings"]
+
+
+def tell_other_family(name: str, data_dir: str, model: dict[str, str]) -> None:
+    """Say that a preset is for models of another family than the one that is trained (see `Host.about`)."""
+    own = own_presets(data_dir)
+    family = (own if name in own.names() else presets).load(name)["family"]
+    if family and model["family"] and family != model["family"].lower():
+        suited = [other for other in presets.names() if presets.load(other)["family"] == model["family"].lower()]
+        print(f"Note: the preset {name!r} is for {family.upper()} models, and {model['model']} is of the family "
+              f"{model['family']}, which its resolution and rates may not suit; those for it: {', '.join(suited)}.",
+              file=sys.stderr)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.cli.console import Bar
-from lib_sdtune.cli.presets import settings_of
+from lib_sdtune.cli.presets import settings_of, tell_other_family
 from lib_sdtune.cli.settings import absolute, assign, read
 from lib_sdtune.config import laid_over, overlaid
 from lib_sdtune.errors import UserError
@@ -135,6 +135,8 @@ def checked_config(data: dict[str, Any], data_dir: str, checkpoint: str = "",
     from lib_sdtune.host.embedded import EmbeddedHost
 
     host = EmbeddedHost(Path(data_dir), checkpoint or None)
+    if preset:
+        tell_other_family(preset, data_dir, host.about(model_settings))
     return Config.from_dict(data, laid_over(chosen, host.defaults(model_settings))), host
 
 
