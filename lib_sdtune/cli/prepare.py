@@ -8,6 +8,7 @@ import dataclasses
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.cli.console import Bar
@@ -26,7 +27,11 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN", help="folder of the originals")
     parser.add_argument("out", metavar="OUT", help="folder for what is made of them")
     parser.add_argument("--caption", default="", metavar="NAME",
-                        help="have pictures without caption described: deepbooru or blip (in the WebUI)")
+                        help="have pictures without caption described: wd14, which needs onnxruntime and a tagger "
+                             "below --data-dir, in models/WD14; deepbooru or blip in the WebUI")
+    parser.add_argument(
+        "--data-dir", default="sdtune-data", metavar="D", help="where a tagger is looked for (default: sdtune-data)"
+    )
     parser.add_argument(
         "--crop-box",
         action="append",
@@ -56,7 +61,7 @@ def run(args: Namespace) -> int:
     from lib_sdtune.data.prepare import prepare
 
     chosen, boxes = settings(args), dict(map(box, args.crop_box))
-    with captioner(args.caption) as describe, Bar() as bar:
+    with captioner(args.caption, args.data_dir) as describe, Bar() as bar:
         outcome = prepare(args.source, args.out, chosen, progress=bar.progress, boxes=boxes, describe=describe)
     print(f"{len(outcome.written)} files made, {len(outcome.unchanged)} kept, {len(outcome.removed)} removed.")
     for problem in outcome.problems:
@@ -85,12 +90,13 @@ def box(text: str) -> tuple[str, list[str] | None]:
 
 
 @contextmanager
-def captioner(name: str) -> Iterator[Callable[[Any], str] | None]:
+def captioner(name: str, data_dir: str) -> Iterator[Callable[[Any], str] | None]:
     """A function image -> text, or None when no captioner is asked for."""
     if not name:
         yield None
         return
     from lib_sdtune.data.captioners import registry
+    from lib_sdtune.host.embedded import EmbeddedHost
 
-    with registry[name](host=None) as chosen:
+    with registry[name](EmbeddedHost(Path(data_dir))) as chosen:
         yield chosen.describe

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lib_sdtune.__main__ import main
 from lib_sdtune.data.captioners import registry
 from lib_sdtune.data.captioners.wd14 import Tag, chosen, pixels, written
 from lib_sdtune.errors import UserError
@@ -64,6 +65,18 @@ def test_what_is_missing_is_said_with_its_place(host, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match="pip install onnxruntime"):
         registry["wd14"](host).refuse()
+    with pytest.raises(UserError, match="pip install onnxruntime"), registry["wd14"](host):
+        pass
+
+
+def test_the_command_line_finds_a_tagger_in_the_data_folder(host, tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (64, 64), "magenta").save(tmp_path / "pictures" / "a.png")
+    command = ["prepare", str(tmp_path / "pictures"), str(tmp_path / "out"), "--caption", "wd14", "--data-dir", str(tmp_path)]
+    assert main(command) == 2 and "There is no WD14 tagger in" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    put(host.folder("taggers"))
+    assert main(command) == 0
+    assert [path.read_text().strip() for path in (tmp_path / "out").rglob("*.txt")] == ["red riding hood, blue sky"]
 
 
 @pytest.mark.parametrize(("tags", "model", "named"), [

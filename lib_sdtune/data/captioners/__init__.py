@@ -1,6 +1,7 @@
 """Programs that describe pictures. A file here is an entry: a class with `describe(image) -> str`, made with the host.
 
-The host brings the models; on the command line, without a WebUI around, there are none.
+The host brings the models, or says in which folder they lie; BLIP and DeepBooru are the WebUI's own, and the command
+line has neither.
 """
 
 from collections.abc import Callable, Iterable

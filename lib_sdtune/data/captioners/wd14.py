@@ -68,9 +68,9 @@ class WD14(Captioner):
         return taggers[self.options.model]
 
     def __enter__(self) -> "WD14":
+        self.refuse()
         import onnxruntime
 
-        self.refuse()
         folder = self.folder()
         self.tags = read_tags(folder / TAGS)
         try:
