@@ -39,6 +39,8 @@ class GeneralConfig:
 class BaseConfig:
     """One run."""
 
+    asked: dict[str, Any] = {}  # what somebody asked for, nested; the rest suits the model, or is a default
+
     @classmethod
     def from_dict(cls, data: Any, defaults: dict | None = None) -> "Config":
         """A checked config; UserError in one sentence for the first thing that is wrong.
@@ -51,6 +53,7 @@ class BaseConfig:
         check_bounds(data, "config")
         config = build(cls, laid_over(data, laid_over(defaults or {}, {})))
         suit_optimizer(config, data)
+        config.asked = data
         check(config)
         return config
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def overruled(config: "Config") -> list[str]:
     """A sentence for each."""
-    entries = [*(entry for entry in reasons(config) if differs(config, entry[0])), *of_concepts(config)]
+    entries = [*(entry for entry in reasons(config) if asked_otherwise(config, entry[0])), *of_concepts(config)]
     return [*(f'"{path}" has no effect: {why}.' for path, why in dict(reversed(entries)).items()), *remarks(config)]
 
 
@@ -87,7 +87,7 @@ def of_rates(config: "Config") -> Iterator[tuple[str, str]]:
     own = phrase(f'"{method}.{texts[0]}" is a schedule of its own') if texts else ""
     if texts:
         yield from ((f"train.{key}", own) for key in ("lr_scheduler", "lr_warmup_steps"))
-    if train.max_train_epochs:
+    if train.max_train_epochs and train.max_train_steps:  # 0 asks for epochs
         yield "train.max_train_steps", phrase('"train.max_train_epochs" says how long the run is')
     if texts or train.lr_scheduler not in ("cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay"):
         yield "train.lr_scheduler_num_cycles", own or phrase(
@@ -192,19 +192,21 @@ def remarks(config: "Config") -> Iterator[str]:
             )
         if steps and any(end >= steps for end in ends[:-1] or ends[:len(pieces) - 1]):
             yield f'"{config.method}.{key}" goes on after the last step, {steps}, so its later rates are never used.'
-    if registry[config.method].fused_backward and not optim.needs_all(config.train.optimizer) and differs(
-            config, "train.max_grad_norm"):
+    shortened = config.train.max_grad_norm and asked_otherwise(config, "train.max_grad_norm")
+    if shortened and registry[config.method].fused_backward and not optim.needs_all(config.train.optimizer):
         yield (
             '"train.max_grad_norm" limits the gradient of each tensor by itself: this method keeps no more than one of '
             "them in memory."
         )
 
 
-def differs(config: "Config", path: str) -> bool:
-    """Whether the setting is not what it is by default."""
+def asked_otherwise(config: "Config", path: str) -> bool:
+    """Whether somebody asked for that setting, and for something else than its default. What suits the model, or comes
+    with a preset, is no one's wish.
+    """
     section, key = path.split(".")
     settings = getattr(config, section)
-    return getattr(settings, key, None) != default(settings, key)
+    return key in config.asked.get(section, {}) and getattr(settings, key, None) != default(settings, key)
 
 
 def default(settings: Any, key: str) -> Any:

@@ -43,7 +43,9 @@ class RunFolder:
         self.path = path
 
     def config(self) -> Config:
-        return Config.from_dict(self.settings())
+        config = Config.from_dict(self.settings())
+        config.asked = {}  # the file holds every setting; what was asked for was known, and answered, at the beginning
+        return config
 
     def settings(self) -> dict[str, Any]:
         """The config as it was written, which a newer version may no longer take. UserError if it cannot be read."""
