@@ -83,17 +83,18 @@ def of_pictures(config: "Config") -> Iterator[tuple[str, str]]:
 def of_rates(config: "Config") -> Iterator[tuple[str, str]]:
     train, method = config.train, config.method
     scheduler = phrase(f'"train.lr_scheduler" is "{train.lr_scheduler}"')
-    texts = [key for key, rate in rates_of(config.settings).items() if schedule.is_text(rate)]
-    own = phrase(f'"{method}.{texts[0]}" is a schedule of its own') if texts else ""
-    if texts:
-        yield from ((f"train.{key}", own) for key in ("lr_scheduler", "lr_warmup_steps"))
+    learning = {key: rate for key, rate in rates_of(config.settings).items() if not schedule.is_zero(rate)}
+    texts = [key for key, rate in learning.items() if schedule.is_text(rate)]
+    if texts and len(texts) == len(learning):  # a rate that is a number follows the scheduler, whatever the others do
+        own = phrase(f'"{method}.{texts[0]}" is a schedule of its own')
+        yield from ((f"train.{key}", own) for key in vars(train) if key.startswith("lr_"))
     if train.max_train_epochs and train.max_train_steps:  # 0 asks for epochs
         yield "train.max_train_steps", phrase('"train.max_train_epochs" says how long the run is')
-    if texts or train.lr_scheduler not in ("cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay"):
-        yield "train.lr_scheduler_num_cycles", own or phrase(
+    if train.lr_scheduler not in ("cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay"):
+        yield "train.lr_scheduler_num_cycles", phrase(
             f'"train.lr_scheduler" is "{train.lr_scheduler}", which does not restart')
-    if texts or train.lr_scheduler != "polynomial":
-        yield "train.lr_scheduler_power", own or phrase(
+    if train.lr_scheduler != "polynomial":
+        yield "train.lr_scheduler_power", phrase(
             f'"train.lr_scheduler" is "{train.lr_scheduler}", which has no power')
     if train.lr_scheduler not in ("cosine_with_min_lr", "warmup_stable_decay"):
         yield "train.lr_scheduler_min_lr_ratio", scheduler

@@ -196,8 +196,9 @@ def test_an_optimizer_that_finds_its_rate_gets_1_where_nothing_else_is_said():
 
 
 @pytest.mark.parametrize("settings, path", [
-    ({"train": {"lr_scheduler": "cosine"}, "lora": {"unet_lr": "1e-4:100, 1e-5"}}, "train.lr_scheduler"),
-    ({"train": {"lr_warmup_steps": 10}, "lora": {"unet_lr": "1e-4:100, 1e-5"}}, "train.lr_warmup_steps"),
+    ({"train": {"lr_scheduler": "cosine"}, "lora": {"unet_lr": "1e-4:100, 1e-5", "text_encoder_lr": 0}}, "train.lr_scheduler"),
+    ({"train": {"lr_warmup_steps": 10}, "lora": {"unet_lr": "1e-4:100, 1e-5", "text_encoder_lr": "1e-5:10, 1e-6"}},
+     "train.lr_warmup_steps"),
     ({"method": "hypernetwork", "train": {"stop_text_encoder_training": 9}}, "train.stop_text_encoder_training"),
     ({"method": "hypernetwork", "hypernetwork": {"dropout_structure": [0, 0.5, 0]}}, "hypernetwork.dropout_structure"),
     ({"sample": {"every_n_steps": 2000}}, "sample.every_n_steps"),

@@ -42,3 +42,19 @@ def test_nothing_is_told_of_what_is_switched_off(settings):
 def test_a_run_that_goes_on_from_its_folder_tells_nothing_anew(tmp_path):
     write_json(tmp_path / "config.json", Config.from_dict(LEAST, SUITED).to_dict())
     assert overruled(RunFolder(tmp_path).config()) == []
+
+
+@pytest.mark.parametrize("changes", [
+    {"lr_scheduler": "cosine", "lr_warmup_steps": 2}, {"lr_scheduler": "cosine_with_restarts", "lr_scheduler_num_cycles": 2},
+    {"lr_scheduler": "polynomial", "lr_scheduler_power": 2}])
+def test_a_scheduler_that_one_of_the_rates_follows_has_an_effect(changes):
+    settings = {"train": changes, "lora": {"unet_lr": "1e-3:100, 1e-4", "text_encoder_lr": 1e-3}}
+    assert overruled(Config.from_dict({**LEAST, **settings})) == []
+
+
+@pytest.mark.parametrize("changes", [{"lr_scheduler": "cosine_with_min_lr", "lr_scheduler_min_lr_ratio": 0.1},
+                                     {"lr_scheduler": "inverse_sqrt", "lr_scheduler_timescale": 50}])
+def test_no_part_of_a_scheduler_has_an_effect_where_every_rate_is_a_text(changes):
+    settings = {"train": changes, "lora": {"unet_lr": "1e-3:100, 1e-4", "text_encoder_lr": 0}}
+    told = overruled(Config.from_dict({**LEAST, **settings}))
+    assert sorted(sentence.split('"')[1] for sentence in told) == sorted(f"train.{key}" for key in changes)
