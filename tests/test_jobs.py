@@ -52,6 +52,14 @@ def test_runs_wait_for_each_other(jobs, images):
     assert [run["id"] for run in jobs.runs()] == [first, second]
 
 
+def test_validation_pictures_that_cannot_be_measured_are_refused_before_it_waits(jobs, images, tmp_path):
+    same = shutil.copytree(images, tmp_path / "same")
+    for folder, why in ((tmp_path / "nope", "there is no folder"), (same, "trained on as well")):
+        with pytest.raises(UserError, match=rf'"validation\.images": .*{why}'):
+            jobs.submit(settings(images, validation={"images": str(folder)}))
+    assert not jobs.runs()
+
+
 def test_a_name_in_use_is_refused(jobs, images):
     jobs.submit(long(images))
     with pytest.raises(NameTaken, match="ron is"):
@@ -229,6 +237,8 @@ def test_a_dataset_toml_cannot_lead_outside_the_allowed_folders(host, images, tm
     jobs = Jobs(ServiceContext(lambda: host, Access(roots=lambda: [allowed])))
     with pytest.raises(UserError, match="allowed"):
         jobs.submit(settings(allowed / "set.toml"))
+    with pytest.raises(UserError, match=r'"validation\.images" is outside the folders'):
+        jobs.submit(settings(pictures(allowed / "ron"), validation={"images": str(allowed / "set.toml")}))
     assert not (host.data_dir / "sdtune").exists()
 
 

@@ -71,6 +71,8 @@ def refused(place, capsys, *arguments):
     ({"concepts": [{"images": "picturse"}]}, ["concepts[0].images", "picturse"]),
     ({"concepts": [{"images": "run.json"}]}, ["concepts[0].images", "folder"]),
     ({"concepts": [{"images": "pictures", "class_images": "nowhere", "class_prompt": "a cat"}]}, ["concepts[0].class_images", "nowhere"]),
+    ({"validation": {"images": "nowhere"}}, ['"validation.images"', "nowhere"]),
+    ({"validation": {"images": "run.json"}}, ['"validation.images"', "folder"]),
     ({"name": "a/../../x"}, ["name", "'/'"]),
     ({"name": "C:\\x"}, ["name", "':'"]),
     ({"name": "NUL"}, ["name", "reserved"]),
@@ -95,6 +97,15 @@ def test_only_broken_pictures(place, capsys):
     for picture in (place / "pictures").iterdir():
         picture.write_bytes(picture.read_bytes()[:100])
     assert "concepts[0].images" in refused(place, capsys)
+
+
+def test_validation_pictures_are_looked_at_before_the_run_begins(place, capsys, monkeypatch):
+    monkeypatch.setattr("lib_sdtune.training.runs.begin", None)
+    (place / "aside").mkdir()
+    write(place, {"validation": {"images": "aside"}})
+    assert '"validation.images"' in (error := refused(place, capsys)) and "no pictures" in error
+    (place / "aside" / "a.png").write_bytes(b"broken")
+    assert '"validation.images"' in (error := refused(place, capsys)) and "a.png" in error
 
 
 @pytest.mark.parametrize("ending, text, words", [

@@ -92,11 +92,12 @@ def train(data: dict[str, Any], data_dir: str, checkpoint: str = "", preset: str
     """One run to its end; (artefact or None, its `Control`)."""
     config, host = checked_config(data, data_dir, checkpoint, preset)
 
-    from lib_sdtune.data import scan
+    from lib_sdtune.data import held_out, scan
     from lib_sdtune.training import runs
     from lib_sdtune.training.run import run as train_run
 
     scan.check(config.concepts, config.loss, Path.cwd(), [host.folder("templates")])
+    held_out.check(config, Path.cwd(), [host.folder("templates")])
     new = not runs.folder_of(host, config.name).exists()
     with Bar() as bar:
         control = runs.begin(config, host, resume, on_change=bar.run)

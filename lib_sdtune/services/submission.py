@@ -36,7 +36,7 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
     What the latest scan has read is not read again.
     """
     from lib_sdtune.contradictions import schedule_fits
-    from lib_sdtune.data import masks
+    from lib_sdtune.data import held_out, masks
     from lib_sdtune.data.loader import Dataset
     from lib_sdtune.data.scan import scan
     from lib_sdtune.data.wording import refuse_wordless
@@ -54,6 +54,8 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
     refuse_wordless(pictures)
     if config.dataset.masked_loss:
         masks.refuse_useless(pictures.pictures)
+    if config.validation.images:
+        held_out.read(config, pictures, Path.cwd(), progress, [context.host.folder("templates")])
     methods[config.method].prepare_data(config, pictures)
     methods[config.method].check_data(config, pictures)
     if not any(concept.num_class_images for concept in config.concepts):  # an epoch of theirs is not known yet
@@ -74,3 +76,5 @@ def check_folders(config: "Config", access: Access) -> None:
             access.folder(folder, f"concepts[{number}].images")
     if config.validation.images:
         config.validation.images = str(access.folder(config.validation.images, "validation.images"))
+        for folder in toml_folders(config.validation.images):
+            access.folder(folder, "validation.images")

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +9,7 @@ from torch import nn
 
 from lib_sdtune.config import Config
 from lib_sdtune.contradictions import schedule_fits
-from lib_sdtune.data import masks
+from lib_sdtune.data import held_out, masks
 from lib_sdtune.data.cache import LatentCache, Progress
 from lib_sdtune.data.caption_length import CaptionLimit
 from lib_sdtune.data.gone import PictureGone
@@ -19,7 +18,7 @@ from lib_sdtune.data.loader import Dataset, Example, none_aside
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.data.wording import refuse_wordless
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import RunError
 from lib_sdtune.families import latent_colours
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats.files import free_space
@@ -236,18 +235,8 @@ class TrainingData:
 
     def examples_of_validation_images(self) -> list[Example]:
         """The examples of `validation.images`, without pictures that are trained on too."""
-        config, trained = self.config, {picture.content for picture in self.scan.pictures}
-        concept = replace(
-            config.concepts[0], images=config.validation.images, repeats=1, conditioning_data_dir="",
-            class_images="", num_class_images=0
-        )
-        held_out = scan(
-            [concept], config.dataset, config.loss, Path.cwd(), self.progress, template_folders=self.templates
-        )
-        fresh = [number for number, picture in enumerate(held_out.pictures) if picture.content not in trained]
-        if not fresh:
-            raise UserError('"validation.images": all of its pictures are trained on as well; validation needs others.')
-        unaugmented = Dataset(held_out, config, held_out=True)
+        pictures, fresh = held_out.read(self.config, self.scan, Path.cwd(), self.progress, self.templates)
+        unaugmented = Dataset(pictures, self.config, held_out=True)
         return [unaugmented.example(number, 0) for number in fresh]
 
     def unaugmented_examples(self, is_class: bool) -> list[Example]:
