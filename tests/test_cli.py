@@ -30,6 +30,17 @@ from tests.test_architecture import ROOT
     ("hypernetwork.layer_structure=1, 2, 1", ("hypernetwork", "layer_structure"), [1, 2, 1]),
     ('train.optimizer_args={"weight_decay": 0.1}', ("train", "optimizer_args"), {"weight_decay": 0.1}),
     ("train.seed=seven", ("train", "seed"), "seven"),
+    ("train.optimizer_args.weight_decay=0.1", ("train", "optimizer_args", "weight_decay"), 0.1),
+    ("train.optimizer_args.betas=[0.9, 0.99]", ("train", "optimizer_args", "betas"), [0.9, 0.99]),
+    ("train.optimizer_args.decouple=True", ("train", "optimizer_args", "decouple"), True),
+    ("train.optimizer_args.mode=norm", ("train", "optimizer_args", "mode"), "norm"),
+    ("model.base_loras=ron:0.5", ("model", "base_loras"), ["ron:0.5"]),
+    ('model.base_loras="ron:0.5", "tom"', ("model", "base_loras"), ["ron:0.5", "tom"]),
+    ("model.base_loras=", ("model", "base_loras"), []),
+    ("model.base_loras=12", ("model", "base_loras"), ["12"]),
+    ('model.base_loras=[["ron", 0.5], "tom"]', ("model", "base_loras"), [["ron", 0.5], "tom"]),
+    ("model.base_loras=[old] ron", ("model", "base_loras"), ["[old] ron"]),
+    ("hypernetwork.layer_structure=1, x", ("hypernetwork", "layer_structure"), ["1, x"]),
 ])
 def test_set_types_its_text_as_declared(change, place, value):
     data = {"concepts": [{"images": "x"}]}

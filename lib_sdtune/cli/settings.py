@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lib_sdtune.config import Concept
-from lib_sdtune.declaration import hint
+from lib_sdtune.declaration import Weighted, hint
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import toml
 from lib_sdtune.formats.paths import path_of
@@ -97,13 +97,17 @@ def fits(group: Any, part: str | int) -> bool:
 
 
 def declared(cls: type, parts: Sequence[str | int]) -> Any:
-    """The declared type at the end of a path, or str where there is none: the check of the whole names the key."""
+    """The declared type at the end of a path: object in a group that declares none (`optimizer_args`), str where there
+    is no such place, for the check of the whole to name the key.
+    """
     kind = cls
     for part in parts:
         if typing.get_origin(kind) is list:
             kind = typing.get_args(kind)[0]
         elif dataclasses.is_dataclass(kind) and part in {field.name for field in dataclasses.fields(kind)}:
             kind = hint(kind, part)
+        elif kind in (dict, object):
+            kind = object
         else:
             return str
     return kind
@@ -115,9 +119,11 @@ def typed(kind: Any, text: str) -> Any:
     """
     if kind is str:
         return text
-    if typing.get_origin(kind) is list and typing.get_args(kind)[0] is not str and not text.lstrip().startswith("["):
-        text = f"[{text}]"
+    entry = typing.get_args(kind)[0] if typing.get_origin(kind) is list else None
+    if entry == Weighted and text.strip() and text.lstrip()[0] not in '["':
+        return [text]  # name:0.8, or a name that may be a number
+    json_text = f"[{text}]" if entry not in (None, str) and not text.lstrip().startswith("[") else text
     try:
-        return json.loads(text.lower() if text.lower() in ("true", "false", "null") else text)
+        return json.loads(json_text.lower() if json_text.lower() in ("true", "false", "null") else json_text)
     except (ValueError, RecursionError):
-        return [text] if typing.get_origin(kind) is list else text
+        return [text] if entry else text
