@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 import warnings
+from functools import partial
 
 from lib_sdtune import __version__
 from lib_sdtune.cli.console import enduring_output, speak
@@ -29,10 +30,19 @@ VERBS = (
     "demo",
     "ui",
 )
+NAMING = {"--data-dir": "folder", "--out": "file or folder", "--checkpoint": "file", "--preset": "preset",
+          "--images": "folder", "--pictures": "folder", "--chart": "file", "--file": "file", "--of": "file",
+          "--caption": "captioner"}
 
 
 class Parser(argparse.ArgumentParser):
     """argparse that says what is wrong in one sentence instead of printing its usage."""
+
+    def add_argument(self, *names, **facts):
+        """As argparse has it; what every verb is about (a file, a folder, a run) must not be empty."""
+        if not names[0].startswith("-") and not facts.keys() & {"type", "choices"}:
+            facts["type"] = partial(named, facts.get("metavar", names[0]))
+        return super().add_argument(*names, **facts)
 
     def error(self, message):
         raise UserError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
@@ -65,7 +75,7 @@ def main(argv=None):
 
 def answer(argv, debug):
     try:
-        refuse_empty_folders(argv)
+        refuse_empty_names(argv)
         args = parser(argv).parse_args(argv)
         with speak(logging.getLogger("sdtune")), warnings.catch_warnings():
             warnings.simplefilter(
@@ -83,14 +93,22 @@ def answer(argv, debug):
                         "the same command with --debug shows where.", 1, debug)
 
 
-def refuse_empty_folders(argv):
-    """UserError for a folder that is named and empty, as an unset variable of a script leaves it: it would be this one.
+def refuse_empty_names(argv):
+    """UserError for an option that is given and names nothing, as an unset variable of a script leaves it: it would be
+    this folder, or what the option is there to replace.
     """
-    for option in ("--data-dir", "--out"):
+    for option, noun in NAMING.items():
         values = [value for before, value in zip(argv, argv[1:], strict=False) if before == option]
         values += [argument.partition("=")[2] for argument in argv if argument.startswith(f"{option}=")]
         if any(not value.strip() for value in values):
-            raise UserError(f"{option} is empty; name a folder, or leave {option} out.")
+            raise UserError(f"{option} is empty; name a {noun}, or leave {option} out.")
+
+
+def named(what, text):
+    """A positional argument as it was given. UserError where it is empty."""
+    if not text.strip():
+        raise UserError(f"{what} is empty; name a {'run' if what == 'RUN' else 'file or folder'}.")
+    return text
 
 
 def complain(sentence, code, debug=False):

@@ -186,6 +186,23 @@ def test_a_data_folder_without_a_name(place, capsys, monkeypatch, arguments):
     assert capsys.readouterr().err == "--data-dir is empty; name a folder, or leave --data-dir out.\n"
 
 
+@pytest.mark.parametrize(("arguments", "named"), [
+    (["inspect", ""], "PATH"), (["inspect", " ", "--json"], "PATH"), (["inspect", "pictures", "--chart", ""], "--chart"),
+    (["train", ""], "CONFIG"), (["train", "run.json", "--checkpoint", ""], "--checkpoint"), (["train", "run.json", "--checkpoint="], "--checkpoint"),
+    (["train", "run.json", "--preset", ""], "--preset"), (["sample", "--prompt", "", "--out", "o", "--checkpoint", ""], "--checkpoint"),
+    (["prepare", "", "out"], "IN"), (["prepare", "pictures", ""], "OUT"), (["prepare", "pictures", "out", "--caption", ""], "--caption"),
+    (["import", ""], "FILE"), (["import", "run.json", "--images", ""], "--images"), (["import", "run.json", "--out="], "--out"),
+    (["lora", "resize", "", "out.safetensors", "--dim", "4"], "IN"), (["lora", "merge", "out.safetensors", "a", ""], "FILE[:W]"),
+    (["lora", "merge", "out.safetensors", "a", "--checkpoint", ""], "--checkpoint"), (["choose", ""], "RUN"),
+    (["choose", "ron", "--pictures", ""], "--pictures"), (["compare", "ron", " "], "RUN"), (["report", ""], "RUN")])
+def test_a_name_that_an_unset_variable_has_left_empty(place, capsys, monkeypatch, arguments, named):
+    monkeypatch.chdir(place)
+    before = tree(place)
+    assert main(arguments) == 2 and tree(place) == before
+    error = capsys.readouterr().err
+    assert error.startswith(f"{named} is empty; name a") and error.count("\n") == 1
+
+
 def test_resume_without_a_state(place, capsys):
     assert "nothing to resume" in refused(place, capsys, "--resume")
 
