@@ -12,6 +12,7 @@ from functools import partial
 from lib_sdtune import __version__
 from lib_sdtune.cli.console import enduring_output, speak
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.failures import name_too_long
 
 INTERRUPTED = 130
 VERBS = (
@@ -89,6 +90,8 @@ def answer(argv, debug):
     except RunError as error:
         return complain(error, 1, debug)
     except Exception as error:
+        if too_long := name_too_long(error):
+            return complain(too_long, 2, debug)
         return complain(f"Something unexpected went wrong ({type(error).__name__}: {first_line(error)}); "
                         "the same command with --debug shows where.", 1, debug)
 

@@ -4,7 +4,7 @@ import errno
 import re
 from typing import Any
 
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import RunError, UserError, one_line
 
 OUT_OF_MEMORY = ("The GPU ran out of memory. In the order of effect: set the batch size to 1, switch gradient "
                  "checkpointing on, lower the resolution, leave the text encoder out (its rate 0), use a smaller dim. "
@@ -46,10 +46,20 @@ KNOWN = [  # what the sentence has in it, why, what to change, and the settings 
 ]
 
 
+def name_too_long(error: BaseException) -> str:
+    """What the disk says against the length of a name that somebody gave, in a sentence; "" for any other error."""
+    if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
+        return ""
+    longest = max(re.split(r"[/\\]", str(error.filename)), key=len)
+    return f"{one_line(longest[:60])!r}... is longer than the name of a file or folder can be; shorten it."
+
+
 def sentence(error: BaseException) -> str:
     """What ended a run, as one line for a user."""
     if isinstance(error, UserError | RunError):
         return str(error)
+    if too_long := name_too_long(error):
+        return too_long
     if out_of_memory(error):
         return OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -59,6 +69,8 @@ def sentence(error: BaseException) -> str:
 
 def fault(error: BaseException) -> str:
     """An error that nobody foresaw outside a run, as one line for a user; whoever calls logs the traceback."""
+    if too_long := name_too_long(error):
+        return too_long
     return f"This is a fault of SD Tune: {type(error).__name__}: {first_line(error)}. The console has the details."
 
 

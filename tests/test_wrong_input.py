@@ -203,6 +203,27 @@ def test_a_name_that_an_unset_variable_has_left_empty(place, capsys, monkeypatch
     assert error.startswith(f"{named} is empty; name a") and error.count("\n") == 1
 
 
+LONG = "x" * 300  # more than any disk takes for a name
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows answers otherwise")
+@pytest.mark.parametrize("arguments", [
+    ["inspect", LONG], ["inspect", f"{LONG}/a.safetensors"], ["inspect", f"{LONG}.toml"], ["inspect", "pictures", "--chart", f"{LONG}.svg"],
+    ["train", "run.json", "--checkpoint", LONG], ["train", "run.json", "--set", f"model.checkpoint={LONG}"],
+    ["train", "run.json", "--data-dir", LONG], ["train", "run.json", "--set", f"concepts.0.images={LONG}.toml"],
+    ["train", "run.json", "--set", f"concepts.0.class_images={LONG}", "concepts.0.class_prompt=x", "concepts.0.num_class_images=3"],
+    ["sample", "--prompt", "x", "--out", LONG], ["sample", "--prompt", "x", "--out", "o", "--checkpoint", LONG],
+    ["prepare", "pictures", LONG], ["prepare", "pictures", "out", "--folder", LONG], ["choose", "x", "--of", LONG],
+    ["list", "presets", "--data-dir", LONG], ["lora", "resize", f"{LONG}.safetensors", "o.safetensors", "--dim", "2"],
+    ["lora", "merge", "o.safetensors", f"{LONG}.safetensors"], ["lora", "extract", f"{LONG}.safetensors", f"{LONG}.safetensors", "o.safetensors"],
+    ["lora", "merge", "o.safetensors", "a.safetensors", "--checkpoint", f"{LONG}.safetensors"]])
+def test_a_name_longer_than_any_disk_takes(place, capsys, monkeypatch, arguments):
+    monkeypatch.chdir(place)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "xxxxxx" in error and "unexpected" not in error and "Make room" not in error, error
+
+
 def test_resume_without_a_state(place, capsys):
     assert "nothing to resume" in refused(place, capsys, "--resume")
 

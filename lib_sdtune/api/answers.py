@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from lib_sdtune.access import Access
 from lib_sdtune.api.admission import admit
 from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState
-from lib_sdtune.failures import fault
+from lib_sdtune.failures import fault, name_too_long
 from lib_sdtune.formats.plain_data import parse_json
 from lib_sdtune.sentences import coded
 
@@ -33,6 +33,8 @@ def answer(request: Request, access: Access, function: Callable[[], Any],
         code = next(code for kind, code in STATUS if isinstance(error, kind))
         return JSONResponse(with_codes({"detail": str(error)}), status_code=code)
     except Exception as error:
+        if too_long := name_too_long(error):
+            return JSONResponse(with_codes({"detail": too_long}), status_code=422)
         logging.getLogger("sdtune").exception("%s %s", request.method, request.url.path)
         return JSONResponse(with_codes({"detail": fault(error)}), status_code=500)
 

@@ -4,6 +4,7 @@ A folder: pictures, captions, buckets and problems. A file: what it is, its fami
 """
 
 import json
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def run(args: Namespace) -> int:
     from lib_sdtune.data.problem import printable
 
     path = Path(args.path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise UserError(f"There is no file or folder {printable(path)}.")
     if args.chart and Path(args.chart).suffix.lower() != ".svg":
         raise UserError(f"--chart {args.chart}: it is drawn as SVG; give a name that ends in .svg.")

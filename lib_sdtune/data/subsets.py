@@ -1,5 +1,6 @@
 """The folders that a config's concepts mean, each with what the config says about its pictures."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str,
     """
     images = f"concepts[{number}].images"
     path = named_path(concept.images, base, images)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f'"{images}": there is no file {printable(path)}.')
     key = f"{path.name}: image_dir"
     prompt = "" if templated else concept.prompt
@@ -109,16 +110,21 @@ def class_root(concept: Concept, base: Path | str, root: Path, key: str) -> Path
     """
     if not concept.class_images:
         return None
-    folder = named_path(concept.class_images, base, f"{key}.class_images")
+    where = f"{key}.class_images"
+    folder = named_path(concept.class_images, base, where)
     inner, outer = folder.resolve(), root.resolve()
     if inner == outer:
         raise UserError(f'"{key}.class_images" is the same folder as "{key}.images"; '
                         "the class needs pictures without your subject.")
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):
         raise UserError(f'"{key}.class_images" and "{key}.images" lie inside each other; give two separate folders.')
-    if concept.num_class_images and not folder.exists():
-        return None
-    return locate(concept.class_images, base, f"{key}.class_images")
+    try:
+        if concept.num_class_images and not folder.exists():
+            return None
+    except OSError as error:  # a name that no folder can be made under
+        raise UserError(f'"{where}": {printable(concept.class_images)} can\'t be opened '
+                        f'({error.strerror or error}).') from error
+    return locate(concept.class_images, base, where)
 
 
 def files_of(subset: Subset, problems: list[Problem], extension: str = "",
@@ -140,7 +146,7 @@ def files_of(subset: Subset, problems: list[Problem], extension: str = "",
 def toml_folders(images: str) -> list[str]:
     """The absolute folders that a dataset TOML names; none where a concept's `images` are no such file."""
     path = Path(images)
-    if path.suffix.lower() != ".toml" or not path.is_file():
+    if path.suffix.lower() != ".toml" or not os.path.isfile(path):
         return []
     return [
         str(named_path(getattr(table, key), path.parent, f"{path.name}: {key}"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lib_sdtune.errors import DiskFull, RunError
+from lib_sdtune.failures import name_too_long
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -36,6 +37,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if name_too_long(error):
+            raise
         kind = DiskFull if is_full(error) else RunError
         raise kind(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. "
                    "Make room there or give it another folder; earlier files are unharmed.") from error

@@ -5,6 +5,7 @@ ever run.
 """
 
 import json
+import os
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -73,7 +74,7 @@ def refuse_others(names: Iterable[object], path: str | Path) -> None:
 
 
 def is_safetensors(path: Path) -> bool:
-    return path.is_file() and beginning(path)[8:9] == b"{"
+    return os.path.isfile(path) and beginning(path)[8:9] == b"{"
 
 
 def beginning(path: Path) -> bytes:
@@ -84,7 +85,7 @@ def beginning(path: Path) -> bytes:
 def read_any(path: str | Path) -> tuple[dict[Any, Any], dict[str, str]]:
     """(name -> value, metadata) of any model file, guarded in the same way."""
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"There is no file {path}; give the path of a .safetensors or .ckpt file.")
     head = beginning(path)
     if is_safetensors(path):

@@ -1,14 +1,19 @@
 """The REST door: statuses, sentences, and who is let in."""
 
+import json
+import sys
+
 import pytest
 
 from lib_sdtune.access import LOOPBACK, Access
 from lib_sdtune.app import App
+from lib_sdtune.host.embedded import EmbeddedHost
 from tests.hosts import TinyHost, pictures, settings
 from tests.waiting import until
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
 from fastapi import FastAPI  # noqa: E402
+from fastapi.testclient import TestClient  # noqa: E402
 
 from lib_sdtune.api.router import attach  # noqa: E402
 
@@ -52,6 +57,17 @@ def test_wrong_bodies_are_told_in_a_sentence(client, app, body, named):
     answer = client.post("/sdtune/v1/runs", content=body)
     assert answer.status_code == 422 and named in answer.json()["detail"]
     assert app.jobs.runs() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows answers otherwise")
+@pytest.mark.parametrize("body", [
+    {"model": {"checkpoint": "x" * 300}}, {"concepts": [{"images": "x" * 300 + ".toml"}]}, {"validation": {"images": "x" * 300}},
+    {"concepts": [{"images": "IMAGES", "class_images": "/" + "x" * 300, "class_prompt": "y", "num_class_images": 2}]}])
+def test_names_longer_than_any_disk_takes_are_told_in_a_sentence(tmp_path, images, body):
+    client = TestClient(attach(FastAPI(), App(lambda: EmbeddedHost(tmp_path / "embedded"))), raise_server_exceptions=False)
+    text = json.dumps(settings(images) | body).replace("IMAGES", str(images))
+    answer = client.post("/sdtune/v1/runs", content=text)
+    assert answer.status_code == 422 and "xxxxxx" in answer.json()["detail"] and "fault" not in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("address", ["/runs/ron/log?since=x", "/runs/ron/stop?save=maybe"])

@@ -51,7 +51,7 @@ class EmbeddedHost(Host):
         """
         if str(name) == self.checkpoint_name(EMBEDDED):
             return EMBEDDED
-        if Path(name).is_file():
+        if os.path.isfile(name):  # Path asks in another way, and raises for names that are too long
             return Path(name).absolute()
         return lookup.find(self.folder("checkpoints"), str(name), CHECKPOINT_ENDINGS, KINDS["checkpoints"].noun)
 

@@ -4,6 +4,7 @@ A look in between finds nothing, or by a part of the name another checkpoint; so
 again, and never takes what happens to be in the list first.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 def of_file(path: str | Path) -> Any | None:
     """The WebUI's entry for a checkpoint's file (a whole path), also one written since it looked last; else None."""
     path = Path(path)
-    if not path.is_absolute() or not path.is_file():
+    if not path.is_absolute() or not os.path.isfile(path):
         return None
     entry = in_list(path)
     if entry is None:
