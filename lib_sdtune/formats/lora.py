@@ -63,7 +63,7 @@ def read(path: Path) -> LoraFile:
     content = kinds.content(entries)
     if content != "lora":
         raise UserError(f"{path.name} is {kinds.noun(content) or phrase('something else')}, not a LoRA.")
-    tensors = {name: value for name, value in entries.items() if isinstance(value, torch.Tensor)}
+    tensors = {name: calculable(value) for name, value in entries.items() if isinstance(value, torch.Tensor)}
     layers: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         if not name.startswith(EMBEDDING):
@@ -74,6 +74,11 @@ def read(path: Path) -> LoraFile:
     return LoraFile(
         path, layers, metadata, about.family("lora", entries, tensors, metadata) or about.by_card(path), embeddings
     )
+
+
+def calculable(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself, or where it is float8, in which torch only stores, the same numbers in float16."""
+    return tensor.half() if "float8" in str(tensor.dtype) else tensor
 
 
 def add_alphas(layers: dict[str, dict[str, torch.Tensor]], names: Iterable[str], metadata: Mapping[str, str],

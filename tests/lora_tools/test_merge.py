@@ -4,6 +4,8 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats import tensors as safetensors
@@ -219,3 +221,24 @@ def test_the_yaml_goes_with_the_checkpoint(tmp_path):
     assert (tmp_path / "merged.yaml").read_text(encoding="utf-8") == (tmp_path / "base.yaml").read_text(
         encoding="utf-8"
     )
+
+
+@pytest.mark.parametrize("precision", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_files_in_float8_are_read(tmp_path, precision):
+    given = {"float8": [], "same": []}  # the same numbers in two formats
+    for seed, name in enumerate("ab"):
+        with safe_open(files.lora(tmp_path / f"{name}.safetensors", seed=seed), "pt") as file:
+            small, facts = {key: file.get_tensor(key).to(precision) for key in file.keys()}, file.metadata()  # noqa: SIM118
+        for kind, dtype in (("float8", precision), ("same", torch.float16)):
+            given[kind].append(tmp_path / f"{kind}-{name}.safetensors")
+            save_file({key: tensor.to(dtype) for key, tensor in small.items()}, given[kind][-1], facts)
+    model, made = files.checkpoint(tmp_path / "model.safetensors"), {}
+    for kind, (first, second) in given.items():
+        made[kind] = [tmp_path / f"{kind}-{number}.safetensors" for number in range(4)]
+        merge([first, second], [0.5, 1.0], made[kind][0])
+        merge([first, second], [0.5, 1.0], made[kind][1], dim=2)
+        resize(first, made[kind][2], 2)
+        merge_into_checkpoint(model, [first, second], [1.0, 1.0], made[kind][3])
+    for ours, wanted in zip(*made.values(), strict=True):
+        ours, wanted = load_file(ours), load_file(wanted)
+        assert ours.keys() == wanted.keys() and all(torch.equal(ours[name], wanted[name]) for name in wanted)
