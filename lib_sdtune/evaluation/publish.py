@@ -40,6 +40,8 @@ def publish(host, run, file="", weight=None, negative_text=None):
 
     The winner is copied to NAME, with its card and preview; the other files are swept into the run folder.
     """
+    if weight is not None and not 0 < weight <= 4:
+        raise UserError('"weight" must be a number above 0 and at most 4.')
     if (run.path / FILE).exists():
         raise UserError(f"{run.path.name} is published already; take that back first.")
     evaluated, config = result(run), run.config()

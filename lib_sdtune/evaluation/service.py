@@ -136,8 +136,7 @@ class EvaluationService:
             raise UserError(f'"{min(unknown)}" is not a setting; '
                             'publishing takes "file", "weight" and "negative_text".')
         weight = data.get("weight")
-        if (weight is not None
-            and (isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 4)):
+        if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float)):
             raise UserError('"weight" must be a number above 0 and at most 4.')
         for key in ("file", "negative_text"):
             if not isinstance(data.get(key), str | None):

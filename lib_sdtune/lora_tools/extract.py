@@ -1,5 +1,6 @@
 """What one checkpoint has learned beyond another, as a LoRA (sd-scripts' extract_lora_from_models.py)."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def extract(
     """
     approximation = Approximation(dim, conv_dim, clamp_quantile)
     approximation.check()
+    if not 0 <= min_diff < math.inf:
+        raise UserError(f"min_diff is {min_diff}; it must be a number from 0 on, such as 0.01.")
     output.check_target(target, "lora", [original, tuned], overwrite)
     first, second = checkpoint_layers.read(original), checkpoint_layers.read(tuned)
     layers = common(first, second, original, tuned, bool(conv_dim))

@@ -1,5 +1,6 @@
 """Several LoRAs as one: their changes, each times its ratio, added up."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,11 +66,14 @@ def merge(
 
 
 def check(sources: Sequence[Path], ratios: Sequence[float]) -> None:
-    """UserError unless there is a ratio for each of one or more."""
+    """UserError unless there is a ratio for each of one or more, and each is a number."""
     if not sources:
         raise UserError("There is no LoRA to merge; name one or more.")
     if len(sources) != len(ratios):
         raise UserError(f"There are {len(sources)} LoRAs and {len(ratios)} ratios; give one ratio for each.")
+    for source, ratio in zip(sources, ratios, strict=True):
+        if not math.isfinite(ratio):
+            raise UserError(f"The weight of {source.name} is {ratio}; give a number, such as 0.8.")
 
 
 def refuse_unmergeable(file: LoraFile, dim: int) -> None:

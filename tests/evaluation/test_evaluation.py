@@ -100,6 +100,8 @@ def test_publishing_and_taking_back(host, run):
         publish(host, run)
     with pytest.raises(UserError, match="no saved file 'nobody'"):
         publish(host, run, "nobody")
+    with pytest.raises(UserError, match="must be a number above 0"):
+        publish(host, run, "ron-000001", float("nan"))
     assert listing(host) == before
 
     told = publish(host, run, "ron-000001", 0.8)

@@ -1,5 +1,6 @@
 """The verb `lora`: what stands where on its command line."""
 
+import pytest
 import torch
 
 from lib_sdtune.__main__ import main
@@ -27,6 +28,22 @@ def test_resize_and_extract_name_the_result_last(tmp_path, monkeypatch):
     files.checkpoint(tmp_path / "after.safetensors", change=0.1)
     assert main(["lora", "extract", "after.safetensors", "before.safetensors", "learned.safetensors", "--dim", "2"]) == 0
     assert files.layers(tmp_path / "learned.safetensors")[0]
+
+
+@pytest.mark.parametrize("arguments", [
+    ["merge", "x.safetensors", "a.safetensors:nan"], ["merge", "x.safetensors", "a.safetensors", "b.safetensors:inf"],
+    ["merge", "x.safetensors", "a.safetensors:-inf", "--checkpoint", "base.safetensors"],
+    ["extract", "base.safetensors", "base.safetensors", "x.safetensors", "--min-diff", "nan"],
+    ["extract", "base.safetensors", "base.safetensors", "x.safetensors", "--min-diff", "-1"]])
+def test_figures_that_are_no_numbers_are_refused_by_name(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        files.lora(tmp_path / f"{name}.safetensors", dim=2, convolutions=False)
+    files.checkpoint(tmp_path / "base.safetensors")
+    assert main(["lora", *arguments]) == 2 and not (tmp_path / "x.safetensors").exists()
+    error = capsys.readouterr().err
+    named = arguments[-1] if arguments[0] == "extract" else next(text.rpartition(":")[2] for text in arguments if ":" in text)
+    assert error.count("\n") == 1 and named in error and "damaged" not in error, error
 
 
 def test_what_is_no_file_is_named(tmp_path, capsys):
