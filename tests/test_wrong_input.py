@@ -79,6 +79,8 @@ def refused(place, capsys, *arguments):
     ({"name": "x" * 300}, ["name", "300"]),
     ({"name": ""}, ["name", "empty"]),
     ({"model": {"checkpoint": "no-such-model"}}, ["no-such-model"]),
+    ({"method": "textual_inversion", "textual_inversion": {"token": "  "}}, ["textual_inversion.token", "blanks"]),
+    ({"method": "textual_inversion", "textual_inversion": {"token": "\u3000\u00a0"}}, ["textual_inversion.token", "blanks"]),
 ])
 def test_wrong_settings(place, capsys, changes, words):
     write(place, changes)

@@ -64,6 +64,11 @@ class TextualInversionConfig(MethodSettings):
             '"dataset.caption_dropout_rate" is 1, so no caption would ever say the word and nothing could learn; '
             "lower it.",
         )
+        require(
+            not self.token or self.token.strip(),
+            '"textual_inversion.token" holds nothing but blanks, which no caption can say; write the word, or leave it '
+            "empty for the run's name.",
+        )
 
 
 @registry.register("textual_inversion")
