@@ -26,6 +26,7 @@ from lib_sdtune.lora_tools.on_model import adapter as adapter_of
 from lib_sdtune.lora_tools.on_model import layers_on, refuse_other_family
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import FolderOf, Method
+from lib_sdtune.methods.lora_arguments import dim_and_alpha, network_arguments
 from lib_sdtune.methods.lora_blocks import Blocks
 from lib_sdtune.methods.lora_presets import PRESETS, options_of
 from lib_sdtune.methods.lora_settings import LoraConfig
@@ -212,35 +213,13 @@ class LoraMethod(Method):
     def metadata(self) -> dict[str, Any]:
         settings = self.config.lora
         plain = all(isinstance(adapter, LoRA) for adapter in self.adapters.values())
-        dim, alpha = settings.dim, settings.alpha
-        if settings.init_file or settings.block_dims:
-            ranked = [adapter for adapter in self.adapters.values() if not isinstance(adapter, Norm)]
-            dims, alphas = {adapter.dim for adapter in ranked}, {adapter.alpha for adapter in ranked}
-            dim, alpha = (min(numbers) if len(numbers) == 1 else "Dynamic" for numbers in (dims, alphas))
         return {"ss_network_module": "networks.lora" if plain else "lycoris.kohya",
-                "ss_network_dim": dim, "ss_network_alpha": alpha,
-                "ss_network_args": self.network_arguments() or None,
+                **dim_and_alpha(settings, self.adapters.values()),
+                "ss_network_args": network_arguments(settings, self.adapters, self.targets) or None,
                 "ss_network_dropout": settings.network_dropout or None,
                 "ss_scale_weight_norms": settings.scale_weight_norms or None,
                 "ss_unet_lr": settings.unet_lr, "ss_text_encoder_lr": settings.text_encoder_lr,
                 "ss_learning_rate": settings.unet_lr}
-
-    def network_arguments(self) -> dict[str, str]:
-        """kohya's and LyCORIS' arguments of the network, as far as they are not their defaults."""
-        settings = self.config.lora
-        names = (adapter.name for adapter in self.adapters.values() if not isinstance(adapter, Norm))
-        name = next(names, settings.network)
-        arguments = {"lora": {}, "dora": {"algo": "lora", "dora_wd": True, "wd_on_output": False}}.get(
-            name, {"algo": name}
-        )
-        arguments |= {"conv_dim": settings.conv_dim, "conv_alpha": settings.conv_alpha} if settings.conv_dim else {}
-        defaults = LoraConfig()
-        keys = ("preset", "train_norm", "rank_dropout", "module_dropout", "loraplus_lr_ratio",
-                *networks.registry[name].options, "down_lr_weight", "mid_lr_weight", "up_lr_weight", "block_dims",
-                "block_alphas", "conv_block_dims", "conv_block_alphas")
-        arguments |= {key: getattr(settings, key) for key in keys if getattr(settings, key) != getattr(defaults, key)}
-        return {key: ",".join(map(str, value)) if isinstance(value, list) else str(value)
-                for key, value in arguments.items()}
 
     def export(self, path: Path, metadata: dict[str, str]) -> None:
         precision = safetensors.PRECISIONS[self.config.save.precision]

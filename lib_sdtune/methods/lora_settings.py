@@ -21,6 +21,7 @@ OF_THE_FILE = ("network", "dim", "alpha", "conv_dim", "conv_alpha", "use_tucker"
                "constraint", "rescaled", "preset", "train_norm",
                "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
 HALVES = ("lora", "dora")  # networks that have an up and a down part
+SCALED = (*HALVES, "loha", "lokr")  # networks whose alpha is how strong they are
 
 
 @dataclass
@@ -99,7 +100,7 @@ class LoraConfig(MethodSettings):
         if self.network == "lokr":
             yield "alpha", phrase(
                 'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned')
-        elif self.network not in HALVES and self.network != "loha":
+        elif self.network not in SCALED:
             unused = ("alpha", "conv_alpha", "block_alphas", "conv_block_alphas")
             unused += ("dim",) if self.network == "ia3" else ()
             yield from ((key, has_none) for key in unused)

@@ -238,6 +238,23 @@ def test_a_lora_of_our_own(imported):
     assert not config.get("overwrite"), "what is there is overwritten only where it is asked for"
 
 
+def test_a_lora_of_our_own_that_went_on_from_another_has_the_network_of_its_file(imported):
+    from lib_sdtune.config import Config
+
+    lora = {"init_file": "old", "dim": 16, "conv_dim": 8, "unet_lr": 2e-3, "block_dims": [4] * 25}
+    ours = Config.from_dict({"name": "ron", "concepts": [{"images": "10_ron"}], "lora": lora}).to_dict()
+    facts = {"ss_network_dim": "4", "ss_network_alpha": "2.0", "sdtune_config": json.dumps(ours)}
+    config, _ = imported({"a.json": facts})
+    wanted = {"init_file": "old", "unet_lr": 2e-3, "dim": 4, "alpha": 2.0, "conv_dim": 0, "block_dims": []}
+    assert {key: config["lora"][key] for key in wanted} == wanted
+    facts |= {"ss_network_module": "lycoris.kohya", "ss_network_args": json.dumps({"algo": "loha", "conv_dim": "3", "conv_alpha": "1.5"})}
+    config, _ = imported({"a.json": facts})
+    wanted = {"network": "loha", "dim": 4, "conv_dim": 3, "conv_alpha": 1.5}
+    assert {key: config["lora"][key] for key in wanted} == wanted
+    config, _ = imported({"a.json": {"ss_network_dim": "Dynamic", "ss_network_args": "{", "sdtune_config": json.dumps(ours)}})
+    assert config["lora"]["conv_dim"] == 0
+
+
 def test_onetrainers_logit_normal_timesteps_and_masks(imported):
     config, text = imported({"a.json": {"__version": 2, "training_method": "LORA", "model_type": "STABLE_DIFFUSION_15", "masked_training": True,
                                         "timestep_distribution": "LOGIT_NORMAL", "noising_weight": 0.5, "noising_bias": -0.25}})

@@ -26,6 +26,11 @@ def test_what_learns_and_how_often_pictures_are_shown(tmp_path):
     assert "30 steps show each of 3 pictures about 10 times." in line
 
 
+@pytest.mark.parametrize("lora", [{"network": "ia3"}, {"init_file": "before"}])
+def test_no_dim_is_told_where_the_settings_have_none(tmp_path, lora):
+    assert "Recipe: LoRA learns with" in told(tmp_path, lora=lora)
+
+
 def test_a_batch_shows_more(tmp_path):
     assert "about 40 times" in told(tmp_path, train={"batch_size": 2, "gradient_accumulation_steps": 2})
 

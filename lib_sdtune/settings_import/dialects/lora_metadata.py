@@ -14,6 +14,7 @@ from lib_sdtune.formats import adapter_metadata
 from lib_sdtune.formats.adapter_metadata import Adapter
 from lib_sdtune.settings_import import families
 from lib_sdtune.settings_import.checkpoints import set_checkpoint
+from lib_sdtune.settings_import.continued_lora import take_network_of_file
 from lib_sdtune.settings_import.dialects import registry
 from lib_sdtune.settings_import.dialects.base import Dialect
 from lib_sdtune.settings_import.documents import Document
@@ -67,6 +68,7 @@ class LoraMetadata(Dialect):
         facts = unwrapped(document.table)
         if "sdtune_config" in facts:
             own_config(facts["sdtune_config"], document, draft)
+            take_network_of_file(draft.config.get("lora"), facts, parsed(facts.get("ss_network_args")))
             return
         check(facts, document)
         adapters = adapter_metadata.read(facts, document.name)
