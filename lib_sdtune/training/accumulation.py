@@ -40,6 +40,23 @@ class Accumulation:
         return MicroBatch(examples, drawn.timesteps.tolist(), losses[0].detach(), loss.detach(), share,
                           loss.requires_grad)
 
+    def of_all(self, micro_batches: list[MicroBatch]) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """What several processes have to tell each other of a step: `timestep_losses_of_all` and `loss_of_all`."""
+        return self.timestep_losses_of_all(micro_batches), self.loss_of_all(micro_batches)
+
+    def loss_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
+        """(2,): the step's loss, and how many micro-batches it is of, both as the processes have them in the mean; None
+        where there is one process.
+
+        `share` counts the examples of all processes, so those of one add up to the loss only where all have as many.
+        """
+        if self.micro_batches.world.size == 1:
+            return None
+        own = torch.zeros(2, device=self.model.device)
+        for micro_batch in micro_batches:
+            own += torch.stack([micro_batch.loss.float() / micro_batch.share, own.new_ones(())])
+        return self.micro_batches.world.mean(own)
+
     def timestep_losses_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
         """(N, 2) timesteps and losses of all processes; None where those of this one are all there are, or all that is
         asked for.

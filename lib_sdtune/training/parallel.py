@@ -89,6 +89,12 @@ class World:
         return torch.cat(gathered)
 
     @between_processes
+    def mean(self, numbers: torch.Tensor) -> torch.Tensor:
+        """The mean of what each process has there."""
+        torch.distributed.all_reduce(numbers)
+        return numbers / self.size
+
+    @between_processes
     def broadcast(self, value: T) -> T:
         """The value that the main process has, in all of them."""
         if self.size == 1:

@@ -55,13 +55,16 @@ class StepResult:
     """Step `number` (from 1), made with the rate `lr`, in `seconds` that are known later.
 
     of_all: (N, 2) timesteps and losses of all processes, where several train together and one learns from all.
+    loss_of_all: the loss of all processes, where there are several, as `Accumulation.loss_of_all` gives it.
     """
 
     def __init__(self, number: int, lr: float, micro_batches: list[MicroBatch], outcome: Outcome,
-                 of_all: torch.Tensor | None = None):
+                 of_all: torch.Tensor | None = None, loss_of_all: torch.Tensor | None = None):
         self.number, self.lr, self.micro_batches, self.seconds = number, lr, micro_batches, 0.0
+        self.has_loss_of_all = loss_of_all is not None
         losses = [tensor for micro_batch in micro_batches for tensor in (micro_batch.losses, micro_batch.loss)]
-        self.host_copy = HostCopy([*outcome, *losses, *([] if of_all is None else [of_all])])
+        joint = [tensor for tensor in (of_all, loss_of_all) if tensor is not None]
+        self.host_copy = HostCopy([*outcome, *losses, *joint])
 
     @property
     def learned(self) -> bool:
@@ -77,6 +80,7 @@ class StepResult:
         losses of single pictures and timesteps are noted.
         """
         (norm,), (finite,), (excused,), *more = self.host_copy.numbers()
+        loss_of_all = more.pop() if self.has_loss_of_all else None
         losses, of_all = more[:2 * len(self.micro_batches)], more[2 * len(self.micro_batches):]
         for rows in of_all:
             timestep_sampling.note(self.number, [int(timestep) for timestep in rows[::2]], rows[1::2])
@@ -84,6 +88,9 @@ class StepResult:
             per_image_loss.note(micro_batch.examples, micro_batch.timesteps, example_losses)
             if not of_all:
                 timestep_sampling.note(self.number, micro_batch.timesteps, example_losses)
+        if loss_of_all is not None:
+            loss, count = loss_of_all
+            return loss if count else math.nan, norm, bool(finite), bool(excused)
         count = len(self.micro_batches)
         parts = [
             count / micro_batch.share * loss

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from lib_sdtune.errors import RunError
 from lib_sdtune.training import timestep_sampling
 from lib_sdtune.training.parallel import World
+from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost, pictures, settings, train
 from tests.models import checkpoint_tensors
 
@@ -32,6 +33,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def share_batches(host, config):
+    """A whole run of two processes."""
+    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", WORKER, str(host.data_dir), json.dumps(config)]
+    workers = [subprocess.Popen(command, env={**common, "RANK": str(rank)}) for rank in range(2)]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+
+
 @pytest.mark.parametrize(("method", "file"), [("lora", "models/Lora"), ("dreambooth", "models/Stable-diffusion")])
 def test_two_processes_equal_one_that_accumulates(tmp_path, method, file, monkeypatch):
     monkeypatch.setattr(timestep_sampling, "BANDS", 2)
@@ -42,10 +51,7 @@ def test_two_processes_equal_one_that_accumulates(tmp_path, method, file, monkey
     config = settings(images, method=method, noise=noise, train=steps, dreambooth={"unet_lr": 1e-3})
     alone = TinyHost(tmp_path / "alone")
     train(alone, settings(images, method=method, noise=noise, train=steps | {"gradient_accumulation_steps": 2}, dreambooth={"unet_lr": 1e-3}))
-    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", WORKER, str(tmp_path / "both"), json.dumps(config)]
-    workers = [subprocess.Popen(command, env={**common, "RANK": str(rank)}) for rank in range(2)]
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    share_batches(TinyHost(tmp_path / "both"), config)
     one, two = (load_file(place / file / "ron.safetensors") for place in (tmp_path / "alone", tmp_path / "both"))
     assert one.keys() == two.keys()
     assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
@@ -55,6 +61,17 @@ def test_two_processes_equal_one_that_accumulates(tmp_path, method, file, monkey
         start = checkpoint_tensors(TinyHost(tmp_path / "start").model)
         moved = [float((one[name] - start[name]).abs().max()) for name in one if "diffusion_model" in name]
         assert max(moved) > 1e-4 and not list((tmp_path / "both").rglob("originals.safetensors"))
+
+
+@pytest.mark.parametrize("batch_size", [2, 10])
+def test_the_loss_is_that_of_all_processes_also_where_an_epoch_ends(tmp_path, batch_size):
+    """3 pictures: the last process has fewer of them, or none."""
+    images = pictures(tmp_path / "1_ron", 3)
+    both, alone = TinyHost(tmp_path / "both"), TinyHost(tmp_path / "alone")
+    share_batches(both, settings(images, train={"max_train_steps": 3, "batch_size": batch_size}))
+    train(alone, settings(images, train={"max_train_steps": 3, "batch_size": batch_size, "gradient_accumulation_steps": 2}))
+    ours, wanted = (RunFolder(host.folder("sdtune") / "runs" / "ron").log() for host in (both, alone))
+    assert [row["loss"] for row in ours] == pytest.approx([row["loss"] for row in wanted], rel=1e-4) and len(ours) == 3
 
 
 def test_a_process_that_has_gone_is_told_in_a_sentence(monkeypatch):
