@@ -19,6 +19,9 @@ except ImportError:
 
 SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # a profile's name of its colours -> Pillow's mode
 NEAR = 3  # of 255: a profile that changes no colour by more is sRGB under another name
+WHITES = (1, 2**8 - 1, 2**16 - 1, 2**24 - 1, 2**31 - 1, 2**32 - 1)  # what programs write for it in 32 bits
+DARKEST = 8  # times: the brightest spot of a picture is hardly darker than white by more
+SAMPLE_FORMAT, BITS_PER_SAMPLE = 339, 258  # TIFF's tags
 NOCACHE = 0x0040  # of LittleCMS: a transform may then be used by several threads
 
 
@@ -73,13 +76,40 @@ def separated(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 def eight_bit_grey(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Greys of 16 bits or more, or fractions, which Pillow would cut off at 255; one of them may be transparent."""
-    values = np.asarray(image).astype(np.float32)
-    fractions = image.mode[0] == "F" and values.size and values.max() <= 1
-    grey = Image.fromarray((values * 255 if fractions else values / 257).clip(0, 255).round().astype(np.uint8))
+    values = np.asarray(image)
+    if has_no_fixed_white(image):
+        grey = Image.fromarray(by_their_range(values.view(np.uint32) if is_unsigned(image) else values))
+    else:
+        grey = Image.fromarray((values.astype(np.float32) / 257).clip(0, 255).round().astype(np.uint8))
     key = image.info.get("transparency")
     if not isinstance(key, int):
         return grey, None
     return grey, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
+
+
+def has_no_fixed_white(image: Image.Image) -> bool:
+    """Whether no format says which number is white: of fractions, and of the whole numbers of 32 bits in a TIFF."""
+    return image.mode == "F" or image.mode == "I" and image.format == "TIFF"
+
+
+def is_unsigned(image: Image.Image) -> bool:
+    """Whether a TIFF's whole numbers of 32 bits begin at 0; Pillow has all of them as signed ones."""
+    tags = getattr(image, "tag_v2", {})
+    return image.mode == "I" and tags.get(SAMPLE_FORMAT, (1,)) == (1,) and tags.get(BITS_PER_SAMPLE) == (32,)
+
+
+def by_their_range(values: np.ndarray) -> np.ndarray:
+    """Greys as 8 bits: white is the usual number that is next to the largest of them, or that one itself where it is
+    far from any.
+    """
+    finite = values[np.isfinite(values)].astype(np.float64)
+    largest = float(finite.max()) if finite.size else 1.0
+    black = min(0.0, float(finite.min())) if finite.size and values.dtype.kind == "i" else 0.0
+    white = next((usual for usual in WHITES if largest <= usual), largest)
+    if black < 0 or (white > 1 and largest < white / DARKEST):
+        white = largest
+    scaled = (np.nan_to_num(values.astype(np.float64), nan=0.0) - black) * (255 / ((white - black) or 1.0))
+    return scaled.clip(0, 255).round().astype(np.uint8)
 
 
 @lru_cache(maxsize=32)

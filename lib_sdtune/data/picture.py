@@ -157,7 +157,10 @@ def remarks(image: Image.Image, path: Path) -> Iterator[tuple[str, str]]:
         yield "CMYK", "{} has print colours (CMYK); they are converted and may look different."
     if orientation(image) > 1:
         yield "rotated", "{} is rotated by its EXIF data; it is turned upright."
-    if image.mode[0] == "I":
+    if colours.has_no_fixed_white(image):
+        yield "32 bit", ("{} has 32 bits a pixel, without a fixed number for white; they are reduced to 8 by the "
+                         "largest of them.")
+    elif image.mode[0] == "I":
         yield "16 bit", "{} has 16 bits a pixel; they are reduced to 8."
     if (profile := colours.remark(image)) is not None:
         yield profile

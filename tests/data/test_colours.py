@@ -110,6 +110,40 @@ def test_fractions_of_a_tiff_are_no_black_picture(tmp_path):
     assert image.getpixel((47, 0)) == (255, 255, 255) and abs(image.getpixel((24, 0))[0] - 130) < 3
 
 
+SLOPE = np.tile(np.linspace(0, 1, 64), (64, 1))
+UNSIGNED = b"\x53\x01\x03\x00\x01\x00\x00\x00"  # TIFF's tag SampleFormat before its value: Pillow writes 2, signed integers
+
+
+@pytest.mark.parametrize(("values", "brightest"), [
+    (SLOPE.astype(np.float32), 255), ((0.3 * SLOPE).astype(np.float32), 77), ((1.4 * SLOPE - 0.1).astype(np.float32), 255),
+    ((255 * SLOPE).astype(np.float32), 255), ((100 * SLOPE).astype(np.float32), 100), ((65535 * SLOPE).astype(np.float32), 255),
+    ((255 * SLOPE).astype(np.int32), 255), ((100 * SLOPE).astype(np.int32), 100), ((65535 * SLOPE).astype(np.int32), 255),
+    ((2**24 * SLOPE).astype(np.int32), 255), (((2**32 - 1) * SLOPE).astype(np.uint32), 255), ((65535 * SLOPE - 32768).astype(np.int32), 255)],
+    ids=lambda values: f"{values.dtype} to {values.max():g}" if isinstance(values, np.ndarray) else "")
+def test_a_tiff_of_32_bits_keeps_its_greys(tmp_path, values, brightest):
+    data = awful.data(Image.fromarray(values.view(np.int32) if values.dtype == np.uint32 else values), "TIFF")
+    if values.dtype == np.uint32:
+        assert data.count(UNSIGNED + b"\x02") == 1
+        data = data.replace(UNSIGNED + b"\x02", UNSIGNED + b"\x01")
+    (tmp_path / "a.tif").write_bytes(data)
+    greys = np.array(picture.load(tmp_path / "a.tif")[0])[0, :, 0].astype(int)
+    assert greys[0] == 0 and abs(greys[-1] - brightest) <= 1 and len(set(greys)) > 50 and all(np.diff(greys) >= 0)
+    assert dict(picture.examine(tmp_path / "a.tif").notes)["32 bit"] == (
+        "{} has 32 bits a pixel, without a fixed number for white; they are reduced to 8 by the largest of them.")
+
+
+def test_a_tiff_with_values_that_are_no_numbers_keeps_the_others(tmp_path):
+    values = (255 * SLOPE).astype(np.float32)
+    values[3, 5], values[4, 5] = np.nan, np.inf
+    greys = np.array(picture.load(saved(tmp_path / "a.tif", Image.fromarray(values), "TIFF"))[0])
+    assert greys[0, -1, 0] == 255 and greys[0, 32, 0] in range(127, 133)
+
+
+def test_a_dark_picture_of_16_bits_stays_dark(tmp_path):
+    image, _ = picture.load(saved(tmp_path / "a.png", Image.fromarray((200 * SLOPE).astype(np.uint16))))
+    assert np.array(image).max() == 1
+
+
 def test_print_colours_go_through_their_profile(monkeypatch, tmp_path):
     """Few CMYK profiles may be passed on, so one is pretended: what is asked for is what counts."""
     asked = []
