@@ -90,16 +90,6 @@ def buckets(config: "Config") -> None:
         "the second.",
     )
     require(
-        low <= data.resolution or data.bucket_no_upscale,
-        f'"dataset.min_bucket_reso" is {low} and "dataset.resolution" {data.resolution}, so every picture would be '
-        f"cropped to a square; set the first to {data.resolution // 2}, or leave it out.",
-    )
-    require(
-        high >= data.resolution or data.bucket_no_upscale,
-        f'"dataset.max_bucket_reso" is {high} and "dataset.resolution" {data.resolution}, so pictures would be smaller '
-        f"than that; set the first to {2 * data.resolution}, or leave it out.",
-    )
-    require(
         steps <= high,
         f'"dataset.bucket_reso_steps" is {steps} and "dataset.max_bucket_reso" {high}: no bucket would fit; use '
         "smaller steps.",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lib_sdtune.config import Config
     from lib_sdtune.families.base import Family
     from lib_sdtune.ldm.header import Header
+    from lib_sdtune.sections.dataset import DatasetConfig
 
 
 def overruled(config: "Config") -> list[str]:
@@ -183,6 +184,7 @@ def remarks(config: "Config") -> Iterator[str]:
         yield from (f'"concepts[{number}].conditioning_data_dir" names masks, and "dataset.masked_loss" is off: only '
                     "inpainting models look at them."
                     for number, concept in enumerate(config.concepts) if concept.conditioning_data_dir)
+    yield from of_bucket_sides(config.dataset)
     for key, rate in rates_of(config.settings).items():
         pieces = schedule.parse(rate) if schedule.is_text(rate) else []
         ends = [until for _, until in pieces if until >= 0]
@@ -199,6 +201,19 @@ def remarks(config: "Config") -> Iterator[str]:
             '"train.max_grad_norm" limits the gradient of each tensor by itself: this method keeps no more than one of '
             "them in memory."
         )
+
+
+def of_bucket_sides(dataset: "DatasetConfig") -> Iterator[str]:
+    """Where they leave squares alone, or none of the resolution; sd-scripts refuses both."""
+    low, high, resolution = dataset.min_bucket_reso, dataset.max_bucket_reso, dataset.resolution
+    if not dataset.enable_bucket or dataset.bucket_no_upscale:
+        return
+    if low > resolution:
+        yield (f'"dataset.min_bucket_reso" is {low} and "dataset.resolution" {resolution}, so every picture would be '
+               f"cropped to a square; set the first to {resolution // 2}, or leave it out.")
+    if high < resolution:
+        yield (f'"dataset.max_bucket_reso" is {high} and "dataset.resolution" {resolution}, so pictures would be '
+               f"smaller than that; set the first to {2 * resolution}, or leave it out.")
 
 
 def asked_otherwise(config: "Config", path: str) -> bool:
