@@ -144,7 +144,7 @@ def test_schema_is_json_and_nothing_else(capsys):
     assert json.loads(capsys.readouterr().out)["required"] == ["name", "concepts"]
 
 
-def test_import_writes_no_file_that_is_there(tmp_path, capsys):
+def test_import_replaces_nothing_but_an_earlier_config(tmp_path, capsys):
     theirs, mine, new = (tmp_path / name for name in ("theirs.toml", "mine.json", "new.json"))
     theirs.write_text('network_module = "networks.lora"\nunet_lr = 1e-3\n')
     mine.write_text("{}")
@@ -154,7 +154,8 @@ def test_import_writes_no_file_that_is_there(tmp_path, capsys):
         printed = capsys.readouterr()
         assert str(out) in printed.err and word in printed.err and printed.err.count("\n") == 1
         assert [path.read_bytes() for path in (theirs, mine)] == before
-    assert main(["import", str(theirs), "--out", str(new)]) == 0 and json.loads(new.read_text())["lora"]["unet_lr"] == 1e-3
+    for _ in range(2):  # a CONFIG that was imported before can be imported again
+        assert main(["import", str(theirs), "--out", str(new)]) == 0 and json.loads(new.read_text())["lora"]["unet_lr"] == 1e-3
     assert main(["compare", "one", "other", "--data-dir", str(tmp_path), "--out", str(mine)]) == 2
     assert str(mine) in capsys.readouterr().err
 

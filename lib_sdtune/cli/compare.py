@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from lib_sdtune.cli.run_folders import embedded_host, open_run
-from lib_sdtune.cli.written_file import check_written_file
+from lib_sdtune.cli.written_file import check_written_file, is_page
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def run(args: Namespace) -> int:
     from lib_sdtune.evaluation import comparison
 
     if args.out:
-        check_written_file(Path(args.out), replaces=".html")  # an earlier comparison can be made again
+        check_written_file(Path(args.out), is_page)
     first, second = (open_run(embedded_host(args.data_dir), name) for name in (args.first, args.second))
     for row in comparison.differing(first.config().to_dict(), second.config().to_dict()):
         print(f"{row['setting']}: {row['one']} / {row['other']}")

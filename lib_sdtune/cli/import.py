@@ -11,7 +11,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from lib_sdtune.cli.written_file import check_written_file
+from lib_sdtune.cli.written_file import check_written_file, is_config
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def run(args: Namespace) -> int:
     from lib_sdtune.settings_import.importer import import_settings
 
     if args.out:
-        check_written_file(Path(args.out))
+        check_written_file(Path(args.out), is_config)
     imported = import_settings(args.files, args.images, args.name)
     text = json.dumps(imported.config, indent=2, ensure_ascii=False)
     if args.out:
