@@ -90,15 +90,20 @@ def warn_of_other_prompts(config: Config, number: int, base: Path) -> None:
     if not concept.class_images:
         return
     folder, others = named_path(concept.class_images, base, f"concepts[{number}].class_images"), {}
+    prompt = lines(concept.class_prompt)
     for picture in walk(folder, [], config.dataset.caption_extension) if folder.exists() else []:
-        text = infotext_of(picture.path) if OURS.fullmatch(picture.path.name) and not picture.texts else ""
-        if text and not f"{text}\n".startswith(f"{concept.class_prompt.strip()}\n"):
-            others[picture.path.name] = text.splitlines()[0]
+        drawn = infotext_of(picture.path) if OURS.fullmatch(picture.path.name) and not picture.texts else ""
+        if drawn and lines(drawn)[:len(prompt)] != prompt:
+            others[picture.path.name] = lines(drawn)[0]
     if others:
         first, drawn_of = next(iter(others.items()))
         log.warning("%d of the pictures in %s were drawn of %r (%s first), and are trained as %r. Delete them to have "
                     "others drawn, or give the class prompt that they show.", len(others), folder, drawn_of, first,
                     concept.class_prompt)
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]
 
 
 def infotext_of(path: Path) -> str:

@@ -46,7 +46,9 @@ def test_existing_pictures_count_and_only_the_rest_is_drawn(host, tmp_path):
 
 def test_pictures_that_were_drawn_of_another_class_are_named(host, tmp_path, caplog):
     config = with_class(tmp_path, count=2)
-    class_pictures.draw(Config.from_dict(config), host, lambda *progress: None)
+    config["concepts"][0]["class_prompt"] += " "
+    for _ in range(2):
+        class_pictures.draw(Config.from_dict(config), host, lambda *progress: None)
     assert not caplog.text
     config["concepts"][0] |= {"class_prompt": "a photo of a dog", "num_class_images": 3}
     class_pictures.draw(Config.from_dict(config), host, lambda *progress: None)
