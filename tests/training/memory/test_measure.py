@@ -178,7 +178,7 @@ def test_lion_comes_with_a_third_of_the_rate():
 
 def test_smaller_pictures_keep_their_shapes():
     config = Config.from_dict(settings("x", dataset={"resolution": 1024, "min_bucket_reso": 512, "max_bucket_reso": 2048}))
-    *_, (changes, cheaper) = cheaper_settings.rungs(config, CPU)
+    *_, (changes, cheaper) = cheaper_settings.cheaper_configs(config, CPU)
     assert [changes[f"dataset.{key}"] for key in ("resolution", "min_bucket_reso", "max_bucket_reso")] == [576, 288, 1152]
     assert cheaper.dataset.min_bucket_reso == 288
 
