@@ -5,13 +5,22 @@ import logging
 from hashlib import blake2b
 from typing import Any
 
+from lib_sdtune.config import Config
 from lib_sdtune.data.scan import Picture, Scan
 from lib_sdtune.errors import UserError
+from lib_sdtune.sections.dataset import SIDES
 
 log = logging.getLogger("sdtune")
 MAY_END_OTHERWISE = ("train", "stop")
 MAY_CHANGE = ("save", "sample", "overwrite")
 MAY_GROW = (("train", "max_train_steps"), ("train", "max_train_epochs"))
+
+
+def keep_bucket_sides(config: Config, before: dict[str, Any]) -> None:
+    """Sides that nobody set are those that the run was begun with: once they did not follow the resolution."""
+    dataset = before.get("dataset", {})
+    for key in set(SIDES) & set(dataset) - set(config.asked.get("dataset", {})):
+        setattr(config.dataset, key, dataset[key])
 
 
 def refuse_changes(before: dict[str, Any], now: dict[str, Any]) -> None:

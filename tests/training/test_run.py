@@ -220,6 +220,18 @@ def test_a_run_that_an_earlier_version_began_is_resumed(host, images):
     assert train(host, settings(images), resume=True).state == "finished"
 
 
+def test_a_run_whose_bucket_sides_did_not_follow_the_resolution_is_resumed(host, images):
+    """Earlier versions kept them; a side that is set now counts."""
+    own = settings(images) | {"dataset": {"resolution": 128}}
+    path = stopped(host, images).folder / "config.json"
+    settings_then = json.loads(path.read_text())
+    settings_then["dataset"] |= {"min_bucket_reso": 32, "max_bucket_reso": 512}
+    path.write_text(json.dumps(settings_then))
+    with pytest.raises(UserError, match=r'"dataset\.max_bucket_reso" was 512'):
+        train(host, own | {"dataset": {"resolution": 128, "max_bucket_reso": 256}}, resume=True)
+    assert train(host, own, resume=True).state == "finished"
+
+
 def test_a_finished_run_can_be_trained_longer(copied):
     images, host = copied
     longer = train(host, settings(images, train={"max_train_steps": 9}, overwrite=True), resume=True)
