@@ -155,6 +155,8 @@ def begin(
     artefacts, samples = (still_there(status.get(key)) for key in ("artefacts", "samples"))
     elapsed = status.get("elapsed_seconds")
     elapsed = elapsed if isinstance(elapsed, int | float) else 0.0
+    if resume and state.newest(folder):
+        same_run.keep_bucket_sides(config, RunFolder(folder).settings())
     model_settings = base_checkpoint.settings(folder, config, host) if resume else config.model
     if world.is_main_process:
         prepare(config, model_settings, host, folder, resume)
@@ -173,7 +175,8 @@ def still_there(paths: object) -> list[str]:
     return [path for path in paths if isinstance(path, str) and Path(path).exists()]
 
 
-def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool) -> None:
+def check_settings(config: Config, model_settings: Model, host: Host) -> None:
+    """UserError for settings that this machine, the host's files or the model do not allow, whatever the run's name."""
     optim.check(config.train)
     methods[config.method].check(config, host.folder)
     if spec := host.model_spec(model_settings):
@@ -181,6 +184,10 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
         methods[config.method].check_model(config, host.folder, spec)
     base_loras.check(config.model.base_loras, host.folder, spec)
     check_prompts(config, host)
+
+
+def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool) -> None:
+    check_settings(config, model_settings, host)
     check_not_published(config, folder)
     (check_resume if resume else check_new)(config, host, folder)
     for needed in (*(host.folder(kind.folder) for kind in methods[config.method].kinds(config)), folder):

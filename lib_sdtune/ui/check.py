@@ -47,9 +47,11 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
     from lib_sdtune.overruled import by_checkpoint, overruled
     from lib_sdtune.training.prior import sentence
     from lib_sdtune.training.recipe import recipe
+    from lib_sdtune.training.runs import check_settings
 
     config = read_config(settings, app.host, name=UNNAMED)
     scan = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
+    check_settings(config, config.model, app.host)
     dataset = Dataset(scan, config)
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += filter(None, [time(dataset, config, app), samples(dataset, config, app), disk_space(dataset, config, app),

@@ -137,3 +137,11 @@ def test_what_samples_cost_can_be_said_in_another_language(app, tmp_path):
         said = text(check.report(settings(folder, sample=changes), app)).split("\n")
         values = recognised(next(line for line in said if "Samples:" in line))["values"].values()
         assert all(isinstance(value, dict) or value.isdigit() for value in values), values
+
+
+@pytest.mark.parametrize("changes, word", [
+    ({"train": {"optimizer_args": {"x": 1}}}, "optimizer_args"), ({"model": {"base_loras": ["nope:1"]}}, "nope"),
+    ({"lora": {"init_file": "nope"}}, "nope")])
+def test_what_start_would_refuse_is_refused(app, tmp_path, changes, word):
+    with pytest.raises(UserError, match=word):
+        check.report(settings(pictures(tmp_path / "pics"), **changes), app)
