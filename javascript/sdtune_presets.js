@@ -53,12 +53,14 @@ window.sdtune = window.sdtune || {};
         );
         const small = (label, act) =>
             el('button', {type: 'button', class: 'sdtune-button sdtune-small', onclick: act}, label);
+        const remove = (event) =>
+            sdtune.sure(event.currentTarget) && ask('presets/' + encodeURIComponent(name), 'DELETE');
         return el(
             'div',
             {class: 'sdtune-line'},
             field,
             small(t('Export'), () => download(name)),
-            small(t('Delete'), () => ask('presets/' + encodeURIComponent(name), 'DELETE')),
+            small(t('Delete'), remove),
         );
     }
 

@@ -45,6 +45,7 @@ window.sdtune = window.sdtune || {};
         sample: 'Drawing samples after this step.',
         save: 'Saving after this step.',
     };
+    const DOUBLE_CLICK = 700; // milliseconds within which a second click belongs to the first
     const PATIENCE = 120e3; // milliseconds after which the buttons answer again, whatever became of it
     let asked = null;
 
@@ -79,14 +80,15 @@ window.sdtune = window.sdtune || {};
         return asked && PROMISES[asked.verb] ? t(PROMISES[asked.verb]) : '';
     }
 
-    // Two clicks for what cannot be undone; the question goes away by itself.
+    // Two clicks for what cannot be undone; the question goes away by itself. The second of a double click is no answer.
     const sure = (sdtune.sure = function (button) {
+        if (Date.now() - button.dataset.asked < DOUBLE_CLICK) return false;
         if (button.dataset.asked) {
             delete button.dataset.asked;
             button.textContent = button.dataset.label;
             return true;
         }
-        button.dataset.asked = '1';
+        button.dataset.asked = Date.now();
         button.dataset.label = button.textContent;
         button.textContent = t('Really? Click again');
         setTimeout(() => {

@@ -265,14 +265,25 @@ def test_the_queue_is_ordered_and_left_from_the_table_whose_focus_stays(page, ur
     assert page.run("sdtune_calls") == ["POST runs/three/move?to=1", "POST runs/two/stop?save=false"]
 
 
+LATER = "new Promise((done) => setTimeout(done, 800))"  # than the second click of a double click
+
+
 def test_chosen_runs_are_deleted_together_after_a_second_click(page, url):
     opened(page, url, QUEUE).until(f"!!{BUTTON.format('old', 'Delete')}")
     page.run("document.querySelector('#sdtune_runs_every').click()")
     page.until("document.querySelector('#sdtune_runs_delete').textContent === 'Delete chosen runs: 1'")
     page.run("document.querySelector('#sdtune_runs_delete').click()")
     assert page.run("sdtune_calls") == []
+    page.run(LATER)
     page.run("document.querySelector('#sdtune_runs_delete').click()")
     page.until("sdtune_calls.includes('DELETE runs/old')")
+
+
+def test_the_second_click_of_a_double_click_is_no_answer(page, url):
+    opened(page, url)
+    assert page.run("(window.asking = document.createElement('button')) && [sdtune.sure(asking), sdtune.sure(asking)]") == [False, False]
+    page.run(LATER)
+    assert page.run("sdtune.sure(asking)") is True
 
 
 CONTRAST = (Path(__file__).with_name("contrast.js")).read_text(encoding="utf-8")
