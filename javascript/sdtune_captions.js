@@ -118,9 +118,11 @@ window.sdtune = window.sdtune || {};
     };
 
     captions.save = async function () {
-        const work = await captions.ask('save');
-        if (!work) return;
-        captions.follow(200, true);
+        const button = sdtune.byId('sdtune_captions_save');
+        if (button.disabled) return;
+        button.disabled = true; // up to the next painting: a second click would find nothing to save, and say so
+        if (await captions.ask('save')) captions.follow(200, true);
+        else button.disabled = false;
     };
 
     // Drawing

@@ -65,7 +65,7 @@ window.sdtune = window.sdtune || {};
             typed(name)
                 .split(/[\s,;]+/)
                 .filter(Boolean)
-                .map(Number);
+                .map((word) => (isNaN(word) ? word : Number(word))); // the server names what is no number
 
         function wanted(sure) {
             const settings = {sure, ...(request && request())};
