@@ -72,14 +72,19 @@ def reasons(entry: Entry, entries: Sequence[Entry], lowest: float | None, memori
     return sentences
 
 
+def shown(value: float) -> float:
+    """In whole percent, as it is read: what reads the same stands the same."""
+    return round(clamped(value), 2)
+
+
 def of(entry: Entry, entries: Sequence[Entry], name: str) -> str:
     """How a value stands among the others, in a word."""
-    values = sorted(clamped(other[name]) for other in entries if other[name] is not None)
-    value = clamped(entry[name])
+    values = sorted(shown(other[name]) for other in entries if other[name] is not None)
+    value = shown(entry[name])
     if len(values) > 1 and values[-1] - values[0] > 0.05:
-        if value >= values[-1] - 1e-9:
+        if value == values[-1]:
             return "best"
-        if value <= values[0] + 1e-9:
+        if value == values[0]:
             return "least"
     return "well" if value >= 0.75 else "somewhat" if value >= 0.4 else "hardly"
 

@@ -41,6 +41,11 @@ def test_reasons_name_what_was_measured_and_nothing_else():
     assert "best" in " ".join(ranked([UNDER, WELL])[0]["reasons"])
 
 
+def test_what_reads_the_same_is_called_the_same():
+    first, second = (" ".join(entry["reasons"]) for entry in ranked([entry("a", 1, 0.1501), entry("b", 2, 0.1499), entry("c", 3, 0.01)])[:2])
+    assert "best (15 %" in first and "best (15 %" in second
+
+
 def curve(*points):
     return [{"weight": w, "subject": s, "prompt": p} for w, s, p in points]
 
