@@ -23,7 +23,7 @@ window.sdtune = window.sdtune || {};
         'taken',
     ];
     const KEY = /"((?:[a-z_]+\.)?[a-z_]+|concepts\[(\d+)\]\.([a-z_]+))"/g;
-    const FOR_PROGRAMS = / \("(?:overwrite|sure)": true(?:, --sure)?\)/g; // how a program would ask for it
+    const FOR_PROGRAMS = / ?[(（]"(?:overwrite|sure)": true(?:, --sure)?[)）]/g; // how a program would ask for it
 
     const WIDE_STOP = /([。！？]) /g; // brings the space behind it along
 

@@ -25,5 +25,5 @@ def find(folder: str | Path, name: str, endings: Sequence[str], noun: str) -> Pa
     paths = by_name(folder, endings if stem == name else (Path(name).suffix.lower(),))
     if stem not in paths:
         what = f"no {noun}"
-        raise UserError(f"There is {what} called {name!r} in {folder}{nearest(stem, by_name(folder, endings))}.")
+        raise UserError(f"There is {what} called {name!r}{nearest(stem, by_name(folder, endings))} in {folder}.")
     return paths[stem]

@@ -71,7 +71,8 @@ class OwnPresets:
         name, settings = name_of(data, "name"), checked(group(data, "settings"))
         with self.lock:
             if name in self.names() and not flag(data, "overwrite"):
-                raise NameTaken(f"There is a preset called {name!r} already; choose another name, or replace it.")
+                raise NameTaken(f"There is a preset called {name!r} already; choose another name, or delete it first "
+                                '("overwrite": true).')
             if len(self.names()) >= MAX_PRESETS:
                 raise UserError(f"There are {MAX_PRESETS} presets; delete some first.")
             self.folder.mkdir(parents=True, exist_ok=True)

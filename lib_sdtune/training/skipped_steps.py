@@ -36,7 +36,7 @@ class SkippedSteps:
         if self.in_a_row >= MAX_IN_A_ROW:
             raise RunError(
                 f"{MAX_IN_A_ROW} steps in a row gave numbers that overflowed, so the run stopped at step "
-                f"{result.number}; the last good state is kept. {self.reason(result, self.applied)}"
+                f"{result.number}; what was saved before is kept. {self.reason(result, self.applied)}"
             )
         if result.micro_batches and not result.learned:
             self.note_without_path(result)

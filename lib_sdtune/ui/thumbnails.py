@@ -23,7 +23,7 @@ def strip(title: str, pictures: "Sequence[Picture]", most: int) -> str:
     """The first `most` of the pictures under a title that says how many there are; "" for none."""
     if not pictures:
         return ""
-    number = f"{most} of {len(pictures):,}" if len(pictures) > most else f"{len(pictures):,}"
+    number = f"{most} / {len(pictures):,}" if len(pictures) > most else f"{len(pictures):,}"
     images = "".join(map(image, pictures[:most]))
     return (f'<div class="sdtune-list"><h4><span>{title}</span> ({number})</h4>'
             f'<div class="sdtune-thumbnails">{images}</div></div>')

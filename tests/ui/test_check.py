@@ -50,7 +50,7 @@ def test_the_pictures_are_shown_a_few_of_many_and_with_escaped_names(app, tmp_pa
     (folder / "1.txt").write_text('<i>"', encoding="utf-8")
     concept = {"images": str(folder), "class_images": str(classes), "class_prompt": "a cat"}
     html = check.report(settings(folder, concepts=[concept]), app)
-    assert "<span>Pictures</span> (24 of 30)" in html and "<span>Class pictures</span> (2)" in html
+    assert "<span>Pictures</span> (24 / 30)" in html and "<span>Class pictures</span> (2)" in html
     assert html.count("<img ") == 26 and ' onerror="' not in html and "&lt;i&gt;&quot;" in html
     contents = {picture.content for picture in app.context.latest_scan.pictures}
     assert set(re.findall(r'<img src="./sdtune/v1/inspect/pictures/([^"]+)"', html)) <= contents
