@@ -1,9 +1,12 @@
-"""Puts the embedded model where the WebUI finds it: python tools/place_in_webui.py WEBUI [NAME].
+"""Puts the embedded model where the WebUI finds it:
+
+    python tools/place_in_webui.py WEBUI [NAME]
 
 Writes models/Stable-diffusion/NAME.safetensors, NAME.yaml, which tells the WebUI its sizes, and the vocabulary in
 NAME/.
 """
 
+import argparse
 import json
 import shutil
 import sys
@@ -52,4 +55,8 @@ def place(webui, name):
 
 
 if __name__ == "__main__":
-    place(sys.argv[1], sys.argv[2] if sys.argv[2:] else "sdtune-toy")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("webui", type=Path, help="its folder, or that of --data-dir")
+    parser.add_argument("name", nargs="?", default="sdtune-toy")
+    arguments = parser.parse_args()
+    place(arguments.webui, arguments.name)
