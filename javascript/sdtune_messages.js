@@ -18,7 +18,7 @@ window.sdtune = window.sdtune || {};
     const SPEAKS_OF = {sdtune_start_message: ANYTHING, sdtune_report: CHECKED, sdtune_class_message: CLASS};
 
     // Hidden rather than emptied: what gradio has drawn it does not draw again when the next answer is the same.
-    const stale = (element, gone) => element && element.classList.toggle('sdtune-stale', gone);
+    const stale = (messages.stale = (element, gone) => element && element.classList.toggle('sdtune-stale', gone));
 
     // A field was changed, by a person or a preset.
     messages.changed = function (path) {

@@ -72,6 +72,7 @@ window.sdtune = window.sdtune || {};
 
     presets.saved = function (problem) {
         say('');
+        sdtune.messages.stale(sdtune.byId('sdtune_preset_message'), !problem);
         if (problem) return;
         sdtune.byId('sdtune_preset_new').value = '';
         presets.refresh();
@@ -81,6 +82,7 @@ window.sdtune = window.sdtune || {};
         try {
             await sdtune.call(path, method, body);
             say('');
+            sdtune.messages.stale(sdtune.byId('sdtune_preset_message'), true);
         } catch (problem) {
             say(problem.message, true);
         }

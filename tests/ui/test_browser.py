@@ -265,6 +265,21 @@ def test_the_queue_is_ordered_and_left_from_the_table_whose_focus_stays(page, ur
     assert page.run("sdtune_calls") == ["POST runs/three/move?to=1", "POST runs/two/stop?save=false"]
 
 
+def test_an_error_of_saving_a_preset_goes_when_one_is_imported(page, url):
+    opened(page, url).until("!!document.querySelector('#sdtune_preset_file')")
+    page.run("document.querySelector('#sdtune_preset_save').click()")
+    page.until("document.querySelector('#sdtune_preset_message').textContent.includes('no name')")
+    page.run("""(() => {
+        const [picker, files] = [document.querySelector('#sdtune_preset_file'), new DataTransfer()];
+        files.items.add(new File(['{"title": "mine", "settings": {"lora": {"dim": 3}}}'], 'mine.json'));
+        picker.files = files.files;
+        picker.dispatchEvent(new Event('change'));
+    })()""")
+    page.until("document.querySelector('#sdtune_preset_message').classList.contains('sdtune-stale')")
+    page.run("document.querySelector('#sdtune_preset_save').click()")
+    page.until("!document.querySelector('#sdtune_preset_message').classList.contains('sdtune-stale')")
+
+
 LATER = "new Promise((done) => setTimeout(done, 800))"  # than the second click of a double click
 
 
