@@ -12,7 +12,7 @@ from functools import partial
 from lib_sdtune import __version__
 from lib_sdtune.cli.console import enduring_output, speak
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.failures import name_too_long
+from lib_sdtune.failures import first_line, name_too_long
 
 INTERRUPTED = 130
 VERBS = (
@@ -119,10 +119,6 @@ def complain(sentence, code, debug=False):
         traceback.print_exc()
     print(sentence, file=sys.stderr)
     return code
-
-
-def first_line(error):
-    return (str(error).splitlines() or [""])[0]
 
 
 def leave(code):

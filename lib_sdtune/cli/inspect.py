@@ -4,7 +4,6 @@ A folder: pictures, captions, buckets and problems. A file: what it is, its fami
 """
 
 import json
-import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,9 +33,10 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from lib_sdtune.data.problem import printable
+    from lib_sdtune.formats.paths import exists
 
     path = Path(args.path)
-    if not os.path.exists(path):
+    if not exists(path):
         raise UserError(f"There is no file or folder {printable(path)}.")
     if args.chart and Path(args.chart).suffix.lower() != ".svg":
         raise UserError(f"--chart {args.chart}: it is drawn as SVG; give a name that ends in .svg.")

@@ -108,7 +108,7 @@ def findings(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> 
     pictures = scan.pictures
     return [*fitting(pictures, config.dataset), *alike(pictures), *blurred(pictures), *clashes(pictures),
             *wording(pictures, tokenizer, config.dataset), *unused_prompts(scan, config),
-            *masks.idle(pictures, config.dataset), *kept_aside(pictures, config)]
+            *masks.without_effect(pictures, config.dataset), *kept_aside(pictures, config)]
 
 
 def kept_aside(pictures: list[Picture], config: Config) -> Iterator[Problem]:

@@ -57,14 +57,14 @@ def refuse_useless(pictures: Sequence["Picture"]) -> None:
             '"dataset.masked_loss" is on, and beside no picture lies a mask; save them as NAME.mask.png '
             "beside NAME.png, or set it to false.")
     black = without_white(pictures)
-    require(not black or len(black) < len(learned(pictures)),
+    require(not black or len(black) < len(of_subject(pictures)),
             '"dataset.masked_loss" is on, and every mask is black all over, so nothing would be learned; make the '
             "masks white where the subject is, or set it to false.")
 
 
-def idle(pictures: Sequence["Picture"], dataset: "DatasetConfig") -> Iterator[Problem]:
+def without_effect(pictures: Sequence["Picture"], dataset: "DatasetConfig") -> Iterator[Problem]:
     """Masks that leave a picture out as a whole, and pictures that nothing is masked in although that is asked for."""
-    subject = learned(pictures)
+    subject = of_subject(pictures)
     if dataset.alpha_mask and subject and not any(picture.has_alpha for picture in subject):
         yield Problem(subject[0].path, '"dataset.alpha_mask" has no effect: no picture is transparent anywhere.', False,
                       "not transparent")
@@ -78,12 +78,12 @@ def idle(pictures: Sequence["Picture"], dataset: "DatasetConfig") -> Iterator[Pr
                                      f"{named(whole)}.", False, "no mask")
 
 
-def learned(pictures: Sequence["Picture"]) -> list["Picture"]:
+def of_subject(pictures: Sequence["Picture"]) -> list["Picture"]:
     return [picture for picture in pictures if not picture.is_class]
 
 
 def without_white(pictures: Sequence["Picture"]) -> list["Picture"]:
-    masked = [picture for picture in learned(pictures) if picture.mask]
+    masked = [picture for picture in of_subject(pictures) if picture.mask]
     return [picture for picture, black in ordered(lambda picture: is_black(picture.mask), masked) if black]
 
 

@@ -1,6 +1,5 @@
 """The folders that a config's concepts mean, each with what the config says about its pictures."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from lib_sdtune.data.paths import locate, named_path
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.walk import PictureFile, walk
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats.paths import bare_path
+from lib_sdtune.formats.paths import bare_path, is_file
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str,
     """
     images = f"concepts[{number}].images"
     path = named_path(concept.images, base, images)
-    if not os.path.isfile(path):
+    if not is_file(path):
         raise UserError(f'"{images}": there is no file {printable(path)}.')
     key = f"{path.name}: image_dir"
     prompt = "" if templated else concept.prompt
@@ -146,7 +145,7 @@ def files_of(subset: Subset, problems: list[Problem], extension: str = "",
 def toml_folders(images: str) -> list[str]:
     """The absolute folders that a dataset TOML names; none where a concept's `images` are no such file."""
     path = Path(images)
-    if path.suffix.lower() != ".toml" or not os.path.isfile(path):
+    if path.suffix.lower() != ".toml" or not is_file(path):
         return []
     return [
         str(named_path(getattr(table, key), path.parent, f"{path.name}: {key}"))

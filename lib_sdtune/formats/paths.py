@@ -56,10 +56,16 @@ def is_share(text: str) -> bool:
 
 
 def exists(path: Path) -> bool:
+    """False also for names that no file can have, such as too long ones, where `Path` raises."""
     try:
         return path.exists()
     except (OSError, ValueError):
         return False
+
+
+def is_file(path: str | Path) -> bool:
+    """As `exists`, for files alone."""
+    return os.path.isfile(path)
 
 
 def refuse_dead_link(path: Path) -> None:

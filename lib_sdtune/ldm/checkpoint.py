@@ -5,7 +5,6 @@ ever run.
 """
 
 import json
-import os
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ from typing import Any, BinaryIO
 import torch
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import bounds, kinds
+from lib_sdtune.formats import bounds, kinds, paths
 from lib_sdtune.ldm import positions, unpickler
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
@@ -74,7 +73,7 @@ def refuse_others(names: Iterable[object], path: str | Path) -> None:
 
 
 def is_safetensors(path: Path) -> bool:
-    return os.path.isfile(path) and beginning(path)[8:9] == b"{"
+    return paths.is_file(path) and beginning(path)[8:9] == b"{"
 
 
 def beginning(path: Path) -> bytes:
@@ -85,7 +84,7 @@ def beginning(path: Path) -> bytes:
 def read_any(path: str | Path) -> tuple[dict[Any, Any], dict[str, str]]:
     """(name -> value, metadata) of any model file, guarded in the same way."""
     path = Path(path)
-    if not os.path.isfile(path):
+    if not paths.is_file(path):
         raise UserError(f"There is no file {path}; give the path of a .safetensors or .ckpt file.")
     head = beginning(path)
     if is_safetensors(path):

@@ -5,7 +5,7 @@ from typing import Any
 
 from lib_sdtune import networks
 from lib_sdtune.families.base import Target
-from lib_sdtune.methods.lora_settings import OF_THE_FILE, SCALED, LoraConfig
+from lib_sdtune.methods.lora_settings import OF_THE_FILE, SCALED, WITHOUT_DIM, LoraConfig
 from lib_sdtune.networks.base import Adapter, spatial
 from lib_sdtune.networks.norm import Norm
 
@@ -18,7 +18,7 @@ def dim_and_alpha(settings: LoraConfig, adapters: Iterable[Adapter]) -> dict[str
     dims, alphas = {each.dim for each in ranked}, {each.alpha for each in ranked}
     dim, alpha = (min(numbers) if len(numbers) == 1 else "Dynamic" for numbers in (dims, alphas))
     kinds = {each.name for each in ranked} if settings.init_file else set()
-    return {"ss_network_dim": None if kinds == {"ia3"} else dim,
+    return {"ss_network_dim": None if kinds and kinds <= set(WITHOUT_DIM) else dim,
             "ss_network_alpha": alpha if not kinds or kinds & set(SCALED) else None}
 
 

@@ -22,6 +22,7 @@ OF_THE_FILE = ("network", "dim", "alpha", "conv_dim", "conv_alpha", "use_tucker"
                "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
 HALVES = ("lora", "dora")  # networks that have an up and a down part
 SCALED = (*HALVES, "loha", "lokr")  # networks whose alpha is how strong they are
+WITHOUT_DIM = ("ia3",)  # networks that have no rank
 
 
 @dataclass
@@ -102,7 +103,7 @@ class LoraConfig(MethodSettings):
                 'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned')
         elif self.network not in SCALED:
             unused = ("alpha", "conv_alpha", "block_alphas", "conv_block_alphas")
-            unused += ("dim",) if self.network == "ia3" else ()
+            unused += ("dim",) if self.network in WITHOUT_DIM else ()
             yield from ((key, has_none) for key in unused)
         own = networks.registry[self.network].options
         for key in ("factor", "use_tucker", "train_on_input", "constraint", "rescaled"):

@@ -7,6 +7,7 @@ make_graphed_callables` records them once (https://pytorch.org/docs/stable/notes
 import gc
 import inspect
 import logging
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -218,7 +219,9 @@ class CudaGraphs:
 def waiting_refused() -> Iterator[None]:
     """Inside, an operator that makes the CPU wait for the GPU raises RuntimeError, whichever thread asks for it."""
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says once that it may miss some
+        torch.cuda.set_sync_debug_mode("error")
     try:
         yield
     finally:

@@ -153,7 +153,7 @@ class TrainingData:
         self.offloaded_parts.modules = parts
 
     def warn_of_masks(self) -> None:
-        for problem in masks.idle(self.scan.pictures, self.config.dataset):
+        for problem in masks.without_effect(self.scan.pictures, self.config.dataset):
             log.warning("%s", problem.text)
         count = sum(picture.mask is not None for picture in self.scan.pictures)
         if self.config.dataset.masked_loss:

@@ -18,6 +18,7 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.detection import detect
 from lib_sdtune.formats import hashes, lookup
 from lib_sdtune.formats.kinds import KINDS
+from lib_sdtune.formats.paths import is_file
 from lib_sdtune.host.base import FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import restored
@@ -51,7 +52,7 @@ class EmbeddedHost(Host):
         """
         if str(name) == self.checkpoint_name(EMBEDDED):
             return EMBEDDED
-        if os.path.isfile(name):  # Path asks in another way, and raises for names that are too long
+        if is_file(name):
             return Path(name).absolute()
         return lookup.find(self.folder("checkpoints"), str(name), CHECKPOINT_ENDINGS, KINDS["checkpoints"].noun)
 

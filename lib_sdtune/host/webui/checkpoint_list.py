@@ -4,7 +4,6 @@ A look in between finds nothing, or by a part of the name another checkpoint; so
 again, and never takes what happens to be in the list first.
 """
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,6 +12,8 @@ from typing import Any
 
 from modules import sd_models
 
+from lib_sdtune.formats.paths import is_file
+
 PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds before each look; reading a folder of some hundred files takes less."""
 
@@ -20,7 +21,7 @@ PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 def of_file(path: str | Path) -> Any | None:
     """The WebUI's entry for a checkpoint's file (a whole path), also one written since it looked last; else None."""
     path = Path(path)
-    if not path.is_absolute() or not os.path.isfile(path):
+    if not path.is_absolute() or not is_file(path):
         return None
     entry = in_list(path)
     if entry is None:
