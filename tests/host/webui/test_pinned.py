@@ -18,6 +18,7 @@ def other(host):
     from modules import sd_models, shared
 
     mine = shared.sd_model.sd_checkpoint_info.title
+    sd_models.list_models()  # a checkpoint that an earlier test trained may be listed and gone
     yield next(title for title in sd_models.checkpoints_list if title != mine)
     shared.opts.set("sd_model_checkpoint", mine)
     assert shared.sd_model.sd_checkpoint_info.title == mine
