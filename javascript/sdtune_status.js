@@ -80,7 +80,8 @@ window.sdtune = window.sdtune || {};
         return asked && PROMISES[asked.verb] ? t(PROMISES[asked.verb]) : '';
     }
 
-    // Two clicks for what cannot be undone; the question goes away by itself. The second of a double click is no answer.
+    // Two clicks for what cannot be undone; the question goes away by itself.
+    // The second click of a double click is no answer.
     const sure = (sdtune.sure = function (button) {
         if (Date.now() - button.dataset.asked < DOUBLE_CLICK) return false;
         if (button.dataset.asked) {
