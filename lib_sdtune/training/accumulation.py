@@ -41,8 +41,8 @@ class Accumulation:
                           loss.requires_grad)
 
     def of_all(self, micro_batches: list[MicroBatch]) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """What several processes have to tell each other of a step: `timestep_losses_of_all` and `loss_of_all`."""
-        return self.timestep_losses_of_all(micro_batches), self.loss_of_all(micro_batches)
+        """What several processes have to tell each other of a step: `rows_of_all` and `loss_of_all`."""
+        return self.rows_of_all(micro_batches), self.loss_of_all(micro_batches)
 
     def loss_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
         """(2,): the step's loss, and how many micro-batches it is of, both as the processes have them in the mean; None
@@ -57,13 +57,11 @@ class Accumulation:
             own += torch.stack([micro_batch.loss.float() / micro_batch.share, own.new_ones(())])
         return self.micro_batches.world.mean(own)
 
-    def timestep_losses_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
-        """(N, 2) timesteps and losses of all processes; None where those of this one are all there are, or all that is
-        asked for.
-        """
+    def rows_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
+        """(N, 3) rows of all processes, filled up with zeros; None where there is one process."""
         world, train = self.micro_batches.world, self.config.train
-        if world.size == 1 or not self.timestep_sampling.learns:
+        if world.size == 1:
             return None
-        empty = torch.zeros(0, 2, device=self.model.device)
-        rows = torch.cat([empty, *(micro_batch.timestep_losses() for micro_batch in micro_batches)])
+        empty = torch.zeros(0, 3, device=self.model.device)
+        rows = torch.cat([empty, *(micro_batch.rows() for micro_batch in micro_batches)])
         return world.all_gather(rows, train.batch_size * train.gradient_accumulation_steps)

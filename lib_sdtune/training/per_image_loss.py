@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lib_sdtune.data.loader import Example
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import write_json
@@ -51,11 +50,11 @@ class PerImageLoss:
         self.entries: dict[int, list] = {}  # index -> [showings, loss, early, lately]
         self.written = 0.0
 
-    def note(self, examples: list[Example], timesteps: list[int], losses: list[float]) -> None:
-        """Losses (B,) of examples at timesteps (B,), as if each counted once."""
-        for example, timestep, loss in zip(examples, timesteps, losses, strict=True):
+    def note(self, indices: list[int], timesteps: list[int], losses: list[float]) -> None:
+        """Losses (B,) of the pictures `indices` (B,) at timesteps (B,), as if each counted once."""
+        for index, timestep, loss in zip(indices, timesteps, losses, strict=True):
             if math.isfinite(loss) and loss > 0:
-                self.update(example.index, timestep // self.width, loss)
+                self.update(index, timestep // self.width, loss)
 
     def update(self, index: int, bin_number: int, loss: float) -> None:
         usual, entry = self.usual[bin_number], self.entries.setdefault(index, [0, 0.0, 0.0, 0.0])

@@ -46,24 +46,25 @@ class MicroBatch:
     share: float
     learned: bool
 
-    def timestep_losses(self) -> torch.Tensor:
-        """(B, 2) float32 timesteps and losses, on the device."""
-        return torch.stack([self.losses.new_tensor(self.timesteps), self.losses], 1).float()
+    def rows(self) -> torch.Tensor:
+        """(B, 3) float32 on the device: which picture each example is, its timestep and its loss."""
+        own = [[example.index, timestep] for example, timestep in zip(self.examples, self.timesteps, strict=True)]
+        return torch.cat([torch.tensor(own, device=self.losses.device).view(-1, 2), self.losses[:, None]], 1).float()
 
 
 class StepResult:
     """Step `number` (from 1), made with the rate `lr`, in `seconds` that are known later.
 
-    of_all: (N, 2) timesteps and losses of all processes, where several train together and one learns from all.
+    rows_of_all: the rows of all processes' micro-batches, where several train together.
     loss_of_all: the loss of all processes, where there are several, as `Accumulation.loss_of_all` gives it.
     """
 
     def __init__(self, number: int, lr: float, micro_batches: list[MicroBatch], outcome: Outcome,
-                 of_all: torch.Tensor | None = None, loss_of_all: torch.Tensor | None = None):
+                 rows_of_all: torch.Tensor | None = None, loss_of_all: torch.Tensor | None = None):
         self.number, self.lr, self.micro_batches, self.seconds = number, lr, micro_batches, 0.0
         self.has_loss_of_all = loss_of_all is not None
         losses = [tensor for micro_batch in micro_batches for tensor in (micro_batch.losses, micro_batch.loss)]
-        joint = [tensor for tensor in (of_all, loss_of_all) if tensor is not None]
+        joint = [tensor for tensor in (rows_of_all, loss_of_all) if tensor is not None]
         self.host_copy = HostCopy([*outcome, *losses, *joint])
 
     @property
@@ -81,13 +82,14 @@ class StepResult:
         """
         (norm,), (finite,), (excused,), *more = self.host_copy.numbers()
         loss_of_all = more.pop() if self.has_loss_of_all else None
-        losses, of_all = more[:2 * len(self.micro_batches)], more[2 * len(self.micro_batches):]
-        for rows in of_all:
-            timestep_sampling.note(self.number, [int(timestep) for timestep in rows[::2]], rows[1::2])
-        for micro_batch, example_losses in zip(self.micro_batches, losses[::2], strict=True):
-            per_image_loss.note(micro_batch.examples, micro_batch.timesteps, example_losses)
-            if not of_all:
-                timestep_sampling.note(self.number, micro_batch.timesteps, example_losses)
+        losses, rows_of_all = more[:2 * len(self.micro_batches)], more[2 * len(self.micro_batches):]
+        noted = [([int(index) for index in rows[::3]], [int(timestep) for timestep in rows[1::3]], rows[2::3])
+                 for rows in rows_of_all]
+        noted = noted or [([example.index for example in micro_batch.examples], micro_batch.timesteps, example_losses)
+                          for micro_batch, example_losses in zip(self.micro_batches, losses[::2], strict=True)]
+        for indices, timesteps, example_losses in noted:
+            per_image_loss.note(indices, timesteps, example_losses)
+            timestep_sampling.note(self.number, timesteps, example_losses)
         if loss_of_all is not None:
             loss, count = loss_of_all
             return loss if count else math.nan, norm, bool(finite), bool(excused)

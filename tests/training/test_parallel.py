@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from lib_sdtune.errors import RunError
-from lib_sdtune.training import timestep_sampling
+from lib_sdtune.training import per_image_loss, timestep_sampling
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost, pictures, settings, train
@@ -71,6 +71,8 @@ def test_the_loss_is_that_of_all_processes_also_where_an_epoch_ends(tmp_path, ba
     share_batches(both, settings(images, train={"max_train_steps": 3, "batch_size": batch_size}))
     train(alone, settings(images, train={"max_train_steps": 3, "batch_size": batch_size, "gradient_accumulation_steps": 2}))
     ours, wanted = (RunFolder(host.folder("sdtune") / "runs" / "ron").log() for host in (both, alone))
+    shown = [{row["file"]: row["shown"] for row in per_image_loss.read(host.folder("sdtune") / "runs" / "ron")["pictures"]} for host in (both, alone)]
+    assert shown[0] == shown[1] and len(shown[0]) == 3
     assert [row["loss"] for row in ours] == pytest.approx([row["loss"] for row in wanted], rel=1e-4) and len(ours) == 3
 
 

@@ -18,11 +18,6 @@ class Picture:
     is_class: bool = False
 
 
-@dataclass
-class Example:
-    index: int
-
-
 PICTURES = [Picture(Path(f"/pictures/{number}.png")) for number in range(8)]
 
 
@@ -34,7 +29,7 @@ def trained(losses, first=0, last=60, seed=1):
             timestep = chance.randrange(1000)
             factor = {0: 2.0, 1: 0.35 if showing > 25 else 1.0, 2: 0.6}.get(index, 1.0)
             loss = (0.5 - 0.45 * timestep / 1000) * factor * chance.lognormvariate(0, 0.2)  # fine timesteps cost ten times as much
-            losses.note([Example(index)], [timestep], [loss])
+            losses.note([index], [timestep], [loss])
 
 
 def test_like_is_compared_with_like(tmp_path):
@@ -55,7 +50,7 @@ def test_chance_and_what_all_of_them_do_is_not_judged(tmp_path, fall):
         for showing in range(40):
             for index in range(8):
                 chance, own = random.Random(f"{seed} {showing} {index}"), random.Random(f"{seed} {index}").gauss(0, 0.1)
-                losses.note([Example(index)], [chance.randrange(1000)], [math.exp(own - fall * (1 - math.exp(-showing / 6)) + chance.gauss(0, 0.3))])
+                losses.note([index], [chance.randrange(1000)], [math.exp(own - fall * (1 - math.exp(-showing / 6)) + chance.gauss(0, 0.3))])
             verdicts += [row["verdict"] for row in losses.rows() if row["shown"] > 12]
     assert verdicts.count("memorised") < 0.003 * len(verdicts) and verdicts.count("hard") < 0.05 * len(verdicts)
 
@@ -69,8 +64,8 @@ def test_bad_losses_count_for_nothing(tmp_path):
             timestep = chance.randrange(1000)
             factor = {0: 2.0, 1: 0.35 if showing > 25 else 1.0, 2: 0.6}.get(index, 1.0)
             loss = (0.5 - 0.45 * timestep / 1000) * factor * chance.lognormvariate(0, 0.2)
-            other.note([Example(index)], [timestep], [loss])
-            other.note([Example(index), Example(index)], [timestep, timestep], [float("nan"), float("inf")])
+            other.note([index], [timestep], [loss])
+            other.note([index, index], [timestep, timestep], [float("nan"), float("inf")])
     for a, b in zip(one.rows(), other.rows(), strict=True):
         assert a == pytest.approx(b)
 
