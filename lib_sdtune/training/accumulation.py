@@ -37,31 +37,14 @@ class Accumulation:
         loss = torch.cat([unweighted * batch.weights for unweighted, batch in zip(losses, batches, strict=True)]).mean()
         if loss.requires_grad:
             self.optimizer_step.backward(loss / share)
-        return MicroBatch(examples, drawn.timesteps.tolist(), losses[0].detach(), loss.detach(), share,
+        return MicroBatch(examples, drawn.timesteps.tolist(), losses[0].detach(), drawn.weights.tolist(),
                           loss.requires_grad)
 
-    def of_all(self, micro_batches: list[MicroBatch]) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """What several processes have to tell each other of a step: `rows_of_all` and `loss_of_all`."""
-        return self.rows_of_all(micro_batches), self.loss_of_all(micro_batches)
-
-    def loss_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
-        """(2,): the step's loss, and how many micro-batches it is of, both as the processes have them in the mean; None
-        where there is one process.
-
-        `share` counts the examples of all processes, so those of one add up to the loss only where all have as many.
-        """
-        if self.micro_batches.world.size == 1:
-            return None
-        own = torch.zeros(2, device=self.model.device)
-        for micro_batch in micro_batches:
-            own += torch.stack([micro_batch.loss.float() / micro_batch.share, own.new_ones(())])
-        return self.micro_batches.world.mean(own)
-
     def rows_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:
-        """(N, 3) rows of all processes, filled up with zeros; None where there is one process."""
+        """(N, 4) rows of all processes, filled up with -1; None where there is one process."""
         world, train = self.micro_batches.world, self.config.train
         if world.size == 1:
             return None
-        empty = torch.zeros(0, 3, device=self.model.device)
+        empty = torch.zeros(0, 4, device=self.model.device)
         rows = torch.cat([empty, *(micro_batch.rows() for micro_batch in micro_batches)])
         return world.all_gather(rows, train.batch_size * train.gradient_accumulation_steps)

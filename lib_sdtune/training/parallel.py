@@ -82,17 +82,11 @@ class World:
 
     @between_processes
     def all_gather(self, rows: torch.Tensor, most: int) -> torch.Tensor:
-        """The rows (n, k) of all processes in their order, each process' filled up to `most` with zeros."""
-        filled = torch.nn.functional.pad(rows, (0, 0, 0, most - len(rows)))
+        """The rows (n, k) of all processes in their order, each process' filled up to `most` with -1."""
+        filled = torch.nn.functional.pad(rows, (0, 0, 0, most - len(rows)), value=-1)
         gathered = [torch.empty_like(filled) for _ in range(self.size)]
         torch.distributed.all_gather(gathered, filled)
         return torch.cat(gathered)
-
-    @between_processes
-    def mean(self, numbers: torch.Tensor) -> torch.Tensor:
-        """The mean of what each process has there."""
-        torch.distributed.all_reduce(numbers)
-        return numbers / self.size
 
     @between_processes
     def broadcast(self, value: T) -> T:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from lib_sdtune.data.loader import Example
+from lib_sdtune.devices import upload
 from lib_sdtune.training.host_copy import HostCopy
 from lib_sdtune.training.optimizer_steps.outcome import Outcome
 from lib_sdtune.training.per_image_loss import PerImageLoss
@@ -33,8 +34,7 @@ class Step:
 
 @dataclass
 class MicroBatch:
-    """losses (B,) of its examples, as if each counted once; `loss`, the mean of
-    what they count and of its teacher's, is divided by `share`.
+    """losses (B,) of its examples, as if each counted once, and weights (B,), how much each counts.
 
     learned: whether anything that learns took part in it.
     """
@@ -42,30 +42,31 @@ class MicroBatch:
     examples: list[Example]
     timesteps: list[int]
     losses: torch.Tensor
-    loss: torch.Tensor
-    share: float
+    weights: list[float]
     learned: bool
 
+    def facts(self) -> list[tuple[int, int, float]]:
+        """(picture, timestep, weight) of each example."""
+        indices = [example.index for example in self.examples]
+        return list(zip(indices, self.timesteps, self.weights, strict=True))
+
     def rows(self) -> torch.Tensor:
-        """(B, 3) float32 on the device: which picture each example is, its timestep and its loss."""
-        own = [[example.index, timestep] for example, timestep in zip(self.examples, self.timesteps, strict=True)]
-        return torch.cat([torch.tensor(own, device=self.losses.device).view(-1, 2), self.losses[:, None]], 1).float()
+        """(B, 4) float32 on the device: picture, timestep, weight and loss of each example."""
+        facts = upload(torch.tensor(self.facts()), self.losses.device)
+        return torch.cat([facts, self.losses[:, None].float()], 1)
 
 
 class StepResult:
     """Step `number` (from 1), made with the rate `lr`, in `seconds` that are known later.
 
-    rows_of_all: the rows of all processes' micro-batches, where several train together.
-    loss_of_all: the loss of all processes, where there are several, as `Accumulation.loss_of_all` gives it.
+    rows_of_all: (N, 4) the rows of all processes' micro-batches, where several train together; those of -1 are empty.
     """
 
     def __init__(self, number: int, lr: float, micro_batches: list[MicroBatch], outcome: Outcome,
-                 rows_of_all: torch.Tensor | None = None, loss_of_all: torch.Tensor | None = None):
+                 rows_of_all: torch.Tensor | None = None):
         self.number, self.lr, self.micro_batches, self.seconds = number, lr, micro_batches, 0.0
-        self.has_loss_of_all = loss_of_all is not None
-        losses = [tensor for micro_batch in micro_batches for tensor in (micro_batch.losses, micro_batch.loss)]
-        joint = [tensor for tensor in (rows_of_all, loss_of_all) if tensor is not None]
-        self.host_copy = HostCopy([*outcome, *losses, *joint])
+        losses = [micro_batch.losses for micro_batch in micro_batches] if rows_of_all is None else [rows_of_all]
+        self.alone, self.host_copy = rows_of_all is None, HostCopy([*outcome, *losses])
 
     @property
     def learned(self) -> bool:
@@ -79,23 +80,25 @@ class StepResult:
              ) -> tuple[float, float, bool, bool]:
         """(loss, gradient's norm, whether it was applied, whether only the loss scale was too large), read now; the
         losses of single pictures and timesteps are noted.
+
+        The loss is the mean of what the examples count, as other trainers tell it: what a teacher adds is no part of
+        it.
         """
-        (norm,), (finite,), (excused,), *more = self.host_copy.numbers()
-        loss_of_all = more.pop() if self.has_loss_of_all else None
-        losses, rows_of_all = more[:2 * len(self.micro_batches)], more[2 * len(self.micro_batches):]
-        noted = [([int(index) for index in rows[::3]], [int(timestep) for timestep in rows[1::3]], rows[2::3])
-                 for rows in rows_of_all]
-        noted = noted or [([example.index for example in micro_batch.examples], micro_batch.timesteps, example_losses)
-                          for micro_batch, example_losses in zip(self.micro_batches, losses[::2], strict=True)]
-        for indices, timesteps, example_losses in noted:
-            per_image_loss.note(indices, timesteps, example_losses)
-            timestep_sampling.note(self.number, timesteps, example_losses)
-        if loss_of_all is not None:
-            loss, count = loss_of_all
-            return loss if count else math.nan, norm, bool(finite), bool(excused)
-        count = len(self.micro_batches)
-        parts = [
-            count / micro_batch.share * loss
-            for micro_batch, (loss,) in zip(self.micro_batches, losses[1::2], strict=True)
-        ]
-        return sum(parts) / count if count else math.nan, norm, bool(finite), bool(excused)
+        (norm,), (finite,), (excused,), *numbers = self.host_copy.numbers()
+        rows = self.own_rows(numbers) if self.alone else filled_rows(*numbers)
+        indices, timesteps, weights, losses = map(list, zip(*rows, strict=True)) if rows else ([], [], [], [])
+        per_image_loss.note(indices, timesteps, losses)
+        timestep_sampling.note(self.number, timesteps, losses)
+        counted = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
+        return sum(counted) / len(counted) if counted else math.nan, norm, bool(finite), bool(excused)
+
+    def own_rows(self, losses: list[list[float]]) -> list[tuple[int, int, float, float]]:
+        """(picture, timestep, weight, loss) of every example."""
+        return [(*facts, loss) for micro_batch, example_losses in zip(self.micro_batches, losses, strict=True)
+                for facts, loss in zip(micro_batch.facts(), example_losses, strict=True)]
+
+
+def filled_rows(numbers: list[float]) -> list[tuple[int, int, float, float]]:
+    """The same of all processes, from their rows put one behind the other."""
+    rows = zip(*[iter(numbers)] * 4, strict=True)
+    return [(int(index), int(timestep), weight, loss) for index, timestep, weight, loss in rows if index >= 0]

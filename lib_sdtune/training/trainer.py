@@ -182,7 +182,7 @@ class Trainer:
         outcome = self.descend() if learned or self.world.size > 1 else Outcome(0.0, True)
         self.step += 1
         result = StepResult(self.step, self.optimizer_step.rates[0], micro_batches, outcome,
-                            *self.accumulate.of_all(micro_batches))
+                            self.accumulate.rows_of_all(micro_batches))
         earlier, self.unread = self.unread, result
         self.read(earlier)
         at_once = self.optimizer_step.waits or self.is_read_at_once()

@@ -83,6 +83,14 @@ def test_class_pictures_that_do_not_count_are_in_the_table_of_losses(host, tmp_p
     assert {row["class"] for row in rows} == {True, False} and all(row["loss"] > 0 for row in rows)
 
 
+def test_what_a_teacher_adds_is_no_part_of_the_loss_that_is_told(host, tmp_path):
+    """5 pictures, two micro-batches of 4 and 1: the mean of what the pictures leave, to compare with other trainers' curves."""
+    pictures(tmp_path / "ron", 5)
+    control = train(host, by_teacher(tmp_path, train={"max_train_steps": 1, "batch_size": 4, "gradient_accumulation_steps": 2}))
+    rows = per_image_loss.read(control.folder)["pictures"]
+    assert RunFolder(control.folder).log()[0]["loss"] == pytest.approx(sum(row["loss"] for row in rows) / 5, rel=1e-4) and len(rows) == 5
+
+
 @pytest.mark.parametrize("method", ["lora", "hypernetwork", "dreambooth"])
 def test_the_teacher_is_the_untouched_model(host, tmp_path, method):
     for text in pictures(tmp_path / "ron").glob("*.txt"):
