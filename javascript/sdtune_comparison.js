@@ -202,6 +202,13 @@ window.sdtune = window.sdtune || {};
             return parts;
         }
 
+        // A run's files in the words of the page; any others keep their names.
+        function labelOf({label, step, epoch}) {
+            if (label === `epoch ${epoch}`) return t('epoch {n}', {n: epoch});
+            if (label === `step ${step}`) return t('step {n}', {n: step});
+            return label === 'end' && Number.isInteger(step) ? t('end') : label;
+        }
+
         function row(result, ranked, place, fixed) {
             const {el} = sdtune;
             const proposed = result.proposal && result.proposal.file === ranked.file;
@@ -212,12 +219,12 @@ window.sdtune = window.sdtune || {};
                 el(
                     'td',
                     {},
-                    el('img', {src: sdtune.url(path() + '/' + ranked.picture), alt: ranked.label, loading: 'lazy'}),
+                    el('img', {src: sdtune.url(path() + '/' + ranked.picture), alt: labelOf(ranked), loading: 'lazy'}),
                 ),
                 el(
                     'td',
                     {},
-                    el('b', {}, `${place + 1}. ${ranked.label}`),
+                    el('b', {}, `${place + 1}. ${labelOf(ranked)}`),
                     published && el('span', {class: 'sdtune-chip sdtune-is-finished'}, t('published')),
                     proposed && !published && el('span', {class: 'sdtune-chip sdtune-is-queued'}, t('proposed')),
                     el('ul', {}, ...ranked.reasons.map((reason) => el('li', {}, reason))),
