@@ -54,6 +54,11 @@ class FullPrecision:
             self.__enter__()
 
 
+def untouched(model: LoadedModel, compute: torch.dtype) -> FullPrecision:
+    """The model before anything is attached to it, as it predicts in a run that computes in `compute`."""
+    return FullPrecision([model.unet, *model.text_encoders] if compute == torch.float32 else [])
+
+
 class LossScale:
     """Dynamic loss scaling (Micikevicius et al. 2018, arXiv 1710.03740) that fits into two numbers of the state.
 

@@ -81,8 +81,7 @@ class Trainer:
         self.attachment = Attachment(self.method, model, recomputing, self.dtype, self.training_data.offloaded_parts,
                                      self.base_loras, graphs)
         self.method.make_room = self.make_room
-        self.step, self.total = 0, 0
-        self.loss = math.nan
+        self.step, self.total, self.loss = 0, 0, math.nan
         self.unread: StepResult | None = None
         refuse_what_cannot_fit(config, self.folder, self.results, self.optimizer_step, model.device)
 
@@ -99,8 +98,9 @@ class Trainer:
             self.total = self.training_data.total_steps()
             conditioner = Conditioner(self.config, self.model, self.method, self.training_data.text_cache)
             self.objective = Objective(self.config.loss, self.model, self.dtype, conditioner)
-            diffusion_classifier.describe(self.config, self.training_data, self.objective.losses, self.folder,
-                                self.control.preparing)
+            with precision.untouched(self.model, self.dtype):
+                diffusion_classifier.describe(self.config, self.training_data, self.objective.losses, self.folder,
+                                              self.control.preparing)
             self.control.facts["recipe"] = recipe(self.config, self.training_data.scan.pictures, self.total)
             log.info("%s", self.control.facts["recipe"])
             diagnosis = Diagnosis(self.config, self.model, self.method, self.objective, self.optimizer_step,
@@ -127,7 +127,8 @@ class Trainer:
                                          self.config.train.gradient_accumulation_steps)
             self.accumulate = Accumulation(self.config, self.model, micro_batches, self.objective, self.optimizer_step,
                                            self.timestep_sampling)
-            self.teacher.prepare(self.total * micro_batches.repeats, self.world, self.control.preparing)
+            with precision.untouched(self.model, self.dtype):
+                self.teacher.prepare(self.total * micro_batches.repeats, self.world, self.control.preparing)
             if (self.attachment.recomputing or self.model.offloaded) and self.dtype != torch.float32:
                 self.training_data.choose_offloaded_parts(self.method.changes_text())
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
@@ -154,8 +155,7 @@ class Trainer:
         """Where the device is full while the model goes back: what the optimizer remembers waits elsewhere."""
         gc.collect()
         self.optimizer_step.offload()
-        if self.model.device.type == "cuda":
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # does nothing where there is none
 
     def due_after(self, step: int) -> dict[str, int]:
         """What is still to do after a step besides steps: see `duration.due_after`."""

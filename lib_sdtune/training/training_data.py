@@ -18,6 +18,7 @@ from lib_sdtune.data.loader import Dataset, Example, none_aside
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.data.wording import refuse_wordless
+from lib_sdtune.devices import HALVES, compute_dtype
 from lib_sdtune.errors import RunError
 from lib_sdtune.families import latent_colours
 from lib_sdtune.families.base import Conditioning
@@ -196,13 +197,14 @@ class TrainingData:
             return self.encode_images(pixels)
 
     def text_key(self) -> str:
-        """Without mixed precision captions are encoded in float32 too, whatever the weights are lent in. LoRAs that
-        stay on the model may change what its text encoders say.
+        """Where a run computes in float32 captions are encoded in it too, also with weights that are lent as halves.
+        LoRAs that stay on the model may change what its text encoders say.
         """
         dataset = self.config.dataset
         key = text_key(self.model, self.config.model.clip_skip, dataset.max_token_length, dataset.weighted_captions)
         key += base_loras.digest(self.config.model.base_loras, self.model.folder)
-        return f"{key}-float32" if self.config.train.mixed_precision == "no" else key
+        compute = compute_dtype(self.config.train.mixed_precision, self.model.device, self.model.dtype)
+        return f"{key}-float32" if compute == torch.float32 and self.model.dtype in HALVES else key
 
     def encode_text(self, captions: list[str]) -> Conditioning:
         present = self.offloaded_parts.on_gpu(*self.model.text_encoders)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from modules import devices
 from torch import nn
 
 TABLES = ("_modules", "_parameters", "_buffers")
@@ -14,15 +15,33 @@ TABLES = ("_modules", "_parameters", "_buffers")
 def restored(sd_model: nn.Module) -> Iterator[None]:
     """Children, parameters, hooks, instance functions, classes, modes, gradients, dtypes and devices are as before
     afterwards.
+
+    But for a VAE that the WebUI itself has turned to another format, because its pictures were not numbers: it goes on
+    drawing in that (`devices.dtype_vae`), and weights as before would not fit.
     """
-    structure = Structure(sd_model)
+    structure, vae_dtype = Structure(sd_model), format_of_vae()
     weights = [Weight(tensor) for tensor in sd_model.parameters()]
     try:
         yield
     finally:
         structure.restore()
+        if format_of_vae() != vae_dtype:
+            keep_formats(weights, sd_model.first_stage_model)
         for weight in weights:
             weight.restore()
+
+
+def format_of_vae() -> torch.dtype | None:
+    """What the WebUI has its VAE in; None for forks that keep it elsewhere."""
+    return getattr(devices, "dtype_vae", None)
+
+
+def keep_formats(weights: "list[Weight]", module: nn.Module) -> None:
+    """Those of the module's weights stay in the number format that they have now."""
+    kept = set(map(id, module.parameters()))
+    for weight in weights:
+        if id(weight.tensor) in kept:
+            weight.dtype = weight.tensor.dtype
 
 
 class Structure:

@@ -45,7 +45,7 @@ def fingerprint():
     seen["models"] = (sd_models.reload_model_weights, sd_models.unload_model_weights, id(model), model.sd_checkpoint_info.filename,
                       getattr(model, "applied_token_merged_ratio", 0))
     seen["unet"] = sd_unet.current_unet_option
-    seen["devices"] = devices.unet_needs_upcast
+    seen["devices"] = devices.unet_needs_upcast, devices.dtype_unet, devices.dtype_vae
     seen["tiling"] = sd_hijack.model_hijack.circular_enabled
     seen["embeddings"] = sorted(sd_hijack.model_hijack.embedding_db.word_embeddings)
     seen["options"] = {key: shared.opts.data_labels[key].onchange for key in ("sd_model_checkpoint", "sd_vae")}

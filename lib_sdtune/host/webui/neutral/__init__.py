@@ -18,6 +18,7 @@ from lib_sdtune.host.webui.neutral import (
     hypernetworks,
     layers,
     norms,
+    number_format,
     placement,
     prompt_loras,
     rng,
@@ -46,6 +47,7 @@ CONCERNS = (
     upcasting.off,
     attention.differentiable,
     timestep_embedding.on_device,
+    number_format.of_weights,
     checkpointing.off,
     conditioning_cache.cleared,
 )
