@@ -4,6 +4,7 @@ import argparse
 import importlib
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -133,4 +134,5 @@ def leave(code):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # docker stop and `kill` end a run as Ctrl+C does
     leave(main())

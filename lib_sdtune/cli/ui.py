@@ -1,19 +1,20 @@
 """Open the tab in a browser, without a WebUI.
 
-It listens on this machine only. Ctrl+C saves the state of a running training before it leaves.
+It listens on this machine only. Ctrl+C, or what ends a process politely, saves the state of a running training first.
 """
 
 import socket
 import time
 from argparse import ArgumentParser, Namespace
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib_sdtune.cli.train import INTERRUPTED
 from lib_sdtune.errors import UserError
 
 if TYPE_CHECKING:
-
     from lib_sdtune.app import App
 
 HERE = "127.0.0.1"
@@ -37,11 +38,14 @@ def run(args: Namespace) -> int:
     app = make_app(args)
     server = make_server(app)
     print(f"SD Tune is at http://{HERE}:{args.port} until you press Ctrl+C.", flush=True)
+    is_training = False
     try:
-        uvicorn.run(server, host=HERE, port=args.port, log_level="warning")
+        with suppress(KeyboardInterrupt):  # the server ends first, and passes the signal on
+            uvicorn.run(server, host=HERE, port=args.port, log_level="warning")
     finally:
+        is_training = bool(app.context.queue.current)
         leave(app)
-    return 0
+    return INTERRUPTED if is_training else 0
 
 
 def check(port: int) -> None:

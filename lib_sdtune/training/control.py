@@ -186,7 +186,10 @@ class Control:
         if request == "stop":
             return self.world.broadcast(self.stop_requested())
         if request == "pause":
-            return self.world.broadcast(self.requested("pause"))
+            wanted = self.world.broadcast(self.requested("pause"))
+            if not wanted and self.state == "paused":  # resumed while a sample or a file was made
+                self.end_pause()
+            return wanted
         if request in self.postponed and not self.requested("pause"):
             self.postponed.discard(request)
             return True
@@ -238,9 +241,12 @@ class Control:
         if self.stop_requested() or is_over():
             self.take_request("pause")
         if not self.requested("pause"):
-            self.fault = NO_FAULT
-            self.set_state("training")
+            self.end_pause()
         return self.requested("pause") and not self.has_output_request()
+
+    def end_pause(self) -> None:
+        self.fault = NO_FAULT
+        self.set_state("training")
 
     def has_output_request(self) -> bool:
         return self.requested("sample") or self.requested("save")

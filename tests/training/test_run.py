@@ -270,6 +270,26 @@ def test_pause_gives_the_bare_model_back_and_goes_on(host, images):
     assert control.state == "finished" and control.step == 6
 
 
+def test_a_run_that_is_resumed_while_a_sample_is_made_says_that_it_trains(host, images):
+    """Pause, sample, resume before the sample is there: it could not be paused again."""
+    asked, states = [], []
+
+    def watch(control):
+        if control.step == 2 and not asked:
+            asked.extend(("pause", "sample"))
+            control.request("pause")
+            control.request("sample")
+        elif control.state == "paused" and control.samples and len(asked) == 2:
+            asked.append("resume")
+            control.request("resume")
+        elif control.step > 2:
+            states.append(control.state)
+
+    sample = {"prompts": ["a cat"], "every_n_steps": 0, "steps": 1, "width": 64, "height": 64}
+    control = train(host, settings(images, sample=sample), watch=watch)
+    assert len(asked) == 3 and control.state == "finished" and set(states) == {"training", "finished"}
+
+
 def test_watchers_hear_what_is_prepared_of_what_and_how_many_epochs_there_are(host, images):
     heard = []
     train(host, settings(images, train={"max_train_steps": 6, "batch_size": 8}), watch=lambda control: heard.append(control.snapshot()))
