@@ -14,6 +14,7 @@ from typing import Any
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
 from lib_sdtune.sentences import phrase
+from lib_sdtune.unknown_settings import suggestion
 
 Rate = float | str
 Auto = int | str
@@ -61,15 +62,18 @@ def choices(field: Field) -> list | None:
     return list(allowed() if callable(allowed) else allowed) if allowed else None
 
 
-def build(cls: type, data: Any, where: str = "") -> Any:
-    """An instance of `cls` from a dict; UserError names the key, what is wrong with it, and what would be right."""
+def build(cls: type, data: Any, where: str = "", root: type | None = None) -> Any:
+    """An instance of `cls` from a dict; UserError names the key, what is wrong with it, and what would be right.
+
+    root: the settings that it is a section of.
+    """
     if not isinstance(data, dict):
         raise UserError(f'"{where or "config"}" must be a group of settings, not {describe(data)}.')
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in data:
         if key not in fields:
-            raise UserError(f'"{join(where, key)}" is not a setting{nearest(key, fields)}.')
-    values = {key: checked(cls, fields[key], data[key], join(where, key)) for key in data}
+            raise UserError(f'"{join(where, key)}" is not a setting{suggestion(str(key), cls, root or cls)}.')
+    values = {key: checked(cls, fields[key], data[key], join(where, key), root or cls) for key in data}
     missing = [name for name, field in fields.items() if name not in data and required(field)]
     if missing:
         help_text = fields[missing[0]].metadata["help"]
@@ -85,15 +89,15 @@ def join(where: str, key: Any) -> str:
     return f"{where}.{key}" if where else str(key)
 
 
-def checked(cls: type, field: Field, value: Any, where: str) -> Any:
-    """The value of one field, converted and within its limits."""
+def checked(cls: type, field: Field, value: Any, where: str, root: type) -> Any:
+    """The value of one field, converted and within its limits. root: see `build`."""
     kind = hint(cls, field.name)
     if "section" in field.metadata:
-        return build(field.metadata["section"], value, where)
+        return build(field.metadata["section"], value, where, root)
     if typing.get_origin(kind) is list and dataclasses.is_dataclass(typing.get_args(kind)[0]):
         if not isinstance(value, list) or not value:
             raise UserError(f'"{where}" must be a list with at least one entry.')
-        return [build(typing.get_args(kind)[0], entry, f"{where}[{i}]") for i, entry in enumerate(value)]
+        return [build(typing.get_args(kind)[0], entry, f"{where}[{i}]", root) for i, entry in enumerate(value)]
     result = convert(kind, value, where)
     check_limits(field, result, where)
     return result

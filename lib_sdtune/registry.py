@@ -116,5 +116,15 @@ PHRASES = ("{1} (did you mean {2}?)",)
 
 def nearest(word: object, words: Iterable) -> str:
     """' (did you mean X?)' for a likely typing mistake, else ''."""
-    close = difflib.get_close_matches(str(word), [str(candidate) for candidate in words], n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    near = closest(word, words)
+    return did_you_mean(near) if near else ""
+
+
+def did_you_mean(word: str) -> str:
+    return f" (did you mean {word!r}?)"
+
+
+def closest(word: object, words: Iterable, cutoff: float = 0.6) -> str:
+    """The most similar of the words, "" where none is; cutoff: how alike they must be, from 0 to 1."""
+    close = difflib.get_close_matches(str(word), [str(candidate) for candidate in words], n=1, cutoff=cutoff)
+    return close[0] if close else ""

@@ -209,8 +209,9 @@ def arithmetic(dataset: Dataset, config: Config) -> str:
     text += f" / batch {together}" if together > 1 else ""
     per_epoch = dataset.steps_per_epoch
     total, most = dataset.total_steps, "at most " if config.train.stop == "auto" else ""
+    epochs = total / per_epoch
     return (f"{text} = {plural(per_epoch, 'step')} an epoch; {most}{plural(total, 'step')} = "
-            f"{total / per_epoch:.3g} epochs.")
+            f"{f'{epochs:,.0f}' if epochs >= 100 else f'{epochs:.3g}'} epochs.")
 
 
 def finals(dataset: Dataset, tokenizer: Tokenizer | None = None, count: int = 5) -> list[dict]:

@@ -4,21 +4,23 @@ from collections.abc import Sequence
 
 from lib_sdtune.config import Config, rates_of
 from lib_sdtune.contradictions import is_template
-from lib_sdtune.data.loader import none_aside
+from lib_sdtune.data.loader import Dataset, none_aside
 from lib_sdtune.data.scan import Picture
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.sentences import plural
 from lib_sdtune.training import prior
 from lib_sdtune.training.diffusion_classifier import groups_of
 
 PHRASES = (  # what a method and its rates are called
     "{1} of dim {2}", "UNet {1}, text encoder {2}", "UNet {1}", "text encoder {1}",
-    "pictures kept aside", "the pictures")
+    "pictures kept aside", "the pictures", "{1} step", "{1} steps", "{1} time", "{1} times")
 
 
-def recipe(config: Config, pictures: Sequence[Picture], steps: int) -> str:
-    """One line. pictures: a scan's; steps: how many the run takes, at most where it ends by itself."""
+def recipe(config: Config, dataset: Dataset) -> str:
+    """One line. dataset: what is trained on, for as many steps as the run takes at most."""
+    pictures = dataset.pictures
     subject = [picture for picture in pictures if not picture.is_class]
-    parts = (what_learns(config), length(config, subject, steps), words(config, subject), alone(config),
+    parts = (what_learns(config), length(config, dataset, subject), words(config, subject), alone(config),
              of_class(config, pictures))
     return " ".join(filter(None, parts))
 
@@ -39,17 +41,18 @@ def plainly(rate: float | str) -> str:
     return rate if isinstance(rate, str) else f"{rate:g}"
 
 
-def length(config: Config, subject: Sequence[Picture], steps: int) -> str:
-    """"1,500 steps show each of 10 pictures about 150 times."."""
-    train = config.train
-    times = max(1, round(steps * train.batch_size * train.gradient_accumulation_steps / max(1, len(subject))))
-    if train.stop != "auto":
-        return f"{steps:,} steps show each of {len(subject)} pictures about {times:,} times."
+def length(config: Config, dataset: Dataset, subject: Sequence[Picture]) -> str:
+    """"1,500 steps with 10 pictures: each is shown about 150 times."."""
+    epochs = dataset.total_steps / max(1, dataset.steps_per_epoch)
+    times = max(1, round(epochs * sum(picture.repeats for picture in subject) / max(1, len(subject))))
+    steps, pictures = plural(dataset.total_steps, "step"), plural(len(subject), "picture")
+    if config.train.stop != "auto":
+        return f"{steps} with {pictures}: each is shown about {plural(times, 'time')}."
     split = config.validation.split
-    aside = bool(config.validation.images or split and not none_aside(subject, split))
+    aside = bool(config.validation.images or split and not none_aside(dataset.scan.pictures, split))
     measured = "pictures kept aside" if aside else "the pictures"
-    return (f"At most {steps:,} steps show each of {len(subject)} pictures about {times:,} times; it ends as soon as "
-            f"the loss of {measured} no longer improves, and keeps the best file.")
+    return (f"At most {steps} with {pictures}: each is shown about {plural(times, 'time')}; it ends as soon as the "
+            f"loss of {measured} no longer improves, and keeps the best file.")
 
 
 def words(config: Config, subject: Sequence[Picture]) -> str:
@@ -81,7 +84,9 @@ def alone(config: Config) -> str:
 
 
 def of_class(config: Config, pictures: Sequence[Picture]) -> str:
-    """What keeps the class as it is."""
+    """What keeps the class as it is; "" where nothing does."""
+    if not config.loss.prior_loss_weight:
+        return ""
     prompts = sorted(set(filter(None, prior.taught_prompts(config, pictures))))
     if prompts:
         return f"The untouched model keeps {prior.quoted(prompts)} as it is."

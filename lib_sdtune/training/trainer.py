@@ -101,7 +101,7 @@ class Trainer:
             with precision.untouched(self.model, self.dtype):
                 diffusion_classifier.describe(self.config, self.training_data, self.objective.losses, self.folder,
                                               self.control.preparing)
-            self.control.facts["recipe"] = recipe(self.config, self.training_data.scan.pictures, self.total)
+            self.control.facts["recipe"] = recipe(self.config, self.training_data.dataset)
             log.info("%s", self.control.facts["recipe"])
             diagnosis = Diagnosis(self.config, self.model, self.method, self.objective, self.optimizer_step,
                                   self.attachment, self.training_data)

@@ -56,7 +56,7 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += filter(None, [time(dataset, config, app), samples(dataset, config, app), disk_space(dataset, config, app),
                            masks(config, scan.pictures), sentence(config, scan.pictures),
-                           recipe(config, scan.pictures, dataset.total_steps)])
+                           recipe(config, dataset)])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)),
                 *filter(None, [limit(config, dataset, app)]), *problems(scan, config, app)]
