@@ -1,6 +1,7 @@
 """The command line: how settings come in, and what each verb prints. Runs themselves are in test_end_to_end.py."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from lib_sdtune.__main__ import VERBS, main, parser
+from lib_sdtune.cli.console import speak
 from lib_sdtune.cli.presets import own_presets, settings_of
 from lib_sdtune.cli.settings import absolute, assign, read
 from lib_sdtune.cli.train import checked_config, settings
@@ -104,6 +106,17 @@ def test_list_names_what_can_be_chosen(kind, expected, capsys):
     assert main(["list", kind]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert expected in [line.split()[0] for line in lines] and all(len(line.split()) > 1 for line in lines)
+    assert kind == "presets" or all(line.endswith(".") for line in lines)  # whole sentences
+
+
+@pytest.mark.parametrize("rank, spoken", [("0", "told\nwarned\n"), ("1", "warned\n")])
+def test_of_several_processes_the_first_one_speaks(monkeypatch, capsys, rank, spoken):
+    monkeypatch.setenv("RANK", rank)
+    log = logging.getLogger("sdtune.spoken")
+    with speak(log):
+        log.info("told")
+        log.warning("warned")
+    assert capsys.readouterr().out == spoken
 
 
 def test_presets_saved_in_the_tab_are_known_by_name(tmp_path, capsys):

@@ -16,12 +16,14 @@ WIDTH = 30
 
 @contextmanager
 def speak(logger: logging.Logger) -> Iterator[None]:
-    """Show what the package logs; a run's failure is left to the sentence on stderr."""
+    """Show what the package logs; a run's failure is left to the sentence on stderr. Of processes that train together
+    the first one speaks for all, but for warnings.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # names in any script, on consoles that cannot show them
     handler = logging.StreamHandler(sys.stdout)
-    handler.setLevel(logging.INFO)
+    handler.setLevel(logging.INFO if is_main_process() else logging.WARNING)
     handler.addFilter(lambda record: record.levelno < logging.ERROR)
     handler.setFormatter(Clear("%(message)s"))
     before, inherits = logger.level, logger.propagate
@@ -34,6 +36,11 @@ def speak(logger: logging.Logger) -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(before)
         logger.propagate = inherits
+
+
+def is_main_process() -> bool:
+    """Whether this is the first of the processes that torchrun started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 class Output:

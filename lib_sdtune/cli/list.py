@@ -1,5 +1,6 @@
 """List what can be chosen: methods, networks, optimizers, families or presets."""
 
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from importlib import import_module
@@ -26,6 +27,12 @@ def run(args: Namespace) -> int:
             print(f"{name:16} saved in the tab")
         return 0
     for name, entry in import_module(f"lib_sdtune.{KINDS[args.kind]}").registry:
-        about = (sys.modules[entry.__module__].__doc__ or "").strip().splitlines()
-        print(f"{name:20} {about[0]}" if about else name)
+        print(f"{name:20} {first_sentence(sys.modules[entry.__module__].__doc__ or '')}".rstrip())
     return 0
+
+
+def first_sentence(text: str) -> str:
+    """Of a docstring's first paragraph, on one line; full stops inside brackets end nothing."""
+    paragraph = " ".join(text.strip().split("\n\n")[0].split())
+    outside = re.sub(r"\([^)]*\)", lambda bracket: "_" * len(bracket[0]), paragraph)
+    return paragraph[:match.end()] if (match := re.search(r"\.(?=\s|$)", outside)) else paragraph

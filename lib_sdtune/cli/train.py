@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune.cli.console import Bar
+from lib_sdtune.cli.console import Bar, is_main_process
 from lib_sdtune.cli.presets import settings_of, tell_other_family
 from lib_sdtune.cli.settings import absolute, assign, read
 from lib_sdtune.config import laid_over, overlaid
@@ -59,7 +59,8 @@ def run(args: Namespace) -> int:
         return measure(data, args.data_dir, args.checkpoint, args.preset)
     artefact, control = train(data, args.data_dir, args.checkpoint, args.preset, args.resume)
     if control.state == "stopped":
-        print(how_to_resume(control))
+        if is_main_process():
+            print(how_to_resume(control))
         return INTERRUPTED
     if artefact:
         print(artefact.path)
