@@ -121,9 +121,19 @@ window.sdtune = window.sdtune || {};
         const button = sdtune.byId('sdtune_captions_save');
         if (button.disabled) return;
         button.disabled = true; // up to the next painting: a second click would find nothing to save, and say so
-        if (await captions.ask('save')) captions.follow(200, true);
+        if (await captions.ask('save', {confirmed: confirmed()})) captions.follow(200, true);
         else button.disabled = false;
     };
+
+    // Words that were read in a guessed encoding are the user's to judge: saved wrong, they would look like good UTF-8.
+    function confirmed() {
+        const count = Math.max(at.guessed, areas().filter((area) => typed(area) && area.dataset.guess).length);
+        const question = () =>
+            t('Changed captions whose encoding is a guess: {n}. Are their words right? If not, they stay unsaved.', {
+                n: count,
+            });
+        return count > 0 && window.confirm(question());
+    }
 
     // Drawing
 
@@ -141,6 +151,7 @@ window.sdtune = window.sdtune || {};
         sdtune.byId('sdtune_captions_back').disabled = view.page === 0;
         sdtune.byId('sdtune_captions_next').disabled = view.page + 1 >= view.pages;
         at.changed = view.changed;
+        at.guessed = view.guessed;
         elsewhere(view.unsaved_elsewhere);
         sdtune.byId('sdtune_captions_undo').disabled = !view.undo;
         sdtune.text(
@@ -215,9 +226,17 @@ window.sdtune = window.sdtune || {};
             const area = cards[number].querySelector('textarea');
             if (document.activeElement !== area || !typed(area)) area.value = row.caption;
             area.dataset.shown = row.caption;
+            area.dataset.guess = row.guess;
+            area.readOnly = row.cut;
+            sdtune.text(cards[number].lastChild, doubt(row));
             cards[number].classList.toggle('sdtune-changed', row.changed);
         });
     }
+
+    const doubt = (row) =>
+        row.cut
+            ? t('Larger than 64 KiB: not edited here.')
+            : row.guess && t('Not UTF-8: read as {encoding}.', {encoding: row.guess});
 
     function card(row) {
         const {el} = sdtune;
@@ -243,6 +262,7 @@ window.sdtune = window.sdtune || {};
             }),
             el('figcaption', {title: row.name}, row.name),
             area,
+            el('span', {class: 'sdtune-soft'}),
         );
     }
 

@@ -156,7 +156,7 @@ window.sdtune = window.sdtune || {};
         const problems = work.problems || [];
         const sentence =
             work.state === 'done'
-                ? t('Captions saved: {n}; those from before the first save of the day are beside them as .bak.', {
+                ? t('Captions saved: {n}; the first text is beside each as .bak, that of the day before as .day.bak.', {
                       n: work.written,
                   })
                 : work.message;

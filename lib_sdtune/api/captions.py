@@ -57,5 +57,5 @@ def add_changes(router: APIRouter, app: App) -> None:
     add_verb("finals", lambda editor, data: editor.finals(data))
     add_verb("describe", lambda editor, data: editor.describe(data))
     add_verb("undo", lambda editor, _: editor.undo())
-    add_verb("save", lambda editor, _: editor.save())
+    add_verb("save", lambda editor, data: editor.save(data))
     add_verb("stop", lambda editor, _: editor.stop())

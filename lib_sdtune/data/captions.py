@@ -63,6 +63,9 @@ def from_file(file: "PictureFile", extension: str, problems: list[Problem], all_
     if encoding != "utf-8":
         problems.append(Problem(path, f"The caption {printable(path.name)} is not UTF-8; it was read as {encoding}. "
                                       "Save it as UTF-8 to be sure.", False, "caption not UTF-8"))
+    if text.is_cut(path):
+        problems.append(Problem(path, f"The caption {printable(path.name)} is larger than 64 KiB; only its beginning "
+                                      "is read. Shorten it.", False, "caption too long"))
     lines = [line.strip() for line in content.split("\n") if not text.is_blank(line)]
     if not lines:
         problems.append(Problem(path, f"The caption {printable(path.name)} is empty.", False, "caption empty"))

@@ -1,51 +1,43 @@
 """The captions of a folder while they are edited: nothing is written before `save`, and every change can be undone.
 
 A file that was changed by somebody else in the meantime is not overwritten, and no caption is written for a picture
-that is gone; the text before the first save of a day stays beside it as .bak.
+that is gone. Text whose encoding is a guess is saved as UTF-8 only once somebody has confirmed that it was read right,
+and a file of which only the beginning was read is not edited. The text before stays beside it, see `caption_backup`.
 """
 
-import shutil
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lib_sdtune.data import captions, tags, text
+from lib_sdtune.data import captions, tags
+from lib_sdtune.data.caption_entry import Entry, content, entry, write
 from lib_sdtune.data.paths import locate
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.data.walk import PictureFile, walk
-from lib_sdtune.errors import UserError
-from lib_sdtune.formats.files import write_text
+from lib_sdtune.data.walk import walk
+from lib_sdtune.errors import RunError, UserError
 
-DAY = 86400  # seconds
+NAMED = 4  # files of a sentence about several
+EXCERPT = 40  # characters of a caption in a sentence
 OFTEN = 0.9  # a tag in this share of the captions says what they have in common
 Edit = Callable[[str], str]  # caption -> caption
-
-
-@dataclass
-class Entry:
-    """One picture and its caption. `file` is where the caption is or will be; `further`: other lines, left alone."""
-
-    picture: Path
-    file: Path
-    loaded: str | None  # the file's whole text when it was read, None without a file
-    caption: str
-    original: str
-    further: str = ""
 
 
 class Captions:
     """relative path of a picture -> caption, for all pictures of a folder."""
 
     def __init__(self, folder: Path | str, extension: str = ".txt"):
-        self.problems: list[Problem] = []
+        self.found: list[Problem] = []  # by the walk through the folder
         self.root = locate(str(folder), Path.cwd(), "images")
-        files = walk(self.root, self.problems, extension)
+        files = walk(self.root, self.found, extension)
         self.entries = {printable(file.relative): entry(file, extension) for file in files}
         if not self.entries:
             raise UserError(f"{printable(self.root)} holds no pictures, so there are no captions to edit.")
         self._undo: list[dict[str, str]] = []
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What the owner of the captions should know, as they are now."""
+        return [*told(self.entries), *self.found]
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -59,9 +51,11 @@ class Captions:
         return [name for name, entry in self.entries.items() if passes(entry.caption)]
 
     def preview(self, change: Edit, names: Iterable[str] | None = None) -> dict[str, tuple[str, str]]:
-        """{name: (before, after)} of what `change(caption) -> caption` would alter."""
+        """{name: (before, after)} of what `change(caption) -> caption` would alter, without what can't be edited."""
         altered = {}
         for name in self.entries if names is None else names:
+            if self.entries[name].is_cut:
+                continue
             before = self.entries[name].caption
             after = change(before)
             if after != before:
@@ -73,12 +67,18 @@ class Captions:
         return self.update({name: after for name, (_, after) in self.preview(change, names).items()})
 
     def update(self, new: dict[str, str]) -> int:
-        """Set captions by name, as one step for `undo`; the number that changed. UserError for a name of no picture."""
+        """Set captions by name, as one step for `undo`; the number that changed.
+
+        UserError for a name of no picture, and for a caption that can't be edited.
+        """
         unknown = next((name for name in new if name not in self.entries), None)
         if unknown is not None:
             raise UserError(f"There is no picture {unknown!r} in {printable(self.root)}.")
         new = {name: one_line(caption) for name, caption in new.items()}
         before = {name: self.entries[name].caption for name in new if self.entries[name].caption != new[name]}
+        if cut := next((self.entries[name].file for name in before if self.entries[name].is_cut), None):
+            raise UserError(f"The caption {printable(cut.name)} is larger than 64 KiB and can't be edited here; "
+                            "shorten it in another program.")
         if before:
             self._undo.append(before)
         for name in before:
@@ -101,11 +101,17 @@ class Captions:
         """Names whose captions differ from their files."""
         return [name for name, entry in self.entries.items() if entry.caption != entry.original]
 
-    def save(self, progress: Callable[[int, int, str], None] | None = None) -> tuple[list[str], list[Problem]]:
+    def guessed(self) -> list[str]:
+        """Names of changed captions that are saved only once somebody has confirmed that they were read right."""
+        return [name for name in self.changed() if self.entries[name].is_guess]
+
+    def save(self, progress: Callable[[int, int, str], None] | None = None,
+             confirmed: Container[str] = ()) -> tuple[list[str], list[Problem]]:
         """Write what changed; (names written, problems of those that somebody else changed or moved meanwhile).
 
-        progress(done, total, text) may raise to stop: what is written by then counts as saved. UserError where a file
-        can't be written.
+        confirmed: names of `guessed` captions that somebody has seen to be right; the others are left unsaved, which is
+        a problem too. progress(done, total, text) may raise to stop: what is written by then counts as saved.
+        UserError where a file can't be written.
         """
         written: list[str] = []
         problems: list[Problem] = []
@@ -119,15 +125,21 @@ class Captions:
                                                        "so its caption is not written. Load the folder again.",
                                         False, "picture gone"))
                 continue
-            if content(entry.file) != entry.loaded:
+            if entry.is_guess and name not in confirmed:
+                sentence = (f"{printable(entry.file.name)} is not UTF-8 and was read as {entry.encoding}, which nobody "
+                            "has confirmed; it is not saved.")
+                problems.append(Problem(entry.file, sentence, False, "caption not UTF-8"))
+                continue
+            if content(entry.file)[0] != entry.loaded:
                 sentence = (f"{printable(entry.file.name)} was changed by somebody else since it was read; "
                             "it is left alone. Load the folder again to see it.")
                 problems.append(Problem(entry.file, sentence, False, "changed outside"))
                 continue
             try:
                 write(entry)
-            except OSError as error:
-                reason = error.strerror or error
+            except (OSError, RunError) as error:
+                cause = error if isinstance(error, OSError) else error.__cause__
+                reason = getattr(cause, "strerror", None) or error
                 raise UserError(f"{printable(entry.file)} can't be written ({reason}); "
                                 "it and what follows is not saved.") from error
             written.append(name)
@@ -150,47 +162,22 @@ PRUNING = ("These tags stand in nearly every caption. Pruned, what they name bec
            "always there; kept, they stay words that you can leave out or change in a prompt.")
 
 
-def entry(file: PictureFile, extension: str) -> Entry:
-    path = captions.caption_file(file.texts, extension)
-    if path is None:
-        caption = file.metadata_caption
-        return Entry(file.path, file.path.with_suffix(extension), None, caption, caption)
-    loaded = content(path)
-    caption, further = first_line(loaded or "")
-    return Entry(file.path, path, loaded, caption, caption, further)
+def told(entries: dict[str, Entry]) -> Iterator[Problem]:
+    """What the owner of the captions should know before editing them."""
+    if guessed := [entry for entry in entries.values() if entry.is_guess]:
+        shown = [f'{printable(entry.file.name)} ({entry.encoding}: "{entry.caption[:EXCERPT]}")' for entry in guessed]
+        yield Problem(guessed[0].file, f"Captions that are not UTF-8, so that their encoding is a guess: "
+                                       f"{listed(shown)}. See whether these words are right; saving them asks for it.",
+                      False, "caption not UTF-8")
+    if cut := [entry for entry in entries.values() if entry.is_cut]:
+        names = listed([printable(entry.file.name) for entry in cut])
+        yield Problem(cut[0].file, f"Captions that are larger than 64 KiB and can't be edited here: {names}.", False,
+                      "caption too long")
 
 
-def write(entry: Entry) -> None:
-    """The caption of an `Entry` into its file, the old text beside it."""
-    backup = entry.file.with_name(entry.file.name + ".bak")
-    if entry.loaded is not None and not is_of_today(backup):
-        shutil.copyfile(entry.file, backup)
-    write_text(entry.file, entry.caption + (entry.further or "\n"))
-    entry.loaded, entry.original = content(entry.file), entry.caption
-
-
-def is_of_today(backup: Path) -> bool:
-    """Whether a file was written in the last 24 hours: it holds the text before the first save of a session, not the
-    last.
-    """
-    return backup.is_file() and 0 <= time.time() - backup.stat().st_mtime < DAY
-
-
-def content(file: Path) -> str | None:
-    """The text of a file, None if there is none."""
-    try:
-        return text.read(file)[0]
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UserError(f"{printable(file)} can't be read ({error.strerror or error}).") from error
-
-
-def first_line(content: str) -> tuple[str, str]:
-    """(the first line that says something, everything behind it)."""
-    body = content.lstrip("\n ")
-    line, newline, further = body.partition("\n")
-    return line.strip(), newline + further
+def listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def one_line(caption: str) -> str:

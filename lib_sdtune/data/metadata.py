@@ -43,7 +43,7 @@ def read(path: Path, prefix: str, problems: list[Problem]) -> Listing | None:
     """The `Listing` in a file, None if it is none; what can't be read is told."""
     name = printable(path.name)
     try:
-        content = text.read(path, MAX_BYTES)[0]
+        content, encoding = text.read(path, MAX_BYTES)
         rows, broken, unreadable = parse(content, path.suffix.lower())
     except OSError as error:
         reason = error.strerror or error
@@ -53,6 +53,9 @@ def read(path: Path, prefix: str, problems: list[Problem]) -> Listing | None:
         problems.append(Problem(path, f"{name} lists no captions that can be read ({str(error)[:80]}).",
                                 False, "caption unreadable"))
         return None
+    if text.is_guess(encoding):
+        problems.append(Problem(path, f"{name} is not UTF-8; its captions were read as {encoding}. Save it as UTF-8 to "
+                                      "be sure.", False, "caption not UTF-8"))
     if broken:
         problems.append(Problem(path, unreadable.format(name, broken), False, "caption unreadable"))
     listing, several = Listing(path, prefix), 0

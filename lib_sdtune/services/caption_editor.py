@@ -66,13 +66,16 @@ class CaptionEditor(TaskService):
                     "page": page, "pages": pages,
                     "rows": [self.row(name) for name in names[page * PAGE : (page + 1) * PAGE]],
                     "tags": counts[:CLOUD], "kinds": len(counts), "missing": missing,
-                    "changed": len(self.captions.changed()), "undo": self.captions.steps,
+                    "changed": len(self.captions.changed()), "guessed": len(self.captions.guessed()),
+                    "undo": self.captions.steps,
                     "problems": [problem.text for problem in self.captions.problems], **self.status()}
 
     def row(self, name: str) -> dict[str, Any]:
+        """One picture. guess: the encoding of its caption file where that is one; cut: whether it can't be edited."""
         entry = self.captions.entries[name]
         return {"index": self.indices[name], "name": name, "caption": entry.caption,
-                "changed": entry.caption != entry.original}
+                "changed": entry.caption != entry.original, "guess": entry.encoding if entry.is_guess else "",
+                "cut": entry.is_cut}
 
     def status(self) -> dict[str, Any]:
         """{"work": the latest task}; `what` in it is its purpose, and a finished save has `written` and `problems`."""
@@ -150,12 +153,19 @@ class CaptionEditor(TaskService):
         with self.changing():
             return {"count": self.captions.undo()}
 
-    def save(self) -> dict[str, Any]:
-        """Write what changed, in the background; in the end `status` says how it went."""
+    def save(self, data: dict) -> dict[str, Any]:
+        """Write what changed, in the background; in the end `status` says how it went.
+
+        {"confirmed"}: whether somebody has seen that captions whose encoding is a guess were read right; without that
+        they are not saved.
+        """
+        refuse_unknown(data, "confirmed")
+        confirmed = flag(data, "confirmed")
         with self.changing():
+            guessed = self.captions.guessed() if confirmed else []
             for name in self.captions.changed():
                 self.context.access.folder(str(self.captions.entries[name].file), "images")
-            self.start("save", "saving captions", self.captions.save)
+            self.start("save", "saving captions", lambda progress: self.captions.save(progress, guessed))
         return self.status()
 
     def start(self, purpose: str, text: str, function: Callable[[Progress], Any]) -> None:

@@ -3,13 +3,18 @@ from pathlib import Path
 import pytest
 
 from lib_sdtune.config import DatasetConfig
-from lib_sdtune.data import captions, text, variation
+from lib_sdtune.data import captions, metadata, text, variation
+from lib_sdtune.data.walk import PictureFile
 
 
 @pytest.mark.parametrize("content, encoding, guessed", [
     ("a red fox", "utf-8", "utf-8"), ("赤い狐、ネコ", "utf-8-sig", "utf-8"), ("赤い狐", "utf-16", "utf-16"),
     ("赤い狐とネコ", "cp932", "cp932"), ("ﾈｺ, ロン", "cp932", "cp932"), ("红色的狐狸", "gb18030", "gb18030"),
-    ("café, naïve girl", "cp1252", "cp1252"), ("über“quoted”", "cp1252", "cp1252")])
+    ("café, naïve girl", "cp1252", "cp1252"), ("über“quoted”", "cp1252", "cp1252"),
+    ("一只猫，“红色”的沙发…", "gbk", "gb18030"), ("红色—沙发", "gbk", "gb18030"), ("рыжий кот на диване", "cp1251", "cp1251"),
+    ("Кот, cat, ещё один", "cp1251", "cp1251"), ("빨간 고양이", "cp949", "cp949"), ("ron, 소파 위의 고양이", "cp949", "cp949"),
+    ("사과, cat", "cp949", "cp949"), ("坐着的猫", "gb18030", "gb18030"), ("年轻女孩站在海边", "gb18030", "gb18030"),
+    ("à la forêt, été", "cp1252", "cp1252"), ("Größe, Mädchen", "cp1252", "cp1252")])
 def test_encodings(tmp_path, content, encoding, guessed):
     path = tmp_path / "a.txt"
     path.write_bytes(content.encode(encoding))
@@ -22,6 +27,30 @@ def test_any_bytes_can_be_read(tmp_path):
     assert text.read(path)[1] in ("latin-1", "cp1252")
     path.write_bytes("é".encode() * 100_000)  # longer than what is read, and cut inside a letter
     assert text.read(path)[0].strip("é") == ""
+
+
+@pytest.mark.parametrize("bom, encoding", [(b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16")])
+def test_bytes_that_are_no_text_behind_a_mark_of_it_are_a_guess(tmp_path, bom, encoding):
+    path = tmp_path / "a.txt"
+    path.write_bytes(bom + "cat".encode(encoding).removeprefix(b"\xff\xfe") + b"\x00\xd8\xe9")
+    assert text.read(path)[1] == f"damaged {encoding}" and text.is_guess(text.read(path)[1])
+
+
+def test_a_caption_file_that_is_longer_than_what_is_read_is_told(tmp_path):
+    path = tmp_path / "0.txt"
+    path.write_text("a cat\n" * 20_000)
+    problems = []
+    file = PictureFile(tmp_path / "0.png", "0.png", None, "", {".txt": path})
+    assert captions.from_file(file, ".txt", problems) == "a cat"
+    assert "caption too long" in [problem.kind for problem in problems]
+    assert any("64 KiB" in problem.text for problem in problems)
+
+
+def test_a_list_of_captions_that_is_not_utf_8_is_told(tmp_path):
+    (tmp_path / "metadata.csv").write_bytes("file_name,text\n0.png,рыжий кот\n".encode("cp1251"))
+    problems = []
+    assert metadata.read(tmp_path / "metadata.csv", "", problems).rows == [("0.png", "рыжий кот")]
+    assert [problem.kind for problem in problems] == ["caption not UTF-8"] and "cp1251" in problems[0].text
 
 
 @pytest.mark.parametrize("name, words", [("0012-a red fox.png", "a red fox"), ("12 - ron_cat.jpg", "ron cat"), ("00001.png", ""),

@@ -108,14 +108,39 @@ def test_the_text_of_the_first_save_of_a_day_stays_beside(ask, album, images, sa
     os.utime(images / "1.txt.bak", (yesterday, yesterday))
     ask(album + "/write", {"name": "1.png", "caption": "next day"})
     save()
-    assert (images / "1.txt.bak").read_text() == "third\n"
+    assert (images / "1.txt.bak").read_text() == "a cat, number 1" and (images / "1.txt.day.bak").read_text() == "third\n"
 
 
 def test_a_caption_that_cannot_be_written_is_told(ask, album, images, save):
     ask(album + "/edit", {"do": "add", "words": "hat"})
-    (images / "1.txt.bak").mkdir()
+    (images / "1.txt.bak.tmp").mkdir()
     saved = save()
     assert saved["state"] == "failed" and "1.txt can't be written" in saved["message"]
+    assert ask(album, method="get")["changed"] == 4
+
+
+def test_words_of_a_guessed_encoding_are_saved_once_they_are_confirmed(ask, images, ended):
+    (images / "0.txt").write_bytes("рыжий кот".encode("cp1251"))
+    opened = ask("/captions", {"images": str(images)})
+    album = "/captions/" + opened["id"]
+    assert opened["rows"][0]["guess"] == "cp1251" and "рыжий кот" in opened["problems"][0]
+    ask(album + "/edit", {"do": "add", "words": "hat"})
+    assert ask(album, method="get")["guessed"] == 1
+    ask(album + "/save", {})
+    work = ended(album + "/work")["work"]
+    assert work["written"] == 4 and "cp1251" in work["problems"][0]
+    ask(album + "/save", {"confirmed": True})
+    assert ended(album + "/work")["work"]["written"] == 1
+    assert (images / "0.txt").read_text(encoding="utf-8") == "рыжий кот, hat\n"
+    assert ask(album, method="get")["rows"][0]["guess"] == ""
+
+
+def test_a_caption_that_is_too_long_to_be_edited_is_not_described(ask, images, ended):
+    (images / "0.txt").write_text("a cat\n" * 20_000)
+    album = "/captions/" + ask("/captions", {"images": str(images)})["id"]
+    assert ask(album, method="get")["rows"][0]["cut"]
+    ask(album + "/describe", {"captioner": "blip", "existing": "replace"})
+    assert ended(album + "/work")["work"]["state"] == "done"
     assert ask(album, method="get")["changed"] == 4
 
 

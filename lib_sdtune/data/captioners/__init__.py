@@ -102,7 +102,7 @@ def describe_all(captions: "Captions", captioner: Captioner, names: Iterable[str
         raise UserError(f"Existing captions can be treated as: {', '.join(EXISTING)}; not {existing!r}.")
     progress = progress or (lambda done, total, text: None)
     names = [name for name in (captions.entries if names is None else names)
-             if existing != "keep" or not captions[name]]
+             if (existing != "keep" or not captions[name]) and not captions.entries[name].is_cut]
     described = {}
     try:
         for done, name in enumerate(names):
