@@ -56,23 +56,29 @@ window.sdtune = window.sdtune || {};
             event.stopPropagation();
             depth = 0;
             marked(false);
-            const {name, dropped, numbered} = await contents(event.dataTransfer);
-            if (dropped.length) upload(name, dropped);
+            const {name, paths, dropped, numbered} = await contents(event.dataTransfer);
+            if (dropped.length) upload(name, paths, dropped);
             warn(numbered);
         });
     }
 
-    // {name of the folder, or '', files, the names of folders inside whose numbers say repeats}: everything that was
-    // dropped, with what is in folders.
+    // {name of the folder, or '', paths, files, the names of folders inside whose numbers say repeats}: everything that
+    // was dropped, with what is in folders. A path begins below the dropped folder, or with it where there are several.
     async function contents(transfer) {
         const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry());
         const folders = entries.filter((entry) => entry && entry.isDirectory);
-        if (!folders.length) return {name: '', dropped: [...transfer.files], numbered: []};
-        const files = (await Promise.all(entries.filter(Boolean).map((entry) => walk(entry)))).flat();
-        const inside = files.flatMap((file) => file.inside.split('/')).concat(folders.slice(1).map(({name}) => name));
+        if (!folders.length) {
+            const dropped = [...transfer.files];
+            return {name: '', paths: dropped.map((file) => file.name), dropped, numbered: []};
+        }
+        const places = entries.filter(Boolean);
+        const files = (await Promise.all(places.map((entry) => walk(entry)))).flat();
+        const parts = files.map(({path}) => path.split('/').slice(1));
+        const inside = parts.flatMap((part) => part.slice(1, -1)).concat(folders.slice(1).map(({name}) => name));
         return {
             name: folders[0].name,
-            dropped: unmistakable(files),
+            paths: parts.map((part) => part.slice(places.length > 1 ? 0 : 1).join('/')),
+            dropped: files.map(({file}) => file),
             numbered: [...new Set(inside.filter((name) => /^\d+_/.test(name)))],
         };
     }
@@ -90,20 +96,11 @@ window.sdtune = window.sdtune || {};
         );
     }
 
-    // The files, those of folders inside named after these where a name comes twice: a caption or a mask must not be
-    // taken for another picture's.
-    function unmistakable(files) {
-        const twice = new Set(files.map(({file}) => file.name)).size < files.length;
-        return files.map(({file, inside}) =>
-            twice && inside ? new File([file], `${inside.replaceAll('/', '-')}-${file.name}`, {type: file.type}) : file,
-        );
-    }
-
-    // Each file with the folders that it lies in below the dropped one, "a/b".
+    // Each file with the path that it was dropped with, "/folder/a.png".
     async function walk(entry) {
         if (entry.isFile) {
             const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-            return [{file, inside: entry.fullPath.split('/').slice(2, -1).join('/')}];
+            return [{file, path: entry.fullPath}];
         }
         const reader = entry.createReader();
         const entries = [];
@@ -115,12 +112,13 @@ window.sdtune = window.sdtune || {};
         return (await Promise.all(entries.map(walk))).flat();
     }
 
-    // By the button's own input, so that a dropped file goes the way of a chosen one.
-    function upload(name, files) {
+    // By the button's own input, so that a dropped file goes the way of a chosen one. It sends their names alone; the
+    // server names them by their paths, so that a caption or a mask is not taken for another picture's.
+    function upload(name, paths, files) {
         const button = sdtune.byId('sdtune_upload');
         const input = button && button.parentElement.querySelector('input[type="file"]');
         if (!input) return;
-        sdtune.form.write('sdtune_set_name', name);
+        sdtune.form.write('sdtune_set_name', JSON.stringify({name, paths}));
         const transfer = new DataTransfer();
         for (const file of files) transfer.items.add(file);
         setTimeout(() => {

@@ -39,12 +39,12 @@ def is_listing(name: str) -> bool:
     return path.stem in STEMS and path.suffix in SUFFIXES
 
 
-def read(path: Path, prefix: str, problems: list[Problem]) -> Listing | None:
-    """The `Listing` in a file, None if it is none; what can't be read is told."""
-    name = printable(path.name)
+def read(path: Path, prefix: str, problems: list[Problem], name: str = "") -> Listing | None:
+    """The `Listing` in a file, None if it is none; what can't be read is told, of `name` where it was called so."""
+    name = printable(name or path.name)
     try:
         content, encoding = text.read(path, MAX_BYTES)
-        rows, broken, unreadable = parse(content, path.suffix.lower())
+        rows, broken, unreadable = parse(content, PurePosixPath(name).suffix.lower())
     except OSError as error:
         reason = error.strerror or error
         problems.append(Problem(path, f"{name} can't be read ({reason}).", False, "caption unreadable"))
@@ -136,15 +136,21 @@ def assigned(files: Sequence["PictureFile"], listings: Sequence[Listing], extens
             else:
                 captions[relative] = caption
         name = printable(listing.path.name)
-        if lost:
-            problems.append(unused(listing.path, f"{len(lost)} of the captions in {name} are of no picture in the "
-                                                 f"folder; the first is that of {printable(lost[0])}."))
+        problems += of_no_picture(listing.path, name, lost)
         if overruled:
             problems.append(unused(listing.path, f"{len(overruled)} of the captions in {name} are not used, because "
                                                  "their pictures have another caption; the first is that of "
                                                  f"{printable(overruled[0])}."))
     return [replace(file, metadata_caption=captions[file.relative]) if file.relative in captions else file
             for file in files]
+
+
+def of_no_picture(path: Path, name: str, lost: Sequence[str]) -> list[Problem]:
+    """What is said of rows of a list, by the file names in them, that are of no picture."""
+    if not lost:
+        return []
+    return [unused(path, f"{len(lost)} of the captions in {printable(name)} are of no picture in the folder; the first "
+                         f"is that of {printable(lost[0])}.")]
 
 
 def unused(path: Path, sentence: str) -> Problem:

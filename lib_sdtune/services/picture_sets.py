@@ -18,7 +18,8 @@ class PictureSets:
 
     def list(self) -> dict[str, Any]:
         """{"sets": [{"name", "folder", "pictures"}]}, the latest first; pictures: how many there are."""
-        folders = [path for path in self.folder.iterdir() if path.is_dir()] if self.folder.is_dir() else []
+        children = self.folder.iterdir() if self.folder.is_dir() else ()
+        folders = [path for path in children if path.is_dir() and not path.name.startswith(".")]  # hidden: unfinished
         folders = sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)[:MAX_SETS]
         sets = [{"name": path.name, "folder": str(path), "pictures": count(path)} for path in folders]
         return {"sets": [entry for entry in sets if entry["pictures"]]}
@@ -26,7 +27,8 @@ class PictureSets:
 
 def count(folder: Path) -> int:
     """Picture files directly in a folder, masks apart."""
-    from lib_sdtune.data.kinds import SUFFIXES
+    from lib_sdtune.data.kinds import PLUGGED_IN, SUFFIXES
     from lib_sdtune.data.masks import is_mask
 
-    return sum(path.suffix.lower() in SUFFIXES and not is_mask(path.name) for path in folder.iterdir())
+    endings = {*SUFFIXES, *PLUGGED_IN}
+    return sum(path.suffix.lower() in endings and not is_mask(path.name) for path in folder.iterdir())

@@ -61,21 +61,24 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
     def draw_class_pictures(request: gr.Request, *values):
         return answer(lambda config: (app.class_pictures.start(config) and "", ""), request, *values)[0]
 
-    def save_uploads(request: gr.Request, files, dropped, name):
+    def save_uploads(request: gr.Request, files, dropped, name, caption_extension):
         try:
             admit_event(request, app.access)
-            uploads = [(file.name, upload.original_name(file)) for file in files]
-            name = upload.name_of_set(dropped) or name
-            return str(upload.save(uploads, name, app.picture_sets.folder)), ""
+            folder, paths = upload.dropped(dropped, [upload.original_name(file) for file in files])
+            uploads = [(file.name, path) for file, path in zip(files, paths, strict=True)]
+            name = upload.name_of_set(folder) or name
+            pictures = upload.save(uploads, name, app.picture_sets.folder, caption_extension or "")
+            return str(pictures.folder), box("yellow", *pictures.notes, say=say)
         except Refused as problem:
             return gr.update(), box("red", str(problem.detail))
-        except UserError as problem:
+        except (UserError, RunError) as problem:
             return gr.update(), box("red", str(problem), say=say)
 
     parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None,
         _js="(id) => { sdtune.messages.answered('start'); sdtune.started(id); return []; }")
-    parts["upload"].upload(save_uploads, [parts["upload"], parts["set_name"], parts["name"]],
+    parts["upload"].upload(save_uploads, [parts[name] for name in ("upload", "set_name", "name",
+                                                                   "dataset.caption_extension")],
                            [parts["concept.images"], parts["report"]], queue=False).then(
         lambda: "", [], [parts["set_name"]], queue=False).then(None, [], None, _js=ANSWERED.format("upload"))
     parts["check"].click(check_pictures, inputs, [parts["report"]], queue=False).then(
