@@ -17,6 +17,9 @@ class Draft:
     origins: the entry behind each path of the config. assumed: path -> the other program's setting, which its file
     does not mention.
 
+    defaults: sd-scripts' option -> what the program has where its file does not mention it, if that is not sd-scripts'
+    own default.
+
     options: sd-scripts' own names, not yet translated; subsets: its picture folders, merged with what they inherit.
     sdxl: whether the file says that the model is SDXL; None where it says nothing. total: steps of the run, where
     known. images, name: what the user gave beside the files. base: the folder that the files lie in; None where
@@ -28,6 +31,7 @@ class Draft:
     origins: dict[str, Entry] = field(default_factory=dict)
     assumed: dict[str, str] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
+    defaults: dict[str, Any] = field(default_factory=dict)
     options: Entries = field(default_factory=Entries)
     subsets: list[Entries] = field(default_factory=list)
     script: str = ""
@@ -76,6 +80,10 @@ class Draft:
             self.notes.differ(entry, how, path, value)
         else:
             self.notes.take(entry, path, value)
+
+    def default_of(self, option: str, usual: Any) -> Any:
+        """What an option of sd-scripts is where the file does not mention it; `usual`: sd-scripts' own default."""
+        return self.defaults.get(option, usual)
 
     def default(self, path: str, value: Any, name: str) -> None:
         """Set what the other program does where its file says nothing; `name` is the setting there."""

@@ -9,7 +9,7 @@ class Notes:
     """Sentences by kind, in the order of the file. remarks: line -> (the setting, what is said about it)."""
 
     def __init__(self) -> None:
-        self.accepted: list[str] = []
+        self.accepted: dict[str, tuple[Entry, str]] = {}  # line -> (entry, path of CONFIG)
         self.different: list[str] = []
         self.unsupported: list[str] = []
         self.off: list[str] = []  # keys that did nothing as they stand
@@ -20,12 +20,28 @@ class Notes:
         self.remarks: dict[str, tuple[str, str]] = {}
 
     def take(self, entry: Entry, path: str, value: object) -> None:
-        self.accepted.append(f"{entry} -> {path} = {abridged(value)}")
+        self.accepted[f"{entry} -> {path} = {abridged(value)}"] = entry, path
 
     def differ(self, entry: Entry | str, how: str, path: str = "", value: object = None) -> None:
         """Taken over with another value, or under a name that means something else: `how` says in what way."""
+        if path:
+            self.supersede(path, entry)
         target = f" -> {path} = {abridged(value)}" if path else ""
         self.different.append(self.remark(f"{entry}{target}", how))
+
+    def supersede(self, path: str, by: Entry | str) -> None:
+        """Take back what was said to be taken over for a path of CONFIG: another value stands there now.
+
+        An entry that counts nowhere else then is told; that of `by` is told by whoever calls.
+        """
+        key = by if isinstance(by, str) else by.key
+        for line, (entry, where) in list(self.accepted.items()):
+            if where != path:
+                continue
+            del self.accepted[line]
+            is_left = any(other.key == entry.key for other, _ in self.accepted.values())
+            if not is_left and entry.key != key:
+                self.different.append(self.remark(str(entry), f"{key} counts instead"))
 
     def refuse(self, entry: Entry, what_it_did: str) -> None:
         """Not supported; a secret is named and not shown."""
@@ -44,7 +60,7 @@ class Notes:
         """What was taken over, the other program's defaults at the end."""
         defaults = ", ".join(dict.fromkeys(self.defaults))
         last = [f"not in the file, so the other program's default: {defaults}"] if defaults else []
-        return [*dict.fromkeys(self.accepted), *last]
+        return [*self.accepted, *last]
 
     def lost(self) -> list[str]:
         """What is not supported; what was switched off anyway at the end."""

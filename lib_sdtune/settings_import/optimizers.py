@@ -68,8 +68,11 @@ def nearest(name: str) -> tuple[str, str]:
 def set_optimizer(draft: Draft, name: str, entry: Entry | None = None) -> str:
     """Set the optimizer, or the nearest to it; its name here."""
     optimizer, difference = nearest(name)
-    draft.set("train.optimizer", optimizer, None if difference else entry,
-              RELATIVE if optimizer == "Adafactor" else "")
+    if entry is None:
+        draft.default("train.optimizer", optimizer, "optimizer")
+    else:
+        draft.set("train.optimizer", optimizer, None if difference else entry,
+                  RELATIVE if optimizer == "Adafactor" else "")
     if difference:
         original = entry or Entry("optimizer", name)
         draft.origins["train.optimizer"] = original

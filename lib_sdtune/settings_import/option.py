@@ -40,7 +40,7 @@ def apply(options: Iterable[Option], entries: Entries, draft: Draft) -> None:
 
 
 def translate(option: Option, entry: Entry | None, original: Entry | None, draft: Draft) -> None:
-    value = option.default
+    value = draft.default_of(option.name, option.default)
     if entry is not None:
         try:
             value = option.read(entry.value)

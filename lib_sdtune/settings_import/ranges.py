@@ -65,4 +65,5 @@ def clamped(value: float, field: dataclasses.Field) -> float:
 
 def tell(draft: Draft, path: str, value: Any, instead: Any, reason: str) -> None:
     entry = draft.origins.get(path) or Entry(path, value)
+    draft.notes.supersede(path, entry)
     draft.notes.differ(entry, f"{abridged(value)} {reason} ({path}); {abridged(instead)} stands instead")

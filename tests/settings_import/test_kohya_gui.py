@@ -83,3 +83,47 @@ def test_other_families(imported, changes):
         imported({"a.json": {**PAGE, **changes}})
     config, _ = imported({"a.json": {**PAGE, "flux1_checkbox": False, "sd3_checkbox": False, "t5xxl": "old.safetensors"}})
     assert config["lora"]["dim"] == 64
+
+
+PARTIAL = {"LoRA_type": "Standard", "max_resolution": "512,512", "noise_offset_type": "Original", "epoch": 4, "learning_rate": 1e-4}
+
+
+def test_what_a_page_s_file_does_not_mention_is_the_page_s_own(imported):
+    config, text = imported({"a.json": PARTIAL})
+    assert config["dataset"].items() >= {"enable_bucket": True, "bucket_no_upscale": True, "max_bucket_reso": 2048, "cache_latents": True,
+                                         "latent_sampling": "once", "caption_extension": ".txt"}.items()
+    assert config["train"].items() >= {"lr_scheduler": "cosine", "mixed_precision": "fp16", "max_train_epochs": 4}.items()
+    assert config["train"]["optimizer"] == "AdamW8bit" and config["save"]["precision"] == "fp16"
+    assert (config["lora"]["dim"], config["lora"]["alpha"], config["lora"]["unet_lr"]) == (8, 1.0, 1e-4)
+    assert "lr_warmup = not in the file, so 10 percent" in text
+    told = text.partition("not in the file, so the other program's default: ")[2].partition("\n")[0]
+    assert "optimizer AdamW8bit" in told and "enable_bucket" not in told  # as it is here anyway
+
+
+def test_what_is_off_in_a_page_s_file_stays_so(imported):
+    config, _ = imported({"a.json": {**PARTIAL, "enable_bucket": False, "cache_latents": False, "bucket_no_upscale": False, "lr_warmup": 0,
+                                     "lr_scheduler": "constant", "caption_extension": "", "mixed_precision": "no"}})
+    assert not config["dataset"]["enable_bucket"] and not config["dataset"]["cache_latents"] and not config["dataset"]["bucket_no_upscale"]
+    assert config["dataset"]["caption_extension"] == ".caption" and config["train"]["mixed_precision"] == "no"
+    assert (config["train"]["lr_scheduler"], config["train"]["lr_warmup_steps"]) == ("constant", 0)
+
+
+@pytest.mark.parametrize("more", [{}, {"enable_bucket": False}])
+def test_the_page_for_fine_tuning_always_sorts_into_buckets(imported, more):
+    config, text = imported({"a.json": {"image_folder": "/data/x", "create_buckets": True, "train_batch_size": 1, "optimizer": "AdamW",
+                                        "epoch": 2, "max_resolution": "1024,1024", **more}})
+    assert config["method"] == "dreambooth" and config["dataset"]["enable_bucket"]
+    assert ("always sorts pictures into buckets" in text) == bool(more)
+
+
+def test_what_gives_way_is_not_taken_over_too(imported):
+    _, text = imported({"a.json": {**PARTIAL, "LoRA_type": "LyCORIS/iA3", "network_dropout": 0.3, "max_bucket_reso": 99_999}})
+    taken = text.partition("Means something else here:")[0]
+    assert "network_dropout" not in taken and "max_bucket_reso" not in taken and text.count("network_dropout = 0.3") == 1
+
+
+def test_a_rate_that_another_setting_overrules_is_told_once(imported):
+    files = {"a.toml": 'network_module = "networks.lora"\ntext_encoder_lr = 5e-5\nunet_lr = 1e-4\nnetwork_train_unet_only = true\n'}
+    config, text = imported(files)
+    assert config["lora"]["text_encoder_lr"] == 0.0 and "text_encoder_lr = 5e-05: network_train_unet_only counts instead" in text
+    assert "-> lora.text_encoder_lr = 5e-05" not in text

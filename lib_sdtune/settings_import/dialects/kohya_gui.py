@@ -20,6 +20,7 @@ from lib_sdtune.settings_import.sd_scripts.kohya_gui import (
     RENAMED,
     TYPES,
 )
+from lib_sdtune.settings_import.sd_scripts.kohya_gui_defaults import OF_PAGE, WARM_UP, absent
 from lib_sdtune.settings_import.sd_scripts.lengths import Share
 from lib_sdtune.settings_import.sd_scripts.options import BY_NAME
 
@@ -67,6 +68,10 @@ class Reader:
         if on(page, "sdxl") or on(page, "sdxl_checkbox"):
             draft.sdxl = True
         draft.script = self.script()
+        defaults = absent(draft.script, page)
+        draft.defaults = {RENAMED.get(name, name): value for name, value in defaults.items()}
+        if draft.script in ("fine_tune", "sdxl_train"):
+            self.always_in_buckets()
         if draft.script == "train_network":
             self.network()
         self.rates()
@@ -86,6 +91,16 @@ class Reader:
         for name, entry in list(page.unused()):
             if name not in draft.options:
                 draft.options[name] = entry
+
+    def always_in_buckets(self) -> None:
+        """The page for fine-tuning has no such switch and passes it on as on, whatever a file says."""
+        entry = self.page.take("enable_bucket")
+        self.draft.defaults["enable_bucket"] = True
+        if entry and not on(self.page, "enable_bucket"):
+            self.draft.notes.differ(entry, "that page always sorts pictures into buckets", "dataset.enable_bucket",
+                                    True)
+        elif "enable_bucket" in self.page:
+            self.draft.notes.off.append("enable_bucket")
 
     def record(self, name: str, value: Any, key: str) -> None:
         self.draft.options.record(name, value, key, self.document.name)
@@ -204,9 +219,19 @@ class Reader:
             self.draft.options["lr_warmup_steps"] = page["lr_warmup_steps"]
         elif percent:
             self.warm_up(Share(percent / 100))
+        elif not {"lr_warmup", "lr_warmup_steps"} & set(page) and self.draft.script in OF_PAGE:
+            self.assume_warm_up()
         for name in ("stop_text_encoder_training", "stop_text_encoder_training_pct"):
             if (share := self.number(name)) is not None:
                 self.record("stop_text_encoder_training", Share(share / 100) if share else "", name)
+
+    def assume_warm_up(self) -> None:
+        """The page's own, which it puts at 0 for the schedule constant."""
+        schedule = self.page.get("lr_scheduler_type") or self.page.get("lr_scheduler")
+        if schedule is None or str(schedule.value).strip() != "constant":
+            share = Share(WARM_UP / 100)
+            self.draft.options.record("lr_warmup_steps", share, "lr_warmup", self.document.name,
+                                      f"not in the file, so {share}")
 
     def warm_up(self, share: Share) -> None:
         if str(getattr(self.page.get("lr_scheduler"), "value", "")).strip() == "constant":

@@ -48,7 +48,7 @@ def set_precision(draft: Draft, options: Entries) -> None:
     if entry:
         draft.set("train.mixed_precision", text(entry.value).lower(), entry)
     else:
-        draft.default("train.mixed_precision", "no", "mixed_precision")
+        draft.default("train.mixed_precision", draft.default_of("mixed_precision", "no"), "mixed_precision")
     checkpointing = options.take("gradient_checkpointing")
     try:
         value = flag(checkpointing.value) if checkpointing else False

@@ -95,7 +95,7 @@ def set_dim(draft: Draft, options: Entries) -> int:
     """Set lora.dim; the dim as the file has it."""
     entry = options.take("network_dim")
     try:
-        dim = integer(entry.value) if entry else 4
+        dim = integer(entry.value) if entry else draft.default_of("network_dim", 4)
     except ValueError as error:
         if entry and str(entry.value).strip().lower() == "dynamic":
             draft.notes.differ(entry, "the file was resized, each layer to a dim of its own", "lora.dim", 16)
@@ -103,7 +103,7 @@ def set_dim(draft: Draft, options: Entries) -> int:
             return 16
         if entry:
             draft.notes.unread(entry, error)
-        entry, dim = None, 4
+        entry, dim = None, draft.default_of("network_dim", 4)
     if entry and dim > MAX_DIM:
         draft.set(
             "lora.dim",
@@ -123,7 +123,7 @@ def set_alpha(draft: Draft, options: Entries, dim: int) -> float:
     """Set lora.alpha; the alpha as the file means it."""
     entry = options.take("network_alpha")
     try:
-        alpha = fraction(entry.value) if entry else 1.0
+        alpha = fraction(entry.value) if entry else draft.default_of("network_alpha", 1.0)
     except ValueError as error:
         if entry:
             draft.notes.unread(entry, error)

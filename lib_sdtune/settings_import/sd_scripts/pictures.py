@@ -202,8 +202,9 @@ def set_cache(draft: Draft, options: Entries) -> None:
         if crop := is_on(options, "random_crop"):
             draft.notes.warnings.append(f"{crop} and {entry} contradict each other in sd-scripts; here both work.")
     else:
-        draft.default("dataset.cache_latents", False, "cache_latents")
-        draft.assign("dataset.latent_sampling", "random")
+        caches = draft.default_of("cache_latents", False)
+        draft.default("dataset.cache_latents", caches, "cache_latents")
+        draft.assign("dataset.latent_sampling", "once" if caches else "random")
 
 
 def set_captions(draft: Draft, options: Entries) -> None:
@@ -213,7 +214,8 @@ def set_captions(draft: Draft, options: Entries) -> None:
         ending = text(extension.value)
         draft.set("dataset.caption_extension", ending if ending.startswith(".") else f".{ending}", extension)
     else:
-        draft.default("dataset.caption_extension", ".caption", "caption_extension")
+        ending = draft.default_of("caption_extension", ".caption")
+        draft.default("dataset.caption_extension", ending, "caption_extension")
     length = options.take("max_token_length")
     if length is None:
         draft.default("dataset.max_token_length", 75, "max_token_length")

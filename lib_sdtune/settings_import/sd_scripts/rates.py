@@ -42,7 +42,7 @@ def listed(value: Any) -> list:
 
 def set_rate(draft: Draft, path: str, chosen: tuple[float, Entry] | None) -> None:
     if chosen is None:
-        draft.default(path, DEFAULT, "learning_rate")
+        draft.default(path, draft.default_of("learning_rate", DEFAULT), "learning_rate")
     else:
         draft.set(path, *chosen)
 
@@ -65,7 +65,10 @@ def of_network(draft: Draft, options: Entries, common: tuple[float, Entry] | Non
         unet_only = text_only = None
     if common and all(specific.values()):
         draft.notes.off.append(common[1].key)
-    set_rate(draft, "lora.unet_lr", specific["unet_lr"] or common)
+    if "unet_lr" in draft.defaults and not specific["unet_lr"]:
+        draft.default("lora.unet_lr", draft.defaults["unet_lr"], "unet_lr")
+    else:
+        set_rate(draft, "lora.unet_lr", specific["unet_lr"] or common)
     set_rate(draft, "lora.text_encoder_lr", specific["text_encoder_lr"] or common)
     if text_only:
         draft.set("lora.unet_lr", 0.0, text_only, "0 is what leaves the UNet out here")

@@ -77,7 +77,7 @@ def set_saving(draft: Draft, options: Entries) -> None:
 
 def set_precision(draft: Draft, entry: Entry | None) -> None:
     if entry is None:
-        draft.default("save.precision", "float", "save_precision")
+        draft.default("save.precision", draft.default_of("save_precision", "float"), "save_precision")
         return
     precision = {"fp32": "float", "float32": "float", "float16": "fp16", "bfloat16": "bf16"}
     value = text(entry.value).lower()
@@ -112,7 +112,7 @@ def set_state(draft: Draft, options: Entries, every: int) -> None:
 
 def set_format(draft: Draft, entry: Entry | None) -> None:
     if draft.method == "textual_inversion":
-        value = text(entry.value).lower() if entry else "pt"
+        value = text(entry.value).lower() if entry else draft.default_of("save_model_as", "pt")
         kind = "safetensors" if "safetensors" in value else "pt"
         if entry:
             draft.set("textual_inversion.save_model_as", kind, entry)

@@ -100,7 +100,8 @@ def set_optimizer_and_schedule(draft: Draft) -> None:
         draft.notes.warnings.append(f"{lion} and {eight_bits} contradict each other: sd-scripts stops at that; Lion is "
                                     "taken, for the other is on by default.")
     entry = chosen or lion or eight_bits
-    name = text(chosen.value) if chosen else "Lion" if lion else "AdamW8bit" if eight_bits else "AdamW"
+    name = text(chosen.value) if chosen else "Lion" if lion else "AdamW8bit" if eight_bits else (
+        draft.default_of("optimizer_type", "AdamW"))
     optimizer = set_optimizer(draft, name, entry)
     draft.assign("train.optimizer_args", {})
     if arguments := options.take("optimizer_args"):
@@ -109,7 +110,7 @@ def set_optimizer_and_schedule(draft: Draft) -> None:
     if kind and schedule:
         draft.notes.differ(schedule, f"lr_scheduler_type counts instead: {text(kind.value)}")
     named = kind or schedule
-    set_schedule(draft, text(named.value) if named else "constant", named)
+    set_schedule(draft, text(named.value) if named else draft.default_of("lr_scheduler", "constant"), named)
     if arguments := options.take("lr_scheduler_args"):
         draft.notes.refuse(arguments, "were the arguments of lr_scheduler_type")
 
