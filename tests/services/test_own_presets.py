@@ -57,6 +57,8 @@ def test_uploaded_sets_are_listed_with_their_pictures(ask, app):
     assert ask("/picture-sets", method="get") == {"sets": []}
     folder.mkdir(parents=True)
     (folder / "empty").mkdir()
+    (folder / ".unfinished.tmp").mkdir()
+    (folder / ".unfinished.tmp" / "a.png").write_bytes(b"picture")
     source = folder / "a.png"
     source.write_bytes(b"picture")
     upload.save([(source, "a.png"), (source, "a.mask.png"), (source, "b.png"), (source, "b.txt")], upload.name_of_set("10_ron <cat>"), folder)

@@ -1,6 +1,7 @@
 """The tab in a real browser: what only a page with its scripts running can show."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -329,6 +330,24 @@ def test_a_dropped_folder_is_a_set_whose_captions_stay_with_their_pictures(page,
     page.until("document.querySelector('#sdtune_images textarea, #sdtune_images input').value.endsWith('cats')")
     names = sorted(path.name for path in (folder / "data").rglob("pictures/cats/*"))
     assert names == ["a-0.png", "a-1.png", "b-0.png", "b-0.txt", "b-1.png", "b-1.txt"]
+
+
+def test_masks_of_two_dropped_folders_stay_with_their_pictures(page, url, folder, tmp_path):
+    for name in ("red", "Blue"):
+        (pictures(tmp_path / name, count=1) / "0.txt").write_text(name, encoding="utf-8")
+        shutil.copyfile(tmp_path / name / "0.png", tmp_path / name / "0.mask.png")
+        (tmp_path / name / "notes.docx").write_text("")
+    opened(page, url).until("!!document.querySelector('#sdtune_picture_set')")
+    at = page.run("(() => {const box = document.querySelector('#sdtune_images').getBoundingClientRect(); return [box.left + 9, box.top + 9]})()")
+    data = {"items": [], "files": [str(tmp_path / "red"), str(tmp_path / "Blue")], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        page.command("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
+    page.until("document.querySelector('#sdtune_picture_set').textContent.includes('(2)')")
+    page.until("document.querySelector('#sdtune_report').textContent.includes('notes.docx')")
+    captions = {path.name: path.read_text(encoding="utf-8") for path in (folder / "data").rglob("pictures/red/*.txt")}
+    assert captions == {"red-0.txt": "red", "Blue-0.txt": "Blue"}
+    assert sorted(path.name for path in (folder / "data").rglob("pictures/red/*.png")) == [
+        "Blue-0.mask.png", "Blue-0.png", "red-0.mask.png", "red-0.png"]
 
 
 def test_repeats_of_folders_in_a_dropped_one_are_not_lost_in_silence(page, url, tmp_path):
