@@ -1,5 +1,7 @@
 """What a computing device can do, asked in one place: torch's answers differ between versions and between makers."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 from lib_sdtune.errors import UserError
@@ -58,6 +60,24 @@ def has_autocast(device: torch.device) -> bool:
     except (RuntimeError, AttributeError, TypeError):  # a torch without it
         return False
     return True
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Inside, operators on the device compute in the number format of their arguments, whatever is on around it."""
+    return torch.autocast(device.type, enabled=False) if has_autocast(device) else nullcontext()
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """The half precision that autocast casts to now, for operators on the device; None where it is off."""
+    if not has_autocast(device):
+        return None
+    if hasattr(torch, "get_autocast_dtype"):  # since torch 2.4
+        return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+    if device.type == "cuda":
+        return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else None
+    if device.type == "cpu":
+        return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
+    return torch.xpu.get_autocast_xpu_dtype() if torch.xpu.is_autocast_xpu_enabled() else None
 
 
 def upload(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -74,6 +74,24 @@ def test_foreign_libraries_stay_in_their_package(path):
         assert packages is None or module_of(path).startswith(packages), f"{name} belongs into {' or '.join(packages)}"
 
 
+ASKING_FOR_AUTOCAST = {"lib_sdtune.devices", "lib_sdtune.training.precision", "lib_sdtune.training.cuda_graphs"}
+
+
+def names_of_torch(path):
+    """Every dotted name in a file that begins with torch."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and (name := ast.unparse(node)).startswith("torch."):
+            yield name
+        elif isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("torch."):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_autocast_is_asked_for_where_a_device_without_it_is_thought_of():
+    """The last two are reached with half precision alone, which `devices.compute_dtype` gives no device without autocast."""
+    asking = {module_of(path) for path in FILES if any("autocast" in name for name in names_of_torch(path))}
+    assert asking == ASKING_FOR_AUTOCAST, "use devices.without_autocast and devices.autocast_dtype"
+
+
 @pytest.mark.parametrize("entry", ["lib_sdtune.app", "lib_sdtune.api.router", "lib_sdtune.ui.context", "lib_sdtune.__main__"])
 def test_starting_is_cheap(entry):
     """What the WebUI imports at its start loads no torch of ours; a broken torch must leave a tab that says so."""

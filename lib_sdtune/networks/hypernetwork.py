@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lib_sdtune.devices import autocast_dtype, without_autocast
 from lib_sdtune.ldm.layers import refuse_without_weight
 from lib_sdtune.networks.base import wrapped_forward
 
@@ -89,7 +90,7 @@ class HyperModule(nn.Module):
 
     def product(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(weight, bias) of the one layer that does what layers with nothing between them do."""
-        with torch.autocast(self.linear[0].weight.device.type, enabled=False):
+        with without_autocast(self.linear[0].weight.device):
             weight, bias = self.linear[0].weight, self.linear[0].bias
             for layer in self.linear[1:]:
                 weight, bias = layer.weight @ weight, F.linear(bias, layer.weight, layer.bias)
@@ -136,14 +137,7 @@ class Product:
 
 def widened(x: torch.Tensor) -> torch.Tensor:
     """x in the networks' own precision; autocast sees to that itself."""
-    return x if x.dtype == torch.float32 or autocasting(x) else x.float()
-
-
-def autocasting(x: torch.Tensor) -> bool:
-    try:
-        return torch.is_autocast_enabled(x.device.type)
-    except TypeError:  # torch before 2.4
-        return torch.is_autocast_enabled() if x.is_cuda else torch.is_autocast_cpu_enabled()
+    return x if x.dtype == torch.float32 or autocast_dtype(x.device) is not None else x.float()
 
 
 def initial_weight(weight: torch.Tensor, weight_init: str, generator: torch.Generator) -> torch.Tensor:
@@ -236,7 +230,7 @@ class SharedContexts:
             self.text, self.changed, self.products, self.values = context, {}, {}, (None, None)
             for width, pair in self.pairs.items():
                 if pair[0].linear_only and self.tokens(width, noisy, context) > pair[0].break_even():
-                    self.products[width] = Product(pair, self.multiplier, autocasting(noisy))
+                    self.products[width] = Product(pair, self.multiplier, autocast_dtype(noisy.device) is not None)
                 if context is not None and context.shape[-1] == width and not pair[0].has_dropout:
                     self.changed[width] = self.both(width, context)
             # nothing is dropped afterwards: the backward pass may recompute blocks

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lib_sdtune.devices import autocast_dtype
 from lib_sdtune.networks import registry
 from lib_sdtune.networks.base import Adapter, Layer, convolution_of, spatial, uniform_parameter, zero_parameter
 from lib_sdtune.networks.delta import Tensors, formula
@@ -49,7 +50,7 @@ class LoRA(Adapter):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         down, mid, up = self.down, self.mid, self.up * self.scale
-        if x.dtype != down.dtype and not torch.is_autocast_enabled():
+        if x.dtype != down.dtype and autocast_dtype(x.device) is None:
             down, up = down.to(x.dtype), up.to(x.dtype)
             mid = None if mid is None else mid.to(x.dtype)
         if self.convolution is None:
@@ -59,7 +60,7 @@ class LoRA(Adapter):
         return F.conv2d(self.dropouts.inner(F.conv2d(x, down, **self.convolution)), up)
 
     def prepare_input(self, x: torch.Tensor) -> torch.Tensor:
-        return x.to(self.copies[0].dtype) if self.copies and torch.is_autocast_enabled() else x
+        return x.to(self.copies[0].dtype) if self.copies and autocast_dtype(x.device) else x
 
     def add_to(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         if self.copies is None or not x.dtype == y.dtype == self.copies[0].dtype:

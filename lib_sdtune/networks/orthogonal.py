@@ -2,11 +2,9 @@
 2023, arXiv 2306.07280), and how LyCORIS names and limits them.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 
-from lib_sdtune.devices import has_autocast
+from lib_sdtune.devices import without_autocast
 from lib_sdtune.networks.delta import FORMULAS, Tensors
 from lib_sdtune.networks.factored import FactoredAdapter
 
@@ -27,11 +25,6 @@ def turns(blocks: torch.Tensor, constraint: float = 0.0) -> torch.Tensor:
 def constraint_of(tensors: Tensors, weight: torch.Tensor) -> float:
     """That of a layer: its alpha, times the number of outputs."""
     return float(tensors.get("alpha", 0.0)) * len(weight)
-
-
-def exactly(weight: torch.Tensor) -> AbstractContextManager:
-    """In float32: in half precision a small turn is none."""
-    return torch.autocast(weight.device.type, enabled=False) if has_autocast(weight.device) else nullcontext()
 
 
 def rescaled(change: torch.Tensor, weight: torch.Tensor, tensors: Tensors) -> torch.Tensor:
@@ -67,7 +60,7 @@ class Orthogonal(FactoredAdapter):
 
     def delta_weight(self) -> torch.Tensor:
         weight = self.layer[0].weight.detach().float()
-        with exactly(weight):
+        with without_autocast(weight.device):  # in half precision a small turn is none
             return FORMULAS[self.name].change(self.factors() | {"alpha": torch.tensor(self.alpha)}, weight)
 
     def limit_norm(self, most: float) -> None:

@@ -18,7 +18,7 @@ from lib_sdtune.data.loader import Dataset, Example, none_aside
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.data.wording import refuse_wordless
-from lib_sdtune.devices import HALVES, compute_dtype
+from lib_sdtune.devices import HALVES, compute_dtype, without_autocast
 from lib_sdtune.errors import RunError
 from lib_sdtune.families import latent_colours
 from lib_sdtune.families.base import Conditioning
@@ -167,7 +167,7 @@ class TrainingData:
             )
 
     def warn_of_foreign_vae(self) -> None:
-        with self.offloaded_parts.on_gpu(self.model.vae), torch.autocast(self.model.device.type, enabled=False):
+        with self.offloaded_parts.on_gpu(self.model.vae), without_autocast(self.model.device):
             family = latent_colours.resembled(self.model)
         if family is not None:
             log.warning(
@@ -187,7 +187,7 @@ class TrainingData:
         """CPU float32 (mean, std) for pixels (B, 3, H, W) in -1..1."""
         with self.offloaded_parts.on_gpu(self.model.vae):
             vae = next(self.model.vae.parameters())
-            with torch.no_grad(), torch.autocast(vae.device.type, enabled=False):
+            with torch.no_grad(), without_autocast(vae.device):
                 mean, std = self.model.family.encode_images(self.model, pixels.to(vae.device, vae.dtype))
             return mean.float().cpu(), std.float().cpu()
 
@@ -208,7 +208,7 @@ class TrainingData:
 
     def encode_text(self, captions: list[str]) -> Conditioning:
         present = self.offloaded_parts.on_gpu(*self.model.text_encoders)
-        with present, torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
+        with present, torch.no_grad(), without_autocast(self.model.device):
             return encode_captions(self.model, self.limit(captions), self.config)
 
     # the arithmetic

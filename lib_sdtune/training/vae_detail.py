@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from lib_sdtune.data.loader import Dataset, Example
 from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.pixels import pixels
+from lib_sdtune.devices import without_autocast
 from lib_sdtune.host.base import Host, LoadedModel
 
 FINE = 5  # pixels: what is no larger is a fine part
@@ -40,7 +41,7 @@ def reconstructed(model: LoadedModel, image: torch.Tensor) -> torch.Tensor:
     """(1, 3, H, W) float32 on the CPU: an image in -1..1 after the way through the model's VAE and back."""
     vae: Any = model.vae
     weight = vae.post_quant_conv.weight
-    with torch.autocast(weight.device.type, enabled=False):
+    with without_autocast(weight.device):
         mean, _ = model.family.encode_images(model, image.to(weight.device, weight.dtype))
         latents = (mean / model.family.scale_factor).to(weight.device, weight.dtype)
         return vae.decoder(vae.post_quant_conv(latents)).float().cpu()
