@@ -35,7 +35,7 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether the device itself computes in bfloat16."""
     if device.type != "cuda":
         return device.type in ("cpu", "xpu")
-    if not torch.cuda.is_available() or not torch.cuda.is_bf16_supported():  # estimates speak of GPUs that are not here
+    if not torch.cuda.is_available():  # estimates speak of GPUs that are not here
         return False
     return bool(torch.version.hip) or torch.cuda.get_device_capability(index_of(device)) >= FIRST_WITH_BFLOAT16
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib_sdtune.devices import autocast_dtype, has_autocast, without_autocast
+from lib_sdtune.devices import autocast_dtype, has_autocast, has_bfloat16, without_autocast
 from tests.pretended import pretended_cuda
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -30,3 +30,19 @@ def test_autocast_is_off_inside_and_on_again_afterwards():
 def test_autocast_is_known_of_the_device_that_it_is_for(dtype):
     with pretended_cuda(), torch.autocast("cuda", dtype):
         assert autocast_dtype(CUDA) == dtype and autocast_dtype(CPU) is None
+
+
+@pytest.mark.parametrize("current", [0, 1])
+def test_bfloat16_is_asked_of_the_card_that_trains(monkeypatch, current):
+    """The WebUI's --device-id trains on another card than the current one, which is all that torch's own question is about."""
+    capabilities = [(7, 5), (8, 6)]
+
+    def capability_of(number=None):
+        return capabilities[torch.cuda.current_device() if number is None else number]
+
+    with pretended_cuda(count=2), monkeypatch.context() as patch:
+        torch.cuda.set_device(current)
+        patch.setattr(torch.cuda, "get_device_capability", capability_of)
+        patch.setattr(torch.cuda, "is_bf16_supported", lambda *_: capability_of() >= (8, 0))  # as torch 2.1
+        assert [has_bfloat16(torch.device("cuda", number)) for number in (0, 1)] == [False, True]
+        assert has_bfloat16(CUDA) == bool(current)
