@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState
 from lib_sdtune.failures import explain, sentence
+from lib_sdtune.formats.names import same_name
 from lib_sdtune.sentences import phrase
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.submission import check_config, read_config
 from lib_sdtune.services.task import Progress
-from lib_sdtune.training.run_states import ALLOWED_STATES, ENDED, LIVE, refusal_phrase, state_phrase
+from lib_sdtune.training.run_states import ALLOWED_STATES, LIVE, UNKNOWN_STATUS, refusal_phrase, state_phrase
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from lib_sdtune.training.control import Control
     from lib_sdtune.training.runs import RunFolder
 
-UNKNOWN_STATUS = {"method": "", "state": "queued", "step": 0, "total_steps": 0, "epoch": 0, "loss": None,
-                  "seconds_per_step": None, "eta_seconds": None, "message": "", "artefacts": [], "samples": []}
 CLOSING = 60  # seconds that the last words of a run that has ended may take to reach the disk
 log = logging.getLogger("sdtune")
 
@@ -56,7 +55,7 @@ class Jobs:
         """NameTaken while a run of that name is on or waits."""
         if self.is_live(name):
             taken = phrase("its name is taken now; choose another, or stop it first")
-            raise NameTaken(f"A run called {name} is {state_phrase(self.controls[name].state, taken)}.")
+            raise NameTaken(f"A run called {name} is {state_phrase(self.control_of(name).state, taken)}.")
 
     def enqueue(self, config: "Config", resume: bool, scan: "Scan | None" = None) -> str:
         from lib_sdtune.training import runs
@@ -95,7 +94,7 @@ class Jobs:
             state = self.status(name)["state"]
             if state not in ALLOWED_STATES.get(action, ()):
                 raise WrongState(f"The run {name} is {state_phrase(state, refusal_phrase(action))}.")
-            control = self.controls[name]
+            control = self.control_of(name)
             if self.queue.take_back(control):
                 control.set_state("stopped", "Stopped before it began.")
                 control.close()
@@ -106,7 +105,8 @@ class Jobs:
         """Give a queued run another place among those that wait, 1 being next; other work for the model counts too."""
         with self.queue.lock:
             status = self.status(name)
-            if name not in self.controls or not self.queue.move(self.controls[name], place):
+            control = self.control(name)
+            if control is None or not self.queue.move(control, place):
                 no_place = phrase("it has no place in the queue")
                 raise WrongState(f"The run {name} is {state_phrase(status['state'], no_place)}.")
 
@@ -134,13 +134,13 @@ class Jobs:
         """Remove the run folder of a run that is not on; the files that it made stay."""
         with self.queue.lock:
             if self.is_live(name):
-                going_on = state_phrase(self.controls[name].state, phrase("it cannot be deleted; stop it first"))
+                going_on = state_phrase(self.control_of(name).state, phrase("it cannot be deleted; stop it first"))
                 raise WrongState(f"The run {name} is {going_on}.")
-            if name in self.controls:
-                self.queue.wait_until_over(self.controls[name], CLOSING)
+            if control := self.control(name):
+                self.queue.wait_until_over(control, CLOSING)
             self.refuse_swept_files(self.folder(name))
             shutil.rmtree(self.folder(name).path)
-            self.controls.pop(name, None)
+            self.controls = {key: kept for key, kept in self.controls.items() if kept is not control}
 
     def refuse_swept_files(self, folder: "RunFolder") -> None:
         """WrongState when a run folder holds files that exist nowhere else, because one of them was published."""
@@ -161,7 +161,26 @@ class Jobs:
     # watching
 
     def is_live(self, name: str) -> bool:
-        return name in self.controls and self.controls[name].state in LIVE
+        control = self.control(name)
+        return control is not None and control.state in LIVE
+
+    def control(self, name: str) -> "Control | None":
+        """The control of a run of that name, also as the disk spells it; None where this process has none."""
+        from lib_sdtune.training.runs import folder_of
+
+        if name in self.controls:
+            return self.controls[name]
+        spelled_otherwise = [control for key, control in self.controls.items() if same_name(key, name)]
+        with suppress(OSError):
+            return next((control for control in spelled_otherwise
+                         if control.folder.samefile(folder_of(self.context.host, name))), None)
+        return None
+
+    def control_of(self, name: str) -> "Control":
+        """The same of a run that is on."""
+        control = self.control(name)
+        assert control is not None
+        return control
 
     def runs(self) -> list[dict[str, Any]]:
         """The snapshot of every run, oldest first."""
@@ -176,13 +195,14 @@ class Jobs:
     def snapshot(self, folder: "RunFolder") -> dict[str, Any]:
         """The same of a `RunFolder`; problem: what is wrong with the folder, or ""."""
         from lib_sdtune.evaluation.publish import remaining
+        from lib_sdtune.training.last_status import last_status
 
         name, problem = folder.path.name, folder.problem()
         settings = {} if problem else folder.settings()
         if self.is_live(name):
             status = self.live_status(name)
         else:
-            status = last_status(folder, self.controls.get(name))
+            status = last_status(folder, self.control(name))
             files = {"artefacts": [], "published": None}
             status |= files if problem else remaining(self.context.host, folder, status["artefacts"])
             problem = problem or folder.status_problem()
@@ -212,7 +232,7 @@ class Jobs:
 
     def live_status(self, name: str) -> dict[str, Any]:
         """The snapshot of a run in the queue or at work, with what the host says meanwhile."""
-        control = self.controls[name]
+        control = self.control_of(name)
         status = control.snapshot()
         if control is self.queue.current:
             status["message"] = " · ".join(part for part in (status["message"], self.context.host.note()) if part)
@@ -226,8 +246,9 @@ class Jobs:
 
         path = folder_of(self.context.host, name)
         with suppress(OSError):  # no runs yet; and a name is only compared, because it may hold whatever somebody typed
-            if name in os.listdir(path.parent) and is_run_folder(path):
-                return RunFolder(path)
+            names = [entry for entry in os.listdir(path.parent) if same_name(entry, name)]
+            if names and is_run_folder(path):  # which the disk finds under another spelling too, if it sees none
+                return RunFolder(path if name in names else path.with_name(names[0]))
         raise NotFound(f"There is no run called {name!r}.")
 
     def ended(self, name: str) -> "RunFolder":
@@ -241,7 +262,7 @@ class Jobs:
 
     def model(self, name: str) -> str:
         """The checkpoint that a queued run trains, as the host calls it; "" where that is not known yet."""
-        return self.controls[name].facts.get("model", "")
+        return self.control_of(name).facts.get("model", "")
 
     def config(self, name: str) -> dict[str, Any]:
         """The settings of a run, as a nested dict."""
@@ -264,31 +285,3 @@ class Jobs:
         from lib_sdtune.report import report
 
         return report(self.folder(name), self.status(name))
-
-
-def last_status(folder: "RunFolder", control: "Control | None" = None) -> dict[str, Any]:
-    """The last snapshot of a run that is not on, also of one that was cut off.
-
-    control: the run's own, if it ended in this process; it is right where its last word is not on the disk (yet).
-    """
-    written = folder.status()
-    if control and written.get("state") in LIVE:
-        written = control.snapshot()
-    facts = {key: value for key, value in written.items() if has_type_of(value, UNKNOWN_STATUS.get(key, value))}
-    method = "" if folder.problem() else folder.settings().get("method", "lora")
-    status = {**UNKNOWN_STATUS, "method": method, **facts, "id": folder.path.name, "eta_seconds": None}
-    if status["state"] not in ENDED:
-        status |= {"state": "stopped", "message": "The program ended before the run did; resume to go on."}
-    if isinstance(status.get("validation"), dict):  # cut off, it could not say so itself
-        from lib_sdtune.training.overfitting import of_ended
-
-        status["validation"] = of_ended(status["validation"])
-    return {**status, "resumable": folder.resumable()}
-
-
-def has_type_of(value: object, example: object) -> bool:
-    """Whether a value read from disk has the type of an example: text, a number or None, a list of texts."""
-    if isinstance(example, list):
-        return isinstance(value, list) and all(isinstance(part, str) for part in value)
-    numbers = int | float | None
-    return isinstance(value, numbers if isinstance(example, numbers) else type(example))

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from unicodedata import normalize
 
 import pytest
 
@@ -40,6 +41,27 @@ def state(jobs, name):
 
 def long(images, name="ron"):
     return settings(images, name, train={"max_train_steps": 5000})
+
+
+def test_a_run_is_the_one_that_the_disk_shows_however_it_spells_it(jobs, images, host, monkeypatch):
+    """Disks of Windows and macOS find "RON" as "ron", and some write an accent as a letter and a mark."""
+    name = jobs.submit(long(images, "Jürgen"))
+    folder, spelled = jobs.folder(name).path, normalize("NFD", "Jürgen")
+    folder.with_name(spelled).symlink_to(folder)  # stands for the one folder under both
+    monkeypatch.setattr("os.listdir", lambda path: [spelled])
+    assert jobs.folder(name).path.name == spelled and jobs.is_live(spelled)
+    with pytest.raises(WrongState, match="stop it first"):
+        jobs.delete(spelled)
+    assert jobs.status(spelled)["state"] == jobs.status(name)["state"] != "stopped"
+
+
+def test_two_runs_that_a_disk_tells_apart_stay_two(jobs, images, host):
+    jobs.submit(long(images, "ron"))
+    other = jobs.folder("ron").path.with_name("Ron")
+    shutil.copytree(jobs.folder("ron").path, other)
+    assert not jobs.is_live("Ron") and jobs.is_live("ron")
+    jobs.delete("Ron")
+    assert jobs.is_live("ron")
 
 
 def test_runs_wait_for_each_other(jobs, images):

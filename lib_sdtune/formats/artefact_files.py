@@ -8,6 +8,7 @@ from pathlib import Path
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import embedding_picture
 from lib_sdtune.formats.kinds import ArtefactKind
+from lib_sdtune.formats.names import folded
 
 SIDECARS = (".json", ".yaml", ".txt", *(f".preview.{ending}" for ending in ("png", "jpg", "jpeg", "webp", "gif")))
 """Endings of what the WebUI keeps beside a model file: card, config, description, picture."""
@@ -19,13 +20,12 @@ def run_pattern(name: str) -> re.Pattern:
 
 
 def of_run(folders: Iterable[Path], kind: ArtefactKind, name: str) -> list[Path]:
-    """Every file in and below `folders` that the host would read under the name of a run's file.
-
-    Names of embeddings are compared without their case: the tokenizer makes no difference either.
+    """Every file in and below `folders` that a run of that name would take for its own, also where it is spelled with
+    other capitals or accents: many disks have one place for all of these, and the tokenizer makes no difference either.
     """
-    pattern = run_pattern(name.casefold() if kind.folder == "embeddings" else name)
+    pattern = run_pattern(folded(name))
     paths = {path.resolve(): path for folder in folders for path in walk(folder)
-             if pattern.fullmatch(path.stem.casefold() if kind.folder == "embeddings" else path.stem)
+             if pattern.fullmatch(folded(path.stem))
              and (path.suffix.lower() in kind.endings or path.suffix.lower() in kind.pictures and carries(path))}
     return sorted(paths.values())
 

@@ -56,6 +56,16 @@ def check_artefact_name(name: str, kinds: Iterable[ArtefactKind]) -> str:
     return name
 
 
+def folded(name: str) -> str:
+    """A name as disks see it that tell neither capital from small letters nor two ways of writing an accent apart."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def same_name(first: str, second: str) -> bool:
+    """Whether two names are one on some file system (those of Windows and macOS, say)."""
+    return folded(first) == folded(second)
+
+
 def allowed(letter: str) -> bool:
     """Letters, their combining marks, digits, and four signs; full-width look-alikes of / and : are signs and so
     refused.

@@ -7,6 +7,9 @@ from lib_sdtune.sentences import phrase
 
 LIVE = ("queued", "preparing", "training", "paused")
 ENDED = ("finished", "stopped", "failed")
+UNKNOWN_STATUS = {"method": "", "state": "queued", "step": 0, "total_steps": 0, "epoch": 0, "loss": None,
+                  "seconds_per_step": None, "eta_seconds": None, "message": "", "artefacts": [], "samples": []}
+"""What is said of a run of which nothing is known."""
 ALLOWED_STATES = {  # what a run can be asked for: in which states
     "stop": LIVE,
     "stop_without_saving": LIVE,

@@ -1,19 +1,16 @@
 """Run folders: sdtune/runs/NAME with config.json, log.csv, samples/, state/, status.json and run.log."""
 
-import logging
 import os
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lib_sdtune import optim
 from lib_sdtune.config import Config, Model, overlaid
-from lib_sdtune.errors import NameTaken, UserError
-from lib_sdtune.formats import artefact_files, structure
+from lib_sdtune.errors import UserError
+from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import amount, free_space, write_json
-from lib_sdtune.formats.kinds import ArtefactKind
-from lib_sdtune.formats.names import check_artefact_name
+from lib_sdtune.formats.names import check_artefact_name, same_name
 from lib_sdtune.formats.paths import refuse_dead_link
 from lib_sdtune.host.base import Host
 from lib_sdtune.lora_tools import base_loras
@@ -28,12 +25,11 @@ from lib_sdtune.training import (
     same_run,
     sample_requests,
     state,
+    taken_names,
 )
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import SPARE, nearest_existing
 from lib_sdtune.training.parallel import World
-
-log = logging.getLogger("sdtune")
 
 
 class RunFolder:
@@ -112,11 +108,6 @@ def is_config(settings: Any) -> bool:
     return all(isinstance(concept, dict) and isinstance(concept.get("prompt", ""), str) for concept in concepts)
 
 
-def same_name(first: str, second: str) -> bool:
-    """Whether two names are one on every file system."""
-    return unicodedata.normalize("NFC", first).casefold() == unicodedata.normalize("NFC", second).casefold()
-
-
 def folder_of(host: Host, name: str) -> Path:
     return host.folder("sdtune") / "runs" / name
 
@@ -188,8 +179,8 @@ def check_settings(config: Config, model_settings: Model, host: Host) -> None:
 
 def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool) -> None:
     check_settings(config, model_settings, host)
-    check_not_published(config, folder)
-    (check_resume if resume else check_new)(config, host, folder)
+    taken_names.check_not_published(config, folder)
+    (check_resume if resume else taken_names.check_new)(config, host, folder)
     for needed in (*(host.folder(kind.folder) for kind in methods[config.method].kinds(config)), folder):
         check_writable(needed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -219,55 +210,6 @@ def check_prompts(config: Config, host: Host) -> None:
             host.check_request(request)
         except UserError as error:
             raise UserError(f"{key} has {request.prompt!r}, which cannot be drawn: {error}") from error
-
-
-def check_not_published(config: Config, folder: Path) -> None:
-    if (folder / "published.json").exists():
-        raise NameTaken(f"A file of the run {config.name} is published, and training on would mix it with new ones. "
-                        "Take that back first, or choose another name.")
-
-
-def check_new(config: Config, host: Host, folder: Path) -> None:
-    kinds = methods[config.method].kinds(config)
-    final = any(path.stem == config.name for kind in kinds
-                for path in artefact_files.of_run(host.roots(kind.folder), kind, config.name))
-    if state.newest(folder) and not final and not config.overwrite:  # also where it has saved files on its way
-        raise NameTaken(
-            f"A run called {config.name} is in {folder} and can be resumed. Resume it, choose another name, "
-            "or allow overwriting (\"overwrite\": true)."
-        )
-    for kind in kinds:
-        check_files(config, host, kind)
-
-
-def check_files(config: Config, host: Host, kind: ArtefactKind) -> None:
-    """NameTaken for files that the host has under the names that the run will give: those first against which
-    overwriting is no help.
-    """
-    paths = sorted(
-        artefact_files.of_run(host.roots(kind.folder), kind, config.name), key=lambda path: path.stem != config.name
-    )
-    folder = host.folder(kind.folder).resolve()
-    replaced_names = [f"{config.name}{ending}" for ending in kind.endings]
-    others = [path for path in paths if path.parent.resolve() != folder or path.name not in replaced_names]
-    earlier = [path for path in others if path.parent.resolve() == folder and path.suffix in kind.endings
-               and path.stem != config.name and path.stem.startswith(config.name)]
-    for path in others:
-        if path not in earlier and kind.folder != "checkpoints":
-            raise NameTaken(
-                f"{path} has the same name, and a prompt could get that file in place of the new one. Move it out of "
-                f"{host.folder(kind.folder)} or rename it, or choose another name; overwriting would not replace it."
-            )
-    if paths and not config.overwrite:
-        raise NameTaken(f"{paths[0]} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
-    for path in others:
-        if path in earlier:
-            log.warning(
-                "%s is of an earlier run of that name; it stays where it is and is not compared with the new files.",
-                path.name,
-            )
-        else:
-            log.warning("%s has the same name; choose the new checkpoint by its folder.", path)
 
 
 def check_resume(config: Config, host: Host, folder: Path) -> None:

@@ -112,7 +112,8 @@ def charts(scan: "Scan", dataset: "Dataset") -> str:
 
 def name_problem(config: "Config", app: "App") -> str:
     """Why the name cannot be used, or ""."""
-    from lib_sdtune.training.runs import check_new, folder_of
+    from lib_sdtune.training.runs import folder_of
+    from lib_sdtune.training.taken_names import check_new
 
     try:
         app.jobs.refuse_live(config.name)

@@ -1,6 +1,7 @@
 """Whose a file in the host's folders is, and what goes with it."""
 
 import os
+from unicodedata import normalize
 
 import pytest
 
@@ -22,10 +23,12 @@ def test_every_file_that_the_host_would_read_under_the_name_is_one(tmp_path, kin
     assert artefact_files.of_run([tmp_path, tmp_path / "a"], kind, "ron") == sorted(same)
 
 
-def test_embeddings_are_told_apart_without_their_case(tmp_path):
-    touch(tmp_path / "Ron.pt")
-    assert artefact_files.of_run([tmp_path], KINDS["embeddings"], "rON") == [tmp_path / "Ron.pt"]
-    assert artefact_files.of_run([tmp_path], KINDS["hypernetworks"], "rON") == []
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("there, name", [("Ron", "rON"), (normalize("NFD", "Jürgen"), "jürgen"), ("JÜRGEN", normalize("NFD", "Jürgen"))])
+def test_names_that_are_one_on_many_disks_are_told_as_one(tmp_path, kind, there, name):
+    paths = [tmp_path / f"{there}{tail}{kind.endings[0]}" for tail in ("", "-000002")]
+    touch(*paths)
+    assert artefact_files.of_run([tmp_path], kind, name) == sorted(paths)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")

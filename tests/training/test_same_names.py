@@ -1,12 +1,14 @@
 """Files that are there under a run's names: refused, or left alone and never taken for the run's own."""
 
 import shutil
+from unicodedata import normalize
 
 import pytest
 
 from lib_sdtune.errors import NameTaken, RunError, UserError
 from lib_sdtune.evaluation.candidates import of_run
 from lib_sdtune.failures import explain
+from lib_sdtune.formats import artefact_files
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.training.runs import RunFolder, begin, folder_of
@@ -52,6 +54,39 @@ def test_the_difference_of_a_dreambooth_run_is_looked_for_as_well(host, config):
     wanted = config(method="dreambooth", dreambooth={"lora_dim": 4})
     with pytest.raises(NameTaken):
         begin(Config.from_dict(wanted), host)
+
+
+@pytest.mark.parametrize(("there", "name"), [("Ron", "ron"), ("RON-000001", "ron"), (normalize("NFD", "Jürgen"), "Jürgen"), ("jürgen", normalize("NFD", "Jürgen"))])
+@pytest.mark.parametrize("kind", ["lora", "checkpoints"])
+def test_a_file_that_many_disks_take_for_the_runs_is_never_replaced(host, config, there, name, kind):
+    path = put(host.folder(kind) / f"{there}.safetensors")
+    for overwrite in (False, True):
+        with pytest.raises(NameTaken, match="do not tell that name from .*choose another name"):
+            begin(Config.from_dict(config(name=name, overwrite=overwrite, method={"lora": "lora", "checkpoints": "dreambooth"}[kind])), host)
+    assert path.read_bytes() == b"x" and not folder_of(host, name).exists()
+
+
+def test_in_another_folder_another_spelling_is_another_name(host, config):
+    put(host.folder("lora") / "old" / "Ron.safetensors")
+    assert begin(Config.from_dict(config()), host).close() is None
+
+
+def test_where_the_disk_has_one_place_for_both_overwriting_is_what_it_says(host, config, monkeypatch):
+    """A disk of Windows or macOS, as far as a question for a file goes: every spelling is there."""
+    put(host.folder("lora") / "Ron.safetensors")
+    (host.folder("lora") / "ron.safetensors").hardlink_to(host.folder("lora") / "Ron.safetensors")
+    monkeypatch.setattr(artefact_files, "walk", lambda folder: [host.folder("lora") / "Ron.safetensors"])
+    with pytest.raises(NameTaken, match="exists already.*allow overwriting"):
+        begin(Config.from_dict(config()), host)
+    assert begin(Config.from_dict(config(overwrite=True)), host).close() is None
+
+
+def test_a_run_whose_name_has_other_capitals_is_another_runs(host, config):
+    train(host, config(name="Ron"))
+    for path in host.folder("lora").iterdir():
+        path.unlink()
+    with pytest.raises(NameTaken, match="There is a run called Ron, and many disks do not tell that name from rON"):
+        begin(Config.from_dict(config(name="rON", overwrite=True)), host)
 
 
 def test_an_earlier_runs_files_are_kept_and_not_compared(host, config, caplog):
