@@ -4,15 +4,16 @@ They have the shape of the built-in ones (`lib_sdtune.presets`), so that a file 
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lib_sdtune.errors import NameTaken, NotFound, UserError
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import write_json
-from lib_sdtune.formats.names import check_name
+from lib_sdtune.formats.names import check_name, same_name
 from lib_sdtune.services.fields import flag, group, refuse_unknown, text
 
 log = logging.getLogger("sdtune")
@@ -55,12 +56,12 @@ class OwnPresets:
         return file_of(name, settings)
 
     def damaged(self, name: str) -> str:
-        path = self.folder / f"{name}.json"
+        path = self.path_of(name)
         return f'The preset {path} is damaged: it has no "settings". Delete it, or save it anew.'
 
     def read(self, name: str) -> dict[str, Any] | None:
         """The settings of one; None where its file is damaged."""
-        preset = structure.read(self.folder / f"{name}.json", {"settings": dict})
+        preset = structure.read(self.path_of(name), {"settings": dict})
         return preset["settings"] if preset else None
 
     def save(self, data: dict) -> dict[str, Any]:
@@ -70,23 +71,41 @@ class OwnPresets:
         refuse_unknown(data, "name", "settings", "overwrite")
         name, settings = name_of(data, "name"), checked(group(data, "settings"))
         with self.lock:
-            if name in self.names() and not flag(data, "overwrite"):
-                raise NameTaken(f"There is a preset called {name!r} already; choose another name, or delete it first "
-                                '("overwrite": true).')
+            there = self.called(name)
+            if there and not flag(data, "overwrite"):
+                self.refuse_taken(there)
             if len(self.names()) >= MAX_PRESETS:
                 raise UserError(f"There are {MAX_PRESETS} presets; delete some first.")
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / f"{name}.json", file_of(name, settings))
+            if there and there != name:
+                os.replace(self.path_of(there), self.path_of(name))
+            write_json(self.path_of(name), file_of(name, settings))
         return {"name": name, "settings": settings}
+
+    def called(self, name: str) -> str:
+        """The preset of that name or of one that many disks do not tell from it, "" if there is none."""
+        names = self.names()
+        return name if name in names else next((there for there in names if same_name(there, name)), "")
+
+    def refuse_taken(self, name: str) -> NoReturn:
+        raise NameTaken(f"There is a preset called {name!r} already; choose another name, or delete it first "
+                        '("overwrite": true).')
+
+    def path_of(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
 
     def rename(self, name: str, data: dict) -> dict[str, Any]:
         """Call it {"to"}. NotFound, NameTaken."""
         refuse_unknown(data, "to")
         new = name_of(data, "to")
-        settings = self.load(name)["settings"]
-        if new != name:
-            self.save({"name": new, "settings": settings})
-            self.delete(name)
+        with self.lock:
+            settings = self.load(name)["settings"]
+            there = next((there for there in self.names() if there != name and same_name(there, new)), "")
+            if there:
+                self.refuse_taken(there)
+            if new != name:  # by one step of the disk's: to many of them "faces" and "Faces" are one file
+                os.replace(self.path_of(name), self.path_of(new))
+                write_json(self.path_of(new), structure.read(self.path_of(new), dict) | {"title": new})
         return {"name": new, "settings": settings}
 
     def delete(self, name: str) -> dict[str, Any]:
@@ -94,7 +113,7 @@ class OwnPresets:
         with self.lock:
             if name not in self.names():
                 raise NotFound(f"There is no preset called {name!r} here.")
-            (self.folder / f"{name}.json").unlink(missing_ok=True)
+            self.path_of(name).unlink(missing_ok=True)
         return {"name": name}
 
 

@@ -1,6 +1,8 @@
 """Presets that a person saves, and the sets of pictures that were uploaded."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +41,33 @@ def test_names_that_are_there_are_never_taken_over_in_silence(ask):
     assert "no preset" in ask("/presets/none/rename", {"to": "new"}, wrong=404)
     assert ask("/presets", {"name": "one", "settings": LONG, "overwrite": True})["settings"] == LONG
     assert ask("/presets/one/rename", {"to": "one"})["settings"] == LONG
+
+
+def test_a_name_with_other_capitals_is_the_same_name(ask, app):
+    """On many disks it is the same file, and a preset must not go under another's name nor be lost when it is renamed."""
+    ask("/presets", {"name": "Faces", "settings": LONG})
+    assert "'Faces' already" in ask("/presets", {"name": "faces", "settings": {}}, wrong=409)
+    ask("/presets", {"name": "cats", "settings": {}})
+    assert "'Faces' already" in ask("/presets/cats/rename", {"to": "FACES"}, wrong=409)
+    assert ask("/presets/Faces/rename", {"to": "FACES"}) == {"name": "FACES", "settings": LONG}
+    assert ask("/presets/FACES", method="get")["title"] == "FACES" and app.presets.names() == ["cats", "FACES"]
+    ask("/presets", {"name": "faces", "settings": LONG, "overwrite": True})
+    assert app.presets.names() == ["cats", "faces"]
+
+
+def test_renaming_loses_nothing_on_a_disk_that_takes_both_names_for_one(ask, app, monkeypatch):
+    ask("/presets", {"name": "Faces", "settings": LONG})
+    replace = os.replace
+
+    def one_name_for_all(source, target):  # as such a disk does it
+        source, target = (Path(path).with_name(Path(path).name.lower()) for path in (source, target))
+        replace(source, target)
+
+    (app.presets.folder / "Faces.json").rename(app.presets.folder / "faces.json")
+    monkeypatch.setattr(app.presets, "path_of", lambda name: app.presets.folder / f"{name.lower()}.json")
+    monkeypatch.setattr(os, "replace", one_name_for_all)
+    ask("/presets/faces/rename", {"to": "FACES"})
+    assert app.presets.read("FACES") == LONG
 
 
 def test_a_damaged_preset_is_passed_over_and_named_once(ask, app, caplog):
