@@ -13,6 +13,7 @@ from lib_sdtune.errors import DiskFull, RunError
 from lib_sdtune.failures import name_too_long
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOSYS)
 
 
 @contextmanager
@@ -71,6 +72,9 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:  # network drives, FUSE and shared folders of virtual machines cannot do it for a folder
+        if error.errno not in NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(handle)
 

@@ -2,7 +2,9 @@
 """
 
 import contextlib
+import errno
 import json
+import logging
 import os
 import socket
 import time
@@ -12,6 +14,9 @@ from typing import TextIO
 from lib_sdtune.errors import NameTaken
 
 NAME = "lock.json"
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what systems say of a lock that another holds
+log = logging.getLogger("sdtune")
+_told: set[Path] = set()  # folders of runs whose disk has no locks
 _files: dict[Path, TextIO] = {}  # run folder -> its open lock file, of this process
 
 
@@ -23,17 +28,27 @@ def acquire(folder: Path) -> None:
     file = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the lock is held
     try:
         lock(file)
-    except OSError:
-        owner = describe_owner(file)
-        file.close()
-        raise NameTaken(
-            f"The run {folder.name} is being trained by another program ({owner}). Wait for it, stop it there, "
-            "or choose another name."
-        ) from None
+    except OSError as error:
+        if error.errno in HELD:
+            owner = describe_owner(file)
+            file.close()
+            raise NameTaken(
+                f"The run {folder.name} is being trained by another program ({owner}). Wait for it, stop it there, "
+                "or choose another name."
+            ) from None
+        warn_of_no_locks(folder, error)
     file.truncate(0)
     json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}, file)
     file.flush()
     _files[folder] = file
+
+
+def warn_of_no_locks(folder: Path, error: OSError) -> None:
+    """Say once for each place of runs that its disk has no locks; a run there goes on without one."""
+    if folder.parent not in _told:
+        _told.add(folder.parent)
+        log.warning("The disk of %s cannot lock files (%s). Runs there are not kept from being trained by two programs "
+                    "at once; see to it that only one does.", folder.parent, error.strerror or error)
 
 
 def release(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Two programs never train one run at once; a lock whose owner was killed is free."""
 
+import errno
 import json
 import os
 import subprocess
@@ -55,6 +56,18 @@ def test_an_ended_run_is_free_for_another_program(tmp_path):
     folder = folder_of(host, "ron")
     code = "import pathlib, sys; from lib_sdtune.training import run_lock; run_lock.acquire(pathlib.Path(sys.argv[1]))"
     assert subprocess.run([sys.executable, "-c", code, str(folder)]).returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its locks are another function's")
+def test_a_disk_without_locks_is_told_once_and_trained_on(tmp_path, monkeypatch, caplog):
+    def no_locks(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(run_lock.fcntl, "flock", no_locks)
+    host, images = TinyHost(tmp_path), pictures(tmp_path / "10_ron", 1)
+    for name in ("ron", "eva"):
+        assert train(host, settings(images, name, train={"max_train_steps": 1})).artefacts
+    assert caplog.text.count("cannot lock files (No locks available)") == 1
 
 
 def test_the_lock_names_its_owner(tmp_path):
