@@ -59,3 +59,7 @@ class NothingLearned(RunError):
 
 class DiskFull(RunError):
     """A file could not be written for want of room; what was there before is unharmed."""
+
+
+class FileRefused(RunError):
+    """A file could not be written as long as another program has it open, or its disk is away or may not be written."""

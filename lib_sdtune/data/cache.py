@@ -175,10 +175,12 @@ class LatentCache:
         try:
             store.write(store.path_of(self.folder, name), entry)
         except OSError as error:
-            sentence = (f"Latents could not be written to {self.folder} ({error.strerror or error}). "
-                        "Make room there, or set dataset.cache_latents to false.")
+            reason = error.strerror or error
             if not is_full(error):
-                raise RunError(sentence) from error
+                raise RunError(f"Latents could not be written to {self.folder} ({reason}). Look whether that folder is "
+                               "there and may be written, or set dataset.cache_latents to false.") from error
+            sentence = (f"Latents could not be written to {self.folder} ({reason}). "
+                        "Make room there, or set dataset.cache_latents to false.")
             if self.pause is None:
                 raise DiskFull(sentence) from error
             self.is_full = True

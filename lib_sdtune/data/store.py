@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load, save
 
+from lib_sdtune.formats.files import replace_when_free
+
 
 def key(*parts: object) -> str:
     """A file name that depends on every part."""
@@ -30,7 +32,7 @@ def write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         unfinished.write_bytes(save(tensors, {"blake2b": checksum(tensors)}))
-        os.replace(unfinished, path)
+        replace_when_free(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -5,7 +5,6 @@ versions wrote absolute ones.
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.formats.files import read_json, sync, write_json
+from lib_sdtune.formats.files import read_json, replace_when_free, sync, write_json
 from lib_sdtune.formats.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -260,7 +259,7 @@ def rename(source: Path, target: Path) -> None:
 
 def move(source: Path, target: Path) -> None:
     try:
-        os.replace(source, target)
+        replace_when_free(source, target)
     except OSError:
         if source.stat().st_dev == target.parent.stat().st_dev:
             raise
@@ -268,7 +267,7 @@ def move(source: Path, target: Path) -> None:
         try:
             shutil.copy2(source, unfinished)
             sync(unfinished)
-            os.replace(unfinished, target)
+            replace_when_free(unfinished, target)
         finally:
             unfinished.unlink(missing_ok=True)
         source.unlink()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lib_sdtune.errors import DiskFull, RunError
+from lib_sdtune.errors import DiskFull, FileRefused, RunError
 from lib_sdtune.formats.backup import TensorBackup, digest
 from lib_sdtune.optim.master_weights import TrainedWeight
 
@@ -111,12 +111,12 @@ class LentWeights:
 
     def store_trained(self) -> None:
         """While replaced: the trained weights, as far as they are in the model alone, go to a file, or to memory if the
-        disk is full.
+        disk is full or refuses it.
         """
         values = {name: trained.full_precision() for name, trained in self.learning.items() if trained.lives_in_model}
         try:
             self.trained_backup.write(values)
-        except DiskFull:
+        except (DiskFull, FileRefused):
             self.values_to_load = {name: trained.full_precision().to("cpu", copy=True)
                                    for name, trained in self.learning.items()}
 

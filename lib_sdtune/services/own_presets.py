@@ -4,7 +4,6 @@ They have the shape of the built-in ones (`lib_sdtune.presets`), so that a file 
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 
 from lib_sdtune.errors import NameTaken, NotFound, UserError
 from lib_sdtune.formats import structure
-from lib_sdtune.formats.files import write_json
+from lib_sdtune.formats.files import replace_when_free, write_json
 from lib_sdtune.formats.names import check_name, same_name
 from lib_sdtune.services.fields import flag, group, refuse_unknown, text
 
@@ -78,7 +77,7 @@ class OwnPresets:
                 raise UserError(f"There are {MAX_PRESETS} presets; delete some first.")
             self.folder.mkdir(parents=True, exist_ok=True)
             if there and there != name:
-                os.replace(self.path_of(there), self.path_of(name))
+                replace_when_free(self.path_of(there), self.path_of(name))
             write_json(self.path_of(name), file_of(name, settings))
         return {"name": name, "settings": settings}
 
@@ -104,7 +103,7 @@ class OwnPresets:
             if there:
                 self.refuse_taken(there)
             if new != name:  # by one step of the disk's: to many of them "faces" and "Faces" are one file
-                os.replace(self.path_of(name), self.path_of(new))
+                replace_when_free(self.path_of(name), self.path_of(new))
                 write_json(self.path_of(new), structure.read(self.path_of(new), dict) | {"title": new})
         return {"name": new, "settings": settings}
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.config import Config
-from lib_sdtune.errors import DiskFull, RunError, UserError
+from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.failures import sentence
-from lib_sdtune.formats.files import overwrite_json, write_json
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.training import replaced, run_lock
+from lib_sdtune.training.by_product import ByProduct
 from lib_sdtune.training.duration import seconds_due
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
@@ -61,6 +61,7 @@ class Control:
         self.postponed: set[str] = set()
         self._requests: set[str] = set()
         self._changed, self._written = threading.Condition(), 0.0
+        self.status_file = ByProduct(folder / "status.json")
         self._writing = threading.Lock()  # the host reports from a thread of its own
 
     # what watchers call
@@ -139,8 +140,10 @@ class Control:
         """
         self.time.end()
         if self.world.is_main_process:
-            replaced.put_back(self.folder, self.message)
-            run_lock.release(self.folder)
+            try:
+                replaced.put_back(self.folder, self.message)
+            finally:
+                run_lock.release(self.folder)
 
     def set_state(self, state: str, message: str = "") -> None:
         self.state, self.message, self.waiting, self.phase = state, message, "", {}
@@ -284,13 +287,6 @@ class Control:
             self._written = time.monotonic()
             if self.folder.exists():
                 with self._writing:
-                    self.write_status()
+                    self.status_file.write(self.snapshot())
         if self.on_change:
             self.on_change(self)
-
-    def write_status(self) -> None:
-        path = self.folder / "status.json"
-        try:
-            write_json(path, self.snapshot())
-        except DiskFull:  # the run goes on or pauses by itself, and nobody shall read that it still trains
-            overwrite_json(path, self.snapshot())

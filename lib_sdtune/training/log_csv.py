@@ -1,14 +1,23 @@
-"""log.csv: one row per step, flushed at once, and cut back to the state when a run resumes."""
+"""log.csv: one row per step, flushed at once, and cut back to the state when a run resumes.
+
+Where it cannot be written, because a spreadsheet has it open, say, its rows wait, and the run goes on.
+"""
 
 import csv
 import io
+import logging
 import math
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lib_sdtune.errors import RunError
 from lib_sdtune.formats.files import atomic, is_full
 from lib_sdtune.training.tensorboard import Curves
+
+log = logging.getLogger("sdtune")
+TRY_EVERY = 5.0  # seconds between two tries to open a file that was refused
 
 # on held-out pictures, trained ones, and class pictures; see `training.validation`
 MEASURED = ["val_loss", "fit_loss", "class_loss"]
@@ -42,18 +51,31 @@ class LogCsv:
         self.unwritten = b""  # rows, or the end of one, that found no room yet
         self.rows: list[dict[str, Any]] = []
         self.last: dict[str, Any] = {}
+        self.writes, self.resume_from, self.begun = writes, resume_from, False
+        self.next_try, self.told = 0.0, False
         if not writes:
             return
-        rows = [row for row in read(self.path) if row["step"] <= resume_from] if resume_from else []
-        if rows:
-            with atomic(self.path) as unfinished:
-                unfinished.write_bytes(lines(None, *rows))  # earlier versions had other columns
-        self.file = open(self.path, "ab" if rows else "wb", buffering=0)  # noqa: SIM115 - closed by close()
-        self.unwritten = b"" if rows else lines(None)
         self.flush()
-        self.last = rows[-1] if rows else {}
-        self.rows = [row for row in rows if is_measured(row)]
+        with suppress(OSError):
+            rows = self.earlier_rows()
+            self.last = rows[-1] if rows else {}
+            self.rows = [row for row in rows if is_measured(row)]
         self.curves = Curves(Path(folder) / "tensorboard", resume_from)
+
+    def earlier_rows(self) -> list[dict[str, Any]]:
+        """Those up to the step that is resumed from."""
+        return [row for row in read(self.path) if row["step"] <= self.resume_from] if self.resume_from else []
+
+    def open(self) -> BinaryIO:
+        """The file, cut back to the state the first time. OSError, RunError."""
+        rows = [] if self.begun else self.earlier_rows()
+        if rows:
+            with atomic(self.path, patience=0) as unfinished:
+                unfinished.write_bytes(lines(None, *rows))  # earlier versions had other columns
+        file = open(self.path, "ab" if self.begun or rows else "wb", buffering=0)  # noqa: SIM115 - closed by close()
+        self.unwritten = (b"" if self.begun or rows else lines(None)) + self.unwritten
+        self.begun = True
+        return file
 
     def write(self, row: dict[str, Any]) -> None:
         """`row` maps column names to numbers; missing columns stay empty."""
@@ -66,19 +88,42 @@ class LogCsv:
             self.curves.write(row)
 
     def flush(self) -> None:
-        """Write the rows that wait. On a full disk they go on waiting: the run pauses at its next state."""
+        """Write the rows that wait. Where the disk is full, or refuses the file, they go on waiting."""
+        if not self.writes or self.file is None and time.monotonic() < self.next_try:
+            return
         try:
-            while self.file and self.unwritten:
+            self.file = self.file or self.open()
+            while self.unwritten:
                 self.unwritten = self.unwritten[self.file.write(self.unwritten) :]
-        except OSError as error:
-            if not is_full(error):
-                raise
+        except (OSError, RunError) as error:
+            self.next_try = time.monotonic() + TRY_EVERY
+            if not is_full(error):  # of a full disk the run itself speaks, when it pauses at its next state
+                self.let_go()
+                self.tell(error)
+
+    def let_go(self) -> None:
+        """Give up the open file: on a network drive that was away, a new one is needed."""
+        if self.file is not None:
+            with suppress(OSError):
+                self.file.close()
+        self.file = None
+
+    def tell(self, error: OSError | RunError) -> None:
+        """Say once that rows wait."""
+        if not self.told:
+            self.told = True
+            reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+            log.warning("%s cannot be written. Close the program that has it open before the run ends: until then its "
+                        "rows wait, and the run goes on. %s", self.path, reason)
 
     def close(self) -> None:
-        if self.file is None:
+        if not self.writes:
             return
+        self.next_try = 0.0
         self.flush()
-        self.file.close()
+        if self.unwritten and self.told:
+            log.warning("The last rows of %s are not in it: it could not be written to the end.", self.path)
+        self.let_go()
         with suppress(OSError):
             self.curves.close()
 

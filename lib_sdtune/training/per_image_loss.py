@@ -7,14 +7,12 @@ all pictures. 1 means: as the others.
 
 import math
 import time
-from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats import structure
-from lib_sdtune.formats.files import write_json
+from lib_sdtune.training.by_product import ByProduct
 
 BINS, MEMORY = 20, 200  # of timesteps, and losses that "usual" looks back on
 EARLY, LATELY = 6, 12  # showings at the start, and looked back on
@@ -44,7 +42,7 @@ class PerImageLoss:
     """
 
     def __init__(self, pictures, folder: Path, max_timestep=1000):
-        self.pictures, self.path, self.width = pictures, folder / FILE, max(1, -(-max_timestep // BINS))
+        self.pictures, self.file, self.width = pictures, ByProduct(folder / FILE), max(1, -(-max_timestep // BINS))
         self.usual = [[0, 0.0] for _ in range(BINS)]  # count, mean logarithm of the loss
         self.spread = [0, 0.0]  # count, mean square of the differences
         self.entries: dict[int, list] = {}  # index -> [showings, loss, early, lately]
@@ -112,8 +110,7 @@ class PerImageLoss:
         if at_once or time.monotonic() - self.written > EVERY:
             self.written = time.monotonic()
             rows = [row | {"path": str(self.pictures[row["index"]].path)} for row in self.rows()]
-            with suppress(DiskFull):
-                write_json(self.path, {"step": step, "pictures": rows})
+            self.file.write({"step": step, "pictures": rows})
 
 
 def update_mean(mean: list[float], value: float, memory: int) -> None:

@@ -5,14 +5,16 @@ back.
 """
 
 import contextlib
+import logging
 import shutil
 from pathlib import Path
 
-from lib_sdtune.errors import DiskFull
+from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats import structure
-from lib_sdtune.formats.files import write_json
+from lib_sdtune.formats.files import replace_when_free, write_json
 from lib_sdtune.training import state
 
+log = logging.getLogger("sdtune")
 FOLDER = "replaced"
 PARTS = (
     "state",
@@ -43,8 +45,15 @@ def put_aside(folder: Path) -> None:
         remove(folder)
     elif parts:
         waiting.mkdir()
-        for part in parts:
-            part.rename(waiting / part.name)
+        try:
+            for part in parts:
+                replace_when_free(part, waiting / part.name)
+        except OSError as error:
+            for part in waiting.iterdir():
+                part.rename(folder / part.name)
+            waiting.rmdir()
+            raise UserError(f"{error.filename} of the earlier run could not be put aside: {error.strerror or error}. "
+                            "Close the program that has it open, then start again; the run is as it was.") from error
 
 
 def put_back(folder: Path, reason: str) -> None:
@@ -52,14 +61,18 @@ def put_back(folder: Path, reason: str) -> None:
     waiting = folder / FOLDER
     if not waiting.exists() or state.newest(folder) is not None:
         return
-    with contextlib.suppress(OSError, ValueError, DiskFull):  # first: nobody is to meet the earlier run without it
+    with contextlib.suppress(OSError, ValueError, RunError):  # first: nobody is to meet the earlier run without it
         status = structure.read(waiting / "status.json", dict) or {}
         message = f"Starting anew did not come about: {reason} The earlier run is as it was."
         write_json(waiting / "status.json", status | {"message": message})
     remove(folder)
-    for part in waiting.iterdir():
-        part.rename(folder / part.name)
-    waiting.rmdir()
+    try:
+        for part in waiting.iterdir():
+            replace_when_free(part, folder / part.name)
+        waiting.rmdir()
+    except OSError as error:
+        log.warning("%s of the earlier run could not be put back: %s. It is in %s; close the program that has it open, "
+                    "and move what is there one folder up.", error.filename, error.strerror or error, waiting)
 
 
 def drop(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """What a run leaves behind: samples, intermediate files, and the final file with its card and preview."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,7 +157,8 @@ class Results:
         if keep:
             existing = [path for path in self.saved if path.stem != self.config.name and path.exists()]
             for path in sorted(existing, key=lambda path: path.stat().st_mtime)[:-keep]:
-                artefact_files.remove(path, KINDS[self.method.kind])
+                with suppress(OSError):  # on Windows the host may have it open; it goes with the next ones
+                    artefact_files.remove(path, KINDS[self.method.kind])
 
     def export(self, host: Host, step: int) -> Artefact:
         """The `Artefact`: final file, card NAME.json and, if there is a sample, NAME.preview.png."""

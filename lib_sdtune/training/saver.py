@@ -1,4 +1,6 @@
-"""The resume point and every other file of a run, written when they are due, and later where the disk is full."""
+"""The resume point and every other file of a run, written when they are due, and later where the disk is full or
+refuses them.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +8,7 @@ from typing import TypeVar
 
 from lib_sdtune.training import replaced, state
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.disk_space import paused_where_full
+from lib_sdtune.training.disk_space import paused_where_refused
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.results import Results
 from lib_sdtune.training.resume_point import ResumePoint
@@ -15,7 +17,7 @@ T = TypeVar("T")
 
 
 class Saver:
-    """unsaved: whether the last resume point found no room."""
+    """unsaved: whether the last resume point could not be written."""
 
     def __init__(self, resume_point: ResumePoint, results: Results, optimizer_step: OptimizerStep, control: Control):
         self.resume_point, self.results, self.optimizer_step = resume_point, results, optimizer_step
@@ -35,18 +37,19 @@ class Saver:
         return bool(step) and self.bytes_of_state() < state.LARGE and not state.path_of(self.folder, step).exists()
 
     def save_state(self, step: int) -> None:
-        """The resume point. Where the disk is full the run pauses, with the last state kept, until there is room."""
+        """The resume point. Where it cannot be written the run pauses, with the last state kept, until it can."""
         with self.control.spending("saving"):
             self.unsaved = not self.fits(lambda: self.resume_point.save(step))
         if not self.unsaved:
             replaced.drop(self.folder)
 
     def fits(self, write: Callable[[], T], request: str = "", folder: Path | None = None) -> T | None:
-        """What `write()` answers, or None with the run paused when the disk is full; `request` is made again then.
+        """What `write()` answers, or None with the run paused when the disk is full or refuses a file; `request`
+        is made again then.
 
         folder: that of the files, where it is not the run's own.
         """
-        return paused_where_full(write, self.control, self.bytes_of_largest, request, folder or self.folder)
+        return paused_where_refused(write, self.control, self.bytes_of_largest, request, folder or self.folder)
 
     def bytes_of_largest(self) -> int:
         """Bytes of the larger of the state and the final file."""

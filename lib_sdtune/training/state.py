@@ -8,6 +8,7 @@ import json
 import logging
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def save(folder: Path, step: int, learned: Mapping[str, torch.Tensor], optimizer
     path = path_of(folder, step)
     safetensors.write(path, tensors, header)
     for old in sorted((folder / "state").glob("step*.safetensors"))[:-states_to_keep(path.stat().st_size)]:
-        old.unlink(missing_ok=True)
+        with suppress(OSError):  # on Windows somebody may be reading it; it goes with the next ones
+            old.unlink(missing_ok=True)
     return path
 
 

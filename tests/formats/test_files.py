@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from lib_sdtune.errors import DiskFull, FileRefused
 from lib_sdtune.formats import files
 
 
@@ -40,6 +41,42 @@ def test_a_disk_that_cannot_sync_a_folder_takes_files_all_the_same(tmp_path, mon
     monkeypatch.setattr(os, "fsync", of_files)
     files.write_json(tmp_path / "a.json", 1)
     assert files.read_json(tmp_path / "a.json") == 1
+
+
+def in_use(code=32):
+    error = PermissionError(errno.EACCES, "The process cannot access the file because it is being used by another process")
+    error.winerror = code
+    return error
+
+
+@pytest.mark.parametrize("code", [5, 32])
+def test_a_file_that_somebody_reads_on_windows_is_tried_again(tmp_path, monkeypatch, code):
+    replace, refusals = os.replace, [in_use(code), in_use(code)]
+
+    def refusing(source, target):
+        if refusals:
+            raise refusals.pop()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refusing)
+    files.write_json(tmp_path / "a.json", 1)
+    assert files.read_json(tmp_path / "a.json") == 1 and not refusals
+
+
+@pytest.mark.parametrize("error", [in_use(), PermissionError(errno.EACCES, "Permission denied"), OSError(errno.EIO, "Input/output error"),
+                                   OSError(errno.ESTALE, "Stale file handle")])
+def test_make_room_is_said_of_a_full_disk_alone(tmp_path, monkeypatch, error):
+    def refusing(source, target):
+        raise error
+
+    monkeypatch.setattr(os, "replace", refusing)
+    monkeypatch.setattr(files, "PATIENCE", 0)
+    with pytest.raises(FileRefused, match="Close what has it open, and look whether that disk is there") as caught, files.atomic(tmp_path / "a", 0) as unfinished:
+        unfinished.write_text("")
+    assert "Make room" not in str(caught.value) and not list(tmp_path.iterdir())
+    error = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(DiskFull, match="Make room"):
+        files.write_text(tmp_path / "a", "")
 
 
 def test_what_fails_while_it_is_written_leaves_the_earlier_file(tmp_path):

@@ -1,7 +1,6 @@
 """Starting a run anew takes nothing from the earlier one before the new one can be resumed itself."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -51,14 +50,13 @@ def test_an_earlier_run_that_is_back_says_why_at_once(tmp_path, monkeypatch):
     waiting = tmp_path / replaced.FOLDER
     waiting.mkdir()
     (waiting / "status.json").write_text('{"state": "finished", "message": ""}')
-    rename, messages = Path.rename, []
+    replace, messages = replaced.replace_when_free, []
 
     def renamed(path, target):
-        result = rename(path, target)
+        replace(path, target)
         messages.append(json.loads((tmp_path / "status.json").read_text())["message"])
-        return result
 
-    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(replaced, "replace_when_free", renamed)
     replaced.put_back(tmp_path, "No room.")
     assert ["No room." in message for message in messages] == [True]
 

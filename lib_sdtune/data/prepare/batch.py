@@ -9,7 +9,7 @@ from pathlib import Path
 from lib_sdtune.data.picture import fingerprint
 from lib_sdtune.data.prepare.manifest import Manifest, fingerprint_of
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.formats.files import disk_errors, sync, sync_folder
+from lib_sdtune.formats.files import disk_errors, replace_when_free, sync, sync_folder
 
 FULL = 50  # originals: what a power cut may cost
 
@@ -93,7 +93,7 @@ class Batch:
         """The folders that changed."""
         for file, unfinished in written.items():
             with disk_errors(self.folder / file):
-                unfinished.replace(self.folder / file)
+                replace_when_free(unfinished, self.folder / file)
             self.outcome.written.append(file)
         for file, manifest_hash in sorted(dropped.items()):
             if fingerprint_of(self.folder / file) == manifest_hash:

@@ -1,0 +1,31 @@
+"""Files that a run writes for those who watch it, and does without where it cannot: it must not end because of them."""
+
+import logging
+from pathlib import Path
+
+from lib_sdtune.errors import RunError
+from lib_sdtune.formats.files import is_full, overwrite_json, write_json
+
+log = logging.getLogger("sdtune")
+
+
+class ByProduct:
+    """A JSON file of a run, such as status.json. told: whether the log has said that it cannot be written."""
+
+    def __init__(self, path: Path):
+        self.path, self.told = path, False
+
+    def write(self, data: object) -> None:
+        """Whole, or in place where it has to be, or not at all; nobody waits for who has it open."""
+        try:
+            write_json(self.path, data, patience=0)
+        except (OSError, RunError) as error:  # nobody shall read that a paused run still trains
+            overwrite_json(self.path, data)
+            self.tell(error)
+
+    def tell(self, error: OSError | RunError) -> None:
+        """Say so in the log the first time; of a full disk the run itself speaks, and pauses."""
+        if not (self.told or is_full(error)):
+            self.told = True
+            reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+            log.warning("%s is not up to date, and the run goes on without it: %s", self.path.name, reason)
