@@ -78,6 +78,16 @@ class App:
         name = self.inspection.watch(lambda progress: self.jobs.submit(config, progress))
         return {"id": name, "model": self.jobs.model(name)}
 
+    def delete(self, name: str) -> None:
+        """Remove a run's folder: `Jobs.delete`, and WrongState while its files are being compared."""
+        if self._evaluation is None:
+            return self.jobs.delete(name)
+        with self._evaluation.changing:
+            folder = self.jobs.folder(name)
+            self._evaluation.refuse_busy(folder)
+            self.jobs.delete(name)
+            self._evaluation.tasks.pop(folder.path, None)
+
 
 _shared: App | None = None
 

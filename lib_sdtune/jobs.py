@@ -6,7 +6,6 @@ The WebUI's Interrupt ends a sample that is being made, never a run.
 import logging
 import math
 import os
-import shutil
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -94,6 +93,8 @@ class Jobs:
             state = self.status(name)["state"]
             if state not in ALLOWED_STATES.get(action, ()):
                 raise WrongState(f"The run {name} is {state_phrase(state, refusal_phrase(action))}.")
+            if not self.is_live(name):
+                raise WrongState(self.status(name)["message"])  # which says what program trains it
             control = self.control_of(name)
             if self.queue.take_back(control):
                 control.set_state("stopped", "Stopped before it began.")
@@ -131,7 +132,9 @@ class Jobs:
         self.enqueue(folder.config(), resume=state.newest(folder.path) is not None)
 
     def delete(self, name: str) -> None:
-        """Remove the run folder of a run that is not on; the files that it made stay."""
+        """Remove the run folder of a run that is not on; the files that it made stay. NameTaken, WrongState."""
+        from lib_sdtune.training.deletion import delete
+
         with self.queue.lock:
             if self.is_live(name):
                 going_on = state_phrase(self.control_of(name).state, phrase("it cannot be deleted; stop it first"))
@@ -139,7 +142,7 @@ class Jobs:
             if control := self.control(name):
                 self.queue.wait_until_over(control, CLOSING)
             self.refuse_swept_files(self.folder(name))
-            shutil.rmtree(self.folder(name).path)
+            delete(self.folder(name).path)
             self.controls = {key: kept for key, kept in self.controls.items() if kept is not control}
 
     def refuse_swept_files(self, folder: "RunFolder") -> None:
@@ -253,11 +256,16 @@ class Jobs:
 
     def ended(self, name: str) -> "RunFolder":
         """The `RunFolder` of a run that is not on, so that its files can be compared and published. UserError."""
+        from lib_sdtune.training import run_lock
+
         folder = self.folder(name)
         if self.is_live(name):
             raise UserError(f"The run {name} is still on; compare its files when it has ended.")
         if folder.problem():
             raise UserError(folder.problem())
+        if owner := run_lock.holder(folder.path):
+            raise WrongState(f"The run {name} is being trained by another program ({owner}); "
+                             "compare and publish its files when it has ended.")
         return folder
 
     def model(self, name: str) -> str:

@@ -116,4 +116,4 @@ def add_orders(router: APIRouter, app: App) -> None:
 
     @router.delete("/runs/{name}")
     def delete(request: Request, name: str) -> Response:
-        return answer(request, app.access, lambda: app.jobs.delete(name) or {})
+        return answer(request, app.access, lambda: app.delete(name) or {})

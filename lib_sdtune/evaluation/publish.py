@@ -24,6 +24,7 @@ from lib_sdtune.formats.files import atomic, free_space, write_json
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
+from lib_sdtune.training import run_lock
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config
@@ -39,7 +40,14 @@ def publish(host, run, file="", weight=None, negative_text=None):
     [names]}.
 
     The winner is copied to NAME, with its card and preview; the other files are swept into the run folder.
+    NameTaken while the run is on, here or in another program.
     """
+    with run_lock.taken(run.path):
+        return publish_taken(host, run, file, weight, negative_text)
+
+
+def publish_taken(host, run, file, weight, negative_text):
+    """`publish` while the run folder is this process's."""
     if weight is not None and not 0 < weight <= 4:
         raise UserError('"weight" must be a number above 0 and at most 4.')
     if (run.path / FILE).exists():
@@ -92,12 +100,14 @@ def undo(host: "Host", run: "RunFolder") -> dict[str, list[str]]:
     """Put everything back as it was before `publish`, all or nothing.
 
     {"files": names that there are to choose from again, "kept": names of files that the user made or changed since}
+    NameTaken while the run is on, here or in another program.
     """
     if not (run.path / FILE).exists():
         raise UserError(f"{run.path.name} is not published, so there is nothing to take back.")
-    journal = Journal.read(paths_of(host, run))
-    refuse_loaded(host, run, [journal.paths.path(step["made"]) for step in journal.steps if "made" in step])
-    left = journal.undo()
+    with run_lock.taken(run.path):
+        journal = Journal.read(paths_of(host, run))
+        refuse_loaded(host, run, [journal.paths.path(step["made"]) for step in journal.steps if "made" in step])
+        left = journal.undo()
     candidates = of_run(host, run)
     for candidate in candidates[-1:]:
         host.publish(Artefact(candidate.path, candidate.kind, candidate.prompt("", 1)))

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, WrongState
 from lib_sdtune.evaluation import any_files, comparison, grid, publish, run_report, settings
 from lib_sdtune.evaluation.candidates import of_run
 from lib_sdtune.evaluation.evaluation import FOLDER, Evaluation, result
@@ -34,9 +34,9 @@ class EvaluationService:
         self.changing, self.turn = threading.RLock(), threading.Lock()
 
     def refuse_busy(self, run: "RunFolder | AnyFiles") -> None:
-        """UserError while the files of a run are being compared."""
+        """WrongState while the files of a run are being compared."""
         if run.path in self.tasks and self.tasks[run.path].live:
-            raise UserError(f"The files of {run.path.name} are being compared; stop that first.")
+            raise WrongState(f"The files of {run.path.name} are being compared; stop that first.")
 
     # comparing
 

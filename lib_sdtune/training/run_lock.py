@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -16,6 +17,8 @@ from lib_sdtune.errors import NameTaken
 NAME = "lock.json"
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what systems say of a lock that another holds
 log = logging.getLogger("sdtune")
+TRIES = 5
+_between_runs: set[Path] = set()  # run folders that `taken` has
 _told: set[Path] = set()  # folders of runs whose disk has no locks
 _files: dict[Path, TextIO] = {}  # run folder -> its open lock file, of this process
 
@@ -23,11 +26,14 @@ _files: dict[Path, TextIO] = {}  # run folder -> its open lock file, of this pro
 def acquire(folder: Path) -> None:
     """Take the run folder for this process; again is fine. NameTaken, naming the owner, while another process has it.
     """
+    if folder in _between_runs:
+        raise NameTaken(f"The files of the run {folder.name} are being moved or deleted just now; "
+                        "try again in a moment.")
     if folder in _files:
         return
     file = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the lock is held
     try:
-        lock(file)
+        lock_soon(file)
     except OSError as error:
         if error.errno in HELD:
             owner = describe_owner(file)
@@ -41,6 +47,36 @@ def acquire(folder: Path) -> None:
     json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}, file)
     file.flush()
     _files[folder] = file
+
+
+@contextlib.contextmanager
+def taken(folder: Path) -> Iterator[None]:
+    """The run folder is this process's meanwhile, and no run's. NameTaken while one is on, here or elsewhere."""
+    if folder in _files:
+        raise NameTaken(f"The run {folder.name} is on; wait for it, or stop it first.")
+    acquire(folder)
+    _between_runs.add(folder)
+    try:
+        yield
+    finally:
+        _between_runs.discard(folder)
+        release(folder)
+
+
+def holder(folder: Path) -> str:
+    """The other program that has the run folder, as it names itself; "" where none has it, or nothing can be told."""
+    if folder in _files:
+        return ""
+    try:
+        with open(folder / NAME, "r+", encoding="utf-8") as file:
+            try:
+                lock(file, shared=True)
+            except OSError as error:
+                return describe_owner(file) if error.errno in HELD else ""
+            unlock(file)
+    except OSError:  # there was never a lock, or it may not be opened
+        pass
+    return ""
 
 
 def warn_of_no_locks(folder: Path, error: OSError) -> None:
@@ -60,6 +96,18 @@ def release(folder: Path) -> None:
         file.close()
 
 
+def lock_soon(file: TextIO) -> None:
+    """`lock`, tried for a moment: who only asks for the holder has the lock for an instant."""
+    for _ in range(TRIES - 1):
+        try:
+            return lock(file)
+        except OSError as error:
+            if error.errno not in HELD:
+                raise
+        time.sleep(0.05)
+    lock(file)
+
+
 def describe_owner(file: TextIO) -> str:
     try:
         file.seek(0)
@@ -74,11 +122,18 @@ if os.name == "nt":
 
     FAR = 2**30  # Windows lets nobody read locked bytes, so the lock lies far behind the owner's name
 
-    def lock(file: TextIO) -> None:
+    def lock(file: TextIO, shared: bool = False) -> None:  # Windows knows no shared ones here
         file.seek(FAR)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+
+    def unlock(file: TextIO) -> None:
+        file.seek(FAR)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
 else:
     import fcntl
 
-    def lock(file: TextIO) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def lock(file: TextIO, shared: bool = False) -> None:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+    def unlock(file: TextIO) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
