@@ -47,11 +47,11 @@ class LoraFile:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The number format that most of its numbers have."""
+        """The number format that most of its numbers have, of those that are written: float32 for double precision."""
         count: Counter = Counter()
         for tensors in self.layers.values():
             for tensor in tensors.values():
-                count[tensor.dtype] += tensor.numel()
+                count[torch.float32 if tensor.dtype == torch.float64 else tensor.dtype] += tensor.numel()
         return max(safetensors.PRECISIONS.values(), key=lambda dtype: count[dtype])
 
 

@@ -4,8 +4,10 @@ rules.
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from lib_sdtune.errors import NameTaken, UserError
+from lib_sdtune.formats import lora
 from lib_sdtune.lora_tools.resize import resize
 from tests.lora_tools import files
 
@@ -125,3 +127,13 @@ def test_what_is_not_known_is_named(tmp_path):
     )
     with pytest.raises(UserError, match=r"lora_unet_mid_block_attentions_0_proj_in .*glow"):
         resize(tmp_path / "strange.safetensors", tmp_path / "c.safetensors", 2)
+
+
+def test_double_precision_is_not_rounded_to_half(tmp_path):
+    source = files.lora(tmp_path / "a.safetensors")
+    tensors, facts = load_file(source), files.layers(source)[1]
+    save_file({key: tensor.double() for key, tensor in tensors.items()}, source, facts)
+    assert lora.read(source).dtype == torch.float32
+    resize(source, tmp_path / "b.safetensors", 2)
+    written = [tensor for tensors in files.layers(tmp_path / "b.safetensors")[0].values() for tensor in tensors.values()]
+    assert {tensor.dtype for tensor in written} == {torch.float32}
