@@ -181,7 +181,9 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
     check_settings(config, model_settings, host)
     taken_names.check_not_published(config, folder)
     (check_resume if resume else taken_names.check_new)(config, host, folder)
-    for needed in (*(host.folder(kind.folder) for kind in methods[config.method].kinds(config)), folder):
+    cached = ["latents", "text"] if config.dataset.cache_latents else ["text"]
+    for needed in (*(host.folder(kind.folder) for kind in methods[config.method].kinds(config)), folder,
+                   *(folder.parent.parent / "cache" / name for name in cached)):
         check_writable(needed)
     folder.mkdir(parents=True, exist_ok=True)
     run_lock.acquire(folder)

@@ -9,7 +9,7 @@ import pytest
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.training import disk_space, log_csv, replaced
-from tests.hosts import TinyHost, pictures, settings, train
+from tests.hosts import Config, TinyHost, begin, pictures, settings, train
 
 SHORT = {"train": {"max_train_steps": 3}, "sample": {"every_n_steps": 2, "prompts": ["a cat"], "steps": 2},
          "save": {"state_every_n_steps": 1, "every_n_steps": 2, "precision": "float"}}
@@ -56,6 +56,21 @@ def test_the_run_pauses_until_what_it_needs_can_be_written(run, monkeypatch, mat
     assert control.state == "finished" and told and all("Close what has it open" in text and "Make room" not in text for text in told)
     made = {path.name for path in control.folder.parent.parent.parent.rglob("*") if path.is_file()}
     assert {"ron.safetensors", "ron-step00000002.safetensors", "ron.json", "step00000002-00.png", "step00000003.safetensors"} <= made
+
+
+@pytest.mark.parametrize("name, cached, refused", [("latents", True, True), ("latents", False, False), ("text", True, True)])
+def test_a_cache_of_somebody_elses_is_told_before_the_run(tmp_path, monkeypatch, name, cached, refused):
+    host, access = TinyHost(tmp_path / "data"), os.access
+    cache = host.folder("sdtune") / "cache" / name
+    cache.mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != cache and access(path, mode))
+    wanted = settings(pictures(tmp_path / "10_ron"), dataset={"cache_latents": cached}, train={"max_train_steps": 1})
+    if refused:
+        with pytest.raises(UserError, match=f"cache.{name} cannot be written"):
+            begin(Config.from_dict(wanted), host)
+        assert not (host.folder("sdtune") / "runs" / "ron").exists()
+    else:
+        begin(Config.from_dict(wanted), host).close()
 
 
 def test_a_disk_that_cannot_be_asked_has_no_room_yet(tmp_path, monkeypatch):
