@@ -62,6 +62,33 @@ def test_pictures_that_were_drawn_of_another_class_are_named(host, tmp_path, cap
     assert not caplog.text
 
 
+class TellingHost(TinyHost):
+    """One whose pictures say by what and in which size they were drawn, as the WebUI's do."""
+
+    name = "anime, v2"
+
+    def about(self, model_settings=None):
+        return {"model": self.name}
+
+    def generate(self, requests):
+        for request, image in zip(requests, super().generate(requests), strict=True):
+            image.info["parameters"] += f", Size: {request.width}x{request.height}, Model: {self.name.replace(',', '')}"
+            yield image
+
+
+def test_pictures_of_another_checkpoint_or_size_are_named(tmp_path, caplog):
+    host, told = TellingHost(tmp_path / "data"), []
+    for name, resolution in (("anime, v2", 128), ("anime, v2", 128), ("photo", 128), ("anime, v2", 192)):
+        host.name = name
+        caplog.clear()
+        changed = with_class(tmp_path, count=2, dataset={"resolution": resolution})
+        class_pictures.draw(Config.from_dict(changed), host, lambda *progress: None)
+        told.append([record.getMessage() for record in caplog.records])
+    assert not told[0] and not told[1] and [len(sentences) for sentences in told[2:]] == [1, 1]
+    assert "2 of the pictures" in told[2][0] and "drawn by the checkpoint anime v2 (class-00000.png first), and photo is trained" in told[2][0]
+    assert "2 of the pictures" in told[3][0] and "drawn in 128x128 (class-00000.png first), and would be drawn in 192x192" in told[3][0]
+
+
 def test_an_interrupted_set_goes_on_with_the_pictures_that_it_lacked(tmp_path):
     config, seen = Config.from_dict(with_class(tmp_path)), []
 
