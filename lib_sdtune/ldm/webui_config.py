@@ -7,15 +7,13 @@ too. Keys as in the WebUI's configs/v1-inference.yaml, Stability's v2-inference-
 
 import copy
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from lib_sdtune.formats.files import atomic, write_text
-from lib_sdtune.ldm import checkpoint, header, tokenizer
+from lib_sdtune.ldm import checkpoint, config_beside, header, tokenizer
 from lib_sdtune.ldm.header import EPSILON, Header, V
 
 USUAL = {"model_channels": 320, "channel_mult": (1, 2, 4, 4), "context_dim": 768, "num_res_blocks": 2}
@@ -24,17 +22,14 @@ SCALING = {EPSILON: "EpsScaling", V: "VScaling"}
 
 
 def write(path: str | Path, model: Any) -> None:
-    """Write `path`.yaml for a loaded model: its source's own, or one of ours where the WebUI needs it."""
+    """Write `path`.yaml for a loaded model: its source's own, or one of ours where the WebUI needs it, or none."""
     source = Path(model.path) if model.path else None
     source_config = header.config_beside(source) if source else {}
-    target = Path(path).with_suffix(".yaml")
     if source and source_config and Header("", {}, {}, source_config).config_prediction() == model.prediction_type:
-        with atomic(target) as unfinished:
-            shutil.copyfile(source.with_suffix(".yaml"), unfinished)
+        config_beside.lay(Path(path), source.with_suffix(".yaml").read_bytes())
         return
     config = predicting(source_config, model.prediction_type) if source_config else model.family.config(model)
-    if config:
-        write_text(target, json.dumps(config, indent=1) + "\n")
+    config_beside.lay(Path(path), config_beside.written(config) if config else None)
 
 
 def predicting(config: dict[str, Any], prediction_type: str) -> dict[str, Any]:

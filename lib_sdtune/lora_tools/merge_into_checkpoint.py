@@ -9,9 +9,8 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
 from lib_sdtune.formats import lora
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.formats.files import write_text
 from lib_sdtune.formats.lora import LoraFile
-from lib_sdtune.ldm import checkpoint
+from lib_sdtune.ldm import checkpoint, config_beside
 from lib_sdtune.lora_tools import checkpoint_layers, layers, output
 from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayer, CheckpointLayers
 from lib_sdtune.lora_tools.merge import check
@@ -69,8 +68,7 @@ def merge_into_checkpoint(
     inherited = {key: text for key, text in metadata.items() if not key.startswith(("sshs_", "modelspec.hash"))}
     safetensors.write(target, tensors, inherited | merged_from, finite=False, precision=precision, values=value)
     config = base.with_suffix(".yaml")
-    if config.is_file():
-        write_text(target.with_suffix(".yaml"), config.read_text(encoding="utf-8"))
+    config_beside.lay(target, config.read_bytes() if config.is_file() else None)
     return len(additions)
 
 

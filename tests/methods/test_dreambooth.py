@@ -12,7 +12,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation.publish import remaining
 from lib_sdtune.host.embedded import EmbeddedHost
-from lib_sdtune.ldm import checkpoint
+from lib_sdtune.ldm import checkpoint, config_beside, header, webui_config
 from lib_sdtune.optim.weight_groups import largest_group
 from lib_sdtune.training import optimizer_steps, state
 from lib_sdtune.training.runs import RunFolder
@@ -287,6 +287,19 @@ def test_refusals_before_anything_is_trained(host, images, tmp_path, monkeypatch
         train(host, dream(images, name="lack", **chosen))
     assert "Lion needs" in str(refused.value) and "Train a LoRA" in str(refused.value)
     assert "Choose Lion" not in str(refused.value) and "weights" not in str(refused.value)
+
+
+def test_a_checkpoint_gets_the_yaml_that_it_needs_and_no_other(host, images, caplog):
+    """An SD2 checkpoint that predicts velocity has one; an SD1 of the same name must not be loaded by it."""
+    path = host.folder("checkpoints") / "ron.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("model:\n  params:\n    parameterization: v\n", encoding="utf-8")
+    model, path_of_config = host.model, path.with_name("ron.safetensors")
+    webui_config.write(path_of_config, model)
+    assert header.config_beside(path_of_config) == (model.family.config(model) or {})
+    assert (path.parent / "ron.yaml.bak").exists() and "is now ron.yaml.bak" in caplog.text
+    config_beside.lay(path_of_config, None)
+    assert not path.exists() and not (path.parent / "ron.yaml.2.bak").exists()
 
 
 def test_a_model_made_from_the_embedded_one_goes_on_like_it(tmp_path, images):
