@@ -56,10 +56,10 @@ class Jobs:
             taken = phrase("its name is taken now; choose another, or stop it first")
             raise NameTaken(f"A run called {name} is {state_phrase(self.control_of(name).state, taken)}.")
 
-    def enqueue(self, config: "Config", resume: bool, scan: "Scan | None" = None) -> str:
+    def enqueue(self, config: "Config", resume: bool, scan: "Scan | None" = None, again: bool = False) -> str:
         from lib_sdtune.training import runs
 
-        control = runs.begin(config, self.context.host, resume)
+        control = runs.begin(config, self.context.host, resume, again=again)
         control.scan = scan
         control.facts["model"] = self.context.host.about(control.model_settings).get("model", "")
         self.controls.pop(config.name, None)
@@ -117,9 +117,7 @@ class Jobs:
         if not status["resumable"]:
             nothing = phrase("there is nothing to resume")
             raise WrongState(f"The run {name} is {state_phrase(status['state'], nothing)}.")
-        from lib_sdtune.training import state
-
-        self.enqueue(folder.config(), resume=state.newest(folder.path) is not None)
+        self.go_on(folder)
 
     def retry(self, name: str) -> None:
         """Start a run that failed once more with the same settings, from its last state if it has one."""
@@ -127,9 +125,13 @@ class Jobs:
         if status["state"] != "failed" or status["problem"]:
             nothing = phrase("there is nothing to try again")
             raise WrongState(f"The run {name} is {state_phrase(status['state'], nothing)}.")
+        self.go_on(folder)
+
+    def go_on(self, folder: "RunFolder") -> None:
+        """Queue a run once more, from its last state if it has one."""
         from lib_sdtune.training import state
 
-        self.enqueue(folder.config(), resume=state.newest(folder.path) is not None)
+        self.enqueue(folder.config(), resume=state.newest(folder.path) is not None, again=True)
 
     def delete(self, name: str) -> None:
         """Remove the run folder of a run that is not on; the files that it made stay. NameTaken, WrongState."""
@@ -245,11 +247,14 @@ class Jobs:
 
     def folder(self, name: str) -> "RunFolder":
         """The `RunFolder` of a name. NotFound if there is none."""
+        from lib_sdtune.training import replaced
         from lib_sdtune.training.runs import RunFolder, folder_of, is_run_folder
 
         path = folder_of(self.context.host, name)
         with suppress(OSError):  # no runs yet; and a name is only compared, because it may hold whatever somebody typed
             names = [entry for entry in os.listdir(path.parent) if same_name(entry, name)]
+            if names:
+                replaced.recover(path)
             if names and is_run_folder(path):  # which the disk finds under another spelling too, if it sees none
                 return RunFolder(path if name in names else path.with_name(names[0]))
         raise NotFound(f"There is no run called {name!r}.")

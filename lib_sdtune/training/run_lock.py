@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,16 +22,22 @@ TRIES = 5
 _between_runs: set[Path] = set()  # run folders that `taken` has
 _told: set[Path] = set()  # folders of runs whose disk has no locks
 _files: dict[Path, TextIO] = {}  # run folder -> its open lock file, of this process
+_changing = threading.RLock()  # runs are listed in other threads than they are begun in
 
 
 def acquire(folder: Path) -> None:
     """Take the run folder for this process; again is fine. NameTaken, naming the owner, while another process has it.
     """
-    if folder in _between_runs:
-        raise NameTaken(f"The files of the run {folder.name} are being moved or deleted just now; "
-                        "try again in a moment.")
-    if folder in _files:
-        return
+    with _changing:
+        if folder in _between_runs:
+            raise NameTaken(f"The files of the run {folder.name} are being moved or deleted just now; "
+                            "try again in a moment.")
+        if folder not in _files:
+            _files[folder] = opened(folder)
+
+
+def opened(folder: Path) -> TextIO:
+    """The locked lock file of a run folder. NameTaken, naming the owner, while another process has it."""
     file = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the lock is held
     try:
         lock_soon(file)
@@ -46,16 +53,36 @@ def acquire(folder: Path) -> None:
     file.truncate(0)
     json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}, file)
     file.flush()
-    _files[folder] = file
+    return file
+
+
+@contextlib.contextmanager
+def borrowed(folder: Path) -> Iterator[bool]:
+    """Whether the run folder was free, also of this process; then it is this block's until its end, which is to come
+    soon: nobody takes any run folder meanwhile.
+    """
+    with _changing:
+        is_free = folder not in _files
+        if is_free:
+            try:
+                acquire(folder)
+            except NameTaken:
+                is_free = False
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                release(folder)
 
 
 @contextlib.contextmanager
 def taken(folder: Path) -> Iterator[None]:
     """The run folder is this process's meanwhile, and no run's. NameTaken while one is on, here or elsewhere."""
-    if folder in _files:
-        raise NameTaken(f"The run {folder.name} is on; wait for it, or stop it first.")
-    acquire(folder)
-    _between_runs.add(folder)
+    with _changing:
+        if folder in _files:
+            raise NameTaken(f"The run {folder.name} is on; wait for it, or stop it first.")
+        acquire(folder)
+        _between_runs.add(folder)
     try:
         yield
     finally:

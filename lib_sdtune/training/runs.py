@@ -115,8 +115,10 @@ def folder_of(host: Host, name: str) -> Path:
 def all_runs(host: Host) -> list[RunFolder]:
     """Every `RunFolder` of the host, oldest first, also copied and damaged ones: see `RunFolder.problem`."""
     runs = host.folder("sdtune") / "runs"
-    paths = [path for path in runs.iterdir() if is_run_folder(path)] if runs.exists() else []
-    return [RunFolder(path) for path in sorted(paths, key=begun)]
+    paths = list(runs.iterdir()) if runs.exists() else []
+    for path in paths:
+        replaced.recover(path)
+    return [RunFolder(path) for path in sorted(filter(is_run_folder, paths), key=begun)]
 
 
 def is_run_folder(path: Path) -> bool:
@@ -133,15 +135,21 @@ def begun(path: Path) -> float:
 
 
 def begin(
-    config: Config, host: Host, resume: bool = False, on_change: Callable[[Control], None] | None = None
+    config: Config, host: Host, resume: bool = False, on_change: Callable[[Control], None] | None = None,
+    again: bool = False
 ) -> Control:
     """Refuse what cannot work, make the run folder, and give the `Control` that `training.run.run` wants.
+
+    again: somebody asked for the run in the folder to be begun once more, which has no state to go on from.
 
     UserError before anything is written; NameTaken when the name is in use, also by another program. The run folder is
     this process's until the run has ended.
     """
     check_artefact_name(config.name, methods[config.method].kinds(config))
     folder, world = folder_of(host, config.name), World()
+    if world.is_main_process:
+        replaced.recover(folder)
+    world.barrier()
     status = RunFolder(folder).status()
     artefacts, samples = (still_there(status.get(key)) for key in ("artefacts", "samples"))
     elapsed = status.get("elapsed_seconds")
@@ -150,7 +158,7 @@ def begin(
         same_run.keep_bucket_sides(config, RunFolder(folder).settings())
     model_settings = base_checkpoint.settings(folder, config, host) if resume else config.model
     if world.is_main_process:
-        prepare(config, model_settings, host, folder, resume)
+        prepare(config, model_settings, host, folder, resume, again)
     world.barrier()
     control = Control(config, folder, on_change)
     control.model_settings = base_checkpoint.settings(folder, config, host)
@@ -177,10 +185,13 @@ def check_settings(config: Config, model_settings: Model, host: Host) -> None:
     check_prompts(config, host)
 
 
-def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool) -> None:
+def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool, again: bool) -> None:
     check_settings(config, model_settings, host)
     taken_names.check_not_published(config, folder)
-    (check_resume if resume else taken_names.check_new)(config, host, folder)
+    if resume:
+        check_resume(config, host, folder)
+    else:
+        taken_names.check_new(config, host, folder, again)
     cached = ["latents", "text"] if config.dataset.cache_latents else ["text"]
     for needed in (*(host.folder(kind.folder) for kind in methods[config.method].kinds(config)), folder,
                    *(folder.parent.parent / "cache" / name for name in cached)):

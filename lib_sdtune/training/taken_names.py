@@ -13,7 +13,7 @@ from lib_sdtune.formats.kinds import ArtefactKind
 from lib_sdtune.formats.names import folded, same_name
 from lib_sdtune.host.base import Host
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import state
+from lib_sdtune.training import replaced, state
 
 log = logging.getLogger("sdtune")
 
@@ -24,18 +24,37 @@ def check_not_published(config: Config, folder: Path) -> None:
                         "Take that back first, or choose another name.")
 
 
-def check_new(config: Config, host: Host, folder: Path) -> None:
+def check_new(config: Config, host: Host, folder: Path, again: bool = False) -> None:
+    """NameTaken where a run's name is that of files, or of an earlier run whose results would go, unless overwriting
+    them is allowed.
+
+    again: the run is the one in the folder, begun once more.
+    """
     kinds = methods[config.method].kinds(config)
     check_other_spelling(config.name, folder)
     final = any(same_name(path.stem, config.name) for kind in kinds
                 for path in artefact_files.of_run(host.roots(kind.folder), kind, config.name))
-    if state.newest(folder) and not final and not config.overwrite:  # also where it has saved files on its way
+    if not final and not config.overwrite:
+        refuse_earlier_run(config, folder, again)
+    for kind in kinds:
+        check_files(config, host, kind)
+
+
+def refuse_earlier_run(config: Config, folder: Path, again: bool) -> None:
+    """NameTaken where an earlier run can be resumed, also one that has saved files on its way, or has left what a new
+    one would not make again.
+    """
+    if state.newest(folder) or state.newest(folder / replaced.FOLDER):
         raise NameTaken(
             f"A run called {config.name} is in {folder} and can be resumed. Resume it, choose another name, "
             "or allow overwriting (\"overwrite\": true)."
         )
-    for kind in kinds:
-        check_files(config, host, kind)
+    left = [path / name for path in (folder, folder / replaced.FOLDER) for name in replaced.worth_keeping(path)]
+    if left and not again:
+        raise NameTaken(
+            f"{left[0]} exists already; it is of an earlier run called {config.name}. Choose another name, or allow "
+            "overwriting (\"overwrite\": true)."
+        )
 
 
 def check_other_spelling(name: str, folder: Path) -> None:
