@@ -79,17 +79,26 @@ class AutomaticLength:
         *earlier, (_, last) = measurements or [(0, math.inf)]
         return math.isfinite(last) and all(loss > last for _, loss in earlier)
 
-    def keep(self, method: Method, step: int) -> None:
-        """Write what has been learned by `step`, the best one so far."""
+    def keep(self, method: Method, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write what has been learned by the last measurement in `rows`, the best one so far."""
         if method.goes_back:
-            safetensors.write(self.path, method.tensors(), {"step": str(step)})
+            step, loss = points(rows)[-1]
+            safetensors.write(self.path, method.tensors(), {"step": str(step), "loss": repr(loss)})
 
-    def go_back(self, method: Method, step: int) -> int:
-        """Take over the best step's values, where `step` is not as good; the step whose values the method has now."""
+    def go_back(self, method: Method, step: int, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Take over the best step's values, where `step` is not as good; the step whose values the method has now.
+
+        Values that were not measured as a row of `rows` says are of another run, or of steps that were done again.
+        """
         if not self.is_automatic or not method.goes_back or not self.path.exists():
             return step
         stored = safetensors.Stored(self.path)
         best = int(stored.metadata["step"])
+        measured = dict(points(rows)).get(best)
+        if measured is None or float(stored.metadata.get("loss", measured)) != measured:  # earlier versions wrote none
+            log.warning("The values in %s are of no step that this run has measured, so they are left aside; the file "
+                        "is that of the last step, %d.", self.path.name, step)
+            return step
         if best < step:
             method.load_tensors(stored)
         return min(best, step)

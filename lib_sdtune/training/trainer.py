@@ -239,7 +239,7 @@ class Trainer:
     def record(self, step: Step, norm: float) -> None:
         if self.curve.add(step, norm, self.measure(step)):
             with self.optimizer_step.showing_result():
-                self.saver.fits(lambda: self.curve.length.keep(self.method, step.number))
+                self.saver.fits(lambda: self.curve.length.keep(self.method, self.curve.log.rows))
         self.per_image_loss.write(step.number, at_once=step.last)
         if self.saver.is_due(step.number) and not self.skipped_steps.in_a_row:
             self.save_state()
@@ -295,6 +295,6 @@ class Trainer:
             if self.control.stop_requested():
                 return self.results.export(host, self.step)
             length, rows = self.curve.length, self.curve.log.rows
-            step = length.go_back(self.method, self.step)
+            step = length.go_back(self.method, self.step, rows)
             self.control.message = length.sentence(rows, self.step, step) or self.control.message
             return self.saver.fits(lambda: self.results.export(host, step), folder=host.folder(self.method.kind))

@@ -108,6 +108,23 @@ def test_the_best_steps_values_are_in_the_file(tmp_path, monkeypatch):
     assert all(found[name].equal(wanted[name]) for name in wanted)
 
 
+@pytest.mark.parametrize("foreign", [{"step": "4", "loss": "0.2"}, {"step": "3", "loss": "0.3"}, {"step": "3"}])
+def test_values_of_another_run_are_left_aside(tmp_path, monkeypatch, caplog, foreign):
+    losses = iter([0.5, 0.3, 0.6, 0.7, 0.8, 0.9])
+    monkeypatch.setattr("lib_sdtune.training.validation.Validation.measure_if_due", lambda self, step: (
+        {"fit_loss": next(losses)} if self.is_due(step) else {}))
+    host = TinyHost(tmp_path / "data")
+
+    def swap(control):
+        if control.state == "training" and control.step == 6:
+            best = control.folder / "best.safetensors"
+            safetensors.write(best, dict(safetensors.Stored(best).items()), foreign)
+
+    control = train(host, automatic(tmp_path), watch=swap)
+    assert safetensors.Stored(host.folder("lora") / "ron.safetensors").metadata["ss_steps"] == "10" == str(control.step)
+    assert "of no step that this run has measured" in caplog.text and "The file is that of step" not in control.message
+
+
 def test_the_rate_falls_before_the_end(tmp_path, impatient):
     config = automatic(tmp_path, train={"lr_scheduler": "warmup_stable_decay", "lr_decay_steps": 4})
     rows = RunFolder(train(TinyHost(tmp_path / "data"), config).folder).log()
