@@ -2,11 +2,16 @@
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from lib_sdtune.formats.artefact_files import SIDECARS
+from lib_sdtune.formats.kinds import KINDS
+
 ENDING = ".tmp"
+WRITTEN = {*SIDECARS, *(ending for kind in KINDS.values() for ending in (*kind.endings, *kind.pictures))}
+"""Endings of what a run writes into the host's folders."""
 OLD = 3600.0  # seconds; the cache is shared by runs, and an entry of one that is on is written within moments
 
 
@@ -16,18 +21,24 @@ def sweep(run_folder: Path, file_folders: Iterable[Path], name: str) -> None:
     Call it while the run folder is this process's own.
     """
     paths = [*run_folder.rglob(f"*{ENDING}")]
+    other_runs = {path.name for path in run_folder.parent.iterdir()} - {run_folder.name}
     for folder in file_folders:
-        paths += of_run(folder, name)
+        paths += of_run(folder, name, other_runs)
     paths += old(run_folder.parent.parent / "cache")
     for path in paths:
         with suppress(OSError):
             path.unlink()
 
 
-def of_run(folder: Path, name: str) -> Iterator[Path]:
-    """NAME.safetensors.tmp, NAME-000002.safetensors.tmp, NAME.preview.png.tmp and so on, and no other run's."""
-    pattern = re.compile(rf"{re.escape(name)}(-\d{{6,}}|-step\d{{8,}})?(\.\w+)+\{ENDING}")
-    return (path for path in folder.glob(f"*{ENDING}") if pattern.fullmatch(path.name))
+def of_run(folder: Path, name: str, other_runs: Container[str] = ()) -> Iterator[Path]:
+    """NAME.safetensors.tmp, NAME-000002.safetensors.tmp, NAME.preview.png.tmp and so on, and no other run's: names of
+    runs may have dots and numbers in them too.
+    """
+    endings = "|".join(map(re.escape, sorted(WRITTEN)))
+    pattern = re.compile(rf"({re.escape(name)}(-\d{{6,}}|-step\d{{8,}})?)({endings}){re.escape(ENDING)}")
+    for path in folder.glob(f"*{ENDING}"):
+        if (match := pattern.fullmatch(path.name)) and match[1] not in other_runs:
+            yield path
 
 
 def old(cache: Path) -> Iterator[Path]:

@@ -1,0 +1,27 @@
+"""Files that a killed process was writing go when its run is started again, and nobody else's."""
+
+import pytest
+
+from lib_sdtune.training import leftovers
+
+OWN = ["ron.safetensors", "ron-000002.pt", "ron-step00000500.safetensors", "ron.json", "ron.preview.png", "ron-000002.yaml"]
+OTHERS = ["ron.v2.safetensors", "ron.2.preview.png", "ron-2.safetensors", "Ron.safetensors", "ron.notes", "ron-000004.safetensors"]
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """(run folder, folder of files) with what was being written for the run ron and for others."""
+    run_folder, files = tmp_path / "sdtune" / "runs" / "ron", tmp_path / "Lora"
+    for folder in (run_folder / "state", run_folder.with_name("ron-000004"), run_folder.with_name("ron.v2"), files):
+        folder.mkdir(parents=True)
+    for name in OWN + OTHERS:
+        (files / f"{name}.tmp").write_text("half a file")
+    (run_folder / "state" / "step00000002.safetensors.tmp").write_text("half a file")
+    return run_folder, files
+
+
+def test_those_of_the_run_go_and_those_that_another_run_writes_stay(folders):
+    run_folder, files = folders
+    leftovers.sweep(run_folder, [files], "ron")
+    assert sorted(path.name for path in files.iterdir()) == sorted(f"{name}.tmp" for name in OTHERS)
+    assert not any((run_folder / "state").iterdir())
