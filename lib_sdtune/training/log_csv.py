@@ -1,4 +1,4 @@
-"""log.csv: one row per step, flushed at once, and cut back to the state when a run resumes.
+"""log.csv: one row per step, written at once, on the disk before the state, and cut back to it when a run resumes.
 
 Where it cannot be written, because a spreadsheet has it open, say, its rows wait, and the run goes on.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lib_sdtune.errors import RunError
-from lib_sdtune.formats.files import atomic, is_full
+from lib_sdtune.formats.files import atomic, is_full, sync
 from lib_sdtune.training.tensorboard import Curves
 
 log = logging.getLogger("sdtune")
@@ -126,6 +126,12 @@ class LogCsv:
         self.let_go()
         with suppress(OSError):
             self.curves.close()
+
+
+def sync_rows(folder: Path) -> None:
+    """The rows of a run folder's log are on the disk, as the state that is written next counts on them."""
+    with suppress(OSError):  # a full disk, on which they wait, pauses the run at the state
+        sync(folder / "log.csv")
 
 
 def is_measured(row: dict[str, Any]) -> bool:

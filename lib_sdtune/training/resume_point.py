@@ -5,7 +5,7 @@ from pathlib import Path
 from lib_sdtune.data.scan import Scan
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
-from lib_sdtune.training import same_run, state
+from lib_sdtune.training import log_csv, same_run, state
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.skipped_steps import SkippedSteps
@@ -47,7 +47,10 @@ class ResumePoint:
         return training_state["step"]
 
     def save(self, step: int) -> Path:
-        """Write the state of this moment; its path."""
+        """Write the state of this moment; its path. The log is on the disk before it: what was measured decides how the
+        run goes on.
+        """
+        log_csv.sync_rows(self.folder)
         extra = {
             "skipped": self.skipped_steps.skipped,
             "without_path": self.skipped_steps.without_path,
