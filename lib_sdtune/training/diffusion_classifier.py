@@ -21,10 +21,10 @@ from lib_sdtune.data.class_word import class_word
 from lib_sdtune.data.loader import Example
 from lib_sdtune.data.made_captions import sentence, stands_behind
 from lib_sdtune.data.scan import Picture
-from lib_sdtune.formats import structure
-from lib_sdtune.formats.files import write_json
 from lib_sdtune.randomness import generator
+from lib_sdtune.training import same_run
 from lib_sdtune.training.batch import Batch, concats, sizes
+from lib_sdtune.training.kept_words import KeptWords
 from lib_sdtune.training.training_data import TrainingData
 
 TIMESTEPS = (700, 600, 500, 400)  # asked at these, 150 of 150 colours and grounds of unknown forms are named rightly
@@ -50,24 +50,37 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
                 and names_its_class(config.concepts[picture.concept])}
     if not groups or not wordless:
         return
-    path = folder / "words.json"
-    chosen = structure.read(path, {"words": dict}) or {"words": {}}
-    words = chosen["words"]
-    model = training_data.model
+    model, prompts, asked = training_data.model, [concept.prompt for concept in config.concepts], 0
+    kept = KeptWords(folder / "words.json", groups, same_run.model_identity(model))
+    words: dict[int, list[str]] = {}
     with training_data.offloaded_parts.on_gpu(model.unet, *model.text_encoders):
         classifier = DiffusionClassifier(training_data, losses, model.device, config.train.batch_size)
         for done, (index, picture) in enumerate(wordless.items()):
             progress(done, len(wordless), "asking the model what the pictures show")
-            if picture.content not in words:
-                prompt = config.concepts[picture.concept].prompt
-                words[picture.content] = classifier.words(index, prompt, groups)
-    write_json(path, {"words": words})
-    distinguishing = words_to_say([words[picture.content] for picture in wordless.values()], groups)
-    scan.pictures = [described(picture, config.concepts[picture.concept], words, distinguishing)
+            known = kept.of(picture, prompts[picture.concept])
+            if known is None:
+                known, asked = classifier.words(index, prompts[picture.concept], groups), asked + 1
+            kept.add(picture, prompts[picture.concept], known)
+            words[index] = known
+    kept.write()
+    distinguishing = words_to_say(words.values(), groups)
+    scan.pictures = [described(picture, config.concepts[picture.concept], words[index], distinguishing)
                      if index in wordless else picture for index, picture in enumerate(scan.pictures)]
     training_data.build_datasets()
-    log.info('The model was asked what %d pictures without captions show; the first one\'s caption is now "%s".',
-             len(wordless), scan.pictures[min(wordless)].caption)
+    tell(asked, len(wordless), scan.pictures[min(wordless)].caption)
+
+
+def tell(asked: int, count: int, caption: str) -> None:
+    """Say of how many of `count` pictures the model was asked now; caption: the first one's."""
+    if asked == count:
+        log.info('The model was asked what %d pictures without captions show; the first one\'s caption is now "%s".',
+                 count, caption)
+    elif asked:
+        log.info("The model was asked what %d of %d pictures without captions show, and what the others show is kept "
+                 'from before; the first one\'s caption is now "%s".', asked, count, caption)
+    else:
+        log.info("What %d pictures without captions show is kept from before, so the model was not asked again; the "
+                 'first one\'s caption is now "%s".', count, caption)
 
 
 def names_its_class(concept: Concept) -> bool:
@@ -84,8 +97,8 @@ def words_to_say(words_of_pictures: Iterable[Sequence[str]], groups: Sequence[Se
     return {word for words in differing for word in words if len(words) > 1 or stands_behind(word)}
 
 
-def described(picture: Picture, concept: Concept, words: dict[str, list[str]], distinguishing: set[str]) -> Picture:
-    chosen = [word for word in words[picture.content] if word in distinguishing]
+def described(picture: Picture, concept: Concept, words: Sequence[str], distinguishing: set[str]) -> Picture:
+    chosen = [word for word in words if word in distinguishing]
     return replace(picture, caption=sentence(concept.prompt, chosen))
 
 

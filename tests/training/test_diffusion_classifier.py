@@ -1,6 +1,7 @@
 """Words that the model itself chooses for pictures without captions."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from lib_sdtune.data.made_captions import sentence
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.training import diffusion_classifier
 from lib_sdtune.training.diffusion_classifier import best_word, groups_of, words_to_say
+from lib_sdtune.training.kept_words import KeptWords
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.runs import begin
 from lib_sdtune.training.trainer import Trainer
@@ -124,3 +126,53 @@ def test_the_embedded_model_names_the_colours_and_grounds_of_a_form_it_does_not_
         captions = {picture.path.stem: picture.caption for picture in trainer.training_data.scan.pictures}
     assert captions == {str(number): f"a photo of a {colour} zwx toy on {ground}"
                         for number, (colour, ground) in enumerate(words)}
+
+
+KEPT_BY = {"groups": [["red", "green"]], "model": {"name": "one", "hash": "0123456789"}}
+
+
+@pytest.mark.parametrize(("change", "is_known"), [
+    ({}, True), ({"groups": [["on snow", "on grass"]]}, False), ({"model": {"name": "two", "hash": "9876543210"}}, False),
+    ({"model": {"name": "renamed", "hash": "0123456789"}}, True), ({"model": {"name": "two", "hash": ""}}, False),
+    ({"model": {"name": "one", "hash": ""}}, True), ({"model": None}, False), ({"words": {"c0ffee a ron cat": "red"}}, False)])
+def test_words_count_only_where_the_same_was_asked_of_the_same_model(tmp_path, change, is_known):
+    picture = SimpleNamespace(content="c0ffee")
+    path = tmp_path / "words.json"
+    path.write_text(json.dumps(KEPT_BY | {"words": {"c0ffee a ron cat": ["red"]}} | change))
+    kept = KeptWords(path, KEPT_BY["groups"], KEPT_BY["model"])
+    assert kept.of(picture, "a ron cat") == (["red"] if is_known else None)
+    assert kept.of(picture, "a ron dog") is None
+
+
+def test_words_of_an_earlier_version_are_still_known(tmp_path):
+    path = tmp_path / "words.json"
+    path.write_text(json.dumps({"words": {"c0ffee": ["red"]}}))
+    kept = KeptWords(path, KEPT_BY["groups"], KEPT_BY["model"])
+    assert kept.of(SimpleNamespace(content="c0ffee"), "a ron cat") == ["red"]
+
+
+def test_the_log_says_whom_the_model_was_asked_about(tmp_path, monkeypatch, caplog):
+    asked = []
+    monkeypatch.setattr(diffusion_classifier.DiffusionClassifier, "words", lambda self, index, prompt, groups: asked.append(index) or [])
+    host, config = TinyHost(tmp_path / "data"), wordless(tmp_path)
+
+    def stop_at_three(control):
+        if control.state == "training" and control.step == 3:
+            control.request("interrupt")
+
+    caplog.set_level("INFO", "sdtune")
+    train(host, config, watch=stop_at_three)
+    assert len(asked) == 3 and "was asked what 3 pictures without captions show" in caplog.text
+    caplog.clear()
+    train(host, config, resume=True)
+    assert len(asked) == 3 and "What 3 pictures without captions show is kept from before" in caplog.text
+    assert "was asked what" not in caplog.text
+
+
+def test_a_run_that_is_begun_anew_asks_anew(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(diffusion_classifier.DiffusionClassifier, "words", lambda self, index, prompt, groups: asked.append(groups) or [])
+    host, config = TinyHost(tmp_path / "data"), wordless(tmp_path)
+    train(host, config)
+    train(host, config | {"overwrite": True, "dataset": config["dataset"] | {"describe": ["on sand, on snow"]}})
+    assert asked[3:] == [[["on sand", "on snow"]]] * 3
