@@ -1,7 +1,7 @@
 """Whether captions say what they must: the new word, and for [filewords] something about each picture."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,29 +136,37 @@ def unused_prompts(scan: Scan, config: "Config") -> Iterator[Problem]:
                           f"that of {printable(silent[0].path.name)}.", False, "trigger words missing")
 
 
-def named_embeddings(scan: Scan, config: "Config", names: Iterable[str],
+def named_embeddings(scan: Scan, config: "Config", names: Collection[str],
                      tokenizer: Callable[[str], list]) -> list[Problem]:
     """Embeddings that captions name, perhaps unawares: the encoder reads their vectors in the place of the word.
 
     names: of the embeddings that are there. tokenizer(text) -> ids; an embedding is found by its ids, as the WebUI
     does. The word that this very run teaches is meant.
     """
+    return [Problem(path, f'Captions say "{printable(name)}", and an embedding has that name: its vectors '
+                          "are read in the place of the word. If you mean the word, take the embedding out of its "
+                          "folder, or write another word.", False, "embedding")
+            for name, path in embeddings_in_captions(scan, config, names, tokenizer).items()]
+
+
+def embeddings_in_captions(scan: Scan, config: "Config", names: Collection[str],
+                           tokenizer: Callable[[str], list]) -> dict[str, Path]:
+    """name -> the first picture whose caption names it, of the embeddings that captions name; see `named_embeddings`.
+    """
+    if not names:
+        return {}
     captions: dict[tuple, Path] = {}
     for picture in scan.pictures:
         for line in scan.templates.get(picture.concept) or [FILEWORDS]:
             text = line.replace(NAME, config.word).replace(FILEWORDS, picture.caption)
             captions.setdefault(tuple(tokenizer(text)), picture.path)
-    problems = []
+    named = {}
     for name in sorted(set(names) - ({config.word} if scan.needs_name else set())):
         ids = tuple(tokenizer(name))
         paths = [path for caption, path in captions.items() if ids and contains(caption, ids)]
         if paths:
-            problems.append(Problem(paths[0], f'Captions say "{printable(name)}", and an embedding has that name: '
-                                              'its vectors '
-                                              "are read in the place of the word. If you mean the word, take the "
-                                              "embedding out of its folder, or write another word.", False,
-                                    "embedding"))
-    return problems
+            named[name] = paths[0]
+    return named
 
 
 def contains(ids: tuple, part: tuple) -> bool:

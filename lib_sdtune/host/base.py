@@ -44,6 +44,7 @@ class LoadedModel:
     told instead of a picture. offloaded: parts that are lent in main memory, and go to `device` only for a while.
     folder: the host's `folder(kind) -> Path`, for methods that go on from a file. path: the checkpoint's own file.
     hash: the first ten digits of `sha256`, that of the file, which may be "" where nobody has counted it.
+    vae_name: which file the VAE is of, for a person to read; "" where the host cannot tell.
     """
 
     family: Family
@@ -59,6 +60,7 @@ class LoadedModel:
     folder: Any = None
     path: Path | None = None
     sha256: str = ""
+    vae_name: str = ""
     grey_latents: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
     offloaded: list[nn.Module] = field(default_factory=list)
 

@@ -1,25 +1,27 @@
 """Collects the resume point from the run's parts, writes it as a state file and restores them from it."""
 
+from dataclasses import asdict
 from pathlib import Path
 
-from lib_sdtune.data.scan import Scan
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
-from lib_sdtune.training import log_csv, same_run, state
+from lib_sdtune.training import log_csv, same_inputs, same_run, state
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.skipped_steps import SkippedSteps
 from lib_sdtune.training.timestep_sampling import TimestepSampling
+from lib_sdtune.training.training_data import TrainingData
 
 
 class ResumePoint:
     """Reads and writes the state of a run; the names in it are those of earlier versions."""
 
-    def __init__(self, folder: Path, model: LoadedModel, scan: Scan, method: Method, optimizer_step: OptimizerStep,
-                 skipped_steps: SkippedSteps, per_image_loss: PerImageLoss, timestep_sampling: TimestepSampling,
-                 base_loras: str = "") -> None:
+    def __init__(self, folder: Path, model: LoadedModel, training_data: TrainingData, method: Method,
+                 optimizer_step: OptimizerStep, skipped_steps: SkippedSteps, per_image_loss: PerImageLoss,
+                 timestep_sampling: TimestepSampling, base_loras: str = "") -> None:
         """base_loras: what tells the LoRAs that stay on the model from others."""
-        self.folder, self.model, self.scan, self.method = folder, model, scan, method
+        self.folder, self.model, self.scan, self.method = folder, model, training_data.scan, method
+        self.inputs = same_inputs.inputs_of(training_data)
         self.optimizer_step, self.skipped_steps, self.per_image_loss = optimizer_step, skipped_steps, per_image_loss
         self.timestep_sampling, self.base_loras = timestep_sampling, base_loras
 
@@ -36,6 +38,7 @@ class ResumePoint:
         same_run.refuse_other_base_loras(training_state.get("base_loras"), self.base_loras)
         if "sameness" in training_state:
             same_run.refuse_other_data(training_state["sameness"], same_run.data_fingerprint(self.scan))
+        same_inputs.compare(training_state.get("inputs"), self.inputs)
         self.method.load_tensors(learned)
         self.optimizer_step.load(training_state)
         self.skipped_steps.load(training_state)
@@ -59,6 +62,7 @@ class ResumePoint:
             "timesteps": self.timestep_sampling.state(),
             "model": same_run.model_identity(self.model),
             "base_loras": self.base_loras,
+            "inputs": asdict(self.inputs),
             "sameness": same_run.data_fingerprint(self.scan),
         }
         return state.save(self.folder, step, self.method.tensors(), self.optimizer_step, extra)

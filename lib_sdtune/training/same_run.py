@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -80,6 +81,11 @@ def data_fingerprint(scan: Scan) -> dict[str, Any]:
     ]
     words = [[picture.caption for picture in scan.pictures], sorted(scan.templates.items())]
     return {"count": len(pictures), "pictures": short_hash(pictures), "words": short_hash(words)}
+
+
+def validation_key(scan: Scan, fresh: Sequence[int]) -> str:
+    """What tells the pictures that are measured, those of these numbers, and their captions from others."""
+    return short_hash([(scan.pictures[number].content, scan.pictures[number].caption) for number in fresh])
 
 
 def mask_of(picture: Picture) -> list[str]:

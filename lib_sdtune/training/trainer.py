@@ -108,7 +108,7 @@ class Trainer:
             self.skipped_steps = SkippedSteps(diagnosis.reason)
             self.per_image_loss = PerImageLoss(self.training_data.scan.pictures, self.folder)
             self.timestep_sampling = timestep_sampling.choose(self.config.noise)
-            self.resume_point = ResumePoint(self.folder, self.model, self.training_data.scan, self.method,
+            self.resume_point = ResumePoint(self.folder, self.model, self.training_data, self.method,
                                             self.optimizer_step, self.skipped_steps, self.per_image_loss,
                                             self.timestep_sampling,
                                             base_loras.digest(self.config.model.base_loras, self.model.folder))

@@ -15,7 +15,7 @@ from lib_sdtune.data.caption_length import CaptionLimit
 from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.inpainting_masks import InpaintingCache
 from lib_sdtune.data.loader import Dataset, Example, none_aside
-from lib_sdtune.data.scan import scan
+from lib_sdtune.data.scan import Scan, scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.devices import HALVES, compute_dtype, without_autocast
@@ -53,9 +53,10 @@ class TrainingData:
         self.cache_folder = run_folder.parent.parent / "cache"
         self.offloaded_parts = OffloadedParts(lent_on_cpu=model.offloaded, device=model.device)
         self.gone: set[Path] = set()
+        self.measured: tuple[Scan, list[int]] | None = None
 
     def __enter__(self):
-        config, model = self.config, self.model
+        config, model, self.measured = self.config, self.model, None
         self.templates = [model.folder("templates")] if model.folder else []
         self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), self.progress,
                          template_folders=self.templates, earlier=self.earlier)
@@ -237,9 +238,15 @@ class TrainingData:
 
     def examples_of_validation_images(self) -> list[Example]:
         """The examples of `validation.images`, without pictures that are trained on too."""
-        pictures, fresh = held_out.read(self.config, self.scan, Path.cwd(), self.progress, self.templates)
+        pictures, fresh = self.validation_pictures()
         unaugmented = Dataset(pictures, self.config, held_out=True)
         return [unaugmented.example(number, 0) for number in fresh]
+
+    def validation_pictures(self) -> tuple[Scan, list[int]]:
+        """The `Scan` of `validation.images`, read once, and the numbers of its pictures that are not trained on too."""
+        if self.measured is None:
+            self.measured = held_out.read(self.config, self.scan, Path.cwd(), self.progress, self.templates)
+        return self.measured
 
     def unaugmented_examples(self, is_class: bool) -> list[Example]:
         """The examples that are trained on, or those of the class, as they are measured."""

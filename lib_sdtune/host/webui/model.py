@@ -67,6 +67,7 @@ def lend(sd_model: nn.Module, prediction_type: str = "auto") -> LoadedModel:
         path=Path(info.filename),
         sha256=getattr(info, "sha256", None) or "",
         offloaded=placement.offloaded(sd_model),
+        vae_name=forks.current().vae_name(),
     )
 
 

@@ -8,6 +8,7 @@ import sys
 import weakref
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +20,7 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.webui.forks.engine import EngineModel, is_sd1, is_sdxl
 from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.forks.patched import Patched, take_loras_off
+from lib_sdtune.host.webui.forks.stock import CHECKPOINTS_VAE
 from lib_sdtune.host.webui.swap import replaced
 
 
@@ -135,3 +137,8 @@ class Backend(Patched):
         """The page's "VAE / Text Encoder" does not say which of them a file brings."""
         others = sd_models.model_data.forge_loading_parameters.get("additional_modules")
         return ("first_stage_model.", "cond_stage_model.", "conditioner.") if others else ()
+
+    def vae_name(self) -> str:
+        """The page's "VAE / Text Encoder": all of the files, for one of them."""
+        others = sd_models.model_data.forge_loading_parameters.get("additional_modules")
+        return ", ".join(sorted(Path(path).name for path in others)) if others else CHECKPOINTS_VAE

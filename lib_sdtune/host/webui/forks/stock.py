@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +16,9 @@ from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.neutral import Concern, prompt_loras
 from lib_sdtune.host.webui.swap import ABSENT, assign_entry, replaced
 from lib_sdtune.ldm.header import V
+from lib_sdtune.sentences import phrase
 
+CHECKPOINTS_VAE = phrase("the checkpoint's own")  # as the name of a VAE
 
 class Stock:
     """What the host asks of a WebUI where the forks answer otherwise."""
@@ -136,6 +139,12 @@ class Stock:
         from modules import sd_vae
 
         return () if sd_vae.loaded_vae_file is None else ("first_stage_model.",)
+
+    def vae_name(self) -> str:
+        """Which file the VAE is of."""
+        from modules import sd_vae
+
+        return Path(sd_vae.loaded_vae_file).name if sd_vae.loaded_vae_file else CHECKPOINTS_VAE
 
     def forget_lora(self, networks: ModuleType, name: str, sd_model: nn.Module | None) -> None:
         """The LoRA of that name as the WebUI remembers it, and its trace on the layers."""

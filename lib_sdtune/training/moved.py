@@ -1,0 +1,63 @@
+"""Folders of pictures that have moved since a run began: it goes on where the pictures in them are the same."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from lib_sdtune.config import Concept, Config
+from lib_sdtune.data import held_out
+from lib_sdtune.data.scan import scan
+from lib_sdtune.methods import registry as methods
+from lib_sdtune.training import same_run
+from lib_sdtune.training.same_run import changed
+
+VALIDATION = "validation.images"
+
+
+def folders(settings: Mapping[str, Any]) -> dict[str, str]:
+    """setting -> path of every folder of pictures in a run's settings, a nested dict."""
+    concepts = {f"concepts[{number}].{key}": concept.get(key, "") for number, concept in enumerate(settings["concepts"])
+                for key in Concept.FOLDERS}
+    return concepts | {VALIDATION: settings.get("validation", {}).get("images", "")}
+
+
+def moves(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """setting -> (path when the run began, path now) of every folder that is named both times, and otherwise."""
+    old, new = folders(before), folders(now)
+    return {key: (old[key], new[key]) for key in old.keys() & new.keys()
+            if old[key] and new[key] and old[key] != new[key]}
+
+
+def with_moves(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `before` with the folders that have moved as they are named now."""
+    settings = deepcopy(dict(before))
+    for key in moves(before, now):
+        if key == VALIDATION:
+            settings["validation"]["images"] = now["validation"]["images"]
+        else:
+            number, name = key.removeprefix("concepts[").split("].")
+            settings["concepts"][int(number)][name] = now["concepts"][int(number)][name]
+    return settings
+
+
+def refuse_other_pictures(before: Mapping[str, Any], config: Config, training_state: Mapping[str, Any],
+                          template_folders: Sequence[Path]) -> None:
+    """UserError naming a folder that has moved, unless the state tells that it holds what it held.
+
+    before: the settings that the run was begun with; training_state: what its state keeps.
+    """
+    moved = moves(before, config.to_dict())
+    if not moved:
+        return
+    sameness, key = training_state.get("sameness"), min(moved)
+    if sameness is None:
+        raise changed(key, *moved[key])
+    pictures = scan(config.concepts, config.dataset, config.loss, Path.cwd(), template_folders=template_folders)
+    methods[config.method].prepare_data(config, pictures)
+    if key != VALIDATION and same_run.data_fingerprint(pictures)["pictures"] != sameness["pictures"]:
+        raise changed(key, *moved[key])
+    if VALIDATION in moved:
+        measured, fresh = held_out.read(config, pictures, Path.cwd(), template_folders=template_folders)
+        if training_state.get("inputs", {}).get("validation") != same_run.validation_key(measured, fresh):
+            raise changed(VALIDATION, *moved[VALIDATION])
