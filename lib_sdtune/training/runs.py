@@ -20,6 +20,7 @@ from lib_sdtune.training import (
     class_pictures,
     leftovers,
     log_csv,
+    moved,
     replaced,
     run_lock,
     same_run,
@@ -229,7 +230,9 @@ def check_resume(config: Config, host: Host, folder: Path) -> None:
     path = state.newest(folder)
     if path is None:
         raise UserError(f"There is nothing to resume: {folder} holds no state. Start the run without resuming.")
-    same_run.refuse_changes(with_newer_settings(RunFolder(folder).settings()), config.to_dict())
+    before = with_newer_settings(RunFolder(folder).settings())
+    same_run.refuse_changes(moved.with_moves(before, config.to_dict()), config.to_dict())
+    moved.refuse_other_pictures(before, config, state.load(path)[1], [host.folder("templates")])
 
 
 def with_newer_settings(settings: dict[str, Any]) -> dict[str, Any]:
