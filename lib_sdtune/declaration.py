@@ -98,6 +98,8 @@ def checked(cls: type, field: Field, value: Any, where: str, root: type) -> Any:
         if not isinstance(value, list) or not value:
             raise UserError(f'"{where}" must be a list with at least one entry.')
         return [build(typing.get_args(kind)[0], entry, f"{where}[{i}]", root) for i, entry in enumerate(value)]
+    if isinstance(value, bool) and {"on", "off"} <= set(choices(field) or ()):
+        value = "on" if value else "off"
     result = convert(kind, value, where)
     check_limits(field, result, where)
     return result

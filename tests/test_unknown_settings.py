@@ -28,3 +28,9 @@ def test_some_setting_is_named_however_far_away_it_is(group):
     (data.setdefault(group, {}) if group else data)["qqq"] = 1
     with pytest.raises(UserError, match="did you mean"):
         Config.from_dict(data)
+
+
+@pytest.mark.parametrize("value, meant", [(True, "on"), (False, "off"), ("auto", "auto")])
+def test_yes_and_no_are_taken_where_a_setting_is_on_or_off(value, meant):
+    config = Config.from_dict({"name": "ron", "concepts": [{"images": "x"}], "train": {"gradient_checkpointing": value}})
+    assert config.train.gradient_checkpointing == meant

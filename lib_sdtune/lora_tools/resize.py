@@ -74,7 +74,7 @@ def resize(
         if norm := float(torch.linalg.vector_norm(values)):
             result.norm_kept.append(float(torch.linalg.vector_norm(values[:r])) / norm)
     progress(len(file.layers), len(file.layers), "writing")
-    facts = metadata(file, target, dim, conv_dim, dynamic_method, dynamic_param, alphas)
+    facts = metadata(file, target, dim, conv_dim, dynamic_method, dynamic_param, alphas, result.dims)
     output.write_lora(target, tensors, facts, output.precision_of(save_precision, file.dtype))
     return result
 
@@ -105,7 +105,7 @@ def old_dim(file: LoraFile) -> int:
     return max(ranks, default=0)
 
 
-def metadata(file, target, dim, conv_dim, dynamic_method, dynamic_param, alphas):
+def metadata(file, target, dim, conv_dim, dynamic_method, dynamic_param, alphas, ranks):
     """The file's own, with what resizing changes; the comment says what was done, in the words of sd-scripts' tool."""
     comment, before = (
         file.metadata.get("ss_training_comment", ""),
@@ -118,7 +118,8 @@ def metadata(file, target, dim, conv_dim, dynamic_method, dynamic_param, alphas)
         convolutions = f" (conv: {conv_dim})" if conv_dim not in (None, dim) else ""
         action = f"dimension is resized from {before} to {dim}{convolutions}"
         arguments = {"conv_dim": str(conv_dim), "conv_alpha": str(float(conv_dim))} if convolutions else None
-        network = output.network_facts([dim], [Counter(alphas).most_common(1)[0][0]], arguments)
+        written = min(dim, max(ranks, default=dim))  # no layer of a smaller file gets more
+        network = output.network_facts([written], [Counter(alphas).most_common(1)[0][0]], arguments)
     inherited = {key: value for key, value in file.metadata.items() if key != "ss_network_args"}
     return (
         inherited

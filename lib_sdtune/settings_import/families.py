@@ -62,6 +62,9 @@ PATHS = {
 
 def refuse(document: str, what: str) -> None:
     """UserError: the file is for something that cannot be trained."""
+    if what == FAMILIES["inpaint"]:
+        raise UserError(f"{document} is for {what}, and such settings are not taken over. To train one, choose an "
+                        "inpainting checkpoint and begin with a preset.")
     raise UserError(f"{document} is for {what}, which cannot be trained here; {TRAINED}.")
 
 

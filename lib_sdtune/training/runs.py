@@ -205,6 +205,7 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
         )
         if not resume:
             replaced.put_aside(folder)
+        (folder / "samples").mkdir(exist_ok=True)
         write_json(folder / "config.json", config.to_dict())
         if not resume:
             base_checkpoint.note(folder, config, host)

@@ -94,7 +94,8 @@ def test_a_lora_of_zeros_and_a_rank_beyond_its_sides_stay_what_they_are(tmp_path
     assert len(layers[key]["lora_down.weight"]) == 1 and not files.product(layers[key]).any()
     source = files.lora(tmp_path / "small.safetensors", dim=4, convolutions=False)
     resize(source, tmp_path / "large.safetensors", 64)
-    before, after = files.layers(source)[0], files.layers(tmp_path / "large.safetensors")[0]
+    before, (after, facts) = files.layers(source)[0], files.layers(tmp_path / "large.safetensors")
+    assert facts["ss_network_dim"] == "4"
     assert all(torch.allclose(files.product(before[key]), files.product(after[key]), atol=1e-6) for key in before)
 
 

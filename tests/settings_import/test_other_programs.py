@@ -235,6 +235,8 @@ def test_a_lora_of_our_own(imported):
     ours = Config.from_dict({"name": "ron", "concepts": [{"images": "10_ron", "repeats": 3}], "lora": {"dim": 7}, "overwrite": True}).to_dict()
     config, text = imported({"a.json": {"ss_network_dim": "1", "sdtune_config": json.dumps(ours)}})
     assert config["lora"]["dim"] == 7 and config["name"] == "ron" and "images" not in config["concepts"][0]
+    assert "Taken over:" in text and "lora.dim = 7 -> lora.dim = 7" in text and "Not supported:" not in text
+    assert "ss_network_dim" in text.partition("no settings, but facts about the file")[2]
     assert not config.get("overwrite"), "what is there is overwritten only where it is asked for"
 
 

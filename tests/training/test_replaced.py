@@ -111,7 +111,7 @@ def test_an_earlier_run_without_a_state_goes_at_once(tmp_path):
     folder = folder_of(host, "ron")
     (folder / "samples").mkdir(parents=True)
     runs.begin(Config.from_dict(config), host).close()
-    assert not (folder / "samples").exists() and not (folder / replaced.FOLDER).exists()
+    assert not any((folder / "samples").iterdir()) and not (folder / replaced.FOLDER).exists()
 
 
 def test_whatever_a_run_leaves_is_put_aside_and_comes_back(stopped):
@@ -267,4 +267,4 @@ def test_a_run_that_came_to_nothing_is_begun_anew_without_asking(tmp_path):
     (folder / "log.csv").write_text("step,loss\n1,0.5\n")
     write_json(folder / "status.json", {"state": "stopped", "artefacts": []})
     runs.begin(Config.from_dict(config), host).close()
-    assert not (folder / "samples").exists() and not (folder / replaced.FOLDER).exists()
+    assert not any((folder / "samples").iterdir()) and not (folder / replaced.FOLDER).exists()

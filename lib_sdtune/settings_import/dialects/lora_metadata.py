@@ -12,7 +12,7 @@ from typing import Any
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import adapter_metadata
 from lib_sdtune.formats.adapter_metadata import Adapter
-from lib_sdtune.settings_import import families
+from lib_sdtune.settings_import import documents, families
 from lib_sdtune.settings_import.checkpoints import set_checkpoint
 from lib_sdtune.settings_import.continued_lora import take_network_of_file
 from lib_sdtune.settings_import.dialects import registry
@@ -54,7 +54,7 @@ CLASS = re.compile(r"^\s*([\w.]+)\s*(?:\((.*)\))?\s*$", re.DOTALL)
 
 @registry.register("LoRA metadata")
 class LoraMetadata(Dialect):
-    title, order = "the metadata of a LoRA", 10
+    title, order = "the metadata of a trained file", 10
 
     @staticmethod
     def recognises(document: Document) -> bool:
@@ -69,6 +69,7 @@ class LoraMetadata(Dialect):
         if "sdtune_config" in facts:
             own_config(facts["sdtune_config"], document, draft)
             take_network_of_file(draft.config.get("lora"), facts, parsed(facts.get("ss_network_args")))
+            note_own(facts, document, draft)
             return
         check(facts, document)
         adapters = adapter_metadata.read(facts, document.name)
@@ -150,6 +151,14 @@ def own_config(value: Any, document: Document, draft: Draft) -> None:
     if draft.images:
         draft.config["concepts"][0]["images"] = draft.images
     draft.notes.warnings.append(f"{document.name} was trained by SD Tune, with these very settings.")
+
+
+def note_own(facts: dict[str, Any], document: Document, draft: Draft) -> None:
+    """Every setting of a file of SD Tune's own is taken over; all else in its metadata says the same once more."""
+    for path, value in documents.flat(draft.config, deep=True).items():
+        if path not in ("name", "concepts"):  # whose folders the file does not name
+            draft.notes.take(Entry(path, value, document.name), path, value)
+    draft.notes.facts += map(str, facts)
 
 
 class Metadata:
