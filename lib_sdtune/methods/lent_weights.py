@@ -22,14 +22,11 @@ class LentWeights:
         self, learning: Mapping[str, TrainedWeight], training_dtype: torch.dtype, make_room: Callable[[], None]
     ):
         self.learning, self.training_dtype, self.make_room = learning, training_dtype, make_room
-        self.tensors: dict[str, torch.Tensor] = {}
+        self.dtype = next(iter(learning.values())).weight.dtype  # of the host's own tensors
+        self.tensors: dict[str, torch.Tensor] = {}  # the host's own, while others stand in their place
+        self.lacks_memory = False
         self.values_to_load: Mapping[str, torch.Tensor] | None = None
         self.started = False
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The number format of the host's own tensors."""
-        return next(iter(self.tensors.values())).dtype
 
     def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Go on from these trained values when the weights are next replaced."""
@@ -40,19 +37,21 @@ class LentWeights:
         """Inside, `replaced` may be entered; the originals are in the folder. RunError where they did not come back."""
         self.originals = TensorBackup(folder / "originals.safetensors")
         self.trained_backup = TensorBackup(folder / "trained.safetensors")
-        self.tensors = {name: trained.weight.data for name, trained in self.learning.items()}
-        self.originals.write(self.tensors)
+        self.originals.write(self.weights())
         try:
             yield
         finally:
-            emptied = any(not tensor.untyped_storage().nbytes() for tensor in self.tensors.values() if tensor.numel())
-            if emptied or digest(self.tensors) != self.originals.digest:
+            if self.lacks_memory or digest(self.weights()) != self.originals.digest:
                 raise RunError(
                     "The checkpoint could not be put back as it was, perhaps because another program has taken the "
                     "GPU's memory; choose another checkpoint and then this one again, which reads it from its file."
                 )
             self.originals.delete()
             self.trained_backup.delete()
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """What the model has at this moment."""
+        return {name: trained.weight.data for name, trained in self.learning.items()}
 
     @contextmanager
     def replaced(self) -> Iterator[None]:
@@ -68,9 +67,10 @@ class LentWeights:
     @torch.no_grad()
     def put_in_trained(self) -> None:
         for name, trained in self.learning.items():
-            tensor = self.tensors[name]
+            tensor = trained.weight.data
             converted = tensor.dtype != self.training_dtype
             if converted:
+                self.tensors[name] = tensor
                 trained.weight.data = tensor.to(self.training_dtype)
             if not self.started:
                 trained.load_values(tensor)
@@ -97,17 +97,20 @@ class LentWeights:
     @torch.no_grad()
     def put_in_originals(self) -> None:
         """The originals again; first all that training holds in their place is freed, so that there is room for them.
+
+        No tensor is kept beside the model's: where a host moves its modules, a second one would hold the memory.
         """
         originals = self.originals.tensors()
         for name, trained in self.learning.items():
             trained.drop_gradient()
-            trained.weight.data = self.tensors[name]
+            trained.weight.data = self.tensors.pop(name, trained.weight.data)
         more_room = [self.make_room]  # called once: what it frees stays free
-        for name, tensor in self.tensors.items():
+        for name, tensor in self.weights().items():
             if reallocate(tensor, more_room):
                 tensor.copy_(originals[name])
             else:  # a weight without memory would end the whole program at the next picture
                 self.learning[name].weight.data = originals[name].clone()
+                self.lacks_memory = True
 
     def store_trained(self) -> None:
         """While replaced: the trained weights, as far as they are in the model alone, go to a file, or to memory if the
@@ -140,12 +143,12 @@ class LentWeights:
 
     def exchange(self, name: str, values: torch.Tensor, dtype: torch.dtype) -> None:
         """Give a weight other values, in place or with its memory freed first."""
-        weight, tensor = self.learning[name].weight, self.tensors[name]
+        weight = self.learning[name].weight
         if weight.dtype == dtype:
             weight.data.copy_(values)
             return
-        weight.data = tensor
-        weight.data = values.to(tensor.device, dtype, copy=True)
+        weight.data = weight.data.new_empty(0)
+        weight.data = values.to(weight.device, dtype, copy=True)
 
 
 def reallocate(tensor: torch.Tensor, more_room: list[Callable[[], None]]) -> bool:

@@ -39,3 +39,40 @@ def test_without_the_flag_everything_is_there(shuttled, unchanged, monkeypatch):
     monkeypatch.setattr(shared.sd_model, "lowvram", False)
     with shuttled.borrow(Model(), ["vae", "text_encoder"]) as model:
         assert present(model) == {"unet", "vae", "text_encoder_1"} and not model.offloaded
+
+
+def held_on_card(tensors):
+    """Bytes of pretended GPU memory, each storage counted once."""
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors if tensor.device.type == "cuda"}
+    return sum(storages.values())
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_weights_that_were_lent_hold_no_memory_beside_the_model(shuttled, tmp_path, precision):
+    """DreamBooth, whose own weights wait in a file: twice the UNet would not fit where --medvram is needed."""
+    from lib_sdtune.config import Config
+    from lib_sdtune.methods import registry as methods
+
+    config = Config.from_dict({"name": "ron", "method": "dreambooth", "concepts": [{"images": str(tmp_path), "prompt": "a ron dog"}],
+                               "dreambooth": {"text_encoder_lr": 0}, "train": {"mixed_precision": precision}})
+    with shuttled.borrow(Model(), ["vae", "text_encoder"]) as model:
+        method = methods["dreambooth"](config, model)
+        method.make_room = lambda: None
+
+        def weights():
+            return [*method.lent.tensors.values(), *model.unet.parameters()]
+
+        size = held_on_card(model.unet.parameters())
+        with method.prepared(tmp_path / "kept"):
+            with method.attached():
+                assert held_on_card(weights()) <= size
+                with method.sampling(), shuttled.with_webui_state():
+                    assert held_on_card(weights()) == 0
+                assert held_on_card(weights()) <= size
+                method.before_detach()
+            with shuttled.lent_to_others():
+                assert held_on_card(weights()) == 0
+            assert held_on_card(weights()) == size
+            with method.attached():
+                assert held_on_card(weights()) <= size
+                method.before_detach()
