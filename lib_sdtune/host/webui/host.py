@@ -33,6 +33,7 @@ from lib_sdtune.host.webui import (
     sampler_watchdog,
     structure,
 )
+from lib_sdtune.host.webui.borrowed import Borrowed
 from lib_sdtune.host.webui.extensions import blame, checkpoint_file, hijack_points, ownership
 from lib_sdtune.host.webui.extensions.ownership import Change
 from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
@@ -51,9 +52,7 @@ class WebUIHost(Host):
         self.lock = QueueLock(queue_lock)
         self.fork = forks.current()
         self.deferred = pinned.DeferredSettings()
-        self.sd_model = self.loaded_model = self.bare = self.parameters = self.lent_parameters = None
-        self.logged = set()
-        self.idle: Collection[str] = ()  # parts that no step of the run asks for
+        self.borrowed = Borrowed()
         hijack_points.remember()  # again, for what was imported since the start
 
     def defaults(self, model_settings: Any) -> dict[str, Any]:
@@ -128,77 +127,79 @@ class WebUIHost(Host):
     @contextmanager
     def borrow(self, model_settings: Any, idle: Collection[str] = ()) -> Iterator[LoadedModel]:
         self.lock.acquire(self.on_wait)
-        self.idle = idle
+        self.borrowed.idle = idle
         try:
             with (
                 blame.extension_named(),
                 pinned.loaded(model_settings.checkpoint) as sd_model,
                 self.lending(sd_model, model_settings.prediction_type),
             ):
-                clip_skip.warn_of_difference(self.loaded_model.family, model_settings)
-                yield self.loaded_model
+                clip_skip.warn_of_difference(self.borrowed.loaded_model.family, model_settings)
+                yield self.borrowed.loaded_model
         finally:
-            self.sd_model = self.loaded_model = self.parameters = self.lent_parameters = None
-            self.logged.clear()
+            vars(self.borrowed).update(vars(Borrowed()))
             self.lock.release()
             self.deferred.apply()
 
     @contextmanager
     def lending(self, sd_model: nn.Module, prediction_type: str) -> Iterator[None]:
-        self.sd_model, self.lent_parameters = sd_model, LentParameters()
+        self.borrowed.sd_model, self.borrowed.lent_parameters = sd_model, LentParameters()
         with pinned.pinned(sd_model, self.deferred):
             changes = self.make_bare()
             try:
                 self.warn_once(extensions.sentences(changes))
                 self.warn_once(extensions.silenced())
-                suspicious = not all(change.in_code for change in changes)
-                checkpoint_file.refuse_other_weights(sd_model, everything=suspicious)
-                self.loaded_model = model.lend(sd_model, prediction_type)
+                checkpoint_file.refuse_other_weights(sd_model, everything=not all(change.in_code for change in changes))
+                self.borrowed.loaded_model = model.lend(sd_model, prediction_type)
                 yield
             finally:
-                self.bare.close()
+                self.borrowed.bare.close()
 
     def make_bare(self) -> list[Change]:
         """Enter the layers around a training: what pictures left on the weights, the model's own structure, what other
         extensions left on it, what the WebUI did. Returns the changes of other extensions that were put aside.
         """
+        borrowed = self.borrowed
         with ExitStack() as stack:
-            stack.enter_context(self.fork.bare(self.sd_model, self.lent_parameters))
-            stack.enter_context(structure.restored(self.sd_model))
-            changes = [*self.restore_parameters(), *stack.enter_context(extensions.put_aside(self.sd_model))]
-            self.put_aside = stack.enter_context(ExitStack())
-            self.put_aside.enter_context(neutral(self.sd_model, self.idle, self.fork.concerns))
-            self.bare = stack.pop_all()
+            stack.enter_context(self.fork.bare(borrowed.sd_model, borrowed.lent_parameters))
+            stack.enter_context(structure.restored(borrowed.sd_model))
+            changes = [*self.restore_parameters(), *stack.enter_context(extensions.put_aside(borrowed.sd_model))]
+            borrowed.put_aside = stack.enter_context(ExitStack())
+            borrowed.put_aside.enter_context(neutral(borrowed.sd_model, borrowed.idle, self.fork.concerns))
+            borrowed.bare = stack.pop_all()
         return changes
 
     def restore_parameters(self) -> list[Change]:
         """Parameters that somebody exchanged since the model was lent are the lent ones again; the changes."""
-        if self.parameters is None:
-            self.parameters = structure.Parameters(self.sd_model)
-        return [ownership.Change(path, "parameter", "another extension") for path in self.parameters.put_back()]
+        if self.borrowed.parameters is None:
+            self.borrowed.parameters = structure.Parameters(self.borrowed.sd_model)
+        exchanged = self.borrowed.parameters.put_back()
+        return [ownership.Change(path, "parameter", "another extension") for path in exchanged]
 
     def warn_once(self, sentences: Iterable[str]) -> None:
         for sentence in sentences:
-            if sentence not in self.logged:
-                self.logged.add(sentence)
+            if sentence not in self.borrowed.logged:
+                self.borrowed.logged.add(sentence)
                 log.warning("%s", sentence)
 
     @contextmanager
     def with_webui_state(self) -> Iterator[None]:
         """The model in the WebUI's own state, without other extensions, and with what a training has attached to it."""
-        with rng.restored(self.sd_model), backends.restored(self.sd_model):
-            self.put_aside.close()
+        borrowed = self.borrowed
+        with rng.restored(borrowed.sd_model), backends.restored(borrowed.sd_model):
+            borrowed.put_aside.close()
             try:
-                with blame.unchanged(self.sd_model), self.fork.settled(self.sd_model, self.lent_parameters):
+                settled = self.fork.settled(borrowed.sd_model, borrowed.lent_parameters)
+                with blame.unchanged(borrowed.sd_model), settled:
                     yield
             finally:
-                self.put_aside.enter_context(neutral(self.sd_model, self.idle, self.fork.concerns))
+                borrowed.put_aside.enter_context(neutral(borrowed.sd_model, borrowed.idle, self.fork.concerns))
 
     @contextmanager
     def lent_to_others(self) -> Iterator[None]:
         """The model as if no training were on: for others to use."""
         before = rng.states()
-        self.bare.close()
+        self.borrowed.bare.close()
         try:
             yield
         finally:
@@ -207,12 +208,12 @@ class WebUIHost(Host):
 
     def take_back(self) -> None:
         """Bare again after others had the model. RunError where they left it so that the run cannot go on."""
-        if self.fork.loaded() is not self.sd_model:
+        if self.fork.loaded() is not self.borrowed.sd_model:
             raise RunError("Another extension loaded another model while the run waited for a picture; load the "
                            "checkpoint again, then resume.")
         try:
             self.warn_once(extensions.sentences(self.make_bare()))
-            checkpoint_file.refuse_other_weights(self.sd_model)
+            checkpoint_file.refuse_other_weights(self.borrowed.sd_model)
         except UserError as error:
             raise RunError(str(error)) from error
 
@@ -225,7 +226,7 @@ class WebUIHost(Host):
 
     def picture(self, request: SampleRequest) -> Image | None:
         with ExitStack() as stack:
-            if self.sd_model is None:
+            if self.borrowed.sd_model is None:
                 self.lock.acquire(self.on_wait)
                 stack.callback(self.lock.release)
                 sd_model, parameters = self.fork.model(), LentParameters()
@@ -237,12 +238,12 @@ class WebUIHost(Host):
                 stack.enter_context(self.fork.settled(sd_model, parameters))
                 pins = {}
             else:
-                widths = [tower.width for tower in self.loaded_model.towers]
+                widths = [tower.width for tower in self.borrowed.loaded_model.towers]
                 stack.enter_context(self.with_webui_state())
-                stack.enter_context(generating.embeddings_known(self.loaded_model, widths))
-                stack.enter_context(self.fork.predicting(self.sd_model, self.loaded_model.variant))
-                stack.enter_context(fused.adapted(self.sd_model))
-                pins = {"sd_unet": "None"} | generating.pins(self.loaded_model.variant)
+                stack.enter_context(generating.embeddings_known(self.borrowed.loaded_model, widths))
+                stack.enter_context(self.fork.predicting(self.borrowed.sd_model, self.borrowed.loaded_model.variant))
+                stack.enter_context(fused.adapted(self.borrowed.sd_model))
+                pins = {"sd_unet": "None"} | generating.pins(self.borrowed.loaded_model.variant)
             stack.enter_context(blame.extension_named())
             stack.enter_context(extensions.pictures_alone())
             stack.enter_context(generating.unnoticed())

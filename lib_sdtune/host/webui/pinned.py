@@ -19,7 +19,11 @@ from lib_sdtune.host.webui.swap import replaced
 
 
 class DeferredSettings(dict):
-    """Option -> the value that it gets when the run has ended."""
+    """Option -> the value that it gets when the run has ended. runs: how many have the model pinned; a second one can
+    have borrowed it from the first.
+    """
+
+    runs = 0
 
     def note(self) -> str:
         """What is waiting, in a sentence, or ""."""
@@ -27,8 +31,8 @@ class DeferredSettings(dict):
         return f"after this run the WebUI's settings change: {changes}" if changes else ""
 
     def apply(self) -> None:
-        """Make the changes, as the settings page would have. Call it with the queue lock free."""
-        while self:
+        """Make the changes, as the settings page would have, if no run is on. Call it with the queue lock free."""
+        while self and not self.runs:
             key, value = self.popitem()
             with suppress(AssertionError):  # the WebUI's word for frozen settings
                 if shared.opts.set(key, value):
@@ -64,6 +68,7 @@ def pinned(sd_model: nn.Module, deferred: DeferredSettings) -> Iterator[None]:
     fork, name = forks.current(), sd_model.sd_checkpoint_info.name_for_extra
     sentence = f"SD Tune is training on {name}; stop that run to use another checkpoint."
     with ExitStack() as stack:
+        stack.enter_context(replaced(deferred, "runs", deferred.runs + 1))
         stack.enter_context(fork.pinned(sd_model, sentence))
         for key in fork.options:
             option = shared.opts.data_labels.get(key)

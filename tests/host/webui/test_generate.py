@@ -82,7 +82,7 @@ def test_a_sample_prompt_may_name_loras_and_hypernetworks(host):
         bare = webui_probe.weight().weight.clone()
         drawn = numpy.asarray(next(host.generate([asked("a cat <lora:extra:1>")])))
         assert torch.equal(webui_probe.weight().weight, bare), "the LoRA of a sample prompt must not stay in the weights"
-        assert model is host.loaded_model
+        assert model is host.borrowed.loaded_model
     assert (drawn == expected).all()
 
 

@@ -64,7 +64,7 @@ def test_a_picture_with_another_checkpoint_is_refused_while_a_run_breathes(host,
         until(host.lock.waiting)
         host.yield_to_queue(model_as_it_is)
         generation.join(timeout=30)
-        assert told == [host.sd_model] and model.unet is shared.sd_model.model.diffusion_model
+        assert told == [host.borrowed.sd_model] and model.unet is shared.sd_model.model.diffusion_model
 
 
 def test_the_model_cannot_be_unloaded_under_the_run(host, unchanged):

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
@@ -56,6 +56,53 @@ def test_a_generation_passes_between_two_steps_as_if_no_training_were_on(host):
     assert (webui_probe.draw(seed=7) == plain).all() and (webui_probe.draw("a cat <lora:between:1>", seed=7) == dressed).all()
     changed = webui_probe.differences(before, webui_probe.fingerprint())
     assert not [key for key in changed if key.startswith(("weights", "flags", "attention", "models", "options"))]
+
+
+class Compare(threading.Thread):
+    """One of ours that borrows the model and draws while a run lends it, as a comparison of files does."""
+
+    def __init__(self, host):
+        super().__init__(daemon=True)
+        self.host, self.answers, self.error = host, [], None
+        self.start()
+
+    def run(self):
+        request = SampleRequest("a cat", steps=webui_probe.STEPS, cfg_scale=4, seed=7, width=webui_probe.SIZE, height=webui_probe.SIZE, sampler="Euler")
+        try:
+            with self.host.borrow(Model()) as model:
+                self.answers += [model.unet, *self.host.generate([request])]
+            self.answers += self.host.generate([request])  # as its grids are drawn, without borrowing
+        except BaseException as error:
+            self.error = error
+
+
+def test_a_comparison_and_a_training_take_turns(host):
+    before = webui_probe.fingerprint()
+    with host.borrow(Model()) as model:
+        mine = model.unet
+        comparison = Compare(host)
+        while comparison.is_alive() and comparison.error is None:
+            until(lambda: host.lock.waiting() or not comparison.is_alive())
+            host.yield_to_queue(nullcontext)
+            assert host.borrowed.loaded_model is model and not webui_probe.free()
+            host.generate([])
+        assert comparison.error is None and comparison.answers[0] is mine and len(comparison.answers) == 3
+        with host.with_webui_state():
+            pass
+    changed = webui_probe.differences(before, webui_probe.fingerprint())
+    assert not [key for key in changed if key.startswith(("weights", "flags", "module", "attention", "models", "options"))]
+
+
+def test_settings_that_wait_for_a_run_are_not_made_when_a_comparison_ends(host):
+    """They would be refused, noted, and tried again without end."""
+    host.deferred["CLIP_stop_at_last_layers"] = 1
+    with host.borrow(Model()):
+        comparison = Compare(host)
+        while comparison.is_alive():
+            until(lambda: host.lock.waiting() or not comparison.is_alive())
+            host.yield_to_queue(nullcontext)
+        assert comparison.error is None and host.deferred
+    assert not host.deferred
 
 
 def test_breathing_can_be_switched_off(host, monkeypatch):
