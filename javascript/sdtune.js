@@ -33,14 +33,19 @@ window.sdtune = window.sdtune || {};
 
     // The WebUI translates every text of the page that is in its table, also a tag or a file called "Name". What is
     // drawn here went through `t` where it is ours, and is the user's where it did not: so such a text is given in two
-    // halves, which the table does not have.
+    // pieces that the table does not have, or behind a sign that nobody sees.
     function untranslated(children) {
         const table = window.localization || {};
+        const isKnown = (text) => Object.prototype.hasOwnProperty.call(table, text.trim());
         return children.flatMap((child) => {
             const text = typeof child === 'number' ? String(child) : child;
-            if (typeof text !== 'string' || !Object.prototype.hasOwnProperty.call(table, text.trim())) return [child];
-            const [first, ...others] = text;
-            return [first, others.join('') || '\u2060'];
+            if (typeof text !== 'string' || !isKnown(text)) return [child];
+            const letters = [...text];
+            for (let at = 1; at < letters.length; at++) {
+                const pieces = [letters.slice(0, at).join(''), letters.slice(at).join('')];
+                if (!pieces.some(isKnown)) return pieces;
+            }
+            return ['\u2060' + text];
         });
     }
 
@@ -151,7 +156,7 @@ window.sdtune = window.sdtune || {};
         const running =
             view.runs.find((run) => sdtune.isOn(run) && run.state !== 'queued') || view.runs.find(sdtune.isOn);
         const shown = view.run && view.runs.find((run) => run.id === view.run.id);
-        if (running && view.on !== running.id) view.chosen = view.on && shown && shown.id === view.on ? view.on : null;
+        if (running && view.on !== running.id && view.on && shown && shown.id === view.on) view.chosen = view.on;
         view.on = running ? running.id : null;
         const chosen = view.runs.find((run) => run.id === view.chosen);
         view.next = chosen && running && chosen !== running && !sdtune.isOn(chosen) ? running : null;

@@ -16,9 +16,16 @@ window.sdtune = window.sdtune || {};
         if (!field || field.classList.contains('sdtune-differs') === changed) return;
         field.classList.toggle('sdtune-differs', changed);
         if (changed) field.append(back(path, recommended));
-        else field.querySelector(':scope > .sdtune-back').remove();
+        else remove(field.querySelector(':scope > .sdtune-back'), field);
         count(field.closest('.sdtune-group'));
     };
+
+    // Whoever pressed it by the keyboard goes on from the field.
+    function remove(button, field) {
+        const next = button === document.activeElement && field.querySelector('input, textarea');
+        button.remove();
+        if (next) next.focus();
+    }
 
     function back(path, recommended) {
         return sdtune.el(

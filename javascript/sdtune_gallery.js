@@ -41,18 +41,19 @@ window.sdtune = window.sdtune || {};
         section.replaceChildren(sdtune.el('h4', {}, sdtune.t('Samples')), grid(run));
         const fresh = section.querySelector('.sdtune-strip');
         fit(fresh);
+        seen.disconnect();
+        seen.observe(fresh);
         fresh.scrollLeft = atEnd ? fresh.scrollWidth : left;
     };
 
     // As many whole columns as there is room for: none is cut when the newest is in view.
+    // There is room to measure only while the strip is seen.
     function fit(strip) {
+        if (!strip.clientWidth) return;
         strip.style.setProperty('--in-view', Math.max(1, Math.floor((strip.clientWidth + GAP) / (COLUMN + GAP))));
     }
 
-    window.addEventListener('resize', () => {
-        const strip = document.querySelector('#sdtune_gallery .sdtune-strip');
-        if (strip) fit(strip);
-    });
+    const seen = new ResizeObserver((entries) => entries.forEach((entry) => fit(entry.target)));
 
     const moment = (step) => (step ? sdtune.t('step {n}', {n: step}) : sdtune.t('untrained'));
 
@@ -80,12 +81,14 @@ window.sdtune = window.sdtune || {};
         const words = describe(shot);
         return el(
             'button',
-            {type: 'button', class: 'sdtune-shot', title: words, onclick: () => open(run, shots.indexOf(shot))},
+            {type: 'button', class: 'sdtune-shot', title: words, onclick: () => open(run, shot)},
             el('img', {src: sdtune.imageUrl(run.id, shot.file), alt: words, loading: 'lazy'}),
         );
     }
 
-    function open(run, index) {
+    // Every poll brings new objects for the same files.
+    function open(run, shown) {
+        const index = shots.findIndex((shot) => shot.file === shown.file);
         const large = shots.map((shot) => ({src: sdtune.imageUrl(run.id, shot.file), words: describe(shot)}));
         sdtune.enlarge(large, index);
     }

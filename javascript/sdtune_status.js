@@ -47,14 +47,18 @@ window.sdtune = window.sdtune || {};
     };
     const DOUBLE_CLICK = 700; // milliseconds within which a second click belongs to the first
     const PATIENCE = 120e3; // milliseconds after which the buttons answer again, whatever became of it
+    const ENDING = {stop: true, discard: true, cancel: true};
     let asked = null;
+
+    // Whether a button waits: for what it was pressed for itself, and, where the run is to end, for that.
+    const rests = (verb) => !!asked && (asked.verb === verb || (asked.verb in ENDING && verb !== 'discard'));
 
     function ask(button) {
         if (button.dataset.verb === 'discard' && !sure(button)) return;
         status.order(button.dataset.verb);
     }
 
-    // Ask the run that is shown for something; its buttons rest until it is done.
+    // Ask the run that is shown for something; its button rests until it is done.
     status.order = async function (verb) {
         const run = sdtune.view.run;
         if (!run) return;
@@ -242,8 +246,9 @@ window.sdtune = window.sdtune || {};
         sdtune.show('sdtune_promise', promised !== '');
         sdtune.text('sdtune_recipe', run.recipe || '');
         sdtune.show('sdtune_recipe', !!run.recipe);
-        for (const id of ['sdtune_stop', 'sdtune_discard', 'sdtune_cancel', 'sdtune_pause', 'sdtune_resume'])
-            byId(id).disabled = !!asked;
-        for (const id of ['sdtune_sample', 'sdtune_save']) byId(id).disabled = !!asked || run.state !== 'training';
+        for (const verb of ['stop', 'discard', 'cancel', 'pause', 'resume'])
+            byId('sdtune_' + verb).disabled = rests(verb);
+        for (const verb of ['sample', 'save'])
+            byId('sdtune_' + verb).disabled = rests(verb) || run.state !== 'training';
     }
 })(window.sdtune);

@@ -360,6 +360,16 @@ def test_a_run_that_failed_is_tried_again_with_its_settings(jobs, host, images, 
         jobs.request(name, "retry")
 
 
+def test_a_run_s_log_says_nothing_of_others(jobs, images):
+    first, second = jobs.submit(long(images, "one")), jobs.submit(long(images, "two"))
+    until(lambda: jobs.status(first)["step"] >= 1)
+    jobs.request(second, "stop")
+    jobs.request(first, "stop_without_saving")
+    until(lambda: state(jobs, first) == "stopped" and jobs.queue.idle)
+    text = (jobs.folder(first).path / "run.log").read_text()
+    assert "Recipe:" in text and "before it began" not in text
+
+
 def test_queued_runs_have_places_that_can_be_changed(jobs, images):
     first = jobs.submit(long(images, "on"))
     until(lambda: jobs.status(first)["step"] >= 1)

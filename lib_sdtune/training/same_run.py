@@ -48,8 +48,9 @@ def changed(key: str, old: Any, new: Any) -> UserError:
 
 
 def brief(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
+    """As JSON, cut where it is long; paths, which differ at their end, are whole."""
+    text, most = json.dumps(value, ensure_ascii=False), 300 if isinstance(value, str) else 80
+    return text if len(text) <= most else text[:most - 3] + "..."
 
 
 def refuse_other_base_loras(before: str | None, now: str) -> None:

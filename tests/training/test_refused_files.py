@@ -145,7 +145,7 @@ def test_an_earlier_run_that_cannot_be_put_aside_stays_as_it_was(run, tmp_path, 
 
     folder = run(watch=stop_at_two).folder
     before = sorted(path.name for path in folder.iterdir())
-    Refusing(monkeypatch, "replaced/log.csv")
-    with pytest.raises(UserError, match="log.csv of the earlier run could not be put aside"):
+    Refusing(monkeypatch, "replaced-halfway/log.csv")
+    with pytest.raises(UserError, match="The earlier run .* cannot be put aside: .*log.csv cannot be moved"):
         replaced.put_aside(folder)
     assert sorted(path.name for path in folder.iterdir()) == before

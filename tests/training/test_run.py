@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.inspect import findings
+from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import NameTaken, RunError, UserError
 from lib_sdtune.training import runs, state
@@ -318,7 +319,7 @@ def test_a_share_that_keeps_no_picture_aside_is_told(host, tmp_path, caplog, spl
     config = Config.from_dict(settings(images, validation={"split": split}, train={"stop": "auto"}))
     found = scan(config.concepts, config.dataset, config.loss, tmp_path)
     assert sum(problem.kind == "none kept aside" for problem in findings(found, config)) == told
-    assert "the loss of the pictures no longer" in recipe(config, found.pictures, 10)
+    assert "the loss of the pictures no longer" in recipe(config, Dataset(found, config))
 
 
 @pytest.mark.parametrize("changes, key", [({"lr_warmup_steps": 1000}, "lr_warmup_steps"),

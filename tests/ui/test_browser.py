@@ -157,10 +157,13 @@ def test_an_order_is_acknowledged_until_it_is_done(page, url):
     opened(page, url, TRAINING).until("document.querySelector('#sdtune_pause').offsetParent !== null")
     page.run("document.querySelector('#sdtune_pause').click()")
     page.until("document.querySelector('#sdtune_promise').textContent === 'Pausing after this step.'")
-    assert page.run("document.querySelector('#sdtune_stop').disabled && document.querySelector('#sdtune_save').disabled")
+    disabled = "['pause', 'stop', 'save'].map((verb) => document.querySelector('#sdtune_' + verb).disabled)"
+    assert page.run(disabled) == [True, False, False]  # a run can be stopped whatever it was asked for before
     page.run("window.sdtune_pretended.state = 'paused'")
-    page.until("document.querySelector('#sdtune_promise').hidden && !document.querySelector('#sdtune_stop').disabled")
+    page.until("document.querySelector('#sdtune_promise').hidden")
     assert page.run("window.sdtune_calls") == ["pause"]
+    page.run("document.querySelector('#sdtune_stop').click()")
+    page.until(disabled + ".every(Boolean)")
 
 
 def type_in(page, field, text):
@@ -207,9 +210,47 @@ def test_a_field_that_was_changed_is_marked_and_goes_back_with_one_click(page, u
     type_in(page, "sdtune_lora_dim", "48")
     page.until("document.querySelector('#sdtune_lora_dim .sdtune-back') !== null")
     assert page.run("document.querySelector('#sdtune_group_network .label-wrap span').dataset.changed") == "1"
-    page.run("document.querySelector('#sdtune_lora_dim .sdtune-back').click()")
+    button = "document.querySelector('#sdtune_lora_dim .sdtune-back')"
+    page.run(f"{button}.closest('.sdtune-group').querySelector('.label-wrap').click()")
+    page.until(f"{button}.clientWidth > 0")
+    page.run(f"{button}.scrollIntoView({{block: 'center'}})")
+    for x, y in ((0.5, 0.5), (0.1, 0.1), (0.9, 0.1), (0.1, 0.9)):  # a mouse reaches all of it
+        assert page.run(f"(() => {{ const r = {button}.getBoundingClientRect(); return document.elementFromPoint(r.x + {x} * r.width,"
+                        f" r.y + {y} * r.height) === {button}; }})()"), (x, y)
+    page.run(f"{button}.focus(); {button}.click()")
+    page.until("document.activeElement === document.querySelector('#sdtune_lora_dim input')")
     page.until("document.querySelector('#sdtune_lora_dim input').value === '16'")
     page.until("document.querySelector('.sdtune-differs') === null")
+
+
+def test_a_name_that_holds_words_of_the_table_is_never_translated(page, url):
+    """The WebUI looks at each piece of text by itself: "ron" is in some tables, and so is its tail "on"."""
+    opened(page, url).until(RESTORED)
+    page.run("window.localization = {ron: 'x', on: 'y', r: 'z', ro: 'w', n: 'v', a: 'u'}")
+    for text in ("ron", "on", "a"):
+        pieces = page.run(f"[...sdtune.el('p', {{}}, '{text}').childNodes].map((node) => node.data)")
+        assert not [piece for piece in pieces if page.run(f"{piece.strip()!r} in window.localization")], pieces
+        assert "".join(pieces).replace("\u2060", "") == text
+
+
+def test_a_sample_that_is_clicked_is_the_one_that_is_enlarged(page, url):
+    """Also after polls, each of which brings the same samples anew."""
+    opened(page, url, TRAINING).until("document.querySelector('#sdtune_pause').offsetParent !== null")
+    page.run("window.sdtune_pretended.samples = [1, 2, 3].map((step) => `/runs/r/samples/step0000000${step}-00.png`)")
+    page.until("document.querySelectorAll('#sdtune_gallery button.sdtune-shot').length === 3")
+    page.run("sdtune.gallery.draw(sdtune.view.run)")
+    page.run("document.querySelector('#sdtune_gallery button.sdtune-shot').click()")
+    assert "step00000001" in page.until("document.querySelector('dialog.sdtune-dialog img')?.src")
+
+
+def test_a_run_that_somebody_chose_stays_when_the_next_one_begins(page, url):
+    opened(page, url, QUEUE).until("document.querySelector('#sdtune_runs [data-run=old]') !== null")
+    page.run("sdtune.choose('old')")
+    page.until("sdtune.view.run && sdtune.view.run.id === 'old'")
+    page.run("window.sdtune_pretended[0].state = 'finished'; window.sdtune_pretended[1].state = 'training'")
+    page.until("sdtune.view.on === 'two'")
+    page.run("sdtune.refresh()")
+    assert page.run("sdtune.view.chosen") == "old" and page.run("sdtune.view.run.id") == "old"
 
 
 def test_accordions_open_by_keyboard(page, url):

@@ -38,6 +38,7 @@ def halves(host, monkeypatch):
     unet, text_encoder = shared.sd_model.model.diffusion_model, shared.sd_model.cond_stage_model
     before = {tensor: tensor.data for module in (unet, text_encoder) for tensor in module.parameters()}
     for tensor in before:
+        tensor.grad = None  # what another test has left is of the format before
         tensor.data = tensor.data.half()
     monkeypatch.setattr(devices, "dtype_unet", torch.float16)
     monkeypatch.setattr(unet, "dtype", torch.float16)  # SD2's configuration has `use_fp16`
