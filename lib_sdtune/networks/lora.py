@@ -60,7 +60,8 @@ class LoRA(Adapter):
         return F.conv2d(self.dropouts.inner(F.conv2d(x, down, **self.convolution)), up)
 
     def prepare_input(self, x: torch.Tensor) -> torch.Tensor:
-        return x.to(self.copies[0].dtype) if self.copies and autocast_dtype(x.device) else x
+        """In the format of the copies where that is computed in; a host that draws in another one keeps what it has."""
+        return x.to(self.copies[0].dtype) if self.copies and autocast_dtype(x.device) == self.copies[0].dtype else x
 
     def add_to(self, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         if self.copies is None or not x.dtype == y.dtype == self.copies[0].dtype:

@@ -242,3 +242,14 @@ def test_numbers_that_learn_are_counted(name):
     for shape, layer in (((64, 24), nn.Linear(24, 64)), ((64, 24, 3, 3), nn.Conv2d(24, 64, 3))):
         adapter = registry[name](layer, 8, 1.0)
         assert registry[name].count(shape, 8) == sum(parameter.numel() for parameter in adapter.parameters())
+
+
+@pytest.mark.parametrize("copies, wanted", [(torch.bfloat16, torch.bfloat16), (torch.float16, torch.float32)])
+def test_inputs_are_rounded_only_where_the_copies_are_computed_with(copies, wanted):
+    """A host can draw a sample in another half precision than the run trains in."""
+    from lib_sdtune.networks.lora import LoRA
+
+    adapter = LoRA(torch.nn.Linear(4, 4), 2, 2.0)
+    adapter.copies = adapter.down.detach().to(copies), adapter.up.detach().to(copies)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert adapter.prepare_input(torch.randn(1, 4)).dtype == wanted
