@@ -6,6 +6,7 @@ window.sdtune = window.sdtune || {};
     const t = (...args) => sdtune.t(...args);
     const PAGE = 50; // rows
     const STATES = ['queued', 'preparing', 'training', 'paused', 'finished', 'stopped', 'failed'];
+    const OPPOSITES = {Earlier: 'Later', Later: 'Earlier', Compare: 'Compare nothing', 'Compare nothing': 'Compare'};
     const filter = {text: '', state: '', page: 0};
     const ticked = new Set(); // names of runs that are to be deleted together
     let mark = '';
@@ -173,10 +174,17 @@ window.sdtune = window.sdtune || {};
             line.dataset.possible = possible;
             const focused = line.contains(document.activeElement) && document.activeElement.dataset.act;
             line.lastChild.replaceChildren(...sdtune.runActions(run));
-            const again = focused && line.querySelector(`[data-act="${focused}"]`);
-            if (again) again.focus();
+            if (focused) focusAction(line, focused);
         }
         return line;
+    }
+
+    // The button that had the focus, or, where it has done its work and is gone, one that harms nothing.
+    function focusAction(line, act) {
+        for (const candidate of [act, OPPOSITES[act], 'Show']) {
+            const button = line.querySelector(`[data-act="${candidate}"]`);
+            if (button) return button.focus();
+        }
     }
 
     function emptyRow(run) {

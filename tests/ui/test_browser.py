@@ -307,6 +307,17 @@ def test_the_queue_is_ordered_and_left_from_the_table_whose_focus_stays(page, ur
     assert page.run("sdtune_calls") == ["POST runs/three/move?to=1", "POST runs/two/stop?save=false"]
 
 
+def test_the_focus_stays_in_the_row_of_a_run_whose_button_has_done_its_work(page, url):
+    opened(page, url, QUEUE).until(f"!!{BUTTON.format('three', 'Earlier')}")
+    page.run(f"{BUTTON.format('three', 'Earlier')}.focus()")
+    page.run("sdtune_pretended[1].place = 2; sdtune_pretended[2].place = 1; sdtune.refresh()")
+    page.until(f"{BUTTON.format('three', 'Earlier')} === null")
+    assert page.run(f"document.activeElement === {BUTTON.format('three', 'Later')}")
+    page.run("sdtune_pretended[2].place = 0; sdtune_pretended[2].state = 'stopped'; sdtune.refresh()")
+    page.until(f"{BUTTON.format('three', 'Later')} === null")
+    assert page.run(f"document.activeElement === {BUTTON.format('three', 'Show')}")
+
+
 def test_an_error_of_saving_a_preset_goes_when_one_is_imported(page, url):
     opened(page, url).until("!!document.querySelector('#sdtune_preset_file')")
     page.run("document.querySelector('#sdtune_preset_save').click()")
