@@ -4,7 +4,12 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const t = (...args) => sdtune.t(...args);
     const presets = (sdtune.presets = {});
-    const say = (text, bad) => sdtune.controls.say('presets_note', text, bad);
+
+    // What gradio has answered to a save before goes with it: one answer at a time.
+    function say(text, bad) {
+        sdtune.messages.stale(sdtune.byId('sdtune_preset_message'), true);
+        sdtune.controls.say('presets_note', text, bad);
+    }
 
     function begin() {
         const place = sdtune.byId('sdtune_presets');
@@ -82,7 +87,6 @@ window.sdtune = window.sdtune || {};
         try {
             await sdtune.call(path, method, body);
             say('');
-            sdtune.messages.stale(sdtune.byId('sdtune_preset_message'), true);
         } catch (problem) {
             say(problem.message, true);
         }

@@ -333,6 +333,23 @@ def test_an_error_of_saving_a_preset_goes_when_one_is_imported(page, url):
     page.until("!document.querySelector('#sdtune_preset_message').classList.contains('sdtune-stale')")
 
 
+def test_an_error_of_saving_a_preset_goes_when_a_wrong_file_is_imported(page, url):
+    opened(page, url).until("!!document.querySelector('#sdtune_preset_file')")
+    page.run("document.querySelector('#sdtune_preset_save').click()")
+    page.until("document.querySelector('#sdtune_preset_message').textContent.includes('no name')")
+    page.run("""(() => {
+        const [picker, files] = [document.querySelector('#sdtune_preset_file'), new DataTransfer()];
+        files.items.add(new File(['no JSON'], 'mine.json'));
+        picker.files = files.files;
+        picker.dispatchEvent(new Event('change'));
+    })()""")
+    page.until("document.querySelector('#sdtune_presets_note').textContent.includes('mine.json is no JSON file')")
+    assert page.run("document.querySelector('#sdtune_preset_message').offsetHeight") == 0
+    page.run("document.querySelector('#sdtune_preset_save').click()")
+    page.until("document.querySelector('#sdtune_preset_message').offsetHeight > 0")
+    assert page.run("document.querySelector('#sdtune_presets_note').textContent") == ""
+
+
 LATER = "new Promise((done) => setTimeout(done, 800))"  # than the second click of a double click
 
 
