@@ -22,7 +22,7 @@ window.sdtune = window.sdtune || {};
             else if (value !== null && value !== undefined && value !== false)
                 element.setAttribute(
                     name,
-                    value === true ? '' : name === 'title' ? untranslated([value]).join('') : value,
+                    value === true ? '' : name === 'title' && isKnown(value) ? '\u2060' + value : value,
                 );
         }
         element.append(
@@ -31,12 +31,12 @@ window.sdtune = window.sdtune || {};
         return element;
     };
 
+    const isKnown = (text) => Object.prototype.hasOwnProperty.call(window.localization || {}, String(text).trim());
+
     // The WebUI translates every text of the page that is in its table, also a tag or a file called "Name". What is
     // drawn here went through `t` where it is ours, and is the user's where it did not: so such a text is given in two
     // pieces that the table does not have, or behind a sign that nobody sees.
     function untranslated(children) {
-        const table = window.localization || {};
-        const isKnown = (text) => Object.prototype.hasOwnProperty.call(table, text.trim());
         return children.flatMap((child) => {
             const text = typeof child === 'number' ? String(child) : child;
             if (typeof text !== 'string' || !isKnown(text)) return [child];

@@ -226,11 +226,13 @@ def test_a_field_that_was_changed_is_marked_and_goes_back_with_one_click(page, u
 def test_a_name_that_holds_words_of_the_table_is_never_translated(page, url):
     """The WebUI looks at each piece of text by itself: "ron" is in some tables, and so is its tail "on"."""
     opened(page, url).until(RESTORED)
-    page.run("window.localization = {ron: 'x', on: 'y', r: 'z', ro: 'w', n: 'v', a: 'u'}")
-    for text in ("ron", "on", "a"):
+    page.run("window.localization = {ron: 'x', on: 'y', r: 'z', ro: 'w', n: 'v', a: 'u', cat: 't'}")
+    for text in ("ron", "on", "a", "cat"):
         pieces = page.run(f"[...sdtune.el('p', {{}}, '{text}').childNodes].map((node) => node.data)")
         assert not [piece for piece in pieces if page.run(f"{piece.strip()!r} in window.localization")], pieces
         assert "".join(pieces).replace("\u2060", "") == text
+        title = page.run(f"sdtune.el('p', {{title: '{text}'}}).title")
+        assert not page.run(f"{title.strip()!r} in window.localization") and title.replace("\u2060", "") == text
 
 
 def test_a_sample_that_is_clicked_is_the_one_that_is_enlarged(page, url):
