@@ -320,6 +320,19 @@ def test_the_focus_stays_in_the_row_of_a_run_whose_button_has_done_its_work(page
     assert page.run(f"document.activeElement === {BUTTON.format('three', 'Show')}")
 
 
+@pytest.mark.parametrize("width", [420, 780, 900, 1300])
+def test_every_button_of_a_run_is_on_the_page_however_narrow_it_is(page, url, width):
+    page.command("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+    opened(page, url, QUEUE).until(f"!!{BUTTON.format('old', 'Delete')}")
+    page.run("Object.assign(sdtune_pretended[3], {id: 'a_run_whose_name_is_rather_long', resumable: true}); sdtune.refresh()")
+    page.until("document.querySelectorAll('[data-run^=a_run] .sdtune-actions > *').length === 6")
+    outside = """[...document.querySelectorAll('#sdtune_runs .sdtune-actions > *')].filter((button) => {
+        const {left, right} = button.getBoundingClientRect();
+        return left < 0 || right > document.documentElement.clientWidth;
+    }).map((button) => button.textContent)"""
+    assert page.run(outside) == []
+
+
 def test_an_error_of_saving_a_preset_goes_when_one_is_imported(page, url):
     opened(page, url).until("!!document.querySelector('#sdtune_preset_file')")
     page.run("document.querySelector('#sdtune_preset_save').click()")
