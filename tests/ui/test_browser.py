@@ -223,6 +223,35 @@ def test_a_field_that_was_changed_is_marked_and_goes_back_with_one_click(page, u
     page.until("document.querySelector('.sdtune-differs') === null")
 
 
+@pytest.mark.parametrize("field", ["lora_dim", "dataset_caption_extension", "sample_prompts"])
+def test_a_mouse_takes_a_changed_field_back(page, url, field):
+    opened(page, url).until(RESTORED)
+    area, button = f"document.querySelector('#sdtune_{field} :is(input, textarea)')", f"document.querySelector('#sdtune_{field} .sdtune-back')"
+    recommended = page.run(f"{area}.value")
+    page.run(f"[{area}.closest('.sdtune-group')?.querySelector('.label-wrap:not(.open)')].forEach((header) => header && header.click())")
+    page.until(f"{area}.clientWidth > 0")
+    type_in(page, f"sdtune_{field}", "7")
+    page.until(f"{button} !== null")
+    page.run(f"{button}.scrollIntoView({{block: 'center'}})")
+    x, y = page.run(f"(() => {{ const r = {button}.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()")
+    assert page.run(f"document.elementFromPoint({x}, {y}) === {button}")
+    for kind in ("mousePressed", "mouseReleased"):
+        page.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    page.until(f"{button} === null")
+    assert page.run(f"{area}.value") == recommended and page.run(f"document.activeElement === {area}")
+
+
+def test_samples_keep_their_size_while_another_page_is_looked_at(page, url):
+    opened(page, url).until("document.querySelectorAll('.sdtune-step').length > 4")
+    columns = "document.querySelector('.sdtune-strip').style.getPropertyValue('--in-view')"
+    before = page.run(columns)
+    page.run("document.querySelector('#sdtune_panel').style.display = 'none'; window.dispatchEvent(new Event('resize'))")
+    page.run("sdtune.gallery.draw({...sdtune.view.run, samples: sdtune.view.run.samples.slice(1)})")
+    page.run("document.querySelector('#sdtune_panel').style.display = ''")
+    page.until(f"{columns} === '{before}'")
+    assert int(before) > 1
+
+
 def test_a_name_that_holds_words_of_the_table_is_never_translated(page, url):
     """The WebUI looks at each piece of text by itself: "ron" is in some tables, and so is its tail "on"."""
     opened(page, url).until(RESTORED)
