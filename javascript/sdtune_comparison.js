@@ -19,10 +19,18 @@ window.sdtune = window.sdtune || {};
         const id = (name) => 'sdtune_' + prefix + '_' + name;
         const panel = {mark: '', timer: null, current: path};
 
+        // What was typed is still there after a reload.
+        function kept(name, element) {
+            element.id = id(name);
+            element.value = sdtune.controls.stored()[`${prefix}_${name}`] || '';
+            element.addEventListener('input', () => sdtune.controls.store(`${prefix}_${name}`, element.value));
+            return element;
+        }
+
         panel.fields = function (prompts, ...extra) {
             const {el} = sdtune;
             const field = (name, label, hint) =>
-                el('label', {}, el('span', {}, t(label)), el('input', {type: 'text', id: id(name), placeholder: hint}));
+                el('label', {}, el('span', {}, t(label)), kept(name, el('input', {type: 'text', placeholder: hint})));
             return el(
                 'div',
                 {id: id('fields'), class: 'sdtune-fields', oninput: () => panel.estimate()},
@@ -31,7 +39,7 @@ window.sdtune = window.sdtune || {};
                     'label',
                     {class: 'sdtune-wide'},
                     el('span', {}, prompts),
-                    el('textarea', {id: id('prompts'), rows: 2}),
+                    kept('prompts', el('textarea', {rows: 2})),
                 ),
                 field('seeds', 'Seeds', '1, 2, 3'),
                 field('weights', 'Weights', '1'),

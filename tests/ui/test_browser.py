@@ -508,3 +508,18 @@ def test_a_comparison_that_was_started_elsewhere_is_seen_and_nothing_else_is_wip
     assert page.run("document.querySelector('#sdtune_choice_progress').textContent") == "refused"
     page.run("window.sdtune_work = {state: 'working', done: 1, total: 2, text: 'pictures', message: ''}")
     page.until(f"!!{visible.format('stop')} && !{visible.format('start')}", 30)
+
+
+def test_what_was_typed_for_a_comparison_is_there_after_a_reload(page, url):
+    values = "['prompts', 'seeds', 'weights'].map((name) => document.querySelector('#sdtune_choice_' + name)?.value)"
+    typed = ["a hat\na cup", "3, 4", "0.8"]
+    shown = "document.querySelector('#sdtune_choice_prompts')?.offsetParent"
+    opened(page, url).until(f"!!{shown}")
+    for name, text in zip(("prompts", "seeds", "weights"), typed, strict=True):
+        page.run(f"""(() => {{
+            const field = document.querySelector('#sdtune_choice_{name}');
+            field.value = {json.dumps(text)};
+            field.dispatchEvent(new Event('input', {{bubbles: true}}));
+        }})()""")
+    opened(page, url + "?again").until(f"!!{shown}")
+    assert page.run(values) == typed
