@@ -48,10 +48,11 @@ window.sdtune = window.sdtune || {};
     const DOUBLE_CLICK = 700; // milliseconds within which a second click belongs to the first
     const PATIENCE = 120e3; // milliseconds after which the buttons answer again, whatever became of it
     const ENDING = {stop: true, discard: true, cancel: true};
-    let asked = null;
+    const asked = new Map(); // {verb: {run, before, at}}, the latest order last
 
     // Whether a button waits: for what it was pressed for itself, and, where the run is to end, for that.
-    const rests = (verb) => !!asked && (asked.verb === verb || (asked.verb in ENDING && verb !== 'discard'));
+    const rests = (verb) =>
+        asked.has(verb) || (verb !== 'discard' && [...asked.keys()].some((ordered) => ordered in ENDING));
 
     function ask(button) {
         if (button.dataset.verb === 'discard' && !sure(button)) return;
@@ -62,13 +63,14 @@ window.sdtune = window.sdtune || {};
     status.order = async function (verb) {
         const run = sdtune.view.run;
         if (!run) return;
-        asked = {verb, run: run.id, before: progressOf(run), at: Date.now()};
+        asked.delete(verb);
+        asked.set(verb, {run: run.id, before: progressOf(run), at: Date.now()});
         buttons(run, sdtune.isOn(run));
         try {
             await sdtune.call('runs/' + encodeURIComponent(run.id) + '/' + (PATHS[verb] || verb), 'POST');
             status.say('');
         } catch (problem) {
-            asked = null;
+            asked.delete(verb);
             status.say(problem.message);
         }
         sdtune.refresh();
@@ -79,9 +81,12 @@ window.sdtune = window.sdtune || {};
         JSON.stringify([run.state, (run.samples || []).length, (run.artefacts || []).length, Boolean(run.waiting)]);
 
     function promise(run) {
-        const over = asked && Date.now() - asked.at > PATIENCE;
-        if (over || (asked && (asked.run !== run.id || asked.before !== progressOf(run)))) asked = null;
-        return asked && PROMISES[asked.verb] ? t(PROMISES[asked.verb]) : '';
+        for (const [verb, order] of asked) {
+            const over = Date.now() - order.at > PATIENCE;
+            if (over || order.run !== run.id || order.before !== progressOf(run)) asked.delete(verb);
+        }
+        const latest = [...asked.keys()].pop();
+        return PROMISES[latest] ? t(PROMISES[latest]) : '';
     }
 
     // Two clicks for what cannot be undone; the question goes away by itself.

@@ -143,8 +143,9 @@ window.fetch = (address, ...others) => {
     const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
     if (String(address).endsWith('/runs')) return answer([run]);
     if (String(address).endsWith('/runs/ron')) return answer(run);
-    if (String(address).endsWith('/runs/ron/pause')) {
-        window.sdtune_calls.push('pause');
+    const [, order] = String(address).match(/\\/runs\\/ron\\/(pause|stop|save|sample)/) || [];
+    if (order) {
+        window.sdtune_calls.push(order);
         return answer(run);
     }
     return answers(address, ...others);
@@ -164,6 +165,19 @@ def test_an_order_is_acknowledged_until_it_is_done(page, url):
     assert page.run("window.sdtune_calls") == ["pause"]
     page.run("document.querySelector('#sdtune_stop').click()")
     page.until(disabled + ".every(Boolean)")
+    assert page.run("document.querySelector('#sdtune_discard').disabled") is False
+
+
+def test_only_what_was_asked_for_rests_until_it_is_done(page, url):
+    """Somebody who asked for samples can still ask for a file, and whoever asked for both waits for both."""
+    opened(page, url, TRAINING).until("document.querySelector('#sdtune_save').offsetParent !== null")
+    resting = "['sample', 'save', 'pause', 'stop'].filter((verb) => document.querySelector('#sdtune_' + verb).disabled)"
+    page.run("document.querySelector('#sdtune_sample').click()")
+    assert page.until(resting + ".length && " + resting) == ["sample"]
+    page.run("document.querySelector('#sdtune_save').click()")
+    page.run("sdtune.refresh()")
+    assert page.run(resting) == ["sample", "save"] and page.run("window.sdtune_calls") == ["sample", "save"]
+    assert page.run("document.querySelector('#sdtune_promise').textContent") == "Saving after this step."
 
 
 def type_in(page, field, text):
@@ -226,7 +240,8 @@ def test_a_field_that_was_changed_is_marked_and_goes_back_with_one_click(page, u
 @pytest.mark.parametrize("field", ["lora_dim", "dataset_caption_extension", "sample_prompts"])
 def test_a_mouse_takes_a_changed_field_back(page, url, field):
     opened(page, url).until(RESTORED)
-    area, button = f"document.querySelector('#sdtune_{field} :is(input, textarea)')", f"document.querySelector('#sdtune_{field} .sdtune-back')"
+    area = f"document.querySelector('#sdtune_{field} :is(input, textarea)')"
+    button = f"document.querySelector('#sdtune_{field} .sdtune-back')"
     recommended = page.run(f"{area}.value")
     page.run(f"[{area}.closest('.sdtune-group')?.querySelector('.label-wrap:not(.open)')].forEach((header) => header && header.click())")
     page.until(f"{area}.clientWidth > 0")
