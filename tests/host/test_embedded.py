@@ -16,7 +16,10 @@ from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EMBEDDED, EmbeddedHost
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
 from lib_sdtune.networks.lora import LoRA
+from lib_sdtune.training.memory.offloaded_parts import OffloadedParts
 from tests.models import checkpoint_tensors, tiny_sd1
+from tests.pretended import pretended_cuda
+from tests.pretended.card import rounded
 
 REQUEST = SampleRequest("a cat", "dog", steps=2, seed=3, width=64, height=64)
 DEFAULTS = {"dataset": {"resolution": 64}, "lora": {"unet_lr": 1e-3}}
@@ -100,6 +103,36 @@ def test_a_loan_leaves_no_trace_even_after_an_exception(host):
             assert not part.training and "forward" not in vars(part) and not part._forward_hooks
         assert all(not p.requires_grad and p.grad is None and p.dtype == torch.float32 for p in module.parameters())
     assert (pixels(draw(host)) == picture).all()
+
+
+@pytest.fixture
+def card():
+    with pretended_cuda() as card:
+        yield card
+
+
+@pytest.fixture
+def on_the_card(card, host):
+    return EmbeddedHost(host.data_dir, host.checkpoint, device="cuda")
+
+
+def test_a_part_that_waits_elsewhere_frees_the_cards_memory(card, on_the_card):
+    model = on_the_card.model()
+    before, size = bits(model), sum(rounded(tensor.nbytes) for tensor in model.vae.parameters())
+    with on_the_card.borrow(Model()):
+        taken = torch.cuda.memory_allocated()
+        with OffloadedParts([model.vae]):
+            assert taken - torch.cuda.memory_allocated() == size
+    assert on_the_card.model() is model and all(torch.equal(before[name], tensor) for name, tensor in bits(model).items())
+    assert all(tensor.is_cuda for tensor in bits(model).values())
+
+
+def test_a_model_that_finds_no_room_on_the_card_is_loaded_anew(card, on_the_card):
+    model, limit = on_the_card.model(), card.limit
+    with pytest.raises(RunError, match="filled by something else"), on_the_card.borrow(Model()), OffloadedParts([model.vae]):
+        card.fill()
+    card.limit = limit
+    assert on_the_card.model() is not model and all(tensor.is_cuda for tensor in bits(on_the_card.model()).values())
 
 
 def test_the_model_is_lent_once_at_a_time(host):

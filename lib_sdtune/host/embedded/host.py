@@ -15,6 +15,7 @@ from lib_sdtune import methods
 from lib_sdtune.config import overlaid
 from lib_sdtune.devices import local_device
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.failures import out_of_memory
 from lib_sdtune.families.detection import detect
 from lib_sdtune.formats import hashes, lookup
 from lib_sdtune.formats.kinds import KINDS
@@ -158,13 +159,17 @@ class EmbeddedHost(Host):
             self._lock.release()
 
     def restore_weights(self, model: LoadedModel) -> None:
-        """Put back what training moved, from the file; one that is gone or another one is loaded anew when needed."""
+        """Put back what training moved, from the file; the model is loaded anew when needed where that is gone or
+        another one, or where the GPU has no room.
+        """
         try:
             tensors, _ = checkpoint.read(self._key[0])
             for name, part in model.modules():
-                put_back(part, tensors, model.family.prefixes[name])
-        except UserError:
+                put_back(part.to(self.device), tensors, model.family.prefixes[name])
+        except Exception as error:
             self._model = self._key = None
+            if not isinstance(error, UserError) and not out_of_memory(error):
+                raise
 
     def generate(self, requests: Sequence[SampleRequest]) -> Iterator[Image]:
         with self._lock:

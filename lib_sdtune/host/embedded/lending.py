@@ -14,16 +14,18 @@ TABLES = ("_modules", "_parameters", "_buffers", "_forward_hooks", "_forward_pre
 
 @contextmanager
 def restored(*modules: nn.Module) -> Iterator[None]:
-    """Everything about the modules but the numbers in their tensors is restored on exit, also after an exception."""
+    """Everything about the modules is restored on exit, also after an exception, but for the numbers in their tensors
+    and where those are: tensors that are held on to here would keep memory that others free meanwhile.
+    """
     before = [snapshot(part) for module in modules for part in module.modules()]
-    tensors = [(t, t.data, t.requires_grad, t.grad) for module in modules for t in module.parameters()]
+    tensors = [(t, t.dtype, t.requires_grad, t.grad) for module in modules for t in module.parameters()]
     rng = torch.get_rng_state()
     try:
         yield
     finally:
         torch.set_rng_state(rng)
-        for tensor, data, requires_grad, grad in tensors:
-            tensor.data, tensor.grad = data, grad
+        for tensor, dtype, requires_grad, grad in tensors:
+            tensor.data, tensor.grad = tensor.data.to(dtype), grad
             tensor.requires_grad_(requires_grad)
         for part, training, forward, tables in before:
             restore(part, training, forward, tables)
