@@ -41,7 +41,8 @@ class LentWeights:
         try:
             yield
         finally:
-            if self.lacks_memory or digest(self.weights()) != self.originals.digest:
+            emptied = any(map(is_released, self.weights().values()))  # to read one would end the whole program
+            if emptied or self.lacks_memory or digest(self.weights()) != self.originals.digest:
                 raise RunError(
                     "The checkpoint could not be put back as it was, perhaps because another program has taken the "
                     "GPU's memory; choose another checkpoint and then this one again, which reads it from its file."
@@ -100,17 +101,17 @@ class LentWeights:
 
         No tensor is kept beside the model's: where a host moves its modules, a second one would hold the memory.
         """
-        originals = self.originals.tensors()
         for name, trained in self.learning.items():
             trained.drop_gradient()
             trained.weight.data = self.tensors.pop(name, trained.weight.data)
         more_room = [self.make_room]  # called once: what it frees stays free
         for name, tensor in self.weights().items():
-            if reallocate(tensor, more_room):
-                tensor.copy_(originals[name])
-            else:  # a weight without memory would end the whole program at the next picture
-                self.learning[name].weight.data = originals[name].clone()
-                self.lacks_memory = True
+            # a weight without memory would end the whole program at the next picture, also where the file is broken
+            if not reallocate(tensor, more_room):
+                self.learning[name].weight.data, self.lacks_memory = torch.empty_like(tensor, device="cpu"), True
+        originals = self.originals.tensors()
+        for name, tensor in self.weights().items():
+            tensor.copy_(originals[name])
 
     def store_trained(self) -> None:
         """While replaced: the trained weights, as far as they are in the model alone, go to a file, or to memory if the
@@ -155,15 +156,19 @@ def reallocate(tensor: torch.Tensor, more_room: list[Callable[[], None]]) -> boo
     """Memory for a lent tensor again, and whether there was any. Where there is none, the first of `more_room` is taken
     out and called: it frees what others hold.
     """
-    storage, size = tensor.untyped_storage(), tensor.numel() * tensor.element_size()
-    while storage.nbytes() != size:
+    while is_released(tensor):  # a larger storage is one that others share
         try:
-            storage.resize_(size)
+            tensor.untyped_storage().resize_(tensor.nbytes)
         except torch.cuda.OutOfMemoryError:
             if not more_room:
                 return False
             more_room.pop()()
     return True
+
+
+def is_released(tensor: torch.Tensor) -> bool:
+    """Whether its values have no memory."""
+    return bool(tensor.numel()) and not tensor.untyped_storage().nbytes()
 
 
 def release(tensor: torch.Tensor) -> None:

@@ -1,6 +1,7 @@
 """DreamBooth on a tiny model: the whole model learns, a whole checkpoint comes out, and the lent model is as it was."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation.publish import remaining
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.ldm import checkpoint, config_beside, header, webui_config
+from lib_sdtune.methods.lent_weights import LentWeights
 from lib_sdtune.optim.weight_groups import largest_group
 from lib_sdtune.training import optimizer_steps, state
 from lib_sdtune.training.runs import RunFolder
@@ -131,6 +133,32 @@ def test_the_model_comes_back_after_a_failure_in_the_middle(host, images):
     with pytest.raises(RunError):
         train(host, dream(images), watch=fail)
     assert same(before, bits(host.model))
+
+
+@pytest.mark.parametrize("weights", ["bfloat16", "float32"])  # in the originals' place, and in place
+def test_originals_that_cannot_be_read_any_more_are_told(host, images, monkeypatch, weights):
+    """And every weight has memory: one without would end the whole program where it is read."""
+    put_in_originals = LentWeights.put_in_originals
+
+    def on_a_broken_disk(lent):
+        os.truncate(lent.originals.path, lent.originals.path.stat().st_size // 2)
+        put_in_originals(lent)
+
+    monkeypatch.setattr(LentWeights, "put_in_originals", on_a_broken_disk)
+    with pytest.raises(RunError, match="could not be put back"):
+        train(host, dream(images, dreambooth={"weights": weights}, train={"max_train_steps": 1}))
+    assert all(tensor.untyped_storage().nbytes() for tensor in host.model.unet.parameters())
+
+
+def test_weights_that_share_memory_with_others_come_back(host, images):
+    """As two views of one piece, which is resized for neither."""
+    weights = [parameter for parameter in host.model.unet.parameters() if parameter.ndim == 1][:2]
+    piece = torch.cat([weight.detach() for weight in weights])
+    for weight, view in zip(weights, piece.split([weight.numel() for weight in weights]), strict=True):
+        weight.data = view
+    before = bits(host.model)
+    train(host, dream(images, train={"max_train_steps": 1}))
+    assert same(before, bits(host.model)) and all(weight.data_ptr() for weight in weights)
 
 
 def test_float32_copies_hold_what_half_precision_could_not(images, tmp_path):
