@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lib_sdtune.errors import RunError
 from lib_sdtune.training import run_lock
+from lib_sdtune.training.replaced import remove_path
 
 LAST = ("config.json", "status.json", run_lock.NAME)  # a folder that could not be emptied is still told to be a run's
 
@@ -15,16 +16,9 @@ def delete(folder: Path) -> None:
         with run_lock.taken(folder):
             parts = [path for path in folder.iterdir() if path.name not in LAST]
             for path in (*parts, *(folder / name for name in LAST[:-1])):
-                remove(path)
+                remove_path(path)
         shutil.rmtree(folder)  # the lock, which Windows keeps as long as it is held
     except OSError as error:
         raise RunError(f"{folder} could not be deleted to the end: {error.filename or folder}: "
                        f"{error.strerror or error}. Close the program that has it open, then delete the run again."
                        ) from error
-
-
-def remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -117,8 +117,8 @@ def test_a_folder_that_cannot_be_emptied_is_still_a_runs(host, folder, monkeypat
             raise PermissionError(13, "Permission denied", str(path))
         return remove(path)
 
-    remove = deletion.remove
-    monkeypatch.setattr(deletion, "remove", open_elsewhere)
+    remove = deletion.remove_path
+    monkeypatch.setattr(deletion, "remove_path", open_elsewhere)
     app = App(lambda: host)
     with pytest.raises(deletion.RunError, match="log.csv: Permission denied. Close the program"):
         app.delete("ron")

@@ -381,16 +381,21 @@ def test_every_button_of_a_run_is_on_the_page_however_narrow_it_is(page, url, wi
     assert page.run(outside) == []
 
 
+def import_preset(page, text):
+    """Choose a file mine.json that holds `text`, as the button Import does."""
+    page.run(f"""(() => {{
+        const [picker, files] = [document.querySelector('#sdtune_preset_file'), new DataTransfer()];
+        files.items.add(new File([{json.dumps(text)}], 'mine.json'));
+        picker.files = files.files;
+        picker.dispatchEvent(new Event('change'));
+    }})()""")
+
+
 def test_an_error_of_saving_a_preset_goes_when_one_is_imported(page, url):
     opened(page, url).until("!!document.querySelector('#sdtune_preset_file')")
     page.run("document.querySelector('#sdtune_preset_save').click()")
     page.until("document.querySelector('#sdtune_preset_message').textContent.includes('no name')")
-    page.run("""(() => {
-        const [picker, files] = [document.querySelector('#sdtune_preset_file'), new DataTransfer()];
-        files.items.add(new File(['{"title": "mine", "settings": {"lora": {"dim": 3}}}'], 'mine.json'));
-        picker.files = files.files;
-        picker.dispatchEvent(new Event('change'));
-    })()""")
+    import_preset(page, '{"title": "mine", "settings": {"lora": {"dim": 3}}}')
     page.until("document.querySelector('#sdtune_preset_message').classList.contains('sdtune-stale')")
     page.run("document.querySelector('#sdtune_preset_save').click()")
     page.until("!document.querySelector('#sdtune_preset_message').classList.contains('sdtune-stale')")
@@ -400,12 +405,7 @@ def test_an_error_of_saving_a_preset_goes_when_a_wrong_file_is_imported(page, ur
     opened(page, url).until("!!document.querySelector('#sdtune_preset_file')")
     page.run("document.querySelector('#sdtune_preset_save').click()")
     page.until("document.querySelector('#sdtune_preset_message').textContent.includes('no name')")
-    page.run("""(() => {
-        const [picker, files] = [document.querySelector('#sdtune_preset_file'), new DataTransfer()];
-        files.items.add(new File(['no JSON'], 'mine.json'));
-        picker.files = files.files;
-        picker.dispatchEvent(new Event('change'));
-    })()""")
+    import_preset(page, 'no JSON')
     page.until("document.querySelector('#sdtune_presets_note').textContent.includes('mine.json is no JSON file')")
     assert page.run("document.querySelector('#sdtune_preset_message').offsetHeight") == 0
     page.run("document.querySelector('#sdtune_preset_save').click()")
