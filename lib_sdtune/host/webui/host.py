@@ -39,6 +39,7 @@ from lib_sdtune.host.webui.extensions.ownership import Change
 from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.lock import QueueLock
 from lib_sdtune.host.webui.neutral import backends, hypernetworks, neutral, placement, prompt_loras, rng, storage
+from lib_sdtune.host.webui.token_counters import Turns
 from lib_sdtune.ldm import header, recommended
 from lib_sdtune.ldm.header import Header
 
@@ -52,7 +53,7 @@ class WebUIHost(Host):
         self.lock = QueueLock(queue_lock)
         self.fork = forks.current()
         self.deferred = pinned.DeferredSettings()
-        self.borrowed = Borrowed()
+        self.borrowed, self.turns = Borrowed(), Turns()
         hijack_points.remember()  # again, for what was imported since the start
 
     def defaults(self, model_settings: Any) -> dict[str, Any]:
@@ -252,12 +253,11 @@ class WebUIHost(Host):
 
     def yield_to_queue(self, detached: Detached, waiting: Callable[[str], None] = lambda purpose: None) -> None:
         """A generation that waits gets the model at the next step, unless the settings say otherwise."""
-        if not self.lock.waiting() or not getattr(shared.opts, "sdtune_breathe", True):
-            return
-        waiting("a generation")
-        with detached(), self.lent_to_others():
-            self.lock.hand_over()
-        waiting("")
+        if self.turns.due(self.lock, getattr(shared.opts, "sdtune_breathe", True)):
+            waiting("a generation")
+            with self.turns.measured(), detached(), self.lent_to_others():
+                self.lock.hand_over()
+            waiting("")
 
     def pause(self, detached: Detached, paused: Callable[[], bool]) -> None:
         with detached(), self.lent_to_others():

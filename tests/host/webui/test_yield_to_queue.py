@@ -10,6 +10,7 @@ import webui_probe
 
 from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.host.webui import token_counters
 from lib_sdtune.host.webui.lock import QueueLock
 from lib_sdtune.networks.base import Adapter, applied
 from tests.waiting import until
@@ -105,10 +106,64 @@ def test_settings_that_wait_for_a_run_are_not_made_when_a_comparison_ends(host):
     assert not host.deferred
 
 
-def test_breathing_can_be_switched_off(host, monkeypatch):
+class CountTokens(threading.Thread):
+    """The prompt's token counter, as the page asks for it after a pause in typing."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.start()
+
+    def run(self):
+        from modules.call_queue import wrap_queued_call
+
+        def update_token_counter():
+            pass
+
+        wrap_queued_call(update_token_counter)()
+
+
+def test_token_counters_wait_for_each_other_and_never_hold_a_generation_up(host, monkeypatch):
+    """The model is given back before each turn: a prompt that somebody types must not cost a training a turn a second."""
+    monkeypatch.setattr(token_counters, "SHARE", 1e-9)
+    turns = []
+
+    @contextmanager
+    def detached():
+        turns.append("out")
+        yield
+
+    with host.borrow(Model()):
+        counters = [CountTokens()]
+        until(host.lock.waiting)
+        host.yield_to_queue(detached)
+        counters += [CountTokens(), CountTokens()]
+        until(lambda: len(host.lock.lock._pending_threads) == 2)
+        host.yield_to_queue(detached)
+        assert turns == ["out"] and host.lock.waiting()
+        user = Generate()
+        until(lambda: len(host.lock.lock._pending_threads) == 3)
+        host.yield_to_queue(detached)
+        assert turns == ["out", "out"] and not host.lock.waiting()
+        until(lambda: user.picture is not None)
+        host.turns.next = 0.0
+        monkeypatch.setattr(type(shared_options()), "sdtune_breathe", False, raising=False)
+        counters.append(CountTokens())
+        until(host.lock.waiting)
+        host.yield_to_queue(detached)
+    for counter in counters:
+        counter.join(timeout=30)
+        assert not counter.is_alive()
+    assert turns == ["out"] * 3
+
+
+def shared_options():
     from modules import shared
 
-    monkeypatch.setattr(type(shared.opts), "sdtune_breathe", False, raising=False)
+    return shared.opts
+
+
+def test_breathing_can_be_switched_off(host, monkeypatch):
+    monkeypatch.setattr(type(shared_options()), "sdtune_breathe", False, raising=False)
     with host.borrow(Model()):
         user = Generate()
         until(host.lock.waiting)
