@@ -79,8 +79,15 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0][:300].rstrip(". ")
 
 
-OUT_OF_MEMORY_WORDS = ("out of memory", "status_alloc_failed", "not enough memory", "not enough gpu video memory")
-"""What torch, cuBLAS and cuDNN, the CPU's allocator, and DirectML say."""
+OUT_OF_MEMORY_WORDS = (
+    "out of memory", "not enough memory",
+    "not enough gpu video memory",  # DirectML
+    "out_of_resources", "out_of_device_memory",  # XPU
+    "status_alloc_failed", "cublas_status_not_initialized", "cudnn_status_not_initialized",
+    # cuDNN, where each way to convolve ran out of memory; torch keeps that to itself (pytorch#108645)
+    "unable to find an engine to execute", "unable to find a valid cudnn algorithm",
+)
+"""What torch, the CPU's allocator, and the libraries of GPUs say."""
 
 
 def out_of_memory(error: BaseException) -> bool:

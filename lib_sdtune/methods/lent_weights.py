@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.errors import DiskFull, FileRefused, RunError
+from lib_sdtune.failures import out_of_memory
 from lib_sdtune.formats.backup import TensorBackup, digest
 from lib_sdtune.optim.master_weights import TrainedWeight
 
@@ -159,7 +160,9 @@ def reallocate(tensor: torch.Tensor, more_room: list[Callable[[], None]]) -> boo
     while is_released(tensor):  # a larger storage is one that others share
         try:
             tensor.untyped_storage().resize_(tensor.nbytes)
-        except torch.cuda.OutOfMemoryError:
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
             if not more_room:
                 return False
             more_room.pop()()

@@ -175,9 +175,20 @@ def test_bfloat16_by_emulation_is_not_taken():
         assert devices.compute_dtype("auto", old, torch.float16) == torch.float32
 
 
-def test_an_allocation_that_cublas_failed_is_out_of_memory():
-    error = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
-    assert sentence(error) == OUT_OF_MEMORY
+@pytest.mark.parametrize("words", [
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
+    "FIND was unable to find an engine to execute this computation",
+    "GET was unable to find an engine to execute this computation",
+    "Unable to find a valid cuDNN algorithm to run convolution",
+    "Native API failed. Native API returns: -5 (PI_ERROR_OUT_OF_RESOURCES) -5 (PI_ERROR_OUT_OF_RESOURCES)",
+    "MPS backend out of memory (MPS allocated: 17.00 GB)",
+    "Could not allocate tensor with 8388608 bytes. There is not enough GPU video memory available!",
+])
+def test_libraries_say_in_other_words_that_memory_ran_out(words):
+    """cuDNN's catches what each way to convolve lacked, and raises that it knows none."""
+    assert sentence(RuntimeError(words)) == OUT_OF_MEMORY
 
 
 def test_layers_are_seeded_on_the_device_that_trains():
