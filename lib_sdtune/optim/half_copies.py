@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from lib_sdtune.optim import foreach
+
 ALIGNED = 64  # values: tensors begin where tensor cores can read them
 
 
@@ -76,4 +78,4 @@ class HalfCopies:
                 earlier.append(parameter.grad)
                 new.append(values)
         if earlier:
-            torch._foreach_add_(earlier, new)
+            foreach.add_(earlier, new)

@@ -14,6 +14,7 @@ from torch import nn
 
 from lib_sdtune import devices
 from lib_sdtune.devices import HALVES
+from lib_sdtune.optim import foreach
 from lib_sdtune.optim.half_copies import ALIGNED
 from lib_sdtune.randomness import mix
 
@@ -87,7 +88,7 @@ class MasterCopy(TrainedWeight):
     @staticmethod
     @torch.no_grad()
     def update_models(trained_weights: Sequence[Any], *seed) -> None:
-        torch._foreach_copy_(
+        foreach.copy_(
             [trained.weight for trained in trained_weights], [trained.value for trained in trained_weights]
         )
 
@@ -129,7 +130,7 @@ class StochasticRounding(TrainedWeight):
         weights = [trained.weight for trained in present]
         piece = torch.empty(length(weights), dtype=torch.float32, device=weights[0].device)
         values = views(piece, weights)
-        torch._foreach_copy_(values, weights)
+        foreach.copy_(values, weights)
         for trained, value in zip(present, values, strict=True):
             trained.value.data, trained.piece = value, piece
         widen_gradients(present, [torch.empty_like(value) for value in values])
@@ -146,7 +147,7 @@ class StochasticRounding(TrainedWeight):
             trained.value.grad = None  # makes room for the dice
             if trained.value.data_ptr() != view.data_ptr():  # bitsandbytes steps a contiguous copy of what is not
                 view.copy_(trained.value)
-        torch._foreach_copy_(weights, views(rounded_float32(piece, *seed), weights))
+        foreach.copy_(weights, views(rounded_float32(piece, *seed), weights))
 
     def drop_gradient(self) -> None:
         self.weight.grad = self.value.grad = self.piece = None
@@ -156,14 +157,14 @@ class StochasticRounding(TrainedWeight):
 def multiply(gradients: list[torch.Tensor], factor: Factor) -> None:
     """In place; nothing is asked of the device where the factor is 1."""
     if gradients and (isinstance(factor, torch.Tensor) or factor != 1):
-        torch._foreach_mul_(gradients, factor)
+        foreach.mul_(gradients, factor)
 
 
 def widen_gradients(trained_weights: Sequence[Any], gradients: list[torch.Tensor]) -> None:
     """The weights' gradients, in float32, become the values'; `gradients` is the memory for them."""
     if not trained_weights:
         return
-    torch._foreach_copy_(gradients, [laid_out_as(trained.weight.grad, trained.weight) for trained in trained_weights])
+    foreach.copy_(gradients, [laid_out_as(trained.weight.grad, trained.weight) for trained in trained_weights])
     for trained, gradient in zip(trained_weights, gradients, strict=True):
         trained.value.grad, trained.weight.grad = gradient, None
 

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import torch
 
+from lib_sdtune.optim import foreach
+
 EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
 
 def total_norm(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
     """The Euclidean norm of all gradients, a float32 tensor of no dimensions."""
-    norms = torch._foreach_norm([gradient.float() if gradient.ndim == 0 else gradient for gradient in gradients])
+    norms = foreach.norm([gradient.float() if gradient.ndim == 0 else gradient for gradient in gradients])
     by_dtype: dict[torch.dtype, list[torch.Tensor]] = {}
     for norm in norms:
         by_dtype.setdefault(norm.dtype, []).append(norm)

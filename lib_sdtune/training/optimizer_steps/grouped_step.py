@@ -14,6 +14,7 @@ import torch
 from lib_sdtune import optim
 from lib_sdtune.config import Config
 from lib_sdtune.methods.base import Method
+from lib_sdtune.optim import foreach
 from lib_sdtune.optim.master_weights import TrainedWeight
 from lib_sdtune.optim.weight_groups import WeightGroup, capacity, largest_group, partition
 from lib_sdtune.training import state
@@ -146,7 +147,7 @@ class FusedBackwardStep(GroupedStep):
         trained_weights[0].prepare_gradients(trained_weights)
         grads = [grad for trained in trained_weights if (grad := trained.value.grad) is not None]
         norm = total_norm(grads) / self.scale.scale + self.nan_or_0
-        torch._foreach_mul_(grads, shortening(norm, self.limit, self.scale.scale))
+        foreach.mul_(grads, shortening(norm, self.limit, self.scale.scale))
         self.norms.append(norm)
         self.apply(group, trained_weights, self.known(torch.isfinite(norm)))
 

@@ -4,6 +4,7 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.methods.base import Method
+from lib_sdtune.optim import foreach
 from lib_sdtune.training.optimizer_steps.gradients import shortening, total_norm
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.optimizer_steps.outcome import Outcome
@@ -26,7 +27,7 @@ class SyncFreeStep(OptimizerStep):
         grads = [trained.value.grad for trained in self.trained_weights if trained.value.grad is not None]
         norm = total_norm(grads) / self.scale.scale
         finite = torch.isfinite(norm)
-        torch._foreach_mul_(grads, shortening(norm, self.limit, self.scale.scale))
+        foreach.mul_(grads, shortening(norm, self.limit, self.scale.scale))
         self.optimizer.found_inf = (~finite).float()
         self.optimizer.step()
         if self.halves:

@@ -1,0 +1,48 @@
+"""Operations on lists of tensors in place: one launch for all where torch has kernels for lists, else one by one.
+
+torch before 2.4 has them for the CPU and CUDA alone, and raises NotImplementedError elsewhere
+(`native_functions.yaml`).
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+Tensors = Sequence[torch.Tensor]
+
+
+def has_kernels(tensors: Tensors) -> bool:
+    """Whether torch has kernels for lists of tensors on the device of these."""
+    version = tuple(int(number) for number in torch.__version__.split(".")[:2])
+    return version >= (2, 4) or all(tensor.device.type in ("cpu", "cuda") for tensor in tensors)
+
+
+def copy_(tensors: Tensors, sources: Tensors) -> None:
+    if has_kernels(tensors):
+        torch._foreach_copy_(tensors, sources)
+        return
+    for tensor, source in zip(tensors, sources, strict=True):
+        tensor.copy_(source)
+
+
+def add_(tensors: Tensors, others: Tensors) -> None:
+    if has_kernels(tensors):
+        torch._foreach_add_(tensors, others)
+        return
+    for tensor, other in zip(tensors, others, strict=True):
+        tensor.add_(other)
+
+
+def mul_(tensors: Tensors, factor: float | torch.Tensor) -> None:
+    if has_kernels(tensors):
+        torch._foreach_mul_(tensors, factor)
+        return
+    for tensor in tensors:
+        tensor.mul_(factor)
+
+
+def norm(tensors: Tensors) -> list[torch.Tensor]:
+    """The Euclidean norm of each."""
+    if has_kernels(tensors):
+        return list(torch._foreach_norm(tensors))
+    return [torch.linalg.vector_norm(tensor) for tensor in tensors]
