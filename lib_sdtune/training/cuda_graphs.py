@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -171,7 +172,8 @@ class CudaGraphs:
         samples = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in tensors]
         if SHARES_POOL and self.pool is None:
             self.pool = torch.cuda.graph_pool_handle()
-        with torch.cuda.stream(torch.cuda.current_stream()):  # put back also where a capture fails: torch does not
+        # the stream is put back also where a capture fails: torch does not
+        with capturing_this_thread(), torch.cuda.stream(torch.cuda.current_stream()):
             return torch.cuda.make_graphed_callables(
                 lambda *inputs: self.plain(*inputs[:count]), (*samples, *leaves), allow_unused_input=True,
                 **{"pool": self.pool} if SHARES_POOL else {})
@@ -213,6 +215,19 @@ class CudaGraphs:
         self.release()
         self.forget()
         log.warning("CUDA graphs are left off for the rest of this run: %s.", reason)
+
+
+@contextmanager
+def capturing_this_thread() -> Iterator[None]:
+    """Inside, a capture is not spoilt by other threads that allocate or free GPU memory, as the WebUI does after each
+    call of its page: `make_graphed_callables` has no argument for it, but finds `torch.cuda.graph` by its name.
+    """
+    graph = torch.cuda.graph
+    torch.cuda.graph = partial(graph, capture_error_mode="thread_local")  # type: ignore[misc,assignment]
+    try:
+        yield
+    finally:
+        torch.cuda.graph = graph  # type: ignore[misc]
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class Card:
         self.counts, self.sources = None, False
         self.launched = 0  # kernels so far
         self.recording = None  # the graph that is being captured
-        self.failed_captures = 0
+        self.failed_captures, self.capture_modes = 0, []
         self.stream = None  # the current one; None for the first
         self.sync_debug_mode = 0
         self.below = 0  # > 0 while a kernel computes, for which the tensors are the backing's

@@ -43,8 +43,9 @@ def recordable(card):
         def __init__(self, *_, **__):
             self.operators, self.failed = [], False
 
-        def capture_begin(self, *_, **__):
+        def capture_begin(self, *_, capture_error_mode="global", **__):
             card.recording = self
+            card.capture_modes.append(capture_error_mode)
 
         def capture_end(self):
             card.recording = None

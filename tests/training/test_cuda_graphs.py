@@ -132,6 +132,14 @@ def test_recordings_hold_no_memory_once_they_are_gone(card):
         gc.enable()
 
 
+def test_a_capture_minds_its_own_thread_alone(card):
+    """The WebUI's page frees GPU memory from other threads at any time, which would end a capture of the whole process."""
+    graph, unet = torch.cuda.graph, Unet().to("cuda")
+    with graphs_of(unet):
+        learn(unet)
+    assert card.capture_modes and set(card.capture_modes) == {"thread_local"} and torch.cuda.graph is graph
+
+
 def test_measuring_is_never_recorded(card):
     unet = Unet().to("cuda")
     with graphs_of(unet) as graphs, torch.no_grad():
