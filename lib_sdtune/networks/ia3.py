@@ -4,6 +4,8 @@ Convolutions learn factors of their inputs, because the WebUI's loader multiplie
 there.
 """
 
+from collections.abc import Mapping
+
 import torch
 
 from lib_sdtune.networks import registry
@@ -14,9 +16,17 @@ from lib_sdtune.networks.factored import FactoredAdapter
 @formula("ia3", needed=({"weight", "on_input"},), of_weight=True)
 def change(tensors: Tensors, weight: torch.Tensor | None) -> torch.Tensor:
     """The weight times the factors; 0 leaves it as it is."""
-    axis = 1 if bool(tensors["on_input"]) else 0
+    return change_along(axis_of(tensors["on_input"]), weight, tensors["weight"])
+
+
+def axis_of(on_input: torch.Tensor) -> int:
+    """0 for factors of outputs, 1 for those of inputs. It waits for the device that the tensor is on."""
+    return 1 if bool(on_input) else 0
+
+
+def change_along(axis: int, weight: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     shape = [size if side == axis else 1 for side, size in enumerate(weight.shape)]
-    return weight * tensors["weight"].reshape(shape)
+    return weight * factors.reshape(shape)
 
 
 @registry.register("ia3")
@@ -28,12 +38,24 @@ class IA3(FactoredAdapter):
     options = ("train_on_input",)
     fixed = ("on_input",)
 
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.axis = axis_of(self.on_input)
+
     def first_values(self, shape, dim, generator, train_on_input=False):
         on_input = train_on_input or len(shape) == 4
         side = shape[1 if on_input else 0]
         kernel = [1] * (len(shape) - 2)
         factors = torch.zeros(1, side, *kernel) if kernel else torch.zeros(side)
         return {"weight": factors, "on_input": torch.tensor(float(on_input))}
+
+    def delta_weight(self) -> torch.Tensor:
+        weight = self.layer[0].weight.detach().float()
+        return change_along(self.axis, weight, self.weight).reshape(self.shape)
+
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        super().load_tensors(tensors)
+        self.axis = axis_of(self.on_input)
 
     def scale_delta(self, factor: torch.Tensor) -> None:
         self.weight.data.mul_(factor)

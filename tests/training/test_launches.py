@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from lib_sdtune import networks
 from lib_sdtune.config import Config
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.training.batch import draw
@@ -74,6 +75,22 @@ def test_accumulation_adds_a_forward_and_a_backward_alone(tmp_path):
             trainer.objective.predict(batch).square().mean().backward()
     more = 300 + (ONE_BY_ONE if OLD else 0)
     assert counts.total("launches") <= MAX_LAUNCHES["dreambooth"] + bare.total("launches") + more, (counts, bare)
+    assert counts.total("syncs") == 0, counts.syncs
+
+
+@pytest.mark.parametrize("network", [name for name, _ in networks.registry])
+def test_no_network_waits_for_the_device(tmp_path, network):
+    options = {"network": network, "dim": 2, "preset": "ia3" if network == "ia3" else "attn-mlp"}
+    config = Config.from_dict(settings(pictures(tmp_path / "2_ron", count=1), lora=options, train={
+        "max_train_steps": 3, "gradient_checkpointing": "off"}, save={"state_every_n_steps": 0}, sample={"every_n_steps": 0}))
+    with pretended_cuda() as card:
+        host = TinyHost(tmp_path / "data")
+        for _, module in host.model.modules():
+            module.to("cuda", torch.float16)
+        with Trainer(config, host.model, begin(config, host)) as trainer:
+            trainer.advance()
+            with card.counting() as counts:
+                trainer.advance()
     assert counts.total("syncs") == 0, counts.syncs
 
 
