@@ -8,6 +8,7 @@ from lib_sdtune.errors import UserError
 
 HALVES = (torch.float16, torch.bfloat16)
 FIRST_WITH_BFLOAT16 = (8, 0)  # compute capability; below it newer torch says yes and emulates, slower than float32
+FIRST_AMD_WITH_BFLOAT16 = (11, 0)  # RDNA 3, gfx1100
 
 
 def local_device(rank: int) -> torch.device:
@@ -37,7 +38,14 @@ def has_bfloat16(device: torch.device) -> bool:
         return device.type in ("cpu", "xpu")
     if not torch.cuda.is_available():  # estimates speak of GPUs that are not here
         return False
-    return bool(torch.version.hip) or torch.cuda.get_device_capability(index_of(device)) >= FIRST_WITH_BFLOAT16
+    first = FIRST_AMD_WITH_BFLOAT16 if torch.version.hip else FIRST_WITH_BFLOAT16
+    return torch.cuda.get_device_capability(index_of(device)) >= first or is_compute_card(device)
+
+
+def is_compute_card(device: torch.device) -> bool:
+    """AMD's Instinct cards with matrix units count from 9 as Vega does, and compute in bfloat16 unlike it."""
+    name = getattr(torch.cuda.get_device_properties(index_of(device)), "gcnArchName", "")
+    return bool(torch.version.hip) and name.startswith(("gfx908", "gfx90a", "gfx94", "gfx95"))
 
 
 def float16_is_broken(device: torch.device) -> bool:
@@ -87,6 +95,13 @@ def upload(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give back what torch's allocator keeps of the device's memory for later."""
+    module = getattr(torch, device.type, None)
+    if hasattr(module, "empty_cache"):
+        module.empty_cache()
 
 
 def manual_seed(device: torch.device, seed: int) -> None:

@@ -1,9 +1,12 @@
 """What devices can do, and what autocast is on, by their own answers and not by those of the current one."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from lib_sdtune.devices import autocast_dtype, has_autocast, has_bfloat16, without_autocast
+from lib_sdtune.devices import autocast_dtype, empty_cache, has_autocast, has_bfloat16, without_autocast
+from lib_sdtune.training.convolutions import fastest_convolutions
 from tests.pretended import pretended_cuda
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -30,6 +33,36 @@ def test_autocast_is_off_inside_and_on_again_afterwards():
 def test_autocast_is_known_of_the_device_that_it_is_for(dtype):
     with pretended_cuda(), torch.autocast("cuda", dtype):
         assert autocast_dtype(CUDA) == dtype and autocast_dtype(CPU) is None
+
+
+@pytest.mark.parametrize(("architecture", "capability", "expected"), [
+    ("gfx1030", (10, 3), False), ("gfx1100", (11, 0), True), ("gfx1201", (12, 0), True), ("gfx906:sramecc+:xnack-", (9, 0), False),
+    ("gfx90a:sramecc+:xnack-", (9, 0), True), ("gfx942", (9, 4), True)])
+def test_amd_cards_compute_in_bfloat16_since_rdna_3_and_the_first_instinct(monkeypatch, architecture, capability, expected):
+    with pretended_cuda(capability=capability):
+        monkeypatch.setattr(torch.version, "hip", "6.0")
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(gcnArchName=architecture))
+        assert has_bfloat16(CUDA) is expected
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("name", ["mps", "xpu", "cuda"])
+def test_what_the_allocator_keeps_is_given_back_on_every_device(monkeypatch, name):
+    emptied = []
+    monkeypatch.setattr(torch, name, SimpleNamespace(empty_cache=lambda: emptied.append(name)), raising=False)
+    empty_cache(torch.device(name))
+    for other in ("cpu", "privateuseone"):
+        empty_cache(torch.device(other))
+    assert emptied == [name]
+
+
+@pytest.mark.parametrize(("hip", "expected"), [(None, True), ("6.0", False)])
+def test_miopen_is_asked_for_no_exhaustive_search(monkeypatch, hip, expected):
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    with fastest_convolutions(CUDA):
+        assert torch.backends.cudnn.benchmark is expected
+    assert not torch.backends.cudnn.benchmark
 
 
 @pytest.mark.parametrize("current", [0, 1])

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.config import Config
-from lib_sdtune.devices import HALVES, compute_dtype
+from lib_sdtune.devices import HALVES, compute_dtype, empty_cache
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.host.base import Host, LoadedModel
 from lib_sdtune.lora_tools import base_loras
@@ -155,7 +155,7 @@ class Trainer:
         """Where the device is full while the model goes back: what the optimizer remembers waits elsewhere."""
         gc.collect()
         self.optimizer_step.offload()
-        torch.cuda.empty_cache()  # does nothing where there is none
+        empty_cache(self.model.device)
 
     def due_after(self, step: int) -> dict[str, int]:
         """What is still to do after a step besides steps: see `duration.due_after`."""

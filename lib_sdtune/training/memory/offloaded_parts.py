@@ -12,6 +12,7 @@ from torch import nn
 
 from lib_sdtune.config import Config, DatasetConfig
 from lib_sdtune.data import variation
+from lib_sdtune.devices import empty_cache
 from lib_sdtune.errors import RunError
 from lib_sdtune.failures import out_of_memory
 from lib_sdtune.methods.base import Method
@@ -101,7 +102,7 @@ def on_device(data: torch.Tensor, device: torch.device) -> torch.Tensor:
         if not out_of_memory(error):
             raise
     gc.collect()
-    torch.cuda.empty_cache()
+    empty_cache(device)
     return data.to(device)
 
 

@@ -17,8 +17,8 @@ def refuse_exchanged(sd_model: nn.Module, schedule_stored: bool) -> None:
     """
     schedule, betas = (getattr(sd_model, name, None) for name in ("alphas_cumprod_original", "betas"))
     if not schedule_stored and schedule is not None and betas is not None:
-        expected = torch.cumprod(1 - betas.double().cpu(), 0)
-        if not torch.allclose(schedule.double().cpu(), expected, rtol=TOLERANCE, atol=0):
+        expected = torch.cumprod(1 - betas.cpu().double(), 0)  # MPS has no float64
+        if not torch.allclose(schedule.cpu().double(), expected, rtol=TOLERANCE, atol=0):
             raise exchanged("alphas_cumprod_original, the noise schedule,")
     for tower in text_towers(sd_model):
         for name, numbers in tower.named_buffers():
