@@ -1,6 +1,7 @@
 """`import_settings`: files of another program's settings, together one CONFIG."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,16 +75,25 @@ def import_documents(inputs: Sequence[Document], images: str = "", name: str = "
 
 
 def note_unmentioned(document: Document, draft: Draft) -> None:
-    """No key of a file goes without a word."""
+    """No key of a file goes without a word. Tables in it, and lists of them, are the dialects' own affair."""
     text = "\n".join(draft.notes.lines())
     for key, value in documents.flat(document.table).items():
         entry = Entry(str(key), value, document.name)
-        if entry.key in text or isinstance(value, dict):
+        if is_named(entry.key, text) or isinstance(value, dict) or is_list_of_tables(value):
             continue
         if entry.is_unset or str(value).lower() in ("false", "0", "0.0"):
             draft.notes.off.append(entry.key)
         else:
             draft.notes.refuse(entry, "has no effect on a run here")
+
+
+def is_named(key: str, text: str) -> bool:
+    """Whether the text has the key as a word of its own, or at the end of a path such as "train.lr"."""
+    return re.search(rf"(?<!\w){re.escape(key)}(?!\w)", text) is not None
+
+
+def is_list_of_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def dialect_of(document: Document) -> type[Dialect]:

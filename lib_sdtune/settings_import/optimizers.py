@@ -77,6 +77,9 @@ def set_optimizer(draft: Draft, name: str, entry: Entry | None = None) -> str:
         original = entry or Entry("optimizer", name)
         draft.origins["train.optimizer"] = original
         draft.notes.refuse(original, f"{name} {difference}; {optimizer} is taken")
+    if not optim.available(optimizer):
+        draft.notes.warnings.append(f"The package that {optimizer} needs is not there, or does not work here; install "
+                                    "it before you train, or choose AdamW.")
     return optimizer
 
 

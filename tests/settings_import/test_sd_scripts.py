@@ -284,6 +284,44 @@ def test_options_of_captions_are_taken_over(imported):
     assert config["dataset"]["caption_prefix"] == "p" and "one value for all folders here, the first: p" in text
 
 
+FOLDERS = "[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'a'\n{first}\n[[datasets.subsets]]\nimage_dir = 'b'\n{second}\n"
+
+
+@pytest.mark.parametrize(("first", "second", "option", "expected", "words"), [
+    ("", "flip_aug = true", "flip_aug", False, "flip_aug = true: one value for all folders here, the first: false"),
+    ("flip_aug = true", "", "flip_aug", True, "flip_aug = true: one value for all folders here, also for those that do not say it"),
+    ("keep_tokens = 2", "keep_tokens = 3", "keep_tokens", 2, "keep_tokens = 3: one value for all folders here, the first: 2"),
+    ("", "keep_tokens = 0", "keep_tokens", 0, "keep_tokens = 0 -> dataset.keep_tokens = 0"),
+    ("is_reg = true\nkeep_tokens = 9", "keep_tokens = 3", "keep_tokens", 3, "keep_tokens = 9: one value for all folders here, the first: 3"),
+])
+def test_what_a_part_of_the_folders_says_is_not_said_for_all_in_silence(imported, first, second, option, expected, words):
+    config, text = imported({"d.toml": FOLDERS.format(first=first, second=second)})
+    assert config["dataset"][option] == expected and words in text
+
+
+def test_a_dataset_file_is_accounted_for_key_by_key(imported):
+    pictures = "num_repeats = 7\nclass_tokens = 'ron cat'"
+    config, text = imported({"d.toml": FOLDERS.format(first=pictures, second="is_reg = true\nclass_tokens = 'cat'")})
+    assert config["concepts"][0].items() >= {"repeats": 7, "class_images": "b", "class_prompt": "cat"}.items()
+    for line in ("num_repeats = 7 -> concepts[0].repeats = 7", "is_reg = true -> concepts[0].class_images = b",
+                 "class_tokens = cat -> concepts[0].class_prompt = cat"):
+        assert line in text
+    assert "datasets = " not in text
+
+
+def test_a_key_that_is_part_of_another_one_is_named_too(imported):
+    _, text = imported({"a.json": {"network_module": "networks.lora", "train_data_dir": "x", "my_rate_of_learning": 3, "rate_of": 4}})
+    assert "my_rate_of_learning = 3" in text and "rate_of = 4" in text.replace("my_rate_of_learning", "")
+
+
+def test_an_optimizer_whose_package_is_missing_is_told_of(imported, monkeypatch):
+    options = {"network_module": "networks.lora", "train_data_dir": "x", "optimizer_type": "AdamW8bit"}
+    for available in (False, True):
+        monkeypatch.setattr("lib_sdtune.optim.available", lambda asked, available=available: available)
+        config, text = imported({"a.json": options})
+        assert config["train"]["optimizer"] == "AdamW8bit" and ("The package that AdamW8bit needs is not there" in text) is not available
+
+
 @pytest.mark.parametrize("name, ours, otherwise, package", [
     ("AdaFactor", "Adafactor", "AdamW", "transformers"), ("AdamWScheduleFree", "AdamWScheduleFree", "AdamW", "schedulefree"),
     ("dadaptation.DAdaptAdam", "DAdaptAdam", "Prodigy", "dadaptation")])

@@ -43,8 +43,8 @@ def from_options(draft: Draft, options: Entries) -> None:
         set_class(draft, 0, text(classes.value), "", classes)
 
 
-def count_of(draft: Draft, entry: Entry | None) -> int:
-    """How often each picture is shown: a whole number from 1."""
+def count_of(draft: Draft, entry: Entry | None, index: int = 0) -> int:
+    """How often each picture of a concept is shown: a whole number from 1."""
     try:
         value = number(entry.value) if entry else 1
     except ValueError as error:
@@ -54,6 +54,8 @@ def count_of(draft: Draft, entry: Entry | None) -> int:
     count = max(1, round(value))
     if entry and count != value:
         draft.notes.differ(entry, f"whole numbers from 1 here: {count}")
+    elif entry:
+        draft.notes.take(entry, f"concepts[{index}].repeats", count)
     return count
 
 
@@ -65,11 +67,11 @@ def from_subsets(draft: Draft, options: Entries) -> None:
     for subset in draft.subsets:
         folder = subset.take("image_dir")
         name_subset(draft, subset)
-        if is_on(subset, "is_reg"):
+        if is_class := is_on(subset, "is_reg"):
             if masks := subset.take("conditioning_data_dir"):
                 draft.notes.refuse(masks, "held masks of class pictures; here each lies beside its picture, as "
                                           "NAME.mask.png")
-            classes.append((folder, subset))
+            classes.append((folder, subset, is_class))
             continue
         images = text(folder.value) if folder else ""
         if folder and images in folders:
@@ -79,7 +81,8 @@ def from_subsets(draft: Draft, options: Entries) -> None:
             folders[images] = folder
             draft.notes.take(folder, f"concepts[{len(concepts)}].images", images)
         concept: dict[str, Any] = {"images": images} if images else {}
-        concept["repeats"] = count_of(draft, subset.take("num_repeats") or options.get("dataset_repeats"))
+        repeats = subset.take("num_repeats") or options.get("dataset_repeats")
+        concept["repeats"] = count_of(draft, repeats, len(concepts))
         if words := subset.take("class_tokens"):
             concept["prompt"] = text(words.value)
             draft.notes.take(words, f"concepts[{len(concepts)}].prompt", concept["prompt"])
@@ -87,12 +90,15 @@ def from_subsets(draft: Draft, options: Entries) -> None:
         concepts.append(concept)
     options.used.add("dataset_repeats")
     draft.config["concepts"] = concepts or [{"repeats": 1}]
-    for number_of_class, (folder, subset) in enumerate(classes):
+    for index, (folder, subset, is_class) in enumerate(classes):
         words = subset.take("class_tokens")
         if folder is None:
             continue
-        if number_of_class < len(concepts):
-            set_class(draft, number_of_class, text(folder.value), text(words.value) if words else "", folder)
+        if index < len(concepts):
+            draft.notes.take(is_class, f"concepts[{index}].class_images", text(folder.value))
+            set_class(draft, index, text(folder.value), text(words.value) if words else "", folder)
+            if words:
+                draft.notes.take(words, f"concepts[{index}].class_prompt", text(words.value))
         else:
             draft.notes.refuse(folder, "a further folder of class pictures; put the pictures of all into one")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, text
+from lib_sdtune.settings_import.entries import Entries, abridged, text
 from lib_sdtune.settings_import.optimizers import pairs, set_arguments, set_optimizer
 from lib_sdtune.settings_import.option import apply, name_unknown
 from lib_sdtune.settings_import.schedules import set_schedule
@@ -58,21 +58,33 @@ def translate(draft: Draft, total_steps: Callable[[Draft], int | None]) -> None:
 
 
 def share_subsets(draft: Draft) -> None:
-    """What subsets of a dataset TOML say of captions and sizes counts for the whole run here: the first one's."""
-    for number, subset in enumerate(draft.subsets):
-        for name, entry in subset.items():
-            if name in PER_SUBSET:
-                continue
-            name = {"batch_size": "train_batch_size"}.get(name, name)
-            earlier = draft.options.get(name)
-            if earlier and earlier.source == entry.source and earlier.value != entry.value:
-                draft.notes.differ(entry, f"one value for all folders here, the first: {earlier.value}")
-            elif earlier and number == 0 and earlier.value != entry.value:
-                draft.notes.warnings.append(f"{earlier} of {earlier.source} and {entry} of {entry.source} contradict "
-                                            "each other; the dataset file's counts, as in sd-scripts.")
-                draft.options[name] = entry
-            elif not earlier:
-                draft.options[name] = entry
+    """What subsets of a dataset TOML say of captions and sizes counts for the whole run here: the first one's.
+
+    The folders of a subject go before those of class pictures. A subset that says nothing of a setting has what the
+    options say, or the program's default, and so has the run where that subset is the first.
+    """
+    subsets = sorted(draft.subsets, key=lambda subset: bool(is_on(subset, "is_reg")))
+    defaults = {option.name: option.default for option in (*OPTIONS, *OTHERS)} | draft.defaults
+    for name in dict.fromkeys(name for subset in subsets for name in subset if name not in PER_SUBSET):
+        option = {"batch_size": "train_batch_size"}.get(name, name)
+        first, outside = subsets[0].get(name), draft.options.get(option)
+        if first and outside and outside.value != first.value:
+            draft.notes.warnings.append(f"{outside} of {outside.source} and {first} of {first.source} contradict "
+                                        "each other; the dataset file's counts, as in sd-scripts.")
+        chosen = first or outside
+        value = chosen.value if chosen else defaults.get(option)
+        differing = [entry for subset in subsets[1:] if (entry := subset.get(name)) and entry.value != value]
+        if chosen is None and value is None:  # such as a resolution, which some of the datasets alone have
+            chosen = next(subset[name] for subset in subsets if name in subset)
+            differing = [entry for entry in differing if entry.value != chosen.value]
+        elif first and any(name not in subset for subset in subsets[1:]) and first.value != (
+                outside.value if outside else defaults.get(option)):
+            draft.notes.differ(first, "one value for all folders here, also for those that do not say it")
+        for entry in differing:
+            kept = abridged(chosen.value if chosen else value)
+            draft.notes.differ(entry, f"one value for all folders here, the first: {kept}")
+        if chosen or not differing:
+            draft.options[option] = chosen or next(subset[name] for subset in subsets if name in subset)
 
 
 def method_of(draft: Draft) -> str:
