@@ -1,5 +1,6 @@
 """The WebUI's prompt syntax: <lora:name:1> tags and the (emphasis:1.2) of words."""
 
+import math
 import re
 from dataclasses import dataclass, field
 
@@ -18,12 +19,13 @@ class Tag:
     named: dict = field(default_factory=dict)
 
     def weight(self, place=0, name="", default=1.0):
-        """The number given at `place` or by `name`; `default` where there is none, or no number."""
+        """The number given at `place` or by `name`; `default` where there is none, or no finite number."""
         text = self.named.get(name, self.weights[place] if place < len(self.weights) else default)
         try:
-            return float(text)
+            weight = float(text)
         except ValueError:
             return default
+        return weight if math.isfinite(weight) else default
 
 
 def tags(prompt):

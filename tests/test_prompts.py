@@ -11,6 +11,7 @@ def test_tags_are_taken_out():
     assert [found[2].weight(0, "te"), found[2].weight(1, "unet")] == [0.5, 0.25]
     assert [found[3].weight(0, "te"), found[3].weight(1, "unet")] == [0.1, 2]
     assert tags("<lora:z>")[1][0].weight() == 1.0 == tags("<lora:z:much>")[1][0].weight()
+    assert {tags(f"<lora:z:{weight}>")[1][0].weight() for weight in ("nan", "inf", "-inf", "1e999")} == {1.0}
 
 
 @pytest.mark.parametrize(("prompt", "pieces"), [

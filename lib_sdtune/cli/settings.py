@@ -26,6 +26,8 @@ def read(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path} could not be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a text in UTF-8; save it as UTF-8.") from None
+    if path.suffix.lower() in (".yaml", ".yml"):
+        raise UserError(f"{path} is YAML; settings are JSON or TOML. `import` makes them of another program's file.")
     data = toml.parse(text, path) if path.suffix.lower() == ".toml" else parse_json(text, str(path))
     if not isinstance(data, dict):
         raise UserError(f"{path} must hold a group of settings ({{...}}), with \"name\" and \"concepts\".")

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import gradio as gr
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from lib_sdtune.access import LOOPBACK, Access
 from lib_sdtune.api.admission import Refused, refuse_other_sites
@@ -52,7 +52,7 @@ async def only_this_machine(request: Request, call_next: Callable[[Request], Awa
     try:
         refuse_other_sites(request, THIS_MACHINE)
     except Refused as problem:
-        return PlainTextResponse(problem.detail, status_code=problem.status_code)
+        return JSONResponse({"detail": problem.detail}, status_code=problem.status_code)
     if request.url.path.startswith(("/file", "/proxy")):
         return PlainTextResponse("Not Found", status_code=404)
     return await call_next(request)
