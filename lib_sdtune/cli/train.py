@@ -19,6 +19,7 @@ from lib_sdtune.cli.presets import settings_of, tell_other_family
 from lib_sdtune.cli.settings import absolute, assign, read
 from lib_sdtune.config import laid_over, overlaid
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats.files import remove_if_empty
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config
@@ -174,15 +175,3 @@ def removed_if_refused(folder: Path, data_dir: Path, new: bool) -> Iterator[None
             shutil.rmtree(folder, ignore_errors=True)
             remove_if_empty(folder.parent, data_dir.parent)
         raise
-
-
-def remove_if_empty(folder: Path, stop: Path) -> None:
-    """Remove `folder` and its parents below `stop` as long as they are empty."""
-    stop = stop.absolute()
-    for path in [folder.absolute(), *folder.absolute().parents]:
-        if path == stop or stop not in path.parents:
-            return
-        try:
-            path.rmdir()
-        except OSError:
-            return

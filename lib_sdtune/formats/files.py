@@ -118,6 +118,18 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def remove_if_empty(folder: Path, stop: Path) -> None:
+    """Remove `folder` and its parents below `stop` as long as they are empty."""
+    stop = stop.absolute()
+    for path in [folder.absolute(), *folder.absolute().parents]:
+        if path == stop or stop not in path.parents:
+            return
+        try:
+            path.rmdir()
+        except OSError:
+            return
+
+
 def write_text(path: str | Path, text: str, patience: float = PATIENCE) -> None:
     with atomic(path, patience) as unfinished:
         unfinished.write_text(text, encoding="utf-8")

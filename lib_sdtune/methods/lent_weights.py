@@ -9,6 +9,7 @@ import torch
 from lib_sdtune.errors import DiskFull, FileRefused, RunError
 from lib_sdtune.failures import out_of_memory
 from lib_sdtune.formats.backup import TensorBackup, digest
+from lib_sdtune.formats.files import remove_if_empty
 from lib_sdtune.optim.master_weights import TrainedWeight
 
 
@@ -50,6 +51,7 @@ class LentWeights:
                 )
             self.originals.delete()
             self.trained_backup.delete()
+            remove_if_empty(folder, folder.parent.parent)  # another process of the run may have its own beside it
 
     def weights(self) -> dict[str, torch.Tensor]:
         """What the model has at this moment."""

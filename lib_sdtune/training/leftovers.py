@@ -1,6 +1,9 @@
-"""Files that were being written when a process was killed: `NAME.tmp` beside their place, and of no use to anybody."""
+"""What a process that was killed leaves and nobody can use: `NAME.tmp` of files that it was writing, beside their place,
+and the weights that DreamBooth had set aside.
+"""
 
 import re
+import shutil
 import time
 from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
@@ -20,6 +23,7 @@ def sweep(run_folder: Path, file_folders: Iterable[Path], name: str) -> None:
 
     Call it while the run folder is this process's own.
     """
+    shutil.rmtree(run_folder / "aside", ignore_errors=True)  # of a model that went with its process
     paths = [*run_folder.rglob(f"*{ENDING}")]
     other_runs = {path.name for path in run_folder.parent.iterdir()} - {run_folder.name}
     for folder in file_folders:

@@ -68,6 +68,11 @@ def stop_at(step, wish="stop_without_saving"):
     return watch
 
 
+def test_a_run_leaves_no_folder_where_the_originals_were_kept(host, images):
+    control = train(host, dream(images))
+    assert control.state == "finished" and not (control.folder / "aside").exists()
+
+
 def test_a_run_leaves_a_whole_checkpoint_and_the_lent_model_as_it_was(host, images):
     before, storages = bits(host.model), [p.data_ptr() for _, m in host.model.modules() for p in m.parameters()]
     control = train(host, dream(images))

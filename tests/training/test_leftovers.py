@@ -25,3 +25,11 @@ def test_those_of_the_run_go_and_those_that_another_run_writes_stay(folders):
     leftovers.sweep(run_folder, [files], "ron")
     assert sorted(path.name for path in files.iterdir()) == sorted(f"{name}.tmp" for name in OTHERS)
     assert not any((run_folder / "state").iterdir())
+
+
+def test_weights_that_a_killed_dreambooth_had_set_aside_go(folders):
+    run_folder, files = folders
+    (run_folder / "aside" / "1").mkdir(parents=True)
+    (run_folder / "aside" / "1" / "originals.safetensors").write_text("a whole model")
+    leftovers.sweep(run_folder, [files], "ron")
+    assert not (run_folder / "aside").exists()
