@@ -1,5 +1,5 @@
-"""What a process that was killed leaves and nobody can use: `NAME.tmp` of files that it was writing, beside their place,
-and the weights that DreamBooth had set aside.
+"""What a killed process leaves and nobody can use: `NAME.tmp` of files that it was writing, beside their place, and the
+weights that DreamBooth had set aside.
 """
 
 import re

@@ -45,15 +45,25 @@ def opened(folder: Path) -> TextIO:
         if error.errno in HELD:
             owner = describe_owner(file)
             file.close()
-            raise NameTaken(
-                f"The run {folder.name} is being trained by another program ({owner}). Wait for it, stop it there, "
-                "or choose another name."
-            ) from None
+            raise taken_by(folder, owner) from None
         warn_of_no_locks(folder, error)
     file.truncate(0)
     json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}, file)
     file.flush()
     return file
+
+
+def taken_by(folder: Path, owner: str) -> NameTaken:
+    return NameTaken(
+        f"The run {folder.name} is being trained by another program ({owner}). Wait for it, stop it there, "
+        "or choose another name."
+    )
+
+
+def refuse_held(folder: Path) -> None:
+    """NameTaken, naming the owner, while another process has the run folder; nothing is taken."""
+    if owner := holder(folder):
+        raise taken_by(folder, owner)
 
 
 @contextlib.contextmanager

@@ -150,6 +150,7 @@ def begin(
     folder, world = folder_of(host, config.name), World()
     if world.is_main_process:
         replaced.recover(folder)
+        run_lock.refuse_held(folder)  # before all that such a run's folder may lack as yet
     world.barrier()
     status = RunFolder(folder).status()
     artefacts, samples = (still_there(status.get(key)) for key in ("artefacts", "samples"))

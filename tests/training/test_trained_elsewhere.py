@@ -1,5 +1,6 @@
 """A run that another process trains is told as such, and nothing takes its folder or files away meanwhile."""
 
+import shutil
 import subprocess
 import sys
 
@@ -126,3 +127,12 @@ def test_a_folder_that_cannot_be_emptied_is_still_a_runs(host, folder, monkeypat
     monkeypatch.undo()
     app.delete("ron")
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_that_has_no_state_yet_is_told_to_be_trained_elsewhere(host, wanted, folder, elsewhere, resume):
+    shutil.rmtree(folder / "state")
+    for path in host.folder("lora").iterdir():
+        path.unlink()
+    with pytest.raises(NameTaken, match=f"trained by another program .process {elsewhere.pid} on "):
+        begin(Config.from_dict(wanted), host, resume)
