@@ -135,6 +135,7 @@ class Jobs:
 
     def delete(self, name: str) -> None:
         """Remove the run folder of a run that is not on; the files that it made stay. NameTaken, WrongState."""
+        from lib_sdtune.evaluation.publish import refuse_swept_files
         from lib_sdtune.training.deletion import delete
 
         with self.queue.lock:
@@ -143,20 +144,10 @@ class Jobs:
                 raise WrongState(f"The run {name} is {going_on}.")
             if control := self.control(name):
                 self.queue.wait_until_over(control, CLOSING)
-            self.refuse_swept_files(self.folder(name))
-            delete(self.folder(name).path)
+            folder = self.folder(name)
+            refuse_swept_files(self.context.host, folder)
+            delete(folder.path)
             self.controls = {key: kept for key, kept in self.controls.items() if kept is not control}
-
-    def refuse_swept_files(self, folder: "RunFolder") -> None:
-        """WrongState when a run folder holds files that exist nowhere else, because one of them was published."""
-        from lib_sdtune.evaluation.publish import published, swept_files
-
-        original = folder.copied_from()
-        if original and (folder.path.parent / original).exists():
-            return
-        if swept_files(folder) or published(self.context.host, folder):
-            raise WrongState(f"The other files of {folder.path.name} were put into its folder when it was published; "
-                             "take that back first.")
 
     def interrupt_all(self) -> None:
         """Have every run that is on save its state and stop."""
@@ -268,8 +259,9 @@ class Jobs:
             raise UserError(f"The run {name} is still on; compare its files when it has ended.")
         if folder.problem():
             raise UserError(folder.problem())
-        if owner := run_lock.holder(folder.path):
-            raise WrongState(f"The run {name} is being trained by another program ({owner}); "
+        owner = run_lock.holder(folder.path)
+        if owner and owner.use == run_lock.TRAINING:
+            raise WrongState(f"The run {name} is being trained by another program ({owner.name}); "
                              "compare and publish its files when it has ended.")
         return folder
 

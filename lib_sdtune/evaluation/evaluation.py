@@ -19,6 +19,7 @@ from lib_sdtune.evaluation.settings import sample_requests
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import write_json
 from lib_sdtune.formats.structure import is_number
+from lib_sdtune.training import run_lock
 from lib_sdtune.training.overfitting import assess
 
 if TYPE_CHECKING:
@@ -74,7 +75,16 @@ class Evaluation:
         return cells([best], weights, self.requests, self.settings.seeds[:2], self.drawn_with, with_bare=False)
 
     def make(self):
-        """Everything; the result, as result.json in the run's folder `choose` holds it. Started again it goes on."""
+        """Everything; the result, as result.json in the run's folder `choose` holds it. Started again it goes on.
+
+        NameTaken while the run is on, here or in another program; meanwhile it cannot be begun.
+        """
+        is_run = not isinstance(self.run, AnyFiles)
+        with run_lock.taken(self.run.path, run_lock.COMPARING) if is_run else contextlib.nullcontext():
+            return self.made()
+
+    def made(self):
+        """`make` while the run folder is this process's."""
         self.grid.make(self.cells, self.settings.sure, after=len(self.strength_cells(self.candidates[0])))
         result = {"run": self.run.path.name, "kind": self.candidates[0].kind, "problem": "", "measured_by": "",
                   "note": "", "ranking": [],

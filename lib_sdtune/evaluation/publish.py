@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import prompt_lines
 from lib_sdtune.data.captions import trigger_words
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import RunError, UserError, WrongState
 from lib_sdtune.evaluation.candidates import Candidate, of_run, relocated
 from lib_sdtune.evaluation.evaluation import FOLDER, result
 from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, RunPaths
@@ -131,6 +131,16 @@ def paths_of(host: "Host", run: "RunFolder") -> RunPaths:
 def swept_files(run: "RunFolder") -> list[Path]:
     """The files of a run that publishing one of them moved into its folder."""
     return sorted((run.path / SWEPT).glob("*"))
+
+
+def refuse_swept_files(host: "Host", run: "RunFolder") -> None:
+    """WrongState when a run folder holds files that exist nowhere else, because one of them was published."""
+    original = run.copied_from()
+    if original and (run.path.parent / original).exists():
+        return
+    if swept_files(run) or published(host, run):
+        raise WrongState(f"The other files of {run.path.name} were put into its folder when it was published; "
+                         "take that back first.")
 
 
 def kind_of(host: "Host", main: str, path: Path) -> str:

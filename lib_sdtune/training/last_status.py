@@ -20,9 +20,9 @@ def last_status(folder: RunFolder, control: Control | None = None) -> dict[str, 
     facts = {key: value for key, value in written.items() if has_type_of(value, UNKNOWN_STATUS.get(key, value))}
     method = "" if folder.problem() else folder.settings().get("method", "lora")
     status = {**UNKNOWN_STATUS, "method": method, **facts, "id": folder.path.name, "eta_seconds": None}
-    owner = "" if status["state"] in ENDED else run_lock.holder(folder.path)
-    if owner:
-        message = f"Another program trains this run ({owner}); it can be stopped there."
+    owner = None if status["state"] in ENDED else run_lock.holder(folder.path)
+    if owner and owner.use == run_lock.TRAINING:
+        message = f"Another program trains this run ({owner.name}); it can be stopped there."
         return {**status, "message": message, "resumable": False}
     if status["state"] not in ENDED:
         status |= {"state": "stopped", "message": "The program ended before the run did; resume to go on."}

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from lib_sdtune.errors import NameTaken
 
@@ -19,45 +19,60 @@ NAME = "lock.json"
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what systems say of a lock that another holds
 log = logging.getLogger("sdtune")
 TRIES = 5
-_between_runs: set[Path] = set()  # run folders that `taken` has
+TRAINING, COMPARING, MOVING = "training", "comparing", "moving"  # what a run folder is taken for
+HERE = {
+    COMPARING: "The files of the run {} are being compared; wait for that, or stop it first.",
+    MOVING: "The files of the run {} are being moved or deleted just now; try again in a moment.",
+}
+ELSEWHERE = {
+    TRAINING: "The run {} is being trained by another program ({}). Wait for it, stop it there, or choose another "
+              "name.",
+    COMPARING: "The files of the run {} are being compared by another program ({}). Wait for it, or stop it there.",
+    MOVING: "The files of the run {} are being moved or deleted by another program ({}); try again in a moment.",
+}
+_between_runs: dict[Path, str] = {}  # run folders that `taken` has, and for what
 _told: set[Path] = set()  # folders of runs whose disk has no locks
 _files: dict[Path, TextIO] = {}  # run folder -> its open lock file, of this process
 _changing = threading.RLock()  # runs are listed in other threads than they are begun in
 
 
-def acquire(folder: Path) -> None:
+class Owner(NamedTuple):
+    """The program that has a run folder, as it names itself."""
+
+    name: str
+    use: str  # one of those above
+
+
+def acquire(folder: Path, use: str = TRAINING) -> None:
     """Take the run folder for this process; again is fine. NameTaken, naming the owner, while another process has it.
     """
     with _changing:
         if folder in _between_runs:
-            raise NameTaken(f"The files of the run {folder.name} are being moved or deleted just now; "
-                            "try again in a moment.")
+            raise NameTaken(HERE[_between_runs[folder]].format(folder.name))
         if folder not in _files:
-            _files[folder] = opened(folder)
+            _files[folder] = opened(folder, use)
 
 
-def opened(folder: Path) -> TextIO:
+def opened(folder: Path, use: str) -> TextIO:
     """The locked lock file of a run folder. NameTaken, naming the owner, while another process has it."""
     file = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the lock is held
     try:
         lock_soon(file)
     except OSError as error:
         if error.errno in HELD:
-            owner = describe_owner(file)
+            owner = owner_of(file)
             file.close()
             raise taken_by(folder, owner) from None
         warn_of_no_locks(folder, error)
     file.truncate(0)
-    json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}, file)
+    json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+               "use": use}, file)
     file.flush()
     return file
 
 
-def taken_by(folder: Path, owner: str) -> NameTaken:
-    return NameTaken(
-        f"The run {folder.name} is being trained by another program ({owner}). Wait for it, stop it there, "
-        "or choose another name."
-    )
+def taken_by(folder: Path, owner: Owner) -> NameTaken:
+    return NameTaken(ELSEWHERE[owner.use].format(folder.name, owner.name))
 
 
 def refuse_held(folder: Path) -> None:
@@ -86,34 +101,34 @@ def borrowed(folder: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def taken(folder: Path) -> Iterator[None]:
+def taken(folder: Path, use: str = MOVING) -> Iterator[None]:
     """The run folder is this process's meanwhile, and no run's. NameTaken while one is on, here or elsewhere."""
     with _changing:
         if folder in _files:
             raise NameTaken(f"The run {folder.name} is on; wait for it, or stop it first.")
-        acquire(folder)
-        _between_runs.add(folder)
+        acquire(folder, use)
+        _between_runs[folder] = use
     try:
         yield
     finally:
-        _between_runs.discard(folder)
+        _between_runs.pop(folder, None)
         release(folder)
 
 
-def holder(folder: Path) -> str:
-    """The other program that has the run folder, as it names itself; "" where none has it, or nothing can be told."""
+def holder(folder: Path) -> Owner | None:
+    """The other program that has the run folder; None where none has it, or nothing can be told."""
     if folder in _files:
-        return ""
+        return None
     try:
         with open(folder / NAME, "r+", encoding="utf-8") as file:
             try:
                 lock(file, shared=True)
             except OSError as error:
-                return describe_owner(file) if error.errno in HELD else ""
+                return owner_of(file) if error.errno in HELD else None
             unlock(file)
     except OSError:  # there was never a lock, or it may not be opened
         pass
-    return ""
+    return None
 
 
 def warn_of_no_locks(folder: Path, error: OSError) -> None:
@@ -145,13 +160,16 @@ def lock_soon(file: TextIO) -> None:
     lock(file)
 
 
-def describe_owner(file: TextIO) -> str:
+def owner_of(file: TextIO) -> Owner:
+    """Who says in a lock file to have it; earlier versions only ever said it of a training."""
     try:
         file.seek(0)
         owner = json.load(file)
-        return f"process {owner['pid']} on {owner['host']}, since {owner['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "its lock file does not say which"
+        use = owner.get("use")
+        return Owner(f"process {owner['pid']} on {owner['host']}, since {owner['since']}",
+                     use if use in ELSEWHERE else TRAINING)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Owner("its lock file does not say which", TRAINING)
 
 
 if os.name == "nt":

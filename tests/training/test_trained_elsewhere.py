@@ -9,9 +9,12 @@ import pytest
 from lib_sdtune.app import App
 from lib_sdtune.errors import NameTaken, WrongState
 from lib_sdtune.evaluation import publish
+from lib_sdtune.evaluation.evaluation import Evaluation
+from lib_sdtune.evaluation.settings import EvaluationSettings
 from lib_sdtune.formats.files import read_json, write_json
 from lib_sdtune.services.task import Task
 from lib_sdtune.training import deletion, run_lock
+from lib_sdtune.training.runs import RunFolder
 from tests.hosts import Config, TinyHost, begin, pictures, settings, train
 from tests.training.test_run_lock import OWNER
 
@@ -89,15 +92,45 @@ def test_what_was_published_is_not_taken_back_under_it(host, folder):
 
 
 def test_asking_for_the_holder_keeps_nobody_out(folder):
-    assert run_lock.holder(folder) == ""
+    assert run_lock.holder(folder) is None
     with run_lock.taken(folder):
-        assert run_lock.holder(folder) == ""  # it is this process
+        assert run_lock.holder(folder) is None  # it is this process
 
 
 def test_a_run_does_not_begin_while_its_files_are_moved(host, folder, wanted):
     with run_lock.taken(folder), pytest.raises(NameTaken, match="moved or deleted just now"):
         begin(Config.from_dict(wanted | {"overwrite": True}), host)
     begin(Config.from_dict(wanted | {"overwrite": True}), host).close()
+
+
+def test_its_files_are_not_compared_by_whoever_opened_it_before(host, folder):
+    run = RunFolder(folder)
+    evaluation = Evaluation(host, run, EvaluationSettings(prompts=["a cat"]))
+    process = subprocess.Popen([sys.executable, "-c", OWNER, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "locked\n"
+    try:
+        with pytest.raises(NameTaken, match=f"trained by another program .process {process.pid} on "):
+            evaluation.make()
+    finally:
+        process.kill()
+        process.wait()
+    assert not (folder / "choose").exists()
+
+
+def test_a_run_does_not_begin_while_its_files_are_compared(host, folder, wanted):
+    code = OWNER.replace("acquire(pathlib.Path(sys.argv[1]))", "acquire(pathlib.Path(sys.argv[1]), run_lock.COMPARING)")
+    write_json(folder / "status.json", read_json(folder / "status.json") | {"state": "training", "step": 1})
+    process = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "locked\n"
+    try:
+        with pytest.raises(NameTaken, match=f"are being compared by another program .process {process.pid} on "):
+            begin(Config.from_dict(wanted), host, resume=True)
+        assert App(lambda: host).jobs.status("ron")["state"] == "stopped"  # nobody trains it
+    finally:
+        process.kill()
+        process.wait()
+    with run_lock.taken(folder, run_lock.COMPARING), pytest.raises(NameTaken, match="are being compared; wait"):
+        begin(Config.from_dict(wanted), host, resume=True)
 
 
 def test_a_run_whose_files_are_being_compared_is_not_deleted(host, folder):
