@@ -130,6 +130,8 @@ def leave(code):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # what was to be done is done: Python only takes itself down now
     sys.exit(code)
 
 

@@ -10,6 +10,9 @@ import urllib.request
 
 import pytest
 
+from lib_sdtune.__main__ import main
+from lib_sdtune.formats import card
+from tests.hosts import TinyHost, pictures, settings, train
 from tests.test_architecture import ROOT
 from tests.test_end_to_end import prepared
 from tests.waiting import until
@@ -57,3 +60,44 @@ def test_a_command_that_is_ended_in_the_middle_of_its_imports_says_so(tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and err.splitlines()[-1] == "Interrupted."
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_interrupts_after_the_final_file_was_written_comes_too_late(tmp_path, capsys, monkeypatch, times):
+    """Once, and what goes with the file is written all the same; twice, and it is said that it may be missing."""
+    write = card.write
+
+    def interrupted(*what):
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+        write(*what)
+
+    monkeypatch.setattr(card, "write", interrupted)
+    assert main(["train", str(prepared(tmp_path) / "run.json"), "--data-dir", str(tmp_path / "data")]) == 0
+    file, said = tmp_path / "data" / "models" / "Lora" / "ron.safetensors", capsys.readouterr().out.splitlines()[-1]
+    status = json.loads((tmp_path / "data" / "sdtune" / "runs" / "ron" / "status.json").read_text())
+    assert status["state"] == "finished" and status["artefacts"][-1] == str(file) and file.exists()
+    assert file.with_suffix(".json").exists() == (times == 1)
+    assert said == str(file) if times == 1 else f"{file} is written" in said and "card" in said
+
+
+@pytest.mark.parametrize("request_", ["stop", "interrupt"])
+def test_a_run_whose_last_step_is_done_ends_as_it_is(tmp_path, request_):
+    """Asked to stop at its last step it is finished; asked to leave before its file is written it is not."""
+    def ask(control):
+        if control.state == "training" and control.step == 6:
+            control.request(request_)
+
+    host = TinyHost(tmp_path / "data")
+    control = train(host, settings(pictures(tmp_path / "10_ron")), watch=ask)
+    written = (host.folder("lora") / "ron.safetensors").exists()
+    assert (control.state, written) == {"stop": ("finished", True), "interrupt": ("stopped", False)}[request_]
+
+
+def test_the_end_of_python_itself_is_not_interrupted(tmp_path):
+    """Whatever signal comes while it takes itself down, the code is that of what was done."""
+    code = ("import atexit, signal\nfrom lib_sdtune import __main__ as door\n"
+            "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+            "atexit.register(signal.raise_signal, signal.SIGTERM)\ndoor.leave(door.main(['list', 'methods']))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

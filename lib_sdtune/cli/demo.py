@@ -44,7 +44,7 @@ def run(args: Namespace) -> int:
         print("Interrupted. Run the demo again to start over.")
         return INTERRUPTED
     if artefact is None:
-        raise RunError("The demo's training ended without a file; its run.log tells why.")
+        raise RunError(control.message or "The demo's training ended without a file; its run.log tells why.")
     after = pictures(args.data_dir, show, f"{artefact.tag} ", "pictures after the training")
     for line in figures(show, before, after, control):
         print(line)

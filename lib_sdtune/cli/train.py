@@ -65,6 +65,8 @@ def run(args: Namespace) -> int:
         return INTERRUPTED
     if artefact:
         print(artefact.path)
+    elif control.is_complete() and is_main_process():
+        print(control.message)  # what was left out
     return 0
 
 

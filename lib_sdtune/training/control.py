@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.config import Config
-from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.failures import sentence
+from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.training import replaced, run_lock
 from lib_sdtune.training.by_product import ByProduct
 from lib_sdtune.training.duration import seconds_due
 from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
+from lib_sdtune.training.run_end import Stopped, ending_told
 from lib_sdtune.training.run_log import recorded
 from lib_sdtune.training.run_states import ENDED, refusal_phrase, state_phrase
 from lib_sdtune.training.sample_times import SampleTimes, due
@@ -34,10 +34,6 @@ NO_FAULT = "", lambda: False
 log = logging.getLogger("sdtune")
 
 
-class Stopped(Exception):
-    """Raised out of preparation when a stop was asked for; nothing was trained yet."""
-
-
 class Control:
     """One run's requests and status. `folder` is the run folder; `on_change(control)` is called after every change."""
 
@@ -50,6 +46,7 @@ class Control:
         self.seconds: list[float] = []
         self.phase: dict[str, Any] = {}
         self.artefacts: list[str] = []
+        self.final_file: Path | None = None  # once it is written
         self.samples: list[str] = []
         self.scan = None  # a `Scan` made before the run, whose files need not be read again
         self.facts: dict[str, Any] = {}  # what else watchers see
@@ -114,23 +111,8 @@ class Control:
         try:
             with recorded(self.folder), noted(self):
                 self.time.begin()
-                try:
-                    self.set_state("preparing")
+                with ending_told(self):
                     yield
-                    self.set_state("stopped" if self.stop_requested() else "finished", self.message)
-                except Stopped:
-                    self.set_state("stopped", "Stopped before the first step.")
-                except KeyboardInterrupt:
-                    self.set_state("stopped", "Interrupted; resuming goes on from the last saved state.")
-                    raise
-                except BaseException as error:
-                    log.debug("run failed", exc_info=True)
-                    self.set_state("failed", sentence(error))
-                    if isinstance(error, UserError) and self.seconds:  # found too late to be refused: steps were done
-                        raise RunError(self.message) from error
-                    if isinstance(error, UserError | RunError) or not isinstance(error, Exception):
-                        raise
-                    raise RunError(self.message) from error
         finally:
             self.close()
 
@@ -228,6 +210,18 @@ class Control:
         if str(file) not in self.artefacts:
             self.artefacts.append(str(file))
         self.changed(at_once=True)
+
+    def report_final(self, file: Path) -> None:
+        """The file that the run ends with is written; what goes with it may be still to come."""
+        self.final_file = file
+        self.add_artefact(file)
+
+    def is_complete(self) -> bool:
+        """Whether all steps are done and their file is written, so that who asks to stop comes too late. Processes
+        beside the first write none.
+        """
+        written = self.final_file is not None or not self.world.is_main_process
+        return written and 0 < self.step == self.total_steps
 
     def stay_paused(self) -> bool:
         """True while the run should stay paused; sleeps a little, so that it can be called in a loop.

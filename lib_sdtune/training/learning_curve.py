@@ -1,6 +1,7 @@
 """The learning curve: a row of the log for every step, what validation measures, and what both say about the run."""
 
 from lib_sdtune.config import Config
+from lib_sdtune.methods.base import Method
 from lib_sdtune.training.automatic_length import AutomaticLength, measured_every
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.log_csv import LogCsv
@@ -37,6 +38,12 @@ class LearningCurve:
     def total(self) -> int:
         """Steps of the run as far as its rows tell: where it ends by itself, it ends when what is measured says so."""
         return self.world.broadcast(self.length.total(self.log.rows))
+
+    def go_back(self, method: Method, step: int) -> int:
+        """At the end, give what is trained its best values, where the run ends by itself; the step that they are of."""
+        best = self.length.go_back(method, step, self.log.rows)
+        self.control.message = self.length.sentence(self.log.rows, step, best) or self.control.message
+        return best
 
     def report_overfitting(self, ended: bool = False) -> None:
         self.control.facts["validation"] = assess(self.log.rows, ended)

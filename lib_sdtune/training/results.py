@@ -1,6 +1,7 @@
 """What a run leaves behind: samples, intermediate files, and the final file with its card and preview."""
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -160,11 +161,15 @@ class Results:
                 with suppress(OSError):  # on Windows the host may have it open; it goes with the next ones
                     artefact_files.remove(path, KINDS[self.method.kind])
 
-    def export(self, host: Host, step: int) -> Artefact:
-        """The `Artefact`: final file, card NAME.json and, if there is a sample, NAME.preview.png."""
+    def export(self, host: Host, step: int, written: Callable[[Path], None] = lambda path: None) -> Artefact:
+        """The `Artefact`: final file, card NAME.json and, if there is a sample, NAME.preview.png.
+
+        `written(path)` is called when the file itself is there.
+        """
         path = final_path(self.config, host.folder(self.method.kind), self.method.suffix)
         facts = self.metadata(self.config.name, step)
         self.method.export(path, facts)
+        written(path)
         artefact = Artefact(
             path, self.method.kind, self.method.tag(self.config.name), self.method.activation_text(), facts
         )

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -292,9 +293,8 @@ class Trainer:
         if self.control.requested("interrupt"):
             return None
         with self.optimizer_step.showing_result():
-            if self.control.stop_requested():
-                return self.results.export(host, self.step)
-            length, rows = self.curve.length, self.curve.log.rows
-            step = length.go_back(self.method, self.step, rows)
-            self.control.message = length.sentence(rows, self.step, step) or self.control.message
-            return self.saver.fits(lambda: self.results.export(host, step), folder=host.folder(self.method.kind))
+            step, stopping = self.step, self.control.stop_requested()
+            if step == self.total or not stopping:
+                step = self.curve.go_back(self.method, step)
+            write = partial(self.results.export, host, step, self.control.report_final)
+            return write() if stopping else self.saver.fits(write, folder=host.folder(self.method.kind))
