@@ -25,7 +25,7 @@ from lib_sdtune.formats.files import is_full
 from lib_sdtune.sentences import phrase
 
 log = logging.getLogger("sdtune")
-VERSION = 2  # raise it when pictures are turned into pixels differently
+VERSION = 3  # raise it when files are decoded, or pictures turned into pixels, differently
 Progress = Callable[[int, int, str], None]
 
 

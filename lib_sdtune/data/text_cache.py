@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.data import store
-from lib_sdtune.data.cache import VERSION, Progress
+from lib_sdtune.data.cache import Progress
 from lib_sdtune.data.lru_cache import LRUCache, Tensors, finite, size_of
 from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import RunError
 from lib_sdtune.families.base import Conditioning
 
+VERSION = 2  # raise it when captions are encoded differently
 ON_DISK = 2 << 30  # bytes: shuffled captions are without end
 
 
@@ -51,9 +52,12 @@ class TextCache:
         empty = self.row("")["context"]
         return torch.cat([context] + [empty] * ((length - context.shape[0]) // empty.shape[0]))
 
+    def name(self, caption: str) -> str:
+        return store.key(VERSION, "text", self.encoder_key, caption)
+
     def row(self, caption: str) -> Tensors:
         """{"context": (77n, D), "vector": (A,) if the family has one} of one caption."""
-        name = store.key(VERSION, "text", self.encoder_key, caption)
+        name = self.name(caption)
         entry = self.recent.get(name)
         if entry is None and self.folder is not None:
             entry = store.get(store.path_of(self.folder, name))

@@ -1,14 +1,18 @@
+import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lib_sdtune.config import Concept, Config, LossConfig
-from lib_sdtune.data import store
+from lib_sdtune.data import cache, store
 from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.lru_cache import LRUCache
+from lib_sdtune.data.picture import load
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.errors import RunError
@@ -206,3 +210,29 @@ def test_store_gives_back_what_was_put_in_or_nothing(tmp_path):
     assert back.keys() == tensors.keys() and all(torch.equal(back[name], tensors[name]) for name in tensors)
     assert store.get(tmp_path / "gone") is None and store.key("a", 1) != store.key("a1")
     assert not list(tmp_path.glob("*/*.tmp"))
+
+
+DECODED = {3: "35a3d6fe39d12007"}
+"""cache.VERSION -> digest of what it decodes the pictures below to. Where this fails, raise the version: latents on disk are of
+the pixels that it stands for."""
+
+
+def test_the_version_in_the_key_is_that_of_the_decoding(tmp_path):
+    steps = np.arange(64, dtype=np.int64).reshape(8, 8)
+    made = {"grey.png": Image.fromarray(np.uint8(steps)), "sixteen.png": Image.fromarray(np.uint16(steps * 1000)),
+            "fractions.tif": Image.fromarray(np.float32(steps / 63)), "whole.tif": Image.fromarray(np.int32(steps * 9000 - 5000)),
+            "clear.png": Image.fromarray(np.uint8(np.stack([steps, steps * 2, steps * 3, steps * 4], -1)))}
+    total = hashlib.blake2b(digest_size=8)
+    for name, image in made.items():
+        image.save(tmp_path / name)
+        total.update(load(tmp_path / name)[0].tobytes())
+    assert {cache.VERSION: total.hexdigest()} == DECODED
+
+
+def test_latents_of_another_decoding_are_made_anew_and_texts_stay(data, tmp_path, monkeypatch):
+    LatentCache(tmp_path / "cache", Encoder(), "vae").prepare(data.variants())
+    name = TextCache(None, None, "clip").name("a cat")
+    monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+    again = Encoder()
+    LatentCache(tmp_path / "cache", again, "vae").prepare(data.variants())
+    assert len(again.calls) == 6 and TextCache(None, None, "clip").name("a cat") == name
