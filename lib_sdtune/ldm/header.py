@@ -10,6 +10,7 @@ from typing import Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import checkpoint
+from lib_sdtune.ldm.embedded_model import with_lost_metadata
 
 V, EPSILON = "v_prediction", "epsilon"
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"
@@ -115,8 +116,8 @@ def _read(path: Path, *states: int) -> Header:
 
     shapes, metadata = checkpoint.header(path)
     refuse_odd_shapes(shapes, path)
-    return Header(path.name, shapes, metadata, config_beside(path), lambda: answers_velocity(path),
-                  lambda: checkpoint.position_ids(path))
+    return Header(path.name, shapes, with_lost_metadata(shapes, metadata), config_beside(path),
+                  lambda: answers_velocity(path), lambda: checkpoint.position_ids(path))
 
 
 def refuse_odd_shapes(shapes: dict[str, tuple[int, ...]], path: Path) -> None:

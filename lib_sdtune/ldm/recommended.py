@@ -1,14 +1,13 @@
 """Settings that suit a checkpoint better than the general ones, as its own file tells."""
 
-from pathlib import Path
 from typing import Any
 
 from lib_sdtune.config import overlaid
 from lib_sdtune.formats.files import read_json
 from lib_sdtune.ldm import checkpoint, header
+from lib_sdtune.ldm.embedded_model import EMBEDDED
 from lib_sdtune.ldm.header import Header
 
-EMBEDDED = Path(__file__).with_name("embedded") / "model.safetensors"
 DEFAULTS = "defaults.json"  # beside the embedded model, newer than what its file holds
 
 

@@ -19,7 +19,8 @@ from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
 from lib_sdtune.host.base import LoadedModel
-from lib_sdtune.ldm.checkpoint import Part, header
+from lib_sdtune.ldm import header
+from lib_sdtune.ldm.checkpoint import Part
 from lib_sdtune.methods import extra_lora, registry
 from lib_sdtune.methods.base import Artefact, FolderOf
 from lib_sdtune.methods.dreambooth_settings import DreamBoothConfig
@@ -244,4 +245,4 @@ def inherited(path: Path | None) -> dict[str, str]:
     """What our own metadata of the checkpoint that was trained says about its build."""
     if not path:
         return {}
-    return {key: value for key, value in header(path)[1].items() if key.startswith("sdtune_")}
+    return {key: value for key, value in header.read(path).metadata.items() if key.startswith("sdtune_")}

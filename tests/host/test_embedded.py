@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
@@ -14,6 +14,7 @@ from lib_sdtune.formats import embedding, hypernetwork
 from lib_sdtune.formats import tensors as files
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EMBEDDED, EmbeddedHost
+from lib_sdtune.ldm import header
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
 from lib_sdtune.networks.lora import LoRA
 from lib_sdtune.training.memory.offloaded_parts import OffloadedParts
@@ -311,3 +312,18 @@ def test_the_embedded_model_loads():
     host = EmbeddedHost("nowhere", device="cpu")
     assert host.resolution == host.defaults(Model())["dataset"]["resolution"] == 64
     assert len(host.model().tokenizer) == host.model().text_encoders[0].text_model.embeddings.token_embedding.num_embeddings
+
+
+@pytest.mark.skipif(not EMBEDDED.exists(), reason="the embedded model is not there")
+@pytest.mark.parametrize("ending", ["ckpt", "safetensors"])
+def test_a_copy_that_has_lost_its_metadata_keeps_its_size(tmp_path, ending):
+    """As the WebUI's merger writes it, in half precision and without what the file said of itself."""
+    weights = {name: tensor.half() for name, tensor in load_file(EMBEDDED).items()}
+    copy = tmp_path / f"copy.{ending}"
+    torch.save({"state_dict": weights}, copy) if ending == "ckpt" else save_file(weights, copy)
+    host, own = EmbeddedHost(tmp_path / "data", copy), EmbeddedHost(tmp_path / "data")
+    assert host.resolution == own.resolution == 64
+    assert host.defaults(Model()) == own.defaults(Model())
+    weights["model.diffusion_model.input_blocks.0.0.weight"] = torch.zeros(64, 9, 3, 3)
+    save_file(weights, tmp_path / "inpainting.safetensors")
+    assert header.read(tmp_path / "inpainting.safetensors").resolution is None

@@ -24,8 +24,8 @@ from lib_sdtune.host.base import FinishedFile, Host, LoadedModel, ModelSpec, Sam
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import restored
 from lib_sdtune.ldm import checkpoint, header, recommended, tokenizer
+from lib_sdtune.ldm.embedded_model import EMBEDDED
 from lib_sdtune.ldm.header import Header
-from lib_sdtune.ldm.recommended import EMBEDDED
 
 FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {
     "templates": "textual_inversion_templates", "taggers": "models/WD14", "sdtune": "sdtune"}
