@@ -85,6 +85,14 @@ def split(tokenizer: Tokenizer, pieces: Iterable[tuple[str, float]],
     return chunks
 
 
+def named(tokenizer: Tokenizer, pieces: Iterable[tuple[str, float]],
+          embeddings: Mapping[str, torch.Tensor]) -> list[str]:
+    """The names of the embeddings that `split` finds, once each, in the order of the text."""
+    names = {id(table): name for name, table in embeddings.items()}
+    return list(dict.fromkeys(names[id(table)] for chunk in split(tokenizer, pieces, embeddings)
+                              for _, table in chunk.rows))
+
+
 def cut(chunk: Chunk, at: int) -> Chunk:
     """Take what lies from position `at` on out of a chunk, and return it as a chunk."""
     remainder = Chunk(chunk.ids[at:], chunk.weights[at:],

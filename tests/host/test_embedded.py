@@ -1,3 +1,4 @@
+import hashlib
 import json
 import logging
 import threading
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.formats import embedding, hypernetwork
+from lib_sdtune.formats import embedding, hypernetwork, infotext
 from lib_sdtune.formats import tensors as files
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EMBEDDED, EmbeddedHost
@@ -263,6 +264,28 @@ def test_loras_that_cannot_be_used_are_refused(host):
                        ("word", "is an embedding"), ("bendd", "did you mean 'bend'")):
         with pytest.raises(UserError, match=says):
             draw(host, f"a cat<lora:{name}:1>")
+
+
+def test_the_infotext_lists_the_hashes_of_embeddings_as_the_webui_does(host):
+    """sha256 of the whole file, twelve digits; the prompt's before the negative one's. What a run trains is no file's."""
+    digests = {}
+    for number, name in enumerate(("zap", "zip"), 1):
+        path = host.folder("embeddings") / f"{name}.safetensors"
+        embedding.write(path, torch.full((2, 16), number / 4), ["emb_params"], [16], {})
+        digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+    def hashes(prompt, negative=""):
+        request = replace(REQUEST, prompt=prompt, negative_prompt=negative)
+        return infotext.read(next(iter(host.generate([request]))).info["parameters"])[2].get("TI hashes")
+
+    write_lora(host, "bend", UNET)
+    assert hashes("a cat") is None and hashes("a zap<lora:bend:1>") == f"zap: {digests['zap']}"
+    assert hashes("a (zap:1.2) zap", "zip") == f"zap: {digests['zap']}, zip: {digests['zip']}"
+    with host.borrow(Model()) as model:
+        model.embeddings["zap"] = model.embeddings["zap"] * 2
+        assert hashes("a zap", "zip") == f"zip: {digests['zip']}"
+    for name in digests:
+        (host.folder("embeddings") / f"{name}.safetensors").unlink()
 
 
 def test_embeddings_are_known_by_their_files_names(host, caplog):

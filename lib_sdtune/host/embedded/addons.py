@@ -1,7 +1,7 @@
 """What a prompt's tags put on the embedded host's model while its picture is made."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -12,13 +12,15 @@ from lib_sdtune.formats import embedding, hashes, hypernetwork, lookup
 from lib_sdtune.formats import lora as lora_files
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.ldm.chunks import named
 from lib_sdtune.lora_tools.on_model import adapters
 from lib_sdtune.networks.base import applied
 from lib_sdtune.networks.hypernetwork import applied_hypernetworks
-from lib_sdtune.prompts import Tag
+from lib_sdtune.prompts import Tag, emphasis
 
 log = logging.getLogger("sdtune")
 LORA = KINDS["lora"]
+SEPARATORS = str.maketrans("", "", ":,")  # the WebUI leaves them out of names in lists of hashes
 
 
 def check(folder: Callable[[str], Path], tags: Sequence[Tag]) -> None:
@@ -45,8 +47,7 @@ def attached(model: LoadedModel, folder: Callable[[str], Path], tags: Sequence[T
                 log.warning("The prompt's <%s:%s> is of a kind that is not known here; it was left out.",
                             tag.kind, tag.name)
         stack.enter_context(applied_hypernetworks(model.unet, networks))
-        listed = ", ".join(f"{name}: {digest}" for name, digest in short_hashes.items())
-        yield {"Lora hashes": listed} if listed else {}
+        yield listed("Lora hashes", short_hashes)
 
 
 @contextmanager
@@ -76,3 +77,29 @@ def embeddings(model: LoadedModel, folder: Path) -> dict[str, torch.Tensor]:
     if errors:
         log.info("%s Passed over%s.", errors[0], f", like {len(errors) - 1} more" if errors[1:] else "")
     return by_name
+
+
+def embedding_hashes(model: LoadedModel, folder: Path, texts: Sequence[str]) -> dict[str, str]:
+    """A fact for the infotext: the files of the embeddings that a prompt and its negative one name, as the WebUI lists
+    them. One that is being trained is no file's.
+    """
+    names = [name for text in texts for name in named(model.tokenizer, emphasis(text), model.embeddings)]
+    paths = embedding.listed(folder) if names else {}
+    files = {name: paths[name] for name in names if name in paths and is_of_file(model, name, paths[name])}
+    return listed("TI hashes", {name: hashes.sha256(path)[:12] for name, path in files.items()})
+
+
+def is_of_file(model: LoadedModel, name: str, path: Path) -> bool:
+    """Whether the model's embedding of that name is what the file holds."""
+    try:
+        rows = embedding.read(path, model.family.embedding_keys, [tower.width for tower in model.towers])
+    except UserError:
+        return False
+    table = model.embeddings[name].detach().to("cpu", torch.float32)
+    return rows.shape == table.shape and torch.equal(rows, table)
+
+
+def listed(key: str, short_hashes: Mapping[str, str]) -> dict[str, str]:
+    """{key: "name: hash, name: hash"}, {} where there are none."""
+    text = ", ".join(f"{name.translate(SEPARATORS)}: {digest}" for name, digest in short_hashes.items())
+    return {key: text} if text else {}

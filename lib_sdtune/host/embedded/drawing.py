@@ -59,7 +59,8 @@ def draw(model: LoadedModel, requests: Sequence[SampleRequest], folder: Callable
         image.info["parameters"] = infotext.write(request.prompt, request.negative_prompt, {
             "Steps": request.steps, "Sampler": samplers.find(request.sampler)[0], "CFG scale": request.cfg_scale,
             "Seed": request.seed, "Size": f"{request.width}x{request.height}", "Model hash": model.hash or None,
-            "Model": model.name, "Clip skip": clip_skip if clip_skip > 1 else None, **facts})
+            "Model": model.name, "Clip skip": clip_skip if clip_skip > 1 else None, **facts,
+            **addons.embedding_hashes(model, folder("embeddings"), [tags(request.prompt)[0], request.negative_prompt])})
     return images
 
 
