@@ -81,8 +81,9 @@ class EvaluationService:
 
     def evaluate(self, evaluation: Evaluation, task: Task, progress: Progress) -> None:
         evaluation.progress = evaluation.grid.progress = progress
+        waiting = self.context.host.waiting_with(lambda: progress(task.done, task.total, "waiting for the model"))
         try:
-            with self.turn, watched(lambda: task.stopping, task.report_drawing):
+            with self.turn, waiting, watched(lambda: task.stopping, task.report_drawing):
                 progress(0, 0, "waiting for the model")
                 evaluation.make()
         except Stopped:

@@ -7,6 +7,7 @@ The WebUI is one host (`host/webui`), our own modules the other (`host/embedded`
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -142,20 +143,24 @@ class SampleRequest:
     sampler: str = ""
 
 
+_on_wait: ContextVar[Callable[[], None]] = ContextVar("on_wait", default=lambda: None)  # noqa: B039 - never changes
+
+
 class Host:
     """Lends a model and takes it back unharmed. Subclasses fill in every method."""
 
-    on_wait: Callable[[], None] = staticmethod(lambda: None)
-    """Called again and again while the model is not free yet; may raise to give up waiting."""
+    def on_wait(self) -> None:
+        """Called again and again while the model is not free yet; may raise to give up waiting."""
+        _on_wait.get()()
 
     @contextmanager
     def waiting_with(self, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Inside, `on_wait` is what is called; whoever waits for the model next does not wait for this one."""
-        self.on_wait = on_wait
+        """Inside, `on_wait` is what is called where this thread waits; others that wait meanwhile have their own."""
+        token = _on_wait.set(on_wait)
         try:
             yield
         finally:
-            del self.on_wait
+            _on_wait.reset(token)
 
     def defaults(self, model_settings: Any) -> dict[str, Any]:
         """Settings that suit the model better than the general ones: a nested dict laid under the user's config."""

@@ -1,5 +1,7 @@
 """Choosing through the API: from a finished run to a published file and back, and who is refused."""
 
+import time
+
 import pytest
 
 from lib_sdtune.access import Access
@@ -137,3 +139,18 @@ def test_strangers_are_refused(place):
     for address in ("choose", "publish", "unpublish"):
         assert client.post(f"{RON}/{address}", json={}).status_code == 401
         assert client.post(f"{RON}/{address}", json={}, headers={"Origin": "http://evil"}).status_code == 403
+
+
+def test_a_comparison_that_waits_for_the_model_can_be_stopped(place):
+    class Busy(TinyHost):
+        def generate(self, requests):
+            while True:
+                self.on_wait()
+                time.sleep(0.01)
+
+    app = App(lambda: Busy(place.data_dir))
+    run = app.jobs.folder("ron")
+    app.evaluation.start(run, SMALL | {"seeds": [99]})
+    until(lambda: app.evaluation.status(run)["work"]["text"] == "waiting for the model")
+    app.evaluation.stop(run)
+    until(lambda: app.evaluation.status(run)["work"]["state"] == "stopped")

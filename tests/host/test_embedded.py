@@ -288,6 +288,38 @@ def test_the_infotext_lists_the_hashes_of_embeddings_as_the_webui_does(host):
         (host.folder("embeddings") / f"{name}.safetensors").unlink()
 
 
+@pytest.mark.parametrize("ask", ["borrow", "generate"])
+def test_everybody_who_waits_for_the_model_is_asked_for_themselves(host, ask):
+    """A comparison that is stopped while a training waits too must not take the training's place, nor end it."""
+    class GivenUp(Exception):
+        pass
+
+    asked = dict.fromkeys(("first", "second"), 0)
+    ended = []
+
+    def wait(name, times):
+        def on_wait():
+            assert threading.current_thread().name == name
+            asked[name] += 1
+            if asked[name] == times:
+                raise GivenUp
+
+        try:
+            with host.waiting_with(on_wait):
+                next(iter(host.generate([REQUEST]))) if ask == "generate" else host.borrow(Model()).__enter__()
+        except GivenUp:
+            ended.append(name)
+
+    with host.borrow(Model()):
+        threads = [threading.Thread(target=wait, args=pair, name=pair[0]) for pair in (("first", 4), ("second", 2))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+    assert asked == {"first": 4, "second": 2} and ended == ["second", "first"]
+
+
 def test_embeddings_are_known_by_their_files_names(host, caplog):
     rows = torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
     embedding.write(host.folder("embeddings") / "zap.safetensors", rows, ["emb_params"], [16], {})

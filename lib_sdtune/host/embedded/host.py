@@ -172,7 +172,7 @@ class EmbeddedHost(Host):
                 raise
 
     def generate(self, requests: Sequence[SampleRequest]) -> Iterator[Image]:
-        with self._lock:
+        with self.turn():
             model = self._borrowed or self.model()
             by_file = addons.embeddings(model, self.folder("embeddings"))
             borrowed_embeddings, model.embeddings = model.embeddings, by_file | model.embeddings
