@@ -147,7 +147,7 @@ class DreamBooth(WholeModel):
     @contextmanager
     def sampling(self) -> Iterator[None]:
         """For samples: the weights that a save would hold now, in the host's own number format."""
-        if not self.average and self.format == self.lent.dtype:
+        if not self.average and {self.format} == set(self.lent.dtypes.values()):
             yield
             return
         with self.lent.showing(self.weights_to_save() if self.average else None):

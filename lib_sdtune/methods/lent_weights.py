@@ -24,7 +24,7 @@ class LentWeights:
         self, learning: Mapping[str, TrainedWeight], training_dtype: torch.dtype, make_room: Callable[[], None]
     ):
         self.learning, self.training_dtype, self.make_room = learning, training_dtype, make_room
-        self.dtype = next(iter(learning.values())).weight.dtype  # of the host's own tensors
+        self.dtypes = {name: trained.weight.dtype for name, trained in learning.items()}  # a host may mix them
         self.tensors: dict[str, torch.Tensor] = {}  # the host's own, while others stand in their place
         self.lacks_memory = False
         self.values_to_load: Mapping[str, torch.Tensor] | None = None
@@ -130,7 +130,7 @@ class LentWeights:
     @contextmanager
     def showing(self, chosen: Mapping[str, torch.Tensor] | None, dtype: torch.dtype | None = None) -> Iterator[None]:
         """While replaced: the model has the `chosen` values, or else the trained ones, in that number format, or else
-        the host's own.
+        each in the host's own.
         """
         weights: dict[str, torch.Tensor] = {}
         try:
@@ -138,7 +138,7 @@ class LentWeights:
                 for name, trained in self.learning.items():
                     weights[name] = trained.weight.data.to("cpu", copy=True)
                     exact = weights[name] if trained.lives_in_model else trained.full_precision()
-                    self.exchange(name, exact if chosen is None else chosen[name], dtype or self.dtype)
+                    self.exchange(name, exact if chosen is None else chosen[name], dtype or self.dtypes[name])
             yield
         finally:
             with torch.no_grad():

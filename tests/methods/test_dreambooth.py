@@ -350,3 +350,25 @@ def test_a_model_made_from_the_embedded_one_goes_on_like_it(tmp_path, images):
     described = json.loads(path.with_suffix(".yaml").read_text())["model"]["params"]
     assert described["unet_config"]["params"]["context_dim"] == 64 and described["unet_config"]["params"]["num_heads"] == 8
     assert (Path(described["cond_stage_config"]["params"]["version"]) / "vocab.json").exists()
+
+
+@pytest.mark.parametrize("unet, text", [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)])
+def test_samples_are_drawn_in_each_parts_own_number_format(images, tmp_path, unet, text):
+    """A host may keep the text encoders in another format than the UNet, and what does not learn of them stays in it."""
+    host, seen = Lender(tmp_path / "data", unet), []
+    for tower in host.model.text_encoders:
+        tower.to(text)
+    before, generate = bits(host.model), host.generate
+
+    def formats(module):
+        return {tensor.dtype for tensor in module.parameters()}
+
+    def looking(requests):
+        seen.append((formats(host.model.unet), *map(formats, host.model.text_encoders)))
+        return generate(requests)
+
+    host.generate = looking
+    control = train(host, dream(images, sample={"every_n_steps": 1, "prompts": ["a cat"], "width": 64, "height": 64}))
+    assert control.state == "finished" and seen and set(map(str, seen)) == {str(({unet}, {text}))}
+    after = bits(host.model)
+    assert all(torch.equal(after[name], before[name]) and after[name].dtype == before[name].dtype for name in before)

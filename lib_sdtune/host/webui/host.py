@@ -81,7 +81,7 @@ class WebUIHost(Host):
         if detected is not None:
             self.fork.check_family(detected[0])
         placement.refuse_lowvram()
-        storage.refuse_fp8_setting()
+        storage.refuse_fp8_setting(detected[0].sd_version if detected else "")
         entry, loaded = self.entry(model_settings), self.fork.loaded()
         if loaded is not None and entry.filename == loaded.sd_checkpoint_info.filename:
             storage.refuse_low_bits(loaded)

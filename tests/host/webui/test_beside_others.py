@@ -13,6 +13,8 @@ import webui_probe
 
 from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.families.sdxl import SDXL
+from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import SampleRequest
 from tests.host.webui.test_runs import pictures, settings, tensors, train
 from tests.webui.meddler_modes import OF_PICTURES, PUT_ASIDE, REFUSED
@@ -316,6 +318,12 @@ def test_what_is_known_at_once_is_refused_before_a_run_is_queued(host, unchanged
     monkeypatch.setitem(shared.opts.data, "fp8_storage", "Enable")
     with pytest.raises(UserError, match="FP8 weight to Disable"):
         host.check(Model())
+    monkeypatch.setitem(shared.opts.data, "fp8_storage", "Enable for SDXL")
+    host.check(Model())
+    with monkeypatch.context() as patch:
+        patch.setattr(host, "detected", lambda model_settings: (SDXL(), Variant()))
+        with pytest.raises(UserError, match="FP8 weight to Disable"):
+            host.check(Model())
     monkeypatch.setitem(shared.opts.data, "fp8_storage", "Disable")
     monkeypatch.setattr(shared.cmd_opts, "lowvram", True)
     with pytest.raises(UserError, match="--medvram"):

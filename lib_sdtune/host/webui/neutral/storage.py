@@ -14,9 +14,12 @@ REMEDY = ("set Settings > Optimizations > FP8 weight to Disable (in Forge: Diffu
 TRAINABLE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
-def refuse_fp8_setting() -> None:
-    """UserError where the settings have every checkpoint stored so, also one that is loaded only later."""
-    if getattr(shared.opts, "fp8_storage", "Disable") == "Enable":
+def refuse_fp8_setting(sd_version: str = "") -> None:
+    """UserError where the settings have checkpoints stored so, also one that is loaded only later: all of them, or
+    SDXL's. sd_version: which family's it is, as the WebUI calls it.
+    """
+    stored_so = ("Enable", "Enable for SDXL") if sd_version == "SDXL" else ("Enable",)
+    if getattr(shared.opts, "fp8_storage", "Disable") in stored_so:
         raise UserError(f"The WebUI stores checkpoints as FP8; {REMEDY}.")
 
 
