@@ -221,6 +221,12 @@ class Host:
     def check_request(self, request: SampleRequest) -> None:
         """UserError for a picture that cannot be made, as far as can be told before the model is borrowed."""
 
+    def unknown_tags(self, prompt: str) -> list[str]:
+        """The tags of a prompt, such as "<lora:style>", that the host would pass over in a picture, because it has no
+        such file; none where `check_request` refuses them.
+        """
+        return []
+
     def yield_to_queue(self, detached: Detached, waiting: Callable[[str], None] = lambda purpose: None) -> None:
         """Between two steps: let somebody who waits for the model use it, inside `with detached():`.
 

@@ -8,6 +8,7 @@ from lib_sdtune.host.watcher import watched
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.overruled import overruled
+from lib_sdtune.training import drawn_prompts
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory.offloaded_parts import idle
 from lib_sdtune.training.startup import prepared
@@ -25,7 +26,7 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
     """
     with control.running(), watched(control.stop_requested, control.report_drawing):
         method = methods[config.method]
-        for sentence in overruled(config):
+        for sentence in [*overruled(config), *drawn_prompts.unknown_tags(config, host)]:
             log.warning(sentence)
         with host.borrow(control.model_settings, idle(config, method)) as model:
             control.report_model(model)

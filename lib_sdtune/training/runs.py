@@ -17,14 +17,13 @@ from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import (
     base_checkpoint,
-    class_pictures,
+    drawn_prompts,
     leftovers,
     log_csv,
     moved,
     replaced,
     run_lock,
     same_run,
-    sample_requests,
     state,
     taken_names,
 )
@@ -184,7 +183,7 @@ def check_settings(config: Config, model_settings: Model, host: Host) -> None:
         spec.variant.overridden(config.model.prediction_type, config.noise.zero_terminal_snr)
         methods[config.method].check_model(config, host.folder, spec)
     base_loras.check(config.model.base_loras, host.folder, spec)
-    check_prompts(config, host)
+    drawn_prompts.check(config, host)
 
 
 def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool, again: bool) -> None:
@@ -213,19 +212,6 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
     except BaseException:
         run_lock.release(folder)
         raise
-
-
-def check_prompts(config: Config, host: Host) -> None:
-    """UserError for a sample or a class picture that the host could not draw, which would end the run in its middle."""
-    requests = [('"sample.prompts"', request) for request in sample_requests.requests_of_settings(config)]
-    if methods[config.method].uses_class_pictures:
-        requests += [(f'"concepts[{number}].class_prompt"', class_pictures.request(config, number, 0))
-                     for number, concept in enumerate(config.concepts) if concept.num_class_images]
-    for key, request in requests:
-        try:
-            host.check_request(request)
-        except UserError as error:
-            raise UserError(f"{key} has {request.prompt!r}, which cannot be drawn: {error}") from error
 
 
 def check_resume(config: Config, host: Host, folder: Path) -> None:

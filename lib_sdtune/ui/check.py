@@ -45,6 +45,7 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
     from lib_sdtune.overruled import by_checkpoint, overruled
+    from lib_sdtune.training.drawn_prompts import unknown_tags
     from lib_sdtune.training.prior import sentence
     from lib_sdtune.training.recipe import recipe
     from lib_sdtune.training.runs import check_settings
@@ -59,6 +60,7 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
                            recipe(config, dataset)])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)),
+                *unknown_tags(config, app.host),
                 *filter(None, [limit(config, dataset, app)]), *problems(scan, config, app)]
     problem = name_problem(config, app) if settings.get("name") else ""
     parts = [box("red", problem, say=say), box("plain", *lines), box("yellow", *warnings, say=say),

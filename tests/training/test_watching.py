@@ -138,3 +138,17 @@ def test_of_several_processes_the_first_alone_writes_the_log(tmp_path):
     written.close()
     assert [row["step"] for row in log_csv.read(tmp_path / "log.csv")] == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "tensorboard"]
+
+
+def test_a_tag_that_the_host_passes_over_is_told_once_by_name(tmp_path, caplog):
+    class Forgiving(TinyHost):
+        def unknown_tags(self, prompt):
+            return ["<lora:ronn>"] if "<lora:ronn" in prompt else []
+
+    host, images = Forgiving(tmp_path / "data"), pictures(tmp_path / "10_ron", 1)
+    prompts = ["a cat <lora:ronn:1>", "a dog <lora:ronn:1>", "a dog"]
+    config = settings(images, train={"max_train_steps": 1}, sample={"prompts": prompts, "width": 64, "height": 64})
+    control = train(host, config)
+    told = [note for note in control.snapshot()["notes"] if "<lora:ronn>" in note]
+    assert len(told) == 1 and told[0].startswith('"sample.prompts" has <lora:ronn>')
+    assert "<lora:ronn>" in (control.folder / "run.log").read_text()

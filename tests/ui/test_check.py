@@ -1,6 +1,7 @@
 """The Check button's sentences, on real folders."""
 
 import re
+from html import unescape
 from types import SimpleNamespace
 
 import pytest
@@ -145,3 +146,9 @@ def test_what_samples_cost_can_be_said_in_another_language(app, tmp_path):
 def test_what_start_would_refuse_is_refused(app, tmp_path, changes, word):
     with pytest.raises(UserError, match=word):
         check.report(settings(pictures(tmp_path / "pics"), **changes), app)
+
+
+def test_tags_of_sample_prompts_without_a_file_are_told(app, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(app.host), "unknown_tags", lambda self, prompt: ["<lora:ronn>"], raising=False)
+    said = text(check.report(settings(pictures(tmp_path / "pics"), sample={"prompts": ["a cat <lora:ronn:1>"]}), app))
+    assert '"sample.prompts" has <lora:ronn>, and there is no file of that name' in unescape(said)

@@ -29,6 +29,7 @@ from lib_sdtune.host.webui import (
     generating,
     model,
     pinned,
+    prompt_tags,
     publishing,
     sampler_watchdog,
     structure,
@@ -251,6 +252,9 @@ class WebUIHost(Host):
             stack.enter_context(sampler_watchdog.watching(request))
             return generating.picture(request, pins)
 
+    def unknown_tags(self, prompt: str) -> list[str]:
+        return prompt_tags.unknown(prompt)
+
     def yield_to_queue(self, detached: Detached, waiting: Callable[[str], None] = lambda purpose: None) -> None:
         """A generation that waits gets the model at the next step, unless the settings say otherwise."""
         if self.turns.due(self.lock, getattr(shared.opts, "sdtune_breathe", True)):
@@ -280,9 +284,7 @@ class WebUIHost(Host):
 
     def interrogator(self, name: str, options: Any,
                      on_wait: Callable[[], None]) -> AbstractContextManager[Callable[[Image], str]]:
-        """A context manager for RGB image -> text, by the WebUI's own "deepbooru" or "blip". on_wait: as for the
-        lock.
-        """
+        """A context manager for RGB image -> text: the WebUI's own "deepbooru" or "blip". on_wait: the lock's."""
         return fork_gaps.interrogator(name, options, self.lock, on_wait)
 
     def tokenizer(self) -> Callable[[str], list[int]] | None:
@@ -293,8 +295,5 @@ class WebUIHost(Host):
         return fork_gaps.image_encoder()
 
     def publish(self, artefact: FinishedFile) -> None:
-        self.lock.acquire()
-        try:
+        with self.lock:
             publishing.publish(artefact)
-        finally:
-            self.lock.release()

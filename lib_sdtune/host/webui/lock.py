@@ -26,6 +26,12 @@ class QueueLock:
         time.sleep(PAUSE)
         Ticket(self.lock).redeem(on_wait)
 
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
     def release(self) -> None:
         self.lock.release()
 

@@ -159,3 +159,19 @@ def test_pictures_are_drawn_whatever_settings_are_frozen_or_hidden(host, monkeyp
     assert (class_picture == expected).all() and (sample == expected).all()
     assert [unet for unet, _ in settings[1:]] == ["None", "None"] and settings[2][1] == "Zero Terminal SNR"
     assert shared.opts.data == before
+
+
+def test_tags_that_the_webui_has_no_file_for_are_known_before(host, tmp_path):
+    import networks
+    from modules import shared
+
+    webui_probe.make_hypernetwork("here")
+    new = host.folder("lora") / "new.safetensors"  # not listed as yet: the WebUI looks for it when a prompt asks
+    new.parent.mkdir(parents=True, exist_ok=True)
+    new.write_bytes(b"")
+    try:
+        assert host.unknown_tags("a <b> cat <hypernet:here:1><lora:new:1> <segment:face>") == []
+        assert host.unknown_tags("a cat <lora:ronn:0.8:1> <hypernet:nobody>") == ["<lora:ronn>", "<hypernet:nobody>"]
+        assert "here" in shared.hypernetworks and "ronn" not in networks.available_networks
+    finally:
+        new.unlink()
