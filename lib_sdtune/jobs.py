@@ -16,7 +16,7 @@ from lib_sdtune.failures import explain, sentence
 from lib_sdtune.formats.names import same_name
 from lib_sdtune.sentences import phrase
 from lib_sdtune.services.context import ServiceContext
-from lib_sdtune.services.submission import check_config, read_config
+from lib_sdtune.services.submission import check_config, check_folders, read_config
 from lib_sdtune.services.task import Progress
 from lib_sdtune.training.run_states import ALLOWED_STATES, LIVE, UNKNOWN_STATUS, refusal_phrase, state_phrase
 
@@ -85,11 +85,15 @@ class Jobs:
 
     # asking
 
-    def request(self, name: str, action: str) -> None:
-        """Ask a run for one of `training.control.REQUESTS`. NotFound or WrongState where there is nothing to ask."""
+    def request(self, name: str, action: str, places: dict[str, Any] | None = None) -> None:
+        """Ask a run for one of `training.control.REQUESTS`. NotFound or WrongState where there is nothing to ask.
+        places: with "resume", where its pictures are now; see `training.moved.named_anew`.
+        """
         with self.queue.lock:
             if action in ("resume", "retry") and not self.is_live(name):
-                return self.resume(name) if action == "resume" else self.retry(name)
+                return self.resume(name, places) if action == "resume" else self.retry(name)
+            if places:
+                raise WrongState(f"The run {name} is on, so its folders cannot be named anew; stop it first.")
             state = self.status(name)["state"]
             if state not in ALLOWED_STATES.get(action, ()):
                 raise WrongState(f"The run {name} is {state_phrase(state, refusal_phrase(action))}.")
@@ -111,13 +115,13 @@ class Jobs:
                 no_place = phrase("it has no place in the queue")
                 raise WrongState(f"The run {name} is {state_phrase(status['state'], no_place)}.")
 
-    def resume(self, name: str) -> None:
-        """Go on with a run that was stopped, failed, or cut off with the process."""
+    def resume(self, name: str, places: dict[str, Any] | None = None) -> None:
+        """Go on with a run that was stopped, failed, or cut off with the process; places: see `request`."""
         folder, status = self.folder(name), self.status(name)
         if not status["resumable"]:
             nothing = phrase("there is nothing to resume")
             raise WrongState(f"The run {name} is {state_phrase(status['state'], nothing)}.")
-        self.go_on(folder)
+        self.go_on(folder, places)
 
     def retry(self, name: str) -> None:
         """Start a run that failed once more with the same settings, from its last state if it has one."""
@@ -127,11 +131,15 @@ class Jobs:
             raise WrongState(f"The run {name} is {state_phrase(status['state'], nothing)}.")
         self.go_on(folder)
 
-    def go_on(self, folder: "RunFolder") -> None:
-        """Queue a run once more, from its last state if it has one."""
-        from lib_sdtune.training import state
+    def go_on(self, folder: "RunFolder", places: dict[str, Any] | None = None) -> None:
+        """Queue a run once more, from its last state if it has one. UserError where its pictures are not there."""
+        from lib_sdtune.training import moved, state
 
-        self.enqueue(folder.config(), resume=state.newest(folder.path) is not None, again=True)
+        config = folder.config(moved.named_anew(folder.settings(), places or {}))
+        if places:
+            check_folders(config, self.context.access)
+        moved.refuse_missing(config.to_dict())
+        self.enqueue(config, resume=state.newest(folder.path) is not None, again=True)
 
     def delete(self, name: str) -> None:
         """Remove the run folder of a run that is not on; the files that it made stay. NameTaken, WrongState."""

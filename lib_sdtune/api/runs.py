@@ -66,9 +66,9 @@ def config_schema(host: "Host") -> dict[str, Any]:
 def add_orders(router: APIRouter, app: App) -> None:
     """Only from the page's own origin."""
 
-    def order(request: Request, name: str, action: str) -> Response:
+    def order(request: Request, name: str, action: str, places: bytes = b"") -> Response:
         def obey() -> dict[str, Any]:
-            app.jobs.request(name, action)
+            app.jobs.request(name, action, parsed(places) if places.strip() else None)
             return app.jobs.status(name)
 
         return answer(request, app.access, obey)
@@ -91,8 +91,8 @@ def add_orders(router: APIRouter, app: App) -> None:
         return order(request, name, "pause")
 
     @router.post("/runs/{name}/resume")
-    def resume(request: Request, name: str) -> Response:
-        return order(request, name, "resume")
+    def resume(request: Request, name: str, body: bytes = Depends(body)) -> Response:
+        return order(request, name, "resume", body)
 
     @router.post("/runs/{name}/retry")
     def retry(request: Request, name: str) -> Response:

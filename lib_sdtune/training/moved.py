@@ -8,6 +8,7 @@ from typing import Any
 from lib_sdtune.config import Concept, Config
 from lib_sdtune.data import held_out
 from lib_sdtune.data.scan import scan
+from lib_sdtune.errors import UserError
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import same_run
 from lib_sdtune.training.same_run import changed
@@ -32,13 +33,50 @@ def moves(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[
 def with_moves(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of `before` with the folders that have moved as they are named now."""
     settings = deepcopy(dict(before))
-    for key in moves(before, now):
-        if key == VALIDATION:
-            settings["validation"]["images"] = now["validation"]["images"]
-        else:
-            number, name = key.removeprefix("concepts[").split("].")
-            settings["concepts"][int(number)][name] = now["concepts"][int(number)][name]
+    for key, (_, path) in moves(before, now).items():
+        part, name = part_of(settings, key)
+        part[name] = path
     return settings
+
+
+def part_of(settings: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """(the part of the settings that holds it, its name there) of what `folders` calls `key`."""
+    if key == VALIDATION:
+        return settings["validation"], "images"
+    number, name = key.removeprefix("concepts[").split("].")
+    return settings["concepts"][int(number)], name
+
+
+def named_anew(settings: Mapping[str, Any], places: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with folders of theirs in other places. places: {"images": [a path for each concept, in their order,
+    or null]}, and what `folders` calls them -> a path. UserError for any other key.
+    """
+    renamed, known = deepcopy(dict(settings)), folders(settings)
+    images = places.get("images", [])
+    if not isinstance(images, list) or len(images) > len(renamed["concepts"]):
+        raise UserError('"images" must be a list of folders, one for each concept of the run in their order; it has '
+                        f"{len(renamed['concepts'])}.")
+    named = {f"concepts[{number}].images": path for number, path in enumerate(images) if path is not None}
+    named |= {key: path for key, path in places.items() if key != "images"}
+    for key, path in named.items():
+        if key not in known:
+            raise UserError(f'"{key}" is no folder of the run; it has: images, {", ".join(known)}.')
+        if not isinstance(path, str) or not path.strip():
+            raise UserError(f'"{key}" must be the path of a folder.')
+        part, name = part_of(renamed, key)
+        part[name] = path
+    return renamed
+
+
+def refuse_missing(settings: Mapping[str, Any]) -> None:
+    """UserError naming the first folder of pictures that is not there any more, and how a run goes on without it."""
+    for key, path in folders(settings).items():
+        if path and not key.endswith("class_images") and not Path(path).exists():
+            raise UserError(
+                f'"{key}" is {path}, which is not there any more. Put it back; or, where it has moved, go on with '
+                f'its new place: by HTTP, POST /sdtune/v1/runs/{settings["name"]}/resume with the body '
+                f'{{"{key}": "PATH"}}, or on the command line, train CONFIG --resume with the new place in CONFIG.'
+            )
 
 
 def refuse_other_pictures(before: Mapping[str, Any], config: Config, training_state: Mapping[str, Any],

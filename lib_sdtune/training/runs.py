@@ -38,8 +38,9 @@ class RunFolder:
     def __init__(self, path: Path):
         self.path = path
 
-    def config(self) -> Config:
-        config = Config.from_dict(self.settings())
+    def config(self, settings: dict[str, Any] | None = None) -> Config:
+        """What was asked for, or these settings in its place."""
+        config = Config.from_dict(settings or self.settings())
         config.asked = {}  # the file holds every setting; what was asked for was known, and answered, at the beginning
         return config
 

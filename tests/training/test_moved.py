@@ -9,6 +9,7 @@ from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.training import state
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost, pictures, settings, train
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -79,3 +80,41 @@ def test_another_prompt_is_refused_also_where_the_folder_has_moved(tmp_path, hos
     moved["concepts"][0]["prompt"] = "a photo of another cat"
     with pytest.raises(UserError, match='"concepts" was'):
         train(host, moved, resume=True)
+
+
+def test_the_api_is_told_where_the_pictures_are_now(tmp_path, host, config, stopped):
+    """Its sentence says how, before anything is queued; other pictures and other keys are refused there as well."""
+    pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from lib_sdtune.api.router import attach
+    from lib_sdtune.app import App
+
+    app = App(lambda: host)
+    client, address = TestClient(attach(FastAPI(), app), raise_server_exceptions=False), "/sdtune/v1/runs/ron/resume"
+    (tmp_path / "here").rename(tmp_path / "there")
+    images, aside = str(tmp_path / "there" / "10_ron"), str(tmp_path / "there" / "aside")
+    other = str(pictures(tmp_path / "other", 2, seed=2))
+    for body, word in (({}, 'concepts[0].images": "PATH"'), ({"images": [images]}, 'validation.images": "PATH"'),
+                       ({"images": images}, "list"), ({"images": [images, images]}, "it has 1"), ({"images": [3]}, "path"),
+                       ({"image": [images]}, "no folder of the run"), ({"concepts[1].images": images}, "no folder of the run"),
+                       ({"images": [other], "validation.images": aside}, "when the run began"),
+                       ({"images": [images], "validation.images": other}, "when the run began")):
+        answer = client.post(address, json=body)
+        assert answer.status_code == 422 and word in answer.json()["detail"], (body, answer.json())
+        assert app.jobs.status("ron")["state"] == "stopped" and "here" in RunFolder(stopped).settings()["concepts"][0]["images"]
+    answer = client.post(address, json={"images": [images], "validation.images": aside})
+    assert answer.status_code == 200, answer.json()
+    until(lambda: app.jobs.status("ron")["state"] == "finished")
+    assert RunFolder(stopped).settings()["concepts"][0]["images"] == images
+
+
+def test_folders_outside_of_those_allowed_are_not_named_anew(tmp_path, host, config, stopped):
+    from lib_sdtune.access import Access
+    from lib_sdtune.app import App
+
+    jobs = App(lambda: host, Access(roots=lambda: [tmp_path / "here"])).jobs
+    with pytest.raises(UserError, match="images"):
+        jobs.request("ron", "resume", {"images": [str(pictures(tmp_path / "outside"))]})
+    assert jobs.status("ron")["state"] == "stopped"
