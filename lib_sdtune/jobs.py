@@ -18,7 +18,7 @@ from lib_sdtune.sentences import phrase
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.submission import check_config, check_folders, read_config
 from lib_sdtune.services.task import Progress
-from lib_sdtune.training.run_states import ALLOWED_STATES, LIVE, UNKNOWN_STATUS, refusal_phrase, state_phrase
+from lib_sdtune.training.run_states import ALLOWED_STATES, LIVE, UNKNOWN_STATUS, refusal, refusal_phrase, state_phrase
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config
@@ -119,16 +119,14 @@ class Jobs:
         """Go on with a run that was stopped, failed, or cut off with the process; places: see `request`."""
         folder, status = self.folder(name), self.status(name)
         if not status["resumable"]:
-            nothing = phrase("there is nothing to resume")
-            raise WrongState(f"The run {name} is {state_phrase(status['state'], nothing)}.")
+            raise WrongState(refusal(status, phrase("there is nothing to resume")))
         self.go_on(folder, places)
 
     def retry(self, name: str) -> None:
         """Start a run that failed once more with the same settings, from its last state if it has one."""
         folder, status = self.folder(name), self.status(name)
         if status["state"] != "failed" or status["problem"]:
-            nothing = phrase("there is nothing to try again")
-            raise WrongState(f"The run {name} is {state_phrase(status['state'], nothing)}.")
+            raise WrongState(refusal(status, phrase("there is nothing to try again")))
         self.go_on(folder)
 
     def go_on(self, folder: "RunFolder", places: dict[str, Any] | None = None) -> None:

@@ -3,6 +3,8 @@
 Whole phrases, because a page says them in languages that bend their words; one word alone may be somebody's name.
 """
 
+from typing import Any
+
 from lib_sdtune.sentences import phrase
 
 LIVE = ("queued", "preparing", "training", "paused")
@@ -47,3 +49,10 @@ def state_phrase(state: str, consequence: str) -> str:
 def refusal_phrase(action: str) -> str:
     """That a run does not do now what it was asked for."""
     return REFUSAL_PHRASES.get(action, f"it cannot {action.replace('_', ' ')} now")
+
+
+def refusal(status: dict[str, Any], consequence: str) -> str:
+    """Why a run that is not on in this process cannot go on: what its status says where another program trains it."""
+    if status["state"] in LIVE:
+        return status["message"]
+    return f"The run {status['id']} is {state_phrase(status['state'], consequence)}."

@@ -56,8 +56,10 @@ def test_who_trains_a_run_is_told_and_it_is_not_offered_for_resuming(host, elsew
     assert status["state"] == "training" and status["step"] == 1 and not status["resumable"]
     assert f"Another program trains this run (process {elsewhere.pid} on " in status["message"]
     for action in ("pause", "stop", "resume", "sample"):
-        with pytest.raises(WrongState):
+        with pytest.raises(WrongState, match=f"process {elsewhere.pid} on |cannot"):
             jobs.request("ron", action)
+    with pytest.raises(WrongState, match=f"Another program trains this run .process {elsewhere.pid} on "):
+        jobs.request("ron", "resume")
     elsewhere.kill()
     elsewhere.wait()
     assert jobs.status("ron")["state"] == "stopped" and jobs.status("ron")["resumable"]
