@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState
 from lib_sdtune.failures import explain, sentence
+from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.names import same_name
 from lib_sdtune.sentences import phrase
 from lib_sdtune.services.context import ServiceContext
@@ -152,7 +153,7 @@ class Jobs:
                 self.queue.wait_until_over(control, CLOSING)
             folder = self.folder(name)
             refuse_swept_files(self.context.host, folder)
-            delete(folder.path)
+            delete(folder.path, [self.context.host.folder(kind) for kind in KINDS])
             self.controls = {key: kept for key, kept in self.controls.items() if kept is not control}
 
     def interrupt_all(self) -> None:

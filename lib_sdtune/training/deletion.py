@@ -1,19 +1,23 @@
 """The end of a run folder."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from lib_sdtune.errors import RunError
-from lib_sdtune.training import run_lock
+from lib_sdtune.training import leftovers, run_lock
 from lib_sdtune.training.replaced import remove_path
 
 LAST = ("config.json", "status.json", run_lock.NAME)  # a folder that could not be emptied is still told to be a run's
 
 
-def delete(folder: Path) -> None:
-    """Remove a run folder. NameTaken while it is trained, here or by another program; RunError where a file stays."""
+def delete(folder: Path, file_folders: Iterable[Path] = ()) -> None:
+    """Remove a run folder, and what the run was writing into those of its files when it was killed. NameTaken while it
+    is trained, here or by another program; RunError where a file stays.
+    """
     try:
         with run_lock.taken(folder):
+            leftovers.sweep(folder, file_folders, folder.name)
             parts = [path for path in folder.iterdir() if path.name not in LAST]
             for path in (*parts, *(folder / name for name in LAST[:-1])):
                 remove_path(path)
