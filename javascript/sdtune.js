@@ -103,7 +103,7 @@ window.sdtune = window.sdtune || {};
         const kind = answer.headers.get('content-type') || '';
         const content = kind.includes('json') ? await answer.json() : await answer.text();
         const plain = content && content.detail;
-        sdtune.spoken(content);
+        sdtune.spoken(content, path);
         if (!answer.ok) throw Object.assign(new Error(detail(content, answer)), {status: answer.status, plain});
         return content;
     };

@@ -22,15 +22,15 @@ window.sdtune = window.sdtune || {};
         'unsupported',
         'taken',
     ];
-    const KEY = /"((?:[a-z_]+\.)?[a-z_]+|concepts\[(\d+)\]\.([a-z_]+))"/g;
     const FOR_PROGRAMS = / ?[(（]"(?:overwrite|sure)": true(?:, --sure)?[)）]/g; // how a program would ask for it
 
     const WIDE_STOP = /([。！？]) /g; // brings the space behind it along
 
     // A sentence, or several, with `codes`: {sentence: {code, values}}; '{1}: {2}' is what is said of a setting.
-    sdtune.said = function (text, codes) {
+    // path: of the request that it answers, which tells whose fields it speaks of.
+    sdtune.said = function (text, codes, path) {
         const said = translated(String(text ?? ''), codes || {}).replace(FOR_PROGRAMS, '');
-        return withLabels(said.replace(WIDE_STOP, '$1'));
+        return sdtune.withLabels(said.replace(WIDE_STOP, '$1'), path);
     };
 
     function translated(text, codes) {
@@ -60,32 +60,25 @@ window.sdtune = window.sdtune || {};
         return sdtune.t(code, Object.fromEntries(said));
     }
 
-    const withLabels = (text) =>
-        text.replace(KEY, (key, path, number, concept) => {
-            const label = sdtune.form.label(concept ? 'concept.' + concept : path);
-            if (!label) return key;
-            return `"${label}"` + (Number(number) ? ` (${Number(number) + 1})` : '');
-        });
-
-    // An answer with its sentences in the words of the page; `plain` keeps a message as it came.
-    sdtune.spoken = function (answer) {
-        if (Array.isArray(answer)) return answer.map(sdtune.spoken);
+    // The answer to a request for `path`, its sentences in the words of the page; `plain` keeps a message as it came.
+    sdtune.spoken = function (answer, path) {
+        if (Array.isArray(answer)) return answer.map((part) => sdtune.spoken(part, path));
         if (!answer || typeof answer !== 'object') return answer;
-        speak(answer, answer.codes || {});
+        speak(answer, answer.codes || {}, path);
         return answer;
     };
 
-    function speak(part, codes) {
+    function speak(part, codes, path) {
         for (const [name, value] of Object.entries(part)) {
             if (name === 'codes') continue;
             if (value && typeof value === 'object' && !(SPOKEN.includes(name) && Array.isArray(value))) {
-                speak(value, codes);
+                speak(value, codes, path);
             } else if (SPOKEN.includes(name) && value) {
                 if (name === 'message') part.plain = value;
                 part[name] = Array.isArray(value)
-                    ? value.map((line) => sdtune.said(line, codes))
+                    ? value.map((line) => sdtune.said(line, codes, path))
                     : typeof value === 'string'
-                      ? sdtune.said(value, codes)
+                      ? sdtune.said(value, codes, path)
                       : value;
             }
         }

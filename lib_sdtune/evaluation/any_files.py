@@ -48,6 +48,8 @@ def read(host, name, data, access):
         raise UserError(f'"kind" is {describe(kind)}; it can be {", ".join(KINDS)}.')
     if reason := host.why_unusable(kind):
         raise UserError(reason)
+    if names == []:
+        raise UserError("No file is chosen; choose one or more to compare.")
     if not isinstance(names, list) or not names or not all(isinstance(file, str) for file in names):
         raise UserError('"of" must be a list of the names of one or more files.')
     files = [find(host.folder(kind), file, KINDS[kind].endings, KINDS[kind].noun) for file in dict.fromkeys(names)]

@@ -20,7 +20,7 @@ def check_name(name: object, what: str = "name") -> str:
     can hold.
     """
     if not isinstance(name, str) or not name:
-        raise UserError(f'"{what}" is empty; give the run a name such as "ron".')
+        raise UserError(f'"{what}" is empty; give a name such as "ron".')
     if len(name) > MAX_LENGTH:
         raise UserError(f'"{what}" has {len(name)} characters; {MAX_LENGTH} is the most.')
     if name[0] in ". " or name[-1] in ". ":

@@ -23,7 +23,7 @@ class LoraToolService(TaskService):
         if not isinstance(tool, str) or tool not in TOOLS:
             raise UserError(f'"tool" must be one of {", ".join(TOOLS)}.')
         settings = build(TOOLS[tool], {key: value for key, value in data.items() if key != "tool"}, tool)
-        check_name(settings.name)
+        check_name(settings.name, f"{tool}.name")
         kind = "checkpoints" if getattr(settings, "checkpoint", "") else "lora"
         make = {"resize": self.resize, "merge": self.merge, "extract": self.extract}[tool]
         target = self.context.host.folder(kind) / f"{settings.name}.safetensors"

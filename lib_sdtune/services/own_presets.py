@@ -121,7 +121,7 @@ def name_of(data: dict, key: str) -> str:
     name = text(data, key).strip()
     if not name:
         raise UserError('The preset has no name; give it one, such as "my characters".')
-    return check_name(name, key)
+    return check_name(name, "name of the preset")
 
 
 def file_of(name: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -27,9 +27,7 @@ class PrepareService(TaskService):
         self.out: Path | str = ""
 
     def folder(self, data: dict, key: str) -> Path:
-        from lib_sdtune.data.prepare.run import OUT, SOURCE
-
-        return self.context.access.folder(data.get(key), {"source": SOURCE, "out": OUT}[key])
+        return self.context.access.folder(data.get(key), key)
 
     def preview(self, data: dict) -> dict[str, Any]:
         """One picture of {"source"} before and after {"settings"}.

@@ -5,9 +5,8 @@ gradio takes events from every page that a browser shows, so those that read or 
 """
 
 import json
-import re
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -18,16 +17,16 @@ from lib_sdtune.formats.plain_data import parse_json
 from lib_sdtune.ui import check, form, memory, presets, upload
 from lib_sdtune.ui.boxes import box
 from lib_sdtune.ui.context import TabContext
+from lib_sdtune.ui.field_labels import labels_by_path, with_labels
 from lib_sdtune.ui.fields import Field
 
-FOR_PROGRAMS = re.compile(r' \("(?:overwrite|sure)": true(?:, --sure)?\)')  # how a program would ask for it
 ANSWERED = "() => {{ sdtune.messages.answered('{}'); return []; }}"
 
 
 def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any]) -> None:
     """Connect the fields and buttons of `tab.form`; parts: {name or path: component}."""
     app, paths = context.app, [field.path for field in fields]
-    inputs, labels = [parts[path] for path in paths], labels_by_key(fields)
+    inputs, labels = [parts[path] for path in paths], labels_by_path(fields)
 
     def config(values):
         return form.to_config(dict(zip(paths, values, strict=True)), defaults(context))
@@ -135,25 +134,3 @@ def defaults(context: TabContext) -> dict[str, Any]:
     except Exception:
         traceback.print_exc()
         return {}
-
-
-def labels_by_key(fields: Iterable[Field]) -> dict[str, str]:
-    """{"train.batch_size" in quotes, as sentences name it: its label in quotes}."""
-    labels = {f'"{field.path}"': f'"{field.label}"' for field in fields}
-    concept = {f'"concepts[0].{field.path.removeprefix("concept.")}"': f'"{field.label}"'
-               for field in fields if field.section == "concept"}
-    return labels | concept
-
-
-def with_labels(sentence: str, labels: Mapping[str, str]) -> str:
-    """A sentence with the fields' labels instead of the keys of their settings, and nothing for programs."""
-    sentence = FOR_PROGRAMS.sub("", sentence)
-    for key, label in labels.items():
-        sentence = sentence.replace(key, label)
-    return re.sub(r'"concepts\[(\d+)\]\.(\w+)"', lambda match: further_label(int(match[1]), match[2], labels), sentence)
-
-
-def further_label(number: int, key: str, labels: Mapping[str, str]) -> str:
-    """The label of a setting of a concept that is not the first."""
-    first = f'"concepts[0].{key}"'
-    return f"{labels.get(first, key)} of concept {number + 1}"

@@ -65,7 +65,7 @@ def test_files_of_any_past_are_compared(client, place):
     known = client.get("/sdtune/v1/choices").json()
     assert known["kinds"]["lora"] == ["ron", "ron-step00000001"] and known["kinds"]["checkpoints"] == [] and known["choices"] == []
     assert client.get("/sdtune/v1/choices/old").status_code == client.post("/sdtune/v1/choices/old/stop").status_code == 404
-    for body, word in (({"of": []}, '"of"'), ({"kind": "vae", "of": ["ron"]}, '"kind"'), ({"of": ["rom"]}, "did you mean 'ron'"),
+    for body, word in (({"of": []}, "No file is chosen"), ({"of": 3}, '"of"'), ({"kind": "vae", "of": ["ron"]}, '"kind"'), ({"of": ["rom"]}, "did you mean 'ron'"),
                        ({"of": ["../ron"]}, "no LoRA"), ({"of": ["ron"], "seed": 1}, "did you mean 'seeds'"), ({"of": ["ron"], "pictures": 3}, "folder")):
         answer = client.post("/sdtune/v1/choices/old", json=body)
         assert answer.status_code == 422 and word in answer.json()["detail"], body

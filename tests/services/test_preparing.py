@@ -17,7 +17,7 @@ def test_a_folder_is_previewed_and_prepared(ask, images, tmp_path, ended):
     assert Image.open(out / "5.png").size == (64, 64) and Image.open(images / "5.png").size == (300, 100)
 
 
-@pytest.mark.parametrize(("change", "named"), [({"out": ""}, "made of them"), ({"out": '"'}, "made of them"), ({"source": "/no/such"}, "/no/such"), ({"settings": {"crop": "x"}}, "crop"),
+@pytest.mark.parametrize(("change", "named"), [({"out": ""}, '"out"'), ({"out": '"'}, '"out"'), ({"source": "/no/such"}, "/no/such"), ({"settings": {"crop": "x"}}, "crop"),
                                                ({"boxes": {"0.png": 5}}, "boxes"), ({"sorce": 1}, "sorce")])
 def test_a_wrong_preparation_is_refused_before_it_begins(ask, images, tmp_path, change, named):
     assert named in ask("/prepare", {"source": str(images), "out": str(tmp_path / "out")} | change, wrong=422)

@@ -93,3 +93,22 @@ def browser(profile, *flags):
     finally:
         process.terminate()
         process.wait(10)
+
+
+def opened(page, url, before=""):
+    page.open(url, before)
+    page.until("document.querySelector('#sdtune_panel') !== null")
+    return page
+
+
+def type_in(page, field, text):
+    """Type into a field of the form as a person does."""
+    page.run(f"""(() => {{
+        const area = document.querySelector('#{field} textarea, #{field} input');
+        area.value = {json.dumps(text)};
+        area.dispatchEvent(new Event('input', {{bubbles: true}}));
+    }})()""")
+
+
+SEEN = "(document.querySelector('{}')?.offsetHeight || 0) > 0"
+RESTORED = "document.querySelector('#sdtune_base textarea').value !== ''"

@@ -6,41 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lib_sdtune.app import App
 from lib_sdtune.sentences import coded
 from lib_sdtune.ui import standalone
-from lib_sdtune.ui.context import TabContext
-from tests.hosts import TinyHost, pictures, settings, train
-from tests.ui.browser import CHROMIUM, browser, served
+from tests.hosts import pictures
+from tests.ui.browser import CHROMIUM, RESTORED, SEEN, opened, type_in
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("browser")
-
-
-@pytest.fixture(scope="module")
-def url(folder):
-    """The address of a tab with one finished run."""
-    host = TinyHost(folder / "data")
-    host.about = lambda model=None: {"model": "tiny", "family": "SD1"}
-    train(host, settings(pictures(folder / "pics"), sample={"every_n_steps": 1, "prompts": ["a hat"], "steps": 1}))
-    with served(standalone.serve(TabContext(App(lambda: host)))) as address:
-        yield address
-
-
-@pytest.fixture
-def page(tmp_path):
-    with browser(tmp_path / "profile") as page:
-        yield page
-
-
-def opened(page, url, before=""):
-    page.open(url, before)
-    page.until("document.querySelector('#sdtune_panel') !== null")
-    return page
 
 
 FAILING = """
@@ -178,19 +149,6 @@ def test_only_what_was_asked_for_rests_until_it_is_done(page, url):
     page.run("sdtune.refresh()")
     assert page.run(resting) == ["sample", "save"] and page.run("window.sdtune_calls") == ["sample", "save"]
     assert page.run("document.querySelector('#sdtune_promise').textContent") == "Saving after this step."
-
-
-def type_in(page, field, text):
-    """Type into a field of the form as a person does."""
-    page.run(f"""(() => {{
-        const area = document.querySelector('#{field} textarea, #{field} input');
-        area.value = {json.dumps(text)};
-        area.dispatchEvent(new Event('input', {{bubbles: true}}));
-    }})()""")
-
-
-SEEN = "(document.querySelector('{}')?.offsetHeight || 0) > 0"
-RESTORED = "document.querySelector('#sdtune_base textarea').value !== ''"
 
 
 def test_what_stops_start_is_brought_before_the_eye_and_goes_when_a_field_changes(page, url):

@@ -11,7 +11,7 @@ from lib_sdtune.app import App
 from lib_sdtune.errors import UserError
 from lib_sdtune.sentences import recognised
 from lib_sdtune.ui import check
-from lib_sdtune.ui.events import with_labels
+from lib_sdtune.ui.field_labels import with_labels
 from tests.hosts import TinyHost, pictures, settings
 
 
@@ -128,7 +128,7 @@ def test_the_name_of_a_run_that_is_on_is_told_as_such(app, tmp_path, monkeypatch
 
 
 def test_what_a_program_would_write_is_left_out_for_people():
-    said = with_labels('"train.seed" is odd; allow it ("overwrite": true).', {'"train.seed"': '"Seed"', '"overwrite"': '"Replace a file"'})
+    said = with_labels('"train.seed" is odd; allow it ("overwrite": true).', {"train.seed": "Seed", "overwrite": "Replace a file"})
     assert said == '"Seed" is odd; allow it.'
 
 

@@ -28,7 +28,7 @@ Describe = Callable[[Image.Image], str]
 Boxes = Mapping[str, Sequence[float | str] | None]  # relative path -> (left, top, right, bottom) as fractions
 
 
-SOURCE, OUT = "Folder of originals", "Folder for what is made of them"  # what the tab calls them
+SOURCE, OUT = "source", "out"  # what sentences call the folders; the tab has its own words for them
 
 
 @dataclass

@@ -1,0 +1,68 @@
+"""What a page of the tab is refused names the fields that stand there, not the keys of settings."""
+
+import json
+
+import pytest
+
+from lib_sdtune.ui.field_labels import with_labels
+from tests.ui.browser import CHROMIUM, RESTORED, opened
+
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+LABELS = {"train.seed": "Seed", "concept.images": "Pictures", "model.base_loras": "LoRAs that are in the model"}
+
+
+@pytest.mark.parametrize(("sentence", "said"), [
+    ('"train.seed" is odd.', '"Seed" is odd.'),
+    ('"model.base_loras[1]" must be text.', '"LoRAs that are in the model" (entry 2) must be text.'),
+    ('"concepts[0].images" is empty.', '"Pictures" is empty.'),
+    ('"concepts[1].images" is empty.', '"Pictures" of concept 2 is empty.'),
+    ('"ron" and "train.ron" are no fields.', '"ron" and "train.ron" are no fields.')])
+def test_the_form_s_sentences_name_its_fields(sentence, said):
+    assert with_labels(sentence, LABELS) == said
+
+
+def goto(page, name):
+    page.run(f"[...document.querySelectorAll('#sdtune_pages button')].find((one) => one.textContent.trim() === '{name}').click()")
+
+
+def click(page, name):
+    page.until(f"!!document.querySelector('#sdtune_{name}')")
+    page.run(f"document.querySelector('#sdtune_{name}').click()")
+
+
+def enter(page, field, value):
+    page.until(f"!!document.querySelector('#sdtune_{field}')")
+    page.run(f"sdtune.controls.set('{field}', {json.dumps(value)})")
+
+
+@in_a_browser
+@pytest.mark.parametrize(("page_name", "typed", "button", "note", "label"), [
+    ("LoRA tools", {"lora_tool_resize_dim": "0"}, "lora_tool_start_resize", "lora_tool_note", '"New rank" is 0'),
+    ("LoRA tools", {"lora_tool_resize_name": "a/b"}, "lora_tool_start_resize", "lora_tool_note", '"Name of the resized LoRA"'),
+    ("LoRA tools", {"lora_tool_merge_name": "two", "lora_tool_merge_files": ":"}, "lora_tool_start_merge", "lora_tool_note",
+     '"LoRAs to merge" (entry 1)'),
+    ("Pictures", {"prepare_source": ""}, "prepare_start", "prepare_note", '"Folder of originals"'),
+    ("Pictures", {"prepare_format": "jpg", "prepare_alpha": "true"}, "prepare_start", "prepare_note", '"Keep it transparent"'),
+    ("Pictures", {"captions_folder": ""}, "captions_load", "captions_note", '"Folder of pictures"'),
+    ("Train", {"loose_seeds": "1, x"}, "loose_start", "loose_progress", '"Seeds" (entry 2)'),
+    ("Train", {"loose_name": "a:b"}, "loose_start", "loose_progress", '"Name of the comparison"'),
+    ("Train", {"choice_weights": "0"}, "choice_start", "choice_progress", '"Weights" is 0')])
+def test_every_page_s_refusals_name_its_fields(page, url, page_name, typed, button, note, label):
+    opened(page, url).until(RESTORED)
+    goto(page, page_name)
+    for field, value in typed.items():
+        enter(page, field, value)
+        page.run(f"(() => {{ const box = document.querySelector('#sdtune_{field}'); if (box.type === 'checkbox') box.checked = true; }})()")
+    if button == "loose_start":
+        page.run("document.querySelector('#sdtune_loose_files').innerHTML = '', sdtune.call = ((call) => (path, method, body) =>"
+                 " call(path, method, body && body.of ? {...body, of: ['ron']} : body))(sdtune.call)")
+    click(page, button)
+    page.until(f"document.querySelector('#sdtune_{note}').textContent.includes({json.dumps(label)})", 20)
+
+
+@in_a_browser
+def test_a_preset_s_name_is_not_taken_for_the_run_s(page, url):
+    opened(page, url).until(RESTORED)
+    enter(page, "preset_new", "a/b")
+    click(page, "preset_save")
+    page.until("document.querySelector('#sdtune_preset_message').textContent.includes('\"name of the preset\"')", 20)
