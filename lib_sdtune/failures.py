@@ -38,7 +38,7 @@ KNOWN = [  # what the sentence has in it, why, what to change, and the settings 
      "The folder is not the one that you meant, or its files are damaged.",
      "Press Check: it names every file that cannot be used.", {}),
     (r"exists already|already exists", "A file or a run of that name was made before.",
-     "Another name, or allow replacing it under Saving.", {"overwrite": True}),
+     'Another name, or "overwrite" under Saving.', {"overwrite": True}),
     (r"lowvram|tensorrt", "Parts of the model are not where training needs them.",
      "Start the WebUI without that option, then start again.", {}),
     (r"not implemented for '?Half", "This version of torch does not calculate with half precision on the processor.",

@@ -17,8 +17,12 @@ from lib_sdtune.formats.metadata import BASE_MODEL, base_model, printed
 from lib_sdtune.formats.paths import refuse_dead_link
 
 
-def check_target(path: Path, kind: str, sources: Sequence[Path], overwrite: bool) -> None:
-    """UserError for a name that cannot be used, NameTaken for one that is used already and may not be replaced."""
+def check_target(path: Path, kind: str, sources: Sequence[Path], overwrite: bool,
+                 key: str = "overwrite") -> None:
+    """UserError for a name that cannot be used, NameTaken for one that is used already and may not be replaced.
+
+    key: the setting that allows it.
+    """
     if path.suffix.lower() != ".safetensors":
         raise UserError(f"{path.name} is no name for the result; it is written as .safetensors.")
     names.check_artefact_name(path.stem, [KINDS[kind]])
@@ -26,7 +30,7 @@ def check_target(path: Path, kind: str, sources: Sequence[Path], overwrite: bool
     if any(path.exists() and source.exists() and path.samefile(source) for source in sources):
         raise UserError(f"{path} is also one of the files that are read; give the result another name.")
     if path.exists() and not overwrite:
-        raise NameTaken(f"{path} exists already; give the result another name, or allow overwriting.")
+        raise NameTaken(f'{path} exists already; give the result another name, or switch "{key}" on.')
 
 
 def precision_of(name: str, default: torch.dtype | None = None) -> torch.dtype | None:

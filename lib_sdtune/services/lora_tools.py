@@ -53,7 +53,7 @@ class LoraToolService(TaskService):
         from lib_sdtune.lora_tools.resize import resize
 
         source = self.file("lora", settings.file, "resize.file")
-        check_target(target, "lora", [source], settings.overwrite)
+        check_target(target, "lora", [source], settings.overwrite, "resize.overwrite")
 
         def work(progress: Progress) -> str:
             rule = settings.dynamic_method
@@ -77,7 +77,7 @@ class LoraToolService(TaskService):
         require(not base or not (settings.dim or settings.conv_dim),
                 '"merge.dim" is a LoRA\'s, and "merge.checkpoint" makes a checkpoint; leave one of them out.')
         check_target(target, "checkpoints" if base else "lora", [*sources, *([base] if base else [])],
-                     settings.overwrite)
+                     settings.overwrite, "merge.overwrite")
         common: dict[str, Any] = {"save_precision": settings.save_precision, "overwrite": settings.overwrite}
 
         def work(progress: Progress) -> str:
@@ -95,7 +95,7 @@ class LoraToolService(TaskService):
 
         original = self.file("checkpoints", settings.original, "extract.original")
         tuned = self.file("checkpoints", settings.tuned, "extract.tuned")
-        check_target(target, "lora", [original, tuned], settings.overwrite)
+        check_target(target, "lora", [original, tuned], settings.overwrite, "extract.overwrite")
 
         def work(progress: Progress) -> str:
             count = extract(original, tuned, target, settings.dim, settings.conv_dim, min_diff=settings.min_diff,

@@ -47,13 +47,13 @@ def refuse_earlier_run(config: Config, folder: Path, again: bool) -> None:
     if state.newest(folder) or state.newest(folder / replaced.FOLDER):
         raise NameTaken(
             f"A run called {config.name} is in {folder} and can be resumed. Resume it, choose another name, "
-            "or allow overwriting (\"overwrite\": true)."
+            'or switch "overwrite" on.'
         )
     left = [path / name for path in (folder, folder / replaced.FOLDER) for name in replaced.worth_keeping(path)]
     if left and not again:
         raise NameTaken(
-            f"{left[0]} exists already; it is of an earlier run called {config.name}. Choose another name, or allow "
-            "overwriting (\"overwrite\": true)."
+            f"{left[0]} exists already; it is of an earlier run called {config.name}. Choose another name, or switch "
+            '"overwrite" on.'
         )
 
 
@@ -91,10 +91,10 @@ def check_files(config: Config, host: Host, kind: ArtefactKind) -> None:
         if kind.folder != "checkpoints":
             raise NameTaken(
                 f"{path} has the same name, and a prompt could get that file in place of the new one. Move it out of "
-                f"{host.folder(kind.folder)} or rename it, or choose another name; overwriting would not replace it."
+                f'{host.folder(kind.folder)} or rename it, or choose another name; "overwrite" would not replace it.'
             )
     if paths and not config.overwrite:
-        raise NameTaken(f"{paths[0]} exists already. Choose another name, or allow overwriting (\"overwrite\": true).")
+        raise NameTaken(f'{paths[0]} exists already. Choose another name, or switch "overwrite" on.')
     for path in earlier:
         log.warning(
             "%s is of an earlier run of that name; it stays where it is and is not compared with the new files.",

@@ -55,7 +55,8 @@ def test_what_is_refused(ask, loras, body, words):
 
 
 def test_a_name_in_use_is_a_conflict(ask, loras):
-    assert "exists already" in ask("/lora-tools", {"tool": "resize", "file": "a", "name": "b"}, wrong=409)
+    refused = ask("/lora-tools", {"tool": "resize", "file": "a", "name": "b"}, wrong=409)
+    assert "exists already" in refused and 'switch "resize.overwrite" on' in refused
 
 
 def test_loras_go_into_a_checkpoint_and_what_it_has_learned_comes_out_again(ask, ended, app):

@@ -238,7 +238,7 @@ def test_results_of_a_run_without_a_state_go_only_where_overwriting_is_allowed(t
     write_json(folder / "status.json", state_and_files)
     (folder / name).write_text("step,loss\n1,0.5\n")
     before = content(folder)
-    with pytest.raises(NameTaken, match='exists already.*"overwrite": true'):
+    with pytest.raises(NameTaken, match='exists already.*"overwrite" on'):
         runs.begin(Config.from_dict(config), host)
     assert content(folder) == before
     control = runs.begin(Config.from_dict({**config, "overwrite": True}), host)

@@ -33,13 +33,13 @@ def put(path):
 
 
 @pytest.mark.parametrize(("name", "remedy"), [
-    ("ron.pt", "exists already. Choose another name, or allow overwriting"), ("old/ron.safetensors", "would not replace it"),
+    ("ron.pt", 'exists already. Choose another name, or switch "overwrite" on'), ("old/ron.safetensors", "would not replace it"),
     ("old/deep/ron.ckpt", "would not replace it"), ("old/ron-000001.safetensors", "would not replace it")])
 def test_a_file_of_the_name_anywhere_below_is_an_existing_file(host, config, name, remedy):
     path = put(host.folder("lora") / name)
     with pytest.raises(NameTaken, match=remedy) as caught:
         begin(Config.from_dict(config()), host)
-    assert ("overwrite" in str(explain(str(caught.value))["settings"])) == ("allow overwriting" in remedy)
+    assert ("overwrite" in str(explain(str(caught.value))["settings"])) == ("on" in remedy.split())
     assert path.read_bytes() == b"x"
 
 
@@ -76,7 +76,7 @@ def test_where_the_disk_has_one_place_for_both_overwriting_is_what_it_says(host,
     put(host.folder("lora") / "Ron.safetensors")
     (host.folder("lora") / "ron.safetensors").hardlink_to(host.folder("lora") / "Ron.safetensors")
     monkeypatch.setattr(artefact_files, "walk", lambda folder: [host.folder("lora") / "Ron.safetensors"])
-    with pytest.raises(NameTaken, match="exists already.*allow overwriting"):
+    with pytest.raises(NameTaken, match='exists already.*switch "overwrite" on'):
         begin(Config.from_dict(config()), host)
     assert begin(Config.from_dict(config(overwrite=True)), host).close() is None
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lib_sdtune.ui.field_labels import with_labels
-from tests.ui.browser import CHROMIUM, RESTORED, opened
+from tests.ui.browser import CHROMIUM, RESTORED, opened, type_in
 
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 LABELS = {"train.seed": "Seed", "concept.images": "Pictures", "model.base_loras": "LoRAs that are in the model"}
@@ -66,3 +66,16 @@ def test_a_preset_s_name_is_not_taken_for_the_run_s(page, url):
     enter(page, "preset_new", "a/b")
     click(page, "preset_save")
     page.until("document.querySelector('#sdtune_preset_message').textContent.includes('\"name of the preset\"')", 20)
+
+
+@in_a_browser
+@pytest.mark.parametrize(("button", "place"), [("sdtune_start", "sdtune_start_message"), ("sdtune_check", "sdtune_report")])
+def test_who_may_replace_a_file_is_told_which_box_to_tick(page, url, folder, button, place):
+    opened(page, url).until(RESTORED)
+    type_in(page, "sdtune_images", str(folder / "pics"))
+    type_in(page, "sdtune_name", "ron")
+    page.run(f"document.querySelector('#{button}').click()")
+    page.until(f"!!document.querySelector('#{place} .sdtune-red')")
+    said = page.run(f"document.querySelector('#{place} .sdtune-red').textContent")
+    box = page.run("document.querySelector('#sdtune_overwrite label').textContent.trim()")
+    assert f'"{box}"' in said and "overwrit" not in said

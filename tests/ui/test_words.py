@@ -35,6 +35,7 @@ def test_every_word_has_a_translation(path, source):
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
 def test_translations_keep_the_blanks_and_nothing_else_is_translated(path):
     table = json.loads(path.read_text(encoding="utf-8"))
+    assert all(len(text) > 1 for text in table)
     for text, translated in table.items():
         blanks, kept = (sorted(set(re.findall(r"\{\w+\}", words))) for words in (text, translated))
         numbered = blanks and blanks[0][1:-1].isdigit()  # an English plural may need no word
