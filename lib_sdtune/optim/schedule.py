@@ -4,6 +4,7 @@ Steps count from 0; the names are sd-scripts', the shapes those of its `lr_sched
 """
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from lib_sdtune.errors import UserError
@@ -66,10 +67,21 @@ def parse(text: float | str, where: str = "The learning rate") -> list[tuple[flo
         except ValueError:
             raise UserError(f"{where} {text!r} is not a schedule; write it like \"5e-3:200, 1e-3\": "
                             "a rate, a colon, and the step until which it holds.") from None
+    if any(until < 0 for _, until in pieces[:-1]) and (pointed := with_points(str(text))) != text:
+        raise UserError(f"{where} {text!r} has a comma inside a number; write a point: {pointed}.")
     ends = [until for _, until in pieces[:-1]] + [until for _, until in pieces[-1:] if until != -1]
     if any(until <= 0 for until in ends) or ends != sorted(set(ends)) or any(not 0 <= rate <= 10 for rate, _ in pieces):
         raise UserError(f"{where} {text!r} must have rising steps, and rates between 0 and 10.")
     return pieces
+
+
+def with_points(text: str) -> str:
+    """The schedule that a text means whose numbers have a comma: "0,001:200, 0,0005"; the text itself if it is none."""
+    pointed = re.sub(r"(\d),(?=\d)", r"\1.", text).rstrip(", ")
+    try:
+        return pointed if pointed != text.rstrip(", ") and parse(pointed) else text
+    except UserError:
+        return text
 
 
 def scheduled(text: str, step: int) -> float:

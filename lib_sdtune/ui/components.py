@@ -11,17 +11,15 @@ PLACEHOLDERS = {"name": "ron", "concept.prompt": "ron cat", "concept.images": "f
 
 
 class Number(gr.Number):
-    """gradio answers text where a number belongs with a bare "Error"; here it reaches `form.parse`, which names the
-    field. The page's memory, or another program, may have put it there.
+    """gradio answers text where a number belongs with a bare "Error", and rounds where a whole one does; here both
+    reach `form.parse` as they were typed, which names the field. The page's memory, or another program, may have put
+    text there.
     """
 
     is_template = True  # the page knows it by its parent's name
 
     def preprocess(self, x: Any) -> Any:
-        try:
-            return super().preprocess(x)
-        except (TypeError, ValueError, OverflowError):
-            return x
+        return x
 
 
 def component(field: Field, value: Any) -> gr.components.Component:

@@ -44,6 +44,9 @@ def parse(field: Field, text: Any) -> Any:
     try:
         return READERS.get(field.kind, lambda value: value)(text)
     except (ValueError, TypeError):
+        if "," in str(text) and field.kind in ("int", "float", "auto", "optional"):
+            raise UserError(f'"{field.label}" takes one number, with a point where its fraction begins, such as 0.5; '
+                            f'not {str(text)[:60]!r}.') from None
         raise UserError(f'"{field.label}" cannot be read: {str(text)[:60]!r}. {field.info}') from None
 
 

@@ -119,6 +119,26 @@ def test_a_section_nobody_placed_lands_in_expert():
     assert arrange([stray])[1]["More"] == [stray]
 
 
+@pytest.mark.parametrize("field", [field for field in EVERY if field.kind in ("int", "auto", "optional")], ids=lambda field: field.path)
+def test_no_whole_number_is_rounded_or_joined(field):
+    shown = components.component(field, form.to_text(field, field.default))
+    assert [form.parse(field, shown.preprocess(typed)) for typed in (1.5, "1.5")] == [1.5, 1.5]
+    for typed in ("1,5", "512,768"):
+        with pytest.raises(UserError, match='" takes one number, with a point'):
+            form.parse(field, shown.preprocess(typed))
+
+
+@pytest.mark.parametrize("path", ["train.max_train_steps", "dataset.resolution", "concept.repeats"])
+def test_a_fraction_where_a_whole_number_belongs_is_refused(path):
+    with pytest.raises(UserError, match="must be a whole number.*, not 1.5"):
+        Config.from_dict(form.to_config(form.initial() | {"name": "n", "concept.images": "p", path: 1.5}))
+
+
+def test_a_comma_in_a_number_is_named():
+    with pytest.raises(UserError, match='^"Weight of class pictures" takes one number, with a point'):
+        form.to_config(form.initial() | {"name": "n", "loss.prior_loss_weight": "0,5"})
+
+
 def test_text_in_a_number_s_field_is_named():
     """The page's memory may hold it; gradio alone would say "Error"."""
     field = next(field for field in fields.declared() if field.path == "train.max_train_steps")
