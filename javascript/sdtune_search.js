@@ -1,14 +1,17 @@
-// Search over all settings: fields whose label, advice or key holds the words stay, and their groups open meanwhile.
+// Search over all settings: fields whose label, advice, key or name in other programs holds the words stay, and their
+// groups open meanwhile; those above the groups are framed.
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
     const t = (...args) => sdtune.t(...args);
+    let names = {}; // {id of a field: its names in other programs}
     const opened = new Set(); // groups that the search has opened, closed again at its end
 
     function begin() {
         const place = sdtune.byId('sdtune_search');
         if (!place) return setTimeout(begin, 500);
         if (place.firstChild) return;
+        names = JSON.parse(place.dataset.names);
         const field = sdtune.el('input', {
             type: 'search',
             id: 'sdtune_search_words',
@@ -27,23 +30,32 @@ window.sdtune = window.sdtune || {};
         if (isOpen(group) !== open) group.querySelector('.label-wrap').click();
     }
 
-    // What a field is found by: its words as they are shown, and its key, with and without underscores.
-    const textOf = (field) => `${field.textContent} ${field.id} ${field.id.replace(/_/g, ' ')}`.toLowerCase();
+    // What a field is found by: its words as they are shown, its key and its names elsewhere, with and without
+    // underscores.
+    function textOf(field) {
+        const keys = `${field.id} ${names[field.id] || ''}`;
+        return `${field.textContent} ${keys} ${keys.replace(/_/g, ' ')}`.toLowerCase();
+    }
 
     function search(text) {
         const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+        const matches = (field) => words.every((word) => textOf(field).includes(word));
         const groups = [...document.querySelectorAll('#sdtune_form .sdtune-group')];
-        let count = 0;
+        const above = [...document.querySelectorAll('#sdtune_form .sdtune-field')].filter(
+            (field) => !field.closest('.sdtune-group, .sdtune-hidden'),
+        );
+        for (const field of above) field.classList.toggle('sdtune-found', Boolean(words.length) && matches(field));
+        let count = words.length ? above.filter(matches).length : 0;
         for (const group of groups) {
             const fields = [...group.querySelectorAll('.sdtune-field')];
-            const matching = fields.filter((field) => words.every((word) => textOf(field).includes(word)));
+            const matching = fields.filter(matches);
             for (const field of fields) field.classList.toggle('sdtune-unmatched', !matching.includes(field));
-            const matches = Boolean(words.length && matching.length);
+            const found = Boolean(words.length && matching.length);
             group.classList.toggle('sdtune-searched', Boolean(words.length));
             group.classList.toggle('sdtune-unmatched', Boolean(words.length) && !matching.length);
             if (!group.classList.contains('sdtune-hidden')) count += matching.length;
-            if (matches && !isOpen(group)) opened.add(group);
-            if (opened.has(group)) toggle(group, matches);
+            if (found && !isOpen(group)) opened.add(group);
+            if (opened.has(group)) toggle(group, found);
             if (!words.length) opened.delete(group);
         }
         sdtune.text('sdtune_search_note', words.length ? t('{n} settings', {n: count}) : '');

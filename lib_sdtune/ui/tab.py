@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from lib_sdtune import __version__, methods
+from lib_sdtune.settings_import.names_elsewhere import names_elsewhere
 from lib_sdtune.ui import events, labels, lora_tools_page, memory, pictures_page, presets
 from lib_sdtune.ui.boxes import box, message
 from lib_sdtune.ui.components import component
@@ -82,7 +83,8 @@ def form(fields: Sequence[Field], values: Mapping[str, Any], parts: dict[str, An
                                   elem_classes=["sdtune-field"])
     gr.HTML('<div id="sdtune_presets"></div>')
     parts["preset_message"] = message("sdtune_preset_message")
-    gr.HTML('<div id="sdtune_open"></div><div id="sdtune_search"></div>')
+    gr.HTML('<div id="sdtune_open"></div>')
+    gr.HTML(f'<div id="sdtune_search" data-names="{escape(json.dumps(names(fields)))}"></div>')
     groups, expert = arrange(fields)
     for title, members in groups.items():
         with accordion(title, members):
@@ -97,6 +99,13 @@ def form(fields: Sequence[Field], values: Mapping[str, Any], parts: dict[str, An
     parts["message"] = message("sdtune_start_message")
     parts["start"] = gr.Button("Start training", variant="primary", elem_id="sdtune_start")
     hidden(parts, place)
+
+
+def names(fields: Sequence[Field]) -> dict[str, str]:
+    """{elem_id of a field: what the setting is called in other programs}, for the search."""
+    elsewhere = names_elsewhere()
+    known = {field.elem_id: elsewhere.get(field.path.replace("concept.", "concepts[].")) for field in fields}
+    return {elem_id: " ".join(words) for elem_id, words in known.items() if words}
 
 
 def accordion(title: str, members: Iterable[Field]) -> gr.Accordion:

@@ -13,8 +13,10 @@ from lib_sdtune.settings_import.sd_scripts.networks import set_network
 from lib_sdtune.settings_import.sd_scripts.options import OPTIONS, OTHERS
 from lib_sdtune.settings_import.sd_scripts.rates import is_on, set_rates
 
-PER_SUBSET = ("image_dir", "num_repeats", "class_tokens", "is_reg", "metadata_file", "conditioning_data_dir", "name",
-              "custom_attributes", "cache_info")
+PER_SUBSET = {  # what a dataset TOML says of single folders, and the CONFIG key that it is here, "" for none
+    "image_dir": "concepts[].images", "num_repeats": "concepts[].repeats", "class_tokens": "concepts[].prompt",
+    "is_reg": "concepts[].class_images", "conditioning_data_dir": "concepts[].conditioning_data_dir",
+    "metadata_file": "", "name": "", "custom_attributes": "", "cache_info": ""}
 MADE_BY_RECIPE = ("network_", "unet_lr", "text_encoder_lr")
 EMBEDDING = ("token_string", "init_word", "num_vectors_per_token", "use_object_template", "use_style_template")
 
