@@ -144,7 +144,7 @@ window.sdtune = window.sdtune || {};
             'sdtune_captions_found',
             view.found === view.total
                 ? t('Pictures: {n}, without caption: {m}', {n: view.total, m: view.missing})
-                : t('{n} of {total} pictures; changes concern only these', {n: view.found, total: view.total}),
+                : t('Pictures shown: {n} of {total}; changes concern only these', {n: view.found, total: view.total}),
         );
         sdtune.text('sdtune_captions_page', t('page {n} of {m}', {n: view.page + 1, m: view.pages}));
         sdtune.show(sdtune.byId('sdtune_captions_page').parentElement, view.pages > 1);

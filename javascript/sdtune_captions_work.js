@@ -107,7 +107,7 @@ window.sdtune = window.sdtune || {};
                                 el(
                                     'span',
                                     {class: row.tokens > 75 ? 'sdtune-many' : 'sdtune-soft'},
-                                    ' ' + t('{n} tokens', {n: row.tokens}),
+                                    ' ' + t('tokens: {n}', {n: row.tokens}),
                                 ),
                         ),
                         row.caption || t('(empty)'),

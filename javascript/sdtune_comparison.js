@@ -101,9 +101,9 @@ window.sdtune = window.sdtune || {};
 
         function described({pictures, missing, seconds}) {
             const values = {n: missing, all: pictures, time: sdtune.duration(seconds || 0)};
-            if (!missing) return t('All {all} pictures are drawn already.', values);
-            if (!seconds) return t('{n} pictures to draw; how long it takes is known after the first.', values);
-            return t('{n} pictures to draw, about {time}.', values);
+            if (!missing) return t('All pictures are drawn already: {all}.', values);
+            if (!seconds) return t('Pictures to draw: {n}; how long it takes is known after the first.', values);
+            return t('Pictures to draw: {n}, about {time}.', values);
         }
 
         // `rest` below the comparison's own address, or what(path) for an address of its own.

@@ -105,7 +105,7 @@ window.sdtune = window.sdtune || {};
                 {},
                 el('b', {}, '× ' + row.factor.toFixed(2)),
                 ' ',
-                t('seen {n} times', {n: row.shown}),
+                t('times seen: {n}', {n: row.shown}),
                 verdict && el('span', {}, verdict),
             ),
         );

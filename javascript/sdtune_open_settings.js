@@ -41,7 +41,7 @@ window.sdtune = window.sdtune || {};
             form.open(opened.config);
             controls.say(
                 'open_note',
-                t('{n} settings taken over; the fields above and below show them.', {n: count(opened)}),
+                t('Settings taken over: {n}; the fields above and below show them.', {n: count(opened)}),
             );
             sdtune.byId('sdtune_open_lists').replaceChildren(...lists(opened));
         } catch (problem) {

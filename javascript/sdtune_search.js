@@ -58,7 +58,7 @@ window.sdtune = window.sdtune || {};
             if (opened.has(group)) toggle(group, found);
             if (!words.length) opened.delete(group);
         }
-        sdtune.text('sdtune_search_note', words.length ? t('{n} settings', {n: count}) : '');
+        sdtune.text('sdtune_search_note', words.length ? t('Settings found: {n}', {n: count}) : '');
     }
 
     document.readyState === 'loading' ? document.addEventListener('DOMContentLoaded', begin) : begin();

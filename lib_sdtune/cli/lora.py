@@ -121,10 +121,10 @@ def merge(args: Namespace, target: Path, common: dict[str, Any]) -> str:
             raise UserError("--dim is a LoRA's, and --checkpoint makes a checkpoint; leave one of them out.")
         base = file(args.checkpoint)
         count = merge_into_checkpoint(base, sources, ratios, target, **common)
-        return f"{count} tensors of the checkpoint changed.{said_of_averages(base)}"
+        return f"Tensors of the checkpoint that changed: {count}.{said_of_averages(base)}"
     from lib_sdtune.lora_tools.merge import merge
 
-    return f"{merge(sources, ratios, target, args.dim, args.conv_dim, args.clamp_quantile, **common)} layers merged."
+    return f"Layers merged: {merge(sources, ratios, target, args.dim, args.conv_dim, args.clamp_quantile, **common)}."
 
 
 def extract(args: Namespace, target: Path, common: dict[str, Any]) -> str:
@@ -140,7 +140,7 @@ def extract(args: Namespace, target: Path, common: dict[str, Any]) -> str:
         args.min_diff,
         **common,
     )
-    return f"{count} layers extracted."
+    return f"Layers extracted: {count}."
 
 
 TOOLS = {"resize": resize, "merge": merge, "extract": extract}

@@ -210,8 +210,9 @@ def arithmetic(dataset: Dataset, config: Config) -> str:
     per_epoch = dataset.steps_per_epoch
     total, most = dataset.total_steps, "at most " if config.train.stop == "auto" else ""
     epochs = total / per_epoch
-    return (f"{text} = {plural(per_epoch, 'step')} an epoch; {most}{plural(total, 'step')} = "
-            f"{f'{epochs:,.0f}' if epochs >= 100 else f'{epochs:.3g}'} epochs.")
+    number = f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.3g}"
+    epochs_in_all = f"{number} {'epoch' if number == '1' else 'epochs'}"
+    return f"{text} = {plural(per_epoch, 'step')} an epoch; {most}{plural(total, 'step')} = {epochs_in_all}."
 
 
 def finals(dataset: Dataset, tokenizer: Tokenizer | None = None, count: int = 5) -> list[dict]:

@@ -10,6 +10,7 @@ from lib_sdtune.formats.kinds import KINDS, noun
 from lib_sdtune.formats.lookup import find
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.lora_tools.settings import TOOLS, Extract, Merge, Resize
+from lib_sdtune.sentences import phrase
 from lib_sdtune.services.task import Progress, Task, TaskService
 
 
@@ -61,7 +62,9 @@ class LoraToolService(TaskService):
                             settings.dynamic_param if rule else None, settings.save_precision,
                             overwrite=settings.overwrite, progress=progress)
             least = min(result.norm_kept, default=1)
-            return f"Ranks {min(result.dims)} to {max(result.dims)}; of the worst layer's norm {least:.1%} is kept."
+            lowest, highest = min(result.dims), max(result.dims)
+            ranks = phrase(f"Ranks: {lowest} to {highest}") if lowest != highest else phrase(f"Rank: {lowest}")
+            return f"{ranks}; of the worst layer's norm {least:.1%} is kept."
 
         return work
 
@@ -83,9 +86,9 @@ class LoraToolService(TaskService):
         def work(progress: Progress) -> str:
             if base:
                 count = merge_into_checkpoint(base, sources, ratios, target, progress=progress, **common)
-                return f"{count} tensors of the checkpoint changed.{said_of_averages(base)}"
+                return f"Tensors of the checkpoint that changed: {count}.{said_of_averages(base)}"
             count = merge(sources, ratios, target, settings.dim, settings.conv_dim, progress=progress, **common)
-            return f"{count} layers merged."
+            return phrase(f"Layers merged: {count}.")
 
         return work
 
@@ -100,6 +103,6 @@ class LoraToolService(TaskService):
         def work(progress: Progress) -> str:
             count = extract(original, tuned, target, settings.dim, settings.conv_dim, min_diff=settings.min_diff,
                             save_precision=settings.save_precision, overwrite=settings.overwrite, progress=progress)
-            return f"{count} layers extracted."
+            return phrase(f"Layers extracted: {count}.")
 
         return work

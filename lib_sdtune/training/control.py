@@ -160,7 +160,7 @@ class Control:
         self.loss = step.loss if math.isfinite(step.loss) else None  # JSON has no NaN
         self.seconds = [*self.seconds[-29:], step.seconds]
         self.time.add("training", step.seconds)
-        self.message = f"{step.skipped} steps skipped because the numbers overflowed" if step.skipped else ""
+        self.message = f"Steps skipped because the numbers overflowed: {step.skipped}" if step.skipped else ""
         self.changed()
 
     def wants(self, request: str, step: "Step") -> bool:

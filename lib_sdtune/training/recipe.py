@@ -68,9 +68,10 @@ def words(config: Config, subject: Sequence[Picture]) -> str:
         return (f'No picture has a caption, so all say "{caption}", and nothing tells the subject from what else they '
                 "show.")
     if describes:
-        return f"{len(wordless)} pictures have no caption; the model itself says what should stay changeable in each."
-    return (f'{len(wordless)} pictures have no caption and say "{caption}"; nothing tells the subject from what else '
-            "they show.")
+        return (f"Pictures without a caption: {len(wordless)}; the model itself says what should stay changeable in "
+                "each.")
+    return (f'Pictures without a caption: {len(wordless)}; said of them is "{caption}", and nothing tells the subject '
+            "from what else they show.")
 
 
 def alone(config: Config) -> str:

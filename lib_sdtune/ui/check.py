@@ -25,7 +25,7 @@ PHRASES = (  # what is put together of parts below
     "{1}, none with captions of their own.",
     "{1}, {2} with captions of their own; {3}.", "{1}, {2} with a caption of its own; {3}.",
     "Sizes: {1}.", "Sizes: {1} and {2} others.",
-    "About {1} ({2} to {3}), {4}.", 'roughly, from the run "{1}", which trained another method',
+    "About {1} ({2} to {3}), {4}.", "About {1}, {2}.", 'roughly, from the run "{1}", which trained another method',
     'measured with the same settings in the run "{1}"', 'scaled from the run "{1}", a step of which had {2}',
     "{1} times as many pixels", "as many pixels and other options", " of about {1}",
     "{1} picture", "{1} pictures", "{1} class picture", "{1} class pictures", "{1} file", "{1} files",
@@ -33,7 +33,8 @@ PHRASES = (  # what is put together of parts below
     "{1} seconds", "{1} minute", "{1} minutes", "{1} h {2} min", "{1} × {2} repeat", "{1} × {2} repeats",
     "{1} prompt", "{1} prompts", "{1} time", "{1} times", "before the first step and at every tenth",
     "as in the last run", "counted, not measured", "even one would take more than {1} % of the time",
-    "{1} ÷ batch {2}", "{1} + {2}", "{1} step", "{1} steps", "Captions as they will be read",
+    "{1} ÷ batch {2}", "{1} + {2}", "{1} step", "{1} steps", "{1} epoch", "{1} epochs",
+    "{1} = {2} an epoch; {3}{4} = {5}.", "Captions as they will be read",
     "Sizes and tags as bars", "(empty)")
 UNNAMED = "unnamed"  # what a run is called that need have no name yet
 
@@ -199,8 +200,9 @@ def time(dataset: "Dataset", config: "Config", app: "App") -> str:
     else:
         basis = f"scaled from {named}, a step of which had {pixels(step.ratio)}"
     besides = " Samples, validation and saving are counted." if expected.besides else ""
-    return (f"About {duration(expected.seconds)} ({duration(expected.low)} to {duration(expected.high)}), "
-            f"{basis}.{besides}")
+    low, high = duration(expected.low), duration(expected.high)
+    about = f"{duration(expected.seconds)} ({low} to {high})" if low != high else low
+    return f"About {about}, {basis}.{besides}"
 
 
 def pixels(ratio: float) -> str:

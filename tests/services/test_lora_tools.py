@@ -27,14 +27,14 @@ def test_a_lora_gets_another_rank_and_is_published(ask, loras, ended, app):
     ask("/lora-tools", {"tool": "resize", "file": "a", "dim": 2, "name": "small"})
     answer = ended("/lora-tools")
     assert answer["work"]["state"] == "done", answer
-    assert answer["made"]["tag"] == "<lora:small:1>" and "Ranks 2 to 2" in answer["made"]["sentence"]
+    assert answer["made"]["tag"] == "<lora:small:1>" and "Rank: 2;" in answer["made"]["sentence"]
     assert len(lora.read(loras / "small.safetensors").layers[KEY]["lora_down.weight"]) == 2
     assert [artefact.path.name for artefact in app.host.published] == ["small.safetensors"]
 
 
 def test_two_are_merged_with_their_weights(ask, loras, ended):
     ask("/lora-tools", {"tool": "merge", "files": ["a", ["b", 0.5]], "name": "both"})
-    assert ended("/lora-tools")["made"]["sentence"] == "1 layers merged."
+    assert ended("/lora-tools")["made"]["sentence"] == "Layers merged: 1."
     sums = [sum_of(loras / f"{name}.safetensors") for name in ("a", "b", "both")]
     assert torch.allclose(sums[0] + 0.5 * sums[1], sums[2], atol=1e-4)
 
