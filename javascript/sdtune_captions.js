@@ -266,9 +266,8 @@ window.sdtune = window.sdtune || {};
         );
     }
 
-    // A tag as the filter reads it: in quotes where it could be read as a word or pattern of the filter.
+    // A whole tag, as the filter reads it.
     const quoted = (tag) => '"' + tag.replace(/"/g, '""') + '"';
-    const term = (tag) => (/[*"]|(^|\s)(and|or|not|missing)(\s|$)/i.test(tag) ? quoted(tag) : tag);
 
     function cloud(tags) {
         const {el} = sdtune;
@@ -283,7 +282,7 @@ window.sdtune = window.sdtune || {};
                             type: 'button',
                             class: 'sdtune-tag-chip',
                             style: `--share: ${count / most}`,
-                            onclick: () => captions.filter(term(tag)),
+                            onclick: () => captions.filter(quoted(tag)),
                         },
                         tag,
                         el('span', {}, String(count)),

@@ -44,7 +44,7 @@ window.sdtune = window.sdtune || {};
     function gallery() {
         const {el} = sdtune;
         const {input, action, note} = controls();
-        const search = input(t('cat and not dog, *red*, or: missing'), {
+        const search = input(t('cat and not dog, "whole tag", red*, or: missing'), {
             id: 'sdtune_captions_query',
             'aria-label': t('Filter'),
             onchange: () => captions.turnTo(0),

@@ -127,7 +127,8 @@ def plain(tag: str) -> str:
 def query(text: str) -> Callable[[str], bool]:
     """A function caption -> bool for "a and not b or missing": `not` binds first, then `and`, then `or`.
 
-    An empty text lets all pass; words "in quotes" are a tag. UserError where a tag is missing.
+    An empty text lets all pass. Words are looked for anywhere in the caption; "in quotes" they are a whole tag, and
+    with a * a tag as `matcher` has it. UserError where a tag is missing.
     """
     if not text.strip():
         return lambda caption: True
@@ -152,5 +153,8 @@ def term(text: str) -> Callable[[str], bool]:
         raise UserError(f"The filter lacks a tag at {text!r}; write for example: cat and not dog, or: missing.")
     if tag.casefold() == "missing":
         return lambda caption: (not caption.strip()) != bool(negated)
+    if not QUOTED.fullmatch(tag) and "*" not in tag:
+        words = plain(tag)
+        return lambda caption: (words in plain(caption)) != bool(negated)
     matches = matcher(tag)
     return lambda caption: any(map(matches, split(caption))) != bool(negated)
