@@ -4,12 +4,25 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const t = (...args) => sdtune.t(...args);
     const presets = (sdtune.presets = {});
+    let names = []; // of those that are there
+    let saving = ''; // the name that was sent to the server
+    let replace = null; // what the button Replace does
 
     // What gradio has answered to a save before goes with it: one answer at a time.
     function say(text, bad) {
         sdtune.messages.stale(sdtune.byId('sdtune_preset_message'), true);
         sdtune.controls.say('presets_note', text, bad);
+        offer(null);
     }
+
+    // Whether a preset that is there is to be replaced is asked once, by a button that does it.
+    function offer(act) {
+        replace = act;
+        sdtune.show('sdtune_preset_replace', act);
+    }
+
+    // To many disks they are one.
+    const same = (one, other) => one.normalize('NFC').toLowerCase() === other.normalize('NFC').toLowerCase();
 
     function begin() {
         const place = sdtune.byId('sdtune_presets');
@@ -18,6 +31,7 @@ window.sdtune = window.sdtune || {};
         const {el, controls} = sdtune;
         const name = controls.input(t('name of the preset'), {id: 'sdtune_preset_new', maxlength: 100});
         name.addEventListener('keydown', (event) => event.key === 'Enter' && save());
+        name.addEventListener('input', () => replace && say(''));
         const picker = el('input', {type: 'file', accept: '.json', hidden: true, id: 'sdtune_preset_file'});
         picker.addEventListener('change', () => read(picker.files[0]).finally(() => (picker.value = '')));
         place.append(
@@ -29,14 +43,16 @@ window.sdtune = window.sdtune || {};
                     'div',
                     {class: 'sdtune-line'},
                     name,
-                    controls.action('preset_save', t('Save these settings'), save, 'sdtune-small'),
+                    controls.action('preset_save', t('Save these settings'), () => save(), 'sdtune-small'),
                     controls.action('preset_import', t('Import'), () => picker.click(), 'sdtune-small'),
                 ),
                 el('div', {id: 'sdtune_presets_list'}),
             ),
             controls.note('presets_note'),
+            controls.action('preset_replace', t('Replace it'), () => replace && replace(), 'sdtune-small'),
             picker,
         );
+        offer(null);
         presets.refresh();
         sdtune.form.press('sdtune_list_presets_button');
     }
@@ -44,6 +60,7 @@ window.sdtune = window.sdtune || {};
     presets.refresh = async function () {
         try {
             const {presets: own} = await sdtune.call('presets');
+            names = own.map((preset) => preset.name);
             sdtune.byId('sdtune_presets_list').replaceChildren(...own.map((preset) => row(preset.name)));
         } catch (problem) {
             say(problem.message, true);
@@ -70,25 +87,37 @@ window.sdtune = window.sdtune || {};
     }
 
     // What the form's fields hold, which only gradio has; `presets.saved` is called by the button's event.
-    function save() {
+    function save(overwrite) {
         const name = sdtune.byId('sdtune_preset_new').value.trim();
-        sdtune.form.hand('sdtune_preset_name', name, 'sdtune_save_preset_button');
+        const there = names.find((known) => same(known, name));
+        if (there && overwrite !== true) {
+            say(t('There is a preset called {name} already; choose another name, or replace it.', {name: there}), true);
+            return offer(() => save(true));
+        }
+        saving = name;
+        const wanted = JSON.stringify({name, overwrite: Boolean(there)});
+        sdtune.form.hand('sdtune_preset_name', wanted, 'sdtune_save_preset_button');
     }
 
+    const isSaved = (name) => t('Saved as the preset {name}.', {name});
+
     presets.saved = function (problem) {
-        say('');
-        sdtune.messages.stale(sdtune.byId('sdtune_preset_message'), !problem);
-        if (problem) return;
-        sdtune.byId('sdtune_preset_new').value = '';
+        say(problem ? '' : isSaved(saving));
+        const message = sdtune.byId('sdtune_preset_message');
+        sdtune.messages.stale(message, !problem);
+        sdtune.sayBoxes(message);
+        if (!problem) sdtune.byId('sdtune_preset_new').value = '';
         presets.refresh();
     };
 
     async function ask(path, method, body) {
         try {
-            await sdtune.call(path, method, body);
-            say('');
+            const answer = await sdtune.call(path, method, body);
+            say(path === 'presets' ? isSaved(answer.name) : '');
         } catch (problem) {
             say(problem.message, true);
+            const isTaken = path === 'presets' && problem.status === 409;
+            if (isTaken) offer(() => ask(path, method, {...body, overwrite: true}));
         }
         await presets.refresh();
         sdtune.form.press('sdtune_list_presets_button');

@@ -87,7 +87,7 @@ class OwnPresets:
         return name if name in names else next((there for there in names if same_name(there, name)), "")
 
     def refuse_taken(self, name: str) -> NoReturn:
-        raise NameTaken(f"There is a preset called {name!r} already; choose another name, or delete it first "
+        raise NameTaken(f"There is a preset called {name!r} already; choose another name, or replace it "
                         '("overwrite": true).')
 
     def path_of(self, name: str) -> Path:
@@ -101,7 +101,8 @@ class OwnPresets:
             settings = self.load(name)["settings"]
             there = next((there for there in self.names() if there != name and same_name(there, new)), "")
             if there:
-                self.refuse_taken(there)
+                raise NameTaken(f"There is a preset called {there!r} already; choose another name, or delete that one "
+                                "first.")
             if new != name:  # by one step of the disk's: to many of them "faces" and "Faces" are one file
                 replace_when_free(self.path_of(name), self.path_of(new))
                 write_json(self.path_of(new), structure.read(self.path_of(new), dict) | {"title": new})

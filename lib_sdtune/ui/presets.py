@@ -8,6 +8,7 @@ import gradio as gr
 from lib_sdtune import presets
 from lib_sdtune.api.admission import admit_event
 from lib_sdtune.app import App
+from lib_sdtune.formats.plain_data import parse_json
 from lib_sdtune.ui import form
 
 DEFAULTS = "Defaults"
@@ -60,9 +61,14 @@ def connect(app: App, parts: dict[str, Any], paths: Sequence[str], answer: Calla
         admit_event(request, app.access)
         return gr.update(choices=titles(app))
 
-    def save(request: gr.Request, name: str, *values: Any) -> tuple[str, Any]:
-        problem, _ = answer(lambda config: (app.presets.save({"name": name, "settings": config}) and "", ""),
-                            request, *values)
+    def save(request: gr.Request, wanted: str, *values: Any) -> tuple[str, Any]:
+        """wanted: {"name", "overwrite"} in JSON."""
+        def keep(config: dict[str, Any]) -> tuple[str, str]:
+            named = parse_json(wanted.encode(), "The preset's name")
+            app.presets.save({**named, "settings": config})
+            return "", ""
+
+        problem, _ = answer(keep, request, *values)
         return problem, gr.update() if problem else listed(request)
 
     parts["preset"].input(use, [parts["preset"]], inputs, queue=False)

@@ -178,9 +178,9 @@ def test_a_preset_fills_its_settings_and_keeps_what_is_yours(queue):
 
 def test_the_form_is_saved_as_a_preset_and_chosen_again(queue):
     tab = build(TabContext(queue))
-    message, _ = fire(tab, "sdtune_save_preset_button", "", *values(**{"lora.dim": 48}))
+    message, _ = fire(tab, "sdtune_save_preset_button", '{"name": ""}', *values(**{"lora.dim": 48}))
     assert "no name" in message and not queue.own
-    message, listed = fire(tab, "sdtune_save_preset_button", "mine", *values(**{"lora.dim": 48}))
+    message, listed = fire(tab, "sdtune_save_preset_button", '{"name": "mine"}', *values(**{"lora.dim": 48}))
     assert not message and queue.own[0]["settings"]["lora"] == {"dim": 48} and listed["choices"][:2] == ["Defaults", "Own: mine"]
     filled = dict(zip([field.path for field in declared()], fire(tab, "sdtune_preset", "Own: mine", trigger="input"), strict=True))
     assert filled["lora.dim"] == 48 and filled["lora.alpha"] == 8 and fire(tab, "sdtune_list_presets_button") == listed

@@ -1,0 +1,59 @@
+"""Own presets in a browser: saving is told, and one that is there is replaced after one question."""
+
+import json
+
+import pytest
+
+from tests.ui.browser import CHROMIUM, RESTORED, SEEN, opened, type_in
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+NOTE = "document.querySelector('#sdtune_presets_note').textContent"
+REPLACE = SEEN.format("#sdtune_preset_replace")
+
+
+def save(page, name):
+    page.run(f"document.querySelector('#sdtune_preset_new').value = {json.dumps(name)}, document.querySelector('#sdtune_preset_save').click()")
+
+
+def kept(folder, name):
+    return json.loads((folder / "data" / "sdtune" / "presets" / f"{name}.json").read_text(encoding="utf-8"))["settings"]
+
+
+def begin(page, url):
+    opened(page, url).until(RESTORED + " && !!document.querySelector('#sdtune_preset_file')")
+
+
+def test_saving_is_told_and_replacing_asked_once(page, url, folder):
+    begin(page, url)
+    type_in(page, "sdtune_lora_dim", "48")
+    save(page, "mine")
+    page.until(f"{NOTE} === 'Saved as the preset mine.'", 20)
+    type_in(page, "sdtune_lora_dim", "24")
+    page.until("document.querySelector('#sdtune_presets_list input')?.value === 'mine'")
+    save(page, "Mine")
+    page.until(f"{REPLACE} && {NOTE}.includes('mine already')", 20)
+    assert kept(folder, "mine")["lora"]["dim"] == 48
+    page.run("document.querySelector('#sdtune_preset_replace').click()")
+    page.until(f"{NOTE} === 'Saved as the preset Mine.' && !({REPLACE})", 20)
+    assert kept(folder, "Mine")["lora"]["dim"] == 24
+
+
+def test_an_imported_one_replaces_another_too_and_another_name_takes_the_question_back(page, url, folder):
+    begin(page, url)
+    imported = """(() => {
+        const [picker, files] = [document.querySelector('#sdtune_preset_file'), new DataTransfer()];
+        files.items.add(new File(['{"title": "faces", "settings": {"lora": {"dim": %d}}}'], 'faces.json'));
+        picker.files = files.files;
+        picker.dispatchEvent(new Event('change'));
+    })()"""
+    page.run(imported % 3)
+    page.until(f"{NOTE} === 'Saved as the preset faces.'", 20)
+    page.run(imported % 5)
+    page.until(f"{REPLACE} && {NOTE}.includes('already')", 20)
+    page.run("document.querySelector('#sdtune_preset_new').dispatchEvent(new Event('input'))")
+    page.until(f"!({REPLACE}) && {NOTE} === ''", 20)
+    page.run(imported % 5)
+    page.until(REPLACE, 20)
+    page.run("document.querySelector('#sdtune_preset_replace').click()")
+    page.until(f"{NOTE} === 'Saved as the preset faces.'", 20)
+    assert kept(folder, "faces")["lora"]["dim"] == 5
