@@ -14,7 +14,7 @@ window.sdtune = window.sdtune || {};
     const OTHER_IDS = {captions_images: 'captions_folder', captions_extension: 'captions_ending'};
     // "train.batch_size", "concepts[1].images", "seeds[0]": the concept, the key, the place in a list
     const KEY = /"(?:concepts\[(\d+)\]\.)?((?:[a-z][a-z0-9_]*\.)?[a-z_]+)(?:\[(\d+)\])?"/g;
-    const UNDECLARED = /"(name of the preset)"/g; // a field that no setting stands behind
+    const UNDECLARED = /"(name of the preset|name of the set)"/g; // fields that no setting stands behind
 
     // A sentence with labels in place of keys. path: of the request that it answers.
     sdtune.withLabels = function (text, path) {

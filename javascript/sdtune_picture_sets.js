@@ -22,6 +22,7 @@ window.sdtune = window.sdtune || {};
             select,
             sdtune.el('span', {class: 'sdtune-soft'}, t('Or drop pictures, or a folder, here.')),
             sdtune.el('p', {id: 'sdtune_picture_sets_note', class: 'sdtune-note', role: 'status', hidden: true}),
+            sdtune.pictureSetsFrame(),
         );
         listen(target);
         sets.refresh();
@@ -39,6 +40,7 @@ window.sdtune = window.sdtune || {};
             sdtune.el('option', {value: ''}, t('Uploaded pictures')),
             ...answer.sets.map((set) => sdtune.el('option', {value: set.folder}, `${set.name} (${set.pictures})`)),
         );
+        sdtune.drawPictureSets(answer.sets);
     };
 
     // Dropping

@@ -5,9 +5,11 @@ It lives in the package, so it survives the WebUI's "Reload UI". Nothing heavy i
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib_sdtune.access import Access
+from lib_sdtune.errors import WrongState
 from lib_sdtune.jobs import Jobs
 from lib_sdtune.services.captions import CaptionSessions
 from lib_sdtune.services.class_pictures import ClassPictureService
@@ -87,6 +89,29 @@ class App:
             self._evaluation.refuse_busy(folder)
             self.jobs.delete(name)
             self._evaluation.tasks.pop(folder.path, None)
+
+    def rename_pictures(self, name: str, data: dict) -> dict[str, str]:
+        """Call a set of uploaded pictures {"to"}: `PictureSets.rename`, and WrongState while a run reads it."""
+        with self.jobs.queue.lock:
+            self.refuse_read(self.picture_sets.folder_of(name))
+            return self.picture_sets.rename(name, data)
+
+    def delete_pictures(self, name: str) -> dict[str, str]:
+        """Remove a set of uploaded pictures: `PictureSets.delete`, and WrongState while a run reads it."""
+        with self.jobs.queue.lock:
+            self.refuse_read(self.picture_sets.folder_of(name))
+            return self.picture_sets.delete(name)
+
+    def refuse_read(self, folder: Path) -> None:
+        """WrongState while a run that is on or waits, here or in another program, reads pictures of a folder."""
+        from lib_sdtune.training import run_lock
+        from lib_sdtune.training.read_folders import reads
+        from lib_sdtune.training.runs import all_runs
+
+        for run in all_runs(self.host):
+            name = run.path.name
+            if (self.jobs.is_live(name) or run_lock.holder(run.path)) and reads(run.config(), folder):
+                raise WrongState(f"The run {name} learns from these pictures; wait until it has ended, or stop it.")
 
 
 _shared: App | None = None

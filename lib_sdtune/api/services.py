@@ -36,6 +36,14 @@ def add_pictures(router: APIRouter, app: App) -> None:
     def picture_sets(request: Request) -> Response:
         return answer(request, app.access, app.picture_sets.list)
 
+    @router.post("/picture-sets/{name}/rename")
+    def rename_pictures(request: Request, name: str, body: bytes = Depends(body)) -> Response:
+        return answer(request, app.access, lambda: app.rename_pictures(name, parsed(body)))
+
+    @router.delete("/picture-sets/{name}")
+    def delete_pictures(request: Request, name: str) -> Response:
+        return answer(request, app.access, lambda: app.delete_pictures(name))
+
     @router.get("/inspect/pictures/{name}")
     def picture(request: Request, name: str, large: str = "false") -> Response:
         def thumbnail() -> bytes:

@@ -145,7 +145,7 @@ EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), 
          *(("POST", f"/captions/x/{verb}") for verb in VERBS), ("GET", "/prepare"), ("POST", "/prepare"), ("POST", "/prepare/preview"), ("POST", "/prepare/stop"),
          ("GET", "/class-pictures"), ("POST", "/class-pictures"), ("POST", "/class-pictures/stop"),
          ("POST", "/memory"), ("GET", "/measure"), ("POST", "/measure"), ("POST", "/measure/stop"),
-         ("GET", "/picture-sets"), ("GET", "/presets"), ("POST", "/presets"), ("GET", "/presets/x"), ("DELETE", "/presets/x"),
+         ("GET", "/picture-sets"), ("POST", "/picture-sets/x/rename"), ("DELETE", "/picture-sets/x"), ("GET", "/presets"), ("POST", "/presets"), ("GET", "/presets/x"), ("DELETE", "/presets/x"),
          ("POST", "/presets/x/rename"), ("POST", "/import"), ("GET", "/lora-tools"), ("POST", "/lora-tools"), ("POST", "/lora-tools/stop")]
 PLACES = {"/x": "/{name}", "y.png": "{file}", "/0": "/{index}"}
 
