@@ -4,9 +4,7 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const form = (sdtune.form = {});
     const STORE = 'sdtune_form';
-    const OF_ONE_RUN = ['name', 'overwrite', 'further_concepts'].concat(
-        ['images', 'prompt', 'conditioning_data_dir', 'class_images', 'class_prompt'].map((key) => 'concept.' + key),
-    );
+    const OF_ONE_RUN = ['name', 'overwrite', 'further_concepts', 'concept.images', 'concept.prompt'];
     let ready = false;
     let base = {};
     let paths = [];
