@@ -53,9 +53,14 @@ window.sdtune = window.sdtune || {};
         control.dispatchEvent(new Event('change'));
     };
 
-    // A declared setting as a control, and what was typed into it.
+    // A declared setting as a control, and what was typed into it. Its advice may name settings of the form.
     controls.field = (prefix, field) =>
-        controls.labelled(prefix + field.name, t(field.label), controlFor(field), field.info ? t(field.info) : '');
+        controls.labelled(
+            prefix + field.name,
+            t(field.label),
+            controlFor(field),
+            field.info ? sdtune.withLabels(t(field.info)) : '',
+        );
 
     function controlFor(field) {
         const {el} = sdtune;

@@ -80,9 +80,9 @@ class LoraConfig(MethodSettings):
                                    label="Dims of blocks", low=0, high=1024)
     block_alphas: list[float] = option([], "Empty, or the alpha of each block.",
                                        label="Alphas of blocks", low=0, high=4096)
-    conv_block_dims: list[int] = option([], "As block_dims, for the 3x3 convolutions.",
+    conv_block_dims: list[int] = option([], "Empty, or the dim of each block for the 3x3 convolutions.",
                                         label="Convolution dims of blocks", low=0, high=1024)
-    conv_block_alphas: list[float] = option([], "As block_alphas, for the 3x3 convolutions.",
+    conv_block_alphas: list[float] = option([], "Empty, or the alpha of each block for the 3x3 convolutions.",
                                             label="Convolution alphas of blocks", low=0, high=4096)
 
     def overruled(self) -> Iterable[tuple[str, str]]:

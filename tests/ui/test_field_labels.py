@@ -1,10 +1,13 @@
 """What a page of the tab is refused names the fields that stand there, not the keys of settings."""
 
 import json
+import re
 
 import pytest
 
+from lib_sdtune.ui import lora_tools_page, pictures_page
 from lib_sdtune.ui.field_labels import with_labels
+from lib_sdtune.ui.fields import declared
 from tests.ui.browser import CHROMIUM, RESTORED, opened, type_in
 
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -79,3 +82,21 @@ def test_who_may_replace_a_file_is_told_which_box_to_tick(page, url, folder, but
     said = page.run(f"document.querySelector('#{place} .sdtune-red').textContent")
     box = page.run("document.querySelector('#sdtune_overwrite label').textContent.trim()")
     assert f'"{box}"' in said and "overwrit" not in said
+
+
+@in_a_browser
+def test_the_advice_on_a_field_names_other_fields_by_their_labels(page, url):
+    opened(page, url).until(RESTORED)
+    goto(page, "Pictures")
+    page.until("!!document.querySelector('#sdtune_prepare_flip')")
+    advice = page.run("['flip', 'alpha'].map((name) => document.querySelector('#sdtune_prepare_' + name).closest('label').textContent)")
+    labels = page.run("['flip_aug', 'alpha_mask'].map((name) => document.querySelector('#sdtune_dataset_' + name + ' label').textContent.trim())")
+    assert all(f'"{label}"' in text for label, text in zip(labels, advice, strict=True))
+
+
+def test_no_advice_names_a_key_without_quotes():
+    facts = pictures_page.facts()
+    others = [field for group in (facts["prepare"], *lora_tools_page.facts().values()) for field in group]
+    advice = [*(field.info for field in declared()), *(field["info"] for field in others)]
+    keys = {key for field in declared() if "_" in (key := field.path.rpartition(".")[2])}
+    assert [text for text in advice if keys & set(re.findall(r"(?<![\w.\"])\w+(?![\w\"])", text))] == []

@@ -36,7 +36,8 @@ class PrepareConfig:
                          label="Split long pictures")
     split_over: float = option(2.0, "How many times longer than wide a picture is split.",
                                label="Long means longer than", low=1.2, high=100)
-    flip: bool = option(False, "Add a mirrored copy of each picture; training can do that itself with flip_aug.",
+    flip: bool = option(False,
+                        'Add a mirrored copy of each picture; training can do that itself with "dataset.flip_aug".',
                         label="Add mirrored copies")
     background: str = option("", "Empty keeps it; white, or another colour's name or #rrggbb, paints it.",
                              label="New background")
@@ -46,7 +47,7 @@ class PrepareConfig:
         label="Find the background by", choices=["alpha", "border", "rembg"])
     tolerance: int = option(24, "How far a plain background may vary, of 255.",
                             label="Background tolerance", low=0, high=255)
-    alpha: bool = option(False, "Keep the background transparent in the file, for training with alpha_mask.",
+    alpha: bool = option(False, 'Keep the background transparent in the file, for training with "dataset.alpha_mask".',
                          label="Keep it transparent")
     masks: bool = option(
         False, "Training looks at the subject alone: beside each picture NAME.mask.png is written, white where it is, "
