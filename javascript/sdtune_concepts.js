@@ -77,7 +77,7 @@ window.sdtune = window.sdtune || {};
                 ...fields().map((setting) => input(row, setting)),
             ),
         );
-        sdtune.byId('sdtune_concepts').replaceChildren(
+        const parts = [
             ...boxes,
             button(t('Add a concept'), () => {
                 rows.push({});
@@ -85,6 +85,8 @@ window.sdtune = window.sdtune || {};
                 sdtune.byId('sdtune_concepts').querySelector('fieldset:last-of-type input').focus();
             }),
             el('p', {class: 'sdtune-hint'}, t('Another subject or style, trained together with the first one.')),
-        );
+        ];
+        const place = sdtune.byId('sdtune_concepts');
+        sdtune.keepFocus(place, () => place.replaceChildren(...parts));
     }
 })(window.sdtune);

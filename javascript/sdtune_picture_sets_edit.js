@@ -16,7 +16,8 @@ window.sdtune = window.sdtune || {};
 
     sdtune.drawPictureSets = function (sets) {
         sdtune.show('sdtune_sets', sets.length);
-        sdtune.byId('sdtune_sets_list').replaceChildren(...sets.map(row));
+        const list = sdtune.byId('sdtune_sets_list');
+        sdtune.keepFocus(list, () => list.replaceChildren(...sets.map(row)), sdtune.byId('sdtune_picture_sets'));
     };
 
     function row({name, folder, pictures}) {

@@ -61,7 +61,8 @@ window.sdtune = window.sdtune || {};
         try {
             const {presets: own} = await sdtune.call('presets');
             names = own.map((preset) => preset.name);
-            sdtune.byId('sdtune_presets_list').replaceChildren(...own.map((preset) => row(preset.name)));
+            const list = sdtune.byId('sdtune_presets_list');
+            sdtune.keepFocus(list, () => list.replaceChildren(...names.map(row)), list.closest('details').firstChild);
         } catch (problem) {
             say(problem.message, true);
         }

@@ -24,7 +24,7 @@ window.sdtune = window.sdtune || {};
         const drawn = JSON.stringify([list.map(facts), filter, runs.compared, [...ticked]]);
         if (!place || drawn === mark || place.querySelector('[data-asked]')) return;
         mark = drawn;
-        if (!list.length) return place.replaceChildren();
+        if (!list.length) return empty(place);
         if (!sdtune.byId('sdtune_runs_list')) place.replaceChildren(...frame());
         const sorted = list.slice().sort((a, b) => order(b) - order(a));
         const matching = sorted.filter(matches);
@@ -43,9 +43,15 @@ window.sdtune = window.sdtune || {};
         sdtune.byId('sdtune_runs_next').disabled = filter.page + 1 >= pages;
         sdtune.show('sdtune_runs_hint', runs.compared);
         sdtune.text('sdtune_runs_hint', t('Choose the run to compare {name} with.', {name: runs.compared}));
-        rows(matching.slice(filter.page * PAGE, (filter.page + 1) * PAGE));
+        const body = sdtune.byId('sdtune_runs_list').querySelector('tbody');
+        sdtune.keepFocus(body, () => rows(body, matching.slice(filter.page * PAGE, (filter.page + 1) * PAGE)), place);
         deletion(matching);
     };
+
+    function empty(place) {
+        const body = place.querySelector('tbody');
+        if (body) sdtune.keepFocus(body, () => place.replaceChildren(), place);
+    }
 
     // What a row shows.
     const facts = (run) => [
@@ -66,8 +72,7 @@ window.sdtune = window.sdtune || {};
     const order = (run) => (run.place ? 1e12 - run.place : sdtune.isOn(run) ? 1e12 : run.updated || 0);
 
     // Rows stay what they are while their numbers change, so that neither the focus nor a click half done is lost.
-    function rows(list) {
-        const body = sdtune.byId('sdtune_runs_list').querySelector('tbody');
+    function rows(body, list) {
         const present = new Map([...body.children].map((line) => [line.dataset.run, line]));
         const lines = list.map((run) => row(run, present.get(run.id)));
         const focused = document.activeElement;
@@ -213,6 +218,7 @@ window.sdtune = window.sdtune || {};
     function deletion(list) {
         const count = chosen(list).length;
         const button = sdtune.byId('sdtune_runs_delete');
+        if (!count && document.activeElement === button) sdtune.byId('sdtune_runs_every').focus();
         sdtune.show(button, count);
         button.title = t('Delete the run folders: samples, log and resume point; the trained files stay');
         sdtune.text(button, t('Delete chosen runs: {n}', {n: count}));
