@@ -115,6 +115,7 @@ window.sdtune = window.sdtune || {};
         'describing pictures': 'describing pictures',
         'saving captions': 'saving captions',
         'reading pictures': 'reading pictures',
+        'looking at what the VAE keeps': 'looking at what the VAE keeps',
         'looking for pictures': 'looking for pictures',
         'preparing pictures': 'preparing pictures',
         'waiting for the model': 'waiting for the model',

@@ -4,7 +4,7 @@ Latents have an eighth of a picture's sides. What does not come back on the way 
 resolution, or a closer view, helps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ FINE = 5  # pixels: what is no larger is a fine part
 # after the embedded model's VAE, and 13 that are
 MIN_SHARE = 0.25
 MAX_PICTURES = 4  # pictures that are looked at
+LOOKING = "looking at what the VAE keeps"
 
 
 def fine_parts(images: torch.Tensor) -> torch.Tensor:
@@ -37,12 +38,16 @@ def share_kept(image: torch.Tensor, reconstructed: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def reconstructed(model: LoadedModel, image: torch.Tensor) -> torch.Tensor:
-    """(1, 3, H, W) float32 on the CPU: an image in -1..1 after the way through the model's VAE and back."""
+def reconstructed(model: LoadedModel, image: torch.Tensor, halfway: Callable[[], None] = lambda: None) -> torch.Tensor:
+    """(1, 3, H, W) float32 on the CPU: an image in -1..1 after the way through the model's VAE and back.
+
+    halfway(): called between the two, may raise.
+    """
     vae: Any = model.vae
     weight = vae.post_quant_conv.weight
     with without_autocast(weight.device):
         mean, _ = model.family.encode_images(model, image.to(weight.device, weight.dtype))
+        halfway()
         latents = (mean / model.family.scale_factor).to(weight.device, weight.dtype)
         return vae.decoder(vae.post_quant_conv(latents)).float().cpu()
 
@@ -53,19 +58,27 @@ def examples_to_look_at(dataset: Dataset) -> list[Example]:
     return [dataset.example(number, 0) for number in numbers[:: -(-len(numbers) // MAX_PICTURES) or 1]]
 
 
-def lost_detail(host: Host, model_settings: object, dataset: Dataset) -> str:
+def lost_detail(host: Host, model_settings: object, dataset: Dataset,
+                progress: Callable[[int, int, str], None] = lambda *_: None) -> str:
     """A sentence where the model's VAE loses the fine parts of pictures, else ""; the model is borrowed meanwhile.
+
+    progress(done, total, text) may raise to stop: on a processor a large picture takes a minute.
 
     What cannot be encoded in the model's own number format (values that are not finite) is passed over.
     """
-    names, shares = [], []
+    names, shares, examples = [], [], examples_to_look_at(dataset)
+    progress(0, len(examples), LOOKING)
     with host.borrow(model_settings, ["unet", "text_encoder"]) as model:
-        for example in examples_to_look_at(dataset):
+        for number, example in enumerate(examples):
+            def go_on(number: int = number) -> None:
+                progress(number, len(examples), LOOKING)
+
+            go_on()
             try:
                 image = pixels(load(example.picture.path, example.picture.content)[0], example)[None]
             except Unreadable:
                 continue
-            share = share_kept(image, reconstructed(model, image))
+            share = share_kept(image, reconstructed(model, image, go_on))
             if share == share:
                 names.append(example.picture.relative)
                 shares.append(share)

@@ -11,6 +11,7 @@ from lib_sdtune.errors import NameTaken
 from lib_sdtune.sentences import plural
 from lib_sdtune.services import durations
 from lib_sdtune.services.submission import check_config, read_config
+from lib_sdtune.services.task import Progress, Stopped
 from lib_sdtune.ui.boxes import box, listing
 from lib_sdtune.ui.thumbnails import thumbnails
 
@@ -52,9 +53,14 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
     from lib_sdtune.training.runs import check_settings
 
     config = read_config(settings, app.host, name=UNNAMED)
-    scan = app.inspection.watch(lambda progress: check_config(config, app.context, True, progress))
-    check_settings(config, config.model, app.host)
-    dataset = Dataset(scan, config)
+
+    def look(progress: Progress) -> "tuple[Scan, Dataset, str]":
+        scan = check_config(config, app.context, True, progress)
+        check_settings(config, config.model, app.host)
+        dataset = Dataset(scan, config)
+        return scan, dataset, limit(config, dataset, app, progress)
+
+    scan, dataset, lost = app.inspection.watch(look)
     lines = [picture_count(scan.pictures), shapes(dataset), arithmetic(dataset, config)]
     lines += filter(None, [time(dataset, config, app), samples(dataset, config, app), disk_space(dataset, config, app),
                            masks(config, scan.pictures), sentence(config, scan.pictures),
@@ -62,7 +68,7 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
     warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)),
                 *unknown_tags(config, app.host),
-                *filter(None, [limit(config, dataset, app)]), *problems(scan, config, app)]
+                *filter(None, [lost]), *problems(scan, config, app)]
     problem = name_problem(config, app) if settings.get("name") else ""
     parts = [box("red", problem, say=say), box("plain", *lines), box("yellow", *warnings, say=say),
              *plain_captions(scan, config), *thumbnails(scan), listing("Captions as they will be read", captions),
@@ -70,8 +76,10 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
     return f'<div class="sdtune-check">{"".join(parts)}</div>'
 
 
-def limit(config: "Config", dataset: "Dataset", app: "App") -> str:
-    """Where the model can show no more of the pictures, whatever it learns; "" where it can, or is in use."""
+def limit(config: "Config", dataset: "Dataset", app: "App", progress: Progress) -> str:
+    """Where the model can show no more of the pictures, whatever it learns; "" where it can, is in use, or somebody
+    stops the look at it.
+    """
     from lib_sdtune.training.vae_detail import lost_detail
 
     def give_up() -> None:
@@ -81,8 +89,8 @@ def limit(config: "Config", dataset: "Dataset", app: "App") -> str:
         return ""
     try:
         with app.host.waiting_with(give_up):
-            return lost_detail(app.host, config.model, dataset)
-    except InUse:
+            return lost_detail(app.host, config.model, dataset, progress)
+    except (InUse, Stopped):
         return ""
 
 

@@ -106,6 +106,32 @@ def test_one_epoch_is_told_as_one(app, tmp_path, steps, words):
     assert "an epoch" in coded([sentence])[sentence]["code"]
 
 
+def test_the_look_at_the_vae_is_seen_and_can_be_stopped(app, tmp_path, monkeypatch):
+    from lib_sdtune.training import vae_detail
+
+    config, seen = settings(pictures(tmp_path / "pics", count=4)), []
+    original = vae_detail.reconstructed
+
+    def watched(model, image, halfway):
+        seen.append(app.inspection.status()["work"])
+        return original(model, image, halfway)
+
+    monkeypatch.setattr(vae_detail, "reconstructed", watched)
+    monkeypatch.setattr(vae_detail, "share_kept", lambda *_: 0.0)
+    assert "loses the fine parts of 4" in check.report(config, app)
+    assert [(work["state"], work["done"], work["total"], work["text"]) for work in seen] == [
+        ("working", number, 4, vae_detail.LOOKING) for number in range(4)]
+
+    def stopped(model, image, halfway):
+        app.inspection.stop()
+        return watched(model, image, halfway)
+
+    monkeypatch.setattr(vae_detail, "reconstructed", stopped)
+    said = check.report(config, app)
+    assert "4 pictures" in said and "loses the fine parts" not in said and len(seen) == 5
+    assert app.inspection.status()["work"]["state"] == "done"
+
+
 def test_an_embedding_that_captions_name_is_told(tmp_path, app):
     folder = app.host.folder("embeddings") / "mine"
     folder.mkdir(parents=True)
