@@ -53,10 +53,10 @@ class Results:
                                 (files, room["file"] * (kept + 1))])
 
     def has_room(self, steps: int, optimizer_bytes: int) -> bool:
-        """Whether the disk takes what is refused otherwise."""
+        """Whether the disk takes what is refused otherwise; no where it cannot be asked."""
         try:
             self.refuse_too_little_room(steps, optimizer_bytes)
-        except UserError:
+        except (UserError, OSError):
             return False
         return True
 

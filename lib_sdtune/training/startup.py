@@ -5,11 +5,11 @@ from contextlib import ExitStack, contextmanager, nullcontext
 
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.failures import sentence
-from lib_sdtune.formats.files import free_space, is_full
+from lib_sdtune.formats.files import is_full
 from lib_sdtune.host.base import Host
 from lib_sdtune.training import class_pictures
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.disk_space import SPARE
+from lib_sdtune.training.disk_space import SPARE, has_room
 from lib_sdtune.training.trainer import Trainer
 
 FULL_TOGETHER = ("The disk is full before the first step, and processes that train together cannot wait for room. Make "
@@ -24,7 +24,7 @@ def prepared(trainer: Trainer, host: Host, control: Control) -> Iterator[None]:
     if trainer.method.uses_class_pictures:
         folders = class_pictures.folders(trainer.config)
         once_there_is_room(lambda: draw_class_pictures(trainer, host, control),
-                           lambda: all(free_space(folder) > SPARE for folder in folders), host, control)
+                           lambda: all(has_room(folder, SPARE) for folder in folders), host, control)
     with ExitStack() as stack:
         once_there_is_room(lambda: stack.enter_context(trainer), trainer.has_room, host, control)
         yield

@@ -22,12 +22,11 @@ from lib_sdtune.devices import HALVES, compute_dtype, without_autocast
 from lib_sdtune.errors import RunError
 from lib_sdtune.families import latent_colours
 from lib_sdtune.families.base import Conditioning
-from lib_sdtune.formats.files import free_space
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.training.conditioner import encode_captions
-from lib_sdtune.training.disk_space import SPARE
+from lib_sdtune.training.disk_space import SPARE, has_room
 from lib_sdtune.training.encoder_keys import text_key, vae_key
 from lib_sdtune.training.memory.estimate import recomputes
 from lib_sdtune.training.memory.offloaded_parts import OffloadedParts, captions_are_fixed
@@ -97,7 +96,7 @@ class TrainingData:
     def pause_for_room(self, sentence: str) -> None:
         """The run pauses, at its next step, until the cache has room."""
         assert self.pause_until is not None
-        self.pause_until(sentence, lambda: free_space(self.cache_folder) > SPARE)
+        self.pause_until(sentence, lambda: has_room(self.cache_folder, SPARE))
 
     def build_datasets(self) -> None:
         self.dataset = Dataset(self.scan, self.config, copies=self.world.size)

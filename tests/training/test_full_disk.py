@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -60,15 +61,23 @@ SHORT = {"train": {"max_train_steps": 2}, "sample": {"every_n_steps": 1, "prompt
 
 
 class Full:
-    """A disk that has no room for the first file that `matches`, nor for any other, until the run has paused."""
+    """A disk that has no room for the first file that `matches`, nor for any other, until the run has paused.
 
-    def __init__(self, monkeypatch, matches):
-        self.matches, self.full, self.refused, self.told = matches, False, [], []
+    away: it cannot be asked for its room at first, as a network drive that is gone, and has room when it is back.
+    """
+
+    def __init__(self, monkeypatch, matches, away=False):
+        self.matches, self.full, self.refused, self.told, self.away = matches, False, [], [], away
         self.sync, self.store = files.sync, store.write
         monkeypatch.setattr(files, "sync", lambda path: self.refuse(path) or self.sync(path))
         monkeypatch.setattr(store, "write", lambda path, tensors: self.refuse(path) or self.store(path, tensors))
-        for module in ("training_data", "disk_space"):
-            monkeypatch.setattr(f"lib_sdtune.training.{module}.free_space", lambda folder: 0 if self.full else 2**50)
+        monkeypatch.setattr(shutil, "disk_usage", self.usage)
+
+    def usage(self, folder):
+        if self.told and self.full and self.away:
+            self.full = False
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return SimpleNamespace(free=0 if self.full else 2**50)
 
     def refuse(self, path):
         self.full = self.full or not self.refused and self.matches in str(path)
@@ -80,7 +89,7 @@ class Full:
         """Make room once the run has paused."""
         if control.state == "paused":
             self.told.append((control.message, json.loads((control.folder / "status.json").read_text())["state"]))
-            self.full = False
+            self.full = self.full and self.away
 
 
 @pytest.mark.parametrize("matches", ["cache/latents", "samples", "models/Lora/ron.safetensors", "ron.json"])
@@ -118,6 +127,16 @@ def test_what_comes_before_the_first_step_waits_for_room_too(tmp_path, monkeypat
         made.append([(path.name, path.read_bytes()) for path in sorted(files)])
         monkeypatch.undo()
     assert made[0] == made[1] and len(made[0]) == (4 if keeping is CLASS else 2)
+
+
+@pytest.mark.parametrize("matches", ["cache/latents", "class-00001.png"])
+def test_waits_for_a_disk_that_cannot_be_asked_for_its_room(tmp_path, monkeypatch, matches):
+    concept = {"images": str(pictures(tmp_path / "10_ron")), "class_prompt": "a photo of a cat", "class_images": str(tmp_path / "class"),
+               "num_class_images": 2}
+    host, disk = TinyHost(tmp_path / "data"), Full(monkeypatch, matches, away=True)
+    wanted = settings("", method="dreambooth", concepts=[concept], loss={"prior_preservation": "pictures"}, train={"max_train_steps": 1})
+    control = train(host, wanted, watch=disk.watch)
+    assert control.state == "finished" and disk.told and all("Make room" in message for message, _ in disk.told)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), DiskFull("Latents could not be written.")])
