@@ -19,6 +19,7 @@ from lib_sdtune.evaluation.candidates import Candidate, of_run, relocated
 from lib_sdtune.evaluation.evaluation import FOLDER, result
 from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, RunPaths
 from lib_sdtune.formats import pickled, structure
+from lib_sdtune.formats.artefact_files import sidecars
 from lib_sdtune.formats.card import with_notes
 from lib_sdtune.formats.files import atomic, free_space, write_json
 from lib_sdtune.formats.kinds import KINDS
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from lib_sdtune.host.base import Host
     from lib_sdtune.training.runs import RunFolder
 
-SIDECARS = (".json", ".preview.png", ".yaml", ".txt")
 SPARE = 2**20  # bytes
 
 
@@ -90,7 +90,7 @@ def sweep(journal: Journal, candidates: list[Candidate]) -> dict[Path, Path]:
     """Move files with what belongs to them into the run folder; {old path: new path} of the files themselves."""
     moved = {}
     for candidate in candidates:
-        for path in [candidate.path, *(candidate.path.with_suffix(ending) for ending in SIDECARS)]:
+        for path in [candidate.path, *sidecars(candidate.path)]:
             if path.exists():
                 moved[path] = journal.move_away(path)
     return {candidate.path: moved[candidate.path] for candidate in candidates}

@@ -123,6 +123,16 @@ def test_publishing_and_taking_back(host, run):
         undo(host, run)
 
 
+def test_a_picture_that_somebody_chose_for_a_file_goes_and_comes_back_with_it(host, run):
+    picture = host.folder("lora") / "ron-000001.preview.jpg"
+    picture.write_bytes(b"a picture of another format")
+    before = listing(host)
+    publish(host, run, "ron")
+    assert not picture.exists() and (run.path / "epochs" / picture.name).exists()
+    undo(host, run)
+    assert listing(host) == before
+
+
 def test_publishing_the_last_file_leaves_it_and_its_edited_card(host, run):
     card = host.folder("lora") / "ron.json"
     card.write_text(json.dumps({"description": "mine", "activation text": "rrron", "negative text": "fog", "notes": "from May"}))
