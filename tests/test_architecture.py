@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "lib_sdtune").rglob("*.py"))
 
 LEVELS = [  # a file may import from its own line and those above it
-    "errors failures devices registry randomness unknown_settings declaration sentences config sections presets prompts prompt_lines",
+    "errors failures devices registry randomness unknown_settings declaration sentences config sections presets",
     "networks families optim diffusion formats ldm pages toyworld prompts prompt_lines",
     "host.base host.watcher contradictions",
     "methods data host.embedded host.webui overruled lora_tools",
@@ -53,6 +53,11 @@ def place(module):
     """The longest known prefix of a module's name."""
     parts = module.split(".")
     return next((name for n in range(len(parts), 1, -1) if (name := ".".join(parts[:n])) in LEVEL), None)
+
+
+def test_every_file_has_one_level():
+    names = " ".join(LEVELS).split()
+    assert [name for name in names if names.count(name) > 1] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
