@@ -5,7 +5,7 @@ gradio takes events from every page that a browser shows, so those that read or 
 """
 
 import json
-import traceback
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +13,7 @@ import gradio as gr
 
 from lib_sdtune.api.admission import Refused, admit_event
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.failures import fault
 from lib_sdtune.formats.plain_data import parse_json
 from lib_sdtune.ui import check, form, memory, presets, upload
 from lib_sdtune.ui.boxes import box
@@ -20,6 +21,7 @@ from lib_sdtune.ui.context import TabContext
 from lib_sdtune.ui.field_labels import labels_by_path, with_labels
 from lib_sdtune.ui.fields import Field
 
+log = logging.getLogger("sdtune")
 ANSWERED = "() => {{ sdtune.messages.answered('{}'); return []; }}"
 
 
@@ -44,9 +46,8 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
         except (UserError, RunError) as problem:
             return box("red", str(problem), say=say), ""
         except Exception as problem:
-            traceback.print_exc()
-            return box("red", f"This is a fault of SD Tune: {type(problem).__name__}: {problem}",
-                       "The console has the details."), ""
+            log.exception("the form")
+            return box("red", fault(problem)), ""
 
     def start(request: gr.Request, *values):
         return answer(lambda config: ("", app.submit(config)["id"]), request, *values)
@@ -132,5 +133,5 @@ def defaults(context: TabContext) -> dict[str, Any]:
     try:
         return context.defaults() or {}
     except Exception:
-        traceback.print_exc()
+        log.exception("what the host recommends")
         return {}
