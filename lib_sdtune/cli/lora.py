@@ -5,13 +5,17 @@ weight, or with --checkpoint into that checkpoint. extract TUNED ORIGINAL OUT: w
 The results are those of sd-scripts' tools. `lora TOOL --help` lists what each takes.
 """
 
+import dataclasses
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lib_sdtune.cli.console import Bar
+from lib_sdtune.declaration import choices, hint
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.paths import path_of
+from lib_sdtune.lora_tools.settings import Extract, Merge, Resize
 
 OUT = "the .safetensors file to write"
 
@@ -21,58 +25,18 @@ def arguments(parser: ArgumentParser) -> None:
     resize = tools.add_parser("resize", help="give a LoRA another rank")
     resize.add_argument("file", metavar="IN")
     resize.add_argument("out", metavar="OUT", help=OUT)
-    resize.add_argument(
-        "--dim", type=int, required=True, metavar="N", help="the new rank; the most with --dynamic-method"
-    )
-    resize.add_argument(
-        "--conv-dim", type=int, default=None, metavar="N", help="that of convolutions (default: --dim)"
-    )
-    resize.add_argument(
-        "--dynamic-method",
-        default="",
-        metavar="RULE",
-        help="sv_fro, sv_ratio or sv_cumulative: a rank for each layer by its singular values",
-    )
-    resize.add_argument(
-        "--dynamic-param",
-        type=float,
-        default=None,
-        metavar="X",
-        help="0.9, say: how much is kept; for sv_ratio the largest value divided by the smallest, such as 10",
-    )
+    add_settings(resize, Resize, ("dim", "conv_dim", "dynamic_method", "dynamic_param"), required="dim",
+                 dynamic_param=None)
     merge = tools.add_parser("merge", help="make one LoRA of several, or put them into a checkpoint")
     merge.add_argument("out", metavar="OUT", help=OUT)
     merge.add_argument("files", nargs="+", metavar="FILE[:W]", help="a LoRA and its weight (default: 1)")
     merge.add_argument("--checkpoint", default="", metavar="F", help="put them into this checkpoint")
-    merge.add_argument(
-        "--dim",
-        type=int,
-        default=0,
-        metavar="N",
-        help="bring the sum to this rank (default: put them side by side, exactly)",
-    )
-    merge.add_argument(
-        "--conv-dim", type=int, default=0, metavar="N", help="that of 3x3 convolutions (default: --dim)"
-    )
+    add_settings(merge, Merge, ("dim", "conv_dim"))
     extract = tools.add_parser("extract", help="make a LoRA of what a checkpoint has learned")
     extract.add_argument("tuned", metavar="TUNED", help="the checkpoint after")
     extract.add_argument("original", metavar="ORIGINAL", help="the checkpoint before")
     extract.add_argument("out", metavar="OUT", help=OUT)
-    extract.add_argument("--dim", type=int, default=4, metavar="N", help="the rank (default: 4)")
-    extract.add_argument(
-        "--conv-dim",
-        type=int,
-        default=0,
-        metavar="N",
-        help="that of 3x3 convolutions (default: the residual blocks are left out)",
-    )
-    extract.add_argument(
-        "--min-diff",
-        type=float,
-        default=0.01,
-        metavar="X",
-        help="the text encoders are left out if no weight differs by more (default: 0.01)",
-    )
+    add_settings(extract, Extract, ("dim", "conv_dim", "min_diff"), dim=4)
     for tool in (merge, extract):
         tool.add_argument(
             "--clamp-quantile",
@@ -81,13 +45,28 @@ def arguments(parser: ArgumentParser) -> None:
             metavar="X",
             help="cut values beyond this share of all at each layer, 1 for none (default: 0.99)",
         )
-    for tool in (resize, merge, extract):
-        tool.add_argument(
-            "--save-precision", default="", metavar="P", help="fp16, bf16 or float (default: as it was read)"
-        )
+    for tool, read in ((resize, "as it was read"), (merge, "as it was read"), (extract, "float")):
+        tool.add_argument("--save-precision", default="", metavar="P", help=f"fp16, bf16 or float (default: {read})")
         tool.add_argument("--device", default="cpu", metavar="D", help="cuda is faster (default: cpu)")
         tool.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
         tool.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_settings(
+    parser: ArgumentParser, cls: type, names: Sequence[str], required: str = "", **sd_scripts: Any
+) -> None:
+    """Add the settings `names` of a tool with the types, defaults and help of their declarations.
+
+    required: the name of one that must be given. sd_scripts: sd-scripts' own defaults where the tab has others.
+    """
+    for field in (field for field in dataclasses.fields(cls) if field.name in names):
+        default = sd_scripts.get(field.name, field.default)
+        kind = hint(cls, field.name)
+        metavar = "|".join(filter(None, choices(field) or ())) or {int: "N", float: "X"}[kind]
+        known = "" if field.name == required or default in ("", None) else f" (default: {default})"
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=default, metavar=metavar,
+                            required=field.name == required,
+                            help=f"{field.metadata['help'].rstrip('.')}{known}".replace("%", "%%"))
 
 
 def run(args: Namespace) -> int:
@@ -103,7 +82,7 @@ def resize(args: Namespace, target: Path, common: dict[str, Any]) -> str:
     from lib_sdtune.lora_tools.resize import resize
 
     result = resize(
-        file(args.file), target, args.dim, args.conv_dim, args.dynamic_method, args.dynamic_param, **common
+        file(args.file), target, args.dim, args.conv_dim or None, args.dynamic_method, args.dynamic_param, **common
     )
     dims = ", ".join(f"{dim} ({count} layers)" for dim, count in sorted(result.dims.items()))
     mean = sum(result.norm_kept) / len(result.norm_kept) if result.norm_kept else 1
