@@ -86,7 +86,9 @@ def test_an_unknown_mode_is_refused(capsys):
 
 def test_every_requirement_is_pinned():
     for file in ROOT.glob("requirements*.txt"):
-        for line in file.read_text().splitlines():
+        lines = file.read_text().splitlines()
+        assert any("==" in line for line in lines), f"{file.name} names no package"
+        for line in lines:
             assert not line or line.startswith(("#", "-r ")) or re.match(r"^[A-Za-z0-9_.-]+==[0-9.]+(; .*)?$", line), f"{file.name}: {line}"
 
 

@@ -13,7 +13,8 @@ def test_every_count_has_a_bar_of_its_length():
 def test_what_is_too_much_is_summed_up():
     root = ElementTree.fromstring(bars("Tags", {f"tag {n}": 1 for n in range(100)}, most=10))
     assert len(list(root.iter("{http://www.w3.org/2000/svg}rect"))) == 10 and "and 91 more" in "".join(root.itertext())
-    assert ElementTree.fromstring(bars("Nothing", {})) is not None
+    empty = ElementTree.fromstring(bars("Nothing", {}))
+    assert not list(empty.iter("{http://www.w3.org/2000/svg}rect")) and "Nothing" in "".join(empty.itertext())
 
 
 def test_charts_stand_below_each_other_whatever_their_names_hold():

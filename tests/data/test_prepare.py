@@ -59,7 +59,9 @@ def test_the_bucket_is_the_one_of_training(source, tmp_path):
 
     prepare(source, tmp_path / "out", small())
     buckets = Buckets(DatasetConfig(resolution=128, min_bucket_reso=64, max_bucket_reso=256))
-    for name, size in sizes(tmp_path / "out").items():
+    made = sizes(tmp_path / "out")
+    assert len(made) == 2
+    for name, size in made.items():
         original = Image.open(next(source.glob(name.split(".")[0] + ".[pj]*")))
         assert size == buckets.fit(*original.size).size == buckets.fit(*size).size == buckets.fit(*size).scaled
 

@@ -75,6 +75,7 @@ def test_half_precision_stays_and_the_strongest_is_not_rounded_again(tmp_path):
     ]
     merge(pair, [1.0, 0.5], tmp_path / "sum.safetensors")
     merged, first = files.layers(tmp_path / "sum.safetensors")[0], files.layers(pair[0])[0]
+    assert merged and merged.keys() == first.keys()
     for key, tensors in merged.items():
         assert tensors["lora_up.weight"].dtype == torch.float16
         assert torch.equal(tensors["lora_up.weight"][:, :4], first[key]["lora_up.weight"])

@@ -88,8 +88,9 @@ def test_files_hold_the_mean_and_saves_and_samples_change_nothing(tmp_path, imag
     busy = result(TinyHost(tmp_path / "busy"), images, save={"every_n_steps": 1, "state_every_n_steps": 1},
                   sample={"every_n_steps": 1, "prompts": ["ron"], "steps": 1},
                   validation={"split": 0.3, "every_n_steps": 1})
+    assert plain and plain.keys() == busy.keys()
     for key, tensors in plain.items():
-        assert all(torch.equal(tensor, busy[key][tail]) for tail, tensor in tensors.items()), key
+        assert tensors and all(torch.equal(tensor, busy[key][tail]) for tail, tensor in tensors.items()), key
 
 
 def test_a_resumed_run_ends_in_the_same_bytes(tmp_path, images):

@@ -294,7 +294,7 @@ def test_a_checkpoint_that_the_webui_does_not_know_is_refused(host, unchanged):
         host.check(Model(checkpoint="no such file.safetensors"))
 
 
-def test_the_lora_extension_may_be_switched_off(host, monkeypatch):
+def test_the_lora_extension_may_be_switched_off(host, unchanged, monkeypatch):
     monkeypatch.delitem(sys.modules, "networks")
     with host.borrow(Model()) as model:
         learn(model)
