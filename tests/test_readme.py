@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from lib_sdtune.__main__ import parser
-from tests.test_architecture import ROOT
+from tests.test_architecture import LEVELS, ROOT
 
 PATHS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").glob("*.md"))
 DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PATHS}
@@ -30,6 +30,12 @@ def anchors(text):
     """What headings can be linked to, as GitHub calls them."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_guides_contents_are_its_headings():
+    guide = DOCUMENTS["docs/guide.md"]
+    contents = re.findall(r"^- \[(.*)\]\(#.*\)$", guide.partition("\n## ")[0], re.MULTILINE)
+    assert contents and contents == re.findall(r"^## (.*)$", guide, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", GENERATED)
@@ -75,13 +81,17 @@ def test_every_document_can_be_found_from_the_readme():
 
 def test_modules_and_paths_in_the_text_exist():
     """`training/run.py`, `lib_sdtune/ui/panel.html`, `benchmarks.step_time` and the like, wherever they are named."""
+    paths, modules = 0, 0
     for name, text in DOCUMENTS.items():
         for path in re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|js|html|json|css))`", text):
             if not re.search(r"\bNAME\b", path):
+                paths += 1
                 assert any((ROOT / base / path).is_file() for base in ("", "lib_sdtune", "tests")), f"{name}: {path}"
         for module in re.findall(r"python -m (benchmarks\.\w+)", text):
+            modules += 1
             path = ROOT / module.replace(".", "/")
             assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), f"{name}: {module}"
+    assert paths > 20 and modules > 5
 
 
 def test_the_map_names_what_is_there():
@@ -90,6 +100,13 @@ def test_the_map_names_what_is_there():
         for name in re.match(r" *((?:[\w./]+ )+)", line + " ")[1].split():
             inside = "lib_sdtune/" if line.startswith(" ") else ""
             assert (ROOT / inside / name).exists(), name
+    assert block.count("\n") > 20
+
+
+def test_the_layers_are_those_that_imports_are_held_to():
+    block = re.search(r"## Layers\n.*?```\n(.*?)```", DOCUMENTS["docs/architecture.md"], re.DOTALL)[1]
+    layers = [set(line.partition("   ")[0].replace("/", ".").split()) for line in block.splitlines()]
+    assert layers == [set(line.split()) for line in reversed(LEVELS)]
 
 
 def test_every_page_script_is_in_its_map():
