@@ -23,6 +23,13 @@ class Sentence(Exception):
         return one_line(super().__str__())
 
 
+def system_reason(error: BaseException) -> str:
+    """"No space left on device": what the system says of an OSError, without its number and path; any other error's
+    own words.
+    """
+    return getattr(error, "strerror", None) or str(error)
+
+
 class UserError(Sentence):
     """Wrong input, found before work started: the command line exits 2, the API answers 422."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lib_sdtune.config import Concept
 from lib_sdtune.declaration import Weighted, hint
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats import toml
 from lib_sdtune.formats.paths import path_of
 from lib_sdtune.formats.plain_data import MAX_DEPTH, check_value, parse_json, shortened
@@ -23,7 +23,7 @@ def read(path: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UserError(f"{path} could not be read: {error.strerror or error}.") from None
+        raise UserError(f"{path} could not be read: {system_reason(error)}.") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a text in UTF-8; save it as UTF-8.") from None
     if path.suffix.lower() in (".yaml", ".yml"):

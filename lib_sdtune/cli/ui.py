@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.cli.train import INTERRUPTED
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, system_reason
 
 if TYPE_CHECKING:
     from lib_sdtune.app import App
@@ -62,7 +62,7 @@ def check(port: int) -> None:
             attempt.bind((HERE, port))
         except OSError as error:
             raise UserError(
-                f"Port {port} cannot be used ({error.strerror or error}); choose another one with --port."
+                f"Port {port} cannot be used ({system_reason(error)}); choose another one with --port."
             ) from None
 
 

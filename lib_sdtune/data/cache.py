@@ -20,7 +20,7 @@ from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.pixels import mask, pixels
 from lib_sdtune.data.problem import printable
 from lib_sdtune.data.thread_map import ordered
-from lib_sdtune.errors import DiskFull, RunError
+from lib_sdtune.errors import DiskFull, RunError, system_reason
 from lib_sdtune.formats.files import is_full
 from lib_sdtune.sentences import phrase
 
@@ -175,7 +175,7 @@ class LatentCache:
         try:
             store.write(store.path_of(self.folder, name), entry)
         except OSError as error:
-            reason = error.strerror or error
+            reason = system_reason(error)
             if not is_full(error):
                 raise RunError(f"Latents could not be written to {self.folder} ({reason}). Look whether that folder is "
                                "there and may be written, or set dataset.cache_latents to false.") from error

@@ -7,7 +7,7 @@ from lib_sdtune.data import captions, text
 from lib_sdtune.data.caption_backup import back_up
 from lib_sdtune.data.problem import printable
 from lib_sdtune.data.walk import PictureFile
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats.files import write_text
 
 
@@ -58,7 +58,7 @@ def content(file: Path) -> tuple[str | None, str]:
     except FileNotFoundError:
         return None, "utf-8"
     except OSError as error:
-        raise UserError(f"{printable(file)} can't be read ({error.strerror or error}).") from error
+        raise UserError(f"{printable(file)} can't be read ({system_reason(error)}).") from error
 
 
 def first_line(content: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from lib_sdtune.data import text
 from lib_sdtune.data.kinds import caption_ending
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.text import COMMAS
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats.paths import exists
 from lib_sdtune.registry import nearest
 
@@ -57,7 +57,7 @@ def from_file(file: "PictureFile", extension: str, problems: list[Problem], all_
     try:
         content, encoding = text.read(path)
     except OSError as error:
-        problems.append(Problem(path, f"The caption {printable(path.name)} can't be read ({error.strerror or error}).",
+        problems.append(Problem(path, f"The caption {printable(path.name)} can't be read ({system_reason(error)}).",
                                 False, "caption unreadable"))
         return ""
     if encoding != "utf-8":

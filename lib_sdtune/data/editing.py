@@ -6,17 +6,17 @@ and a file of which only the beginning was read is not edited. The text before s
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 from lib_sdtune.data import captions, tags
 from lib_sdtune.data.caption_entry import Entry, content, entry, write
+from lib_sdtune.data.listing import first_names
 from lib_sdtune.data.paths import locate
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.walk import walk
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import RunError, UserError, system_reason
 
-NAMED = 4  # files of a sentence about several
 EXCERPT = 40  # characters of a caption in a sentence
 OFTEN = 0.9  # a tag in this share of the captions says what they have in common
 Edit = Callable[[str], str]  # caption -> caption
@@ -138,9 +138,8 @@ class Captions:
             try:
                 write(entry)
             except (OSError, RunError) as error:
-                cause = error if isinstance(error, OSError) else error.__cause__
-                reason = getattr(cause, "strerror", None) or error
-                raise UserError(f"{printable(entry.file)} can't be written ({reason}); "
+                cause = error if isinstance(error, OSError) else error.__cause__ or error
+                raise UserError(f"{printable(entry.file)} can't be written ({system_reason(cause)}); "
                                 "it and what follows is not saved.") from error
             written.append(name)
         return written, problems
@@ -165,19 +164,15 @@ PRUNING = ("These tags stand in nearly every caption. Pruned, what they name bec
 def told(entries: dict[str, Entry]) -> Iterator[Problem]:
     """What the owner of the captions should know before editing them."""
     if guessed := [entry for entry in entries.values() if entry.is_guess]:
-        shown = [f'{printable(entry.file.name)} ({entry.encoding}: "{entry.caption[:EXCERPT]}")' for entry in guessed]
+        shown = [f'{entry.file.name} ({entry.encoding}: "{entry.caption[:EXCERPT]}")' for entry in guessed]
         yield Problem(guessed[0].file, f"Captions that are not UTF-8, so that their encoding is a guess: "
-                                       f"{listed(shown)}. See whether these words are right; saving them asks for it.",
+                                       f"{first_names(shown)}. See whether these words are right; saving them "
+                                       "asks for it.",
                       False, "caption not UTF-8")
     if cut := [entry for entry in entries.values() if entry.is_cut]:
-        names = listed([printable(entry.file.name) for entry in cut])
+        names = first_names([entry.file.name for entry in cut])
         yield Problem(cut[0].file, f"Captions that are larger than 64 KiB and can't be edited here: {names}.", False,
                       "caption too long")
-
-
-def listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def one_line(caption: str) -> str:

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from lib_sdtune.data.listing import first_names
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.data.walk import NAMED, PictureFile, walk
+from lib_sdtune.data.walk import PictureFile, walk
 
 
 def assigned(files: list[PictureFile], folder: Path, problems: list[Problem]) -> list[PictureFile]:
@@ -22,7 +23,7 @@ def assigned(files: list[PictureFile], folder: Path, problems: list[Problem]) ->
         problems.append(Problem(masks[name].path, text, True, "mask orphan"))
     result = [replace(file, mask=masks[name].path) if (name := names[file.relative]) else file for file in files]
     if without := [file for file in result if file.mask is None]:
-        text = f"There is no mask in {printable(folder.name)} for {listed(without)}."
+        text = f"There is no mask in {printable(folder.name)} for {first_names([file.relative for file in without])}."
         problems.append(Problem(without[0].path, text, False, "no mask"))
     return result
 
@@ -30,8 +31,3 @@ def assigned(files: list[PictureFile], folder: Path, problems: list[Problem]) ->
 def stem(relative: str) -> str:
     """"10_ron/1.png" as "10_ron/1"."""
     return str(PurePosixPath(relative).with_suffix(""))
-
-
-def listed(files: list[PictureFile]) -> str:
-    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-    return ", ".join(printable(file.relative) for file in files[:NAMED]) + more

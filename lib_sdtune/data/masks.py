@@ -16,6 +16,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from lib_sdtune.data.gone import PictureGone
+from lib_sdtune.data.listing import first_names
 from lib_sdtune.data.picture import Facts, Unreadable, load
 from lib_sdtune.data.pixels import frame
 from lib_sdtune.data.problem import Problem, printable
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 MARK = ".mask"  # at the end of a mask's name, before its ending
 MARKS = (MARK, "-masklabel")  # OneTrainer's is read too
-NAMED = 4  # pictures of a sentence about several
 WHITE = 128  # of 255: from here on a pixel is missing
 
 
@@ -98,8 +98,7 @@ def is_black(mask: Mask) -> bool:
 
 
 def named(pictures: Sequence["Picture"]) -> str:
-    more = f" and {len(pictures) - NAMED} more" if len(pictures) > NAMED else ""
-    return ", ".join(picture.relative for picture in pictures[:NAMED]) + more
+    return first_names([picture.relative for picture in pictures])
 
 
 def checked(path: Path, picture: Facts, examine: Callable[[Path], Facts | Unreadable],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lib_sdtune.data import text
 from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.errors import system_reason
 from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def read(path: Path, prefix: str, problems: list[Problem], name: str = "") -> Li
         content, encoding = text.read(path, MAX_BYTES)
         rows, broken, unreadable = parse(content, PurePosixPath(name).suffix.lower())
     except OSError as error:
-        reason = error.strerror or error
-        problems.append(Problem(path, f"{name} can't be read ({reason}).", False, "caption unreadable"))
+        problems.append(Problem(path, f"{name} can't be read ({system_reason(error)}).", False, "caption unreadable"))
         return None
     except (ValueError, csv.Error, RecursionError) as error:
         problems.append(Problem(path, f"{name} lists no captions that can be read ({str(error)[:80]}).",

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from lib_sdtune.data.problem import printable
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats.paths import bare_path, path_of, special_sign
 
 
@@ -17,7 +17,7 @@ def locate(text: str, base: Path | str, key: str) -> Path:
     try:
         return checked(path, text, key)
     except OSError as error:
-        raise UserError(f'"{key}": {printable(text)} can\'t be opened ({error.strerror or error}).') from error
+        raise UserError(f'"{key}": {printable(text)} can\'t be opened ({system_reason(error)}).') from error
 
 
 def named_path(text: str, base: Path | str, key: str) -> Path:

@@ -18,6 +18,7 @@ from lib_sdtune.data import colours
 from lib_sdtune.data.appearance import Appearance, appearance_of
 from lib_sdtune.data.kinds import PLUGGED_IN, SUFFIXES, accepted, guess, header, promised
 from lib_sdtune.data.problem import printable
+from lib_sdtune.errors import system_reason
 
 MAX_PIXELS = 128_000_000  # pixels: four bytes each are what a modest machine can spare
 LARGE, MOST_PER_BYTE = 20_000_000, 100  # pixels; what costs seconds and has nothing to show
@@ -100,7 +101,7 @@ def read_bytes(path: Path) -> bytes:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise Unreadable("unreadable", f"{{}} can't be opened ({error.strerror or error}).") from error
+        raise Unreadable("unreadable", f"{{}} can't be opened ({system_reason(error)}).") from error
     if not data:
         raise Unreadable("empty", "{} is an empty file of 0 bytes; remove it or save it again.")
     if len(data) > MAX_FILE_BYTES:

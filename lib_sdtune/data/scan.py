@@ -16,7 +16,7 @@ from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.subsets import Subset, files_of, subsets_of
 from lib_sdtune.data.thread_map import ordered
 from lib_sdtune.data.walk import PictureFile
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, system_reason
 
 YOUNG = 2_000_000_000  # nanoseconds: disks tell times in steps of up to two seconds, so newer files may change unseen
 Stamp = tuple[int, int, int]  # a file's size, time and number on the disk
@@ -166,7 +166,7 @@ def stamp(path: Path) -> Stamp:
     try:
         status = path.stat()
     except OSError as error:
-        raise Unreadable("unreadable", f"{{}} can't be opened ({error.strerror or error}).") from error
+        raise Unreadable("unreadable", f"{{}} can't be opened ({system_reason(error)}).") from error
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 

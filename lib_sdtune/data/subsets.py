@@ -10,7 +10,7 @@ from lib_sdtune.data.mask_folder import assigned
 from lib_sdtune.data.paths import locate, named_path
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.walk import PictureFile, walk
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats.paths import bare_path, is_file
 
 
@@ -122,7 +122,7 @@ def class_root(concept: Concept, base: Path | str, root: Path, key: str) -> Path
             return None
     except OSError as error:  # a name that no folder can be made under
         raise UserError(f'"{where}": {printable(concept.class_images)} can\'t be opened '
-                        f'({error.strerror or error}).') from error
+                        f'({system_reason(error)}).') from error
     return locate(concept.class_images, base, where)
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from lib_sdtune.data import masks, metadata
 from lib_sdtune.data.kinds import PLUGGED_IN, UNREAD, caption_ending, is_picture
+from lib_sdtune.data.listing import NAMED
 from lib_sdtune.data.problem import Problem, printable
+from lib_sdtune.errors import system_reason
 
 NUMBERED = re.compile(r"^(\d+)_(.*)$", re.DOTALL)
 MAX_REPEATS = 10_000  # a larger number in front is a date
@@ -25,7 +27,6 @@ SYSTEM = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "sys
 CAPTIONS = (".txt", ".caption")
 COMPANIONS = (".bak", ".tmp")  # of our own, beside captions and pictures
 OURS = {"manifest.json"}
-NAMED = 4  # files of a sentence about several
 MAX_DEPTH = 32
 
 
@@ -86,8 +87,8 @@ def listing(folder: Path, root: Path, problems: list[Problem]) -> tuple[list[str
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: natural(entry.name))
     except OSError as error:
-        problems.append(Problem(folder, f"The folder {printable(folder.name)} can't be opened ({error.strerror}); "
-                                        "its pictures are left out.", True, "unreadable"))
+        problems.append(Problem(folder, f"The folder {printable(folder.name)} can't be opened "
+                                        f"({system_reason(error)}); its pictures are left out.", True, "unreadable"))
         return children, files
     for entry in entries:
         if entry.name.startswith(".") or entry.name.lower() in SYSTEM:

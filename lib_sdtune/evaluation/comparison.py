@@ -5,8 +5,6 @@ seed.
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from lib_sdtune.formats import infotext
 from lib_sdtune.formats.files import write_text
 from lib_sdtune.formats.structure import is_number
@@ -64,19 +62,10 @@ def last_samples(run: RunFolder) -> dict[tuple, str]:
     """(prompt, negative prompt, facts) -> file name; prompts without the run's own words are not told apart."""
     names = {}
     for path in sorted((run.path / "samples").glob("*.png")):
-        text = parameters(path)
+        text = infotext.of_picture(path)
         prompt, negative, facts = infotext.read(text) if text else ("", "", {})
         names[prompt, negative, tuple((key, facts.get(key, "")) for key in SAME)] = path.name
     return names
-
-
-def parameters(path: Path) -> str:
-    """A picture's infotext; "" where it has none, or cannot be read."""
-    try:
-        with Image.open(path) as image:
-            return str(image.info.get("parameters", ""))
-    except (OSError, ValueError, SyntaxError):
-        return ""
 
 
 def write(first: RunFolder, second: RunFolder, path: Path) -> Path:

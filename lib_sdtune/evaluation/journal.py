@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.errors import RunError, UserError, system_reason
 from lib_sdtune.formats.files import read_json, replace_when_free, sync, write_json
 from lib_sdtune.formats.kinds import KINDS
 
@@ -241,7 +241,7 @@ class Plan:
                 done.append((source, target))
         except OSError as error:
             roll_back(done)
-            raise RunError(f"What was published could not be taken back ({error.strerror or error}); it is as it was. "
+            raise RunError(f"What was published could not be taken back ({system_reason(error)}); it is as it was. "
                            "Try again when the files can be moved.") from error
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lib_sdtune.errors import DiskFull, FileRefused, RunError
+from lib_sdtune.errors import DiskFull, FileRefused, RunError, system_reason
 from lib_sdtune.failures import name_too_long
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -67,7 +67,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 def not_written(path: Path, error: OSError) -> RunError:
     """What the system says against writing a file, in a sentence."""
-    reason = error.strerror or error
+    reason = system_reason(error)
     if is_full(error):
         return DiskFull(f"{path.name} could not be written to {path.parent}: {reason}. "
                         "Make room there or give it another folder; earlier files are unharmed.")
@@ -145,10 +145,15 @@ def read_json(path: str | Path) -> Any:
 
 def free_space(folder: str | Path) -> int:
     """Free bytes on the disk that `folder` is on or will be on."""
+    return shutil.disk_usage(nearest_existing(folder)).free
+
+
+def nearest_existing(folder: str | Path) -> Path:
+    """The nearest folder above that exists, or `folder` itself."""
     folder = Path(folder).absolute()
     while not folder.exists():
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return folder
 
 
 def amount(size: int) -> str:

@@ -42,6 +42,13 @@ def read(text: str) -> tuple[str, str, dict[str, str]]:
     return prompt.strip(), negative.strip(), parameters
 
 
+def of_picture(path: Path) -> str:
+    """The infotext of a picture file; "" where it has none, or cannot be read."""
+    with suppress(OSError, ValueError, SyntaxError), Image.open(path) as image:
+        return str(image.info.get("parameters", "")).strip()
+    return ""
+
+
 def save(image: Image.Image, path: str | Path) -> None:
     """Write a PIL image as PNG with the infotext, if any, of its `.info["parameters"]`."""
     from PIL import PngImagePlugin

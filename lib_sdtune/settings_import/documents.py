@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats import toml
 
 MAX_BYTES = 16 << 20  # bytes of a text
@@ -62,7 +62,7 @@ def read(path: Path) -> Document:
             raise UserError(f"{path.name} is too large to be a file of settings.")
         content = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} could not be read: {getattr(error, 'strerror', None) or error}.") from None
+        raise UserError(f"{path} could not be read: {system_reason(error)}.") from None
     document = parse(path, decode(content, path.name))
     if count(document.data) > MAX_VALUES:
         raise UserError(f"{path.name} holds too many values to be a file of settings.")

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from lib_sdtune.errors import RunError
+from lib_sdtune.errors import RunError, system_reason
 from lib_sdtune.formats.files import is_full, overwrite_json, write_json
 
 log = logging.getLogger("sdtune")
@@ -27,5 +27,5 @@ class ByProduct:
         """Say so in the log the first time; of a full disk the run itself speaks, and pauses."""
         if not (self.told or is_full(error)):
             self.told = True
-            reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-            log.warning("%s is not up to date, and the run goes on without it: %s", self.path.name, reason)
+            log.warning("%s is not up to date, and the run goes on without it: %s", self.path.name,
+                        system_reason(error))

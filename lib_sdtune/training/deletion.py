@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from lib_sdtune.errors import RunError
+from lib_sdtune.errors import RunError, system_reason
 from lib_sdtune.training import leftovers, run_lock
 from lib_sdtune.training.replaced import remove_path
 
@@ -24,5 +24,5 @@ def delete(folder: Path, file_folders: Iterable[Path] = ()) -> None:
         shutil.rmtree(folder)  # the lock, which Windows keeps as long as it is held
     except OSError as error:
         raise RunError(f"{folder} could not be deleted to the end: {error.filename or folder}: "
-                       f"{error.strerror or error}. Close the program that has it open, then delete the run again."
+                       f"{system_reason(error)}. Close the program that has it open, then delete the run again."
                        ) from error

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from lib_sdtune.errors import DiskFull, FileRefused, UserError
 from lib_sdtune.failures import sentence
-from lib_sdtune.formats.files import amount, free_space, is_full, is_refused, not_written
+from lib_sdtune.formats.files import amount, free_space, is_full, is_refused, nearest_existing, not_written
 from lib_sdtune.training.control import Control
 
 T = TypeVar("T")
@@ -32,14 +32,6 @@ def refuse_too_little_disk(needs: Iterable[tuple[Path, int]]) -> None:
                 f"The run needs about {amount(needed)} of disk space in {folder} and {amount(free)} are free. "
                 "Make room, or save less often."
             )
-
-
-def nearest_existing(folder: Path) -> Path:
-    """The nearest folder above that exists, or `folder` itself."""
-    folder = Path(folder).absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return folder
 
 
 def paused_where_refused(

@@ -5,10 +5,7 @@ themselves: they are used, and somebody is told.
 import logging
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-
-from PIL import Image
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.paths import named_path
@@ -30,7 +27,7 @@ def warn_of_others(config: Config, number: int, base: Path, size: tuple[int, int
     folder = named_path(concept.class_images, base, f"concepts[{number}].class_images")
     pictures = walk(folder, [], config.dataset.caption_extension) if folder.exists() else []
     texts = {picture.path.name: text for picture in pictures if OURS.fullmatch(picture.path.name) and not picture.texts
-             if (text := infotext_of(picture.path))}
+             if (text := infotext.of_picture(picture.path))}
     if texts:
         warn_of_other_prompts(texts, folder, concept.class_prompt)
         facts = {name: infotext.read(text)[2] for name, text in texts.items()}
@@ -73,10 +70,3 @@ def as_written(model: str) -> str:
 
 def lines(text: str) -> list[str]:
     return [line.strip() for line in text.strip().splitlines()]
-
-
-def infotext_of(path: Path) -> str:
-    """What a picture of ours says of itself, its prompt first; "" where it cannot be read, which the scan tells."""
-    with suppress(OSError, ValueError, SyntaxError), Image.open(path) as image:
-        return str(image.info.get("parameters", "")).strip()
-    return ""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lib_sdtune.errors import RunError
+from lib_sdtune.errors import RunError, system_reason
 from lib_sdtune.formats.files import atomic, is_full, sync
 from lib_sdtune.training.tensorboard import Curves
 
@@ -112,9 +112,8 @@ class LogCsv:
         """Say once that rows wait."""
         if not self.told:
             self.told = True
-            reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
             log.warning("%s cannot be written. Close the program that has it open before the run ends: until then its "
-                        "rows wait, and the run goes on. %s", self.path, reason)
+                        "rows wait, and the run goes on. %s", self.path, system_reason(error))
 
     def close(self) -> None:
         if not self.writes:

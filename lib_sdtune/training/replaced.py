@@ -10,7 +10,7 @@ import logging
 import shutil
 from pathlib import Path
 
-from lib_sdtune.errors import DiskFull, RunError, UserError
+from lib_sdtune.errors import DiskFull, RunError, UserError, system_reason
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import replace_when_free, write_json
 from lib_sdtune.training import leftovers, log_csv, run_lock, state
@@ -85,7 +85,7 @@ def put_aside(folder: Path) -> None:
             bring_back(folder)
         raise UserError(
             f"The earlier run {folder.name} cannot be put aside: {error.filename} cannot be moved "
-            f"({error.strerror or error}). Close the programs that have its files open, and start again; the earlier "
+            f"({system_reason(error)}). Close the programs that have its files open, and start again; the earlier "
             "run is as it was."
         ) from error
 
@@ -109,7 +109,7 @@ def put_back(folder: Path, reason: str) -> None:
     except OSError as error:
         log.warning("The earlier run %s could not be put back yet: %s (%s). Close the programs that have its files "
                     "open; it is put back when runs are listed again.", folder.name, error.filename,
-                    error.strerror or error)
+                    system_reason(error))
 
 
 def is_half_moved(waiting: Path) -> bool:

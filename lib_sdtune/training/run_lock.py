@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from lib_sdtune.errors import NameTaken
+from lib_sdtune.errors import NameTaken, system_reason
 
 NAME = "lock.json"
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what systems say of a lock that another holds
@@ -136,7 +136,7 @@ def warn_of_no_locks(folder: Path, error: OSError) -> None:
     if folder.parent not in _told:
         _told.add(folder.parent)
         log.warning("The disk of %s cannot lock files (%s). Runs there are not kept from being trained by two programs "
-                    "at once; see to it that only one does.", folder.parent, error.strerror or error)
+                    "at once; see to it that only one does.", folder.parent, system_reason(error))
 
 
 def release(folder: Path) -> None:

@@ -9,7 +9,7 @@ from lib_sdtune import optim
 from lib_sdtune.config import Config, Model, overlaid
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import structure
-from lib_sdtune.formats.files import amount, free_space, write_json
+from lib_sdtune.formats.files import amount, free_space, nearest_existing, write_json
 from lib_sdtune.formats.names import check_artefact_name, same_name
 from lib_sdtune.formats.paths import refuse_dead_link
 from lib_sdtune.host.base import Host
@@ -28,7 +28,7 @@ from lib_sdtune.training import (
     taken_names,
 )
 from lib_sdtune.training.control import Control
-from lib_sdtune.training.disk_space import SPARE, nearest_existing
+from lib_sdtune.training.disk_space import SPARE
 from lib_sdtune.training.parallel import World
 
 

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from lib_sdtune.data.problem import printable
-
-NAMED = 4  # files of a sentence about several
+from lib_sdtune.data.listing import first_names
 
 
 def is_taken(name: str, caption_endings: Sequence[str]) -> bool:
@@ -30,6 +28,4 @@ def not_taken(names: Sequence[str]) -> list[str]:
     names = [name for name in names if not is_of_system(name)]
     if not names:
         return []
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    listed = ", ".join(map(printable, names[:NAMED])) + more
-    return [f"Not taken, for these are no pictures that can be read here and no captions: {listed}."]
+    return [f"Not taken, for these are no pictures that can be read here and no captions: {first_names(names)}."]

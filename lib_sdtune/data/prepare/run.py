@@ -21,7 +21,7 @@ from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.prompt_syntax import plain
 from lib_sdtune.data.thread_map import ordered
 from lib_sdtune.data.walk import walk
-from lib_sdtune.errors import UserError
+from lib_sdtune.errors import UserError, system_reason
 
 Progress = Callable[[int, int, str], None]
 Describe = Callable[[Image.Image], str]
@@ -102,7 +102,7 @@ def writable(out: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        reason = error.strerror or error
+        reason = system_reason(error)
         raise UserError(f'"{OUT}": {printable(out)} can\'t be written to ({reason}); give another folder.') from error
 
 
