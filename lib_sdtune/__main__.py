@@ -11,11 +11,11 @@ import warnings
 from functools import partial
 
 from lib_sdtune import __version__
+from lib_sdtune.cli import INTERRUPTED
 from lib_sdtune.cli.console import enduring_output, speak
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.failures import first_line, name_too_long
 
-INTERRUPTED = 130
 VERBS = (
     "train",
     "sample",

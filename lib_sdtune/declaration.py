@@ -85,6 +85,11 @@ def required(field: Field) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
+def default_of(field: Field) -> Any:
+    """The default of a field that has one."""
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
 def join(where: str, key: Any) -> str:
     return f"{where}.{key}" if where else str(key)
 
@@ -220,11 +225,7 @@ def field_schema(cls: type, field: Field) -> dict[str, Any]:
     numbers |= {names[key]: field.metadata[key] for key in names if field.metadata.get(key) is not None}
     if choices(field):
         facts["enum"] = choices(field)
-    if field.default is not dataclasses.MISSING:
-        facts["default"] = field.default
-    elif field.default_factory is not dataclasses.MISSING:
-        facts["default"] = field.default_factory()
-    return facts
+    return facts if required(field) else facts | {"default": default_of(field)}
 
 
 def type_schema(kind: Any) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongSta
 from lib_sdtune.failures import explain, sentence
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.names import same_name
+from lib_sdtune.progress import Progress
 from lib_sdtune.sentences import phrase
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.submission import check_config, check_folders, read_config
-from lib_sdtune.services.task import Progress
 from lib_sdtune.training.run_states import ALLOWED_STATES, LIVE, UNKNOWN_STATUS, refusal, refusal_phrase, state_phrase
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune.config import rates_of
 from lib_sdtune.contradictions import is_template
 from lib_sdtune.data.subsets import is_toml
+from lib_sdtune.declaration import default_of
 from lib_sdtune.families.detection import detect
 from lib_sdtune.ldm import positions
 from lib_sdtune.optim import schedule
@@ -227,6 +228,4 @@ def asked_otherwise(config: "Config", path: str) -> bool:
 
 def default(settings: Any, key: str) -> Any:
     field = next((field for field in dataclasses.fields(settings) if field.name == key), None)
-    if field is None:
-        return None
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return None if field is None else default_of(field)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from lib_sdtune.cli.arguments import add_checkpoint, add_data_dir
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.run_folders import embedded_host, open_run
 from lib_sdtune.errors import UserError
@@ -27,12 +28,8 @@ LISTS = {"files": str, "prompts": str, "weights": float, "seeds": int}
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="RUN", help="the run's name")
-    parser.add_argument(
-        "--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)"
-    )
-    parser.add_argument(
-        "--checkpoint", default="", metavar="F", help="the checkpoint to draw with (default: the small embedded model)"
-    )
+    add_data_dir(parser)
+    add_checkpoint(parser, "the checkpoint to draw with")
     for name, kind in LISTS.items():
         parser.add_argument(
             f"--{name}", nargs="+", type=kind, default=None, metavar=name[0].upper(), help=f"the grid's {name}"

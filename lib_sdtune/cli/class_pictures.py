@@ -8,6 +8,7 @@ repeated.
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from lib_sdtune.cli.arguments import add_checkpoint, add_data_dir
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.train import checked_config, settings, takes_settings
 from lib_sdtune.errors import UserError
@@ -15,12 +16,8 @@ from lib_sdtune.errors import UserError
 
 def arguments(parser: ArgumentParser) -> None:
     takes_settings(parser)
-    parser.add_argument(
-        "--data-dir", default="sdtune-data", metavar="D", help="where models live (default: sdtune-data)"
-    )
-    parser.add_argument(
-        "--checkpoint", default="", metavar="F", help="the checkpoint that draws (default: the small embedded model)"
-    )
+    add_data_dir(parser, "where models live")
+    add_checkpoint(parser, "the checkpoint that draws")
 
 
 def run(args: Namespace) -> int:

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from lib_sdtune.cli.arguments import add_data_dir
 from lib_sdtune.cli.run_folders import embedded_host, open_run
 from lib_sdtune.cli.written_file import check_written_file, is_page
 
@@ -10,7 +11,7 @@ from lib_sdtune.cli.written_file import check_written_file, is_page
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("first", metavar="RUN")
     parser.add_argument("second", metavar="RUN")
-    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where runs live (default: sdtune-data)")
+    add_data_dir(parser, "where runs live")
     parser.add_argument(
         "--out", default="", metavar="FILE", help="the page to write (default: compare.html in the first run's folder)"
     )

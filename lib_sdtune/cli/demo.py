@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib_sdtune.cli import INTERRUPTED
+from lib_sdtune.cli.arguments import add_data_dir
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.settings import read
-from lib_sdtune.cli.train import INTERRUPTED, train
+from lib_sdtune.cli.train import train
 from lib_sdtune.errors import RunError, UserError
 
 if TYPE_CHECKING:
@@ -24,9 +26,7 @@ EXAMPLES = ROOT / "examples"
 
 
 def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--data-dir", default="sdtune-data", metavar="D", help="where everything goes (default: sdtune-data)"
-    )
+    add_data_dir(parser, "where everything goes")
     parser.add_argument("--example", default="ron", metavar="NAME", help="a folder of examples/ (default: ron)")
 
 

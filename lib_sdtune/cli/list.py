@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from importlib import import_module
 
 from lib_sdtune import presets
+from lib_sdtune.cli.arguments import add_data_dir
 from lib_sdtune.cli.presets import own_presets
 
 KINDS = {"methods": "methods", "networks": "networks", "optimizers": "optim", "families": "families"}
@@ -13,9 +14,7 @@ KINDS = {"methods": "methods", "networks": "networks", "optimizers": "optim", "f
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("kind", choices=[*KINDS, "presets"])
-    parser.add_argument(
-        "--data-dir", default="sdtune-data", metavar="D", help="where the tab keeps its presets (default: sdtune-data)"
-    )
+    add_data_dir(parser, "where the tab keeps its presets")
 
 
 def run(args: Namespace) -> int:

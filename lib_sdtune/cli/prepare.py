@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib_sdtune.cli.arguments import add_data_dir
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.settings import typed
 from lib_sdtune.declaration import build, choices, hint
@@ -29,9 +30,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--caption", default="", metavar="NAME",
                         help="have pictures without caption described: wd14, which needs onnxruntime and a tagger "
                              "below --data-dir, in models/WD14; deepbooru or blip in the WebUI")
-    parser.add_argument(
-        "--data-dir", default="sdtune-data", metavar="D", help="where a tagger is looked for (default: sdtune-data)"
-    )
+    add_data_dir(parser, "where a tagger is looked for")
     parser.add_argument(
         "--crop-box",
         action="append",

@@ -2,12 +2,13 @@
 
 from argparse import ArgumentParser, Namespace
 
+from lib_sdtune.cli.arguments import add_data_dir
 from lib_sdtune.cli.run_folders import embedded_host, open_run
 
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="RUN")
-    parser.add_argument("--data-dir", default="sdtune-data", metavar="D", help="where runs live (default: sdtune-data)")
+    add_data_dir(parser, "where runs live")
 
 
 def run(args: Namespace) -> int:

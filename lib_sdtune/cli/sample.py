@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from lib_sdtune.cli.arguments import add_checkpoint, add_data_dir
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.config import SampleConfig
 from lib_sdtune.declaration import build
@@ -24,12 +25,8 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--negative-prompt", default="", metavar="P", help="what should not be in the picture")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures: 00000.png and so on")
-    parser.add_argument(
-        "--data-dir", default="sdtune-data", metavar="D", help="where add-ons are looked for (default: sdtune-data)"
-    )
-    parser.add_argument(
-        "--checkpoint", default="", metavar="F", help="the checkpoint to use (default: the small embedded model)"
-    )
+    add_data_dir(parser, "where add-ons are looked for")
+    add_checkpoint(parser, "the checkpoint to use")
     parser.add_argument("--steps", type=int, metavar="N", help="default: what suits the checkpoint, mostly 20")
     parser.add_argument("--cfg-scale", type=float, metavar="X", help="default: what suits the checkpoint, mostly 7")
     parser.add_argument(

@@ -5,9 +5,8 @@ import json
 import types
 import typing
 from argparse import ArgumentParser, Namespace
-from typing import Any
 
-from lib_sdtune.declaration import choices, hint, required, schema, sections, spell
+from lib_sdtune.declaration import choices, default_of, hint, required, schema, sections, spell
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -47,9 +46,7 @@ def row(cls: type, field: dataclasses.Field) -> str:
 def default(field: dataclasses.Field) -> str:
     if required(field):
         return "required"
-    factory: Any = field.default_factory  # there is one where there is no default
-    value = field.default if field.default is not dataclasses.MISSING else factory()
-    return f"`{json.dumps(value)}`"
+    return f"`{json.dumps(default_of(field))}`"
 
 
 def possible(cls: type, field: dataclasses.Field) -> str:

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib_sdtune.cli import INTERRUPTED
+from lib_sdtune.cli.arguments import add_checkpoint, add_data_dir
 from lib_sdtune.cli.console import Bar, is_main_process
 from lib_sdtune.cli.presets import settings_of, tell_other_family
 from lib_sdtune.cli.settings import absolute, assign, read
@@ -27,17 +29,11 @@ if TYPE_CHECKING:
     from lib_sdtune.methods.base import Artefact
     from lib_sdtune.training.control import Control
 
-INTERRUPTED = 130
-
 
 def arguments(parser: ArgumentParser) -> None:
     takes_settings(parser)
-    parser.add_argument(
-        "--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)"
-    )
-    parser.add_argument(
-        "--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)"
-    )
+    add_data_dir(parser)
+    add_checkpoint(parser, "the checkpoint to train")
     parser.add_argument(
         "--preset", default="", metavar="P",
         help="settings to start from: a built-in preset, or one that was saved in the tab; see `list presets`",

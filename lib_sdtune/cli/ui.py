@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune.cli.train import INTERRUPTED
+from lib_sdtune.cli import INTERRUPTED
+from lib_sdtune.cli.arguments import add_checkpoint, add_data_dir
 from lib_sdtune.errors import UserError, system_reason
 
 if TYPE_CHECKING:
@@ -23,12 +24,8 @@ SAVING = 60  # seconds that a run gets to save its state
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=7870, metavar="N", help="default: 7870")
-    parser.add_argument(
-        "--data-dir", default="sdtune-data", metavar="D", help="where models and runs live (default: sdtune-data)"
-    )
-    parser.add_argument(
-        "--checkpoint", default="", metavar="F", help="the checkpoint to train (default: the small embedded model)"
-    )
+    add_data_dir(parser)
+    add_checkpoint(parser, "the checkpoint to train")
 
 
 def run(args: Namespace) -> int:

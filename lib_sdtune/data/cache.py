@@ -22,11 +22,11 @@ from lib_sdtune.data.problem import printable
 from lib_sdtune.data.thread_map import ordered
 from lib_sdtune.errors import DiskFull, RunError, system_reason
 from lib_sdtune.formats.files import is_full
+from lib_sdtune.progress import Progress
 from lib_sdtune.sentences import phrase
 
 log = logging.getLogger("sdtune")
 VERSION = 3  # raise it when files are decoded, or pictures turned into pixels, differently
-Progress = Callable[[int, int, str], None]
 
 
 class LatentCache:

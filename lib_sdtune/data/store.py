@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load, save
 
 from lib_sdtune.formats.files import replace_when_free
+from lib_sdtune.formats.tensors import digest
 
 
 def key(*parts: object) -> str:
@@ -31,7 +32,7 @@ def write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        unfinished.write_bytes(save(tensors, {"blake2b": checksum(tensors)}))
+        unfinished.write_bytes(save(tensors, {"blake2b": digest(tensors)}))
         replace_when_free(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -43,14 +44,6 @@ def get(path: Path) -> dict[str, torch.Tensor] | None:
         data = path.read_bytes()
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         tensors = load(data)
-        return tensors if header["__metadata__"]["blake2b"] == checksum(tensors) else None
+        return tensors if header["__metadata__"]["blake2b"] == digest(tensors) else None
     except Exception:  # whatever is wrong with it, it will be made again
         return None
-
-
-def checksum(tensors: dict[str, torch.Tensor]) -> str:
-    total = hashlib.blake2b(digest_size=16)
-    for name in sorted(tensors):
-        total.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
-        total.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
-    return total.hexdigest()

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.data import store
-from lib_sdtune.data.cache import Progress
 from lib_sdtune.data.lru_cache import LRUCache, Tensors, finite, size_of
 from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import RunError
 from lib_sdtune.families.base import Conditioning
+from lib_sdtune.progress import Progress
 
 VERSION = 2  # raise it when captions are encoded differently
 ON_DISK = 2 << 30  # bytes: shuffled captions are without end

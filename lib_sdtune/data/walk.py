@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib_sdtune.data import masks, metadata
+from lib_sdtune.data.captions import EXTENSIONS
 from lib_sdtune.data.kinds import PLUGGED_IN, UNREAD, caption_ending, is_picture
 from lib_sdtune.data.listing import NAMED
 from lib_sdtune.data.problem import Problem, printable
@@ -24,7 +25,6 @@ YEAR = ("The number in front of the folder {} looks like a year, not like repeat
 DATE = ("The number in front of the folder {} looks like a date, not like repeats; its pictures count once. "
         'Set "repeats" if you mean {}.')
 SYSTEM = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
-CAPTIONS = (".txt", ".caption")
 COMPANIONS = (".bak", ".tmp")  # of our own, beside captions and pictures
 OURS = {"manifest.json"}
 MAX_DEPTH = 32
@@ -52,7 +52,7 @@ def walk(root: Path | str, problems: list[Problem], caption_extension: str = "")
     caption_extension: of caption files, besides the usual ones.
     """
     root = Path(root)
-    extensions = tuple(dict.fromkeys(filter(None, [caption_ending(caption_extension), *CAPTIONS])))
+    extensions = tuple(dict.fromkeys(filter(None, [caption_ending(caption_extension), *EXTENSIONS])))
     files: list[PictureFile] = []
     listings: list[metadata.Listing] = []
     visited: set[Path] = set()

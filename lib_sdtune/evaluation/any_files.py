@@ -8,7 +8,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import write_json
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.formats.lookup import by_name, find
+from lib_sdtune.formats.lookup import by_name
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.host.base import Host
 
@@ -52,7 +52,7 @@ def read(host, name, data, access):
         raise UserError("No file is chosen; choose one or more to compare.")
     if not isinstance(names, list) or not names or not all(isinstance(file, str) for file in names):
         raise UserError('"of" must be a list of the names of one or more files.')
-    files = [find(host.folder(kind), file, KINDS[kind].endings, KINDS[kind].noun) for file in dict.fromkeys(names)]
+    files = [KINDS[kind].find(host.folder(kind), file) for file in dict.fromkeys(names)]
     return AnyFiles(host, name, files, str(access.folder(pictures, "pictures")) if pictures else "")
 
 

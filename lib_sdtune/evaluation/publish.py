@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import prompt_lines
+from lib_sdtune.config import rates_of
 from lib_sdtune.data.captions import trigger_words
 from lib_sdtune.errors import RunError, UserError, WrongState
 from lib_sdtune.evaluation.candidates import Candidate, of_run, relocated
@@ -265,7 +266,7 @@ def recipe(config: "Config", winner: Candidate, evaluated: dict[str, Any] | None
     """One line of notes: how the file came about, and how it was chosen."""
     settings = vars(config.settings)
     dim = f", dim {settings['dim']}, alpha {settings['alpha']:g}" if "dim" in settings else ""
-    rates = ", ".join(f"{key} {value}" for key, value in settings.items() if key == "lr" or key.endswith("_lr"))
+    rates = ", ".join(f"{key} {value}" for key, value in rates_of(config.settings).items())
     ranking = (evaluated or {}).get("ranking")
     chosen = f"; chosen from {len(ranking)} files ({winner.label})" if ranking else f"; {winner.label}"
     return (f"{config.method}, step {winner.step}{dim}, {rates}, {config.train.optimizer}, batch "

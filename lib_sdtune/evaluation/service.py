@@ -13,8 +13,10 @@ from lib_sdtune.evaluation.candidates import of_run
 from lib_sdtune.evaluation.evaluation import FOLDER, Evaluation, result
 from lib_sdtune.formats.files import atomic
 from lib_sdtune.host.watcher import watched
+from lib_sdtune.progress import Progress
 from lib_sdtune.services.context import ServiceContext
-from lib_sdtune.services.task import Progress, Stopped, Task
+from lib_sdtune.services.fields import refuse_unknown
+from lib_sdtune.services.task import Stopped, Task
 from lib_sdtune.training import per_image_loss
 
 if TYPE_CHECKING:
@@ -132,10 +134,7 @@ class EvaluationService:
 
     def publish(self, run: "RunFolder", data: dict) -> Any:
         """Make one of a run's files the final one: {"file", "weight", "negative_text"}. UserError."""
-        unknown = set(data) - {"file", "weight", "negative_text"}
-        if unknown:
-            raise UserError(f'"{min(unknown)}" is not a setting; '
-                            'publishing takes "file", "weight" and "negative_text".')
+        refuse_unknown(data, "file", "weight", "negative_text")
         weight = data.get("weight")
         if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float)):
             raise UserError('"weight" must be a number above 0 and at most 4.')

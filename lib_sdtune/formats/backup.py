@@ -1,6 +1,5 @@
 """Tensors put by in a file for a while, to be had back bit for bit without a second copy in memory."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,8 +19,8 @@ class TensorBackup:
     def write(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Write name -> tensor, and read it again to be sure. RunError if the disk gives back something else."""
         safetensors.write(self.path, tensors, finite=False)
-        self.digest = digest(tensors)
-        if digest(self.tensors()) != self.digest:
+        self.digest = safetensors.digest(tensors)
+        if safetensors.digest(self.tensors()) != self.digest:
             raise RunError(f"{self.path} does not hold what was written to it; check that disk.")
 
     def tensors(self) -> safetensors.Stored:
@@ -31,13 +30,3 @@ class TensorBackup:
     def delete(self) -> None:
         self.path.unlink(missing_ok=True)
         self.digest = None
-
-
-def digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """A hash of all names and bytes."""
-    total = hashlib.blake2b(digest_size=16)
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        total.update(safetensors.raw(tensor))
-    return total.hexdigest()

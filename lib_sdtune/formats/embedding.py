@@ -45,9 +45,7 @@ def read(path: Path, keys: Sequence[str], widths: Sequence[int]) -> torch.Tensor
                         f"{len(keys)}: "
                         "it belongs to another model family.")
     if [shape[1] for shape in shapes] != list(widths) or len({shape[0] for shape in shapes}) != 1:
-        raise UserError(f"{path.name} has vectors of width {wide(shape[1] for shape in shapes)} and this model's are "
-                        f"{wide(widths)} wide: "
-                        "it is an embedding of another model family.")
+        raise other_widths(path, [shape[1] for shape in shapes], widths)
     rows = torch.cat([tables[key] for key in keys], dim=1)
     if not torch.isfinite(rows).all():
         raise UserError(f"{path.name} holds values that are not numbers, so it is of no use.")
@@ -58,9 +56,12 @@ def refuse_other_widths(path: Path, widths: Sequence[int]) -> None:
     """UserError for a file that `read` would refuse for towers of these widths, whatever their keys."""
     file_widths = [table.shape[-1] for table in tables_of(path).values()]
     if sorted(file_widths) != sorted(widths):
-        raise UserError(f"{path.name} has vectors of width {wide(file_widths)} and this model's are {wide(widths)} "
-                        "wide: "
-                        "it is an embedding of another model family.")
+        raise other_widths(path, file_widths, widths)
+
+
+def other_widths(path: Path, file_widths: Sequence[int], widths: Sequence[int]) -> UserError:
+    return UserError(f"{path.name} has vectors of width {wide(file_widths)} and this model's are {wide(widths)} wide: "
+                     "it is an embedding of another model family.")
 
 
 def wide(widths: Iterable[int]) -> str:

@@ -37,7 +37,7 @@ def listed(folder: Path) -> dict[str, Path]:
 
 
 def find(folder: Path, name: str) -> Path:
-    return lookup.find(folder, name, KIND.endings, KIND.noun)
+    return KIND.find(folder, name)
 
 
 def write(path: Path, hypernetwork: Hypernetwork, facts: Facts, precision: torch.dtype = torch.float32) -> None:

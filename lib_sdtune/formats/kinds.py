@@ -4,6 +4,9 @@ its ending.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from lib_sdtune.formats import lookup
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class ArtefactKind:
     cards: str = ""
     tag: str = ""
     modelspec: str = ""
+
+    def find(self, folder: str | Path, name: str) -> Path:
+        """The file of this kind that is called `name`, below the folder; see `lookup.find`. UserError."""
+        return lookup.find(folder, name, self.endings, self.noun)
 
     def prompt_tag(self, name: str, weight: float = 1) -> str:
         """<lora:ron:1>; "" for a kind that is not used by a tag."""

@@ -6,6 +6,7 @@ sorts, streams one tensor at a time, and refuses values that are not finite.
 """
 
 import ctypes
+import hashlib
 import json
 import math
 import struct
@@ -99,6 +100,16 @@ def raw(tensor: torch.Tensor) -> bytes | memoryview:
     memory: Any = (ctypes.c_ubyte * flat.nbytes).from_address(flat.data_ptr())
     memory.tensor = flat  # lives as long as the view
     return memoryview(memory).cast("B")
+
+
+def digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """A hash of all names, dtypes, shapes and bytes."""
+    total = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(raw(tensor))
+    return total.hexdigest()
 
 
 def refuse_non_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:

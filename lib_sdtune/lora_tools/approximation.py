@@ -9,8 +9,9 @@ import torch
 from lib_sdtune.errors import UserError
 from lib_sdtune.lora_tools import layers, output
 from lib_sdtune.lora_tools.singular_values import clamped, decompose
+from lib_sdtune.networks.base import spatial
+from lib_sdtune.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 T = TypeVar("T")
 
 
@@ -33,7 +34,7 @@ class Approximation:
 
     def of(self, change: torch.Tensor) -> dict[str, torch.Tensor]:
         """Tail of a name -> tensor; the alpha is the rank."""
-        most = self.conv_dim if self.conv_dim and layers.spatial(change) else self.dim
+        most = self.conv_dim if self.conv_dim and spatial(change.shape) else self.dim
         rank = min(most, *change.shape[:2])
         u, values, vh = decompose(change.flatten(1))
         up, down = clamped(u[:, :rank] * values[:rank], vh[:rank], self.clamp_quantile)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from lib_sdtune.declaration import Weighted
-from lib_sdtune.formats import hashes, lookup, lora
+from lib_sdtune.formats import hashes, lora
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.lora_tools import layers
@@ -27,7 +27,7 @@ def check(base_loras: Sequence[Weighted], folder: Callable[[str], Path], spec: M
 
 def find(name: str, folder: Callable[[str], Path]) -> Path:
     """The file that a name means."""
-    return lookup.find(folder("lora"), name, KINDS["lora"].endings, KINDS["lora"].noun)
+    return KINDS["lora"].find(folder("lora"), name)
 
 
 def digest(base_loras: Sequence[Weighted], folder: Callable[[str], Path]) -> str:

@@ -13,6 +13,7 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import checkpoint, header
 from lib_sdtune.ldm.checkpoint import Part
 from lib_sdtune.ldm.layers import OUTER
+from lib_sdtune.networks.base import spatial
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class CheckpointLayer:
     @property
     def spatial(self) -> bool:
         """Whether it is a convolution with a kernel larger than 1x1."""
-        return len(self.shape) == 4 and self.shape[-1] > 1
+        return spatial(self.shape)
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
         """The layer's weight in the checkpoint's tensor, in the layer's shape."""

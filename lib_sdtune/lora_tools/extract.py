@@ -9,8 +9,9 @@ import torch
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import checkpoint
 from lib_sdtune.lora_tools import checkpoint_layers, output
-from lib_sdtune.lora_tools.approximation import Approximation, Progress, by_layer, named
+from lib_sdtune.lora_tools.approximation import Approximation, by_layer, named
 from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayer, CheckpointLayers
+from lib_sdtune.progress import Progress
 
 
 @torch.no_grad()

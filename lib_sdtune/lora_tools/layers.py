@@ -71,11 +71,6 @@ def shaped(change: torch.Tensor, key: str, family: str) -> torch.Tensor:
     return change
 
 
-def spatial(change: torch.Tensor) -> bool:
-    """Whether it belongs to a convolution with a kernel larger than 1x1."""
-    return change.ndim == 4 and change.shape[-1] > 1
-
-
 def halves(up: torch.Tensor, down: torch.Tensor, shape: torch.Size) -> dict[str, torch.Tensor]:
     """(out, r) and (r, in k k) as tail -> tensor of a layer of that shape."""
     kernel = shape[2:]

@@ -10,9 +10,10 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.formats import lora
 from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.lora_tools import layers, output
-from lib_sdtune.lora_tools.approximation import Approximation, Progress, by_layer, named
+from lib_sdtune.lora_tools.approximation import Approximation, by_layer, named
 from lib_sdtune.networks.delta import algorithm, needs_weight, scale
 from lib_sdtune.networks.norm import TAILS, is_norm
+from lib_sdtune.progress import Progress
 
 PLAIN = {"lora_down.weight", "lora_up.weight", "alpha"}
 

@@ -1,6 +1,6 @@
 """LoRAs added to a checkpoint's own weights, so that it does without them (sd-scripts' merge_lora.py --sd_model)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,8 +16,8 @@ from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayer, CheckpointL
 from lib_sdtune.lora_tools.merge import check
 from lib_sdtune.networks.delta import algorithm
 from lib_sdtune.networks.norm import is_norm
+from lib_sdtune.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 Addition = tuple[LoraFile, str, float, CheckpointLayer]
 
 

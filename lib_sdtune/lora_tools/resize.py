@@ -1,7 +1,6 @@
 """A LoRA of another rank, as sd-scripts' resize_lora.py: what is lost is the least that can be."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from lib_sdtune.lora_tools import layers, output
 from lib_sdtune.lora_tools.singular_values import check_rule, decompose, decompose_product, rank
 from lib_sdtune.networks.delta import algorithm, needs_weight, scale
 from lib_sdtune.networks.norm import is_norm
+from lib_sdtune.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 PLAIN = {"lora_down.weight", "lora_up.weight"}
 
 

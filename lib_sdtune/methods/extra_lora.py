@@ -9,8 +9,8 @@ import torch
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.lora import rounded
+from lib_sdtune.lora_tools.low_rank import extract
 from lib_sdtune.methods.base import Artefact
-from lib_sdtune.networks.extract import extract
 
 log = logging.getLogger("sdtune")
 

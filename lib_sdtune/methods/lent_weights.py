@@ -8,8 +8,9 @@ import torch
 
 from lib_sdtune.errors import DiskFull, FileRefused, RunError
 from lib_sdtune.failures import out_of_memory
-from lib_sdtune.formats.backup import TensorBackup, digest
+from lib_sdtune.formats.backup import TensorBackup
 from lib_sdtune.formats.files import remove_if_empty
+from lib_sdtune.formats.tensors import digest
 from lib_sdtune.optim.master_weights import TrainedWeight
 
 

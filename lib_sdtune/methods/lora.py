@@ -14,10 +14,8 @@ import torch
 from lib_sdtune import networks
 from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.families.base import Family, Target
-from lib_sdtune.formats import lookup
 from lib_sdtune.formats import lora as lora_file
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.formats.backup import digest
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.lora import rounded
 from lib_sdtune.host.base import LoadedModel, ModelSpec
@@ -90,7 +88,7 @@ class LoraMethod(Method):
         for target, tensors in layers_on(self.model, file):
             self.targets.append(target)
             self.adapters[target.key] = adapter_of(file, target, tensors)
-        self.start = digest(self.tensors())
+        self.start = safetensors.digest(self.tensors())
 
     @classmethod
     def suited(cls, family: Family) -> dict[str, Any]:
@@ -224,7 +222,7 @@ class LoraMethod(Method):
     def export(self, path: Path, metadata: dict[str, str]) -> None:
         precision = safetensors.PRECISIONS[self.config.save.precision]
         tensors = {name: rounded(name, tensor, precision) for name, tensor in self.tensors().items()}
-        unchanged = self.start and digest(self.tensors()) == self.start
+        unchanged = self.start and safetensors.digest(self.tensors()) == self.start
         if unchanged or not any(torch.count_nonzero(adapter.delta_weight()) for adapter in self.adapters.values()):
             raise NothingLearned("The LoRA learned nothing: every layer is as it was at the start. "
                                  "Raise the learning rate or the number of steps.")
@@ -274,4 +272,4 @@ def input_blocks(spec: ModelSpec) -> int:
 
 
 def find_init_file(config: "Config", folder: FolderOf) -> Path:
-    return lookup.find(folder("lora"), config.lora.init_file, KINDS["lora"].endings, KINDS["lora"].noun)
+    return KINDS["lora"].find(folder("lora"), config.lora.init_file)

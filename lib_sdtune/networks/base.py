@@ -1,6 +1,6 @@
 """A network decides how one layer is adapted: y = layer(x) + delta(x). It knows neither method nor family."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -121,7 +121,7 @@ def convolution_of(layer: Layer) -> dict | None:
     return {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
 
 
-def spatial(shape: torch.Size) -> bool:
+def spatial(shape: Sequence[int]) -> bool:
     """Whether a weight of that shape is a convolution's with a kernel larger than 1x1."""
     return len(shape) == 4 and shape[-1] > 1
 

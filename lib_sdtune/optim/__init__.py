@@ -30,6 +30,11 @@ def make(train: "TrainConfig", groups: list[dict[str, Any]]) -> "torch.optim.Opt
         ) from error
 
 
+def missing_package(name: str, package: str, other: str = "Lion") -> UserError:
+    """That the optimizer `name` cannot be made without a package, and which others can."""
+    return UserError(f'"train.optimizer" is {name}, which needs the package {package}; choose AdamW or {other}.')
+
+
 def check(train: "TrainConfig") -> None:
     """UserError when the optimizer could not be made, found out on one number."""
     import torch

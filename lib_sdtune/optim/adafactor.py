@@ -3,8 +3,7 @@
 It follows the rate that is set, as its authors' `relative_step` and `scale_parameter` are off.
 """
 
-from lib_sdtune.errors import UserError
-from lib_sdtune.optim import registry
+from lib_sdtune.optim import missing_package, registry
 
 FIXED_RATE = {"relative_step": False, "scale_parameter": False, "warmup_init": False}
 
@@ -14,8 +13,7 @@ def adafactor(groups, **arguments):
     try:
         from transformers.optimization import Adafactor
     except ImportError as error:
-        raise UserError('"train.optimizer" is Adafactor, which needs the package transformers; '
-                        "choose AdamW or Lion.") from error
+        raise missing_package("Adafactor", "transformers") from error
     return Adafactor(groups, **(FIXED_RATE | arguments))
 
 

@@ -1,7 +1,6 @@
 """CAME (Luo et al. 2023, arXiv 2307.02047), when came-pytorch is there already. As steady as Adam, with less memory."""
 
-from lib_sdtune.errors import UserError
-from lib_sdtune.optim import registry
+from lib_sdtune.optim import missing_package, registry
 
 
 @registry.register("CAME")
@@ -9,8 +8,7 @@ def came(groups, **arguments):
     try:
         from came_pytorch import CAME
     except ImportError as error:
-        raise UserError('"train.optimizer" is CAME, which needs the package came-pytorch; '
-                        "choose AdamW or Adafactor.") from error
+        raise missing_package("CAME", "came-pytorch", "Adafactor") from error
     return CAME(groups, lr=1.0, **arguments)  # it wants a rate, though every group has its own
 
 

@@ -2,8 +2,7 @@
 give it 1.
 """
 
-from lib_sdtune.errors import UserError
-from lib_sdtune.optim import registry
+from lib_sdtune.optim import missing_package, registry
 
 
 def d_adaptation(name: str):
@@ -13,8 +12,7 @@ def d_adaptation(name: str):
         try:
             import dadaptation
         except ImportError as error:
-            raise UserError(f'"train.optimizer" is {name}, which needs the package dadaptation; '
-                            "choose AdamW or Lion.") from error
+            raise missing_package(name, "dadaptation") from error
         return getattr(dadaptation, name)(groups, **arguments)
 
     make.__qualname__ = name

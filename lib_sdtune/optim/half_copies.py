@@ -15,6 +15,11 @@ from lib_sdtune.optim import foreach
 ALIGNED = 64  # values: tensors begin where tensor cores can read them
 
 
+def aligned(weight: torch.Tensor) -> int:
+    """The values of a tensor, up to where the next one may begin."""
+    return -(-weight.numel() // ALIGNED) * ALIGNED
+
+
 class HalfCopies:
     """`copies[i]` is parameters[i] * factors[i] in `dtype`, a leaf that gradients arrive at.
 
@@ -27,7 +32,7 @@ class HalfCopies:
         starts, self.runs, end = {}, [], 0  # runs: (factor, first value, last value + 1)
         for index in order:
             starts[index], begin = end, end
-            end += -(-self.parameters[index].numel() // ALIGNED) * ALIGNED
+            end += aligned(self.parameters[index])
             if self.runs and self.runs[-1][0] == self.factors[index]:
                 begin = self.runs.pop()[1]
             self.runs.append((self.factors[index], begin, end))

@@ -15,7 +15,7 @@ from torch import nn
 from lib_sdtune import devices
 from lib_sdtune.devices import HALVES
 from lib_sdtune.optim import foreach
-from lib_sdtune.optim.half_copies import ALIGNED
+from lib_sdtune.optim.half_copies import aligned
 from lib_sdtune.randomness import mix
 
 Factor = float | torch.Tensor
@@ -172,10 +172,6 @@ def widen_gradients(trained_weights: Sequence[Any], gradients: list[torch.Tensor
 def length(weights: Sequence[torch.Tensor]) -> int:
     """How many values a piece of memory needs for these weights beside each other."""
     return sum(aligned(weight) for weight in weights)
-
-
-def aligned(weight: torch.Tensor) -> int:
-    return -(-weight.numel() // ALIGNED) * ALIGNED
 
 
 def views(piece: torch.Tensor, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:

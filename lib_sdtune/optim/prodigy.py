@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from lib_sdtune.errors import UserError
-from lib_sdtune.optim import registry
+from lib_sdtune.optim import missing_package, registry
 
 
 @registry.register("Prodigy")
@@ -15,9 +14,7 @@ def prodigy(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
     try:
         from prodigyopt import Prodigy
     except ImportError as error:
-        raise UserError(
-            '"train.optimizer" is Prodigy, which needs the package prodigyopt; choose AdamW or Lion.'
-        ) from error
+        raise missing_package("Prodigy", "prodigyopt") from error
     return Prodigy(groups, **arguments)
 
 

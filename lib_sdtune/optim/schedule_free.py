@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from lib_sdtune.errors import UserError
-from lib_sdtune.optim import registry
+from lib_sdtune.optim import missing_package, registry
 
 
 def schedule_free(name: str) -> Callable[..., torch.optim.Optimizer]:
@@ -20,8 +19,7 @@ def schedule_free(name: str) -> Callable[..., torch.optim.Optimizer]:
         try:
             import schedulefree
         except ImportError as error:
-            raise UserError(f'"train.optimizer" is {name}, which needs the package schedulefree; '
-                            "choose AdamW or Lion.") from error
+            raise missing_package(name, "schedulefree") from error
         optimizer = getattr(schedulefree, name)(groups, **arguments)
         optimizer.train()
         return optimizer

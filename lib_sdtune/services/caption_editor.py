@@ -9,11 +9,12 @@ from typing import Any
 from lib_sdtune.data.editing import PRUNING, Captions
 from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import UserError
+from lib_sdtune.progress import Progress
 from lib_sdtune.services import caption_edits
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.fields import flag, group, refuse_unknown, text, whole_number
 from lib_sdtune.services.final_captions import final_captions
-from lib_sdtune.services.task import Progress, Task, TaskService
+from lib_sdtune.services.task import Task, TaskService
 from lib_sdtune.services.thumbnails import ThumbnailCache
 
 PAGE = 24  # pictures

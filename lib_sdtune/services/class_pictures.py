@@ -5,8 +5,9 @@ from typing import Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.watcher import watched
+from lib_sdtune.progress import Progress
 from lib_sdtune.services.submission import read_config
-from lib_sdtune.services.task import Progress, Task, TaskService
+from lib_sdtune.services.task import Task, TaskService
 
 
 class ClassPictureService(TaskService):

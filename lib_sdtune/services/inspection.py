@@ -5,9 +5,10 @@ from typing import Any, TypeVar
 
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
+from lib_sdtune.progress import Progress
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.fields import group, refuse_unknown
-from lib_sdtune.services.task import Progress, Stopped, Task, TaskService
+from lib_sdtune.services.task import Stopped, Task, TaskService
 from lib_sdtune.services.thumbnails import ThumbnailCache
 
 Result = TypeVar("Result")

@@ -7,11 +7,11 @@ from typing import Any
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError, require
 from lib_sdtune.formats.kinds import KINDS, noun
-from lib_sdtune.formats.lookup import find
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.lora_tools.settings import TOOLS, Extract, Merge, Resize
+from lib_sdtune.progress import Progress
 from lib_sdtune.sentences import phrase
-from lib_sdtune.services.task import Progress, Task, TaskService
+from lib_sdtune.services.task import Task, TaskService
 
 
 class LoraToolService(TaskService):
@@ -47,7 +47,7 @@ class LoraToolService(TaskService):
 
     def file(self, kind: str, name: str, key: str) -> Path:
         require(name.strip(), f'"{key}" is empty; give the name of {noun(KINDS[kind].content)}.')
-        return find(self.context.host.folder(kind), name.strip(), KINDS[kind].endings, KINDS[kind].noun)
+        return KINDS[kind].find(self.context.host.folder(kind), name.strip())
 
     def resize(self, settings: Resize, target: Path) -> Callable[[Progress], str]:
         from lib_sdtune.lora_tools.output import check_target

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from lib_sdtune.progress import Progress
 from lib_sdtune.services.submission import check_config, read_config
-from lib_sdtune.services.task import Progress, Task, TaskService
+from lib_sdtune.services.task import Task, TaskService
 
 NAME = "measuring"  # of settings that have none yet
 

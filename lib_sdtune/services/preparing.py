@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune.data.problem import printable
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
+from lib_sdtune.progress import Progress
 from lib_sdtune.sections.dataset import with_bucket_sides
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.fields import group, refuse_unknown, text, whole_number
-from lib_sdtune.services.task import Progress, Task, TaskService
+from lib_sdtune.services.task import Task, TaskService
 from lib_sdtune.services.thumbnails import data_address
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.failures import fault
+from lib_sdtune.progress import Progress
 from lib_sdtune.services.context import ServiceContext
 
 log = logging.getLogger("sdtune")
-Progress = Callable[[int, int, str], None]
 
 
 class Stopped(Exception):

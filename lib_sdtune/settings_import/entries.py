@@ -55,6 +55,15 @@ class Entries(dict[str, Entry]):
         entry = self.get(name)
         return None if entry is None or entry.is_unset else entry
 
+    def take_switch(self, name: str) -> Entry | None:
+        """The entry of a switch that is on; it counts as translated."""
+        entry = self.take(name)
+        return entry if entry and is_on(entry.value) else None
+
+    def is_on(self, name: str) -> bool:
+        """Whether that is a switch that is on; it does not count as translated."""
+        return name in self and is_on(self[name].value)
+
     def unused(self) -> Iterator[tuple[str, Entry]]:
         """(name, entry) of what nothing has translated yet."""
         return ((name, entry) for name, entry in self.items() if name not in self.used)
@@ -98,6 +107,11 @@ def flag(value: Any) -> bool:
     if text in TRUE or text in FALSE:
         return text in TRUE
     raise ValueError("neither true nor false")
+
+
+def is_on(value: Any) -> bool:
+    """Whether a switch is on; what is neither true nor false is off."""
+    return str(value).strip().lower() in TRUE
 
 
 def text(value: Any) -> str:

@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 
 from lib_sdtune.config import Config, Model
-from lib_sdtune.data.cache import Progress
 from lib_sdtune.data.paths import locate, named_path
 from lib_sdtune.data.subsets import class_root, is_toml
 from lib_sdtune.data.walk import walk
@@ -17,6 +16,7 @@ from lib_sdtune.errors import RunError
 from lib_sdtune.formats import infotext
 from lib_sdtune.formats.paths import refuse_dead_link
 from lib_sdtune.host.base import Host, SampleRequest
+from lib_sdtune.progress import Progress
 from lib_sdtune.randomness import mix
 from lib_sdtune.training import drawn_earlier
 from lib_sdtune.training.control import Control

@@ -20,6 +20,7 @@ import torch
 from lib_sdtune.config import Config
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
+from lib_sdtune.networks.base import wrapped_forward
 from lib_sdtune.sentences import phrase
 from lib_sdtune.training.memory.estimate import CAREFUL, needed, room
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
@@ -84,16 +85,17 @@ class CudaGraphs:
         self.pool: Any = None
 
     def __enter__(self):
-        self.replaced = self.unet.__dict__.get("forward")
-        self.forward = self.unet.forward
-        self.unet.forward = self
+        self.wrapping = wrapped_forward(self.unet, self.stand_before)
+        self.wrapping.__enter__()
+        return self
+
+    def stand_before(self, forward: Callable) -> "CudaGraphs":
+        """This object, which answers in the place of the UNet's `forward`."""
+        self.forward = forward
         return self
 
     def __exit__(self, *error):
-        if self.replaced is None:
-            del self.unet.forward
-        else:
-            self.unet.forward = self.replaced
+        self.wrapping.__exit__(None, None, None)
         self.waiting_for_backward = False
         if self.recordings:
             self.release()

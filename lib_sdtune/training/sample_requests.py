@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune import prompt_lines
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.prompts import tags
+from lib_sdtune.training.prior import FORWARDS_OF_A_STEP
 from lib_sdtune.training.sample_times import TENTHS, SampleTimes
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from lib_sdtune.data.loader import Dataset
 
 MAX_PROMPTS = 4
-FORWARDS_OF_AN_EXAMPLE = 3  # the forward, and a backward of about two
 FORWARDS_OF_DECODING = 4  # of SD1's VAE, by the multiplications of both at 512 x 512
 
 
@@ -79,4 +79,4 @@ def cost_in_steps(config: "Config", requests: Sequence[SampleRequest]) -> float:
     passes = sum(request.width * request.height * (
         request.steps * (2 if request.cfg_scale != 1 else 1) + FORWARDS_OF_DECODING) for request in requests)
     train, side = config.train, config.dataset.resolution
-    return passes / (FORWARDS_OF_AN_EXAMPLE * side * side * train.batch_size * train.gradient_accumulation_steps)
+    return passes / (FORWARDS_OF_A_STEP * side * side * train.batch_size * train.gradient_accumulation_steps)

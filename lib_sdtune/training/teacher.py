@@ -16,11 +16,11 @@ import torch
 
 from lib_sdtune import randomness
 from lib_sdtune.config import Config
-from lib_sdtune.data.cache import Progress
 from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import upload
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats import tensors as safetensors
+from lib_sdtune.progress import Progress
 from lib_sdtune.training import prior
 from lib_sdtune.training.batch import Batch, draw
 from lib_sdtune.training.parallel import World

@@ -14,6 +14,7 @@ import torch
 
 from lib_sdtune import diffusion
 from lib_sdtune.config import NoiseConfig
+from lib_sdtune.training.per_image_loss import update_mean
 
 BANDS = 20
 MIN_LOSSES = 5  # losses of every band before any is preferred
@@ -71,9 +72,7 @@ class ByLoss(TimestepSampling):
     def begin(self, step: int) -> None:
         for number, band, loss in self.waiting:
             if number < step:
-                mean = self.squares[band]
-                mean[0] += 1
-                mean[1] += (loss**2 - mean[1]) / min(mean[0], MEMORY)
+                update_mean(self.squares[band], loss**2, MEMORY)
         self.waiting = [entry for entry in self.waiting if entry[0] >= step]
         self.shares = self.even_shares()
         if all(count >= MIN_LOSSES for count, _ in self.squares):

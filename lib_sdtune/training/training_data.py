@@ -10,7 +10,7 @@ from torch import nn
 from lib_sdtune.config import Config
 from lib_sdtune.contradictions import schedule_fits
 from lib_sdtune.data import held_out, masks
-from lib_sdtune.data.cache import LatentCache, Progress
+from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.caption_length import CaptionLimit
 from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.inpainting_masks import InpaintingCache
@@ -25,6 +25,7 @@ from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.progress import Progress
 from lib_sdtune.training.conditioner import encode_captions
 from lib_sdtune.training.disk_space import SPARE, has_room
 from lib_sdtune.training.encoder_keys import text_key, vae_key

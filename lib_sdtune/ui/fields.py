@@ -78,9 +78,7 @@ def info(text: str, choices: Iterable[object]) -> str:
 
 
 def default(setting: dataclasses.Field) -> Any:
-    if setting.default is not dataclasses.MISSING:
-        return setting.default
-    return setting.default_factory() if setting.default_factory is not dataclasses.MISSING else ""
+    return "" if declaration.required(setting) else declaration.default_of(setting)
 
 
 def kind(hint: Any, facts: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ from safetensors.torch import load_file
 
 from lib_sdtune.errors import RunError
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.formats.backup import TensorBackup, digest
+from lib_sdtune.formats.backup import TensorBackup
+from lib_sdtune.formats.tensors import digest
 
 
 def sample():

@@ -22,8 +22,8 @@ from lib_sdtune.data.prompt_syntax import plain
 from lib_sdtune.data.thread_map import ordered
 from lib_sdtune.data.walk import walk
 from lib_sdtune.errors import UserError, system_reason
+from lib_sdtune.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 Describe = Callable[[Image.Image], str]
 Boxes = Mapping[str, Sequence[float | str] | None]  # relative path -> (left, top, right, bottom) as fractions
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import embedding, hashes, hypernetwork, lookup
+from lib_sdtune.formats import embedding, hashes, hypernetwork
 from lib_sdtune.formats import lora as lora_files
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import LoadedModel
@@ -27,7 +27,7 @@ def check(folder: Callable[[str], Path], tags: Sequence[Tag]) -> None:
     """UserError for a tag whose file is not there, before anything is drawn."""
     for tag in tags:
         if tag.kind in ("lora", "lyco"):
-            lookup.find(folder("lora"), tag.name, LORA.endings, LORA.noun)
+            LORA.find(folder("lora"), tag.name)
         elif tag.kind == "hypernet":
             hypernetwork.find(folder("hypernetworks"), tag.name)
 
@@ -53,7 +53,7 @@ def attached(model: LoadedModel, folder: Callable[[str], Path], tags: Sequence[T
 @contextmanager
 def lora(model: LoadedModel, folder: Path, tag: Tag) -> Iterator[str]:
     """<lora:name:weight>, or <lora:name:text encoder's:UNet's>; yields the file's short hash, as the WebUI has it."""
-    path = lookup.find(folder, tag.name, LORA.endings, LORA.noun)
+    path = LORA.find(folder, tag.name)
     text = tag.weight(0, "te")
     weights = {"unet": tag.weight(1, "unet", default=text)}
     parts = {}

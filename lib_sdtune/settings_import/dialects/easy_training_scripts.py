@@ -7,7 +7,7 @@ from lib_sdtune.settings_import.dialects import registry
 from lib_sdtune.settings_import.dialects.base import Dialect, add
 from lib_sdtune.settings_import.documents import Document
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entry, flag, fraction
+from lib_sdtune.settings_import.entries import Entry, fraction
 from lib_sdtune.settings_import.files import Files
 from lib_sdtune.settings_import.sd_scripts.files import entries_of, follow
 from lib_sdtune.settings_import.sd_scripts.lengths import Share
@@ -42,7 +42,7 @@ class EasyTrainingScripts(Dialect):
         draft.script = "train_textual_inversion" if "inversion" in str(mode) else "train_network"
         for key, value in values(table).items():
             record(key, value, document, draft)
-        if is_on(draft, "sdxl"):
+        if draft.options.is_on("sdxl"):
             draft.sdxl = True
         for subset in table.get("subsets") or []:
             if isinstance(subset, dict):
@@ -77,10 +77,3 @@ def record(key: str, value: Any, document: Document, draft: Draft) -> None:
         draft.options.record(key, arguments, key, document.name)
     else:
         add(draft, "train_batch_size" if key == "batch_size" else key, entry)
-
-
-def is_on(draft: Draft, name: str) -> bool:
-    try:
-        return name in draft.options and flag(draft.options[name].value)
-    except ValueError:
-        return False

@@ -9,7 +9,7 @@ from lib_sdtune.settings_import.dialects import registry
 from lib_sdtune.settings_import.dialects.base import Dialect, add
 from lib_sdtune.settings_import.documents import Document, flat
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, Entry, flag, number
+from lib_sdtune.settings_import.entries import Entries, Entry, number
 from lib_sdtune.settings_import.files import Files
 from lib_sdtune.settings_import.option import apply
 from lib_sdtune.settings_import.sd_scripts.files import entries_of, follow
@@ -65,7 +65,7 @@ class Reader:
 
     def read(self) -> None:
         page, draft = self.page, self.draft
-        if on(page, "sdxl") or on(page, "sdxl_checkbox"):
+        if page.is_on("sdxl") or page.is_on("sdxl_checkbox"):
             draft.sdxl = True
         draft.script = self.script()
         defaults = absent(draft.script, page)
@@ -96,7 +96,7 @@ class Reader:
         """The page for fine-tuning has no such switch and passes it on as on, whatever a file says."""
         entry = self.page.take("enable_bucket")
         self.draft.defaults["enable_bucket"] = True
-        if entry and not on(self.page, "enable_bucket"):
+        if entry and not self.page.is_on("enable_bucket"):
             self.draft.notes.differ(entry, "that page always sorts pictures into buckets", "dataset.enable_bucket",
                                     True)
         elif "enable_bucket" in self.page:
@@ -270,10 +270,3 @@ def is_left_out(value: Any) -> bool:
         return value in ("", None, [], {}) or number(value) == 0
     except (ValueError, TypeError):
         return str(value).strip().lower() in ("", "none", "false")
-
-
-def on(page: Entries, name: str) -> bool:
-    try:
-        return name in page and flag(page[name].value)
-    except ValueError:
-        return False

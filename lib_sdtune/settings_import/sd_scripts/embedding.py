@@ -4,7 +4,6 @@ from pathlib import PurePath
 
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entries, integer, text
-from lib_sdtune.settings_import.sd_scripts.rates import is_on
 
 TEMPLATES = {"use_object_template": "subject.txt", "use_style_template": "style.txt"}
 
@@ -25,7 +24,7 @@ def set_embedding(draft: Draft, options: Entries) -> None:
         except ValueError as error:
             draft.notes.unread(count, error)
     for name, template in TEMPLATES.items():
-        if entry := is_on(options, name):
+        if entry := options.take_switch(name):
             for concept in draft.config["concepts"]:
                 concept.setdefault("prompt", template)
             draft.notes.differ(

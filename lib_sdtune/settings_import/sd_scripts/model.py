@@ -3,7 +3,6 @@
 from lib_sdtune.settings_import.checkpoints import set_checkpoint
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entries, Entry, flag, integer, text
-from lib_sdtune.settings_import.sd_scripts.rates import is_on
 
 
 def set_model(draft: Draft, options: Entries) -> None:
@@ -11,7 +10,7 @@ def set_model(draft: Draft, options: Entries) -> None:
     draft.config.setdefault("model", {}).setdefault("checkpoint", "")
     if checkpoint := options.take("pretrained_model_name_or_path"):
         set_checkpoint(draft, checkpoint)
-    sdxl = is_on(options, "sdxl")
+    sdxl = options.take_switch("sdxl")
     if sdxl:
         draft.sdxl = True
     for name in ("sdxl", "v2"):
@@ -19,7 +18,7 @@ def set_model(draft: Draft, options: Entries) -> None:
             draft.notes.off.append(entry.key)
             options.used.add(name)
     draft.assign("model.prediction_type", "auto")
-    if prediction := is_on(options, "v_parameterization"):
+    if prediction := options.take_switch("v_parameterization"):
         draft.set("model.prediction_type", "v_prediction", prediction)
     elif entry := options.get("v_parameterization"):
         draft.notes.off.append(entry.key)
@@ -58,7 +57,7 @@ def set_precision(draft: Draft, options: Entries) -> None:
         draft.set("train.gradient_checkpointing", "on" if value else "off", checkpointing)
     else:
         draft.default("train.gradient_checkpointing", "off", "gradient_checkpointing")
-    set_weights(draft, options, is_on(options, "full_bf16"))
+    set_weights(draft, options, options.take_switch("full_bf16"))
 
 
 def set_weights(draft: Draft, options: Entries, full_bf16: Entry | None) -> None:
@@ -88,7 +87,7 @@ def set_seed(draft: Draft, entry: Entry | None) -> None:
 def name_processes(draft: Draft, options: Entries) -> None:
     """Several GPUs show as many times more pictures in a step."""
     entry = options.take("num_processes")
-    several = is_on(options, "multi_gpu")
+    several = options.take_switch("multi_gpu")
     try:
         count = integer(entry.value) if entry else 1
     except ValueError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lib_sdtune.declaration import weighted
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, integer
+from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, integer, is_on
 from lib_sdtune.settings_import.optimizers import pairs
 from lib_sdtune.settings_import.sd_scripts import oft
 from lib_sdtune.settings_import.sd_scripts.options import stem
@@ -69,7 +69,7 @@ def set_network(draft: Draft, options: Entries) -> None:
         what = UNSUPPORTED.get(kind, f"a kind of network called {kind}")
         draft.notes.refuse(entry, f"{what} cannot be trained here; CONFIG trains a LoRA instead")
         module, network = None, "lora"
-    if on(words.pop("dora_wd", (False, None))[0]):
+    if is_on(words.pop("dora_wd", (False, None))[0]):
         if network == "lora":
             network = "dora"
         else:
@@ -82,13 +82,6 @@ def set_network(draft: Draft, options: Entries) -> None:
     set_base_loras(draft, options)
     set_arguments(draft, words, network, lycoris)
     name_arguments(draft, words)
-
-
-def on(value: Any) -> bool:
-    try:
-        return flag(value)
-    except ValueError:
-        return False
 
 
 def set_dim(draft: Draft, options: Entries) -> int:

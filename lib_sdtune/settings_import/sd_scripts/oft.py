@@ -13,7 +13,7 @@ BLOCKS, CONSTRAINT = 4, 1.0  # network_dim and network_alpha where the file has 
 def set_oft(draft: Draft, options: Entries, words: dict, entry: Entry) -> None:
     """Set what lora.* has of it. words: the network's arguments; those that are read are taken out."""
     draft.set("lora.network", "diag-oft", entry)
-    every_linear, convolutions = (on(words, name) for name in ("enable_all_linear", "enable_conv"))
+    every_linear, convolutions = (take_switch(words, name) for name in ("enable_all_linear", "enable_conv"))
     dim = set_blocks(draft, options, convolutions)
     set_constraint(draft, options)
     draft.assign("lora.alpha", 1.0)
@@ -27,7 +27,7 @@ def set_oft(draft: Draft, options: Entries, words: dict, entry: Entry) -> None:
         options.record("network_train_unet_only", True, entry.key, entry.source, entry.words)
 
 
-def on(words: dict, name: str) -> Entry | None:
+def take_switch(words: dict, name: str) -> Entry | None:
     """The argument, if it is switched on; there any text is, even "False"."""
     value, arguments = words.pop(name, (None, None))
     if value is None or value == "":

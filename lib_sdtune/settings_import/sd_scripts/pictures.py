@@ -7,7 +7,6 @@ from typing import Any
 
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entries, Entry, integer, number, text
-from lib_sdtune.settings_import.sd_scripts.rates import is_on
 
 NUMBERED = re.compile(r"^(\d+)_(.+)$", re.DOTALL)
 SIZE = re.compile(r"\d+(?:\.\d+)?")
@@ -67,7 +66,7 @@ def from_subsets(draft: Draft, options: Entries) -> None:
     for subset in draft.subsets:
         folder = subset.take("image_dir")
         name_subset(draft, subset)
-        if is_class := is_on(subset, "is_reg"):
+        if is_class := subset.take_switch("is_reg"):
             if masks := subset.take("conditioning_data_dir"):
                 draft.notes.refuse(masks, "held masks of class pictures; here each lies beside its picture, as "
                                           "NAME.mask.png")
@@ -196,7 +195,7 @@ def sides_of(value: Any) -> list[float]:
 
 def set_cache(draft: Draft, options: Entries) -> None:
     """Set dataset.cache_latents; sd-scripts' cache holds one encoding of each picture."""
-    on = [is_on(options, name) for name in ("cache_latents", "cache_latents_to_disk")]
+    on = [options.take_switch(name) for name in ("cache_latents", "cache_latents_to_disk")]
     entry = on[0] or on[1]
     for name in ("cache_latents", "cache_latents_to_disk"):
         if (other := options.get(name)) and other not in on:
@@ -205,7 +204,7 @@ def set_cache(draft: Draft, options: Entries) -> None:
         for cache_entry in filter(None, on):
             draft.set("dataset.cache_latents", True, cache_entry)
         draft.set("dataset.latent_sampling", "once", entry, "the cache there holds one encoding of each picture")
-        if crop := is_on(options, "random_crop"):
+        if crop := options.take_switch("random_crop"):
             draft.notes.warnings.append(f"{crop} and {entry} contradict each other in sd-scripts; here both work.")
     else:
         caches = draft.default_of("cache_latents", False)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction
+from lib_sdtune.settings_import.entries import Entries, Entry, fraction
 
 DEFAULT = 2e-6
 CACHED = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
@@ -47,19 +47,10 @@ def set_rate(draft: Draft, path: str, chosen: tuple[float, Entry] | None) -> Non
         draft.set(path, *chosen)
 
 
-def is_on(options: Entries, name: str) -> Entry | None:
-    """The entry of a switch that is on."""
-    entry = options.take(name)
-    try:
-        return entry if entry and flag(entry.value) else None
-    except ValueError:
-        return None
-
-
 def of_network(draft: Draft, options: Entries, common: tuple[float, Entry] | None) -> None:
     specific = {name: rate(draft, options.take(name)) for name in ("unet_lr", "text_encoder_lr")}
-    unet_only, text_only = (is_on(options, f"network_train_{part}_only") for part in ("unet", "text_encoder"))
-    cached = next((entry for entry in [is_on(options, name) for name in CACHED] if entry), None)
+    unet_only, text_only = (options.take_switch(f"network_train_{part}_only") for part in ("unet", "text_encoder"))
+    cached = next((entry for entry in [options.take_switch(name) for name in CACHED] if entry), None)
     if unet_only and text_only:
         draft.notes.warnings.append(f"{unet_only} and {text_only} contradict each other; both parts are trained.")
         unet_only = text_only = None
@@ -81,9 +72,9 @@ def of_model(draft: Draft, options: Entries, common: tuple[float, Entry] | None)
     """train_db.py trains the text encoder at the common rate; the fine-tuning scripts only when they are told to."""
     first, first_encoder, two = (rate(draft, options.take(f"learning_rate_te{number}")) for number in ("", "1", "2"))
     switch = options.get("train_text_encoder")
-    trained = is_on(options, "train_text_encoder")
+    trained = options.take_switch("train_text_encoder")
     fine_tuning = switch is not None or draft.script in ("fine_tune", "sdxl_train")
-    cached = next((entry for entry in [is_on(options, name) for name in CACHED] if entry), None)
+    cached = next((entry for entry in [options.take_switch(name) for name in CACHED] if entry), None)
     set_rate(draft, "dreambooth.unet_lr", common)
     specific = (first_encoder or first) if draft.sdxl else (first or first_encoder)
     for unneeded in (first, first_encoder, two):

@@ -5,7 +5,6 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.formats.names import allowed, check_artefact_name
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entries, Entry, integer, text
-from lib_sdtune.settings_import.sd_scripts.rates import is_on
 
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".bin")
 STATE_EVERY = 100  # steps, ours
@@ -99,7 +98,7 @@ def set_keep_last(draft: Draft, options: Entries, every: int) -> None:
 
 def set_state(draft: Draft, options: Entries, every: int) -> None:
     """A run here keeps a resume point by steps, whatever the file says: without one a run can be lost."""
-    entry = is_on(options, "save_state")
+    entry = options.take_switch("save_state")
     if entry and every:
         draft.set("save.state_every_n_steps", every, entry, "by steps here, as often as files are saved")
     elif entry:

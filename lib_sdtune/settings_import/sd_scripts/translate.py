@@ -11,7 +11,7 @@ from lib_sdtune.settings_import.sd_scripts import lengths, model, pictures, samp
 from lib_sdtune.settings_import.sd_scripts.embedding import set_embedding
 from lib_sdtune.settings_import.sd_scripts.networks import set_network
 from lib_sdtune.settings_import.sd_scripts.options import OPTIONS, OTHERS
-from lib_sdtune.settings_import.sd_scripts.rates import is_on, set_rates
+from lib_sdtune.settings_import.sd_scripts.rates import set_rates
 
 PER_SUBSET = {  # what a dataset TOML says of single folders, and the CONFIG key that it is here, "" for none
     "image_dir": "concepts[].images", "num_repeats": "concepts[].repeats", "class_tokens": "concepts[].prompt",
@@ -65,7 +65,7 @@ def share_subsets(draft: Draft) -> None:
     The folders of a subject go before those of class pictures. A subset that says nothing of a setting has what the
     options say, or the program's default, and so has the run where that subset is the first.
     """
-    subsets = sorted(draft.subsets, key=lambda subset: bool(is_on(subset, "is_reg")))
+    subsets = sorted(draft.subsets, key=lambda subset: bool(subset.take_switch("is_reg")))
     defaults = {option.name: option.default for option in (*OPTIONS, *OTHERS)} | draft.defaults
     for name in dict.fromkeys(name for subset in subsets for name in subset if name not in PER_SUBSET):
         option = {"batch_size": "train_batch_size"}.get(name, name)
@@ -106,8 +106,8 @@ def method_of(draft: Draft) -> str:
 
 def set_optimizer_and_schedule(draft: Draft) -> None:
     options = draft.options
-    chosen, eight_bits, lion = (options.take("optimizer_type"), is_on(options, "use_8bit_adam"),
-                                is_on(options, "use_lion_optimizer"))
+    chosen, eight_bits, lion = (options.take("optimizer_type"), options.take_switch("use_8bit_adam"),
+                                options.take_switch("use_lion_optimizer"))
     if chosen and (lion or eight_bits):
         draft.notes.warnings.append(f"{chosen} and {lion or eight_bits} contradict each other; the first counts.")
     elif lion and eight_bits:

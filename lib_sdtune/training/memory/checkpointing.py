@@ -1,12 +1,13 @@
 """Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): activations are recomputed where memory is short."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
 from lib_sdtune.ldm import recompute
+from lib_sdtune.networks.base import wrapped_forward
 
 
 def blocks(unet: torch.nn.Module) -> list[torch.nn.Module]:
@@ -19,19 +20,11 @@ def checkpointed(unet: torch.nn.Module, on: bool, text_layers: Iterable[torch.nn
     """While entered, the activations of the UNet's blocks and of the text encoders' layers are recomputed
     (non-reentrant, so gradients reach add-ons inside).
     """
-    changed = blocks(unet) if on else []
-    forwards = [block.__dict__.get("forward") for block in changed]
-    for block in changed:
-        block.forward = recomputing(block.forward)
-    try:
-        with recompute.marked(text_layers if on else ()):
-            yield
-    finally:
-        for block, forward in zip(changed, forwards, strict=True):
-            if forward is None:
-                del block.forward
-            else:
-                block.forward = forward
+    with ExitStack() as stack:
+        for block in blocks(unet) if on else []:
+            stack.enter_context(wrapped_forward(block, recomputing))
+        stack.enter_context(recompute.marked(text_layers if on else ()))
+        yield
 
 
 def recomputing(forward: Callable) -> Callable:

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 
 from lib_sdtune.config import Config, SampleConfig, ValidationConfig
-from lib_sdtune.data.cache import Progress
 from lib_sdtune.data.loader import Example
 from lib_sdtune.devices import index_of
 from lib_sdtune.errors import TooLittleMemory, UserError
 from lib_sdtune.failures import out_of_memory
 from lib_sdtune.host.base import Host, ModelSpec
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.progress import Progress
 from lib_sdtune.sentences import phrase
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory.cheaper_settings import cheaper_configs
