@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,6 @@ from lib_sdtune.methods.lora_presets import PRESETS, options_of
 from lib_sdtune.methods.lora_settings import LoraConfig
 from lib_sdtune.networks.base import Adapter, applied, spatial
 from lib_sdtune.networks.dropout import Dropouts
-from lib_sdtune.networks.lora import LoRA
 from lib_sdtune.networks.norm import Norm
 from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.schedule import is_zero, multiplied
@@ -177,14 +177,14 @@ class LoraMethod(Method):
 
     def half_copies(self, dtype: torch.dtype) -> HalfCopies | None:
         adapters = [self.adapters[target.key] for target in self.targets if not target.unused and self.learns(target)]
-        plain = all(type(adapter) is LoRA and adapter.mid is None and adapter.dropouts == Dropouts()
-                    for adapter in adapters)
-        if not plain or self.config.lora.scale_weight_norms:
+        parts = [adapter.copied_parts() for adapter in adapters]
+        if not all(parts) or self.config.lora.scale_weight_norms:
             return None
-        parameters = [parameter for adapter in adapters for parameter in (adapter.down, adapter.up)]
-        halves = HalfCopies(parameters, [factor for adapter in adapters for factor in (1.0, adapter.scale)], dtype)
-        for number, adapter in enumerate(adapters):
-            adapter.copies = halves.copies[2 * number], halves.copies[2 * number + 1]
+        parameters, factors = zip(*chain.from_iterable(parts), strict=True)
+        halves = HalfCopies(parameters, factors, dtype)
+        copies = iter(halves.copies)
+        for adapter, own in zip(adapters, parts, strict=True):
+            adapter.copies = tuple(islice(copies, len(own)))
         return halves
 
     def changes_text(self) -> bool:
@@ -210,8 +210,8 @@ class LoraMethod(Method):
 
     def metadata(self) -> dict[str, Any]:
         settings = self.config.lora
-        plain = all(isinstance(adapter, LoRA) for adapter in self.adapters.values())
-        return {"ss_network_module": "networks.lora" if plain else "lycoris.kohya",
+        modules = {adapter.network_module for adapter in self.adapters.values()}
+        return {"ss_network_module": modules.pop() if len(modules) == 1 else Adapter.network_module,
                 **dim_and_alpha(settings, self.adapters.values()),
                 "ss_network_args": network_arguments(settings, self.adapters, self.targets) or None,
                 "ss_network_dropout": settings.network_dropout or None,

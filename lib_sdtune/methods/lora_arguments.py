@@ -5,7 +5,7 @@ from typing import Any
 
 from lib_sdtune import networks
 from lib_sdtune.families.base import Target
-from lib_sdtune.methods.lora_settings import OF_THE_FILE, SCALED, WITHOUT_DIM, LoraConfig
+from lib_sdtune.methods.lora_settings import OF_THE_FILE, LoraConfig
 from lib_sdtune.networks.base import Adapter, spatial
 from lib_sdtune.networks.norm import Norm
 
@@ -17,9 +17,9 @@ def dim_and_alpha(settings: LoraConfig, adapters: Iterable[Adapter]) -> dict[str
     ranked = [each for each in adapters if not isinstance(each, Norm)]
     dims, alphas = {each.dim for each in ranked}, {each.alpha for each in ranked}
     dim, alpha = (min(numbers) if len(numbers) == 1 else "Dynamic" for numbers in (dims, alphas))
-    kinds = {each.name for each in ranked} if settings.init_file else set()
-    return {"ss_network_dim": None if kinds and kinds <= set(WITHOUT_DIM) else dim,
-            "ss_network_alpha": alpha if not kinds or kinds & set(SCALED) else None}
+    of_file = ranked if settings.init_file else []
+    return {"ss_network_dim": dim if not of_file or any(each.has_rank for each in of_file) else None,
+            "ss_network_alpha": alpha if not of_file or any(each.uses_alpha for each in of_file) else None}
 
 
 def network_arguments(settings: LoraConfig, adapters: Mapping[str, Adapter], targets: Iterable[Target]
@@ -30,9 +30,7 @@ def network_arguments(settings: LoraConfig, adapters: Mapping[str, Adapter], tar
     """
     ranked = [each for each in adapters.values() if not isinstance(each, Norm)]
     name = next((each.name for each in ranked), settings.network)
-    arguments: dict[str, Any] = {"lora": {}, "dora": {"algo": "lora", "dora_wd": True, "wd_on_output": False}}.get(
-        name, {"algo": name}
-    )
+    arguments: dict[str, Any] = networks.registry[name].metadata_arguments()
     with_kernel = [target.key for target in targets if spatial(target.layer.weight.shape)]
     arguments |= convolutions(settings, [adapters[key] for key in with_kernel])
     defaults = LoraConfig()
@@ -59,5 +57,5 @@ def convolutions(settings: LoraConfig, adapters: Sequence[Adapter]) -> dict[str,
     dims, alphas = {each.dim for each in adapters}, {each.alpha for each in adapters}
     if len(dims) > 1:
         return {}
-    scaled = len(alphas) == 1 and adapters[0].name in SCALED
+    scaled = len(alphas) == 1 and adapters[0].uses_alpha
     return {"conv_dim": min(dims)} | ({"conv_alpha": min(alphas)} if scaled else {})

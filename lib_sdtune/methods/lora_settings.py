@@ -20,9 +20,6 @@ if TYPE_CHECKING:  # it is composed of the methods
 OF_THE_FILE = ("network", "dim", "alpha", "conv_dim", "conv_alpha", "use_tucker", "factor", "train_on_input",
                "constraint", "rescaled", "preset", "train_norm",
                "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
-HALVES = ("lora", "dora")  # networks that have an up and a down part
-SCALED = (*HALVES, "loha", "lokr")  # networks whose alpha is how strong they are
-WITHOUT_DIM = ("ia3",)  # networks that have no rank
 
 
 @dataclass
@@ -98,16 +95,15 @@ class LoraConfig(MethodSettings):
             why = phrase('"lora.conv_dim" is 0')
             yield from ((key, why) for key in ("conv_alpha", "conv_block_alphas", "use_tucker"))
         has_none = phrase(f'"lora.network" is "{self.network}", which has none')
-        if self.network == "lokr":
-            yield "alpha", phrase(
-                'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned')
-        elif self.network not in SCALED:
-            unused = ("alpha", "conv_alpha", "block_alphas", "conv_block_alphas")
-            unused += ("dim",) if self.network in WITHOUT_DIM else ()
-            yield from ((key, has_none) for key in unused)
-        own = networks.registry[self.network].options
+        network = networks.registry[self.network]
+        if network.alpha_has_no_effect:
+            yield "alpha", network.alpha_has_no_effect
+        if not network.uses_alpha:
+            yield from ((key, has_none) for key in ("alpha", "conv_alpha", "block_alphas", "conv_block_alphas"))
+        if not network.has_rank:
+            yield "dim", has_none
         for key in ("factor", "use_tucker", "train_on_input", "constraint", "rescaled"):
-            if key not in own:
+            if key not in network.options:
                 yield key, has_none
 
     def odd_with(self, family: "Family") -> Iterable[str]:
@@ -121,26 +117,26 @@ class LoraConfig(MethodSettings):
             )
 
     def check(self, config: "Config") -> None:
-        network = "" if self.init_file else self.network
+        name = self.network
+        network: type[Adapter] | None = None if self.init_file else networks.registry[name]
         require(
             self.preset != "unet-convblock-only" or self.conv_dim or any(self.conv_block_dims) or self.init_file,
             '"lora.preset" is "unet-convblock-only" and "lora.conv_dim" is 0, so nothing would learn; set '
             '"lora.conv_dim".',
         )
         require(
-            not self.network_dropout or network in ("", "lora"),
-            f'"lora.network_dropout" is {self.network_dropout}, and {network} has nothing to leave out between two '
+            not self.network_dropout or network is None or network.supports_network_dropout,
+            f'"lora.network_dropout" is {self.network_dropout}, and {name} has nothing to leave out between two '
             'halves; set "lora.rank_dropout" or "lora.module_dropout" instead.',
         )
         require(
-            self.loraplus_lr_ratio == 1 or network in ("", *HALVES),
-            f'"lora.loraplus_lr_ratio" is {self.loraplus_lr_ratio}, and {network} has no up part; set it to 1, or '
+            self.loraplus_lr_ratio == 1 or network is None or network.has_up_part,
+            f'"lora.loraplus_lr_ratio" is {self.loraplus_lr_ratio}, and {name} has no up part; set it to 1, or '
             '"lora.network" to "lora".',
         )
-        scalable = not network or networks.registry[network].scale_delta is not Adapter.scale_delta
         require(
-            not self.scale_weight_norms or scalable or network == "dora",
-            f'"lora.scale_weight_norms" is {self.scale_weight_norms}, and {network} cannot be shortened; set it to 0.',
+            not self.scale_weight_norms or network is None or network.can_be_shortened(),
+            f'"lora.scale_weight_norms" is {self.scale_weight_norms}, and {name} cannot be shortened; set it to 0.',
         )
         rates = self.loraplus_lr_ratio != 1 or self.down_lr_weight or self.mid_lr_weight or self.up_lr_weight
         require(

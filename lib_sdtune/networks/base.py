@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,9 +21,18 @@ class Adapter(nn.Module):
     `options` names the further arguments that it can be made with, which are settings of the same names.
     """
 
+    name: str  # as it is registered
     options: tuple[str, ...] = ()
+    uses_alpha = True  # whether alpha is how strong it is
+    alpha_has_no_effect = ""  # where it uses alpha, why that may change nothing, as part of a sentence
+    has_rank = True  # whether dim is a number that it has
+    has_up_part = False  # whether `up_part` is one, which LoRA+ has a rate for
+    supports_network_dropout = False  # whether there are values between two halves that can be left out
+    network_module = "lycoris.kohya"  # sd-scripts' name of the module that trains it
     webui_adapts_fused_attention = True  # whether the WebUI can draw with it where it adapts an nn.MultiheadAttention
     dropouts = Dropouts()
+    copies: tuple[torch.Tensor, ...] | None = None
+    """Those of `copied_parts`, or None."""
 
     def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None):
         """`dim` is the rank; strength is alpha / dim; `generator` draws the first values (CPU)."""
@@ -56,9 +66,25 @@ class Adapter(nn.Module):
         norm = torch.linalg.vector_norm(self.delta_weight()).clamp(min=most / 2)
         self.scale_delta(norm.clamp(max=most) / norm)
 
+    @classmethod
+    def can_be_shortened(cls) -> bool:
+        """Whether it has a `limit_norm`."""
+        return cls.scale_delta is not Adapter.scale_delta or cls.limit_norm is not Adapter.limit_norm
+
     def scale_delta(self, factor: torch.Tensor) -> None:
         """Multiply the change of the weight by a number, in the parameters."""
         raise NotImplementedError
+
+    def copied_parts(self) -> list[tuple[nn.Parameter, float]]:
+        """(parameter, what a copy of it is multiplied by) of each that a forward in half precision can read from
+        `copies` (see `optim.half_copies`); [] where it reads none.
+        """
+        return []
+
+    @classmethod
+    def metadata_arguments(cls) -> dict[str, Any]:
+        """What ss_network_args say of the kind of network, under LyCORIS' names."""
+        return {"algo": cls.name}
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Tail -> tensor, as the readers of the file want them ("lora_down.weight", "alpha", ...)."""

@@ -4,6 +4,7 @@ The length is kept per input column, because that is the axis the WebUI's loader
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ class DoRA(WeightAdapter):
     """delta = (W + BA) * dora_scale / |W + BA| - W, with dora_scale (1, in) or (1, in, 1, 1) starting at |W|."""
 
     options = LoRA.options
+    has_up_part = True
 
     def __init__(self, layer: Layer, dim: int, alpha: float, generator=None, use_tucker: bool = False):
         super().__init__(layer, dim, alpha, generator)
@@ -39,6 +41,10 @@ class DoRA(WeightAdapter):
     def limit_norm(self, most: float) -> None:
         """That of its low-rank part; the lengths are what they learn to be."""
         self.low_rank.limit_norm(most)
+
+    @classmethod
+    def metadata_arguments(cls) -> dict[str, Any]:
+        return {"algo": "lora", "dora_wd": True, "wd_on_output": False}
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return self.low_rank.tensors() | {"dora_scale": self.dora_scale.data}

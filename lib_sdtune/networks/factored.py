@@ -16,7 +16,6 @@ class FactoredAdapter(WeightAdapter):
     fixed: tails that stay as they are.
     """
 
-    name: str
     fixed: tuple[str, ...] = ()
 
     def __init__(

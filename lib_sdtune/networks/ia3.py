@@ -36,6 +36,7 @@ class IA3(FactoredAdapter):
     """
 
     options = ("train_on_input",)
+    uses_alpha = has_rank = False
     fixed = ("on_input",)
 
     def __init__(self, *arguments, **options):

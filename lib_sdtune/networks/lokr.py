@@ -10,6 +10,7 @@ from lib_sdtune.networks import registry
 from lib_sdtune.networks.base import spatial, uniform
 from lib_sdtune.networks.delta import Tensors, formula
 from lib_sdtune.networks.factored import FactoredAdapter
+from lib_sdtune.sentences import phrase
 
 
 @formula("lokr", needed=({"lokr_w1", "lokr_w2"}, {"lokr_w1", "lokr_w2_a", "lokr_w2_b"}, {"lokr_w1_a", "lokr_w1_b"}),
@@ -41,6 +42,8 @@ class LoKr(FactoredAdapter):
     """
 
     options = ("factor", "use_tucker")
+    alpha_has_no_effect = phrase(
+        'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned')
 
     def first_values(self, shape, dim, generator, factor=-1, use_tucker=False):
         (small_out, large_out), (small_in, large_in) = split(shape[0], factor), split(shape[1], factor)

@@ -4,6 +4,7 @@ alpha / dim.
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from lib_sdtune.devices import autocast_dtype
 from lib_sdtune.networks import registry
 from lib_sdtune.networks.base import Adapter, Layer, convolution_of, spatial, uniform_parameter, zero_parameter
 from lib_sdtune.networks.delta import Tensors, formula
+from lib_sdtune.networks.dropout import Dropouts
 
 
 @formula("lora", needed=({"lora_down.weight", "lora_up.weight"},), more={"lora_mid.weight"}, rank=("lora_down.weight",))
@@ -32,9 +34,9 @@ class LoRA(Adapter):
     copies: (down, up * scale) in half precision, see `optim.half_copies`, or None. A forward in that format reads them.
     """
 
-    copies: tuple[torch.Tensor, torch.Tensor] | None = None
-
     options = ("use_tucker",)
+    has_up_part = supports_network_dropout = True
+    network_module = "networks.lora"
 
     def __init__(self, layer: Layer, dim: int, alpha: float, generator=None, use_tucker: bool = False):
         super().__init__(layer, dim, alpha, generator)
@@ -84,6 +86,14 @@ class LoRA(Adapter):
         parts = [part for part in (self.down, self.mid, self.up) if part is not None]
         for part in parts:
             part.data.mul_(factor ** (1 / len(parts)))
+
+    def copied_parts(self) -> list[tuple[nn.Parameter, float]]:
+        plain = self.mid is None and self.dropouts == Dropouts()
+        return [(self.down, 1.0), (self.up, self.scale)] if plain else []
+
+    @classmethod
+    def metadata_arguments(cls) -> dict[str, Any]:
+        return {}
 
     def tensors(self) -> dict[str, torch.Tensor]:
         mid = {} if self.mid is None else {"lora_mid.weight": self.mid.data}

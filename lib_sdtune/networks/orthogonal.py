@@ -43,6 +43,7 @@ class Orthogonal(FactoredAdapter):
     """
 
     options = ("constraint", "rescaled")
+    uses_alpha = False
     webui_adapts_fused_attention = False  # its network_oft.py marks such a layer as unsupported
 
     def __init__(self, layer, dim, alpha, generator=None, like=None, constraint=0.0, rescaled=False):
