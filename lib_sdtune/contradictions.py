@@ -8,6 +8,7 @@ from lib_sdtune.config import rates_of
 from lib_sdtune.errors import require
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.optim import schedule
+from lib_sdtune.optim.schedules import SCHEDULES
 from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:
@@ -34,14 +35,14 @@ def length(config: "Config") -> None:
     if not automatic and not train.max_train_epochs:
         schedule_fits(config, train.max_train_steps, phrase(f'"train.max_train_steps" is {train.max_train_steps}'))
     require(
-        train.lr_scheduler != "warmup_stable_decay" or train.lr_decay_steps,
-        '"train.lr_scheduler" is "warmup_stable_decay" and "train.lr_decay_steps" 0, so the rate would never fall; set '
-        "it to a fifth of the steps, say.",
+        not schedule.reads(train.lr_scheduler, "decay") or train.lr_decay_steps,
+        f'"train.lr_scheduler" is "{train.lr_scheduler}" and "train.lr_decay_steps" 0, so the rate would never fall; '
+        "set it to a fifth of the steps, say.",
     )
     require(
-        train.lr_scheduler != "constant" or not train.lr_warmup_steps,
-        f'"train.lr_warmup_steps" is {train.lr_warmup_steps}, and "train.lr_scheduler" "constant" takes no warm-up; '
-        'choose "constant_with_warmup", or set it to 0.',
+        SCHEDULES[train.lr_scheduler].takes_warmup or not train.lr_warmup_steps,
+        f'"train.lr_warmup_steps" is {train.lr_warmup_steps}, and "train.lr_scheduler" "{train.lr_scheduler}" takes '
+        'no warm-up; choose "constant_with_warmup", or set it to 0.',
     )
 
 
@@ -53,7 +54,8 @@ def schedule_fits(config: "Config", steps: int, length: str = "") -> None:
     require(train.lr_warmup_steps < steps,
             f'"train.lr_warmup_steps" is {train.lr_warmup_steps} and {length}: the rate would never be reached; warm '
             "up for fewer steps.")
-    require(train.lr_scheduler != "warmup_stable_decay" or train.lr_warmup_steps + train.lr_decay_steps <= steps,
+    decays = schedule.reads(train.lr_scheduler, "decay")
+    require(not decays or train.lr_warmup_steps + train.lr_decay_steps <= steps,
             f'"train.lr_decay_steps" is {train.lr_decay_steps}, "train.lr_warmup_steps" is {train.lr_warmup_steps} and '
             f"{length}: the rate would fall before it is reached; take fewer steps for the first two.")
 

@@ -12,6 +12,7 @@ from lib_sdtune.declaration import default_of
 from lib_sdtune.families.detection import detect
 from lib_sdtune.ldm import positions
 from lib_sdtune.optim import schedule
+from lib_sdtune.optim.schedules import SETTINGS
 from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:
@@ -92,18 +93,10 @@ def of_rates(config: "Config") -> Iterator[tuple[str, str]]:
         yield from ((f"train.{key}", own) for key in vars(train) if key.startswith("lr_"))
     if train.max_train_epochs and train.max_train_steps:  # 0 asks for epochs
         yield "train.max_train_steps", phrase('"train.max_train_epochs" says how long the run is')
-    if train.lr_scheduler not in ("cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay"):
-        yield "train.lr_scheduler_num_cycles", phrase(
-            f'"train.lr_scheduler" is "{train.lr_scheduler}", which does not restart')
-    if train.lr_scheduler != "polynomial":
-        yield "train.lr_scheduler_power", phrase(
-            f'"train.lr_scheduler" is "{train.lr_scheduler}", which has no power')
-    if train.lr_scheduler not in ("cosine_with_min_lr", "warmup_stable_decay"):
-        yield "train.lr_scheduler_min_lr_ratio", scheduler
-    if train.lr_scheduler != "warmup_stable_decay":
-        yield "train.lr_decay_steps", scheduler
-    if train.lr_scheduler != "inverse_sqrt":
-        yield "train.lr_scheduler_timescale", scheduler
+    lacks = {"cycles": phrase(f'"train.lr_scheduler" is "{train.lr_scheduler}", which does not restart'),
+             "power": phrase(f'"train.lr_scheduler" is "{train.lr_scheduler}", which has no power')}
+    yield from ((f"train.{setting}", lacks.get(name, scheduler)) for name, setting in SETTINGS.items()
+                if not schedule.reads(train.lr_scheduler, name))
     text_rate = getattr(config.settings, "text_encoder_lr", None)
     if text_rate is None:
         yield "train.stop_text_encoder_training", phrase("this method does not train the text encoder")

@@ -1,56 +1,24 @@
 """Learning rates as pure functions of the step, so that a resumed run needs no scheduler state.
 
-Steps count from 0; the names are sd-scripts', the shapes those of its `lr_scheduler` option.
+Steps count from 0. The schedules that a name stands for are in `schedules`, the WebUI's are written as text.
 """
 
-import math
 import re
 from typing import TYPE_CHECKING
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.optim.schedules import SCHEDULES, SETTINGS, Place
 
 if TYPE_CHECKING:  # the settings' choices are looked up here
     from lib_sdtune.config import TrainConfig
 
 
-def factor(
-    step: int, total: int, scheduler: str = "constant", warmup: int = 0, cycles: int = 1, power: float = 1.0,
-    min_lr_ratio: float = 0.0, decay: int = 0, timescale: int = 0
-) -> float:
-    """What the rate is multiplied by at `step` of `total`, in 0..1. Plain "constant" takes no warm-up, as in
-    sd-scripts.
-
-    min_lr_ratio: where cosine_with_min_lr and warmup_stable_decay end. decay: for how many steps at the end
-    warmup_stable_decay falls. timescale: of inverse_sqrt, 0: the warm-up, or 10,000 without one (transformers).
-    rex: Chen et al. 2021, arXiv 2107.04197.
-    """
-    if scheduler == "constant":
-        return 1.0
-    if step < warmup:
+def factor(step: int, total: int, scheduler: str = "constant", warmup: int = 0, **shape) -> float:
+    """What the rate is multiplied by at `step` of `total`, in 0..1. shape: as `schedules.Place` has it."""
+    schedule = SCHEDULES[scheduler]
+    if schedule.takes_warmup and step < warmup:
         return step / warmup
-    if scheduler == "constant_with_warmup":
-        return 1.0
-    progress = min(1.0, (step - warmup) / max(1, total - warmup))
-    if scheduler == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * progress))
-    if scheduler == "cosine_with_restarts":
-        return 0.5 * (1 + math.cos(math.pi * (progress * cycles % 1.0))) if progress < 1 else 0.0
-    if scheduler == "cosine_with_min_lr":
-        return min_lr_ratio + (1 - min_lr_ratio) * half_cosine(progress * cycles)
-    if scheduler == "warmup_stable_decay":
-        fallen = min(1.0, max(0, step - (total - decay)) / max(1, decay))
-        return min_lr_ratio + (1 - min_lr_ratio) * half_cosine(fallen * cycles) if step < total else min_lr_ratio
-    if scheduler == "inverse_sqrt":
-        scale = timescale or warmup or 10_000
-        return (scale / (step - warmup + scale)) ** 0.5
-    if scheduler == "rex":
-        return (1 - progress) / (0.5 + 0.5 * (1 - progress))
-    return max(0.0, 1 - progress) ** (power if scheduler == "polynomial" else 1)  # or "linear"
-
-
-def half_cosine(progress: float) -> float:
-    """From 1 down to 0 at 1."""
-    return 0.5 * (1 + math.cos(math.pi * progress))
+    return schedule.factor(Place(step, total, warmup, **shape))
 
 
 def parse(text: float | str, where: str = "The learning rate") -> list[tuple[float, int]]:
@@ -100,9 +68,12 @@ def rate(lr: float | str, step: int, total: int, scheduler: str = "constant", wa
 
 def shape(train: "TrainConfig") -> dict[str, float]:
     """The arguments of `factor` that the settings give."""
-    return {"cycles": train.lr_scheduler_num_cycles, "power": train.lr_scheduler_power,
-            "min_lr_ratio": train.lr_scheduler_min_lr_ratio, "decay": train.lr_decay_steps,
-            "timescale": train.lr_scheduler_timescale}
+    return {name: getattr(train, setting) for name, setting in SETTINGS.items()}
+
+
+def reads(scheduler: str, name: str) -> bool:
+    """Whether that schedule is shaped by `name`, a key of `schedules.SETTINGS`."""
+    return name in SCHEDULES[scheduler].reads
 
 
 def multiplied(lr, factor):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lib_sdtune.declaration import option
+from lib_sdtune.optim.schedules import SCHEDULES
 from lib_sdtune.registry import registered
 
 
@@ -30,9 +31,7 @@ class TrainConfig:
     optimizer_args: dict = option({}, 'Extra arguments for the optimizer, such as {"weight_decay": 0.01}.')
     lr_scheduler: str = option("constant_with_warmup", "constant_with_warmup or cosine.",
                                label="Learning rate schedule",
-                               choices=["constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts",
-                                        "polynomial", "cosine_with_min_lr", "warmup_stable_decay", "inverse_sqrt",
-                                        "rex"])
+                               choices=list(SCHEDULES))
     lr_warmup_steps: int = option(0, "0 to a tenth of the steps.", label="Warm-up", low=0, high=10**7, unit="steps")
     lr_scheduler_num_cycles: int = option(1, "1; how often cosine_with_restarts restarts.",
                                           label="Restarts", low=1, high=1000)

@@ -17,6 +17,7 @@ from typing import Any
 from lib_sdtune.config import Config, TrainConfig
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.methods.base import Method
+from lib_sdtune.optim.schedule import reads
 
 MEASUREMENTS = 20  # of the longest run, spread evenly
 MIN_MEASUREMENTS = 4  # before a run may end
@@ -71,7 +72,7 @@ class AutomaticLength:
     @property
     def decay(self) -> int:
         """Steps in which the rate falls once the loss has stopped."""
-        return self.train.lr_decay_steps if self.train.lr_scheduler == "warmup_stable_decay" else 0
+        return self.train.lr_decay_steps if reads(self.train.lr_scheduler, "decay") else 0
 
     def is_best(self, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Whether the last measurement is the best one so far."""
