@@ -78,7 +78,11 @@ class Family:
     resolution: int  # pixels a side the family was trained at
     sd_version: str  # the WebUI's word: "SD1" | "SD2" | "SDXL"
     base_model_version: str  # kohya's ss_base_model_version
+    is_v2 = False  # kohya's ss_v2
     architecture: str  # modelspec.architecture without its suffix
+    implementation = "https://github.com/Stability-AI/generative-models"  # modelspec.implementation of its files
+    lora_implementation = "diffusers"  # that of its LoRAs
+    context_width = 0  # of the vectors that the UNet's cross-attention reads
     embedding_keys: tuple[str, ...] = ("emb_params",)  # of the tables in an embedding file, one per text tower
     text_parts: tuple[Part, ...]  # the text encoders, in the order in which the UNet hears them
     text_keys: tuple[str, ...] = ("lora_te",)  # what kohya's names of their layers begin with

@@ -19,6 +19,7 @@ class SD1(Family):
     sd_version = "SD1"
     base_model_version = "sd_v1"
     architecture = "stable-diffusion-v1"
+    context_width = 768
     latent_colours = LATENT_COLOURS
     text_parts = (CLIP_PART,)
     linear_projections = False

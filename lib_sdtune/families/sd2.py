@@ -25,7 +25,9 @@ class SD2(Family):
     resolution = 512
     sd_version = "SD2"
     base_model_version = "sd_v2"
+    is_v2 = True
     architecture = "stable-diffusion-v2-512"
+    context_width = 1024
     latent_colours = LATENT_COLOURS  # it has the same VAE
     text_parts = (
         Part("cond_stage_model.model.", OpenCLIPTextModel, open_text_sizes, "text", openclip_names.folded),

@@ -26,6 +26,8 @@ class SDXL(Family):
     sd_version = "SDXL"
     base_model_version = "sdxl_base_v1-0"
     architecture = "stable-diffusion-xl-v1-base"
+    lora_implementation = Family.implementation
+    context_width = 2048
     embedding_keys = ("clip_l", "clip_g")
     text_parts = (Part("conditioner.embedders.0.transformer.", CLIPTextModel, text_sizes, "text"),
                   Part("conditioner.embedders.1.model.", OpenCLIPTextModel, open_text_sizes, "text_2",

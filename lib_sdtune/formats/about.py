@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.families import registry as families
 from lib_sdtune.formats import embedding_picture, kinds
 from lib_sdtune.formats.files import read_json
-
-WIDTHS = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # of the vectors that the UNet's cross-attention reads
 
 
 def about(path: Path) -> dict[str, Any]:
@@ -91,25 +90,26 @@ def by_card(path: Path) -> str:
         family = str(read_json(path.with_suffix(".json")).get("sd version", "")).lower()
     except (OSError, ValueError, AttributeError):
         return ""
-    return family if family in WIDTHS.values() else ""
+    return family if family in families.names() else ""
 
 
 def family(content: str, entries: Mapping[Any, Any], tensors: Mapping[str, torch.Tensor],
            metadata: Mapping[str, str]) -> str:
     """The name of the family by the file's own word, else by its shapes; "" when neither tells."""
-    from lib_sdtune.families import registry
-
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     version = metadata.get("ss_base_model_version", "")
-    for name, cls in registry:
+    for name, cls in families:
         if version and version.startswith(cls.base_model_version):
             return name
-    if any(name.startswith(("lora_te2_", "clip_g")) for name in shapes):
-        return "sdxl"
+    for name, cls in families:
+        second = (*(f"{key}_" for key in cls.text_keys[1:]), *cls.embedding_keys[1:])  # of its second text encoder
+        if second and any(tensor.startswith(second) for tensor in shapes):
+            return name
+    names = {cls.context_width: name for name, cls in families if cls.context_width}
     if content == "hypernetwork":
-        return next((WIDTHS[width] for width in WIDTHS if width in entries), "")
-    return next((WIDTHS[shape[-1]] for name, shape in shapes.items()
-                 if reads_text(content, name) and shape[-1:] and shape[-1] in WIDTHS), "")
+        return next((names[width] for width in sorted(names) if width in entries), "")
+    return next((names[shape[-1]] for name, shape in shapes.items()
+                 if reads_text(content, name) and shape[-1:] and shape[-1] in names), "")
 
 
 def reads_text(content: str, name: str) -> bool:

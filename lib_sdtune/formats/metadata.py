@@ -60,10 +60,9 @@ def session_id(config: "Config") -> int:
 def base_model(family: "Family", variant: "Variant", kind: str, side: int) -> dict[str, str]:
     """What says of a file of that kind (a key of `KINDS`) which model it is for; side: pixels it was trained at."""
     label = KINDS[kind].modelspec
-    return {"ss_base_model_version": family.version(variant), "ss_v2": str(family.sd_version == "SD2"),
+    return {"ss_base_model_version": family.version(variant), "ss_v2": str(family.is_v2),
             "modelspec.architecture": family.architecture_of(variant) + (f"/{label}" if label else ""),
-            "modelspec.implementation": "diffusers" if kind == "lora" and family.sd_version != "SDXL"
-            else "https://github.com/Stability-AI/generative-models",
+            "modelspec.implementation": family.lora_implementation if kind == "lora" else family.implementation,
             "modelspec.resolution": f"{side}x{side}",
             "modelspec.prediction_type": "v" if variant.prediction_type == "v_prediction" else "epsilon"}
 
