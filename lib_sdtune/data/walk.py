@@ -120,11 +120,12 @@ def used_folders(folder: Path, children: list[str], problems: list[Problem]) -> 
     if not with_number:
         return children
     for child in children:
-        if child not in with_number and holds_pictures(folder / child):
-            name = printable(child)
-            sentence = (f"The folder {name} has no number in front while its neighbours have; it is left out. "
-                        f"Call it 1_{name} to use it.")
-            problems.append(Problem(folder / child, sentence, True, "left out"))
+        if child in with_number or not holds_pictures(folder / child):
+            continue
+        name = printable(child)
+        sentence = (f"The folder {name} has no number in front while its neighbours have; it is left out. "
+                    f"Call it 1_{name} to use it.")
+        problems.append(Problem(folder / child, sentence, True, "left out"))
     return with_number
 
 

@@ -102,63 +102,17 @@ def open_clip() -> dict[str, Any]:
 
 def diffusion_engine(model: Any) -> dict[str, Any]:
     """The config of Stable Diffusion XL."""
-    sizes = checkpoint.unet_sizes(model.unet.state_dict())
-    kind = SCALING[model.prediction_type].removesuffix("Scaling")
-    network = of_unet(sizes, model.unet) | {
-        "adm_in_channels": sizes["adm_channels"],
-        "num_classes": "sequential",
-        "transformer_depth": [max(1, depth) for depth in sizes["transformer_depth"]],
-        "spatial_transformer_attn_type": "softmax-xformers",
-    }
-    numbers = ("original_size_as_tuple", "crop_coords_top_left", "target_size_as_tuple")
-    encoders = [
-        {
-            "input_key": "txt",
-            "target": "sgm.modules.encoders.modules.FrozenCLIPEmbedder",
-            "params": {"layer": "hidden", "layer_idx": 11},
-        },
-        {
-            "input_key": "txt",
-            "target": "sgm.modules.encoders.modules.FrozenOpenCLIPEmbedder2",
-            "params": {
-                "arch": "ViT-bigG-14",
-                "version": "laion2b_s39b_b160k",
-                "freeze": True,
-                "layer": "penultimate",
-                "always_return_pooled": True,
-                "legacy": False,
-            },
-        },
-        *(
-            {
-                "input_key": key,
-                "target": "sgm.modules.encoders.modules.ConcatTimestepEmbedderND",
-                "params": {"outdim": 256},
-            }
-            for key in numbers
-        ),
-    ]
     return {
         "model": {
             "target": "sgm.models.diffusion.DiffusionEngine",
             "params": {
                 "scale_factor": model.family.scale_factor,
                 "disable_first_stage_autocast": True,
-                "denoiser_config": {
-                    "target": f"{SGM}.denoiser.DiscreteDenoiser",
-                    "params": {
-                        "num_idx": 1000,
-                        "weighting_config": {
-                            "target": f"{SGM}.denoiser_weighting.{'V' if kind == 'V' else 'Eps'}Weighting"
-                        },
-                        "scaling_config": {"target": f"{SGM}.denoiser_scaling.{kind}Scaling"},
-                        "discretization_config": {"target": f"{SGM}.discretizer.LegacyDDPMDiscretization"},
-                    },
-                },
-                "network_config": {"target": f"{SGM}.openaimodel.UNetModel", "params": network},
+                "denoiser_config": {"target": f"{SGM}.denoiser.DiscreteDenoiser", "params": denoiser_params(model)},
+                "network_config": {"target": f"{SGM}.openaimodel.UNetModel", "params": unet_params(model)},
                 "conditioner_config": {
                     "target": "sgm.modules.GeneralConditioner",
-                    "params": {"emb_models": [{"is_trainable": False} | encoder for encoder in encoders]},
+                    "params": {"emb_models": [{"is_trainable": False} | encoder for encoder in SDXL_CONDITIONERS]},
                 },
                 "first_stage_config": {
                     "target": "sgm.models.autoencoder.AutoencoderKLInferenceWrapper",
@@ -167,6 +121,55 @@ def diffusion_engine(model: Any) -> dict[str, Any]:
             },
         }
     }
+
+
+def denoiser_params(model: Any) -> dict[str, Any]:
+    kind = SCALING[model.prediction_type].removesuffix("Scaling")
+    return {
+        "num_idx": 1000,
+        "weighting_config": {"target": f"{SGM}.denoiser_weighting.{'V' if kind == 'V' else 'Eps'}Weighting"},
+        "scaling_config": {"target": f"{SGM}.denoiser_scaling.{kind}Scaling"},
+        "discretization_config": {"target": f"{SGM}.discretizer.LegacyDDPMDiscretization"},
+    }
+
+
+def unet_params(model: Any) -> dict[str, Any]:
+    sizes = checkpoint.unet_sizes(model.unet.state_dict())
+    return of_unet(sizes, model.unet) | {
+        "adm_in_channels": sizes["adm_channels"],
+        "num_classes": "sequential",
+        "transformer_depth": [max(1, depth) for depth in sizes["transformer_depth"]],
+        "spatial_transformer_attn_type": "softmax-xformers",
+    }
+
+
+SDXL_CONDITIONERS: tuple[dict[str, Any], ...] = (  # its two text encoders, and the sizes
+    {
+        "input_key": "txt",
+        "target": "sgm.modules.encoders.modules.FrozenCLIPEmbedder",
+        "params": {"layer": "hidden", "layer_idx": 11},
+    },
+    {
+        "input_key": "txt",
+        "target": "sgm.modules.encoders.modules.FrozenOpenCLIPEmbedder2",
+        "params": {
+            "arch": "ViT-bigG-14",
+            "version": "laion2b_s39b_b160k",
+            "freeze": True,
+            "layer": "penultimate",
+            "always_return_pooled": True,
+            "legacy": False,
+        },
+    },
+    *(
+        {
+            "input_key": key,
+            "target": "sgm.modules.encoders.modules.ConcatTimestepEmbedderND",
+            "params": {"outdim": 256},
+        }
+        for key in ("original_size_as_tuple", "crop_coords_top_left", "target_size_as_tuple")
+    ),
+)
 
 
 def vocabulary(model: Any) -> str | None:

@@ -22,6 +22,7 @@ from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.step_result import StepResult
 from lib_sdtune.training.training_data import TrainingData
 
+NAMES = {torch.float16: "half precision (float16)", torch.bfloat16: "half precision (bfloat16)"}
 RATE = "The model's own weights and the pictures are sound, so it is the learning rate. Lower the learning rate."
 FORMAT = ("{}, so the learning rate is not the reason: this model overflows in {}. "
           'Set "train.mixed_precision" to "no".')
@@ -29,8 +30,8 @@ FLOAT32 = ("{}, so the learning rate is not the reason: this checkpoint's weight
            "Choose another checkpoint, or leave out the settings of noise and loss that you changed.")
 
 
-def reason(model: LoadedModel, learning: Collection[torch.Tensor], dtype: torch.dtype, applied_steps: int,
-           answers_without: Callable[[], bool] | None) -> str:
+def diagnose(model: LoadedModel, learning: Collection[torch.Tensor], dtype: torch.dtype, applied_steps: int,
+             answers_without: Callable[[], bool] | None) -> str:
     """Sentences for steps whose numbers were not finite.
 
     learning: the tensors that learn, which are not the model's own. dtype: what the forward computes in. applied_steps:
@@ -62,7 +63,7 @@ class Diagnosis:
         """Which side is at fault, and what helps, after so many steps that were applied."""
         learning = [trained.weight for trained in self.optimizer_step.trained_weights]
         answers_without = partial(self.is_finite_without, result) if self.method.cheap_to_detach else None
-        return reason(self.model, learning, self.objective.dtype, applied, answers_without)
+        return diagnose(self.model, learning, self.objective.dtype, applied, answers_without)
 
     def is_finite_without(self, result: StepResult) -> bool:
         """Whether the model without its add-on has finite losses for the pictures of a step."""
@@ -70,6 +71,3 @@ class Diagnosis:
         drawn = draw(examples, result.number, self.training_data.cache, self.config).to(self.model.device)
         with torch.no_grad(), self.attachment.without_addon():
             return bool(torch.isfinite(self.objective.losses(drawn)).all())
-
-
-NAMES = {torch.float16: "half precision (float16)", torch.bfloat16: "half precision (bfloat16)"}

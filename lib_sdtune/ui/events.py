@@ -6,7 +6,7 @@ gradio takes events from every page that a browser shows, so those that read or 
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -25,65 +25,72 @@ log = logging.getLogger("sdtune")
 ANSWERED = "() => {{ sdtune.messages.answered('{}'); return []; }}"
 
 
-def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any]) -> None:
-    """Connect the fields and buttons of `tab.form`; parts: {name or path: component}."""
-    app, paths = context.app, [field.path for field in fields]
-    inputs, labels = [parts[path] for path in paths], labels_by_path(fields)
+class FormEvents:
+    """What the buttons of the form ask for, answered in boxes. paths: the fields' in the order of their values."""
 
-    def config(values):
-        return form.to_config(dict(zip(paths, values, strict=True)), defaults(context))
+    def __init__(self, context: TabContext, fields: Sequence[Field]) -> None:
+        self.context, self.app = context, context.app
+        self.paths, self.labels = [field.path for field in fields], labels_by_path(fields)
 
-    def say(sentence):
-        return with_labels(sentence, labels)
+    def config(self, values: Sequence[Any]) -> dict[str, Any]:
+        """The CONFIG of the form, nested, from its fields' values."""
+        return form.to_config(dict(zip(self.paths, values, strict=True)), defaults(self.context))
 
-    def answer(function, request, *values):
+    def say(self, sentence: str) -> str:
+        return with_labels(sentence, self.labels)
+
+    def answer(self, function: Callable[[dict[str, Any]], tuple[Any, str]], request: gr.Request, *values: Any
+               ) -> tuple[Any, str]:
         """`function(CONFIG of the form)`, a pair; where it fails a box that says why, and ""."""
         try:
-            admit_event(request, app.access)
-            return function(config(values))
+            admit_event(request, self.app.access)
+            return function(self.config(values))
         except Refused as problem:
             return box("red", str(problem.detail)), ""
         except (UserError, RunError) as problem:
-            return box("red", str(problem), say=say), ""
+            return box("red", str(problem), say=self.say), ""
         except Exception as problem:
             log.exception("the form")
             return box("red", fault(problem)), ""
 
-    def start(request: gr.Request, *values):
-        return answer(lambda config: ("", app.submit(config)["id"]), request, *values)
+    def start(self, request: gr.Request, *values):
+        return self.answer(lambda config: ("", self.app.submit(config)["id"]), request, *values)
 
-    def check_pictures(request: gr.Request, *values):
-        def looked_at(config):
-            return check.report(config, app, say), ""
+    def check_pictures(self, request: gr.Request, *values):
+        return self.answer(lambda config: (check.report(config, self.app, self.say), ""), request, *values)[0]
 
-        return answer(looked_at, request, *values)[0]
+    def draw_class_pictures(self, request: gr.Request, *values):
+        return self.answer(lambda config: (self.app.class_pictures.start(config) and "", ""), request, *values)[0]
 
-    def draw_class_pictures(request: gr.Request, *values):
-        return answer(lambda config: (app.class_pictures.start(config) and "", ""), request, *values)[0]
-
-    def save_uploads(request: gr.Request, files, dropped, name, caption_extension):
+    def save_uploads(self, request: gr.Request, files, dropped, name, caption_extension):
         try:
-            admit_event(request, app.access)
+            admit_event(request, self.app.access)
             folder, paths = upload.dropped(dropped, [upload.original_name(file) for file in files])
             uploads = [(file.name, path) for file, path in zip(files, paths, strict=True)]
             name = upload.name_of_set(folder) or name
-            pictures = upload.save(uploads, name, app.picture_sets.folder, caption_extension or "")
-            return str(pictures.folder), box("yellow", *pictures.notes, say=say)
+            pictures = upload.save(uploads, name, self.app.picture_sets.folder, caption_extension or "")
+            return str(pictures.folder), box("yellow", *pictures.notes, say=self.say)
         except Refused as problem:
             return gr.update(), box("red", str(problem.detail))
         except (UserError, RunError) as problem:
-            return gr.update(), box("red", str(problem), say=say)
+            return gr.update(), box("red", str(problem), say=self.say)
 
-    parts["start"].click(start, inputs, [parts["message"], parts["started"]], queue=False).then(
+
+def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any]) -> None:
+    """Connect the fields and buttons of `tab.form`; parts: {name or path: component}."""
+    events = FormEvents(context, fields)
+    paths, inputs = events.paths, [parts[path] for path in events.paths]
+
+    parts["start"].click(events.start, inputs, [parts["message"], parts["started"]], queue=False).then(
         None, [parts["started"]], None,
         _js="(id) => { sdtune.messages.answered('start'); sdtune.started(id); return []; }")
-    parts["upload"].upload(save_uploads, [parts[name] for name in ("upload", "set_name", "name",
-                                                                   "dataset.caption_extension")],
+    parts["upload"].upload(events.save_uploads, [parts[name] for name in ("upload", "set_name", "name",
+                                                                          "dataset.caption_extension")],
                            [parts["concept.images"], parts["report"]], queue=False).then(
         lambda: "", [], [parts["set_name"]], queue=False).then(None, [], None, _js=ANSWERED.format("upload"))
-    parts["check"].click(check_pictures, inputs, [parts["report"]], queue=False).then(
+    parts["check"].click(events.check_pictures, inputs, [parts["report"]], queue=False).then(
         None, [], None, _js=ANSWERED.format("check"))
-    parts["class_draw"].click(draw_class_pictures, inputs, [parts["class_message"]], queue=False).then(
+    parts["class_draw"].click(events.draw_class_pictures, inputs, [parts["class_message"]], queue=False).then(
         None, [], None,
         _js="() => { sdtune.messages.answered('class_draw'); sdtune.classPictures.refresh(); return []; }")
     if "from_txt2img" in parts:
@@ -92,8 +99,8 @@ def connect(context: TabContext, fields: Sequence[Field], parts: dict[str, Any])
     for path in paths:
         changed = f"(value) => {{ sdtune.form.keep({json.dumps(path)}, value); return []; }}"
         parts[path].change(None, [parts[path]], None, _js=changed)
-    memory.connect(context, parts, inputs, config, answer)
-    presets.connect(app, parts, paths, answer, lambda: defaults(context))
+    memory.connect(context, parts, inputs, events.config, events.answer)
+    presets.connect(context.app, parts, paths, events.answer, lambda: defaults(context))
     connect_fillers(context, fields, parts, inputs)
 
 

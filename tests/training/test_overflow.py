@@ -107,12 +107,12 @@ def test_a_tensor_that_was_spoilt_meanwhile_is_named(host, images):
 
 
 def test_the_rate_is_to_blame_where_everything_else_is_sound(images):
-    message = overflow.reason(tiny_sd1(), [], torch.float32, 5, lambda: True)
+    message = overflow.diagnose(tiny_sd1(), [], torch.float32, 5, lambda: True)
     assert "sound, so it is the learning rate" in message
     assert explain(message, settings(images))["settings"] == {"lora.unet_lr": 3.3e-4, "lora.text_encoder_lr": 3.3e-4}
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_in_half_precision_the_remedy_is_float32(dtype):
-    message = overflow.reason(tiny_sd1(), [], dtype, 0, None)
+    message = overflow.diagnose(tiny_sd1(), [], dtype, 0, None)
     assert explain(message)["settings"] == {"train.mixed_precision": "no"}
