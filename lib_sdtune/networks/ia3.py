@@ -5,6 +5,7 @@ there.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 
@@ -39,10 +40,6 @@ class IA3(FactoredAdapter):
     uses_alpha = has_rank = False
     fixed = ("on_input",)
 
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        self.axis = axis_of(self.on_input)
-
     def first_values(self, shape, dim, generator, train_on_input=False):
         on_input = train_on_input or len(shape) == 4
         side = shape[1 if on_input else 0]
@@ -50,13 +47,18 @@ class IA3(FactoredAdapter):
         factors = torch.zeros(1, side, *kernel) if kernel else torch.zeros(side)
         return {"weight": factors, "on_input": torch.tensor(float(on_input))}
 
+    @cached_property
+    def axis(self) -> int:
+        """Asked of the device once, not in every forward."""
+        return axis_of(self.on_input)
+
     def delta_weight(self) -> torch.Tensor:
         weight = self.layer[0].weight.detach().float()
         return change_along(self.axis, weight, self.weight).reshape(self.shape)
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         super().load_tensors(tensors)
-        self.axis = axis_of(self.on_input)
+        vars(self).pop("axis", None)
 
     def scale_delta(self, factor: torch.Tensor) -> None:
         self.weight.data.mul_(factor)

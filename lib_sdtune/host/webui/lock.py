@@ -1,10 +1,13 @@
 """The WebUI's queue lock: one piece of work at a time on the model, in the order of asking."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
-PAUSE = 0.02  # seconds: long enough for a woken thread to take a free lock
+PAUSE = 0.02  # seconds: long enough for a woken thread to take a free lock, unless the machine is busy
+LONGEST = 10.0  # seconds that a woken thread is waited for
 
 
 class QueueLock:
@@ -36,10 +39,29 @@ class QueueLock:
         self.lock.release()
 
     def hand_over(self) -> None:
-        """Let those who wait have their turn, then take the lock again."""
+        """Let those who wait have their turn, then take the lock again.
+
+        Who was told "your turn" and is overtaken stands in no queue any more, and would hang for as long as a training
+        takes; so all that were told have to take the lock first.
+        """
         self.lock.release()
         time.sleep(PAUSE)
+        patience = time.monotonic() + LONGEST
+        while len(callers(self.lock)) > len(self.lock._pending_threads) and time.monotonic() < patience:
+            time.sleep(PAUSE)
         self.lock.acquire()
+
+
+def callers(lock: Any) -> list[Any]:
+    """For each thread that waits in `acquire` of a `modules.fifo_lock.FIFOLock`: the frame that called it."""
+    acquire = type(lock).acquire.__code__
+    calls = []
+    for frame in sys._current_frames().values():
+        while frame is not None and frame.f_code is not acquire:
+            frame = frame.f_back
+        if frame is not None and frame.f_locals.get("self") is lock:
+            calls.append(frame.f_back)
+    return calls
 
 
 class Ticket:

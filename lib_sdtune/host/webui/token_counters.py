@@ -4,13 +4,12 @@
 back before anybody has his turn, and that can take as long as many steps, so those who only count wait for each other.
 """
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lib_sdtune.host.webui.lock import QueueLock
+from lib_sdtune.host.webui.lock import QueueLock, callers
 
 COUNTERS = ("update_token_counter", "update_negative_prompt_token_counter")
 SHARE = 0.05  # of a training's time that may go into giving the model to token counters
@@ -44,18 +43,8 @@ class Turns:
 
 def only_token_counters(lock: Any) -> bool:
     """Whether those who wait for a `modules.fifo_lock.FIFOLock` are token counters, all of them."""
-    acquire = getattr(getattr(type(lock), "acquire", None), "__code__", None)
-    waiting = [frame.f_back for frame in innermost_calls(acquire) if frame.f_locals.get("self") is lock]
-    return bool(waiting) and all(frame is not None and is_token_counter(frame) for frame in waiting)
-
-
-def innermost_calls(code: Any) -> Iterator[Any]:
-    """The frame of each thread that is in a call of this code."""
-    for frame in sys._current_frames().values():
-        while frame is not None and frame.f_code is not code:
-            frame = frame.f_back
-        if frame is not None:
-            yield frame
+    waiting = callers(lock)
+    return bool(waiting) and all(is_token_counter(frame) for frame in waiting)
 
 
 def is_token_counter(frame: Any) -> bool:

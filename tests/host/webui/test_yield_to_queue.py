@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from contextlib import contextmanager, nullcontext
 
 import pytest
@@ -154,6 +155,37 @@ def test_token_counters_wait_for_each_other_and_never_hold_a_generation_up(host,
         counter.join(timeout=30)
         assert not counter.is_alive()
     assert turns == ["out"] * 3
+
+
+class Slow(threading.Thread):
+    """Somebody who is told that it is his turn, on a machine too busy to let him take it at once."""
+
+    def __init__(self, lock, monkeypatch):
+        super().__init__(daemon=True)
+        self.lock, self.served = lock, False
+        event = threading.Event
+
+        class LateEvent(event):
+            def wait(self, timeout=None):
+                super().wait(timeout)
+                time.sleep(0.5)
+
+        monkeypatch.setattr(sys.modules[type(lock).__module__].threading, "Event", LateEvent)
+        self.start()
+        until(lambda: lock._pending_threads)
+        monkeypatch.setattr(sys.modules[type(lock).__module__].threading, "Event", event)
+
+    def run(self):
+        with self.lock:
+            self.served = True
+
+
+def test_nobody_who_was_told_that_it_is_his_turn_is_overtaken(host, monkeypatch):
+    """He stands in no queue then, and nobody would see him until the training ends."""
+    with host.borrow(Model()):
+        slow = Slow(host.lock.lock, monkeypatch)
+        host.yield_to_queue(nullcontext)
+        assert slow.served
 
 
 def shared_options():
