@@ -250,6 +250,7 @@ window.sdtune = window.sdtune || {};
         if (!panel()) return setTimeout(begin, 200);
         if (panel().dataset.begun) return;
         panel().dataset.begun = '1';
+        sdtune.sayAloud(panel());
         sdtune.form.begin();
         sdtune.changedFields.begin();
         sdtune.status.begin();

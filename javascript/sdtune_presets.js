@@ -54,6 +54,7 @@ window.sdtune = window.sdtune || {};
         );
         offer(null);
         presets.refresh();
+        presets.shown();
         sdtune.form.press('sdtune_list_presets_button');
     }
 
@@ -123,6 +124,15 @@ window.sdtune = window.sdtune || {};
         await presets.refresh();
         sdtune.form.press('sdtune_list_presets_button');
     }
+
+    // A drop-down keeps what it shows in its field, where whoever translates the page does not look; gradio's own value
+    // stays as it is.
+    presets.shown = () => setTimeout(showTranslated);
+    function showTranslated() {
+        const field = document.querySelector('#sdtune_preset input');
+        if (field && document.activeElement !== field) field.value = t(field.value);
+    }
+    document.addEventListener('focusout', (event) => event.target.closest('#sdtune_preset') && presets.shown());
 
     async function download(name) {
         try {

@@ -218,7 +218,7 @@ window.sdtune = window.sdtune || {};
     function deletion(list) {
         const count = chosen(list).length;
         const button = sdtune.byId('sdtune_runs_delete');
-        if (!count && document.activeElement === button) sdtune.byId('sdtune_runs_every').focus();
+        if (!count && document.activeElement === button) document.querySelector('#sdtune_runs thead input').focus();
         sdtune.show(button, count);
         button.title = t('Delete the run folders: samples, log and resume point; the trained files stay');
         sdtune.text(button, t('Delete chosen runs: {n}', {n: count}));

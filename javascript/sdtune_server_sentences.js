@@ -21,6 +21,7 @@ window.sdtune = window.sdtune || {};
         'differs',
         'unsupported',
         'taken',
+        'measured_by',
     ];
     const FOR_PROGRAMS = / ?[(（]"(?:overwrite|sure)": true(?:, --sure)?[)）]/g; // how a program would ask for it
 
@@ -88,5 +89,12 @@ window.sdtune = window.sdtune || {};
     sdtune.sayBoxes = function (place) {
         for (const line of place.querySelectorAll('[data-codes]'))
             line.textContent = sdtune.said(line.dataset.said, JSON.parse(line.dataset.codes));
+        sdtune.sayAloud(place);
+    };
+
+    // What a screen reader says of parts that the server drew: whoever translates the page does not look there.
+    sdtune.sayAloud = function (place) {
+        for (const part of place.querySelectorAll('[aria-label]'))
+            part.setAttribute('aria-label', sdtune.t(part.getAttribute('aria-label')));
     };
 })(window.sdtune);

@@ -15,7 +15,7 @@ from lib_sdtune.data.scan import Picture, Scan, scan
 from lib_sdtune.data.wording import unused_prompts
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import tokenizer as ldm
-from lib_sdtune.sentences import plural
+from lib_sdtune.sentences import phrase, plural
 
 ENLARGED = 1.25  # times: more than this shows
 LOST = 0.3  # share of a picture that is cropped away
@@ -73,8 +73,8 @@ def report(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> di
 
 def drawn(buckets: dict[str, int], tags: dict[str, int]) -> str:
     """The counts of a report's "buckets" and "tags" as one SVG."""
-    return charts.stacked([charts.bars(title, counts) for title, counts in (("Buckets", buckets), ("Tags", tags))
-                           if counts])
+    charted = (phrase("Bucket sizes"), buckets), ("Tags", tags)
+    return charts.stacked([charts.bars(title, counts) for title, counts in charted if counts])
 
 
 def bucket_fits(pictures: list[Picture], dataset: DatasetConfig) -> list[BucketFit]:

@@ -12,6 +12,7 @@ from PIL import ImageOps
 
 from lib_sdtune import diffusion
 from lib_sdtune.randomness import generator
+from lib_sdtune.sentences import phrase
 
 MAX_SIDE = 256  # pixels a side: what a diffusion model recognises does not need more
 SEEN_AT, DRAWS = 150, 2  # little noise, and how often it is drawn
@@ -30,7 +31,7 @@ class ModelEncoder:
         self.model = model
         self.side = min(MAX_SIDE, model.resolution)
         self.schedule = model.schedule.to(model.device, torch.float32)
-        self.name = f"the UNet of {model.name}"
+        self.name = phrase(f"the UNet of {model.name}")
         self.last = None, None
 
     def latents(self, images):

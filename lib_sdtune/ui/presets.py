@@ -71,6 +71,7 @@ def connect(app: App, parts: dict[str, Any], paths: Sequence[str], answer: Calla
         problem, _ = answer(keep, request, *values)
         return problem, gr.update() if problem else listed(request)
 
+    parts["preset"].change(None, [], None, _js="() => { sdtune.presets.shown(); return []; }")
     parts["preset"].input(use, [parts["preset"]], inputs, queue=False)
     parts["list_presets"].click(listed, [], [parts["preset"]], queue=False)
     parts["save_preset"].click(

@@ -37,6 +37,8 @@ def of_form():
         found |= {getattr(block, name, None) for name in ("label", "info")}
         if isinstance(block, gr.Button):
             found.add(block.value)
+        if block.elem_id == "sdtune_preset":
+            found |= set(block.choices)
         if isinstance(block, gr.Radio):
             found |= {shown for shown, _ in block.choices}
         if isinstance(block, gr.HTML) and "sdtune-heading" in str(block.value):
@@ -73,4 +75,4 @@ def of_scripts():
     for path in [ROOT / "lib_sdtune" / "jobs.py", *(ROOT / "lib_sdtune").glob("[dt]*/**/*.py")]:  # data, training
         found |= set(PHASE.findall(path.read_text(encoding="utf-8")))
     panel = (ROOT / "lib_sdtune" / "ui" / "panel.html").read_text(encoding="utf-8")
-    return found | set(re.findall(r"<button[^>]*>([^<]+)<", panel))
+    return found | set(re.findall(r"<button[^>]*>([^<]+)<", panel)) | set(re.findall(r'aria-label="([^"]+)"', panel))
