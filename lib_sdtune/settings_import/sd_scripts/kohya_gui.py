@@ -4,7 +4,7 @@ Its recent versions leave out of what they pass on every value that is "", false
 """
 
 from lib_sdtune.settings_import.option import Option
-from lib_sdtune.settings_import.sd_scripts.options import LOGGING, MEMORY
+from lib_sdtune.settings_import.sd_scripts.options.unneeded import LOGGING, MEMORY
 
 PAGE = "belongs to another page of that program"
 BLOCKS = "gave each block of the model its own; here all have one"

@@ -10,7 +10,7 @@ from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entries, Entry, flag, fraction, integer, is_on
 from lib_sdtune.settings_import.optimizers import pairs
 from lib_sdtune.settings_import.sd_scripts import oft
-from lib_sdtune.settings_import.sd_scripts.options import stem
+from lib_sdtune.settings_import.sd_scripts.options.network import stem
 
 KINDS = {"lora": "lora", "locon": "lora", "loha": "loha", "lokr": "lokr", "ia3": "ia3", "diag-oft": "diag-oft",
          "boft": "boft"}
