@@ -69,11 +69,12 @@ def add_any_files(router: APIRouter, app: App) -> None:
 
     @router.get("/choices/{name}")
     def status(request: Request, name: str) -> Response:
-        return answer(request, app.access, lambda: or_not_found(app.evaluation.status_any(name)))
+        return answer(request, app.access, lambda: app.evaluation.status(app.evaluation.chosen(name)))
 
     @router.get("/choices/{name}/{file}")
     def file(request: Request, name: str, file: str) -> Response:
-        return answer(request, app.access, lambda: or_not_found(app.evaluation.file_any(name, file)), harmless)
+        return answer(request, app.access, lambda: or_not_found(app.evaluation.file(app.evaluation.chosen(name), file)),
+                      harmless)
 
     @router.post("/choices/{name}")
     def start(request: Request, name: str, body: bytes = Depends(body)) -> Response:
@@ -85,7 +86,7 @@ def add_any_files(router: APIRouter, app: App) -> None:
 
     @router.post("/choices/{name}/stop")
     def stop(request: Request, name: str) -> Response:
-        return answer(request, app.access, lambda: or_not_found(app.evaluation.stop_any(name)))
+        return answer(request, app.access, lambda: app.evaluation.stop(app.evaluation.chosen(name)))
 
 
 def add_comparisons(router: APIRouter, app: App) -> None:

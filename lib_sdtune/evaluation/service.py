@@ -7,8 +7,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune.errors import UserError, WrongState
+from lib_sdtune.errors import NotFound, UserError, WrongState
 from lib_sdtune.evaluation import any_files, comparison, grid, publish, run_report, settings
+from lib_sdtune.evaluation.any_files import AnyFiles
 from lib_sdtune.evaluation.candidates import of_run
 from lib_sdtune.evaluation.evaluation import FOLDER, Evaluation, result
 from lib_sdtune.formats.files import atomic
@@ -20,7 +21,6 @@ from lib_sdtune.services.task import Stopped, Task
 from lib_sdtune.training import per_image_loss
 
 if TYPE_CHECKING:
-    from lib_sdtune.evaluation.any_files import AnyFiles
     from lib_sdtune.training.runs import RunFolder
 
 THUMBNAIL, LARGE = 128, 1024  # pixels a side
@@ -51,7 +51,7 @@ class EvaluationService:
             self.begin(run, data)
         return self.status(run)
 
-    def start_any(self, name: str, data: dict) -> dict[str, Any] | None:
+    def start_any(self, name: str, data: dict) -> dict[str, Any]:
         """The same with any files that the host has: {"kind", "of": [names], "pictures": a folder, or ""} and the
         settings.
         """
@@ -59,7 +59,14 @@ class EvaluationService:
             files = any_files.read(self.context.host, name, data, self.context.access)
             self.begin(files, {key: value for key, value in data.items() if key not in any_files.KEYS})
             any_files.remember(files)
-        return self.status_any(name)
+        return self.status(files)
+
+    def chosen(self, name: str) -> AnyFiles:
+        """What `start_any` compared under that name. NotFound."""
+        files = any_files.opened(self.context.host, name)
+        if files is None:
+            raise NotFound("There is no such file.")
+        return files
 
     def estimate(self, run: "RunFolder | AnyFiles", data: dict) -> dict[str, Any]:
         """What `start` would have to draw: {"pictures", "missing", "bytes", "seconds"}; see `Grid.estimate`."""
@@ -91,36 +98,22 @@ class EvaluationService:
         except Stopped:
             raise Stopped("Stopped; starting again goes on.") from None
 
-    def stop(self, run: "RunFolder") -> dict[str, Any]:
-        self.stop_task(run)
-        return self.status(run)
-
-    def stop_any(self, name: str) -> dict[str, Any] | None:
-        files = any_files.opened(self.context.host, name)
-        if files is not None:
-            self.stop_task(files)
-        return self.status_any(name)
-
-    def stop_task(self, run: "RunFolder | AnyFiles") -> None:
+    def stop(self, run: "RunFolder | AnyFiles") -> dict[str, Any]:
         if run.path in self.tasks:
             self.tasks[run.path].stop()
+        return self.status(run)
 
-    def status(self, run: "RunFolder") -> dict[str, Any]:
-        """{"work", "result", "published", "files"} of a run; published: see `publish.published`."""
+    def status(self, run: "RunFolder | AnyFiles") -> dict[str, Any]:
+        """{"work", "result", "published", "files"} of a run, or of other files; published: see `publish.published`."""
+        if isinstance(run, AnyFiles):
+            others = [{"file": path.stem, "label": path.stem, "step": None} for path in run.files]
+            return {**self.progress(run), "files": others, "published": None}
         try:
             files = [{"file": candidate.stem, "label": candidate.label, "step": candidate.step}
                      for candidate in of_run(self.context.host, run)]
         except UserError:
             files = []
         return {**self.progress(run), "files": files, "published": publish.published(self.context.host, run)}
-
-    def status_any(self, name: str) -> dict[str, Any] | None:
-        """The same of what `start_any` compared, or None."""
-        run = any_files.opened(self.context.host, name)
-        if run is None:
-            return None
-        files = [{"file": path.stem, "label": path.stem, "step": None} for path in run.files]
-        return {**self.progress(run), "files": files, "published": None}
 
     def progress(self, run: "RunFolder | AnyFiles") -> dict[str, Any]:
         task = self.tasks.get(run.path)
@@ -183,10 +176,6 @@ class EvaluationService:
         if name in PAGES:
             return folder / PAGES[name] if (folder / PAGES[name]).is_file() else None
         return next((path for path in (folder / "cells").glob("*.png") if path.name == name), None)
-
-    def file_any(self, name: str, file: str) -> Path | None:
-        run = any_files.opened(self.context.host, name)
-        return self.file(run, file) if run else None
 
     def report(self, run: "RunFolder", status: dict, versions: str = "") -> Path:
         """report.html of a run with that snapshot; its path."""
