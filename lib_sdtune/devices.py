@@ -75,6 +75,13 @@ def without_autocast(device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, enabled=False) if has_autocast(device) else nullcontext()
 
 
+def can_recompute(device: torch.device) -> bool:
+    """Whether `torch.utils.checkpoint` works with tensors there. It looks for a module of torch that is called as the
+    device's type, and for DirectML ("privateuseone") there is none, at least up to torch 2.13.
+    """
+    return hasattr(torch, device.type)
+
+
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """The half precision that autocast casts to now, for operators on the device; None where it is off."""
     if not has_autocast(device):

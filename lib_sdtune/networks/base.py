@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
+from lib_sdtune import devices
 from lib_sdtune.networks.dropout import Dropouts
 
 Layer = nn.Linear | nn.Conv2d
@@ -136,7 +138,18 @@ class WeightAdapter(Adapter):
         self.convolution = convolution_of(layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        weight = self.dropouts.rows(self.delta_weight()).to(x.dtype)
+        """The weight, and what it is made of, is made again in the backward pass, where a device can: all layers'
+        weights would take more memory than everything else that a step keeps.
+        """
+        rows = self.dropouts.rows(self.shape, x.device)  # drawn here, because chance may differ when it is made again
+        if torch.is_grad_enabled() and devices.can_recompute(x.device):
+            return checkpoint(self.answer, x, rows, use_reentrant=False, preserve_rng_state=False)
+        return self.answer(x, rows)
+
+    def answer(self, x: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:
+        """delta(x) with the outputs in `rows` alone, a mask of ones and zeros; None: all of them."""
+        weight = self.delta_weight()
+        weight = (weight if rows is None else weight * rows).to(x.dtype)
         return F.linear(x, weight) if self.convolution is None else F.conv2d(x, weight, **self.convolution)
 
 

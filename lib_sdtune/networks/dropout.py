@@ -37,11 +37,13 @@ class Dropouts:
             values = values * self.mask(self.rank, shape, values) / (1 - self.rank)
         return values
 
-    def rows(self, weight: torch.Tensor) -> torch.Tensor:
-        """The change of a weight, some of its outputs left out; nothing makes up for them, as in LyCORIS."""
+    def rows(self, shape: torch.Size, device: torch.device) -> torch.Tensor | None:
+        """Which outputs of the change of a weight of that shape stay, as a float32 mask to multiply it by, (out, 1, …);
+        None: all of them. Nothing makes up for those left out, as in LyCORIS.
+        """
         if not (self.active and self.rank):
-            return weight
-        return weight * self.mask(self.rank, (len(weight), *[1] * (weight.ndim - 1)), weight)
+            return None
+        return self.mask(self.rank, (shape[0], *[1] * (len(shape) - 1)), torch.empty((), device=device))
 
     def added(self, delta: torch.Tensor) -> torch.Tensor:
         """What an adapter adds to its layer's answer, or zeros."""
