@@ -1,6 +1,7 @@
 """LoRA and its relatives: every chosen layer gets a small network beside it, and only the networks learn."""
 
 import copy
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lib_sdtune import networks
+from lib_sdtune import devices, networks
 from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.families.base import Family, Target
 from lib_sdtune.formats import lora as lora_file
@@ -124,12 +125,22 @@ class LoraMethod(Method):
     @classmethod
     def count_trainable(cls, config: "Config", spec: ModelSpec) -> int:
         settings = config.lora
-        parts = [part for part in spec.shapes if part != "vae" and not is_zero(settings.rate_of(part))]
+        parts = learning_parts(settings, spec)
         shapes = Counter(shape for part in parts for shape in adapted_shapes(spec.shapes[part]))
         network, options = networks.registry[settings.network], network_options(settings)
         norms = norm_sizes(spec.shapes["unet"]) if settings.train_norm and "unet" in parts else ()
         counts = [number * network.count(shape, settings.dim, **options) for shape, number in shapes.items()]
         return sum(counts) + sum(norms)
+
+    @classmethod
+    def memory_bytes(cls, config: "Config", spec: ModelSpec) -> int:
+        """With what is held while a weight is made in the backward pass: one at a time, or all that were never let go
+        of.
+        """
+        parts = learning_parts(config.lora, spec)
+        sizes = [math.prod(shape) for part in parts for shape in adapted_shapes(spec.shapes[part])]
+        held = (max if devices.can_recompute(spec.device) else sum)([0, *sizes])
+        return super().memory_bytes(config, spec) + held * networks.registry[config.lora.network].bytes_to_make
 
     def dim_and_alpha(self, target: Target) -> tuple[int, float]:
         """0 for a layer that gets no adapter."""
@@ -248,6 +259,11 @@ class LoraMethod(Method):
 def network_options(settings: LoraConfig) -> dict[str, Any]:
     """The settings that only some networks have, of this one."""
     return {name: getattr(settings, name) for name in networks.registry[settings.network].options}
+
+
+def learning_parts(settings: LoraConfig, spec: ModelSpec) -> list[str]:
+    """The parts of the model whose layers get adapters."""
+    return [part for part in spec.shapes if part != "vae" and not is_zero(settings.rate_of(part))]
 
 
 def adapted_shapes(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[int, ...]]:

@@ -32,6 +32,7 @@ class Adapter(nn.Module):
     supports_network_dropout = False  # whether there are values between two halves that can be left out
     network_module = "lycoris.kohya"  # sd-scripts' name of the module that trains it
     webui_adapts_fused_attention = True  # whether the WebUI can draw with it where it adapts an nn.MultiheadAttention
+    bytes_to_make = 0  # for each number of a weight, while what is added to it is made in the backward pass
     dropouts = Dropouts()
     copies: tuple[torch.Tensor, ...] | None = None
     """Those of `copied_parts`, or None."""
@@ -131,6 +132,8 @@ class Adapter(nn.Module):
 
 class WeightAdapter(Adapter):
     """An adapter that is computed as a weight: delta(x) is the layer's operation with `delta_weight()` and no bias."""
+
+    bytes_to_make = 12  # counted on an nn.Linear, of the change and the two or three tensors that it is made of
 
     def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None):
         super().__init__(layer, dim, alpha, generator)

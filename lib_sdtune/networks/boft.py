@@ -35,6 +35,8 @@ def butterfly(turn: torch.Tensor, weight: torch.Tensor, distance: int) -> torch.
 class BOFT(Orthogonal):
     """`oft_blocks` (levels, blocks, size, size); size is even and blocks a power of two."""
 
+    bytes_to_make = 53  # counted with the eleven levels of 10240 outputs: each keeps what it turned
+
     @staticmethod
     def blocks_shape(outputs: int, dim: int) -> tuple[int, ...]:
         sizes = [size for size in range(2, outputs + 1, 2) if outputs % size == 0 and power_of_two(outputs // size)]

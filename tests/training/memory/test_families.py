@@ -60,6 +60,12 @@ def test_what_is_cached_needs_no_room(sdxl):
     assert shuffled - fixed == pytest.approx(towers, rel=1e-6)
 
 
+def test_a_device_that_cannot_make_weights_again_holds_all_of_them(sdxl):
+    directml = ModelSpec(sdxl.shapes, torch.float16, torch.device("privateuseone"), family=sdxl.family)
+    lora, loha = (gigabytes(directml, 1024, "off", lora={**LORA["lora"], "network": network}) for network in ("lora", "loha"))
+    assert loha - lora > 20
+
+
 DREAMBOOTH = {"method": "dreambooth", "dreambooth": {"unet_lr": 2e-6}}
 
 

@@ -13,3 +13,11 @@ def test_the_page_says_what_the_ladder_chooses():
 def test_an_estimate_is_what_a_card_counts():
     counted, estimated = memory_table.peak(memory_table.CASES[0], "off")
     assert counted == pytest.approx(estimated, rel=0.15)
+
+
+@pytest.mark.parametrize(("network", "recomputing"), [("loha", "off"), ("dora", "on"), ("diag-oft", "off"), ("lokr", "off"), ("boft", "on")])
+def test_an_estimate_of_another_network_is_what_a_card_counts(network, recomputing):
+    """Without (IA)³: it reads a number, and these have none."""
+    case = memory_table.Case(network, "sd1", {"lora": {"network": network, "text_encoder_lr": 0.0}})
+    counted, estimated = memory_table.peak(case, recomputing)
+    assert counted == pytest.approx(estimated, rel=0.15)
