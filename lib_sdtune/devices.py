@@ -27,6 +27,11 @@ def index_of(device: torch.device) -> int:
     return torch.cuda.current_device() if torch.cuda.is_available() else 0
 
 
+def has_own_memory(device: torch.device) -> bool:
+    """Whether what leaves the device's memory for the computer's makes room there. Apple's GPUs and CPUs share it."""
+    return device.type not in ("cpu", "mps")
+
+
 def total_memory(device: torch.device) -> int:
     """Bytes of a CUDA device."""
     return torch.cuda.get_device_properties(index_of(device)).total_memory

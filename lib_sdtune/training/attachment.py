@@ -19,23 +19,24 @@ class Attachment:
 
     base_loras: are on the model before and after, and leave it with everything else when somebody else uses it.
     recomputing: whether activations are made anew in the backward pass. compute: what the forward runs in; where that
-    is float32, so are the weights meanwhile. offloaded_parts: of the model, that are moved out of the GPU's memory
-    meanwhile. cuda_graphs: around the UNet with all of that on it.
+    is float32, so are the weights that steps ask for. offloaded_parts: of the model, that are moved out of the GPU's
+    memory meanwhile. cuda_graphs: around the UNet with all of that on it.
     """
 
     def __init__(self, method: Method, model: LoadedModel, recomputing: bool, compute, offloaded_parts: OffloadedParts,
                  base_loras: BaseLoras, cuda_graphs: AbstractContextManager):
         self.method, self.model, self.offloaded_parts, self.base_loras = method, model, offloaded_parts, base_loras
         self.cuda_graphs = cuda_graphs
-        self.full_precision = precision.FullPrecision(method.predicting_modules() if compute == torch.float32 else [])
-        self.recomputing = recomputing
+        self.compute, self.recomputing = compute, recomputing
 
     def __enter__(self):
         with ExitStack() as stack:
             stack.enter_context(precision.frozen(self.model))
             stack.enter_context(fastest_convolutions(self.model.device))
             stack.enter_context(self.offloaded_parts)
-            stack.enter_context(self.full_precision)
+            predicting = self.method.predicting_modules() if self.compute == torch.float32 else []
+            present = [module for module in predicting if module not in self.offloaded_parts.moved]
+            self.full_precision = stack.enter_context(precision.FullPrecision(present))
             text_layers = [layer for tower in self.model.towers for layer in tower.blocks]
             stack.enter_context(checkpointed(self.model.unet, self.recomputing, text_layers))
             self.addon = stack.enter_context(ExitStack())

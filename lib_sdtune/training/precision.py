@@ -2,14 +2,20 @@
 from vanishing.
 """
 
-from collections.abc import Iterator
+import gc
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 
 import torch
+from torch import nn
 
 from lib_sdtune.devices import HALVES
+from lib_sdtune.errors import RunError
 from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.methods.lent_weights import reallocate, release
+from lib_sdtune.training.memory.offloaded_parts import NO_ROOM_BACK
 
 DOUBLED_EVERY = 1000  # finite steps
 MAX_SCALE = 2.0**24
@@ -22,27 +28,48 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
 
 class FullPrecision:
     """A context manager: half-precision weights of these modules are float32 inside; then each has its own tensor
-    again.
+    again, bit for bit.
+
+    A GPU's memory holds one of the two at a time: the values of what is set aside are in the computer's memory, and the
+    tensor itself is kept without any, because a host may know it. RunError where it finds no room afterwards; its
+    values are whole then, in the computer's memory.
     """
 
-    def __init__(self, modules):
-        self.modules, self.originals = list(modules), []
+    def __init__(self, modules: Iterable[nn.Module]):
+        self.modules = list(modules)
+        self.originals: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []  # weight, lent tensor, its values
 
-    def __enter__(self):
+    def __enter__(self) -> "FullPrecision":
+        tensors = [tensor for module in self.modules for tensor in chain(module.parameters(), module.buffers())]
+        on_cuda = Counter(tensor.untyped_storage()._cdata for tensor in tensors if tensor.device.type == "cuda")
         try:
-            for tensor in [t for module in self.modules for t in chain(module.parameters(), module.buffers())]:
+            for tensor in tensors:
                 if tensor.dtype in HALVES:
-                    self.originals.append((tensor, tensor.data))
-                    tensor.data = tensor.data.float()
+                    lent = tensor.data
+                    set_aside = lent.device.type == "cuda" and on_cuda[lent.untyped_storage()._cdata] == 1
+                    values = download(lent) if set_aside else lent
+                    self.originals.append((tensor, lent, values))
+                    tensor.data = lent.float()
+                    if set_aside:
+                        release(lent)
         except BaseException:
             self.__exit__()
             raise
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error) -> None:
+        full, more_room = False, [empty_cache]
         while self.originals:
-            tensor, data = self.originals.pop()
-            tensor.data = data
+            tensor, lent, values = self.originals[-1]
+            tensor.data = lent  # first, so that there is room for its values
+            if values is not lent:
+                if reallocate(lent, more_room):
+                    lent.copy_(values)
+                else:
+                    tensor.data, full = values, True
+            self.originals.pop()
+        if full:
+            raise RunError(NO_ROOM_BACK)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -52,6 +79,17 @@ class FullPrecision:
             yield
         finally:
             self.__enter__()
+
+
+def download(lent: torch.Tensor) -> torch.Tensor:
+    """Its values in the computer's memory."""
+    return lent.to("cpu", copy=True)
+
+
+def empty_cache() -> None:
+    """What the GPU's allocator keeps for later is free for others."""
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def untouched(model: LoadedModel, compute: torch.dtype) -> FullPrecision:

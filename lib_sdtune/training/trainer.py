@@ -130,8 +130,7 @@ class Trainer:
                                            self.timestep_sampling)
             with precision.untouched(self.model, self.dtype):
                 self.teacher.prepare(self.total * micro_batches.repeats, self.world, self.control.preparing)
-            if (self.attachment.recomputing or self.model.offloaded) and self.dtype != torch.float32:
-                self.training_data.choose_offloaded_parts(self.method.changes_text())
+            self.training_data.choose_offloaded_parts(self.method.changes_text())
             stack.enter_context(self.method.prepared(self.folder / "aside" / str(self.world.rank)))
             stack.enter_context(self.attachment)
             requests = self.results.requests()

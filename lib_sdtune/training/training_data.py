@@ -18,7 +18,7 @@ from lib_sdtune.data.loader import Dataset, Example, none_aside
 from lib_sdtune.data.scan import Scan, scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.data.wording import refuse_wordless
-from lib_sdtune.devices import HALVES, compute_dtype, without_autocast
+from lib_sdtune.devices import HALVES, compute_dtype, has_own_memory, without_autocast
 from lib_sdtune.errors import RunError
 from lib_sdtune.families import latent_colours
 from lib_sdtune.families.base import Conditioning
@@ -139,18 +139,23 @@ class TrainingData:
 
     def not_encoding(self) -> list[nn.Module]:
         """What need not be on a small GPU while pictures are encoded, which takes memory of its own."""
+        return [self.model.unet, *self.model.text_encoders] if self.memory_is_short() else []
+
+    def memory_is_short(self) -> bool:
+        """Whether what nothing asks for leaves the GPU's memory."""
         model = self.model
-        short = bool(model.offloaded) or recomputes(self.config, model.spec())
-        return [model.unet, *model.text_encoders] if short else []
+        return bool(model.offloaded) or has_own_memory(model.device) and recomputes(self.config, model.spec())
 
     def choose_offloaded_parts(self, text_changes: bool) -> None:
-        """From here on the parts whose answers are cached wait elsewhere. text_changes: captions are encoded anew.
-
-        Captions are encoded now, with the weights as they are lent.
+        """From here on the parts whose answers are cached wait elsewhere, where memory is short; captions are encoded
+        now. text_changes: they are encoded anew at every step.
         """
+        if not self.memory_is_short():
+            return
         parts: list[nn.Module] = [self.model.vae] if self.config.dataset.cache_latents else []
         if not text_changes and captions_are_fixed(self.config.dataset, bool(self.scan.templates)):
-            self.text_cache.prepare(self.dataset.fixed_captions(), self.progress)
+            with self.text_in_full_precision():
+                self.text_cache.prepare(self.dataset.fixed_captions(), self.progress)
             parts += self.model.text_encoders
         self.offloaded_parts.modules = parts
 
@@ -198,18 +203,25 @@ class TrainingData:
             return self.encode_images(pixels)
 
     def text_key(self) -> str:
-        """Where a run computes in float32 captions are encoded in it too, also with weights that are lent as halves.
-        LoRAs that stay on the model may change what its text encoders say.
+        """LoRAs that stay on the model may change what its text encoders say.
         """
         dataset = self.config.dataset
         key = text_key(self.model, self.config.model.clip_skip, dataset.max_token_length, dataset.weighted_captions)
         key += base_loras.digest(self.config.model.base_loras, self.model.folder)
+        return f"{key}-float32" if self.widens_text() else key
+
+    def widens_text(self) -> bool:
+        """Where a run computes in float32 captions are encoded in it too, also with weights that are lent as halves."""
         compute = compute_dtype(self.config.train.mixed_precision, self.model.device, self.model.dtype)
-        return f"{key}-float32" if compute == torch.float32 and self.model.dtype in HALVES else key
+        return compute == torch.float32 and self.model.dtype in HALVES
+
+    def text_in_full_precision(self) -> FullPrecision:
+        """The text encoders in the number format in which captions are encoded."""
+        return FullPrecision(self.model.text_encoders if self.widens_text() else [])
 
     def encode_text(self, captions: list[str]) -> Conditioning:
         present = self.offloaded_parts.on_gpu(*self.model.text_encoders)
-        with present, torch.no_grad(), without_autocast(self.model.device):
+        with self.text_in_full_precision(), present, torch.no_grad(), without_autocast(self.model.device):
             return encode_captions(self.model, self.limit(captions), self.config)
 
     # the arithmetic

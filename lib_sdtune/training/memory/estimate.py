@@ -1,10 +1,12 @@
 """What a step would need, by arithmetic: told before anything was measured, and called an estimate."""
 
+from collections.abc import Collection
+
 import torch
 
 from lib_sdtune import devices
 from lib_sdtune.config import Config
-from lib_sdtune.devices import compute_dtype
+from lib_sdtune.devices import HALVES, compute_dtype
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Method
@@ -46,24 +48,37 @@ def needed(config: Config, spec: ModelSpec, recomputing: bool) -> int:
     # with the model, where that is loaded already
     process_memory = (process("VmRSS") or 0) if spec.device.type == "cpu" else 0
     return (
-        max(model, process_memory) + method.memory_bytes(config, spec) + activations(config, spec, method, recomputing)
+        max(model, process_memory)
+        + method.memory_bytes(config, spec)
+        + second_formats(config, spec, method, parts)
+        + activations(config, spec, method, recomputing)
     )
 
 
 def resident_parts(config: Config, spec: ModelSpec, method: type[Method], recomputing: bool) -> list[str]:
     """The parts of the model that are in the device's memory at a step; see `offloaded_parts`."""
-    compute = compute_dtype(config.train.mixed_precision, spec.device, method.weight_dtype(config, spec))
-    if spec.device.type == "cpu" or not recomputing or compute == torch.float32:
+    if not recomputing or not devices.has_own_memory(spec.device):
         return list(spec.shapes)
     waiting = tuple(idle(config, method))
     return [part for part in spec.shapes if not part.startswith(waiting)]
 
 
-def activations(config: Config, spec: ModelSpec, method: type[Method], recomputing: bool) -> int:
+def second_formats(config: Config, spec: ModelSpec, method: type[Method], parts: Collection[str]) -> int:
+    """Bytes beyond the lent ones of weights that a step computes in another number format: see
+    `precision.FullPrecision`, and autocast, which keeps the UNet's casts.
+    """
     dtype = method.weight_dtype(config, spec)
     compute = compute_dtype(config.train.mixed_precision, spec.device, dtype)
+    if compute == torch.float32 and spec.dtype in HALVES:
+        lent = spec.dtype.itemsize if spec.device.type == "cuda" else 0  # where the lent values wait elsewhere
+        widened = [part for part in parts if part != "vae" and (part != "unet" or dtype in HALVES)]
+        return sum(spec.count(part) for part in widened) * (4 - lent)
+    return spec.count("unet") * compute.itemsize if compute != dtype else 0
+
+
+def activations(config: Config, spec: ModelSpec, method: type[Method], recomputing: bool) -> int:
+    compute = compute_dtype(config.train.mixed_precision, spec.device, method.weight_dtype(config, spec))
     channels = spec.shapes["unet"]["input_blocks.0.0.weight"][0]
     pixels = (config.dataset.resolution // DOWNSCALE) ** 2
     examples = config.train.batch_size + most_twins(config)
-    casts = spec.count("unet") * compute.itemsize if compute != dtype else 0  # the weights are kept in both formats
-    return examples * channels * pixels * spec.family.activations[recomputing] * compute.itemsize + casts
+    return examples * channels * pixels * spec.family.activations[recomputing] * compute.itemsize

@@ -20,6 +20,9 @@ from lib_sdtune.optim.schedule import is_zero
 
 Home = tuple[torch.Tensor, torch.device]
 
+NO_ROOM_BACK = ("The GPU's memory was filled by something else, so a part of the model could not go back there; close "
+                "that program, then choose another checkpoint and this one again.")
+
 
 class OffloadedParts:
     """A context manager: inside, these modules' tensors are in the computer's memory, afterwards on their GPU again,
@@ -90,8 +93,7 @@ class OffloadedParts:
             if not homes:
                 del self.moved[module]
         if full:
-            raise RunError("The GPU's memory was filled by something else, so a part of the model could not go back "
-                           "there; close that program, then choose another checkpoint and this one again.") from full
+            raise RunError(NO_ROOM_BACK) from full
 
 
 def on_device(data: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -7,6 +7,7 @@ import torch
 
 from lib_sdtune.errors import RunError
 from lib_sdtune.training import trainer, training_data
+from lib_sdtune.training.conditioner import encode_captions
 from lib_sdtune.training.memory.offloaded_parts import OffloadedParts
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.training_data import TrainingData
@@ -58,23 +59,35 @@ def on_a_small_card(monkeypatch):
         monkeypatch.setattr(module, "recomputes", lambda *_: True)
 
 
-def short_run(images, dataset, **lora):
-    return settings(images, train={"max_train_steps": 1}, lora={"dim": 4, "unet_lr": 1e-3, "text_encoder_lr": 0.0, **lora},
+def short_run(images, dataset, precision="auto", **lora):
+    return settings(images, train={"max_train_steps": 1, "mixed_precision": precision}, lora={"dim": 4, "unet_lr": 1e-3, "text_encoder_lr": 0.0, **lora},
                     dataset={"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 64} | dataset,
                     sample={"prompts": ["a cat"], "every_n_steps": 1})
 
 
+@pytest.mark.parametrize("precision", ["auto", "no"])
 @pytest.mark.parametrize(("dataset", "resident"), [({}, {"unet"}), ({"shuffle_caption": True, "cache_latents": False}, ALL)])
-def test_what_is_cached_waits_elsewhere(card, tmp_path, monkeypatch, noted, dataset, resident):
+def test_what_is_cached_waits_elsewhere(card, tmp_path, monkeypatch, noted, dataset, resident, precision):
     images, host = pictures(tmp_path / "2_ron", count=2, size=(64, 64)), Watching(tmp_path / "data", torch.float16)
     on_a_small_card(monkeypatch)
     noted(host)
-    assert train(host, short_run(images, dataset)).state == "finished"
+    assert train(host, short_run(images, dataset, precision)).state == "finished"
     assert host.places["step"] and all(held == resident for held in host.places["step"])
     assert host.places["sample"] == [ALL] and host.places["lent"] == [ALL]
     assert host.places["encoding"] == ([{"vae"}] * 2 if resident == {"unet"} else [ALL])
     assert host.tuned["step"] == {True} and host.tuned["lent"] == {False} and not torch.backends.cudnn.benchmark
     assert host.untouched() and all(p.is_cuda for _, module in host.model.modules() for p in module.parameters())
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_captions_are_encoded_in_the_format_that_a_run_computes_in(card, tmp_path, monkeypatch, short):
+    images, host, formats = pictures(tmp_path / "2_ron", count=2, size=(64, 64)), CardHost(tmp_path / "data", torch.float16), []
+    monkeypatch.setattr(training_data, "encode_captions", lambda model, *given: formats.append(
+        {parameter.dtype for parameter in model.text_encoders[0].parameters()}) or encode_captions(model, *given))
+    if short:
+        on_a_small_card(monkeypatch)
+    assert train(host, short_run(images, {}, "no")).state == "finished"
+    assert formats and all(found == {torch.float32} for found in formats)
 
 
 class Shuttling(Watching):

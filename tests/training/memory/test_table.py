@@ -21,3 +21,11 @@ def test_an_estimate_of_another_network_is_what_a_card_counts(network, recomputi
     case = memory_table.Case(network, "sd1", {"lora": {"network": network, "text_encoder_lr": 0.0}})
     counted, estimated = memory_table.peak(case, recomputing)
     assert counted == pytest.approx(estimated, rel=0.15)
+
+
+@pytest.mark.parametrize("recomputing", ["off", "on"])
+def test_an_estimate_of_float32_is_what_a_card_counts(recomputing):
+    case = memory_table.Case("float32", "sd1", {"lora": {"text_encoder_lr": 0.0}, "train": {"mixed_precision": "no"}})
+    counted, estimated = memory_table.peak(case, recomputing)
+    assert counted == pytest.approx(estimated, rel=0.15)
+    assert counted < {"on": 5.5, "off": 7.5}[recomputing] * memory_table.GIB
