@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from lib_sdtune.config import Config
 from lib_sdtune.devices import HALVES, compute_dtype, empty_cache
 from lib_sdtune.errors import DiskFull
