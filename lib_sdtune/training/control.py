@@ -175,7 +175,7 @@ class Control:
             if not wanted and self.state == "paused":  # resumed while a sample or a file was made
                 self.end_pause()
             return wanted
-        if request in self.postponed and not self.requested("pause"):
+        if request in self.postponed and not self.requested("pause") and not self.stop_requested():
             self.postponed.discard(request)
             return True
         new, self.last_due[request] = self.last_due.get(request) != step.number, step.number
@@ -252,9 +252,12 @@ class Control:
         """Pause because of something that somebody has to mend; `is_over()` tells when it is, and then the run goes on
         by itself.
 
-        request: "sample" or "save", which could not be done and is done then.
+        request: "sample" or "save", which could not be done and is done then. A run that is asked to end does not wait
+        for that: it would be asked for ever.
         """
         self.fault = reason, is_over
+        if self.stop_requested():
+            return
         if request:
             self.postponed.add(request)
         with self._changed:

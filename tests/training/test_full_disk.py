@@ -1,5 +1,6 @@
 """A disk that fills up in the middle of a run: it pauses with what it had saved, and goes on when there is room."""
 
+import contextlib
 import errno
 import io
 import json
@@ -10,10 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from lib_sdtune.config import Config
 from lib_sdtune.data import store
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats import files
 from lib_sdtune.training import log_csv, run_log, state
+from lib_sdtune.training.run import run
+from lib_sdtune.training.runs import begin
 from lib_sdtune.training.startup import once_there_is_room
 from tests.hosts import TinyHost, pictures, settings, train
 
@@ -105,6 +109,25 @@ def test_pauses_wherever_the_disk_is_full(tmp_path, monkeypatch, capfd, matches)
             for data in (whole.data_dir, host.data_dir)]
     assert made[0] == made[1] and not list(host.data_dir.rglob("*.tmp"))
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("matches", ["samples", "state/step00000001"])
+@pytest.mark.parametrize(("request_", "state"), [("interrupt", "stopped"), ("stop_without_saving", "stopped"), ("stop", "failed")])
+def test_stopped_while_the_disk_stays_full_it_ends(tmp_path, monkeypatch, matches, request_, state):
+    """What found no room is not tried for ever by a run that nobody wants any more; only a file that was asked for is missed."""
+    disk = Full(monkeypatch, matches)
+
+    def stop(control):
+        assert len(disk.refused) < 60  # else it would go on so
+        if control.state == "paused":
+            control.request(request_)
+
+    host = TinyHost(tmp_path / "data")
+    config = Config.from_dict(settings(pictures(tmp_path / "10_ron", 1), **SHORT))
+    control = begin(config, host, on_change=stop)
+    with contextlib.suppress(DiskFull):
+        run(config, host, control)
+    assert (control.state, control.step) == (state, 1) and disk.refused, control.message
 
 
 CLASS = "pictures", {"class_images": "class", "num_class_images": 3}
