@@ -122,7 +122,7 @@ def recover(folder: Path) -> None:
     folder.
     """
     if (folder / FOLDER).exists() or (folder / HALFWAY).exists():
-        with contextlib.suppress(OSError), run_lock.borrowed(folder) as is_free:
+        with contextlib.suppress(OSError, RunError), run_lock.borrowed(folder) as is_free:
             if is_free:
                 put_back(folder, CUT_OFF)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from lib_sdtune.errors import NameTaken, system_reason
+from lib_sdtune.formats.files import disk_errors
 
 NAME = "lock.json"
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)  # what systems say of a lock that another holds
@@ -54,8 +55,11 @@ def acquire(folder: Path, use: str = TRAINING) -> None:
 
 
 def opened(folder: Path, use: str) -> TextIO:
-    """The locked lock file of a run folder. NameTaken, naming the owner, while another process has it."""
-    file = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the lock is held
+    """The locked lock file of a run folder. NameTaken, naming the owner, while another process has it; RunError where
+    the disk refuses the file.
+    """
+    with disk_errors(folder / NAME):
+        file = open(folder / NAME, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the lock is held
     try:
         lock_soon(file)
     except OSError as error:

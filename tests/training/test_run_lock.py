@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from lib_sdtune.errors import NameTaken
-from lib_sdtune.training import run_lock
+from lib_sdtune.errors import NameTaken, RunError
+from lib_sdtune.training import replaced, run_lock
 from lib_sdtune.training.runs import folder_of
 from tests.hosts import TinyHost, pictures, settings, train
 
@@ -76,3 +76,15 @@ def test_the_lock_names_its_owner(tmp_path):
         assert json.loads((tmp_path / run_lock.NAME).read_text())["pid"] == os.getpid()
     finally:
         run_lock.release(tmp_path)
+
+
+def test_a_lock_that_the_disk_refuses_is_told_in_a_sentence(tmp_path, monkeypatch):
+    def read_only(path, *how, **more):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(run_lock, "open", read_only, raising=False)
+    with pytest.raises(RunError, match=r"lock.json could not be written to .*: Read-only file system"), run_lock.taken(tmp_path):
+        pass
+    assert not run_lock._files and not run_lock._between_runs
+    (tmp_path / replaced.FOLDER).mkdir()
+    replaced.recover(tmp_path)  # as runs are listed: not now, then
