@@ -427,7 +427,7 @@ def test_awful_pictures_are_prepared_or_named(tmp_path):
         assert all(side % 64 == 0 for side in size)
 
 
-@pytest.mark.parametrize("out, words", [("in", "lies in the folder of originals"), ("in/deep", "lies in the folder of originals"), (".", "lies in the folder for what is made"), ("", "made of them\" is empty"),
+@pytest.mark.parametrize("out, words", [("in", "lies in the folder of originals"), ("in/deep", "lies in the folder of originals"), (".", "lies in the folder for what is made"), ("", '"out" is empty'),
                                         ("file", "is a file"), (os.path.abspath(os.sep), "root of a drive"), ("webui", "the WebUI itself")])
 def test_wrong_output_folders(source, tmp_path, out, words, monkeypatch):
     monkeypatch.chdir(tmp_path)
