@@ -9,8 +9,11 @@ from lib_sdtune.config import Config
 from lib_sdtune.errors import TooLittleMemory
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.training.memory import cheaper_settings, estimate, measure
+from lib_sdtune.training.trainer import Trainer
 from lib_sdtune.training.training_data import TrainingData
 from tests.hosts import TinyHost, bits, pictures, settings
+from tests.pretended import pretended_cuda
+from tests.pretended.hosts import CardHost
 
 CPU = torch.device("cpu")
 quiet = lambda *progress: None  # noqa: E731
@@ -81,6 +84,24 @@ def test_cheaper_settings_are_proposed_where_memory_runs_out(host, images, monke
     assert config.train.batch_size == 4  # the user's own settings are only read
     assert "changes below" in need.sentence() and "3.0 of 4.0 GB" in need.sentence()
     json.dumps(need.facts())
+
+
+def test_what_the_first_step_takes_once_is_no_part_of_a_step(images, tmp_path, monkeypatch):
+    """As cuDNN does, which takes what is free to try its plans."""
+    advance, spare = Trainer.advance, 2**26
+
+    def searching(trainer):
+        if trainer.step == 0:
+            torch.empty(spare, dtype=torch.uint8, device="cuda")
+        return advance(trainer)
+
+    with pretended_cuda():
+        host = CardHost(tmp_path / "data", torch.float16)
+        plain = measure.two_steps(Config.from_dict(settings(images)), host, {}, quiet).needs
+        monkeypatch.setattr(Trainer, "advance", searching)
+        assert measure.two_steps(Config.from_dict(settings(images)), host, {}, quiet).needs == pytest.approx(plain, rel=0.02)
+        monkeypatch.setattr(measure, "STEPS", 1)
+        assert measure.two_steps(Config.from_dict(settings(images)), host, {}, quiet).needs > spare
 
 
 def test_memory_that_is_lent_from_elsewhere_does_not_count_as_fitting(host, images, monkeypatch):
