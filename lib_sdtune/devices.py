@@ -27,6 +27,11 @@ def index_of(device: torch.device) -> int:
     return torch.cuda.current_device() if torch.cuda.is_available() else 0
 
 
+def has_fused_attention(device: torch.device) -> bool:
+    """Whether attention there keeps no map of tokens x tokens for the backward pass."""
+    return device.type in ("cuda", "cpu")
+
+
 def has_own_memory(device: torch.device) -> bool:
     """Whether what leaves the device's memory for the computer's makes room there. Apple's GPUs and CPUs share it."""
     return device.type not in ("cpu", "mps")

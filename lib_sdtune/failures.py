@@ -9,10 +9,17 @@ from lib_sdtune.errors import RunError, UserError, one_line
 OUT_OF_MEMORY = ("The GPU ran out of memory. In the order of effect: set the batch size to 1, switch gradient "
                  "checkpointing on, lower the resolution, leave the text encoder out (its rate 0), use a smaller dim. "
                  "Then resume; everything up to the last state is kept.")
+DIRECTML_OUT_OF_MEMORY = ("The GPU ran out of memory, and DirectML cannot trade time for it. In the order of effect: "
+                          "set the batch size to 1, lower the resolution, leave the text encoder out (its rate 0), use "
+                          "a smaller dim. Then resume; everything up to the last state is kept.")
 UNFORESEEN = "The run failed with {}: {}. run.log in the run folder has the details."
 DISK_FULL = "The disk is full. Make room and resume; everything up to the last state is kept."
 
 KNOWN = [  # what the sentence has in it, why, what to change, and the settings that do it
+    (r"DirectML cannot trade time", "The model, the pictures of one batch and the optimizer need more memory than is "
+     "free.",
+     "Batch size 1; then a lower resolution, the text encoder left out, a smaller dim. Resume afterwards.",
+     {"train.batch_size": 1}),
     (r"out of memory", "The model, the pictures of one batch and the optimizer need more memory than is free.",
      "Batch size 1 and gradient checkpointing on; then a lower resolution, the text encoder left out, a smaller dim. "
      "Resume afterwards.",
@@ -61,7 +68,8 @@ def sentence(error: BaseException) -> str:
     if too_long := name_too_long(error):
         return too_long
     if out_of_memory(error):
-        return OUT_OF_MEMORY
+        by_directml = DIRECTML_WORDS in str(error).lower()
+        return DIRECTML_OUT_OF_MEMORY if by_directml else OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DISK_FULL
     return UNFORESEEN.format(type(error).__name__, first_line(error))
@@ -79,9 +87,10 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0][:300].rstrip(". ")
 
 
+DIRECTML_WORDS = "not enough gpu video memory"
 OUT_OF_MEMORY_WORDS = (
     "out of memory", "not enough memory",
-    "not enough gpu video memory",  # DirectML
+    DIRECTML_WORDS,
     "out_of_resources", "out_of_device_memory",  # XPU
     "status_alloc_failed", "cublas_status_not_initialized", "cudnn_status_not_initialized",
     # cuDNN, where each way to convolve ran out of memory; torch keeps that to itself (pytorch#108645)

@@ -92,9 +92,10 @@ class Family:
     linear_projections = True  # whether proj_in and proj_out of the transformers are linear, or else 1x1 convolutions
     activations = (420, 100)
     """Numbers a model channel and latent pixel that the UNet keeps for the backward pass, without and with gradient
-    checkpointing. Counted on a UNet of the family's true shape, without attention maps, which no backend of today
-    keeps.
+    checkpointing. Counted on a UNet of the family's true shape, without attention maps, which a fused kernel does not
+    keep.
     """
+    head_channels = 64  # numbers of a head of the UNet's attention; 0: eight heads at every width
     latent_channels = 4
     latent_colours: tuple[tuple[float, float, float], ...] = ()
     """(latent_channels, 3): about what red, green and blue are in its scaled latents, as previews draw them; () where

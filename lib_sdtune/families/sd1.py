@@ -23,6 +23,7 @@ class SD1(Family):
     latent_colours = LATENT_COLOURS
     text_parts = (CLIP_PART,)
     linear_projections = False
+    head_channels = 0
 
     def recognises(self, shapes: dict) -> bool:
         first = shapes.get("model.diffusion_model.middle_block.1.proj_in.weight", ())

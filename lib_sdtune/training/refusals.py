@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from lib_sdtune.config import Config
+from lib_sdtune.devices import can_recompute
 from lib_sdtune.errors import require
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm import positions
@@ -23,6 +24,9 @@ log = logging.getLogger("sdtune")
 def refuse_unsuited_model(config: Config, model: LoadedModel, method: type[Method]) -> None:
     """UserError where the settings and the model cannot go together; what only goes badly together is told."""
     refuse_other_prediction(config, model.prediction_type)
+    require(config.train.gradient_checkpointing != "on" or can_recompute(model.device),
+            '"train.gradient_checkpointing" is "on", and with DirectML torch cannot make activations again; set it to '
+            '"auto".')
     position_ids = list(map(positions.of_module, model.text_encoders))
     for sentence in by_model(config, model.family, model.resolution, position_ids):
         log.warning("%s", sentence)

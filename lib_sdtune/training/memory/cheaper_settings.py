@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from lib_sdtune.config import Config
+from lib_sdtune.devices import can_recompute
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim.schedule import is_zero
@@ -44,7 +45,7 @@ def cheaper_configs(
 
 
 def checkpointing(config: Config, device: torch.device) -> dict[str, Any]:
-    return {"train.gradient_checkpointing": "on"}
+    return {"train.gradient_checkpointing": "on"} if can_recompute(device) else {}
 
 
 def one_picture(config: Config, device: torch.device) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from lib_sdtune.devices import HALVES, compute_dtype
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Method
+from lib_sdtune.training.memory import attention_maps
 from lib_sdtune.training.memory.meter import capacity, process
 from lib_sdtune.training.memory.offloaded_parts import idle
 from lib_sdtune.training.prior import most_twins
@@ -21,13 +22,15 @@ CAREFUL = 0.8
 
 
 def recomputes(config: Config, spec: ModelSpec) -> bool:
-    """Whether activations are recomputed. "auto" does so on a GPU where all of them would not fit; a CPU has the room
-    and lacks the speed.
+    """Whether activations are recomputed. "auto" does so on a GPU where all of them would not fit, or where nobody
+    knows; a CPU has the room and lacks the speed.
     """
     setting = config.train.gradient_checkpointing
     if setting != "auto":
         return setting == "on"
-    return spec.device.type == "cuda" and needed(config, spec, recomputing=False) > CAREFUL * room(spec.device)
+    if spec.device.type != "cuda":
+        return spec.device.type != "cpu" and devices.can_recompute(spec.device)
+    return needed(config, spec, recomputing=False) > CAREFUL * room(spec.device)
 
 
 def room(device: torch.device) -> int:
@@ -81,4 +84,7 @@ def activations(config: Config, spec: ModelSpec, method: type[Method], recomputi
     channels = spec.shapes["unet"]["input_blocks.0.0.weight"][0]
     pixels = (config.dataset.resolution // DOWNSCALE) ** 2
     examples = config.train.batch_size + most_twins(config)
-    return examples * channels * pixels * spec.family.activations[recomputing] * compute.itemsize
+    kept = channels * pixels * spec.family.activations[recomputing]
+    if not devices.has_fused_attention(spec.device):
+        kept += attention_maps.numbers(spec, pixels, recomputing)
+    return examples * kept * compute.itemsize

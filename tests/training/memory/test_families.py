@@ -12,6 +12,7 @@ from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
+from lib_sdtune.training.memory import attention_maps
 from lib_sdtune.training.memory.cheaper_settings import cheaper_configs
 from lib_sdtune.training.memory.estimate import estimate, recomputes
 from tests.hosts import settings
@@ -105,3 +106,31 @@ def test_auto_recomputes_only_what_would_not_fit(monkeypatch, size, side, change
     monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
     config = Config.from_dict(settings("x", **{"dataset": {"resolution": side, "max_bucket_reso": 2 * side}, **changes}))
     assert recomputes(config, spec(SD1(), {}, CLIPTextModel)) == recomputed
+
+
+@pytest.mark.parametrize(("device", "recomputed"), [("cpu", False), ("mps", True), ("xpu", True), ("privateuseone", False)])
+def test_auto_recomputes_where_nobody_knows_the_room_and_torch_can(monkeypatch, device, recomputed):
+    monkeypatch.setattr(torch, "xpu", None, raising=False)  # of a torch that has such a device
+    model = on(device, spec(SD1(), {}, CLIPTextModel))
+    assert recomputes(Config.from_dict(settings("x", **LORA)), model) == recomputed
+
+
+@pytest.mark.parametrize(("device", "advised"), [("mps", True), ("privateuseone", False)])
+def test_recomputing_is_advised_where_torch_can(device, advised):
+    config = Config.from_dict(settings("x", **LORA, train={"gradient_checkpointing": "off"}))
+    changes = [changes for changes, _ in cheaper_configs(config, torch.device(device), on(device, spec(SD1(), {}, CLIPTextModel)))]
+    assert any("train.gradient_checkpointing" in change for change in changes) == advised
+
+
+def test_without_a_fused_kernel_attention_keeps_its_maps(sdxl):
+    sd1 = spec(SD1(), {}, CLIPTextModel)
+    kept = 8 * (5 * 4096**2 + 5 * 1024**2 + 5 * 256**2 + 64**2)
+    assert attention_maps.numbers(sd1, 4096, recomputing=False) - attention_maps.numbers(sd1, 4096, recomputing=True) == kept
+    assert attention_maps.numbers(sd1, 4096, recomputing=True) == 3 * 8 * 4096**2
+    assert attention_maps.numbers(sdxl, 128**2, recomputing=True) == 3 * 10 * 4096**2
+    apple, cuda = (gigabytes(on(device, sd1), 512, "off", **LORA, train={"mixed_precision": "no"}) for device in ("mps", "cuda"))
+    assert apple - cuda > 2.5
+
+
+def on(device, model):
+    return ModelSpec(model.shapes, model.dtype, torch.device(device), family=model.family)
