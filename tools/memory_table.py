@@ -68,7 +68,9 @@ CASES = [
                                             "train": {"optimizer": "Lion"}}),
     Case("SD1.5 DreamBooth, `Lion`, bfloat16 weights", "sd1", {**DREAMBOOTH, "dreambooth": {"weights": "bfloat16"},
                                                              "train": {"optimizer": "Lion"}}),
+    Case("SD1.5 LoRA, UNet, `mixed_precision` \"no\"", "sd1", {**LORA, "train": {"mixed_precision": "no"}}),
     Case("SDXL LoRA, UNet", "sdxl", LORA),
+    Case("SDXL LoHa, UNet", "sdxl", {"lora": {"text_encoder_lr": 0.0, "network": "loha"}}),
 ]
 
 
