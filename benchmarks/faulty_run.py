@@ -1,7 +1,7 @@
 """A run of the smallest host with a fault at a chosen moment, for `benchmarks.kill`: the worker's half.
 
 A moment is right before or right after a write to the disk or a rename (`os.replace`, `os.fsync`, the cache's
-`store.write`): all are counted, from 1.
+`tensor_store.write`): all are counted, from 1.
 """
 
 import errno
@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from lib_sdtune.data import store
+from lib_sdtune.data import tensor_store
 from lib_sdtune.errors import DiskFull, UserError
 from lib_sdtune.training import runs, state
 from tests.hosts import TinyHost, train
@@ -62,7 +62,7 @@ def work(data: Path, config: dict, moment: int, fault: str, report: Path) -> Non
     os.dup2(errors, sys.stderr.fileno())
     moments = Moments(moment, fault)
     shutil.disk_usage = moments.free_space(shutil.disk_usage)
-    os.replace, os.fsync, store.write = map(moments.around, (os.replace, os.fsync, store.write))
+    os.replace, os.fsync, tensor_store.write = map(moments.around, (os.replace, os.fsync, tensor_store.write))
     host, folder = TinyHost(data), data / "sdtune" / "runs" / config["name"]
     if runs.RunFolder(folder).status().get("state") != "finished":
         try:

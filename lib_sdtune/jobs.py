@@ -132,12 +132,12 @@ class Jobs:
 
     def go_on(self, folder: "RunFolder", places: dict[str, Any] | None = None) -> None:
         """Queue a run once more, from its last state if it has one. UserError where its pictures are not there."""
-        from lib_sdtune.training import moved, state
+        from lib_sdtune.training import relocated_folders, state
 
-        config = folder.config(moved.named_anew(folder.settings(), places or {}))
+        config = folder.config(relocated_folders.named_anew(folder.settings(), places or {}))
         if places:
             check_folders(config, self.context.access)
-        moved.refuse_missing(config.to_dict())
+        relocated_folders.refuse_missing(config.to_dict())
         self.enqueue(config, resume=state.newest(folder.path) is not None, again=True)
 
     def delete(self, name: str) -> None:
@@ -198,7 +198,7 @@ class Jobs:
     def snapshot(self, folder: "RunFolder") -> dict[str, Any]:
         """The same of a `RunFolder`; problem: what is wrong with the folder, or ""."""
         from lib_sdtune.evaluation.publish import remaining
-        from lib_sdtune.training.last_status import last_status
+        from lib_sdtune.training.run_status import last_status
 
         name, problem = folder.path.name, folder.problem()
         settings = {} if problem else folder.settings()
@@ -245,14 +245,14 @@ class Jobs:
 
     def folder(self, name: str) -> "RunFolder":
         """The `RunFolder` of a name. NotFound if there is none."""
-        from lib_sdtune.training import replaced
+        from lib_sdtune.training import replaced_run
         from lib_sdtune.training.runs import RunFolder, folder_of, is_run_folder
 
         path = folder_of(self.context.host, name)
         with suppress(OSError):  # no runs yet; and a name is only compared, because it may hold whatever somebody typed
             names = [entry for entry in os.listdir(path.parent) if same_name(entry, name)]
             if names:
-                replaced.recover(path)
+                replaced_run.recover(path)
             if names and is_run_folder(path):  # which the disk finds under another spelling too, if it sees none
                 return RunFolder(path if name in names else path.with_name(names[0]))
         raise NotFound(f"There is no run called {name!r}.")

@@ -19,7 +19,7 @@ LEVELS = [  # a file may import from its own line and those above it
     "errors failures devices registry randomness progress unknown_settings declaration sentences config sections presets optim.schedules",
     "networks families optim diffusion formats ldm pages toyworld prompts prompt_lines",
     "host.base host.watcher contradictions",
-    "methods data host.embedded host.webui overruled lora_tools",
+    "methods data host.embedded host.webui ineffective_settings lora_tools",
     "training",
     "access job_queue report settings_import",
     "services evaluation",

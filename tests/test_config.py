@@ -12,8 +12,8 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.formats import metadata
+from lib_sdtune.ineffective_settings import by_model, ineffective
 from lib_sdtune.optim import schedule
-from lib_sdtune.overruled import by_model, overruled
 from lib_sdtune.sentences import recognised
 
 MINIMAL = {"name": "ron", "concepts": [{"images": "train/10_ron"}]}
@@ -233,7 +233,7 @@ def test_an_optimizer_that_finds_its_rate_gets_1_where_nothing_else_is_said():
     ({"method": "textual_inversion", "concepts": [{"images": "a", "class_images": "b", "class_prompt": "a cat"}]},
      "concepts[0].class_images")])
 def test_a_setting_that_another_overrules_is_told(settings, path):
-    sentences = overruled(Config.from_dict({**MINIMAL, **settings}))
+    sentences = ineffective(Config.from_dict({**MINIMAL, **settings}))
     assert len(sentences) == 1 and f'"{path}"' in sentences[0] and sentences[0].endswith(".")
     told = recognised(sentences[0])
     assert "has no effect" not in sentences[0] or isinstance(told["values"]["2"], dict), "a reason that no page can translate"
@@ -246,9 +246,9 @@ def test_a_setting_that_another_overrules_is_told(settings, path):
     {"dataset": {"trigger_words_rate": 0.2}, "concepts": [{"images": "a", "prompt": "zwx cat"}, {"images": "b", "prompt": "a [name]"}]},
     {"dataset": {"keep_tokens": 1, "caption_tag_dropout_rate": 0.1}}, {"method": "hypernetwork", "hypernetwork": {"activation": "swish"}}])
 def test_nothing_is_told_of_settings_that_are_followed(settings):
-    assert overruled(Config.from_dict({**MINIMAL, **settings})) == []
+    assert ineffective(Config.from_dict({**MINIMAL, **settings})) == []
     for name in presets.names():
-        assert overruled(Config.from_dict(MINIMAL, defaults=presets.load(name)["settings"])) == [], name
+        assert ineffective(Config.from_dict(MINIMAL, defaults=presets.load(name)["settings"])) == [], name
 
 
 SDXL = families["sdxl"]().defaults(Variant(resolution=1024))
@@ -280,7 +280,7 @@ def test_a_preset_that_sets_the_resolution_alone_takes_the_models_bucket_sides_a
 def test_bucket_sides_that_leave_squares_or_smaller_pictures_are_told(dataset, key):
     """And not refused: runs were begun with them."""
     def told(**more):
-        return [sentence for sentence in overruled(Config.from_dict(MINIMAL | {"dataset": dataset | more}))
+        return [sentence for sentence in ineffective(Config.from_dict(MINIMAL | {"dataset": dataset | more}))
                 if sentence.startswith(f'"dataset.{key}" is 256 and "dataset.resolution"')]
 
     assert len(told()) == 1 and not told(enable_bucket=False) and not told(bucket_no_upscale=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from lib_sdtune.data import masks, store
-from lib_sdtune.data.gone import PictureGone
+from lib_sdtune.data import masks, tensor_store
 from lib_sdtune.data.loader import Example
 from lib_sdtune.data.lru_cache import LRUCache, Tensors, finite
 from lib_sdtune.data.masks import Mask
 from lib_sdtune.data.picture import Unreadable, load
+from lib_sdtune.data.picture_gone import PictureGone
 from lib_sdtune.data.pixels import mask, pixels
 from lib_sdtune.data.problem import printable
 from lib_sdtune.data.thread_map import ordered
@@ -99,7 +99,7 @@ class LatentCache:
         size, crop = "x".join(map(str, example.size)), "+".join(map(str, example.crop))
         scaled = "x".join(map(str, example.scaled))
         mask_file = self.mask_file(example)
-        return store.key(VERSION, example.picture.content, self.encoder_key, size, scaled, crop, example.flip,
+        return tensor_store.key(VERSION, example.picture.content, self.encoder_key, size, scaled, crop, example.flip,
                          self.masks, self.downscale, *([mask_file.content] if mask_file else []))
 
     def mask_file(self, example: Example) -> Mask | None:
@@ -110,7 +110,7 @@ class LatentCache:
         """The entry from memory or disk, or None."""
         entry = self.recent.get(name)
         if entry is None and self.folder is not None:
-            entry = store.get(store.path_of(self.folder, name))
+            entry = tensor_store.get(tensor_store.path_of(self.folder, name))
             if entry is not None:
                 self.recent.add(name, entry)
         return entry
@@ -173,7 +173,7 @@ class LatentCache:
         if self.folder is None:
             return
         try:
-            store.write(store.path_of(self.folder, name), entry)
+            tensor_store.write(tensor_store.path_of(self.folder, name), entry)
         except OSError as error:
             reason = system_reason(error)
             if not is_full(error):

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from lib_sdtune import randomness
 from lib_sdtune.data import masks
 from lib_sdtune.data.cache import LatentCache
-from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.loader import Example
 from lib_sdtune.data.lru_cache import Tensors
+from lib_sdtune.data.picture_gone import PictureGone
 
 HOLES = 4  # of one picture; the last of them is all of it
 BOXES, STROKES = 3, 4  # at most

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
-from lib_sdtune.data import captions, charts, masks, prompt_syntax
+from lib_sdtune.data import bar_chart, captions, masks, prompt_syntax
 from lib_sdtune.data.appearance import BLURRED, duplicates
 from lib_sdtune.data.buckets import BucketFit, Buckets
+from lib_sdtune.data.caption_checks import unused_prompts
 from lib_sdtune.data.caption_length import truncate
 from lib_sdtune.data.loader import Dataset, none_aside
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.scan import Picture, Scan, scan
-from lib_sdtune.data.wording import unused_prompts
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import tokenizer as ldm
 from lib_sdtune.sentences import phrase, plural
@@ -74,7 +74,7 @@ def report(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> di
 def drawn(buckets: dict[str, int], tags: dict[str, int]) -> str:
     """The counts of a report's "buckets" and "tags" as one SVG."""
     charted = (phrase("Bucket sizes"), buckets), ("Tags", tags)
-    return charts.stacked([charts.bars(title, counts) for title, counts in charted if counts])
+    return bar_chart.stacked([bar_chart.bars(title, counts) for title, counts in charted if counts])
 
 
 def bucket_fits(pictures: list[Picture], dataset: DatasetConfig) -> list[BucketFit]:

@@ -12,9 +12,9 @@ from functools import lru_cache
 
 from lib_sdtune import randomness
 from lib_sdtune.config import Config
-from lib_sdtune.data import captions, made_captions, variation
+from lib_sdtune.data import captions, trigger_captions, variation
 from lib_sdtune.data.buckets import BucketFit, Buckets, Size, slack
-from lib_sdtune.data.length import total_steps
+from lib_sdtune.data.run_length import total_steps
 from lib_sdtune.data.scan import Picture, Scan
 
 CROPS = 8  # random crops of one picture when latents are cached: as many entries, times two if mirrored
@@ -165,7 +165,7 @@ class Dataset:
     def caption(self, picture: Picture, index: int, occurrence: int, moment: variation.Moment | None) -> str:
         words, dataset, seed = picture.caption, self.dataset, self.seed
         alone = [] if self.held_out else self.trigger_captions(picture)
-        is_alone = made_captions.is_alone(dataset.trigger_words_rate, seed, index, occurrence)
+        is_alone = trigger_captions.is_alone(dataset.trigger_words_rate, seed, index, occurrence)
         if alone and is_alone and not variation.dropped(dataset, seed, index, occurrence, moment):
             return alone[randomness.mix(seed, "alone", index, occurrence) % len(alone)]
         if self.held_out:
@@ -185,7 +185,7 @@ class Dataset:
         """
         templated = picture.is_class or picture.concept in self.scan.templates
         trigger = "" if templated else self.config.concepts[picture.concept].prompt.strip()
-        said = made_captions.of_trigger_words(trigger) if trigger else []
+        said = trigger_captions.of_trigger_words(trigger) if trigger else []
         return [captions.affixed(text, self.dataset.caption_prefix, self.dataset.caption_suffix) for text in said]
 
     def fixed_captions(self) -> list[str]:

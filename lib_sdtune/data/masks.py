@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.listing import first_names
 from lib_sdtune.data.picture import Facts, Unreadable, load
+from lib_sdtune.data.picture_gone import PictureGone
 from lib_sdtune.data.pixels import frame
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.thread_map import ordered

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib_sdtune.config import Concept, DatasetConfig, LossConfig
-from lib_sdtune.data import captions, kohya
+from lib_sdtune.data import captions, dataset_toml
 from lib_sdtune.data.kinds import USUAL
 from lib_sdtune.data.mask_folder import assigned
 from lib_sdtune.data.paths import locate, named_path
@@ -72,7 +72,7 @@ def from_toml(number: int, concept: Concept, loss: LossConfig, base: Path | str,
     key = f"{path.name}: image_dir"
     prompt = "" if templated else concept.prompt
     subsets = []
-    for table in kohya.read(path, dataset, problems):
+    for table in dataset_toml.read(path, dataset, problems):
         root = locate(table.image_dir, path.parent, key)
         subsets.append(Subset(
             root, key, number, table.is_class, table.repeats,
@@ -149,5 +149,6 @@ def toml_folders(images: str) -> list[str]:
         return []
     return [
         str(named_path(getattr(table, key), path.parent, f"{path.name}: {key}"))
-        for table in kohya.read(path, None, []) for key in ("image_dir", "conditioning_data_dir") if getattr(table, key)
+        for table in dataset_toml.read(path, None, []) for key in ("image_dir", "conditioning_data_dir")
+        if getattr(table, key)
     ]

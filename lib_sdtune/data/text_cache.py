@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lib_sdtune.data import store
+from lib_sdtune.data import tensor_store
 from lib_sdtune.data.lru_cache import LRUCache, Tensors, finite, size_of
 from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import RunError
@@ -53,14 +53,14 @@ class TextCache:
         return torch.cat([context] + [empty] * ((length - context.shape[0]) // empty.shape[0]))
 
     def name(self, caption: str) -> str:
-        return store.key(VERSION, "text", self.encoder_key, caption)
+        return tensor_store.key(VERSION, "text", self.encoder_key, caption)
 
     def row(self, caption: str) -> Tensors:
         """{"context": (77n, D), "vector": (A,) if the family has one} of one caption."""
         name = self.name(caption)
         entry = self.recent.get(name)
         if entry is None and self.folder is not None:
-            entry = store.get(store.path_of(self.folder, name))
+            entry = tensor_store.get(tensor_store.path_of(self.folder, name))
         if entry is None:
             entry = self.encoded(caption)
             self.keep(name, entry)
@@ -96,7 +96,7 @@ class TextCache:
             return
         self.room -= size_of(entry)
         try:
-            store.write(store.path_of(self.folder, name), entry)
+            tensor_store.write(tensor_store.path_of(self.folder, name), entry)
         except OSError:
             self.room = 0  # a full disk costs time here, not the run
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from lib_sdtune.ldm import checkpoint, config_beside, header, tokenizer
+from lib_sdtune.ldm import checkpoint, config_yaml, header, tokenizer
 from lib_sdtune.ldm.header import EPSILON, Header, V
 
 USUAL = {"model_channels": 320, "channel_mult": (1, 2, 4, 4), "context_dim": 768, "num_res_blocks": 2}
@@ -26,10 +26,10 @@ def write(path: str | Path, model: Any) -> None:
     source = Path(model.path) if model.path else None
     source_config = header.config_beside(source) if source else {}
     if source and source_config and Header("", {}, {}, source_config).config_prediction() == model.prediction_type:
-        config_beside.lay(Path(path), source.with_suffix(".yaml").read_bytes())
+        config_yaml.lay(Path(path), source.with_suffix(".yaml").read_bytes())
         return
     config = predicting(source_config, model.prediction_type) if source_config else model.family.config(model)
-    config_beside.lay(Path(path), config_beside.written(config) if config else None)
+    config_yaml.lay(Path(path), config_yaml.written(config) if config else None)
 
 
 def predicting(config: dict[str, Any], prediction_type: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from lib_sdtune.families import registry as families
 from lib_sdtune.formats import lora
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.lora import LoraFile
-from lib_sdtune.ldm import checkpoint, config_beside
+from lib_sdtune.ldm import checkpoint, config_yaml
 from lib_sdtune.lora_tools import checkpoint_layers, layers, output
 from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayer, CheckpointLayers
 from lib_sdtune.lora_tools.merge import check
@@ -68,7 +68,7 @@ def merge_into_checkpoint(
     inherited = {key: text for key, text in metadata.items() if not key.startswith(("sshs_", "modelspec.hash"))}
     safetensors.write(target, tensors, inherited | merged_from, finite=False, precision=precision, values=value)
     config = base.with_suffix(".yaml")
-    config_beside.lay(target, config.read_bytes() if config.is_file() else None)
+    config_yaml.lay(target, config.read_bytes() if config.is_file() else None)
     return len(additions)
 
 

@@ -37,7 +37,7 @@ class Artefact:
     tag: str
     activation_text: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
-    by_products: list["Artefact"] = field(default_factory=list)  # further artefacts of the same run
+    extra_artefacts: list["Artefact"] = field(default_factory=list)  # further artefacts of the same run
 
 
 class MethodSettings:
@@ -46,7 +46,7 @@ class MethodSettings:
     def check(self, config: "Config") -> None:
         """UserError for settings that contradict each other, or the rest; nothing is read from disk."""
 
-    def overruled(self) -> Iterable[tuple[str, str]]:
+    def ineffective(self) -> Iterable[tuple[str, str]]:
         """(key, why) of each of these settings that has no effect, because another one of them overrules it."""
         return ()
 
@@ -246,7 +246,7 @@ class Method:
                 'number of steps, or set "save.precision" to "float".'
             )
 
-    def by_products(self, artefact: Artefact) -> list[Artefact]:
+    def extra_artefacts(self, artefact: Artefact) -> list[Artefact]:
         """Write further files beside the final one; their `Artefact`s."""
         return []
 

@@ -223,7 +223,7 @@ class DreamBooth(WholeModel):
         """The .yaml beside the checkpoint, where the WebUI needs one to know what it is."""
         self.model.family.write_config(self.model, path)
 
-    def by_products(self, artefact: Artefact) -> list[Artefact]:
+    def extra_artefacts(self, artefact: Artefact) -> list[Artefact]:
         if not self.settings.lora_dim:
             return []
         path = self.model.folder("lora") / f"{self.config.name}.safetensors"

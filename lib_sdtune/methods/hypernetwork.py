@@ -63,7 +63,7 @@ class HypernetworkConfig(MethodSettings):
     lr: Rate = option(1e-5, "1e-5, or a schedule such as 5e-5:1000, 1e-5.",
                       label="Hypernetwork learning rate", low=0, high=10)
 
-    def overruled(self) -> Iterable[tuple[str, str]]:
+    def ineffective(self) -> Iterable[tuple[str, str]]:
         if self.init_hypernetwork:
             why = phrase('"hypernetwork.init_hypernetwork" has a structure of its own')
             keys = (

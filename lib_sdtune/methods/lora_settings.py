@@ -82,7 +82,7 @@ class LoraConfig(MethodSettings):
     conv_block_alphas: list[float] = option([], "Empty, or the alpha of each block for the 3x3 convolutions.",
                                             label="Convolution alphas of blocks", low=0, high=4096)
 
-    def overruled(self) -> Iterable[tuple[str, str]]:
+    def ineffective(self) -> Iterable[tuple[str, str]]:
         if self.init_file:
             yield from ((key, phrase('"lora.init_file" has its own')) for key in OF_THE_FILE)
         if self.preset in ("attn-only", "ia3"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from lib_sdtune.data.wording import add_word_templates, check_word
+from lib_sdtune.data.caption_checks import add_word_templates, check_word
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import UserError, require
 from lib_sdtune.formats import embedding as file
@@ -53,7 +53,7 @@ class TextualInversionConfig(MethodSettings):
     save_model_as: str = option("safetensors", "safetensors; pt for old programs.",
                                 label="Embedding file format", choices=["safetensors", "pt"])
 
-    def overruled(self) -> Iterable[tuple[str, str]]:
+    def ineffective(self) -> Iterable[tuple[str, str]]:
         if self.init_embedding:
             why = phrase('"textual_inversion.init_embedding" brings vectors of its own')
             yield from ((key, why) for key in ("init_text", "num_vectors_per_token"))

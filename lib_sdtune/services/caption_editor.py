@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lib_sdtune.data.editing import PRUNING, Captions
+from lib_sdtune.data.caption_editing import PRUNING, Captions
 from lib_sdtune.data.problem import printable
 from lib_sdtune.errors import UserError
 from lib_sdtune.progress import Progress

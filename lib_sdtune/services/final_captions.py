@@ -13,7 +13,7 @@ from lib_sdtune.services.fields import group, refuse_unknown, text, whole_number
 
 if TYPE_CHECKING:
     from lib_sdtune.access import Access
-    from lib_sdtune.data.editing import Captions
+    from lib_sdtune.data.caption_editing import Captions
     from lib_sdtune.host.base import Host
 
 COUNT = 5

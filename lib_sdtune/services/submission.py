@@ -37,9 +37,9 @@ def check_config(config: "Config", context: ServiceContext, appearance: bool = F
     """
     from lib_sdtune.contradictions import schedule_fits
     from lib_sdtune.data import held_out, masks
+    from lib_sdtune.data.caption_checks import refuse_wordless
     from lib_sdtune.data.loader import Dataset
     from lib_sdtune.data.scan import scan
-    from lib_sdtune.data.wording import refuse_wordless
     from lib_sdtune.formats.names import check_artefact_name
     from lib_sdtune.methods import registry as methods
 

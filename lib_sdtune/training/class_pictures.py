@@ -18,7 +18,7 @@ from lib_sdtune.formats.paths import refuse_dead_link
 from lib_sdtune.host.base import Host, SampleRequest
 from lib_sdtune.progress import Progress
 from lib_sdtune.randomness import mix
-from lib_sdtune.training import drawn_earlier
+from lib_sdtune.training import class_picture_origin
 from lib_sdtune.training.control import Control
 
 log = logging.getLogger("sdtune")
@@ -41,7 +41,7 @@ def draw(config: Config, host: Host, progress: Progress, base: Path | None = Non
     """
     numbers = range(len(config.concepts))
     for number in numbers:
-        drawn_earlier.warn_of_others(config, number, base or Path.cwd(), size(config),
+        class_picture_origin.warn_of_others(config, number, base or Path.cwd(), size(config),
                                      lambda: host.about(model_settings or config.model).get("model", ""))
     # folders may be shared
     missing = dict(picture for number in numbers for picture in missing_pictures(config, number, base or Path.cwd()))
@@ -83,7 +83,7 @@ def missing_pictures(config: Config, number: int, base: Path) -> list[tuple[Path
 
 
 def name(number: int) -> str:
-    """What `drawn_earlier.OURS` knows again."""
+    """What `class_picture_origin.OURS` knows again."""
     return f"class-{number:05d}.png"
 
 

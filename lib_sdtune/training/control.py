@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import LoadedModel
-from lib_sdtune.training import replaced, run_lock
-from lib_sdtune.training.by_product import ByProduct
+from lib_sdtune.training import replaced_run, run_lock
+from lib_sdtune.training.best_effort_file import BestEffortFile
 from lib_sdtune.training.duration import seconds_due
-from lib_sdtune.training.notes import noted
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.run_end import Stopped, ending_told
 from lib_sdtune.training.run_log import recorded
 from lib_sdtune.training.run_states import ENDED, refusal_phrase, state_phrase
+from lib_sdtune.training.run_warnings import noted
 from lib_sdtune.training.sample_times import SampleTimes, due
 from lib_sdtune.training.time_spent import TimeSpent
 
@@ -58,7 +58,7 @@ class Control:
         self.postponed: set[str] = set()
         self._requests: set[str] = set()
         self._changed, self._written = threading.Condition(), 0.0
-        self.status_file = ByProduct(folder / "status.json")
+        self.status_file = BestEffortFile(folder / "status.json")
         self._writing = threading.Lock()  # the host reports from a thread of its own
 
     # what watchers call
@@ -123,7 +123,7 @@ class Control:
         self.time.end()
         if self.world.is_main_process:
             try:
-                replaced.put_back(self.folder, self.message)
+                replaced_run.put_back(self.folder, self.message)
             finally:
                 run_lock.release(self.folder)
 

@@ -1,12 +1,12 @@
-"""The end of a run folder."""
+"""A run folder is deleted."""
 
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from lib_sdtune.errors import RunError, system_reason
-from lib_sdtune.training import leftovers, run_lock
-from lib_sdtune.training.replaced import remove_path
+from lib_sdtune.training import run_lock, temporary_files
+from lib_sdtune.training.replaced_run import remove_path
 
 LAST = ("config.json", "status.json", run_lock.NAME)  # a folder that could not be emptied is still told to be a run's
 
@@ -17,7 +17,7 @@ def delete(folder: Path, file_folders: Iterable[Path] = ()) -> None:
     """
     try:
         with run_lock.taken(folder):
-            leftovers.sweep(folder, file_folders, folder.name)
+            temporary_files.sweep(folder, file_folders, folder.name)
             parts = [path for path in folder.iterdir() if path.name not in LAST]
             for path in (*parts, *(folder / name for name in LAST[:-1])):
                 remove_path(path)

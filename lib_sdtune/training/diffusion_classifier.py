@@ -18,13 +18,13 @@ from lib_sdtune.config import Concept, Config
 from lib_sdtune.contradictions import is_template
 from lib_sdtune.data.class_word import class_word
 from lib_sdtune.data.loader import Example
-from lib_sdtune.data.made_captions import sentence, stands_behind
 from lib_sdtune.data.scan import Picture
+from lib_sdtune.data.trigger_captions import sentence, stands_behind
 from lib_sdtune.progress import Progress
 from lib_sdtune.randomness import generator
-from lib_sdtune.training import same_run
+from lib_sdtune.training import resume_checks
 from lib_sdtune.training.batch import Batch, concats, sizes
-from lib_sdtune.training.kept_words import KeptWords
+from lib_sdtune.training.saved_descriptions import SavedDescriptions
 from lib_sdtune.training.training_data import TrainingData
 
 TIMESTEPS = (700, 600, 500, 400)  # asked at these, 150 of 150 colours and grounds of unknown forms are named rightly
@@ -51,7 +51,7 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
     if not groups or not wordless:
         return
     model, prompts, asked = training_data.model, [concept.prompt for concept in config.concepts], 0
-    kept = KeptWords(folder / "words.json", groups, same_run.model_identity(model))
+    kept = SavedDescriptions(folder / "words.json", groups, resume_checks.model_identity(model))
     words: dict[int, list[str]] = {}
     with training_data.offloaded_parts.on_gpu(model.unet, *model.text_encoders):
         classifier = DiffusionClassifier(training_data, losses, model.device, config.train.batch_size)

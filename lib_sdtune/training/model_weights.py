@@ -5,9 +5,9 @@ from collections.abc import Collection
 import torch
 
 from lib_sdtune.config import Config
+from lib_sdtune.data.caption_checks import named_embeddings
 from lib_sdtune.data.problem import printable
 from lib_sdtune.data.scan import Scan
-from lib_sdtune.data.wording import named_embeddings
 from lib_sdtune.devices import HALVES
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import LoadedModel

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from lib_sdtune.formats import structure
-from lib_sdtune.training.by_product import ByProduct
+from lib_sdtune.training.best_effort_file import BestEffortFile
 
 BINS, MEMORY = 20, 200  # of timesteps, and losses that "usual" looks back on
 EARLY, LATELY = 6, 12  # showings at the start, and looked back on
@@ -42,7 +42,7 @@ class PerImageLoss:
     """
 
     def __init__(self, pictures, folder: Path, max_timestep=1000):
-        self.pictures, self.file, self.width = pictures, ByProduct(folder / FILE), max(1, -(-max_timestep // BINS))
+        self.pictures, self.file, self.width = pictures, BestEffortFile(folder / FILE), max(1, -(-max_timestep // BINS))
         self.usual = [[0, 0.0] for _ in range(BINS)]  # count, mean logarithm of the loss
         self.spread = [0, 0.0]  # count, mean square of the differences
         self.entries: dict[int, list] = {}  # index -> [showings, loss, early, lately]

@@ -29,7 +29,7 @@ def what_learns(config: Config) -> str:
     """"LoRA of dim 16 learns with AdamW and constant rates: UNet 0.0001, text encoder 5e-05."."""
     train, section = config.train, config.settings
     title = methods[config.method].title
-    has_dim = hasattr(section, "dim") and "dim" not in dict(section.overruled())
+    has_dim = hasattr(section, "dim") and "dim" not in dict(section.ineffective())
     what = f"{title} of dim {section.dim}" if has_dim else title
     names = {"unet_lr": "UNet ", "text_encoder_lr": "text encoder ", "lr": ""}
     rates = ", ".join(f"{names.get(key, f'{key} ')}{plainly(rate)}" for key, rate in rates_of(section).items() if rate)

@@ -175,9 +175,9 @@ class Results:
         )
         self.write_card(artefact, step)
         log.info("step %d: wrote %s", step, path.name)
-        artefact.by_products = self.method.by_products(artefact)
-        for by_product in artefact.by_products:
-            self.write_card(by_product, step)
+        artefact.extra_artefacts = self.method.extra_artefacts(artefact)
+        for extra in artefact.extra_artefacts:
+            self.write_card(extra, step)
         return artefact
 
     def write_card(self, artefact: Artefact, step: int) -> None:

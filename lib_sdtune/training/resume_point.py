@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
-from lib_sdtune.training import log_csv, same_inputs, same_run, state
+from lib_sdtune.training import log_csv, resume_checks, resume_inputs, state
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.per_image_loss import PerImageLoss
 from lib_sdtune.training.skipped_steps import SkippedSteps
@@ -21,7 +21,7 @@ class ResumePoint:
                  timestep_sampling: TimestepSampling, base_loras: str = "") -> None:
         """base_loras: what tells the LoRAs that stay on the model from others."""
         self.folder, self.model, self.scan, self.method = folder, model, training_data.scan, method
-        self.inputs = same_inputs.inputs_of(training_data)
+        self.inputs = resume_inputs.inputs_of(training_data)
         self.optimizer_step, self.skipped_steps, self.per_image_loss = optimizer_step, skipped_steps, per_image_loss
         self.timestep_sampling, self.base_loras = timestep_sampling, base_loras
 
@@ -34,11 +34,11 @@ class ResumePoint:
         if not path:
             return 0
         learned, training_state = state.load(path)
-        same_run.refuse_other_model(training_state.get("model"), same_run.model_identity(self.model))
-        same_run.refuse_other_base_loras(training_state.get("base_loras"), self.base_loras)
+        resume_checks.refuse_other_model(training_state.get("model"), resume_checks.model_identity(self.model))
+        resume_checks.refuse_other_base_loras(training_state.get("base_loras"), self.base_loras)
         if "sameness" in training_state:
-            same_run.refuse_other_data(training_state["sameness"], same_run.data_fingerprint(self.scan))
-        same_inputs.compare(training_state.get("inputs"), self.inputs)
+            resume_checks.refuse_other_data(training_state["sameness"], resume_checks.data_fingerprint(self.scan))
+        resume_inputs.compare(training_state.get("inputs"), self.inputs)
         self.method.load_tensors(learned)
         self.optimizer_step.load(training_state)
         self.skipped_steps.load(training_state)
@@ -60,9 +60,9 @@ class ResumePoint:
             "scale": self.optimizer_step.scale.numbers(),
             "board": self.per_image_loss.state(),
             "timesteps": self.timestep_sampling.state(),
-            "model": same_run.model_identity(self.model),
+            "model": resume_checks.model_identity(self.model),
             "base_loras": self.base_loras,
             "inputs": asdict(self.inputs),
-            "sameness": same_run.data_fingerprint(self.scan),
+            "sameness": resume_checks.data_fingerprint(self.scan),
         }
         return state.save(self.folder, step, self.method.tensors(), self.optimizer_step, extra)

@@ -5,9 +5,9 @@ import logging
 from lib_sdtune.config import Config
 from lib_sdtune.host.base import Host
 from lib_sdtune.host.watcher import watched
+from lib_sdtune.ineffective_settings import ineffective
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
-from lib_sdtune.overruled import overruled
 from lib_sdtune.training import drawn_prompts
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory.offloaded_parts import idle
@@ -26,7 +26,7 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
     """
     with control.running(), watched(control.stop_requested, control.report_drawing):
         method = methods[config.method]
-        for sentence in [*overruled(config), *drawn_prompts.unknown_tags(config, host)]:
+        for sentence in [*ineffective(config), *drawn_prompts.unknown_tags(config, host)]:
             log.warning(sentence)
         with host.borrow(control.model_settings, idle(config, method)) as model:
             control.report_model(model)
@@ -44,7 +44,7 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
                         break
                     host.yield_to_queue(trainer.attachment.detached, control.report_waiting)
                 artefact = export(trainer, host, control)
-        for file in [artefact, *artefact.by_products] if artefact else []:
+        for file in [artefact, *artefact.extra_artefacts] if artefact else []:
             control.add_artefact(file.path)
             host.publish(file)
         return artefact

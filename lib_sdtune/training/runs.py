@@ -18,14 +18,14 @@ from lib_sdtune.methods import registry as methods
 from lib_sdtune.training import (
     base_checkpoint,
     drawn_prompts,
-    leftovers,
     log_csv,
-    moved,
-    replaced,
+    name_conflicts,
+    relocated_folders,
+    replaced_run,
+    resume_checks,
     run_lock,
-    same_run,
     state,
-    taken_names,
+    temporary_files,
 )
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import SPARE
@@ -118,7 +118,7 @@ def all_runs(host: Host) -> list[RunFolder]:
     runs = host.folder("sdtune") / "runs"
     paths = list(runs.iterdir()) if runs.exists() else []
     for path in paths:
-        replaced.recover(path)
+        replaced_run.recover(path)
     return [RunFolder(path) for path in sorted(filter(is_run_folder, paths), key=begun)]
 
 
@@ -149,7 +149,7 @@ def begin(
     check_artefact_name(config.name, methods[config.method].kinds(config))
     folder, world = folder_of(host, config.name), World()
     if world.is_main_process:
-        replaced.recover(folder)
+        replaced_run.recover(folder)
         run_lock.refuse_held(folder)  # before all that such a run's folder may lack as yet
     world.barrier()
     status = RunFolder(folder).status()
@@ -157,7 +157,7 @@ def begin(
     elapsed = status.get("elapsed_seconds")
     elapsed = elapsed if isinstance(elapsed, int | float) else 0.0
     if resume and state.newest(folder):
-        same_run.keep_bucket_sides(config, RunFolder(folder).settings())
+        resume_checks.keep_bucket_sides(config, RunFolder(folder).settings())
     model_settings = base_checkpoint.settings(folder, config, host) if resume else config.model
     if world.is_main_process:
         prepare(config, model_settings, host, folder, resume, again)
@@ -189,11 +189,11 @@ def check_settings(config: Config, model_settings: Model, host: Host) -> None:
 
 def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool, again: bool) -> None:
     check_settings(config, model_settings, host)
-    taken_names.check_not_published(config, folder)
+    name_conflicts.check_not_published(config, folder)
     if resume:
         check_resume(config, host, folder)
     else:
-        taken_names.check_new(config, host, folder, again)
+        name_conflicts.check_new(config, host, folder, again)
     cached = ["latents", "text"] if config.dataset.cache_latents else ["text"]
     for needed in (*(host.folder(kind.folder) for kind in methods[config.method].kinds(config)), folder,
                    *(folder.parent.parent / "cache" / name for name in cached)):
@@ -201,11 +201,11 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
     folder.mkdir(parents=True, exist_ok=True)
     run_lock.acquire(folder)
     try:
-        leftovers.sweep(
+        temporary_files.sweep(
             folder, [host.folder(kind.folder) for kind in methods[config.method].kinds(config)], config.name
         )
         if not resume:
-            replaced.put_aside(folder)
+            replaced_run.put_aside(folder)
         (folder / "samples").mkdir(exist_ok=True)
         write_json(folder / "config.json", config.to_dict())
         if not resume:
@@ -220,8 +220,8 @@ def check_resume(config: Config, host: Host, folder: Path) -> None:
     if path is None:
         raise UserError(f"There is nothing to resume: {folder} holds no state. Start the run without resuming.")
     before = with_newer_settings(RunFolder(folder).settings())
-    same_run.refuse_changes(moved.with_moves(before, config.to_dict()), config.to_dict())
-    moved.refuse_other_pictures(before, config, state.load(path)[1], [host.folder("templates")])
+    resume_checks.refuse_changes(relocated_folders.with_moves(before, config.to_dict()), config.to_dict())
+    relocated_folders.refuse_other_pictures(before, config, state.load(path)[1], [host.folder("templates")])
 
 
 def with_newer_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from lib_sdtune.training import replaced, state
+from lib_sdtune.training import replaced_run, state
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.disk_space import paused_where_refused
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
@@ -41,7 +41,7 @@ class Saver:
         with self.control.spending("saving"):
             self.unsaved = not self.fits(lambda: self.resume_point.save(step))
         if not self.unsaved:
-            replaced.drop(self.folder)
+            replaced_run.drop(self.folder)
 
     def fits(self, write: Callable[[], T], request: str = "", folder: Path | None = None) -> T | None:
         """What `write()` answers, or None with the run paused when the disk is full or refuses a file; `request`

@@ -11,13 +11,13 @@ from lib_sdtune.config import Config
 from lib_sdtune.contradictions import schedule_fits
 from lib_sdtune.data import held_out, masks
 from lib_sdtune.data.cache import LatentCache
+from lib_sdtune.data.caption_checks import refuse_wordless
 from lib_sdtune.data.caption_length import CaptionLimit
-from lib_sdtune.data.gone import PictureGone
 from lib_sdtune.data.inpainting_masks import InpaintingCache
 from lib_sdtune.data.loader import Dataset, Example, none_aside
+from lib_sdtune.data.picture_gone import PictureGone
 from lib_sdtune.data.scan import Scan, scan
 from lib_sdtune.data.text_cache import TextCache
-from lib_sdtune.data.wording import refuse_wordless
 from lib_sdtune.devices import HALVES, compute_dtype, has_own_memory, without_autocast
 from lib_sdtune.errors import RunError
 from lib_sdtune.families import latent_colours

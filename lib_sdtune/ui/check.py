@@ -46,7 +46,7 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
     """
     from lib_sdtune.data.inspect import finals
     from lib_sdtune.data.loader import Dataset
-    from lib_sdtune.overruled import by_checkpoint, overruled
+    from lib_sdtune.ineffective_settings import by_checkpoint, ineffective
     from lib_sdtune.training.drawn_prompts import unknown_tags
     from lib_sdtune.training.prior import sentence
     from lib_sdtune.training.recipe import recipe
@@ -66,7 +66,7 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
                            masks(config, scan.pictures), sentence(config, scan.pictures),
                            recipe(config, dataset)])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
-    warnings = [*overruled(config), *by_checkpoint(config, app.host.header(config.model)),
+    warnings = [*ineffective(config), *by_checkpoint(config, app.host.header(config.model)),
                 *unknown_tags(config, app.host),
                 *filter(None, [lost]), *problems(scan, config, app)]
     problem = name_problem(config, app) if settings.get("name") else ""
@@ -123,8 +123,8 @@ def charts(scan: "Scan", dataset: "Dataset") -> str:
 
 def name_problem(config: "Config", app: "App") -> str:
     """Why the name cannot be used, or ""."""
+    from lib_sdtune.training.name_conflicts import check_new
     from lib_sdtune.training.runs import folder_of
-    from lib_sdtune.training.taken_names import check_new
 
     try:
         app.jobs.refuse_live(config.name)
@@ -153,8 +153,8 @@ def masks(config: "Config", pictures: "Sequence[Picture]") -> str:
 
 def problems(scan: "Scan", config: "Config", app: "App", most: int = 3) -> Iterator[str]:
     """Sentences about single files, those that are left out first; many of a kind are told once, with their names."""
+    from lib_sdtune.data.caption_checks import named_embeddings
     from lib_sdtune.data.inspect import findings
-    from lib_sdtune.data.wording import named_embeddings
     from lib_sdtune.formats.kinds import KINDS
     from lib_sdtune.formats.lookup import by_name
     from lib_sdtune.ldm.tokenizer import clip

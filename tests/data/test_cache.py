@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lib_sdtune.config import Concept, Config, LossConfig
-from lib_sdtune.data import cache, store
+from lib_sdtune.data import cache, tensor_store
 from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.lru_cache import LRUCache
@@ -203,12 +203,12 @@ def test_text_without_a_folder_and_without_room(tmp_path):
 
 
 def test_store_gives_back_what_was_put_in_or_nothing(tmp_path):
-    path = store.path_of(tmp_path, store.key("a", 1))
+    path = tensor_store.path_of(tmp_path, tensor_store.key("a", 1))
     tensors = {"half": torch.randn(3, 2).half(), "count": torch.tensor([1, 2]), "whole": torch.randn(1, 2, 3)}
-    store.write(path, tensors)
-    back = store.get(path)
+    tensor_store.write(path, tensors)
+    back = tensor_store.get(path)
     assert back.keys() == tensors.keys() and all(torch.equal(back[name], tensors[name]) for name in tensors)
-    assert store.get(tmp_path / "gone") is None and store.key("a", 1) != store.key("a1")
+    assert tensor_store.get(tmp_path / "gone") is None and tensor_store.key("a", 1) != tensor_store.key("a1")
     assert not list(tmp_path.glob("*/*.tmp"))
 
 

@@ -3,7 +3,7 @@ from contextlib import contextmanager
 import pytest
 
 from lib_sdtune.data import captioners, quality_words
-from lib_sdtune.data.editing import Captions
+from lib_sdtune.data.caption_editing import Captions
 from lib_sdtune.errors import UserError
 from tests.data import awful
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from lib_sdtune.data import tags
-from lib_sdtune.data.editing import Captions
+from lib_sdtune.data.caption_editing import Captions
 from lib_sdtune.data.inspect import inspect
 from lib_sdtune.data.prepare import PrepareConfig, prepare
 from tests.data import awful

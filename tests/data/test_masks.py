@@ -14,7 +14,7 @@ from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.training.parallel import World
-from lib_sdtune.training.same_run import data_fingerprint
+from lib_sdtune.training.resume_checks import data_fingerprint
 from lib_sdtune.training.training_data import TrainingData
 from tests import models
 from tests.hosts import settings, train

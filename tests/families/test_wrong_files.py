@@ -11,10 +11,10 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.formats import hypernetwork
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.host.embedded import addons
+from lib_sdtune.ineffective_settings import by_model
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
-from lib_sdtune.overruled import by_model
 from lib_sdtune.prompts import tags
 from tests.hosts import settings
 from tests.models import TINY

@@ -9,8 +9,8 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.formats import checkpoint as written
 from lib_sdtune.formats.about import about
 from lib_sdtune.host.embedded.host import EMBEDDED, EmbeddedHost
+from lib_sdtune.ineffective_settings import by_checkpoint
 from lib_sdtune.ldm import checkpoint, header, positions, text
-from lib_sdtune.overruled import by_checkpoint
 
 NAME = checkpoint.CLIP + positions.NAME
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.ldm import config_beside
+from lib_sdtune.ldm import config_yaml
 from lib_sdtune.lora_tools.merge import merge
 from lib_sdtune.lora_tools.merge_into_checkpoint import merge_into_checkpoint
 from lib_sdtune.lora_tools.resize import resize
@@ -228,7 +228,7 @@ def test_the_yaml_goes_with_the_checkpoint(tmp_path):
 def test_the_yaml_of_a_file_that_was_replaced_does_not_stay(tmp_path, caplog):
     base, source = files.checkpoint(tmp_path / "base.safetensors"), files.lora(tmp_path / "a.safetensors")
     target, theirs = tmp_path / "merged.safetensors", "model:\n  params:\n    parameterization: v\n"
-    for text, kept in ((config_beside.written({"model": {"params": {"parameterization": "v"}}}), []), (theirs.encode(), ["merged.yaml.bak"])):
+    for text, kept in ((config_yaml.written({"model": {"params": {"parameterization": "v"}}}), []), (theirs.encode(), ["merged.yaml.bak"])):
         target.with_suffix(".yaml").write_bytes(text)
         merge_into_checkpoint(base, [source], [1.0], target, overwrite=True)
         assert sorted(path.name for path in tmp_path.glob("merged.yaml*")) == kept

@@ -13,7 +13,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation.publish import remaining
 from lib_sdtune.host.embedded import EmbeddedHost
-from lib_sdtune.ldm import checkpoint, config_beside, header, webui_config
+from lib_sdtune.ldm import checkpoint, config_yaml, header, webui_config
 from lib_sdtune.methods.lent_weights import LentWeights
 from lib_sdtune.optim.weight_groups import largest_group
 from lib_sdtune.training import optimizer_steps, state
@@ -331,7 +331,7 @@ def test_a_checkpoint_gets_the_yaml_that_it_needs_and_no_other(host, images, cap
     webui_config.write(path_of_config, model)
     assert header.config_beside(path_of_config) == (model.family.config(model) or {})
     assert (path.parent / "ron.yaml.bak").exists() and "is now ron.yaml.bak" in caplog.text
-    config_beside.lay(path_of_config, None)
+    config_yaml.lay(path_of_config, None)
     assert not path.exists() and not (path.parent / "ron.yaml.2.bak").exists()
 
 

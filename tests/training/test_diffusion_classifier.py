@@ -8,13 +8,13 @@ import torch
 
 from lib_sdtune import toyworld
 from lib_sdtune.config import Config, Model
-from lib_sdtune.data.made_captions import sentence
+from lib_sdtune.data.trigger_captions import sentence
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.training import diffusion_classifier
 from lib_sdtune.training.diffusion_classifier import best_word, groups_of, words_to_say
-from lib_sdtune.training.kept_words import KeptWords
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.runs import begin
+from lib_sdtune.training.saved_descriptions import SavedDescriptions
 from lib_sdtune.training.trainer import Trainer
 from tests.hosts import TinyHost, pictures, resumed, settings, train
 
@@ -139,7 +139,7 @@ def test_words_count_only_where_the_same_was_asked_of_the_same_model(tmp_path, c
     picture = SimpleNamespace(content="c0ffee")
     path = tmp_path / "words.json"
     path.write_text(json.dumps(KEPT_BY | {"words": {"c0ffee a ron cat": ["red"]}} | change))
-    kept = KeptWords(path, KEPT_BY["groups"], KEPT_BY["model"])
+    kept = SavedDescriptions(path, KEPT_BY["groups"], KEPT_BY["model"])
     assert kept.of(picture, "a ron cat") == (["red"] if is_known else None)
     assert kept.of(picture, "a ron dog") is None
 
@@ -147,7 +147,7 @@ def test_words_count_only_where_the_same_was_asked_of_the_same_model(tmp_path, c
 def test_words_of_an_earlier_version_are_still_known(tmp_path):
     path = tmp_path / "words.json"
     path.write_text(json.dumps({"words": {"c0ffee": ["red"]}}))
-    kept = KeptWords(path, KEPT_BY["groups"], KEPT_BY["model"])
+    kept = SavedDescriptions(path, KEPT_BY["groups"], KEPT_BY["model"])
     assert kept.of(SimpleNamespace(content="c0ffee"), "a ron cat") == ["red"]
 
 

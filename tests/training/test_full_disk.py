@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from lib_sdtune.config import Config
-from lib_sdtune.data import store
+from lib_sdtune.data import tensor_store
 from lib_sdtune.errors import DiskFull
 from lib_sdtune.formats import files
 from lib_sdtune.training import log_csv, run_log, state
@@ -72,9 +72,9 @@ class Full:
 
     def __init__(self, monkeypatch, matches, away=False):
         self.matches, self.full, self.refused, self.told, self.away = matches, False, [], [], away
-        self.sync, self.store = files.sync, store.write
+        self.sync, self.store = files.sync, tensor_store.write
         monkeypatch.setattr(files, "sync", lambda path: self.refuse(path) or self.sync(path))
-        monkeypatch.setattr(store, "write", lambda path, tensors: self.refuse(path) or self.store(path, tensors))
+        monkeypatch.setattr(tensor_store, "write", lambda path, tensors: self.refuse(path) or self.store(path, tensors))
         monkeypatch.setattr(shutil, "disk_usage", self.usage)
 
     def usage(self, folder):

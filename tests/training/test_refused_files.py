@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.training import disk_space, log_csv, replaced
+from lib_sdtune.training import disk_space, log_csv, replaced_run
 from tests.hosts import Config, TinyHost, begin, pictures, settings, train
 
 SHORT = {"train": {"max_train_steps": 3}, "sample": {"every_n_steps": 2, "prompts": ["a cat"], "steps": 2},
@@ -147,5 +147,5 @@ def test_an_earlier_run_that_cannot_be_put_aside_stays_as_it_was(run, tmp_path, 
     before = sorted(path.name for path in folder.iterdir())
     Refusing(monkeypatch, "replaced-halfway/log.csv")
     with pytest.raises(UserError, match="The earlier run .* cannot be put aside: .*log.csv cannot be moved"):
-        replaced.put_aside(folder)
+        replaced_run.put_aside(folder)
     assert sorted(path.name for path in folder.iterdir()) == before

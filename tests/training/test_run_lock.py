@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from lib_sdtune.errors import NameTaken, RunError
-from lib_sdtune.training import replaced, run_lock
+from lib_sdtune.training import replaced_run, run_lock
 from lib_sdtune.training.runs import folder_of
 from tests.hosts import TinyHost, pictures, settings, train
 
@@ -86,5 +86,5 @@ def test_a_lock_that_the_disk_refuses_is_told_in_a_sentence(tmp_path, monkeypatc
     with pytest.raises(RunError, match=r"lock.json could not be written to .*: Read-only file system"), run_lock.taken(tmp_path):
         pass
     assert not run_lock._files and not run_lock._between_runs
-    (tmp_path / replaced.FOLDER).mkdir()
-    replaced.recover(tmp_path)  # as runs are listed: not now, then
+    (tmp_path / replaced_run.FOLDER).mkdir()
+    replaced_run.recover(tmp_path)  # as runs are listed: not now, then

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from lib_sdtune import failures
-from lib_sdtune.data.editing import PRUNING
+from lib_sdtune.data.caption_editing import PRUNING
 from lib_sdtune.sentences import FILE
 from lib_sdtune.ui import lora_tools_page, pictures_page
 from lib_sdtune.ui.context import TabContext

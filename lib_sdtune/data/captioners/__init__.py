@@ -16,7 +16,7 @@ from lib_sdtune.registry import Registry
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from lib_sdtune.data.editing import Captions
+    from lib_sdtune.data.caption_editing import Captions
 
 registry = Registry("lib_sdtune.data.captioners", "captioner")
 EXISTING = ("keep", "replace", "prepend", "append")

@@ -23,11 +23,11 @@ from lib_sdtune.host.webui import (
     clip_skip,
     extensions,
     folders,
-    fork_gaps,
     forks,
     fused,
     generating,
     model,
+    optional_features,
     pinned,
     prompt_tags,
     publishing,
@@ -285,14 +285,14 @@ class WebUIHost(Host):
     def interrogator(self, name: str, options: Any,
                      on_wait: Callable[[], None]) -> AbstractContextManager[Callable[[Image], str]]:
         """A context manager for RGB image -> text: the WebUI's own "deepbooru" or "blip". on_wait: the lock's."""
-        return fork_gaps.interrogator(name, options, self.lock, on_wait)
+        return optional_features.interrogator(name, options, self.lock, on_wait)
 
     def tokenizer(self) -> Callable[[str], list[int]] | None:
         loaded = self.fork.loaded()
         return None if loaded is None else model.Tokenizer(model.first_wrapper(loaded))
 
     def image_encoder(self) -> Any | None:
-        return fork_gaps.image_encoder()
+        return optional_features.image_encoder()
 
     def publish(self, artefact: FinishedFile) -> None:
         with self.lock:

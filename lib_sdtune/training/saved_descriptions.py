@@ -1,5 +1,5 @@
-"""words.json in the run folder: what the model said of pictures, with what it was asked, so that a resumed run learns
-the same words and no other run learns them.
+"""words.json in the run folder: the words that the diffusion classifier chose for pictures without captions, with what
+it was asked, so that a resumed run trains on the same ones and no other run takes them over.
 """
 
 import logging
@@ -14,7 +14,7 @@ from lib_sdtune.formats.files import write_json
 log = logging.getLogger("sdtune")
 
 
-class KeptWords:
+class SavedDescriptions:
     """words: what the picture's content and its prompt are -> the words that fit it.
 
     groups: the words to choose from; model: its {"name", "hash"}. What was said to other words or by another model is

@@ -1,4 +1,4 @@
-"""Files that a run writes for those who watch it, and does without where it cannot: it must not end because of them."""
+"""Files for whoever watches a run: one that cannot be written is told of once, and ends no run."""
 
 import logging
 from pathlib import Path
@@ -9,7 +9,7 @@ from lib_sdtune.formats.files import is_full, overwrite_json, write_json
 log = logging.getLogger("sdtune")
 
 
-class ByProduct:
+class BestEffortFile:
     """A JSON file of a run, such as status.json. told: whether the log has said that it cannot be written."""
 
     def __init__(self, path: Path):

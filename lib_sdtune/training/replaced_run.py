@@ -13,7 +13,7 @@ from pathlib import Path
 from lib_sdtune.errors import DiskFull, RunError, UserError, system_reason
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import replace_when_free, write_json
-from lib_sdtune.training import leftovers, log_csv, run_lock, state
+from lib_sdtune.training import log_csv, run_lock, state, temporary_files
 
 log = logging.getLogger("sdtune")
 FOLDER, HALFWAY = "replaced", "replaced-halfway"
@@ -49,7 +49,7 @@ def worth_keeping(folder: Path) -> list[str]:
     names = ["state"] if state.newest(folder) else []
     if any((folder / "choose").glob("*")):
         names.append("choose")
-    if any(not path.name.startswith(FIRST_SAMPLES) and path.suffix != leftovers.ENDING
+    if any(not path.name.startswith(FIRST_SAMPLES) and path.suffix != temporary_files.ENDING
            for path in (folder / "samples").glob("*")):
         names.append("samples")
     if log_csv.read(folder / "log.csv") and left_files(folder):

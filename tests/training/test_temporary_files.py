@@ -4,7 +4,7 @@ import pytest
 
 from lib_sdtune.app import App
 from lib_sdtune.formats.files import read_json, write_json
-from lib_sdtune.training import leftovers
+from lib_sdtune.training import temporary_files
 from tests.hosts import settings, train
 
 OWN = ["ron.safetensors", "ron-000002.pt", "ron-step00000500.safetensors", "ron.json", "ron.preview.png", "ron-000002.yaml"]
@@ -25,7 +25,7 @@ def folders(tmp_path):
 
 def test_those_of_the_run_go_and_those_that_another_run_writes_stay(folders):
     run_folder, files = folders
-    leftovers.sweep(run_folder, [files], "ron")
+    temporary_files.sweep(run_folder, [files], "ron")
     assert sorted(path.name for path in files.iterdir()) == sorted(f"{name}.tmp" for name in OTHERS)
     assert not any((run_folder / "state").iterdir())
 
@@ -34,7 +34,7 @@ def test_weights_that_a_killed_dreambooth_had_set_aside_go(folders):
     run_folder, files = folders
     (run_folder / "aside" / "1").mkdir(parents=True)
     (run_folder / "aside" / "1" / "originals.safetensors").write_text("a whole model")
-    leftovers.sweep(run_folder, [files], "ron")
+    temporary_files.sweep(run_folder, [files], "ron")
     assert not (run_folder / "aside").exists()
 
 

@@ -8,11 +8,11 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from lib_sdtune.data.caption_checks import embeddings_in_captions
 from lib_sdtune.data.problem import printable
-from lib_sdtune.data.wording import embeddings_in_captions
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import structure
-from lib_sdtune.training import moved, same_run
+from lib_sdtune.training import relocated_folders, resume_checks
 from lib_sdtune.training.encoder_keys import fingerprint
 from lib_sdtune.training.training_data import TrainingData
 
@@ -40,8 +40,8 @@ def inputs_of(training_data: TrainingData) -> Inputs:
     return Inputs(
         {"key": training_data.cache.encoder_key, "name": model.vae_name},
         {name: fingerprint([model.embeddings[name]], [name]) for name in named},
-        same_run.validation_key(*training_data.validation_pictures()) if config.validation.images else None,
-        moved.folders(config.to_dict()))
+        resume_checks.validation_key(*training_data.validation_pictures()) if config.validation.images else None,
+        relocated_folders.folders(config.to_dict()))
 
 
 def compare(before: Any, now: Inputs) -> None:

@@ -10,8 +10,8 @@ from lib_sdtune.data import held_out
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import same_run
-from lib_sdtune.training.same_run import changed
+from lib_sdtune.training import resume_checks
+from lib_sdtune.training.resume_checks import changed
 
 VALIDATION = "validation.images"
 
@@ -93,9 +93,9 @@ def refuse_other_pictures(before: Mapping[str, Any], config: Config, training_st
         raise changed(key, *moved[key])
     pictures = scan(config.concepts, config.dataset, config.loss, Path.cwd(), template_folders=template_folders)
     methods[config.method].prepare_data(config, pictures)
-    if key != VALIDATION and same_run.data_fingerprint(pictures)["pictures"] != sameness["pictures"]:
+    if key != VALIDATION and resume_checks.data_fingerprint(pictures)["pictures"] != sameness["pictures"]:
         raise changed(key, *moved[key])
     if VALIDATION in moved:
         measured, fresh = held_out.read(config, pictures, Path.cwd(), template_folders=template_folders)
-        if training_state.get("inputs", {}).get("validation") != same_run.validation_key(measured, fresh):
+        if training_state.get("inputs", {}).get("validation") != resume_checks.validation_key(measured, fresh):
             raise changed(VALIDATION, *moved[VALIDATION])

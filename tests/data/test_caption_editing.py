@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib_sdtune.data import tags
-from lib_sdtune.data.editing import Captions
+from lib_sdtune.data.caption_editing import Captions
 from lib_sdtune.data.expressions import Substitution
 from lib_sdtune.errors import UserError
 from tests.data import awful

@@ -9,7 +9,7 @@ from lib_sdtune.errors import NameTaken, TooLittleMemory, UserError
 from lib_sdtune.formats.files import write_json
 from lib_sdtune.jobs import Jobs
 from lib_sdtune.services.context import ServiceContext
-from lib_sdtune.training import refusals, replaced, run_lock, runs, state
+from lib_sdtune.training import refusals, replaced_run, run_lock, runs, state
 from lib_sdtune.training.runs import RunFolder, folder_of
 from tests.hosts import TinyHost, pictures, settings, train
 
@@ -41,14 +41,14 @@ def cut_off(host, config):
 
 def locked(name, monkeypatch):
     """From here on a file of that name cannot be moved, as on Windows while a program has it open."""
-    replace = replaced.replace_when_free
+    replace = replaced_run.replace_when_free
 
     def replace_unless_locked(path, target):
         if path.name == name:
             raise PermissionError(13, "The process cannot access the file", str(path))
         return replace(path, target)
 
-    monkeypatch.setattr(replaced, "replace_when_free", replace_unless_locked)
+    monkeypatch.setattr(replaced_run, "replace_when_free", replace_unless_locked)
 
 
 def test_a_refused_start_leaves_the_earlier_run_as_it_was(stopped, monkeypatch):
@@ -71,18 +71,18 @@ def test_a_refused_start_leaves_the_earlier_run_as_it_was(stopped, monkeypatch):
 
 
 def test_an_earlier_run_that_is_back_says_why_at_once(tmp_path, monkeypatch):
-    waiting = tmp_path / replaced.FOLDER
+    waiting = tmp_path / replaced_run.FOLDER
     waiting.mkdir()
     (waiting / "status.json").write_text('{"state": "finished", "message": ""}')
-    replace, messages = replaced.replace_when_free, []
+    replace, messages = replaced_run.replace_when_free, []
 
     def renamed(path, target):
         replace(path, target)
         if (tmp_path / "status.json").exists():
             messages.append(json.loads((tmp_path / "status.json").read_text())["message"])
 
-    monkeypatch.setattr(replaced, "replace_when_free", renamed)
-    replaced.put_back(tmp_path, "No room.")
+    monkeypatch.setattr(replaced_run, "replace_when_free", renamed)
+    replaced_run.put_back(tmp_path, "No room.")
     assert ["No room." in message for message in messages] == [True]
 
 
@@ -90,17 +90,17 @@ def test_the_earlier_run_goes_with_the_first_state_of_the_new_one(stopped):
     host, config, folder = stopped
     seen = []
     train(host, {**config, "overwrite": True},
-          watch=lambda control: seen.append((control.step, (folder / replaced.FOLDER).exists(), state.newest(folder) is None)))
+          watch=lambda control: seen.append((control.step, (folder / replaced_run.FOLDER).exists(), state.newest(folder) is None)))
     assert (0, True, True) in seen and (4, False, False) in seen
-    assert not (folder / replaced.FOLDER).exists()
+    assert not (folder / replaced_run.FOLDER).exists()
 
 
 def test_a_start_that_was_killed_before_its_first_state_keeps_the_earlier_run(stopped):
     host, config, folder = stopped
     runs.begin(Config.from_dict({**config, "overwrite": True}), host)  # killed: never closed
-    waiting = content(folder / replaced.FOLDER)
+    waiting = content(folder / replaced_run.FOLDER)
     control = runs.begin(Config.from_dict({**config, "overwrite": True}), host)
-    assert content(folder / replaced.FOLDER) == waiting and state.newest(folder) is None
+    assert content(folder / replaced_run.FOLDER) == waiting and state.newest(folder) is None
     control.set_state("stopped", "Stopped before it began.")
     control.close()
     assert state.newest(folder) is not None
@@ -111,7 +111,7 @@ def test_an_earlier_run_without_a_state_goes_at_once(tmp_path):
     folder = folder_of(host, "ron")
     (folder / "samples").mkdir(parents=True)
     runs.begin(Config.from_dict(config), host).close()
-    assert not any((folder / "samples").iterdir()) and not (folder / replaced.FOLDER).exists()
+    assert not any((folder / "samples").iterdir()) and not (folder / replaced_run.FOLDER).exists()
 
 
 def test_whatever_a_run_leaves_is_put_aside_and_comes_back(stopped):
@@ -136,14 +136,14 @@ def test_everything_that_a_run_leaves_is_known_as_its_own(tmp_path):
     config = settings(pictures(tmp_path / "10_ron"), train={"stop": "auto"}, validation={"every_n_steps": 2},
                       sample={"every_n_steps": 2, "prompts": ["a cat"]})
     folder = train(TinyHost(tmp_path), config).folder
-    assert {path.name for path in folder.iterdir()} <= {*replaced.OWN, *replaced.STAYS}
+    assert {path.name for path in folder.iterdir()} <= {*replaced_run.OWN, *replaced_run.STAYS}
 
 
 def test_what_is_somebodys_own_stays_when_the_earlier_run_goes(stopped):
     host, config, folder = stopped
     (folder / "notes.txt").write_text("somebody's own")
     train(host, {**config, "overwrite": True})
-    assert (folder / "notes.txt").read_text() == "somebody's own" and not (folder / replaced.FOLDER).exists()
+    assert (folder / "notes.txt").read_text() == "somebody's own" and not (folder / replaced_run.FOLDER).exists()
 
 
 def test_a_file_that_cannot_be_moved_refuses_the_start_and_nothing_is_lost(stopped, monkeypatch):
@@ -163,7 +163,7 @@ def test_a_move_that_was_cut_off_is_undone_when_runs_are_listed(stopped, monkeyp
     before = content(folder)
     with monkeypatch.context() as patch:
         locked("run.log", patch)
-        patch.setattr(replaced, "bring_back", lambda folder: None)  # killed
+        patch.setattr(replaced_run, "bring_back", lambda folder: None)  # killed
         with pytest.raises(UserError):
             cut_off(host, config)
     assert content(folder) != before
@@ -173,8 +173,8 @@ def test_a_move_that_was_cut_off_is_undone_when_runs_are_listed(stopped, monkeyp
 def test_a_part_that_an_earlier_version_moved_is_put_together_again(stopped):
     host, config, folder = stopped
     before = content(folder, without=["status.json"])
-    (folder / replaced.FOLDER).mkdir()
-    (folder / "state").rename(folder / replaced.FOLDER / "state")
+    (folder / replaced_run.FOLDER).mkdir()
+    (folder / "state").rename(folder / replaced_run.FOLDER / "state")
     assert [run.resumable() for run in runs.all_runs(host)] == [True]
     assert content(folder, without=["status.json"]) == before
 
@@ -192,7 +192,7 @@ def test_a_run_that_is_being_prepared_is_let_alone_when_runs_are_listed(stopped)
     host, config, folder = stopped
     control = runs.begin(Config.from_dict({**config, "overwrite": True}), host)
     runs.all_runs(host)
-    assert (folder / replaced.FOLDER).exists()
+    assert (folder / replaced_run.FOLDER).exists()
     control.close()
 
 
@@ -267,4 +267,4 @@ def test_a_run_that_came_to_nothing_is_begun_anew_without_asking(tmp_path):
     (folder / "log.csv").write_text("step,loss\n1,0.5\n")
     write_json(folder / "status.json", {"state": "stopped", "artefacts": []})
     runs.begin(Config.from_dict(config), host).close()
-    assert not any((folder / "samples").iterdir()) and not (folder / replaced.FOLDER).exists()
+    assert not any((folder / "samples").iterdir()) and not (folder / replaced_run.FOLDER).exists()

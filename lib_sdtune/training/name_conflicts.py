@@ -13,7 +13,7 @@ from lib_sdtune.formats.kinds import ArtefactKind
 from lib_sdtune.formats.names import folded, same_name
 from lib_sdtune.host.base import Host
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.training import replaced, state
+from lib_sdtune.training import replaced_run, state
 
 log = logging.getLogger("sdtune")
 
@@ -44,12 +44,12 @@ def refuse_earlier_run(config: Config, folder: Path, again: bool) -> None:
     """NameTaken where an earlier run can be resumed, also one that has saved files on its way, or has left what a new
     one would not make again.
     """
-    if state.newest(folder) or state.newest(folder / replaced.FOLDER):
+    if state.newest(folder) or state.newest(folder / replaced_run.FOLDER):
         raise NameTaken(
             f"A run called {config.name} is in {folder} and can be resumed. Resume it, choose another name, "
             'or switch "overwrite" on.'
         )
-    left = [path / name for path in (folder, folder / replaced.FOLDER) for name in replaced.worth_keeping(path)]
+    left = [path / name for path in (folder, folder / replaced_run.FOLDER) for name in replaced_run.worth_keeping(path)]
     if left and not again:
         raise NameTaken(
             f"{left[0]} exists already; it is of an earlier run called {config.name}. Choose another name, or switch "

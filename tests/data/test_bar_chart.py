@@ -1,6 +1,6 @@
 from xml.etree import ElementTree
 
-from lib_sdtune.data.charts import bars, stacked
+from lib_sdtune.data.bar_chart import bars, stacked
 
 
 def test_every_count_has_a_bar_of_its_length():

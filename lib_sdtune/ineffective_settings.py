@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lib_sdtune.sections.dataset import DatasetConfig
 
 
-def overruled(config: "Config") -> list[str]:
+def ineffective(config: "Config") -> list[str]:
     """A sentence for each."""
     entries = [*(entry for entry in reasons(config) if asked_otherwise(config, entry[0])), *of_concepts(config)]
     return [*(f'"{path}" has no effect: {why}.' for path, why in dict(reversed(entries)).items()), *remarks(config)]
@@ -58,7 +58,7 @@ def by_model(config: "Config", family: "Family", resolution: int, position_ids: 
 
 def reasons(config: "Config") -> Iterator[tuple[str, str]]:
     """(path of a setting, why it is not followed) of every one that the other settings switch off."""
-    of_method = ((f"{config.method}.{key}", why) for key, why in config.settings.overruled())
+    of_method = ((f"{config.method}.{key}", why) for key, why in config.settings.ineffective())
     yield from chain(
         of_method, of_pictures(config), of_rates(config), of_noise_and_loss(config), of_files(config), too_late(config)
     )
