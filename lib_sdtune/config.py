@@ -39,7 +39,7 @@ class GeneralConfig:
 class BaseConfig:
     """One run."""
 
-    asked: dict[str, Any] = {}  # what somebody asked for, nested; the rest suits the model, or is a default
+    explicit: dict[str, Any] = {}  # the settings that somebody gave, nested; the rest suits the model, or is a default
 
     @classmethod
     def from_dict(cls, data: Any, defaults: dict | None = None) -> "Config":
@@ -53,7 +53,7 @@ class BaseConfig:
         check_bounds(data, "config")
         config = build(cls, laid_over(data, laid_over(defaults or {}, {})))
         suit_optimizer(config, data)
-        config.asked = data
+        config.explicit = data
         check(config)
         return config
 

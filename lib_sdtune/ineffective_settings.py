@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def ineffective(config: "Config") -> list[str]:
     """A sentence for each."""
-    entries = [*(entry for entry in reasons(config) if asked_otherwise(config, entry[0])), *of_concepts(config)]
+    entries = [*(entry for entry in reasons(config) if is_set_by_user(config, entry[0])), *of_concepts(config)]
     return [*(f'"{path}" has no effect: {why}.' for path, why in dict(reversed(entries)).items()), *remarks(config)]
 
 
@@ -189,7 +189,7 @@ def remarks(config: "Config") -> Iterator[str]:
             )
         if steps and any(end >= steps for end in ends[:-1] or ends[:len(pieces) - 1]):
             yield f'"{config.method}.{key}" goes on after the last step, {steps}, so its later rates are never used.'
-    shortened = config.train.max_grad_norm and asked_otherwise(config, "train.max_grad_norm")
+    shortened = config.train.max_grad_norm and is_set_by_user(config, "train.max_grad_norm")
     if shortened and registry[config.method].fused_backward and not optim.needs_all(config.train.optimizer):
         yield (
             '"train.max_grad_norm" limits the gradient of each tensor by itself: this method keeps no more than one of '
@@ -210,13 +210,13 @@ def of_bucket_sides(dataset: "DatasetConfig") -> Iterator[str]:
                f"smaller than that; set the first to {2 * resolution}, or leave it out.")
 
 
-def asked_otherwise(config: "Config", path: str) -> bool:
+def is_set_by_user(config: "Config", path: str) -> bool:
     """Whether somebody asked for that setting, and for something else than its default. What suits the model, or comes
     with a preset, is no one's wish.
     """
     section, key = path.split(".")
     settings = getattr(config, section)
-    return key in config.asked.get(section, {}) and getattr(settings, key, None) != default(settings, key)
+    return key in config.explicit.get(section, {}) and getattr(settings, key, None) != default(settings, key)
 
 
 def default(settings: Any, key: str) -> Any:

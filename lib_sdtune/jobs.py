@@ -57,10 +57,10 @@ class Jobs:
             taken = phrase("its name is taken now; choose another, or stop it first")
             raise NameTaken(f"A run called {name} is {state_phrase(self.control_of(name).state, taken)}.")
 
-    def enqueue(self, config: "Config", resume: bool, scan: "Scan | None" = None, again: bool = False) -> str:
+    def enqueue(self, config: "Config", resume: bool, scan: "Scan | None" = None, restart: bool = False) -> str:
         from lib_sdtune.training import runs
 
-        control = runs.begin(config, self.context.host, resume, again=again)
+        control = runs.begin(config, self.context.host, resume, restart=restart)
         control.scan = scan
         control.facts["model"] = self.context.host.about(control.model_settings).get("model", "")
         self.controls.pop(config.name, None)
@@ -138,7 +138,7 @@ class Jobs:
         if places:
             check_folders(config, self.context.access)
         relocated_folders.refuse_missing(config.to_dict())
-        self.enqueue(config, resume=state.newest(folder.path) is not None, again=True)
+        self.enqueue(config, resume=state.newest(folder.path) is not None, restart=True)
 
     def delete(self, name: str) -> None:
         """Remove the run folder of a run that is not on; the files that it made stay. NameTaken, WrongState."""

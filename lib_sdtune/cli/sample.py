@@ -56,8 +56,8 @@ def run(args: Namespace) -> int:
 
 def sample_settings(args: Namespace, suited: dict[str, Any]) -> SampleConfig:
     """What was asked for, and `suited` where nothing was. UserError outside the limits of a run's samples."""
-    asked = {key: getattr(args, key) for key in ("steps", "cfg_scale", "seed", "width", "height")}
-    return build(SampleConfig, suited | {key: value for key, value in asked.items() if value is not None}, "sample")
+    options = {key: getattr(args, key) for key in ("steps", "cfg_scale", "seed", "width", "height")}
+    return build(SampleConfig, suited | {key: value for key, value in options.items() if value is not None}, "sample")
 
 
 def check(args: Namespace) -> None:

@@ -185,8 +185,8 @@ class Dataset:
         """
         templated = picture.is_class or picture.concept in self.scan.templates
         trigger = "" if templated else self.config.concepts[picture.concept].prompt.strip()
-        said = trigger_captions.of_trigger_words(trigger) if trigger else []
-        return [captions.affixed(text, self.dataset.caption_prefix, self.dataset.caption_suffix) for text in said]
+        texts = trigger_captions.of_trigger_words(trigger) if trigger else []
+        return [captions.affixed(text, self.dataset.caption_prefix, self.dataset.caption_suffix) for text in texts]
 
     def fixed_captions(self) -> list[str]:
         """All that is said in the run, where `variation.is_fixed` and there are no templates."""

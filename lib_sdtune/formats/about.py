@@ -45,8 +45,9 @@ def checkpoint(path: Path) -> dict[str, Any]:
     from lib_sdtune.ldm import header, positions
 
     try:
-        said = header.read(path)
-        family, variant = detect(said)
+        file_header = header.read(path)
+        family, variant = detect(file_header)
+        damage = " ".join(filter(None, map(positions.damage, file_header.position_ids())))
     except UserError as error:
         return {"family": "", "untrainable": str(error)}
     return {
@@ -55,9 +56,7 @@ def checkpoint(path: Path) -> dict[str, Any]:
         "resolution": variant.resolution,
         "zero_terminal_snr": variant.zero_terminal_snr,
         "inpainting": variant.inpainting,
-        **(
-            {"damage": damage} if (damage := " ".join(filter(None, map(positions.damage, said.position_ids())))) else {}
-        ),
+        **({"damage": damage} if damage else {}),
     }
 
 

@@ -19,8 +19,8 @@ def take_network_of_file(lora: Any, facts: dict[str, Any], arguments: Any) -> No
     for key in OF_THE_FILE:
         lora.pop(key, None)
     lora["network"] = "dora" if arguments.get("dora_wd") == "True" else arguments.get("algo", "lora")
-    said = {"dim": facts.get("ss_network_dim"), "alpha": facts.get("ss_network_alpha"),
-            "conv_dim": arguments.get("conv_dim"), "conv_alpha": arguments.get("conv_alpha")}
-    for key, value in said.items():
+    stated = {"dim": facts.get("ss_network_dim"), "alpha": facts.get("ss_network_alpha"),
+              "conv_dim": arguments.get("conv_dim"), "conv_alpha": arguments.get("conv_alpha")}
+    for key, value in stated.items():
         with suppress(TypeError, ValueError):  # not said, or "Dynamic"
             lora[key] = integer(value) if key.endswith("dim") else number(value)

@@ -30,14 +30,14 @@ class Accumulation:
     def accumulate(self, number: int, examples: list[Example], share: float) -> MicroBatch:
         """Forward and backward of one micro-batch, whose mean loss is divided by `share`."""
         seed_layers(self.model.device, self.config.train.seed, "dropout", number)
-        drawn = draw(examples, number, self.micro_batches.training_data.cache, self.config, self.timestep_sampling)
-        batches = [drawn.to(self.model.device), *self.micro_batches.teacher.batches(number, examples)]
+        batch = draw(examples, number, self.micro_batches.training_data.cache, self.config, self.timestep_sampling)
+        batches = [batch.to(self.model.device), *self.micro_batches.teacher.batches(number, examples)]
         predictions = self.objective.predict(joined(batches)).split([len(batch.latents) for batch in batches])
         losses = [self.objective.unweighted(*pair) for pair in zip(predictions, batches, strict=True)]
         loss = torch.cat([unweighted * batch.weights for unweighted, batch in zip(losses, batches, strict=True)]).mean()
         if loss.requires_grad:
             self.optimizer_step.backward(loss / share)
-        return MicroBatch(examples, drawn.timesteps.tolist(), losses[0].detach(), drawn.weights.tolist(),
+        return MicroBatch(examples, batch.timesteps.tolist(), losses[0].detach(), batch.weights.tolist(),
                           loss.requires_grad)
 
     def rows_of_all(self, micro_batches: list[MicroBatch]) -> torch.Tensor | None:

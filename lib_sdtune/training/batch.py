@@ -73,8 +73,8 @@ def draw(examples: list[Example], step: int, cache: LatentCache, config: Config,
     timestep_sampling: that of the run; without it none is preferred for its loss.
     """
     timestep_sampling = timestep_sampling or TimestepSampling(config.noise)
-    drawn = [draw_one(example, step, cache, config, timestep_sampling) for example in examples]
-    latents, noise, perturbation, timesteps, importance, masks = zip(*drawn, strict=True)
+    per_example = [draw_one(example, step, cache, config, timestep_sampling) for example in examples]
+    latents, noise, perturbation, timesteps, importance, masks = zip(*per_example, strict=True)
     weighted = torch.tensor([example.weight * factor for example, factor in zip(examples, importance, strict=True)])
     return Batch(
         torch.stack(latents),
@@ -149,12 +149,12 @@ def sampled(
     mean: torch.Tensor, std: torch.Tensor, example: Example, rng: torch.Generator, config: Config
 ) -> torch.Tensor:
     """One draw of a picture's latents; `rng` goes on in the same way whatever the setting."""
-    drawn, how = torch.randn(mean.shape, generator=rng), config.dataset.latent_sampling
+    noise, how = torch.randn(mean.shape, generator=rng), config.dataset.latent_sampling
     if how == "deterministic":
         return mean
     if how == "once":
-        drawn = torch.randn(mean.shape, generator=generator(config.train.seed, "latents", example.index))
-    return mean + std * drawn
+        noise = torch.randn(mean.shape, generator=generator(config.train.seed, "latents", example.index))
+    return mean + std * noise
 
 
 def stacked(values: Sequence[torch.Tensor | None]) -> torch.Tensor | None:

@@ -13,7 +13,7 @@ class BestEffortFile:
     """A JSON file of a run, such as status.json. told: whether the log has said that it cannot be written."""
 
     def __init__(self, path: Path):
-        self.path, self.told = path, False
+        self.path, self.warned = path, False
 
     def write(self, data: object) -> None:
         """Whole, or in place where it has to be, or not at all; nobody waits for who has it open."""
@@ -25,7 +25,7 @@ class BestEffortFile:
 
     def tell(self, error: OSError | RunError) -> None:
         """Say so in the log the first time; of a full disk the run itself speaks, and pauses."""
-        if not (self.told or is_full(error)):
-            self.told = True
+        if not (self.warned or is_full(error)):
+            self.warned = True
             log.warning("%s is not up to date, and the run goes on without it: %s", self.path.name,
                         system_reason(error))

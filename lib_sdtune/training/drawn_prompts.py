@@ -28,6 +28,6 @@ def check(config: Config, host: Host) -> None:
 
 def unknown_tags(config: Config, host: Host) -> list[str]:
     """A sentence for each tag of these prompts that the host would pass over."""
-    found = {tag: key for key, request in drawn(config) for tag in host.unknown_tags(request.prompt)}
+    keys = {tag: key for key, request in drawn(config) for tag in host.unknown_tags(request.prompt)}
     return [f"{key} has {tag}, and there is no file of that name: pictures are drawn without it. Correct the name, or "
-            "put the file there and refresh the WebUI's list." for tag, key in found.items()]
+            "put the file there and refresh the WebUI's list." for tag, key in keys.items()]

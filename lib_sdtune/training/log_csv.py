@@ -52,7 +52,7 @@ class LogCsv:
         self.rows: list[dict[str, Any]] = []
         self.last: dict[str, Any] = {}
         self.writes, self.resume_from, self.begun = writes, resume_from, False
-        self.next_try, self.told = 0.0, False
+        self.next_try, self.warned = 0.0, False
         if not writes:
             return
         self.flush()
@@ -110,8 +110,8 @@ class LogCsv:
 
     def tell(self, error: OSError | RunError) -> None:
         """Say once that rows wait."""
-        if not self.told:
-            self.told = True
+        if not self.warned:
+            self.warned = True
             log.warning("%s cannot be written. Close the program that has it open before the run ends: until then its "
                         "rows wait, and the run goes on. %s", self.path, system_reason(error))
 
@@ -120,7 +120,7 @@ class LogCsv:
             return
         self.next_try = 0.0
         self.flush()
-        if self.unwritten and self.told:
+        if self.unwritten and self.warned:
             log.warning("The last rows of %s are not in it: it could not be written to the end.", self.path)
         self.let_go()
         with suppress(OSError):

@@ -24,23 +24,23 @@ def check_not_published(config: Config, folder: Path) -> None:
                         "Take that back first, or choose another name.")
 
 
-def check_new(config: Config, host: Host, folder: Path, again: bool = False) -> None:
+def check_new(config: Config, host: Host, folder: Path, restart: bool = False) -> None:
     """NameTaken where a run's name is that of files, or of an earlier run whose results would go, unless overwriting
     them is allowed.
 
-    again: the run is the one in the folder, begun once more.
+    restart: the run is the one in the folder, begun once more.
     """
     kinds = methods[config.method].kinds(config)
     check_other_spelling(config.name, folder)
     final = any(same_name(path.stem, config.name) for kind in kinds
                 for path in artefact_files.of_run(host.roots(kind.folder), kind, config.name))
     if not final and not config.overwrite:
-        refuse_earlier_run(config, folder, again)
+        refuse_earlier_run(config, folder, restart)
     for kind in kinds:
         check_files(config, host, kind)
 
 
-def refuse_earlier_run(config: Config, folder: Path, again: bool) -> None:
+def refuse_earlier_run(config: Config, folder: Path, restart: bool) -> None:
     """NameTaken where an earlier run can be resumed, also one that has saved files on its way, or has left what a new
     one would not make again.
     """
@@ -50,7 +50,7 @@ def refuse_earlier_run(config: Config, folder: Path, again: bool) -> None:
             'or switch "overwrite" on.'
         )
     left = [path / name for path in (folder, folder / replaced_run.FOLDER) for name in replaced_run.worth_keeping(path)]
-    if left and not again:
+    if left and not restart:
         raise NameTaken(
             f"{left[0]} exists already; it is of an earlier run called {config.name}. Choose another name, or switch "
             '"overwrite" on.'

@@ -68,6 +68,6 @@ class Diagnosis:
     def is_finite_without(self, result: StepResult) -> bool:
         """Whether the model without its add-on has finite losses for the pictures of a step."""
         examples = result.micro_batches[0].examples
-        drawn = draw(examples, result.number, self.training_data.cache, self.config).to(self.model.device)
+        batch = draw(examples, result.number, self.training_data.cache, self.config).to(self.model.device)
         with torch.no_grad(), self.attachment.without_addon():
-            return bool(torch.isfinite(self.objective.losses(drawn)).all())
+            return bool(torch.isfinite(self.objective.losses(batch)).all())

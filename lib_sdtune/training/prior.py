@@ -42,10 +42,10 @@ def sentence(config: Config, pictures: Sequence[Picture]) -> str:
         forwards = FORWARDS_OF_A_STEP + method.cheap_to_detach  # else the answers are stored before the first step
         every = config.loss.teacher_every_n_examples
         often = f"one picture in {every}" if every > 1 else phrase("every picture")
-        said = [f"The class stays as it is: the untouched model is asked what {quoted(prompts)} is, at {often}.",
-                f"A step takes about {round(100 * forwards / FORWARDS_OF_A_STEP / every)} % longer.",
-                of_the_empty_prompt(config.loss.teacher_caption_dropout_rate)]
-        return " ".join(filter(None, said))
+        sentences = [f"The class stays as it is: the untouched model is asked what {quoted(prompts)} is, at {often}.",
+                     f"A step takes about {round(100 * forwards / FORWARDS_OF_A_STEP / every)} % longer.",
+                     of_the_empty_prompt(config.loss.teacher_caption_dropout_rate)]
+        return " ".join(filter(None, sentences))
     is_left_out = config.loss.prior_preservation == "pictures" or not method.uses_class_pictures
     if is_left_out or any(picture.is_class for picture in pictures):
         return ""

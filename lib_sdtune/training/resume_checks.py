@@ -20,7 +20,7 @@ MAY_GROW = (("train", "max_train_steps"), ("train", "max_train_epochs"))
 def keep_bucket_sides(config: Config, before: dict[str, Any]) -> None:
     """Sides that nobody set are those that the run was begun with: once they did not follow the resolution."""
     dataset = before.get("dataset", {})
-    for key in set(SIDES) & set(dataset) - set(config.asked.get("dataset", {})):
+    for key in set(SIDES) & set(dataset) - set(config.explicit.get("dataset", {})):
         setattr(config.dataset, key, dataset[key])
 
 

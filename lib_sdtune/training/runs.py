@@ -41,7 +41,7 @@ class RunFolder:
     def config(self, settings: dict[str, Any] | None = None) -> Config:
         """What was asked for, or these settings in its place."""
         config = Config.from_dict(settings or self.settings())
-        config.asked = {}  # the file holds every setting; what was asked for was known, and answered, at the beginning
+        config.explicit = {}  # the file holds every setting; which were given was known at the beginning
         return config
 
     def settings(self) -> dict[str, Any]:
@@ -137,11 +137,11 @@ def begun(path: Path) -> float:
 
 def begin(
     config: Config, host: Host, resume: bool = False, on_change: Callable[[Control], None] | None = None,
-    again: bool = False
+    restart: bool = False
 ) -> Control:
     """Refuse what cannot work, make the run folder, and give the `Control` that `training.run.run` wants.
 
-    again: somebody asked for the run in the folder to be begun once more, which has no state to go on from.
+    restart: somebody asked for the run in the folder to be begun once more, which has no state to go on from.
 
     UserError before anything is written; NameTaken when the name is in use, also by another program. The run folder is
     this process's until the run has ended.
@@ -160,7 +160,7 @@ def begin(
         resume_checks.keep_bucket_sides(config, RunFolder(folder).settings())
     model_settings = base_checkpoint.settings(folder, config, host) if resume else config.model
     if world.is_main_process:
-        prepare(config, model_settings, host, folder, resume, again)
+        prepare(config, model_settings, host, folder, resume, restart)
     world.barrier()
     control = Control(config, folder, on_change)
     control.model_settings = base_checkpoint.settings(folder, config, host)
@@ -187,13 +187,13 @@ def check_settings(config: Config, model_settings: Model, host: Host) -> None:
     drawn_prompts.check(config, host)
 
 
-def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool, again: bool) -> None:
+def prepare(config: Config, model_settings: Model, host: Host, folder: Path, resume: bool, restart: bool) -> None:
     check_settings(config, model_settings, host)
     name_conflicts.check_not_published(config, folder)
     if resume:
         check_resume(config, host, folder)
     else:
-        name_conflicts.check_new(config, host, folder, again)
+        name_conflicts.check_new(config, host, folder, restart)
     cached = ["latents", "text"] if config.dataset.cache_latents else ["text"]
     for needed in (*(host.folder(kind.folder) for kind in methods[config.method].kinds(config)), folder,
                    *(folder.parent.parent / "cache" / name for name in cached)):

@@ -254,7 +254,7 @@ def test_a_run_that_failed_before_its_first_state_can_be_tried_again(tmp_path):
     (folder / "samples" / "step00000002-00.png").write_text("")
     write_json(folder / "config.json", Config.from_dict(config).to_dict())
     write_json(folder / "status.json", {"state": "failed", "message": "No memory.", "artefacts": []})
-    control = runs.begin(Config.from_dict(config), host, again=True)
+    control = runs.begin(Config.from_dict(config), host, restart=True)
     assert control.state == "queued"
     control.close()
 

@@ -28,8 +28,8 @@ def numbers(spec: ModelSpec, pixels: int, recomputing: bool) -> int:
 def map_sizes(spec: ModelSpec, pixels: int) -> Iterator[int]:
     """Numbers of each self-attention's maps."""
     shapes = spec.shapes["unet"]
-    downs = [int(found[1]) for name in shapes if (found := DOWNSAMPLE.search(name))]
-    ups = [int(found[1]) for name in shapes if (found := UPSAMPLE.search(name))]
+    downs = [int(match[1]) for name in shapes if (match := DOWNSAMPLE.search(name))]
+    ups = [int(match[1]) for name in shapes if (match := UPSAMPLE.search(name))]
     for name, shape in shapes.items():
         if QUERY.search(name):
             side, number = name.split(".")[:2]

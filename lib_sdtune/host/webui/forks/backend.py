@@ -59,13 +59,13 @@ class Backend(Patched):
     def holding(self, info: Any | None) -> Iterator[nn.Module | None]:
         """The one before comes back with the next picture that asks for it."""
         data = sd_models.model_data
-        before = asked = data.forge_loading_parameters
+        before = parameters = data.forge_loading_parameters
         if info is not None and (self.checkpoint() is None or self.checkpoint().filename != info.filename):
-            asked = data.forge_loading_parameters = before | {"checkpoint_info": info}
+            parameters = data.forge_loading_parameters = before | {"checkpoint_info": info}
         try:
             yield self.model()
         finally:
-            if data.forge_loading_parameters is asked:  # else the user has chosen another one meanwhile
+            if data.forge_loading_parameters is parameters:  # else the user has chosen another one meanwhile
                 data.forge_loading_parameters = before
 
     @contextmanager
