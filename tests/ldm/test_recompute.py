@@ -28,3 +28,28 @@ def test_the_same_gradients_from_two_forwards(family, monkeypatch):
     assert torch.equal(plain, answer) and torch.equal(plain_grad, grad) and grad.count_nonzero()
     assert (once, twice) == (len(layers), 2 * len(layers))
     assert not any(recompute.MARK in vars(layer) for layer in layers)
+
+
+class Apple(torch.Tensor):
+    """A tensor that says it is on an Apple GPU."""
+
+    device = torch.device("mps")
+
+
+def test_an_apple_gpu_leaves_out_the_same_again(monkeypatch):
+    chance = torch.Generator().manual_seed(1)  # the GPU's own
+    monkeypatch.setattr(torch.mps, "get_rng_state", chance.get_state)
+    monkeypatch.setattr(torch.mps, "set_rng_state", chance.set_state)
+    masks = []
+
+    def forward(x):
+        masks.append((torch.rand(64, generator=chance) > 0.5).float())
+        return (x.as_subclass(torch.Tensor) * masks[-1]).sin()
+
+    x = torch.ones(64).as_subclass(Apple).requires_grad_()
+    answer = recompute.recomputed(forward, x)
+    now = torch.rand(5, generator=chance)
+    later = chance.get_state()
+    answer.sum().backward()
+    assert len(masks) == 2 and torch.equal(*masks) and now.count_nonzero()
+    assert torch.equal(chance.get_state(), later)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch.utils.checkpoint import checkpoint
 
 from lib_sdtune.ldm import recompute
 from lib_sdtune.networks.base import wrapped_forward
@@ -31,6 +30,6 @@ def recomputing(forward: Callable) -> Callable:
     def wrapped(*args, **kwargs):
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)
-        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+        return recompute.recomputed(forward, *args, **kwargs)
 
     return wrapped
