@@ -105,12 +105,13 @@ class Shuttling(Watching):
             self.note("back")
 
 
+@pytest.mark.parametrize("precision", ["auto", "no"])
 @pytest.mark.parametrize(("dataset", "text_rate", "resident"), [
     ({}, 0.0, {"unet"}), ({"shuffle_caption": True, "cache_latents": False}, 0.0, ALL), ({}, 1e-3, {"unet", "text_encoder_1"})])
-def test_what_the_host_keeps_in_main_memory_comes_only_while_it_is_asked_for(card, tmp_path, noted, dataset, text_rate, resident):
+def test_what_the_host_keeps_in_main_memory_comes_only_while_it_is_asked_for(card, tmp_path, noted, dataset, text_rate, resident, precision):
     images, host = pictures(tmp_path / "2_ron", count=2, size=(64, 64)), Shuttling(tmp_path / "data", torch.float16)
     noted(host)
-    assert train(host, short_run(images, dataset, text_encoder_lr=text_rate)).state == "finished"
+    assert train(host, short_run(images, dataset, precision, text_encoder_lr=text_rate)).state == "finished"
     for moment in ("step", "sample", "lent", "back"):
         assert host.places[moment] and all(held == resident for held in host.places[moment]), moment
     if "vae" not in resident:
