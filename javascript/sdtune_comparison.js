@@ -180,6 +180,14 @@ window.sdtune = window.sdtune || {};
             const parts = [];
             if (!result) return parts;
             if (result.problem) parts.push(el('p', {class: 'sdtune-note'}, result.problem));
+            if (result.drawn_with)
+                parts.push(
+                    el(
+                        'p',
+                        {class: 'sdtune-soft', id: id('model')},
+                        t('Drawn with {model}.', {model: result.drawn_with}),
+                    ),
+                );
             if (result.ranking.length) {
                 parts.push(
                     el(

@@ -101,6 +101,7 @@ def evaluate(host: "Host", folder: "RunFolder | AnyFiles", settings: "Evaluation
 
 def describe(result: dict[str, Any]) -> Iterator[str]:
     """The ranking, the proposal and the recommended strength in lines."""
+    yield f"Drawn with {result['drawn_with']}."
     for place, entry in enumerate(result["ranking"], 1):
         yield f"{place}. {entry['file']} ({entry['score']:.2f})"
         yield from (f"     {reason}" for reason in entry["reasons"])

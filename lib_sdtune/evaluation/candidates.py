@@ -14,13 +14,12 @@ from lib_sdtune.formats.about import about
 from lib_sdtune.formats.bounds import read_header
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind, of_content
 from lib_sdtune.formats.metadata import session_id
-from lib_sdtune.ldm.checkpoint import header, is_safetensors
+from lib_sdtune.ldm.checkpoint import is_safetensors
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.prompts import TAG, tags
 from lib_sdtune.training.results import artefacts_of
 
 if TYPE_CHECKING:
-    from lib_sdtune.config import Config
     from lib_sdtune.host.base import Host
     from lib_sdtune.training.runs import RunFolder
 
@@ -168,10 +167,11 @@ def of_files(host: "Host", paths: Iterable[str | Path]) -> list[Candidate]:
     return candidates
 
 
-def refuse_mixed(candidates: Sequence[Candidate], host: "Host") -> None:
-    """UserError where the files cannot stand in one grid, or not with the loaded model."""
+def refuse_mixed(candidates: Sequence[Candidate], host: "Host", model: Model | None = None) -> None:
+    """UserError where the files cannot stand in one grid, or not with the model that draws it: None is what is loaded.
+    """
     first = None
-    loaded = host.about().get("family", "")
+    loaded = host.about(model).get("family", "")
     for candidate in candidates:
         if not candidate.path.is_file():
             raise UserError(f"{candidate.path} is not there any more; look at the run's files again.")
@@ -195,18 +195,3 @@ def refuse_mixed(candidates: Sequence[Candidate], host: "Host") -> None:
             raise UserError(reason)
     if len(kinds) > 1:
         raise UserError(f"One grid takes files of one kind, and these are of {' and '.join(sorted(kinds))}.")
-
-
-def trained_on(candidate: Candidate, config: "Config | None", host: "Host") -> Model:
-    """The `config.Model` that draws beside the files: the one they were made from, where the host has it, else what is
-    loaded.
-    """
-    settings = config.model if config else Model()
-    if settings.checkpoint or candidate.kind != "checkpoints" or candidate.path.suffix != ".safetensors":
-        return settings
-    source = Model(header(candidate.path)[1].get("ss_sd_model_name", ""), settings.clip_skip)
-    try:
-        host.check(source)
-    except UserError:
-        return settings
-    return source

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.config import Concept, Config
 from lib_sdtune.errors import UserError
+from lib_sdtune.evaluation import base_model, page, ranking
 from lib_sdtune.evaluation import candidates as saved
-from lib_sdtune.evaluation import page, ranking
 from lib_sdtune.evaluation.any_files import AnyFiles
 from lib_sdtune.evaluation.encoders import ModelEncoder
 from lib_sdtune.evaluation.grid import Grid, cells
@@ -50,14 +50,15 @@ class Evaluation:
         self.progress = progress or (lambda done, total, text: None)
         candidates = saved.of_files(host, run.files) if isinstance(run, AnyFiles) else saved.of_run(host, run)
         self.candidates = selected(candidates, settings.files)
-        saved.refuse_mixed(self.candidates, host)
-        self.model = saved.trained_on(self.candidates[0], self.config, host)
+        self.model = base_model.trained_on(self.candidates[0], run, host)
+        saved.refuse_mixed(self.candidates, host, self.model)
+        self.drawn_with = base_model.name(self.model, host)
         self.grid = Grid(host, self.folder, self.progress, self.model)
         self.requests = sample_requests(settings, self.config, host.defaults(self.model), [host.folder("templates")])
         if self.candidates[0].kind == "checkpoints":
             settings.weights, settings.strength = [1.0], False
-        self.drawn_with = f"{self.model.checkpoint or host.about().get('model', '')}, clip skip {self.model.clip_skip}"
-        self.cells = cells(self.candidates, settings.weights, self.requests, settings.seeds, self.drawn_with)
+        self.model_key = f"{self.model.checkpoint or self.drawn_with}, clip skip {self.model.clip_skip}"
+        self.cells = cells(self.candidates, settings.weights, self.requests, settings.seeds, self.model_key)
 
     def estimate(self):
         """What all of it would take, the pictures for the strength included; see `Grid.estimate`."""
@@ -72,7 +73,7 @@ class Evaluation:
 
     def curve_cells(self, best):
         weights = sorted({*STRENGTHS, *self.settings.weights})
-        return cells([best], weights, self.requests, self.settings.seeds[:2], self.drawn_with, with_bare=False)
+        return cells([best], weights, self.requests, self.settings.seeds[:2], self.model_key, with_bare=False)
 
     def make(self):
         """Everything; the result, as result.json in the run's folder `choose` holds it. Started again it goes on.
@@ -86,8 +87,8 @@ class Evaluation:
     def made(self):
         """`make` while the run folder is this process's."""
         self.grid.make(self.cells, self.settings.sure, after=len(self.strength_cells(self.candidates[0])))
-        result = {"run": self.run.path.name, "kind": self.candidates[0].kind, "problem": "", "measured_by": "",
-                  "note": "", "ranking": [],
+        result = {"run": self.run.path.name, "kind": self.candidates[0].kind, "problem": "",
+                  "drawn_with": self.drawn_with, "measured_by": "", "note": "", "ranking": [],
                   "strength": None, "curve": [], "proposal": None, "validation": assess(self.run.log(), True),
                   **self.layout(self.cells)}
         try:

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -97,33 +96,46 @@ class Grid:
         self.refuse_too_little_room(missing)
         if len(missing) > MANY and not sure:
             if not self.pace(missing[0]):
-                self.draw(missing[:1], 0, len(missing))
+                self.draw_all([missing[:1]], 0, len(missing))
             raise TooMany(self.too_many(missing))
         done, total = before + len(cells) - len(missing), before + len(cells) + after
-        for group in groups(missing):
-            self.draw(group, done, total)
-            done += len(group)
+        self.draw_all(groups(missing), done, total)
         self.progress(before + len(cells), total, "pictures")
+
+    def draw_all(self, groups: Sequence[Sequence[Cell]], done: int, total: int) -> None:
+        """Group by group. The model that is lent for one stays for the next, since lending may mean loading it, unless
+        somebody waits for their own.
+        """
+        with contextlib.ExitStack() as lent:
+            before: list[Model | None] = []
+            for group in groups:
+                model = self.model(group[0])
+                if before != [model] or self.host.is_wanted():
+                    lent.close()
+                    if model is not None:
+                        lent.enter_context(self.host.borrow(model))
+                    before = [model]
+                self.draw(group, done, total)
+                done += len(group)
 
     def draw(self, group: Sequence[Cell], done: int, total: int) -> None:
         """The pictures of one file at one weight."""
-        with self.model(group[0]):
-            started, drawn = time.perf_counter(), 0
-            for cell, image in zip(group, self.host.generate([cell.request for cell in group]), strict=False):
-                infotext.save(image, self.path(cell))
-                drawn += 1
-                self.progress(done + drawn, total, "pictures")
+        started, drawn = time.perf_counter(), 0
+        for cell, image in zip(group, self.host.generate([cell.request for cell in group]), strict=False):
+            infotext.save(image, self.path(cell))
+            drawn += 1
+            self.progress(done + drawn, total, "pictures")
         if drawn < len(group):
             self.progress(done + drawn, total, "pictures")  # which raises where somebody asked to stop
             raise RunError(f"The grid was interrupted after {done + drawn} of {total} pictures; start it again to go "
                            "on.")
         self.learn_pace(group, time.perf_counter() - started)
 
-    def model(self, cell: Cell) -> AbstractContextManager:
-        """The model that the cell is drawn with, lent for as long: the file itself where that is what was trained."""
+    def model(self, cell: Cell) -> Model | None:
+        """What the cell is drawn with: the file itself where that is what was trained. None is what is loaded."""
         if cell.candidate is not None and cell.candidate.kind == "checkpoints":
-            return self.host.borrow(Model(str(cell.candidate.path), self.bare.clip_skip if self.bare else 1))
-        return contextlib.nullcontext() if self.bare in (None, Model()) else self.host.borrow(self.bare)
+            return Model(str(cell.candidate.path), self.bare.clip_skip if self.bare else 1)
+        return None if self.bare == Model() else self.bare
 
     # what it takes
 

@@ -41,7 +41,8 @@ def verdict(result: dict[str, Any]) -> str:
                     "It is a proposal; look at the pictures.")
     validation = (result["validation"] or {}).get("sentence", "")
     sentences = (strength["sentence"] if strength else "", result.get("note", ""), validation, result["problem"])
-    return paragraph(sentence, "chip") + "".join(map(paragraph, sentences))
+    drawn = f"Drawn with {result['drawn_with']}." if result.get("drawn_with") else ""
+    return paragraph(drawn, "soft") + paragraph(sentence, "chip") + "".join(map(paragraph, sentences))
 
 
 def order(folder: Path, result: dict[str, Any]) -> str:

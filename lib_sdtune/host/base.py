@@ -241,6 +241,10 @@ class Host:
             while paused():
                 pass
 
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for the model now, such as a generation."""
+        return False
+
     def free_memory(self) -> None:
         """After a run, also one that ran out of memory: give back what it no longer holds."""
 

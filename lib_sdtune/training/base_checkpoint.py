@@ -28,17 +28,26 @@ def note(folder: Path, config: Config, host: Host) -> None:
 
 def settings(folder: Path, config: Config, host: Host) -> Model:
     """The model settings of a run with the file in them that it was begun on. UserError if that file is gone."""
-    noted = read(folder / FILE)
-    if config.model.checkpoint or not noted:
+    noted = noted_for(folder, config)
+    if not noted:
         return config.model
-    candidates = [root / noted for root in host.roots(FOLDER)]
-    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    path = found(noted, host)
     if path is None:
         raise UserError(
             f"The run {config.name} was begun on {noted}, which is not there any more. Put that checkpoint back "
             "to go on, or start the run under another name."
         )
     return replace(config.model, checkpoint=str(path))
+
+
+def noted_for(folder: Path, config: Config) -> str:
+    """What was noted of a run whose settings name no checkpoint; "" where they name one, or nothing was noted."""
+    return "" if config.model.checkpoint else read(folder / FILE)
+
+
+def found(noted: str, host: Host) -> Path | None:
+    """The file that was noted, wherever the host's folders are now; None where it is gone."""
+    return next((path for root in host.roots(FOLDER) if (path := root / noted).is_file()), None)
 
 
 def below_root(path: Path, roots: list[Path]) -> str:

@@ -142,7 +142,7 @@ def test_families_and_kinds_do_not_mix(host, tmp_path):
     with pytest.raises(UserError, match=r"one\.safetensors is for SD1 and other\.safetensors for SDXL"):
         of_files(host, [one, other])
     assert [found.prompt("a cat", 1) for found in of_files(host, [one])] == ["<lora:one:1> a cat"]
-    host.about = lambda: {"family": "SDXL"}
+    host.about = lambda model=None: {"family": "SDXL"}
     with pytest.raises(UserError, match="loaded checkpoint is SDXL"):
         of_files(host, [one])
 

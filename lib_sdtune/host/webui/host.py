@@ -272,6 +272,9 @@ class WebUIHost(Host):
             finally:
                 self.lock.acquire()
 
+    def is_wanted(self) -> bool:
+        return self.lock.waiting()
+
     def free_memory(self) -> None:
         gc.collect()
         devices.torch_gc()
