@@ -38,7 +38,34 @@ def test_reasons_name_what_was_measured_and_nothing_else():
     assert "25 %" in text and "copies" in text and "variety" in text and "kept aside" not in text
     silent = ranked([entry("x", 1, 0.5, None, None)])[0]["reasons"]
     assert len(silent) == 1 and "50 %" in silent[0]
-    assert "best" in " ".join(ranked([UNDER, WELL])[0]["reasons"])
+    three = ranked([UNDER, WELL, entry("middle", 300, 0.5)])
+    assert three[0]["reasons"][0].startswith("shows the subject better than the next one: 80 and 50 %")
+    assert three[2]["reasons"][0].startswith("shows the subject least (15 %")
+
+
+@pytest.mark.parametrize("winner, loser, first", [
+    ({"subject": 0.4}, {"subject": 0.9, "copies": 1.0}, "copies no training picture; the other one does in 100 % of its pictures"),
+    ({"subject": 0.4, "copies": 0.1}, {"subject": 0.9, "copies": 1.0}, "copies training pictures less than the other one: in 10 and 100 % of its pictures"),
+    ({"subject": 0.8}, {"subject": 0.2}, "shows the subject better than the other one: 80 and 20 %"),
+    ({"subject": 0.6}, {"subject": 0.8, "prompt": 0.3}, "follows the prompt better than the other one: 100 and 30 %"),
+    ({"subject": 0.6}, {"subject": 0.7, "variety": 0.1}, "its seeds differ more than those of the other one: 100 and 10 %"),
+    ({"subject": 0.8, "val_loss": 0.1}, {"subject": 0.85, "val_loss": 0.15}, "its loss on pictures kept aside is lower than that of the other one")])
+def test_the_first_reason_of_the_first_file_is_why_it_won(winner, loser, first):
+    best, worst = ranked([entry("loser", 200, **loser), entry("winner", 100, **winner)])
+    assert best["label"] == "winner" and best["reasons"][0].startswith(first)
+    both = " ".join(best["reasons"] + worst["reasons"])
+    assert not any(word in both for word in (" least", " best"))
+    assert sum("training picture" in reason and "copies" in reason for reason in best["reasons"]) <= 1
+
+
+def test_the_proposed_one_is_not_called_the_least_of_many():
+    files = [entry("winner", 100, 0.4), entry("b", 200, 0.9, copies=1.0), entry("c", 300, 0.95, copies=1.0)]
+    assert "shows the subject somewhat (40 %" in " ".join(ranked(files)[0]["reasons"])
+
+
+def test_an_earlier_file_that_is_as_good_says_so():
+    assert ranked([entry("later", 1000, 0.80), entry("earlier", 500, 0.79)])[0]["reasons"][0] == (
+        "was trained less than the other one, and is as good: 0.79 and 0.80 of 1")
 
 
 def test_what_reads_the_same_is_called_the_same():
