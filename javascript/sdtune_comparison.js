@@ -43,6 +43,11 @@ window.sdtune = window.sdtune || {};
                 ),
                 field('seeds', 'Seeds', '1, 2, 3'),
                 field('weights', 'Weights', '1'),
+                sdtune.controls.labelled(
+                    prefix + '_strength',
+                    t('Then find the best strength of the proposed file'),
+                    el('input', {type: 'checkbox', checked: true}),
+                ),
             );
         };
 
@@ -76,7 +81,7 @@ window.sdtune = window.sdtune || {};
                 .map((word) => (isNaN(word) ? word : Number(word))); // the server names what is no number
 
         function wanted(sure) {
-            const settings = {sure, ...(request && request())};
+            const settings = {sure, strength: sdtune.byId(id('strength')).checked, ...(request && request())};
             const prompts = typed('prompts')
                 .split('\n')
                 .map((line) => line.trim())
@@ -99,11 +104,16 @@ window.sdtune = window.sdtune || {};
             }, 400);
         };
 
-        function described({pictures, missing, seconds}) {
+        function described({pictures, missing, seconds, strength}) {
             const values = {n: missing, all: pictures, time: sdtune.duration(seconds || 0)};
             if (!missing) return t('All pictures are drawn already: {all}.', values);
-            if (!seconds) return t('Pictures to draw: {n}; how long it takes is known after the first.', values);
-            return t('Pictures to draw: {n}, about {time}.', values);
+            const parts = {ranking: missing - strength, strength};
+            const total = seconds
+                ? t('Pictures to draw: {n}, about {time}.', values)
+                : t('Pictures to draw: {n}; how long it takes is known after the first.', values);
+            return strength
+                ? total + ' ' + t('{ranking} for the ranking, {strength} for the best strength.', parts)
+                : total;
         }
 
         // `rest` below the comparison's own address, or what(path) for an address of its own.

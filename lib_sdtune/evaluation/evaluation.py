@@ -57,12 +57,15 @@ class Evaluation:
         self.requests = sample_requests(settings, self.config, host.defaults(self.model), [host.folder("templates")])
         if self.candidates[0].kind == "checkpoints":
             settings.weights, settings.strength = [1.0], False
+        if isinstance(run, AnyFiles) and not run.pictures:  # nothing to rank by, so none is proposed
+            settings.strength = False
         self.model_key = f"{self.model.checkpoint or self.drawn_with}, clip skip {self.model.clip_skip}"
         self.cells = cells(self.candidates, settings.weights, self.requests, settings.seeds, self.model_key)
 
     def estimate(self):
-        """What all of it would take, the pictures for the strength included; see `Grid.estimate`."""
-        return self.grid.estimate([*self.cells, *self.strength_cells(self.candidates[0])])
+        """What all of it would take; see `Grid.estimate`. "strength": how many of the missing pictures are for that."""
+        for_strength = self.strength_cells(self.candidates[0])
+        return {**self.grid.estimate([*self.cells, *for_strength]), "strength": len(self.grid.missing(for_strength))}
 
     def strength_cells(self, best):
         """The further pictures of one file that tell its strength: as many whichever it is."""

@@ -14,6 +14,7 @@ from lib_sdtune.config import Config, Model
 from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.evaluation import comparison, evaluation, journal, run_report
 from lib_sdtune.evaluation import publish as publishing
+from lib_sdtune.evaluation.any_files import AnyFiles
 from lib_sdtune.evaluation.evaluation import Evaluation, result
 from lib_sdtune.evaluation.journal import FILE as JOURNAL
 from lib_sdtune.evaluation.publish import publish, undo
@@ -92,6 +93,17 @@ def test_a_choice_ranks_with_reasons_and_leaves_pages(host, run, monkeypatch):
     Evaluation(host, run, read({**WANTED, "files": ["ron"], "strength": False})).make()
     after = (run.path / "choose" / "cells").glob("*.png")
     assert {path: path.stat().st_mtime_ns for path in after} == before
+
+
+def test_an_estimate_says_what_is_for_the_strength(host, run):
+    """Two files and the bare model of two prompts and two seeds; one of them at five further weights."""
+    wanted = read(WANTED)
+    estimate = Evaluation(host, run, wanted).estimate()
+    assert (estimate["missing"], estimate["strength"]) == (3 * 4 + 5 * 4, 5 * 4)
+    wanted.strength = False
+    assert Evaluation(host, run, wanted).estimate()["missing"] == 3 * 4
+    files = [host.folder("lora") / "ron.safetensors"]
+    assert Evaluation(host, AnyFiles(host, "some", files), read(WANTED)).estimate()["strength"] == 0  # none is proposed
 
 
 def test_publishing_and_taking_back(host, run):
