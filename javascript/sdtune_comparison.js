@@ -15,15 +15,18 @@ window.sdtune = window.sdtune || {};
 
     // prefix: of the elements' ids. path(): where the server has this comparison. own(): further wishes.
     // above(status), beside(ranked, result): what else stands above the result, and beside a ranked file.
-    sdtune.comparison = function (prefix, {path, own: request, above, beside}) {
+    // of(): whose files these are, where one panel shows those of several; each has prompts of its own.
+    sdtune.comparison = function (prefix, {path, own: request, above, beside, of}) {
         const id = (name) => 'sdtune_' + prefix + '_' + name;
         const panel = {mark: '', timer: null, current: path};
 
         // What was typed is still there after a reload.
+        const key = (name) => `${prefix}_${name}` + (name === 'prompts' && of ? ':' + of() : '');
+        const stored = (name) => sdtune.controls.stored()[key(name)] || '';
         function kept(name, element) {
             element.id = id(name);
-            element.value = sdtune.controls.stored()[`${prefix}_${name}`] || '';
-            element.addEventListener('input', () => sdtune.controls.store(`${prefix}_${name}`, element.value));
+            element.value = stored(name);
+            element.addEventListener('input', () => sdtune.controls.store(key(name), element.value));
             return element;
         }
 
@@ -181,6 +184,7 @@ window.sdtune = window.sdtune || {};
         panel.clear = function () {
             clearTimeout(panel.timer);
             panel.mark = '';
+            sdtune.byId(id('prompts')).value = stored('prompts');
             if (sdtune.byId(id('result'))) sdtune.byId(id('result')).replaceChildren();
         };
 

@@ -23,7 +23,7 @@ window.sdtune = window.sdtune || {};
 
     function frame(section) {
         const {el} = sdtune;
-        panel = sdtune.comparison('choice', {path, above, beside: publishing});
+        panel = sdtune.comparison('choice', {path, above, beside: publishing, of: () => current.id});
         panel.show = function (status) {
             if (sdtune.isOn(sdtune.view.run)) return false;
             sdtune.show(section, status.files.length > 0 || status.result);
