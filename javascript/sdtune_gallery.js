@@ -6,6 +6,8 @@ window.sdtune = window.sdtune || {};
     const COLUMN = 140; // pixels a column is wide at least
     const GAP = 8; // between columns, as in style.css
     let drawn = '';
+    let atEnd = true; // whether the newest column is in view, and stays there
+    let shown = ''; // the run's name
     let shots = [];
 
     // {file, step, prompt, seed} of a sample, whichever way the server names it.
@@ -31,20 +33,30 @@ window.sdtune = window.sdtune || {};
     gallery.draw = function (run) {
         const section = sdtune.byId('sdtune_gallery');
         shots = (run.samples || []).map(read).filter((shot) => shot.file);
-        const mark = run.id + '|' + shots.map((shot) => shot.file + shot.prompt).join('|');
+        const mark = run.id + '|' + shots.map((shot) => shot.file + shot.prompt).join('|') + run.samples_note;
         sdtune.show(section, shots.length);
         if (mark === drawn) return;
         drawn = mark;
         const strip = section.querySelector('.sdtune-strip');
-        const atEnd = !strip || strip.scrollLeft + strip.clientWidth >= strip.scrollWidth - 24;
+        if (shown !== run.id) atEnd = true;
+        shown = run.id;
         const left = strip ? strip.scrollLeft : 0;
-        section.replaceChildren(sdtune.el('h4', {}, sdtune.t('Samples')), grid(run));
+        section.replaceChildren(
+            ...[
+                sdtune.el('h4', {}, sdtune.t('Samples')),
+                run.samples_note && sdtune.el('p', {class: 'sdtune-soft'}, run.samples_note),
+                grid(run),
+            ].filter(Boolean),
+        );
         const fresh = section.querySelector('.sdtune-strip');
         fit(fresh);
         seen.disconnect();
         seen.observe(fresh);
+        fresh.addEventListener('scroll', () => (atEnd = isAtEnd(fresh)));
         fresh.scrollLeft = atEnd ? fresh.scrollWidth : left;
     };
+
+    const isAtEnd = (strip) => strip.scrollLeft + strip.clientWidth >= strip.scrollWidth - 24;
 
     // As many whole columns as there is room for: none is cut when the newest is in view.
     // There is room to measure only while the strip is seen.
@@ -53,7 +65,13 @@ window.sdtune = window.sdtune || {};
         strip.style.setProperty('--in-view', Math.max(1, Math.floor((strip.clientWidth + GAP) / (COLUMN + GAP))));
     }
 
-    const seen = new ResizeObserver((entries) => entries.forEach((entry) => fit(entry.target)));
+    // With the room the columns change, and with them where the end is.
+    const seen = new ResizeObserver((entries) =>
+        entries.forEach(({target}) => {
+            fit(target);
+            if (atEnd) target.scrollLeft = target.scrollWidth;
+        }),
+    );
 
     const moment = (step) => (step ? sdtune.t('step {n}', {n: step}) : sdtune.t('untrained'));
 
