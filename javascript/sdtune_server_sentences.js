@@ -14,6 +14,8 @@ window.sdtune = window.sdtune || {};
         'forgetting',
         'problem',
         'note',
+        'samples_note',
+        'drawing',
         'reasons',
         'detail',
         'recipe',

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ class Control:
         self.facts: dict[str, Any] = {}  # what else watchers see
         self.time = TimeSpent()
         self.sample_times = SampleTimes(config.sample)
+        self.by_hand, self.seconds_by_hand = False, 0.0  # samples that somebody asked for, besides those that are due
         self.due_after: Callable[[int], dict[str, int]] = lambda step: {}  # what is still to do besides steps
         self.fault = NO_FAULT  # that somebody has to mend, and whether it is
         self.last_due: dict[str, int] = {}  # request -> the step at which the config made it
@@ -99,9 +100,13 @@ class Control:
         recent = sorted(self.seconds[-30:])
         return recent[len(recent) // 2] if recent else None
 
-    def spending(self, activity: str) -> AbstractContextManager:
+    @contextmanager
+    def spending(self, activity: str) -> Iterator[None]:
         """The time inside goes to `activity`."""
-        return self.time.spending(activity)
+        with self.time.spending(activity):
+            yield
+        if activity == "samples" and self.by_hand:
+            self.seconds_by_hand += self.time.latest[activity]
 
     # what the run calls
 
@@ -179,15 +184,24 @@ class Control:
             self.postponed.discard(request)
             return True
         new, self.last_due[request] = self.last_due.get(request) != step.number, step.number
-        return (
-            self.take_request(request)
-            or new
-            and (self.samples_are_due(step) if request == "sample" else due(self.config.save, step) and not step.last)
-        )
+        if request == "sample":
+            return self.wants_samples(step, new)
+        return self.take_request(request) or new and due(self.config.save, step) and not step.last
+
+    def wants_samples(self, step: "Step", new: bool) -> bool:
+        """new: whether what is due at this step was not drawn yet."""
+        is_due = new and self.samples_are_due(step)
+        asked = self.take_request("sample")
+        self.by_hand = asked and not is_due
+        return asked or is_due
 
     def samples_are_due(self, step: "Step") -> bool:
-        return self.sample_times.is_due(step, self.pace(), self.time.latest.get("samples"),
-                                        self.time.spent.get("samples", 0.0))
+        times, spent = self.sample_times, self.time.spent.get("samples", 0.0) - self.seconds_by_hand
+        is_due = times.is_due(step, self.pace(), self.time.latest.get("samples"), spent)
+        if (note := times.note()) and "samples_note" not in self.facts:
+            self.facts["samples_note"] = note
+            log.info("%s", note)
+        return is_due
 
     def requested(self, request: str) -> bool:
         return request in self._requests

@@ -21,13 +21,20 @@ def due(settings: Any, step: "Step") -> bool:
 
 
 class SampleTimes:
-    """Of a run of `total` steps. round_in_steps: what all prompts together cost once, in optimizer steps, estimated."""
+    """Of a run of `total` steps. round_in_steps: what all prompts together cost once, in optimizer steps, estimated.
+    done: the steps of earlier tries, whose share of the time is theirs.
+    """
 
-    def __init__(self, settings: Any, total: int = 0, round_in_steps: float = 0.0):
-        self.settings, self.total, self.round_in_steps = settings, total, round_in_steps
+    def __init__(self, settings: Any, total: int = 0, round_in_steps: float = 0.0, done: int = 0):
+        self.settings, self.total, self.round_in_steps, self.done = settings, total, round_in_steps, done
         self.auto = settings.every_n_steps == "auto" and not settings.every_n_epochs
-        self.end_is_kept = False  # whether what was spent so far left the time for the last samples
+        # whether what was spent so far left the time for the last samples
+        self.end_is_kept = self.auto and done > 0 and self.rounds() > 0
+        self.drawn = 0  # how often, for as long as no step's time is known
+        self.leaves_out = False  # whether a tenth was not drawn because of the time
         self.tenths = {round(number * total / TENTHS): number for number in range(TENTHS + 1)} if total else {}
+        # a tenth; the one that a run goes on at may have been drawn, or not
+        self.last_drawn = (TENTHS * done - 1) // total if done else None
 
     def is_planned(self, step: "Step") -> bool:
         """Whether samples may be due, whatever they cost."""
@@ -35,21 +42,29 @@ class SampleTimes:
 
     def is_due(self, step: "Step", seconds_per_step: float | None, seconds_per_round: float | None,
                spent: float) -> bool:
-        """Whether samples are due. The seconds are measured, None before that; spent: on the samples so far."""
+        """Whether samples are due. The seconds are measured, None before that; spent: on those that were due so far."""
         if not self.auto or not self.is_planned(step):
             return self.is_planned(step)
         cost = self.round_in_steps
         if seconds_per_step and seconds_per_round:
             cost = seconds_per_round / seconds_per_step
         tenth = self.tenths.get(step.number, TENTHS)  # a run may end before its longest
-        at_end = tenth == TENTHS
-        if at_end and self.end_is_kept:
-            return True  # also where steps became quicker since, or samples slower
-        if seconds_per_step and spent / seconds_per_step + (cost if at_end else 2 * cost) > self.budget:
-            return False
-        chosen = is_chosen(tenth, self.rounds(cost))
+        left = self.budget * (1 - self.done / self.total) if self.total else 0.0
+        left -= spent / seconds_per_step if seconds_per_step else self.drawn * cost
+        rounds = int(left / cost) if cost > 0 and left > 0 else 0
+        if tenth == TENTHS:  # also where steps became quicker since, or samples slower
+            return self.end_is_kept or rounds > 0
+        chosen = is_chosen(tenth, self.last_drawn, rounds)
         self.end_is_kept |= chosen and bool(seconds_per_step)
+        self.leaves_out |= not chosen
+        if chosen:
+            self.last_drawn, self.drawn = tenth, self.drawn + 1
         return chosen
+
+    def note(self) -> str:
+        """What to say of tenths that are left out, or ""."""
+        return (f"Samples are drawn at fewer than every tenth of the run, because all of them would take more than "
+                f"{100 * MAX_SHARE:.0f} % of the time.") if self.leaves_out else ""
 
     @property
     def budget(self) -> float:
@@ -62,9 +77,11 @@ class SampleTimes:
         return min(TENTHS + 1, int(self.budget / cost)) if cost > 0 else 0
 
 
-def is_chosen(tenth: int, rounds: int) -> bool:
-    """Whether a tenth (0 to 10) is among `rounds` of them that lie evenly; the end goes before the beginning."""
+def is_chosen(tenth: int, last_drawn: int | None, rounds: int) -> bool:
+    """Whether a tenth before the end is drawn where there is time for `rounds` more, one of which is the end's.
+
+    They lie evenly over what is left, sooner rather than later: at the beginning a run changes most.
+    """
     if rounds < 2:
-        return rounds == 1 and tenth == TENTHS
-    gaps = rounds - 1
-    return tenth == 0 or tenth * gaps // TENTHS > (tenth - 1) * gaps // TENTHS
+        return False
+    return last_drawn is None or tenth - last_drawn >= max(1, (TENTHS - last_drawn) // rounds)

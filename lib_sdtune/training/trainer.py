@@ -133,7 +133,7 @@ class Trainer:
             stack.enter_context(self.attachment)
             requests = self.results.requests()
             cost = cost_in_steps(self.config, requests)
-            self.times = self.control.sample_times = SampleTimes(self.config.sample, self.total, cost)
+            self.times = self.control.sample_times = SampleTimes(self.config.sample, self.total, cost, self.step)
             self.control.facts |= sample_facts(requests)
             self.control.begin(self.step, self.total, self.training_data.epoch(self.total)[0], self.due_after)
             self.stack = stack.pop_all()

@@ -11,7 +11,7 @@ from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.runs import folder_of
 from lib_sdtune.training.sample_requests import cost_in_steps, sample_requests
-from lib_sdtune.training.sample_times import MAX_SHARE, SampleTimes, is_chosen
+from lib_sdtune.training.sample_times import MAX_SHARE, SampleTimes
 from lib_sdtune.training.step_result import Step
 from lib_sdtune.training.time_spent import TimeSpent
 from tests.hosts import TinyHost, pictures, settings, train
@@ -34,7 +34,7 @@ def drawn(total, seconds_per_step, seconds_per_round, round_in_steps):
 
 
 @pytest.mark.parametrize(("round_in_steps", "numbers"), [
-    (1, [*range(0, 1001, 100)]), (16, [*range(0, 1001, 100)]), (17, [0, 200, 300, 400, 500, 600, 700, 800, 900, 1000]),
+    (1, [*range(0, 1001, 100)]), (16, [*range(0, 1001, 100)]), (17, [*range(0, 801, 100), 1000]),
     (50, [0, 500, 1000]), (100, [1000]), (200, [])])
 def test_every_tenth_of_the_run_or_as_many_of_them_as_there_is_time_for(round_in_steps, numbers):
     assert drawn(1000, 0.1, 0.1 * round_in_steps, round_in_steps)[0] == numbers
@@ -48,11 +48,41 @@ def test_samples_never_take_more_than_their_share(total, measured, round_in_step
     assert spent <= MAX_SHARE * (total + spent) or len(numbers) == 1  # the first is drawn before any is measured
 
 
-def test_the_tenths_lie_evenly():
-    for rounds in range(2, 12):
-        tenths = [tenth for tenth in range(11) if is_chosen(tenth, rounds)]
-        gaps = {later - earlier for earlier, later in zip(tenths, tenths[1:], strict=False)}
-        assert len(tenths) == rounds and tenths[0] == 0 and tenths[-1] == 10 and max(gaps) - min(gaps) <= 1
+@pytest.mark.parametrize("rounds", range(2, 12))
+def test_the_tenths_lie_evenly_and_sooner_rather_than_later(rounds):
+    numbers = drawn(1000, 1.0, 1000 * 15 / 85 / rounds - 0.01, 1000 * 15 / 85 / rounds - 0.01)[0]
+    gaps = [later - earlier for earlier, later in zip(numbers, numbers[1:], strict=False)]
+    assert len(numbers) == rounds and numbers[0] == 0 and numbers[-1] == 1000
+    assert max(gaps) - min(gaps) <= 100 and gaps == sorted(gaps)
+
+
+def test_what_was_asked_for_by_hand_takes_nothing_of_the_share(tmp_path, monkeypatch):
+    add, seconds = TimeSpent.add, {"training": 1.0, "samples": 0.5}
+    monkeypatch.setattr(TimeSpent, "add", lambda time, what, _: add(time, what, seconds.get(what, 0.0)))
+    monkeypatch.setattr(Control, "pace", lambda control: 1.0)
+
+    def ask(control):
+        if control.state == "training" and control.step % 10 in (2, 3, 4) and asked[-1] != control.step:
+            asked.append(control.step)
+            control.request("sample")
+
+    host, asked = TinyHost(tmp_path / "data"), [0]
+    control = train(host, settings(pictures(tmp_path / "pics"), sample=SMALL, train={"max_train_steps": 60}), watch=ask)
+    drawn_at = {int(path.split("step")[-1][:8]) for path in control.samples}
+    assert {*range(0, 61, 6)} <= drawn_at and len(asked) > 15
+    assert "samples_note" not in control.snapshot()
+
+
+def test_it_is_said_once_where_tenths_are_left_out(tmp_path, monkeypatch, caplog):
+    add, seconds = TimeSpent.add, {"training": 1.0, "samples": 2.0}
+    monkeypatch.setattr(TimeSpent, "add", lambda time, what, _: add(time, what, seconds.get(what, 0.0)))
+    monkeypatch.setattr(Control, "pace", lambda control: 1.0)
+    host = TinyHost(tmp_path / "data")
+    caplog.set_level("INFO")
+    control = train(host, settings(pictures(tmp_path / "pics"), sample=SMALL, train={"max_train_steps": 60}))
+    said = "Samples are drawn at fewer than every tenth of the run, because all of them would take more than 15 % of the time."
+    assert control.snapshot()["samples_note"] == said and caplog.messages.count(said) == 1
+    assert said in (folder_of(host, "ron") / "run.log").read_text()
 
 
 @pytest.mark.parametrize(("sample", "numbers"), [
