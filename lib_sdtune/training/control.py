@@ -289,7 +289,7 @@ class Control:
     def report_drawing(self, sentence: str) -> None:
         """Say since when the host draws a picture, or that it gets no further; "" when it is there."""
         self.drawing = sentence
-        self.changed()
+        self.changed(at_once=not sentence)  # else who reads the status on disk would see it drawn for long
 
     def changed(self, at_once: bool = False) -> None:
         if not self.world.is_main_process:

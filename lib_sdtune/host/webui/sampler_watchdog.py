@@ -16,6 +16,7 @@ from modules import shared
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.watcher import Watcher, watcher
 from lib_sdtune.host.webui.extensions import ownership
+from lib_sdtune.sentences import phrase
 
 PATIENCE = 300.0  # seconds without a sampling step; one of a large picture on a CPU takes a minute or two
 INTERVAL = 0.5  # seconds between two looks
@@ -42,7 +43,7 @@ class SamplerWatchdog:
     def __init__(self, request: SampleRequest, thread: int, watcher: Watcher):
         self.request, self.thread, self.watcher = request, thread, watcher
         self.over, self.since = threading.Event(), time.strftime("%H:%M:%S")
-        self.start = f"drawing a picture since {self.since}"
+        self.start = phrase(f"drawing a picture since {self.since}")
         self.said, self.logged = "", None  # the last sentence about being stuck, and the owner in the log
         self.watcher.report(self.start)
 
