@@ -25,6 +25,9 @@ window.sdtune = window.sdtune || {};
             !on &&
                 run.resumable &&
                 button('Resume', 'Go on from the last resume point', () => post(run, 'resume', 'POST')),
+            run.cancelled &&
+                !run.resumable &&
+                button('Retry', 'Put it into the queue again', () => post(run, 'retry', 'POST')),
             button('Show', 'Show this run above', () => sdtune.choose(run.id)),
             !run.problem &&
                 button('Use settings', 'Fill the form with the settings of this run', () => sdtune.form.use(run.id)),

@@ -61,6 +61,7 @@ window.sdtune = window.sdtune || {};
         run.total_steps,
         run.updated,
         run.resumable,
+        run.cancelled,
         run.problem,
         run.place,
         run.waiting_runs,
@@ -161,13 +162,14 @@ window.sdtune = window.sdtune || {};
         sdtune.text(name.lastChild, run.problem || '');
         sdtune.text(method, t(sdtune.method(run.method).title || ''));
         state.firstChild.className = 'sdtune-chip sdtune-is-' + run.state;
-        sdtune.text(state.firstChild, sdtune.stateName(run.state) + (run.place ? ' · ' + run.place : ''));
+        sdtune.text(state.firstChild, sdtune.stateOf(run) + (run.place ? ' · ' + run.place : ''));
         sdtune.text(step, run.total_steps ? `${run.step} / ${run.total_steps}` : '–');
         sdtune.text(time, when(run.updated));
         line.classList.toggle('sdtune-shown', run.id === shownId());
         const possible = JSON.stringify([
             can,
             run.resumable,
+            run.cancelled,
             run.problem,
             run.place,
             run.waiting_runs,

@@ -14,9 +14,11 @@ window.sdtune = window.sdtune || {};
         finished: 'Finished',
         stopped: 'Stopped',
         failed: 'Failed',
+        cancelled: 'Cancelled',
     };
     const SHARES = {samples: 'samples', validation: 'validation', saving: 'saving'};
     sdtune.stateName = (state) => t(NAMES[state] || state);
+    sdtune.stateOf = (run) => sdtune.stateName(run.cancelled ? 'cancelled' : run.state);
 
     sdtune.duration = function (seconds) {
         const s = Math.max(0, Math.round(seconds));
@@ -154,7 +156,7 @@ window.sdtune = window.sdtune || {};
         back();
         const on = sdtune.isOn(run);
         sdtune.text('sdtune_title', run.id);
-        sdtune.text('sdtune_state', sdtune.stateName(run.state));
+        sdtune.text('sdtune_state', sdtune.stateOf(run));
         byId('sdtune_state').className = 'sdtune-chip sdtune-is-' + run.state;
         sdtune.show('sdtune_state', true);
         sdtune.text(
@@ -191,7 +193,7 @@ window.sdtune = window.sdtune || {};
         bar.classList.toggle('sdtune-resting', !['training', 'preparing'].includes(run.state));
         sdtune.text(
             'sdtune_steps',
-            run.phase ? preparing(run) : run.total_steps ? steps(run) : run.message || sdtune.stateName(run.state),
+            run.phase ? preparing(run) : run.total_steps ? steps(run) : run.message || sdtune.stateOf(run),
         );
         sdtune.text('sdtune_percent', run.total_steps || phase ? percent.toFixed(0) + ' %' : '');
     }

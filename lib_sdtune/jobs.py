@@ -19,6 +19,7 @@ from lib_sdtune.progress import Progress
 from lib_sdtune.sentences import phrase
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.submission import check_config, check_folders, read_config
+from lib_sdtune.training.run_end import cancel
 from lib_sdtune.training.run_states import ALLOWED_STATES, LIVE, UNKNOWN_STATUS, refusal, refusal_phrase, state_phrase
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ class Jobs:
                 raise WrongState(self.status(name)["message"])  # which says what program trains it
             control = self.control_of(name)
             if self.queue.take_back(control):
-                control.set_state("stopped", "Stopped before it began.")
-                control.close()
+                cancel(control)
             else:
                 control.request(action)
 
@@ -124,9 +124,9 @@ class Jobs:
         self.go_on(folder, places)
 
     def retry(self, name: str) -> None:
-        """Start a run that failed once more with the same settings, from its last state if it has one."""
+        """Start a run that failed, or was cancelled, once more with its settings, from its last state if it has one."""
         folder, status = self.folder(name), self.status(name)
-        if status["state"] != "failed" or status["problem"]:
+        if status["problem"] or not (status["state"] == "failed" or status.get("cancelled")):
             raise WrongState(refusal(status, phrase("there is nothing to try again")))
         self.go_on(folder)
 

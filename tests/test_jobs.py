@@ -360,6 +360,20 @@ def test_a_run_that_failed_is_tried_again_with_its_settings(jobs, host, images, 
         jobs.request(name, "retry")
 
 
+def test_a_run_that_was_cancelled_in_the_queue_says_so_and_is_queued_again(jobs, images):
+    first, second = jobs.submit(long(images, "one")), jobs.submit(settings(images, "two", train={"max_train_steps": 2}))
+    until(lambda: jobs.status(first)["step"] >= 1)
+    jobs.request(second, "stop_without_saving")
+    status = jobs.status(second)
+    assert (status["state"], status["cancelled"], status["resumable"]) == ("stopped", True, False)
+    assert Jobs(jobs.context).status(second)["cancelled"], "also after a restart"
+    jobs.request(second, "retry")
+    assert state(jobs, second) == "queued" and "cancelled" not in jobs.status(second)
+    jobs.request(first, "stop_without_saving")
+    until(lambda: state(jobs, second) == "finished")
+    assert "cancelled" not in jobs.status(first) and "cancelled" not in jobs.status(second)
+
+
 def test_a_run_s_log_says_nothing_of_others(jobs, images):
     first, second = jobs.submit(long(images, "one")), jobs.submit(long(images, "two"))
     until(lambda: jobs.status(first)["step"] >= 1)

@@ -18,6 +18,13 @@ class Stopped(Exception):
     """Raised out of preparation when a stop was asked for; nothing was trained yet."""
 
 
+def cancel(control: "Control") -> None:
+    """The run was taken out of the queue: it has stopped, and can be put there again."""
+    control.facts["cancelled"] = True
+    control.set_state("stopped", "Stopped before it began.")
+    control.close()
+
+
 @contextmanager
 def ending_told(control: "Control") -> Iterator[None]:
     """The run's state is true from its beginning to its end, whatever happens inside. Who asks it to stop when all of
