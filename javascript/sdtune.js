@@ -139,7 +139,7 @@ window.sdtune = window.sdtune || {};
     const refresh = () => (refreshing = refreshing.catch(() => {}).then(refreshOnce));
 
     async function refreshOnce() {
-        const stale = Date.now() - view.listed > 10000 || !sdtune.isOn(view.run);
+        const stale = Date.now() - view.listed > 10000 || !sdtune.isOn(view.run) || view.next;
         if (stale) {
             view.runs = await sdtune.call('runs');
             view.listed = Date.now();
@@ -151,7 +151,7 @@ window.sdtune = window.sdtune || {};
     }
 
     // The run that the user picked, else the one that is on, else the latest. One that ended while it was shown stays
-    // until its card was looked at: `next` says which one has begun since.
+    // until its card was looked at: `next` says which one has begun since, or is on while one that waits is shown.
     function choose() {
         const running =
             view.runs.find((run) => sdtune.isOn(run) && run.state !== 'queued') || view.runs.find(sdtune.isOn);
@@ -159,7 +159,8 @@ window.sdtune = window.sdtune || {};
         if (running && view.on !== running.id && view.on && shown && shown.id === view.on) view.chosen = view.on;
         view.on = running ? running.id : null;
         const chosen = view.runs.find((run) => run.id === view.chosen);
-        view.next = chosen && running && chosen !== running && !sdtune.isOn(chosen) ? running : null;
+        const rests = chosen && (!sdtune.isOn(chosen) || chosen.state === 'queued');
+        view.next = rests && running && running.state !== 'queued' && chosen !== running ? running : null;
         if (chosen) return chosen.id;
         return running ? running.id : view.runs.length ? sdtune.newest(view.runs).id : null;
     }

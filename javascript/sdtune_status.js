@@ -171,8 +171,16 @@ window.sdtune = window.sdtune || {};
         buttons(run, on);
         const next = sdtune.view.next;
         sdtune.show('sdtune_next', next);
-        sdtune.text('sdtune_next_text', next ? t('{name} has begun meanwhile.', {name: next.id}) : '');
+        sdtune.text('sdtune_next_text', next ? meanwhile(next, on) : '');
     };
+
+    // What is said of the run that is on while another one is shown, which ended or waits.
+    function meanwhile(next, waits) {
+        if (!waits) return t('{name} has begun meanwhile.', {name: next.id});
+        const values = {name: next.id, n: next.step, all: next.total_steps};
+        if (next.state === 'paused') return t('{name} is paused, step {n} / {all}', values);
+        return next.total_steps ? t('{name} is training, step {n} / {all}', values) : t('{name} is on.', values);
+    }
 
     // What is trained: what the run says, else what its settings say, else what is loaded while it is on.
     function model(run, on) {
