@@ -232,6 +232,7 @@ window.sdtune = window.sdtune || {};
             const before = view.about;
             view.about = await sdtune.call('');
             sdtune.form.about(view.about);
+            sdtune.drawDeferredSettings(view.about);
             if (before) followCheckpoint(before.title, view.about.title);
         } catch (problem) {
             // the status card says that the server does not answer

@@ -132,7 +132,7 @@ window.sdtune = window.sdtune || {};
             if (on) for (const run of sdtune.view.runs.filter(matches)) if (!sdtune.isOn(run)) ticked.add(run.id);
             runs.draw(sdtune.view.runs);
         });
-        every.id = 'sdtune_runs_every';
+        Object.assign(every, {id: 'sdtune_runs_every'});
         const head = el(
             'tr',
             {},

@@ -6,7 +6,7 @@ It lives in the package, so it survives the WebUI's "Reload UI". Nothing heavy i
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.access import Access
 from lib_sdtune.errors import WrongState
@@ -68,6 +68,18 @@ class App:
             if self._evaluation is None:
                 self._evaluation = EvaluationService(self.context)
             return self._evaluation
+
+    def about(self) -> dict[str, Any]:
+        """The model that a run would train now; "on" is the run that has the model, "deferred_settings" what was
+        changed meanwhile, see `Host.deferred_settings`.
+        """
+        on, deferred = self.jobs.on(), self.host.deferred_settings()
+        return {**self.host.about(), **({"on": {"id": on, "model": self.jobs.model(on)}} if on else {}),
+                **({"deferred_settings": deferred} if deferred else {})}
+
+    def drop_deferred_setting(self, name: str) -> dict[str, Any]:
+        self.host.drop_deferred_setting(name)
+        return self.about()
 
     def submit(self, data: "dict | Config") -> dict[str, str]:
         """Queue a run, given as CONFIG's nested dict or as a `Config`. UserError, NameTaken if it cannot be.

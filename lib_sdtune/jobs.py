@@ -234,14 +234,11 @@ class Jobs:
                     "resumable": False, "trigger": "", "updated": 0.0}
 
     def live_status(self, name: str) -> dict[str, Any]:
-        """The snapshot of a run in the queue or at work, with what the host says meanwhile."""
+        """The snapshot of a run in the queue or at work, with its place there."""
         control = self.control_of(name)
-        status = control.snapshot()
-        if control is self.queue.current:
-            status["message"] = " · ".join(part for part in (status["message"], self.context.host.note()) if part)
         place = self.queue.place(control)
         waits = {"place": place, "waiting_runs": len(self.queue.waiting)} if place else {}
-        return {**status, "resumable": False, **waits}
+        return {**control.snapshot(), "resumable": False, **waits}
 
     def folder(self, name: str) -> "RunFolder":
         """The `RunFolder` of a name. NotFound if there is none."""
@@ -271,6 +268,10 @@ class Jobs:
             raise WrongState(f"The run {name} is being trained by another program ({owner.name}); "
                              "compare and publish its files when it has ended.")
         return folder
+
+    def on(self) -> str:
+        """The name of the run that has the model now, or ""."""
+        return next((name for name, control in self.controls.items() if control is self.queue.current), "")
 
     def model(self, name: str) -> str:
         """The checkpoint that a queued run trains, as the host calls it; "" where that is not known yet."""

@@ -22,7 +22,7 @@ def add_questions(router: APIRouter, app: App) -> None:
 
     @router.get("/")
     def about(request: Request) -> Response:
-        return answer(request, app.access, lambda: app.host.about())
+        return answer(request, app.access, app.about)
 
     @router.get("/schema")
     def schema(request: Request) -> Response:
@@ -72,6 +72,10 @@ def add_orders(router: APIRouter, app: App) -> None:
             return app.jobs.status(name)
 
         return answer(request, app.access, obey)
+
+    @router.delete("/deferred-settings/{name}")
+    def drop_deferred_setting(request: Request, name: str) -> Response:
+        return answer(request, app.access, lambda: app.drop_deferred_setting(name))
 
     @router.post("/runs", status_code=201)
     def submit(request: Request, body: bytes = Depends(body)) -> Response:

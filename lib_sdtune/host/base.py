@@ -196,9 +196,14 @@ class Host:
         """The `ModelSpec` of the model that a run would train, without loading it; None where unknown."""
         return None
 
-    def note(self) -> str:
-        """What the watcher of the run should know about the host right now, in a sentence, or ""."""
-        return ""
+    def deferred_settings(self) -> list[dict[str, Any]]:
+        """Settings of the host that were changed while the model was lent, with what became of it: {"setting", "label",
+        "value", "checkpoint" where that is loaded with it, "asked" in seconds, "state": waiting, done, failed}.
+        """
+        return []
+
+    def drop_deferred_setting(self, name: str) -> None:
+        """Such a change is not made, or its report was read."""
 
     @contextmanager
     def borrow(self, model_settings: Any, idle: Collection[str] = ()) -> Iterator[LoadedModel]:

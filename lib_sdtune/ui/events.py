@@ -54,7 +54,12 @@ class FormEvents:
             return box("red", fault(problem)), ""
 
     def start(self, request: gr.Request, *values):
-        return self.answer(lambda config: ("", self.app.submit(config)["id"]), request, *values)
+        def submitted(config: dict[str, Any]) -> tuple[str, str]:
+            run = self.app.submit(config)
+            model = run["model"]
+            return box("plain", f"The run {run['id']} trains {model}." if model else ""), run["id"]
+
+        return self.answer(submitted, request, *values)
 
     def check_pictures(self, request: gr.Request, *values):
         return self.answer(lambda config: (check.report(config, self.app, self.say), ""), request, *values)[0]

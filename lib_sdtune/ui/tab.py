@@ -68,7 +68,7 @@ def form(fields: Sequence[Field], values: Mapping[str, Any], parts: dict[str, An
         parts[path] = component(by_path[path], values[path])
 
     place("method")
-    gr.HTML('<p id="sdtune_model" class="sdtune-soft"></p>')
+    gr.HTML('<p id="sdtune_model" class="sdtune-soft"></p><div id="sdtune_deferred" role="status"></div>')
     with gr.Row(elem_classes=["sdtune-row"]):
         place("name")
         place("concept.prompt")

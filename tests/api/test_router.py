@@ -132,7 +132,7 @@ def test_orders_from_the_own_page_and_from_programs_are_taken(client):
 
 
 VERBS = ("preview", "edit", "write", "prune", "common", "finals", "describe", "undo", "save", "stop")
-EVERY = [("GET", "/"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"), ("POST", "/runs/x/resume"), ("POST", "/runs/x/retry"), ("POST", "/runs/x/move"),
+EVERY = [("GET", "/"), ("DELETE", "/deferred-settings/x"), ("GET", "/runs"), ("POST", "/runs"), ("GET", "/runs/x"), ("POST", "/runs/x/stop"), ("POST", "/runs/x/pause"), ("POST", "/runs/x/resume"), ("POST", "/runs/x/retry"), ("POST", "/runs/x/move"),
          ("POST", "/runs/x/sample"), ("POST", "/runs/x/save"),
          ("DELETE", "/runs/x"), ("GET", "/runs/x/log"), ("GET", "/runs/x/config"), ("GET", "/runs/x/report"),
          ("GET", "/runs/x/samples/y.png"), ("GET", "/inspect"), ("POST", "/inspect"), ("POST", "/inspect/stop"), ("GET", "/inspect/pictures/x"), ("GET", "/schema"),

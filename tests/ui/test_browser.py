@@ -500,3 +500,32 @@ def test_what_was_typed_for_a_comparison_is_there_after_a_reload(page, url):
         }})()""")
     opened(page, url + "?again").until(f"!!{shown}")
     assert page.run(values) == typed
+
+
+DEFERRED = """
+const answers = window.fetch;
+window.sdtune_calls = [];
+window.sdtune_about = {model: 'toy', family: 'SD1', title: 'toy', on: {id: 'q3', model: '<b>toy'}, deferred_settings: [
+    {setting: 'sd_model_checkpoint', label: 'Stable Diffusion checkpoint', value: 'db', checkpoint: true, asked: 1e9, state: 'waiting'}]};
+window.fetch = (address, options, ...others) => {
+    const place = String(address).split('/sdtune/v1/')[1];
+    const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
+    if (options && options.method === 'DELETE') {
+        window.sdtune_calls.push(place);
+        window.sdtune_about.deferred_settings = [];
+    }
+    return place === '' || place.startsWith('deferred-settings/') ? answer(window.sdtune_about) : answers(address, options, ...others);
+};
+"""
+
+
+def test_a_checkpoint_chosen_during_a_run_is_announced_and_can_be_dropped(page, url):
+    """Beside the model that is trained, whatever run is shown; and said again when it has been loaded."""
+    said = "document.querySelector('#sdtune_deferred').textContent"
+    opened(page, url, DEFERRED).until(f"{said}.includes('q3 trains <b>toy; db is loaded when it has ended.')")
+    page.run("document.querySelector('#sdtune_deferred button').click()")
+    page.until(f"{said} === ''")
+    assert page.run("sdtune_calls") == ["deferred-settings/sd_model_checkpoint"]
+    page.run("""sdtune_about.deferred_settings = [{setting: 'sd_model_checkpoint', label: '', value: 'db', checkpoint: true,
+        asked: new Date(2026, 1, 1, 10, 45).getTime() / 1000, state: 'done'}]""")
+    page.until(f"/db has been loaded, as asked at 10:45/.test({said})")

@@ -35,8 +35,8 @@ from lib_sdtune.host.webui import (
     structure,
 )
 from lib_sdtune.host.webui.borrowed import Borrowed
+from lib_sdtune.host.webui.deferred import DeferredSettings
 from lib_sdtune.host.webui.extensions import blame, checkpoint_file, hijack_points, ownership
-from lib_sdtune.host.webui.extensions.ownership import Change
 from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.lock import QueueLock
 from lib_sdtune.host.webui.neutral import backends, hypernetworks, neutral, placement, prompt_loras, rng, storage
@@ -51,9 +51,8 @@ class WebUIHost(Host):
     """The one host of a WebUI process."""
 
     def __init__(self):
-        self.lock = QueueLock(queue_lock)
-        self.fork = forks.current()
-        self.deferred = pinned.DeferredSettings()
+        self.lock, self.fork = QueueLock(queue_lock), forks.current()
+        self.deferred = DeferredSettings()
         self.borrowed, self.turns = Borrowed(), Turns()
         hijack_points.remember()  # again, for what was imported since the start
 
@@ -122,9 +121,11 @@ class WebUIHost(Host):
             return model.spec_of_file(entry.filename)
         return None if loaded is None else model.spec(loaded)
 
-    def note(self) -> str:
-        """What waits for the run's end, in a sentence, or ""."""
-        return self.deferred.note()
+    def deferred_settings(self) -> list[dict[str, Any]]:
+        return self.deferred.report()
+
+    def drop_deferred_setting(self, name: str) -> None:
+        self.deferred.drop(name)
 
     @contextmanager
     def borrow(self, model_settings: Any, idle: Collection[str] = ()) -> Iterator[LoadedModel]:
@@ -157,7 +158,7 @@ class WebUIHost(Host):
             finally:
                 self.borrowed.bare.close()
 
-    def make_bare(self) -> list[Change]:
+    def make_bare(self) -> list[ownership.Change]:
         """Enter the layers around a training: what pictures left on the weights, the model's own structure, what other
         extensions left on it, what the WebUI did. Returns the changes of other extensions that were put aside.
         """
@@ -171,7 +172,7 @@ class WebUIHost(Host):
             borrowed.bare = stack.pop_all()
         return changes
 
-    def restore_parameters(self) -> list[Change]:
+    def restore_parameters(self) -> list[ownership.Change]:
         """Parameters that somebody exchanged since the model was lent are the lent ones again; the changes."""
         if self.borrowed.parameters is None:
             self.borrowed.parameters = structure.Parameters(self.borrowed.sd_model)

@@ -7,7 +7,7 @@ takes, nor can the model be swapped under it.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from modules import shared
@@ -15,28 +15,14 @@ from torch import nn
 
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.host.webui import checkpoint_list, forks
+from lib_sdtune.host.webui.deferred import Change, DeferredSettings
 from lib_sdtune.host.webui.swap import replaced
 
 
-class DeferredSettings(dict):
-    """Option -> the value that it gets when the run has ended. runs: how many have the model pinned; a second one can
-    have borrowed it from the first.
-    """
+class SettingDeferred(RuntimeError):
+    """By this an option falls back; the WebUI prints it in a line, because it was no fault that has a place."""
 
-    runs = 0
-
-    def note(self) -> str:
-        """What is waiting, in a sentence, or ""."""
-        changes = ", ".join(f"{key} = {value}" for key, value in sorted(self.items()))
-        return f"after this run the WebUI's settings change: {changes}" if changes else ""
-
-    def apply(self) -> None:
-        """Make the changes, as the settings page would have, if no run is on. Call it with the queue lock free."""
-        while self and not self.runs:
-            key, value = self.popitem()
-            with suppress(AssertionError):  # the WebUI's word for frozen settings
-                if shared.opts.set(key, value):
-                    shared.opts.save(shared.config_filename)
+    __traceback__ = None
 
 
 def chosen(checkpoint: str) -> Any | None:
@@ -79,8 +65,7 @@ def pinned(sd_model: nn.Module, deferred: DeferredSettings) -> Iterator[None]:
 
 def defer(key: str, deferred: DeferredSettings, sentence: str) -> Callable[[], None]:
     def onchange():
-        deferred[key] = shared.opts.data[key]
-        # by this the option falls back
-        raise RuntimeError(f"{sentence} The change is noted and made when the run has ended.")
+        deferred.changes[key] = Change(shared.opts.data[key])
+        raise SettingDeferred(f"{sentence} The change is noted and made when the run has ended.")
 
     return onchange

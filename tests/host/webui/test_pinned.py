@@ -1,6 +1,7 @@
 """The checkpoint is the run's while a run is on: neither hours of a hanging page, nor a model swapped under the run."""
 
 import threading
+import time
 
 import pytest
 import webui_probe
@@ -31,8 +32,8 @@ def change(title, answers):
     answers.append(shared.opts.set("sd_model_checkpoint", title))
 
 
-def test_a_change_falls_back_at_once_and_is_made_after_the_run(host, other):
-    from modules import shared
+def test_a_change_falls_back_at_once_and_is_made_after_the_run(host, other, capfd):
+    from modules import sd_models, shared
 
     mine = shared.sd_model.sd_checkpoint_info.title
     with host.borrow(Model()) as model:
@@ -42,10 +43,38 @@ def test_a_change_falls_back_at_once_and_is_made_after_the_run(host, other):
         page.join(timeout=10)
         assert answers == [False], "the settings page must not wait for the lock"
         assert shared.opts.sd_model_checkpoint == mine or shared.opts.data["sd_model_checkpoint"] == mine
-        assert other in host.note()
+        waiting = host.deferred_settings()[0]
+        assert waiting["value"] == sd_models.checkpoints_list[other].name_for_extra and waiting["checkpoint"]
+        assert waiting["state"] == "waiting" and abs(waiting["asked"] - time.time()) < 60
         assert model.unet is shared.sd_model.model.diffusion_model
+    log = capfd.readouterr().err
+    assert "The change is noted" in log and "Traceback" not in log and ".py" not in log
     assert shared.sd_model.sd_checkpoint_info.title == other
-    assert host.note() == ""
+    assert [(change["state"], change["value"]) for change in host.deferred_settings()] == [("done", waiting["value"])]
+    shared.opts.set("sd_model_checkpoint", mine)
+    assert host.deferred_settings() == [], "what was changed again since is no news"
+
+
+def test_a_change_that_is_not_wanted_any_more_is_not_made(host, other):
+    from modules import shared
+
+    mine = shared.sd_model.sd_checkpoint_info.title
+    with host.borrow(Model()):
+        change(other, [])
+        host.drop_deferred_setting("sd_model_checkpoint")
+        assert host.deferred_settings() == []
+    assert shared.sd_model.sd_checkpoint_info.title == mine and host.deferred_settings() == []
+
+
+def test_a_change_that_fails_after_the_run_is_told(host, other, monkeypatch):
+    from modules import shared
+
+    with host.borrow(Model()):
+        change(other, [])
+        monkeypatch.setattr(type(shared.opts), "set", lambda *args, **kwargs: False)
+    assert host.deferred_settings()[0]["state"] == "failed"
+    host.drop_deferred_setting("sd_model_checkpoint")
+    monkeypatch.undo()
 
 
 def test_a_picture_with_another_checkpoint_is_refused_while_a_run_breathes(host, other, unchanged):

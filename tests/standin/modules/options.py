@@ -1,4 +1,6 @@
 import json
+import sys
+import traceback
 
 
 class OptionInfo:
@@ -53,7 +55,8 @@ class Options:
             try:
                 self.data_labels[key].onchange()
             except Exception as error:
-                print(f"changing setting {key} to {value}: {error}")
+                print(f"changing setting {key} to {value}: {type(error).__name__}", file=sys.stderr)
+                print(*traceback.TracebackException.from_exception(error).format(), sep="", file=sys.stderr)
                 self.data[key] = before
                 return False
         return True
