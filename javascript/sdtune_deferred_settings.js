@@ -50,7 +50,9 @@ window.sdtune = window.sdtune || {};
 
     async function drop(setting) {
         try {
-            sdtune.drawDeferredSettings(await sdtune.call('deferred-settings/' + encodeURIComponent(setting), 'DELETE'));
+            sdtune.drawDeferredSettings(
+                await sdtune.call('deferred-settings/' + encodeURIComponent(setting), 'DELETE'),
+            );
         } catch (problem) {
             sdtune.status.say(problem.message);
         }

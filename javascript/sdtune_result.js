@@ -86,7 +86,7 @@ window.sdtune = window.sdtune || {};
                 'div',
                 {class: 'sdtune-buttons'},
                 text && copy(text, 'Copy'),
-                (text || checkpoint) && promptBox() && send(text, checkpoint, size),
+                ...sdtune.send.controls(text, checkpoint, size),
                 sdtune.el(
                     'a',
                     {
@@ -158,50 +158,6 @@ window.sdtune = window.sdtune || {};
         area.select();
         document.execCommand('copy');
         area.remove();
-    }
-
-    const promptBox = () => document.querySelector('#txt2img_prompt textarea');
-
-    // checkpoint: the name of the one that has to be chosen first, or "". size: of the run's samples, [width, height].
-    function send(text, checkpoint, size) {
-        return sdtune.el(
-            'button',
-            {
-                type: 'button',
-                class: 'sdtune-button sdtune-strong',
-                id: 'sdtune_send',
-                title: size
-                    ? t('Where the size in txt2img is far from {width} × {height}, it is set to that.', {
-                          width: size[0],
-                          height: size[1],
-                      })
-                    : '',
-                onclick: () => {
-                    if (checkpoint && window.selectCheckpoint) window.selectCheckpoint(checkpoint);
-                    const area = promptBox();
-                    if (!area.value.includes(text)) area.value = [area.value.trim(), text].filter(Boolean).join(' ');
-                    area.dispatchEvent(new Event('input', {bubbles: true}));
-                    if (size) suit(size);
-                    if (window.switch_to_txt2img) window.switch_to_txt2img();
-                },
-            },
-            t('Send to txt2img'),
-        );
-    }
-
-    // A model draws badly at less than half or more than twice the pixels that it was trained with.
-    function suit(size) {
-        const fields = ['width', 'height'].map((name) =>
-            document.querySelector(`#txt2img_${name} input[type="number"]`),
-        );
-        if (!fields.every(Boolean)) return;
-        const pixels = (numbers) => Number(numbers[0]) * Number(numbers[1]);
-        const ratio = pixels(fields.map((field) => field.value)) / pixels(size);
-        if (ratio >= 0.5 && ratio <= 2) return;
-        fields.forEach((field, number) => {
-            field.value = size[number];
-            field.dispatchEvent(new Event('input', {bubbles: true}));
-        });
     }
 
     function box(run) {

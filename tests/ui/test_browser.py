@@ -529,3 +529,47 @@ def test_a_checkpoint_chosen_during_a_run_is_announced_and_can_be_dropped(page, 
     page.run("""sdtune_about.deferred_settings = [{setting: 'sd_model_checkpoint', label: '', value: 'db', checkpoint: true,
         asked: new Date(2026, 1, 1, 10, 45).getTime() / 1000, state: 'done'}]""")
     page.until(f"/db has been loaded, as asked at 10:45/.test({said})")
+
+
+DREAMBOOTH = """
+const answers = window.fetch;
+const run = {id: 'db', method: 'dreambooth', state: 'finished', step: 9, total_steps: 9, samples: [], message: '', trigger: 'ron',
+             artefacts: [{path: '/models/db.safetensors', name: 'db'}]};
+window.sdtune_about = {model: 'toy', title: 'toy.safetensors', OTHERS};
+window.fetch = (address, ...others) => {
+    const place = String(address).split('/sdtune/v1/')[1];
+    const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
+    if (place === 'runs' || place.includes('/log?')) return answer(place === 'runs' ? [run] : []);
+    return place === '' ? answer(window.sdtune_about) : place === 'runs/db' ? answer(run) : answers(address, ...others);
+};
+window.switch_to_txt2img = () => (window.sdtune_switched = true);
+window.selectCheckpoint = (name) => setTimeout(() => { SELECTED }, 300);
+document.addEventListener('DOMContentLoaded', () => document.body.insertAdjacentHTML('beforeend', `
+    <div id="txt2img_prompt"><textarea></textarea></div><div id="setting_sd_model_checkpoint"><input value="toy.safetensors [0123456789]"></div>`));
+"""
+SENT = "document.querySelector('#sdtune_send_note').textContent"
+
+
+def test_a_checkpoint_that_waits_for_another_run_is_not_taken_for_chosen(page, url):
+    waiting = """on: {id: 'q3', model: 'toy'}, deferred_settings: [{setting: 'sd_model_checkpoint', label: '', value: 'db', checkpoint: true,
+                 asked: 1, state: 'waiting'}]"""
+    opened(page, url, DREAMBOOTH.replace("OTHERS", waiting)).until("!!document.querySelector('#sdtune_send')")
+    page.run("document.querySelector('#sdtune_send').click()")
+    page.until(f"{SENT} === 'db is chosen when q3 has ended; the prompt is in txt2img.'")
+    assert page.run("!window.sdtune_switched && document.querySelector('#txt2img_prompt textarea').value === 'ron'")
+
+
+def test_txt2img_is_shown_when_the_drop_down_shows_the_checkpoint(page, url):
+    selected = "document.querySelector('#setting_sd_model_checkpoint input').value = name + '.safetensors [0123456789]';"
+    opened(page, url, DREAMBOOTH.replace("OTHERS", "").replace("SELECTED", selected)).until("!!document.querySelector('#sdtune_send')")
+    page.run("document.querySelector('#sdtune_send').click()")
+    assert page.run("!window.sdtune_switched")
+    page.until(f"window.sdtune_switched && {SENT} === ''")
+
+
+def test_a_drop_down_that_does_not_show_the_checkpoint_is_told(page, url):
+    hurry = "window.sdtune_timeout = 1500;\n"
+    opened(page, url, hurry + DREAMBOOTH.replace("OTHERS", "").replace("SELECTED", "")).until("!!document.querySelector('#sdtune_send')")
+    page.run("document.querySelector('#sdtune_send').click()")
+    page.until(f"{SENT}.includes('does not show db')")
+    assert page.run("!window.sdtune_switched")
