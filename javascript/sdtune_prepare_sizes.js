@@ -13,11 +13,14 @@ window.sdtune = window.sdtune || {};
         return share > 0 && share < Infinity ? Math.floor(size * share) : size;
     }
 
+    // What the training takes may be beyond what Prepare does.
+    const within = ({low, high}, size) => size && Math.min(Math.max(Number(size), low ?? -Infinity), high ?? Infinity);
+
     function follow() {
         for (const setting of sdtune.picturesPage.facts.prepare) {
             if (!SIZES.includes(setting.name)) continue;
             const field = sdtune.byId('sdtune_prepare_' + setting.name);
-            const size = trained(setting.name);
+            const size = within(setting, trained(setting.name));
             const untouched = field.value === (filled[setting.name] ?? String(setting.default));
             if (size && untouched) field.value = filled[setting.name] = String(size);
         }
