@@ -107,6 +107,7 @@ window.sdtune = window.sdtune || {};
         line.classList.toggle('sdtune-box', Boolean(text) && Boolean(bad));
         line.classList.toggle('sdtune-red', Boolean(text) && Boolean(bad));
         line.setAttribute('role', bad ? 'alert' : 'status');
+        if (text && bad) sdtune.linkFields(line, true);
     };
     controls.note = (id) => sdtune.el('p', {class: 'sdtune-note', id: 'sdtune_' + id, role: 'status'});
 

@@ -32,6 +32,7 @@ window.sdtune = window.sdtune || {};
         const place = sdtune.byId(PLACES[name]);
         rest(sdtune.byId('sdtune_' + name), false);
         sdtune.sayBoxes(place);
+        for (const box of place.querySelectorAll('.sdtune-red, .sdtune-yellow')) sdtune.linkFields(box);
         stale(place, false);
         for (const box of place.querySelectorAll('.sdtune-stale')) stale(box, false);
         const problem = place.querySelector('[role="alert"]');

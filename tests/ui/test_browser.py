@@ -573,3 +573,48 @@ def test_a_drop_down_that_does_not_show_the_checkpoint_is_told(page, url):
     page.run("document.querySelector('#sdtune_send').click()")
     page.until(f"{SENT}.includes('does not show db')")
     assert page.run("!window.sdtune_switched")
+
+
+CHINESE = f"window.localization = {(Path(__file__).parents[2] / 'localizations/zh_CN.json').read_text(encoding='utf-8')};"
+
+
+@pytest.mark.parametrize("before", ["", CHINESE], ids=["English", "Chinese"])
+def test_an_error_leads_to_the_field_that_it_names(page, url, folder, before):
+    """Into a group that is folded away, of some 150 fields."""
+    opened(page, url, before).until(RESTORED)
+    type_in(page, "sdtune_name", "cup")
+    type_in(page, "sdtune_images", str(folder / "pics"))
+    type_in(page, "sdtune_train_batch_size", "-3")
+    page.until("localStorage.sdtune_form.includes('-3')")
+    page.run("document.querySelector('#sdtune_start').click()")
+    page.until("!!document.querySelector('#sdtune_start_message button')")
+    group = "document.querySelector('#sdtune_train_batch_size').closest('.sdtune-group').querySelector('.label-wrap.open')"
+    assert page.run(f"{group} === null")
+    said = page.run("document.querySelector('#sdtune_start_message').textContent")
+    assert f'"{page.run("sdtune.form.label(`train.batch_size`)")}"' in said and "-3" in said
+    page.run("document.querySelector('#sdtune_start_message button').click()")
+    page.until(f"!!{group} && document.activeElement === document.querySelector('#sdtune_train_batch_size input')")
+
+
+def test_a_link_to_a_field_is_made_of_text_alone(page, url):
+    opened(page, url).until(RESTORED)
+    page.run("""(() => {
+        const place = document.querySelector('#sdtune_start_message');
+        place.textContent = '"<b>x" is no name; "Name" is, "constructor" is not; "Pictures" of concept 2, "Batch size".';
+        sdtune.linkFields(place);
+    })()""")
+    assert page.run("[...document.querySelectorAll('#sdtune_start_message *')].map((part) => part.textContent)") == ["Name", "Batch size"]
+
+
+def test_sizes_of_the_form_are_what_prepare_can_do_and_a_refused_field_is_seen(page, url, folder):
+    opened(page, url).until(RESTORED)
+    type_in(page, "sdtune_dataset_bucket_reso_steps", "1")
+    page.until("localStorage.sdtune_form.includes('bucket_reso_steps')")
+    page.run("[...document.querySelectorAll('#sdtune_pages button')].find((tab) => tab.textContent.trim() === 'Pictures').click()")
+    page.until("!!document.querySelector('#sdtune_prepare_bucket_reso_steps')")
+    page.run("document.querySelector('[data-half=prepare]').click()")
+    page.until("document.querySelector('#sdtune_prepare_bucket_reso_steps').value === '8'")
+    page.run(f"document.querySelector('#sdtune_prepare_source').value = {json.dumps(str(folder / 'pics'))}")
+    page.run("document.querySelector('#sdtune_prepare_bucket_reso_steps').value = '4'; document.querySelector('#sdtune_prepare_start').click()")
+    page.until("document.querySelector('#sdtune_prepare_note button')?.textContent === 'Sides in steps of'")
+    assert page.run("document.querySelector('#sdtune_prepare_bucket_reso_steps').closest('details').open")
