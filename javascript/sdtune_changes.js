@@ -1,4 +1,5 @@
-// What was changed from the defaults, as one line above Start to copy: the command line takes it behind --set.
+// What was changed from the defaults, counted in a line above Start; unfolded or copied, the command line takes it
+// behind --set.
 window.sdtune = window.sdtune || {};
 
 (function (sdtune) {
@@ -9,15 +10,34 @@ window.sdtune = window.sdtune || {};
     changes.draw = function () {
         const place = sdtune.byId('sdtune_changes');
         if (!place || !sdtune.result) return;
-        if (!place.firstChild)
-            place.append(
-                sdtune.el('span', {class: 'sdtune-soft'}, t('Changed')),
-                sdtune.el('code', {id: 'sdtune_changes_line'}),
-                sdtune.result.copy(line, 'Copy'),
-            );
+        if (!place.firstChild) frame(place);
         sdtune.show(place, line());
+        sdtune.text('sdtune_changes_count', t('Settings changed: {n}', {n: sdtune.form.changes().length}));
         sdtune.text('sdtune_changes_line', line());
     };
+
+    function frame(place) {
+        const {el} = sdtune;
+        const all = el('code', {id: 'sdtune_changes_line', hidden: true});
+        const show = el(
+            'button',
+            {
+                type: 'button',
+                class: 'sdtune-button sdtune-small',
+                'aria-expanded': 'false',
+                'aria-controls': all.id,
+                onclick: () => {
+                    all.hidden = !all.hidden;
+                    show.setAttribute('aria-expanded', String(!all.hidden));
+                    show.textContent = t(all.hidden ? 'Show' : 'Hide');
+                },
+            },
+            t('Show'),
+        );
+        const copy = sdtune.result.copy(line, 'Copy');
+        copy.classList.add('sdtune-small');
+        place.append(el('span', {class: 'sdtune-soft', id: 'sdtune_changes_count'}), show, copy, all);
+    }
 
     const line = () => sdtune.form.changes().map(assignment).join(' ');
 

@@ -16,3 +16,14 @@ def test_class_pictures_are_among_what_was_changed_and_the_run_s_own_name_is_not
     said = page.run(line)
     assert '"concepts.0.class_prompt=a photo of a cat"' in said and "concepts.0.class_images=/reg/1_cat" in said
     assert "cup" not in said and "pics" not in said
+
+
+def test_many_changes_are_one_line_until_they_are_unfolded(page, url):
+    opened(page, url).until(RESTORED)
+    type_in(page, "sdtune_concept_class_prompt", "a cat, " * 200)
+    count = "document.querySelector('#sdtune_changes_count')?.textContent"
+    page.until(f"{count} === 'Settings changed: 1'", 20)
+    height = "document.querySelector('#sdtune_changes').offsetHeight"
+    assert 0 < page.run(height) < 60
+    page.run("document.querySelector('#sdtune_changes button').click()")
+    page.until(f"{height} > 100")
