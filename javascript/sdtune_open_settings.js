@@ -38,7 +38,7 @@ window.sdtune = window.sdtune || {};
                 files: texts,
                 images: form.value('concept.images') || '',
             });
-            form.open(opened.config);
+            form.open(withoutBlanks(opened.config));
             controls.say(
                 'open_note',
                 t('Settings taken over: {n}; the fields above and below show them.', {n: count(opened)}),
@@ -49,14 +49,23 @@ window.sdtune = window.sdtune || {};
         }
     }
 
+    // What a file does not say of the subject stays as a person typed it: the words that the picture is called by.
+    function withoutBlanks(config) {
+        const [first, ...further] = config.concepts || [{}];
+        const {prompt, ...others} = first;
+        const word = (config.textual_inversion || {}).token === '';
+        if (word) delete config.textual_inversion.token;
+        return {...config, concepts: [prompt ? first : others, ...further]};
+    }
+
     const count = (opened) => opened.taken.length + opened.differs.length;
 
     const lists = (opened) =>
         [
             [t('Missing'), opened.missing],
+            [t('Worth knowing'), opened.notes],
             [t('Means something else here'), opened.differs],
             [t('Not supported'), opened.unsupported],
-            [t('Worth knowing'), opened.notes],
             [t('Taken over'), opened.taken],
         ]
             .filter(([, sentences]) => sentences.length)
