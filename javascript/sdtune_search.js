@@ -37,9 +37,14 @@ window.sdtune = window.sdtune || {};
         return `${field.textContent} ${keys} ${keys.replace(/_/g, ' ')}`.toLowerCase();
     }
 
+    // "rate" is in "learning rate" and not in "generated"; what is not of Latin letters has no word starts.
+    const atWordStart = (word) =>
+        new RegExp((/^[a-z0-9]/.test(word) ? '(?<![a-z0-9])' : '') + word.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'));
+
     function search(text) {
         const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-        const matches = (field) => words.every((word) => textOf(field).includes(word));
+        const found = words.map(atWordStart);
+        const matches = (field) => found.every((word) => word.test(textOf(field)));
         const groups = [...document.querySelectorAll('#sdtune_form .sdtune-group')];
         const above = [...document.querySelectorAll('#sdtune_form .sdtune-field')].filter(
             (field) => !field.closest('.sdtune-group, .sdtune-hidden'),
@@ -50,12 +55,12 @@ window.sdtune = window.sdtune || {};
             const fields = [...group.querySelectorAll('.sdtune-field')];
             const matching = fields.filter(matches);
             for (const field of fields) field.classList.toggle('sdtune-unmatched', !matching.includes(field));
-            const found = Boolean(words.length && matching.length);
+            const some = Boolean(words.length && matching.length);
             group.classList.toggle('sdtune-searched', Boolean(words.length));
             group.classList.toggle('sdtune-unmatched', Boolean(words.length) && !matching.length);
             if (!group.classList.contains('sdtune-hidden')) count += matching.length;
-            if (found && !isOpen(group)) opened.add(group);
-            if (opened.has(group)) toggle(group, found);
+            if (some && !isOpen(group)) opened.add(group);
+            if (opened.has(group)) toggle(group, some);
             if (!words.length) opened.delete(group);
         }
         sdtune.text('sdtune_search_note', words.length ? t('Settings found: {n}', {n: count}) : '');

@@ -41,5 +41,9 @@ def test_a_setting_is_found_by_its_names_in_other_programs(page, url):
     assert missed == []
     search(page, "network_dim")
     assert page.run("document.querySelectorAll('.sdtune-field:not(.sdtune-unmatched)').length") < 20
+    search(page, "rate")
+    hidden = "document.querySelector('#sdtune_{}').classList.contains('sdtune-unmatched')"
+    assert page.run(hidden.format("concept_num_class_images")) and not page.run(hidden.format("lora_unet_lr")), "gene-rate-d"
+    search(page, "(rate")
     search(page, "")
     assert page.run("document.querySelectorAll('#sdtune_form :is(.sdtune-unmatched, .sdtune-found)').length") == 0
