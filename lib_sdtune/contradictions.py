@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from lib_sdtune import prompt_lines
 from lib_sdtune.config import rates_of
-from lib_sdtune.errors import require
+from lib_sdtune.errors import refuse_empty, require
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.optim import schedule
 from lib_sdtune.optim.schedules import SCHEDULES
@@ -19,6 +19,8 @@ MIN_OWN_RATE = 0.1  # of an optimizer that finds its rate itself; a usual rate s
 
 def check(config: "Config") -> None:
     """UserError for the first contradiction in a `Config`; nothing is read from disk."""
+    images = {f"concepts[{i}].images": concept.images for i, concept in enumerate(config.concepts)}
+    refuse_empty({"name": config.name, **images})
     check_name(config.name)
     for part in (length, noise, timesteps, buckets, learning_rates, class_pictures, method, sizes, samples, validation):
         part(config)

@@ -1,6 +1,7 @@
 """Errors that are sentences for the user: what happened, where, what to do."""
 
 import re
+from collections.abc import Mapping
 
 BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MAX_LENGTH = 1500  # characters of a sentence, whatever it quotes
@@ -38,6 +39,16 @@ def require(condition: object, sentence: str) -> None:
     """UserError with that sentence unless the condition holds."""
     if not condition:
         raise UserError(sentence)
+
+
+def refuse_empty(values: Mapping[str, object]) -> None:
+    """UserError that names all settings that are empty, {key: value}, where it is more than one: of a single one others
+    say more.
+    """
+    empty = [key for key, value in values.items() if not (value.strip() if isinstance(value, str) else value)]
+    if len(empty) > 1:
+        listed = ", ".join(f'"{key}"' for key in empty)
+        raise UserError(f"These settings are empty: {listed}.")
 
 
 class TooLittleMemory(UserError):

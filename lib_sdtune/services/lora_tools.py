@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from lib_sdtune.declaration import build
-from lib_sdtune.errors import UserError, require
+from lib_sdtune.errors import UserError, refuse_empty, require
 from lib_sdtune.formats.kinds import KINDS, noun
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.lora_tools.settings import TOOLS, Extract, Merge, Resize
 from lib_sdtune.progress import Progress
 from lib_sdtune.sentences import phrase
 from lib_sdtune.services.task import Task, TaskService
+
+NEEDED = {"resize": ("file", "name"), "merge": ("files", "name"), "extract": ("tuned", "original", "name")}
 
 
 class LoraToolService(TaskService):
@@ -24,6 +26,7 @@ class LoraToolService(TaskService):
         if not isinstance(tool, str) or tool not in TOOLS:
             raise UserError(f'"tool" must be one of {", ".join(TOOLS)}.')
         settings = build(TOOLS[tool], {key: value for key, value in data.items() if key != "tool"}, tool)
+        refuse_empty({f"{tool}.{key}": getattr(settings, key) for key in NEEDED[tool]})
         check_name(settings.name, f"{tool}.name")
         kind = "checkpoints" if getattr(settings, "checkpoint", "") else "lora"
         make = {"resize": self.resize, "merge": self.merge, "extract": self.extract}[tool]
@@ -64,7 +67,7 @@ class LoraToolService(TaskService):
             least = min(result.norm_kept, default=1)
             lowest, highest = min(result.dims), max(result.dims)
             ranks = phrase(f"Ranks: {lowest} to {highest}") if lowest != highest else phrase(f"Rank: {lowest}")
-            return f"{ranks}; of the worst layer's norm {least:.1%} is kept."
+            return f"{ranks}; of the worst layer's norm {100 * least:.1f} % is kept."
 
         return work
 

@@ -45,6 +45,8 @@ def sum_of(path):
 
 
 @pytest.mark.parametrize("body, words", [
+    ({"tool": "resize"}, 'These settings are empty: "resize.file", "resize.name"'),
+    ({"tool": "merge"}, '"merge.files", "merge.name"'), ({"tool": "extract", "original": "m"}, '"extract.tuned", "extract.name"'),
     ({}, "resize, merge, extract"), ({"tool": "resize", "name": "x"}, '"resize.file" is empty'),
     ({"tool": "resize", "file": "c", "name": "x"}, "no LoRA called 'c'"), ({"tool": "resize", "file": "../a", "name": "x"}, "no LoRA called"),
     ({"tool": "resize", "file": "a", "name": "x/y"}, "holds '/'"), ({"tool": "resize", "file": "a", "dim": 0, "name": "x"}, "resize.dim"),

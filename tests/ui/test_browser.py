@@ -618,3 +618,14 @@ def test_sizes_of_the_form_are_what_prepare_can_do_and_a_refused_field_is_seen(p
     page.run("document.querySelector('#sdtune_prepare_bucket_reso_steps').value = '4'; document.querySelector('#sdtune_prepare_start').click()")
     page.until("document.querySelector('#sdtune_prepare_note button')?.textContent === 'Sides in steps of'")
     assert page.run("document.querySelector('#sdtune_prepare_bucket_reso_steps').closest('details').open")
+
+
+def test_a_lora_tool_names_every_empty_field_by_its_label(page, url):
+    opened(page, url).until(RESTORED)
+    page.run("document.querySelectorAll('#sdtune_pages > .tab-nav > button')[2].click()")
+    page.until("!!document.querySelector('#sdtune_lora_tool_start_resize')")
+    page.run("document.querySelector('#sdtune_lora_tool_start_resize').click()")
+    said = "document.querySelector('#sdtune_lora_tool_note').textContent"
+    page.until(f"{said} === 'These settings are empty: \"LoRA\", \"Name of the resized LoRA\".'")
+    page.run("document.querySelector('#sdtune_lora_tool_note button').click()")
+    page.until("document.activeElement.id === 'sdtune_lora_tool_resize_file'")
