@@ -89,7 +89,7 @@ class Jobs:
 
     def request(self, name: str, action: str, places: dict[str, Any] | None = None) -> None:
         """Ask a run for one of `training.control.REQUESTS`. NotFound or WrongState where there is nothing to ask.
-        places: with "resume", where its pictures are now; see `training.moved.named_anew`.
+        places: with "resume", where its pictures are now; see `training.relocated_folders.named_anew`.
         """
         with self.queue.lock:
             if action in ("resume", "retry") and not self.is_live(name):
