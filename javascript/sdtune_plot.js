@@ -15,7 +15,7 @@ window.sdtune = window.sdtune || {};
     plot.draw = function (rows, run) {
         const figure = sdtune.byId('sdtune_loss_plot');
         const points = rows.filter((row) => Number.isFinite(row.loss));
-        sdtune.show(figure, (sdtune.isOn(run) && run.state !== 'queued') || points.length > 1);
+        sdtune.show(figure, points.length > (sdtune.isOn(run) ? 0 : 1)); // axes alone would say nothing
         if (figure.hidden) return;
         if (!figure.firstChild) frame(figure);
         const width = Math.max(260, figure.querySelector('.sdtune-plot').clientWidth);
