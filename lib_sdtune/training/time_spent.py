@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+FEW_STEPS = 10  # before these a share of the time says nothing: the first samples would have taken all of it
+
 
 class TimeSpent:
     """spent: {"training", "samples", "validation", "saving": seconds}; times: how often each was done.
@@ -46,7 +48,9 @@ class TimeSpent:
         return {activity: self.spent[activity] / count for activity, count in self.times.items()}
 
     def shares(self) -> dict[str, int]:
-        """{activity: percent of the time} of all but training that takes some."""
+        """{activity: percent of the time} of all but training that takes some, once there are enough steps to tell."""
+        if self.times.get("training", 0) < FEW_STEPS:
+            return {}
         total = sum(self.spent.values())
         shares = {activity: 100 * seconds / total for activity, seconds in self.spent.items()
                   if activity != "training" and total}

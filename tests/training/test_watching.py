@@ -101,7 +101,9 @@ def test_a_prompts_own_settings_and_what_samples_cost(host, tmp_path):
     first, second = host.asked[:2]
     assert first == SampleRequest("ron", "dog", 4, 3, 5, 64, 96)
     assert (second.prompt, second.seed, second.width) == ("cat", 9, 128)
-    control.time.spent, control.time.times = {"training": 89.0, "samples": 11.0}, {}
+    control.time.spent, control.time.times = {"training": 89.0, "samples": 11.0}, {"training": 9}
+    assert control.snapshot()["overhead"] == "" and control.snapshot()["shares"] == {}  # the first samples alone say nothing
+    control.time.times["training"] = 10
     assert control.snapshot()["overhead"] == "samples take 11 % of the time"
 
 
