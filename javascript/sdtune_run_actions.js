@@ -53,12 +53,23 @@ window.sdtune = window.sdtune || {};
                     'Delete',
                     'Delete the run folder: samples, log and resume point; the trained files stay',
                     (event) => {
-                        if (sdtune.sure(event.currentTarget)) post(run, '', 'DELETE');
+                        if (sdtune.sure(event.currentTarget, leaves(run))) post(run, '', 'DELETE');
                     },
                     'sdtune-quiet',
                 ),
         ].filter(Boolean);
     };
+
+    // The question before a run is deleted, which says what is not.
+    function leaves({id}) {
+        const run = sdtune.view.runs.find((listed) => listed.id === id) || {}; // the row may be older than its files
+        const parts = String((run.artefacts || []).slice(-1)).split(/[\\/]/);
+        const values = {n: (run.artefacts || []).length, file: parts.pop(), folder: parts.slice(-2).join('/')};
+        if (!values.n) return '';
+        return values.n === 1
+            ? t('Really? {file} stays in {folder}. Click again', values)
+            : t('Really? {n} trained files stay in {folder}. Click again', values);
+    }
 
     // What can be done with a run that waits.
     function queued(run, button) {

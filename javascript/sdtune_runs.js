@@ -227,7 +227,8 @@ window.sdtune = window.sdtune || {};
     }
 
     async function removeTicked() {
-        if (!sdtune.sure(sdtune.byId('sdtune_runs_delete'))) return;
+        const question = t('Really? The trained files stay. Click again');
+        if (!sdtune.sure(sdtune.byId('sdtune_runs_delete'), question)) return;
         const problems = [];
         for (const run of chosen(sdtune.view.runs.filter(matches))) {
             await sdtune.call('runs/' + encodeURIComponent(run.id), 'DELETE').then(

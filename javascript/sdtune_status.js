@@ -92,8 +92,8 @@ window.sdtune = window.sdtune || {};
     }
 
     // Two clicks for what cannot be undone; the question goes away by itself.
-    // The second click of a double click is no answer.
-    const sure = (sdtune.sure = function (button) {
+    // The second click of a double click is no answer. question: where there is more to say than that.
+    const sure = (sdtune.sure = function (button, question) {
         if (Date.now() - button.dataset.asked < DOUBLE_CLICK) return false;
         if (button.dataset.asked) {
             delete button.dataset.asked;
@@ -102,7 +102,7 @@ window.sdtune = window.sdtune || {};
         }
         button.dataset.asked = Date.now();
         button.dataset.label = button.textContent;
-        button.textContent = t('Really? Click again');
+        button.textContent = question || t('Really? Click again');
         setTimeout(() => {
             if (button.dataset.asked) sure(button);
         }, 4000);

@@ -30,3 +30,20 @@ def test_while_one_that_waits_is_shown_the_one_that_is_on_has_its_place(page, ur
     page.until(f"{said} === 'one is training, step 5 / 9'", 5)
     page.run("document.querySelector('#sdtune_next_show').click()")
     page.until(f"{SHOWN.format('one')} && {said} === ''")
+
+
+def test_the_question_before_a_run_is_deleted_says_what_stays(page, url):
+    delete = BUTTON.format("old", "Delete")
+    opened(page, url, QUEUE).until(f"!!{delete}")
+    page.run("sdtune_pretended[3].artefacts = ['/webui/models/Lora/old.safetensors']; sdtune.refresh()")
+    page.until("sdtune.view.runs.find((run) => run.id === 'old').artefacts.length === 1")
+    page.run(f"{delete}.click()")
+    assert page.run(f"{delete}.textContent") == "Really? old.safetensors stays in models/Lora. Click again"
+    assert not page.run("sdtune_calls")
+
+
+def test_no_loss_is_plotted_before_there_is_one(page, url):
+    hidden = "document.querySelector('#sdtune_loss_plot').hidden"
+    opened(page, url, QUEUE).until(SHOWN.format("one"))
+    assert page.run(f"(sdtune.plot.draw([], {{id: 'one', state: 'preparing'}}), {hidden})")
+    assert not page.run(f"(sdtune.plot.draw([{{step: 1, loss: 0.1}}], {{id: 'one', state: 'training'}}), {hidden})")
