@@ -17,9 +17,12 @@ FILE = "checkpoint.json"
 FOLDER = "checkpoints"
 
 
-def note(folder: Path, config: Config, host: Host) -> None:
-    """Write into the run folder which file the run trains, where the host can tell and the settings do not."""
-    path = None if config.model.checkpoint else host.loaded_file()
+def note(folder: Path, config: Config, host: Host, begun_on: str = "") -> None:
+    """Write into the run folder which file the run trains, where the host can tell and the settings do not.
+
+    begun_on: the file of a run that is begun once more; "" is what is loaded.
+    """
+    path = None if config.model.checkpoint else Path(begun_on) if begun_on else host.loaded_file()
     if path is None:
         (folder / FILE).unlink(missing_ok=True)
     else:

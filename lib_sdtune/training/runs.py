@@ -158,7 +158,7 @@ def begin(
     elapsed = elapsed if isinstance(elapsed, int | float) else 0.0
     if resume and state.newest(folder):
         resume_checks.keep_bucket_sides(config, RunFolder(folder).settings())
-    model_settings = base_checkpoint.settings(folder, config, host) if resume else config.model
+    model_settings = base_checkpoint.settings(folder, config, host) if resume or restart else config.model
     if world.is_main_process:
         prepare(config, model_settings, host, folder, resume, restart)
     world.barrier()
@@ -209,7 +209,7 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
         (folder / "samples").mkdir(exist_ok=True)
         write_json(folder / "config.json", config.to_dict())
         if not resume:
-            base_checkpoint.note(folder, config, host)
+            base_checkpoint.note(folder, config, host, model_settings.checkpoint if again else "")
     except BaseException:
         run_lock.release(folder)
         raise
