@@ -37,6 +37,7 @@ PHRASES = (  # what is put together of parts below
     "{1} ÷ batch {2}", "{1} + {2}", "{1} step", "{1} steps", "{1} epoch", "{1} epochs",
     "{1} = {2} an epoch; {3}{4} = {5}.", "Captions as they will be read",
     "Sizes and tags as bars", "(empty)")
+ENOUGH = 10  # pictures of a concept, as the README asks for
 UNNAMED = "unnamed"  # what a run is called that need have no name yet
 
 def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str) -> str:
@@ -66,7 +67,7 @@ def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str
                            masks(config, scan.pictures), sentence(config, scan.pictures),
                            recipe(config, dataset)])
     captions = [f"{row['path']}: {row['caption'] or '(empty)'}" for row in finals(dataset)]
-    warnings = [*ineffective(config), *by_checkpoint(config, app.host.header(config.model)),
+    warnings = [*few(scan.pictures), *ineffective(config), *by_checkpoint(config, app.host.header(config.model)),
                 *unknown_tags(config, app.host),
                 *filter(None, [lost]), *problems(scan, config, app)]
     problem = name_problem(config, app) if settings.get("name") else ""
@@ -141,6 +142,14 @@ def picture_count(pictures: "Sequence[Picture]") -> str:
     classes = len(pictures) - len(subject)
     class_pictures = f"; {plural(classes, 'class picture')}" if classes else ""
     return f"{plural(len(subject), 'picture')}, {captions}{class_pictures}."
+
+
+def few(pictures: "Sequence[Picture]") -> Iterator[str]:
+    """What is to be said where a concept has few pictures."""
+    counts = Counter(picture.concept for picture in pictures if not picture.is_class)
+    if counts and (least := min(counts.values())) < ENOUGH:
+        yield (f"Only {plural(least, 'picture')}: take ten or more where you can, or background and pose are learned "
+               "along with the subject.")
 
 
 def masks(config: "Config", pictures: "Sequence[Picture]") -> str:

@@ -60,7 +60,7 @@ def test_a_run_that_is_begun_once_more_trains_what_it_was_begun_on(host, images)
     first = str(host.loaded)
     cancel(begin(config, host))
     host.loaded = host.place("second")
-    again = begin(config, host, again=True)
+    again = begin(config, host, restart=True)
     assert again.model_settings.checkpoint == first
     cancel(again)
     anew = begin(config, host)  # by Start

@@ -34,6 +34,14 @@ def test_the_arithmetic_is_told_in_words(app, tmp_path):
     assert re.search(r"Disk: 1 file; [\d,.]+ [GM]B are free\.", said)
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "Only 1 picture:"), (9, "Only 9 pictures:"), (10, "")])
+def test_few_pictures_are_told(app, tmp_path, count, said):
+    html = check.report(settings(pictures(tmp_path / "pics", count=count)), app)
+    told = [line for line in text(html).split("\n") if line.startswith("Only ")]
+    assert [line[:len(said)] for line in told] == ([said] if said else [])
+    assert not said or html.index("sdtune-yellow") < html.index(said)
+
+
 def test_single_bad_files_are_named_and_escaped(app, tmp_path):
     folder = pictures(tmp_path / "pics", count=2)
     (folder / "<b>.png").write_bytes(b"no picture")
