@@ -5,6 +5,7 @@
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -27,13 +28,16 @@ SCHEDULE = rf"^{NUMBER}(:\s*-?\d+\s*)?(,{NUMBER}(:\s*-?\d+\s*)?)*(,\s*)*$"
 
 
 def option(default: Any, help: str, *, label: str = "", low: float | None = None, high: float | None = None,
-           above: float | None = None, choices: "list | Callable[[], list] | None" = None, unit: str = "") -> Any:
+           above: float | None = None, choices: "list | Callable[[], list] | None" = None, unit: str = "",
+           pattern: tuple[str, str] | None = None) -> Any:
     """A field with its default, one sentence of help, inclusive limits `low`..`high`, exclusive lower limit `above`.
 
     `label` is what the tab calls it; without one its name is made one.
     `choices` is a list, or a function that gives one (a registry's `names`, say).
+    `pattern` is an expression that a text must match whole, and what it asks for in words.
     """
-    facts = {"help": help, "label": label, "low": low, "high": high, "above": above, "choices": choices, "unit": unit}
+    facts = {"help": help, "label": label, "low": low, "high": high, "above": above, "choices": choices, "unit": unit,
+             "pattern": pattern}
     if isinstance(default, list | dict):
         start = default
         return dataclasses.field(default_factory=lambda: type(start)(start), metadata=facts)
@@ -170,6 +174,9 @@ def check_limits(field: Field, value: Any, where: str) -> None:
         raise UserError(
             f'"{where}" is {describe(value)}{nearest(value, allowed)}; it can be: {", ".join(map(str, allowed))}.'
         )
+    pattern, asked = field.metadata.get("pattern") or ("", "")
+    if pattern and not re.fullmatch(pattern, value):
+        raise UserError(f'"{where}" is {describe(value)}; it must be {asked}.')
     for number in value if isinstance(value, list) else [value]:
         if not isinstance(number, int | float) or isinstance(number, bool):
             continue
@@ -223,6 +230,8 @@ def field_schema(cls: type, field: Field) -> dict[str, Any]:
     names = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum"}
     numbers = facts["items"] if facts.get("type") == "array" else facts
     numbers |= {names[key]: field.metadata[key] for key in names if field.metadata.get(key) is not None}
+    if field.metadata.get("pattern"):
+        facts["pattern"] = f"^{field.metadata['pattern'][0]}$"
     if choices(field):
         facts["enum"] = choices(field)
     return facts if required(field) else facts | {"default": default_of(field)}

@@ -4,6 +4,7 @@ Settings stand in [general], [[datasets]] and [[datasets.subsets]]; the inner on
 Folder names carry no repeats here. What belongs to the whole run (resolution, batch size) is compared, not obeyed.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lib_sdtune.data.captions import FILEWORDS, NAME
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import toml
+from lib_sdtune.sections.dataset import ENDING
 
 RUN_WIDE = ("resolution", "enable_bucket", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps",
             "bucket_no_upscale", "shuffle_caption", "keep_tokens", "caption_dropout_rate", "caption_tag_dropout_rate",
@@ -80,6 +82,8 @@ def checked(merged: dict, path: Path) -> Table:
     if any(place in words for place in (FILEWORDS, NAME)):
         raise UserError(f"{printable(path.name)}: class_tokens is {words!r}, and nothing is filled in there; write "
                         "what the pictures show, and a template into the concept's prompt.")
+    if not re.fullmatch(ENDING[0], extension):
+        raise UserError(f"{printable(path.name)}: caption_extension is {extension!r}; it must be {ENDING[1]}.")
     return Table(merged["image_dir"], repeats, words, bool(merged.get("is_reg")), extension, prefix, suffix, masks)
 
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib_sdtune.declaration import option
+from lib_sdtune.sentences import phrase
+
+ENDING = (r"[^\s/\\<>:\"|?*]*", phrase("an ending such as .txt, without blanks and slashes"))
 
 
 @dataclass
@@ -24,7 +27,7 @@ class DatasetConfig:
     bucket_no_upscale: bool = option(False, "Never enlarge small pictures; they get smaller buckets.",
                                      label="Never enlarge pictures")
     caption_extension: str = option(".txt", ".txt or .caption; the other one is tried when this one is missing.",
-                                    label="Caption file ending")
+                                    label="Caption file ending", pattern=ENDING)
     shuffle_caption: bool = option(False, "Shuffle comma-separated tags each time, for tag captions.",
                                    label="Shuffle tags")
     keep_tokens: int = option(0, "1 keeps the trigger word in front while tags are shuffled.",

@@ -60,6 +60,7 @@ def test_a_dataset_toml_is_read_as_its_folders(folder):
     ("[[datasets]]\n[[datasets.subsets]]\nnum_repeats = 2", "no image_dir"),
     ("[[datasets]]\n[[datasets.subsets]]\nimage_dir = 3", "no image_dir"),
     ('[[datasets]]\n[[datasets.subsets]]\nimage_dir = "ron"\nnum_repeats = 0', "num_repeats"),
+    ('[[datasets]]\n[[datasets.subsets]]\nimage_dir = "ron"\ncaption_extension = "../x"', "caption_extension"),
     ('[[datasets]]\n[[datasets.subsets]]\nimage_dir = "gone"', "no folder"),
     ("general = 3\n[[datasets]]\n[[datasets.subsets]]\nx = 1", "general")])
 def test_wrong_files(folder, content, words):
