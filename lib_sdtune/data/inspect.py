@@ -122,13 +122,13 @@ def fitting(pictures: list[Picture], dataset: DatasetConfig) -> Iterator[Problem
         width, height = fit.size
         scale = max(width / picture.width, height / picture.height)
         if scale > ENLARGED:
-            yield Problem(picture.path, f"{picture.relative} is small: its {picture.width} x {picture.height} pixels "
-                                        f"are enlarged {scale:.1f} times to fill {width} x {height}.",
+            yield Problem(picture.path, f"{picture.relative} is small: its {picture.width} × {picture.height} pixels "
+                                        f"are enlarged {scale:.1f} times to fill {width} × {height}.",
                           False, "too small")
         lost = 1 - width * height / (fit.scaled[0] * fit.scaled[1])
         if lost > LOST:
-            yield Problem(picture.path, f"{picture.relative} is of an extreme shape: {lost:.0%} of it is cropped away "
-                                        f"to fit {width} x {height}; crop or split it yourself.",
+            yield Problem(picture.path, f"{picture.relative} is of an extreme shape: {100 * lost:.0f} % of it is "
+                                        f"cropped away to fit {width} × {height}; crop or split it yourself.",
                           False, "extreme aspect")
 
 

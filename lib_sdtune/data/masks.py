@@ -109,7 +109,7 @@ def checked(path: Path, picture: Facts, examine: Callable[[Path], Facts | Unread
         problems.append(Problem(path, facts.of(path.name), True, facts.kind))
         return None
     if (facts.width, facts.height) != (picture.width, picture.height):
-        sentence = (f"{name} is {facts.width} x {facts.height} pixels and its picture {picture.width} x "
+        sentence = (f"{name} is {facts.width} × {facts.height} pixels and its picture {picture.width} × "
                     f"{picture.height}; "
                     "it is not used. Save it in the picture's size.")
         problems.append(Problem(path, sentence, True, "mask of another size"))

@@ -137,7 +137,7 @@ def bomb(size: tuple[int, int] | None = None) -> Unreadable:
     if size is None:
         sentence = f"{{}} has hundreds of millions of pixels, more than {most} million; scale it down first."
     else:
-        sentence = f"{{}} has {size[0]} x {size[1]} pixels, more than {most} million; scale it down first."
+        sentence = f"{{}} has {size[0]} × {size[1]} pixels, more than {most} million; scale it down first."
     return Unreadable("too large", sentence)
 
 

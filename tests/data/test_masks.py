@@ -44,7 +44,7 @@ def test_a_mask_belongs_to_its_picture_and_is_none_itself(images, name):
 
 
 @pytest.mark.parametrize(("name", "mask", "words"), [
-    ("0.mask.png", mask_image((64, 128)), "0.mask.png is 64 x 128 pixels and its picture 128 x 128; it is not used. Save it in the"),
+    ("0.mask.png", mask_image((64, 128)), "0.mask.png is 64 × 128 pixels and its picture 128 × 128; it is not used. Save it in the"),
     ("9.mask.png", mask_image(), "The mask 9.mask.png has no picture of that name"),
     ("0.mask.png", None, "0.mask.png is truncated"),
 ])
@@ -163,7 +163,7 @@ def test_masks_lie_in_a_folder_of_their_own(images, tmp_path):
     assert [picture.mask and picture.mask.path for picture in result.pictures] == [
         masks / "0.png", None, images / "2.mask.png"]
     texts = [problem.text for problem in result.problems]
-    assert any("1.jpg is 64 x 128 pixels" in text for text in texts)
+    assert any("1.jpg is 64 × 128 pixels" in text for text in texts)
     assert any("9.png has no picture of that name" in text for text in texts) and len(texts) == 2
     (masks / "1.jpg").unlink()
     (images / "2.mask.png").unlink()
