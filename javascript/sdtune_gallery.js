@@ -105,8 +105,8 @@ window.sdtune = window.sdtune || {};
     }
 
     // Every poll brings new objects for the same files.
-    function open(run, shown) {
-        const index = shots.findIndex((shot) => shot.file === shown.file);
+    function open(run, clicked) {
+        const index = shots.findIndex((shot) => shot.file === clicked.file);
         const large = shots.map((shot) => ({src: sdtune.imageUrl(run.id, shot.file), words: describe(shot)}));
         sdtune.enlarge(large, index);
     }

@@ -209,7 +209,7 @@ def prepare(config: Config, model_settings: Model, host: Host, folder: Path, res
         (folder / "samples").mkdir(exist_ok=True)
         write_json(folder / "config.json", config.to_dict())
         if not resume:
-            base_checkpoint.note(folder, config, host, model_settings.checkpoint if again else "")
+            base_checkpoint.note(folder, config, host, model_settings.checkpoint if restart else "")
     except BaseException:
         run_lock.release(folder)
         raise
