@@ -271,7 +271,7 @@ class Jobs:
 
     def on(self) -> str:
         """The name of the run that has the model now, or ""."""
-        return next((name for name, control in self.controls.items() if control is self.queue.current), "")
+        return next((name for name, control in list(self.controls.items()) if control is self.queue.current), "")
 
     def model(self, name: str) -> str:
         """The checkpoint that a queued run trains, as the host calls it; "" where that is not known yet."""

@@ -508,7 +508,7 @@ window.sdtune_calls = [];
 window.sdtune_about = {model: 'toy', family: 'SD1', title: 'toy', on: {id: 'q3', model: '<b>toy'}, deferred_settings: [
     {setting: 'sd_model_checkpoint', label: 'Stable Diffusion checkpoint', value: 'db', checkpoint: true, asked: 1e9, state: 'waiting'}]};
 window.fetch = (address, options, ...others) => {
-    const place = String(address).split('/sdtune/v1/')[1];
+    const place = String(address).split('/sdtune/v1/')[1] ?? 'elsewhere';
     const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
     if (options && options.method === 'DELETE') {
         window.sdtune_calls.push(place);
@@ -537,7 +537,7 @@ const run = {id: 'db', method: 'dreambooth', state: 'finished', step: 9, total_s
              artefacts: [{path: '/models/db.safetensors', name: 'db'}]};
 window.sdtune_about = {model: 'toy', title: 'toy.safetensors', OTHERS};
 window.fetch = (address, ...others) => {
-    const place = String(address).split('/sdtune/v1/')[1];
+    const place = String(address).split('/sdtune/v1/')[1] ?? 'elsewhere';
     const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
     if (place === 'runs' || place.includes('/log?')) return answer(place === 'runs' ? [run] : []);
     return place === '' ? answer(window.sdtune_about) : place === 'runs/db' ? answer(run) : answers(address, ...others);
