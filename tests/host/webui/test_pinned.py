@@ -158,10 +158,10 @@ def test_a_refresh_of_the_list_hides_no_checkpoint(host, other):
         while not over.is_set():
             sd_models.checkpoints_list.clear()
             sd_models.checkpoint_aliases.clear()
-            over.wait(0.01)
+            over.wait(0.003)  # a folder of some hundred files
             sd_models.checkpoints_list.update(full)
             sd_models.checkpoint_aliases.update(aliases)
-            over.wait(0.01)
+            over.wait(0.02)
 
     page = threading.Thread(target=refresh)
     page.start()
