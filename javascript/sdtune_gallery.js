@@ -7,7 +7,7 @@ window.sdtune = window.sdtune || {};
     const GAP = 8; // between columns, as in style.css
     let drawn = '';
     let atEnd = true; // whether the newest column is in view, and stays there
-    let shown = ''; // the run's name
+    let drawnRun = ''; // its name
     let shots = [];
 
     // {file, step, prompt, seed} of a sample, whichever way the server names it.
@@ -38,8 +38,8 @@ window.sdtune = window.sdtune || {};
         if (mark === drawn) return;
         drawn = mark;
         const strip = section.querySelector('.sdtune-strip');
-        if (shown !== run.id) atEnd = true;
-        shown = run.id;
+        if (drawnRun !== run.id) atEnd = true;
+        drawnRun = run.id;
         const left = strip ? strip.scrollLeft : 0;
         section.replaceChildren(
             ...[
