@@ -30,7 +30,9 @@ def saved(host):
 def test_every_file_is_drawn_with_itself(host, saved, tmp_path):
     from modules import shared
 
-    from lib_sdtune.evaluation.candidates import of_files, trained_on
+    from lib_sdtune.evaluation.any_files import AnyFiles
+    from lib_sdtune.evaluation.base_model import trained_on
+    from lib_sdtune.evaluation.candidates import of_files
     from lib_sdtune.evaluation.grid import Grid, cells
     from lib_sdtune.evaluation.judge import opened
     from lib_sdtune.host.base import SampleRequest
@@ -38,7 +40,7 @@ def test_every_file_is_drawn_with_itself(host, saved, tmp_path):
     plain, before = webui_probe.draw(seed=5), shared.sd_model.sd_checkpoint_info.filename
     candidates = of_files(host, saved)
     assert [one.kind for one in candidates] == ["checkpoints"] * 2
-    grid = Grid(host, tmp_path, model=trained_on(candidates[0], None, host))
+    grid = Grid(host, tmp_path, model=trained_on(candidates[0], AnyFiles(host, "some", saved), host))
     request = SampleRequest("a cat", steps=webui_probe.STEPS, cfg_scale=4, width=webui_probe.SIZE, height=webui_probe.SIZE, sampler="Euler")
     wanted = cells(candidates, [1.0], [request], [5])
     grid.make(wanted)
