@@ -97,14 +97,16 @@ def test_a_comparison_and_a_training_take_turns(host):
 
 def test_settings_that_wait_for_a_run_are_not_made_when_a_comparison_ends(host):
     """They would be refused, noted, and tried again without end."""
-    host.deferred["CLIP_stop_at_last_layers"] = 1
+    from lib_sdtune.host.webui.deferred import Change
+
+    host.deferred.changes["CLIP_stop_at_last_layers"] = change = Change(1)
     with host.borrow(Model()):
         comparison = Compare(host)
         while comparison.is_alive():
             until(lambda: host.lock.waiting() or not comparison.is_alive())
             host.yield_to_queue(nullcontext)
-        assert comparison.error is None and host.deferred
-    assert not host.deferred
+        assert comparison.error is None and change.state == "waiting"
+    assert change.state == "done"
 
 
 class CountTokens(threading.Thread):
