@@ -122,9 +122,7 @@ class Control:
             self.close()
 
     def close(self) -> None:
-        """The run has ended: its folder is free again, and an earlier run that it would have replaced in vain is put
-        back.
-        """
+        """The run has ended: its folder is free again, and a run that it would have replaced in vain is back."""
         self.time.end()
         if self.world.is_main_process:
             try:
@@ -263,8 +261,7 @@ class Control:
         return self.requested("sample") or self.requested("save")
 
     def pause_until(self, reason: str, is_over: Callable[[], bool], request: str = "") -> None:
-        """Pause because of something that somebody has to mend; `is_over()` tells when it is, and then the run goes on
-        by itself.
+        """Pause because of something that somebody has to mend; when `is_over()`, the run goes on by itself.
 
         request: "sample" or "save", which could not be done and is done then. A run that is asked to end does not wait
         for that: it would be asked for ever.
