@@ -90,7 +90,9 @@ def test_a_checkpoint_change_waits_for_the_run(webui, config):
     webui.until(name, lambda run: run["step"] >= 1)
     assert webui.call("/sdapi/v1/options", {"sd_model_checkpoint": other})[0] == 200
     assert webui.call("/sdapi/v1/options")[1]["sd_model_checkpoint"] == mine
-    assert other in webui.run(name)["message"]
+    waiting = webui.tune("/")[1]
+    assert waiting["on"]["id"] == name and [change["state"] for change in waiting["deferred_settings"]] == ["waiting"]
+    assert waiting["deferred_settings"][0]["value"] in other
     webui.order(f"/runs/{name}/stop?save=false")
     webui.until(name, lambda run: run["state"] == "stopped")
     for _ in range(100):
