@@ -10,10 +10,10 @@ from lib_sdtune.settings_import.sd_scripts.options.learning import LEARNING
 from lib_sdtune.settings_import.sd_scripts.options.model import MODEL
 from lib_sdtune.settings_import.sd_scripts.options.network import EMBEDDING, NETWORK
 from lib_sdtune.settings_import.sd_scripts.options.objective import LOSS, NOISE
-from lib_sdtune.settings_import.sd_scripts.options.others import OTHERS
+from lib_sdtune.settings_import.sd_scripts.options.other_scripts import OTHERS
 from lib_sdtune.settings_import.sd_scripts.options.pictures import CAPTIONS, PICTURES
-from lib_sdtune.settings_import.sd_scripts.options.rest import REST
+from lib_sdtune.settings_import.sd_scripts.options.reporting import REPORTING
 from lib_sdtune.settings_import.sd_scripts.options.saving import SAMPLES, SAVING
 
-OPTIONS = [*MODEL, *PICTURES, *CAPTIONS, *NETWORK, *EMBEDDING, *LEARNING, *NOISE, *LOSS, *SAVING, *SAMPLES, *REST]
+OPTIONS = [*MODEL, *PICTURES, *CAPTIONS, *NETWORK, *EMBEDDING, *LEARNING, *NOISE, *LOSS, *SAVING, *SAMPLES, *REPORTING]
 BY_NAME = {option.name: option for option in (*OPTIONS, *OTHERS)}

@@ -3,7 +3,7 @@
 from lib_sdtune.settings_import.option import Option
 from lib_sdtune.settings_import.sd_scripts.options.unneeded import CARD, LOGGING, UPLOAD, WORKERS
 
-REST = [
+REPORTING = [
     Option("config_file", str, None, how="the file that it names is read too, where it is there", group="files"),
     Option("output_config", bool, False, how="wrote the options to a file"),
     *[Option(name, kind, None, how=LOGGING) for name, kind in {

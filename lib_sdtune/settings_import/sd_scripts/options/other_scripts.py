@@ -1,5 +1,5 @@
-"""Options of sd-scripts' fine-tuning scripts, of accelerate and of older versions: read
-where a file has them, not part of the table.
+"""Options of sd-scripts' fine-tuning scripts, of accelerate and of older versions: read where a file has them, not part
+of the table.
 """
 
 from lib_sdtune.settings_import.option import Option
