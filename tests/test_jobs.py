@@ -47,6 +47,7 @@ def test_a_run_is_the_one_that_the_disk_shows_however_it_spells_it(jobs, images,
     """Disks of Windows and macOS find "RON" as "ron", and some write an accent as a letter and a mark."""
     name = jobs.submit(long(images, "Jürgen"))
     folder, spelled = jobs.folder(name).path, normalize("NFD", "Jürgen")
+    until(lambda: state(jobs, name) == "training")
     folder.with_name(spelled).symlink_to(folder)  # stands for the one folder under both
     monkeypatch.setattr("os.listdir", lambda path: [spelled])
     assert jobs.folder(name).path.name == spelled and jobs.is_live(spelled)
@@ -58,7 +59,7 @@ def test_a_run_is_the_one_that_the_disk_shows_however_it_spells_it(jobs, images,
 def test_two_runs_that_a_disk_tells_apart_stay_two(jobs, images, host):
     jobs.submit(long(images, "ron"))
     other = jobs.folder("ron").path.with_name("Ron")
-    shutil.copytree(jobs.folder("ron").path, other)
+    shutil.copytree(jobs.folder("ron").path, other, ignore=shutil.ignore_patterns("*.tmp"))
     assert not jobs.is_live("Ron") and jobs.is_live("ron")
     jobs.delete("Ron")
     assert jobs.is_live("ron")

@@ -83,8 +83,9 @@ def test_a_lock_that_the_disk_refuses_is_told_in_a_sentence(tmp_path, monkeypatc
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
     monkeypatch.setattr(run_lock, "open", read_only, raising=False)
+    before = dict(run_lock._files), run_lock._between_runs.copy()
     with pytest.raises(RunError, match=r"lock.json could not be written to .*: Read-only file system"), run_lock.taken(tmp_path):
         pass
-    assert not run_lock._files and not run_lock._between_runs
+    assert (dict(run_lock._files), run_lock._between_runs) == before
     (tmp_path / replaced_run.FOLDER).mkdir()
     replaced_run.recover(tmp_path)  # as runs are listed: not now, then
