@@ -4,7 +4,7 @@ torch before 2.4 has them for the CPU and CUDA alone, and raises NotImplementedE
 (`native_functions.yaml`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -18,19 +18,20 @@ def has_kernels(tensors: Tensors) -> bool:
 
 
 def copy_(tensors: Tensors, sources: Tensors) -> None:
-    if has_kernels(tensors):
-        torch._foreach_copy_(tensors, sources)
-        return
-    for tensor, source in zip(tensors, sources, strict=True):
-        tensor.copy_(source)
+    in_pairs(torch._foreach_copy_, torch.Tensor.copy_, tensors, sources)
 
 
 def add_(tensors: Tensors, others: Tensors) -> None:
+    in_pairs(torch._foreach_add_, torch.Tensor.add_, tensors, others)
+
+
+def in_pairs(together: Callable, singly: Callable, tensors: Tensors, others: Tensors) -> None:
+    """Each tensor with its other: all in one launch, or one pair after the other."""
     if has_kernels(tensors):
-        torch._foreach_add_(tensors, others)
+        together(tensors, others)
         return
     for tensor, other in zip(tensors, others, strict=True):
-        tensor.add_(other)
+        singly(tensor, other)
 
 
 def mul_(tensors: Tensors, factor: float | torch.Tensor) -> None:
