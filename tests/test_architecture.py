@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "lib_sdtune").rglob("*.py"))
 
 LEVELS = [  # a file may import from its own line and those above it
-    "errors failures devices registry randomness progress unknown_settings declaration sentences config sections presets optim.schedules",
+    "errors failures devices registry randomness progress swap unknown_settings declaration sentences config sections presets optim.schedules",
     "networks families optim diffusion formats ldm pages toyworld prompts prompt_lines",
     "host.base host.watcher contradictions",
     "methods data host.embedded host.webui ineffective_settings lora_tools",

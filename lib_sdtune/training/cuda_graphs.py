@@ -22,6 +22,7 @@ from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.networks.base import wrapped_forward
 from lib_sdtune.sentences import phrase
+from lib_sdtune.swap import replaced
 from lib_sdtune.training.memory.estimate import CAREFUL, needed, room
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 
@@ -219,17 +220,11 @@ class CudaGraphs:
         log.warning("CUDA graphs are left off for the rest of this run: %s.", reason)
 
 
-@contextmanager
-def capturing_this_thread() -> Iterator[None]:
+def capturing_this_thread() -> AbstractContextManager[None]:
     """Inside, a capture is not spoilt by other threads that allocate or free GPU memory, as the WebUI does after each
     call of its page: `make_graphed_callables` has no argument for it, but finds `torch.cuda.graph` by its name.
     """
-    graph = torch.cuda.graph
-    torch.cuda.graph = partial(graph, capture_error_mode="thread_local")  # type: ignore[misc,assignment]
-    try:
-        yield
-    finally:
-        torch.cuda.graph = graph  # type: ignore[misc]
+    return replaced(torch.cuda, "graph", partial(torch.cuda.graph, capture_error_mode="thread_local"))
 
 
 @contextmanager

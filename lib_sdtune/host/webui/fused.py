@@ -12,9 +12,9 @@ from contextlib import ExitStack, contextmanager
 from torch import nn
 
 from lib_sdtune.host.webui.parts import text_towers
-from lib_sdtune.host.webui.swap import replaced
 from lib_sdtune.ldm.fused import adapted as is_adapted
 from lib_sdtune.ldm.fused import attend
+from lib_sdtune.swap import replaced
 
 
 @contextmanager

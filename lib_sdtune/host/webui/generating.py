@@ -15,7 +15,7 @@ from lib_sdtune.host.base import LoadedModel, SampleRequest
 from lib_sdtune.host.webui import forks
 from lib_sdtune.host.webui.model import rows_of
 from lib_sdtune.host.webui.neutral import rng
-from lib_sdtune.host.webui.swap import replaced, replaced_entry
+from lib_sdtune.swap import replaced, replaced_entry
 
 
 def picture(request: SampleRequest, pins: dict[str, Any]) -> Image | None:

@@ -74,9 +74,7 @@ class WebUIHost(Host):
         return None if entry is None else model.detected(self.fork.loaded(), Path(entry.filename))
 
     def check(self, model_settings: Any) -> None:
-        """UserError for a checkpoint that the WebUI does not know, or that cannot be trained as far as can be seen
-        without the lock.
-        """
+        """UserError for a checkpoint that is unknown, or cannot be trained as far as is seen without the lock."""
         detected = self.detected(model_settings)
         if detected is not None:
             self.fork.check_family(detected[0])

@@ -16,7 +16,7 @@ from torch import nn
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.host.webui import checkpoint_list, forks
 from lib_sdtune.host.webui.deferred import Change, DeferredSettings
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 
 class SettingDeferred(RuntimeError):

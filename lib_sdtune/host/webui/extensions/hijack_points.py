@@ -13,7 +13,7 @@ from typing import Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.webui.extensions.ownership import Change, file_of, is_webui, owner_of
-from lib_sdtune.host.webui.swap import ABSENT, replaced
+from lib_sdtune.swap import ABSENT, replaced
 
 Point = tuple[Any, str, Any]
 """A module, class or object; the name of one of its attributes; what stands there."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from modules import script_callbacks
 
 from lib_sdtune.host.webui.extensions.ownership import extension_of
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 CATEGORIES = ("cfg_denoiser", "cfg_denoised", "cfg_after_cfg", "extra_noise", "before_image_saved", "image_saved",
               "image_grid")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from lib_sdtune.host.webui.extensions.ownership import owner_of
-from lib_sdtune.host.webui.swap import replaced_entry
+from lib_sdtune.swap import replaced_entry
 
 TABLES = (("modules.sd_samplers", "all_samplers_map", "all_samplers", "constructor"),
           ("modules.sd_schedulers", "schedulers_map", "schedulers", "function"))

@@ -21,7 +21,7 @@ from lib_sdtune.host.webui.forks.engine import EngineModel, is_sd1, is_sdxl
 from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.forks.patched import Patched, take_loras_off
 from lib_sdtune.host.webui.forks.stock import CHECKPOINTS_VAE
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 
 class Backend(Patched):

@@ -18,8 +18,8 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.forks.stock import Stock
 from lib_sdtune.host.webui.neutral import blocks, precision, storage
-from lib_sdtune.host.webui.swap import replaced_entry
 from lib_sdtune.ldm.header import V
+from lib_sdtune.swap import replaced_entry
 
 NO_LORAS = str([])  # as the WebUI writes down which LoRAs are on
 NO_HYPERNETWORKS = ("This WebUI draws without hypernetworks: it may list their files, but its attention never asks "

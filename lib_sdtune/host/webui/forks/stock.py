@@ -14,9 +14,9 @@ from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.webui import checkpoint_list
 from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.neutral import Concern, prompt_loras
-from lib_sdtune.host.webui.swap import ABSENT, assign_entry, replaced
 from lib_sdtune.ldm.header import V
 from lib_sdtune.sentences import phrase
+from lib_sdtune.swap import ABSENT, assign_entry, replaced
 
 CHECKPOINTS_VAE = phrase("the checkpoint's own")  # as the name of a VAE
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 
 def forward(self: nn.Module, x: torch.Tensor, context: torch.Tensor | None = None, mask: torch.Tensor | None = None,

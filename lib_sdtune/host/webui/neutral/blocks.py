@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 
 def forward(self: nn.Module, x: torch.Tensor, context: torch.Tensor | None = None, *arguments: Any,

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 from torch import nn
 
-from lib_sdtune.host.webui.swap import ABSENT, replaced_entry
+from lib_sdtune.swap import ABSENT, replaced_entry
 
 NAMES = ("hyper_k", "hyper_v")
 

@@ -11,7 +11,7 @@ import torch
 from modules import patches
 from torch import nn
 
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 KEY = "lora_patches"  # under this name the extension files what it replaces
 KINDS = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.GroupNorm, torch.nn.LayerNorm, torch.nn.MultiheadAttention)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from modules import devices
 from torch import nn
 
 from lib_sdtune.devices import HALVES
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 
 @contextmanager

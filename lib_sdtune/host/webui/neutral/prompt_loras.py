@@ -12,7 +12,7 @@ from types import ModuleType
 import torch
 from torch import nn
 
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 
 @contextmanager

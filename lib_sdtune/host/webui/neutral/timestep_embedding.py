@@ -14,7 +14,7 @@ import torch
 from modules import devices
 from torch import nn
 
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 UNET_MODULE = "sgm.modules.diffusionmodules.openaimodel"
 REPLACED = ("sgm.modules.diffusionmodules.util", "modules.sd_hijack_utils")  # sgm's own, and the WebUI's around it

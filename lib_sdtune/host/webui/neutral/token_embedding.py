@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 from torch import nn
 
-from lib_sdtune.host.webui.swap import replaced_entry
+from lib_sdtune.swap import replaced_entry
 
 
 @contextmanager

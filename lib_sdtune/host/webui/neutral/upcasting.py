@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from modules import devices
 from torch import nn
 
-from lib_sdtune.host.webui.swap import replaced
+from lib_sdtune.swap import replaced
 
 
 @contextmanager
