@@ -57,12 +57,12 @@ class Conditioning:
     sizes: torch.Tensor | None = None
     concat: torch.Tensor | None = None
 
-    def to(self, *args, **kwargs) -> "Conditioning":
+    def to(self, *args: Any, **kwargs: Any) -> "Conditioning":
+        """As `torch.Tensor.to`, of every tensor that there is."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(
             self, **{name: tensor.to(*args, **kwargs) for name, tensor in tensors.items() if tensor is not None}
         )
-
 
     def on(self, device: torch.device) -> "Conditioning":
         """On a device, without waiting for it."""
@@ -190,9 +190,9 @@ class Family:
         for layer in unet_layers(model.unet):
             yield Target(f"lora_unet_{self.unet_name(layer)}", layer.module, "unet", layer.kind, layer.block)
         for number, (key, tower) in enumerate(zip(self.text_keys, self.towers(model.text_encoders), strict=True), 1):
-            for name, layer in self.text_layers(tower):
-                refuse_without_weight(layer, f"{key}_{name}")
-                target = Target(f"{key}_{name}", layer, f"text_encoder_{number}", "attention", "TE")
+            for name, module in self.text_layers(tower):
+                refuse_without_weight(module, f"{key}_{name}")
+                target = Target(f"{key}_{name}", module, f"text_encoder_{number}", "attention", "TE")
                 yield replace(target, unused=id(target.source[0]) in unused)
 
     def outer_targets(self, model: Model) -> Iterator[Target]:
@@ -209,7 +209,7 @@ class Family:
         """The layer's name in LoRA files."""
         return layer.diffusers
 
-    def text_layers(self, tower: Tower):
+    def text_layers(self, tower: Tower) -> Iterator[tuple[str, nn.Module]]:
         """(name in LoRA files, layer) of those that the files name."""
         return tower.layers()
 

@@ -29,7 +29,7 @@ class SD1(Family):
         first = shapes.get("model.diffusion_model.middle_block.1.proj_in.weight", ())
         return len(first) == 4 and any(name.startswith(CLIP_PART.prefix) for name in shapes)
 
-    def config(self, model: Model) -> dict[str, Any]:
+    def config(self, model: Model) -> dict[str, Any] | None:
         unusual = webui_config.unusual(unet_sizes(model.unet.state_dict()))
         folder = webui_config.vocabulary(model) if unusual else None
         needed = bool(folder) if unusual else model.prediction_type == V

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from torch import nn
+
 from lib_sdtune.families import registry
 from lib_sdtune.families.base import Family, Model
 from lib_sdtune.families.sd1 import LATENT_COLOURS
@@ -42,7 +44,7 @@ class SD2(Family):
     def unspoken_prediction(self, header: Header) -> str:
         return V if header.in_channels == 4 and header.probe() else EPSILON
 
-    def resolution_of(self, prediction_type):
+    def resolution_of(self, prediction_type: str) -> int:
         return 768 if prediction_type == V else self.resolution
 
     def version(self, variant: Variant) -> str:
@@ -51,13 +53,13 @@ class SD2(Family):
     def architecture_of(self, variant: Variant) -> str:
         return "stable-diffusion-v2-768-v" if variant.prediction_type == V else self.architecture
 
-    def config(self, model: Model) -> dict[str, Any]:
+    def config(self, model: Model) -> dict[str, Any] | None:
         return webui_config.latent_diffusion(model, webui_config.open_clip()) if model.prediction_type == V else None
 
     def towers(self, text_encoders: list, clip_skip: int = 1) -> list[Tower]:
         """Always the last layer but one, normalised, as it was trained; the WebUI lets its setting pass here too."""
         return [open_clip_tower(text_encoders[0], from_last=2, pad=0)]
 
-    def text_layers(self, tower: Any) -> Iterator:
+    def text_layers(self, tower: Tower) -> Iterator[tuple[str, nn.Module]]:
         """Files have no names for the last layer, which nobody reads."""
         return islice(tower.layers(), A_LAYER * tower.depth)

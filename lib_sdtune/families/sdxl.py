@@ -3,17 +3,20 @@ UNet is told.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from lib_sdtune.families import registry
-from lib_sdtune.families.base import Family
+from lib_sdtune.families.base import Conditioning, Family, Model
+from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import openclip_names, webui_config
 from lib_sdtune.ldm.checkpoint import Part, open_text_sizes, text_sizes
 from lib_sdtune.ldm.header import V
+from lib_sdtune.ldm.layers import Layer
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
-from lib_sdtune.ldm.towers import CLIPTower, open_clip_tower
+from lib_sdtune.ldm.towers import CLIPTower, Tower, open_clip_tower
 from lib_sdtune.ldm.unet import timestep_embedding
 
 SIZE_CHANNELS = 256  # that each of the six numbers becomes
@@ -41,39 +44,43 @@ class SDXL(Family):
     )
     activations = (770, 100)  # its transformers are up to ten blocks deep
 
-    def recognises(self, shapes):
+    def recognises(self, shapes: dict) -> bool:
         return any(name.startswith("conditioner.embedders.") for name in shapes)
 
-    def markers(self, variant):
+    def markers(self, variant: Variant) -> dict[str, torch.Tensor]:
         names = ["v_pred"] * (variant.prediction_type == V) + ["ztsnr"] * variant.zero_terminal_snr
         return {name: torch.zeros(0) for name in names}
 
-    def config(self, model):
+    def config(self, model: Model) -> dict[str, Any] | None:
         return webui_config.diffusion_engine(model) if model.prediction_type == V else None
 
-    def unet_name(self, layer):
+    def unet_name(self, layer: Layer) -> str:
         """Files of this family have the checkpoint's own names."""
         return layer.path.replace(".", "_")
 
-    def towers(self, text_encoders, clip_skip=1):
+    def towers(self, text_encoders: list, clip_skip: int = 1) -> list[Tower]:
         """Both are read at the last layer but one, bare; the WebUI lets its setting pass here unless told otherwise."""
         first, second = text_encoders
         return [CLIPTower(first, from_last=2, normalised=False),
                 open_clip_tower(second, from_last=2, normalised=False, pooled=True, pad=0)]
 
-    def encode_prompts(self, model, prompts, clip_skip=1, negative=False):
+    def encode_prompts(self, model: Model, prompts: list, clip_skip: int = 1, negative: bool = False
+                       ) -> Conditioning:
         conditioning = super().encode_prompts(model, prompts, clip_skip)
         empty = [negative and not any(text for text, _ in pieces) for pieces in prompts]
         if not any(empty):
             return conditioning
         return self.unconditional(conditioning, torch.tensor(empty, device=conditioning.context.device))
 
-    def unconditional(self, conditioning, rows):
+    def unconditional(self, conditioning: Conditioning, rows: torch.Tensor) -> Conditioning:
         """A negative prompt without a word is all zeros, as in the WebUI and in training by Stability."""
+        assert conditioning.vector is not None
         return replace(conditioning, context=conditioning.context.masked_fill(rows[:, None, None], 0),
                        vector=conditioning.vector.masked_fill(rows[:, None], 0))
 
-    def predict(self, model, noisy, timesteps, conditioning):
+    def predict(self, model: Model, noisy: torch.Tensor, timesteps: torch.Tensor, conditioning: Conditioning
+                ) -> torch.Tensor:
+        assert conditioning.vector is not None
         sizes = conditioning.sizes
         if sizes is None:
             height, width = (side * self.downscale for side in noisy.shape[-2:])
