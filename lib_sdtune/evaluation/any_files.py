@@ -1,8 +1,10 @@
 """Files that need not be of one run, of whatever past: named by kind and name, compared in a folder of their own."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lib_sdtune.access import Access
 from lib_sdtune.declaration import describe
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import structure
@@ -24,7 +26,7 @@ class AnyFiles:
     ranked.
     """
 
-    def __init__(self, host, name, files, pictures=""):
+    def __init__(self, host: Host, name: str, files: list[Path], pictures: str = "") -> None:
         self.path, self.files, self.pictures = home(host) / check_name(name), files, pictures
 
     def config(self) -> None:
@@ -38,8 +40,8 @@ def home(host: Host) -> Path:
     return host.folder("sdtune") / "choices"
 
 
-def read(host, name, data, access):
-    """A `AnyFiles` from {"kind", "of", "pictures"}.
+def read(host: Host, name: str, data: Mapping[str, Any], access: Access) -> AnyFiles:
+    """An `AnyFiles` from {"kind", "of", "pictures"}.
 
     UserError for files that are not there and folders that may not be named.
     """
@@ -62,7 +64,7 @@ def remember(chosen: AnyFiles) -> None:
 
 
 def opened(host: Host, name: str) -> AnyFiles | None:
-    """What `remember` wrote, as a `AnyFiles`; None where there is nothing of that name."""
+    """What `remember` wrote, as an `AnyFiles`; None where there is nothing of that name."""
     try:
         remembered = structure.read(home(host) / check_name(name) / FILE, REMEMBERED)
     except UserError:

@@ -15,7 +15,8 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation.candidates import Candidate, wordless
 from lib_sdtune.formats import infotext, structure
 from lib_sdtune.formats.files import free_space, write_json
-from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.host.base import Host, SampleRequest
+from lib_sdtune.progress import Progress
 
 MANY = 500  # pictures that are made without asking
 SPARE = 64 * 2**20  # bytes that stay free
@@ -56,7 +57,8 @@ def stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def cells(candidates, weights, requests, seeds, model="", with_bare=True):
+def cells(candidates: Sequence[Candidate], weights: Sequence[float], requests: Sequence[SampleRequest],
+          seeds: Sequence[int], model: str = "", with_bare: bool = True) -> list[Cell]:
     """Every `Cell`: first the bare model, then file by file and weight by weight.
 
     model: what tells the bare model from others.
@@ -77,9 +79,10 @@ class Grid:
     model: `config.Model`, what draws the cells whose file is not a model itself; None is what the host has loaded.
     """
 
-    def __init__(self, host, folder, progress=None, model=None):
+    def __init__(self, host: Host, folder: str | Path, progress: Progress | None = None, model: Model | None = None
+                 ) -> None:
         self.host, self.folder, self.bare = host, Path(folder), model
-        self.progress = progress or (lambda done, total, text: None)
+        self.progress: Progress = progress or (lambda done, total, text: None)
 
     def path(self, cell: Cell) -> Path:
         return self.folder / "cells" / cell.name

@@ -13,6 +13,7 @@ from lib_sdtune.data.picture import load
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.evaluation import measures
+from lib_sdtune.evaluation.encoders import Encoder
 
 MAX_PICTURES = 48  # training pictures that are looked at
 
@@ -20,10 +21,11 @@ MAX_PICTURES = 48  # training pictures that are looked at
 class Judge:
     """Measures pictures against the training pictures and against the bare model's pictures of the same prompts.
 
-    encoder: see `evaluation.encoders`. bare: [(row, PIL image)] by the bare model. prompts: the words of every row.
+    bare: [(row, PIL image)] by the bare model. prompts: the words of every row.
     """
 
-    def __init__(self, encoder, trained, bare, prompts):
+    def __init__(self, encoder: Encoder, trained: Sequence[Image.Image], bare: Sequence[tuple[int, Image.Image]],
+                 prompts: Sequence[str]) -> None:
         self.encoder, self.prompts = encoder, prompts
         rows, images = zip(*bare, strict=True)
         self.trained = encoder.latents(trained)

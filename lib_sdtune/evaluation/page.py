@@ -23,7 +23,7 @@ def grid(folder: Path, result: dict[str, Any]) -> None:
 
 
 def write_sheet(folder: Path, result: dict[str, Any]) -> None:
-    def image(name):
+    def image(name: str | None) -> Image.Image | None:
         return Image.open(folder / "cells" / name) if name and (folder / "cells" / name).exists() else None
 
     rows = [f"{row['prompt']}  (seed {row['seed']})" for row in result["rows"]]

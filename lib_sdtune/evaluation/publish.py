@@ -36,18 +36,23 @@ if TYPE_CHECKING:
 SPARE = 2**20  # bytes
 
 
-def publish(host, run, file="", weight=None, negative_text=None):
-    """Publish a saved file of a `RunFolder`: "" takes the proposal. Returns {"file", "weight", "path", "swept":
-    [names]}.
+def publish(host: "Host", run: "RunFolder", file: str = "", weight: float | None = None,
+            negative_text: str | None = None) -> dict[str, Any]:
+    """Publish a saved file: "" takes the proposal. Returns {"file", "weight", "path", "swept": [names]}.
 
-    The winner is copied to NAME, with its card and preview; the other files are swept into the run folder.
-    NameTaken while the run is on, here or in another program.
+    weight: what the card recommends, above 0 and at most 4; None takes the proposal's. negative_text: None keeps what
+    the card said, or takes the negative prompt of the samples. The winner is copied to NAME, with its card and preview;
+    the other files are swept into the run folder.
+
+    UserError for what cannot be published, RunError where the disk fails, and then everything is as before; NameTaken
+    while the run is on, here or in another program.
     """
     with run_lock.taken(run.path):
-        return publish_taken(host, run, file, weight, negative_text)
+        return publish_locked(host, run, file, weight, negative_text)
 
 
-def publish_taken(host, run, file, weight, negative_text):
+def publish_locked(host: "Host", run: "RunFolder", file: str, weight: float | None, negative_text: str | None
+                   ) -> dict[str, Any]:
     """`publish` while the run folder is this process's."""
     if weight is not None and not 0 < weight <= 4:
         raise UserError('"weight" must be a number above 0 and at most 4.')
@@ -77,7 +82,7 @@ def publish_taken(host, run, file, weight, negative_text):
             journal.creates(final)
             copy_as(source, final, config.name)
             copy_config(journal, source, final)
-        write_card(host, journal, final, source, winner, run, evaluated, weight, negative_text)
+        write_card(host, journal, final, winner, run, evaluated, weight, negative_text)
         journal.finish({"file": winner.stem, "weight": weight, "path": journal.paths.text(final)})
     except (OSError, RunError) as error:
         journal.undo()
@@ -108,11 +113,11 @@ def undo(host: "Host", run: "RunFolder") -> dict[str, list[str]]:
     with run_lock.taken(run.path):
         journal = Journal.read(paths_of(host, run))
         refuse_loaded(host, run, [journal.paths.path(step["made"]) for step in journal.steps if "made" in step])
-        left = journal.undo()
+        kept = journal.undo()
     candidates = of_run(host, run)
     for candidate in candidates[-1:]:
         host.publish(Artefact(candidate.path, candidate.kind, candidate.prompt("", 1)))
-    return {"files": [candidate.path.name for candidate in candidates], "kept": [path.name for path in left]}
+    return {"files": [candidate.path.name for candidate in candidates], "kept": [path.name for path in kept]}
 
 
 def published(host: "Host", run: "RunFolder") -> dict[str, Any] | None:
@@ -220,7 +225,8 @@ def copy_with_title(source: Path, final: Path, name: str) -> None:
             shutil.copyfileobj(file, output, 1 << 20)
 
 
-def write_card(host, journal, final, source, winner, run, evaluated, weight, negative_text):
+def write_card(host: "Host", journal: Journal, final: Path, winner: Candidate, run: "RunFolder",
+               evaluated: dict[str, Any] | None, weight: float, negative_text: str | None) -> None:
     """NAME.json and NAME.preview.png; what the user wrote on the last card of that name stays."""
     config = run.config()
     trigger = trigger_words(config.concepts[0].prompt, config.word, [host.folder("templates")])
@@ -230,7 +236,7 @@ def write_card(host, journal, final, source, winner, run, evaluated, weight, neg
     if negative_text is None:
         negative_text = old.get("negative text") or common_negative(config)
     facts = {"activation text": old.get("activation text") or trigger, "preferred weight": weight,
-             "negative text": negative_text, "notes": with_notes(old, recipe(config, winner, evaluated))}
+             "negative text": negative_text, "notes": with_notes(old, notes(config, winner, evaluated))}
     for ending in (".json", ".preview.png"):
         if final.with_suffix(ending).exists():  # the winner is the final file itself: its card is kept for taking back
             journal.move_away(final.with_suffix(ending), f"before{ending}")
@@ -262,8 +268,8 @@ def common_negative(config: "Config") -> str:
     return negatives.pop() if len(negatives) == 1 else ""
 
 
-def recipe(config: "Config", winner: Candidate, evaluated: dict[str, Any] | None) -> str:
-    """One line of notes: how the file came about, and how it was chosen."""
+def notes(config: "Config", winner: Candidate, evaluated: dict[str, Any] | None) -> str:
+    """The card's line of notes: how the file was trained, and how it was chosen."""
     settings = vars(config.settings)
     dim = f", dim {settings['dim']}, alpha {settings['alpha']:g}" if "dim" in settings else ""
     rates = ", ".join(f"{key} {value}" for key, value in rates_of(config.settings).items())

@@ -37,7 +37,7 @@ class EvaluationSettings:
     sure: bool = option(False, "Make the grid even if it is large.")
 
 
-def read(data):
+def read(data: Mapping[str, Any]) -> EvaluationSettings:
     """Checked `EvaluationSettings` from a plain dict. UserError names the key."""
     settings = build(EvaluationSettings, data)
     for name in ("weights", "seeds"):
