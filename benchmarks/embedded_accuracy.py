@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from lib_sdtune.host.embedded import EMBEDDED
-from lib_sdtune.ldm import checkpoint
+from lib_sdtune.ldm import architecture, checkpoint
 from lib_sdtune.toyworld import measures
 from tools import toy_captions, toy_eval
 
@@ -22,7 +22,7 @@ def main():
     parser.add_argument("--checkpoint", type=Path, default=EMBEDDED)
     parser.add_argument("--sheet", type=Path, help="keep the pictures there")
     args = parser.parse_args()
-    unet, vae, (text,) = checkpoint.build(*checkpoint.read(args.checkpoint))
+    unet, vae, (text,) = architecture.build(*checkpoint.read(args.checkpoint))
     captions = toy_captions.Captions(EMBEDDED.parent)
     targets, texts = toy_eval.asked(args.prompts, seed=1)
     pictures = []

@@ -157,3 +157,9 @@ def zero_terminal_snr(alphas_cumprod: torch.Tensor) -> torch.Tensor:
     root = alphas_cumprod.double().sqrt()
     first, last = root[0].clone(), root[-1].clone()
     return (((root - last) * first / (first - last)) ** 2).to(alphas_cumprod.dtype)
+
+
+def alphas_cumprod() -> torch.Tensor:
+    """(1000,) float32: how much signal is left at each timestep, of Stable Diffusion's "scaled linear" schedule."""
+    betas = torch.linspace(0.00085**0.5, 0.0120**0.5, 1000, dtype=torch.float64) ** 2
+    return (1 - betas).cumprod(0).float()

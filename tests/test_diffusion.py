@@ -125,3 +125,9 @@ def test_logit_normal_timesteps_follow_their_distribution():
     values = torch.log(shares / (1 - shares))
     assert values.mean() == pytest.approx(0.5, abs=0.03) and values.std() == pytest.approx(0.8, abs=0.03)
     assert diffusion.sample_timestep(rng, 5, 6, "logit_normal", 10, 10) == 5
+
+
+def test_the_schedule_of_stable_diffusion():
+    abar = diffusion.alphas_cumprod()
+    assert abar.dtype == torch.float32 and len(abar) == 1000
+    assert abar[[0, 499, 999]].tolist() == pytest.approx([0.99915, 0.27767, 0.00466], abs=1e-5)

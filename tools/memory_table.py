@@ -23,11 +23,11 @@ sys.path.insert(0, str(ROOT))
 
 from lib_sdtune import devices  # noqa: E402
 from lib_sdtune.config import Config  # noqa: E402
+from lib_sdtune.diffusion import alphas_cumprod  # noqa: E402
 from lib_sdtune.families.sd1 import SD1  # noqa: E402
 from lib_sdtune.families.sdxl import SDXL  # noqa: E402
 from lib_sdtune.families.variant import Variant  # noqa: E402
 from lib_sdtune.host.base import LoadedModel, ModelSpec  # noqa: E402
-from lib_sdtune.ldm.checkpoint import alphas_cumprod  # noqa: E402
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel  # noqa: E402
 from lib_sdtune.ldm.text import CLIPTextModel  # noqa: E402
 from lib_sdtune.ldm.unet import UNetModel  # noqa: E402

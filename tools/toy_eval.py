@@ -5,7 +5,7 @@ from einops import rearrange
 from PIL import Image
 
 from lib_sdtune import toyworld
-from lib_sdtune.ldm.checkpoint import alphas_cumprod
+from lib_sdtune.diffusion import alphas_cumprod
 from lib_sdtune.pages.contact_sheet import contact_sheet
 from lib_sdtune.toyworld import measures
 from tools import toy_captions

@@ -12,10 +12,10 @@ from PIL import Image
 from benchmarks.step_time import Words
 from lib_sdtune import families
 from lib_sdtune.config import Config
+from lib_sdtune.diffusion import alphas_cumprod
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import Host, LoadedModel
-from lib_sdtune.ldm.checkpoint import alphas_cumprod
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel

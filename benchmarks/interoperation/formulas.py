@@ -14,7 +14,7 @@ from unittest import mock
 import torch
 
 from lib_sdtune import diffusion
-from lib_sdtune.ldm.checkpoint import alphas_cumprod
+from lib_sdtune.diffusion import alphas_cumprod
 
 TIMESTEPS = (0, 50, 250, 500, 750, 999)
 HEAD = (f"| formula | {' | '.join(f't = {t}' for t in TIMESTEPS)} | largest difference |\n"

@@ -11,7 +11,7 @@ from torch import nn
 from lib_sdtune.devices import upload
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import webui_config
-from lib_sdtune.ldm.checkpoint import UNET_PART, VAE_PART, Part
+from lib_sdtune.ldm.architecture import UNET_PART, VAE_PART, Part
 from lib_sdtune.ldm.header import EPSILON, Header, V
 from lib_sdtune.ldm.layers import Layer, norm_layers, outer_layers, refuse_without_weight, unet_layers
 from lib_sdtune.ldm.prompt import encode

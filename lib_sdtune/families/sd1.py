@@ -5,7 +5,7 @@ from typing import Any
 from lib_sdtune.families import registry
 from lib_sdtune.families.base import Family, Model
 from lib_sdtune.ldm import webui_config
-from lib_sdtune.ldm.checkpoint import CLIP_PART, unet_sizes
+from lib_sdtune.ldm.architecture import CLIP_PART, unet_sizes
 from lib_sdtune.ldm.header import V
 from lib_sdtune.ldm.towers import CLIPTower, Tower
 

@@ -13,7 +13,7 @@ from lib_sdtune.families.base import Family, Model
 from lib_sdtune.families.sd1 import LATENT_COLOURS
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import openclip_names, webui_config
-from lib_sdtune.ldm.checkpoint import Part, open_text_sizes
+from lib_sdtune.ldm.architecture import Part, open_text_sizes
 from lib_sdtune.ldm.header import EPSILON, Header, V
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.towers import Tower, open_clip_tower

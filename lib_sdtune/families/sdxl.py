@@ -11,7 +11,7 @@ from lib_sdtune.families import registry
 from lib_sdtune.families.base import Conditioning, Family, Model
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.ldm import openclip_names, webui_config
-from lib_sdtune.ldm.checkpoint import Part, open_text_sizes, text_sizes
+from lib_sdtune.ldm.architecture import Part, open_text_sizes, text_sizes
 from lib_sdtune.ldm.header import V
 from lib_sdtune.ldm.layers import Layer
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel

@@ -12,7 +12,8 @@ import torch
 from lib_sdtune.devices import HALVES
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.ldm.checkpoint import Part, read
+from lib_sdtune.ldm.architecture import Part
+from lib_sdtune.ldm.checkpoint import read
 
 RESIDUE = ("hyper_k.", "hyper_v.", "network_")  # the WebUI's hypernetworks and LoRAs on their layers
 FIRST = 1000  # numbers that tell most tensors apart

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lib_sdtune.ldm import checkpoint
+from lib_sdtune.ldm import architecture, checkpoint
 
 GROUPS = 32  # of the UNet's normalisation
 THRESHOLD = -1  # the WebUI's (modules/sd_models_config.py)
@@ -36,7 +36,7 @@ def answers_velocity(path: Path) -> bool:
 @lru_cache(maxsize=16)
 def _answers_velocity(path: Path, changed: int, size: int) -> bool:
     tensors, metadata = checkpoint.read(path)
-    unet = checkpoint.assemble(
-        tensors, checkpoint.UNET_PART, checkpoint.overrides(metadata).get("unet", {}), torch.float32
+    unet = architecture.assemble(
+        tensors, architecture.UNET_PART, architecture.overrides(metadata).get("unet", {}), torch.float32
     )
-    return velocity(unet, checkpoint.unet_sizes(unet.state_dict())["context_dim"])
+    return velocity(unet, architecture.unet_sizes(unet.state_dict())["context_dim"])

@@ -2,9 +2,8 @@
 
 Used as `torch.load(..., pickle_module=unpickler)` where `weights_only=True` refuses. A pickle can change what it looks
 up (its opcode BUILD sets attributes, also of classes and functions), so everything that it gets is a stand-in that was
-made for
-this one reading: tensors are rebuilt through it, what Lightning and numpy left becomes an empty object, and any other
-name ends the reading.
+made for this one reading: tensors are rebuilt through it, what Lightning and numpy left becomes an empty object, and
+any other name ends the reading.
 """
 
 import pickle

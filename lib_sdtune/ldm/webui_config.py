@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from lib_sdtune.ldm import checkpoint, config_yaml, header, tokenizer
+from lib_sdtune.ldm import architecture, config_yaml, header, tokenizer
 from lib_sdtune.ldm.header import EPSILON, Header, V
 
 USUAL = {"model_channels": 320, "channel_mult": (1, 2, 4, 4), "context_dim": 768, "num_res_blocks": 2}
@@ -51,7 +51,7 @@ def unusual(sizes: Mapping[str, Any]) -> bool:
 
 def latent_diffusion(model: Any, text_encoder: dict[str, Any]) -> dict[str, Any]:
     """The config of Stable Diffusion 1 and 2, whose text encoder is described by `text_encoder`."""
-    sizes = checkpoint.unet_sizes(model.unet.state_dict())
+    sizes = architecture.unet_sizes(model.unet.state_dict())
     inpainting = model.variant.inpainting
     return {
         "model": {
@@ -134,7 +134,7 @@ def denoiser_params(model: Any) -> dict[str, Any]:
 
 
 def unet_params(model: Any) -> dict[str, Any]:
-    sizes = checkpoint.unet_sizes(model.unet.state_dict())
+    sizes = architecture.unet_sizes(model.unet.state_dict())
     return of_unet(sizes, model.unet) | {
         "adm_in_channels": sizes["adm_channels"],
         "num_classes": "sequential",
@@ -210,7 +210,7 @@ def of_unet(sizes: Mapping[str, Any], unet: Any) -> dict[str, Any]:
 
 
 def of_vae(vae: nn.Module) -> dict[str, Any]:
-    sizes = checkpoint.vae_sizes(vae.state_dict())
+    sizes = architecture.vae_sizes(vae.state_dict())
     return {
         "embed_dim": sizes["embed_dim"],
         "monitor": "val/rec_loss",

@@ -10,8 +10,8 @@ from lib_sdtune.families.base import Family
 from lib_sdtune.families.detection import detect
 from lib_sdtune.families.layer_names import kohya_keys
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.ldm import checkpoint, header
-from lib_sdtune.ldm.checkpoint import Part
+from lib_sdtune.ldm import architecture, checkpoint, header
+from lib_sdtune.ldm.architecture import Part
 from lib_sdtune.ldm.layers import OUTER
 from lib_sdtune.networks.base import spatial
 
@@ -82,10 +82,10 @@ def read(path: Path) -> CheckpointLayers:
 def skeleton(family: Family, shapes: dict, metadata: dict) -> tuple[SimpleNamespace, dict[int, str]]:
     """(the UNet and the text encoders without weights, id of a parameter -> its name in the checkpoint)."""
     tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    overrides = checkpoint.overrides(metadata)
+    overrides = architecture.overrides(metadata)
     modules: list[torch.nn.Module] = []
     names: dict[int, str] = {}
-    for part in (checkpoint.UNET_PART, *family.text_parts):
+    for part in (architecture.UNET_PART, *family.text_parts):
         module = without_weights(part, tensors, overrides.get(part.name, {}))
         names |= {id(parameter): part.prefix + name for name, parameter in module.named_parameters()}
         modules.append(module)

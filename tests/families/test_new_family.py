@@ -21,7 +21,7 @@ import torch
 
 from lib_sdtune.families import registry
 from lib_sdtune.families.base import Family
-from lib_sdtune.ldm.checkpoint import Part, open_text_sizes, text_sizes
+from lib_sdtune.ldm.architecture import Part, open_text_sizes, text_sizes
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.towers import CLIPTower, OpenCLIPTower

@@ -9,7 +9,7 @@ from PIL import Image, PngImagePlugin
 
 from lib_sdtune.evaluation import any_files, comparison, evaluation, grid, run_report
 from lib_sdtune.formats import card, structure
-from lib_sdtune.ldm import checkpoint
+from lib_sdtune.ldm import architecture
 from lib_sdtune.training import per_image_loss
 from lib_sdtune.training.results import artefacts_of
 from lib_sdtune.training.runs import RunFolder
@@ -90,4 +90,4 @@ def test_odd_samples_do_not_stop_a_comparison(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "[", "[]", "3", '{"unet": 3}'])
 def test_foreign_metadata_are_not_believed(text):
-    assert checkpoint.overrides({"sdtune_architecture": text}) == {}
+    assert architecture.overrides({"sdtune_architecture": text}) == {}

@@ -1,4 +1,3 @@
-import json
 import os
 import pickle
 import sys
@@ -11,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.ldm import checkpoint
+from lib_sdtune.ldm import architecture, checkpoint
 from tests.models import checkpoint_tensors, tiny_sd1
 
 
@@ -37,7 +36,7 @@ def test_modules_come_back_from_safetensors(model, tensors, tmp_path):
     save_file(tensors | {"model_ema.x": torch.zeros(1)}, path, metadata={"a": "b"})
     read, metadata = checkpoint.read(path)
     assert metadata == {"a": "b"} and read.keys() == tensors.keys()
-    same(model, checkpoint.build(read, metadata))
+    same(model, architecture.build(read, metadata))
     shapes, metadata = checkpoint.header(path)
     assert metadata == {"a": "b"} and shapes["model.diffusion_model.out.2.weight"] == (4, 32, 3, 3)
 
@@ -47,7 +46,7 @@ def test_modules_come_back_from_pickles(model, tensors, tmp_path, zipped):
     path = tmp_path / "m.safetensors"
     torch.save({"state_dict": tensors, "global_step": 7}, path, _use_new_zipfile_serialization=zipped)
     read, _ = checkpoint.read(path)
-    same(model, checkpoint.build(read))
+    same(model, architecture.build(read))
     assert checkpoint.header(path)[0].keys() == tensors.keys()
 
 
@@ -55,7 +54,7 @@ def test_weights_are_copies_in_the_asked_dtype(tensors, tmp_path):
     path = tmp_path / "m.safetensors"
     save_file({name: tensor.half() for name, tensor in tensors.items()}, path)
     read, _ = checkpoint.read(path)
-    unet, _, _ = checkpoint.build(read)
+    unet, _, _ = architecture.build(read)
     assert unet.out[2].weight.dtype == torch.float32 and not unet.training and not unet.out[2].weight.requires_grad
     unet.out[2].weight.add_(1)
     again, _ = checkpoint.read(path)
@@ -66,36 +65,7 @@ def test_early_names_and_matrices_are_understood(model, tensors):
     old = {name.replace("transformer.text_model.", "transformer."): tensor for name, tensor in tensors.items()}
     old = {checkpoint.rename(name): tensor for name, tensor in old.items()}
     key = "first_stage_model.decoder.mid.attn_1.q.weight"
-    same(model, checkpoint.build(old | {key: old[key][:, :, 0, 0]}))
-
-
-def test_heads(tensors):
-    unet, _, (text,) = checkpoint.build(tensors)
-    assert unet.middle_block[1].transformer_blocks[0].attn1.heads == 8
-    assert text.text_model.encoder.layers[0].self_attn.num_heads == 4
-    said = {"sdtune_architecture": json.dumps({"unet": {"num_heads": 2}, "text": {"heads": 8}})}
-    unet, _, (text,) = checkpoint.build(tensors, said)
-    assert unet.middle_block[1].transformer_blocks[0].attn1.heads == 2
-    assert text.text_model.encoder.layers[0].self_attn.num_heads == 8
-
-
-def test_sizes_of_the_real_ones():
-    from lib_sdtune.ldm.text import CLIPTextModel
-    from lib_sdtune.ldm.unet import UNetModel
-    from lib_sdtune.ldm.vae import AutoencoderKL
-
-    with torch.device("meta"):
-        sd1 = checkpoint.unet_sizes(UNetModel().state_dict())
-        assert UNetModel(**sd1).state_dict().keys() == UNetModel().state_dict().keys()
-        assert sd1["transformer_depth"] == (1, 1, 1, 0) and sd1["channel_mult"] == (1, 2, 4, 4) and sd1["context_dim"] == 768
-        xl = {"channel_mult": (1, 2, 4), "attention_levels": (1, 2), "transformer_depth": (0, 2, 10), "middle_depth": 10,
-              "use_linear": True, "head_channels": 64, "adm_channels": 2816, "context_dim": 2048}
-        found = checkpoint.unet_sizes(UNetModel(**xl).state_dict())
-        assert {key: found[key] for key in xl} == xl
-        assert checkpoint.vae_sizes(AutoencoderKL().state_dict()) == {
-            "ch": 128, "ch_mult": (1, 2, 4, 4), "num_res_blocks": 2, "z_channels": 4, "embed_dim": 4}
-        assert checkpoint.text_sizes(CLIPTextModel().state_dict()) == {
-            "vocab_size": 49408, "width": 768, "heads": 12, "layers": 12, "positions": 77, "mlp_ratio": 4}
+    same(model, architecture.build(old | {key: old[key][:, :, 0, 0]}))
 
 
 class Code:
@@ -113,7 +83,7 @@ def test_what_a_trainer_left_in_a_checkpoint_is_passed_over(model, tensors, tmp_
     torch.save({"state_dict": tensors, "callbacks": {lightning.Callback: left}, "loss": np.float32(2)}, tmp_path / "m.ckpt",
                _use_new_zipfile_serialization=zipped)
     monkeypatch.delitem(sys.modules, "pytorch_lightning")
-    same(model, checkpoint.build(checkpoint.read(tmp_path / "m.ckpt")[0]))
+    same(model, architecture.build(checkpoint.read(tmp_path / "m.ckpt")[0]))
 
 
 def not_a_checkpoint(path, what, tensors):
@@ -160,20 +130,6 @@ def test_what_is_no_checkpoint_is_refused_in_a_sentence(tmp_path, monkeypatch, t
             reading(path)
         assert "m.safetensors" in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "pickled-code-ran").exists()
-
-
-def test_what_is_missing_is_named(tensors):
-    for key in ("model.diffusion_model.out.2.bias", "first_stage_model.quant_conv.weight"):
-        with pytest.raises(UserError, match=key):
-            checkpoint.build({name: tensor for name, tensor in tensors.items() if name != key})
-    with pytest.raises(UserError, match="cond_stage_model"):
-        checkpoint.build({name: tensor for name, tensor in tensors.items() if not name.startswith("cond_stage")})
-
-
-def test_schedule():
-    abar = checkpoint.alphas_cumprod()
-    assert abar.dtype == torch.float32 and len(abar) == 1000
-    assert abar[[0, 499, 999]].tolist() == pytest.approx([0.99915, 0.27767, 0.00466], abs=1e-5)
 
 
 def attack(name):

@@ -10,7 +10,7 @@ from lib_sdtune.formats import checkpoint as written
 from lib_sdtune.formats.about import about
 from lib_sdtune.host.embedded.host import EMBEDDED, EmbeddedHost
 from lib_sdtune.ineffective_settings import by_checkpoint
-from lib_sdtune.ldm import checkpoint, header, positions, text
+from lib_sdtune.ldm import architecture, checkpoint, header, positions, text
 
 NAME = checkpoint.CLIP + positions.NAME
 
@@ -32,16 +32,16 @@ def merged(path, embedded, wrong, dtype=torch.float32):
 
 def test_texts_are_read_by_the_file_s_ids(tmp_path, embedded):
     tensors, metadata = checkpoint.read(merged(tmp_path / "merged.safetensors", embedded, {3: 2.9, 5: 4}))
-    tower = checkpoint.build(tensors, metadata)[2][0]
-    sound = checkpoint.build(embedded[0], metadata)[2][0]
+    tower = architecture.build(tensors, metadata)[2][0]
+    sound = architecture.build(embedded[0], metadata)[2][0]
     ids = torch.arange(9)[None]
     damaged, right = (text.hidden_states(module.text_model, ids)[0] for module in (tower, sound))
     moved = sorted({int(place) for place in (damaged != right).nonzero()[:, 1]})
     assert moved == [3, 5], "numbers are cut to whole ones, as the WebUI's buffer does"
     table = sound.text_model.embeddings.position_embedding.weight
     assert torch.allclose(damaged[0, 3] - right[0, 3], table[2] - table[3], atol=1e-6)
-    assert written.tensors([(checkpoint.CLIP_PART, "text_encoder_1", tower)])[NAME].tolist()[0][:6] == [0, 1, 2, 2, 4, 4]
-    assert NAME not in written.tensors([(checkpoint.CLIP_PART, "text_encoder_1", sound)])
+    assert written.tensors([(architecture.CLIP_PART, "text_encoder_1", tower)])[NAME].tolist()[0][:6] == [0, 1, 2, 2, 4, 4]
+    assert NAME not in written.tensors([(architecture.CLIP_PART, "text_encoder_1", sound)])
 
 
 def test_the_damage_is_named_at_check_and_by_inspect(tmp_path, embedded):
@@ -56,4 +56,4 @@ def test_the_damage_is_named_at_check_and_by_inspect(tmp_path, embedded):
 def test_ids_out_of_the_table_are_refused(tmp_path, embedded):
     tensors, metadata = checkpoint.read(merged(tmp_path / "merged.safetensors", embedded, {3: 77}))
     with pytest.raises(UserError, match="point out of its table"):
-        checkpoint.build(tensors, metadata)
+        architecture.build(tensors, metadata)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from lib_sdtune.diffusion import alphas_cumprod
 from lib_sdtune.errors import UserError
-from lib_sdtune.ldm.checkpoint import alphas_cumprod
 from lib_sdtune.ldm.sampler import SAMPLERS, Noise, between, find, noise_of
 
 ABAR = alphas_cumprod()

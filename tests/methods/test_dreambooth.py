@@ -13,7 +13,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation.publish import remaining
 from lib_sdtune.host.embedded import EmbeddedHost
-from lib_sdtune.ldm import checkpoint, config_yaml, header, webui_config
+from lib_sdtune.ldm import architecture, checkpoint, config_yaml, header, webui_config
 from lib_sdtune.methods.lent_weights import LentWeights
 from lib_sdtune.optim.weight_groups import largest_group
 from lib_sdtune.training import optimizer_steps, state
@@ -80,7 +80,7 @@ def test_a_run_leaves_a_whole_checkpoint_and_the_lent_model_as_it_was(host, imag
     assert not any(p.requires_grad or p.grad is not None for _, m in host.model.modules() for p in m.parameters())
     tensors, metadata = made(host)
     assert {name: tensor.shape for name, tensor in tensors.items()} == {name: t.shape for name, t in checkpoint_tensors(host.model).items()}
-    unet, vae, (text,) = checkpoint.build(*checkpoint.read(host.folder("checkpoints") / "ron.safetensors"))
+    unet, vae, (text,) = architecture.build(*checkpoint.read(host.folder("checkpoints") / "ron.safetensors"))
     assert all(torch.equal(p, q) for p, q in zip(vae.parameters(), host.model.vae.parameters(), strict=True))
     moved = [not torch.equal(p, q) for p, q in zip(unet.parameters(), host.model.unet.parameters(), strict=True)]
     layers = [tower.text_model.encoder.layers[0].mlp.fc1.weight for tower in (text, host.model.text_encoders[0])]

@@ -2,9 +2,9 @@
 
 import torch
 
+from lib_sdtune.diffusion import alphas_cumprod
 from lib_sdtune.families.sd1 import SD1
 from lib_sdtune.host.base import LoadedModel
-from lib_sdtune.ldm.checkpoint import alphas_cumprod
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL

@@ -72,9 +72,9 @@ def reconstruct():
     import torch
 
     from lib_sdtune.host.embedded import EMBEDDED
-    from lib_sdtune.ldm import checkpoint
+    from lib_sdtune.ldm import architecture, checkpoint
 
-    _, vae, _ = checkpoint.build(*checkpoint.read(EMBEDDED))
+    _, vae, _ = architecture.build(*checkpoint.read(EMBEDDED))
 
     @torch.no_grad()
     def there_and_back(pictures):

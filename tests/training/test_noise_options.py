@@ -5,8 +5,8 @@ import torch
 
 from lib_sdtune import diffusion
 from lib_sdtune.config import Config
+from lib_sdtune.diffusion import alphas_cumprod
 from lib_sdtune.errors import UserError
-from lib_sdtune.ldm.checkpoint import alphas_cumprod
 from lib_sdtune.randomness import generator
 from lib_sdtune.training.batch import draw_one
 from lib_sdtune.training.refusals import refuse_other_prediction

@@ -14,6 +14,7 @@ from torch import nn
 from lib_sdtune import methods
 from lib_sdtune.config import overlaid
 from lib_sdtune.devices import local_device
+from lib_sdtune.diffusion import alphas_cumprod
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.failures import out_of_memory
 from lib_sdtune.families.detection import detect
@@ -23,7 +24,7 @@ from lib_sdtune.formats.paths import is_file
 from lib_sdtune.host.base import FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import restored
-from lib_sdtune.ldm import checkpoint, header, recommended, tokenizer
+from lib_sdtune.ldm import architecture, checkpoint, header, recommended, tokenizer
 from lib_sdtune.ldm.embedded_model import EMBEDDED
 from lib_sdtune.ldm.header import Header
 
@@ -120,13 +121,13 @@ class EmbeddedHost(Host):
         file_header = header.read(path)
         family, variant = detect(file_header)
         tensors, metadata = checkpoint.read(path)
-        unet, vae, text_encoders = checkpoint.build(tensors, metadata, plan=family.parts.values(),
-                                                    architecture=file_header.architecture())
+        unet, vae, text_encoders = architecture.build(tensors, metadata, parts=family.parts.values(),
+                                                      architecture=file_header.architecture())
         clip_tokenizer = tokenizer.find(path, family.towers(text_encoders)[0].token_embedding.num_embeddings)
         for part in (unet, vae, *text_encoders):
             part.to(self.device)
         sha256 = hashes.sha256(path)
-        return LoadedModel(family, unet, vae, text_encoders, clip_tokenizer, checkpoint.alphas_cumprod(),
+        return LoadedModel(family, unet, vae, text_encoders, clip_tokenizer, alphas_cumprod(),
                            name=self.checkpoint_name(path), hash=sha256[:10], variant=variant,
                            folder=self.folder, path=path, sha256=sha256)
 
@@ -198,7 +199,7 @@ class EmbeddedHost(Host):
 def put_back(part: nn.Module, tensors: dict[str, torch.Tensor], prefix: str) -> None:
     """Tensor by tensor, so that no second model is in memory meanwhile."""
     for name, tensor in part.named_parameters():
-        stored = checkpoint.fit(tensors, prefix, name, tensor, tensor.dtype).to(tensor.device)
+        stored = architecture.fit(tensors, prefix, name, tensor, tensor.dtype).to(tensor.device)
         if not torch.equal(tensor, stored):
             tensor.copy_(stored)
 
