@@ -20,10 +20,10 @@ from PIL import Image, ImageFilter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib_sdtune.config import Concept, DatasetConfig, LossConfig  # noqa: E402
-from lib_sdtune.data.inspect import inspect  # noqa: E402
-from lib_sdtune.data.prepare import PrepareConfig, prepare  # noqa: E402
-from lib_sdtune.data.scan import scan  # noqa: E402
+from lib_sdtune.config import Concept, DatasetConfig, LossConfig
+from lib_sdtune.data.inspect import inspect
+from lib_sdtune.data.prepare import PrepareConfig, prepare
+from lib_sdtune.data.scan import scan
 
 SAMPLE = 200  # pictures that the floor is measured on
 DIFFERENT = 40  # drawings; the files differ by a comment inside

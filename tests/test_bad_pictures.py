@@ -14,10 +14,10 @@ from tests.hosts import TinyHost
 from tests.waiting import until
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
-from fastapi import FastAPI  # noqa: E402
-from fastapi.testclient import TestClient  # noqa: E402
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
-from lib_sdtune.api.router import attach  # noqa: E402
+from lib_sdtune.api.router import attach
 
 ROOT = "/sdtune/v1"
 DRIVE = os.path.abspath(os.sep)

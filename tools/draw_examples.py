@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune import toyworld  # noqa: E402
+from lib_sdtune import toyworld
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "ron"
 FORM, TOKEN = "mushroom", "ron"

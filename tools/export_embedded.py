@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune.formats.files import atomic  # noqa: E402
+from lib_sdtune.formats.files import atomic
 
 OUT = Path(__file__).resolve().parent.parent / "lib_sdtune" / "ldm" / "embedded" / "model.safetensors"
 PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text": "cond_stage_model.transformer."}

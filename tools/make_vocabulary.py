@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune import toyworld  # noqa: E402
+from lib_sdtune import toyworld
 
 FOLDER = Path(__file__).resolve().parent.parent / "lib_sdtune" / "ldm" / "embedded"
 START, END = "<|startoftext|>", "<|endoftext|>"

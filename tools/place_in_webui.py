@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from tools.embedded_sizes import SCALE_FACTOR, UNET, VAE  # noqa: E402
-from tools.make_vocabulary import FOLDER  # noqa: E402
+from tools.embedded_sizes import SCALE_FACTOR, UNET, VAE
+from tools.make_vocabulary import FOLDER
 
 
 def config(vocabulary):

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune.ldm.text import CLIPTextModel  # noqa: E402
-from tools import toy_captions  # noqa: E402
-from tools.embedded_sizes import TEXT  # noqa: E402
-from tools.make_vocabulary import FOLDER as VOCABULARY  # noqa: E402
+from lib_sdtune.ldm.text import CLIPTextModel
+from tools import toy_captions
+from tools.embedded_sizes import TEXT
+from tools.make_vocabulary import FOLDER as VOCABULARY
 
 CLASSES = (10, 9, 9)
 

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune import toyworld  # noqa: E402
-from lib_sdtune.ldm.vae import AutoencoderKL  # noqa: E402
-from tools.embedded_sizes import SCALE_FACTOR, VAE  # noqa: E402
-from tools.vae_drawings import pixels  # noqa: E402
+from lib_sdtune import toyworld
+from lib_sdtune.ldm.vae import AutoencoderKL
+from tools.embedded_sizes import SCALE_FACTOR, VAE
+from tools.vae_drawings import pixels
 
 COMBINATIONS = [(f, c, b) for f in toyworld.SHAPES for c in toyworld.COLOURS for b in toyworld.BACKGROUNDS]  # 512
 

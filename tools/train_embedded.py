@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune import toyworld  # noqa: E402
-from lib_sdtune.ldm.unet import UNetModel  # noqa: E402
-from tools import pretrain_text, toy_captions, toy_eval, toy_latents, unet_training  # noqa: E402
-from tools.embedded_sizes import UNET  # noqa: E402
-from tools.make_vocabulary import FOLDER as VOCABULARY  # noqa: E402
+from lib_sdtune import toyworld
+from lib_sdtune.ldm.unet import UNetModel
+from tools import pretrain_text, toy_captions, toy_eval, toy_latents, unet_training
+from tools.embedded_sizes import UNET
+from tools.make_vocabulary import FOLDER as VOCABULARY
 
 ALPHAS = toy_eval.ALPHAS
 

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune.ldm.vae import AutoencoderKL  # noqa: E402
-from tools import vae_drawings, vae_training  # noqa: E402
-from tools.embedded_sizes import VAE  # noqa: E402
-from tools.export_embedded import OUT, PREFIXES, exchange  # noqa: E402
+from lib_sdtune.ldm.vae import AutoencoderKL
+from tools import vae_drawings, vae_training
+from tools.embedded_sizes import VAE
+from tools.export_embedded import OUT, PREFIXES, exchange
 
 PREFIX = PREFIXES["vae"]
 WORLD = 0.3  # share of the toy world's own drawings

@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune.config import Model  # noqa: E402
-from lib_sdtune.host.embedded import EmbeddedHost  # noqa: E402
-from tools import odd_latents, toy_captions, toy_eval, unet_training, vae_training  # noqa: E402
-from tools.export_embedded import OUT, PREFIXES, exchange  # noqa: E402
+from lib_sdtune.config import Model
+from lib_sdtune.host.embedded import EmbeddedHost
+from tools import odd_latents, toy_captions, toy_eval, unet_training, vae_training
+from tools.export_embedded import OUT, PREFIXES, exchange
 
 SHARES = {"unet": 1.0, "text": 0.5}  # of the rate
 ALPHAS = toy_eval.ALPHAS

@@ -19,10 +19,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune import toyworld  # noqa: E402
-from lib_sdtune.ldm.vae import AutoencoderKL  # noqa: E402
-from tools import vae_drawings, vae_training  # noqa: E402
-from tools.embedded_sizes import SCALE_FACTOR, VAE  # noqa: E402
+from lib_sdtune import toyworld
+from lib_sdtune.ldm.vae import AutoencoderKL
+from tools import vae_drawings, vae_training
+from tools.embedded_sizes import SCALE_FACTOR, VAE
 
 
 def build():

@@ -143,7 +143,7 @@ class SampleRequest:
     sampler: str = ""
 
 
-_on_wait: ContextVar[Callable[[], None]] = ContextVar("on_wait", default=lambda: None)  # noqa: B039 - never changes
+_on_wait: ContextVar[Callable[[], None]] = ContextVar("on_wait", default=lambda: None)
 
 
 class Host:

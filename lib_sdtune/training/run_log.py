@@ -13,7 +13,7 @@ WATCHDOG = "sdtune-progress"  # the thread that says that a picture of this run 
 class RunLog(logging.FileHandler):
     """A log file that holds nothing up: a line that finds no room is lost here, and told on the console as ever."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+    def handleError(self, record: logging.LogRecord) -> None:
         """In place of a traceback on the console for every line."""
 
     def close(self) -> None:

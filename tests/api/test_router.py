@@ -12,10 +12,10 @@ from tests.hosts import TinyHost, pictures, settings
 from tests.waiting import until
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
-from fastapi import FastAPI  # noqa: E402
-from fastapi.testclient import TestClient  # noqa: E402
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
-from lib_sdtune.api.router import attach  # noqa: E402
+from lib_sdtune.api.router import attach
 
 NOT_SHOWN = ("This WebUI draws without hypernetworks: it may list their files, but its attention never asks them. "
              "Train a LoRA instead, or use A1111's WebUI for this method.")  # as of those that do so

@@ -11,10 +11,10 @@ from tests.hosts import TinyHost, pictures, settings, train
 from tests.waiting import until
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
-from fastapi import FastAPI  # noqa: E402
-from fastapi.testclient import TestClient  # noqa: E402
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
-from lib_sdtune.api.router import attach  # noqa: E402
+from lib_sdtune.api.router import attach
 
 RON = "/sdtune/v1/runs/ron"
 SMALL = {"prompts": ["a cat", "a dog"], "seeds": [1, 2], "width": 64, "height": 64, "strength": False}

@@ -9,15 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
-from fastapi import FastAPI  # noqa: E402
-from fastapi.routing import APIRoute  # noqa: E402
-from fastapi.testclient import TestClient  # noqa: E402
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
 
-from lib_sdtune.access import Access  # noqa: E402
-from lib_sdtune.api.router import attach  # noqa: E402
-from lib_sdtune.app import App  # noqa: E402
-from tests.fuzz import hostile  # noqa: E402
-from tests.hosts import TinyHost, pictures, settings, train  # noqa: E402
+from lib_sdtune.access import Access
+from lib_sdtune.api.router import attach
+from lib_sdtune.app import App
+from tests.fuzz import hostile
+from tests.hosts import TinyHost, pictures, settings, train
 
 FOLDER = "/nowhere/but/here"
 IMAGES = f"{FOLDER}/10_ron"

@@ -17,8 +17,6 @@ from lib_sdtune.networks import registry
 from tests.lora_tools import files
 from tests.lora_tools.test_extract import approximation
 
-CROSS = "transformer_blocks_0_attn2_to_k"
-
 
 def summed(paths, ratios):
     """key -> the sum of the changes."""

@@ -174,7 +174,7 @@ def weighted(query, key, value, mask, causal, scale):
     return (scores.softmax(-1) @ value.float()).to(value.dtype)
 
 
-class uncounted:  # noqa: N801 - used like a function
+class uncounted:
     """What is computed inside is no part of the pretence: neither counted nor held against the card's memory."""
 
     def __init__(self, card):

@@ -3,14 +3,14 @@
 import pytest
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
-from fastapi import FastAPI  # noqa: E402
-from fastapi.testclient import TestClient  # noqa: E402
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
-from lib_sdtune.access import Access  # noqa: E402
-from lib_sdtune.api.router import attach  # noqa: E402
-from lib_sdtune.app import App  # noqa: E402
-from tests.hosts import TinyHost, pictures  # noqa: E402
-from tests.services.conftest import ROOT  # noqa: E402
+from lib_sdtune.access import Access
+from lib_sdtune.api.router import attach
+from lib_sdtune.app import App
+from tests.hosts import TinyHost, pictures
+from tests.services.conftest import ROOT
 
 
 @pytest.mark.parametrize(("path", "body"), [("/captions", {"images": "X"}), ("/prepare", {"source": "X", "out": "Y"}), ("/prepare", {"source": "Y", "out": "X"}),

@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("fastapi", reason="fastapi comes with the WebUI and with the `ui` verb's requirements")
-from fastapi import FastAPI  # noqa: E402
-from fastapi.testclient import TestClient  # noqa: E402
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
-from lib_sdtune.api.router import attach  # noqa: E402
-from lib_sdtune.app import App  # noqa: E402
-from lib_sdtune.services.submission import check_config  # noqa: E402
-from tests.hosts import TinyHost, pictures, settings  # noqa: E402
-from tests.services.conftest import ROOT  # noqa: E402
+from lib_sdtune.api.router import attach
+from lib_sdtune.app import App
+from lib_sdtune.services.submission import check_config
+from tests.hosts import TinyHost, pictures, settings
+from tests.services.conftest import ROOT
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ interrupted does not reach. All of it is back in its place afterwards. What cann
 module's name.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,8 +20,6 @@ from lib_sdtune.host.webui.extensions import (
     sampler_tables,
 )
 from lib_sdtune.host.webui.extensions.ownership import Change
-
-log = logging.getLogger("sdtune")
 
 
 @contextmanager
