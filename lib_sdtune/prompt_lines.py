@@ -7,6 +7,8 @@ Source: sd-scripts' train_util.py, line_to_prompt_dict.
 """
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.sentences import phrase
@@ -20,10 +22,10 @@ DASHES = "\u2013\u2014\u2015\u2212"  # what editors make of two
 FLAG = re.compile(rf"(?:^|\s)(?:--(\w+)|[{DASHES}]{{1,2}}({'|'.join(FLAGS)}))(?:\s*=\s*|\s+|$)")
 
 
-def parse(line):
+def parse(line: str) -> dict[str, Any]:
     """{"prompt": ..., "seed": ...}: the prompt and what the line sets besides. UserError naming what cannot be read."""
     prompt, *flags = FLAG.split(line.strip())
-    settings = {"prompt": prompt.strip()}
+    settings: dict[str, Any] = {"prompt": prompt.strip()}
     for placeholder in PLACEHOLDERS:
         if placeholder in prompt:
             raise UserError(f'"sample.prompts": {placeholder} in {shortened(line)} would be drawn as letters, because '
@@ -38,13 +40,15 @@ def parse(line):
     return settings
 
 
-def value(flag, text, kind, low, high, line):
+def value(flag: str, text: str, kind: str, low: float | None, high: float | None, line: str) -> str | float:
+    """What stands behind a flag. UserError where it is not of its kind, or out of bounds."""
     if kind is TEXT:
         return text
     try:
         number = int(text) if kind is WHOLE else float(text)
     except ValueError:
         raise UserError(f'"sample.prompts": --{flag} wants {kind} in {shortened(line)}, not {text!r}.') from None
+    assert low is not None and high is not None  # as of every number
     if not low <= number <= high:  # not-a-number fails this too
         raise UserError(f'"sample.prompts": --{flag} is {text} in {shortened(line)}; it can be {low} to {high}.')
     if flag in "wh" and number % 8:
@@ -52,10 +56,10 @@ def value(flag, text, kind, low, high, line):
     return number
 
 
-def spoken(lines):
+def spoken(lines: Iterable[str]) -> list[str]:
     """The lines that ask for a picture."""
     return [line for line in lines if line.strip() and not line.strip().startswith("#")]
 
 
-def shortened(line):
+def shortened(line: str) -> str:
     return repr(line if len(line) <= 60 else line[:57] + "...")

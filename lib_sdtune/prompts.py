@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 TAG = re.compile(r"<(\w+):([^>]+)>")
 PIECE = re.compile(r"\\[()\[\]\\]|\\|\(|\[|:\s*([+-]?[.\d]+)\s*\)|\)|]|[^\\()\[\]:]+|:")
@@ -15,10 +17,10 @@ class Tag:
 
     kind: str
     name: str
-    weights: tuple = ()
-    named: dict = field(default_factory=dict)
+    weights: tuple[str, ...] = ()
+    named: dict[str, str] = field(default_factory=dict)
 
-    def weight(self, place=0, name="", default=1.0):
+    def weight(self, place: int = 0, name: str = "", default: float = 1.0) -> float:
         """The number given at `place` or by `name`; `default` where there is none, or no finite number."""
         text = self.named.get(name, self.weights[place] if place < len(self.weights) else default)
         try:
@@ -28,11 +30,11 @@ class Tag:
         return weight if math.isfinite(weight) else default
 
 
-def tags(prompt):
+def tags(prompt: str) -> tuple[str, list[Tag]]:
     """(the prompt without its tags, the tags)."""
     parsed = []
 
-    def take(match):
+    def take(match: re.Match[str]) -> str:
         name, *arguments = match[2].split(":")
         named = dict(item.split("=", 1) for item in arguments if "=" in item)
         parsed.append(Tag(match[1].lower(), name.strip(), tuple(item for item in arguments if "=" not in item), named))
@@ -41,16 +43,18 @@ def tags(prompt):
     return TAG.sub(take, prompt), parsed
 
 
-def emphasis(prompt):
+def emphasis(prompt: str) -> list[tuple[str, float]]:
     r"""[(text, weight)]: (a) counts 1.1, (a:1.5) as much as it says, [a] 1 / 1.1, \( is a bracket, and BREAK is
     ("BREAK", -1).
 
     >>> emphasis("a (cat:1.5) in [fog]")
     [('a ', 1.0), ('cat', 1.5), (' in ', 1.0), ('fog', 0.9090909090909091)]
     """
-    pieces, round_open, square_open = [], [], []
+    pieces: list[list[Any]] = []  # [text, weight]
+    round_open: list[int] = []  # numbers of the pieces that follow a bracket which is still open
+    square_open: list[int] = []
 
-    def multiply(start, factor):
+    def multiply(start: int, factor: float) -> None:
         for piece in pieces[start:]:
             if piece != ["BREAK", -1]:
                 piece[1] *= factor
@@ -79,16 +83,16 @@ def emphasis(prompt):
     return merged(pieces)
 
 
-def number(text):
+def number(text: str | None) -> float | None:
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return None if text is None else float(text)
+    except ValueError:
         return None
 
 
-def merged(pieces):
+def merged(pieces: Iterable[Sequence[Any]]) -> list[tuple[str, float]]:
     """Neighbours of one weight as one text."""
-    result = []
+    result: list[tuple[str, float]] = []
     for text, weight in pieces:
         if result and result[-1][1] == weight and weight != -1:
             result[-1] = (result[-1][0] + text, weight)

@@ -11,6 +11,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import RLock
+from types import ModuleType
 from typing import Any
 
 from lib_sdtune.errors import UserError
@@ -26,7 +27,7 @@ class Registry:
     ... class LoRA: ...
     """
 
-    def __init__(self, package: str, noun: str):
+    def __init__(self, package: str, noun: str) -> None:
         self.package, self.noun, self._lock = package, noun, RLock()
         self._entries: dict[str, Any] = {}
         self._imported = self._importing = False
@@ -34,7 +35,7 @@ class Registry:
     def register(self, name: str) -> Callable:
         """Class decorator: file the entry under `name`, which it then carries as `.name`."""
 
-        def enter(entry):
+        def enter(entry: Any) -> Any:
             if self._entries.get(name, entry).__qualname__ != entry.__qualname__:
                 raise ValueError(f"two {self.noun} entries are called {name!r}")
             entry.name = name
@@ -56,7 +57,7 @@ class Registry:
             raise UserError(f"There is no {self.noun} called {name!r}{near}; there are: {', '.join(sorted(entries))}.")
         return entries[name]
 
-    def _load(self):
+    def _load(self) -> dict[str, Any]:
         with self._lock:
             if not self._imported:
                 if self._importing:
@@ -71,14 +72,14 @@ class Registry:
                 self._imported = True
         return self._entries
 
-    def _import_all(self):
+    def _import_all(self) -> None:
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
         for folder in plugin_folders(self.package.rpartition(".")[2]):
             self._load_plugins(package, folder)
 
-    def _load_plugins(self, package, folder):
+    def _load_plugins(self, package: ModuleType, folder: Path) -> None:
         """Import the files of a folder of the user's. UserError when one cannot be, or would hide another file."""
         if str(folder) not in package.__path__:
             package.__path__.append(str(folder))
@@ -89,14 +90,14 @@ class Registry:
             except Exception as error:
                 raise UserError(f"The plug-in {path} cannot be used ({type(error).__name__}: {error}); "
                                 "correct it, or take it out of the folder.") from error
-            if Path(loaded.__file__).parent != folder:
+            if Path(str(loaded.__file__)).parent != folder:
                 raise UserError(f"The plug-in {path} has the name of {loaded.__file__}; give it another name.")
 
 
 def registered(kind: str) -> Callable[[], list[str]]:
     """The names registered in `lib_sdtune.KIND`, looked up late, so that declaring settings imports no plug-in."""
 
-    def names():
+    def names() -> list[str]:
         return importlib.import_module(f"lib_sdtune.{kind}").registry.names()
 
     return names

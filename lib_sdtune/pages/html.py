@@ -2,7 +2,9 @@
 
 import base64
 import io
+from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
 from PIL import Image
 
@@ -28,7 +30,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
 """
 
 
-def page(title, *parts):
+def page(title: str, *parts: str) -> str:
     """A whole HTML document; `parts` are HTML."""
     return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
             'content="width=device-width">'
@@ -36,16 +38,18 @@ def page(title, *parts):
             f"<body><h1>{escape(title)}</h1>{''.join(parts)}</body></html>\n")
 
 
-def section(title, *parts):
+def section(title: str, *parts: str) -> str:
+    """A heading and HTML below it; "" where there is none."""
     inner = "".join(parts)
     return f"<section><h2>{escape(title)}</h2>{inner}</section>" if inner else ""
 
 
-def paragraph(text, kind=""):
+def paragraph(text: str, kind: str = "") -> str:
+    """kind: a class of `STYLE`; "" where there is no text."""
     return f"<p{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{escape(text)}</p>" if text else ""
 
 
-def table(heads, rows):
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """rows: lists of cells; a cell is text, or `Raw` HTML."""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     body = "".join(f"<tr>{''.join(f'<td>{html(cell)}</td>' for cell in row)}</tr>" for row in rows)
@@ -56,18 +60,20 @@ class Raw(str):
     """Text that is HTML already."""
 
 
-def html(cell):
+def html(cell: object) -> str:
     return cell if isinstance(cell, Raw) else escape(str(cell))
 
 
-def listing(lines):
+def listing(lines: Iterable[str]) -> "Raw":
+    """A list with a dot before each line."""
     return Raw(f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
 
 
-def picture(image, side=160, title="", kind=""):
+def picture(image: Image.Image | str | Path, side: int = 160, title: str = "", kind: str = "") -> "Raw":
     """An <img> that holds the picture, at most `side` pixels wide and high.
 
-    `image`: a PIL image or a path; "" if it cannot be read.
+    image: the picture or its path. title: what is read where it cannot be seen. kind: a class of `STYLE`. "" if it
+    cannot be read.
     """
     try:
         small = (image if isinstance(image, Image.Image) else Image.open(image)).convert("RGB")

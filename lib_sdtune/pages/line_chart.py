@@ -1,6 +1,7 @@
 """Curves as SVG text, for pages that open anywhere."""
 
 import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 
 from lib_sdtune.formats.structure import is_number
@@ -12,8 +13,13 @@ CURVES = {"loss": COLOURS[0], "kept aside": COLOURS[1], "trained": COLOURS[2], "
           "learning rate": COLOURS[4]}
 """Curves of a training, in the colours that the tab gives them (style.css)."""
 
+Point = tuple[float, float]
+Place = Callable[[float, float], tuple[str, str]]
+"""(x, y) of the data as the text of SVG coordinates."""
 
-def chart(series, label="", marks=(), whole=False):
+
+def chart(series: Mapping[str, Sequence[Point]], label: str = "", marks: Sequence[tuple[float, str]] = (),
+          whole: bool = False) -> str:
     """series: {name: [(x, y), ...]}; marks: [(x, text)] upright lines; whole: x counts something, such as steps.
 
     Empty text where there is nothing to draw.
@@ -26,7 +32,7 @@ def chart(series, label="", marks=(), whole=False):
     low, high = limits(ys)
     left, right = min(xs), max(max(xs), min(xs) + 1e-9)
 
-    def place(x, y):
+    def place(x: float, y: float) -> tuple[str, str]:
         across = EDGE["left"] + (WIDTH - EDGE["left"] - EDGE["right"]) * (x - left) / (right - left)
         down = (EDGE["top"]
                 + (HEIGHT - EDGE["top"] - EDGE["bottom"]) * (1 - (min(max(y, low), high) - low) / (high - low)))
@@ -43,7 +49,8 @@ def chart(series, label="", marks=(), whole=False):
             f'aria-label="{escape(label)}">{"".join(parts)}</svg></figure>')
 
 
-def curve(points, colour, name):
+def curve(points: Sequence[tuple[str, str]], colour: str, name: str) -> str:
+    """A line through points that `Place` gave; dots too where they are few."""
     if len(points) == 1:
         return f'<circle cx="{points[0][0]}" cy="{points[0][1]}" r="3" fill="{colour}"/>'
     line = "M" + "L".join(" ".join(point) for point in points)
@@ -53,7 +60,8 @@ def curve(points, colour, name):
             f"<title>{escape(name)}</title></path>{dots}")
 
 
-def grid(place, left, right, low, high, whole):
+def grid(place: Place, left: float, right: float, low: float, high: float, whole: bool) -> Iterator[str]:
+    """Level lines with their values, and numbers below."""
     for line in range(4):
         y = low + (high - low) * line / 3
         (a, down), (b, _) = place(left, y), place(right, y)
@@ -65,14 +73,14 @@ def grid(place, left, right, low, high, whole):
         yield f'<text x="{place(x, low)[0]}" y="{HEIGHT - 8}" text-anchor="middle">{number}</text>'
 
 
-def mark(place, x, text, low, high):
+def mark(place: Place, x: float, text: str, low: float, high: float) -> str:
     (across, bottom), (_, top) = place(x, low), place(x, high)
     beside, anchor = (-4, "end") if float(across) > WIDTH / 2 else (4, "start")
     return (f'<line x1="{across}" x2="{across}" y1="{top}" y2="{bottom}" class="mark"/>'
             f'<text x="{float(across) + beside}" y="{float(top) + 11}" text-anchor="{anchor}">{escape(text)}</text>')
 
 
-def limits(values):
+def limits(values: Sequence[float]) -> tuple[float, float]:
     """A range that single outliers do not stretch."""
     ordered = sorted(values)
     low, high = ordered[int(0.01 * len(ordered))], ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
@@ -80,7 +88,7 @@ def limits(values):
     return low - air, high + air
 
 
-def smoothed(points, window=None):
+def smoothed(points: Sequence[Point], window: float | None = None) -> list[Point]:
     """Exponential mean of [(x, y)] without the pull of its start; the window grows with the curve."""
     keep, total, weight, averages = 1 - 1 / (window or max(6, min(100, len(points) / 12))), 0.0, 0.0, []
     for x, y in points:
@@ -89,7 +97,7 @@ def smoothed(points, window=None):
     return averages
 
 
-def thinned(points, most=600):
+def thinned(points: Sequence[Point], most: int = 600) -> list[Point]:
     """At most so many points, evenly spread, with the last one."""
     step = max(1, math.ceil(len(points) / most))
-    return points[::step] + ([points[-1]] if points and (len(points) - 1) % step else [])
+    return [*points[::step], *([points[-1]] if points and (len(points) - 1) % step else [])]

@@ -5,7 +5,9 @@ Everything is a function of the `random.Random` that is handed in.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -16,38 +18,46 @@ MEDIUM = 19.0
 JITTER = 3.0
 FINE = 4  # drawn this much larger, then averaged down
 
+Polygon = list[tuple[float, float]]
+Colour = Sequence[float]
+"""Red, green, blue, 0..255."""
+
 COLOURS = {"red": (214, 36, 40), "orange": (245, 138, 28), "yellow": (250, 220, 40), "green": (26, 138, 60),
            "blue": (40, 84, 214), "purple": (128, 46, 172), "pink": (244, 84, 168), "brown": (120, 68, 28)}
 BACKGROUNDS = {"snow": (246, 249, 250), "sand": (228, 208, 164), "grass": (168, 216, 148), "sky": (164, 208, 244),
                "rose": (246, 190, 204), "lavender": (204, 188, 240), "stone": (148, 150, 154), "night": (28, 30, 58)}
 
 
-def arc(x, y, rx, ry=None, start=0.0, stop=360.0, points=48):
+def arc(x: float, y: float, rx: float, ry: float | None = None, start: float = 0.0, stop: float = 360.0,
+        points: int = 48) -> Polygon:
     """Points on an ellipse, degrees clockwise from three o'clock (y points down)."""
     ry = rx if ry is None else ry
     turns = [math.radians(start + (stop - start) * i / points) for i in range(points + 1)]
     return [(x + rx * math.cos(t), y + ry * math.sin(t)) for t in turns]
 
 
-def star(points, inner):
+def star(points: int, inner: float) -> Polygon:
+    """A star of that many points, whose notches lie at `inner` of the radius."""
     turns = [math.pi * (i / points - 0.5) for i in range(2 * points)]
     return [((inner if i % 2 else 1.1) * math.cos(t), (inner if i % 2 else 1.1) * math.sin(t) + 0.05)
             for i, t in enumerate(turns)]
 
 
-def heart():
+def heart() -> Polygon:
     turns = [2 * math.pi * i / 64 for i in range(64)]
     return [(math.sin(t) ** 3 * 1.05,
              0.02 - (13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 15.5)
             for t in turns]
 
 
-def box(left, top, right, bottom):
+def box(left: float, top: float, right: float, bottom: float) -> Polygon:
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-# A form is a list of (polygon, filled) painted in order; unit coordinates, y down.
-SHAPES = {
+Form = list[tuple[Polygon, bool]]
+"""[(polygon, filled)], painted in order; unit coordinates, y down."""
+
+SHAPES: dict[str, Form] = {
     "circle": [(arc(0, 0, 0.95), True)],
     "square": [(box(-0.84, -0.84, 0.84, 0.84), True)],
     "triangle": [([(0, -1.0), (1.08, 0.82), (-1.08, 0.82)], True)],
@@ -61,7 +71,7 @@ SHAPES = {
 }
 
 # Forms that the embedded model has never seen: what there is to teach it.
-SUBJECTS = {
+SUBJECTS: dict[str, Form] = {
     "mushroom": [(arc(0, -0.05, 1.05, 0.9, 180, 360), True), (box(-0.34, -0.1, 0.34, 0.95), True)],
     "fish": [(arc(-0.2, 0, 0.82, 0.6), True), ([(0.3, 0), (1.08, -0.68), (1.08, 0.68)], True),
              (arc(-0.58, -0.12, 0.13), False)],
@@ -92,41 +102,44 @@ class Scene:
     radius: float = MEDIUM
 
 
-def random_scene(rng, form=None, colour=None, background=None):
+def random_scene(rng: Random, form: str | None = None, colour: str | None = None, background: str | None = None
+                 ) -> Scene:
     """A random scene; the form, colour and background that are named stay."""
     return Scene(form or rng.choice(list(SHAPES)), colour or rng.choice(list(COLOURS)),
                  background or rng.choice(list(BACKGROUNDS)),
                  SIZE / 2 + rng.uniform(-JITTER, JITTER), SIZE / 2 + rng.uniform(-JITTER, JITTER), rng.uniform(*RADIUS))
 
 
-def silhouette(form, x=SIZE / 2, y=SIZE / 2, radius=MEDIUM, size=SIZE):
-    """Coverage of the form, (size, size) float32 in 0..1; `form` is a name or a list of (polygon, filled)."""
+def silhouette(form: str | Form, x: float = SIZE / 2, y: float = SIZE / 2, radius: float = MEDIUM, size: int = SIZE
+               ) -> np.ndarray:
+    """Coverage of a form, or of the one of that name: (size, size) float32 in 0..1."""
     scale = FINE * size / SIZE
     canvas = Image.new("L", (size * FINE, size * FINE), 0)
     draw = ImageDraw.Draw(canvas)
     for polygon, filled in FORMS[form] if isinstance(form, str) else form:
         draw.polygon([((x + radius * px) * scale, (y + radius * py) * scale) for px, py in polygon],
                      fill=255 if filled else 0)
-    return np.asarray(canvas.resize((size, size), Image.BOX), dtype=np.float32) / 255
+    return np.asarray(canvas.resize((size, size), Image.Resampling.BOX), dtype=np.float32) / 255
 
 
-def paint(cover, colour, background):
+def paint(cover: np.ndarray, colour: Colour, background: Colour) -> Image.Image:
     """An RGB picture from a coverage mask and two colours (0..255)."""
-    colour, background = np.asarray(colour, np.float32), np.asarray(background, np.float32)
-    return Image.fromarray((background + cover[..., None] * (colour - background) + 0.5).astype(np.uint8))
+    inside, outside = np.asarray(colour, np.float32), np.asarray(background, np.float32)
+    return Image.fromarray((outside + cover[..., None] * (inside - outside) + 0.5).astype(np.uint8))
 
 
-def draw(scene, size=SIZE):
+def draw(scene: Scene, size: int = SIZE) -> Image.Image:
     """The picture of a `Scene`."""
     cover = silhouette(scene.form, scene.x, scene.y, scene.radius, size)
     return paint(cover, COLOURS[scene.colour], BACKGROUNDS[scene.background])
 
 
-def full_caption(scene, noun=None, template=FULL[0]):
+def full_caption(scene: Scene, noun: str | None = None, template: str = FULL[0]) -> str:
+    """The template filled in; noun: what the form is called, None by its name."""
     return template.format(c=scene.colour, s=noun or scene.form, b=scene.background)
 
 
-def caption(rng, scene, plain=False):
+def caption(rng: Random, scene: Scene, plain: bool = False) -> str:
     """A caption as the model is trained with: paraphrased, sometimes partial, empty, or with a word that means nothing.
 
     `plain` keeps to full captions.
@@ -141,7 +154,7 @@ def caption(rng, scene, plain=False):
     return full_caption(scene, noun, rng.choice(FULL if rng.random() < 0.8 else PARTIAL))
 
 
-def rare_word(rng):
+def rare_word(rng: Random) -> str:
     """A word without meaning: one of `RARE`, or random letters."""
     if rng.random() < 0.5:
         return rng.choice(RARE)

@@ -6,12 +6,15 @@ silhouettes of every form, at its own place and size. A picture that shows no cl
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from PIL.Image import Image
 
 from lib_sdtune import toyworld
+from lib_sdtune.toyworld import Colour, Scene
 
 CLEAR = 0.72  # overlap from which a silhouette counts as a form; reconstructions of drawings reach .85 and more
 # x, y of the pixels' centres
@@ -29,17 +32,17 @@ class Recognised:
     cover: np.ndarray
 
 
-def recognise(picture, forms=tuple(toyworld.FORMS)):
+def recognise(picture: Image, forms: Iterable[str] = tuple(toyworld.FORMS)) -> Recognised:
     """A `Recognised` for a PIL image; other sizes are brought to 64x64."""
     pixels = np.asarray(picture.convert("RGB").resize((toyworld.SIZE, toyworld.SIZE)), np.float32)
     cover, colour, background = segment(pixels)
     overlaps = {form: overlap(cover, form) for form in forms}
-    best = max(overlaps, key=overlaps.get)
+    best = max(overlaps, key=lambda form: overlaps[form])
     return Recognised(best if overlaps[best] >= CLEAR else "none", overlaps[best], nearest(colour, toyworld.COLOURS),
                 nearest(background, toyworld.BACKGROUNDS), cover)
 
 
-def segment(pixels):
+def segment(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(cover 0..1 (64, 64), object's colour, background's colour) of pixels (64, 64, 3), 0..255."""
     border = np.concatenate([edge.reshape(-1, 3) for edge in (pixels[:3], pixels[-3:], pixels[:, :3], pixels[:, -3:])])
     background = np.median(border, axis=0)
@@ -51,11 +54,12 @@ def segment(pixels):
     return np.clip(cover, 0, 1), colour, background
 
 
-def nearest(colour, named):
+def nearest(colour: np.ndarray, named: Mapping[str, Colour]) -> str:
+    """The name of the colour that is most like it."""
     return min(named, key=lambda name: float(np.square(colour - np.asarray(named[name], np.float32)).sum()))
 
 
-def overlap(cover, form):
+def overlap(cover: np.ndarray, form: str) -> float:
     """Intersection over union of a cover with the form's drawing at the same centre of mass and about the same extent.
     """
     mass = cover.sum()
@@ -66,12 +70,13 @@ def overlap(cover, form):
     best = 0.0
     for scale in (0.94, 1.0, 1.06):
         radius = extent / own_extent * scale
-        drawn = toyworld.silhouette(form, *(centre - radius * own_centre), radius)
+        x, y = centre - radius * own_centre
+        drawn = toyworld.silhouette(form, x, y, radius)
         best = max(best, float(np.minimum(cover, drawn).sum() / np.maximum(cover, drawn).sum()))
     return best
 
 
-def moments(cover):
+def moments(cover: np.ndarray) -> tuple[np.ndarray, float]:
     """Centre of mass (x, y) and root mean square distance from it."""
     share = cover / cover.sum()
     centre = (GRID * share).sum(axis=(1, 2))
@@ -79,23 +84,23 @@ def moments(cover):
 
 
 @lru_cache(maxsize=64)
-def form_moments(form):
+def form_moments(form: str) -> tuple[np.ndarray, float]:
     """The same of a form drawn with radius 1."""
     centre, extent = moments(toyworld.silhouette(form, radius=24))
     return (centre - toyworld.SIZE / 2) / 24, extent / 24
 
 
-def subject_fidelity(pictures, form):
+def subject_fidelity(pictures: Sequence[Image], form: str) -> float:
     """Share of the pictures that plainly show the form."""
     return float(np.mean([recognise(picture).form == form for picture in pictures]))
 
 
-def prompt_fidelity(pictures, scenes):
+def prompt_fidelity(pictures: Sequence[Image], scenes: Sequence[Scene]) -> dict[str, float]:
     """Shares of pictures whose form, colour and background are those of the `Scene` asked for; None asks for nothing.
     """
     recognised = [recognise(picture) for picture in pictures]
 
-    def share(name):
+    def share(name: str) -> float:
         pairs = [(getattr(s, name), getattr(t, name))
                  for s, t in zip(recognised, scenes, strict=True) if getattr(t, name)]
         return float(np.mean([a == b for a, b in pairs])) if pairs else math.nan
@@ -103,7 +108,7 @@ def prompt_fidelity(pictures, scenes):
     return {name: share(name) for name in ("form", "colour", "background")}
 
 
-def variety(pictures):
+def variety(pictures: Sequence[Image]) -> float:
     """How different pictures of one prompt are from each other: mean of 1 - overlap of their silhouettes' pairs, 0..1.
     """
     covers = [recognise(picture).cover for picture in pictures]
@@ -112,7 +117,7 @@ def variety(pictures):
     return float(np.mean(gaps))
 
 
-def kinds(pictures):
+def kinds(pictures: Iterable[Image]) -> float:
     """How many of the world's shapes there effectively are: exp of the entropy of what is recognised, unclear ones left
     out.
     """
