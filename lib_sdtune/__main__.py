@@ -8,7 +8,9 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from functools import partial
+from typing import Any, NoReturn
 
 from lib_sdtune import __version__
 from lib_sdtune.cli import INTERRUPTED
@@ -40,17 +42,17 @@ NAMING = {"--data-dir": "folder", "--out": "file or folder", "--checkpoint": "fi
 class Parser(argparse.ArgumentParser):
     """argparse that says what is wrong in one sentence instead of printing its usage."""
 
-    def add_argument(self, *names, **facts):
+    def add_argument(self, *names: Any, **facts: Any) -> argparse.Action:
         """As argparse has it; what every verb is about (a file, a folder, a run) must not be empty."""
         if not names[0].startswith("-") and not facts.keys() & {"type", "choices"}:
             facts["type"] = partial(named, facts.get("metavar", names[0]))
         return super().add_argument(*names, **facts)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         raise UserError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
 
 
-def parser(argv):
+def parser(argv: Sequence[str]) -> Parser:
     """The parser of all verbs, with the arguments of the one that is asked for: some read them off what takes a
     second to load.
     """
@@ -68,14 +70,14 @@ def parser(argv):
     return top
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; its exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
     with enduring_output():
         return answer(argv, "--debug" in argv)
 
 
-def answer(argv, debug):
+def answer(argv: Sequence[str], debug: bool) -> int:
     try:
         refuse_empty_names(argv)
         args = parser(argv).parse_args(argv)
@@ -97,7 +99,7 @@ def answer(argv, debug):
                         "the same command with --debug shows where.", 1, debug)
 
 
-def refuse_empty_names(argv):
+def refuse_empty_names(argv: Sequence[str]) -> None:
     """UserError for an option that is given and names nothing, as an unset variable of a script leaves it: it would be
     this folder, or what the option is there to replace.
     """
@@ -108,21 +110,21 @@ def refuse_empty_names(argv):
             raise UserError(f"{option} is empty; name a {noun}, or leave {option} out.")
 
 
-def named(what, text):
+def named(what: str, text: str) -> str:
     """A positional argument as it was given. UserError where it is empty."""
     if not text.strip():
         raise UserError(f"{what} is empty; name a {'run' if what == 'RUN' else 'file or folder'}.")
     return text
 
 
-def complain(sentence, code, debug=False):
+def complain(sentence: object, code: int, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
     print(sentence, file=sys.stderr)
     return code
 
 
-def leave(code):
+def leave(code: int) -> NoReturn:
     """Exit. An interrupt that came in the middle of an import can make Python end by the signal whatever the code;
     not so here.
     """

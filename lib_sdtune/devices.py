@@ -150,7 +150,7 @@ def compute_dtype(setting: str, device: torch.device, weights: torch.dtype) -> t
     return torch.bfloat16 if device.type == "cuda" and has_bfloat16(device) else torch.float32
 
 
-def refuse_what_it_lacks(setting, device):
+def refuse_what_it_lacks(setting: str, device: "torch.device") -> None:
     why = ""
     if not has_autocast(device):
         why = f"training on {device.type} works in float32 only"

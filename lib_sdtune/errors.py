@@ -20,7 +20,7 @@ def one_line(text: str) -> str:
 class Sentence(Exception):
     """An error that says itself to the user, in one line whatever names are in it."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return one_line(super().__str__())
 
 

@@ -46,7 +46,7 @@ def is_main_process() -> bool:
 class Output:
     """Standard output that goes on after its reader has gone (`list presets | head`): a run is not lost for that."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
     def __getattr__(self, name: str) -> Any:

@@ -6,7 +6,7 @@ side.
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +107,7 @@ def figures(show: dict[str, Any], before: list[Any], after: list[Any], control: 
     subject, unrelated = slice(count), slice(count, None)
     asked_for = [scene(prompt) for prompt, _ in prompts_and_seeds(show)]
 
-    def fidelity(images, part):
+    def fidelity(images: list[Any], part: slice) -> str:
         values = measures.prompt_fidelity(images[part], asked_for[part])
         return " ".join(f"{name} {value:.2f}" for name, value in values.items() if value == value)
 
@@ -125,7 +125,7 @@ def scene(prompt: str) -> "Scene":
 
     words = prompt.replace(",", " ").split()
 
-    def first_of(vocabulary):
+    def first_of(vocabulary: Collection[str]) -> Any:
         return next((word for word in words if word in vocabulary), None)
 
     return toyworld.Scene(first_of(toyworld.SHAPES), first_of(toyworld.COLOURS), first_of(toyworld.BACKGROUNDS))

@@ -146,7 +146,7 @@ def interruptible(control: "Control") -> Iterator[None]:
     """The first Ctrl+C, or what ends a process politely, asks the run to save its state and leave; a second Ctrl+C
     leaves at once.
     """
-    def ask(number, frame):
+    def ask(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with suppress(UserError):  # it has ended already
             control.request("interrupt")

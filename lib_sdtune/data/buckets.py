@@ -25,7 +25,7 @@ class BucketFit(NamedTuple):
 class Buckets:
     """The sizes that a `DatasetConfig` allows."""
 
-    def __init__(self, dataset: DatasetConfig):
+    def __init__(self, dataset: DatasetConfig) -> None:
         self.step = max(LATENT, dataset.bucket_reso_steps) if dataset.enable_bucket else LATENT
         self.area = dataset.resolution**2
         self.longest = math.ceil(dataset.max_bucket_reso / self.step) * self.step

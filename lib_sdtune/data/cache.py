@@ -25,6 +25,7 @@ from lib_sdtune.formats.files import is_full
 from lib_sdtune.progress import Progress
 from lib_sdtune.sentences import phrase
 
+Encode = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 log = logging.getLogger("sdtune")
 VERSION = 3  # raise it when files are decoded, or pictures turned into pixels, differently
 
@@ -39,8 +40,9 @@ class LatentCache:
     the disk is full; the entry is made anew when it is asked for. None: DiskFull is raised.
     """
 
-    def __init__(self, folder: Path | None, encode, encoder_key: str, encode_precisely=None, masks: bool = False,
-                 mask_files: bool = False, downscale: int = 8, pause: Callable[[str], None] | None = None):
+    def __init__(self, folder: Path | None, encode: Encode, encoder_key: str, encode_precisely: Encode | None = None,
+                 masks: bool = False, mask_files: bool = False, downscale: int = 8,
+                 pause: Callable[[str], None] | None = None) -> None:
         self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
         self.encode_precisely, self.masks, self.downscale = encode_precisely, masks, downscale
         self.mask_files = mask_files
@@ -229,5 +231,5 @@ class LatentCache:
         )
 
 
-def on_cpu(pair):
+def on_cpu(pair: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, ...]:
     return tuple(tensor.detach().to("cpu", torch.float32, copy=True) for tensor in pair)

@@ -25,7 +25,7 @@ Edit = Callable[[str], str]  # caption -> caption
 class Captions:
     """relative path of a picture -> caption, for all pictures of a folder."""
 
-    def __init__(self, folder: Path | str, extension: str = ".txt"):
+    def __init__(self, folder: Path | str, extension: str = ".txt") -> None:
         self.found: list[Problem] = []  # by the walk through the folder
         self.root = locate(str(folder), Path.cwd(), "images")
         files = walk(self.root, self.found, extension)

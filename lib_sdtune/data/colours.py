@@ -6,6 +6,7 @@ says what its numbers mean; LittleCMS, behind Pillow's ImageCms, converts them.
 
 from functools import lru_cache
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -113,7 +114,7 @@ def by_their_range(values: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def transform_of(profile: bytes, mode: str):
+def transform_of(profile: bytes, mode: str) -> Any:
     """The transform of a profile's colours to sRGB; None if they are sRGB already. NoTransform where there can't be
     one.
     """

@@ -6,6 +6,8 @@ understands alike.
 
 import time
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from lib_sdtune.errors import UserError
 
@@ -23,7 +25,7 @@ MAX_RESULT_LENGTH = 1 << 16  # letters of a result
 class Substitution:
     """caption -> caption with every match of `pattern` replaced by `new`, as in re.sub. UserError if it is none."""
 
-    def __init__(self, pattern: str, new: str):
+    def __init__(self, pattern: str, new: str) -> None:
         if regex is None:
             raise UserError("Regular expressions need the Python package regex, which can't be imported here; "
                             "install it (pip install regex), or replace tags instead.")
@@ -49,11 +51,11 @@ class Substitution:
             raise self.too_slow()
         return result
 
-    def expand(self, length: int):
+    def expand(self, length: int) -> Callable[[Any], str]:
         """A function match -> its replacement that ends a result which grows without measure."""
         room = MAX_RESULT_LENGTH - length  # too little by what is replaced, which is of no account
 
-        def replacement(match) -> str:
+        def replacement(match: Any) -> str:
             nonlocal room
             text = match.expand(self.new)
             room -= len(text)

@@ -1,6 +1,6 @@
 """The pictures of `validation.images`, which are measured and never trained on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from lib_sdtune.data.scan import Scan
 from lib_sdtune.errors import UserError
 
 
-def check(config: Config, base: Path | str, template_folders=()) -> None:
+def check(config: Config, base: Path | str, template_folders: Sequence[Path] = ()) -> None:
     """UserError where the folder that is named cannot be measured; no more is read of it than that takes."""
     if config.validation.images:
         with named_validation():
@@ -19,7 +19,7 @@ def check(config: Config, base: Path | str, template_folders=()) -> None:
 
 
 def read(config: Config, trained: Scan, base: Path | str, progress: Callable[[int, int, str], None] | None = None,
-         template_folders=()) -> tuple[Scan, list[int]]:
+         template_folders: Sequence[Path] = ()) -> tuple[Scan, list[int]]:
     """The `Scan` of the folder, and the numbers of its pictures that are not trained on too. UserError without any."""
     with named_validation():
         held_out = scanning.scan([concept(config)], config.dataset, config.loss, base, progress,

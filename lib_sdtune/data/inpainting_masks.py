@@ -18,6 +18,7 @@ from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.loader import Example
 from lib_sdtune.data.lru_cache import Tensors
 from lib_sdtune.data.picture_gone import PictureGone
+from lib_sdtune.progress import Progress
 
 HOLES = 4  # of one picture; the last of them is all of it
 BOXES, STROKES = 3, 4  # at most
@@ -64,7 +65,8 @@ class InpaintingCache(LatentCache):
         number = number_of(example)
         return f"{super().name(example)}-{mask_of(example).content if number is None else number}"
 
-    def prepare(self, examples: Iterable[Example], progress=None, batch_size: int = 1) -> list[PictureGone]:
+    def prepare(self, examples: Iterable[Example], progress: Progress | None = None, batch_size: int = 1
+               ) -> list[PictureGone]:
         return super().prepare(every_hole(examples), progress, batch_size)
 
     def concat(self, example: Example) -> torch.Tensor:

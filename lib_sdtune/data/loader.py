@@ -51,7 +51,7 @@ class Dataset:
     copies: processes that train together; the slots of an epoch are then a multiple of accumulation x copies.
     """
 
-    def __init__(self, scan: Scan, config: Config, held_out: bool = False, copies: int = 1):
+    def __init__(self, scan: Scan, config: Config, held_out: bool = False, copies: int = 1) -> None:
         self.scan, self.config, self.held_out = scan, config, held_out
         self.dataset, self.seed, self.batch_size = config.dataset, config.train.seed, config.train.batch_size
         self.together = config.train.gradient_accumulation_steps * copies

@@ -11,7 +11,7 @@ Tensors = dict[str, torch.Tensor]
 class LRUCache:
     """Drops the entries that were not used for the longest time, so that the others have at most `limit` bytes."""
 
-    def __init__(self, limit: int = MEMORY):
+    def __init__(self, limit: int = MEMORY) -> None:
         self.limit, self.size = limit, 0
         self.entries: OrderedDict[str, Tensors] = OrderedDict()
 

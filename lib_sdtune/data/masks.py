@@ -25,6 +25,7 @@ from lib_sdtune.errors import require
 
 if TYPE_CHECKING:
     from lib_sdtune.config import DatasetConfig
+    from lib_sdtune.data.loader import Example
     from lib_sdtune.data.scan import Picture
 
 MARK = ".mask"  # at the end of a mask's name, before its ending
@@ -117,19 +118,19 @@ def checked(path: Path, picture: Facts, examine: Callable[[Path], Facts | Unread
     return Mask(path, facts.content)
 
 
-def hole(mask: Mask, example, downscale: int) -> torch.Tensor:
+def hole(mask: Mask, example: "Example", downscale: int) -> torch.Tensor:
     """(1, height, width) float32, sides in latents: 1 where any pixel of the mask says that the picture is missing."""
     pixels = np.array(frame(opened(mask, example), example, Image.Resampling.BOX), dtype=np.float32)
     return F.max_pool2d(torch.from_numpy(pixels >= WHITE)[None].float(), downscale)
 
 
-def whiteness(mask: Mask, example, downscale: int) -> torch.Tensor:
+def whiteness(mask: Mask, example: "Example", downscale: int) -> torch.Tensor:
     """(1, height, width) float32 in 0..1, sides in latents: how white the mask is on average in each of them."""
     pixels = np.array(frame(opened(mask, example), example, Image.Resampling.BOX), dtype=np.float32) / 255
     return F.avg_pool2d(torch.from_numpy(pixels)[None], downscale)
 
 
-def opened(mask: Mask, example) -> Image.Image:
+def opened(mask: Mask, example: "Example") -> Image.Image:
     """What of the mask counts, in grey. PictureGone if it can't be read."""
     try:
         image, alpha = load(mask.path, mask.content)

@@ -34,7 +34,7 @@ ORIENTATION = 0x0112
 class Unreadable(Exception):
     """Why a picture cannot be used. sentence: with {} for the picture's name; kind: a word or two for it."""
 
-    def __init__(self, kind: str, sentence: str):
+    def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)
         self.kind, self.sentence = kind, sentence
 

@@ -12,6 +12,6 @@ if TYPE_CHECKING:  # it reads masks, which say this too
 class PictureGone(RunError):
     """picture: the `Picture` that cannot be learned from, because its file, or the mask beside it, cannot be read."""
 
-    def __init__(self, picture: "Picture", name: str, reason: Unreadable):
+    def __init__(self, picture: "Picture", name: str, reason: Unreadable) -> None:
         super().__init__(reason.of(name))
         self.picture = picture

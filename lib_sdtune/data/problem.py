@@ -18,7 +18,7 @@ class Problem:
     fatal: bool = False
     kind: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "text", one_line(self.text))
 
 

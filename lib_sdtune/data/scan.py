@@ -79,8 +79,8 @@ class Scan:
 
 
 def scan(concepts: Sequence[Concept], dataset: DatasetConfig, loss: LossConfig, base: Path | str,
-         progress: Callable[[int, int, str], None] | None = None, appearance: bool = False, template_folders=(),
-         strict: bool = True, earlier: Scan | None = None) -> Scan:
+         progress: Callable[[int, int, str], None] | None = None, appearance: bool = False,
+         template_folders: Sequence[Path] = (), strict: bool = True, earlier: Scan | None = None) -> Scan:
     """Read every picture of every concept once; `Scan`.
 
     base: the folder that relative paths start from. progress(done, total, text) may raise to stop. appearance: also
@@ -93,7 +93,7 @@ def scan(concepts: Sequence[Concept], dataset: DatasetConfig, loss: LossConfig, 
     progress = progress or (lambda done, total, text: None)
     progress(0, len(sources), "reading pictures")
 
-    def read(source):
+    def read(source: tuple[Subset, PictureFile]) -> Facts | Unreadable:
         return examined(source[1].path, appearance, result, earlier)
 
     labels = folder_labels(file.path.parent for _, file in sources)
@@ -111,7 +111,8 @@ def scan(concepts: Sequence[Concept], dataset: DatasetConfig, loss: LossConfig, 
     return result
 
 
-def check(concepts: Sequence[Concept], loss: LossConfig, base: Path | str, template_folders=()) -> None:
+def check(concepts: Sequence[Concept], loss: LossConfig, base: Path | str, template_folders: Sequence[Path] = ()
+         ) -> None:
     """Raise the UserError that `scan` would; of each folder no more is read than it takes to find a good picture."""
     sources = listed(concepts, loss, base, Scan(), template_folders)
     groups: dict[tuple, list] = {}
@@ -128,7 +129,8 @@ def check(concepts: Sequence[Concept], loss: LossConfig, base: Path | str, templ
             refuse_broken(group, broken)
 
 
-def listed(concepts, loss, base, result, template_folders, dataset=None) -> list[tuple[Subset, PictureFile]]:
+def listed(concepts: Sequence[Concept], loss: LossConfig, base: Path | str, result: Scan,
+           template_folders: Sequence[Path], dataset: DatasetConfig | None = None) -> list[tuple[Subset, PictureFile]]:
     """Every picture file with its subset; templates, roots and problems go to the `Scan` `result`."""
     sources = []
     for number, concept in enumerate(concepts):

@@ -1,5 +1,6 @@
 """The folders that a config's concepts mean, each with what the config says about its pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,8 @@ class Subset:
 
 
 def subsets_of(number: int, concept: Concept, loss: LossConfig, base: Path | str, problems: list[Problem],
-               template_folders=(), dataset: DatasetConfig | None = None) -> tuple[list[Subset], list[str] | None]:
+               template_folders: Sequence[Path] = (), dataset: DatasetConfig | None = None
+              ) -> tuple[list[Subset], list[str] | None]:
     """(the subsets of one concept, the lines of its prompt template or None). UserError for unfit folders."""
     lines = captions.template(concept.prompt, (base, Path(base) / "textual_inversion_templates", *template_folders))
     if is_toml(concept.images):

@@ -26,7 +26,7 @@ class TextCache:
     another. folder: None keeps entries in memory only.
     """
 
-    def __init__(self, folder: Path | None, encode: Callable[[list[str]], Conditioning], encoder_key: str):
+    def __init__(self, folder: Path | None, encode: Callable[[list[str]], Conditioning], encoder_key: str) -> None:
         self.folder, self.encode, self.encoder_key = folder, encode, encoder_key
         self.recent = LRUCache()
         self.room = ON_DISK - (used(folder) if folder is not None else 0)

@@ -38,7 +38,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def from_json(text: str | bytes) -> dict[str, Any]:
     """The dict as the WebUI writes it: a tensor is {"TORCHTENSOR": nested lists}."""
-    def tensor_of(entry):
+    def tensor_of(entry: dict[str, Any]) -> Any:
         return torch.tensor(entry["TORCHTENSOR"], dtype=torch.float32) if "TORCHTENSOR" in entry else entry
 
     data = json.loads(text, object_hook=tensor_of)

@@ -54,7 +54,7 @@ def split(tokenizer: Tokenizer, pieces: Iterable[tuple[str, float]],
     names, comma = Embeddings(tokenizer, embeddings), tokenizer(",")
     chunks, chunk, last_comma = [], Chunk(), -1
 
-    def next_chunk():
+    def next_chunk() -> None:
         nonlocal chunk, last_comma
         chunks.append(chunk.closed(tokenizer))
         chunk, last_comma = Chunk(), -1

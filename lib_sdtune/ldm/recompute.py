@@ -40,7 +40,7 @@ def answer(
     return forward(layer, x)
 
 
-def recomputed(forward: Callable[..., Any], *args, **kwargs) -> Any:
+def recomputed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """forward(*args, **kwargs), of which nothing is kept: it is called again in the backward pass, and draws the same.
 
     torch sees to that for the devices whose modules say that they are in use, which `torch.mps` does not, at least up
@@ -61,5 +61,5 @@ class SameChance:
         self.now = torch.mps.get_rng_state()
         torch.mps.set_rng_state(self.then)
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: Any) -> None:
         torch.mps.set_rng_state(self.now)

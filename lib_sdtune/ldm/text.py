@@ -16,8 +16,8 @@ from lib_sdtune.ldm import recompute
 class CLIPTextModel(nn.Module):
     """A causal transformer over token ids."""
 
-    def __init__(self, vocab_size=49408, width=768, layers=12, heads=12, positions=77, mlp_ratio=4,
-                 activation="quick_gelu"):
+    def __init__(self, vocab_size: int = 49408, width: int = 768, layers: int = 12, heads: int = 12,
+                 positions: int = 77, mlp_ratio: float = 4, activation: str = "quick_gelu") -> None:
         super().__init__()
         self.text_model = CLIPTextTransformer(vocab_size, width, layers, heads, positions, int(width * mlp_ratio),
                                               activation)
@@ -66,7 +66,8 @@ def quick_gelu(x: torch.Tensor) -> torch.Tensor:
 
 
 class CLIPTextTransformer(nn.Module):
-    def __init__(self, vocab_size, width, layers, heads, positions, hidden, activation):
+    def __init__(self, vocab_size: int, width: int, layers: int, heads: int, positions: int, hidden: int,
+                 activation: str) -> None:
         super().__init__()
         self.embeddings = nn.Module()
         self.embeddings.token_embedding = nn.Embedding(vocab_size, width)

@@ -40,7 +40,7 @@ class Tokenizer:
     def __call__(self, text: str) -> list[int]:
         return [token for word in words(text) for token in self.word(word)]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return max(self.vocab.values()) + 1
 
     def word(self, word: str) -> list[int]:

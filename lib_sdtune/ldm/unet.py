@@ -35,10 +35,10 @@ class UNetModel(nn.Module):
         middle_depth = middle_depth or next(depth for depth in reversed(depths) if depth)
         self.model_channels, emb = model_channels, model_channels * 4
 
-        def res_block(channels, out):
+        def res_block(channels: int, out: int) -> ResBlock:
             return ResBlock(channels, emb, out)
 
-        def transformer(channels, depth):
+        def transformer(channels: int, depth: int) -> SpatialTransformer:
             heads = max(1, channels // head_channels) if head_channels else num_heads
             return SpatialTransformer(channels, heads, depth, context_dim, use_linear)
 
@@ -123,7 +123,7 @@ class Block(nn.Sequential):
 class ResBlock(nn.Module):
     """Two convolutions with the time embedding added in between."""
 
-    def __init__(self, channels, emb_channels, out_channels):
+    def __init__(self, channels: int, emb_channels: int, out_channels: int) -> None:
         super().__init__()
         self.in_layers = nn.Sequential(nn.GroupNorm(32, channels), nn.SiLU(),
                                        nn.Conv2d(channels, out_channels, 3, padding=1))
@@ -139,7 +139,7 @@ class ResBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
@@ -148,7 +148,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
@@ -159,9 +159,9 @@ class Upsample(nn.Module):
 class SpatialTransformer(nn.Module):
     """Transformer blocks over the pixels of a feature map, with a residual around them."""
 
-    def __init__(self, channels, heads, depth, context_dim, use_linear=False):
+    def __init__(self, channels: int, heads: int, depth: int, context_dim: int, use_linear: bool = False) -> None:
         super().__init__()
-        def project():
+        def project() -> nn.Module:
             return nn.Linear(channels, channels) if use_linear else nn.Conv2d(channels, channels, 1)
 
         self.use_linear = use_linear
@@ -191,7 +191,7 @@ class SpatialTransformer(nn.Module):
 class BasicTransformerBlock(nn.Module):
     """Self-attention, cross-attention to the text, feed-forward."""
 
-    def __init__(self, dim, heads, context_dim):
+    def __init__(self, dim: int, heads: int, context_dim: int) -> None:
         super().__init__()
         self.attn1 = CrossAttention(dim, dim, heads)
         self.ff = FeedForward(dim)
@@ -207,7 +207,7 @@ class BasicTransformerBlock(nn.Module):
 class CrossAttention(nn.Module):
     """Attention of x (B, n, dim) to context (B, m, context_dim), or to itself without one."""
 
-    def __init__(self, dim, context_dim, heads):
+    def __init__(self, dim: int, context_dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.to_q = nn.Linear(dim, dim, bias=False)
@@ -223,7 +223,7 @@ class CrossAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    def __init__(self, dim, mult=4):
+    def __init__(self, dim: int, mult: int = 4) -> None:
         super().__init__()
         self.net = nn.Sequential(GEGLU(dim, dim * mult), nn.Identity(), nn.Linear(dim * mult, dim))
 
@@ -234,7 +234,7 @@ class FeedForward(nn.Module):
 class GEGLU(nn.Module):
     """Half of a projection gates the other (arXiv 2002.05202)."""
 
-    def __init__(self, dim, out):
+    def __init__(self, dim: int, out: int) -> None:
         super().__init__()
         self.proj = nn.Linear(dim, out * 2)
 

@@ -21,13 +21,13 @@ def stand_ins() -> dict[tuple[str, str], Callable[..., Any]]:
     stand-ins.
     """
 
-    def rebuild_tensor(*args):
+    def rebuild_tensor(*args: Any) -> torch.Tensor:
         return torch._utils._rebuild_tensor_v2(*args)
 
-    def rebuild_parameter(data, requires_grad, hooks):
+    def rebuild_parameter(data: torch.Tensor, requires_grad: bool, hooks: Any) -> torch.Tensor:
         return torch._utils._rebuild_parameter(data, requires_grad, OrderedDict())
 
-    def ordered_dict(*args):
+    def ordered_dict(*args: Any) -> OrderedDict:
         return OrderedDict(*args)
 
     return {("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
@@ -39,26 +39,26 @@ def empty_class() -> type:
     """A class whose objects take whatever a pickle does to them, and do nothing."""
 
     class Empty:
-        def __init__(self, *args, **kwargs):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
             pass
 
-        def __setstate__(self, state):
+        def __setstate__(self, state: object) -> None:
             pass
 
-        def __setitem__(self, key, value):
+        def __setitem__(self, key: object, value: object) -> None:
             pass
 
-        def append(self, value):
+        def append(self, value: object) -> None:
             pass
 
-        def extend(self, values):
+        def extend(self, values: object) -> None:
             pass
 
     return Empty
 
 
 class Unpickler(pickle.Unpickler):
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stand_ins, self.empty = stand_ins(), empty_class()
 

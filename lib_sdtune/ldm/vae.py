@@ -1,6 +1,7 @@
 """The autoencoder between pixels and latents, with the parameter names of `first_stage_model.*`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,13 +38,13 @@ def moments(parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Encoder(nn.Module):
-    def __init__(self, ch, ch_mult, num_res_blocks, z_channels):
+    def __init__(self, ch: int, ch_mult: Sequence[int], num_res_blocks: int, z_channels: int) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(3, ch, 3, padding=1)
         self.down = nn.ModuleList()
         channels = ch
         for level, mult in enumerate(ch_mult):
-            down = nn.Module()
+            down: Any = nn.Module()
             down.block = nn.ModuleList()
             for _ in range(num_res_blocks):
                 down.block.append(ResnetBlock(channels, ch * mult))
@@ -57,6 +58,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.conv_in(x)
+        down: Any
         for down in self.down:
             for block in down.block:
                 h = block(h)
@@ -66,14 +68,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self, ch, ch_mult, num_res_blocks, z_channels):
+    def __init__(self, ch: int, ch_mult: Sequence[int], num_res_blocks: int, z_channels: int) -> None:
         super().__init__()
         channels = ch * ch_mult[-1]
         self.conv_in = nn.Conv2d(z_channels, channels, 3, padding=1)
         self.mid = Middle(channels)
-        levels = []
+        levels: list[nn.Module] = []
         for level, mult in reversed(list(enumerate(ch_mult))):
-            up = nn.Module()
+            up: Any = nn.Module()
             up.block = nn.ModuleList()
             for _ in range(num_res_blocks + 1):
                 up.block.append(ResnetBlock(channels, ch * mult))
@@ -87,6 +89,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         h = self.mid(self.conv_in(z))
+        up: Any
         for up in reversed(self.up):
             for block in up.block:
                 h = block(h)
@@ -96,7 +99,7 @@ class Decoder(nn.Module):
 
 
 class Middle(nn.Module):
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.block_1 = ResnetBlock(channels, channels)
         self.attn_1 = AttnBlock(channels)
@@ -107,7 +110,7 @@ class Middle(nn.Module):
 
 
 class ResnetBlock(nn.Module):
-    def __init__(self, channels, out_channels):
+    def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         self.norm1 = norm(channels)
         self.conv1 = nn.Conv2d(channels, out_channels, 3, padding=1)
@@ -125,7 +128,7 @@ class ResnetBlock(nn.Module):
 class AttnBlock(nn.Module):
     """Self-attention over the pixels, one head."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = norm(channels)
         self.q, self.k, self.v, self.proj_out = (nn.Conv2d(channels, channels, 1) for _ in range(4))
@@ -138,7 +141,7 @@ class AttnBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 

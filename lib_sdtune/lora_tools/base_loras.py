@@ -1,6 +1,6 @@
 """LoRAs that stay on the model while something else is trained on top of it (sd-scripts' base_weights)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class BaseLoras:
     base_loras: (name, weight) of each. UserError for what does not fit the model.
     """
 
-    def __init__(self, base_loras: Sequence[Weighted], model: LoadedModel):
+    def __init__(self, base_loras: Sequence[Weighted], model: LoadedModel) -> None:
         self.applied: list[tuple[list[tuple[Any, nn.Module]], float]] = []
         self.stack = ExitStack()
         for name, weight in base_loras:
@@ -56,11 +56,11 @@ class BaseLoras:
             self.stack = stack.pop_all()
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.stack.close()
 
     @contextmanager
-    def suspended(self):
+    def suspended(self) -> Iterator[None]:
         """The model without them, for somebody else to use."""
         self.stack.close()
         try:

@@ -1,5 +1,6 @@
 """Where in a checkpoint's file the layers are that LoRA files name, told by its header alone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,12 +101,12 @@ def without_weights(part: Part, tensors: dict, arguments: dict) -> torch.nn.Modu
     try:
         sizes = part.sizes(part_tensors) | arguments
     except KeyError as error:
-        raise checkpoint.unsuitable(f"lacks {part.prefix}{error.args[0]}") from error
+        raise architecture.unsuitable(f"lacks {part.prefix}{error.args[0]}") from error
     with torch.device("meta"):
         return part.module(**sizes)
 
 
-def outside(family: Family, model: SimpleNamespace):
+def outside(family: Family, model: SimpleNamespace) -> Iterator[tuple[str, torch.nn.Parameter, slice, torch.Size]]:
     """(name, parameter, rows, shape) of each further layer that LoRAs of other programs may change: those outside the
     UNet's blocks, by the checkpoint's names and by diffusers', and text layers that nobody reads.
     """

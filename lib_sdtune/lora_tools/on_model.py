@@ -25,7 +25,7 @@ log = logging.getLogger("sdtune")
 class FixedDelta(WeightAdapter):
     """A change of a weight that does not learn."""
 
-    def __init__(self, layer: Any, change: torch.Tensor):
+    def __init__(self, layer: Any, change: torch.Tensor) -> None:
         super().__init__(layer, 1, 1.0)
         self.register_buffer("change", change.to(layer.weight), persistent=False)
 

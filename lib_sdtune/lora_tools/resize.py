@@ -1,6 +1,7 @@
 """A LoRA of another rank, as sd-scripts' resize_lora.py: what is lost is the least that can be."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,7 +86,8 @@ def refuse_without_rank(file: LoraFile) -> None:
             raise UserError(f"{file.path.name} is of the kind {algorithm(tensors)}, which has no rank to change.")
 
 
-def decomposed(file: LoraFile, key: str, device: str):
+def decomposed(file: LoraFile, key: str, device: str
+              ) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], torch.Size, float]:
     """((U, S, Vh), the layer's shape, what the product is multiplied by). A LoRA's own alpha stays outside, as
     sd-scripts keeps it.
     """
@@ -104,7 +106,8 @@ def old_dim(file: LoraFile) -> int:
     return max(ranks, default=0)
 
 
-def metadata(file, target, dim, conv_dim, dynamic_method, dynamic_param, alphas, ranks):
+def metadata(file: LoraFile, target: Path, dim: int, conv_dim: int | None, dynamic_method: str | None,
+             dynamic_param: float | None, alphas: Sequence[float], ranks: Sequence[int]) -> dict[str, str]:
     """The file's own, with what resizing changes; the comment says what was done, in the words of sd-scripts' tool."""
     comment, before = (
         file.metadata.get("ss_training_comment", ""),

@@ -78,7 +78,7 @@ class Method:
     cheaper: tuple[Callable[["Config", torch.device], dict[str, Any]], ...] = ()
     suffix = ".safetensors"
 
-    def __init__(self, config: "Config", model: LoadedModel):
+    def __init__(self, config: "Config", model: LoadedModel) -> None:
         self.config, self.model = config, model
         self.make_room: Callable[[], None] = lambda: None  # frees what others hold where the model's own lack memory
 

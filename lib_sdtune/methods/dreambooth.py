@@ -46,7 +46,7 @@ class DreamBooth(WholeModel):
     kind, fused_backward, cheap_to_detach, goes_back = "checkpoints", True, False, False
     fewest_examples, most_examples = 800, 2000  # Ruiz et al. 2022: about 1000 steps
 
-    def __init__(self, config: "Config", model: LoadedModel):
+    def __init__(self, config: "Config", model: LoadedModel) -> None:
         super().__init__(config, model)
         self.settings = config.dreambooth
         self.parts = {name: module for name, module in model.modules() if not is_zero(self.rate(name))}

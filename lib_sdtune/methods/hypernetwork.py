@@ -116,7 +116,7 @@ class HypernetworkMethod(Method):
         else:
             refuse_unknown(settings.enable_sizes, model_widths, '"hypernetwork.enable_sizes"')
 
-    def __init__(self, config: "Config", model: LoadedModel):
+    def __init__(self, config: "Config", model: LoadedModel) -> None:
         super().__init__(config, model)
         self.steps_before = 0
         network = self.continued() if config.hypernetwork.init_hypernetwork else self.new()

@@ -23,7 +23,7 @@ class LentWeights:
 
     def __init__(
         self, learning: Mapping[str, TrainedWeight], training_dtype: torch.dtype, make_room: Callable[[], None]
-    ):
+    ) -> None:
         self.learning, self.training_dtype, self.make_room = learning, training_dtype, make_room
         self.dtypes = {name: trained.weight.dtype for name, trained in learning.items()}  # a host may mix them
         self.tensors: dict[str, torch.Tensor] = {}  # the host's own, while others stand in their place

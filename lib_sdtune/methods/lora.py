@@ -51,7 +51,7 @@ class LoraMethod(Method):
     Settings = LoraConfig
     kind = "lora"
 
-    def __init__(self, config: "Config", model: LoadedModel):
+    def __init__(self, config: "Config", model: LoadedModel) -> None:
         super().__init__(config, model)
         settings = config.lora
         self.blocks = Blocks(settings, len(model.unet.input_blocks))

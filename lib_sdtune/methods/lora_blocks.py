@@ -19,7 +19,7 @@ class Blocks:
     and last, and the middle has three.
     """
 
-    def __init__(self, settings: LoraConfig, input_blocks: int):
+    def __init__(self, settings: LoraConfig, input_blocks: int) -> None:
         self.settings, self.count = settings, input_blocks
         self.outside, self.middle = (0, 1) if input_blocks >= 12 else (1, 3)
         sides = {"down_lr_weight": input_blocks, "mid_lr_weight": self.middle, "up_lr_weight": input_blocks}

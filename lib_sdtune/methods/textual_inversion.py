@@ -108,7 +108,7 @@ class TextualInversion(Method):
     def check_data(cls, config: "Config", scan: "Scan") -> None:
         check_word(scan, config, config.word)
 
-    def __init__(self, config: "Config", model: LoadedModel):
+    def __init__(self, config: "Config", model: LoadedModel) -> None:
         super().__init__(config, model)
         self.settings = config.textual_inversion
         self.suffix = f".{self.settings.save_model_as}"

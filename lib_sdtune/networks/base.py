@@ -37,7 +37,7 @@ class Adapter(nn.Module):
     copies: tuple[torch.Tensor, ...] | None = None
     """Those of `copied_parts`, or None."""
 
-    def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None):
+    def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None) -> None:
         """`dim` is the rank; strength is alpha / dim; `generator` draws the first values (CPU)."""
         super().__init__()
         self.dim, self.alpha, self.scale = dim, float(alpha), alpha / dim
@@ -108,7 +108,7 @@ class Adapter(nn.Module):
         raise NotImplementedError
 
     @classmethod
-    def count(cls, shape: tuple[int, ...], dim: int, **options) -> int:
+    def count(cls, shape: tuple[int, ...], dim: int, **options: Any) -> int:
         """How many numbers learn beside a weight of that shape. UserError where it cannot have that dim."""
         with torch.device("meta"):  # where nothing is drawn, so that others find the random numbers that they expect
             layer = nn.Linear(shape[1], shape[0]) if len(shape) == 2 else nn.Conv2d(shape[1], shape[0], shape[-1])
@@ -135,7 +135,7 @@ class WeightAdapter(Adapter):
 
     bytes_to_make = 12  # counted on an nn.Linear, of the change and the two or three tensors that it is made of
 
-    def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None):
+    def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None) -> None:
         super().__init__(layer, dim, alpha, generator)
         self.shape = layer.weight.shape  # (out, in) or (out, in, k, k)
         self.convolution = convolution_of(layer)
@@ -192,9 +192,9 @@ def zero_parameter(shape: tuple, layer: Layer) -> nn.Parameter:
 def applied(pairs: Iterable[tuple[Layer, nn.Module]], multiplier: float = 1.0) -> Iterator[None]:
     """Let each (layer, adapter) answer layer(x) + adapter(x) * multiplier; on exit the layers are bare again."""
 
-    def adapted(adapter):
-        def wrap(forward):
-            def answer(x, *args, **kwargs):
+    def adapted(adapter: Any) -> Callable[[Callable], Callable]:
+        def wrap(forward: Callable) -> Callable:
+            def answer(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
                 if multiplier != 1.0:
                     return forward(x, *args, **kwargs) + adapter.dropouts.added(adapter(x)) * multiplier
                 x = adapter.prepare_input(x)

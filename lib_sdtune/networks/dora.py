@@ -22,7 +22,8 @@ class DoRA(WeightAdapter):
     options = LoRA.options
     has_up_part = True
 
-    def __init__(self, layer: Layer, dim: int, alpha: float, generator=None, use_tucker: bool = False):
+    def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None,
+                 use_tucker: bool = False) -> None:
         super().__init__(layer, dim, alpha, generator)
         self.low_rank = LoRA(layer, dim, alpha, generator, use_tucker)
         self.layer = (layer,)  # in a tuple, so that it does not become a part of this module

@@ -1,6 +1,7 @@
 """Adapters whose parameters are just the tensors of their file, under the names in it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,8 +26,8 @@ class FactoredAdapter(WeightAdapter):
         alpha: float,
         generator: torch.Generator | None = None,
         like: Mapping[str, torch.Tensor] | None = None,
-        **options,
-    ):
+        **options: Any,
+    ) -> None:
         super().__init__(layer, dim, alpha, generator)
         self.layer = (layer,)  # in a tuple, so that it does not become a part of this module
         factors = like or self.first_values(layer.weight.shape, dim, generator, **options)

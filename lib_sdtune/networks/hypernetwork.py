@@ -5,8 +5,10 @@ values from v(context), where k and v are x + linear(x) * multiplier. They know 
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -47,7 +49,7 @@ class Structure:
     dropout: tuple = ()
     weight_init: str = field(default="Normal", compare=False)
 
-    def dropout_after(self, i):
+    def dropout_after(self, i: int) -> float:
         return self.dropout[i] if self.dropout else 0
 
 
@@ -56,14 +58,14 @@ class Dropout(nn.Dropout):
     modes.
     """
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.dropout(x, self.p, torch.is_grad_enabled())
 
 
 class HyperModule(nn.Module):
     """x (..., width) + linear(x), with the WebUI's parameter names. Parameters are float32."""
 
-    def __init__(self, width, structure):
+    def __init__(self, width: int, structure: Structure) -> None:
         super().__init__()
         sizes = [int(width * multiple) for multiple in structure.layers]
         last = len(sizes) - 1
@@ -120,13 +122,13 @@ class Product:
     bfloat16.
     """
 
-    def __init__(self, pair, multiplier, rounded):
+    def __init__(self, pair: Sequence["HyperModule"], multiplier: float, rounded: bool) -> None:
         weights, biases = zip(*(module.product() for module in pair), strict=True)
         self.weight, self.bias, self.rounded = torch.cat(weights) * multiplier, torch.cat(biases) * multiplier, rounded
         if not rounded:
             self.weight = self.weight + torch.eye(self.weight.shape[1], device=self.weight.device).repeat(len(pair), 1)
 
-    def __call__(self, x):
+    def __call__(self, x: torch.Tensor) -> Sequence[torch.Tensor]:
         """(keys' x, values' x)."""
         x32 = widened(x)
         results = F.linear(x32, self.weight, self.bias).chunk(2, dim=-1)
@@ -154,7 +156,7 @@ def initial_weight(weight: torch.Tensor, weight_init: str, generator: torch.Gene
 class Hypernetwork(nn.Module):
     """`pairs` maps a context width to its two modules, (k, v)."""
 
-    def __init__(self, widths, structure):
+    def __init__(self, widths: Iterable[int], structure: Structure) -> None:
         super().__init__()
         self.structure = structure
         self.pairs = {width: (HyperModule(width, structure), HyperModule(width, structure)) for width in sorted(widths)}
@@ -194,7 +196,7 @@ def context_widths(unet: nn.Module) -> list[int]:
 
 
 @contextmanager
-def applied_hypernetworks(unet, hypernetworks):
+def applied_hypernetworks(unet: nn.Module, hypernetworks: Sequence[tuple[Hypernetwork, float]]) -> Iterator[None]:
     """Put [(hypernetwork, multiplier), ...] before the keys and values, the first one nearest to the context.
 
     Layers and the UNet get a `forward` of their own meanwhile, which host and networks may wrap; on exit they are as
@@ -219,14 +221,15 @@ class SharedContexts:
     recomputing a block (gradient checkpointing) would not repeat what its first computation did.
     """
 
-    def __init__(self, unet, hypernetwork, multiplier):
+    def __init__(self, unet: nn.Module, hypernetwork: Hypernetwork, multiplier: float) -> None:
         self.pairs, self.multiplier = hypernetwork.pairs, multiplier
         self.layers = Counter(attention.to_k.weight.shape[1] for attention in attentions(unet))
         self.narrowest = min(attention.to_q.weight.shape[1] for attention in attentions(unet))
         self.text, self.changed, self.products, self.values = None, {}, {}, (None, None)
 
-    def once_per_prediction(self, forward):
-        def wrapped(noisy, timesteps, context=None, *args, **kwargs):
+    def once_per_prediction(self, forward: Callable) -> Callable:
+        def wrapped(noisy: torch.Tensor, timesteps: torch.Tensor, context: torch.Tensor | None = None, *args: Any,
+                    **kwargs: Any) -> Any:
             self.text, self.changed, self.products, self.values = context, {}, {}, (None, None)
             for width, pair in self.pairs.items():
                 if pair[0].linear_only and self.tokens(width, noisy, context) > pair[0].break_even():
@@ -238,26 +241,26 @@ class SharedContexts:
 
         return wrapped
 
-    def tokens(self, width, noisy, context):
+    def tokens(self, width: int, noisy: torch.Tensor, context: torch.Tensor | None) -> int:
         """About how many tokens of that width all layers get: levels twice as wide have a quarter of the pixels."""
         of_text = 0 if context is None or context.shape[-1] != width else context.shape[1]
         return noisy.shape[0] * self.layers[width] * (of_text or noisy[0, 0].numel() * self.narrowest**2 // width**2)
 
-    def both(self, width, x):
+    def both(self, width: int, x: torch.Tensor) -> Sequence[torch.Tensor]:
         if width in self.products:
             return self.products[width](x)
         return [module(x, self.multiplier) for module in self.pairs[width]]
 
-    def in_front_of(self, part, width):
+    def in_front_of(self, part: str, width: int) -> Callable[[Callable], Callable]:
         """What wraps the forward of a layer for keys ("k") or values ("v")."""
         change = self.keys_of if part == "k" else self.values_of
 
-        def wrap(forward):
+        def wrap(forward: Callable) -> Callable:
             return lambda x: forward(change(width, x))
 
         return wrap
 
-    def keys_of(self, width, x):
+    def keys_of(self, width: int, x: torch.Tensor) -> torch.Tensor:
         if x is self.text and width in self.changed:
             return self.changed[width][0]
         if width not in self.products:
@@ -266,7 +269,7 @@ class SharedContexts:
         self.values = x, values  # a layer asks for its values next
         return keys
 
-    def values_of(self, width, x):
+    def values_of(self, width: int, x: torch.Tensor) -> torch.Tensor:
         if x is self.text and width in self.changed:
             return self.changed[width][1]
         if width not in self.products:

@@ -40,7 +40,8 @@ class IA3(FactoredAdapter):
     uses_alpha = has_rank = False
     fixed = ("on_input",)
 
-    def first_values(self, shape, dim, generator, train_on_input=False):
+    def first_values(self, shape: torch.Size, dim: int, generator: torch.Generator | None, train_on_input: bool = False
+                    ) -> dict[str, torch.Tensor]:
         on_input = train_on_input or len(shape) == 4
         side = shape[1 if on_input else 0]
         kernel = [1] * (len(shape) - 2)

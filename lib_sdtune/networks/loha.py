@@ -36,7 +36,8 @@ class LoHa(FactoredAdapter):
 
     options = ("use_tucker",)
 
-    def first_values(self, shape, dim, generator, use_tucker=False):
+    def first_values(self, shape: torch.Size, dim: int, generator: torch.Generator | None, use_tucker: bool = False
+                    ) -> dict[str, torch.Tensor]:
         outer, inner = shape[0], math.prod(shape[1:])
         if not (use_tucker and spatial(shape)):
             return {

@@ -45,7 +45,8 @@ class LoKr(FactoredAdapter):
     alpha_has_no_effect = phrase(
         'layers that "lora.dim" fills, which are most of them from 16 on, are as strong as they are learned')
 
-    def first_values(self, shape, dim, generator, factor=-1, use_tucker=False):
+    def first_values(self, shape: torch.Size, dim: int, generator: torch.Generator | None, factor: int = -1,
+                     use_tucker: bool = False) -> dict[str, torch.Tensor]:
         (small_out, large_out), (small_in, large_in) = split(shape[0], factor), split(shape[1], factor)
         kernel = shape[2:]
         columns = large_in * math.prod(kernel)

@@ -38,7 +38,8 @@ class LoRA(Adapter):
     has_up_part = supports_network_dropout = True
     network_module = "networks.lora"
 
-    def __init__(self, layer: Layer, dim: int, alpha: float, generator=None, use_tucker: bool = False):
+    def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None,
+                 use_tucker: bool = False) -> None:
         super().__init__(layer, dim, alpha, generator)
         self.convolution = convolution_of(layer)
         outer, inner, *kernel = layer.weight.shape

@@ -33,7 +33,7 @@ class Norm(Adapter):
 
     name = "norm"
 
-    def __init__(self, layer: Any):
+    def __init__(self, layer: Any) -> None:
         super().__init__(layer, 1, 1.0)
         self.groups, self.eps, self.shape = getattr(layer, "num_groups", None), layer.eps, layer.weight.shape
         self.w_norm, self.b_norm = (nn.Parameter(torch.zeros(self.shape, device=layer.weight.device)) for _ in TAILS)

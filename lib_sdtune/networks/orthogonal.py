@@ -5,6 +5,7 @@
 import torch
 
 from lib_sdtune.devices import without_autocast
+from lib_sdtune.networks.base import Layer
 from lib_sdtune.networks.delta import FORMULAS, Tensors
 from lib_sdtune.networks.factored import FactoredAdapter
 
@@ -46,11 +47,13 @@ class Orthogonal(FactoredAdapter):
     uses_alpha = False
     webui_adapts_fused_attention = False  # its network_oft.py marks such a layer as unsupported
 
-    def __init__(self, layer, dim, alpha, generator=None, like=None, constraint=0.0, rescaled=False):
+    def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None,
+                 like: Tensors | None = None, constraint: float = 0.0, rescaled: bool = False) -> None:
         super().__init__(layer, dim, alpha, generator, like, rescaled=rescaled)
         self.alpha, self.scale = float((like or {}).get("alpha", constraint)), 1.0
 
-    def first_values(self, shape, dim, generator, rescaled=False):
+    def first_values(self, shape: torch.Size, dim: int, generator: torch.Generator | None, rescaled: bool = False
+                    ) -> dict[str, torch.Tensor]:
         blocks = {"oft_blocks": torch.zeros(self.blocks_shape(shape[0], dim))}
         return blocks | ({"rescale": torch.ones(shape[0], *[1] * (len(shape) - 1))} if rescaled else {})
 

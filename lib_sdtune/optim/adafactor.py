@@ -3,13 +3,17 @@
 It follows the rate that is set, as its authors' `relative_step` and `scale_parameter` are off.
 """
 
+from typing import Any
+
+import torch
+
 from lib_sdtune.optim import missing_package, registry
 
 FIXED_RATE = {"relative_step": False, "scale_parameter": False, "warmup_init": False}
 
 
 @registry.register("Adafactor")
-def adafactor(groups, **arguments):
+def adafactor(groups: list[dict[str, Any]], **arguments: Any) -> torch.optim.Optimizer:
     try:
         from transformers.optimization import Adafactor
     except ImportError as error:

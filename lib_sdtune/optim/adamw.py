@@ -8,7 +8,7 @@ from lib_sdtune.optim import registry
 
 
 @registry.register("AdamW")
-def adamw(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
+def adamw(groups: list[dict[str, Any]], **arguments: Any) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, **({"fused": fusible(groups)} | arguments))
 
 

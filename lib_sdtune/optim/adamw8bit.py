@@ -11,7 +11,7 @@ from lib_sdtune.optim import registry
 
 
 @registry.register("AdamW8bit")
-def adamw8bit(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
+def adamw8bit(groups: list[dict[str, Any]], **arguments: Any) -> torch.optim.Optimizer:
     try:
         from bitsandbytes.optim import AdamW8bit
     except Exception as error:  # a broken native library raises anything

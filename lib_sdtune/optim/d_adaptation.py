@@ -2,13 +2,18 @@
 give it 1.
 """
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
 from lib_sdtune.optim import missing_package, registry
 
 
-def d_adaptation(name: str):
+def d_adaptation(name: str) -> Callable[..., torch.optim.Optimizer]:
     """A function that makes the optimizer of that name."""
 
-    def make(groups, **arguments):
+    def make(groups: list[dict[str, Any]], **arguments: Any) -> torch.optim.Optimizer:
         try:
             import dadaptation
         except ImportError as error:

@@ -1,6 +1,6 @@
 """A running mean of what learns (Polyak & Juditsky 1992), kept in the computer's memory, not the GPU's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 
@@ -13,8 +13,9 @@ class EMA:
     forgotten.
     """
 
-    def __init__(self, decay, every=EVERY):
-        self.decay, self.every, self.values, self.count = decay, every, {}, 0
+    def __init__(self, decay: float, every: int = EVERY) -> None:
+        self.decay, self.every, self.count = decay, every, 0
+        self.values: dict[str, torch.Tensor] = {}
 
     @property
     def started(self) -> bool:
@@ -63,18 +64,18 @@ class EMA:
 class Current(Mapping):
     """A running mean as it is at this step."""
 
-    def __init__(self, average, tensors: Mapping[str, torch.Tensor]):
+    def __init__(self, average: EMA, tensors: Mapping[str, torch.Tensor]) -> None:
         self.average, self.tensors = average, tensors
 
     @torch.no_grad()
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> torch.Tensor:
         mean, steps = self.average.values[name], self.average.count % self.average.every
         if not steps:
             return mean
         return torch.lerp(mean, self.tensors[name].to("cpu", torch.float32), 1 - self.average.decay_of(steps))
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.average.values)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.average.values)

@@ -26,7 +26,7 @@ class HalfCopies:
     The parameters (float32, on one device) stay the same objects, and their memory is one piece from then on.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], factors: Sequence[float], dtype: torch.dtype):
+    def __init__(self, parameters: Sequence[nn.Parameter], factors: Sequence[float], dtype: torch.dtype) -> None:
         self.parameters, self.factors = list(parameters), list(factors)
         order = sorted(range(len(self.parameters)), key=lambda index: self.factors[index])
         starts, self.runs, end = {}, [], 0  # runs: (factor, first value, last value + 1)

@@ -22,7 +22,7 @@ def steps_over_lists(arguments: dict[str, Any]) -> bool:
 
 
 @registry.register("Lion")
-def lion(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
+def lion(groups: list[dict[str, Any]], **arguments: Any) -> torch.optim.Optimizer:
     try:
         from lion_pytorch import Lion
     except ImportError as error:

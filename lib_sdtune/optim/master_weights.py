@@ -30,7 +30,7 @@ class TrainedWeight:
     lives_in_model = True
     gradient_bytes = 4  # a value's gradient at the moment of its step, and float32 copies of the weight for that moment
 
-    def __init__(self, weight: torch.Tensor):
+    def __init__(self, weight: torch.Tensor) -> None:
         self.weight, self.value = weight, weight
 
     @staticmethod
@@ -42,7 +42,7 @@ class TrainedWeight:
         multiply([trained.weight.grad for trained in present], factor)
 
     @staticmethod
-    def update_models(trained_weights: Sequence[Any], *seed) -> None:
+    def update_models(trained_weights: Sequence[Any], *seed: Any) -> None:
         """After the optimizer's step: the model's weights follow. `seed`: the run's seed and numbers for those who
         round.
         """
@@ -74,7 +74,7 @@ class MasterCopy(TrainedWeight):
     lives_in_model = False
     gradient_bytes = 2 + 4
 
-    def __init__(self, weight: torch.Tensor):
+    def __init__(self, weight: torch.Tensor) -> None:
         super().__init__(weight)
         self.value = nn.Parameter(torch.empty(0, device=weight.device))
 
@@ -87,7 +87,7 @@ class MasterCopy(TrainedWeight):
 
     @staticmethod
     @torch.no_grad()
-    def update_models(trained_weights: Sequence[Any], *seed) -> None:
+    def update_models(trained_weights: Sequence[Any], *seed: Any) -> None:
         foreach.copy_(
             [trained.weight for trained in trained_weights], [trained.value for trained in trained_weights]
         )
@@ -116,7 +116,7 @@ class StochasticRounding(TrainedWeight):
 
     gradient_bytes = 2 + 4 + 4
 
-    def __init__(self, weight: torch.Tensor):
+    def __init__(self, weight: torch.Tensor) -> None:
         super().__init__(weight)
         self.value = nn.Parameter(torch.empty(0, device=weight.device))
         self.piece: torch.Tensor | None = None
@@ -138,7 +138,7 @@ class StochasticRounding(TrainedWeight):
 
     @staticmethod
     @torch.no_grad()
-    def update_models(trained_weights: Sequence[Any], *seed) -> None:
+    def update_models(trained_weights: Sequence[Any], *seed: Any) -> None:
         present = [trained for trained in trained_weights if trained.value.grad is not None]
         if not present:
             return
@@ -182,14 +182,14 @@ def views(piece: torch.Tensor, weights: Sequence[torch.Tensor]) -> list[torch.Te
     ]
 
 
-def rounded_float32(values: torch.Tensor, *seed) -> torch.Tensor:
+def rounded_float32(values: torch.Tensor, *seed: Any) -> torch.Tensor:
     """float32 that bfloat16 holds: up or down by the odds of how near each is. A pure function of values and `seed`."""
     generator = torch.Generator(values.device).manual_seed(mix(*seed))
     dice = torch.randint(0, 1 << 16, values.shape, generator=generator, device=values.device, dtype=torch.int32)
     return dice.add_(values.view(torch.int32)).bitwise_and_(-(1 << 16)).view(torch.float32)
 
 
-def rounded(values: torch.Tensor, *seed) -> torch.Tensor:
+def rounded(values: torch.Tensor, *seed: Any) -> torch.Tensor:
     """As `rounded_float32`, in bfloat16."""
     return rounded_float32(values, *seed).to(torch.bfloat16)
 

@@ -10,7 +10,7 @@ from lib_sdtune.optim import missing_package, registry
 
 
 @registry.register("Prodigy")
-def prodigy(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
+def prodigy(groups: list[dict[str, Any]], **arguments: Any) -> torch.optim.Optimizer:
     try:
         from prodigyopt import Prodigy
     except ImportError as error:

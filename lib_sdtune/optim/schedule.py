@@ -4,7 +4,7 @@ Steps count from 0. The schedules that a name stands for are in `schedules`, the
 """
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.optim.schedules import SCHEDULES, SETTINGS, Place
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the settings' choices are looked up here
     from lib_sdtune.config import TrainConfig
 
 
-def factor(step: int, total: int, scheduler: str = "constant", warmup: int = 0, **shape) -> float:
+def factor(step: int, total: int, scheduler: str = "constant", warmup: int = 0, **shape: Any) -> float:
     """What the rate is multiplied by at `step` of `total`, in 0..1. shape: as `schedules.Place` has it."""
     schedule = SCHEDULES[scheduler]
     if schedule.takes_warmup and step < warmup:
@@ -58,7 +58,7 @@ def scheduled(text: str, step: int) -> float:
     return next((rate for rate, until in pieces if until < 0 or step < until), pieces[-1][0])
 
 
-def rate(lr: float | str, step: int, total: int, scheduler: str = "constant", warmup: int = 0, **shape) -> float:
+def rate(lr: float | str, step: int, total: int, scheduler: str = "constant", warmup: int = 0, **shape: float) -> float:
     """The rate at `step`: schedule text stands for itself, a number follows the scheduler. shape: as `factor` has it.
     """
     if is_text(lr):
@@ -76,10 +76,12 @@ def reads(scheduler: str, name: str) -> bool:
     return name in SCHEDULES[scheduler].reads
 
 
-def multiplied(lr, factor):
+def multiplied(lr: float | str, factor: float) -> float | str:
     """A rate, or the schedule text of one, times a factor."""
-    if factor == 1 or not isinstance(lr, str):
-        return lr if factor == 1 else lr * factor
+    if factor == 1:
+        return lr
+    if not isinstance(lr, str):
+        return lr * factor
     pieces = [f"{rate * factor!r}" + (f":{until}" if until >= 0 else "") for rate, until in parse(lr)]
     return ", ".join(pieces)
 

@@ -15,7 +15,7 @@ from lib_sdtune.optim import missing_package, registry
 def schedule_free(name: str) -> Callable[..., torch.optim.Optimizer]:
     """A function that makes the optimizer of that name."""
 
-    def make(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
+    def make(groups: list[dict[str, Any]], **arguments: Any) -> torch.optim.Optimizer:
         try:
             import schedulefree
         except ImportError as error:

@@ -8,7 +8,7 @@ from lib_sdtune.optim import registry
 
 
 @registry.register("SGDNesterov")
-def sgd(groups: list[dict[str, Any]], **arguments) -> torch.optim.Optimizer:
+def sgd(groups: list[dict[str, Any]], **arguments: Any) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, **({"momentum": 0.9, "nesterov": True} | arguments))
 
 

@@ -6,7 +6,7 @@ gradio takes events from every page that a browser shows, so those that read or 
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -53,7 +53,7 @@ class FormEvents:
             log.exception("the form")
             return box("red", fault(problem)), ""
 
-    def start(self, request: gr.Request, *values):
+    def start(self, request: gr.Request, *values: Any) -> tuple[Any, str]:
         def submitted(config: dict[str, Any]) -> tuple[str, str]:
             run = self.app.submit(config)
             model = run["model"]
@@ -61,13 +61,14 @@ class FormEvents:
 
         return self.answer(submitted, request, *values)
 
-    def check_pictures(self, request: gr.Request, *values):
+    def check_pictures(self, request: gr.Request, *values: Any) -> Any:
         return self.answer(lambda config: (check.report(config, self.app, self.say), ""), request, *values)[0]
 
-    def draw_class_pictures(self, request: gr.Request, *values):
+    def draw_class_pictures(self, request: gr.Request, *values: Any) -> Any:
         return self.answer(lambda config: (self.app.class_pictures.start(config) and "", ""), request, *values)[0]
 
-    def save_uploads(self, request: gr.Request, files, dropped, name, caption_extension):
+    def save_uploads(self, request: gr.Request, files: Sequence[Any], dropped: str, name: str, caption_extension: str
+                    ) -> tuple[Any, ...]:
         try:
             admit_event(request, self.app.access)
             folder, paths = upload.dropped(dropped, [upload.original_name(file) for file in files])
@@ -113,7 +114,7 @@ def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[st
     """The ways in which fields are filled: typed last, a preset, an earlier run's settings, another program's."""
     paths = [field.path for field in fields]
 
-    def base(title):
+    def base(title: str) -> tuple[str, Any]:
         declared = form.initial()
         recommended = form.initial(defaults(context))
         titles = presets.titles(context.app)
@@ -121,10 +122,10 @@ def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[st
         return (json.dumps({path: [declared[path], value] for path, value in recommended.items()}),
                 gr.update(choices=titles, value=chosen))
 
-    def in_order(values):
+    def in_order(values: Mapping[str, Any]) -> list[Any]:
         return [values.get(path, gr.update()) for path in paths]
 
-    def settings_of_run(request: gr.Request, name):
+    def settings_of_run(request: gr.Request, name: str) -> list[Any]:
         admit_event(request, context.app.access)
         return in_order(form.from_config(context.app.jobs.config(name)))
 

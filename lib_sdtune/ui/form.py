@@ -80,7 +80,7 @@ def read_numbers(value: object) -> list[float]:
 
 
 def read_json(kind: type) -> Callable[[Any], Any]:
-    def read(text):
+    def read(text: Any) -> Any:
         value = json.loads(text) if read_text(text) else kind()
         if not isinstance(value, kind):
             raise ValueError

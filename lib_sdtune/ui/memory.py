@@ -37,7 +37,7 @@ def connect(context: TabContext, parts: dict[str, Any], inputs: list[Any], confi
             answer: Callable[..., tuple[str, str]]) -> None:
     """config(values): CONFIG of the form. answer(function, request, *values): (box with what is wrong or "", …)."""
 
-    def estimate(request: gr.Request, *values):
+    def estimate(request: gr.Request, *values: Any) -> str:
         try:
             admit_event(request, context.app.access)
             settings = config(values)
@@ -47,7 +47,7 @@ def connect(context: TabContext, parts: dict[str, Any], inputs: list[Any], confi
         except Exception:
             return "{}"  # what is wrong with the settings is told by Check and Start
 
-    def measure(request: gr.Request, *values):
+    def measure(request: gr.Request, *values: Any) -> str:
         return answer(lambda config: (context.app.memory.start(config) and "", ""), request, *values)[0]
 
     parts["estimate"].click(estimate, inputs, [parts["estimated"]], queue=False).then(

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import gradio.routes
@@ -32,7 +33,7 @@ def install() -> None:
     scripts, style = (text.encode() for text in head())
     original = gradio.routes.templates.TemplateResponse
 
-    def response(name, context, **options):
+    def response(name: Any, context: Any, **options: Any) -> Any:
         try:
             page = original(name, context, **options)
         except TypeError:

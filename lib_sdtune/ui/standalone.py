@@ -1,6 +1,7 @@
 """The tab without a WebUI: the same Blocks and the same API on one small server of this machine."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI, Request, Response
@@ -34,10 +35,10 @@ def serve(context: TabContext) -> FastAPI:
 class WithoutSockets:
     """Every WebSocket is refused: browsers open them to any site, and the tab, which has no queue, needs none."""
 
-    def __init__(self, app):
+    def __init__(self, app: Any) -> None:
         self.app = app
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "websocket":
             return await self.app(scope, receive, send)
         await receive()

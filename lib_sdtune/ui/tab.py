@@ -64,7 +64,7 @@ def training(context: TabContext, fields: Sequence[Field], values: Mapping[str, 
 def form(fields: Sequence[Field], values: Mapping[str, Any], parts: dict[str, Any], home: str) -> None:
     by_path = {field.path: field for field in fields}
 
-    def place(path):
+    def place(path: str) -> None:
         parts[path] = component(by_path[path], values[path])
 
     place("method")
@@ -118,11 +118,11 @@ def accordion(title: str, members: Iterable[Field]) -> gr.Accordion:
 def buttons(parts: dict[str, Any], home: str) -> dict[str, Callable[[], None]]:
     """{path of a field: function that puts a button below it}."""
 
-    def from_txt2img():
+    def from_txt2img() -> None:
         if home == "webui":
             parts["from_txt2img"] = gr.Button("Take from txt2img", elem_id="sdtune_from_txt2img", size="sm")
 
-    def class_pictures():
+    def class_pictures() -> None:
         parts["class_draw"] = gr.Button("Generate class pictures", elem_id="sdtune_class_draw", size="sm")
         parts["class_message"] = message("sdtune_class_message")
         gr.HTML('<div id="sdtune_class_work"></div>')

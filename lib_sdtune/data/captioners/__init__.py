@@ -6,7 +6,7 @@ line has neither.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.data import quality_words, tags
 from lib_sdtune.declaration import build
@@ -28,6 +28,7 @@ class Captioner:
     `Options` is a declared section (see `declaration`); `self.options` is what the user chose.
     """
 
+    name: str  # as it is registered
     label = ""
     on_wait = staticmethod(lambda: None)  # called while it waits for the host; may raise to stop
 
@@ -35,16 +36,16 @@ class Captioner:
     class Options:
         """No options."""
 
-    def __init__(self, host, **options):
+    def __init__(self, host: Any, **options: Any) -> None:
         self.host, self.options = host, build(self.Options, options, self.name)
 
     def refuse(self) -> None:
         """UserError where it can't work, before anything begins."""
 
-    def __enter__(self):
+    def __enter__(self) -> "Captioner":
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> Any:
         pass
 
     def describe(self, image: "Image") -> str:
@@ -58,18 +59,18 @@ class Hosted(Captioner):
     `host.interrogator(name, options, on_wait)` is a context manager for image -> text.
     """
 
-    def refuse(self):
+    def refuse(self) -> None:
         if getattr(self.host, "interrogator", None) is None:
             raise UserError(f"{self.label} is a part of the WebUI; open the SD Tune tab there to write captions with "
                             "it, or put captions into .txt files beside the pictures.")
 
-    def __enter__(self):
+    def __enter__(self) -> "Captioner":
         self.refuse()
         self.model = self.host.interrogator(self.name, self.options, self.on_wait)
         self.ask = self.model.__enter__()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> Any:
         return self.model.__exit__(*error)
 
     def describe(self, image: "Image") -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -105,7 +105,7 @@ def face(image: Image.Image) -> np.ndarray:
     return interest
 
 
-def finder():
+def finder() -> Any:
     """OpenCV's detector of faces seen from the front; UserError without OpenCV.
 
     One for each picture: threads can't share it.

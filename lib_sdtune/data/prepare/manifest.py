@@ -24,7 +24,7 @@ class Manifest:
     UserError for a file that is no manifest of ours.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / NAME
         self.originals: dict[str, dict] = {}
         self.settings: dict = {}

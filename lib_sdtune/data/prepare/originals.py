@@ -72,7 +72,7 @@ class Names:
     another.
     """
 
-    def __init__(self, settings: PrepareConfig, stems: Sequence[str]):
+    def __init__(self, settings: PrepareConfig, stems: Sequence[str]) -> None:
         self.settings, self.stems = settings, {stem.casefold() for stem in stems}
         self.folders = {parent.as_posix().casefold() for stem in stems for parent in Path(stem).parents}
         self.reserved: set[str] = set()

@@ -95,11 +95,11 @@ def guided(model: LoadedModel, positive: Conditioning, negative: Conditioning, c
     same = positive.context.shape == negative.context.shape
     both = together([negative, positive]) if same else None
 
-    def predict_one(x, t, conditioning):
+    def predict_one(x: torch.Tensor, t: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
         conditioning = conditioning.to(x.device, model.dtype)
         return model.family.predict(model, x.to(model.dtype), t, conditioning).float()
 
-    def predict(x, timesteps):
+    def predict(x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         latents, t = x.to(model.device), timesteps.to(model.device)
         if cfg_scale == 1:
             out = predict_one(latents, t, positive)

@@ -36,7 +36,8 @@ CHECKPOINT_ENDINGS = (*KINDS["checkpoints"].endings, ".pt")
 class EmbeddedHost(Host):
     """`data_dir` holds the folders of FOLDERS; `checkpoint` is the one that is used when a config names none."""
 
-    def __init__(self, data_dir, checkpoint=None, device=None):
+    def __init__(self, data_dir: str | Path, checkpoint: str | Path | None = None,
+                 device: str | torch.device | None = None) -> None:
         self.data_dir = Path(data_dir).absolute()
         self.checkpoint = self.find(checkpoint) if checkpoint else EMBEDDED
         self.device = torch.device(device) if device else default_device()
