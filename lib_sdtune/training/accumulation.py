@@ -18,7 +18,7 @@ class Accumulation:
     """`accumulate(step)`: the micro-batches of a step counted from 0, whose gradients are with the optimizer then."""
 
     def __init__(self, config: Config, model: LoadedModel, micro_batches: MicroBatches, objective: Objective,
-                 optimizer_step: OptimizerStep, timestep_sampling: TimestepSampling):
+                 optimizer_step: OptimizerStep, timestep_sampling: TimestepSampling) -> None:
         self.config, self.model, self.micro_batches = config, model, micro_batches
         self.objective, self.optimizer_step, self.timestep_sampling = objective, optimizer_step, timestep_sampling
 

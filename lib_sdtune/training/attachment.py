@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import torch
 
@@ -23,13 +24,13 @@ class Attachment:
     memory meanwhile. cuda_graphs: around the UNet with all of that on it.
     """
 
-    def __init__(self, method: Method, model: LoadedModel, recomputing: bool, compute, offloaded_parts: OffloadedParts,
-                 base_loras: BaseLoras, cuda_graphs: AbstractContextManager):
+    def __init__(self, method: Method, model: LoadedModel, recomputing: bool, compute: torch.dtype,
+                 offloaded_parts: OffloadedParts, base_loras: BaseLoras, cuda_graphs: AbstractContextManager) -> None:
         self.method, self.model, self.offloaded_parts, self.base_loras = method, model, offloaded_parts, base_loras
         self.cuda_graphs = cuda_graphs
         self.compute, self.recomputing = compute, recomputing
 
-    def __enter__(self):
+    def __enter__(self) -> "Attachment":
         with ExitStack() as stack:
             stack.enter_context(precision.frozen(self.model))
             stack.enter_context(fastest_convolutions(self.model.device))
@@ -45,7 +46,7 @@ class Attachment:
             self.stack = stack.pop_all()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         self.stack.close()
 
     @contextmanager

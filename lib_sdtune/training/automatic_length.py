@@ -57,7 +57,7 @@ def stalled(measurements: Sequence[Point]) -> int | None:
 class AutomaticLength:
     """When a run ends, and which of its steps becomes its file. longest: steps that it takes at most."""
 
-    def __init__(self, train: TrainConfig, folder: Path, longest: int):
+    def __init__(self, train: TrainConfig, folder: Path, longest: int) -> None:
         self.train, self.path, self.longest = train, folder / "best.safetensors", longest
 
     @property

@@ -12,7 +12,7 @@ log = logging.getLogger("sdtune")
 class BestEffortFile:
     """A JSON file of a run, such as status.json. told: whether the log has said that it cannot be written."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path, self.warned = path, False
 
     def write(self, data: object) -> None:

@@ -24,11 +24,11 @@ def encode_captions(model: LoadedModel, captions: Sequence[str], config: Config)
 class Conditioner:
     """Called with captions and the step; answers a `families.base.Conditioning` on the model's device."""
 
-    def __init__(self, config: Config, model: LoadedModel, method: Method, cache: TextCache):
+    def __init__(self, config: Config, model: LoadedModel, method: Method, cache: TextCache) -> None:
         self.config, self.model, self.method, self.cache = config, model, method, cache
         self.limit = CaptionLimit(model.tokenizer, config.dataset.max_token_length)
 
-    def __call__(self, captions, step):
+    def __call__(self, captions: list[str], step: int) -> Conditioning:
         if not self.method.changes_text():
             return self.cache.conditioning(captions).on(self.model.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.method.trains_text(step)):

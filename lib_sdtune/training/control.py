@@ -37,7 +37,7 @@ log = logging.getLogger("sdtune")
 class Control:
     """One run's requests and status. `folder` is the run folder; `on_change(control)` is called after every change."""
 
-    def __init__(self, config: Config, folder: Path, on_change=None):
+    def __init__(self, config: Config, folder: Path, on_change: Callable[["Control"], None] | None = None) -> None:
         self.config, self.folder, self.on_change, self.world = config, folder, on_change, World()
         self.model_settings = config.model  # with the checkpoint that the run was begun on, where it is known
         self.state, self.message, self.waiting, self.drawing = "queued", "", "", ""

@@ -74,7 +74,7 @@ class CudaGraphs:
     it reads are where they were. An exception while recording switches all of it off; the run goes on as without.
     """
 
-    def __init__(self, unet: torch.nn.Module, leaves: Callable[[], Sequence[torch.Tensor]], dtype: torch.dtype):
+    def __init__(self, unet: torch.nn.Module, leaves: Callable[[], Sequence[torch.Tensor]], dtype: torch.dtype) -> None:
         self.unet, self.leaves, self.dtype = unet, leaves, dtype
         self.active, self.waiting_for_backward = True, False
         self.forget()
@@ -85,7 +85,7 @@ class CudaGraphs:
         self.recorded_addresses: list[int] = []
         self.pool: Any = None
 
-    def __enter__(self):
+    def __enter__(self) -> "CudaGraphs":
         self.wrapping = wrapped_forward(self.unet, self.stand_before)
         self.wrapping.__enter__()
         return self
@@ -95,7 +95,7 @@ class CudaGraphs:
         self.forward = forward
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         self.wrapping.__exit__(None, None, None)
         self.waiting_for_backward = False
         if self.recordings:
@@ -103,7 +103,7 @@ class CudaGraphs:
         self.forget()  # elsewhere the weights may get other addresses
 
     def __call__(self, x: torch.Tensor, timesteps: torch.Tensor | None = None, context: torch.Tensor | None = None,
-                 y: torch.Tensor | None = None, **more) -> torch.Tensor:
+                 y: torch.Tensor | None = None, **more: Any) -> torch.Tensor:
         tensors = [tensor for tensor in (x, timesteps, context, y) if tensor is not None]
         usable = self.active and torch.is_grad_enabled() and timesteps is not None and context is not None and not more
         if not usable or self.waiting_for_backward:

@@ -111,7 +111,7 @@ def best_word(losses: Sequence[tuple[float, str]], plain: float) -> str:
 class DiffusionClassifier:
     """Asks the model about one picture after the other. batch_size: captions that are asked about at once."""
 
-    def __init__(self, training_data: TrainingData, losses: Losses, device: torch.device, batch_size: int):
+    def __init__(self, training_data: TrainingData, losses: Losses, device: torch.device, batch_size: int) -> None:
         self.training_data, self.losses, self.device, self.batch_size = training_data, losses, device, batch_size
 
     def words(self, index: int, prompt: str, groups: Sequence[Sequence[str]]) -> list[str]:

@@ -66,7 +66,7 @@ def has_room(folder: Path, size: int) -> bool:
 class Mended:
     """Called again and again, it tells after a while that a file which was refused is worth another try."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self.folder, self.next_look = folder, time.monotonic() + LOOK_EVERY
 
     def __call__(self) -> bool:

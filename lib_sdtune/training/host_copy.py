@@ -8,7 +8,7 @@ import torch
 class HostCopy:
     """Tensors, or numbers that are here already; `numbers()` waits until all of them are."""
 
-    def __init__(self, values: Sequence[torch.Tensor | float]):
+    def __init__(self, values: Sequence[torch.Tensor | float]) -> None:
         tensors = [value.detach().reshape(-1).float() for value in values if isinstance(value, torch.Tensor)]
         self.values, self.sizes = list(values), [len(tensor) for tensor in tensors]
         self.event: torch.cuda.Event | None = None

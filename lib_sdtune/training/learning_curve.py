@@ -17,7 +17,7 @@ class LearningCurve:
     """longest: steps that the run takes at most. resume_from: the step that its rows so far are kept up to."""
 
     def __init__(self, config: Config, training_data: TrainingData, objective: Objective, control: Control,
-                 longest: int, resume_from: int, world: World):
+                 longest: int, resume_from: int, world: World) -> None:
         self.control, self.world = control, world
         self.validation = Validation(config, training_data, objective.losses, objective.model.device,
                                      measured_every(config, longest))

@@ -45,7 +45,7 @@ class LogCsv:
     other.
     """
 
-    def __init__(self, folder: Path, resume_from: int = 0, writes: bool = True):
+    def __init__(self, folder: Path, resume_from: int = 0, writes: bool = True) -> None:
         self.path = Path(folder) / "log.csv"
         self.file: BinaryIO | None = None
         self.unwritten = b""  # rows, or the end of one, that found no room yet

@@ -17,7 +17,7 @@ from lib_sdtune.training.losses import example_losses
 class Objective:
     """dtype: what the forward computes in. step: how many steps are done; text encoders may learn only for some."""
 
-    def __init__(self, loss: LossConfig, model: LoadedModel, dtype: torch.dtype, conditioner: Conditioner):
+    def __init__(self, loss: LossConfig, model: LoadedModel, dtype: torch.dtype, conditioner: Conditioner) -> None:
         self.loss, self.model, self.dtype, self.conditioner, self.step = loss, model, dtype, conditioner, 0
         self.schedule = model.schedule.to(model.device, torch.float32)
 

@@ -55,7 +55,7 @@ class Diagnosis:
     """Why the numbers of a step overflowed, asked of the run's own parts."""
 
     def __init__(self, config: Config, model: LoadedModel, method: Method, objective: Objective,
-                 optimizer_step: OptimizerStep, attachment: Attachment, training_data: TrainingData):
+                 optimizer_step: OptimizerStep, attachment: Attachment, training_data: TrainingData) -> None:
         self.config, self.model, self.method, self.objective = config, model, method, objective
         self.optimizer_step, self.attachment, self.training_data = optimizer_step, attachment, training_data
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,7 +20,7 @@ def between_processes(method: Callable[..., T]) -> Callable[..., T]:
     """RunError where another process has gone meanwhile, in place of the backend's own words."""
 
     @wraps(method)
-    def communicate(*args):
+    def communicate(*args: Any) -> T:
         try:
             return method(*args)
         except RuntimeError as error:
@@ -35,7 +35,7 @@ def between_processes(method: Callable[..., T]) -> Callable[..., T]:
 class World:
     """`rank` of `size` processes; a single process is a world of one, and then nothing is communicated."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         if self.size > 1 and torch.cuda.is_available():
             torch.cuda.set_device(devices.local_device(int(os.environ.get("LOCAL_RANK", 0))).index)

@@ -7,10 +7,12 @@ all pictures. 1 means: as the others.
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from lib_sdtune.data.scan import Picture
 from lib_sdtune.formats import structure
 from lib_sdtune.training.best_effort_file import BestEffortFile
 
@@ -41,7 +43,7 @@ class PerImageLoss:
     nothing.
     """
 
-    def __init__(self, pictures, folder: Path, max_timestep=1000):
+    def __init__(self, pictures: Sequence[Picture], folder: Path, max_timestep: int = 1000) -> None:
         self.pictures, self.file, self.width = pictures, BestEffortFile(folder / FILE), max(1, -(-max_timestep // BINS))
         self.usual = [[0, 0.0] for _ in range(BINS)]  # count, mean logarithm of the loss
         self.spread = [0, 0.0]  # count, mean square of the differences

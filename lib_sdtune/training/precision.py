@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,7 +36,7 @@ class FullPrecision:
     values are whole then, in the computer's memory.
     """
 
-    def __init__(self, modules: Iterable[nn.Module]):
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
         self.modules = list(modules)
         self.originals: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []  # weight, lent tensor, its values
 
@@ -57,7 +58,7 @@ class FullPrecision:
             raise
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: Any) -> None:
         full, more_room = False, [empty_cache]
         while self.originals:
             tensor, lent, values = self.originals[-1]
@@ -103,7 +104,7 @@ class LossScale:
     Does nothing unless the forward runs in float16.
     """
 
-    def __init__(self, dtype: torch.dtype):
+    def __init__(self, dtype: torch.dtype) -> None:
         self.active = dtype == torch.float16
         self.scale, self.finite_steps = (2.0**16 if self.active else 1.0), 0
 
@@ -139,7 +140,7 @@ class DeviceLossScale:
     dimensions.
     """
 
-    def __init__(self, host: LossScale, device: torch.device):
+    def __init__(self, host: LossScale, device: torch.device) -> None:
         self.active, self.device = host.active, device
         self.load(host.numbers())
 

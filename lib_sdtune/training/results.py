@@ -19,6 +19,7 @@ from lib_sdtune.training.state import LARGE, states_to_keep
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.training.step_result import Step
+    from lib_sdtune.training.training_data import TrainingData
 
 log = logging.getLogger("sdtune")
 
@@ -33,7 +34,8 @@ class Results:
     training_data: read for `steps_per_epoch`, `dataset` and the metadata.
     """
 
-    def __init__(self, config: Config, model: LoadedModel, method: Method, training_data, folder: Path):
+    def __init__(self, config: Config, model: LoadedModel, method: Method, training_data: "TrainingData", folder: Path
+                ) -> None:
         self.config = config
         self.model = model
         self.method = method

@@ -9,6 +9,7 @@ from typing import Any
 from lib_sdtune.config import Config
 from lib_sdtune.data.scan import Picture, Scan
 from lib_sdtune.errors import UserError
+from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.sections.dataset import SIDES
 
 log = logging.getLogger("sdtune")
@@ -60,12 +61,12 @@ def refuse_other_base_loras(before: str | None, now: str) -> None:
                         "resumed. Put the old file back, or start under another name.")
 
 
-def model_identity(model):
+def model_identity(model: LoadedModel) -> dict[str, str]:
     """What a state keeps of a `LoadedModel`."""
     return {"name": model.name, "hash": model.hash}
 
 
-def refuse_other_model(before, now):
+def refuse_other_model(before: dict[str, str] | None, now: dict[str, str]) -> None:
     """UserError when the checkpoint is another one. before: None in states of versions that did not keep it."""
     if before and before["hash"] and now["hash"] and before["hash"] != now["hash"]:
         raise UserError(

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,10 @@ log = logging.getLogger("sdtune")
 class Notes(logging.Handler):
     """A list of the warnings that the making thread logs, each once; `summary()` is what to show of them."""
 
-    def __init__(self, changed):
+    def __init__(self, changed: Callable[[], None]) -> None:
         super().__init__(logging.WARNING)
-        self.thread, self.changed, self.lines = threading.get_ident(), changed, []
+        self.thread, self.changed = threading.get_ident(), changed
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()

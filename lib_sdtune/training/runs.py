@@ -35,7 +35,7 @@ from lib_sdtune.training.parallel import World
 class RunFolder:
     """One run on disk, whoever wrote it and whether or not it still runs."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
     def config(self, settings: dict[str, Any] | None = None) -> Config:

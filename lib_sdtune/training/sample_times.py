@@ -25,7 +25,7 @@ class SampleTimes:
     done: the steps of earlier tries, whose share of the time is theirs.
     """
 
-    def __init__(self, settings: Any, total: int = 0, round_in_steps: float = 0.0, done: int = 0):
+    def __init__(self, settings: Any, total: int = 0, round_in_steps: float = 0.0, done: int = 0) -> None:
         self.settings, self.total, self.round_in_steps, self.done = settings, total, round_in_steps, done
         self.auto = settings.every_n_steps == "auto" and not settings.every_n_epochs
         # whether what was spent so far left the time for the last samples

@@ -21,7 +21,7 @@ class SavedDescriptions:
     not taken over. Earlier versions wrote neither, and keyed words by the content alone.
     """
 
-    def __init__(self, path: Path, groups: Sequence[Sequence[str]], model: dict[str, str]):
+    def __init__(self, path: Path, groups: Sequence[Sequence[str]], model: dict[str, str]) -> None:
         self.path, self.groups, self.model = path, [list(group) for group in groups], model
         kept = structure.read(path, {"words": {}}) or {"words": {}}
         self.words: dict[str, list[str]] = {

@@ -19,7 +19,8 @@ T = TypeVar("T")
 class Saver:
     """unsaved: whether the last resume point could not be written."""
 
-    def __init__(self, resume_point: ResumePoint, results: Results, optimizer_step: OptimizerStep, control: Control):
+    def __init__(self, resume_point: ResumePoint, results: Results, optimizer_step: OptimizerStep, control: Control
+                ) -> None:
         self.resume_point, self.results, self.optimizer_step = resume_point, results, optimizer_step
         self.control, self.folder, self.unsaved = control, control.folder, False
 

@@ -63,7 +63,7 @@ class StepResult:
     """
 
     def __init__(self, number: int, lr: float, micro_batches: list[MicroBatch], outcome: Outcome,
-                 rows_of_all: torch.Tensor | None = None):
+                 rows_of_all: torch.Tensor | None = None) -> None:
         self.number, self.lr, self.micro_batches, self.seconds = number, lr, micro_batches, 0.0
         losses = [micro_batch.losses for micro_batch in micro_batches] if rows_of_all is None else [rows_of_all]
         self.alone, self.host_copy = rows_of_all is None, HostCopy([*outcome, *losses])

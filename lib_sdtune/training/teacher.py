@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -67,7 +68,7 @@ class LiveTeacher(NoTeacher):
     """
 
     def __init__(self, config: Config, prompts: list[str], training_data: TrainingData, device: torch.device,
-                 predict: Predict, without_addon: Callable[[], AbstractContextManager]):
+                 predict: Predict, without_addon: Callable[[], AbstractContextManager]) -> None:
         self.config, self.prompts, self.training_data, self.device = config, prompts, training_data, device
         self.predict, self.without_addon = predict, without_addon
 
@@ -138,7 +139,7 @@ class LiveTeacher(NoTeacher):
 class StoredTeacher(LiveTeacher):
     """Answers of the untouched model to the questions of the first steps, stored at `path` in the run folder."""
 
-    def __init__(self, path: Path, *args):
+    def __init__(self, path: Path, *args: Any) -> None:
         super().__init__(*args)
         self.path = path
 

@@ -4,9 +4,11 @@ import gc
 import logging
 import math
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lib_sdtune.config import Config
 from lib_sdtune.devices import HALVES, compute_dtype, empty_cache
@@ -61,7 +63,8 @@ class Trainer:
     the add-on is attached; on leaving, the model is bare again.
     """
 
-    def __init__(self, config: Config, model: LoadedModel, control: Control, training_data=TrainingData):
+    def __init__(self, config: Config, model: LoadedModel, control: Control,
+                 training_data: Callable[..., TrainingData] = TrainingData) -> None:
         self.config, self.model, self.control, self.folder = config, model, control, control.folder
         self.world = World()
         model.variant = model.variant.overridden(zero_terminal_snr=config.noise.zero_terminal_snr)
@@ -88,7 +91,7 @@ class Trainer:
         """Whether the disk takes what is refused otherwise, as far as it is known before the first step."""
         return self.results.has_room(self.total - self.step, self.optimizer_step.bytes())
 
-    def __enter__(self):
+    def __enter__(self) -> "Trainer":
         with ExitStack() as stack:
             stack.enter_context(self.base_loras)
             stack.enter_context(self.training_data)
@@ -139,7 +142,7 @@ class Trainer:
             self.stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         try:
             if error is None:
                 self.read_all()
@@ -162,7 +165,7 @@ class Trainer:
 
     # the loop
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Step]:
         if self.step and self.world.is_main_process and self.results.missing(step := self.resumed_step(), self.times):
             yield step  # killed between the state of this step and what was due at it
         while self.step < self.total:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,16 +47,18 @@ class TrainingData:
     is_over): called where the disk is full; without it DiskFull is raised.
     """
 
-    def __init__(self, config: Config, model: LoadedModel, run_folder, progress: Progress, world: World, earlier=None,
-                 pause_until: Callable[[str, Callable[[], bool]], None] | None = None):
+    def __init__(self, config: Config, model: LoadedModel, run_folder: Path, progress: Progress, world: World,
+                 earlier: Scan | None = None, pause_until: Callable[[str, Callable[[], bool]], None] | None = None
+                ) -> None:
         self.config, self.model, self.world = config, model, world
-        self.progress, self.earlier, self.pause_until = progress, earlier, pause_until
+        self.progress: Progress | None = progress
+        self.earlier, self.pause_until = earlier, pause_until
         self.cache_folder = run_folder.parent.parent / "cache"
         self.offloaded_parts = OffloadedParts(lent_on_cpu=model.offloaded, device=model.device)
         self.gone: set[Path] = set()
         self.measured: tuple[Scan, list[int]] | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> "TrainingData":
         config, model, self.measured = self.config, self.model, None
         self.templates = [model.folder("templates")] if model.folder else []
         self.scan = scan(config.concepts, config.dataset, config.loss, Path.cwd(), self.progress,
@@ -186,7 +189,7 @@ class TrainingData:
         """The examples whose latents are encoded before the first step."""
         return self.dataset.variants()
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         self.progress = None
 
     def encode_images(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -35,7 +35,7 @@ class Validation:
     """
 
     def __init__(self, config: Config, training_data: TrainingData, losses: Callable[[Batch], torch.Tensor],
-                 device: torch.device, every: int):
+                 device: torch.device, every: int) -> None:
         self.config, self.training_data, self.every = config, training_data, every
         self.losses, self.device = losses, device
         held_out = at_most(MAX_PICTURES, training_data.held_out())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
@@ -27,7 +28,7 @@ def checkpointed(unet: torch.nn.Module, on: bool, text_layers: Iterable[torch.nn
 
 
 def recomputing(forward: Callable) -> Callable:
-    def wrapped(*args, **kwargs):
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)
         return recompute.recomputed(forward, *args, **kwargs)

@@ -10,7 +10,7 @@ from lib_sdtune.devices import index_of
 class Meter:
     """`begin()`, then work, then `peak()` in bytes; None where this machine cannot tell."""
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device) -> None:
         self.device = device
 
     def begin(self) -> None:

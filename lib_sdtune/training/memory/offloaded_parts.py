@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import nn
@@ -49,7 +50,7 @@ class OffloadedParts:
             raise
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: Any) -> None:
         """RunError where something else has filled the GPU; what found no room is whole, in the computer's memory."""
         self.move_in(self.borrowed())
 

@@ -29,7 +29,7 @@ class GroupedStep(OptimizerStep):
     """An optimizer for each group. Where they leave out by themselves what is not finite, nothing waits for the device.
     """
 
-    def __init__(self, config: Config, method: Method, scale: LossScale, world: World):
+    def __init__(self, config: Config, method: Method, scale: LossScale, world: World) -> None:
         super().__init__(config, method, scale, world)
         self.waits = world.size > 1 or not optim.supports_found_inf(config.train, method.model.device)
         if not self.waits:

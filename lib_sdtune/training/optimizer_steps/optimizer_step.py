@@ -29,13 +29,14 @@ class OptimizerStep:
 
     waits = True
 
-    def __init__(self, config: Config, method: Method, scale: LossScale, world: World):
+    def __init__(self, config: Config, method: Method, scale: LossScale, world: World) -> None:
         self.train, self.world = config.train, world
         self.scale: Any = scale  # a `LossScale`, or a `DeviceLossScale` where nobody waits
         self.described = method.parameter_groups()
         self.trained_weights = method.trained_weights()
         self.limit = config.train.max_grad_norm or math.inf
-        self.finite, self.number, self.offloaded = True, 0, None
+        self.finite, self.number = True, 0
+        self.offloaded: torch.device | None = None
         self.rates: list[float] = []
         self.halves: HalfCopies | None = None
         self.build()
@@ -48,10 +49,10 @@ class OptimizerStep:
         """The tensors that the forward reads and gradients arrive at."""
         return self.halves.copies if self.halves else [trained.weight for trained in self.trained_weights]
 
-    def build(self):
+    def build(self) -> None:
         self.optimizer = self.make(self.described)
 
-    def make(self, groups):
+    def make(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """An optimizer over described groups; further keys of theirs are its own."""
         plain = [
             {**{key: value for key, value in group.items() if key != "name"}, "lr": rate(group["lr"], 0, 1)}
@@ -59,7 +60,7 @@ class OptimizerStep:
         ]
         return optim.make(self.train, plain)
 
-    def begin(self, step, total):
+    def begin(self, step: int, total: int) -> None:
         """Set the rates of step `step` (from 0) of `total`."""
         self.reload()
         train = self.train
@@ -68,11 +69,11 @@ class OptimizerStep:
                       for group in self.described]
         self.set_rates()
 
-    def set_rates(self):
+    def set_rates(self) -> None:
         for group, lr in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = lr
 
-    def backward(self, loss):
+    def backward(self, loss: torch.Tensor) -> None:
         """Gradients of a loss."""
         (loss * self.scale.scale).backward()
         if self.halves:
@@ -130,10 +131,10 @@ class OptimizerStep:
 
     # memory
 
-    def optimizers(self):
+    def optimizers(self) -> list[torch.optim.Optimizer]:
         return [self.optimizer]
 
-    def release(self):
+    def release(self) -> None:
         """Free gradients and what the optimizers remember, for the weights to go back; nothing can be stepped
         afterwards.
         """
@@ -142,18 +143,18 @@ class OptimizerStep:
         for optimizer in self.optimizers():
             optimizer.state.clear()
 
-    def offload(self):
+    def offload(self) -> None:
         """What the optimizers remember goes to the computer's memory until the next step."""
         if self.offloaded is None:
             self.offloaded = self.trained_weights[0].weight.device
             self.move_state("cpu")
 
-    def reload(self):
+    def reload(self) -> None:
         if self.offloaded is not None:
             self.move_state(self.offloaded)
             self.offloaded = None
 
-    def move_state(self, device):
+    def move_state(self, device: torch.device | str) -> None:
         for trained in self.trained_weights:
             trained.move(device)
         for optimizer in self.optimizers():
@@ -162,34 +163,34 @@ class OptimizerStep:
                     if isinstance(value, torch.Tensor) and value.device.type != "meta":
                         slots[slot] = value.to(device)
 
-    def bytes(self):
+    def bytes(self) -> int:
         """About how much the optimizer will remember."""
         return optim.bytes_of(self.train.optimizer) * sum(trained.weight.numel() for trained in self.trained_weights)
 
-    def memory(self):
+    def memory(self) -> int:
         """Bytes beside the model that a step takes at least, without activations."""
         return self.bytes() + self.copies() + self.gradients()
 
-    def copies(self):
+    def copies(self) -> int:
         return sum(4 * trained.weight.numel() for trained in self.trained_weights if not trained.lives_in_model)
 
-    def gradients(self):
+    def gradients(self) -> int:
         return sum(trained.weight.numel() * trained.gradient_bytes for trained in self.trained_weights)
 
     # resume
 
-    def state(self):
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """(name -> tensor, plain numbers) of everything that the optimizer remembers."""
         return state.optimizer_tensors(self.optimizer)
 
-    def load(self, training_state):
+    def load(self, training_state: dict[str, Any]) -> None:
         """Take over what `state` gave, as `state.load` found it."""
         state.restore_optimizer(self.optimizer, state.slots(training_state), training_state["optimizer"]["groups"])
         self.lay_out_moments()
         if self.halves:
             self.halves.refresh()
 
-    def lay_out_moments(self):
+    def lay_out_moments(self) -> None:
         """Files hold tensors in the order of their dimensions; what is kept for a channels_last weight has its strides
         again.
         """

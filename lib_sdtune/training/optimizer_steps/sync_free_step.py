@@ -17,7 +17,7 @@ class SyncFreeStep(OptimizerStep):
 
     waits = False
 
-    def __init__(self, config: Config, method: Method, scale: LossScale, world: World):
+    def __init__(self, config: Config, method: Method, scale: LossScale, world: World) -> None:
         super().__init__(config, method, scale, world)
         self.scale = scale.on(method.model.device)
 
@@ -28,7 +28,7 @@ class SyncFreeStep(OptimizerStep):
         norm = total_norm(grads) / self.scale.scale
         finite = torch.isfinite(norm)
         foreach.mul_(grads, shortening(norm, self.limit, self.scale.scale))
-        self.optimizer.found_inf = (~finite).float()
+        self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]  # torch's steps look for it
         self.optimizer.step()
         if self.halves:
             self.halves.refresh()
