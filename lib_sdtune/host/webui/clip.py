@@ -30,7 +30,7 @@ class ClipEncoder:
 
     name = f"CLIP {clip_model_name}"
 
-    def __init__(self):
+    def __init__(self) -> None:
         import clip
 
         # by its path: by its name a damaged file would be downloaded anew

@@ -50,7 +50,7 @@ log = logging.getLogger("sdtune")
 class WebUIHost(Host):
     """The one host of a WebUI process."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lock, self.fork = QueueLock(queue_lock), forks.current()
         self.deferred = DeferredSettings()
         self.borrowed, self.turns = Borrowed(), Turns()

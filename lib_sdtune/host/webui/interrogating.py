@@ -27,7 +27,7 @@ def interrogator(name: str, options: Any, lock: QueueLock,
     """
 
     @contextmanager
-    def turn():
+    def turn() -> Iterator[None]:
         lock.acquire(on_wait)
         try:
             yield

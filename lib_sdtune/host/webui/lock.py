@@ -13,7 +13,7 @@ LONGEST = 10.0  # seconds that a woken thread is waited for
 class QueueLock:
     """Takes, hands over and gives back `modules.call_queue.queue_lock`."""
 
-    def __init__(self, lock):
+    def __init__(self, lock: Any) -> None:
         self.lock = lock
 
     def waiting(self) -> bool:
@@ -67,7 +67,7 @@ def callers(lock: Any) -> list[Any]:
 class Ticket:
     """A place in the queue that can be given up, which the lock itself does not offer."""
 
-    def __init__(self, lock):
+    def __init__(self, lock: Any) -> None:
         self.lock = lock
         self.served, self.settling, self.abandoned = threading.Event(), threading.Lock(), False
 

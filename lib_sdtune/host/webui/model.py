@@ -104,11 +104,11 @@ def first_wrapper(sd_model: nn.Module) -> nn.Module:
 class Tokenizer:
     """The WebUI's own tokenizer: `tokenizer(text) -> ids` without start, end and padding."""
 
-    def __init__(self, wrapper):
+    def __init__(self, wrapper: Any) -> None:
         self.wrapper = wrapper
         self.start, self.end, self.pad = wrapper.id_start, wrapper.id_end, wrapper.id_pad
 
-    def __call__(self, text):
+    def __call__(self, text: str) -> list[int]:
         return list(self.wrapper.tokenize([text])[0])
 
 

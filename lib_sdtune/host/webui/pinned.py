@@ -64,7 +64,7 @@ def pinned(sd_model: nn.Module, deferred: DeferredSettings) -> Iterator[None]:
 
 
 def defer(key: str, deferred: DeferredSettings, sentence: str) -> Callable[[], None]:
-    def onchange():
+    def onchange() -> None:
         deferred.changes[key] = Change(shared.opts.data[key])
         raise SettingDeferred(f"{sentence} The change is noted and made when the run has ended.")
 

@@ -40,7 +40,7 @@ def watching(request: SampleRequest) -> Iterator[None]:
 class SamplerWatchdog:
     """Looks after one picture. thread: the identity of the one that draws it."""
 
-    def __init__(self, request: SampleRequest, thread: int, watcher: Watcher):
+    def __init__(self, request: SampleRequest, thread: int, watcher: Watcher) -> None:
         self.request, self.thread, self.watcher = request, thread, watcher
         self.over, self.since = threading.Event(), time.strftime("%H:%M:%S")
         self.start = phrase(f"drawing a picture since {self.since}")

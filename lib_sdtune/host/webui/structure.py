@@ -47,7 +47,7 @@ def keep_formats(weights: "list[Weight]", module: nn.Module) -> None:
 class Structure:
     """Which modules a model has, and what stands on each of them, at one moment."""
 
-    def __init__(self, sd_model):
+    def __init__(self, sd_model: nn.Module) -> None:
         self.records = {path: Record(module) for path, module in sd_model.named_modules()}
 
     def restore(self) -> None:
@@ -65,7 +65,7 @@ class Structure:
 class Parameters:
     """Which parameters a model has at one moment, without their numbers."""
 
-    def __init__(self, sd_model):
+    def __init__(self, sd_model: nn.Module) -> None:
         self.tables = {path: (module, dict(module._parameters)) for path, module in sd_model.named_modules()}
 
     def put_back(self) -> list[str]:
@@ -81,7 +81,7 @@ class Parameters:
 class Record:
     """One module: its tables by content, its class, and the functions that it has for itself."""
 
-    def __init__(self, module):
+    def __init__(self, module: nn.Module) -> None:
         attributes = vars(module)
         self.module, self.kind, self.training = module, type(module), module.training
         self.functions = functions_of(module)
@@ -131,7 +131,7 @@ def same(table: Mapping, entries: Mapping) -> bool:
 class Weight:
     """A parameter's flags; its numbers are the business of whoever changes them."""
 
-    def __init__(self, tensor):
+    def __init__(self, tensor: torch.Tensor) -> None:
         self.tensor, self.requires_grad, self.grad = tensor, tensor.requires_grad, tensor.grad
         self.dtype, self.device = tensor.dtype, tensor.device
 
