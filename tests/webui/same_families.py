@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import webui_trainers as trainers  # noqa: E402
+from benchmarks.webui_trainers import webui  # noqa: E402
 
 WIDTH, HEIGHT = 72, 104  # odd numbers of latents
 PROMPTS = {"short": "a cat", "emphasised": "a (cat:1.3) and a [dog]", "long": "cat, dog, " * 40, "embedding": "a zwirbel, and a cat"}
@@ -22,10 +22,10 @@ PROMPTS = {"short": "a cat", "emphasised": "a (cat:1.3) and a [dog]", "long": "c
 def main(source):
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        trainers.lay_out(folder)
+        webui.lay_out(folder)
         models = folder / "data" / "models" / "Stable-diffusion"
         names = [name for path in sorted(source.glob("*.safetensors")) for name in prepare(path, models)]
-        trainers.start(folder)
+        webui.start(folder)
         print(json.dumps({name: compare(name, folder / "data") for name in names}))
 
 

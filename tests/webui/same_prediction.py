@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import webui_trainers as trainers  # noqa: E402
+from benchmarks.webui_trainers import trainers, webui  # noqa: E402
 
 STEPS = 4
 DEEP = {"layer_structure": [1, 2, 2, 1], "activation": "swish", "use_layer_norm": True, "activate_output": True, "dropout": True}
@@ -21,8 +21,8 @@ DEEP = {"layer_structure": [1, 2, 2, 1], "activation": "swish", "use_layer_norm"
 def main():
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        trainers.lay_out(folder)
-        trainers.start(folder)
+        webui.lay_out(folder)
+        webui.start(folder)
         print(json.dumps(hypernetworks(folder) | embeddings(folder)))
 
 
