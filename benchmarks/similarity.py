@@ -40,7 +40,7 @@ RON = Path(__file__).resolve().parent.parent / "examples" / "ron"
 SHOW = json.loads((RON / "show.json").read_text())
 MEASURES = ("similarity", "overlap", "shown")
 RESAMPLED = 10_000
-RECIPES = {
+SETTINGS = {
     "textual_inversion": {"textual_inversion": {"init_text": "toy", "num_vectors_per_token": 60, "lr": 0.5}},
     "hypernetwork": {"hypernetwork": {"layer_structure": [1, 4, 1], "activation": "swish",
                                       "weight_init": "XavierNormal", "lr": 1e-2},
@@ -49,12 +49,12 @@ RECIPES = {
 
 
 def config(method, seed, steps, host):
-    recipe = RECIPES[method]
+    settings = SETTINGS[method]
     train = ({"seed": seed, "max_train_steps": steps, "batch_size": 10, "lr_scheduler": "cosine"}
-             | recipe.get("train", {}))
+             | settings.get("train", {}))
     return Config.from_dict({"name": "ron", "method": method, "concepts": [{"images": str(RON / "ron")}],
                              "train": train,
-                             "loss": {"debiased_estimation": True}, method: recipe[method]}, host.defaults(Model()))
+                             "loss": {"debiased_estimation": True}, method: settings[method]}, host.defaults(Model()))
 
 
 def draw(host, tag, seed):
@@ -130,7 +130,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--methods", nargs="+", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--methods", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--out", type=Path, help="keep the table and a sheet of pictures there: two rows a training")
     arguments = parser.parse_args()
     lines = ["| method | measure | before | after | gain (95 %) | gain of each training | p "
