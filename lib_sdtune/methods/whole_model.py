@@ -58,8 +58,8 @@ class WholeModel(Method):
 
     @classmethod
     def memory_bytes(cls, config: "Config", spec: ModelSpec) -> int:
-        """The weights' format instead of the lent one, float32 copies, the optimizer's memory, and gradients: one or
-        all.
+        """The weights' format instead of the lent one, float32 copies, the optimizer's memory, and gradients: a group's
+        or all.
         """
         sizes = cls.trainable_sizes(config, spec)
         count, largest = sum(sizes), largest_group(sizes)
@@ -75,6 +75,8 @@ class WholeModel(Method):
             gradients = count * trained.gradient_bytes
         elif config.train.gradient_accumulation_steps > 1:
             gradients = count * dtype.itemsize + largest * trained.gradient_bytes
+        elif spec.device.type == "cuda" and not optim.supports_found_inf(config.train, spec.device):
+            gradients = largest * (trained.gradient_bytes + dtype.itemsize)  # one group waits beside the next one's
         else:
             gradients = largest * trained.gradient_bytes
         return count * (beside + average) + gradients

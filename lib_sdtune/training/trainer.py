@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lib_sdtune.config import Config
 from lib_sdtune.devices import HALVES, compute_dtype, empty_cache
 from lib_sdtune.errors import DiskFull
@@ -173,7 +175,7 @@ class Trainer:
         self.skipped_steps.refuse_if_nothing_learned(self.total)
 
     def advance(self) -> Step:
-        """One optimizer step. What it was like is known at once, or, where nobody waits for the device, after the
+        """One optimizer step. What it was like is known at once, or, on a GPU that nobody shall wait for, after the
         following step.
         """
         started = time.perf_counter()
@@ -186,7 +188,7 @@ class Trainer:
                             self.accumulate.rows_of_all(micro_batches))
         earlier, self.unread = self.unread, result
         self.read(earlier)
-        at_once = self.optimizer_step.waits or self.is_read_at_once()
+        at_once = self.optimizer_step.reads_at_once or self.is_read_at_once()
         if at_once:
             result.host_copy.wait()
         result.seconds = time.perf_counter() - started
@@ -233,7 +235,7 @@ class Trainer:
     def descend(self) -> Outcome:
         """Apply the gradients, unless they are not finite."""
         outcome = self.optimizer_step.step()
-        if not self.optimizer_step.waits or outcome.finite:
+        if isinstance(outcome.finite, torch.Tensor) or outcome.finite:
             self.method.constrain()
         return outcome
 

@@ -64,6 +64,17 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method, optimize
     assert counts.total("uploads") <= 10 and counts.total("downloads") <= 1, counts
 
 
+@pytest.mark.parametrize(("method", "accumulated"), [("lora", 1), ("dreambooth", 1), ("dreambooth", 2)])
+def test_an_optimizer_that_cannot_leave_a_step_out_waits_once(tmp_path, method, accumulated):
+    train = {"optimizer": "SGDNesterov", "gradient_accumulation_steps": accumulated}
+    with training_on_the_card(tmp_path, method, train=train) as (card, trainer):
+        trainer.advance()
+        with card.counting() as counts:
+            trainer.advance()
+    assert counts.total("syncs") <= 1, counts.syncs
+    assert counts.total("downloads") <= 1 + (len(trainer.optimizer_step.groups) if method == "dreambooth" else 0), counts
+
+
 def test_accumulation_adds_a_forward_and_a_backward_alone(tmp_path):
     """Of a whole model: the gradients of 686 weights are added one by one."""
     with training_on_the_card(tmp_path, "dreambooth", train={"gradient_accumulation_steps": 2}) as (card, trainer):

@@ -5,9 +5,10 @@ saves the memory of all gradients but a group's. What needs all of them at once 
 limits each group's own gradient, and a group whose gradient is not finite stays as it was while others may have moved.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -18,6 +19,7 @@ from lib_sdtune.optim import foreach
 from lib_sdtune.optim.master_weights import TrainedWeight
 from lib_sdtune.optim.weight_groups import WeightGroup, capacity, largest_group, partition
 from lib_sdtune.training import state
+from lib_sdtune.training.host_copy import HostCopy
 from lib_sdtune.training.optimizer_steps.gradients import shortening, total_norm
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.optimizer_steps.outcome import Outcome
@@ -25,14 +27,30 @@ from lib_sdtune.training.parallel import World
 from lib_sdtune.training.precision import LossScale
 
 
+class AwaitedGroup(NamedTuple):
+    """A group whose gradients are prepared, while whether they are finite is on its way from the device."""
+
+    group: WeightGroup
+    trained_weights: list[TrainedWeight]
+    finite: HostCopy
+
+    def is_finite(self) -> bool:
+        """Waits until it is known."""
+        ((number,),) = self.finite.numbers()
+        return bool(number)
+
+
 class GroupedStep(OptimizerStep):
-    """An optimizer for each group. Where they leave out by themselves what is not finite, nothing waits for the device.
+    """An optimizer for each group.
+
+    must_be_told: whether the optimizers cannot leave out by themselves what is not finite, so that the program has to
+    read whether it is.
     """
 
     def __init__(self, config: Config, method: Method, scale: LossScale, world: World) -> None:
         super().__init__(config, method, scale, world)
-        self.waits = world.size > 1 or not optim.supports_found_inf(config.train, method.model.device)
-        if not self.waits:
+        self.must_be_told = self.reads_at_once or not optim.supports_found_inf(config.train, method.model.device)
+        if not self.reads_at_once:
             self.scale = scale.on(method.model.device)
 
     def build(self) -> None:
@@ -58,10 +76,6 @@ class GroupedStep(OptimizerStep):
         trained_weights = [self.trained_weights[index] for index in group.indices]
         return [trained for trained in trained_weights if trained.weight.grad is not None]
 
-    def known(self, finite: torch.Tensor) -> bool | torch.Tensor:
-        """The answer, where it has to be waited for."""
-        return bool(finite) if self.waits else finite
-
     def apply(self, group: WeightGroup, trained_weights: list[TrainedWeight], finite: bool | torch.Tensor) -> None:
         """Step these weights, whose gradients are prepared, unless those are not finite, and drop the gradients."""
         if isinstance(finite, torch.Tensor):
@@ -74,12 +88,18 @@ class GroupedStep(OptimizerStep):
 
     def outcome(self, norm: torch.Tensor) -> Outcome:
         """The norm of all gradients, which says whether they were finite."""
-        finite = self.known(torch.isfinite(norm))
-        return Outcome(float(norm) if self.waits else norm, finite, self.scale.update(finite))
+        if not self.reads_at_once:
+            finite = torch.isfinite(norm)
+            return Outcome(norm, finite, self.scale.update(finite))
+        number = float(norm)
+        return Outcome(number, math.isfinite(number), self.scale.update(math.isfinite(number)))
+
+    def largest_group(self) -> int:
+        """How many values it has."""
+        return largest_group([trained.weight.numel() for trained in self.trained_weights])
 
     def gradients(self) -> int:
-        largest = largest_group([trained.weight.numel() for trained in self.trained_weights])
-        return largest * self.trained_weights[0].gradient_bytes
+        return self.largest_group() * self.trained_weights[0].gradient_bytes
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         tensors: dict[str, torch.Tensor] = {}
@@ -99,18 +119,20 @@ class GroupedStep(OptimizerStep):
 
 
 class FusedBackwardStep(GroupedStep):
-    """Each group is stepped, and its gradients dropped, as soon as the backward pass has come to all of its weights."""
+    """Each group is stepped, and its gradients dropped, as soon as the backward pass has come to all of its weights.
+
+    Where the optimizers must be told, that is one group later on a GPU: it is at work on the next group's gradients
+    while the program reads whether this group's are finite, and so never idle but at the end of a step.
+    """
 
     def begin(self, step: int, total: int) -> None:
         super().begin(step, total)
         self.norms: list[torch.Tensor] = []
+        self.awaited: AwaitedGroup | None = None
 
     def backward(self, loss: torch.Tensor) -> None:
         """A loss that is not finite moves nothing; a gradient that is not, not its own group."""
         self.nan_or_0 = loss.detach() * 0
-        if self.waits and not torch.isfinite(self.nan_or_0):
-            self.norms.append(self.nan_or_0)
-            return
         with self.listening():
             super().backward(loss)
 
@@ -143,23 +165,45 @@ class FusedBackwardStep(GroupedStep):
     @torch.no_grad()
     def move(self, group: WeightGroup) -> None:
         """Step a group, its gradient shortened by itself, and left out where it is not finite."""
+        self.step_awaited()
         trained_weights = self.with_gradients(group)
         trained_weights[0].prepare_gradients(trained_weights)
         grads = [grad for trained in trained_weights if (grad := trained.value.grad) is not None]
         norm = total_norm(grads) / self.scale.scale + self.nan_or_0
         foreach.mul_(grads, shortening(norm, self.limit, self.scale.scale))
         self.norms.append(norm)
-        self.apply(group, trained_weights, self.known(torch.isfinite(norm)))
+        finite = torch.isfinite(norm)
+        if not self.must_be_told:
+            self.apply(group, trained_weights, finite)
+            return
+        self.awaited = AwaitedGroup(group, trained_weights, HostCopy([finite]))
+        if self.reads_at_once:
+            self.step_awaited()
+
+    def step_awaited(self) -> None:
+        """Step the group whose numbers were on their way, if one is left."""
+        awaited, self.awaited = self.awaited, None
+        if awaited is not None:
+            self.apply(awaited.group, awaited.trained_weights, awaited.is_finite())
 
     @torch.no_grad()
     def step(self) -> Outcome:
         """Groups of which some weights had no part in the loss are left; then the norm of all."""
+        self.step_awaited()
         for group in self.groups:
             if self.with_gradients(group):
                 self.move(group)
+        self.step_awaited()
         if not self.norms:
             return Outcome(0.0, True)
         return self.outcome(torch.linalg.vector_norm(torch.stack(self.norms)))
+
+    def gradients(self) -> int:
+        """A group that is awaited has its own while the next group's arrive."""
+        arriving = 0
+        if self.must_be_told and not self.reads_at_once:
+            arriving = self.largest_group() * self.trained_weights[0].weight.dtype.itemsize
+        return super().gradients() + arriving
 
 
 class GroupedStepAfterBackward(GroupedStep):
@@ -174,7 +218,8 @@ class GroupedStepAfterBackward(GroupedStep):
         if not grads:
             return Outcome(0.0, True)
         norm = total_norm(grads) / self.scale.scale
-        factor, finite = shortening(norm, self.limit, self.scale.scale), self.known(torch.isfinite(norm))
+        factor, isfinite = shortening(norm, self.limit, self.scale.scale), torch.isfinite(norm)
+        finite = bool(isfinite) if self.must_be_told else isfinite
         for group in self.groups:
             trained_weights = self.with_gradients(group)
             if trained_weights:

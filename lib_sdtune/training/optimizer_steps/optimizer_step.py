@@ -24,13 +24,13 @@ from lib_sdtune.training.precision import LossScale
 class OptimizerStep:
     """Every gradient first, then one step of one optimizer, shortened by the norm of all of them.
 
-    waits: whether the program waits for the device in a step, to know if the gradients are finite.
+    reads_at_once: whether a step's numbers are read at its end, because that is no waiting for a device of its own, or
+    because others train along.
     """
-
-    waits = True
 
     def __init__(self, config: Config, method: Method, scale: LossScale, world: World) -> None:
         self.train, self.world = config.train, world
+        self.reads_at_once = world.size > 1 or method.model.device.type != "cuda"
         self.scale: Any = scale  # a `LossScale`, or a `DeviceLossScale` where nobody waits
         self.described = method.parameter_groups()
         self.trained_weights = method.trained_weights()

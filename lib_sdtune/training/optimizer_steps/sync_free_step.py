@@ -15,8 +15,6 @@ from lib_sdtune.training.precision import LossScale
 class SyncFreeStep(OptimizerStep):
     """Nothing waits for the device: what is not finite is left out by the optimizer itself, told by a tensor."""
 
-    waits = False
-
     def __init__(self, config: Config, method: Method, scale: LossScale, world: World) -> None:
         super().__init__(config, method, scale, world)
         self.scale = scale.on(method.model.device)

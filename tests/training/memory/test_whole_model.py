@@ -29,8 +29,9 @@ def trainer_of(tmp_path):
 
 
 WAYS = {"AdamW": {}, "accumulation": {"train": {"gradient_accumulation_steps": 2}}, "all at once": {},
-        "Lion": {"train": {"optimizer": "Lion"}}, "rounded": {"dreambooth": {"weights": "bfloat16"}},
-        "rounded, accumulation": {"train": {"gradient_accumulation_steps": 2}, "dreambooth": {"weights": "bfloat16"}}}
+        "Lion": {"train": {"optimizer": "Lion"}}, "SGD": {"train": {"optimizer": "SGDNesterov"}}, "rounded": {"dreambooth": {"weights": "bfloat16"}},
+        "rounded, accumulation": {"train": {"gradient_accumulation_steps": 2}, "dreambooth": {"weights": "bfloat16"}},
+        "rounded, SGD": {"train": {"optimizer": "SGDNesterov"}, "dreambooth": {"weights": "bfloat16"}}}
 
 
 @pytest.mark.parametrize("way", WAYS)
