@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -252,6 +253,7 @@ def test_some_rows_of_every_tensor_are_compared(host, monkeypatch):
         numbers.append(stored.read(chosen).numel())
         return holds(tensor, stored, chosen)
 
+    checkpoint_file.agreements.clear()
     monkeypatch.setattr(checkpoint_file, "holds", counted)
     monkeypatch.setattr(stored_tensors.checkpoint, "read_any", None)  # it would read the whole file
     checkpoint_file.refuse_other_weights(shared.sd_model)
@@ -259,6 +261,34 @@ def test_some_rows_of_every_tensor_are_compared(host, monkeypatch):
     numbers.clear()
     checkpoint_file.refuse_other_weights(shared.sd_model, everything=True)
     assert compared == len(count) - compared > 500 and rows < sum(numbers) / 2
+
+
+def test_a_file_that_agreed_is_not_read_again(host, monkeypatch, tmp_path):
+    """Until a row of the model, or the file, is another."""
+    from modules import shared
+
+    from lib_sdtune.host.webui.extensions import checkpoint_file
+
+    read, stored_tensors = [], checkpoint_file.stored_tensors
+    monkeypatch.setattr(checkpoint_file, "stored_tensors", lambda path: read.append(path) or stored_tensors(path))
+    checkpoint_file.agreements.clear()
+    with host.borrow(Model()):
+        for _ in range(3):
+            with host.lent_to_others():
+                pass
+    next(host.generate([request()]))
+    assert len(read) == 1
+    info = shared.sd_model.sd_checkpoint_info
+    copy = tmp_path / f"copy{Path(info.filename).suffix}"
+    shutil.copy(info.filename, copy)
+    monkeypatch.setattr(info, "filename", str(copy))
+    checkpoint_file.refuse_other_weights(shared.sd_model)
+    os.utime(copy, ns=(1, 1))
+    checkpoint_file.refuse_other_weights(shared.sd_model)
+    checkpoint_file.refuse_other_weights(shared.sd_model)
+    assert len(read) == 3
+    checkpoint_file.refuse_other_weights(shared.sd_model, everything=True)
+    assert len(read) == 4
 
 
 @pytest.mark.parametrize("place", ["a row in a matrix's last third", "one bias"])

@@ -3,17 +3,21 @@
 A merge adds to whole tensors, and may touch any of them: one bias is enough for another training. So every tensor is
 compared, but of each only eight rows, one out of every eighth, which also meets a merge into q, k or v of a fused
 projection: half a second for an SD1 checkpoint of 1.4 GiB on one core, where all numbers take six. Those are compared
-only where another extension had left something else on the model.
+only where another extension had left something else on the model. The file is not read again while it and the model's
+rows are as they were when they agreed: a `.ckpt` of torch before 1.6 can only be read whole.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 from lib_sdtune.errors import UserError
+from lib_sdtune.formats.tensors import digest
 from lib_sdtune.host.webui import forks
 from lib_sdtune.host.webui.extensions import buffers, lora_loaders
 from lib_sdtune.host.webui.extensions.stored_tensors import StoredTensor, entry_of, rows_of, stored_tensors
@@ -24,6 +28,18 @@ ROWS = 8
 PRECISIONS = (None, torch.float16, torch.bfloat16)  # that a weight may have passed on its way from the file
 
 
+class Agreement(NamedTuple):
+    """A file's state, and the digest of the model's rows that agreed with it."""
+
+    file: tuple[Path, int, int, int] | None
+    rows: str
+    schedule_stored: bool
+
+
+agreements: WeakKeyDictionary[nn.Module, Agreement] = WeakKeyDictionary()
+"""The last one of each model."""
+
+
 def refuse_other_weights(sd_model: nn.Module, everything: bool = False) -> None:
     """UserError that names a tensor of UNet, VAE or text encoder whose numbers are not the file's.
 
@@ -31,12 +47,16 @@ def refuse_other_weights(sd_model: nn.Module, everything: bool = False) -> None:
     read tells nothing, and a VAE that was chosen in the settings is not the checkpoint's own.
     """
     path = Path(sd_model.sd_checkpoint_info.filename)
+    exchanged = forks.current().exchanged_parts()
+    tensors = {name: tensor for name, tensor in lent_tensors(sd_model).items() if not name.startswith(exchanged)}
+    state, agreement = state_of(path), agreements.get(sd_model)
+    if not everything and agreement and agreement[:2] == (state, digest_of_rows(tensors)):
+        buffers.refuse_exchanged(sd_model, agreement.schedule_stored)
+        return
     stored = stored_tensors(path)
     buffers.refuse_exchanged(sd_model, schedule_stored=not stored or SCHEDULE in stored)
     if not stored:
         return
-    exchanged = forks.current().exchanged_parts()
-    tensors = {name: tensor for name, tensor in lent_tensors(sd_model).items() if not name.startswith(exchanged)}
     for name in tensors:
         if name.startswith(UNET) and name not in stored:
             raise UserError(f"{name} was added to the UNet by another extension; restart the WebUI, or switch that "
@@ -51,6 +71,20 @@ def refuse_other_weights(sd_model: nn.Module, everything: bool = False) -> None:
                         "merged a LoRA into it or exchanged it, or the file was replaced. Load the checkpoint again "
                         "(choose another one, then this one), restart the WebUI or switch off the extension that "
                         "changed it, then start again.")
+    agreements[sd_model] = Agreement(state, digest_of_rows(tensors), SCHEDULE in stored)
+
+
+def state_of(path: Path) -> tuple[Path, int, int, int] | None:
+    """Its path, time, size and inode; None where there is no file."""
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return path, status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def digest_of_rows(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Of the rows that are compared, with every tensor's name and number format."""
+    return digest({name: rows_of(tensor.detach(), rows(name, tensor.shape)).cpu() for name, tensor in tensors.items()})
 
 
 def lent_tensors(sd_model: nn.Module) -> dict[str, torch.Tensor]:
