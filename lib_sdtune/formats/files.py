@@ -22,10 +22,10 @@ NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, er
 
 
 @contextmanager
-def atomic(path: str | Path, patience: float = PATIENCE) -> Iterator[Path]:
+def atomic(path: str | Path, patience: float = PATIENCE, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes `path`, on failure it is removed.
 
-    patience: see `replace_when_free`.
+    patience: see `replace_when_free`. durable: wait until the disk has it; else a power cut may leave a broken file.
     """
     path = Path(path)
     with disk_errors(path):
@@ -33,11 +33,13 @@ def atomic(path: str | Path, patience: float = PATIENCE) -> Iterator[Path]:
         unfinished = path.with_name(path.name + ".tmp")
         try:
             yield unfinished
-            sync(unfinished)
+            if durable:
+                sync(unfinished)
             replace_when_free(unfinished, path, patience)
         finally:
             unfinished.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
 
 
 def replace_when_free(source: Path, target: Path, patience: float = PATIENCE) -> None:

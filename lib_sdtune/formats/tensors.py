@@ -29,15 +29,15 @@ PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "float": torch.floa
 
 def write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None,
           finite: bool = True, precision: torch.dtype | None = None,
-          values: Callable[[str], torch.Tensor] | None = None) -> None:
+          values: Callable[[str], torch.Tensor] | None = None, durable: bool = True) -> None:
     """Write name -> tensor atomically, with `metadata` (str -> str), one tensor at a time.
 
     precision: a dtype for all floating tensors instead of their own. values: a function name -> tensor that is called
-    when its turn comes; `tensors` then only tell the shapes and number formats. RunError if a value is not finite,
-    unless told otherwise.
+    when its turn comes; `tensors` then only tell the shapes and number formats. durable: see `files.atomic`. RunError
+    if a value is not finite, unless told otherwise.
     """
     names, formats = arranged(tensors, precision)
-    with atomic(path) as unfinished, open(unfinished, "wb") as file:
+    with atomic(path, durable=durable) as unfinished, open(unfinished, "wb") as file:
         file.write(head(tensors, names, formats, metadata))
         for name in names:
             tensor = (values(name) if values else tensors[name]).detach().to(formats[name])

@@ -10,7 +10,6 @@ from lib_sdtune.errors import DiskFull, FileRefused, RunError
 from lib_sdtune.failures import out_of_memory
 from lib_sdtune.formats.backup import TensorBackup
 from lib_sdtune.formats.files import remove_if_empty
-from lib_sdtune.formats.tensors import digest
 from lib_sdtune.optim.master_weights import TrainedWeight
 
 
@@ -41,11 +40,12 @@ class LentWeights:
         self.originals = TensorBackup(folder / "originals.safetensors")
         self.trained_backup = TensorBackup(folder / "trained.safetensors")
         self.originals.write(self.weights())
+        self.originals.check()
         try:
             yield
         finally:
             emptied = any(map(is_released, self.weights().values()))  # to read one would end the whole program
-            if emptied or self.lacks_memory or digest(self.weights()) != self.originals.digest:
+            if emptied or self.lacks_memory or not self.originals.holds(self.weights()):
                 raise RunError(
                     "The checkpoint could not be put back as it was, perhaps because another program has taken the "
                     "GPU's memory; choose another checkpoint and then this one again, which reads it from its file."
@@ -86,16 +86,16 @@ class LentWeights:
         self.started = True
 
     def resume_trained(self) -> None:
-        """Take over the trained weights from a state, or those that were stored."""
+        """Take over the trained weights from a state, or those that were stored. RunError where the disk changed them.
+        """
         if self.values_to_load is not None:
             for name, trained in self.learning.items():
                 trained.load_values(self.values_to_load[name])
             self.values_to_load = None
             return
-        values = self.trained_backup.tensors()
         for name, trained in self.learning.items():
             if trained.lives_in_model:
-                trained.load_values(values[name])
+                trained.load_values(self.trained_backup.checked(name))
             else:
                 trained.update_models([trained])
 

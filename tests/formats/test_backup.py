@@ -1,5 +1,7 @@
 """Tensors in a file come back bit for bit, whatever their format, and a broken disk is noticed."""
 
+import os
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -8,6 +10,7 @@ from lib_sdtune.errors import RunError
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.backup import TensorBackup
 from lib_sdtune.formats.tensors import digest
+from tests.pretended import pretended_cuda
 
 
 def sample():
@@ -23,7 +26,7 @@ def test_what_is_put_by_comes_back_and_others_can_read_it(tmp_path):
     assert digest(aside.tensors()) == digest(sample()) == digest(load_file(aside.path))
     assert sorted(safetensors.Stored(aside.path, "a.")) == ["brain", "float", "half"]
     aside.delete()
-    assert not list(tmp_path.iterdir()) and aside.digest is None
+    assert not list(tmp_path.iterdir()) and not aside.checksums
 
 
 def test_the_digest_sees_names_shapes_formats_and_single_bits():
@@ -33,9 +36,34 @@ def test_the_digest_sees_names_shapes_formats_and_single_bits():
 
 
 def test_a_disk_that_gives_back_something_else_is_noticed(tmp_path, monkeypatch):
-    monkeypatch.setattr(safetensors.Stored, "__getitem__", lambda self, name: torch.zeros(3))
-    with pytest.raises(RunError, match="check that disk"):
-        TensorBackup(tmp_path / "x.safetensors").write({"x": torch.ones(3)})
+    aside, put_by = TensorBackup(tmp_path / "x.safetensors"), {"x": torch.ones(3), "y": torch.ones(3)}
+    aside.write(put_by)
+    aside.check()
+    damaged = bytearray(aside.path.read_bytes())
+    damaged[-1] ^= 1
+    aside.path.write_bytes(damaged)
+    assert torch.equal(aside.checked("x"), put_by["x"])
+    for read in (aside.check, lambda: aside.checked("y")):
+        with pytest.raises(RunError, match="check that disk"):
+            read()
+
+
+def test_single_bits_and_missing_tensors_are_not_what_was_put_by(tmp_path):
+    aside = TensorBackup(tmp_path / "x.safetensors")
+    aside.write(sample())
+    assert aside.holds(sample())
+    assert not aside.holds(sample() | {"b.whole": torch.tensor([0, 1, 2, 3, 5])}) and not aside.holds({"b.one": torch.tensor(3.0)})
+
+
+def test_each_tensor_is_fetched_once_and_nothing_waits_for_the_disk(tmp_path, monkeypatch):
+    """A whole model is put by before somebody's picture."""
+    monkeypatch.setattr(os, "fsync", lambda handle: pytest.fail("it waits for the disk"))
+    monkeypatch.setattr(safetensors.Stored, "__getitem__", lambda self, name: pytest.fail("it is read back"))
+    with pretended_cuda() as card:
+        weights = {name: torch.ones(3, device="cuda") for name in "xyz"}
+        with card.counting() as counts:
+            TensorBackup(tmp_path / "x.safetensors").write(weights)
+    assert counts.total("downloads") == 3
 
 
 def test_precision_applies_to_floating_tensors_alone_and_overflow_is_refused(tmp_path):

@@ -26,15 +26,15 @@ class Disk:
     """A disk that refuses large files while it is full."""
 
     def __init__(self, monkeypatch):
-        self.full, self.refused, self.sync = False, 0, files.sync
-        monkeypatch.setattr(files, "sync", self.written)
+        self.full, self.refused, self.replace = False, 0, files.replace_when_free
+        monkeypatch.setattr(files, "replace_when_free", self.written)
         monkeypatch.setattr("lib_sdtune.training.disk_space.free_space", lambda folder: 0 if self.full else 2**50)
 
-    def written(self, path):
-        if self.full and path.stat().st_size > 50_000:
+    def written(self, unfinished, path, patience):
+        if self.full and unfinished.stat().st_size > 50_000:
             self.refused += 1
             raise OSError(errno.ENOSPC, "No space left on device")
-        self.sync(path)
+        self.replace(unfinished, path, patience)
 
 
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])
@@ -72,8 +72,8 @@ class Full:
 
     def __init__(self, monkeypatch, matches, away=False):
         self.matches, self.full, self.refused, self.told, self.away = matches, False, [], [], away
-        self.sync, self.store = files.sync, tensor_store.write
-        monkeypatch.setattr(files, "sync", lambda path: self.refuse(path) or self.sync(path))
+        self.replace, self.store = files.replace_when_free, tensor_store.write
+        monkeypatch.setattr(files, "replace_when_free", lambda unfinished, *rest: self.refuse(unfinished) or self.replace(unfinished, *rest))
         monkeypatch.setattr(tensor_store, "write", lambda path, tensors: self.refuse(path) or self.store(path, tensors))
         monkeypatch.setattr(shutil, "disk_usage", self.usage)
 
