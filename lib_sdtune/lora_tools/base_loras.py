@@ -5,15 +5,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from lib_sdtune.declaration import Weighted
 from lib_sdtune.formats import hashes, lora
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.lora_tools import layers
 from lib_sdtune.lora_tools.on_model import adapters, refuse_other_family
-from lib_sdtune.networks.base import applied
+from lib_sdtune.networks.base import Adapter, applied
 
 
 def check(base_loras: Sequence[Weighted], folder: Callable[[str], Path], spec: ModelSpec | None) -> None:
@@ -42,7 +40,7 @@ class BaseLoras:
     """
 
     def __init__(self, base_loras: Sequence[Weighted], model: LoadedModel) -> None:
-        self.applied: list[tuple[list[tuple[Any, nn.Module]], float]] = []
+        self.applied: list[tuple[list[tuple[Any, Adapter]], float]] = []
         self.stack = ExitStack()
         for name, weight in base_loras:
             path = find(name, model.folder)
@@ -58,6 +56,10 @@ class BaseLoras:
 
     def __exit__(self, *error: Any) -> None:
         self.stack.close()
+
+    def networks(self) -> Iterator[Adapter]:
+        """Those that it puts on layers."""
+        return (adapter for pairs, _ in self.applied for _, adapter in pairs)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:

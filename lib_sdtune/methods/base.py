@@ -15,6 +15,7 @@ from lib_sdtune.families.base import Family
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
 from lib_sdtune.formats.tensors import PRECISIONS, digest
 from lib_sdtune.host.base import LoadedModel, ModelSpec
+from lib_sdtune.networks.base import Adapter
 from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.master_weights import TrainedWeight
 
@@ -168,6 +169,10 @@ class Method:
     def predicting_modules(self) -> list[torch.nn.Module]:
         """The modules of the model that take part in a prediction and do not learn themselves."""
         return [self.model.unet, *self.model.text_encoders]
+
+    def networks(self) -> Iterable[Adapter]:
+        """Those that it puts on layers."""
+        return ()
 
     def constrain(self) -> None:
         """After every optimizer step: bring what learns back to where it is allowed to be."""

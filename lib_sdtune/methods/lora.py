@@ -4,7 +4,7 @@ import copy
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, islice
@@ -178,6 +178,9 @@ class LoraMethod(Method):
         """How much faster a parameter learns than others (LoRA+, Hayou et al. 2024, arXiv 2402.12354): the up part."""
         ratio = self.config.lora.loraplus_lr_ratio
         return ratio if ratio != 1 and parameter is self.adapters[target.key].up_part else 1.0
+
+    def networks(self) -> Iterable[Adapter]:
+        return self.adapters.values()
 
     def constrain(self) -> None:
         most = self.config.lora.scale_weight_norms

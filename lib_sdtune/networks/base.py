@@ -32,6 +32,7 @@ class Adapter(nn.Module):
     supports_network_dropout = False  # whether there are values between two halves that can be left out
     network_module = "lycoris.kohya"  # sd-scripts' name of the module that trains it
     webui_adapts_fused_attention = True  # whether the WebUI can draw with it where it adapts an nn.MultiheadAttention
+    can_be_recorded = True  # whether a CUDA graph can hold its kernels
     bytes_to_make = 0  # for each number of a weight, while what is added to it is made in the backward pass
     dropouts = Dropouts()
     copies: tuple[torch.Tensor, ...] | None = None

@@ -45,6 +45,7 @@ class Orthogonal(FactoredAdapter):
 
     options = ("constraint", "rescaled")
     uses_alpha = False
+    can_be_recorded = False  # it inverts matrices by cuSOLVER, which breaks a capture (pytorch/pytorch#96632)
     webui_adapts_fused_attention = False  # its network_oft.py marks such a layer as unsupported
 
     def __init__(self, layer: Layer, dim: int, alpha: float, generator: torch.Generator | None = None,

@@ -9,7 +9,7 @@ import inspect
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import chain
@@ -20,7 +20,7 @@ import torch
 from lib_sdtune.config import Config
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
-from lib_sdtune.networks.base import wrapped_forward
+from lib_sdtune.networks.base import Adapter, wrapped_forward
 from lib_sdtune.sentences import phrase
 from lib_sdtune.swap import replaced
 from lib_sdtune.training.memory.estimate import CAREFUL, needed, room
@@ -33,15 +33,17 @@ log = logging.getLogger("sdtune")
 
 
 def choose(config: Config, model: LoadedModel, method: Method, optimizer_step: OptimizerStep, dtype: torch.dtype,
-           recomputing: bool) -> AbstractContextManager:
+           recomputing: bool, networks: Iterable[Adapter]) -> AbstractContextManager:
     """`CudaGraphs` where the settings ask for them and nothing in the run stands in their way, which is said.
 
     What stands in the way: a device without them, activations that are made again, parts of the model that wait in the
-    computer's memory, gradients that add up in place, and too little memory for all of them at once: the backward pass
-    that is replayed leaves every gradient before the first weight is stepped.
+    computer's memory, gradients that add up in place, too little memory for all of them at once (the backward pass that
+    is replayed leaves every gradient before the first weight is stepped), and one of the `networks` on the model that
+    a recording cannot hold: to try would leave the program unable to free GPU memory.
     """
     if not config.train.cuda_graphs:
         return nullcontext()
+    unrecorded = sorted({network.name for network in networks if not network.can_be_recorded})
     on_cuda = model.device.type == "cuda"
     reasons = {
         phrase("only NVIDIA GPUs record them"): not on_cuda,
@@ -51,6 +53,7 @@ def choose(config: Config, model: LoadedModel, method: Method, optimizer_step: O
             on_cuda and method.fused_backward and not fits(config, model, method),
         phrase("several GPUs train together"): optimizer_step.world.size > 1,
         phrase("gradients are accumulated"): config.train.gradient_accumulation_steps > 1,
+        phrase(f"the network {', '.join(unrecorded)} inverts matrices, which they cannot record"): bool(unrecorded),
     }
     for reason, applies in reasons.items():
         if applies:

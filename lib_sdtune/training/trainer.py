@@ -81,7 +81,8 @@ class Trainer:
         self.results = Results(config, model, self.method, self.training_data, self.folder)
         self.base_loras = BaseLoras(config.model.base_loras, model)
         recomputing = recomputes(config, model.spec())
-        graphs = cuda_graphs.choose(config, model, self.method, self.optimizer_step, self.dtype, recomputing)
+        networks = [*self.method.networks(), *self.base_loras.networks()]
+        graphs = cuda_graphs.choose(config, model, self.method, self.optimizer_step, self.dtype, recomputing, networks)
         self.attachment = Attachment(self.method, model, recomputing, self.dtype, self.training_data.offloaded_parts,
                                      self.base_loras, graphs)
         self.method.make_room = self.make_room

@@ -28,7 +28,7 @@ class Functions(TorchFunctionMode):
         super().__init__()
         self.card, self.casts = card, {}
         self.special = {T.to: self.to, T.cpu: lambda tensor, *a, **k: self.to(tensor, "cpu"), T.cuda: lambda tensor, *a, **k: self.to(tensor, "cuda"),
-                        T.tolist: self.tolist, T.numpy: self.numpy, T.__array__: self.numpy, T.backward: self.backward, T.__deepcopy__: self.deepcopy,
+                        T.tolist: self.tolist, T.numpy: self.numpy, T.__array__: self.numpy, T.backward: self.backward, torch.autograd.grad: self.grad, T.__deepcopy__: self.deepcopy,
                         T.pin_memory: lambda tensor, *a, **k: tensor.clone(), T.is_pinned: lambda tensor, *a, **k: True,
                         F.scaled_dot_product_attention: self.attention, torch.tensor: self.tensor, torch.as_tensor: self.tensor}
         card.forget_casts = self.casts.clear
@@ -90,6 +90,10 @@ class Functions(TorchFunctionMode):
     def backward(self, tensor, gradient=None, retain_graph=None, create_graph=False, inputs=None):
         with self.in_engine():
             torch.autograd.backward(tensor, gradient, retain_graph, create_graph, inputs=inputs)
+
+    def grad(self, *args, **kwargs):
+        with self.in_engine():
+            return torch.autograd.grad(*args, **kwargs)
 
     @contextmanager
     def in_engine(self):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from lib_sdtune import networks
 from lib_sdtune.config import Config
 from lib_sdtune.training import cuda_graphs
 from lib_sdtune.training.cuda_graphs import EAGER, CudaGraphs
@@ -14,6 +15,7 @@ from lib_sdtune.training.runs import begin
 from lib_sdtune.training.trainer import Trainer
 from tests.hosts import TinyHost, pictures, settings
 from tests.pretended import pretended_cuda
+from tests.pretended.hosts import CardHost
 
 torch.manual_seed(0)
 WEIGHTS = torch.randn(6, 6)
@@ -211,12 +213,12 @@ def test_a_capture_that_fails_for_another_reason_leaves_the_stream_as_it_was(car
 
 
 CHOSEN = {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 1}, "device": "cuda", "offloaded": [], "fused": False, "size": 1,
-          "recomputing": False, "room": 200}
+          "recomputing": False, "room": 200, "networks": ["lora", "ia3"]}
 
 
 @pytest.mark.parametrize("obstacle", [
     {"device": "cpu"}, {"device": "cpu", "fused": True}, {"offloaded": ["unet"]}, {"fused": True, "room": 110}, {"size": 2}, {"recomputing": True},
-    {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 2}}])
+    {"config": {"cuda_graphs": True, "gradient_accumulation_steps": 2}}, {"networks": ["diag-oft"]}, {"networks": ["lora", "boft"]}])
 def test_what_stands_in_the_way_is_said(caplog, monkeypatch, obstacle):
     monkeypatch.setattr(cuda_graphs, "needed", lambda *_, **__: 40)
 
@@ -226,10 +228,25 @@ def test_what_stands_in_the_way_is_said(caplog, monkeypatch, obstacle):
         method = SimpleNamespace(fused_backward=facts["fused"], trained_weights=lambda: [SimpleNamespace(weight=WEIGHTS)], dtype=torch.float16)
         optimizer_step = SimpleNamespace(world=SimpleNamespace(size=facts["size"]), leaves=list)
         return cuda_graphs.choose(SimpleNamespace(train=SimpleNamespace(**facts["config"])), model, method,
-                                  optimizer_step, torch.float16, facts["recomputing"])
+                                  optimizer_step, torch.float16, facts["recomputing"], [networks.registry[name] for name in facts["networks"]])
 
     assert isinstance(choose(CHOSEN), CudaGraphs) and isinstance(choose(CHOSEN | {"fused": True}), CudaGraphs) and not caplog.text
     assert not isinstance(choose(CHOSEN | obstacle), CudaGraphs) and '"train.cuda_graphs" has no effect here' in caplog.text
+
+
+@pytest.mark.parametrize("network", [name for name, network in networks.registry if network.can_be_recorded])
+def test_each_network_is_recorded(tmp_path, network):
+    """Also those whose weights are made again in the backward pass."""
+    images = pictures(tmp_path / "1_ron", count=1, size=(64, 64))
+    lora = {"network": network, "dim": 2, "preset": "ia3" if network == "ia3" else "attn-mlp"}
+    config = settings(images, lora=lora, dataset={"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 64},
+                      train={"max_train_steps": 4, "cuda_graphs": True}, save={"state_every_n_steps": 0})
+    with pretended_cuda():
+        host, config = CardHost(tmp_path / "data", torch.float16), Config.from_dict(config)
+        with Trainer(config, host.model, begin(config, host)) as trainer:
+            for _ in range(EAGER + 1):
+                trainer.advance()
+            assert len(trainer.attachment.cuda_graphs.recordings) == 1
 
 
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])
