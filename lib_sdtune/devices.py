@@ -37,6 +37,13 @@ def has_own_memory(device: torch.device) -> bool:
     return device.type not in ("cpu", "mps")
 
 
+def frees_storages(device: torch.device) -> bool:
+    """Whether a tensor there can give its memory back and stay (`resize_` of its storage), and that makes room.
+    DirectML's tensors have no storage that could be asked for.
+    """
+    return device.type in ("cuda", "xpu")
+
+
 def total_memory(device: torch.device) -> int:
     """Bytes of a CUDA device."""
     return torch.cuda.get_device_properties(index_of(device)).total_memory

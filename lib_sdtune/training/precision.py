@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lib_sdtune.devices import HALVES
+from lib_sdtune.devices import HALVES, empty_cache, frees_storages
 from lib_sdtune.errors import RunError
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.lent_weights import reallocate, release
@@ -42,12 +42,12 @@ class FullPrecision:
 
     def __enter__(self) -> "FullPrecision":
         tensors = [tensor for module in self.modules for tensor in chain(module.parameters(), module.buffers())]
-        on_cuda = Counter(tensor.untyped_storage()._cdata for tensor in tensors if tensor.device.type == "cuda")
+        owners = Counter(tensor.untyped_storage()._cdata for tensor in tensors if frees_storages(tensor.device))
         try:
             for tensor in tensors:
                 if tensor.dtype in HALVES:
                     lent = tensor.data
-                    set_aside = lent.device.type == "cuda" and on_cuda[lent.untyped_storage()._cdata] == 1
+                    set_aside = frees_storages(lent.device) and owners[lent.untyped_storage()._cdata] == 1
                     values = download(lent) if set_aside else lent
                     self.originals.append((tensor, lent, values))
                     tensor.data = lent.float()
@@ -59,7 +59,7 @@ class FullPrecision:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        full, more_room = False, [empty_cache]
+        full, more_room = False, [self.empty_cache]
         while self.originals:
             tensor, lent, values = self.originals[-1]
             tensor.data = lent  # first, so that there is room for its values
@@ -71,6 +71,12 @@ class FullPrecision:
             self.originals.pop()
         if full:
             raise RunError(NO_ROOM_BACK)
+
+    def empty_cache(self) -> None:
+        """What the allocators of the weights' devices keep for later is free for others."""
+        gc.collect()
+        for device in {tensor.device for tensor, _, _ in self.originals}:
+            empty_cache(device)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -85,12 +91,6 @@ class FullPrecision:
 def download(lent: torch.Tensor) -> torch.Tensor:
     """Its values in the computer's memory."""
     return lent.to("cpu", copy=True)
-
-
-def empty_cache() -> None:
-    """What the GPU's allocator keeps for later is free for others."""
-    gc.collect()
-    torch.cuda.empty_cache()
 
 
 def untouched(model: LoadedModel, compute: torch.dtype) -> FullPrecision:

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from lib_sdtune import devices
 from lib_sdtune.errors import RunError
+from lib_sdtune.training import precision
 from lib_sdtune.training.precision import FullPrecision
 from tests.models import tiny_sd1
 from tests.pretended import pretended_cuda
@@ -61,6 +63,17 @@ def test_a_card_holds_the_weights_once_meanwhile():
             raise KeyError
         assert is_as_it_was(module, before)
         assert all(alias.data_ptr() == parameter.data_ptr() for alias, parameter in zip(aliases, module.parameters(), strict=True))
+
+
+def test_other_gpus_hold_the_weights_once_too(monkeypatch):
+    """Intel's, which nothing here pretends to be: their tensors are the CPU's."""
+    assert devices.frees_storages(torch.device("xpu")) and not devices.frees_storages(torch.device("privateuseone"))
+    monkeypatch.setattr(precision, "frees_storages", lambda device: True)
+    module = torch.nn.Linear(30, 30).half()
+    lent, values = module.weight.data, module.weight.data.clone()
+    with FullPrecision([module]):
+        assert not lent.untyped_storage().nbytes() and torch.equal(module.weight, values.float())
+    assert module.weight.data_ptr() == lent.data_ptr() and torch.equal(lent, values)
 
 
 def test_weights_that_share_their_memory_are_lent_too():

@@ -73,7 +73,7 @@ def second_formats(config: Config, spec: ModelSpec, method: type[Method], parts:
     dtype = method.weight_dtype(config, spec)
     compute = compute_dtype(config.train.mixed_precision, spec.device, dtype)
     if compute == torch.float32 and spec.dtype in HALVES:
-        lent = spec.dtype.itemsize if spec.device.type == "cuda" else 0  # where the lent values wait elsewhere
+        lent = spec.dtype.itemsize if devices.frees_storages(spec.device) else 0  # where the lent values wait elsewhere
         widened = [part for part in parts if part != "vae" and (part != "unet" or dtype in HALVES)]
         return sum(spec.count(part) for part in widened) * (4 - lent)
     return spec.count("unet") * compute.itemsize if compute != dtype else 0
