@@ -6,7 +6,8 @@ window.sdtune = window.sdtune || {};
     const STORE = 'sdtune_form';
     const OF_ONE_RUN = ['name', 'overwrite', 'further_concepts', 'concept.images', 'concept.prompt'];
     let ready = false;
-    let base = {};
+    let base = {}; // {path: [declared, recommended]}
+    let advised = null; // the model that these recommendations are for, '' for none, null before they are there
     let paths = [];
     let pending = {};
 
@@ -72,9 +73,9 @@ window.sdtune = window.sdtune || {};
         const before = base;
         const current = values.slice(1, 1 + names.length); // gradio appends what the outputs hold
         try {
-            base = JSON.parse(values[0]);
+            ({model: advised, fields: base} = JSON.parse(values[0]));
         } catch (problem) {
-            base = {};
+            [advised, base] = ['', {}];
         }
         const all = Object.assign(stored(), pending);
         const restored = current.map((value, i) => {
@@ -186,9 +187,8 @@ window.sdtune = window.sdtune || {};
 
     form.about = function (about) {
         const model = about && about.model;
-        // Another model, other recommendations.
-        if (form.model && model && form.model !== model) press('sdtune_restore_button');
-        form.model = model;
+        // Another model, or the first one after none, has other recommendations.
+        if (advised !== null && model && advised !== model) press('sdtune_restore_button');
         const problem = about && about.problem;
         const name = [model, about && about.family].filter(Boolean).join(' · ');
         sdtune.byId('sdtune_model').classList.toggle('sdtune-red', Boolean(problem));

@@ -115,11 +115,13 @@ def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[st
     paths = [field.path for field in fields]
 
     def base(title: str) -> tuple[str, Any]:
+        model = model_name(context)  # before what is recommended: where it is exchanged meanwhile, the page asks again
         declared = form.initial()
         recommended = form.initial(defaults(context))
         titles = presets.titles(context.app)
         chosen = title if title in titles else titles[0]
-        return (json.dumps({path: [declared[path], value] for path, value in recommended.items()}),
+        fields = {path: [declared[path], value] for path, value in recommended.items()}
+        return (json.dumps({"model": model, "fields": fields}),
                 gr.update(choices=titles, value=chosen))
 
     def in_order(values: Mapping[str, Any]) -> list[Any]:
@@ -139,6 +141,14 @@ def connect_fillers(context: TabContext, fields: Sequence[Field], parts: dict[st
     used = f"(...values) => sdtune.form.used({json.dumps(paths)}, values)"
     parts["use"].click(settings_of_run, [parts["wanted"]], inputs, queue=False).then(None, inputs, inputs, _js=used)
     parts["open_form"].click(opened_settings, [parts["opened"]], inputs, queue=False)
+
+
+def model_name(context: TabContext) -> str:
+    """The model that the recommendations are for; "" while there is none."""
+    try:
+        return context.app.host.about().get("model", "")
+    except Exception:  # it is being exchanged: the page asks again as soon as there is one
+        return ""
 
 
 def defaults(context: TabContext) -> dict[str, Any]:

@@ -188,7 +188,7 @@ def test_the_form_is_saved_as_a_preset_and_chosen_again(queue):
 
 def test_the_page_learns_what_the_host_recommends(queue):
     tab = build(TabContext(queue, defaults=lambda: {"dataset": {"resolution": 1024}}))
-    known = json.loads(fire(tab, "sdtune_restore_button", "Defaults")[0])
+    known = json.loads(fire(tab, "sdtune_restore_button", "Defaults")[0])["fields"]
     assert known["dataset.resolution"] == [512, 1024] and known["lora.dim"] == [16, 16]
 
 
@@ -205,7 +205,7 @@ def test_presets_of_families_that_are_not_loaded_are_not_offered(queue, family, 
 
 def test_a_host_that_cannot_be_asked_does_not_break_the_form(queue, capsys):
     tab = build(TabContext(queue, defaults=lambda: 1 / 0))
-    assert json.loads(fire(tab, "sdtune_restore_button", "Defaults")[0])["dataset.resolution"] == [512, 512]
+    assert json.loads(fire(tab, "sdtune_restore_button", "Defaults")[0])["fields"]["dataset.resolution"] == [512, 512]
 
 
 def test_the_webui_is_not_given_one_models_values_to_keep_as_defaults(queue):

@@ -1,0 +1,36 @@
+"""What the form recommends follows the model, also where there is none for a while, as long as one is being loaded."""
+
+import pytest
+
+from lib_sdtune.app import App
+from lib_sdtune.ui import standalone
+from lib_sdtune.ui.context import TabContext
+from tests.hosts import TinyHost
+from tests.ui.browser import CHROMIUM, RESTORED, opened, served
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+RESOLUTION = "document.querySelector('#sdtune_dataset_resolution input').value"
+RECOMMENDED = {"small": 512, "large": 1024}
+
+
+class Exchanging:
+    """A host whose model the test exchanges; `model` is "" while there is none."""
+
+    def __init__(self, folder, model):
+        self.host, self.model = TinyHost(folder), model
+        self.host.about = lambda settings=None: {"model": self.model, "family": "SD1"} if self.model else {}
+
+    def defaults(self):
+        return {"dataset": {"resolution": RECOMMENDED[self.model]}} if self.model else {}
+
+
+@pytest.mark.parametrize("before", ["small", ""], ids=["another model", "no model yet"])
+def test_a_model_that_took_time_to_load_brings_its_recommendations(page, tmp_path, before):
+    exchanging = Exchanging(tmp_path / "data", before)
+    context = TabContext(App(lambda: exchanging.host), defaults=exchanging.defaults)
+    with served(standalone.serve(context)) as url:
+        opened(page, url).until(f"{RESTORED} && !!sdtune.view.about && {RESOLUTION} === '512'")
+        exchanging.model = ""
+        page.until("!sdtune.view.about.model")
+        exchanging.model = "large"
+        page.until(f"{RESOLUTION} === '1024'", 15)
