@@ -13,10 +13,13 @@ window.sdtune = window.sdtune || {};
     // recommended: what stands in the field of a fresh form; changed: whether something else stands there.
     changedFields.mark = function (path, recommended, changed) {
         const field = !OWN.test(path) && place(path);
-        if (!field || field.classList.contains('sdtune-differs') === changed) return;
+        if (!field) return;
+        const present = field.querySelector(':scope > .sdtune-back');
+        if (present && changed) return sayWhereTo(present, recommended);
+        if (!present && !changed) return;
         field.classList.toggle('sdtune-differs', changed);
         if (changed) field.append(back(path, recommended));
-        else remove(field.querySelector(':scope > .sdtune-back'), field);
+        else remove(present, field);
         count(field.closest('.sdtune-group'));
     };
 
@@ -28,17 +31,16 @@ window.sdtune = window.sdtune || {};
     }
 
     function back(path, recommended) {
-        return sdtune.el(
-            'button',
-            {
-                type: 'button',
-                class: 'sdtune-back',
-                'aria-label': t('Back to {value}', {value: shown(recommended)}),
-                title: t('Back to {value}', {value: shown(recommended)}),
-                onclick: () => sdtune.form.fill({[path]: recommended}),
-            },
-            '↺',
-        );
+        const act = () => sdtune.form.fill({[path]: sdtune.form.recommended(path)});
+        const button = sdtune.el('button', {type: 'button', class: 'sdtune-back', onclick: act}, '↺');
+        sayWhereTo(button, recommended);
+        return button;
+    }
+
+    // Another model has other recommendations for a field that stays as it was typed.
+    function sayWhereTo(button, recommended) {
+        button.title = t('Back to {value}', {value: shown(recommended)});
+        button.setAttribute('aria-label', button.title);
     }
 
     const shown = (value) =>

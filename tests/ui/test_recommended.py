@@ -6,7 +6,7 @@ from lib_sdtune.app import App
 from lib_sdtune.ui import standalone
 from lib_sdtune.ui.context import TabContext
 from tests.hosts import TinyHost
-from tests.ui.browser import CHROMIUM, RESTORED, opened, served
+from tests.ui.browser import CHROMIUM, RESTORED, opened, served, type_in
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 RESOLUTION = "document.querySelector('#sdtune_dataset_resolution input').value"
@@ -34,3 +34,17 @@ def test_a_model_that_took_time_to_load_brings_its_recommendations(page, tmp_pat
         page.until("!sdtune.view.about.model")
         exchanging.model = "large"
         page.until(f"{RESOLUTION} === '1024'", 15)
+
+
+def test_the_way_back_leads_to_what_the_model_of_now_recommends(page, tmp_path):
+    exchanging = Exchanging(tmp_path / "data", "small")
+    context = TabContext(App(lambda: exchanging.host), defaults=exchanging.defaults)
+    back = "document.querySelector('#sdtune_dataset_resolution .sdtune-back')"
+    with served(standalone.serve(context)) as url:
+        opened(page, url).until(f"{RESTORED} && !!sdtune.view.about")
+        type_in(page, "sdtune_dataset_resolution", "640")
+        page.until(f"{back}?.title === 'Back to 512'")
+        exchanging.model = "large"
+        page.until(f"{back}.title === 'Back to 1024' && {RESOLUTION} === '640'", 15)
+        page.run(f"{back}.click()")
+        page.until(f"{RESOLUTION} === '1024' && !{back}")
