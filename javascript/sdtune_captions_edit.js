@@ -102,6 +102,12 @@ window.sdtune = window.sdtune || {};
         sdtune.byId('sdtune_' + list).replaceChildren(...(summary.examples || []).map(changed));
     }
 
+    // What was told of a change, once it is saved or taken back.
+    captions.forgetEdits = function () {
+        for (const id of ['edit', 'prune']) controls().say(`captions_${id}_note`, '');
+        for (const id of ['changes', 'pruned']) sdtune.byId('sdtune_captions_' + id).replaceChildren();
+    };
+
     function changed(example) {
         const {el} = sdtune;
         return el(

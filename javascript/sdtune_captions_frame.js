@@ -41,6 +41,10 @@ window.sdtune = window.sdtune || {};
         place.append(open, desk);
     };
 
+    async function undo() {
+        if (await captions.change('undo')) captions.forgetEdits();
+    }
+
     function gallery() {
         const {el} = sdtune;
         const {input, action, note} = controls();
@@ -96,7 +100,7 @@ window.sdtune = window.sdtune || {};
                     'div',
                     {class: 'sdtune-buttons'},
                     action('captions_save', t('Save captions'), captions.save, 'sdtune-strong'),
-                    action('captions_undo', t('Undo'), () => captions.change('undo')),
+                    action('captions_undo', t('Undo'), undo),
                 ),
                 bar('captions_save_bar'),
                 note('captions_saved'),

@@ -152,7 +152,7 @@ window.sdtune = window.sdtune || {};
         if (on && work) return controls().say('captions_saved', progress);
         if (!work || !expected) return;
         expected = false;
-        for (const id of ['edit', 'prune']) controls().say(`captions_${id}_note`, ''); // they said "not saved yet"
+        captions.forgetEdits();
         const problems = work.problems || [];
         const sentence =
             work.state === 'done'

@@ -107,8 +107,18 @@ window.sdtune = window.sdtune || {};
         line.classList.toggle('sdtune-box', Boolean(text) && Boolean(bad));
         line.classList.toggle('sdtune-red', Boolean(text) && Boolean(bad));
         line.setAttribute('role', bad ? 'alert' : 'status');
-        if (text && bad) sdtune.linkFields(line, true);
+        if (!text || !bad) return;
+        sdtune.linkFields(line, true);
+        goWithItsCause(id, text);
     };
+
+    // A refusal goes as soon as a field beside it is changed.
+    function goWithItsCause(id, text) {
+        const line = sdtune.byId('sdtune_' + id);
+        const changed = () => line.dataset.text === text && controls.say(id, '');
+        (line.closest('.sdtune-card') || line.parentElement).addEventListener('input', changed, {once: true});
+    }
+
     controls.note = (id) => sdtune.el('p', {class: 'sdtune-note', id: 'sdtune_' + id, role: 'status'});
 
     const NAMES = {

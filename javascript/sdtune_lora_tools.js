@@ -61,6 +61,7 @@ window.sdtune = window.sdtune || {};
         for (const button of document.querySelectorAll('#sdtune_lora_tools [data-tool]')) {
             button.setAttribute('aria-pressed', button.dataset.tool === tool);
         }
+        if (sdtune.byId('sdtune_' + id('bar')).hidden) say('');
     }
 
     async function start(tool) {
