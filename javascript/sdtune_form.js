@@ -54,7 +54,11 @@ window.sdtune = window.sdtune || {};
     // [path, value] of every setting that is not as recommended; what belongs to one run, or another method, apart.
     form.changes = () =>
         Object.entries(stored()).filter(
-            ([path]) => !OF_ONE_RUN.includes(path) && (paths.length === 0 || paths.includes(path)) && ofMethod(path),
+            ([path, value]) =>
+                !OF_ONE_RUN.includes(path) &&
+                (paths.length === 0 || paths.includes(path)) &&
+                ofMethod(path) &&
+                !(path in base && same(base[path][1], value)),
         );
     const ofMethod = (path) => {
         const section = path.split('.')[0];

@@ -11,6 +11,7 @@ from tests.ui.browser import CHROMIUM, RESTORED, opened, served, type_in
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 RESOLUTION = "document.querySelector('#sdtune_dataset_resolution input').value"
 RECOMMENDED = {"small": 512, "large": 1024}
+CHANGED = "document.querySelector('#sdtune_changes_count').textContent"
 
 
 class Exchanging:
@@ -48,3 +49,14 @@ def test_the_way_back_leads_to_what_the_model_of_now_recommends(page, tmp_path):
         page.until(f"{back}.title === 'Back to 1024' && {RESOLUTION} === '640'", 15)
         page.run(f"{back}.click()")
         page.until(f"{RESOLUTION} === '1024' && !{back}")
+
+
+def test_what_was_typed_and_is_recommended_now_is_no_change(page, tmp_path):
+    exchanging = Exchanging(tmp_path / "data", "small")
+    context = TabContext(App(lambda: exchanging.host), defaults=exchanging.defaults)
+    with served(standalone.serve(context)) as url:
+        opened(page, url).until(f"{RESTORED} && !!sdtune.view.about")
+        type_in(page, "sdtune_dataset_resolution", "1024")
+        page.until(f"{CHANGED} === 'Settings changed: 1'")
+        exchanging.model = "large"
+        page.until(f"{CHANGED} === 'Settings changed: 0' && document.querySelector('#sdtune_changes').hidden", 15)
