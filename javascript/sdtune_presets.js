@@ -4,6 +4,8 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const t = (...args) => sdtune.t(...args);
     const presets = (sdtune.presets = {});
+    const OPTION = 'li[data-value]';
+    const OWN = 'Own: '; // what the server puts in front of their names
     let names = []; // of those that are there
     let saving = ''; // the name that was sent to the server
     let replace = null; // what the button Replace does
@@ -55,6 +57,11 @@ window.sdtune = window.sdtune || {};
         offer(null);
         presets.refresh();
         presets.shown();
+        const list = sdtune.byId('sdtune_preset');
+        new MutationObserver(() => list.querySelectorAll(OPTION).forEach(nameOwn)).observe(list, {
+            childList: true,
+            subtree: true,
+        });
         sdtune.form.press('sdtune_list_presets_button');
     }
 
@@ -130,9 +137,31 @@ window.sdtune = window.sdtune || {};
     presets.shown = () => setTimeout(showTranslated);
     function showTranslated() {
         const field = document.querySelector('#sdtune_preset input');
-        if (field && document.activeElement !== field) field.value = t(field.value);
+        if (field && document.activeElement !== field) field.value = words(field.value);
     }
     document.addEventListener('focusout', (event) => event.target.closest('#sdtune_preset') && presets.shown());
+
+    const words = (title) =>
+        title.startsWith(OWN) ? t('Own: {name}', {name: title.slice(OWN.length)}) : t(title);
+
+    // A name is in no table of words, so whoever translates the page leaves the list's line as it is.
+    function nameOwn(option) {
+        const line = [...option.childNodes].find(({data}) => data && data.trim().startsWith(OWN));
+        if (line) line.data = ` ${words(line.data.trim())} `;
+    }
+
+    // Chosen once more, a preset fills its fields once more; gradio tells of another choice alone.
+    function chosenAgain(option) {
+        if (option && option.classList.contains('selected')) sdtune.form.press('sdtune_use_preset_button');
+    }
+    const inList = (event) => event.target.closest && event.target.closest('#sdtune_preset');
+    document.addEventListener('mousedown', (event) => inList(event) && chosenAgain(event.target.closest(OPTION)), true);
+    document.addEventListener(
+        'keydown',
+        (event) =>
+            inList(event) && event.key === 'Enter' && chosenAgain(inList(event).querySelector(OPTION + '.active')),
+        true,
+    );
 
     async function download(name) {
         try {

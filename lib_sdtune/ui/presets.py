@@ -72,7 +72,8 @@ def connect(app: App, parts: dict[str, Any], paths: Sequence[str], answer: Calla
         return problem, gr.update() if problem else listed(request)
 
     parts["preset"].change(None, [], None, _js="() => { sdtune.presets.shown(); return []; }")
-    parts["preset"].input(use, [parts["preset"]], inputs, queue=False)
+    for chosen in (parts["preset"].input, parts["use_preset"].click):
+        chosen(use, [parts["preset"]], inputs, queue=False)
     parts["list_presets"].click(listed, [], [parts["preset"]], queue=False)
     parts["save_preset"].click(
         save, [parts["preset_name"], *inputs], [parts["preset_message"], parts["preset"]], queue=False).then(

@@ -155,7 +155,7 @@ def hidden(parts: dict[str, Any], place: Callable[[str], None]) -> None:
         for name in ("started", "wanted", "opened", "base", "set_name", "preset_name"):
             parts[name] = gr.Textbox("", label=f"SD Tune {name}", elem_id=f"sdtune_{name}")
             parts[name].do_not_save_to_config = True
-        for name in ("restore", "use", "open_form", "save_preset", "list_presets"):
+        for name in ("restore", "use", "open_form", "use_preset", "save_preset", "list_presets"):
             parts[name] = gr.Button(f"SD Tune {name}", elem_id=f"sdtune_{name}_button")
             parts[name].do_not_save_to_config = True
         memory.hidden(parts)

@@ -31,7 +31,7 @@ def of_form():
     """Labels, infos, placeholders, buttons, accordions, choices with words, headings."""
     found = set()
     for block in build(TabContext(home="webui")).blocks.values():
-        if str(block.elem_id).endswith(("_started", "_wanted", "_opened", "_open_form_button", "_base", "_estimated", "_restore_button", "_use_button", "_estimate_button",
+        if str(block.elem_id).endswith(("_started", "_wanted", "_opened", "_open_form_button", "_base", "_estimated", "_restore_button", "_use_button", "_use_preset_button", "_estimate_button",
                                            "_set_name", "_preset_name", "_save_preset_button", "_list_presets_button")):
             continue
         found |= {getattr(block, name, None) for name in ("label", "info")}

@@ -31,6 +31,19 @@ def test_the_drop_down_of_presets_speaks_the_page_s_language(page, url):
     page.until("document.querySelector('#sdtune_save_every_n_steps input').value === '500'", 10)
 
 
+def test_an_own_preset_is_listed_in_it_too(page, url):
+    opened(page, url, CHINESE).until(f"{RESTORED} && !!document.querySelector('#sdtune_preset_new')")
+    page.run("document.querySelector('#sdtune_preset_new').value = 'theirs', document.querySelector('#sdtune_preset_save').click()")
+    page.until("document.querySelector('#sdtune_presets_note').textContent.includes('theirs')", 20)
+    page.command("Emulation.setFocusEmulationEnabled", enabled=True)
+    page.run("document.querySelector('#sdtune_preset input').focus()")
+    option = "document.querySelector('#sdtune_preset li[data-value=\"Own: theirs\"]')"
+    page.until(f"{option}?.textContent.includes('自己的：theirs')", 15)
+    page.run(f"{option}.dispatchEvent(new MouseEvent('mousedown', {{bubbles: true}}))")
+    page.run("document.querySelector('#sdtune_preset input').blur()")
+    page.until(f"{FIELD} === '自己的：theirs'", 15)
+
+
 def test_what_files_were_compared_by_and_the_parts_for_screen_readers_are_said_in_it(page, url, folder):
     opened(page, url, CHINESE).until(RESTORED)
     answer = {"result": {"measured_by": "the UNet of toy"}}

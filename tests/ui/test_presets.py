@@ -57,3 +57,26 @@ def test_an_imported_one_replaces_another_too_and_another_name_takes_the_questio
     page.run("document.querySelector('#sdtune_preset_replace').click()")
     page.until(f"{NOTE} === 'Saved as the preset faces.'", 20)
     assert kept(folder, "faces")["lora"]["dim"] == 5
+
+
+DIM = "document.querySelector('#sdtune_lora_dim input').value"
+OPTIONS = "[...document.querySelectorAll('#sdtune_preset li')]"
+
+
+def list_presets(page):
+    """Open the drop-down, as a click does."""
+    page.run("document.querySelector('#sdtune_preset input').focus()")
+    page.until(f"{OPTIONS}.length > 1")
+
+
+@pytest.mark.parametrize("press", ["option.dispatchEvent(new MouseEvent('mousedown', {bubbles: true}))",
+                                   "option.closest('.sdtune-field').querySelector('input')"
+                                   ".dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true}))"],
+                         ids=["mouse", "keyboard"])
+def test_a_preset_that_is_chosen_already_can_be_chosen_again(page, url, press):
+    begin(page, url)
+    type_in(page, "sdtune_lora_dim", "48")
+    page.command("Emulation.setFocusEmulationEnabled", enabled=True)
+    list_presets(page)
+    page.run(f"(() => {{ const option = {OPTIONS}.find((one) => one.dataset.value === 'Defaults'); {press}; }})()")
+    page.until(f"{DIM} === '16'", 15)
