@@ -108,11 +108,13 @@ window.sdtune = window.sdtune || {};
 
     async function post(run, verb, method) {
         try {
-            await sdtune.call('runs/' + encodeURIComponent(run.id) + (verb ? '/' + verb : ''), method);
+            const path = 'runs/' + encodeURIComponent(run.id) + (verb ? '/' + verb : '');
+            await (verb === 'resume' ? sdtune.resume(run.id) : sdtune.call(path, method));
             if (verb === 'resume') sdtune.view.chosen = run.id;
             sdtune.status.say('');
         } catch (problem) {
-            sdtune.status.say(problem.message);
+            sdtune.status.say(problem.message, problem.remedy);
+            if (problem.remedy) sdtune.choose(run.id);
         }
         sdtune.runs.drawAnew();
         sdtune.refresh();

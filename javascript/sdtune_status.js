@@ -69,11 +69,12 @@ window.sdtune = window.sdtune || {};
         asked.set(verb, {run: run.id, before: progressOf(run), at: Date.now()});
         buttons(run, sdtune.isOn(run));
         try {
-            await sdtune.call('runs/' + encodeURIComponent(run.id) + '/' + (PATHS[verb] || verb), 'POST');
+            const path = 'runs/' + encodeURIComponent(run.id) + '/' + (PATHS[verb] || verb);
+            await (verb === 'resume' ? sdtune.resume(run.id) : sdtune.call(path, 'POST'));
             status.say('');
         } catch (problem) {
             asked.delete(verb);
-            status.say(problem.message);
+            status.say(problem.message, problem.remedy);
         }
         sdtune.refresh();
     };
@@ -109,9 +110,11 @@ window.sdtune = window.sdtune || {};
         return false;
     });
 
-    status.say = (text) => {
+    // remedy: an element with which a person can mend what the text says.
+    status.say = (text, remedy) => {
         sdtune.text('sdtune_offline', text);
         sdtune.show('sdtune_offline', text);
+        byId('sdtune_remedy').replaceChildren(...(remedy ? [remedy] : []));
     };
 
     status.offline = function (problem) {
