@@ -9,7 +9,7 @@ from lib_sdtune.errors import refuse_empty, require
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.optim import schedule
 from lib_sdtune.optim.schedules import SCHEDULES
-from lib_sdtune.sentences import phrase
+from lib_sdtune.sentences import phrase, plural
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config
@@ -52,7 +52,7 @@ def schedule_fits(config: "Config", steps: int, length: str = "") -> None:
     """UserError for a warm-up or a decay that a run of that many steps has no room for: of epochs it is known only
     with the pictures. length: the number in words.
     """
-    train, length = config.train, length or phrase(f"the run has {steps} steps")
+    train, length = config.train, length or phrase(f"the run has {plural(steps, 'step')}")
     require(train.lr_warmup_steps < steps,
             f'"train.lr_warmup_steps" is {train.lr_warmup_steps} and {length}: the rate would never be reached; warm '
             "up for fewer steps.")

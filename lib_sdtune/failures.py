@@ -53,12 +53,18 @@ KNOWN = [  # what the sentence has in it, why, what to change, and the settings 
 ]
 
 
+LONGEST_NAME = 255  # bytes, on every usual disk; names alone may be shorter than that and their path too long
+
+
 def name_too_long(error: BaseException) -> str:
     """What the disk says against the length of a name that somebody gave, in a sentence; "" for any other error."""
     if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
         return ""
-    longest = max(re.split(r"[/\\]", str(error.filename)), key=len)
-    return f"{one_line(longest[:60])!r}... is longer than the name of a file or folder can be; shorten it."
+    path = str(error.filename)
+    longest = max(re.split(r"[/\\]", path), key=len)
+    if len(longest.encode("utf-8", "replace")) > LONGEST_NAME:
+        return f"{one_line(longest[:60])!r}... is longer than the name of a file or folder can be; shorten it."
+    return f"The path {one_line(path[:60])!r}... is longer than a path can be; choose a folder nearer to its beginning."
 
 
 def sentence(error: BaseException) -> str:

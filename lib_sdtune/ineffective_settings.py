@@ -13,7 +13,7 @@ from lib_sdtune.families.detection import detect
 from lib_sdtune.ldm import positions
 from lib_sdtune.optim import schedule
 from lib_sdtune.optim.schedules import SETTINGS
-from lib_sdtune.sentences import phrase
+from lib_sdtune.sentences import phrase, plural
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,7 +143,7 @@ def too_late(config: "Config") -> Iterator[tuple[str, str]]:
         section, key = path.split(".")
         number = getattr(getattr(config, section), key)
         if steps and number != "auto" and number > steps:
-            yield path, phrase(f"the run has {steps} steps")
+            yield path, phrase(f"the run has {plural(steps, 'step')}")
 
 
 def uses_class_pictures(config: "Config") -> bool:

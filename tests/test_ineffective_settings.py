@@ -58,3 +58,8 @@ def test_no_part_of_a_scheduler_has_an_effect_where_every_rate_is_a_text(changes
     settings = {"train": changes, "lora": {"unet_lr": "1e-3:100, 1e-4", "text_encoder_lr": 0}}
     told = ineffective(Config.from_dict({**LEAST, **settings}))
     assert sorted(sentence.split('"')[1] for sentence in told) == sorted(f"train.{key}" for key in changes)
+
+
+def test_a_run_of_one_step_is_said_to_have_one():
+    short = overlaid({"train": {"max_train_steps": 1}, "save": {"every_n_steps": 5}}, LEAST)
+    assert [sentence for sentence in ineffective(Config.from_dict(short)) if sentence.endswith("the run has 1 step.")]

@@ -1,5 +1,6 @@
 """Wrong input through the real command line: exit code 2, one sentence that names what is wrong, and nothing written."""
 
+import errno
 import json
 import os
 import pickle
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from lib_sdtune import failures
 from lib_sdtune.__main__ import main
 
 ROOT = Path(__file__).parents[1]
@@ -282,3 +284,11 @@ def test_the_same_from_a_shell(place, arguments, word):
     done = subprocess.run(command, cwd=place, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and word in done.stderr, done
     assert tree(place) == before
+
+
+def test_a_path_that_is_too_long_as_a_whole_is_named_by_its_beginning():
+    path = "/srv/" + "pictures/" * 600 + "webui.py"
+    said = failures.name_too_long(OSError(errno.ENAMETOOLONG, "File name too long", path))
+    assert "'/srv/pictures/" in said and "webui.py" not in said and len(said) < 200
+    said = failures.name_too_long(OSError(errno.ENAMETOOLONG, "File name too long", "/srv/" + "x" * 300))
+    assert said.startswith("'xxx") and "name of a file" in said

@@ -70,8 +70,8 @@ def read(path: Path, prefix: str, problems: list[Problem], name: str = "") -> Li
 
 
 Rows = list[tuple[str, list[str]]]  # (file name, its captions)
-LINES = '{} has {} lines without a "file_name" and a "text"; they are ignored.'
-ENTRIES = '{} has {} entries without a "file_name" and a "text"; they are ignored.'
+LINES = '{} has lines without a "file_name" and a "text", which are ignored: {}.'
+ENTRIES = '{} has entries without a "file_name" and a "text", which are ignored: {}.'
 
 
 def parse(content: str, suffix: str) -> tuple[Rows, int, str]:

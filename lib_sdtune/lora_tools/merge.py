@@ -71,7 +71,7 @@ def check(sources: Sequence[Path], ratios: Sequence[float]) -> None:
     if not sources:
         raise UserError("There is no LoRA to merge; name one or more.")
     if len(sources) != len(ratios):
-        raise UserError(f"There are {len(sources)} LoRAs and {len(ratios)} ratios; give one ratio for each.")
+        raise UserError(f"LoRAs: {len(sources)}, ratios: {len(ratios)}; give one ratio for each LoRA.")
     for source, ratio in zip(sources, ratios, strict=True):
         if not math.isfinite(ratio):
             raise UserError(f"The weight of {source.name} is {ratio}; give a number, such as 0.8.")

@@ -28,7 +28,7 @@ from lib_sdtune.networks.hypernetwork import (
     context_widths,
 )
 from lib_sdtune.randomness import generator
-from lib_sdtune.sentences import phrase
+from lib_sdtune.sentences import phrase, plural
 
 if TYPE_CHECKING:  # they import this file
     from lib_sdtune.config import Config
@@ -146,8 +146,8 @@ class HypernetworkMethod(Method):
         network, facts = file.read(path)
         refuse_unknown(network.pairs, context_widths(self.model.unet), path.name)
         self.steps_before = facts.step or 0
-        log.info("Going on from %s, which has learned for %d steps; its own layer structure counts.", path.name,
-                 facts.step)
+        log.info("Going on from %s, which has learned for %s; its own layer structure counts.", path.name,
+                 plural(facts.step or 0, "step"))
         return network
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ class Blocks:
         for key, length in (sides | dict.fromkeys(lists, total)).items():
             numbers = getattr(settings, key)
             if numbers and len(numbers) != length:
-                raise UserError(f'"lora.{key}" has {len(numbers)} numbers and this model takes {length}; empty it or '
+                raise UserError(f'Numbers in "lora.{key}": {len(numbers)}, and this model takes {length}; empty it or '
                                 "complete it.")
         weights = [getattr(settings, key) or [1.0] * length for key, length in sides.items()]
         edge = [1.0] * self.outside

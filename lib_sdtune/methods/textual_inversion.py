@@ -151,7 +151,7 @@ class TextualInversion(Method):
         self.steps_before = file.steps(path)
         rows = file.read(path, self.model.family.embedding_keys, self.widths)
         if len(rows) != self.settings.num_vectors_per_token:
-            log.info("Going on from %s with its own %d vectors.", path.name, len(rows))
+            log.info("Going on from %s; its vectors: %d.", path.name, len(rows))
         return rows
 
     def parameter_groups(self) -> list[dict[str, Any]]:

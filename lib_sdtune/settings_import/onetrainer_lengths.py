@@ -74,7 +74,7 @@ def set_stop(reader: Reader, steps_of_epoch: int | None) -> None:
         return
     count, path = number_of(reader, entry), "train.stop_text_encoder_training"
     if str(unit).upper() == "EPOCH" and steps_of_epoch:
-        reader.draft.set(path, count * steps_of_epoch, entry, f"epochs there, of {steps_of_epoch} steps each")
+        reader.draft.set(path, count * steps_of_epoch, entry, f"epochs there; steps of each: {steps_of_epoch}")
     elif str(unit).upper() == "STEP":
         reader.draft.set(path, count, entry)
     else:

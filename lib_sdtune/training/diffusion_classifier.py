@@ -73,14 +73,14 @@ def describe(config: Config, training_data: TrainingData, losses: Losses, folder
 def tell(asked: int, count: int, caption: str) -> None:
     """Say of how many of `count` pictures the model was asked now; caption: the first one's."""
     if asked == count:
-        log.info('The model was asked what %d pictures without captions show; the first one\'s caption is now "%s".',
-                 count, caption)
+        log.info("The model was asked what the pictures without captions show (%d); the first one's caption is now "
+                 '"%s".', count, caption)
     elif asked:
         log.info("The model was asked what %d of %d pictures without captions show, and what the others show is kept "
                  'from before; the first one\'s caption is now "%s".', asked, count, caption)
     else:
-        log.info("What %d pictures without captions show is kept from before, so the model was not asked again; the "
-                 'first one\'s caption is now "%s".', count, caption)
+        log.info("What the pictures without captions show (%d) is kept from before, so the model was not asked again; "
+                 'the first one\'s caption is now "%s".', count, caption)
 
 
 def names_its_class(concept: Concept) -> bool:

@@ -183,7 +183,7 @@ def test_what_does_not_belong_is_refused_before_anything_is_written(tmp_path):
     loha = files.lora(tmp_path / "loha.safetensors", network="loha")
     with pytest.raises(UserError, match="give a dim"):
         merge([sd1, loha], [1, 1], target)
-    with pytest.raises(UserError, match="2 LoRAs and 1 ratios"):
+    with pytest.raises(UserError, match="LoRAs: 2, ratios: 1"):
         merge([sd1, sd1], [1], target)
     narrow = {
         name: tensor[..., :5].contiguous() if name.endswith("down.weight") and tensor.ndim == 2 else tensor

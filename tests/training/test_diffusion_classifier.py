@@ -162,10 +162,10 @@ def test_the_log_says_whom_the_model_was_asked_about(tmp_path, monkeypatch, capl
 
     caplog.set_level("INFO", "sdtune")
     train(host, config, watch=stop_at_three)
-    assert len(asked) == 3 and "was asked what 3 pictures without captions show" in caplog.text
+    assert len(asked) == 3 and "was asked what the pictures without captions show (3)" in caplog.text
     caplog.clear()
     train(host, config, resume=True)
-    assert len(asked) == 3 and "What 3 pictures without captions show is kept from before" in caplog.text
+    assert len(asked) == 3 and "What the pictures without captions show (3) is kept from before" in caplog.text
     assert "was asked what" not in caplog.text
 
 
