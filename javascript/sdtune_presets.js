@@ -141,8 +141,7 @@ window.sdtune = window.sdtune || {};
     }
     document.addEventListener('focusout', (event) => event.target.closest('#sdtune_preset') && presets.shown());
 
-    const words = (title) =>
-        title.startsWith(OWN) ? t('Own: {name}', {name: title.slice(OWN.length)}) : t(title);
+    const words = (title) => (title.startsWith(OWN) ? t('Own: {name}', {name: title.slice(OWN.length)}) : t(title));
 
     // A name is in no table of words, so whoever translates the page leaves the list's line as it is.
     function nameOwn(option) {
