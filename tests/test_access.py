@@ -26,13 +26,13 @@ def test_any_folder_where_nothing_is_restricted(tmp_path):
     assert Access().folder(str(tmp_path), "images") == tmp_path
 
 
-@pytest.mark.parametrize("given", ["../outside", "inside/../../outside", "link", ".."])
-def test_folders_outside_the_roots_are_refused(tmp_path, given):
+@pytest.mark.parametrize("path", ["../outside", "inside/../../outside", "link", ".."])
+def test_folders_outside_the_roots_are_refused(tmp_path, path):
     (tmp_path / "root/inside").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
     (tmp_path / "root/link").symlink_to(tmp_path / "outside")
     with pytest.raises(UserError, match="images"):
-        Access(roots=lambda: [tmp_path / "root"]).folder(str(tmp_path / "root" / given), "images")
+        Access(roots=lambda: [tmp_path / "root"]).folder(str(tmp_path / "root" / path), "images")
 
 
 @pytest.mark.parametrize("prompt", ["/home/me/secret.txt", "../secret.txt", "C:secret.TXT", "..\\secret.txt "])
@@ -44,19 +44,19 @@ def test_a_template_is_no_way_to_read_other_files(prompt):
     Access(roots=list).template("a/b and c", "concepts[0].prompt")
 
 
-@pytest.mark.parametrize("given", ["", "   ", "a\0b", None, 3])
-def test_what_is_no_folder_is_refused(given):
+@pytest.mark.parametrize("folder", ["", "   ", "a\0b", None, 3])
+def test_what_is_no_folder_is_refused(folder):
     with pytest.raises(UserError, match="images"):
-        Access().folder(given, "images")
+        Access().folder(folder, "images")
 
 
-@pytest.mark.parametrize("given", [r"\\server\share", "//server/share", r" \\server\share"])
-def test_another_machine_is_not_even_asked(tmp_path, given, monkeypatch):
+@pytest.mark.parametrize("path", [r"\\server\share", "//server/share", r" \\server\share"])
+def test_another_machine_is_not_even_asked(tmp_path, path, monkeypatch):
     access = Access(roots=lambda: [tmp_path])
     resolved, resolve = [], Path.resolve
     monkeypatch.setattr(Path, "resolve", lambda self, *how: resolved.append(self) or resolve(self, *how))
     with pytest.raises(UserError, match="outside"):
-        access.folder(given, "images")
+        access.folder(path, "images")
     assert resolved == [tmp_path]
 
 

@@ -13,7 +13,7 @@ def test_one_app_per_process(host, monkeypatch):
 
 
 def test_the_host_is_made_when_it_is_needed_and_once(host):
-    made = []
-    app = App(lambda: made.append(host) or host)
-    assert made == []
-    assert app.host is app.host is app.jobs.context.host and made == [host]
+    hosts = []
+    app = App(lambda: hosts.append(host) or host)
+    assert hosts == []
+    assert app.host is app.host is app.jobs.context.host and hosts == [host]

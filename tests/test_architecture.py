@@ -110,20 +110,20 @@ COMPOSED = ("app", "jobs", "job_queue", "access", "services", "evaluation", "api
 CONTAINERS = dict, list, tuple, set, frozenset, partial, MethodType, FunctionType
 
 
-def holds(thing):
+def holds(instance):
     """The objects of our composed rooms that an object holds: attributes, also in containers, bound methods and closures."""
-    if isinstance(thing, dict):
-        parts = [*thing.keys(), *thing.values()]
-    elif isinstance(thing, list | tuple | set | frozenset):
-        parts = list(thing)
-    elif isinstance(thing, partial):
-        parts = [thing.func, *thing.args, *thing.keywords.values()]
-    elif isinstance(thing, MethodType):
-        parts = [thing.__self__]
-    elif isinstance(thing, FunctionType):
-        parts = [cell.cell_contents for cell in thing.__closure__ or ()]
+    if isinstance(instance, dict):
+        parts = [*instance.keys(), *instance.values()]
+    elif isinstance(instance, list | tuple | set | frozenset):
+        parts = list(instance)
+    elif isinstance(instance, partial):
+        parts = [instance.func, *instance.args, *instance.keywords.values()]
+    elif isinstance(instance, MethodType):
+        parts = [instance.__self__]
+    elif isinstance(instance, FunctionType):
+        parts = [cell.cell_contents for cell in instance.__closure__ or ()]
     else:
-        parts = list(vars(thing).values())
+        parts = list(vars(instance).values())
     for part in parts:
         if is_composed(part):
             yield part
@@ -131,26 +131,26 @@ def holds(thing):
             yield from holds(part)
 
 
-def is_composed(thing):
-    module = f"{type(thing).__module__}."
-    return hasattr(thing, "__dict__") and any(module.startswith(f"lib_sdtune.{room}.") for room in COMPOSED)
+def is_composed(instance):
+    module = f"{type(instance).__module__}."
+    return hasattr(instance, "__dict__") and any(module.startswith(f"lib_sdtune.{room}.") for room in COMPOSED)
 
 
-def circle(thing, path=()):
+def circle(instance, path=()):
     """The classes of objects that hold each other in a circle, somewhere below an object; () if there are none."""
-    if any(thing is above for above in path):
-        return tuple(type(part).__name__ for part in (*path, thing))
-    circles = (circle(part, (*path, thing)) for part in holds(thing))
+    if any(instance is above for above in path):
+        return tuple(type(part).__name__ for part in (*path, instance))
+    circles = (circle(part, (*path, instance)) for part in holds(instance))
     return next((classes for classes in circles if classes), ())
 
 
-def below(thing):
+def below(instance):
     """The objects that an object holds, directly or through others."""
-    return [further for part in holds(thing) for further in (part, *below(part))]
+    return [further for part in holds(instance) for further in (part, *below(part))]
 
 
-def classes(things):
-    return {type(thing).__name__ for thing in things}
+def classes(instances):
+    return {type(instance).__name__ for instance in instances}
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def app(host, images):
 
 def services(app):
     rooms = "lib_sdtune.services", "lib_sdtune.evaluation"
-    return [thing for thing in vars(app).values() if type(thing).__module__.startswith(rooms) and thing is not app.context]
+    return [service for service in vars(app).values() if type(service).__module__.startswith(rooms) and service is not app.context]
 
 
 def test_objects_do_not_hold_each_other_in_circles(app):

@@ -112,8 +112,8 @@ def test_bombs_and_empty_files_are_named_and_the_rest_is_prepared(place, client,
     looked = capsys.readouterr().out
     assert main(["prepare", "pics", "out"]) == 0
     prepared = capsys.readouterr().out
-    for said in (looked, prepared):
-        assert "bomb.png has hundreds of millions of pixels" in said and "nothing.png is an empty file" in said
+    for printed in (looked, prepared):
+        assert "bomb.png has hundreds of millions of pixels" in printed and "nothing.png is an empty file" in printed
     client.post(ROOT + "/prepare", json={"source": str(place / "pics"), "out": str(place / "out2")})
     until(lambda: client.get(ROOT + "/prepare").json()["work"]["state"] not in ("waiting", "working"))
     seen = client.get(ROOT + "/prepare").json()
@@ -125,10 +125,10 @@ def test_bombs_and_empty_files_are_named_and_the_rest_is_prepared(place, client,
 def test_a_read_only_disk(place, client, capsys, monkeypatch):
     touch = Path.touch
 
-    def refuse(path, *given, **named):
+    def refuse(path, *arguments, **named):
         if "frozen" in path.parts:
             raise OSError(errno.EROFS, "Read-only file system")
-        return touch(path, *given, **named)
+        return touch(path, *arguments, **named)
 
     monkeypatch.setattr(Path, "touch", refuse)
     (place / "frozen").mkdir()

@@ -144,8 +144,8 @@ def test_an_own_preset_goes_before_a_built_in_one_and_says_so(tmp_path, capsys):
 def test_a_preset_for_another_family_is_told(tmp_path, capsys):
     data = {"name": "ron", "concepts": [{"images": "x"}]}
     checked_config(data, str(tmp_path), preset="character-sdxl")
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and all(word in told for word in ("'character-sdxl'", "SDXL", "sdtune-embedded", "SD1", "character-sd1,"))
+    warning = capsys.readouterr().err
+    assert warning.count("\n") == 1 and all(word in warning for word in ("'character-sdxl'", "SDXL", "sdtune-embedded", "SD1", "character-sd1,"))
     own_presets(str(tmp_path)).save({"name": "mine", "settings": {"lora": {"dim": 3}}})
     for suited in ("character-sd1", "mine", ""):
         checked_config(data, str(tmp_path), preset=suited)
@@ -213,8 +213,8 @@ def test_a_smaller_resolution_keeps_the_pictures_shapes(tmp_path, capsys):
     assert main(["inspect", str(tmp_path / "wide"), "--json", "--set", "dataset.resolution=256"]) == 0
     assert json.loads(capsys.readouterr().out)["pictures"][0]["bucket"] == [320, 192]
     assert main(["prepare", str(tmp_path / "wide"), str(tmp_path / "out"), "--resolution", "256"]) == 0
-    with Image.open(tmp_path / "out" / "a.png") as made:
-        assert made.size == (320, 192)
+    with Image.open(tmp_path / "out" / "a.png") as image:
+        assert image.size == (320, 192)
 
 
 def test_what_suits_the_model_counts_before_settings_contradict_each_other(tmp_path, monkeypatch):
@@ -265,8 +265,8 @@ def test_inspect_a_folder(pictures, capsys):
     text = capsys.readouterr().out
     assert "3 pictures, 1 with a caption" in text and "512x512" in text and "broken.png" in text and "a grey slope" in text
     assert main(["inspect", str(pictures), "--json", "--set", "dataset.resolution=256"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["images"], found["captions"], found["buckets"]) == (3, 1, {"256x256": 3})
+    inspection = json.loads(capsys.readouterr().out)
+    assert (inspection["images"], inspection["captions"], inspection["buckets"]) == (3, 1, {"256x256": 3})
 
 
 @pytest.mark.parametrize("path, word", [("nowhere", "nowhere"), ("10_ron/0.png", "folder"), ("10_ron/0.txt", "0.txt"), (".", "")])
@@ -282,9 +282,9 @@ def test_templates_of_the_data_folder_count(pictures, tmp_path, capsys):
     templates = tmp_path / "data" / "textual_inversion_templates"
     templates.mkdir(parents=True)
     (templates / "mine.txt").write_text("a nice [name]")
-    given = {"name": "zwxq", "method": "textual_inversion", "concepts": [{"images": str(pictures), "prompt": "mine.txt"}],
+    settings = {"name": "zwxq", "method": "textual_inversion", "concepts": [{"images": str(pictures), "prompt": "mine.txt"}],
              "train": {"max_train_steps": 1}}
-    (tmp_path / "run.json").write_text(json.dumps(given))
+    (tmp_path / "run.json").write_text(json.dumps(settings))
     assert main(["train", str(tmp_path / "run.json"), "--data-dir", str(tmp_path / "data")]) == 0
     assert (tmp_path / "data" / "embeddings" / "zwxq.safetensors").is_file()
 

@@ -23,9 +23,9 @@ def test_the_difference_of_two_checkpoints_makes_the_one_of_the_other(tmp_path, 
     assert tool("merge", other, full, f"{half}:-1") == 0
     assert tool("merge", both, half, other) == 0
     assert tool("merge", merged, both, "--checkpoint", before) == 0
-    result, wanted, start = (safetensors.read(path)[0] for path in (merged, after, before))
+    result, expected, start = (safetensors.read(path)[0] for path in (merged, after, before))
     name = "model.diffusion_model.middle_block.1.transformer_blocks.0.ff.net.2.weight"
-    assert torch.allclose(result[name], wanted[name], atol=1e-4) and not torch.allclose(
+    assert torch.allclose(result[name], expected[name], atol=1e-4) and not torch.allclose(
         result[name], start[name], atol=1e-2
     )
 

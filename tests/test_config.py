@@ -129,16 +129,16 @@ def test_required_settings_are_asked_for():
 
 
 def test_the_schema_says_what_the_declaration_says():
-    found = schema(Config)
-    assert found["required"] == ["name", "concepts"] and found["additionalProperties"] is False
-    dim = found["properties"]["lora"]["properties"]["dim"]
+    declared = schema(Config)
+    assert declared["required"] == ["name", "concepts"] and declared["additionalProperties"] is False
+    dim = declared["properties"]["lora"]["properties"]["dim"]
     assert (dim["type"], dim["default"], dim["minimum"], dim["maximum"]) == ("integer", 16, 1, 1024)
-    assert "lora" in found["properties"]["method"]["enum"]
-    assert found["properties"]["concepts"]["items"]["required"] == ["images"]
-    assert found["properties"]["concepts"]["minItems"] == 1
-    layers = found["properties"]["hypernetwork"]["properties"]["layer_structure"]
+    assert "lora" in declared["properties"]["method"]["enum"]
+    assert declared["properties"]["concepts"]["items"]["required"] == ["images"]
+    assert declared["properties"]["concepts"]["minItems"] == 1
+    layers = declared["properties"]["hypernetwork"]["properties"]["layer_structure"]
     assert layers["items"] == {"type": "number", "exclusiveMinimum": 0, "maximum": 16} and "maximum" not in layers
-    assert json.loads(json.dumps(found)) == found
+    assert json.loads(json.dumps(declared)) == declared
 
 
 @pytest.mark.parametrize("text, good", [("1e-4", True), ("5e-3:200, 1e-3:500, 1e-4", True), (" .5 : 10 ,1.:-1", True), ("abc", False),
@@ -177,9 +177,9 @@ def test_every_family_has_every_kind_of_preset_at_a_size_of_its_own():
 @pytest.mark.parametrize("network", ["lora", "loha", "diag-oft", "boft"])
 def test_networks_that_the_webui_cannot_draw_on_a_text_encoder_are_told(name, network):
     family = families[name]()
-    told = [" ".join(by_model(Config.from_dict(MINIMAL, defaults={"lora": {"network": network, "dim": 8, "text_encoder_lr": rate}}), family, 512, []))
+    warnings = [" ".join(by_model(Config.from_dict(MINIMAL, defaults={"lora": {"network": network, "dim": 8, "text_encoder_lr": rate}}), family, 512, []))
             for rate in (1e-5, 0)]
-    assert ("cannot draw" in told[0]) == (network in ("diag-oft", "boft") and name != "sd1") and "cannot draw" not in told[1]
+    assert ("cannot draw" in warnings[0]) == (network in ("diag-oft", "boft") and name != "sd1") and "cannot draw" not in warnings[1]
 
 
 def test_a_misspelt_preset_is_named():
@@ -235,8 +235,8 @@ def test_an_optimizer_that_finds_its_rate_gets_1_where_nothing_else_is_said():
 def test_a_setting_that_another_overrules_is_told(settings, path):
     sentences = ineffective(Config.from_dict({**MINIMAL, **settings}))
     assert len(sentences) == 1 and f'"{path}"' in sentences[0] and sentences[0].endswith(".")
-    told = recognised(sentences[0])
-    assert "has no effect" not in sentences[0] or isinstance(told["values"]["2"], dict), "a reason that no page can translate"
+    code = recognised(sentences[0])
+    assert "has no effect" not in sentences[0] or isinstance(code["values"]["2"], dict), "a reason that no page can translate"
 
 
 @pytest.mark.parametrize("settings", [
@@ -288,6 +288,6 @@ def test_bucket_sides_that_leave_squares_or_smaller_pictures_are_told(dataset, k
 
 def test_half_of_what_a_model_was_made_for_is_told():
     family = families["sdxl"]()
-    told = by_model(Config.from_dict(MINIMAL | {"dataset": {"resolution": 512}}, SDXL), family, 1024, [])
-    assert any('"dataset.resolution" is 512' in sentence for sentence in told)
+    warnings = by_model(Config.from_dict(MINIMAL | {"dataset": {"resolution": 512}}, SDXL), family, 1024, [])
+    assert any('"dataset.resolution" is 512' in sentence for sentence in warnings)
     assert not by_model(Config.from_dict(MINIMAL | {"dataset": {"resolution": 768}}, SDXL), family, 1024, [])

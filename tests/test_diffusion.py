@@ -56,15 +56,15 @@ SD_ABAR = SD_ABAR.cumprod(0).float()
 @pytest.mark.parametrize("how, values", [("snr", [0.70, 0.41, 0.10]), ("constant", [0.1, 0.1, 0.1]),
                                          ("exponential", [0.1 ** (t / 1000) for t in (50, 250, 999)])])
 def test_the_thresholds_of_huber_follow_the_timestep(how, values):
-    found = diffusion.huber_threshold(torch.tensor([50, 250, 999]), SD_ABAR, how, c=0.1)
-    assert found.tolist() == pytest.approx(values, abs=0.005)
+    thresholds = diffusion.huber_threshold(torch.tensor([50, 250, 999]), SD_ABAR, how, c=0.1)
+    assert thresholds.tolist() == pytest.approx(values, abs=0.005)
 
 
 def test_the_scale_of_huber_counts_where_sd_scripts_has_it():
     timesteps = torch.tensor([50, 999])
     for how, factor in (("snr", 1), ("constant", 2), ("exponential", 2)):
-        one, two = (diffusion.huber_threshold(timesteps, SD_ABAR, how, c=0.1, scale=scale) for scale in (1.0, 2.0))
-        assert torch.allclose(two, factor * one)
+        plain, doubled = (diffusion.huber_threshold(timesteps, SD_ABAR, how, c=0.1, scale=scale) for scale in (1.0, 2.0))
+        assert torch.allclose(doubled, factor * plain)
 
 
 def test_zero_terminal_snr_ends_in_pure_noise_and_keeps_the_start():

@@ -23,9 +23,9 @@ def test_recomputing_by_name_is_refused():
 
 
 def test_recomputing_is_not_advised():
-    said = failures.sentence(RuntimeError(FULL))
-    advice = failures.explain(said)
-    assert "out of memory" in said and "checkpointing" not in said + advice["change"]
+    sentence = failures.sentence(RuntimeError(FULL))
+    advice = failures.explain(sentence)
+    assert "out of memory" in sentence and "checkpointing" not in sentence + advice["change"]
     assert advice["settings"] == {"train.batch_size": 1}
     assert "train.gradient_checkpointing" in failures.explain(failures.OUT_OF_MEMORY)["settings"]
 

@@ -46,8 +46,8 @@ def test_a_lora_from_the_pictures_to_the_prompt(place, capsys):
     assert printed.err == "" and printed.out.splitlines()[-1] == str(final)
 
     # the layout of the files
-    made = {"ron.safetensors", "ron-step00000004.safetensors", "ron.json", "ron.preview.png"}
-    assert {path.name for path in final.parent.iterdir()} == made
+    expected = {"ron.safetensors", "ron-step00000004.safetensors", "ron.json", "ron.preview.png"}
+    assert {path.name for path in final.parent.iterdir()} == expected
     run = data / "sdtune" / "runs" / "ron"
     assert json.loads((run / "config.json").read_text())["lora"]["dim"] == 2
     log = (run / "log.csv").read_text().splitlines()

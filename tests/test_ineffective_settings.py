@@ -56,8 +56,8 @@ def test_a_scheduler_that_one_of_the_rates_follows_has_an_effect(changes):
                                      {"lr_scheduler": "inverse_sqrt", "lr_scheduler_timescale": 50}])
 def test_no_part_of_a_scheduler_has_an_effect_where_every_rate_is_a_text(changes):
     settings = {"train": changes, "lora": {"unet_lr": "1e-3:100, 1e-4", "text_encoder_lr": 0}}
-    told = ineffective(Config.from_dict({**LEAST, **settings}))
-    assert sorted(sentence.split('"')[1] for sentence in told) == sorted(f"train.{key}" for key in changes)
+    sentences = ineffective(Config.from_dict({**LEAST, **settings}))
+    assert sorted(sentence.split('"')[1] for sentence in sentences) == sorted(f"train.{key}" for key in changes)
 
 
 def test_a_run_of_one_step_is_said_to_have_one():

@@ -36,11 +36,11 @@ def predict(model, prompt):
 
 
 def learn(model, method, steps=3):
-    wanted = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(8))
+    target = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(8))
     groups = [{"params": group["params"], "lr": group["lr"]} for group in method.parameter_groups()]
     optimizer = torch.optim.AdamW(groups)
     for _ in range(steps):
-        (predict(model, "a photo of zwx") - wanted).square().mean().backward()
+        (predict(model, "a photo of zwx") - target).square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
         method.constrain()

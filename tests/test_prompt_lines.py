@@ -7,7 +7,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.prompt_lines import parse, spoken
 
 
-@pytest.mark.parametrize("line, found", [
+@pytest.mark.parametrize("line, settings", [
     ("a cat", {"prompt": "a cat"}),
     ("a cat, 1--2 --n blurry, bad --w 512 --h 768 --d 7 --l 5.5 --s 28",
      {"prompt": "a cat, 1--2", "negative_prompt": "blurry, bad", "width": 512, "height": 768, "seed": 7, "cfg_scale": 5.5, "steps": 28}),
@@ -16,8 +16,8 @@ from lib_sdtune.prompt_lines import parse, spoken
     ("a cat --w=64 --h= 72 \u2014n blurry \u2013s 4", {"prompt": "a cat", "width": 64, "height": 72, "negative_prompt": "blurry", "steps": 4}),
     ("a cat \u2014not a dog \u2014 n", {"prompt": "a cat \u2014not a dog \u2014 n"}),
     ("a cat --ss DDIM", {"prompt": "a cat", "sampler": "DDIM"})])
-def test_a_line_and_its_settings(line, found):
-    assert parse(line) == found
+def test_a_line_and_its_settings(line, settings):
+    assert parse(line) == settings
 
 
 @pytest.mark.parametrize("line, word", [("a cat --q 3", "--q"), ("a cat --w x", "whole number"), ("a cat --w 100", "multiple of 8"),

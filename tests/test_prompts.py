@@ -4,12 +4,12 @@ from lib_sdtune.prompts import emphasis, tags
 
 
 def test_tags_are_taken_out():
-    text, found = tags("a cat <lora:ron:0.8> on <hypernet:old:1> grass<lora:x:0.5:0.25><lora:y:te=0.1:unet=2>")
+    text, parsed = tags("a cat <lora:ron:0.8> on <hypernet:old:1> grass<lora:x:0.5:0.25><lora:y:te=0.1:unet=2>")
     assert text == "a cat  on  grass"
-    assert [(tag.kind, tag.name) for tag in found] == [("lora", "ron"), ("hypernet", "old"), ("lora", "x"), ("lora", "y")]
-    assert found[0].weight() == 0.8 and found[0].weight(1, "unet", default=0.8) == 0.8
-    assert [found[2].weight(0, "te"), found[2].weight(1, "unet")] == [0.5, 0.25]
-    assert [found[3].weight(0, "te"), found[3].weight(1, "unet")] == [0.1, 2]
+    assert [(tag.kind, tag.name) for tag in parsed] == [("lora", "ron"), ("hypernet", "old"), ("lora", "x"), ("lora", "y")]
+    assert parsed[0].weight() == 0.8 and parsed[0].weight(1, "unet", default=0.8) == 0.8
+    assert [parsed[2].weight(0, "te"), parsed[2].weight(1, "unet")] == [0.5, 0.25]
+    assert [parsed[3].weight(0, "te"), parsed[3].weight(1, "unet")] == [0.1, 2]
     assert tags("<lora:z>")[1][0].weight() == 1.0 == tags("<lora:z:much>")[1][0].weight()
     assert {tags(f"<lora:z:{weight}>")[1][0].weight() for weight in ("nan", "inf", "-inf", "1e999")} == {1.0}
 
@@ -29,6 +29,6 @@ def test_tags_are_taken_out():
      [("a ", 1.0), ("house", 1.573), (" ", 1.1), ("on", 1.0), (" a ", 1.1), ("hill", 0.55), (", sun, ", 1.1), ("sky", 1.4641), (".", 1.1)]),
 ])
 def test_emphasis_as_in_the_webui(prompt, pieces):
-    found = emphasis(prompt)
-    assert [text for text, _ in found] == [text for text, _ in pieces]
-    assert [weight for _, weight in found] == pytest.approx([weight for _, weight in pieces])
+    weighted = emphasis(prompt)
+    assert [text for text, _ in weighted] == [text for text, _ in pieces]
+    assert [weight for _, weight in weighted] == pytest.approx([weight for _, weight in pieces])

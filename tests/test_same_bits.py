@@ -19,7 +19,7 @@ AUTO, STRICT = 2, 0x10000  # mkl_types.h
 
 def test_mkl_is_told_in_time():
     untold = {name: value for name, value in os.environ.items() if name != "MKL_CBWR"}
-    said = subprocess.run([sys.executable, "-c", ASK], env=untold, capture_output=True, text=True, check=True).stdout.strip()
-    if said == "no MKL":
+    flags = subprocess.run([sys.executable, "-c", ASK], env=untold, capture_output=True, text=True, check=True).stdout.strip()
+    if flags == "no MKL":
         pytest.skip("this torch has no MKL")
-    assert int(said) == AUTO | STRICT
+    assert int(flags) == AUTO | STRICT

@@ -15,8 +15,8 @@ def test_every_sentence_of_the_source_is_in_the_list():
 
 
 def test_a_sentence_is_told_with_what_stands_in_its_blanks():
-    said = recognised('"train.batch_size" is 0; the smallest value is 1.')
-    assert said == {"code": '"{1}" is {2}; the smallest value is {3}.', "values": {"1": "train.batch_size", "2": "0", "3": "1"}}
+    code = recognised('"train.batch_size" is 0; the smallest value is 1.')
+    assert code == {"code": '"{1}" is {2}; the smallest value is {3}.', "values": {"1": "train.batch_size", "2": "0", "3": "1"}}
     assert recognised("a photo of a cat on sand") is None
     time = recognised('About 15 seconds (13 seconds to 18 seconds), measured with the same settings in the run "one".')
     assert time["values"]["1"] == {"code": "{1} seconds", "values": {"1": "15"}}

@@ -74,11 +74,11 @@ def test_who_interrupts_after_the_final_file_was_written_comes_too_late(tmp_path
 
     monkeypatch.setattr(card, "write", interrupted)
     assert main(["train", str(prepared(tmp_path) / "run.json"), "--data-dir", str(tmp_path / "data")]) == 0
-    file, said = tmp_path / "data" / "models" / "Lora" / "ron.safetensors", capsys.readouterr().out.splitlines()[-1]
+    file, last_line = tmp_path / "data" / "models" / "Lora" / "ron.safetensors", capsys.readouterr().out.splitlines()[-1]
     status = json.loads((tmp_path / "data" / "sdtune" / "runs" / "ron" / "status.json").read_text())
     assert status["state"] == "finished" and status["artefacts"][-1] == str(file) and file.exists()
     assert file.with_suffix(".json").exists() == (times == 1)
-    assert said == str(file) if times == 1 else f"{file} is written" in said and "card" in said
+    assert last_line == str(file) if times == 1 else f"{file} is written" in last_line and "card" in last_line
 
 
 @pytest.mark.parametrize("request_", ["stop", "interrupt"])

@@ -59,7 +59,7 @@ def test_is_refused(shelves, capsys, changes, words):
 def test_another_models_sizes_are_refused_before_a_run_is_queued(shelves, monkeypatch, changes):
     monkeypatch.chdir(shelves)
     before = tree(shelves)
-    given = {"name": "ron", "concepts": [{"images": "pictures", "prompt": "a photo of [name]"}], **changes}
+    settings = {"name": "ron", "concepts": [{"images": "pictures", "prompt": "a photo of [name]"}], **changes}
     with pytest.raises(UserError, match=r"1024|768"):
-        App(lambda: EmbeddedHost(shelves / "data")).submit(given)
+        App(lambda: EmbeddedHost(shelves / "data")).submit(settings)
     assert tree(shelves) == before

@@ -34,7 +34,7 @@ def unnamed_round(model, number):
     rng, pictures = toy_captions.seeded("unnamed", number), []
     while len(pictures) < len(toy_latents.COMBINATIONS):
         colour, ground = ([rng.randrange(256) for _ in range(3)] for _ in range(2))
-        if max(abs(one - other) for one, other in zip(colour, ground, strict=True)) > CONTRAST:
+        if max(abs(a - b) for a, b in zip(colour, ground, strict=True)) > CONTRAST:
             scene = toyworld.random_scene(rng, "circle")
             pictures.append(toyworld.paint(toyworld.silhouette(odd_form(rng), scene.x, scene.y, scene.radius),
                                            colour, ground))

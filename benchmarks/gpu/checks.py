@@ -102,7 +102,7 @@ def resumed(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
     config = config_of(host.model, work / "broken", "lora", **settings)
     whole_run(broken, config, stop_at=2)
     again = whole_run(broken, config, resume=True)
-    worst = max(abs(one - other) / one for one, other in zip(whole, again, strict=True))
+    worst = max(abs(loss - resumed_loss) / loss for loss, resumed_loss in zip(whole, again, strict=True))
     return worst < 1e-3, "the same losses" if not worst else f"losses differ by {worst:.1e}"
 
 
@@ -132,7 +132,8 @@ def graphs(method: str) -> Callable[[torch.device, str, Path], tuple[bool, str]]
                 return False, "the model did not come back as it was"
         if device.type == "cuda" and not (usable and all(usable)):
             return False, "no graph was kept"
-        worst = max(abs(one - other) / one for one, other in zip(results[False], results[True], strict=True))
+        pairs = zip(results[False], results[True], strict=True)
+        worst = max(abs(loss - recorded_loss) / loss for loss, recorded_loss in pairs)
         return worst < TOLERANCE, f"losses differ from those without by {worst:.1e}"
 
     return check

@@ -69,15 +69,15 @@ class TheirModel:
         """Key of every layer that has an adapter -> what it is changed by, of those that are compared: all of SDXL's
         are 10 GiB.
         """
-        found: dict[str, torch.Tensor | None] = {}
+        changes_by_key: dict[str, torch.Tensor | None] = {}
         for prefix, part in self.parts.items():
             for name, layer in part.named_modules():
                 if hasattr(layer, "get_delta_weight") and layer.lora_A:
                     key = self.key(f"{prefix}.{name}")
-                    found[key] = None
+                    changes_by_key[key] = None
                     if key in self.compared:
-                        found[key] = layer.double().get_delta_weight(next(iter(layer.lora_A))).detach()
-        return found
+                        changes_by_key[key] = layer.double().get_delta_weight(next(iter(layer.lora_A))).detach()
+        return changes_by_key
 
 
 def ours_in_theirs(model: Model, network: str, folder: Path) -> Result:

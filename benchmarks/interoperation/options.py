@@ -22,13 +22,13 @@ CHOSEN_LATER = {"min_timestep", "max_timestep", "clip_skip", "network_dim", "sav
 
 def theirs() -> dict[str, dict[str, list]]:
     """Option -> letter of a script -> its defaults there."""
-    found: dict[str, dict[str, list]] = defaultdict(lambda: defaultdict(list))
+    defaults_by_option: dict[str, dict[str, list]] = defaultdict(lambda: defaultdict(list))
     for letter, names in SCRIPTS.items():
         for name in names:
             for action in importlib.import_module(name).setup_parser()._actions:
                 if action.dest != "help":
-                    found[action.dest][letter].append(action.default)
-    return found
+                    defaults_by_option[action.dest][letter].append(action.default)
+    return defaults_by_option
 
 
 def differences(option: Option, scripts: dict[str, list]) -> list[str]:
@@ -46,12 +46,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.interoperation.options", description=__doc__)
     parser.add_argument("--sd-scripts", type=Path, required=True, help="a folder with kohya-ss/sd-scripts")
     sys.path.insert(0, str(parser.parse_args().sd_scripts.absolute()))
-    rows, found = {option.name: option for option in OPTIONS}, theirs()
-    sentences = [f"{name} is missing in the table" for name in sorted(found.keys() - rows.keys())]
-    sentences += [f"{name} is in no script" for name in sorted(rows.keys() - found.keys())]
-    for name in sorted(found.keys() & rows.keys()):
-        sentences += differences(rows[name], found[name])
-    print("\n".join([*sentences, f"{len(found)} options, {len(sentences)} differences"]))
+    rows, defaults_by_option = {option.name: option for option in OPTIONS}, theirs()
+    sentences = [f"{name} is missing in the table" for name in sorted(defaults_by_option.keys() - rows.keys())]
+    sentences += [f"{name} is in no script" for name in sorted(rows.keys() - defaults_by_option.keys())]
+    for name in sorted(defaults_by_option.keys() & rows.keys()):
+        sentences += differences(rows[name], defaults_by_option[name])
+    print("\n".join([*sentences, f"{len(defaults_by_option)} options, {len(sentences)} differences"]))
     return min(1, len(sentences))
 
 

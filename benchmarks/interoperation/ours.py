@@ -135,10 +135,10 @@ def read(path: Path, model: Model) -> tuple[int, tuple[str, ...], dict[str, torc
     """(layers, keys that fit nothing, key -> what is changed, of the layers that are compared)."""
     file = lora.read(path)
     try:
-        found = layers_on(model, file)
+        layers = layers_on(model, file)
     except UserError as error:
         return 0, (str(error),), {}
     changes = {target.key: exactly(tensors, model.weights[target.key])
-               for target, tensors in found if target.key in model.weights}
-    changes |= {target.key: of_norm(tensors) for target, tensors in found if target.key in model.norms}
-    return len(found), (), changes
+               for target, tensors in layers if target.key in model.weights}
+    changes |= {target.key: of_norm(tensors) for target, tensors in layers if target.key in model.norms}
+    return len(layers), (), changes

@@ -64,10 +64,11 @@ def ours_in_theirs(model: Model, network: str, folder: Path) -> Result:
         1.0, str(path), None, their_model.text_encoder, their_model.unet, for_inference=True)
     their_network.apply_to(their_model.text_encoder, their_model.unet)
     outcome = their_network.load_state_dict(tensors, strict=False)
-    made = their_network.unet_loras + their_network.text_encoder_loras
-    theirs = {each.lora_name: each.double().get_weight() for each in made if each.lora_name in changes}
+    their_layers = their_network.unet_loras + their_network.text_encoder_loras
+    theirs = {each.lora_name: each.double().get_weight() for each in their_layers if each.lora_name in changes}
     left_over = *outcome.unexpected_keys, *outcome.missing_keys
-    return Result(NAME, model.name, network, "ours", len(made), left_over, len(changes), difference(changes, theirs))
+    return Result(NAME, model.name, network, "ours", len(their_layers), left_over, len(changes),
+                  difference(changes, theirs))
 
 
 def theirs_in_ours(model: Model, network: str, folder: Path) -> Result:
@@ -79,12 +80,12 @@ def theirs_in_ours(model: Model, network: str, folder: Path) -> Result:
                                         conv_alpha=2)
     their_network.apply_to(their_model.text_encoder, their_model.unet, True, True)
     torch.manual_seed(2)
-    made = their_network.unet_loras + their_network.text_encoder_loras
-    for each in made:
+    their_layers = their_network.unet_loras + their_network.text_encoder_loras
+    for each in their_layers:
         nn.init.normal_(each.lora_up.weight, std=0.05)
     path = folder / f"theirs-{model.name}-{network}.safetensors"
     their_network.save_weights(str(path), torch.float32, {})
-    theirs = {each.lora_name: product(each) for each in made if each.lora_name in model.weights}
+    theirs = {each.lora_name: product(each) for each in their_layers if each.lora_name in model.weights}
     layers, left_over, changes = ours.read(path, model)
     return Result(NAME, model.name, network, "theirs", layers, left_over, len(theirs), difference(theirs, changes))
 

@@ -79,8 +79,8 @@ def test_wrong_questions_are_told_in_a_sentence(client, address):
 
 def test_schema_and_folder(client, images, tmp_path):
     assert client.get("/sdtune/v1/schema").json()["properties"]["lora"]["properties"]["dim"]["default"] == 16
-    found = client.post("/sdtune/v1/inspect", json={"images": str(images)})
-    assert found.status_code == 200 and isinstance(found.json(), dict)
+    response = client.post("/sdtune/v1/inspect", json={"images": str(images)})
+    assert response.status_code == 200 and isinstance(response.json(), dict)
     assert client.post("/sdtune/v1/inspect", json={"images": str(tmp_path / "none")}).status_code == 422
     assert client.post("/sdtune/v1/inspect", json={"image": "x"}).status_code == 422
 
@@ -153,8 +153,8 @@ PLACES = {"/x": "/{name}", "y.png": "{file}", "/0": "/{index}"}
 def declared(path):
     """The route of a path."""
     path = path.partition("?")[0]
-    for given, name in PLACES.items():
-        path = path.replace(given, name)
+    for text, name in PLACES.items():
+        path = path.replace(text, name)
     return "/sdtune/v1" + path
 
 

@@ -104,12 +104,12 @@ def test_stopping_keeps_what_is_done(data, tmp_path):
 
 
 def test_batches_hold_one_size_and_give_the_same_latents(data, tmp_path):
-    one, many = LatentCache(tmp_path / "one", Encoder(), "vae"), LatentCache(tmp_path / "many", encoder := Encoder(), "vae")
-    one.prepare(data.variants())
+    single, many = LatentCache(tmp_path / "one", Encoder(), "vae"), LatentCache(tmp_path / "many", encoder := Encoder(), "vae")
+    single.prepare(data.variants())
     many.prepare(data.variants(), batch_size=4)
     assert len(encoder.calls) < 6 and max(shape[0] for shape in encoder.calls) > 1
     for example in data.variants():
-        assert torch.allclose(one.latents(example)[0], many.latents(example)[0], atol=1e-6)
+        assert torch.allclose(single.latents(example)[0], many.latents(example)[0], atol=1e-6)
 
 
 def test_without_a_folder_nothing_is_written(data, tmp_path):
@@ -219,11 +219,11 @@ the pixels that it stands for."""
 
 def test_the_version_in_the_key_is_that_of_the_decoding(tmp_path):
     steps = np.arange(64, dtype=np.int64).reshape(8, 8)
-    made = {"grey.png": Image.fromarray(np.uint8(steps)), "sixteen.png": Image.fromarray(np.uint16(steps * 1000)),
+    images = {"grey.png": Image.fromarray(np.uint8(steps)), "sixteen.png": Image.fromarray(np.uint16(steps * 1000)),
             "fractions.tif": Image.fromarray(np.float32(steps / 63)), "whole.tif": Image.fromarray(np.int32(steps * 9000 - 5000)),
             "clear.png": Image.fromarray(np.uint8(np.stack([steps, steps * 2, steps * 3, steps * 4], -1)))}
     total = hashlib.blake2b(digest_size=8)
-    for name, image in made.items():
+    for name, image in images.items():
         image.save(tmp_path / name)
         total.update(load(tmp_path / name)[0].tobytes())
     assert {cache.VERSION: total.hexdigest()} == DECODED

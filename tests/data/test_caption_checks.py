@@ -58,29 +58,29 @@ def test_a_word_that_is_never_read_is_refused(captions, shuffled, refused):
         check_word(scan, config, "ron")
 
 
-@pytest.mark.parametrize("sources, template, told", [
+@pytest.mark.parametrize("sources, template, is_unused", [
     (["file", "file"], None, True), (["file", "prompt"], None, False), (["file"], ["[filewords], red"], False), ([], None, False)])
-def test_a_prompt_that_no_picture_uses_is_told(sources, template, told):
+def test_a_prompt_that_no_picture_uses_is_told(sources, template, is_unused):
     pictures = [Picture(f"{number}.png", 64, 64, "a cat", source, str(number), 1, False, 1.0, 0, "f") for number, source in enumerate(sources)]
     config = Config.from_dict({"name": "ron", "concepts": [{"images": ".", "prompt": "a photo of ron"}]})
     problems = [problem.text for problem in unused_prompts(Scan(pictures, templates={0: template} if template else {}), config)]
-    assert ['"concepts[0].prompt" is not used' in text for text in problems] == [True] * told
+    assert ['"concepts[0].prompt" is not used' in text for text in problems] == [True] * is_unused
     config.dataset.trigger_words_rate = 0.2  # shown by themselves, they are used
     assert not list(unused_prompts(Scan(pictures), config))
     config.dataset.trigger_words_rate, config.concepts[0].prompt = 0.0, ""
     assert not list(unused_prompts(Scan(pictures), config))
 
 
-@pytest.mark.parametrize("captions, told", [
+@pytest.mark.parametrize("captions, parts", [
     (["a zwx cat, red", "zwx cat"], []), (["a zwx cat", "a cat", "zwx"], ['2 of 3 captions do not say "zwx cat"', "that of 1.png"]),
     (["a cat", "zwx"], ['"concepts[0].prompt" is not used'])])
-def test_trigger_words_count_as_used_where_every_caption_says_them(captions, told):
+def test_trigger_words_count_as_used_where_every_caption_says_them(captions, parts):
     pictures = [Picture(Path(f"{number}.png"), 64, 64, caption, "file", str(number), 1, False, 1.0, 0, "f")
                 for number, caption in enumerate(captions)]
     config = Config.from_dict({"name": "ron", "concepts": [{"images": ".", "prompt": "zwx cat"}]})
     problems = [problem.text for problem in unused_prompts(Scan(pictures), config)]
-    assert len(problems) == bool(told)
-    assert all(part in problems[0] for part in told)
+    assert len(problems) == bool(parts)
+    assert all(part in problems[0] for part in parts)
 
 
 @pytest.mark.parametrize("text, word, result", [

@@ -31,13 +31,13 @@ def captions(tmp_path):
     return Captions(tmp_path)
 
 
-@pytest.mark.parametrize("existing, wanted", [("keep", "old"), ("replace", "30 wide"), ("prepend", "30 wide, old"),
+@pytest.mark.parametrize("existing, caption", [("keep", "old"), ("replace", "30 wide"), ("prepend", "30 wide, old"),
                                               ("append", "old, 30 wide")])
-def test_pictures_are_described_and_old_captions_treated_as_asked(captions, existing, wanted):
+def test_pictures_are_described_and_old_captions_treated_as_asked(captions, existing, caption):
     host = WebUI()
     with captioners.registry["blip"](host) as captioner:
         captioners.describe_all(captions, captioner, existing=existing)
-    assert [captions[name] for name in captions.entries] == [wanted, "40 wide", ""] and not host.open
+    assert [captions[name] for name in captions.entries] == [caption, "40 wide", ""] and not host.open
     assert captions.undo() and captions["a.png"] == "old"
 
 

@@ -67,10 +67,10 @@ def test_nothing_varies_unless_asked():
 
 def test_shuffle_keeps_the_first_and_loses_none():
     dataset = DatasetConfig(shuffle_caption=True, keep_tokens=2)
-    seen = {variation.vary("ron, cat, a, b, c, d", dataset, 1, 0, occurrence) for occurrence in range(50)}
-    assert len(seen) > 10
-    for one in seen:
-        assert one.startswith("ron, cat, ") and sorted(one.split(", ")) == ["a", "b", "c", "cat", "d", "ron"]
+    captions = {variation.vary("ron, cat, a, b, c, d", dataset, 1, 0, occurrence) for occurrence in range(50)}
+    assert len(captions) > 10
+    for caption in captions:
+        assert caption.startswith("ron, cat, ") and sorted(caption.split(", ")) == ["a", "b", "c", "cat", "d", "ron"]
 
 
 def test_shuffle_is_a_function_of_seed_picture_and_showing():
@@ -94,16 +94,16 @@ LINES = ["a photo of [name], [filewords]", "a picture of [filewords], in the sty
 
 def test_dropout_leaves_a_template_s_whole_line_out():
     dataset = DatasetConfig(caption_dropout_rate=0.3)
-    said = [variation.from_template(LINES, "ron", "red", dataset, 1, 0, showing) for showing in range(500)]
-    assert 100 < said.count("") < 200 and {line for line in said if line} == {
+    captions = [variation.from_template(LINES, "ron", "red", dataset, 1, 0, showing) for showing in range(500)]
+    assert 100 < captions.count("") < 200 and {line for line in captions if line} == {
         "a photo of ron, red", "a picture of red, in the style of ron"}
 
 
 def test_where_the_line_must_say_the_name_only_the_picture_s_words_are_dropped():
     dataset = DatasetConfig(caption_dropout_rate=1.0)
-    said = {variation.from_template(LINES, "ron", variation.vary("red", dataset, 1, 0, showing), dataset, 1, 0, showing, needs_name=True)
+    captions = {variation.from_template(LINES, "ron", variation.vary("red", dataset, 1, 0, showing), dataset, 1, 0, showing, needs_name=True)
             for showing in range(50)}
-    assert said == {"a photo of ron", "a picture of, in the style of ron"}
+    assert captions == {"a photo of ron", "a picture of, in the style of ron"}
 
 
 def test_a_caption_and_its_template_are_dropped_together():

@@ -17,11 +17,11 @@ def impatient(monkeypatch):
     monkeypatch.setattr(expressions, "LIMIT", 0.5)
 
 
-@pytest.mark.parametrize("pattern, new, caption, wanted", [
+@pytest.mark.parametrize("pattern, new, caption, expected", [
     (r"(\d+)", r"<\1>", "a 12 cat", "a <12> cat"), ("(?i)RON", "猫🦊", "ron, ron", "猫🦊, 猫🦊"), ("$", "", "", ""), ("\n", " ", "a\nb", "a b"),
     (r"(?P<one>r)on", r"\g<one>", "ron", "r"), ("\udcff", "x", "\udcff", "x")])
-def test_substitutions(pattern, new, caption, wanted):
-    assert Substitution(pattern, new).check()(caption) == wanted
+def test_substitutions(pattern, new, caption, expected):
+    assert Substitution(pattern, new).check()(caption) == expected
 
 
 @pytest.mark.parametrize("pattern, new, words", [("(a", "", "does not compile"), ("a{99999999999}", "", "does not compile"),

@@ -70,12 +70,12 @@ def test_every_second_hole_is_the_users_scaled_and_mirrored_with_the_picture(ima
     mask_image(mode=mode, box=(0, 0, 28, 63)).save(images / "0.mask.png")  # not at a border of latents
     cache, dataset = cache_of(images)
     example = replace(dataset.example(0, 0), flip=False)
-    wanted = torch.zeros(1, 16, 16)
-    wanted[:, :8, :4] = 1
-    assert torch.equal(cache.concat(example)[:1], wanted)
-    assert torch.equal(cache.concat(replace(example, flip=True))[:1], wanted.flip(2))
-    assert torch.equal(cache.concat(replace(example, occurrence=2))[:1], wanted)
-    assert not torch.equal(cache.concat(replace(example, occurrence=1))[:1], wanted)
+    expected = torch.zeros(1, 16, 16)
+    expected[:, :8, :4] = 1
+    assert torch.equal(cache.concat(example)[:1], expected)
+    assert torch.equal(cache.concat(replace(example, flip=True))[:1], expected.flip(2))
+    assert torch.equal(cache.concat(replace(example, occurrence=2))[:1], expected)
+    assert not torch.equal(cache.concat(replace(example, occurrence=1))[:1], expected)
     assert cache.concat(example)[1:, :8, :4].count_nonzero() == 0  # nothing of what is missing is told
     names = {cache.name(shown) for shown in every_hole([example])}
     assert len(names) == HOLES + 1 == len(list(every_hole([example])))
@@ -132,8 +132,8 @@ def test_masks_that_do_nothing_are_named(images, host, caplog):
     black(images, "1")
     control = train(host, settings(images, dataset={"masked_loss": True, "alpha_mask": True}, train={"max_train_steps": 2}))
     assert control.state == "finished"
-    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert [sum(words in line and name in line for line in told) for words, name in
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [sum(words in line and name in line for line in warnings) for words, name in
             (("black all over", "1.png"), ("have no mask", "2.png"), ("dataset.alpha_mask", "transparent"))] == [1, 1, 1]
     config = Config(name="ron", concepts=[Concept(images=str(images))], dataset=DatasetConfig(masked_loss=True))
     assert {problem.kind for problem in findings(scanned(images), config)} >= {"mask black", "no mask"}

@@ -40,8 +40,8 @@ def test_everything_becomes_rgb_of_the_size_that_was_announced(tmp_path, name):
 def test_exif_rotation(tmp_path, turn):
     image = awful.scene(80, 40)
     path = saved(tmp_path, awful.data(image, "JPEG", exif=awful.exif(turn), quality=95), "a.jpg")
-    wanted = ImageOps.exif_transpose(Image.open(path))
-    assert np.array_equal(np.array(picture.load(path)[0]), np.array(wanted))
+    upright = ImageOps.exif_transpose(Image.open(path))
+    assert np.array_equal(np.array(picture.load(path)[0]), np.array(upright))
 
 
 def test_sixteen_bits_are_scaled_not_cut_off(tmp_path):
@@ -77,8 +77,8 @@ def test_pixels_range_shape_and_mirror():
 
 def test_an_unscaled_crop_is_the_picture_to_the_bit():
     image = awful.scene(100, 60)
-    one = Example(None, 0, 0, "", (64, 32), (7, 11), False, 1.0, (100, 60))
-    assert np.array_equal(np.array(pixels.frame(image, one)), np.array(image)[11:43, 7:71])
+    example = Example(None, 0, 0, "", (64, 32), (7, 11), False, 1.0, (100, 60))
+    assert np.array_equal(np.array(pixels.frame(image, example)), np.array(image)[11:43, 7:71])
 
 
 def test_the_crop_shows_the_asked_part():
@@ -96,8 +96,8 @@ def test_an_absurd_shape_costs_no_memory():
 def test_masks_follow_the_picture_also_when_it_is_not_square():
     alpha = Image.new("L", (128, 64), 0)
     alpha.paste(255, (96, 0, 128, 64))  # the right quarter counts
-    one = Example(None, 0, 0, "", (128, 64), (0, 0), False, 1.0, (128, 64))
-    mask = pixels.mask(alpha, one)
+    example = Example(None, 0, 0, "", (128, 64), (0, 0), False, 1.0, (128, 64))
+    mask = pixels.mask(alpha, example)
     assert mask.shape == (1, 8, 16)
     assert mask[0, :, :12].eq(0).all() and mask[0, :, 12:].eq(1).all()
     mirrored = pixels.mask(alpha, Example(None, 0, 0, "", (128, 64), (0, 0), True, 1.0, (128, 64)))
@@ -105,9 +105,9 @@ def test_masks_follow_the_picture_also_when_it_is_not_square():
 
 
 def test_masks_of_opaque_and_of_empty_pictures_are_all_ones():
-    one = Example(None, 0, 0, "", (128, 64), (0, 0), False, 1.0, (128, 64))
+    example = Example(None, 0, 0, "", (128, 64), (0, 0), False, 1.0, (128, 64))
     for alpha in (None, Image.new("L", (128, 64), 255), Image.new("L", (128, 64), 0)):
-        assert pixels.mask(alpha, one).eq(1).all()
+        assert pixels.mask(alpha, example).eq(1).all()
 
 
 @pytest.mark.parametrize("name, data", [("a.avif", b"\0\0\0\x1cftypavif\0\0\0\0avifmif1"), ("a.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 20),
@@ -116,12 +116,12 @@ def test_masks_of_opaque_and_of_empty_pictures_are_all_ones():
 def test_kinds_that_pillow_may_not_know_are_named(tmp_path, monkeypatch, name, data, known):
     kind = name.rpartition(".")[2].upper()
     Image.init()
-    others = {other: made for other, made in Image.OPEN.items() if other != kind}
-    monkeypatch.setattr(Image, "OPEN", others | ({kind: (lambda *given: 1 / 0, lambda prefix: True)} if known else {}))
+    others = {other: opener for other, opener in Image.OPEN.items() if other != kind}
+    monkeypatch.setattr(Image, "OPEN", others | ({kind: (lambda *arguments: 1 / 0, lambda prefix: True)} if known else {}))
     monkeypatch.setattr(Image, "ID", list(Image.OPEN))
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(picture.Unreadable) as told:
+    with pytest.raises(picture.Unreadable) as caught:
         picture.examine(tmp_path / name)
     shown = "AVIF" if kind == "AVIF" else "JPEG XL"
-    assert (f"a damaged {shown}" if known else f"{shown}, which the Pillow here does not know") in str(told.value)
-    assert "save it again as PNG or JPEG" in str(told.value)
+    assert (f"a damaged {shown}" if known else f"{shown}, which the Pillow here does not know") in str(caught.value)
+    assert "save it again as PNG or JPEG" in str(caught.value)

@@ -40,16 +40,16 @@ def sizes(folder):
     return {path.relative_to(folder).as_posix(): Image.open(path).size for path in pictures}
 
 
-@pytest.mark.parametrize("options, wanted", [
+@pytest.mark.parametrize("options, counts", [
     ({}, {(128, 64): 0, (64, 128): 0}), ({"resize": "square"}, {(128, 128): 2}), ({"resize": "multiple"}, {(192, 128): 1, (128, 192): 1}),
     ({"resize": "none"}, {(200, 150): 1, (150, 200): 1})])
-def test_sizes(source, tmp_path, options, wanted):
+def test_sizes(source, tmp_path, options, counts):
     before = contents(source)
     prepare(source, tmp_path / "out", small(**options))
-    made = list(sizes(tmp_path / "out").values())
+    written_sizes = list(sizes(tmp_path / "out").values())
     if "resize" in options:
-        assert {size: made.count(size) for size in made} == wanted
-    assert len(made) == 2 and all(side % 64 == 0 or options.get("resize") == "none" for size in made for side in size)
+        assert {size: written_sizes.count(size) for size in written_sizes} == counts
+    assert len(written_sizes) == 2 and all(side % 64 == 0 or options.get("resize") == "none" for size in written_sizes for side in size)
     assert contents(source) == before
 
 
@@ -59,9 +59,9 @@ def test_the_bucket_is_the_one_of_training(source, tmp_path):
 
     prepare(source, tmp_path / "out", small())
     buckets = Buckets(DatasetConfig(resolution=128, min_bucket_reso=64, max_bucket_reso=256))
-    made = sizes(tmp_path / "out")
-    assert len(made) == 2
-    for name, size in made.items():
+    size_by_name = sizes(tmp_path / "out")
+    assert len(size_by_name) == 2
+    for name, size in size_by_name.items():
         original = Image.open(next(source.glob(name.split(".")[0] + ".[pj]*")))
         assert size == buckets.fit(*original.size).size == buckets.fit(*size).size == buckets.fit(*size).scaled
 
@@ -142,8 +142,8 @@ def test_where_pixels_count_all_are_decoded(options, box):
 def test_long_names_are_cut_for_disks(source, tmp_path):
     for letter in "ab":
         awful.scene(seed=ord(letter)).save(source / ("🦊" * 60 + letter * 11 + ".png"))
-    made = prepare(source, tmp_path / "out", small(flip=True)).written
-    assert len(made) == len(set(made)) == 10 and all(len(name.encode()) < 225 for name in made)
+    names = prepare(source, tmp_path / "out", small(flip=True)).written
+    assert len(names) == len(set(names)) == 10 and all(len(name.encode()) < 225 for name in names)
 
 
 def test_a_full_disk_is_told_and_what_is_there_is_whole(source, tmp_path, monkeypatch):
@@ -190,8 +190,8 @@ def test_names_that_would_collide(source, tmp_path):
     for name in ("x.png", "x.jpg", "X.webp", "x-jpg.png"):
         awful.scene(seed=len(name)).save(source / name)
     prepare(source, tmp_path / "out", small())
-    made = [name for name in sizes(tmp_path / "out") if name.lower().startswith("x")]
-    assert len({name.lower() for name in made}) == 4
+    names = [name for name in sizes(tmp_path / "out") if name.lower().startswith("x")]
+    assert len({name.lower() for name in names}) == 4
     (source / "deep").mkdir()
     awful.scene(seed=9).save(source / "deep/a.png")
     prepare(source, tmp_path / "kohya", small(folder="10_ron cat"))
@@ -260,7 +260,7 @@ def test_a_mask_leaves_the_background_out_of_training_and_the_picture_as_it_is(t
         assert Image.open(tmp_path / "out" / "a-flip.mask.png").getpixel((127 - 35, 40)) == 255
     config = Config.from_dict({"name": "ron", "concepts": [{"images": str(tmp_path / "out")}], "dataset": {"masked_loss": True}})
     pictures = scan(config.concepts, config.dataset, config.loss, tmp_path).pictures
-    assert len(pictures) == len(names) // 3 and all(one.mask and one.caption == "a ron cat" for one in pictures)
+    assert len(pictures) == len(names) // 3 and all(picture.mask and picture.caption == "a ron cat" for picture in pictures)
 
 
 def test_where_no_background_is_found_no_mask_is_written_and_it_is_said(source, tmp_path):
@@ -319,18 +319,18 @@ def test_a_plain_picture_is_cropped_in_the_centre():
 def test_long_pictures_are_split_so_that_all_of_them_is_seen(tmp_path):
     awful.scene(1000, 100).save(tmp_path / "a.png")
     pieces = crop.tiles(1000, 100, 2.0)
-    assert pieces[0][0] == 0 and pieces[-1][2] == 1000 and all(one[2] - one[0] == 100 for one in pieces)
+    assert pieces[0][0] == 0 and pieces[-1][2] == 1000 and all(piece[2] - piece[0] == 100 for piece in pieces)
     assert all(later[0] < earlier[2] for earlier, later in zip(pieces, pieces[1:], strict=False))
     assert crop.tiles(199, 100, 2.0) is None and crop.tiles(100, 300, 2.0)[-1] == (0, 200, 100, 300)
-    made = preview(tmp_path / "a.png", small(split=True, flip=True))
-    assert [suffix for suffix, _, _ in made][:4] == ["-1", "-1-flip", "-2", "-2-flip"]
-    assert {image.size for _, image, _ in made} == {(128, 128)}
+    previews = preview(tmp_path / "a.png", small(split=True, flip=True))
+    assert [suffix for suffix, _, _ in previews][:4] == ["-1", "-1-flip", "-2", "-2-flip"]
+    assert {image.size for _, image, _ in previews} == {(128, 128)}
 
 
 def test_a_crop_drawn_by_hand(source, tmp_path):
     prepare(source, tmp_path / "out", small(resize="none"), boxes={"a.png": [0.25, 0, 0.75, 0.5]})
-    wanted = Image.open(source / "a.png").crop((50, 0, 150, 75))
-    assert np.array_equal(np.array(Image.open(tmp_path / "out/a.png")), np.array(wanted))
+    expected = Image.open(source / "a.png").crop((50, 0, 150, 75))
+    assert np.array_equal(np.array(Image.open(tmp_path / "out/a.png")), np.array(expected))
     for bad in ([0, 0, 0.001, 1], [1, 2], "abcd", ["x", 0, 1, 1]):
         with pytest.raises(UserError, match="crop"):
             prepare(source, tmp_path / "out2", small(), boxes={"a.png": bad})
@@ -484,9 +484,9 @@ def prepared_from(tmp_path, names, **options):
     (["x/a.png", "y/a.png", "z/a.png", "a-2.png"], {"folder": "10_ron", "split": True}, 4),
     (["a.bmp", "a.png/b.png"], {}, 2), (["a-flip.png", "a-flip-flip.png", "a.png"], {"flip": True}, 6)])
 def test_names_that_are_made_meet_no_other_name(tmp_path, names, options, count):
-    made = prepared_from(tmp_path, names, **options)
-    assert len(made) == count and set(made.values()) == set(names)
-    for file, original in made.items():
+    original_by_file = prepared_from(tmp_path, names, **options)
+    assert len(original_by_file) == count and set(original_by_file.values()) == set(names)
+    for file, original in original_by_file.items():
         assert Path((tmp_path / "out" / file).with_suffix(".txt").read_text().strip()).stem == Path(original).stem
 
 

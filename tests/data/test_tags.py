@@ -4,7 +4,7 @@ from lib_sdtune.data import tags
 from lib_sdtune.errors import UserError
 
 
-@pytest.mark.parametrize("result, wanted", [
+@pytest.mark.parametrize("result, expected", [
     (tags.add("a, b", "c, A"), "a, b, c"), (tags.add("a", "x, y", front=True), "x, y, a"),
     (tags.add("a", "a"), "a"), (tags.add("", "a"), "a"),
     (tags.lead("a, Ron, b", "ron"), "ron, a, b"), (tags.lead("a", "ron"), "ron, a"),
@@ -22,8 +22,8 @@ from lib_sdtune.errors import UserError
     (tags.lead("ron,  a ,b", "Ron"), "ron,  a ,b"), (tags.add("a ,b", "c"), "a ,b, c"), (tags.add("x y", "*_*"), "x y, *_*"),
     (tags.remove('say "hi", x', '"say ""hi"""'), "x"), (tags.remove("1girl\uff0cred dress\uff0csmile", "red dress"), "1girl\uff0csmile"),
     (tags.remove("a, b, c", "c"), "a, b"), (tags.remove("a, b, c", "a"), "b, c")])
-def test_edits(result, wanted):
-    assert result == wanted
+def test_edits(result, expected):
+    assert result == expected
 
 
 @pytest.mark.parametrize("query, passing", [

@@ -37,8 +37,8 @@ def test_of_several_lines_one_is_chosen(tmp_path):
 @pytest.mark.parametrize("caption, kept", [
     ("ron, cat ||| a, b, c", ("ron, cat, ", "")), ("ron ||| a, b ||| best", ("ron, ", ", best")), ("a, b, c", ("", ""))])
 def test_tags_on_the_outer_side_of_a_separator_stay_where_they_are(caption, kept):
-    said = set(varied(caption, keep_tokens_separator="|||", shuffle_caption=True, keep_tokens=0))
-    assert len(said) > 1 and all(text.startswith(kept[0]) and text.endswith(kept[1]) and "|" not in text for text in said)
+    captions = set(varied(caption, keep_tokens_separator="|||", shuffle_caption=True, keep_tokens=0))
+    assert len(captions) > 1 and all(text.startswith(kept[0]) and text.endswith(kept[1]) and "|" not in text for text in captions)
 
 
 def test_a_separator_is_never_said_also_without_shuffling():
@@ -46,15 +46,15 @@ def test_a_separator_is_never_said_also_without_shuffling():
 
 
 def test_a_secondary_separator_keeps_tags_together():
-    said = varied("a;;;b, c, d", secondary_separator=";;;", shuffle_caption=True)
-    assert all("a, b" in text and ";" not in text for text in said) and len(set(said)) == 6
+    captions = varied("a;;;b, c, d", secondary_separator=";;;", shuffle_caption=True)
+    assert all("a, b" in text and ";" not in text for text in captions) and len(set(captions)) == 6
 
 
 @pytest.mark.parametrize("step, steps, count", [(0, 10, 1), (5, 10, 3), (9, 10, 4), (10, 10, 5), (50, 0.5, 5), (25, 0.5, 3)])
 def test_tags_are_warmed_up_as_in_sd_scripts(step, steps, count):
     """floor(step * (tags - least) / steps) + least; below 1 the steps are a share of the run's 100."""
-    said = varied("k, a, b, c, d, e", Moment(1, step, 100), token_warmup_min=1, token_warmup_step=steps, keep_tokens=1)
-    assert {len(text.split(", ")) for text in said} == {1 + count}
+    captions = varied("k, a, b, c, d, e", Moment(1, step, 100), token_warmup_min=1, token_warmup_step=steps, keep_tokens=1)
+    assert {len(text.split(", ")) for text in captions} == {1 + count}
 
 
 def test_every_second_epoch_goes_without_captions_and_a_prefix_comes_with_each(tmp_path):
@@ -85,10 +85,10 @@ def of_folder(tmp_path, prompt, **options):
 
 def test_trigger_words_are_said_alone_at_their_rate_and_as_people_type_them(tmp_path):
     dataset = of_folder(tmp_path, "ron cat", trigger_words_rate=0.25)
-    said = Counter(dataset.example(0, occurrence).caption for occurrence in range(400))
-    assert set(said) == {"a red ron cat", "ron cat", "a photo of a ron cat"}
-    assert 60 < said["ron cat"] + said["a photo of a ron cat"] < 140 and min(said.values()) > 20
-    assert set(said) | {""} <= set(dataset.fixed_captions()), "what is not encoded beforehand would wait for encoders that are away"
+    captions = Counter(dataset.example(0, occurrence).caption for occurrence in range(400))
+    assert set(captions) == {"a red ron cat", "ron cat", "a photo of a ron cat"}
+    assert 60 < captions["ron cat"] + captions["a photo of a ron cat"] < 140 and min(captions.values()) > 20
+    assert set(captions) | {""} <= set(dataset.fixed_captions()), "what is not encoded beforehand would wait for encoders that are away"
 
 
 def test_trigger_words_alone_leave_other_captions_as_they_are(tmp_path):
@@ -110,5 +110,5 @@ def test_captions_that_are_left_out_are_not_put_in_the_trigger_words_place(tmp_p
 
 def test_prefix_and_suffix_stand_beside_trigger_words_too(tmp_path):
     dataset = of_folder(tmp_path, "ron cat", trigger_words_rate=1.0, caption_prefix="drawn,", caption_suffix="best")
-    said = {dataset.example(0, n).caption for n in range(40)}
-    assert said == {"drawn, ron cat best", "drawn, a photo of a ron cat best"} and said <= set(dataset.fixed_captions())
+    captions = {dataset.example(0, n).caption for n in range(40)}
+    assert captions == {"drawn, ron cat best", "drawn, a photo of a ron cat best"} and captions <= set(dataset.fixed_captions())

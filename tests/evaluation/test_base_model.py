@@ -64,10 +64,10 @@ def run(host):
 
 
 def test_ranking_and_strength_are_drawn_with_what_was_trained_and_the_user_has_the_own_one_back(host, run):
-    made = Evaluation(host, run, read(WANTED)).make()
+    result = Evaluation(host, run, read(WANTED)).make()
     assert set(host.drawn_by) == set(host.swaps) == {"toy"} and host.loaded == "db"
-    assert made["drawn_with"] == "toy" and "Drawn with toy." in (run.path / "choose" / "index.html").read_text()
-    assert made["strength"] and len(host.swaps) == 4  # drawn and judged, twice: not loaded anew for each file
+    assert result["drawn_with"] == "toy" and "Drawn with toy." in (run.path / "choose" / "index.html").read_text()
+    assert result["strength"] and len(host.swaps) == 4  # drawn and judged, twice: not loaded anew for each file
 
 
 def test_somebody_who_waits_gets_the_model_between_two_files(host, run):
@@ -90,5 +90,5 @@ def test_without_that_checkpoint_it_is_refused_with_both_names(host, run):
 
 def test_files_of_no_run_are_drawn_with_what_is_loaded_which_is_named(host):
     files = sorted(host.folder("lora").glob("*.safetensors"))
-    made = Evaluation(host, AnyFiles(host, "some", files), read(WANTED)).make()
-    assert made["drawn_with"] == "db" and set(host.drawn_by) == {"db"} and not host.swaps
+    result = Evaluation(host, AnyFiles(host, "some", files), read(WANTED)).make()
+    assert result["drawn_with"] == "db" and set(host.drawn_by) == {"db"} and not host.swaps

@@ -63,21 +63,21 @@ def listing(host):
 
 def test_what_one_prompt_alone_can_tell_is_read_again(host, run, monkeypatch):
     monkeypatch.setattr(evaluation, "STRENGTHS", (1.0,))
-    made = Evaluation(host, run, read(WANTED | {"prompts": WANTED["prompts"][:1], "seeds": [1]})).make()
-    assert made["curve"][0]["prompt"] is None and result(run) == json.loads(json.dumps(made))
+    outcome = Evaluation(host, run, read(WANTED | {"prompts": WANTED["prompts"][:1], "seeds": [1]})).make()
+    assert outcome["curve"][0]["prompt"] is None and result(run) == json.loads(json.dumps(outcome))
 
 
 def test_a_choice_ranks_with_reasons_and_leaves_pages(host, run, monkeypatch):
     monkeypatch.setattr(evaluation, "STRENGTHS", (0.5, 1.0))
     steps = []
-    made = Evaluation(host, run, read(WANTED), lambda done, total, text: steps.append((done, total))).make()
-    assert {one["file"] for one in made["ranking"]} == {"ron", "ron-000001"}
-    assert made["proposal"]["file"] == made["ranking"][0]["file"] and made["proposal"]["weight"] in evaluation.STRENGTHS
-    assert all(one["reasons"] and 0 <= one["score"] <= 1 for one in made["ranking"]) and "UNet" in made["measured_by"]
-    by_step = sorted(made["ranking"], key=lambda one: one["step"])
-    assert [one["val_loss"] for one in by_step] == [row["val_loss"] for row in run.log() if row["val_loss"]]
-    assert [column["label"] for column in made["columns"]] == ["without", "epoch 1 · 1", "end · 1"] and len(made["rows"]) == 4
-    assert len(made["curve"]) == 2 and result(run) == json.loads(json.dumps(made)) and max(steps)[0] > 0
+    outcome = Evaluation(host, run, read(WANTED), lambda done, total, text: steps.append((done, total))).make()
+    assert {entry["file"] for entry in outcome["ranking"]} == {"ron", "ron-000001"}
+    assert outcome["proposal"]["file"] == outcome["ranking"][0]["file"] and outcome["proposal"]["weight"] in evaluation.STRENGTHS
+    assert all(entry["reasons"] and 0 <= entry["score"] <= 1 for entry in outcome["ranking"]) and "UNet" in outcome["measured_by"]
+    by_step = sorted(outcome["ranking"], key=lambda entry: entry["step"])
+    assert [entry["val_loss"] for entry in by_step] == [row["val_loss"] for row in run.log() if row["val_loss"]]
+    assert [column["label"] for column in outcome["columns"]] == ["without", "epoch 1 · 1", "end · 1"] and len(outcome["rows"]) == 4
+    assert len(outcome["curve"]) == 2 and result(run) == json.loads(json.dumps(outcome)) and max(steps)[0] > 0
 
     sheet = Image.open(run.path / "choose" / "sheet.png")
     assert 3 * 96 < sheet.width < 4 * 96 and len(set(sheet.resize((32, 32)).getdata())) > 20
@@ -97,11 +97,11 @@ def test_a_choice_ranks_with_reasons_and_leaves_pages(host, run, monkeypatch):
 
 def test_an_estimate_says_what_is_for_the_strength(host, run):
     """Two files and the bare model of two prompts and two seeds; one of them at five further weights."""
-    wanted = read(WANTED)
-    estimate = Evaluation(host, run, wanted).estimate()
+    settings = read(WANTED)
+    estimate = Evaluation(host, run, settings).estimate()
     assert (estimate["missing"], estimate["strength"]) == (3 * 4 + 5 * 4, 5 * 4)
-    wanted.strength = False
-    assert Evaluation(host, run, wanted).estimate()["missing"] == 3 * 4
+    settings.strength = False
+    assert Evaluation(host, run, settings).estimate()["missing"] == 3 * 4
     files = [host.folder("lora") / "ron.safetensors"]
     assert Evaluation(host, AnyFiles(host, "some", files), read(WANTED)).estimate()["strength"] == 0  # none is proposed
 
@@ -116,11 +116,11 @@ def test_publishing_and_taking_back(host, run):
         publish(host, run, "ron-000001", float("nan"))
     assert listing(host) == before
 
-    told = publish(host, run, "ron-000001", 0.8)
+    publication = publish(host, run, "ron-000001", 0.8)
     assert set(listing(host)) == {"ron.safetensors", "ron.json", "ron.preview.png"}
-    assert told["swept"] == ["ron-000001.safetensors", "ron.safetensors"]
-    made, kept = host.folder("lora") / "ron.safetensors", run.path / "epochs" / "ron-000001.safetensors"
-    with safe_open(made, "pt") as file, safe_open(kept, "pt") as old:
+    assert publication["swept"] == ["ron-000001.safetensors", "ron.safetensors"]
+    final, kept = host.folder("lora") / "ron.safetensors", run.path / "epochs" / "ron-000001.safetensors"
+    with safe_open(final, "pt") as file, safe_open(kept, "pt") as old:
         assert file.metadata()["ss_output_name"] == "ron" and old.metadata()["ss_output_name"] == "ron-000001"
         assert all(torch.equal(file.get_tensor(name), old.get_tensor(name)) for name in old.keys())  # noqa: SIM118
     card = json.loads((host.folder("lora") / "ron.json").read_text())

@@ -44,8 +44,8 @@ def run_folder(host, name="ron", **sections):
 def test_the_files_of_a_run_know_their_step(host):
     for name in ("ron", "ron-000001", "ron-000002", "ron-step00000007", "ronald", "ron-0003"):
         lora(host, name)
-    found = of_run(host, run_folder(host))
-    assert [(one.stem, one.step, one.label) for one in found] == [
+    candidates = of_run(host, run_folder(host))
+    assert [(candidate.stem, candidate.step, candidate.label) for candidate in candidates] == [
         ("ron-000001", 5, "epoch 1"), ("ron-step00000007", 7, "step 7"), ("ron-000002", 10, "epoch 2"), ("ron", 15, "end")]
 
 
@@ -70,15 +70,15 @@ def test_files_of_an_earlier_run_are_no_candidates(host):
     ("embeddings", "ron", "a cat", 1, "ron-000002 a cat"),
     ("checkpoints", "", "a cat", 1, "a cat")])
 def test_the_prompt_that_uses_a_file(tmp_path, kind, word, text, weight, prompt):
-    one = Candidate(tmp_path / "ron-000002.safetensors", kind, "ron", 10, 2, word=word)
-    assert one.prompt(text, weight) == prompt
+    candidate = Candidate(tmp_path / "ron-000002.safetensors", kind, "ron", 10, 2, word=word)
+    assert candidate.prompt(text, weight) == prompt
 
 
 def test_an_axis_keeps_the_weight_that_stands_in_the_prompt(tmp_path):
-    one = Candidate(tmp_path / "ron-000002.safetensors", "lora", "ron")
+    candidate = Candidate(tmp_path / "ron-000002.safetensors", "lora", "ron")
     for text, weight in (("a <lora:ron:0.7>", 0.7), ("a <lora:ron-000001:0.4> <lora:other:0.2>", 0.4), ("a cat", 1.0),
                          ("<lora:ronald:0.3>", 1.0)):
-        assert weight_in(text, one) == weight
+        assert weight_in(text, candidate) == weight
 
 
 def test_a_grid_is_gone_on_with_and_draws_nothing_twice(host, tmp_path):
@@ -121,10 +121,10 @@ def test_an_interrupted_host_leaves_what_is_done(host, tmp_path):
 def test_ten_thousand_pictures_are_asked_about_with_the_time_they_take(host, tmp_path):
     lora(host, "ron")
     candidates = of_run(host, run_folder(host))
-    wanted = cells(candidates, [1.0], [SampleRequest(f"prompt {n}", width=16, height=16) for n in range(50)], list(range(100)))
-    assert len(wanted) == 10000
+    too_many = cells(candidates, [1.0], [SampleRequest(f"prompt {n}", width=16, height=16) for n in range(50)], list(range(100)))
+    assert len(too_many) == 10000
     with pytest.raises(UserError, match=r"9,999|10,000") as refused:
-        Grid(host, tmp_path / "grid").make(wanted)
+        Grid(host, tmp_path / "grid").make(too_many)
     assert "about" in str(refused.value) and "sure" in str(refused.value)
     assert len(host.asked) == 1  # the one that the time was taken with
 
@@ -138,13 +138,13 @@ def test_a_full_disk_is_told_before_anything_is_drawn(host, tmp_path, monkeypatc
 
 
 def test_families_and_kinds_do_not_mix(host, tmp_path):
-    one, other = lora(host, "one"), lora(host, "other", "sdxl_base_v1-0")
+    sd1_lora, sdxl_lora = lora(host, "one"), lora(host, "other", "sdxl_base_v1-0")
     with pytest.raises(UserError, match=r"one\.safetensors is for SD1 and other\.safetensors for SDXL"):
-        of_files(host, [one, other])
-    assert [found.prompt("a cat", 1) for found in of_files(host, [one])] == ["<lora:one:1> a cat"]
+        of_files(host, [sd1_lora, sdxl_lora])
+    assert [candidate.prompt("a cat", 1) for candidate in of_files(host, [sd1_lora])] == ["<lora:one:1> a cat"]
     host.about = lambda model=None: {"family": "SDXL"}
     with pytest.raises(UserError, match="loaded checkpoint is SDXL"):
-        of_files(host, [one])
+        of_files(host, [sd1_lora])
 
 
 def test_missing_files_are_named(host, tmp_path):

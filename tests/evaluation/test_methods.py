@@ -57,24 +57,24 @@ def files(host):
             for path in host.folder(kind).rglob("*") if path.is_file()}
 
 
-def same(one, other):
-    return ImageChops.difference(one.convert("RGB"), other.convert("RGB")).getbbox() is None
+def same(image, other):
+    return ImageChops.difference(image.convert("RGB"), other.convert("RGB")).getbbox() is None
 
 
 def test_every_file_draws_its_own_pictures_and_the_best_one_is_published_and_taken_back(host, run):
     choice = Evaluation(host, run, read(WANTED))
-    made = choice.make()
-    assert len(made["ranking"]) == 3 and made["proposal"]["weight"] == 1 and not made["problem"]
-    names = [list(column) for column in zip(*made["cells"], strict=True)]
+    result = choice.make()
+    assert len(result["ranking"]) == 3 and result["proposal"]["weight"] == 1 and not result["problem"]
+    names = [list(column) for column in zip(*result["cells"], strict=True)]
     pictures = [[Image.open(run.path / "choose" / "cells" / name) for name in column] for column in names]
     assert len(pictures) == 4 and not any(same(a[0], b[0]) for i, a in enumerate(pictures) for b in pictures[:i])
 
     before, other = files(host), choice.candidates[1]
-    told = publish(host, run, other.stem)
+    publication = publish(host, run, other.stem)
     left = {path.name for path in files(host)}
     assert all(name.startswith("zwx.") for name in left) and ("zwx.yaml" in left) == (run.config().method == "dreambooth")
     (final,) = [path for path in files(host) if path.suffix in (".safetensors", ".pt")]
-    assert final.stem == "zwx" and told["file"] == other.stem and len(told["swept"]) == 3
+    assert final.stem == "zwx" and publication["file"] == other.stem and len(publication["swept"]) == 3
     if final.suffix == ".pt":
         assert pickled.read(host.data_dir / final)["name"] == "zwx"
     candidate = Evaluation(host, run, read(WANTED)).candidates[-1]
@@ -90,8 +90,8 @@ def test_a_checkpoint_stands_beside_the_one_it_was_made_from(host, run):
     """Also where the trained one is loaded, which then cannot be moved."""
     if run.config().method != "dreambooth":
         pytest.skip("draws with what is loaded")
-    other, wanted = EmbeddedHost(host.data_dir, "zwx"), {**WANTED, "files": ["zwx"]}
-    choice, usual = Evaluation(other, run, read(wanted)), Evaluation(host, run, read(wanted))
+    other, settings = EmbeddedHost(host.data_dir, "zwx"), {**WANTED, "files": ["zwx"]}
+    choice, usual = Evaluation(other, run, read(settings)), Evaluation(host, run, read(settings))
     assert [cell.name for cell in choice.cells] == [cell.name for cell in usual.cells] and choice.cells[0].candidate is None
     choice.grid.make(choice.cells[:1])
     drawn = next(iter(host.generate([choice.cells[0].request])))
@@ -103,6 +103,6 @@ def test_a_checkpoint_stands_beside_the_one_it_was_made_from(host, run):
 def test_any_files_are_ranked_by_pictures_that_are_named(host):
     kind = next(kind for kind in ("embeddings", "hypernetworks", "checkpoints") if host.folder(kind).exists())
     paths = sorted(path for path in host.folder(kind).glob("zwx*") if path.suffix in (".safetensors", ".pt"))[:2]
-    assert [one.kind for one in of_files(host, paths)] == [kind] * 2
-    made = Evaluation(host, AnyFiles(host, "some", paths, str(host.data_dir.parent / "1_zwx")), read({**WANTED, "prompts": WANTED["prompts"][:1]})).make()
-    assert len(made["ranking"]) == 2 and made["ranking"][0]["prompt"] is None and "two or more" in made["note"]
+    assert [candidate.kind for candidate in of_files(host, paths)] == [kind] * 2
+    result = Evaluation(host, AnyFiles(host, "some", paths, str(host.data_dir.parent / "1_zwx")), read({**WANTED, "prompts": WANTED["prompts"][:1]})).make()
+    assert len(result["ranking"]) == 2 and result["ranking"][0]["prompt"] is None and "two or more" in result["note"]

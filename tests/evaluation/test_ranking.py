@@ -17,14 +17,14 @@ UNDER, WELL = entry("under", 100, 0.15), entry("well", 500, 0.8, 0.95, 0.9)
 @pytest.mark.parametrize("over", [entry("over", 2000, 0.9, 0.3), entry("over", 2000, 0.95, 0.9, 0.2),
                                   entry("over", 2000, 0.95, 0.9, 0.9, 0.5), entry("over", 2000, 1.4, 0.5, 0.5, 0.2)])
 def test_under_and_over_trained_files_stand_behind(over):
-    found = ranked([UNDER, WELL, over])
-    assert found[0]["label"] == "well" and found[0]["score"] > found[1]["score"]
+    order = ranked([UNDER, WELL, over])
+    assert order[0]["label"] == "well" and order[0]["score"] > order[1]["score"]
 
 
 def test_a_rising_validation_loss_counts():
-    found = ranked([entry("a", 500, 0.8, val_loss=0.1), entry("b", 1000, 0.85, val_loss=0.112)], memorises=700)
-    assert [one["label"] for one in found] == ["a", "b"]
-    assert any("step 700" in reason for reason in found[1]["reasons"]) and not any("700" in reason for reason in found[0]["reasons"])
+    order = ranked([entry("a", 500, 0.8, val_loss=0.1), entry("b", 1000, 0.85, val_loss=0.112)], memorises=700)
+    assert [ranked_entry["label"] for ranked_entry in order] == ["a", "b"]
+    assert any("step 700" in reason for reason in order[1]["reasons"]) and not any("700" in reason for reason in order[0]["reasons"])
 
 
 def test_as_good_but_earlier_goes_first():
@@ -78,13 +78,13 @@ def curve(*points):
 
 
 def test_strength_is_where_both_hold():
-    said = strength(curve((0.2, 0.2, 1.0), (0.6, 0.7, 0.95), (1.0, 0.95, 0.5), (1.2, 1.0, 0.3)))
-    assert said["weight"] == 0.6 and said["stops_at"] == 1.0 and "0.6" in said["sentence"]
+    recommendation = strength(curve((0.2, 0.2, 1.0), (0.6, 0.7, 0.95), (1.0, 0.95, 0.5), (1.2, 1.0, 0.3)))
+    assert recommendation["weight"] == 0.6 and recommendation["stops_at"] == 1.0 and "0.6" in recommendation["sentence"]
 
 
 def test_a_file_that_obeys_to_the_end_is_used_at_one():
-    said = strength(curve((0.4, 0.5, 1.0), (0.8, 0.94, 1.0), (1.0, 0.96, 0.99), (1.2, 0.97, 0.98)))
-    assert said["weight"] == 1.0 and said["stops_at"] is None
+    recommendation = strength(curve((0.4, 0.5, 1.0), (0.8, 0.94, 1.0), (1.0, 0.96, 0.99), (1.2, 0.97, 0.98)))
+    assert recommendation["weight"] == 1.0 and recommendation["stops_at"] is None
 
 
 def test_nobody_is_sent_beyond_one_without_knowing_what_it_costs():
@@ -100,14 +100,14 @@ def test_obedience_is_graded_by_how_far_the_other_prompts_are_behind():
     """Half of what is asked for still beats every other prompt, and is worth about half."""
     rows, asked = [0, 1, 2], torch.eye(3)
     usual = float(measures.margins(asked, rows).mean())
-    found = [measures.adherence(float(measures.margins(share * asked - 5, rows).mean()), usual) for share in (1.2, 1, 0.5, 0, -1)]
-    assert found == pytest.approx([1, 1, 0.5, 0, 0], abs=1e-5)
+    grades = [measures.adherence(float(measures.margins(share * asked - 5, rows).mean()), usual) for share in (1.2, 1, 0.5, 0, -1)]
+    assert grades == pytest.approx([1, 1, 0.5, 0, 0], abs=1e-5)
     assert measures.recognised(0.5 * asked, rows).tolist() == [1, 1, 1]
     assert measures.adherence(1.0, 0.0) == 0
 
 
 def test_one_subject_may_vary_less_than_all_that_the_bare_model_draws():
     alike, varied = entry("alike", 500, 0.8, variety=0.1), entry("varied", 500, 0.8, variety=0.6)
-    found = {one["label"]: one for one in ranked([alike, varied, entry("free", 500, 0.8)])}
-    assert found["varied"]["score"] == found["free"]["score"] > 2 * found["alike"]["score"]
-    assert any("seeds differ less" in reason for reason in found["alike"]["reasons"])
+    by_label = {ranked_entry["label"]: ranked_entry for ranked_entry in ranked([alike, varied, entry("free", 500, 0.8)])}
+    assert by_label["varied"]["score"] == by_label["free"]["score"] > 2 * by_label["alike"]["score"]
+    assert any("seeds differ less" in reason for reason in by_label["alike"]["reasons"])

@@ -37,15 +37,15 @@ def client(place):
 
 def test_from_the_grid_to_a_published_file_and_back(client, place):
     seen = client.get(f"{RON}/choose").json()
-    assert seen["result"] is None and not seen["published"] and [one["file"] for one in seen["files"]] == ["ron-step00000001", "ron"]
+    assert seen["result"] is None and not seen["published"] and [file["file"] for file in seen["files"]] == ["ron-step00000001", "ron"]
     assert client.post(f"{RON}/publish").status_code == 422
     assert client.post(f"{RON}/choose", json=SMALL).json()["work"]["state"] in ("waiting", "working")
     until(lambda: client.get(f"{RON}/choose").json()["work"]["state"] not in ("waiting", "working"))
     seen = client.get(f"{RON}/choose").json()
     assert seen["work"]["state"] == "done", seen["work"]
-    made = seen["result"]
-    assert len(made["ranking"]) == 2 and made["proposal"]["file"] in ("ron", "ron-step00000001")
-    cell = client.get(f"{RON}/choose/{made['cells'][0][0]}")
+    result = seen["result"]
+    assert len(result["ranking"]) == 2 and result["proposal"]["file"] in ("ron", "ron-step00000001")
+    cell = client.get(f"{RON}/choose/{result['cells'][0][0]}")
     assert cell.status_code == 200 and cell.content[:4] == b"\x89PNG"
     html = client.get(f"{RON}/choose/page")
     assert html.status_code == 200 and "default-src 'none'" in html.headers["content-security-policy"]
@@ -53,8 +53,8 @@ def test_from_the_grid_to_a_published_file_and_back(client, place):
     for odd in ("nothing.png", "..%2Fresult.json", "result.json"):
         assert client.get(f"{RON}/choose/{odd}").status_code == 404
 
-    told = client.post(f"{RON}/publish", json={"file": "ron-step00000001", "weight": 0.7})
-    assert told.status_code == 200 and {path.name for path in place.folder("lora").glob("*.safetensors")} == {"ron.safetensors"}
+    publication = client.post(f"{RON}/publish", json={"file": "ron-step00000001", "weight": 0.7})
+    assert publication.status_code == 200 and {path.name for path in place.folder("lora").glob("*.safetensors")} == {"ron.safetensors"}
     assert place.published[-1].tag.startswith("<lora:") and client.get(f"{RON}/choose").json()["published"]
     assert client.post(f"{RON}/publish", json={"file": "ron"}).status_code == 422
     assert client.delete(RON).status_code == 409
@@ -70,9 +70,9 @@ def test_files_of_any_past_are_compared(client, place):
         answer = client.post("/sdtune/v1/choices/old", json=body)
         assert answer.status_code == 422 and word in answer.json()["detail"], body
     assert client.post("/sdtune/v1/choices/..%2Fevil", json={"of": ["ron"]}).status_code in (404, 405, 422)
-    wanted = {key: value for key, value in SMALL.items() if key != "strength"}
+    settings = {key: value for key, value in SMALL.items() if key != "strength"}
     pictures = str(place.data_dir.parent / "2_ron")
-    answer = client.post("/sdtune/v1/choices/old", json={**wanted, "of": ["ron", "ron-step00000001"], "pictures": pictures, "strength": False})
+    answer = client.post("/sdtune/v1/choices/old", json={**settings, "of": ["ron", "ron-step00000001"], "pictures": pictures, "strength": False})
     assert answer.status_code == 200, answer.json()
     until(lambda: client.get("/sdtune/v1/choices/old").json()["work"]["state"] not in ("waiting", "working"))
     seen = client.get("/sdtune/v1/choices/old").json()

@@ -22,11 +22,11 @@ def test_wrong_input_is_a_sentence(argv, word, tmp_path, capsys):
     assert word in error and len(error.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize(("terminal", "said", "made"), [(True, "y", True), (True, "", False), (False, "y", False)])
-def test_a_large_grid_is_asked_about_where_somebody_sits(monkeypatch, terminal, said, made):
+@pytest.mark.parametrize(("terminal", "typed", "is_drawn"), [(True, "y", True), (True, "", False), (False, "y", False)])
+def test_a_large_grid_is_asked_about_where_somebody_sits(monkeypatch, terminal, typed, is_drawn):
     class Large:
-        def __init__(self, host, folder, wanted, progress):
-            self.sure = wanted.sure
+        def __init__(self, host, folder, settings, progress):
+            self.sure = settings.sure
 
         def make(self):
             if not self.sure:
@@ -36,8 +36,8 @@ def test_a_large_grid_is_asked_about_where_somebody_sits(monkeypatch, terminal, 
     questions = []
     monkeypatch.setattr(evaluation, "Evaluation", Large)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: terminal))
-    monkeypatch.setattr("builtins.input", lambda text: questions.append(text) or said)
-    if made:
+    monkeypatch.setattr("builtins.input", lambda text: questions.append(text) or typed)
+    if is_drawn:
         assert choose.evaluate(None, None, evaluation_settings.read({})) == {"ranking": []}
     else:
         with pytest.raises(TooMany):

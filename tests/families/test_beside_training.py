@@ -82,14 +82,14 @@ def test_a_folder_is_inspected_at_the_models_resolution(host, family):
 
 def test_files_are_ranked_with_a_curve_of_strengths_and_reported(host, run, monkeypatch):
     monkeypatch.setattr(evaluation, "STRENGTHS", (0.5, 1.0))
-    made = Evaluation(host, run, read(GRID)).make()
-    assert len(made["ranking"]) == 2 and made["proposal"]["file"] in ("ron", "ron-step00000001") and not made["problem"]
-    assert [point["weight"] for point in made["curve"]] == [0.5, 1.0]
-    assert all(math.isfinite(point["subject"]) for point in made["curve"]) and "UNet" in made["measured_by"]
-    assert made["curve"][0]["prompt"] is None  # a random model follows no prompt, so nobody could tell
-    assert evaluation.result(run) == json.loads(json.dumps(made))
+    result = Evaluation(host, run, read(GRID)).make()
+    assert len(result["ranking"]) == 2 and result["proposal"]["file"] in ("ron", "ron-step00000001") and not result["problem"]
+    assert [point["weight"] for point in result["curve"]] == [0.5, 1.0]
+    assert all(math.isfinite(point["subject"]) for point in result["curve"]) and "UNet" in result["measured_by"]
+    assert result["curve"][0]["prompt"] is None  # a random model follows no prompt, so nobody could tell
+    assert evaluation.result(run) == json.loads(json.dumps(result))
     page = run_report.write(run, run.status()).read_text(encoding="utf-8")
-    assert made["ranking"][0]["file"] in page and page.count("data:image/jpeg;base64,") >= 2
+    assert result["ranking"][0]["file"] in page and page.count("data:image/jpeg;base64,") >= 2
 
 
 def test_the_x_y_z_plot_has_the_saved_files_on_an_axis(host, monkeypatch):

@@ -42,8 +42,8 @@ def test_markers_and_metadata_tell_where_there_is_no_yaml(shapes):
     family, variant = detect(marked)
     assert (variant.prediction_type, variant.zero_terminal_snr) == ("v_prediction", True)
     assert family.defaults(variant)["noise"] == {"zero_terminal_snr": True}
-    said = Header("m", shapes["sd1"], {"modelspec.prediction_type": "v"})
-    assert detect(said)[1].prediction_type == "v_prediction"
+    by_metadata = Header("m", shapes["sd1"], {"modelspec.prediction_type": "v"})
+    assert detect(by_metadata)[1].prediction_type == "v_prediction"
     epsilon_by_yaml = Header("m", shapes["sdxl"] | {"v_pred": (0,)}, config={"model": {"params": {"x": 1}}})
     assert detect(epsilon_by_yaml)[1].prediction_type == "epsilon"
 
@@ -133,8 +133,8 @@ def test_a_changed_yaml_is_noticed(tmp_path):
 
 
 def test_head_counts_come_from_the_yaml():
-    def heads(**said):
-        return Header("m", {}, config={"model": {"params": {"unet_config": {"params": said}}}}).architecture()
+    def heads(**unet_params):
+        return Header("m", {}, config={"model": {"params": {"unet_config": {"params": unet_params}}}}).architecture()
 
     assert heads(num_heads=8) == {"unet": {"num_heads": 8, "head_channels": None}}
     assert heads(num_head_channels=64) == {"unet": {"head_channels": 64}}

@@ -38,10 +38,10 @@ def with_vae_of(model, other, noise=0.0):
 @pytest.mark.parametrize("family", TINY)
 def test_only_another_familys_is_told(family, other, noise):
     model = with_vae_of(TINY[family](), other, noise)
-    found = resembled(model)
+    resembling = resembled(model)
     foreign = (family == "sdxl") is not (other == "sdxl")  # SD1 and SD2 share theirs
-    assert (found is not None) is foreign
-    assert not foreign or found.latent_colours == registry[other].latent_colours
+    assert (resembling is not None) is foreign
+    assert not foreign or resembling.latent_colours == registry[other].latent_colours
 
 
 @pytest.mark.parametrize("family", TINY)
@@ -63,6 +63,6 @@ def test_the_run_says_it_in_a_line(tmp_path, images, caplog):
 
 def test_the_maps_are_far_from_each_other():
     """Red and blue stand the other way round: the two cannot be mistaken by a picture that is darker or paler."""
-    one, other = (torch.tensor(registry[name].latent_colours) for name in ("sd1", "sdxl"))
-    turned = [table[:, 0] - table[:, 2] for table in (one, other)]
+    sd1, sdxl = (torch.tensor(registry[name].latent_colours) for name in ("sd1", "sdxl"))
+    turned = [table[:, 0] - table[:, 2] for table in (sd1, sdxl)]
     assert torch.cosine_similarity(*turned, dim=0) < -0.5 and latent_colours.CLEARLY > 2 * latent_colours.HARDLY - 1e-9

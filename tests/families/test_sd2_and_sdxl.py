@@ -21,23 +21,23 @@ def targets(family, unet, text):
     return list(family.targets(model)), model
 
 
-def counts(found):
-    return Counter((target.part, target.kind) for target in found)
+def counts(layers):
+    return Counter((target.part, target.kind) for target in layers)
 
 
 @pytest.fixture(scope="module")
 def sdxl_targets():
     unet = {"channel_mult": (1, 2, 4), "attention_levels": (1, 2), "transformer_depth": (0, 2, 10), "use_linear": True,
             "head_channels": 64, "adm_channels": 2816, "context_dim": 2048}
-    found, model = targets(SDXL(), unet, [CLIPTextModel, lambda: OpenCLIPTextModel(width=1280, layers=32, heads=20, projection=1280)])
-    yield found
+    layers, model = targets(SDXL(), unet, [CLIPTextModel, lambda: OpenCLIPTextModel(width=1280, layers=32, heads=20, projection=1280)])
+    yield layers
     del model
 
 
 def test_sdxl_has_as_many_layers_as_sd_scripts_names(sdxl_targets):
-    found = counts(sdxl_targets)
-    assert found["unet", "attention"] == 722
-    assert found["text_encoder_1", "attention"] == 72 and found["text_encoder_2", "attention"] == 192
+    count = counts(sdxl_targets)
+    assert count["unet", "attention"] == 722
+    assert count["text_encoder_1", "attention"] == 72 and count["text_encoder_2", "attention"] == 192
     assert len({target.key for target in sdxl_targets}) == len(sdxl_targets) == len({id(target.layer) for target in sdxl_targets})
 
 
@@ -60,9 +60,9 @@ def test_what_nobody_reads_is_idle(sdxl_targets):
 
 def test_sd2_has_as_many_layers_as_sd_scripts_names():
     unet = {"context_dim": 1024, "use_linear": True, "head_channels": 64}
-    found, _ = targets(SD2(), unet, [OpenCLIPTextModel])
-    assert counts(found)["unet", "attention"] == 192 and counts(found)["text_encoder_1", "attention"] == 138
-    assert not any(target.unused for target in found)
+    layers, _ = targets(SD2(), unet, [OpenCLIPTextModel])
+    assert counts(layers)["unet", "attention"] == 192 and counts(layers)["text_encoder_1", "attention"] == 138
+    assert not any(target.unused for target in layers)
 
 
 @pytest.mark.parametrize("make", [tiny_sd2, tiny_sdxl])
@@ -70,8 +70,8 @@ def test_everything_but_the_idle_gets_a_gradient(make):
     model = make()
     for _, module in model.modules():
         module.requires_grad_(True)
-    told = model.family.encode_text(model, ["a cat"])
-    model.family.predict(model, torch.randn(1, 4, 16, 16), torch.tensor([300]), told).square().sum().backward()
+    conditioning = model.family.encode_text(model, ["a cat"])
+    model.family.predict(model, torch.randn(1, 4, 16, 16), torch.tensor([300]), conditioning).square().sum().backward()
     unused = model.family.unused_parameters(model)
     for part, module in model.modules():
         if part != "vae":
@@ -91,19 +91,19 @@ def test_the_pooled_answer_is_that_of_the_first_end_token():
 
 def test_an_empty_negative_prompt_is_silence():
     model = tiny_sdxl()
-    told = model.family.encode_prompts(model, [[("", 1.0)], [("a cat", 1.0)]], negative=True)
-    assert not told.context[0].any() and not told.vector[0].any() and told.context[1].any() and told.vector[1].any()
+    conditioning = model.family.encode_prompts(model, [[("", 1.0)], [("a cat", 1.0)]], negative=True)
+    assert not conditioning.context[0].any() and not conditioning.vector[0].any() and conditioning.context[1].any() and conditioning.vector[1].any()
     assert model.family.encode_prompts(model, [[("", 1.0)]]).context.any()
 
 
 def test_the_sizes_are_told_and_default_to_the_uncut_picture(monkeypatch):
-    model, heard = tiny_sdxl(), []
-    monkeypatch.setattr(model.unet, "forward", lambda x, at, context, y: heard.append(y) or x)
-    told = model.family.encode_text(model, ["a cat", "a dog"])
+    model, vectors = tiny_sdxl(), []
+    monkeypatch.setattr(model.unet, "forward", lambda x, at, context, y: vectors.append(y) or x)
+    conditioning = model.family.encode_text(model, ["a cat", "a dog"])
     for sizes in (None, torch.tensor([[64, 96, 0, 0, 64, 96], [64, 96, 0, 40, 64, 96]])):
-        told.sizes = sizes
-        model.family.predict(model, torch.randn(2, 4, 8, 12), torch.tensor([300, 300]), told)
-    uncut, cut = (vector[:, told.vector.shape[1]:].reshape(2, 6, 256) for vector in heard)
-    assert torch.equal(heard[0][:, :20], told.vector) and torch.equal(uncut[0], cut[0])
+        conditioning.sizes = sizes
+        model.family.predict(model, torch.randn(2, 4, 8, 12), torch.tensor([300, 300]), conditioning)
+    uncut, cut = (vector[:, conditioning.vector.shape[1]:].reshape(2, 6, 256) for vector in vectors)
+    assert torch.equal(vectors[0][:, :20], conditioning.vector) and torch.equal(uncut[0], cut[0])
     assert torch.equal(uncut[1, [0, 1, 2, 4, 5]], cut[1, [0, 1, 2, 4, 5]])
     assert torch.equal(cut[1, 3], timestep_embedding(torch.tensor([40]), 256)[0])

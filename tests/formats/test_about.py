@@ -36,8 +36,8 @@ def test_safetensors(tmp_path, tensors, metadata, expected):
 
 def test_a_checkpoint(tmp_path):
     save_file({name: t.half().contiguous() for name, t in checkpoint_tensors(tiny_sd1()).items()}, tmp_path / "any.safetensors")
-    found = about(tmp_path / "any.safetensors")
-    assert (found["kind"], found["family"], set(found["dtypes"])) == ("checkpoint", "sd1", {"float16"})
+    facts = about(tmp_path / "any.safetensors")
+    assert (facts["kind"], facts["family"], set(facts["dtypes"])) == ("checkpoint", "sd1", {"float16"})
 
 
 def test_pickled_add_ons(tmp_path):

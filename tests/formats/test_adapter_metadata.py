@@ -33,8 +33,8 @@ def test_the_alphas_of_the_header_are_those_of_the_layers(tmp_path):
         module = name.format(BLOCK)
         tensors = layers[lora.key_and_tail(f"{module}.lora_A.weight")[0]]
         assert float(tensors["alpha"]) == pytest.approx(alpha), module
-        wanted = halves[f"{module}.lora_B.weight"] @ halves[f"{module}.lora_A.weight"] * alpha / rank
-        assert torch.allclose(delta(tensors), wanted, atol=1e-5)
+        expected = halves[f"{module}.lora_B.weight"] @ halves[f"{module}.lora_A.weight"] * alpha / rank
+        assert torch.allclose(delta(tensors), expected, atol=1e-5)
 
 
 def test_an_alpha_of_the_file_goes_first(tmp_path):

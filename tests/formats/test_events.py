@@ -22,15 +22,15 @@ def test_a_record_is_framed_by_its_length_and_checksums(tmp_path):
     events.scalars(1, {"loss": 0.5, "grad_norm": 1e300, "lr": float("nan")})
     events.close()
     (path,) = tmp_path.iterdir()
-    data, found = path.read_bytes(), []
+    data, records = path.read_bytes(), []
     while data:
         (length,) = struct.unpack("<Q", data[:8])
         for checked, at in ((data[:8], 8), (data[12:12 + length], 12 + length)):
             crc = (struct.unpack("<I", data[at:at + 4])[0] - 0xA282EAD8) & 0xFFFFFFFF
             assert (crc >> 17 | crc << 15) & 0xFFFFFFFF == crc32c(checked)
-        found.append(data[12:12 + length])
+        records.append(data[12:12 + length])
         data = data[16 + length:]
-    assert found[0].endswith(b"\x1a\x0dbrain.Event:2") and b"loss\x15" + struct.pack("<f", 0.5) in found[1] and len(found) == 2
+    assert records[0].endswith(b"\x1a\x0dbrain.Event:2") and b"loss\x15" + struct.pack("<f", 0.5) in records[1] and len(records) == 2
 
 
 def test_tensorboard_reads_them_and_forgets_what_a_resumed_run_does_again(tmp_path):

@@ -80,8 +80,8 @@ def test_a_checkpoint_comes_back_whole_with_what_tells_its_variant(tmp_path, ima
     assert again.model().variant == Variant("v_prediction", True, 4, 64)
     extracted = load_file(host.folder("lora") / "ron.safetensors")
     with host.borrow(Model()) as model:
-        wanted = {target.key for target in model.family.targets(model) if not target.unused}
-        assert {name.split(".")[0] for name in extracted} == wanted
+        keys = {target.key for target in model.family.targets(model) if not target.unused}
+        assert {name.split(".")[0] for name in extracted} == keys
         with addons.attached(model, host.folder, tags("<lora:ron:1>")[1]):
             pass
 
@@ -90,9 +90,9 @@ def test_the_files_say_what_they_are_for(tmp_path, images):
     host = host_of(tmp_path, "sd2", V_YAML["sd2"])
     assert train(host, Config.from_dict(settings(images), host.defaults(Model()))).state == "finished"
     with safe_open(host.folder("lora") / "ron.safetensors", "pt") as file:
-        said = file.metadata()
-    assert said["ss_base_model_version"] == "sd_v2_v" and said["ss_v2"] == "True"
-    assert said["modelspec.architecture"] == "stable-diffusion-v2-768-v/lora" and said["modelspec.prediction_type"] == "v"
+        metadata = file.metadata()
+    assert metadata["ss_base_model_version"] == "sd_v2_v" and metadata["ss_v2"] == "True"
+    assert metadata["modelspec.architecture"] == "stable-diffusion-v2-768-v/lora" and metadata["modelspec.prediction_type"] == "v"
     assert json.loads((host.folder("lora") / "ron.json").read_text())["sd version"] == "SD2"
 
 
@@ -118,5 +118,5 @@ def test_a_ckpt_of_sdxl_is_trained_as_its_safetensors_is(tmp_path, images):
         assert host.about()["family"] == "SDXL" and host.model().prediction_type == "v_prediction"
         assert train(host, config).state == "finished"
         written.append(load_file(host.folder("lora") / "ron.safetensors"))
-    one, other = written
-    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    of_ckpt, of_safetensors = written
+    assert of_ckpt.keys() == of_safetensors.keys() and all(torch.equal(of_ckpt[name], of_safetensors[name]) for name in of_ckpt)

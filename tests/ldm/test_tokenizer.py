@@ -55,8 +55,8 @@ def test_files_are_found(tmp_path, monkeypatch, place):
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in TOK.ranks) + "\n", encoding="utf-8")
     if "yaml" in place:
         checkpoint.with_suffix(".yaml").write_text(f"model:\n  params:\n    version: {folder}\n")
-    found = tokenizers.find(checkpoint, len(TOK))
-    assert found.vocab == TOK.vocab and found.ranks == TOK.ranks
+    tokenizer = tokenizers.find(checkpoint, len(TOK))
+    assert tokenizer.vocab == TOK.vocab and tokenizer.ranks == TOK.ranks
 
 
 def test_a_missing_or_unfit_vocabulary_is_named(tmp_path, monkeypatch):

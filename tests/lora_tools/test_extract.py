@@ -46,8 +46,8 @@ def test_the_difference_of_two_checkpoints(tmp_path, family, conv_dim, quantile)
     for before, after in targets:
         change = (after.layer.weight - before.layer.weight).flatten(1)
         rank = conv_dim if before.layer.weight.ndim == 4 and before.layer.weight.shape[-1] > 1 else 4
-        made = files.product(layers[before.key])
-        assert torch.allclose(made, approximation(change, rank, quantile, layers[before.key]), atol=1e-5), before.key
+        extracted = files.product(layers[before.key])
+        assert torch.allclose(extracted, approximation(change, rank, quantile, layers[before.key]), atol=1e-5), before.key
     assert facts["ss_network_dim"] == "4" and facts["ss_network_alpha"] == "4.0"
     assert json.loads(facts.get("ss_network_args", "{}")).get("conv_dim") == (str(conv_dim) if conv_dim else None)
     assert facts["ss_base_model_version"] == first.family.base_model_version

@@ -40,10 +40,10 @@ def test_side_by_side_is_the_exact_sum(tmp_path, pair):
     target = tmp_path / "sum.safetensors"
     count = merge(pair, [0.5, -1.25], target)
     merged, facts = files.layers(target)
-    wanted = summed(pair, [0.5, -1.25])
-    assert count == len(wanted) and merged.keys() == wanted.keys()
+    expected = summed(pair, [0.5, -1.25])
+    assert count == len(expected) and merged.keys() == expected.keys()
     for key, tensors in merged.items():
-        assert torch.allclose(files.product(tensors), wanted[key], atol=1e-6), key
+        assert torch.allclose(files.product(tensors), expected[key], atol=1e-6), key
     assert {len(tensors["lora_down.weight"]) for tensors in merged.values()} == {3, 7}
     assert facts["ss_network_dim"] == "Dynamic" and facts["ss_base_model_version"] == "sd_v1"
     assert facts["modelspec.merged_from"] == "a, b" and facts["modelspec.architecture"] == "stable-diffusion-v1/lora"
@@ -58,8 +58,8 @@ def test_brought_to_a_rank(tmp_path, pair, quantile):
     for key, change in summed(pair, [1.0, 0.3]).items():
         kernel = merged[key]["lora_down.weight"].shape[2:]
         rank = 2 if kernel and kernel[0] > 1 else 3
-        made = files.product(merged[key])
-        assert torch.allclose(made, approximation(change, rank, quantile, merged[key]), atol=2e-5), key
+        approximated = files.product(merged[key])
+        assert torch.allclose(approximated, approximation(change, rank, quantile, merged[key]), atol=2e-5), key
         assert float(merged[key]["alpha"]) == len(merged[key]["lora_down.weight"]) == rank
     assert facts["ss_network_dim"] == "3" and json.loads(facts["ss_network_args"]) == {
         "conv_alpha": "2.0",
@@ -103,7 +103,7 @@ def test_into_a_checkpoint(tmp_path, family, network):
             adapter.load_tensors(layers[item.key])
             parameter, rows = item.source
             parameter[rows] += 0.7 * adapter.delta_weight()
-    wanted = {
+    expected = {
         model.family.prefixes[part] + name: tensor
         for part, module in model.modules()
         for name, tensor in module.state_dict().items()
@@ -113,30 +113,30 @@ def test_into_a_checkpoint(tmp_path, family, network):
     assert len(changed) > 100
     for name, tensor in after.items():
         assert tensor.dtype == before[name].dtype
-        assert torch.allclose(tensor.float(), wanted[name].float(), rtol=2e-3, atol=1e-6), name
+        assert torch.allclose(tensor.float(), expected[name].float(), rtol=2e-3, atol=1e-6), name
         assert name in changed or torch.equal(tensor, before[name])
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
 def test_norms_go_into_a_checkpoint_and_add_up(tmp_path, family):
     base = files.checkpoint(tmp_path / "base.safetensors", family)
-    one, two = (files.lora(tmp_path / f"{seed}.safetensors", family, seed=seed, norms=True) for seed in (1, 2))
-    merge_into_checkpoint(base, [one], [0.5], tmp_path / "merged.safetensors")
+    first, second = (files.lora(tmp_path / f"{seed}.safetensors", family, seed=seed, norms=True) for seed in (1, 2))
+    merge_into_checkpoint(base, [first], [0.5], tmp_path / "merged.safetensors")
     before, after = (safetensors.read(path)[0] for path in (base, tmp_path / "merged.safetensors"))
-    changes, model = files.layers(one)[0], files.model(family)
+    changes, model = files.layers(first)[0], files.model(family)
     names = {id(parameter): name for name, parameter in model.unet.named_parameters()}
     for target in model.family.norm_targets(model):
         for parameter, tail in ((target.layer.weight, "w_norm"), (target.layer.bias, "b_norm")):
             name = model.family.prefixes["unet"] + names[id(parameter)]
             assert torch.allclose(after[name] - before[name], 0.5 * changes[target.key][tail], atol=1e-6)
     for dim in (0, 4):
-        merge([one, two], [1.0, 0.5], tmp_path / "sum.safetensors", dim=dim, overwrite=True)
+        merge([first, second], [1.0, 0.5], tmp_path / "sum.safetensors", dim=dim, overwrite=True)
         added = files.layers(tmp_path / "sum.safetensors")[0]
-        for key, tensors in files.layers(two)[0].items():
+        for key, tensors in files.layers(second)[0].items():
             for tail in ("w_norm", "b_norm") if "w_norm" in tensors else ():
                 assert torch.allclose(added[key][tail], changes[key][tail] + 0.5 * tensors[tail])
-    resize(two, tmp_path / "small.safetensors", 2)
-    small, whole = files.layers(tmp_path / "small.safetensors")[0], files.layers(two)[0]
+    resize(second, tmp_path / "small.safetensors", 2)
+    small, whole = files.layers(tmp_path / "small.safetensors")[0], files.layers(second)[0]
     assert all(torch.equal(small[key]["b_norm"], each["b_norm"]) for key, each in whole.items() if "b_norm" in each)
 
 
@@ -163,8 +163,8 @@ def test_other_programs_names_mean_the_same_layers(tmp_path):
             assert merge_into_checkpoint(base, [source], [1.0], target) == 1
             results.append(safetensors.read(target)[0])
         name = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn1.to_q.weight"
-        wanted = safetensors.read(base)[0][name] + halves["lora_up"] @ halves["lora_down"]
-        assert all(torch.allclose(result[name], wanted, atol=1e-5) for result in results)
+        expected = safetensors.read(base)[0][name] + halves["lora_up"] @ halves["lora_down"]
+        assert all(torch.allclose(result[name], expected, atol=1e-5) for result in results)
 
 
 def test_what_does_not_belong_is_refused_before_anything_is_written(tmp_path):
@@ -235,20 +235,20 @@ def test_the_yaml_of_a_file_that_was_replaced_does_not_stay(tmp_path, caplog):
 
 @pytest.mark.parametrize("precision", [torch.float8_e4m3fn, torch.float8_e5m2])
 def test_files_in_float8_are_read(tmp_path, precision):
-    given = {"float8": [], "same": []}  # the same numbers in two formats
+    files_by_kind = {"float8": [], "same": []}  # the same numbers in two formats
     for seed, name in enumerate("ab"):
         with safe_open(files.lora(tmp_path / f"{name}.safetensors", seed=seed), "pt") as file:
             small, facts = {key: file.get_tensor(key).to(precision) for key in file.keys()}, file.metadata()  # noqa: SIM118
         for kind, dtype in (("float8", precision), ("same", torch.float16)):
-            given[kind].append(tmp_path / f"{kind}-{name}.safetensors")
-            save_file({key: tensor.to(dtype) for key, tensor in small.items()}, given[kind][-1], facts)
-    model, made = files.checkpoint(tmp_path / "model.safetensors"), {}
-    for kind, (first, second) in given.items():
-        made[kind] = [tmp_path / f"{kind}-{number}.safetensors" for number in range(4)]
-        merge([first, second], [0.5, 1.0], made[kind][0])
-        merge([first, second], [0.5, 1.0], made[kind][1], dim=2)
-        resize(first, made[kind][2], 2)
-        merge_into_checkpoint(model, [first, second], [1.0, 1.0], made[kind][3])
-    for ours, wanted in zip(*made.values(), strict=True):
-        ours, wanted = load_file(ours), load_file(wanted)
-        assert ours.keys() == wanted.keys() and all(torch.equal(ours[name], wanted[name]) for name in wanted)
+            files_by_kind[kind].append(tmp_path / f"{kind}-{name}.safetensors")
+            save_file({key: tensor.to(dtype) for key, tensor in small.items()}, files_by_kind[kind][-1], facts)
+    model, merged = files.checkpoint(tmp_path / "model.safetensors"), {}
+    for kind, (first, second) in files_by_kind.items():
+        merged[kind] = [tmp_path / f"{kind}-{number}.safetensors" for number in range(4)]
+        merge([first, second], [0.5, 1.0], merged[kind][0])
+        merge([first, second], [0.5, 1.0], merged[kind][1], dim=2)
+        resize(first, merged[kind][2], 2)
+        merge_into_checkpoint(model, [first, second], [1.0, 1.0], merged[kind][3])
+    for ours, expected in zip(*merged.values(), strict=True):
+        ours, expected = load_file(ours), load_file(expected)
+        assert ours.keys() == expected.keys() and all(torch.equal(ours[name], expected[name]) for name in expected)

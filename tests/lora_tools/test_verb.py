@@ -12,9 +12,9 @@ def test_merge_takes_each_file_with_its_weight(tmp_path, monkeypatch):
     first = files.lora(tmp_path / "a.safetensors", dim=2, seed=1, convolutions=False)
     second = files.lora(tmp_path / "b.safetensors", dim=2, seed=2, convolutions=False)
     assert main(["lora", "merge", "sum.safetensors", "a.safetensors:0.5", "b.safetensors"]) == 0
-    (one, _), (two, _), (merged, _) = (files.layers(path) for path in (first, second, tmp_path / "sum.safetensors"))
+    (first_layers, _), (second_layers, _), (merged, _) = (files.layers(path) for path in (first, second, tmp_path / "sum.safetensors"))
     for key, tensors in merged.items():
-        expected = 0.5 * files.product(one[key]) + files.product(two[key])
+        expected = 0.5 * files.product(first_layers[key]) + files.product(second_layers[key])
         assert torch.allclose(files.product(tensors), expected, atol=1e-6), key
 
 

@@ -102,8 +102,8 @@ def test_stopping_and_resuming_gives_the_same_bytes(images, tmp_path, dtype, wei
     train(broken, config, watch=stop_at(1))
     assert same(before, bits(broken.model)) and not (broken.folder("checkpoints") / "ron.safetensors").exists()
     train(broken, config, resume=True)
-    one, two = (state.load(state.newest(h.folder("sdtune") / "runs" / "ron"))[0] for h in (whole, broken))
-    assert same(one, two) and len(one) > len(list(whole.model.unet.parameters()))
+    whole_state, resumed_state = (state.load(state.newest(h.folder("sdtune") / "runs" / "ron"))[0] for h in (whole, broken))
+    assert same(whole_state, resumed_state) and len(whole_state) > len(list(whole.model.unet.parameters()))
     assert (whole.folder("sdtune") / "runs/ron/samples").exists()
 
 
@@ -242,8 +242,8 @@ def test_the_difference_as_a_lora_does_what_the_checkpoint_does(host, images):
     trained, _ = made(host)
     key, name = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q", "middle_block.1.transformer_blocks.0.attn1.to_q.weight"
     delta = lora[f"{key}.lora_up.weight"] @ lora[f"{key}.lora_down.weight"]
-    wanted = trained[f"model.diffusion_model.{name}"] - dict(host.model.unet.named_parameters())[name]
-    assert wanted.abs().max() > 1e-4 and torch.allclose(delta, wanted, atol=1e-6)
+    difference = trained[f"model.diffusion_model.{name}"] - dict(host.model.unet.named_parameters())[name]
+    assert difference.abs().max() > 1e-4 and torch.allclose(delta, difference, atol=1e-6)
     assert metadata["ss_network_dim"] == "64" and [artefact.kind for artefact in host.published] == ["checkpoints", "lora"]
     assert len(control.artefacts) == 2
     assert remaining(host, RunFolder(control.folder), control.artefacts)["artefacts"] == control.artefacts
@@ -342,9 +342,9 @@ def test_a_model_made_from_the_embedded_one_goes_on_like_it(tmp_path, images):
               "train": {"max_train_steps": 1, "batch_size": 1}, "save": {"precision": "fp16"}}
     train(host, Config.from_dict(config, host.defaults()))
     path = host.folder("checkpoints") / "mine.safetensors"
-    made, source = EmbeddedHost(tmp_path / "data", "mine"), host.defaults()
-    assert made.defaults() == source and made.resolution == host.resolution
-    with made.borrow() as model, torch.no_grad():
+    descendant, source = EmbeddedHost(tmp_path / "data", "mine"), host.defaults()
+    assert descendant.defaults() == source and descendant.resolution == host.resolution
+    with descendant.borrow() as model, torch.no_grad():
         assert model.unet.middle_block[1].transformer_blocks[0].attn1.heads == 8
         model.family.encode_text(model, ["a photo of a cat"])
     described = json.loads(path.with_suffix(".yaml").read_text())["model"]["params"]

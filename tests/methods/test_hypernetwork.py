@@ -46,17 +46,17 @@ def test_a_run_learns_and_leaves_the_model_as_it_was(host, images):
 
 
 def test_settings_reach_the_structure(host):
-    made = method(host, layer_structure=[1, 2, 2, 1], activation="tanh", use_layer_norm=True, activate_output=True, dropout=True,
+    hypernetwork = method(host, layer_structure=[1, 2, 2, 1], activation="tanh", use_layer_norm=True, activate_output=True, dropout=True,
                   weight_init="KaimingUniform", enable_sizes=[16]).hypernetwork
-    assert made.structure == Structure((1, 2, 2, 1), "tanh", True, True, (0, 0.3, 0.3, 0))
-    assert list(made.pairs) == [16]
+    assert hypernetwork.structure == Structure((1, 2, 2, 1), "tanh", True, True, (0, 0.3, 0.3, 0))
+    assert list(hypernetwork.pairs) == [16]
     assert method(host, dropout=True, dropout_structure=[0, 0.1, 0]).hypernetwork.structure.dropout == (0, 0.1, 0)
 
 
 def test_the_seed_decides_the_beginning(host):
-    one, two = method(host).tensors(), method(host).tensors()
-    assert all(torch.equal(one[name], two[name]) for name in one)
-    assert not torch.equal(one["16.k.linear.0.weight"], one["16.v.linear.0.weight"])
+    first, second = method(host).tensors(), method(host).tensors()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["16.k.linear.0.weight"], first["16.v.linear.0.weight"])
 
 
 def test_going_on_from_a_file_takes_its_structure(host, images):

@@ -248,8 +248,8 @@ def test_norms_are_shortened_as_in_sd_scripts():
     lora.constrain()
     for key, adapter in lora.adapters.items():
         norm = torch.linalg.vector_norm(before[key])
-        wanted = before[key] * (1 / norm) if norm > 1 else before[key]
-        assert torch.allclose(adapter.delta_weight(), wanted, atol=1e-5)
+        expected = before[key] * (1 / norm) if norm > 1 else before[key]
+        assert torch.allclose(adapter.delta_weight(), expected, atol=1e-5)
 
 
 def test_options_that_a_network_cannot_follow_are_refused():

@@ -18,9 +18,9 @@ def facts(tmp_path, **lora):
 @pytest.mark.parametrize(("convolutions", "network_args"), [(False, None), (True, {"conv_dim": "3", "conv_alpha": "6.0"})])
 def test_convolutions_are_those_of_the_file_that_is_gone_on_from(tmp_path, convolutions, network_args):
     files.lora(TinyHost(tmp_path).folder("lora") / "before.safetensors", dim=3, alpha=6.0, convolutions=convolutions)
-    found = facts(tmp_path, init_file="before", dim=9, conv_dim=8, conv_alpha=8, preset="full", block_dims=[4] * 25)
-    assert found["ss_network_args"] == network_args
-    assert (found["ss_network_dim"], found["ss_network_alpha"]) == (3, 6.0)
+    metadata = facts(tmp_path, init_file="before", dim=9, conv_dim=8, conv_alpha=8, preset="full", block_dims=[4] * 25)
+    assert metadata["ss_network_args"] == network_args
+    assert (metadata["ss_network_dim"], metadata["ss_network_alpha"]) == (3, 6.0)
 
 
 def test_norms_are_those_of_the_file_that_is_gone_on_from(tmp_path):
@@ -33,9 +33,9 @@ def test_norms_are_those_of_the_file_that_is_gone_on_from(tmp_path):
 @pytest.mark.parametrize("network", ["diag-oft", "boft", "ia3"])
 def test_a_network_without_alpha_claims_none(tmp_path, network):
     files.lora(TinyHost(tmp_path).folder("lora") / "before.safetensors", network=network, dim=4, convolutions=False)
-    found = facts(tmp_path, init_file="before")
-    assert found["ss_network_alpha"] is None and found["ss_network_args"] == {"algo": network}
-    assert (found["ss_network_dim"] is None) == (network == "ia3")
+    metadata = facts(tmp_path, init_file="before")
+    assert metadata["ss_network_alpha"] is None and metadata["ss_network_args"] == {"algo": network}
+    assert (metadata["ss_network_dim"] is None) == (network == "ia3")
 
 
 @pytest.mark.parametrize("preset", ["attn-only", "ia3"])

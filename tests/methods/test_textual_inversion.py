@@ -65,8 +65,8 @@ def test_more_init_text_than_vectors_is_cut_with_a_note(host, caplog):
 
 
 def test_a_note_reaches_who_watches_the_run(host, images):
-    told = train(host, config(images, textual_inversion={"init_text": "cat dog cat", "num_vectors_per_token": 2})).snapshot()["notes"]
-    assert told == ['"textual_inversion.init_text" has 3 tokens and there are 2 vectors, so it was cut to the first 2.']
+    notes = train(host, config(images, textual_inversion={"init_text": "cat dog cat", "num_vectors_per_token": 2})).snapshot()["notes"]
+    assert notes == ['"textual_inversion.init_text" has 3 tokens and there are 2 vectors, so it was cut to the first 2.']
     assert "notes" not in train(host, config(images, name="other")).snapshot()
 
 
@@ -178,21 +178,21 @@ def test_stopping_and_resuming_gives_the_same_bytes(images, tmp_path, changes):
 def captions(host, images, prompt, **changes):
     from lib_sdtune.data.loader import Dataset
 
-    made = Config.from_dict(config(images, prompt, **changes))
-    found = scan(made.concepts, made.dataset, made.loss, host.data_dir, template_folders=[host.folder("templates")])
-    TextualInversion.prepare_data(made, found)
-    TextualInversion.check_data(made, found)
-    dataset = Dataset(found, made)
+    settings = Config.from_dict(config(images, prompt, **changes))
+    scanned = scan(settings.concepts, settings.dataset, settings.loss, host.data_dir, template_folders=[host.folder("templates")])
+    TextualInversion.prepare_data(settings, scanned)
+    TextualInversion.check_data(settings, scanned)
+    dataset = Dataset(scanned, settings)
     return [example.caption for step in range(dataset.batches_per_epoch) for example in dataset.examples(step)]
 
 
 def test_without_a_prompt_the_own_templates_say_the_word(host, images):
-    said = captions(host, images, "")
-    assert len(set(said)) > 5 and all("ron" in caption and "a cat, number" in caption for caption in said)
+    spoken = captions(host, images, "")
+    assert len(set(spoken)) > 5 and all("ron" in caption and "a cat, number" in caption for caption in spoken)
     for number in range(3):
         (images / f"{number}.txt").unlink()
-    said = captions(host, images, "")
-    assert len(set(said)) > 5 and all("ron" in caption and "number" not in caption for caption in said)
+    spoken = captions(host, images, "")
+    assert len(set(spoken)) > 5 and all("ron" in caption and "number" not in caption for caption in spoken)
 
 
 def test_captions_that_say_the_word_are_taken_as_they_are(host, images):

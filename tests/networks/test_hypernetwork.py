@@ -101,7 +101,7 @@ def test_attached_and_removed_without_trace(unet):
     with applied_hypernetworks(unet, [(hypernetwork, 1.0)]):
         assert not torch.allclose(predict(unet), before, atol=1e-4)
     assert torch.equal(predict(unet), before)
-    assert [vars(attention.to_k).keys() for attention in attentions(unet)] == [one.keys() for one in own]
+    assert [vars(attention.to_k).keys() for attention in attentions(unet)] == [attributes.keys() for attributes in own]
     with pytest.raises(ZeroDivisionError), applied_hypernetworks(unet, [(hypernetwork, 1.0)]):
         raise ZeroDivisionError
     assert torch.equal(predict(unet), before)
@@ -145,11 +145,11 @@ def heard(unet, hypernetwork, context, shared=True, checkpointing=False):
 def test_what_is_shared_and_what_is_recomputed_changes_nothing(unet, structure):
     hypernetwork = randomise(Hypernetwork([16, 32], structure), size=0.2)
     context = torch.randn(2, 77, 16, generator=torch.Generator().manual_seed(6))
-    plain, wanted = heard(unet, hypernetwork, context, shared=False)
+    plain, expected = heard(unet, hypernetwork, context, shared=False)
     for checkpointing in (False, True):
         answer, gradients = heard(unet, hypernetwork, context, checkpointing=checkpointing)
         assert torch.allclose(answer, plain, atol=1e-5)
-        assert all(torch.allclose(a, b, atol=1e-5 * max(1.0, float(b.abs().max()))) for a, b in zip(gradients, wanted, strict=True))
+        assert all(torch.allclose(a, b, atol=1e-5 * max(1.0, float(b.abs().max()))) for a, b in zip(gradients, expected, strict=True))
     assert all("forward" not in vars(module) for module in unet.modules())
 
 
@@ -175,12 +175,12 @@ def test_a_layer_that_has_a_forward_of_its_own_gets_it_back(unet):
 
 
 def test_keys_and_values_hear_their_own_module_and_several_hypernetworks_the_context_in_turn(unet):
-    one, two = (randomise(Hypernetwork([16], Structure((1, 2, 1), "relu")), seed, size=0.3) for seed in (1, 2))
+    nearest, outer = (randomise(Hypernetwork([16], Structure((1, 2, 1), "relu")), seed, size=0.3) for seed in (1, 2))
     attention = next(a for a in attentions(unet) if a.to_k.in_features == 16)
-    with applied_hypernetworks(unet, [(one, 1.0), (two, 0.5)]):
+    with applied_hypernetworks(unet, [(nearest, 1.0), (outer, 0.5)]):
         keys, values = attention.to_k(x()), attention.to_v(x())
     for answer, layer, i in ((keys, attention.to_k, 0), (values, attention.to_v, 1)):
-        assert torch.allclose(answer, layer(two.pairs[16][i](one.pairs[16][i](x()), 0.5)), atol=1e-5)
+        assert torch.allclose(answer, layer(outer.pairs[16][i](nearest.pairs[16][i](x()), 0.5)), atol=1e-5)
 
 
 def test_small_changes_outlive_autocast():

@@ -68,9 +68,9 @@ def test_gradients_are_those_of_a_weight_that_is_kept(name, nested, half, monkey
 def test_nothing_is_made_twice_where_no_gradients_are_wanted(monkeypatch):
     layer, adapter = adapted("loha", False)
     x = torch.randn(2, 96)
-    made = []
+    deltas = []
     delta = type(adapter).delta_weight
-    monkeypatch.setattr(type(adapter), "delta_weight", lambda self: made.append(1) or delta(self))
+    monkeypatch.setattr(type(adapter), "delta_weight", lambda self: deltas.append(1) or delta(self))
     with torch.no_grad():
         assert torch.equal(adapter(x), F.linear(x, delta(adapter)))
-    assert len(made) == 1
+    assert len(deltas) == 1

@@ -128,16 +128,16 @@ def test_lora_dropouts_are_sd_scripts(monkeypatch):
     torch.manual_seed(0)
     values = torch.nn.functional.dropout(x @ adapter.down.T, 0.25)
     mask = (torch.rand(3, 1, 4) >= 0.4).float()
-    wanted = (values * mask / 0.6) @ adapter.up.T * 0.5
+    expected = (values * mask / 0.6) @ adapter.up.T * 0.5
     torch.manual_seed(0)
-    assert torch.allclose(adapter(x), wanted, atol=1e-6)
+    assert torch.allclose(adapter(x), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("side", "factor", "wanted"), [
+@pytest.mark.parametrize(("side", "factor", "expected"), [
     (320, -1, (16, 20)), (320, 8, (8, 40)), (320, 6, (5, 64)), (1280, -1, (32, 40)),
     (768, 4, (4, 192)), (7, 4, (1, 7)), (12, 6, (2, 6))])
-def test_lokr_splits_sides_as_lycoris(side, factor, wanted):
-    assert split(side, factor) == wanted
+def test_lokr_splits_sides_as_lycoris(side, factor, expected):
+    assert split(side, factor) == expected
 
 
 def test_tucker_starts_as_in_lycoris():
@@ -192,8 +192,8 @@ def test_oft_turns_the_outputs_by_an_orthogonal_matrix():
     turn = torch.block_diag(*[cayley(block) for block in adapter.oft_blocks.detach().double()])
     assert adapter.oft_blocks.shape == (6, 4, 4)
     assert torch.allclose(turn @ turn.T, torch.eye(24, dtype=torch.double), atol=1e-9)
-    wanted = (turn.T @ layer.weight.double()) - layer.weight.double()
-    assert torch.allclose(adapter.delta_weight().double(), wanted, atol=1e-6)
+    expected = (turn.T @ layer.weight.double()) - layer.weight.double()
+    assert torch.allclose(adapter.delta_weight().double(), expected, atol=1e-6)
 
 
 def test_oft_turns_no_further_than_its_constraint():
@@ -244,12 +244,12 @@ def test_numbers_that_learn_are_counted(name):
         assert registry[name].count(shape, 8) == sum(parameter.numel() for parameter in adapter.parameters())
 
 
-@pytest.mark.parametrize("copies, wanted", [(torch.bfloat16, torch.bfloat16), (torch.float16, torch.float32)])
-def test_inputs_are_rounded_only_where_the_copies_are_computed_with(copies, wanted):
+@pytest.mark.parametrize("copies, dtype", [(torch.bfloat16, torch.bfloat16), (torch.float16, torch.float32)])
+def test_inputs_are_rounded_only_where_the_copies_are_computed_with(copies, dtype):
     """A host can draw a sample in another half precision than the run trains in."""
     from lib_sdtune.networks.lora import LoRA
 
     adapter = LoRA(torch.nn.Linear(4, 4), 2, 2.0)
     adapter.copies = adapter.down.detach().to(copies), adapter.up.detach().to(copies)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert adapter.prepare_input(torch.randn(1, 4)).dtype == wanted
+        assert adapter.prepare_input(torch.randn(1, 4)).dtype == dtype

@@ -40,11 +40,11 @@ def test_the_layer_with_its_change(kind, dtype):
             answers.append(layer(x))
     with torch.no_grad():
         for answer, multiplier in zip(answers, (1.0, 0.5), strict=True):
-            wanted = make().to(layer.weight.dtype)
-            wanted.weight.copy_(layer.weight + multiplier * norm.w_norm)
-            wanted.bias.copy_(layer.bias + multiplier * norm.b_norm)
+            changed = make().to(layer.weight.dtype)
+            changed.weight.copy_(layer.weight + multiplier * norm.w_norm)
+            changed.bias.copy_(layer.bias + multiplier * norm.b_norm)
             assert answer.dtype == dtype
-            assert torch.allclose(answer, wanted(x), atol=1e-5 if dtype == torch.float32 else 5e-2)
+            assert torch.allclose(answer, changed(x), atol=1e-5 if dtype == torch.float32 else 5e-2)
     assert algorithm(norm.tensors()) == "norm" and not algorithm({"w_norm": norm.w_norm})
 
 

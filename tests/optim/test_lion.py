@@ -39,8 +39,8 @@ def test_steps_that_nobody_waits_for_are_the_packages(arguments):
     for number in range(3):
         step(plain, expected, number)
         step(queued, params, number)
-    for one, other in zip(bits(plain, expected), bits(queued, params), strict=True):
-        assert torch.equal(one, other)
+    for expected_bits, queued_bits in zip(bits(plain, expected), bits(queued, params), strict=True):
+        assert torch.equal(expected_bits, queued_bits)
 
 
 @pytest.mark.parametrize("broken", ["nan", "inf", "-inf"])
@@ -54,7 +54,7 @@ def test_a_step_that_is_left_out_keeps_every_bit(broken, decay):
     optimizer.found_inf = torch.tensor(1.0)
     params[0].grad, params[1].grad = torch.full_like(params[0], float(broken)), torch.full_like(params[1], 7.0)
     optimizer.step()
-    assert all(torch.equal(one, other) for one, other in zip(before, bits(optimizer, params), strict=True))
+    assert all(torch.equal(bits_before, bits_after) for bits_before, bits_after in zip(before, bits(optimizer, params), strict=True))
     optimizer.found_inf = torch.tensor(0.0)
     step(optimizer, params, 2)
     assert not torch.equal(before[0], bits(optimizer, params)[0])

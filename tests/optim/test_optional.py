@@ -35,9 +35,9 @@ def test_the_packages_class_gets_the_groups_and_the_arguments(monkeypatch, name)
     module = ModuleType(PACKAGES[name][0])
     setattr(module, name, type(name, (torch.optim.AdamW,), {}))
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    made = optim.make(settings(name, weight_decay=0.25), groups())
-    assert type(made).__name__ == name
-    assert made.param_groups[0]["weight_decay"] == 0.25 and made.param_groups[0]["lr"] == 1e-3
+    optimizer = optim.make(settings(name, weight_decay=0.25), groups())
+    assert type(optimizer).__name__ == name
+    assert optimizer.param_groups[0]["weight_decay"] == 0.25 and optimizer.param_groups[0]["lr"] == 1e-3
     assert optim.finds_rate(name) == name.startswith("DAdapt") == optim.needs_all(name)
 
 
@@ -48,7 +48,7 @@ def test_adafactor_is_the_published_one():
     pytest.importorskip("transformers")
     parameter = torch.nn.Parameter(torch.ones(3, 2))
     optimizer = optim.make(settings("Adafactor"), [{"params": [parameter], "lr": 0.01}])
-    rows, columns, wanted = torch.zeros(3), torch.zeros(2), torch.ones(3, 2)
+    rows, columns, expected = torch.zeros(3), torch.zeros(2), torch.ones(3, 2)
     for step in range(1, 4):
         gradient = torch.randn(3, 2, generator=torch.Generator().manual_seed(step))
         parameter.grad = gradient.clone()
@@ -59,5 +59,5 @@ def test_adafactor_is_the_published_one():
         columns = beta * columns + (1 - beta) * squares.mean(0)
         update = gradient / torch.sqrt(torch.outer(rows, columns) / rows.mean())
         update = update / max(1.0, float(update.square().mean().sqrt()))
-        wanted = wanted - 0.01 * update
-        assert torch.allclose(parameter, wanted, atol=1e-5), step
+        expected = expected - 0.01 * update
+        assert torch.allclose(parameter, expected, atol=1e-5), step

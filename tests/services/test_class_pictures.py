@@ -27,8 +27,8 @@ def test_class_pictures_that_cannot_be_are_refused(ask, images, tmp_path, change
 def test_a_failing_sampler_is_told_and_the_queue_goes_on(ask, images, tmp_path, app, monkeypatch, ended):
     monkeypatch.setattr(app.host, "generate", lambda requests: iter(()), raising=False)
     config = settings(images, train={"max_train_steps": 1})
-    wanted = config | {"concepts": [config["concepts"][0] | {"class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3}]}
-    ask("/class-pictures", wanted)
+    with_class = config | {"concepts": [config["concepts"][0] | {"class_images": str(tmp_path / "class"), "class_prompt": "a cat", "num_class_images": 3}]}
+    ask("/class-pictures", with_class)
     assert "interrupted" in ended("/class-pictures")["work"]["message"]
     app.submit(config)
     until(lambda: app.jobs.status("ron")["state"] == "finished")

@@ -56,23 +56,23 @@ def names(base):
     return folder, {"images": 1, "caption_sources": {"name": 1}, "tags": {"ron on a sofa": 1}}
 
 
-@pytest.mark.parametrize("made", [tree, toml, listed, names])
-def test_command_line_and_http_say_the_same(made, tmp_path, client, capsys):
-    path, wanted = made(tmp_path)
+@pytest.mark.parametrize("make_folder", [tree, toml, listed, names])
+def test_command_line_and_http_say_the_same(make_folder, tmp_path, client, capsys):
+    path, settings = make_folder(tmp_path)
     assert main(["inspect", str(path), "--json", "--set", "dataset.resolution=128"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
     answer = client.post(ADDRESS, json={"images": str(path), "dataset": {"resolution": 128}})
-    assert answer.status_code == 200 and {key: value for key, value in answer.json().items() if key != "codes"} == said
-    assert {key: said[key] for key in wanted} == wanted
+    assert answer.status_code == 200 and {key: value for key, value in answer.json().items() if key != "codes"} == printed
+    assert {key: printed[key] for key in settings} == settings
 
 
 def test_pictures_are_listed_by_folder_and_long_captions_told(tmp_path, client, capsys):
     folder = pictures(tmp_path / "10_ron", count=23)
     (folder / "7.txt").write_text("very " * 90 + "long")
     assert main(["inspect", str(folder)]) == 0
-    said = capsys.readouterr().out
-    assert "10_ron (23 pictures, counted 10 times):" in said and "  0.png  " in said and "... and 3 more" in said
-    assert "The caption of 7.png has more than 75 tokens" in said
+    printed = capsys.readouterr().out
+    assert "10_ron (23 pictures, counted 10 times):" in printed and "  0.png  " in printed and "... and 3 more" in printed
+    assert "The caption of 7.png has more than 75 tokens" in printed
     problems = client.post(ADDRESS, json={"images": str(folder)}).json()["problems"]
     assert [problem["path"] for problem in problems if problem["kind"] == "caption long"] == ["7.png"]
 

@@ -29,9 +29,9 @@ def test_measuring_refuses_what_start_would_and_can_be_stopped(ask, images, app,
 
 
 def test_memory_is_guessed_without_pictures_where_the_host_knows_its_model(ask, app, monkeypatch):
-    wanted = {"concepts": [{"images": "not there yet"}], "method": "dreambooth"}
-    assert ask("/memory", wanted) == {}
+    settings = {"concepts": [{"images": "not there yet"}], "method": "dreambooth"}
+    assert ask("/memory", settings) == {}
     shapes = {"unet": {"input_blocks.0.0.weight": (320, 4, 3, 3)}, "vae": {}, "text_encoder_1": {}}
     monkeypatch.setattr(app.host, "model_spec", lambda model: ModelSpec(shapes, torch.float32, torch.device("cpu")), raising=False)
-    facts = ask("/memory", wanted)
+    facts = ask("/memory", settings)
     assert not facts["measured"] and facts["needs"] > 0 and facts["sentence"].startswith("Estimated: a step needs about ")

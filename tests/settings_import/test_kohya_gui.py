@@ -96,8 +96,8 @@ def test_what_a_page_s_file_does_not_mention_is_the_page_s_own(imported):
     assert config["train"]["optimizer"] == "AdamW8bit" and config["save"]["precision"] == "fp16"
     assert (config["lora"]["dim"], config["lora"]["alpha"], config["lora"]["unet_lr"]) == (8, 1.0, 1e-4)
     assert "lr_warmup = not in the file, so 10 percent" in text
-    told = text.partition("not in the file, so the other program's default: ")[2].partition("\n")[0]
-    assert "optimizer AdamW8bit" in told and "enable_bucket" not in told  # as it is here anyway
+    defaults = text.partition("not in the file, so the other program's default: ")[2].partition("\n")[0]
+    assert "optimizer AdamW8bit" in defaults and "enable_bucket" not in defaults  # as it is here anyway
 
 
 def test_what_is_off_in_a_page_s_file_stays_so(imported):

@@ -247,12 +247,12 @@ def test_a_lora_of_our_own_that_went_on_from_another_has_the_network_of_its_file
     ours = Config.from_dict({"name": "ron", "concepts": [{"images": "10_ron"}], "lora": lora}).to_dict()
     facts = {"ss_network_dim": "4", "ss_network_alpha": "2.0", "sdtune_config": json.dumps(ours)}
     config, _ = imported({"a.json": facts})
-    wanted = {"init_file": "old", "unet_lr": 2e-3, "dim": 4, "alpha": 2.0, "conv_dim": 0, "block_dims": []}
-    assert {key: config["lora"][key] for key in wanted} == wanted
+    expected = {"init_file": "old", "unet_lr": 2e-3, "dim": 4, "alpha": 2.0, "conv_dim": 0, "block_dims": []}
+    assert {key: config["lora"][key] for key in expected} == expected
     facts |= {"ss_network_module": "lycoris.kohya", "ss_network_args": json.dumps({"algo": "loha", "conv_dim": "3", "conv_alpha": "1.5"})}
     config, _ = imported({"a.json": facts})
-    wanted = {"network": "loha", "dim": 4, "conv_dim": 3, "conv_alpha": 1.5}
-    assert {key: config["lora"][key] for key in wanted} == wanted
+    expected = {"network": "loha", "dim": 4, "conv_dim": 3, "conv_alpha": 1.5}
+    assert {key: config["lora"][key] for key in expected} == expected
     config, _ = imported({"a.json": {"ss_network_dim": "Dynamic", "ss_network_args": "{", "sdtune_config": json.dumps(ours)}})
     assert config["lora"]["conv_dim"] == 0
 

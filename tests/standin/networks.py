@@ -88,13 +88,13 @@ def network_apply_weights(self):
     if name is None:
         return
     current = getattr(self, "network_current_names", ())
-    wanted = tuple((net.name, net.te_multiplier, net.unet_multiplier, net.dyn_dim) for net in loaded_networks)
-    if wanted and getattr(self, "network_weights_backup", None) is None:
+    names = tuple((net.name, net.te_multiplier, net.unet_multiplier, net.dyn_dim) for net in loaded_networks)
+    if names and getattr(self, "network_weights_backup", None) is None:
         if current:
             raise RuntimeError(f"{name} - no backup weights found and current weights are not unchanged")
         self.network_weights_backup = self.weight.detach().clone()
         self.network_bias_backup = None if self.bias is None else self.bias.detach().clone()
-    if current == wanted:
+    if current == names:
         return
     network_restore_weights_from_backup(self)
     for net in loaded_networks:
@@ -104,7 +104,7 @@ def network_apply_weights(self):
             delta = (up.flatten(1) @ down.flatten(1)).reshape(self.weight.shape) * (module.w["alpha"] / down.shape[0])
             with torch.no_grad():
                 self.weight.copy_(self.weight + delta)
-    self.network_current_names = wanted
+    self.network_current_names = names
 
 
 def patched(kind):

@@ -55,7 +55,7 @@ def test_odd_forms_lie_within_their_unit_and_are_all_different():
     assert max(abs(value) for point in points for value in point) <= 1.05 + 1e-9
     drawn = [toyworld.silhouette(form) for form in forms]
     assert all(0.01 < cover.mean() < 0.6 for cover in drawn)
-    assert all(abs(one - other).mean() > 0.005 for number, one in enumerate(drawn) for other in drawn[:number])
+    assert all(abs(silhouette - earlier).mean() > 0.005 for number, silhouette in enumerate(drawn) for earlier in drawn[:number])
 
 
 def test_captions_say_of_an_odd_form_what_is_there_and_never_that_it_is_of_the_class():
@@ -64,13 +64,13 @@ def test_captions_say_of_an_odd_form_what_is_there_and_never_that_it_is_of_the_c
     rng, kinds, of_class = toy_captions.seeded("test"), [], []
     for (kind, place), caption in (odd_latents.shown(rng, pools) for _ in range(400)):
         _, colour, ground = toy_latents.COMBINATIONS[place]
-        said = caption.replace(",", " ").split()
+        words = caption.replace(",", " ").split()
         sayable = {colour, ground} if kind != "unnamed" else set()
-        assert not {*said} & {*toyworld.COLOURS, *toyworld.BACKGROUNDS} - sayable, caption
+        assert not {*words} & {*toyworld.COLOURS, *toyworld.BACKGROUNDS} - sayable, caption
         if kind != "world":
-            assert not {*said} & {*toyworld.FORMS}
-            if toyworld.CLASS in said:
-                of_class.append(said[said.index(toyworld.CLASS) - 1] not in {"a", *toyworld.COLOURS})
+            assert not {*words} & {*toyworld.FORMS}
+            if toyworld.CLASS in words:
+                of_class.append(words[words.index(toyworld.CLASS) - 1] not in {"a", *toyworld.COLOURS})
         kinds.append(kind)
     assert len(of_class) > 20 and all(of_class)  # behind a word without meaning, as behind trigger words
     assert min(map(kinds.count, odd_latents.SHARES)) > 60
@@ -86,7 +86,7 @@ def few_pictures(monkeypatch):
 def test_a_training_goes_on_from_what_was_kept(trained, model, tmp_path, monkeypatch, few_pictures):
     monkeypatch.setattr(vae_training, "warm_and_linear", lambda step, steps: 1.0)
     monkeypatch.setattr(train_embedded, "rate_at", lambda step, steps: 1.0)
-    monkeypatch.setattr(train_embedded, "report", lambda *given: None)
+    monkeypatch.setattr(train_embedded, "report", lambda *arguments: None)
     monkeypatch.setattr(train_embedded, "loss_at", partial(of_all_steps, train_embedded.loss_at))
 
     def run(folder, steps):
@@ -106,9 +106,9 @@ def test_a_training_goes_on_from_what_was_kept(trained, model, tmp_path, monkeyp
     assert any(not torch.equal(first[name], tensor) for name, tensor in whole.items())
 
 
-def of_all_steps(loss_at, step, steps, *given):
+def of_all_steps(loss_at, step, steps, *arguments):
     """The loss as of a run of ten steps, for it depends on how much is left."""
-    return loss_at(step, 10, *given)
+    return loss_at(step, 10, *arguments)
 
 
 def lay_out(model, folder):

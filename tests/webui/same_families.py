@@ -74,19 +74,19 @@ def compare(name, data):
     write_embedding(shared.sd_model, data)
     noisy, at = torch.randn(1, 4, HEIGHT // 8, WIDTH // 8, generator=torch.Generator().manual_seed(5)), torch.tensor([300])
     with torch.no_grad():
-        wanted = {key: answers_of_webui(prompt, noisy, at) for key, prompt in PROMPTS.items()}
-        wanted["negative"] = answers_of_webui("", noisy, at, negative=True)
+        expected = {key: answers_of_webui(prompt, noisy, at) for key, prompt in PROMPTS.items()}
+        expected["negative"] = answers_of_webui("", noisy, at, negative=True)
         own = EmbeddedHost(data, data / "models" / "Stable-diffusion" / f"{name}.safetensors")
-        found, types = {}, {}
+        differences, types = {}, {}
         for host, lending in (("lent", WebUIHost()), ("ours", own)):
             with lending.borrow(Model()) as model:
                 if host == "lent":
-                    found["adapted"] = {"text": adapted(lending, model, data)}
+                    differences["adapted"] = {"text": adapted(lending, model, data)}
                 answers = {key: answers_of(model, prompt, noisy, at) for key, prompt in PROMPTS.items()}
                 answers["negative"] = answers_of(model, "", noisy, at, negative=True)
                 types[host] = model.prediction_type
-            found[host] = {key: [difference(*pair) for pair in zip(answers[key], wanted[key], strict=True)] for key in wanted}
-    return {"types": types, "adapted": found.pop("adapted"), "scale": [float(value.abs().mean()) for value in wanted["short"]], **found}
+            differences[host] = {key: [difference(*pair) for pair in zip(answers[key], expected[key], strict=True)] for key in expected}
+    return {"types": types, "adapted": differences.pop("adapted"), "scale": [float(value.abs().mean()) for value in expected["short"]], **differences}
 
 
 def write_embedding(sd_model, data):
@@ -110,12 +110,12 @@ def answers_of_webui(prompt, noisy, at, negative=False):
     """[context, prediction], and the vector where there is one."""
     from modules import prompt_parser, shared
 
-    asked = prompt_parser.SdConditioning([prompt], is_negative_prompt=negative, width=WIDTH, height=HEIGHT)
-    told = shared.sd_model.get_learned_conditioning(asked)
+    prompts = prompt_parser.SdConditioning([prompt], is_negative_prompt=negative, width=WIDTH, height=HEIGHT)
+    conditioning = shared.sd_model.get_learned_conditioning(prompts)
     hole = {"c_concat": [concat(noisy)]} if shared.sd_model.model.diffusion_model.input_blocks[0][0].in_channels == 9 else {}
-    if isinstance(told, dict):
-        return [told["crossattn"], shared.sd_model.apply_model(noisy, at, told | hole), told["vector"]]
-    return [told, shared.sd_model.apply_model(noisy, at, {"c_crossattn": [told]} | hole)]
+    if isinstance(conditioning, dict):
+        return [conditioning["crossattn"], shared.sd_model.apply_model(noisy, at, conditioning | hole), conditioning["vector"]]
+    return [conditioning, shared.sd_model.apply_model(noisy, at, {"c_crossattn": [conditioning]} | hole)]
 
 
 def concat(noisy):
@@ -130,10 +130,10 @@ def concat(noisy):
 def answers_of(model, prompt, noisy, at, negative=False):
     from lib_sdtune.prompts import emphasis
 
-    told = model.family.encode_prompts(model, [emphasis(prompt)], negative=negative)
-    told.concat = concat(noisy) if model.variant.inpainting else None
-    answers = [told.context, model.family.predict(model, noisy, at, told)]
-    return answers if told.vector is None else [*answers, told.vector]
+    conditioning = model.family.encode_prompts(model, [emphasis(prompt)], negative=negative)
+    conditioning.concat = concat(noisy) if model.variant.inpainting else None
+    answers = [conditioning.context, model.family.predict(model, noisy, at, conditioning)]
+    return answers if conditioning.vector is None else [*answers, conditioning.vector]
 
 
 def adapted(host, model, data):
@@ -160,13 +160,13 @@ def adapted(host, model, data):
         return model.family.encode_text(model, ["a cat"]).context
 
     def theirs():
-        told = shared.sd_model.get_learned_conditioning(["a cat"])
-        return told["crossattn"] if isinstance(told, dict) else told
+        conditioning = shared.sd_model.get_learned_conditioning(["a cat"])
+        return conditioning["crossattn"] if isinstance(conditioning, dict) else conditioning
 
     bare = ours()
     pairs = [(target.layer, layers[target.key]) for target in targets]
     with applied(pairs):
-        wanted = ours()
+        expected = ours()
         with host.with_webui_state(), fused.adapted(shared.sd_model):
             worn = theirs()
         with applied(pairs):
@@ -186,8 +186,8 @@ def adapted(host, model, data):
         networks.load_networks(["worn"], [1.0], [1.0], [None])
         both = theirs()
         networks.load_networks([])
-    assert difference(again, bare) < 1e-5 and difference(ours(), bare) < 1e-5 and difference(wanted_twice, wanted) > 1e-2
-    return [difference(worn, wanted), difference(worn_file, wanted), difference(both, wanted_twice), difference(wanted, bare)]
+    assert difference(again, bare) < 1e-5 and difference(ours(), bare) < 1e-5 and difference(wanted_twice, expected) > 1e-2
+    return [difference(worn, expected), difference(worn_file, expected), difference(both, wanted_twice), difference(expected, bare)]
 
 
 def difference(ours, theirs):

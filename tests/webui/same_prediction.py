@@ -40,10 +40,10 @@ def made_by_us(method, folder, name, **own):
     from lib_sdtune.training.run import run
     from lib_sdtune.training.runs import begin
 
-    wanted = trainers.config(method, folder, STEPS, 1)
-    wanted = replace(wanted, name=name, **{method: replace(wanted.settings, **own)})
+    settings = trainers.config(method, folder, STEPS, 1)
+    settings = replace(settings, name=name, **{method: replace(settings.settings, **own)})
     host = WebUIHost()
-    run(wanted, host, begin(wanted, host))
+    run(settings, host, begin(settings, host))
 
 
 def hypernetworks(folder):
@@ -60,7 +60,7 @@ def hypernetworks(folder):
     made_by_us("hypernetwork", folder, "deep", **DEEP)
     shared.reload_hypernetworks()
     noisy, at = inputs()
-    found = {}
+    results = {}
     with torch.no_grad():
         context = shared.sd_model.get_learned_conditioning(["a photo of a toy"])
         sd_hijack.undo_optimizations()
@@ -68,7 +68,7 @@ def hypernetworks(folder):
         for name in (trainers.NAME, "plain", "deep"):
             safe.check_pt(shared.hypernetworks[name], None)
             webui.load_hypernetworks([name])
-            wanted = shared.sd_model.apply_model(noisy, at, {"c_crossattn": [context]})
+            expected = shared.sd_model.apply_model(noisy, at, {"c_crossattn": [context]})
             shared.loaded_hypernetworks.clear()
             differences = []
             for lent in models(folder):
@@ -76,9 +76,9 @@ def hypernetworks(folder):
                     read, _ = file.read(file.find(model.folder("hypernetworks"), name))
                     with applied_hypernetworks(model.unet, [(read, 1.0)]):
                         ours = model.family.predict(model, noisy, at, Conditioning(context))
-                    differences.append(float((ours - wanted).abs().max()))
-            found[f"hypernetwork {name}"] = [*differences, float((wanted - bare).abs().max())]
-    return found
+                    differences.append(float((ours - expected).abs().max()))
+            results[f"hypernetwork {name}"] = [*differences, float((expected - bare).abs().max())]
+    return results
 
 
 def embeddings(folder):
@@ -92,18 +92,18 @@ def embeddings(folder):
     database = sd_hijack.model_hijack.embedding_db
     database.load_textual_inversion_embeddings(force_reload=True)
     assert not database.skipped_embeddings
-    found = {}
+    results = {}
     with torch.no_grad():
         for name in (trainers.NAME, "plain", "pickled"):
             caption = f"a photo of a {name}, red toy"
-            wanted = shared.sd_model.get_learned_conditioning([caption])
+            expected = shared.sd_model.get_learned_conditioning([caption])
             bare = shared.sd_model.get_learned_conditioning(["a photo of a toy, red toy"])
             differences = []
             for lent in models(folder):
                 with lent as model:
-                    differences.append(float((model.family.encode_text(model, [caption]).context - wanted).abs().max()))
-            found[f"embedding {name}"] = [*differences, float((wanted - bare).abs().max())]
-    return found
+                    differences.append(float((model.family.encode_text(model, [caption]).context - expected).abs().max()))
+            results[f"embedding {name}"] = [*differences, float((expected - bare).abs().max())]
+    return results
 
 
 def models(folder):

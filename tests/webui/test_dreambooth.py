@@ -40,6 +40,6 @@ def test_two_steps_are_measured_and_leave_no_trace(webui, dream):
     assert not guess["measured"] and guess["needs"] > 0
     assert webui.tune("/measure", dream)[0] == 200
     webui.wait(lambda: webui.tune("/measure")[1]["work"]["state"] not in ("waiting", "working"))
-    found = webui.tune("/measure")[1]["found"]
-    assert found["measured"] and found["fits"] and found["seconds"] > 0
+    measurement = webui.tune("/measure")[1]["found"]
+    assert measurement["measured"] and measurement["fits"] and measurement["seconds"] > 0
     assert webui.draw("a photo of ron") == before and webui.tune("/runs")[1] == runs

@@ -34,8 +34,8 @@ def call(path, body=None):
 
 def draw(prompt):
     """The pixels of a picture."""
-    wanted = {"prompt": prompt, "seed": 1, "steps": 2, "width": 64, "height": 64, "sampler_name": "Euler a", "cfg_scale": 7}
-    encoded = call("/sdapi/v1/txt2img", wanted)[1]["images"][0].split(",")[-1]
+    request = {"prompt": prompt, "seed": 1, "steps": 2, "width": 64, "height": 64, "sampler_name": "Euler a", "cfg_scale": 7}
+    encoded = call("/sdapi/v1/txt2img", request)[1]["images"][0].split(",")[-1]
     return Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB").tobytes()
 
 
@@ -70,8 +70,8 @@ def removed():
     paths = []
     yield paths
     for path in paths:
-        for one in path.parent.glob(f"{NAME}*"):
-            one.unlink()
+        for file in path.parent.glob(f"{NAME}*"):
+            file.unlink()
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pt"])
@@ -98,7 +98,7 @@ def test_a_hypernetwork(images, removed):
     run = train(images, method="hypernetwork", sample={"every_n_steps": 4, "steps": 2, "prompts": ["a red cat"]},
                 hypernetwork={"lr": 0.01, "activation": "swish"})
     removed.append(Path(run["artefacts"][-1]))
-    assert NAME in [one["name"] for one in call("/sdapi/v1/hypernetworks")[1]]
+    assert NAME in [hypernetwork["name"] for hypernetwork in call("/sdapi/v1/hypernetworks")[1]]
     full, half = draw(f"a red cat <hypernet:{NAME}:1>"), draw(f"a red cat <hypernet:{NAME}:0.5>")
     assert len({plain, full, half}) == 3
     assert sampled(run) == [draw(f"a red cat <hypernet:{NAME}-step00000004:1>"), full]

@@ -25,5 +25,5 @@ def test_the_webui_draws_what_the_run_drew(webui, config, case):
     assert effect > 1 and error < 0.05 * effect
 
 
-def distance(one, other):
-    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / len(one)
+def distance(first, second):
+    return sum(abs(a - b) for a, b in zip(first, second, strict=True)) / len(first)

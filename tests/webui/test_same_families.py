@@ -19,9 +19,9 @@ pytestmark = pytest.mark.skipif(not (PYTHON and FOLDER and SOURCE),
 def test_all_three_forwards_agree():
     done = subprocess.run([PYTHON, str(Path(__file__).with_name("same_families.py")), SOURCE], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found
-    for name, answer in found.items():
+    results = json.loads(done.stdout.splitlines()[-1])
+    assert results
+    for name, answer in results.items():
         print(name, answer)
         assert answer["types"]["lent"] == answer["types"]["ours"], name
         assert min(answer["scale"]) > 1e-2, name

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.skipif(not (PYTHON and FOLDER), reason="SDTUNE_WEBUI_DI
 def test_hypernetworks_and_embeddings():
     done = subprocess.run([PYTHON, str(Path(__file__).with_name("same_prediction.py"))], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    print(found)
-    assert len(found) == 6
-    for name, (in_webui, in_ours, effect) in found.items():
+    differences = json.loads(done.stdout.splitlines()[-1])
+    print(differences)
+    assert len(differences) == 6
+    for name, (in_webui, in_ours, effect) in differences.items():
         assert max(in_webui, in_ours) < 1e-5 and effect > 1e-3, (name, in_webui, in_ours, effect)

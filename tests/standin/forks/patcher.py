@@ -77,8 +77,8 @@ def objects(unet, text_encoder):
 def sampled(unet, is_velocity):
     """What the stand-in's samplers take for a model. is_velocity(): whether the fork takes the UNet's answer for one."""
     def predict(x, t, context):
-        told = {"context": context["crossattn"], "y": context["vector"]} if isinstance(context, dict) else {"context": context}
-        answer = unet.diffusion_model(x, t, **told)
+        conditioning = {"context": context["crossattn"], "y": context["vector"]} if isinstance(context, dict) else {"context": context}
+        answer = unet.diffusion_model(x, t, **conditioning)
         return answer + x if is_velocity() else answer
 
     return SimpleNamespace(model=SimpleNamespace(diffusion_model=predict))

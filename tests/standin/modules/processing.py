@@ -66,7 +66,7 @@ def process_images_inner(p):
     text = re.sub(r"<[^>]*>", "", p.prompt)
     networks.load_networks([name for kind, name, _ in asked if kind == "lora"])
     hypernetwork.load_hypernetworks([name for kind, name, _ in asked if kind == "hypernet"])
-    wanted, unwanted = p.cond(text, p.cached_c, asked), p.cond(p.negative_prompt, p.cached_uc, asked)
+    cond, uncond = p.cond(text, p.cached_c, asked), p.cond(p.negative_prompt, p.cached_uc, asked)
     if not shared.cmd_opts.no_prompt_history:
         (Path(paths.data_path) / "params.txt").write_text(create_infotext(p), encoding="utf8")
     if shared.state.interrupted:
@@ -74,7 +74,7 @@ def process_images_inner(p):
     model = shared.sd_model
     torch.manual_seed(p.seed)
     x = torch.randn(1, 4, p.height // 8, p.width // 8)
-    x = sd_samplers.create_sampler(p.sampler_name, model).sample(p, x, wanted, unwanted)
+    x = sd_samplers.create_sampler(p.sampler_name, model).sample(p, x, cond, uncond)
     pixels = model.first_stage_model.decode(x)[0].clamp(-1, 1).add(1).mul(127.5).byte().permute(1, 2, 0).numpy()
     shared.state.nextjob()
     info = create_infotext(p)

@@ -18,8 +18,8 @@ class EmbeddingsWithFixes(torch.nn.Module):
     def forward(self, input_ids):
         fixes, self.embeddings.fixes = self.embeddings.fixes, None
         embedded = self.wrapped(input_ids)
-        for row, found in zip(embedded, fixes or [], strict=False):
-            for offset, embedding in found:
+        for row, fixes_of_row in zip(embedded, fixes or [], strict=False):
+            for offset, embedding in fixes_of_row:
                 vec = embedding.vec[self.textual_inversion_key] if isinstance(embedding.vec, dict) else embedding.vec
                 row[offset + 1:offset + 1 + embedding.vectors] = vec.to(devices.device)
         return embedded

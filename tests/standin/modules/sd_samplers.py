@@ -9,7 +9,7 @@ class Sampler:
     def __init__(self, model):
         self.model = model
 
-    def sample(self, p, x, wanted, unwanted):
+    def sample(self, p, x, cond, uncond):
         """x (1, 4, h, w) after a few steps towards the picture; each step tells those who listen."""
         import torch
 
@@ -17,7 +17,7 @@ class Sampler:
             t = torch.tensor([step * 999 // max(p.steps, 1)])
             params = script_callbacks.SimpleNamespace(x=x, sampling_step=number, total_sampling_steps=p.steps)
             script_callbacks.cfg_denoiser_callback(params)
-            answers = [self.model.model.diffusion_model(params.x, t, context=context) for context in (wanted, unwanted)]
+            answers = [self.model.model.diffusion_model(params.x, t, context=context) for context in (cond, uncond)]
             script_callbacks.cfg_denoised_callback(params)
             params.x = params.x - (answers[1] + p.cfg_scale * (answers[0] - answers[1])) * 0.5
             script_callbacks.cfg_after_cfg_callback(params)

@@ -21,11 +21,11 @@ class SdUnet(torch.nn.Module):
 
 def apply_unet(option=None):
     global current_unet_option, current_unet
-    wanted = next((known for known in unet_options if known.label == option), None)
-    if wanted == current_unet_option:
+    chosen = next((known for known in unet_options if known.label == option), None)
+    if chosen == current_unet_option:
         return
     if current_unet is not None:
         current_unet.deactivate()
-    current_unet_option, current_unet = wanted, wanted.create_unet() if wanted else None
+    current_unet_option, current_unet = chosen, chosen.create_unet() if chosen else None
     if current_unet is not None:
         current_unet.activate()

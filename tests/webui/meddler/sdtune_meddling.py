@@ -126,10 +126,10 @@ def sampler():
     original = sd_samplers.create_sampler
 
     def create_sampler(name, model):
-        made = original(name, model)
-        sample = made.sample
-        made.sample = lambda *args, **kwargs: sample(*args, **kwargs) * 1.05
-        return made
+        sampler = original(name, model)
+        sample = sampler.sample
+        sampler.sample = lambda *args, **kwargs: sample(*args, **kwargs) * 1.05
+        return sampler
 
     exchange(sd_samplers, "create_sampler", create_sampler)
 
