@@ -34,8 +34,8 @@ def heard():
         return initialise
 
     with pytest.MonkeyPatch.context() as patch:
-        for told in (Sentence, Problem):
-            patch.setattr(told, "__init__", listening(told.__init__))
+        for kind in (Sentence, Problem):
+            patch.setattr(kind, "__init__", listening(kind.__init__))
         patch.setattr(Notes, "remark", remark)
         yield texts
 

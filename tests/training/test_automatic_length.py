@@ -103,9 +103,9 @@ def test_the_best_steps_values_are_in_the_file(tmp_path, monkeypatch):
     config = automatic(tmp_path)
     train(host, config)
     train(short, config | {"train": {"max_train_steps": 4}, "validation": {}})
-    found, wanted = (safetensors.Stored(each.folder("lora") / "ron.safetensors") for each in (host, short))
-    assert found.metadata["ss_steps"] == wanted.metadata["ss_steps"] == "4"
-    assert all(found[name].equal(wanted[name]) for name in wanted)
+    written, expected = (safetensors.Stored(each.folder("lora") / "ron.safetensors") for each in (host, short))
+    assert written.metadata["ss_steps"] == expected.metadata["ss_steps"] == "4"
+    assert all(written[name].equal(expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("foreign", [{"step": "4", "loss": "0.2"}, {"step": "3", "loss": "0.3"}, {"step": "3"}])

@@ -38,5 +38,5 @@ def test_latents_are_drawn_anew_or_once_or_not_at_all():
 
 @pytest.mark.parametrize("how", ["once", "deterministic"])
 def test_noise_and_timesteps_do_not_depend_on_it(how):
-    one, two = drawn("random", step=3), drawn(how, step=3)
-    assert torch.equal(one.noise, two.noise) and torch.equal(one.timesteps, two.timesteps)
+    random, other = drawn("random", step=3), drawn(how, step=3)
+    assert torch.equal(random.noise, other.noise) and torch.equal(random.timesteps, other.timesteps)

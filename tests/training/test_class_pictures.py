@@ -52,9 +52,9 @@ def test_pictures_that_were_drawn_of_another_class_are_named(host, tmp_path, cap
     assert not caplog.text
     config["concepts"][0] |= {"class_prompt": "a photo of a dog", "num_class_images": 3}
     class_pictures.draw(Config.from_dict(config), host, lambda *progress: None)
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 1 and "2 of the pictures" in told[0] and "class-00000.png" in told[0]
-    assert "'a photo of a cat'" in told[0] and "'a photo of a dog'" in told[0]
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 1 and "2 of the pictures" in warnings[0] and "class-00000.png" in warnings[0]
+    assert "'a photo of a cat'" in warnings[0] and "'a photo of a dog'" in warnings[0]
     caplog.clear()
     (tmp_path / "class" / "class-00000.txt").write_text("a photo of a cat")  # which says what it shows
     (tmp_path / "class" / "class-00001.png").unlink()
@@ -77,16 +77,16 @@ class TellingHost(TinyHost):
 
 
 def test_pictures_of_another_checkpoint_or_size_are_named(tmp_path, caplog):
-    host, told = TellingHost(tmp_path / "data"), []
+    host, warnings = TellingHost(tmp_path / "data"), []
     for name, resolution in (("anime, v2", 128), ("anime, v2", 128), ("photo", 128), ("anime, v2", 192)):
         host.name = name
         caplog.clear()
         changed = with_class(tmp_path, count=2, dataset={"resolution": resolution})
         class_pictures.draw(Config.from_dict(changed), host, lambda *progress: None)
-        told.append([record.getMessage() for record in caplog.records])
-    assert not told[0] and not told[1] and [len(sentences) for sentences in told[2:]] == [1, 1]
-    assert "2 of the pictures" in told[2][0] and "drawn by the checkpoint anime v2 (class-00000.png first), and photo is trained" in told[2][0]
-    assert "2 of the pictures" in told[3][0] and "drawn in 128x128 (class-00000.png first), and would be drawn in 192x192" in told[3][0]
+        warnings.append([record.getMessage() for record in caplog.records])
+    assert not warnings[0] and not warnings[1] and [len(sentences) for sentences in warnings[2:]] == [1, 1]
+    assert "2 of the pictures" in warnings[2][0] and "drawn by the checkpoint anime v2 (class-00000.png first), and photo is trained" in warnings[2][0]
+    assert "2 of the pictures" in warnings[3][0] and "drawn in 128x128 (class-00000.png first), and would be drawn in 192x192" in warnings[3][0]
 
 
 def test_an_interrupted_set_goes_on_with_the_pictures_that_it_lacked(tmp_path):

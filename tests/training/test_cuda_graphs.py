@@ -57,8 +57,8 @@ def learn(unet, rows=3, steps=EAGER + 3, y=False):
 
 
 def same(gradients, others):
-    return all(torch.allclose(one.cpu(), other.cpu(), rtol=1e-5) for step, step2 in zip(gradients, others, strict=True)
-               for one, other in zip(step, step2, strict=True))
+    return all(torch.allclose(gradient.cpu(), expected.cpu(), rtol=1e-5) for step, step2 in zip(gradients, others, strict=True)
+               for gradient, expected in zip(step, step2, strict=True))
 
 
 def graphs_of(unet):
@@ -273,4 +273,4 @@ def test_a_run_learns_the_same(tmp_path, method):
 
     (eager, _), (replayed, recorded) = losses(False), losses(True)
     assert recorded == 1
-    assert all(math.isclose(one, other, rel_tol=2e-3) for one, other in zip(eager, replayed, strict=True)), (eager, replayed)
+    assert all(math.isclose(loss, replayed_loss, rel_tol=2e-3) for loss, replayed_loss in zip(eager, replayed, strict=True)), (eager, replayed)

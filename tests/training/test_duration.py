@@ -12,11 +12,11 @@ def config(**changes):
 
 
 def test_what_is_due_is_counted_as_the_run_does_it():
-    wanted = config(sample={"every_n_steps": 10, "every_n_epochs": 1}, save={"every_n_steps": 50, "state_every_n_steps": 25})
-    due = due_after(wanted, 0, 100, steps_per_epoch=8, validates=True)
+    settings = config(sample={"every_n_steps": 10, "every_n_epochs": 1}, save={"every_n_steps": 50, "state_every_n_steps": 25})
+    due = due_after(settings, 0, 100, steps_per_epoch=8, validates=True)
     assert due["samples"] == len({*range(10, 101, 10), *range(8, 101, 8)})
     assert due["validation"] == 100 // 8 + 1 and due["saving"] == 2 + 4 + 1
-    assert due_after(wanted, 99, 100, 8, False) == {"samples": 1, "validation": 0, "saving": 3}
+    assert due_after(settings, 99, 100, 8, False) == {"samples": 1, "validation": 0, "saving": 3}
 
 
 def test_time_left_counts_what_is_due_between_the_steps(tmp_path):

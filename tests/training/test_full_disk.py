@@ -41,20 +41,20 @@ class Disk:
 def test_the_run_pauses_says_so_and_goes_on_by_itself(tmp_path, monkeypatch, method):
     images, results = pictures(tmp_path / "10_ron"), []
     for place in ("roomy", "full"):
-        host, disk, told = TinyHost(tmp_path / place), Disk(monkeypatch), []
+        host, disk, messages = TinyHost(tmp_path / place), Disk(monkeypatch), []
         host.model.folder = host.folder
 
-        def watch(control, place=place, disk=disk, told=told):
+        def watch(control, place=place, disk=disk, messages=messages):
             if place == "full" and control.state == "training" and control.step == 1 and not disk.refused:
                 disk.full = True
             if control.state == "paused":
-                told.append(control.snapshot()["message"])
+                messages.append(control.snapshot()["message"])
                 states = list((control.folder / "state").glob("*"))
                 assert [path.name for path in states] == ["step00000001.safetensors"]
                 disk.full = False
 
         train(host, settings(images, method=method, train={"max_train_steps": 3}, save={"state_every_n_steps": 1}), watch=watch)
-        assert bool(disk.refused) == (place == "full") and all("Make room" in text for text in told) and bool(told) == (place == "full")
+        assert bool(disk.refused) == (place == "full") and all("Make room" in text for text in messages) and bool(messages) == (place == "full")
         kind = {"lora": "lora", "dreambooth": "checkpoints"}[method]
         results.append((host.folder(kind) / "ron.safetensors").read_bytes())
         monkeypatch.undo()
@@ -104,10 +104,10 @@ def test_pauses_wherever_the_disk_is_full(tmp_path, monkeypatch, capfd, matches)
     control = train(host, settings(images, **SHORT), watch=disk.watch)
     assert control.state == "finished" and disk.told
     assert all("Make room" in message and state == "paused" for message, state in disk.told)
-    made = [sorted((path.relative_to(data), path.read_bytes()) for path in data.rglob("*") if path.suffix in (".safetensors", ".png", ".json")
+    files = [sorted((path.relative_to(data), path.read_bytes()) for path in data.rglob("*") if path.suffix in (".safetensors", ".png", ".json")
                    and path.name not in ("status.json", "lock.json", "checkpoint.json", "pictures.json") and not {"cache", "state"} & {*path.parts})
             for data in (whole.data_dir, host.data_dir)]
-    assert made[0] == made[1] and not list(host.data_dir.rglob("*.tmp"))
+    assert files[0] == files[1] and not list(host.data_dir.rglob("*.tmp"))
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -136,7 +136,7 @@ TAUGHT = "teacher", {}
 
 @pytest.mark.parametrize(("matches", "keeping"), [("class-00001.png", CLASS), ("teacher", TAUGHT), ("originals", TAUGHT)])
 def test_what_comes_before_the_first_step_waits_for_room_too(tmp_path, monkeypatch, matches, keeping):
-    images, made = pictures(tmp_path / "10_ron"), []
+    images, contents = pictures(tmp_path / "10_ron"), []
     for place in ("whole", "full"):
         (tmp_path / place).mkdir()
         concept = {"images": str(images), "prompt": "a photo of ron cat", "class_prompt": "a photo of a cat", **keeping[1]}
@@ -147,9 +147,9 @@ def test_what_comes_before_the_first_step_waits_for_room_too(tmp_path, monkeypat
         assert control.state == "finished" and bool(disk.told) == bool(disk.refused) == (place == "full")
         assert all("Make room" in message and state == "paused" for message, state in disk.told)
         files = [host.folder("checkpoints") / "ron.safetensors", *(tmp_path / place).rglob("class-*.png"), *(tmp_path / place).rglob("teacher.*")]
-        made.append([(path.name, path.read_bytes()) for path in sorted(files)])
+        contents.append([(path.name, path.read_bytes()) for path in sorted(files)])
         monkeypatch.undo()
-    assert made[0] == made[1] and len(made[0]) == (4 if keeping is CLASS else 2)
+    assert contents[0] == contents[1] and len(contents[0]) == (4 if keeping is CLASS else 2)
 
 
 @pytest.mark.parametrize("matches", ["cache/latents", "class-00001.png"])
@@ -157,8 +157,8 @@ def test_waits_for_a_disk_that_cannot_be_asked_for_its_room(tmp_path, monkeypatc
     concept = {"images": str(pictures(tmp_path / "10_ron")), "class_prompt": "a photo of a cat", "class_images": str(tmp_path / "class"),
                "num_class_images": 2}
     host, disk = TinyHost(tmp_path / "data"), Full(monkeypatch, matches, away=True)
-    wanted = settings("", method="dreambooth", concepts=[concept], loss={"prior_preservation": "pictures"}, train={"max_train_steps": 1})
-    control = train(host, wanted, watch=disk.watch)
+    config = settings("", method="dreambooth", concepts=[concept], loss={"prior_preservation": "pictures"}, train={"max_train_steps": 1})
+    control = train(host, config, watch=disk.watch)
     assert control.state == "finished" and disk.told and all("Make room" in message for message, _ in disk.told)
 
 

@@ -73,8 +73,8 @@ def test_a_random_strength_is_drawn_and_multiplied():
     torch.randn(SHAPE, generator=rng)  # of the latents
     strength = 0.7 * float(torch.rand(1, generator=rng))
     noise = torch.randn(SHAPE, generator=rng)
-    wanted = noise + strength * torch.randn(4, 1, 1, generator=rng)
-    assert torch.allclose(drawn(noise_offset=0.7, noise_offset_random_strength=True)[0], wanted)
+    expected = noise + strength * torch.randn(4, 1, 1, generator=rng)
+    assert torch.allclose(drawn(noise_offset=0.7, noise_offset_random_strength=True)[0], expected)
 
 
 @pytest.mark.parametrize("timestep", [0, 50, 250, 999])

@@ -11,12 +11,12 @@ from lib_sdtune.training.overfitting import assess, judge, measured
 
 def rows(aside, fit, regular=None, every=50):
     """Log rows with a measurement every `every` steps, and noisy single losses in between."""
-    found = []
+    table = []
     for number, (a, f) in enumerate(zip(aside, fit, strict=True), 1):
-        found += [{"step": every * (number - 1) + i, "loss": 0.3, "val_loss": None} for i in range(1, every, 20)]
+        table += [{"step": every * (number - 1) + i, "loss": 0.3, "val_loss": None} for i in range(1, every, 20)]
         kept = regular[number - 1] if regular else None
-        found.append({"step": every * number, "loss": 0.3, "val_loss": a, "fit_loss": f, "class_loss": kept})
-    return found
+        table.append({"step": every * number, "loss": 0.3, "val_loss": a, "fit_loss": f, "class_loss": kept})
+    return table
 
 
 def falling(count, start=0.2, rate=0.02):
@@ -38,8 +38,8 @@ def test_nothing_measured_nothing_said():
 
 
 def test_too_few_measurements_are_not_judged():
-    said = assess(rows([0.2, 0.3, 0.4], [0.2, 0.1, 0.1]))
-    assert said["kind"] == "unknown" and said["step"] is None
+    assessment = assess(rows([0.2, 0.3, 0.4], [0.2, 0.1, 0.1]))
+    assert assessment["kind"] == "unknown" and assessment["step"] is None
 
 
 @pytest.mark.parametrize("aside", [[0.2, 0.3, math.nan], [0.2, 0.19, 0.3, 0.4, math.inf], [math.nan]])
@@ -50,8 +50,8 @@ def test_a_loss_that_overflows_gets_worse_also_when_the_log_is_read(tmp_path, as
         kept.write(row)
     kept.close()
     step = {3: 50, 5: 100, 1: None}[len(aside)]
-    for said in (assess(table), assess(kept.rows), assess(log_csv.read(tmp_path / "log.csv"))):
-        assert said["kind"] == "diverges" and said["step"] == step and "lower the learning rate" in said["sentence"]
+    for assessment in (assess(table), assess(kept.rows), assess(log_csv.read(tmp_path / "log.csv"))):
+        assert assessment["kind"] == "diverges" and assessment["step"] == step and "lower the learning rate" in assessment["sentence"]
     recovered = assess([*table, *rows([0.1, 0.1], [0.1, 0.1])])
     assert recovered["kind"] != "diverges" and "inf" not in recovered["sentence"]
 
@@ -65,9 +65,9 @@ def test_both_falling_is_learning(size):
 @pytest.mark.parametrize("size", [0, 0.004])
 def test_a_valley_is_where_memorising_starts(size):
     for seed in range(5):
-        said = assess(rows(trembling(valley(20, 9), size, seed), falling(20)))
-        assert said["kind"] == "memorises" and 450 <= said["step"] <= 600
-        assert f"memorise at step {said['step']}" in said["sentence"]
+        assessment = assess(rows(trembling(valley(20, 9), size, seed), falling(20)))
+        assert assessment["kind"] == "memorises" and 450 <= assessment["step"] <= 600
+        assert f"memorise at step {assessment['step']}" in assessment["sentence"]
 
 
 def test_what_falls_falls_by_less_than_all_of_it():
@@ -89,23 +89,23 @@ def test_a_flat_trembling_curve_is_not_memorising():
 
 
 def test_both_rising_is_another_matter():
-    said = assess(rows(valley(20, 6), valley(20, 6)))
-    assert said["kind"] == "diverges" and "learning rate" in said["sentence"]
+    assessment = assess(rows(valley(20, 6), valley(20, 6)))
+    assert assessment["kind"] == "diverges" and "learning rate" in assessment["sentence"]
 
 
 def test_a_curve_that_jumps_and_stays_up_is_told():
     """As measured with a rate far too high: the jump itself is no trembling."""
-    said = assess(rows([0.562, 1.065, 1.629, 1.024, 1.023, 1.024, 1.024, 1.024], [0.639, 1.085, 1.067, 1.068, 1.067, 1.066, 1.065, 1.065]))
-    assert said["kind"] == "diverges" and said["step"] == 50
+    assessment = assess(rows([0.562, 1.065, 1.629, 1.024, 1.023, 1.024, 1.024, 1.024], [0.639, 1.085, 1.067, 1.068, 1.067, 1.066, 1.065, 1.065]))
+    assert assessment["kind"] == "diverges" and assessment["step"] == 50
 
 
 def wandering(values, size, seed, keeps=0.7):
     """Trembles around the values and wanders off a little, as weights do at a high rate."""
-    chance, away, found = random.Random(seed), 0.0, []
+    chance, away, wandered = random.Random(seed), 0.0, []
     for value in values:
         away = keeps * away + math.sqrt(1 - keeps**2) * chance.gauss(0, size)
-        found.append(value * (1 + away))
-    return found
+        wandered.append(value * (1 + away))
+    return wandered
 
 
 def settling(count, turn, rise=0.0):
@@ -125,8 +125,8 @@ def looked_at(aside, fit):
 def test_healthy_runs_give_no_alarm_whenever_they_are_looked_at(count, keeps, size, bar):
     alarms, false = 0, 0
     for seed in range(40):
-        said = looked_at(wandering(settling(count, 0.6 * count), size, 2 * seed, keeps), wandering(settling(count, count), size, 2 * seed + 1, keeps))
-        wrong = [one["kind"] in ("memorises", "diverges") for one in said]
+        assessments = looked_at(wandering(settling(count, 0.6 * count), size, 2 * seed, keeps), wandering(settling(count, count), size, 2 * seed + 1, keeps))
+        wrong = [assessment["kind"] in ("memorises", "diverges") for assessment in assessments]
         alarms, false = alarms + any(wrong), false + wrong[-1]
     assert alarms <= bar * 40 and false <= 0.05 * 40
 
@@ -138,18 +138,18 @@ def test_memorising_is_told_where_it_starts_and_soon(count, size, rise, reach, d
     turn, fell = count // 3, [0.2 * 0.97**i for i in range(count)]
     late, off = [], []
     for seed in range(20):
-        said = looked_at(trembling(settling(count, turn, rise), size, 2 * seed), trembling(fell, size, 2 * seed + 1))
-        if said[-1]["kind"] == "memorises":
-            off.append(said[-1]["step"] / 50 - 1 - turn)
-            late.append(4 + max((place + 1 for place, one in enumerate(said) if one["kind"] != "memorises"), default=0) - 1 - turn)
+        assessments = looked_at(trembling(settling(count, turn, rise), size, 2 * seed), trembling(fell, size, 2 * seed + 1))
+        if assessments[-1]["kind"] == "memorises":
+            off.append(assessments[-1]["step"] / 50 - 1 - turn)
+            late.append(4 + max((place + 1 for place, assessment in enumerate(assessments) if assessment["kind"] != "memorises"), default=0) - 1 - turn)
     assert len(off) >= 18
-    assert abs(sorted(off)[len(off) // 2]) <= max(1, reach - 2) and sum(abs(one) <= reach for one in off) >= 0.75 * len(off)
+    assert abs(sorted(off)[len(off) // 2]) <= max(1, reach - 2) and sum(abs(assessment) <= reach for assessment in off) >= 0.75 * len(off)
     assert sorted(late)[len(late) // 2] <= delay
 
 
 def test_a_class_that_is_forgotten_is_told():
-    said = assess(rows(falling(12), falling(12), [0.1, 0.1, 0.101, 0.1, 0.102, 0.103, 0.105, 0.108, 0.11, 0.112, 0.115, 0.118]))
-    assert "forgotten" in said["forgetting"] and "18 %" in said["forgetting"]
+    assessment = assess(rows(falling(12), falling(12), [0.1, 0.1, 0.101, 0.1, 0.102, 0.103, 0.105, 0.108, 0.11, 0.112, 0.115, 0.118]))
+    assert "forgotten" in assessment["forgetting"] and "18 %" in assessment["forgetting"]
     assert assess(rows(falling(12), falling(12), trembling([0.1] * 12, 0.005, 1)))["forgetting"] == ""
 
 

@@ -52,14 +52,14 @@ def test_two_processes_equal_one_that_accumulates(tmp_path, method, file, monkey
     alone = TinyHost(tmp_path / "alone")
     train(alone, settings(images, method=method, noise=noise, train=steps | {"gradient_accumulation_steps": 2}, dreambooth={"unet_lr": 1e-3}))
     share_batches(TinyHost(tmp_path / "both"), config)
-    one, two = (load_file(place / file / "ron.safetensors") for place in (tmp_path / "alone", tmp_path / "both"))
-    assert one.keys() == two.keys()
-    assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+    of_one, of_two = (load_file(place / file / "ron.safetensors") for place in (tmp_path / "alone", tmp_path / "both"))
+    assert of_one.keys() == of_two.keys()
+    assert all(torch.allclose(of_one[name], of_two[name], atol=1e-6) for name in of_one)
     if method == "lora":
-        assert any(two[name].count_nonzero() for name in two if "up.weight" in name)
+        assert any(of_two[name].count_nonzero() for name in of_two if "up.weight" in name)
     else:
         start = checkpoint_tensors(TinyHost(tmp_path / "start").model)
-        moved = [float((one[name] - start[name]).abs().max()) for name in one if "diffusion_model" in name]
+        moved = [float((of_one[name] - start[name]).abs().max()) for name in of_one if "diffusion_model" in name]
         assert max(moved) > 1e-4 and not list((tmp_path / "both").rglob("originals.safetensors"))
 
 
@@ -70,10 +70,10 @@ def test_the_loss_is_that_of_all_processes_also_where_an_epoch_ends(tmp_path, ba
     both, alone = TinyHost(tmp_path / "both"), TinyHost(tmp_path / "alone")
     share_batches(both, settings(images, train={"max_train_steps": 3, "batch_size": batch_size}))
     train(alone, settings(images, train={"max_train_steps": 3, "batch_size": batch_size, "gradient_accumulation_steps": 2}))
-    ours, wanted = (RunFolder(host.folder("sdtune") / "runs" / "ron").log() for host in (both, alone))
+    ours, expected = (RunFolder(host.folder("sdtune") / "runs" / "ron").log() for host in (both, alone))
     shown = [{row["file"]: row["shown"] for row in per_image_loss.read(host.folder("sdtune") / "runs" / "ron")["pictures"]} for host in (both, alone)]
     assert shown[0] == shown[1] and len(shown[0]) == 3
-    assert [row["loss"] for row in ours] == pytest.approx([row["loss"] for row in wanted], rel=1e-4) and len(ours) == 3
+    assert [row["loss"] for row in ours] == pytest.approx([row["loss"] for row in expected], rel=1e-4) and len(ours) == 3
 
 
 def test_a_process_that_has_gone_is_told_in_a_sentence(monkeypatch):

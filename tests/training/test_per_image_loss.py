@@ -56,17 +56,17 @@ def test_chance_and_what_all_of_them_do_is_not_judged(tmp_path, fall):
 
 
 def test_bad_losses_count_for_nothing(tmp_path):
-    one, other = PerImageLoss(PICTURES, tmp_path), PerImageLoss(PICTURES, tmp_path)
-    trained(one)
+    sound, disturbed = PerImageLoss(PICTURES, tmp_path), PerImageLoss(PICTURES, tmp_path)
+    trained(sound)
     for showing in range(60):
         for index in range(8):
             chance = random.Random(f"1 {showing} {index}")
             timestep = chance.randrange(1000)
             factor = {0: 2.0, 1: 0.35 if showing > 25 else 1.0, 2: 0.6}.get(index, 1.0)
             loss = (0.5 - 0.45 * timestep / 1000) * factor * chance.lognormvariate(0, 0.2)
-            other.note([index], [timestep], [loss])
-            other.note([index, index], [timestep, timestep], [float("nan"), float("inf")])
-    for a, b in zip(one.rows(), other.rows(), strict=True):
+            disturbed.note([index], [timestep], [loss])
+            disturbed.note([index, index], [timestep, timestep], [float("nan"), float("inf")])
+    for a, b in zip(sound.rows(), disturbed.rows(), strict=True):
         assert a == pytest.approx(b)
 
 
@@ -85,5 +85,5 @@ def test_the_file_is_read_back(tmp_path):
     losses = PerImageLoss(PICTURES, tmp_path)
     trained(losses)
     losses.write(60, at_once=True)
-    found = read(tmp_path)
-    assert found["step"] == 60 and found["pictures"][0]["file"] == "0.png" and found["pictures"][0]["path"] == str(PICTURES[0].path)
+    board = read(tmp_path)
+    assert board["step"] == 60 and board["pictures"][0]["file"] == "0.png" and board["pictures"][0]["path"] == str(PICTURES[0].path)

@@ -44,16 +44,16 @@ def by_hand(model, batch):
 
     The target is the noise, or v = sqrt(abar) noise - sqrt(1 - abar) latents (Salimans & Ho 2022, arXiv 2202.00512).
     """
-    found = []
+    errors = []
     for row in range(len(batch.latents)):
         abar = model.alphas_cumprod[batch.timesteps[row]]
         noisy = abar.sqrt() * batch.latents[row] + (1 - abar).sqrt() * batch.noise[row]
         velocity = abar.sqrt() * batch.noise[row] - (1 - abar).sqrt() * batch.latents[row]
         target = velocity if model.prediction_type == "v_prediction" else batch.noise[row]
-        told = model.family.encode_text(model, [batch.captions[row]])
+        conditioning = model.family.encode_text(model, [batch.captions[row]])
         with torch.no_grad():
-            found.append((model.unet(noisy[None], batch.timesteps[row][None], context=told.context)[0] - target).square().mean())
-    return torch.stack(found)
+            errors.append((model.unet(noisy[None], batch.timesteps[row][None], context=conditioning.context)[0] - target).square().mean())
+    return torch.stack(errors)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
@@ -69,8 +69,8 @@ def test_the_loss_is_instance_plus_weighted_prior(host, tmp_path, method, predic
         batch = draw(examples, 0, trainer.training_data.cache, config)
         plain = by_hand(host.model, batch)
         subject = torch.tensor([not example.picture.is_class for example in examples])
-        wanted = (plain[subject].sum() + 0.25 * plain[~subject].sum()) / 6
-        assert trainer.advance().loss == pytest.approx(float(wanted), rel=1e-4)
+        expected = (plain[subject].sum() + 0.25 * plain[~subject].sum()) / 6
+        assert trainer.advance().loss == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_class_pictures_that_do_not_count_are_in_the_table_of_losses(host, tmp_path):
@@ -181,13 +181,13 @@ def test_about_an_empty_prompt_sdxl_is_asked_as_the_webui_asks_it(tmp_path, monk
     loss = {"prior_preservation": "auto", "teacher_every_n_examples": 1, "teacher_caption_dropout_rate": 1}
     config = Config.from_dict(settings(pictures(tmp_path / "ron"), method=method, loss=loss, dataset={"caption_dropout_rate": 1},
                                        train={"max_train_steps": 2, "batch_size": 3}))
-    told, forward = [], host.model.unet.forward
-    monkeypatch.setattr(host.model.unet, "forward", lambda x, at, context, y: told.append((context, y)) or forward(
+    inputs, forward = [], host.model.unet.forward
+    monkeypatch.setattr(host.model.unet, "forward", lambda x, at, context, y: inputs.append((context, y)) or forward(
         x, at, context=context, y=y))
     with Trainer(config, host.model, begin(config, host)) as trainer:
         trainer.advance()
     texts = host.model.family.encode_text(host.model, [""]).vector.shape[1]
-    silent = [[not context[row].any() and not y[row, :texts].any() for row in range(len(context))] for context, y in told]
+    silent = [[not context[row].any() and not y[row, :texts].any() for row in range(len(context))] for context, y in inputs]
     assert silent[-1] == [False] * 3 + [True] * 3 and silent[0] == [True] * 3, silent
 
 
@@ -208,10 +208,10 @@ def test_nothing_is_asked_about_styles_templates_and_where_class_pictures_are(ho
     ({"loss": {"prior_preservation": "auto"}, "concepts": [{"images": "x", "prompt": "ron style"}]}, "a style has none"),
     ({"loss": {"prior_preservation": "pictures"}}, ""), ({"method": "textual_inversion", "loss": {"prior_preservation": "auto"}}, "")])
 def test_what_is_done_for_the_class_is_told(changes, words):
-    said = prior.sentence(Config.from_dict(settings("x", **changes)), [])
-    assert words in said and bool(words) == bool(said)
-    codes = coded([said])  # one sentence after the other, or a text without blanks: no blank takes a sentence in
-    assert not said or codes.get(said, {}).get("values") == {} or said not in codes and {*PARTS.split(said)} <= {*codes}
+    sentence = prior.sentence(Config.from_dict(settings("x", **changes)), [])
+    assert words in sentence and bool(words) == bool(sentence)
+    codes = coded([sentence])  # one sentence after the other, or a text without blanks: no blank takes a sentence in
+    assert not sentence or codes.get(sentence, {}).get("values") == {} or sentence not in codes and {*PARTS.split(sentence)} <= {*codes}
 
 
 def test_subject_and_twins_are_learned_in_one_forward(host, tmp_path, monkeypatch):

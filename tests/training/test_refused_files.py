@@ -51,11 +51,11 @@ def test_a_by_product_that_cannot_be_written_ends_no_run(run, monkeypatch, caplo
 def test_the_run_pauses_until_what_it_needs_can_be_written(run, monkeypatch, matches, error):
     monkeypatch.setattr(disk_space, "LOOK_EVERY", 0)
     Refusing(monkeypatch, matches, 1, error)
-    told = []
-    control = run(watch=lambda control: control.state == "paused" and told.append(control.message))
-    assert control.state == "finished" and told and all("Close what has it open" in text and "Make room" not in text for text in told)
-    made = {path.name for path in control.folder.parent.parent.parent.rglob("*") if path.is_file()}
-    assert {"ron.safetensors", "ron-step00000002.safetensors", "ron.json", "step00000002-00.png", "step00000003.safetensors"} <= made
+    messages = []
+    control = run(watch=lambda control: control.state == "paused" and messages.append(control.message))
+    assert control.state == "finished" and messages and all("Close what has it open" in text and "Make room" not in text for text in messages)
+    names = {path.name for path in control.folder.parent.parent.parent.rglob("*") if path.is_file()}
+    assert {"ron.safetensors", "ron-step00000002.safetensors", "ron.json", "step00000002-00.png", "step00000003.safetensors"} <= names
 
 
 @pytest.mark.parametrize("name, cached, refused", [("latents", True, True), ("latents", False, False), ("text", True, True)])
@@ -64,13 +64,13 @@ def test_a_cache_of_somebody_elses_is_told_before_the_run(tmp_path, monkeypatch,
     cache = host.folder("sdtune") / "cache" / name
     cache.mkdir(parents=True)
     monkeypatch.setattr(os, "access", lambda path, mode: path != cache and access(path, mode))
-    wanted = settings(pictures(tmp_path / "10_ron"), dataset={"cache_latents": cached}, train={"max_train_steps": 1})
+    config = settings(pictures(tmp_path / "10_ron"), dataset={"cache_latents": cached}, train={"max_train_steps": 1})
     if refused:
         with pytest.raises(UserError, match=f"cache.{name} cannot be written"):
-            begin(Config.from_dict(wanted), host)
+            begin(Config.from_dict(config), host)
         assert not (host.folder("sdtune") / "runs" / "ron").exists()
     else:
-        begin(Config.from_dict(wanted), host).close()
+        begin(Config.from_dict(config), host).close()
 
 
 def test_a_disk_that_cannot_be_asked_has_no_room_yet(tmp_path, monkeypatch):

@@ -138,12 +138,12 @@ def test_the_file_is_in_its_precision_but_for_an_alpha_that_this_would_change(ho
 
 def test_a_name_in_use_is_refused_and_overwriting_is_allowed_when_asked(copied):
     images, host = copied
-    made = (host.folder("lora") / "ron.safetensors").read_bytes()
+    content = (host.folder("lora") / "ron.safetensors").read_bytes()
     with pytest.raises(NameTaken, match=r"ron\.safetensors exists"):
         train(host, settings(images, train={"seed": 7}))
-    assert (host.folder("lora") / "ron.safetensors").read_bytes() == made
+    assert (host.folder("lora") / "ron.safetensors").read_bytes() == content
     train(host, settings(images, train={"seed": 7}, overwrite=True))
-    assert (host.folder("lora") / "ron.safetensors").read_bytes() != made
+    assert (host.folder("lora") / "ron.safetensors").read_bytes() != content
 
 
 def test_a_run_that_can_be_resumed_is_told_before_the_files_that_it_saved_on_its_way(host, images):
@@ -310,16 +310,16 @@ def test_stop_in_the_middle_of_the_preparation(host, images):
     assert control.state == "stopped" and not (host.folder("lora") / "ron.safetensors").exists()
 
 
-@pytest.mark.parametrize("split, told", [(0.3, 1), (0.0, 0)])
-def test_a_share_that_keeps_no_picture_aside_is_told(host, tmp_path, caplog, split, told):
+@pytest.mark.parametrize("split, count", [(0.3, 1), (0.0, 0)])
+def test_a_share_that_keeps_no_picture_aside_is_told(host, tmp_path, caplog, split, count):
     images = pictures(tmp_path / "pics", count=1)
     shutil.copy(images / "0.png", images / "copy.png")
     train(host, settings(images, validation={"split": split}, train={"max_train_steps": 1}))
-    assert sum('"validation.split" is 0.3' in record.getMessage() for record in caplog.records) == told
+    assert sum('"validation.split" is 0.3' in record.getMessage() for record in caplog.records) == count
     config = Config.from_dict(settings(images, validation={"split": split}, train={"stop": "auto"}))
-    found = scan(config.concepts, config.dataset, config.loss, tmp_path)
-    assert sum(problem.kind == "none kept aside" for problem in findings(found, config)) == told
-    assert "the loss of the pictures no longer" in recipe(config, Dataset(found, config))
+    scanned = scan(config.concepts, config.dataset, config.loss, tmp_path)
+    assert sum(problem.kind == "none kept aside" for problem in findings(scanned, config)) == count
+    assert "the loss of the pictures no longer" in recipe(config, Dataset(scanned, config))
 
 
 @pytest.mark.parametrize("changes, key", [({"lr_warmup_steps": 1000}, "lr_warmup_steps"),

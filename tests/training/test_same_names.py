@@ -51,9 +51,9 @@ def test_overwriting_does_not_help_against_another_folder(host, config):
 
 def test_the_difference_of_a_dreambooth_run_is_looked_for_as_well(host, config):
     put(host.folder("lora") / "old" / "ron.safetensors")
-    wanted = config(method="dreambooth", dreambooth={"lora_dim": 4})
+    changed = config(method="dreambooth", dreambooth={"lora_dim": 4})
     with pytest.raises(NameTaken):
-        begin(Config.from_dict(wanted), host)
+        begin(Config.from_dict(changed), host)
 
 
 @pytest.mark.parametrize(("there", "name"), [("Ron", "ron"), ("RON-000001", "ron"), (normalize("NFD", "Jürgen"), "Jürgen"), ("jürgen", normalize("NFD", "Jürgen"))])
@@ -115,9 +115,9 @@ def test_a_resumed_run_still_knows_what_it_saved(host, config):
         if control.state == "training" and control.step == 2:
             control.request("stop_without_saving")
 
-    wanted = config(save={"every_n_steps": 1, "state_every_n_steps": 1}, train={"max_train_steps": 4})
-    train(host, wanted, watch=stop_at_two)
-    control = train(host, wanted, resume=True)
+    changed = config(save={"every_n_steps": 1, "state_every_n_steps": 1}, train={"max_train_steps": 4})
+    train(host, changed, watch=stop_at_two)
+    control = train(host, changed, resume=True)
     assert [path.rsplit("ron", 1)[1] for path in map(str, control.artefacts)] == [
         "-step00000001.safetensors", "-step00000002.safetensors", "-step00000003.safetensors", ".safetensors"]
 

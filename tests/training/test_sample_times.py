@@ -80,9 +80,9 @@ def test_it_is_said_once_where_tenths_are_left_out(tmp_path, monkeypatch, caplog
     host = TinyHost(tmp_path / "data")
     caplog.set_level("INFO")
     control = train(host, settings(pictures(tmp_path / "pics"), sample=SMALL, train={"max_train_steps": 60}))
-    said = "Samples are drawn at fewer than every tenth of the run, because all of them would take more than 15 % of the time."
-    assert control.snapshot()["samples_note"] == said and caplog.messages.count(said) == 1
-    assert said in (folder_of(host, "ron") / "run.log").read_text()
+    note = "Samples are drawn at fewer than every tenth of the run, because all of them would take more than 15 % of the time."
+    assert control.snapshot()["samples_note"] == note and caplog.messages.count(note) == 1
+    assert note in (folder_of(host, "ron") / "run.log").read_text()
 
 
 @pytest.mark.parametrize(("sample", "numbers"), [

@@ -25,14 +25,14 @@ def host(tmp_path):
 
 
 @pytest.fixture
-def wanted(tmp_path):
+def run_settings(tmp_path):
     return settings(pictures(tmp_path / "10_ron"), train={"max_train_steps": 2}, save={"every_n_steps": 1, "state_every_n_steps": 1})
 
 
 @pytest.fixture
-def folder(host, wanted):
+def folder(host, run_settings):
     """An ended run's, with two files."""
-    return train(host, wanted).folder
+    return train(host, run_settings).folder
 
 
 @pytest.fixture
@@ -99,10 +99,10 @@ def test_asking_for_the_holder_keeps_nobody_out(folder):
         assert run_lock.holder(folder) is None  # it is this process
 
 
-def test_a_run_does_not_begin_while_its_files_are_moved(host, folder, wanted):
+def test_a_run_does_not_begin_while_its_files_are_moved(host, folder, run_settings):
     with run_lock.taken(folder), pytest.raises(NameTaken, match="moved or deleted just now"):
-        begin(Config.from_dict(wanted | {"overwrite": True}), host)
-    begin(Config.from_dict(wanted | {"overwrite": True}), host).close()
+        begin(Config.from_dict(run_settings | {"overwrite": True}), host)
+    begin(Config.from_dict(run_settings | {"overwrite": True}), host).close()
 
 
 def test_its_files_are_not_compared_by_whoever_opened_it_before(host, folder):
@@ -119,20 +119,20 @@ def test_its_files_are_not_compared_by_whoever_opened_it_before(host, folder):
     assert not (folder / "choose").exists()
 
 
-def test_a_run_does_not_begin_while_its_files_are_compared(host, folder, wanted):
+def test_a_run_does_not_begin_while_its_files_are_compared(host, folder, run_settings):
     code = OWNER.replace("acquire(pathlib.Path(sys.argv[1]))", "acquire(pathlib.Path(sys.argv[1]), run_lock.COMPARING)")
     write_json(folder / "status.json", read_json(folder / "status.json") | {"state": "training", "step": 1})
     process = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "locked\n"
     try:
         with pytest.raises(NameTaken, match=f"are being compared by another program .process {process.pid} on "):
-            begin(Config.from_dict(wanted), host, resume=True)
+            begin(Config.from_dict(run_settings), host, resume=True)
         assert App(lambda: host).jobs.status("ron")["state"] == "stopped"  # nobody trains it
     finally:
         process.kill()
         process.wait()
     with run_lock.taken(folder, run_lock.COMPARING), pytest.raises(NameTaken, match="are being compared; wait"):
-        begin(Config.from_dict(wanted), host, resume=True)
+        begin(Config.from_dict(run_settings), host, resume=True)
 
 
 def test_a_run_whose_files_are_being_compared_is_not_deleted(host, folder):
@@ -165,9 +165,9 @@ def test_a_folder_that_cannot_be_emptied_is_still_a_runs(host, folder, monkeypat
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_a_run_that_has_no_state_yet_is_told_to_be_trained_elsewhere(host, wanted, folder, elsewhere, resume):
+def test_a_run_that_has_no_state_yet_is_told_to_be_trained_elsewhere(host, run_settings, folder, elsewhere, resume):
     shutil.rmtree(folder / "state")
     for path in host.folder("lora").iterdir():
         path.unlink()
     with pytest.raises(NameTaken, match=f"trained by another program .process {elsewhere.pid} on "):
-        begin(Config.from_dict(wanted), host, resume)
+        begin(Config.from_dict(run_settings), host, resume)

@@ -29,24 +29,24 @@ def test_validation_measures_three_kinds_of_pictures_in_four_bins(host, tmp_path
     config = settings(own, **MEASURING, train={"max_train_steps": 8})
     config["concepts"][0] |= {"class_images": str(other), "class_prompt": "a cat"}
     control = train(host, config)
-    found = rows(control)
-    assert [row["step"] for row in found] == [2, 4, 6, 8]
-    for row in found:
+    measured = rows(control)
+    assert [row["step"] for row in measured] == [2, 4, 6, 8]
+    for row in measured:
         assert min(row["fit_loss"], row["class_loss"]) > 0
         assert row["val_loss"] == pytest.approx(sum(row[f"val_q{n}"] for n in (1, 2, 3, 4)) / 4, rel=1e-4)
-    said = control.snapshot()["validation"]
-    assert said["kind"] in ("learning", "memorises", "diverges") and said["sentence"]
-    assert json.loads((control.folder / "status.json").read_text())["validation"] == said
+    assessment = control.snapshot()["validation"]
+    assert assessment["kind"] in ("learning", "memorises", "diverges") and assessment["sentence"]
+    assert json.loads((control.folder / "status.json").read_text())["validation"] == assessment
 
 
 def test_only_learning_moves_the_measure(host, tmp_path):
     """The same weights at another step, seed and order give the same loss; nothing of chance is in it."""
-    own, found = pictures(tmp_path / "1_ron", 4), []
+    own, losses = pictures(tmp_path / "1_ron", 4), []
     for seed in (1, 2):
         frozen = settings(own, f"run{seed}", **MEASURING, train={"max_train_steps": 4, "seed": seed, "optimizer": "SGDNesterov"},
                           lora={"unet_lr": 1e-12, "text_encoder_lr": 0}, noise={"noise_offset": 0.1, "ip_noise_gamma": 0.1})
-        found += [row["val_loss"] for row in rows(train(host, frozen))]
-    assert found == pytest.approx([found[0]] * 4, rel=1e-4)
+        losses += [row["val_loss"] for row in rows(train(host, frozen))]
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-4)
 
 
 def test_a_folder_of_its_own_is_measured_and_never_trained(host, tmp_path):
@@ -72,8 +72,8 @@ def test_a_learning_rate_far_too_high_is_told(tmp_path):
               "lora": {"dim": 8, "alpha": 8, "conv_dim": 0, "unet_lr": 5e-2, "text_encoder_lr": 0},
               "validation": {"split": 0.5, "every_n_steps": 4}}
     control = train(host, Config.from_dict(config, host.defaults(Model())))
-    said = control.snapshot()["validation"]
-    assert said["kind"] in ("memorises", "diverges") and said["step"] <= 16 and f"step {said['step']}" in said["sentence"]
+    assessment = control.snapshot()["validation"]
+    assert assessment["kind"] in ("memorises", "diverges") and assessment["step"] <= 16 and f"step {assessment['step']}" in assessment["sentence"]
 
 
 def test_the_board_survives_an_interruption(tmp_path):
@@ -151,6 +151,6 @@ def test_a_tag_that_the_host_passes_over_is_told_once_by_name(tmp_path, caplog):
     prompts = ["a cat <lora:ronn:1>", "a dog <lora:ronn:1>", "a dog"]
     config = settings(images, train={"max_train_steps": 1}, sample={"prompts": prompts, "width": 64, "height": 64})
     control = train(host, config)
-    told = [note for note in control.snapshot()["notes"] if "<lora:ronn>" in note]
-    assert len(told) == 1 and told[0].startswith('"sample.prompts" has <lora:ronn>')
+    notes = [note for note in control.snapshot()["notes"] if "<lora:ronn>" in note]
+    assert len(notes) == 1 and notes[0].startswith('"sample.prompts" has <lora:ronn>')
     assert "<lora:ronn>" in (control.folder / "run.log").read_text()

@@ -37,10 +37,10 @@ def test_the_towers_answer_as_those_of_the_file(xl):
     exact = SHALLOW["sdxl"]()
     expected = exact.family.encode_text(exact, ["a cat", ""])
     with xl.borrow(Model()) as model:
-        told = model.family.encode_text(model, ["a cat", ""])
+        conditioning = model.family.encode_text(model, ["a cat", ""])
         assert isinstance(model.family, SDXL)
         precision = {"atol": 0.02} if model.text_encoders[1].text_model.final_layer_norm.weight.dtype == torch.float16 else {"atol": 1e-5}
-    assert torch.allclose(told.context, expected.context, **precision) and torch.allclose(told.vector, expected.vector, **precision)
+    assert torch.allclose(conditioning.context, expected.context, **precision) and torch.allclose(conditioning.vector, expected.vector, **precision)
 
 
 @pytest.mark.parametrize("method", ["lora", "dreambooth", "textual_inversion"])

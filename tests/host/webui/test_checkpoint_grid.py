@@ -14,14 +14,14 @@ def saved(host):
     from modules import sd_models, shared
 
     source = Path(shared.sd_model.sd_checkpoint_info.filename)
-    tensors, made = load_file(source), []
+    tensors, paths = load_file(source), []
     for number, factor in ((1, 0.5), (2, 2.0)):
         path = source.with_name(f"growing-00000{number}.safetensors")
         save_file({name: tensor * factor if ".to_k." in name else tensor for name, tensor in tensors.items()}, path)
         if source.with_suffix(".yaml").exists():
             shutil.copy(source.with_suffix(".yaml"), path.with_suffix(".yaml"))
-        made.append(path)
-    yield made
+        paths.append(path)
+    yield paths
     for path in source.parent.glob("growing-*"):
         path.unlink()
     sd_models.list_models()
@@ -39,7 +39,7 @@ def test_every_file_is_drawn_with_itself(host, saved, tmp_path):
 
     plain, before = webui_probe.draw(seed=5), shared.sd_model.sd_checkpoint_info.filename
     candidates = of_files(host, saved)
-    assert [one.kind for one in candidates] == ["checkpoints"] * 2
+    assert [candidate.kind for candidate in candidates] == ["checkpoints"] * 2
     grid = Grid(host, tmp_path, model=trained_on(candidates[0], AnyFiles(host, "some", saved), host))
     request = SampleRequest("a cat", steps=webui_probe.STEPS, cfg_scale=4, width=webui_probe.SIZE, height=webui_probe.SIZE, sampler="Euler")
     wanted = cells(candidates, [1.0], [request], [5])

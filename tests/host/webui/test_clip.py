@@ -39,7 +39,7 @@ def models(webui, monkeypatch, tmp_path):
 
     if not REAL:
         monkeypatch.setitem(sys.modules, "clip", SimpleNamespace(
-            load=load, tokenize=lambda texts, truncate: torch.tensor([[ord(one) for one in text.ljust(9)[:9]] for text in texts])))
+            load=load, tokenize=lambda texts, truncate: torch.tensor([[ord(letter) for letter in text.ljust(9)[:9]] for text in texts])))
     if importlib.util.find_spec("modules.interrogate") is None:
         monkeypatch.setitem(sys.modules, "modules.interrogate", SimpleNamespace(clip_model_name="ViT-L/14"))
     monkeypatch.setattr(devices, "device_interrogate", torch.device("cpu"), raising=False)
@@ -55,8 +55,8 @@ def write_weights(folder):
 
     torch.manual_seed(0)
     model = CLIP(WIDTH, SIDE, 1, WIDTH, 16, 77, 49408, WIDTH, 1, 1).eval()
-    given = torch.zeros(1, 3, SIDE, SIDE), torch.zeros(1, 77, dtype=torch.long)
-    torch.jit.trace(model, given, check_trace=False).save(str(folder / "ViT-L-14.pt"))  # as the published ones are packed
+    inputs = torch.zeros(1, 3, SIDE, SIDE), torch.zeros(1, 77, dtype=torch.long)
+    torch.jit.trace(model, inputs, check_trace=False).save(str(folder / "ViT-L-14.pt"))  # as the published ones are packed
 
 
 def test_without_weights_there_is_no_encoder_and_nothing_is_fetched(host, models):
@@ -86,6 +86,6 @@ def test_it_judges_in_place_of_the_models_own_features(host, models):
     pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue", "white")]
     with choice.encoder() as encoder:
         judge = Judge(encoder, pictures[:2], [(0, pictures[2]), (1, pictures[3])], ["a cat", "a dog"])
-        found = judge.measure([(0, pictures[0]), (1, pictures[3])])
-    assert encoder.name.startswith("CLIP") and set(found) == {"subject", "prompt", "variety", "copies", "best"}
+        measures = judge.measure([(0, pictures[0]), (1, pictures[3])])
+    assert encoder.name.startswith("CLIP") and set(measures) == {"subject", "prompt", "variety", "copies", "best"}
     assert judge.measure([(0, pictures[0]), (1, pictures[1])])["subject"] == pytest.approx(1, abs=1e-3)

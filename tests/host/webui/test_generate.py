@@ -112,9 +112,9 @@ def test_interrupt_ends_the_samples_and_not_the_run(host, monkeypatch, when):
 
     def interrupted(p):
         if when == "in the middle":
-            made = original(p)
+            processed = original(p)
             shared.state.interrupt()
-            return made
+            return processed
         shared.state.interrupt()
         return original(p)
 

@@ -25,7 +25,7 @@ def test_it_is_the_same_normalisation_and_leaves_no_trace(host, dtype):
     expected = unet(x)
     norm.to(dtype)
     with norms.in_float32(SimpleNamespace(model=SimpleNamespace(diffusion_model=unet))):
-        found = unet(x.to(dtype).requires_grad_())
-        found.sum().backward()
-    assert found.dtype == dtype and torch.allclose(found.float(), expected, atol=0 if dtype == torch.float32 else 0.05)
+        output = unet(x.to(dtype).requires_grad_())
+        output.sum().backward()
+    assert output.dtype == dtype and torch.allclose(output.float(), expected, atol=0 if dtype == torch.float32 else 0.05)
     assert norm.weight.grad is not None and "forward" not in vars(norm)

@@ -80,12 +80,12 @@ def test_a_change_that_fails_after_the_run_is_told(host, other, monkeypatch):
 def test_a_picture_with_another_checkpoint_is_refused_while_a_run_breathes(host, other, unchanged):
     from modules import shared
 
-    told = []
+    models = []
 
     def user():
         with pytest.raises(RuntimeError, match="SD Tune is training on"):
             webui_probe.draw(sd_model_checkpoint=other)
-        told.append(shared.sd_model)
+        models.append(shared.sd_model)
 
     with host.borrow(Model()) as model:
         generation = threading.Thread(target=user)
@@ -93,7 +93,7 @@ def test_a_picture_with_another_checkpoint_is_refused_while_a_run_breathes(host,
         until(host.lock.waiting)
         host.yield_to_queue(model_as_it_is)
         generation.join(timeout=30)
-        assert told == [host.borrowed.sd_model] and model.unet is shared.sd_model.model.diffusion_model
+        assert models == [host.borrowed.sd_model] and model.unet is shared.sd_model.model.diffusion_model
 
 
 def test_the_model_cannot_be_unloaded_under_the_run(host, unchanged):

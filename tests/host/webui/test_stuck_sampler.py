@@ -55,17 +55,17 @@ def stuck(host, quick, tmp_path, monkeypatch):
 
 def test_who_waits_is_told_since_when_and_in_whose_code(host, stuck):
     _, gate = stuck
-    told = []
+    sentences = []
 
     def report(sentence):
-        told.append(sentence)
+        sentences.append(sentence)
         if "sticky" in sentence:
             gate.set()
 
     with watched(lambda: False, report):
         assert next(host.generate([REQUEST]))
-    assert told[0].startswith("drawing a picture since ") and told[-1] == ""
-    stayed = next(sentence for sentence in told if "sticky" in sentence)
+    assert sentences[0].startswith("drawing a picture since ") and sentences[-1] == ""
+    stayed = next(sentence for sentence in sentences if "sticky" in sentence)
     assert '"a cat in a hat" (seed 7)' in stayed and "has got no further for 1 min" in stayed and 'inside the extension "sticky"' in stayed and "resume" in stayed
     assert not [thread for thread in threading.enumerate() if thread.name == "sdtune-progress"]
 

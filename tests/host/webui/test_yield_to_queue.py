@@ -32,7 +32,7 @@ class Generate(threading.Thread):
 def test_a_generation_passes_between_two_steps_as_if_no_training_were_on(host):
     webui_probe.make_lora("between")
     plain, dressed = webui_probe.draw(seed=7), webui_probe.draw("a cat <lora:between:1>", seed=7)
-    before, said, entered = webui_probe.fingerprint(), [], []
+    before, reasons, entered = webui_probe.fingerprint(), [], []
 
     @contextmanager
     def detached():
@@ -47,13 +47,13 @@ def test_a_generation_passes_between_two_steps_as_if_no_training_were_on(host):
         torch.manual_seed(123)
         users = [Generate(seed=7), Generate("a cat <lora:between:1>", seed=7)]
         until(lambda: len(host.lock.lock._pending_threads) == 2)
-        host.yield_to_queue(detached, said.append)
+        host.yield_to_queue(detached, reasons.append)
         assert all(user.picture is not None for user in users)
         assert not webui_probe.free()
         assert torch.equal(webui_probe.weight().weight, bare) and torch.equal(torch.randn(3), expected)
         assert type(model.text_encoders[0].text_model.embeddings.token_embedding) is torch.nn.Embedding
-        host.yield_to_queue(detached, said.append)
-    assert said == ["a generation", ""] and entered == ["out", "in"]
+        host.yield_to_queue(detached, reasons.append)
+    assert reasons == ["a generation", ""] and entered == ["out", "in"]
     assert (users[0].picture == plain).all() and (users[1].picture == dressed).all()
     assert (webui_probe.draw(seed=7) == plain).all() and (webui_probe.draw("a cat <lora:between:1>", seed=7) == dressed).all()
     changed = webui_probe.differences(before, webui_probe.fingerprint())

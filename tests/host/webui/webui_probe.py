@@ -118,12 +118,12 @@ def make_hypernetwork(name):
     from modules.hypernetworks.hypernetwork import Hypernetwork
 
     torch.manual_seed(0)
-    made = Hypernetwork(name=name, enable_sizes=[weight().in_features], layer_structure=[1, 2, 1], activation_func="linear",
+    hypernetwork = Hypernetwork(name=name, enable_sizes=[weight().in_features], layer_structure=[1, 2, 1], activation_func="linear",
                         weight_init="Normal")
-    for layer in made.weights():
+    for layer in hypernetwork.weights():
         torch.nn.init.normal_(layer, std=0.3)
     Path(shared.cmd_opts.hypernetwork_dir).mkdir(parents=True, exist_ok=True)
-    made.save(str(Path(shared.cmd_opts.hypernetwork_dir) / f"{name}.pt"))
+    hypernetwork.save(str(Path(shared.cmd_opts.hypernetwork_dir) / f"{name}.pt"))
     shared.reload_hypernetworks()
 
 

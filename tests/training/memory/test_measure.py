@@ -115,13 +115,13 @@ def test_memory_that_is_lent_from_elsewhere_does_not_count_as_fitting(host, imag
 
 def test_nothing_is_tried_on_a_computer_that_it_would_bring_down(host, images, monkeypatch):
     monkeypatch.setattr(measure, "capacity", lambda device: 1000)
-    monkeypatch.setattr(measure, "two_steps", lambda *given: pytest.fail("tried"))
+    monkeypatch.setattr(measure, "two_steps", lambda *arguments: pytest.fail("tried"))
     with pytest.raises(TooLittleMemory, match="nothing fits this computer"):
         measure.measure(Config.from_dict(settings(images, method="dreambooth")), host, quiet)
 
 
 def test_a_failure_of_another_kind_is_told_as_it_is(host, images, monkeypatch):
-    def broken(*given):
+    def broken(*arguments):
         raise ZeroDivisionError("ours")
 
     monkeypatch.setattr(measure, "two_steps", broken)
@@ -144,14 +144,14 @@ def test_a_stop_in_the_middle_gives_the_model_back(host, images, tmp_path):
     assert not (tmp_path / "data" / "sdtune" / "measuring").exists()
 
 
-@pytest.mark.parametrize(("needs", "has", "seconds", "said"), [
+@pytest.mark.parametrize(("needs", "has", "seconds", "sentence"), [
     (2, 4, None, "Estimated: a step needs about 2.0 of the 4.0 GB of it, so it should fit."),
     (5, 4, None, "Estimated: a step needs about 5.0 GB and it has 4.0 GB for it, so it would not fit."),
     (2, None, None, "Estimated: a step needs about 2.0 GB; how much it has for it cannot be told."),
     (None, None, 0.123, "Measured: a step fits and takes 0.12 s; how much memory it needs cannot be told on this machine.")])
-def test_what_is_not_known_is_not_claimed(needs, has, seconds, said):
+def test_what_is_not_known_is_not_claimed(needs, has, seconds, sentence):
     sizes = [None if size is None else size * 2**30 for size in (needs, has)]
-    assert measure.MemoryNeed("it", *sizes, seconds).sentence() == said
+    assert measure.MemoryNeed("it", *sizes, seconds).sentence() == sentence
 
 
 # the estimate: SD1's sizes

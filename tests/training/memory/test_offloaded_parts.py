@@ -82,12 +82,12 @@ def test_what_is_cached_waits_elsewhere(card, tmp_path, monkeypatch, noted, data
 @pytest.mark.parametrize("short", [False, True])
 def test_captions_are_encoded_in_the_format_that_a_run_computes_in(card, tmp_path, monkeypatch, short):
     images, host, formats = pictures(tmp_path / "2_ron", count=2, size=(64, 64)), CardHost(tmp_path / "data", torch.float16), []
-    monkeypatch.setattr(training_data, "encode_captions", lambda model, *given: formats.append(
-        {parameter.dtype for parameter in model.text_encoders[0].parameters()}) or encode_captions(model, *given))
+    monkeypatch.setattr(training_data, "encode_captions", lambda model, *arguments: formats.append(
+        {parameter.dtype for parameter in model.text_encoders[0].parameters()}) or encode_captions(model, *arguments))
     if short:
         on_a_small_card(monkeypatch)
     assert train(host, short_run(images, {}, "no")).state == "finished"
-    assert formats and all(found == {torch.float32} for found in formats)
+    assert formats and all(dtypes == {torch.float32} for dtypes in formats)
 
 
 class Shuttling(Watching):
