@@ -29,23 +29,23 @@ def on_one_line(script):
 
 def of_form():
     """Labels, infos, placeholders, buttons, accordions, choices with words, headings."""
-    found = set()
+    words = set()
     for block in build(TabContext(home="webui")).blocks.values():
         if str(block.elem_id).endswith(("_started", "_wanted", "_opened", "_open_form_button", "_base", "_estimated", "_restore_button", "_use_button", "_use_preset_button", "_estimate_button",
                                            "_set_name", "_preset_name", "_save_preset_button", "_list_presets_button")):
             continue
-        found |= {getattr(block, name, None) for name in ("label", "info")}
+        words |= {getattr(block, name, None) for name in ("label", "info")}
         if isinstance(block, gr.Button):
-            found.add(block.value)
+            words.add(block.value)
         if block.elem_id == "sdtune_preset":
-            found |= set(block.choices)
+            words |= set(block.choices)
         if isinstance(block, gr.Radio):
-            found |= {shown for shown, _ in block.choices}
+            words |= {shown for shown, _ in block.choices}
         if isinstance(block, gr.HTML) and "sdtune-heading" in str(block.value):
-            found |= set(re.findall(">([^<]+)<", block.value))
+            words |= set(re.findall(">([^<]+)<", block.value))
         if isinstance(block, gr.TabItem):
-            found.add(block.label)
-    return {text for text in found | of_declarations() if text}
+            words.add(block.label)
+    return {text for text in words | of_declarations() if text}
 
 
 def of_server():
@@ -56,23 +56,23 @@ def of_server():
 def of_declarations():
     """What the page for pictures reads off the declarations, and the explanation that the server sends with them."""
     facts = pictures_page.facts()
-    groups = facts["prepare"], *(one["fields"] for one in facts["captioners"]), *lora_tools_page.facts().values()
+    groups = facts["prepare"], *(captioner["fields"] for captioner in facts["captioners"]), *lora_tools_page.facts().values()
     fields = [field for group in groups for field in group]
-    return {field[key] for field in fields for key in ("label", "info")} | {one["label"] for one in facts["captioners"]} | {PRUNING}
+    return {field[key] for field in fields for key in ("label", "info")} | {captioner["label"] for captioner in facts["captioners"]} | {PRUNING}
 
 
 def of_scripts():
     """What the scripts say through `t` and its kin: also reasons of failures, phases of a run's preparation, buttons of the panel."""
-    found = {sentence for _, why, change, _ in failures.KNOWN for sentence in (why, change)}
-    found |= {failures.explain("")[part] for part in ("why", "change")}
+    words = {sentence for _, why, change, _ in failures.KNOWN for sentence in (why, change)}
+    words |= {failures.explain("")[part] for part in ("why", "change")}
     for path in sorted((ROOT / "javascript").glob("*.js")):
         text = on_one_line(path.read_text(encoding="utf-8"))
-        found |= set(re.findall(rf"\bt\({TEXT}", text)) | set(re.findall(rf"\b(?:button|copy)\((?:[a-z]+, )?{LABEL}", text))
-        found |= set(re.findall(rf"\bbutton\('[^']+', {LABEL}", text)) | set(re.findall(rf"\bkey\('\w+', {TEXT}", text))
-        found |= set(re.findall(rf"\bfield\('\w+', {LABEL}", text)) | set(re.findall(rf"\['\w+', {LABEL}\]", text))
-        found |= set(re.findall(r"\['((?:What|Most)[^']*)'", text)) | set(re.findall(rf"cell\({TEXT}", text))
-        found |= {word for group in KEYS.findall(text) for word in re.findall(rf": {TEXT}", group)}
+        words |= set(re.findall(rf"\bt\({TEXT}", text)) | set(re.findall(rf"\b(?:button|copy)\((?:[a-z]+, )?{LABEL}", text))
+        words |= set(re.findall(rf"\bbutton\('[^']+', {LABEL}", text)) | set(re.findall(rf"\bkey\('\w+', {TEXT}", text))
+        words |= set(re.findall(rf"\bfield\('\w+', {LABEL}", text)) | set(re.findall(rf"\['\w+', {LABEL}\]", text))
+        words |= set(re.findall(r"\['((?:What|Most)[^']*)'", text)) | set(re.findall(rf"cell\({TEXT}", text))
+        words |= {word for group in KEYS.findall(text) for word in re.findall(rf": {TEXT}", group)}
     for path in [ROOT / "lib_sdtune" / "jobs.py", *(ROOT / "lib_sdtune").glob("[dt]*/**/*.py")]:  # data, training
-        found |= set(PHASE.findall(path.read_text(encoding="utf-8")))
+        words |= set(PHASE.findall(path.read_text(encoding="utf-8")))
     panel = (ROOT / "lib_sdtune" / "ui" / "panel.html").read_text(encoding="utf-8")
-    return found | set(re.findall(r"<button[^>]*>([^<]+)<", panel)) | set(re.findall(r'aria-label="([^"]+)"', panel))
+    return words | set(re.findall(r"<button[^>]*>([^<]+)<", panel)) | set(re.findall(r'aria-label="([^"]+)"', panel))

@@ -452,18 +452,18 @@ def test_repeats_of_folders_in_a_dropped_one_are_not_lost_in_silence(page, url, 
     page.until(f"{note}.offsetParent && {note}.textContent.includes('10_ron') && !{note}.textContent.includes('plain')")
 
 
-@pytest.mark.parametrize("text, said", [
+@pytest.mark.parametrize("text, translated", [
     ("ron.pt is a LoRA, not a checkpoint; choose a model of the folder models/Stable-diffusion.",
      "ron.pt 是 LoRA，不是模型；请选择 models/Stable-diffusion 文件夹里的模型。"),
     ("text.jpg is not a picture that can be read (a web page); save it again as PNG or JPEG, or remove it.",
      "text.jpg 不是可以读取的图片（网页）；请重新存为 PNG 或 JPEG，或删除它。"),
     ("a.png is animated; only its first frame is used. b.png has 16 bits a pixel; they are reduced to 8.",
      "a.png 是动图；只用第一帧。b.png 每像素 16 位；会降为 8 位。")])
-def test_what_the_server_says_is_said_in_the_page_s_language(page, url, text, said):
+def test_what_the_server_says_is_said_in_the_page_s_language(page, url, text, translated):
     table = (Path(standalone.__file__).parents[2] / "localizations" / "zh_CN.json").read_text(encoding="utf-8")
     opened(page, url).until("!!window.sdtune.form && !!document.querySelector('#sdtune_report')")
     page.run(f"window.localization = {table}, null")
-    assert page.run(f"sdtune.said({json.dumps(text)}, {json.dumps(coded([text]))})") == said
+    assert page.run(f"sdtune.said({json.dumps(text)}, {json.dumps(coded([text]))})") == translated
 
 
 STARTED_ELSEWHERE = """
@@ -521,14 +521,14 @@ window.fetch = (address, options, ...others) => {
 
 def test_a_checkpoint_chosen_during_a_run_is_announced_and_can_be_dropped(page, url):
     """Beside the model that is trained, whatever run is shown; and said again when it has been loaded."""
-    said = "document.querySelector('#sdtune_deferred').textContent"
-    opened(page, url, DEFERRED).until(f"{said}.includes('q3 trains <b>toy; db is loaded when it has ended.')")
+    sentence = "document.querySelector('#sdtune_deferred').textContent"
+    opened(page, url, DEFERRED).until(f"{sentence}.includes('q3 trains <b>toy; db is loaded when it has ended.')")
     page.run("document.querySelector('#sdtune_deferred button').click()")
-    page.until(f"{said} === ''")
+    page.until(f"{sentence} === ''")
     assert page.run("sdtune_calls") == ["deferred-settings/sd_model_checkpoint"]
     page.run("""sdtune_about.deferred_settings = [{setting: 'sd_model_checkpoint', label: '', value: 'db', checkpoint: true,
         asked: new Date(2026, 1, 1, 10, 45).getTime() / 1000, state: 'done'}]""")
-    page.until(f"/db has been loaded, as asked at 10:45/.test({said})")
+    page.until(f"/db has been loaded, as asked at 10:45/.test({sentence})")
 
 
 DREAMBOOTH = """
@@ -590,8 +590,8 @@ def test_an_error_leads_to_the_field_that_it_names(page, url, folder, before):
     page.until("!!document.querySelector('#sdtune_start_message button')")
     group = "document.querySelector('#sdtune_train_batch_size').closest('.sdtune-group').querySelector('.label-wrap.open')"
     assert page.run(f"{group} === null")
-    said = page.run("document.querySelector('#sdtune_start_message').textContent")
-    assert f'"{page.run("sdtune.form.label(`train.batch_size`)")}"' in said and "-3" in said
+    message = page.run("document.querySelector('#sdtune_start_message').textContent")
+    assert f'"{page.run("sdtune.form.label(`train.batch_size`)")}"' in message and "-3" in message
     page.run("document.querySelector('#sdtune_start_message button').click()")
     page.until(f"!!{group} && document.activeElement === document.querySelector('#sdtune_train_batch_size input')")
 
@@ -625,7 +625,7 @@ def test_a_lora_tool_names_every_empty_field_by_its_label(page, url):
     page.run("document.querySelectorAll('#sdtune_pages > .tab-nav > button')[2].click()")
     page.until("!!document.querySelector('#sdtune_lora_tool_start_resize')")
     page.run("document.querySelector('#sdtune_lora_tool_start_resize').click()")
-    said = "document.querySelector('#sdtune_lora_tool_note').textContent"
-    page.until(f"{said} === 'These settings are empty: \"LoRA\", \"Name of the resized LoRA\".'")
+    note = "document.querySelector('#sdtune_lora_tool_note').textContent"
+    page.until(f"{note} === 'These settings are empty: \"LoRA\", \"Name of the resized LoRA\".'")
     page.run("document.querySelector('#sdtune_lora_tool_note button').click()")
     page.until("document.activeElement.id === 'sdtune_lora_tool_resize_file'")

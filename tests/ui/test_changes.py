@@ -13,9 +13,9 @@ def test_class_pictures_are_among_what_was_changed_and_the_run_s_own_name_is_not
         type_in(page, f"sdtune_{field}", text)
     line = "document.querySelector('#sdtune_changes_line')?.textContent"
     page.until(f"({line} || '').includes('lora.dim=48')", 20)
-    said = page.run(line)
-    assert '"concepts.0.class_prompt=a photo of a cat"' in said and "concepts.0.class_images=/reg/1_cat" in said
-    assert "cup" not in said and "pics" not in said
+    changes = page.run(line)
+    assert '"concepts.0.class_prompt=a photo of a cat"' in changes and "concepts.0.class_images=/reg/1_cat" in changes
+    assert "cup" not in changes and "pics" not in changes
 
 
 def test_many_changes_are_one_line_until_they_are_unfolded(page, url):

@@ -26,20 +26,20 @@ def text(html):
 
 def test_the_arithmetic_is_told_in_words(app, tmp_path):
     folder = pictures(tmp_path / "10_ron", count=3)
-    said = text(check.report(settings(folder, train={"batch_size": 2, "max_train_steps": 150}), app))
-    assert "3 pictures, 3 with captions of their own." in said
-    assert "3 pictures × 10 repeats ÷ batch 2 = 15 steps an epoch; 150 steps = 10 epochs." in said
-    assert "Sizes: 128 × 128 (30)." in said
-    assert "known after the first steps" in said
-    assert re.search(r"Disk: 1 file; [\d,.]+ [GM]B are free\.", said)
+    report = text(check.report(settings(folder, train={"batch_size": 2, "max_train_steps": 150}), app))
+    assert "3 pictures, 3 with captions of their own." in report
+    assert "3 pictures × 10 repeats ÷ batch 2 = 15 steps an epoch; 150 steps = 10 epochs." in report
+    assert "Sizes: 128 × 128 (30)." in report
+    assert "known after the first steps" in report
+    assert re.search(r"Disk: 1 file; [\d,.]+ [GM]B are free\.", report)
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "Only 1 picture:"), (9, "Only 9 pictures:"), (10, "")])
-def test_few_pictures_are_told(app, tmp_path, count, said):
+@pytest.mark.parametrize(("count", "warning"), [(1, "Only 1 picture:"), (9, "Only 9 pictures:"), (10, "")])
+def test_few_pictures_are_told(app, tmp_path, count, warning):
     html = check.report(settings(pictures(tmp_path / "pics", count=count)), app)
-    told = [line for line in text(html).split("\n") if line.startswith("Only ")]
-    assert [line[:len(said)] for line in told] == ([said] if said else [])
-    assert not said or html.index("sdtune-yellow") < html.index(said)
+    warnings = [line for line in text(html).split("\n") if line.startswith("Only ")]
+    assert [line[:len(warning)] for line in warnings] == ([warning] if warning else [])
+    assert not warning or html.index("sdtune-yellow") < html.index(warning)
 
 
 def test_single_bad_files_are_named_and_escaped(app, tmp_path):
@@ -103,14 +103,14 @@ def test_durations(seconds, words):
 def test_a_range_of_one_value_is_told_as_one(app, monkeypatch, low, high, words):
     step = SimpleNamespace(measured=SimpleNamespace(run="ron"), same_method=True, ratio=1, high=1, seconds=1)
     monkeypatch.setattr(check.durations, "expected", lambda *_: SimpleNamespace(seconds=low * 1.02, low=low, high=high, step=step, besides=0))
-    said = check.time(SimpleNamespace(total_steps=10, steps_per_epoch=5), None, app)
-    assert said.startswith(words) and said in coded([said])
+    sentence = check.time(SimpleNamespace(total_steps=10, steps_per_epoch=5), None, app)
+    assert sentence.startswith(words) and sentence in coded([sentence])
 
 
 @pytest.mark.parametrize("steps, words", [(3, "1 epoch."), (6, "2 epochs."), (4, "1.33 epochs.")])
 def test_one_epoch_is_told_as_one(app, tmp_path, steps, words):
-    said = text(check.report(settings(pictures(tmp_path / "pics"), train={"max_train_steps": steps, "batch_size": 1}), app))
-    sentence = next(line for line in said.splitlines() if words in line)
+    report = text(check.report(settings(pictures(tmp_path / "pics"), train={"max_train_steps": steps, "batch_size": 1}), app))
+    sentence = next(line for line in report.splitlines() if words in line)
     assert "an epoch" in coded([sentence])[sentence]["code"]
 
 
@@ -135,8 +135,8 @@ def test_the_look_at_the_vae_is_seen_and_can_be_stopped(app, tmp_path, monkeypat
         return watched(model, image, halfway)
 
     monkeypatch.setattr(vae_detail, "reconstructed", stopped)
-    said = check.report(config, app)
-    assert "4 pictures" in said and "loses the fine parts" not in said and len(seen) == 5
+    report = check.report(config, app)
+    assert "4 pictures" in report and "loses the fine parts" not in report and len(seen) == 5
     assert app.inspection.status()["work"]["state"] == "done"
 
 
@@ -144,8 +144,8 @@ def test_an_embedding_that_captions_name_is_told(tmp_path, app):
     folder = app.host.folder("embeddings") / "mine"
     folder.mkdir(parents=True)
     (folder / "cat.pt").write_bytes(b"")
-    said = text(check.report(settings(pictures(tmp_path / "pics")), app))
-    assert "an embedding has that name" in said
+    report = text(check.report(settings(pictures(tmp_path / "pics")), app))
+    assert "an embedding has that name" in report
 
 
 def test_prompt_syntax_is_taken_out_by_one_click_where_captions_have_it(app, tmp_path):
@@ -157,8 +157,8 @@ def test_prompt_syntax_is_taken_out_by_one_click_where_captions_have_it(app, tmp
 
 
 def test_check_needs_no_name(app, tmp_path):
-    said = check.report(settings(pictures(tmp_path / "pics"), name=""), app)
-    assert "3 pictures" in text(said) and "sdtune-red" not in said
+    report = check.report(settings(pictures(tmp_path / "pics"), name=""), app)
+    assert "3 pictures" in text(report) and "sdtune-red" not in report
 
 
 def test_masks_are_counted_and_their_lack_is_refused(app, tmp_path):
@@ -173,20 +173,20 @@ def test_masks_are_counted_and_their_lack_is_refused(app, tmp_path):
 def test_the_name_of_a_run_that_is_on_is_told_as_such(app, tmp_path, monkeypatch):
     monkeypatch.setattr(app.jobs, "is_live", lambda name: name == "ron")
     app.jobs.controls["ron"] = SimpleNamespace(state="training")
-    said = text(check.report(settings(pictures(tmp_path / "pics")), app))
-    assert "A run called ron is training" in said and "can be resumed" not in said
+    report = text(check.report(settings(pictures(tmp_path / "pics")), app))
+    assert "A run called ron is training" in report and "can be resumed" not in report
 
 
 def test_what_a_program_would_write_is_left_out_for_people():
-    said = with_labels('"train.seed" is odd; allow it ("overwrite": true).', {"train.seed": "Seed", "overwrite": "Replace a file"})
-    assert said == '"Seed" is odd; allow it.'
+    sentence = with_labels('"train.seed" is odd; allow it ("overwrite": true).', {"train.seed": "Seed", "overwrite": "Replace a file"})
+    assert sentence == '"Seed" is odd; allow it.'
 
 
 def test_what_samples_cost_can_be_said_in_another_language(app, tmp_path):
     folder = pictures(tmp_path / "pics")
     for changes in ({}, {"steps": 150, "width": 1024, "height": 1024}):
-        said = text(check.report(settings(folder, sample=changes), app)).split("\n")
-        values = recognised(next(line for line in said if "Samples:" in line))["values"].values()
+        lines = text(check.report(settings(folder, sample=changes), app)).split("\n")
+        values = recognised(next(line for line in lines if "Samples:" in line))["values"].values()
         assert all(isinstance(value, dict) or value.isdigit() for value in values), values
 
 
@@ -200,5 +200,5 @@ def test_what_start_would_refuse_is_refused(app, tmp_path, changes, word):
 
 def test_tags_of_sample_prompts_without_a_file_are_told(app, tmp_path, monkeypatch):
     monkeypatch.setattr(type(app.host), "unknown_tags", lambda self, prompt: ["<lora:ronn>"], raising=False)
-    said = text(check.report(settings(pictures(tmp_path / "pics"), sample={"prompts": ["a cat <lora:ronn:1>"]}), app))
-    assert '"sample.prompts" has <lora:ronn>, and there is no file of that name' in unescape(said)
+    report = text(check.report(settings(pictures(tmp_path / "pics"), sample={"prompts": ["a cat <lora:ronn:1>"]}), app))
+    assert '"sample.prompts" has <lora:ronn>, and there is no file of that name' in unescape(report)

@@ -14,14 +14,14 @@ in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this 
 LABELS = {"train.seed": "Seed", "concept.images": "Pictures", "model.base_loras": "LoRAs that are in the model"}
 
 
-@pytest.mark.parametrize(("sentence", "said"), [
+@pytest.mark.parametrize(("sentence", "expected"), [
     ('"train.seed" is odd.', '"Seed" is odd.'),
     ('"model.base_loras[1]" must be text.', '"LoRAs that are in the model" (entry 2) must be text.'),
     ('"concepts[0].images" is empty.', '"Pictures" is empty.'),
     ('"concepts[1].images" is empty.', '"Pictures" of concept 2 is empty.'),
     ('"ron" and "train.ron" are no fields.', '"ron" and "train.ron" are no fields.')])
-def test_the_form_s_sentences_name_its_fields(sentence, said):
-    assert with_labels(sentence, LABELS) == said
+def test_the_form_s_sentences_name_its_fields(sentence, expected):
+    assert with_labels(sentence, LABELS) == expected
 
 
 def goto(page, name):
@@ -79,9 +79,9 @@ def test_who_may_replace_a_file_is_told_which_box_to_tick(page, url, folder, but
     type_in(page, "sdtune_name", "ron")
     page.run(f"document.querySelector('#{button}').click()")
     page.until(f"!!document.querySelector('#{place} .sdtune-red')")
-    said = page.run(f"document.querySelector('#{place} .sdtune-red').textContent")
+    message = page.run(f"document.querySelector('#{place} .sdtune-red').textContent")
     box = page.run("document.querySelector('#sdtune_overwrite label').textContent.trim()")
-    assert f'"{box}"' in said and "overwrit" not in said
+    assert f'"{box}"' in message and "overwrit" not in message
 
 
 @in_a_browser

@@ -27,12 +27,12 @@ def other(field):
 
 
 def test_every_setting_of_the_config_has_a_field():
-    wanted = {"name", "method", "overwrite", "concept.images", fields.FURTHER}
+    expected = {"name", "method", "overwrite", "concept.images", fields.FURTHER}
     for section in dataclasses.fields(Config):
         if "section" in section.metadata:
-            wanted |= {f"{section.name}.{one.name}" for one in dataclasses.fields(section.metadata["section"])}
+            expected |= {f"{section.name}.{setting.name}" for setting in dataclasses.fields(section.metadata["section"])}
     paths = [field.path for field in EVERY]
-    assert wanted <= set(paths)
+    assert expected <= set(paths)
     assert len(paths) == len(set(paths))
 
 
@@ -41,25 +41,25 @@ def test_a_changed_field_is_the_only_thing_that_the_config_says(field):
     method = field.section if field.section in METHODS else "lora"
     values = form.initial() | {"name": "ron", "concept.images": "pics", "method": method}
     values[field.path] = form.to_text(field, other(field))
-    made = form.to_config(values)
-    assert form.from_config(made).get(field.path, form.initial()[field.path]) == values[field.path]
+    config = form.to_config(values)
+    assert form.from_config(config).get(field.path, form.initial()[field.path]) == values[field.path]
     untouched = form.to_config(form.initial() | {"name": "ron", "concept.images": "pics", "method": method})
-    changed = {path for path, shown in form.from_config(made).items() if form.from_config(untouched).get(path) != shown}
+    changed = {path for path, shown in form.from_config(config).items() if form.from_config(untouched).get(path) != shown}
     assert changed <= {field.path}
 
 
 def test_a_fresh_form_with_name_and_folder_is_a_whole_config():
-    made = form.to_config(form.initial() | {"name": "ron", "concept.images": "pics"})
-    assert made == {"name": "ron", "method": "lora", "concepts": [{"images": "pics"}]}
-    assert Config.from_dict(made).train.max_train_steps == 1500
+    config = form.to_config(form.initial() | {"name": "ron", "concept.images": "pics"})
+    assert config == {"name": "ron", "method": "lora", "concepts": [{"images": "pics"}]}
+    assert Config.from_dict(config).train.max_train_steps == 1500
 
 
 def test_everything_that_was_set_survives_the_round_trip_of_a_whole_config():
     whole = Config.from_dict({"name": "ron", "concepts": [{"images": "a", "prompt": "x", "repeats": 4}, {"images": "b"}], "method": "lora",
                               "lora": {"unet_lr": "5e-4:200, 1e-4", "dim": 32}, "sample": {"prompts": ["a", "b"]}}).to_dict()
     values = form.initial() | form.from_config(whole)
-    made = form.to_config(values)
-    assert Config.from_dict(made).to_dict() == whole
+    config = form.to_config(values)
+    assert Config.from_dict(config).to_dict() == whole
 
 
 def test_only_the_chosen_methods_settings_are_sent_and_none_is_cleared():
@@ -78,13 +78,13 @@ def test_what_stands_where_the_host_puts_it_is_left_to_the_host():
     assert form.to_config(values | {"dataset.resolution": 512}, host)["dataset"] == {"resolution": 512}
 
 
-@pytest.mark.parametrize("path, given", [("train.batch_size", "two"), ("train.optimizer_args", "{1"), ("train.optimizer_args", "[1]"),
+@pytest.mark.parametrize("path, text", [("train.batch_size", "two"), ("train.optimizer_args", "{1"), ("train.optimizer_args", "[1]"),
                                          ("hypernetwork.layer_structure", "1, x"), ("concept.repeats", "many"), ("further_concepts", "{}")])
-def test_what_cannot_be_read_is_named_by_its_label(path, given):
+def test_what_cannot_be_read_is_named_by_its_label(path, text):
     method = "hypernetwork" if path.startswith("hyper") else "lora"
     field = next(field for field in EVERY if field.path == path)
     with pytest.raises(UserError, match=f'^"{field.label}" cannot be read'):
-        form.to_config(form.initial() | {"name": "n", "method": method, path: given})
+        form.to_config(form.initial() | {"name": "n", "method": method, path: text})
 
 
 @pytest.mark.parametrize("emptied", [None, "", " "])

@@ -47,8 +47,8 @@ def test_an_own_preset_is_listed_in_it_too(page, url):
 def test_what_files_were_compared_by_and_the_parts_for_screen_readers_are_said_in_it(page, url, folder):
     opened(page, url, CHINESE).until(RESTORED)
     answer = {"result": {"measured_by": "the UNet of toy"}}
-    said = page.run(f"sdtune.spoken({json.dumps({**answer, 'codes': coded(answer)})}).result.measured_by")
-    assert said == TABLE["the UNet of {1}"].replace("{1}", "toy")
+    encoder = page.run(f"sdtune.spoken({json.dumps({**answer, 'codes': coded(answer)})}).result.measured_by")
+    assert encoder == TABLE["the UNet of {1}"].replace("{1}", "toy")
     assert page.run("document.querySelector('#sdtune_status').getAttribute('aria-label')") == TABLE["Run"]
     type_in(page, "sdtune_images", str(folder / "pics"))
     page.run("document.querySelector('#sdtune_check').click()")

@@ -21,15 +21,15 @@ def test_a_run_that_was_cancelled_in_the_queue_is_called_so_and_can_be_queued_ag
 
 
 def test_while_one_that_waits_is_shown_the_one_that_is_on_has_its_place(page, url):
-    said = "(document.querySelector('#sdtune_next').hidden ? '' : document.querySelector('#sdtune_next_text').textContent)"
+    next_run = "(document.querySelector('#sdtune_next').hidden ? '' : document.querySelector('#sdtune_next_text').textContent)"
     opened(page, url, QUEUE).until(SHOWN.format("one"))
-    assert page.run(said) == ""
+    assert page.run(next_run) == ""
     page.run("sdtune.choose('three')")
-    page.until(f"{SHOWN.format('three')} && {said} === 'one is training, step 3 / 9'")
+    page.until(f"{SHOWN.format('three')} && {next_run} === 'one is training, step 3 / 9'")
     page.run("sdtune_pretended[0].step = 5")
-    page.until(f"{said} === 'one is training, step 5 / 9'", 5)
+    page.until(f"{next_run} === 'one is training, step 5 / 9'", 5)
     page.run("document.querySelector('#sdtune_next_show').click()")
-    page.until(f"{SHOWN.format('one')} && {said} === ''")
+    page.until(f"{SHOWN.format('one')} && {next_run} === ''")
 
 
 def test_the_question_before_a_run_is_deleted_says_what_stays(page, url):

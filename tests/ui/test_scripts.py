@@ -27,28 +27,28 @@ def code():
 
 def made():
     """ids of everything that the server or a script puts on the page."""
-    found = {str(block.elem_id) for block in build(TabContext(home="webui")).blocks.values() if block.elem_id}
+    ids = {str(block.elem_id) for block in build(TabContext(home="webui")).blocks.values() if block.elem_id}
     panel = (ROOT / "lib_sdtune/ui/panel.html").read_text(encoding="utf-8")
     pages = [panel, *(str(block.value) for block in build(TabContext(home="webui")).blocks.values() if hasattr(block, "value"))]
-    found |= {name for page in pages for name in re.findall(r'\bid="(sdtune_[a-z0-9_]+)"', page)}
-    found |= {f"sdtune_prepare_{field['name']}" for field in pictures_page.facts()["prepare"]}
+    ids |= {name for page in pages for name in re.findall(r'\bid="(sdtune_[a-z0-9_]+)"', page)}
+    ids |= {f"sdtune_prepare_{field['name']}" for field in pictures_page.facts()["prepare"]}
     for text in code().values():
-        found |= {f"sdtune_{name}" for name in re.findall(MAKES, text)} | set(re.findall(r"\bid: '(sdtune_[a-z0-9_]+)'", text))
-    return found
+        ids |= {f"sdtune_{name}" for name in re.findall(MAKES, text)} | set(re.findall(r"\bid: '(sdtune_[a-z0-9_]+)'", text))
+    return ids
 
 
 def asked():
     """(script, id) of every element that a script asks for by its whole name."""
     for script, text in code().items():
         yield from ((script, f"sdtune_{name}") for name in re.findall(ASKS, text) if "$" not in name)
-        yield from ((script, one or other) for one, other in re.findall(FULL, text))
+        yield from ((script, own or full) for own, full in re.findall(FULL, text))
 
 
 def test_scripts_ask_only_for_what_is_there():
-    there, wanted = made(), set(asked())
-    assert len(wanted) > 80 and {script for script, _ in wanted} >= {"sdtune_captions.js", "sdtune_prepare.js", "sdtune_class_pictures.js"}
+    ids, asked_for = made(), set(asked())
+    assert len(asked_for) > 80 and {script for script, _ in asked_for} >= {"sdtune_captions.js", "sdtune_prepare.js", "sdtune_class_pictures.js"}
     families = {script: tuple(re.findall(r"\bid: '(sdtune_[a-z]+_)' *\+", text)) for script, text in code().items()}
-    assert {(script, name) for script, name in wanted if name not in there and not name.startswith(families[script])} == set()
+    assert {(script, name) for script, name in asked_for if name not in ids and not name.startswith(families[script])} == set()
 
 
 def test_no_id_is_made_twice():
@@ -59,8 +59,8 @@ def test_no_id_is_made_twice():
 @pytest.mark.skipif(NODE is None, reason="no node here to read scripts with")
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_parse(path):
-    told = subprocess.run([NODE, "--check", str(path)], capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
+    checked = subprocess.run([NODE, "--check", str(path)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

@@ -25,8 +25,8 @@ def app(tmp_path_factory):
     """Jobs with one finished run whose caption would like to be markup."""
     base = tmp_path_factory.mktemp("standalone")
     host = TinyHost(base / "data")
-    wanted = settings(pictures(base / "pics"), sample={"every_n_steps": 3, "prompts": ["<b id=\"evil\">hat</b>"], "steps": 1})
-    train(host, wanted)
+    config = settings(pictures(base / "pics"), sample={"every_n_steps": 3, "prompts": ["<b id=\"evil\">hat</b>"], "steps": 1})
+    train(host, config)
     return App(lambda: host)
 
 

@@ -60,12 +60,12 @@ def page(tab):
     return ids, html
 
 
-def fire(tab, elem_id, *given, trigger="click", **headers):
+def fire(tab, elem_id, *values, trigger="click", **headers):
     """Run the server's part of the event of a component; its outputs."""
     block = next(block for block in tab.blocks.values() if block.elem_id == elem_id)
-    event = next(one for one in tab.dependencies if block._id in one["targets"] and one["trigger"] == trigger and one["backend_fn"])
+    event = next(dependency for dependency in tab.dependencies if block._id in dependency["targets"] and dependency["trigger"] == trigger and dependency["backend_fn"])
     function = tab.fns[tab.dependencies.index(event)].fn
-    return function(*special_args(function, list(given), request(**headers), None)[0])
+    return function(*special_args(function, list(values), request(**headers), None)[0])
 
 
 def request(**headers):
@@ -87,7 +87,7 @@ def test_fixed_ids_are_there_and_all_ids_are_ours(queue):
     ids, html = page(build(TabContext(queue)))
     known = ids | set(re.findall(r'id="(\w+)"', html))
     assert known >= FIXED
-    assert all(one.startswith("sdtune_") for one in known)
+    assert all(elem_id.startswith("sdtune_") for elem_id in known)
     assert len(re.findall(r'id="(\w+)"', html)) == len(set(re.findall(r'id="(\w+)"', html)))
 
 
@@ -152,7 +152,7 @@ def test_the_page_for_pictures_has_every_setting_of_preparing(queue):
     _, markup = page(build(TabContext(queue)))
     facts = json.loads(html.unescape(re.search(r'data-facts="([^"]*)"', markup).group(1)))
     assert {field["name"] for field in facts["prepare"]} == set(PrepareConfig.__dataclass_fields__)
-    assert {one["name"] for one in facts["captioners"]} == {"blip", "deepbooru", "wd14"}
+    assert {captioner["name"] for captioner in facts["captioners"]} == {"blip", "deepbooru", "wd14"}
     labels = [field["label"] for field in facts["prepare"]]
     assert len(set(labels)) == len(labels)
 
@@ -242,10 +242,10 @@ def test_boxes_escape_every_word():
                                                ("The disk is full. Make room.", {"save.keep_last": 2}),
                                                ("The run failed with TypeError: Something odd.", {})])
 def test_failures_are_explained_with_settings_that_exist(message, settings):
-    said = failures.explain(message)
-    assert said["settings"].items() >= settings.items()
-    assert said["what"] == message.split(". ")[0].rstrip(".") + "." and said["why"] and said["change"]
-    assert {path for _, _, _, given in failures.KNOWN for path in given} <= {field.path for field in declared()}
+    explanation = failures.explain(message)
+    assert explanation["settings"].items() >= settings.items()
+    assert explanation["what"] == message.split(". ")[0].rstrip(".") + "." and explanation["why"] and explanation["change"]
+    assert {path for _, _, _, settings_of_failure in failures.KNOWN for path in settings_of_failure} <= {field.path for field in declared()}
 
 
 def test_halves_on_a_processor_that_does_not_know_them_are_explained():
@@ -254,8 +254,8 @@ def test_halves_on_a_processor_that_does_not_know_them_are_explained():
 
 
 def test_a_sentence_of_ours_says_itself_what_to_change():
-    said = failures.explain("The model learned nothing: every weight is as it was. Raise the learning rate or the number of steps.")
-    assert said == {"what": "The model learned nothing: every weight is as it was.", "why": "",
+    explanation = failures.explain("The model learned nothing: every weight is as it was. Raise the learning rate or the number of steps.")
+    assert explanation == {"what": "The model learned nothing: every weight is as it was.", "why": "",
                     "change": "Raise the learning rate or the number of steps.", "settings": {}}
 
 

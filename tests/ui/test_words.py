@@ -27,9 +27,9 @@ def test_an_undeclared_label_is_made_of_the_key_and_kept_unique():
 @pytest.mark.parametrize("source", [strings.of_form, strings.of_scripts, strings.of_server], ids=["form", "scripts", "server"])
 def test_every_word_has_a_translation(path, source):
     table = json.loads(path.read_text(encoding="utf-8"))
-    wanted = source()
-    assert len(wanted) > 40
-    assert sorted(wanted - set(table)) == []
+    words = source()
+    assert len(words) > 40
+    assert sorted(words - set(table)) == []
 
 
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
