@@ -1,6 +1,6 @@
 """What a computing device can do, asked in one place: torch's answers differ between versions and between makers."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import torch
 
@@ -122,10 +122,13 @@ def upload(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def empty_cache(device: torch.device) -> None:
-    """Give back what torch's allocator keeps of the device's memory for later."""
+    """Give back what torch's allocator keeps of the device's memory for later, if it can: after a capture of a CUDA
+    graph that failed it never can again.
+    """
     module = getattr(torch, device.type, None)
     if hasattr(module, "empty_cache"):
-        module.empty_cache()
+        with suppress(RuntimeError):
+            module.empty_cache()
 
 
 def manual_seed(device: torch.device, seed: int) -> None:

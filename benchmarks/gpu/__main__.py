@@ -23,6 +23,9 @@ from benchmarks.gpu.checks import CHECKS
 from benchmarks.gpu.measuring import CASES, HEADER, measure, row
 from benchmarks.gpu.models import SIZES
 from benchmarks.gpu.page import describe_device
+from lib_sdtune.devices import empty_cache
+from lib_sdtune.errors import TooLittleMemory
+from lib_sdtune.training.memory.frames import free_frames
 
 NO_TIME = "no time was left"
 
@@ -48,11 +51,13 @@ def main() -> int:
             report["left_out"].append(f"{case.title} ({NO_TIME})")
             continue
         try:
-            with tempfile.TemporaryDirectory() as work:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as work:  # Windows: what is mapped stays
                 figures = measure(case, device, arguments.size, arguments.steps, Path(work))
         except Exception as error:  # a small card has no room for every case
-            report["left_out"].append(f"{case.title} ({reason(error)})")
+            report["left_out"].append(f"{case.title} ({reason(error, device)})")
             continue
+        if figures["missing"]:
+            report["left_out"].append(f"{case.title}, {figures['missing']}")
         report["steps"].append(figures)
         print(row(figures), flush=True)
     print()
@@ -61,10 +66,13 @@ def main() -> int:
             report["left_out"].append(f"{name} ({NO_TIME})")
             continue
         try:
-            with tempfile.TemporaryDirectory() as work:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as work:
                 passed, detail = check(device, arguments.size, Path(work))
+        except TooLittleMemory as error:
+            report["left_out"].append(f"{name} ({reason(error, device)})")
+            continue
         except Exception as error:
-            passed, detail = False, reason(error)
+            passed, detail = False, reason(error, device)
         report["checks"].append({"name": name, "passed": passed, "detail": detail})
         print(f"{'passed' if passed else 'FAILED'}: {name} ({detail})", flush=True)
     if report["left_out"]:
@@ -74,13 +82,12 @@ def main() -> int:
     return 0 if all(each["passed"] for each in report["checks"]) else 1
 
 
-def reason(error: Exception) -> str:
+def reason(error: Exception, device: torch.device) -> str:
     """Why a case has no figures, after what it held on the device is free again."""
     text = f"{type(error).__name__}: {error}".split("\n")[0]
-    error.__traceback__ = None  # its frames hold the model
+    free_frames(error)
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    empty_cache(device)
     return text
 
 

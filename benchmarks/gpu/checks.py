@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.gpu.models import METHODS, RandomHost, bits, config_of, random_model, same_bits
 from lib_sdtune.config import Config
-from lib_sdtune.devices import index_of, total_memory
+from lib_sdtune.devices import empty_cache, float16_is_broken, has_bfloat16, index_of, total_memory
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.cuda_graphs import CudaGraphs
@@ -27,27 +27,51 @@ def losses(control: Control) -> list[float]:
     return [row["loss"] for row in RunFolder(control.folder).log()]
 
 
-def whole_run(host: RandomHost, config: Config, resume: bool = False, stop_at: int = 0) -> list[float]:
-    """The losses of a run, or of the part of it up to a step."""
+def whole_run(host: RandomHost, config: Config, resume: bool = False, stop_at: int = 0,
+              keep: bool = True) -> list[float]:
+    """The losses of a run, or of the part of it up to a step. keep: whether it leaves files. RuntimeError where it
+    would wait for somebody to make room on the disk.
+    """
+    pauses = []
+
     def watch(control: Control) -> None:
+        if control.state == "paused":
+            pauses.append(control.message)
+            control.request("stop_without_saving")
         if stop_at and control.state == "training" and control.step == stop_at:
             control.request("interrupt")
+        if not keep and control.state == "training" and control.step == config.train.max_train_steps:
+            control.request("stop_without_saving")
 
     control = begin(config, host, resume, watch)
-    run(config, host, control)
+    try:
+        run(config, host, control)
+    finally:
+        if pauses:
+            raise RuntimeError(pauses[0])
     return losses(control)
+
+
+def halves_of(device: torch.device) -> dict[str, torch.dtype]:
+    """{the setting's name: the half precision} of those that the device computes in."""
+    halves = {}
+    if device.type != "cpu" and not float16_is_broken(device):
+        halves["fp16"] = torch.float16
+    if has_bfloat16(device):
+        halves["bf16"] = torch.bfloat16
+    return halves
 
 
 def precision(method: str) -> Callable[[torch.device, str, Path], tuple[bool, str]]:
     def check(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
-        halves = {"bf16": torch.bfloat16} if device.type == "cpu" else {"fp16": torch.float16, "bf16": torch.bfloat16}
-        results = {}
+        halves, results = halves_of(device), {}
         for name, dtype in {"no": torch.float32, **halves}.items():
             host = RandomHost(random_model("sd1", size, device, dtype), work / name)
             before = bits(host.model)
             config = config_of(host.model, work / name, method, train={"max_train_steps": 3, "mixed_precision": name})
-            results[name] = whole_run(host, config)
-            shutil.rmtree(work / name)  # a DreamBooth of full size takes 15 GB
+            # DreamBooth's files of full size are 16 GB each time
+            results[name] = whole_run(host, config, keep=method != "dreambooth")
+            shutil.rmtree(work / name, ignore_errors=True)
             if not same_bits(host.model, before):
                 return False, f"{name}: the model did not come back as it was"
             del host
@@ -64,7 +88,7 @@ def precision(method: str) -> Callable[[torch.device, str, Path], tuple[bool, st
 def full(device: torch.device, size: str) -> Iterator[None]:
     """The device takes next to nothing more; where there is no such limit, it says so at once."""
     if device.type == "cuda":
-        torch.cuda.empty_cache()
+        empty_cache(device)
         share = (torch.cuda.memory_allocated(device) + SPARE[size]) / total_memory(device)
         torch.cuda.set_per_process_memory_fraction(share, index_of(device))
         try:
@@ -126,8 +150,8 @@ def graphs(method: str) -> Callable[[torch.device, str, Path], tuple[bool, str]]
             settings = {"max_train_steps": 8, "gradient_checkpointing": "off", "cuda_graphs": recorded}
             config = config_of(model, work / str(recorded), method, train=settings)
             with mock.patch("lib_sdtune.training.cuda_graphs.CudaGraphs", Noted):
-                results[recorded] = whole_run(host, config)
-            shutil.rmtree(work / str(recorded))
+                results[recorded] = whole_run(host, config, keep=method != "dreambooth")
+            shutil.rmtree(work / str(recorded), ignore_errors=True)
             if not same_bits(model, before):
                 return False, "the model did not come back as it was"
         if device.type == "cuda" and not (usable and all(usable)):

@@ -12,9 +12,11 @@ import torch
 
 from benchmarks.gpu.models import config_of, random_model
 from benchmarks.gpu.sd_scripts import lora_step
+from lib_sdtune.devices import empty_cache
 from lib_sdtune.training.batch import draw
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory.checkpointing import checkpointed
+from lib_sdtune.training.memory.frames import free_frames
 from lib_sdtune.training.memory.meter import Meter
 from lib_sdtune.training.precision import autocast
 from lib_sdtune.training.trainer import Trainer
@@ -58,13 +60,13 @@ HEADER = (
 
 
 def measure(case: Case, device: torch.device, size: str, steps: int, work: Path) -> dict[str, Any]:
-    """The figures of a case; None where one cannot be had."""
+    """The figures of a case; None where one cannot be had. missing: in words, what else there is not."""
     dtype = torch.float32 if device.type == "cpu" else case.dtype  # what is tried on a CPU is the command
     model = random_model(case.family, size, device, dtype, drawn_in=dtype)
     run = work / "sdtune" / "runs" / "step"
     run.mkdir(parents=True)
     config = config_of(model, work, case.method, **case.changes)
-    baseline = None
+    baseline, missing = None, ""
     with Trainer(config, model, Control(config, run)) as trainer:
         ours = milliseconds(trainer.advance, steps, device)
         meter = Meter(device)
@@ -76,19 +78,24 @@ def measure(case: Case, device: torch.device, size: str, steps: int, work: Path)
         with trainer.attachment.without_addon() if trainer.method.cheap_to_detach else trainer.method.sampling():
             floor = milliseconds(partial(bare, trainer, batch), steps, device)
         conditioning = trainer.objective.conditioner(batch.captions, 0)
+        if config.train.cuda_graphs and not getattr(trainer.attachment.cuda_graphs, "recordings", ()):
+            missing = "of which no graph was kept"
     if case.method == "lora" and "lora" in case.changes:
         conditioning = conditioning_of(conditioning, batch)
-        with (
-            checkpointed(model.unet, recomputing),
-            lora_step(model, dtype, lambda: conditioning, batch.latents) as step,
-        ):
-            baseline = milliseconds(step, steps, device)
+        try:
+            with (
+                checkpointed(model.unet, recomputing),
+                lora_step(model, dtype, lambda: conditioning, batch.latents) as step,
+            ):
+                baseline = milliseconds(step, steps, device)
+        except torch.cuda.OutOfMemoryError as error:  # it can take more than ours
+            free_frames(error)
+            missing = "for whose step by sd-scripts there was no room"
     del model, trainer
     gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+    empty_cache(device)
     return {"title": case.title, "ms": ours, "peak": peak, "recomputing": recomputing, "floor_ms": floor,
-            "share": ours / floor, "sd_scripts_ms": baseline, "ratio": baseline and ours / baseline}
+            "share": ours / floor, "sd_scripts_ms": baseline, "ratio": baseline and ours / baseline, "missing": missing}
 
 
 def conditioning_of(conditioning: Any, batch: Any) -> Any:

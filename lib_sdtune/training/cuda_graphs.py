@@ -10,7 +10,7 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from lib_sdtune.config import Config
+from lib_sdtune.devices import empty_cache
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.networks.base import Adapter, wrapped_forward
@@ -213,8 +214,7 @@ class CudaGraphs:
         """
         self.recordings.clear()
         gc.collect()
-        with suppress(RuntimeError):  # after a capture that failed
-            torch.cuda.empty_cache()
+        empty_cache(torch.device("cuda"))
 
     def stop(self, reason: str) -> None:
         self.active = False
