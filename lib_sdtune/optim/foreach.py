@@ -43,7 +43,8 @@ def mul_(tensors: Tensors, factor: float | torch.Tensor) -> None:
 
 
 def norm(tensors: Tensors) -> list[torch.Tensor]:
-    """The Euclidean norm of each."""
-    if has_kernels(tensors):
+    """The Euclidean norm of each; float32 of float16, which would overflow where no value does."""
+    if has_kernels(tensors) and all(tensor.dtype != torch.float16 for tensor in tensors):
         return list(torch._foreach_norm(tensors))
-    return [torch.linalg.vector_norm(tensor) for tensor in tensors]
+    return [torch.linalg.vector_norm(tensor, dtype=torch.float32 if tensor.dtype == torch.float16 else None)
+            for tensor in tensors]

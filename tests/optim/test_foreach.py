@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lib_sdtune.optim import foreach
+from lib_sdtune.training.optimizer_steps.gradients import total_norm
 
 SHAPES = [(5,), (3, 4, 2, 2), (7, 3)]
 
@@ -33,6 +34,13 @@ def test_one_by_one_is_the_same_as_together(name, monkeypatch):
     untouched = tensors(1)
     changed = len(together) > len(untouched) or not torch.equal(together[0], untouched[0])
     assert changed, "nothing was done"
+
+
+def test_a_norm_of_float16_is_finite_where_its_values_are():
+    """Gradients of a whole model on a card without bfloat16, with the loss scale in them."""
+    large = [torch.full((100, 100), 60000.0, dtype=torch.float16), torch.ones(3)]
+    assert total_norm(large) == pytest.approx(60000 * 100, rel=1e-3)
+    assert torch.isinf(total_norm([large[0] * 2]))
 
 
 @pytest.mark.parametrize(("version", "device", "expected"), [

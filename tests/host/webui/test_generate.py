@@ -75,6 +75,35 @@ def test_what_a_run_sets_for_the_process_outlives_a_sample(host):
     assert torch.backends.cudnn.benchmark is False
 
 
+def test_tf32_comes_back_whichever_names_of_torch_set_it(host):
+    """Since 2.9 torch refuses to read `allow_tf32` where somebody has used the newer names."""
+    matmul = torch.backends.cuda.matmul
+    if not hasattr(matmul, "fp32_precision"):
+        pytest.skip("this torch has the older names alone")
+    before = matmul.allow_tf32
+    try:
+        matmul.fp32_precision = "tf32"
+        with host.borrow(Model()):
+            matmul.fp32_precision = "ieee"
+            next(host.generate([asked()]))
+        assert matmul.fp32_precision == "tf32"
+    finally:
+        matmul.allow_tf32 = before
+    with host.borrow(Model()):
+        matmul.allow_tf32 = not before
+    assert matmul.allow_tf32 is before
+
+
+def test_warnings_of_operators_that_are_not_deterministic_stay_warnings(host):
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with host.borrow(Model()):
+            pass
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_a_sample_prompt_may_name_loras_and_hypernetworks(host):
     webui_probe.make_lora("extra", seed=4)
     expected = webui_probe.draw("a cat <lora:extra:1>")
