@@ -1,6 +1,7 @@
 """What C++ would decide by the device, which it cannot see: moves between devices, autocast's casts, attention."""
 
 from contextlib import contextmanager
+from types import SimpleNamespace
 from unittest import mock
 
 import torch
@@ -98,17 +99,16 @@ class Functions(TorchFunctionMode):
     @contextmanager
     def in_engine(self):
         """Inside, the backward engine runs with this mode: recomputed blocks call Python functions again."""
-        if not hasattr(torch.autograd, "_engine_run_backward"):  # torch before 2.4 hands on the mode itself
-            with self:
-                yield
-            return
-        engine = torch.autograd._engine_run_backward
+        old = not hasattr(torch.autograd, "_engine_run_backward")  # torch before 2.4
+        engine = torch.autograd.Variable._execution_engine.run_backward if old else torch.autograd._engine_run_backward
 
         def run(*args, **kwargs):
             with self:
                 return engine(*args, **kwargs)
 
-        with mock.patch.object(torch.autograd, "_engine_run_backward", run):
+        place = (torch.autograd.Variable, "_execution_engine", SimpleNamespace(run_backward=run)) if old else (
+            torch.autograd, "_engine_run_backward", run)
+        with mock.patch.object(*place):
             yield
 
     # autocast
