@@ -98,10 +98,17 @@ def test_warnings_of_operators_that_are_not_deterministic_stay_warnings(host):
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         with host.borrow(Model()):
-            pass
+            torch.use_deterministic_algorithms(True)
         assert torch.is_deterministic_algorithms_warn_only_enabled()
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_what_nobody_changed_is_not_set_again(host, monkeypatch):
+    """It would import torch's compiler while somebody waits for a picture."""
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: pytest.fail("it was set"))
+    with host.borrow(Model()), host.lent_to_others():
+        pass
 
 
 def test_a_sample_prompt_may_name_loras_and_hypernetworks(host):

@@ -31,16 +31,21 @@ def tf32(owner: Any, successors: Sequence[Switch]) -> list[tuple[Any, str, Any]]
         return [(successor, name, getattr(successor, name)) for successor, name in successors]
 
 
+def determinism() -> tuple[bool, bool]:
+    """(whether operators that are not deterministic are refused, whether that is a warning only)."""
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
 @contextmanager
 def restored(sd_model: nn.Module) -> Iterator[None]:
-    before = read()
-    deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    before, deterministic, threads = read(), determinism(), torch.get_num_threads()
     try:
         yield
     finally:
         for owner, name, value in before:
             setattr(owner, name, value)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        if determinism() != deterministic:  # to set it imports torch's compiler, which takes seconds
+            mode, warn_only = deterministic
+            torch.use_deterministic_algorithms(mode, warn_only=warn_only)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
