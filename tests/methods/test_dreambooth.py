@@ -155,6 +155,27 @@ def test_originals_that_cannot_be_read_any_more_are_told(host, images, monkeypat
     assert all(tensor.untyped_storage().nbytes() for tensor in host.model.unet.parameters())
 
 
+def test_trained_weights_that_a_disk_changed_meanwhile_are_not_learned_from(host, images):
+    before, damaged = bits(host.model), []
+
+    def watch(control):
+        if control.state == "training" and control.step == 1 and not damaged:
+            control.request("pause")
+        if control.state == "paused" and not damaged:
+            path = next(control.folder.rglob("trained.safetensors"))
+            with open(path, "r+b") as file:
+                file.seek(-1, os.SEEK_END)
+                last = file.read(1)
+                file.seek(-1, os.SEEK_END)
+                file.write(bytes([last[0] ^ 1]))
+            damaged.append(path)
+            control.request("resume")
+
+    with pytest.raises(RunError, match="check that disk"):
+        train(host, dream(images, dreambooth={"weights": "bfloat16"}), watch=watch)
+    assert damaged and same(before, bits(host.model))
+
+
 def test_weights_that_share_memory_with_others_come_back(host, images):
     """As two views of one piece, which is resized for neither."""
     weights = [parameter for parameter in host.model.unet.parameters() if parameter.ndim == 1][:2]
