@@ -77,10 +77,12 @@ def of_pictures(config: "Config") -> Iterator[tuple[str, str]]:
     if not dataset.token_warmup_step:
         yield "dataset.token_warmup_min", phrase('"dataset.token_warmup_step" is 0')
     prompts = [concept.prompt for concept in config.concepts if concept.prompt.strip()]
+    alone = ("dataset.trigger_words_rate", "dataset.background_aug_rate")
     if not prompts:
-        yield "dataset.trigger_words_rate", phrase("there are no trigger words")
+        yield from ((key, phrase("there are no trigger words")) for key in alone)
     elif all(map(is_template, prompts)):
-        yield "dataset.trigger_words_rate", phrase("the trigger words are a template, and what it says is shown")
+        why = phrase("the trigger words are a template, and what it says is shown")
+        yield from ((key, why) for key in alone)
 
 
 def of_rates(config: "Config") -> Iterator[tuple[str, str]]:

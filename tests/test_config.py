@@ -210,6 +210,7 @@ def test_an_optimizer_that_finds_its_rate_gets_1_where_nothing_else_is_said():
     ({"dataset": {"trigger_words_rate": 0.2}}, "dataset.trigger_words_rate"),
     ({"dataset": {"trigger_words_rate": 0.2}, "concepts": [{"images": "a", "prompt": " "}, {"images": "b", "prompt": "a [name]"}]},
      "dataset.trigger_words_rate"),
+    ({"dataset": {"background_aug_rate": 0.1}}, "dataset.background_aug_rate"),
     ({"lora": {"conv_alpha": 4}}, "lora.conv_alpha"),
     ({"lora": {"network": "lokr", "alpha": 1}}, "lora.alpha"),
     ({"method": "textual_inversion", "textual_inversion": {"init_embedding": "old", "init_text": "cat"}}, "textual_inversion.init_text"),
@@ -244,6 +245,7 @@ def test_a_setting_that_another_overrules_is_told(settings, path):
     {"lora": {"unet_lr": "1e-4:100, 1e-5", "text_encoder_lr": 0}}, {"lora": {"unet_lr": "1e-4:100, 1e-5:1500"}},
     {"loss": {"prior_loss_weight": 0.5}, "concepts": [{"images": "a.toml", "class_prompt": "a cat"}]},
     {"dataset": {"trigger_words_rate": 0.2}, "concepts": [{"images": "a", "prompt": "zwx cat"}, {"images": "b", "prompt": "a [name]"}]},
+    {"dataset": {"background_aug_rate": 0.1}, "concepts": [{"images": "a", "prompt": "zwx cat"}]},
     {"dataset": {"keep_tokens": 1, "caption_tag_dropout_rate": 0.1}}, {"method": "hypernetwork", "hypernetwork": {"activation": "swish"}}])
 def test_nothing_is_told_of_settings_that_are_followed(settings):
     assert ineffective(Config.from_dict({**MINIMAL, **settings})) == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from lib_sdtune import randomness
 from lib_sdtune.data import masks, tensor_store
 from lib_sdtune.data.loader import Example
 from lib_sdtune.data.lru_cache import LRUCache, Tensors, finite
@@ -18,6 +19,7 @@ from lib_sdtune.data.masks import Mask
 from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.picture_gone import PictureGone
 from lib_sdtune.data.pixels import mask, pixels
+from lib_sdtune.data.plain_background import recoloured
 from lib_sdtune.data.problem import printable
 from lib_sdtune.data.thread_map import ordered
 from lib_sdtune.errors import DiskFull, RunError, system_reason
@@ -102,7 +104,8 @@ class LatentCache:
         scaled = "x".join(map(str, example.scaled))
         mask_file = self.mask_file(example)
         return tensor_store.key(VERSION, example.picture.content, self.encoder_key, size, scaled, crop, example.flip,
-                         self.masks, self.downscale, *([mask_file.content] if mask_file else []))
+                         self.masks, self.downscale, *([mask_file.content] if mask_file else []),
+                         *([f"background {example.background}"] if example.background else []))
 
     def mask_file(self, example: Example) -> Mask | None:
         """The mask beside the picture, where such masks count."""
@@ -127,6 +130,9 @@ class LatentCache:
             image, alpha = load(example.picture.path, example.picture.content)
         except Unreadable as error:
             raise PictureGone(example.picture, example.picture.path.name, error) from error
+        if example.background:
+            dark, number = example.background
+            image = recoloured(image, randomness.rng(0, "background", example.picture.content, dark, number), dark)
         return pixels(image, example), self.weights(alpha, example)
 
     def weights(self, alpha: Image.Image | None, example: Example) -> torch.Tensor | None:

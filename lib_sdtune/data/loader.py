@@ -9,11 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 from lib_sdtune import randomness
 from lib_sdtune.config import Config
 from lib_sdtune.data import captions, trigger_captions, variation
 from lib_sdtune.data.buckets import BucketFit, Buckets, Size, slack
+from lib_sdtune.data.other_backgrounds import OtherBackgrounds
+from lib_sdtune.data.plain_background import Other
 from lib_sdtune.data.run_length import total_steps
 from lib_sdtune.data.scan import Picture, Scan
 
@@ -27,6 +30,7 @@ class Example:
     index: the picture's stable number. occurrence: how often it was shown before. size: (width, height) of its bucket.
     The picture is scaled to `scaled`, cut at `crop` (left, top), then mirrored if `flip`. weight: its share of the
     loss. unconditional: it is shown under no prompt at all, as guidance asks for one; its caption is "".
+    background: another than the picture's own, or None.
     """
 
     picture: Picture
@@ -39,6 +43,7 @@ class Example:
     weight: float
     scaled: Size
     unconditional: bool = False
+    background: Other | None = None
 
 
 Unit = tuple[int, int]  # (number of a picture, which of its repeats or showings)
@@ -58,6 +63,8 @@ class Dataset:
         buckets = Buckets(config.dataset)
         self.fits = [buckets.fit(picture.width, picture.height) for picture in scan.pictures]
         self.chosen = chosen(scan.pictures, config.validation.split, held_out)
+        self.other_backgrounds = OtherBackgrounds(
+            self.dataset.background_aug_rate, self.seed, [picture for picture in self.pictures if not picture.is_class])
         self.fixed = self.instance_units()
         self.turning = {} if held_out else self.class_units()
         self._plan = lru_cache(maxsize=2)(self.plan)
@@ -160,12 +167,14 @@ class Dataset:
         """The example that picture `index` is at its showing number `occurrence`; moment: when that is."""
         picture, fit = self.scan.pictures[index], self.fits[index]
         return Example(picture, index, occurrence, self.caption(picture, index, occurrence, moment), fit.size,
-                       self.crop(fit, index, occurrence), self.flip(index, occurrence), picture.weight, fit.scaled)
+                       self.crop(fit, index, occurrence), self.flip(index, occurrence), picture.weight, fit.scaled,
+                       background=self.background(picture, index, occurrence))
 
     def caption(self, picture: Picture, index: int, occurrence: int, moment: variation.Moment | None) -> str:
         words, dataset, seed = picture.caption, self.dataset, self.seed
         alone = [] if self.held_out else self.trigger_captions(picture)
-        is_alone = trigger_captions.is_alone(dataset.trigger_words_rate, seed, index, occurrence)
+        is_alone = (trigger_captions.is_alone(dataset.trigger_words_rate, seed, index, occurrence)
+                    or self.background(picture, index, occurrence) is not None)
         if alone and is_alone and not variation.dropped(dataset, seed, index, occurrence, moment):
             return alone[randomness.mix(seed, "alone", index, occurrence) % len(alone)]
         if self.held_out:
@@ -180,6 +189,11 @@ class Dataset:
         return variation.from_template(lines, self.config.word, words, dataset, seed, index, occurrence,
                                        self.scan.needs_name, moment)
 
+    def background(self, picture: Picture, index: int, occurrence: int) -> Other | None:
+        """Another goes with the trigger words alone: a caption may say what the picture's own is."""
+        other = None if self.held_out else self.other_backgrounds.choice(index, occurrence)
+        return other if other and self.trigger_captions(picture) else None
+
     def trigger_captions(self, picture: Picture) -> list[str]:
         """What says the trigger words of a picture of the subject alone; [] for others, and where a template says them.
         """
@@ -190,7 +204,8 @@ class Dataset:
 
     def fixed_captions(self) -> list[str]:
         """All that is said in the run, where `variation.is_fixed` and there are no templates."""
-        alone = self.scan.pictures if self.dataset.trigger_words_rate else []
+        said_alone = self.dataset.trigger_words_rate or self.dataset.background_aug_rate
+        alone = self.scan.pictures if said_alone else []
         return ["", *(picture.caption for picture in self.scan.pictures),
                 *(caption for picture in alone for caption in self.trigger_captions(picture))]
 
@@ -222,9 +237,14 @@ class Dataset:
             picture, fit = self.scan.pictures[index], self.fits[index]
             sides = (False, True) if self.dataset.flip_aug and not self.held_out else (False,)
             for crop in sorted({self.crop_of(fit, index, choice) for choice in range(CROPS)}):
-                for flip in sides:
+                for flip, background in product(sides, self.backgrounds(picture)):
                     yield Example(picture, index, 0, picture.caption, fit.size, crop, flip, picture.weight,
-                                  fit.scaled)
+                                  fit.scaled, background=background)
+
+    def backgrounds(self, picture: Picture) -> list[Other | None]:
+        """What `background` can be of a picture."""
+        others = self.other_backgrounds.all() if not self.held_out and self.trigger_captions(picture) else []
+        return [None, *others]
 
     def used(self, epochs: int | None) -> set[int]:
         """Numbers of the pictures that the first `epochs` show."""

@@ -59,6 +59,10 @@ class DatasetConfig:
         0.0, "0, or 0.2: how often a picture is shown under its trigger words alone, so that these bring the subject "
              "by themselves.",
         label="Trigger words alone", low=0, high=1)
+    background_aug_rate: float = option(
+        0.0, "0, or 0.1: where all plain backgrounds are bright, or all are dark, how often one has a colour of the "
+             "other kind, under the trigger words alone.",
+        label="Other plain backgrounds", low=0, high=1)
     caption_dropout_rate: float = option(0.0, "0 to 0.1: how often the whole caption is left out.",
                                          label="Caption dropout", low=0, high=1)
     caption_dropout_every_n_epochs: int = option(

@@ -21,7 +21,7 @@ def recipe(config: Config, dataset: Dataset) -> str:
     pictures = dataset.pictures
     subject = [picture for picture in pictures if not picture.is_class]
     parts = (what_learns(config), length(config, dataset, subject), words(config, subject), alone(config),
-             of_class(config, pictures))
+             other_backgrounds(config, dataset), of_class(config, pictures))
     return " ".join(filter(None, parts))
 
 
@@ -82,6 +82,16 @@ def alone(config: Config) -> str:
         return ""
     return (f"At {round(100 * rate)} % of the showings the trigger words stand alone, so that they bring the subject "
             "by themselves.")
+
+
+def other_backgrounds(config: Config, dataset: Dataset) -> str:
+    """How often a plain background is another, and why; "" where every picture keeps its own."""
+    share = round(100 * config.dataset.background_aug_rate)
+    if len({background for picture in dataset.pictures for background in dataset.backgrounds(picture)}) < 2:
+        return ""
+    if dataset.other_backgrounds.dark:
+        return f"All plain backgrounds are bright, so at {share} % of the showings one is dark."
+    return f"All plain backgrounds are dark, so at {share} % of the showings one is bright."
 
 
 def of_class(config: Config, pictures: Sequence[Picture]) -> str:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.lru_cache import LRUCache
 from lib_sdtune.data.picture import load
+from lib_sdtune.data.plain_background import Other
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.errors import RunError
@@ -236,3 +238,18 @@ def test_latents_of_another_decoding_are_made_anew_and_texts_stay(data, tmp_path
     again = Encoder()
     LatentCache(tmp_path / "cache", again, "vae").prepare(data.variants())
     assert len(again.calls) == 6 and TextCache(None, None, "clip").name("a cat") == name
+
+
+def test_a_picture_is_encoded_with_the_background_that_it_is_shown_with(data, tmp_path):
+    Image.new("RGB", (64, 64), (240, 240, 240)).save(tmp_path / "pics" / "b.png")
+    picture = Image.open(tmp_path / "pics" / "b.png")
+    picture.paste((200, 20, 20), (16, 16, 48, 48))
+    picture.save(tmp_path / "pics" / "b.png")
+    data = Dataset(scan([Concept("pics")], data.dataset, LossConfig(), tmp_path), data.config)
+    own = next(example for example in data.variants() if example.picture.path.name == "b.png" and not example.flip)
+    cache = LatentCache(tmp_path / "cache", Encoder(), "vae")
+    means = [cache.latents(replace(own, background=other))[0] for other in (None, Other(True, 0), Other(True, 1))]
+    assert all(not torch.equal(means[a], means[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+    assert all(torch.allclose(mean[:, 3:5, 3:5], means[0][:, 3:5, 3:5], atol=0.01) for mean in means), "the subject stays"
+    again = LatentCache(tmp_path / "cache", Encoder(spoilt=True), "vae")
+    assert torch.equal(again.latents(replace(own, background=Other(True, 1)))[0], means[2])

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.loader import Dataset
@@ -17,7 +18,7 @@ def told(tmp_path, captions=True, steps=30, **changes):
     for text in folder.glob("*.txt") if not captions else ():
         text.unlink()
     concept = {"images": str(folder), "prompt": "ron cat"}
-    config = Config.from_dict(settings("", concepts=[concept], **{"train": {}, **changes}))
+    config = Config.from_dict(settings("", **{"concepts": [concept], "train": {}, **changes}))
     config.train.max_train_steps = steps
     return recipe(config, Dataset(scan(config.concepts, config.dataset, config.loss, tmp_path), config))
 
@@ -72,6 +73,18 @@ def test_how_often_trigger_words_stand_alone(tmp_path):
     assert "alone" not in told(tmp_path / "without")
     template = Config.from_dict(settings("x", concepts=[{"images": "x", "prompt": "a [name]"}], dataset={"trigger_words_rate": 0.2}))
     assert "alone" not in of(template)
+
+
+def test_which_backgrounds_are_added(tmp_path):
+    rate = {"background_aug_rate": 0.1}
+    folder = tmp_path / "bright"
+    folder.mkdir()
+    Image.new("RGB", (64, 64), (240, 240, 240)).save(folder / "0.png")
+    bright = {"concepts": [{"images": str(folder), "prompt": "ron cat"}]}
+    assert "All plain backgrounds are bright, so at 10 % of the showings one is dark." in told(tmp_path, dataset=rate, **bright)
+    Image.new("RGB", (64, 64), (10, 10, 10)).save(folder / "1.png")
+    assert "background" not in told(tmp_path / "both", dataset=rate, **bright)
+    assert "background" not in told(tmp_path / "never", **bright)
 
 
 def test_what_keeps_the_class(tmp_path):
