@@ -14,6 +14,7 @@ window.sdtune = window.sdtune || {};
             ['front', t('Move or add to the front')],
             ['remove', t('Remove')],
             ['replace', t('Replace a tag')],
+            ['find', t('Find and replace')],
             ['regex', t('Replace by regular expression')],
             ['sort', t('Sort tags by alphabet')],
             ['dedupe', t('Remove repeated tags')],
@@ -22,7 +23,7 @@ window.sdtune = window.sdtune || {};
         kinds.addEventListener('change', updateFields);
         const parts = [
             labelled('captions_do', t('What to do'), kinds),
-            labelled('captions_words', t('Tags'), input(t('red hat, snow'))),
+            labelled('captions_words', t('Tags'), input('')),
             labelled('captions_new', t('New tags'), input('')),
             el(
                 'div',
@@ -39,12 +40,14 @@ window.sdtune = window.sdtune || {};
 
     function updateFields() {
         const kind = controls().value('captions_do');
-        sdtune.show(sdtune.byId('sdtune_captions_words').parentElement, !['sort', 'dedupe', 'plain'].includes(kind));
-        sdtune.show(sdtune.byId('sdtune_captions_new').parentElement, ['replace', 'regex'].includes(kind));
-        sdtune.text(
-            sdtune.byId('sdtune_captions_words').parentElement.firstChild,
-            kind === 'regex' ? t('Expression') : t('Tags'),
-        );
+        const words = sdtune.byId('sdtune_captions_words');
+        const replacement = sdtune.byId('sdtune_captions_new');
+        sdtune.show(words.parentElement, !['sort', 'dedupe', 'plain'].includes(kind));
+        sdtune.show(replacement.parentElement, ['replace', 'find', 'regex'].includes(kind));
+        const sought = {replace: t('Tag'), find: t('Words'), regex: t('Expression')}[kind];
+        sdtune.text(words.parentElement.firstChild, sought || t('Tags'));
+        words.placeholder = {replace: t('red hat'), find: t('red hat'), regex: ''}[kind] ?? t('red hat, snow');
+        sdtune.text(replacement.parentElement.firstChild, kind === 'replace' ? t('New tags') : t('Replace with'));
     }
 
     captions.pruning = function () {

@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 from lib_sdtune.data import prompt_syntax, tags
 from lib_sdtune.data.expressions import Substitution
+from lib_sdtune.data.find_replace import find_and_replace
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import nearest
 from lib_sdtune.services.fields import text
 
 WITHOUT_WORDS = {"sort": tags.arrange, "dedupe": tags.dedupe, "plain": prompt_syntax.plain}
 WITH_WORDS = {"add": tags.add, "front": tags.lead, "remove": tags.remove}
-REPLACING = ("replace", "regex")
-NAMES = (*WITH_WORDS, *REPLACING, *WITHOUT_WORDS)
+REPLACING = {"replace": tags.replace, "find": find_and_replace}
+NAMES = (*WITH_WORDS, *REPLACING, "regex", *WITHOUT_WORDS)
 
 
 def edit(data: dict) -> Callable[[str], str]:
@@ -25,8 +26,8 @@ def edit(data: dict) -> Callable[[str], str]:
         raise UserError("The edit lacks its words; write which tags it is about.")
     if name in WITH_WORDS:
         return lambda caption: WITH_WORDS[name](caption, words)
-    if name == "replace":
-        return lambda caption: tags.replace(caption, words, new)
+    if name in REPLACING:
+        return lambda caption: REPLACING[name](caption, words, new)
     return Substitution(words, new).check()
 
 

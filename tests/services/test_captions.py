@@ -145,7 +145,7 @@ def test_a_caption_that_is_too_long_to_be_edited_is_not_described(ask, images, e
 
 
 @pytest.mark.parametrize(("do", "words", "new", "after"), [
-    ("remove", "number*", "", "a cat"), ("replace", "a cat", "dog", "dog, number 0"), ("regex", r"number (\d)", r"no. \1", "a cat, no. 0"),
+    ("remove", "number*", "", "a cat"), ("replace", "a cat", "dog", "dog, number 0"), ("find", "cat", "dog", "a dog, number 0"), ("regex", r"number (\d)", r"no. \1", "a cat, no. 0"),
     ("add", "hat", "", "a cat, number 0, hat")])
 def test_every_edit(ask, album, do, words, new, after):
     ask(album + "/edit", {"do": do, "words": words, "new": new})
