@@ -69,7 +69,8 @@ window.sdtune = window.sdtune || {};
         const tag = last.tag !== undefined ? last.tag : promptTag(method, last.name, (run.published || {}).weight || 1);
         const word = run.trigger || '';
         const checkpoint = isCheckpoint(run.method) ? last.name : '';
-        const text = [tag, method.word ? '' : word].filter(Boolean).join(' ');
+        const words = [tag, method.word ? '' : word].filter(Boolean);
+        const text = words.join(' ');
         const title =
             run.state === 'finished' ? t('Done. Type this in a prompt:') : t('Saved so far. Type this in a prompt:');
         const chosen = t('Done. Choose {name} in the list of checkpoints and type this in a prompt:', {
@@ -86,7 +87,7 @@ window.sdtune = window.sdtune || {};
                 'div',
                 {class: 'sdtune-buttons'},
                 text && copy(text, 'Copy'),
-                ...sdtune.send.controls(text, checkpoint, size),
+                ...sdtune.send.controls(words, checkpoint, size),
                 sdtune.el(
                     'a',
                     {

@@ -7,10 +7,10 @@ window.sdtune = window.sdtune || {};
     const patience = () => window.sdtune_timeout || 120e3; // milliseconds that loading a checkpoint may take
     const promptBox = () => document.querySelector('#txt2img_prompt textarea');
 
-    // The button and its note. checkpoint: the name of the one that has to be chosen first, or "". size: of the run's
-    // samples, [width, height].
-    send.controls = function (text, checkpoint, size) {
-        if (!(text || checkpoint) || !promptBox()) return [];
+    // The button and its note. words: what belongs into the prompt, each unless it is there. checkpoint: the name of
+    // one that has to be chosen first, or "". size: of the run's samples, [width, height].
+    send.controls = function (words, checkpoint, size) {
+        if (!(words.length || checkpoint) || !promptBox()) return [];
         const button = sdtune.el(
             'button',
             {
@@ -23,21 +23,38 @@ window.sdtune = window.sdtune || {};
                           height: size[1],
                       })
                     : '',
-                onclick: () => act(text, checkpoint, size),
+                onclick: () => act(words, checkpoint, size),
             },
             t('Send to txt2img'),
         );
         return [button, sdtune.el('span', {class: 'sdtune-soft', id: 'sdtune_send_note', role: 'status'})];
     };
 
-    async function act(text, checkpoint, size) {
+    async function act(words, checkpoint, size) {
         const area = promptBox();
-        if (!area.value.includes(text)) area.value = [area.value.trim(), text].filter(Boolean).join(' ');
+        const missing = words.filter((word) => word && !says(area.value, word));
+        area.value = [area.value.trim(), ...missing].filter(Boolean).join(' ');
         area.dispatchEvent(new Event('input', {bubbles: true}));
         if (size) suit(size);
         if (checkpoint && window.selectCheckpoint && !(await chosen(checkpoint))) return;
         if (window.switch_to_txt2img) window.switch_to_txt2img();
     }
+
+    // Whether a prompt has the words, each of them whole, or the tag, with any weight: who wrote another one meant it.
+    function says(prompt, words) {
+        const tag = words.match(/^<\w+:[^:>]+/) || words.match(/^\([^()]+(?=:[\d.]+\)$)/);
+        if (tag && tag[0][0] === '<') return prompt.includes(tag[0] + ':') || prompt.includes(tag[0] + '>');
+        return stands(prompt, tag ? tag[0].slice(1) : words);
+    }
+
+    function stands(prompt, words) {
+        const plain = (text) => text.toLowerCase().replace(/\s+/g, ' ');
+        const literal = plain(words).replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+        return new RegExp(`(^|[^\\p{L}\\p{N}])${literal}($|[^\\p{L}\\p{N}])`, 'u').test(plain(untagged(prompt)));
+    }
+
+    // A word in the name of a tag is none of the prompt's.
+    const untagged = (prompt) => prompt.replace(/<[^>]*>/g, ' ');
 
     // Whether the checkpoint is the chosen one now; else the note says what is the case.
     async function chosen(checkpoint) {
