@@ -62,6 +62,10 @@ window.sdtune = window.sdtune || {};
         if (element && element.hidden === Boolean(visible)) element.hidden = !visible;
     };
 
+    // "16:05", of seconds since 1970, on the clock that the log and the server's sentences have.
+    sdtune.clock = (seconds) =>
+        new Date(seconds * 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', hourCycle: 'h23'});
+
     // A page of the tab is drawn when it is first seen, and brought up to date whenever it is.
     sdtune.whenSeen = function (id, frame, update) {
         const root = sdtune.byId(id);

@@ -29,7 +29,7 @@ window.sdtune = window.sdtune || {};
         );
 
     function words({label, value, checkpoint, asked, state}, run) {
-        const time = new Date(asked * 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'});
+        const time = sdtune.clock(asked);
         const said = {label: t(label), value, time, ...(run && {run: run.id, model: run.model})};
         if (state === 'done')
             return checkpoint

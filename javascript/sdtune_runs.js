@@ -245,6 +245,6 @@ window.sdtune = window.sdtune || {};
         if (!seconds) return '–';
         const date = new Date(seconds * 1000);
         const today = date.toDateString() === new Date().toDateString();
-        return today ? date.toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'}) : date.toLocaleDateString();
+        return today ? sdtune.clock(seconds) : date.toLocaleDateString();
     }
 })(window.sdtune);
