@@ -113,6 +113,14 @@ def says(text: str, word: str) -> bool:
     return any(text_words[start:start + len(sought)] == sought for start in range(len(text_words) - len(sought) + 1))
 
 
+def known_word(word: str, tokenizer: Callable[[str], list]) -> str:
+    """A sentence about a word of a single token, which people type for something else; "" for any other."""
+    if len(tokenizer(word)) != 1:
+        return ""
+    return (f'"{word}" is a word that the model knows already; prompts with it in its usual sense will show what is '
+            "learned now. A made-up name avoids that.")
+
+
 def unused_prompts(scan: Scan, config: "Config") -> Iterator[Problem]:
     """Prompts of concepts that are no template and that nothing is shown with: each picture has a caption of its own,
     and not every caption says the prompt's words.

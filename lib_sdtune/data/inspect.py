@@ -8,7 +8,7 @@ from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
 from lib_sdtune.data import bar_chart, captions, masks, prompt_syntax
 from lib_sdtune.data.appearance import BLURRED, duplicates
 from lib_sdtune.data.buckets import BucketFit, Buckets
-from lib_sdtune.data.caption_checks import unused_prompts
+from lib_sdtune.data.caption_checks import known_word, unused_prompts
 from lib_sdtune.data.caption_length import truncate
 from lib_sdtune.data.loader import Dataset, none_aside
 from lib_sdtune.data.problem import Problem, printable
@@ -108,7 +108,13 @@ def findings(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> 
     pictures = scan.pictures
     return [*fitting(pictures, config.dataset), *alike(pictures), *blurred(pictures), *clashes(pictures),
             *wording(pictures, tokenizer, config.dataset), *unused_prompts(scan, config),
-            *masks.without_effect(pictures, config.dataset), *kept_aside(pictures, config)]
+            *masks.without_effect(pictures, config.dataset), *kept_aside(pictures, config),
+            *ordinary_word(scan, config, tokenizer)]
+
+
+def ordinary_word(scan: Scan, config: Config, tokenizer: Tokenizer | None) -> Iterator[Problem]:
+    if scan.needs_name and tokenizer and (sentence := known_word(config.word, tokenizer)):
+        yield Problem(scan.pictures[0].path, sentence, False, "word known already")
 
 
 def kept_aside(pictures: list[Picture], config: Config) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from lib_sdtune.data.caption_checks import add_word_templates, check_word
+from lib_sdtune.data.caption_checks import add_word_templates, check_word, known_word
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import UserError, require
 from lib_sdtune.formats import embedding as file
@@ -114,7 +114,8 @@ class TextualInversion(Method):
         self.suffix = f".{self.settings.save_model_as}"
         self.word = config.word
         self.tables = [tower.token_embedding for tower in model.towers]
-        self.warn_of_collision()
+        if sentence := known_word(self.word, model.tokenizer):
+            log.warning("%s", sentence)
         self.steps_before = 0
         rows = self.continued() if self.settings.init_embedding else self.new()
         self.rows = nn.Parameter(rows.to(model.device, torch.float32))
@@ -125,12 +126,6 @@ class TextualInversion(Method):
     @property
     def widths(self) -> list[int]:
         return [table.weight.shape[1] for table in self.tables]
-
-    def warn_of_collision(self) -> None:
-        """A word of a single token is one that people type for something else."""
-        if len(self.model.tokenizer(self.word)) == 1:
-            log.warning('"%s" is a word that the model knows already; prompts with it in its usual sense will show '
-                        "what is learned now. A made-up name avoids that.", self.word)
 
     def new(self) -> torch.Tensor:
         """Rows of the init text, spread over the vectors as the WebUI spreads them; zeros for no text."""

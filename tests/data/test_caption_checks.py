@@ -6,6 +6,7 @@ import pytest
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.caption_checks import check_word, named_embeddings, says, unused_prompts
+from lib_sdtune.data.inspect import findings
 from lib_sdtune.data.scan import Picture, Scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm.tokenizer import words
@@ -88,3 +89,13 @@ def test_trigger_words_count_as_used_where_every_caption_says_them(captions, par
     ("a zqx- toy", "zqx-", True), ("my cat dog", "cat dog", True), ("cat", "cat dog", False), ("ron's hat", "ron", True)])
 def test_words_are_not_parts_of_other_words(text, word, result):
     assert says(text, word) == result
+
+
+@pytest.mark.parametrize("word, needs_name, told", [("cat", True, True), ("cat", False, False), ("zylo quix", True, False)])
+def test_a_word_to_be_taught_that_the_model_knows_is_told_before_the_run(word, needs_name, told):
+    pictures = [Picture(Path("0.png"), 512, 512, f"a {word}", "file", "0.png", 1, False, 1.0, 0, "f")]
+    config = Config.from_dict({"name": "x", "method": "textual_inversion", "concepts": [{"images": "."}],
+                               "textual_inversion": {"token": word}})
+    problems = [problem for problem in findings(Scan(pictures, needs_name=needs_name), config, lambda text: list(words(text)))
+                if "knows already" in problem.text]
+    assert [f'"{word}" is a word' in problem.text for problem in problems] == [True] * told
