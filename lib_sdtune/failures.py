@@ -30,10 +30,13 @@ KNOWN = [  # what the sentence has in it, why, what to change, and the settings 
      {"save.keep_last": 2}),
     (r"fp16 files (cannot )?hold", "Values are larger than the file's number format holds.",
      "Another number format under Saving, then resume.", {"save.precision": "float"}),
-    (r"NaNs was produced", "The WebUI could not draw a picture in half precision, or what was learned so far has run "
-     "away.",
+    (r"NaNs was produced.*not enough precision",
+     "The WebUI could not draw a picture in half precision, or what was learned so far has run away.",
      "Where the loss stayed low: start the WebUI with --no-half-vae for the VAE, --no-half for the Unet, then resume. "
      "Where it rose: a third of the learning rate.", {}),
+    (r"NaNs was produced", "The learning rate is too high, or the WebUI's emphasis of words divides by zero.",
+     'Where the loss rose: a third of the learning rate. Where it stayed low: "No norm" as emphasis mode in the '
+     "WebUI's settings, then resume.", {}),
     (r"overflows in half precision", "The numbers of this model do not fit into half precision.",
      "Mixed precision off.", {"train.mixed_precision": "no"}),
     (r"lower the learning rate", "The learning rate is too high.",

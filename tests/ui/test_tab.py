@@ -253,6 +253,16 @@ def test_halves_on_a_processor_that_does_not_know_them_are_explained():
     assert "--no-half" in failures.explain(failures.sentence(error))["change"]
 
 
+@pytest.mark.parametrize("part", ["Unet", "VAE"])
+def test_what_the_webui_is_started_with_already_is_no_advice(part):
+    """The WebUI says what its flags leave out: where halves are off, nothing about precision."""
+    said = f"The run failed with NansException: A tensor with NaNs was produced in {part}."
+    halves = f"{said} This could be because there's not enough precision to represent the picture. Try adding"
+    at_full = failures.explain(f"{said} Use --disable-nan-check commandline argument to disable this check.")
+    assert "--no-half" in failures.explain(halves)["change"]
+    assert "--no-half" not in str(at_full) and "emphasis" in at_full["change"]
+
+
 def test_a_sentence_of_ours_says_itself_what_to_change():
     explanation = failures.explain("The model learned nothing: every weight is as it was. Raise the learning rate or the number of steps.")
     assert explanation == {"what": "The model learned nothing: every weight is as it was.", "why": "",
