@@ -1,7 +1,7 @@
 """The checkpoint stays the run's while a run is on.
 
 Changing it (or the VAE, the attention, the FP8 storage) in the settings is not done then but noted, the drop-down falls
-back at once, and the change is made when the run has ended. A picture that asks for another checkpoint (an override, a
+back at once, and the change is made when the model is free. A picture that asks for another checkpoint (an override, a
 refiner, X/Y/Z plot) is refused with a sentence. So neither does the page hang on the lock for the hours that a training
 takes, nor can the model be swapped under it.
 """
@@ -52,7 +52,7 @@ def loaded(checkpoint: str) -> Iterator[nn.Module]:
 def pinned(sd_model: nn.Module, deferred: DeferredSettings) -> Iterator[None]:
     """Nothing swaps `sd_model` inside; what was asked meanwhile is in `deferred`."""
     fork, name = forks.current(), sd_model.sd_checkpoint_info.name_for_extra
-    sentence = f"SD Tune is training on {name}; stop that run to use another checkpoint."
+    sentence = f"SD Tune is using {name}; let it finish, or stop it, to use another checkpoint."
     with ExitStack() as stack:
         stack.enter_context(replaced(deferred, "runs", deferred.runs + 1))
         stack.enter_context(fork.pinned(sd_model, sentence))
@@ -66,6 +66,6 @@ def pinned(sd_model: nn.Module, deferred: DeferredSettings) -> Iterator[None]:
 def defer(key: str, deferred: DeferredSettings, sentence: str) -> Callable[[], None]:
     def onchange() -> None:
         deferred.changes[key] = Change(shared.opts.data[key])
-        raise SettingDeferred(f"{sentence} The change is noted and made when the run has ended.")
+        raise SettingDeferred(f"{sentence} The change is noted and made when the model is free.")
 
     return onchange

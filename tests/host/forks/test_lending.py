@@ -124,7 +124,7 @@ def test_another_checkpoint_is_refused_to_pictures_meanwhile(host, fork):
     plain, answers = probe.draw(), []
 
     def user():
-        with pytest.raises(RuntimeError, match="SD Tune is training on"):
+        with pytest.raises(RuntimeError, match="SD Tune is using"):
             ask_for(fork, other)
         answers.append(True)
 

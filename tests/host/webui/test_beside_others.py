@@ -329,7 +329,7 @@ def test_a_model_loaded_past_the_queue_is_refused(host, unchanged):
     with host.borrow(Model()):
         assert sd_models.load_model() is shared.sd_model
         other = next(info for info in sd_models.checkpoints_list.values() if info.filename != shared.sd_model.sd_checkpoint_info.filename)
-        with pytest.raises(RuntimeError, match="SD Tune is training on"):
+        with pytest.raises(RuntimeError, match="SD Tune is using"):
             sd_models.load_model(other)
 
 

@@ -83,7 +83,7 @@ def test_a_picture_with_another_checkpoint_is_refused_while_a_run_breathes(host,
     models = []
 
     def user():
-        with pytest.raises(RuntimeError, match="SD Tune is training on"):
+        with pytest.raises(RuntimeError, match="SD Tune is using"):
             webui_probe.draw(sd_model_checkpoint=other)
         models.append(shared.sd_model)
 
