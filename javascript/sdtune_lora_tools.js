@@ -37,6 +37,12 @@ window.sdtune = window.sdtune || {};
         for (const [kind, names] of Object.entries(LISTED)) {
             for (const name of names) sdtune.byId('sdtune_' + id(name)).setAttribute('list', 'sdtune_names_' + kind);
         }
+        const lines = sdtune.byId('sdtune_' + id('merge_files'));
+        lines.placeholder = 'ron:0.8\nlamp';
+        const field = lines.parentElement;
+        const place = el('div', {class: 'sdtune-wide'});
+        field.replaceWith(place);
+        place.append(field, adding(lines));
         show(controls().stored().lora_tool || 'resize');
     }
 
@@ -53,6 +59,19 @@ window.sdtune = window.sdtune || {};
                 controls().action(id('start_' + tool), title, () => start(tool), 'sdtune-strong'),
             ),
         );
+    }
+
+    // A list below a field of names, one a line: what is chosen becomes its last line.
+    function adding(lines) {
+        const choices = controls().select([]);
+        choices.id = 'sdtune_' + id('merge_add');
+        choices.setAttribute('aria-label', t('Add a LoRA'));
+        choices.addEventListener('change', () => {
+            lines.value = [lines.value.trim(), choices.value].filter(Boolean).join('\n');
+            choices.value = '';
+            for (const kind of ['input', 'change']) lines.dispatchEvent(new Event(kind, {bubbles: true}));
+        });
+        return choices;
     }
 
     function show(tool) {
@@ -106,6 +125,10 @@ window.sdtune = window.sdtune || {};
             const options = (listing.kinds[kind] || []).map((name) => sdtune.el('option', {value: name}));
             sdtune.byId('sdtune_names_' + kind).replaceChildren(...options);
         }
+        if (!listing) return;
+        const loras = (listing.kinds.lora || []).map((name) => sdtune.el('option', {value: name}, name));
+        const first = sdtune.el('option', {value: ''}, t('Add a LoRA') + ' …');
+        sdtune.byId('sdtune_' + id('merge_add')).replaceChildren(first, ...loras);
     }
 
     const begin = () => sdtune.whenSeen('sdtune_lora_tools', frame, refresh);

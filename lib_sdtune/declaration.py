@@ -197,7 +197,7 @@ def digits(number: float) -> str:
 
 TYPE_WORDS = {bool: phrase("true or false"), int: phrase("a whole number"), float: phrase("a number"),
               str: "text", dict: phrase("a group"), type(None): "null",
-              Weighted: phrase('a name and a weight, such as ["ron", 0.8]')}
+              Weighted: phrase('a name, or a name and a weight such as "ron:0.8"')}
 
 
 def spell(kinds: Iterable) -> str:

@@ -27,7 +27,7 @@ class Resize:
     name: str = option("", "What the result is called.", label="Name of the resized LoRA")
     save_precision: str = option("", "Empty keeps what was read.", label="Precision of the resized LoRA",
                                  choices=PRECISIONS)
-    overwrite: bool = option(False, "Replace a LoRA of that name.", label="Replace what is there: resize")
+    overwrite: bool = option(False, "Replace a LoRA of that name.", label="Overwrite when resizing")
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Merge:
     name: str = option("", "What the result is called.", label="Name of the merged file")
     save_precision: str = option("", "Empty keeps what was read.", label="Precision of the merged file",
                                  choices=PRECISIONS)
-    overwrite: bool = option(False, "Replace a file of that name.", label="Replace what is there: merge")
+    overwrite: bool = option(False, "Replace a file of that name.", label="Overwrite when merging")
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Extract:
     name: str = option("", "What the result is called.", label="Name of the extracted LoRA")
     save_precision: str = option("fp16", "fp16 is enough for generating.", label="Precision of the extracted LoRA",
                                  choices=PRECISIONS)
-    overwrite: bool = option(False, "Replace a LoRA of that name.", label="Replace what is there: extract")
+    overwrite: bool = option(False, "Replace a LoRA of that name.", label="Overwrite when extracting")
 
 
 TOOLS = {"resize": Resize, "merge": Merge, "extract": Extract}

@@ -106,6 +106,20 @@ def test_a_file_goes_to_txt2img_with_a_size_like_the_one_it_was_trained_with(pag
     assert page.run("document.querySelector('#txt2img_prompt textarea').value").startswith("a hat <lora:")
 
 
+@pytest.mark.parametrize(("prompt", "sent"), [
+    ("a Ron  cat, <lora:cup:0.6>", ""), ("<lora:cup:1>", " ron cat"), ("an iron cat <lora:ron cat:1>", " <lora:cup:1> ron cat"),
+    ("ron cat", " <lora:cup:1>"), ("", "<lora:cup:1> ron cat")])
+def test_what_the_prompt_has_already_is_not_sent_again(page, url, prompt, sent):
+    opened(page, url, TXT2IMG.replace("WIDTH", "8").replace("HEIGHT", "8")).until("!!window.sdtune?.send")
+    value = page.run(f"""(() => {{
+        const area = document.querySelector('#txt2img_prompt textarea');
+        area.value = {json.dumps(prompt)};
+        sdtune.send.controls(['<lora:cup:1>', 'ron cat'], '')[0].click();
+        return area.value;
+    }})()""")
+    assert value == prompt + sent
+
+
 TRAINING = """
 const answers = window.fetch;
 const run = {id: 'ron', method: 'lora', state: 'training', step: 3, total_steps: 9, artefacts: [], samples: [], message: ''};
@@ -620,6 +634,21 @@ def test_sizes_of_the_form_are_what_prepare_can_do_and_a_refused_field_is_seen(p
     assert page.run("document.querySelector('#sdtune_prepare_bucket_reso_steps').closest('details').open")
 
 
+def test_a_lora_to_merge_can_be_chosen_from_a_list(page, url):
+    lora = "sdtune.byId('sdtune_lora_tool_merge_add').options[1].value"
+    opened(page, url).until(RESTORED)
+    page.run("document.querySelectorAll('#sdtune_pages > .tab-nav > button')[2].click()")
+    page.until("sdtune.byId('sdtune_lora_tool_merge_add')?.options.length > 1")
+    page.run("""(() => {
+        const [lines, choices] = ['files', 'add'].map((name) => sdtune.byId('sdtune_lora_tool_merge_' + name));
+        lines.value = 'ron:0.8 ';
+        choices.selectedIndex = 1;
+        choices.dispatchEvent(new Event('change'));
+    })()""")
+    assert page.run("sdtune.byId('sdtune_lora_tool_merge_files').value") == f"ron:0.8\n{page.run(lora)}"
+    assert page.run("sdtune.controls.stored().lora_tool_merge_files").startswith("ron:0.8")
+
+
 def test_a_lora_tool_names_every_empty_field_by_its_label(page, url):
     opened(page, url).until(RESTORED)
     page.run("document.querySelectorAll('#sdtune_pages > .tab-nav > button')[2].click()")
@@ -627,5 +656,6 @@ def test_a_lora_tool_names_every_empty_field_by_its_label(page, url):
     page.run("document.querySelector('#sdtune_lora_tool_start_resize').click()")
     note = "document.querySelector('#sdtune_lora_tool_note').textContent"
     page.until(f"{note} === 'These settings are empty: \"LoRA\", \"Name of the resized LoRA\".'")
+    page.until("!!document.querySelector('#sdtune_lora_tool_note button')")
     page.run("document.querySelector('#sdtune_lora_tool_note button').click()")
     page.until("document.activeElement.id === 'sdtune_lora_tool_resize_file'")
