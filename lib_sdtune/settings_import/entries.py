@@ -34,6 +34,10 @@ class Entry:
             return self.value.strip().lower() in UNSET
         return self.value is None or self.value == [] or self.value == {}
 
+    def agrees(self, other: "Entry") -> bool:
+        """Whether both say the same: "512" and 512 do, and "True" and true."""
+        return plain(self.value) == plain(other.value)
+
     def __str__(self) -> str:
         return f"{self.key} = {self.words or abridged(self.value)}"
 
@@ -87,6 +91,14 @@ def from_text(text: str) -> float | int:
         return int(text)
     except ValueError:
         return float(text)
+
+
+def plain(value: Any) -> Any:
+    """A number or a switch as what it is, also where it is written as text; anything else as it stands."""
+    try:
+        return number({"true": True, "false": False}.get(str(value).strip().lower(), value))
+    except ValueError:
+        return value
 
 
 def integer(value: Any) -> int:

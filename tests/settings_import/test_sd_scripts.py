@@ -222,6 +222,14 @@ def test_a_config_with_the_dataset_file_and_the_prompts_that_it_names(imported):
     assert "contradict" in text and "train_data_dir = /other" in text and "--x = 3" in text
 
 
+def test_one_value_written_in_two_ways_contradicts_nothing(imported):
+    config, text = imported({
+        "train.toml": 'network_module = "networks.lora"\nresolution = "512"\nshuffle_caption = "True"\ndataset_config = "data.toml"',
+        "_data.toml": "[general]\nshuffle_caption = true\n[[datasets]]\nresolution = 512\n[[datasets.subsets]]\nimage_dir = '/cat'"})
+    assert config["dataset"]["resolution"] == 512 and config["dataset"]["shuffle_caption"] is True
+    assert "contradict" not in text
+
+
 def test_a_share_becomes_steps_where_the_pictures_are(imported, images):
     options = {"network_module": "networks.lora", "max_train_epochs": 5, "lr_warmup_steps": 0.2, "lr_scheduler": "cosine",
                "resolution": 64, "train_data_dir": "/not/here"}

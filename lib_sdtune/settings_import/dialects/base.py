@@ -30,7 +30,7 @@ class Dialect:
 def add(draft: Draft, name: str, entry: Entry) -> None:
     """Add an option of sd-scripts; of two files that disagree the later one counts, which is told."""
     earlier = draft.options.get(name)
-    if earlier and earlier.source != entry.source and not earlier.is_unset and earlier.value != entry.value:
+    if earlier and earlier.source != entry.source and not earlier.is_unset and not earlier.agrees(entry):
         draft.notes.warnings.append(
             f"{earlier} of {earlier.source} and {entry} of {entry.source} contradict each other; the latter counts."
         )

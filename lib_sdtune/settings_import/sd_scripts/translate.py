@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lib_sdtune.settings_import.draft import Draft
-from lib_sdtune.settings_import.entries import Entries, abridged, text
+from lib_sdtune.settings_import.entries import Entries, abridged, plain, text
 from lib_sdtune.settings_import.optimizers import pairs, set_arguments, set_optimizer
 from lib_sdtune.settings_import.option import apply, name_unknown
 from lib_sdtune.settings_import.schedules import set_schedule
@@ -70,16 +70,17 @@ def share_subsets(draft: Draft) -> None:
     for name in dict.fromkeys(name for subset in subsets for name in subset if name not in PER_SUBSET):
         option = {"batch_size": "train_batch_size"}.get(name, name)
         first, outside = subsets[0].get(name), draft.options.get(option)
-        if first and outside and outside.value != first.value:
+        if first and outside and not outside.agrees(first):
             draft.notes.warnings.append(f"{outside} of {outside.source} and {first} of {first.source} contradict "
                                         "each other; the dataset file's counts, as in sd-scripts.")
         chosen = first or outside
         value = chosen.value if chosen else defaults.get(option)
-        differing = [entry for subset in subsets[1:] if (entry := subset.get(name)) and entry.value != value]
+        others = [subset[name] for subset in subsets[1:] if name in subset]
+        differing = [entry for entry in others if plain(entry.value) != plain(value)]
         if chosen is None and value is None:  # such as a resolution, which some of the datasets alone have
             chosen = next(subset[name] for subset in subsets if name in subset)
-            differing = [entry for entry in differing if entry.value != chosen.value]
-        elif first and any(name not in subset for subset in subsets[1:]) and first.value != (
+            differing = [entry for entry in differing if not entry.agrees(chosen)]
+        elif first and any(name not in subset for subset in subsets[1:]) and plain(first.value) != plain(
                 outside.value if outside else defaults.get(option)):
             draft.notes.differ(first, "one value for all folders here, also for those that do not say it")
         for entry in differing:
