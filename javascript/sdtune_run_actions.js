@@ -109,8 +109,9 @@ window.sdtune = window.sdtune || {};
     async function post(run, verb, method) {
         try {
             const path = 'runs/' + encodeURIComponent(run.id) + (verb ? '/' + verb : '');
-            await (verb === 'resume' ? sdtune.resume(run.id) : sdtune.call(path, method));
-            if (verb === 'resume') sdtune.view.chosen = run.id;
+            const goesOn = ['resume', 'retry'].includes(verb);
+            await (goesOn ? sdtune.goOn(run.id, verb) : sdtune.call(path, method));
+            if (goesOn) sdtune.view.chosen = run.id;
             sdtune.status.say('');
         } catch (problem) {
             sdtune.status.say(problem.message, problem.remedy);

@@ -70,7 +70,7 @@ window.sdtune = window.sdtune || {};
         buttons(run, sdtune.isOn(run));
         try {
             const path = 'runs/' + encodeURIComponent(run.id) + '/' + (PATHS[verb] || verb);
-            await (verb === 'resume' ? sdtune.resume(run.id) : sdtune.call(path, 'POST'));
+            await (['resume', 'retry'].includes(verb) ? sdtune.goOn(run.id, verb) : sdtune.call(path, 'POST'));
             status.say('');
         } catch (problem) {
             asked.delete(verb);

@@ -89,11 +89,11 @@ class Jobs:
 
     def request(self, name: str, action: str, places: dict[str, Any] | None = None) -> None:
         """Ask a run for one of `training.control.REQUESTS`. NotFound or WrongState where there is nothing to ask.
-        places: with "resume", where its pictures are now; see `training.relocated_folders.named_anew`.
+        places: with "resume" and "retry", where its pictures are now; see `training.relocated_folders.named_anew`.
         """
         with self.queue.lock:
             if action in ("resume", "retry") and not self.is_live(name):
-                return self.resume(name, places) if action == "resume" else self.retry(name)
+                return self.resume(name, places) if action == "resume" else self.retry(name, places)
             if places:
                 raise WrongState(f"The run {name} is on, so its folders cannot be named anew; stop it first.")
             state = self.status(name)["state"]
@@ -123,21 +123,21 @@ class Jobs:
             raise WrongState(refusal(status, phrase("there is nothing to resume")))
         self.go_on(folder, places)
 
-    def retry(self, name: str) -> None:
+    def retry(self, name: str, places: dict[str, Any] | None = None) -> None:
         """Start a run that failed, or was cancelled, once more with its settings, from its last state if it has one."""
         folder, status = self.folder(name), self.status(name)
         if status["problem"] or not (status["state"] == "failed" or status.get("cancelled")):
             raise WrongState(refusal(status, phrase("there is nothing to try again")))
-        self.go_on(folder)
+        self.go_on(folder, places, "retry")
 
-    def go_on(self, folder: "RunFolder", places: dict[str, Any] | None = None) -> None:
+    def go_on(self, folder: "RunFolder", places: dict[str, Any] | None, order: str = "resume") -> None:
         """Queue a run once more, from its last state if it has one. UserError where its pictures are not there."""
         from lib_sdtune.training import relocated_folders, state
 
         config = folder.config(relocated_folders.named_anew(folder.settings(), places or {}))
         if places:
             check_folders(config, self.context.access)
-        relocated_folders.refuse_missing(config.to_dict())
+        relocated_folders.refuse_missing(config.to_dict(), order)
         self.enqueue(config, resume=state.newest(folder.path) is not None, restart=True)
 
     def delete(self, name: str) -> None:

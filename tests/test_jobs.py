@@ -375,6 +375,19 @@ def test_a_run_that_was_cancelled_in_the_queue_says_so_and_is_queued_again(jobs,
     assert "cancelled" not in jobs.status(first) and "cancelled" not in jobs.status(second)
 
 
+def test_a_run_is_tried_again_where_its_pictures_are_now(jobs, images):
+    first, second = jobs.submit(long(images, "one")), jobs.submit(settings(images, "two", train={"max_train_steps": 2}))
+    until(lambda: jobs.status(first)["step"] >= 1)
+    for name in (second, first):
+        jobs.request(name, "stop_without_saving")
+    until(lambda: state(jobs, first) == "stopped")
+    moved = images.rename(images.with_name("moved"))
+    with pytest.raises(UserError, match="/runs/two/retry with the body"):
+        jobs.request(second, "retry")
+    jobs.request(second, "retry", {"images": [str(moved)]})
+    until(lambda: state(jobs, second) == "finished")
+
+
 def test_a_run_s_log_says_nothing_of_others(jobs, images):
     first, second = jobs.submit(long(images, "one")), jobs.submit(long(images, "two"))
     until(lambda: jobs.status(first)["step"] >= 1)

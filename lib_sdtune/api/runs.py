@@ -99,8 +99,8 @@ def add_orders(router: APIRouter, app: App) -> None:
         return order(request, name, "resume", body)
 
     @router.post("/runs/{name}/retry")
-    def retry(request: Request, name: str) -> Response:
-        return order(request, name, "retry")
+    def retry(request: Request, name: str, body: bytes = Depends(body)) -> Response:
+        return order(request, name, "retry", body)
 
     @router.post("/runs/{name}/move")
     def move(request: Request, name: str, to: str = "1") -> Response:

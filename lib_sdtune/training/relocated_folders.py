@@ -68,13 +68,16 @@ def named_anew(settings: Mapping[str, Any], places: Mapping[str, Any]) -> dict[s
     return renamed
 
 
-def refuse_missing(settings: Mapping[str, Any]) -> None:
-    """UserError naming the first folder of pictures that is not there any more, and how a run goes on without it."""
+def refuse_missing(settings: Mapping[str, Any], order: str = "resume") -> None:
+    """UserError naming the first folder of pictures that is not there any more, and how a run goes on without it.
+
+    order: "resume" or "retry", which the run was given.
+    """
     for key, path in folders(settings).items():
         if path and not key.endswith("class_images") and not Path(path).exists():
             raise UserError(
                 f'"{key}" is {path}, which is not there any more. Put it back; or, where it has moved, go on with '
-                f'its new place: by HTTP, POST /sdtune/v1/runs/{settings["name"]}/resume with the body '
+                f'its new place: by HTTP, POST /sdtune/v1/runs/{settings["name"]}/{order} with the body '
                 f'{{"{key}": "PATH"}}, or on the command line, train CONFIG --resume with the new place in CONFIG.'
             )
 
