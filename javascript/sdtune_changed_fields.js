@@ -44,7 +44,13 @@ window.sdtune = window.sdtune || {};
     }
 
     const shown = (value) =>
-        value === true ? t('on') : value === false ? t('off') : String(value ?? '') === '' ? t('empty') : value;
+        value === true
+            ? t('ticked')
+            : value === false
+              ? t('not ticked')
+              : String(value ?? '') === ''
+                ? t('empty')
+                : value;
 
     // How many fields of a group that is closed are marked.
     function count(group) {

@@ -5,7 +5,7 @@ window.sdtune = window.sdtune || {};
 (function (sdtune) {
     const t = (...args) => sdtune.t(...args);
     // As the server says it.
-    const NAMES = {waiting: 'waiting for the model', drawing: 'pictures', judging: 'comparing the pictures'};
+    const NAMES = {waiting: 'waiting for the model', drawing: 'drawing pictures', judging: 'comparing the pictures'};
     const progress = (work) =>
         t(Object.values(NAMES).includes(work.text) ? work.text : '') +
         (work.total ? ` ${work.done} / ${work.total}` : ' …');

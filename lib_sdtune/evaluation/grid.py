@@ -103,7 +103,7 @@ class Grid:
             raise TooMany(self.too_many(missing))
         done, total = before + len(cells) - len(missing), before + len(cells) + after
         self.draw_all(groups(missing), done, total)
-        self.progress(before + len(cells), total, "pictures")
+        self.progress(before + len(cells), total, "drawing pictures")
 
     def draw_all(self, groups: Sequence[Sequence[Cell]], done: int, total: int) -> None:
         """Group by group. The model that is lent for one stays for the next, since lending may mean loading it, unless
@@ -127,9 +127,9 @@ class Grid:
         for cell, image in zip(group, self.host.generate([cell.request for cell in group]), strict=False):
             infotext.save(image, self.path(cell))
             drawn += 1
-            self.progress(done + drawn, total, "pictures")
+            self.progress(done + drawn, total, "drawing pictures")
         if drawn < len(group):
-            self.progress(done + drawn, total, "pictures")  # which raises where somebody asked to stop
+            self.progress(done + drawn, total, "drawing pictures")  # which raises where somebody asked to stop
             raise RunError(f"The grid was interrupted after {done + drawn} of {total} pictures; start it again to go "
                            "on.")
         self.learn_pace(group, time.perf_counter() - started)

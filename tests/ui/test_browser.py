@@ -497,7 +497,7 @@ def test_a_comparison_that_was_started_elsewhere_is_seen_and_nothing_else_is_wip
     page.run("sdtune.text('sdtune_choice_progress', 'refused')")
     page.run("new Promise((done) => setTimeout(done, 11000))")
     assert page.run("document.querySelector('#sdtune_choice_progress').textContent") == "refused"
-    page.run("window.sdtune_work = {state: 'working', done: 1, total: 2, text: 'pictures', message: ''}")
+    page.run("window.sdtune_work = {state: 'working', done: 1, total: 2, text: 'drawing pictures', message: ''}")
     page.until(f"!!{visible.format('stop')} && !{visible.format('start')}", 30)
 
 

@@ -33,6 +33,17 @@ def test_every_word_has_a_translation(path, source):
 
 
 @pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
+def test_values_are_called_alike_in_lists_fields_and_advice(path):
+    """The WebUI translates every text of a list that its table has, and never what a field shows."""
+    table = json.loads(path.read_text(encoding="utf-8"))
+    values = {str(choice) for field in declared() if field.path != "method" for choice in field.choices}
+    assert not values & set(table)
+    for field in declared():
+        for value in values & set(re.findall(r"[\w.]+", field.info)) & set(map(str, field.choices)):
+            assert value in table[field.info], field.path
+
+
+@pytest.mark.parametrize("path", LANGUAGES, ids=lambda path: path.stem)
 def test_translations_keep_the_blanks_and_nothing_else_is_translated(path):
     table = json.loads(path.read_text(encoding="utf-8"))
     assert all(len(text) > 1 for text in table)
