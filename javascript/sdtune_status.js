@@ -120,7 +120,11 @@ window.sdtune = window.sdtune || {};
     status.offline = function (problem) {
         const unreachable = problem instanceof TypeError;
         if (!unreachable || sdtune.view.failures > 1) {
-            status.say(unreachable ? t('The connection is lost; trying again. The run goes on.') : problem.message);
+            status.say(
+                unreachable
+                    ? t('No answer from the server; trying again. A run does not need this page.')
+                    : problem.message,
+            );
             status.lost = true;
         }
     };
