@@ -12,6 +12,7 @@ from torch import nn
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.detection import detect
 from lib_sdtune.families.variant import Variant
+from lib_sdtune.formats.checkpoint import plain
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.host.webui import forks
 from lib_sdtune.host.webui.folders import folder
@@ -81,7 +82,7 @@ def spec(sd_model: nn.Module) -> ModelSpec:
         f"text_encoder_{i + 1}": tower for i, tower in enumerate(towers)
     }
     shapes = {
-        part: {name: tuple(tensor.shape) for name, tensor in module.named_parameters()}
+        part: {plain(name): tuple(tensor.shape) for name, tensor in module.named_parameters()}
         for part, module in parts.items()
     }
     return ModelSpec(shapes, next(unet.parameters()).dtype, devices.device, variant, family)

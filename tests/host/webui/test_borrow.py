@@ -300,6 +300,14 @@ def test_the_lora_extension_may_be_switched_off(host, unchanged, monkeypatch):
         learn(model)
 
 
+def test_a_model_is_told_before_it_is_lent_by_the_names_that_it_is_lent_with(host, unchanged):
+    """Also its token tables, around which the WebUI has a shell."""
+    told = host.model_spec(Model()).shapes
+    with host.borrow(Model()) as model:
+        assert told == model.spec().shapes
+    assert any(name.endswith("token_embedding.weight") for name in told["text_encoder_1"])
+
+
 def test_a_checkpoint_that_is_named_is_told_by_its_own_file(host, unchanged):
     """Also while another one is loaded: what suits it, what it is made of, and what it predicts."""
     import json
