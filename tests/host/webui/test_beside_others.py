@@ -372,3 +372,31 @@ def test_the_form_begins_with_the_webui_s_clip_skip_and_a_difference_is_told(hos
         with host.borrow(Model(clip_skip=1)):
             pass
     assert "clip skip is 1 and the WebUI's is 2" in caplog.text
+
+
+def test_modules_that_are_imported_meanwhile_disturb_no_look_at_them(webui):
+    """As another thread does it whenever a collection of garbage, which a list of pairs may set off, lets it."""
+    import gc
+    import itertools
+    from types import ModuleType
+
+    from lib_sdtune.host.webui.extensions import hijack_points, lora_loaders
+
+    names = (f"sdtune_imported_meanwhile_{number}" for number in itertools.count())
+
+    def importing(phase, info):
+        if phase == "start":
+            name = next(names)
+            sys.modules[name] = ModuleType(name)
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(importing)
+    gc.set_threshold(1)
+    try:
+        assert list(hijack_points.of_model())
+        lora_loaders.running()
+    finally:
+        gc.callbacks.remove(importing)
+        gc.set_threshold(*threshold)
+        for name in [name for name in sys.modules if name.startswith("sdtune_imported_meanwhile_")]:
+            del sys.modules[name]

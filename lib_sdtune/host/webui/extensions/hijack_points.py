@@ -43,7 +43,7 @@ def of_model() -> Iterator[Point]:
     yield from points(lambda name: name in TORCH or name.startswith(MODEL))
     th = getattr(sys.modules.get("modules.sd_hijack_unet"), "th", None)
     if th is not None:
-        yield from ((th, name, value) for name, value in list(vars(th).items()))
+        yield from ((th, name, value) for name, value in vars(th).copy().items())
 
 
 def of_pictures() -> Iterator[Point]:
@@ -53,12 +53,13 @@ def of_pictures() -> Iterator[Point]:
 
 def points(is_chosen: Callable[[str], bool]) -> Iterator[Point]:
     """Of the modules whose name `is_chosen`: their functions and objects, and the functions of their classes."""
-    for module_name, module in list(sys.modules.items()):
+    # A copy is made at one go; a list is not, and another thread may import or define something meanwhile.
+    for module_name, module in sys.modules.copy().items():
         if not isinstance(module, ModuleType) or not is_chosen(module_name):
             continue
-        for name, value in list(vars(module).items()):
+        for name, value in vars(module).copy().items():
             if isinstance(value, type) and value.__module__ == module_name:
-                entries = list(vars(value).items())
+                entries = vars(value).copy().items()
                 yield from ((value, attribute, entry) for attribute, entry in entries if callable(entry))
             if callable(value) or name == "th":
                 yield module, name, value

@@ -12,7 +12,7 @@ WORDS = ("lora", "locon", "lycoris", "lyco_")
 
 def running() -> list[str]:
     """The folders of the running extensions whose code names LoRAs; all that tells a loader from outside."""
-    modules = [*sys.modules.values(), *getattr(script_loading, "loaded_scripts", {}).values()]
+    modules = [*sys.modules.copy().values(), *getattr(script_loading, "loaded_scripts", {}).values()]
     return sorted({name for module in modules if isinstance(module, ModuleType)
                    and (name := extension_of(vars(module).get("__file__"))) and names_loras(name, module)})
 
