@@ -99,7 +99,7 @@ def test_a_picture_with_another_checkpoint_is_refused_while_a_run_breathes(host,
 def test_the_model_cannot_be_unloaded_under_the_run(host, unchanged):
     from modules import sd_models
 
-    with host.borrow(Model()), pytest.raises(RuntimeError, match="stop that run"):
+    with host.borrow(Model()), pytest.raises(RuntimeError, match="or stop it"):
         sd_models.unload_model_weights()
 
 
