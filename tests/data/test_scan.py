@@ -223,7 +223,7 @@ def test_captions_listed_in_metadata_jsonl(tmp_path):
     assert [(p.caption, p.caption_from) for p in result.pictures] == [
         ("a red fox", "file"), ("own words", "file"), ("fallback", "prompt"), ("from above", "file")]
     assert [problem.kind for problem in result.problems] == ["caption unreadable", "caption not used"]
-    assert "3 lines" in result.problems[0].text and "b.png" in result.problems[1].text
+    assert result.problems[0].text.endswith("which are ignored: 3.") and "b.png" in result.problems[1].text
 
 
 @pytest.mark.parametrize("name, content", [

@@ -80,7 +80,7 @@ def test_what_does_not_belong_is_refused_before_work(tmp_path, images):
         assert not (host.folder("sdtune") / "runs").exists(), key
     with pytest.raises(UserError, match="There is no LoRA called 'none'"):
         begin(Config.from_dict(settings(images, lora={"init_file": "none"})), host)
-    with pytest.raises(UserError, match=r'"model.base_loras\[0\]" must be a name and a weight'):
+    with pytest.raises(UserError, match=r'"model.base_loras\[0\]" must be a name, or a name and a weight'):
         Config.from_dict(settings(images, model={"base_loras": ["sd1:strong"]}))
 
 
