@@ -237,19 +237,27 @@ window.sdtune = window.sdtune || {};
             view.about = await sdtune.call('');
             sdtune.form.about(view.about);
             sdtune.drawDeferredSettings(view.about);
-            if (before) followCheckpoint(before.title, view.about.title);
+            followCheckpoint(before, view.about);
         } catch (problem) {
             // the status card says that the server does not answer
         }
         if (visible()) asking = setTimeout(about, 3000);
     }
 
-    // The WebUI's drop-down still shows the old checkpoint when another one was loaded without it: after a run during
-    // which one was asked for. Where somebody has just chosen one there, it is left alone.
+    // The WebUI's drop-down still shows another checkpoint when one was loaded without it: after a run during which one
+    // was asked for, or which held its own while the page was loaded. Where somebody has just chosen one there, it is
+    // left alone. A title gets its hash at the end when that is known.
+    const withoutHash = (title) => (title || '').replace(/ \[[0-9a-f]+\]$/, '');
+    const dropDown = () => document.querySelector('#setting_sd_model_checkpoint input');
+    let used = false;
+    document.addEventListener('focusin', (event) => event.target === dropDown() && (used = true));
+
     function followCheckpoint(before, now) {
-        const box = document.querySelector('#setting_sd_model_checkpoint input');
-        if (now && before !== now && box && box.value === before && window.selectCheckpoint)
-            window.selectCheckpoint(now);
+        const shown = dropDown() && withoutHash(dropDown().value);
+        const followed = before ? [before.title, now.title] : used || now.on ? [] : [shown, now.selected];
+        const [old, current] = followed.map(withoutHash);
+        if (current && old !== current && shown === old && window.selectCheckpoint)
+            window.selectCheckpoint(before ? now.title : now.selected);
     }
 
     function begin() {

@@ -589,6 +589,28 @@ def test_a_drop_down_that_does_not_show_the_checkpoint_is_told(page, url):
     assert page.run("!window.sdtune_switched")
 
 
+DROP_DOWN = "document.querySelector('#setting_sd_model_checkpoint input').value"
+SELECT = """window.sdtune_selected = []; window.selectCheckpoint = (name) => { sdtune_selected.push(name);
+    document.querySelector('#setting_sd_model_checkpoint input').value = name };
+"""
+
+
+@pytest.mark.parametrize("facts, shown", [("selected: 'db.safetensors'", "db.safetensors"),
+                                          ("selected: 'db.safetensors', on: {id: 'q3', model: 'toy'}", "toy.safetensors [0123456789]"),
+                                          ("selected: 'toy.safetensors'", "toy.safetensors [0123456789]")])
+def test_the_drop_down_shows_what_is_selected_when_the_tab_is_opened(page, url, facts, shown):
+    """A run that has ended by then had held another checkpoint when the page was loaded."""
+    opened(page, url, DREAMBOOTH.replace("OTHERS", facts).replace("SELECTED", "") + SELECT).until("!!document.querySelector('#sdtune_send')")
+    page.until(f"{DROP_DOWN} === '{shown}'")
+    assert page.run("sdtune_selected") == [shown] * (shown == "db.safetensors")
+
+
+def test_the_drop_down_follows_another_checkpoint_whatever_its_hash(page, url):
+    opened(page, url, DREAMBOOTH.replace("OTHERS", "").replace("SELECTED", "") + SELECT).until("!!document.querySelector('#sdtune_send')")
+    page.run("sdtune_about.title = 'db.safetensors [abcdef0123]'")
+    page.until(f"{DROP_DOWN} === 'db.safetensors [abcdef0123]'")
+
+
 CHINESE = f"window.localization = {(Path(__file__).parents[2] / 'localizations/zh_CN.json').read_text(encoding='utf-8')};"
 
 

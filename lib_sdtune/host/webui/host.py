@@ -96,7 +96,8 @@ class WebUIHost(Host):
         entry = self.entry(model_settings or Model())
         if entry is None:
             return {}
-        answer = {"model": entry.name_for_extra, "title": entry.title, "family": ""}
+        answer = {"model": entry.name_for_extra, "title": entry.title, "family": "",
+                  "selected": str(shared.opts.data.get("sd_model_checkpoint") or "")}
         try:
             family, _ = model.detected(self.fork.loaded(), Path(entry.filename))
             self.fork.check_family(family)
