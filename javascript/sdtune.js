@@ -253,11 +253,11 @@ window.sdtune = window.sdtune || {};
     document.addEventListener('focusin', (event) => event.target === dropDown() && (used = true));
 
     function followCheckpoint(before, now) {
-        const shown = dropDown() && withoutHash(dropDown().value);
-        const followed = before ? [before.title, now.title] : used || now.on ? [] : [shown, now.selected];
-        const [old, current] = followed.map(withoutHash);
-        if (current && old !== current && shown === old && window.selectCheckpoint)
-            window.selectCheckpoint(before ? now.title : now.selected);
+        const box = dropDown();
+        if (!box || !window.selectCheckpoint || (!before && (used || now.on))) return;
+        const [old, current] = before ? [before.title, now.title] : [box.value, now.selected];
+        const shown = withoutHash(box.value);
+        if (current && withoutHash(old) === shown && withoutHash(current) !== shown) window.selectCheckpoint(current);
     }
 
     function begin() {

@@ -7,6 +7,8 @@ of a set are bright, some showings have a dark one; where all are dark, a bright
 from collections.abc import Iterable
 from functools import cached_property
 
+import numpy as np
+
 from lib_sdtune import randomness
 from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.plain_background import DARK, Other, colour_of
@@ -18,7 +20,7 @@ NUMBER = 4  # of one picture: as many entries of latents more
 class OtherBackgrounds:
     """rate: 0..1, of the showings. pictures: all of the subject's."""
 
-    def __init__(self, rate: float, seed: int, pictures: Iterable[Picture]):
+    def __init__(self, rate: float, seed: int, pictures: Iterable[Picture]) -> None:
         self.rate, self.seed, self.pictures = rate, seed, pictures
 
     @cached_property
@@ -41,9 +43,9 @@ class OtherBackgrounds:
         return [] if self.dark is None else [Other(self.dark, number) for number in range(NUMBER)]
 
 
-def background_of(picture: Picture):
+def background_of(picture: Picture) -> np.ndarray | None:
     """(3,) the colour of a picture's plain background; None for others, and where the file is gone."""
     try:
-        return colour_of(load(picture.path, picture.content)[0])
+        return colour_of(np.asarray(load(picture.path, picture.content)[0]))
     except Unreadable:
         return None

@@ -8,7 +8,7 @@ from PIL import Image
 
 DARK = 90  # of 255: the mean of its channels, below which a colour is dark
 ALIKE = 24.0  # of 255: how far a plain background's pixels may lie from its colour
-PLAIN = 0.8  # share of the border's pixels that must
+PLAIN = 0.8  # share of the border's pixels that must have its colour
 EDGE = 2  # pixels: how wide the mixture of subject and background is where they meet
 APART = 90.0  # of 255: how far a background must lie from the subject's colour to be told from it
 
@@ -20,22 +20,24 @@ class Other(NamedTuple):
     number: int
 
 
-def colour_of(image: Image.Image) -> np.ndarray | None:
-    """(3,) the colour 0..255 of an RGB image's background; None if that is not plain."""
-    pixels = np.asarray(image, np.float32)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+def colour_of(pixels: np.ndarray, tolerance: float = ALIKE) -> np.ndarray | None:
+    """(3,) the colour 0..255 of the background of RGB pixels (h, w, 3); None if that is not plain.
+
+    tolerance: 0..255, how far each channel may lie from it.
+    """
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
     colour = np.median(border, axis=0)
-    return colour if (np.linalg.norm(border - colour, axis=1) <= ALIKE).mean() >= PLAIN else None
+    return colour if (np.abs(border - colour).max(1) <= tolerance).mean() >= PLAIN else None
 
 
 def recoloured(image: Image.Image, rng: random.Random, dark: bool) -> Image.Image:
     """The RGB image with a dark or a bright colour wherever it shows its background, in holes too; itself if that is
     not plain.
     """
-    background = colour_of(image)
+    pixels = np.asarray(image, np.float32)
+    background = colour_of(pixels)
     if background is None:
         return image
-    pixels = np.asarray(image, np.float32)
     away = np.linalg.norm(pixels - background, axis=2)
     if away.max() <= ALIKE:
         return image

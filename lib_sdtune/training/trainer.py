@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lib_sdtune.config import Config
 from lib_sdtune.devices import HALVES, compute_dtype, empty_cache
 from lib_sdtune.errors import DiskFull
@@ -176,9 +174,7 @@ class Trainer:
         self.skipped_steps.refuse_if_nothing_learned(self.total)
 
     def advance(self) -> Step:
-        """One optimizer step. What it was like is known at once, or, on a GPU that nobody shall wait for, after the
-        following step.
-        """
+        """One optimizer step. What it was like is known at once, or, on a GPU that nobody waits for, a step later."""
         started = time.perf_counter()
         self.optimizer_step.begin(self.step, self.total)
         micro_batches = self.accumulate(self.step)
@@ -236,7 +232,7 @@ class Trainer:
     def descend(self) -> Outcome:
         """Apply the gradients, unless they are not finite."""
         outcome = self.optimizer_step.step()
-        if isinstance(outcome.finite, torch.Tensor) or outcome.finite:
+        if not outcome.is_known_to_be_skipped:
             self.method.constrain()
         return outcome
 

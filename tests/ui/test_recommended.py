@@ -25,38 +25,41 @@ class Exchanging:
         return {"dataset": {"resolution": RECOMMENDED[self.model]}} if self.model else {}
 
 
-@pytest.mark.parametrize("before", ["small", ""], ids=["another model", "no model yet"])
-def test_a_model_that_took_time_to_load_brings_its_recommendations(page, tmp_path, before):
-    exchanging = Exchanging(tmp_path / "data", before)
-    context = TabContext(App(lambda: exchanging.host), defaults=exchanging.defaults)
-    with served(standalone.serve(context)) as url:
-        opened(page, url).until(f"{RESTORED} && !!sdtune.view.about && {RESOLUTION} === '512'")
-        exchanging.model = ""
-        page.until("!sdtune.view.about.model")
-        exchanging.model = "large"
-        page.until(f"{RESOLUTION} === '1024'", 15)
+@pytest.fixture
+def exchanging(tmp_path, request):
+    return Exchanging(tmp_path / "data", getattr(request, "param", "small"))
 
 
-def test_the_way_back_leads_to_what_the_model_of_now_recommends(page, tmp_path):
-    exchanging = Exchanging(tmp_path / "data", "small")
-    context = TabContext(App(lambda: exchanging.host), defaults=exchanging.defaults)
+@pytest.fixture
+def form(exchanging, page):
+    """The page of that host."""
+    with served(standalone.serve(TabContext(App(lambda: exchanging.host), defaults=exchanging.defaults))) as url:
+        yield opened(page, url)
+
+
+@pytest.mark.parametrize("exchanging", ["small", ""], ids=["another model", "no model yet"], indirect=True)
+def test_a_model_that_took_time_to_load_brings_its_recommendations(form, exchanging):
+    form.until(f"{RESTORED} && !!sdtune.view.about && {RESOLUTION} === '512'")
+    exchanging.model = ""
+    form.until("!sdtune.view.about.model")
+    exchanging.model = "large"
+    form.until(f"{RESOLUTION} === '1024'", 15)
+
+
+def test_the_way_back_leads_to_what_the_model_of_now_recommends(form, exchanging):
     back = "document.querySelector('#sdtune_dataset_resolution .sdtune-back')"
-    with served(standalone.serve(context)) as url:
-        opened(page, url).until(f"{RESTORED} && !!sdtune.view.about")
-        type_in(page, "sdtune_dataset_resolution", "640")
-        page.until(f"{back}?.title === 'Back to 512'")
-        exchanging.model = "large"
-        page.until(f"{back}.title === 'Back to 1024' && {RESOLUTION} === '640'", 15)
-        page.run(f"{back}.click()")
-        page.until(f"{RESOLUTION} === '1024' && !{back}")
+    form.until(f"{RESTORED} && !!sdtune.view.about")
+    type_in(form, "sdtune_dataset_resolution", "640")
+    form.until(f"{back}?.title === 'Back to 512'")
+    exchanging.model = "large"
+    form.until(f"{back}.title === 'Back to 1024' && {RESOLUTION} === '640'", 15)
+    form.run(f"{back}.click()")
+    form.until(f"{RESOLUTION} === '1024' && !{back}")
 
 
-def test_what_was_typed_and_is_recommended_now_is_no_change(page, tmp_path):
-    exchanging = Exchanging(tmp_path / "data", "small")
-    context = TabContext(App(lambda: exchanging.host), defaults=exchanging.defaults)
-    with served(standalone.serve(context)) as url:
-        opened(page, url).until(f"{RESTORED} && !!sdtune.view.about")
-        type_in(page, "sdtune_dataset_resolution", "1024")
-        page.until(f"{CHANGED} === 'Settings changed: 1'")
-        exchanging.model = "large"
-        page.until(f"{CHANGED} === 'Settings changed: 0' && document.querySelector('#sdtune_changes').hidden", 15)
+def test_what_was_typed_and_is_recommended_now_is_no_change(form, exchanging):
+    form.until(f"{RESTORED} && !!sdtune.view.about")
+    type_in(form, "sdtune_dataset_resolution", "1024")
+    form.until(f"{CHANGED} === 'Settings changed: 1'")
+    exchanging.model = "large"
+    form.until(f"{CHANGED} === 'Settings changed: 0' && document.querySelector('#sdtune_changes').hidden", 15)

@@ -3,9 +3,8 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
+from lib_sdtune.data.plain_background import colour_of
 from lib_sdtune.data.prepare.settings import PrepareConfig
-
-PLAIN = 0.8  # share of the border's pixels that must have its colour
 
 
 def cut_out(image: Image.Image, settings: PrepareConfig) -> tuple[Image.Image, str]:
@@ -36,9 +35,8 @@ def flooded(pixels: np.ndarray, tolerance: int) -> np.ndarray | None:
     pixels: (h, w, 3) uint8. Water runs along rows and columns in turn, a whole run of alike pixels at a time, until
     nothing changes; a dozen rounds are enough for all but mazes.
     """
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.int16)
-    colour = np.median(border, axis=0)
-    if (np.abs(border - colour).max(1) <= tolerance).mean() < PLAIN:
+    colour = colour_of(pixels, tolerance)
+    if colour is None:
         return None
     alike = np.abs(pixels.astype(np.int16) - colour).max(2) <= tolerance
     wet = np.zeros_like(alike)

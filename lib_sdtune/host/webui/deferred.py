@@ -61,6 +61,11 @@ def changed(key: str, value: Any) -> bool:
     return accepted
 
 
+def selected_checkpoint() -> str:
+    """The title that the WebUI's drop-down is set to; "" for none."""
+    return str(shared.opts.data.get(CHECKPOINT) or "")
+
+
 def name(key: str, value: Any) -> str:
     """A checkpoint's title as people call it; other values as they are."""
     entry = sd_models.checkpoint_aliases.get(value) if key == CHECKPOINT else None

@@ -35,7 +35,7 @@ from lib_sdtune.host.webui import (
     structure,
 )
 from lib_sdtune.host.webui.borrowed import Borrowed
-from lib_sdtune.host.webui.deferred import DeferredSettings
+from lib_sdtune.host.webui.deferred import DeferredSettings, selected_checkpoint
 from lib_sdtune.host.webui.extensions import blame, checkpoint_file, hijack_points, ownership
 from lib_sdtune.host.webui.forks.lent_parameters import LentParameters
 from lib_sdtune.host.webui.lock import QueueLock
@@ -96,8 +96,7 @@ class WebUIHost(Host):
         entry = self.entry(model_settings or Model())
         if entry is None:
             return {}
-        answer = {"model": entry.name_for_extra, "title": entry.title, "family": "",
-                  "selected": str(shared.opts.data.get("sd_model_checkpoint") or "")}
+        answer = {"model": entry.name_for_extra, "title": entry.title, "selected": selected_checkpoint(), "family": ""}
         try:
             family, _ = model.detected(self.fork.loaded(), Path(entry.filename))
             self.fork.check_family(family)

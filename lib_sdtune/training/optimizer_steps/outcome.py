@@ -15,3 +15,8 @@ class Outcome(NamedTuple):
     norm: float | torch.Tensor
     finite: bool | torch.Tensor
     excused: bool | torch.Tensor = False
+
+    @property
+    def is_known_to_be_skipped(self) -> bool:
+        """Whether nothing was applied, as far as is known without waiting."""
+        return not isinstance(self.finite, torch.Tensor) and not self.finite
