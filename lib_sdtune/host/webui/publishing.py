@@ -13,22 +13,27 @@ from lib_sdtune.host.webui.neutral import conditioning_cache
 
 
 def publish(artefact: FinishedFile) -> None:
-    """Refresh the WebUI's lists and check that it takes the file, where the loaded model is of the family that it was
-    made for. RunError if it does not; the file stays.
+    """Refresh the WebUI's lists and check that it takes the file, where the checkpoint that it was made on is loaded.
+    RunError if it does not; the file stays.
     """
     conditioning_cache.clear()
-    path, fits = Path(artefact.path), of_loaded_family(artefact)
+    path, fits = Path(artefact.path), of_loaded_checkpoint(artefact)
     publishers = {"lora": lora, "embeddings": embedding, "hypernetworks": hypernetwork, "checkpoints": checkpoint}
     publishers[artefact.kind](path, fits)
 
 
-def of_loaded_family(artefact: FinishedFile) -> bool:
-    """Whether a file is for the family of the loaded model; a run may have trained another checkpoint."""
-    loaded = forks.current().loaded()
+def of_loaded_checkpoint(artefact: FinishedFile) -> bool:
+    """Whether a file was made on the loaded checkpoint, or at least for its family where the file does not say on
+    which. A run may have trained another one, of a size whose layers the WebUI cannot lay over those of the loaded one.
+    """
+    fork = forks.current()
+    loaded, facts = fork.loaded(), artefact.metadata
     if loaded is None:
         return False
-    version, family = artefact.metadata.get("ss_base_model_version"), model.detected(loaded)[0]
-    return version is None or version.startswith(family.base_model_version)
+    name, version = facts.get("ss_sd_model_name"), facts.get("ss_base_model_version")
+    if name is not None and name != fork.checkpoint().name_for_extra:
+        return False
+    return version is None or version.startswith(model.detected(loaded)[0].base_model_version)
 
 
 def refuse_other(path: Path, listed: str | Path | None) -> None:

@@ -176,3 +176,15 @@ def test_a_refresh_of_the_list_hides_no_checkpoint(host, other):
         page.join()
         sd_models.checkpoints_list.update(full)
         sd_models.checkpoint_aliases.update(aliases)
+
+
+def test_a_lora_of_another_checkpoint_is_not_laid_over_the_loaded_one(host, other, images, monkeypatch):
+    """The WebUI's own reader fails where a layer of that name is of another sort there."""
+    def reading(*arguments):
+        raise TypeError("object of type 'NoneType' has no len()")
+
+    monkeypatch.setattr(type(host.fork), "lora_layers", reading)
+    config = Config.from_dict(settings(images, "elsewhere", model={"checkpoint": other}))
+    control = begin(config, host)
+    run(config, host, control)
+    assert control.state == "finished" and control.artefacts
