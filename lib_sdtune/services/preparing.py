@@ -80,8 +80,8 @@ class PrepareService(TaskService):
         Pictures without caption are described by {"captioner"} with {"options"}, if there is one.
         """
         from lib_sdtune.data.prepare import PrepareConfig, prepare
+        from lib_sdtune.data.prepare.checks import check
         from lib_sdtune.data.prepare.run import folders, writable
-        from lib_sdtune.data.prepare.settings import check
 
         refuse_unknown(data, "source", "out", "settings", "boxes", "captioner", "options")
         self.refuse_a_second(f"{printable(self.out)} is being prepared; wait for it, or stop it.")

@@ -5,15 +5,12 @@ A power cut at any moment leaves whole files only, and the disk is waited for on
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lib_sdtune.data.picture import fingerprint
 from lib_sdtune.data.prepare.manifest import Manifest, fingerprint_of
+from lib_sdtune.data.prepare.outcome import Outcome
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.formats.files import disk_errors, replace_when_free, sync, sync_folder
-
-if TYPE_CHECKING:
-    from lib_sdtune.data.prepare.run import Outcome
 
 FULL = 50  # originals: what a power cut may cost
 
@@ -24,7 +21,7 @@ class Batch:
     outcome: what files and problems are noted in.
     """
 
-    def __init__(self, manifest: Manifest, outcome: "Outcome") -> None:
+    def __init__(self, manifest: Manifest, outcome: Outcome) -> None:
         self.manifest, self.outcome, self.folder = manifest, outcome, manifest.folder
         self.begin()
         self.originals: list[tuple[str, dict, dict[str, Path], dict[str, str]]] = []

@@ -3,16 +3,15 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from lib_sdtune.data.buckets import BucketFit, Buckets, Size, slack
+from lib_sdtune.data.prepare.settings import PrepareConfig
 from lib_sdtune.errors import UserError
-
-if TYPE_CHECKING:
-    from lib_sdtune.data.prepare.settings import PrepareConfig
+from lib_sdtune.sections.dataset import DatasetConfig
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
@@ -21,7 +20,7 @@ CENTRE = 1e-3  # share by which the centre is preferred, so that a plain picture
 OVERLAP = 0.2
 
 
-def fit(width: int, height: int, settings: "PrepareConfig") -> BucketFit:
+def fit(width: int, height: int, settings: PrepareConfig) -> BucketFit:
     """`BucketFit` of a picture of that size."""
     if settings.resize == "none":
         return BucketFit((width, height), (width, height))
@@ -33,15 +32,13 @@ def fit(width: int, height: int, settings: "PrepareConfig") -> BucketFit:
     return buckets(settings).fit(width, height)
 
 
-def buckets(settings: "PrepareConfig") -> Buckets:
+def buckets(settings: PrepareConfig) -> Buckets:
     return sizes(settings.resize == "bucket", settings.resolution, settings.min_bucket_reso, settings.max_bucket_reso,
                  settings.bucket_reso_steps, settings.bucket_no_upscale)
 
 
 @lru_cache(maxsize=8)
 def sizes(enabled: bool, resolution: int, shortest: int, longest: int, step: int, no_upscale: bool) -> Buckets:
-    from lib_sdtune.config import DatasetConfig
-
     return Buckets(DatasetConfig(resolution=resolution, enable_bucket=enabled, min_bucket_reso=shortest,
                                  max_bucket_reso=longest, bucket_reso_steps=step, bucket_no_upscale=no_upscale))
 

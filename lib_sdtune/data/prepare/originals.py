@@ -10,11 +10,11 @@ from PIL import Image
 
 from lib_sdtune.data import captions
 from lib_sdtune.data.buckets import Size
+from lib_sdtune.data.example import PictureFile
 from lib_sdtune.data.picture import check_sums, decoded, drafted, fingerprint, opened, orientation, read_bytes, upright
 from lib_sdtune.data.prepare import crop
 from lib_sdtune.data.prepare.settings import PrepareConfig
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.data.walk import PictureFile
 from lib_sdtune.errors import UserError
 
 MAX_NAME_BYTES = 200  # bytes of a name; disks allow some 255 with everything that is put behind it

@@ -1,7 +1,7 @@
 """The work on a folder: what is missing is made, what is there already stays, what its owner changed is left alone."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -14,9 +14,11 @@ from lib_sdtune.data.paths import fit_for_pictures, locate, named_path
 from lib_sdtune.data.picture import Unreadable
 from lib_sdtune.data.prepare import picture
 from lib_sdtune.data.prepare.batch import Batch
+from lib_sdtune.data.prepare.checks import check
 from lib_sdtune.data.prepare.manifest import Manifest
 from lib_sdtune.data.prepare.originals import Original, originals_of, read_original, refuse_crops
-from lib_sdtune.data.prepare.settings import PrepareConfig, check, edited, expressions
+from lib_sdtune.data.prepare.outcome import Outcome
+from lib_sdtune.data.prepare.settings import PrepareConfig, edited, expressions
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.prompt_syntax import plain
 from lib_sdtune.data.thread_map import ordered
@@ -29,16 +31,6 @@ Boxes = Mapping[str, Sequence[float | str] | None]  # relative path -> (left, to
 
 
 SOURCE, OUT = "source", "out"  # what sentences call the folders; the tab has its own words for them
-
-
-@dataclass
-class Outcome:
-    """written: files made. unchanged: files that were right already. removed: files of earlier settings."""
-
-    written: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
 
 
 def prepare(source: Path | str, out: Path | str, settings: PrepareConfig | None = None,

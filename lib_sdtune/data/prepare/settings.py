@@ -7,7 +7,6 @@ from PIL import ImageColor
 
 from lib_sdtune.data import prompt_syntax, tags
 from lib_sdtune.data.expressions import Substitution
-from lib_sdtune.data.prepare.crop import finder
 from lib_sdtune.declaration import option
 from lib_sdtune.errors import UserError
 
@@ -67,30 +66,6 @@ class PrepareConfig:
     dedupe_tags: bool = option(False, "Each tag once.", label="Drop repeated tags")
     plain_captions: bool = option(False, "Weights, backslashes before brackets, <lora:...> and BREAK: training reads "
                                          "them as letters.", label="Take out prompt syntax")
-
-
-def check(settings: PrepareConfig) -> None:
-    """UserError for settings that contradict each other."""
-    if settings.background:
-        colour(settings.background)
-    if settings.alpha and settings.format == "jpg":
-        raise UserError('"alpha" needs png or webp; a jpg can\'t be transparent.')
-    if settings.crop == "face":
-        finder()
-    if settings.cut_out == "rembg":
-        try:
-            import rembg  # noqa: F401
-        except Exception as error:  # it fails in many ways when its runtime is missing
-            raise UserError('"cut_out" is rembg, which is not installed here; install it (pip install rembg), '
-                            "or choose border for plain backgrounds.") from error
-    unfit = settings.folder.strip(". ") != settings.folder or set(settings.folder) & set('/\\:*?"<>|\0')
-    if unfit:
-        raise UserError(f'"folder" {settings.folder!r} can\'t be a folder\'s name; write for example "10_ron cat".')
-    for rule in settings.replace + settings.replace_regex:
-        if not rule.partition("=")[1] or not rule.partition("=")[0].strip():
-            raise UserError(f'"{rule}" is no replacement; write OLD=NEW.')
-    for expression in expressions(settings):
-        expression.check()
 
 
 def colour(name: str) -> tuple[int, ...]:
