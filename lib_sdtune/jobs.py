@@ -19,7 +19,6 @@ from lib_sdtune.progress import Progress
 from lib_sdtune.sentences import phrase
 from lib_sdtune.services.context import ServiceContext
 from lib_sdtune.services.submission import check_config, check_folders, read_config
-from lib_sdtune.training.run_end import cancel
 from lib_sdtune.training.run_states import ALLOWED_STATES, LIVE, UNKNOWN_STATUS, refusal, refusal_phrase, state_phrase
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class Jobs:
                 raise WrongState(self.status(name)["message"])  # which says what program trains it
             control = self.control_of(name)
             if self.queue.take_back(control):
-                cancel(control)
+                control.cancel()
             else:
                 control.request(action)
 

@@ -18,10 +18,7 @@ from lib_sdtune.training import replaced_run, run_lock
 from lib_sdtune.training.best_effort_file import BestEffortFile
 from lib_sdtune.training.duration import seconds_due
 from lib_sdtune.training.parallel import World
-from lib_sdtune.training.run_end import Stopped, ending_told
-from lib_sdtune.training.run_log import recorded
 from lib_sdtune.training.run_states import ENDED, refusal_phrase, state_phrase
-from lib_sdtune.training.run_warnings import noted
 from lib_sdtune.training.sample_times import SampleTimes, due
 from lib_sdtune.training.time_spent import TimeSpent
 
@@ -32,6 +29,10 @@ STOP_REQUESTS = ("stop", "stop_without_saving", "interrupt")  # with the file, w
 REQUESTS = (*STOP_REQUESTS, "pause", "resume", "sample", "save")
 NO_FAULT = "", lambda: False
 log = logging.getLogger("sdtune")
+
+
+class Stopped(Exception):
+    """Raised out of preparation when a stop was asked for; nothing was trained yet."""
 
 
 class Control:
@@ -108,18 +109,13 @@ class Control:
         if activity == "samples" and self.by_hand:
             self.seconds_by_hand += self.time.latest[activity]
 
-    # what the run calls
+    def cancel(self) -> None:
+        """The run was taken out of the queue: it has stopped, and can be put there again."""
+        self.facts["cancelled"] = True
+        self.set_state("stopped", "Stopped before it began.")
+        self.close()
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Keep the state true from the first moment to the last, whatever happens inside."""
-        try:
-            with recorded(self.folder), noted(self):
-                self.time.begin()
-                with ending_told(self):
-                    yield
-        finally:
-            self.close()
+    # what the run calls
 
     def close(self) -> None:
         """The run has ended: its folder is free again, and a run that it would have replaced in vain is back."""

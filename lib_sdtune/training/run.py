@@ -11,6 +11,7 @@ from lib_sdtune.methods.base import Artefact
 from lib_sdtune.training import drawn_prompts
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory.offloaded_parts import idle
+from lib_sdtune.training.run_end import running
 from lib_sdtune.training.startup import prepared
 from lib_sdtune.training.step_result import Step
 from lib_sdtune.training.trainer import Trainer
@@ -24,7 +25,7 @@ def run(config: Config, host: Host, control: Control) -> Artefact | None:
     `control` hears what happens and says what is wanted. Whatever happens inside, the host has its model back as it
     was.
     """
-    with control.running(), watched(control.stop_requested, control.report_drawing):
+    with running(control), watched(control.stop_requested, control.report_drawing):
         method = methods[config.method]
         for sentence in [*ineffective(config), *drawn_prompts.unknown_tags(config, host)]:
             log.warning(sentence)

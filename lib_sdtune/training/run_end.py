@@ -1,32 +1,32 @@
-"""How a run ended, as its state and its message say it."""
+"""A run from its beginning to its end, as its state and its message say it."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.failures import sentence
-
-if TYPE_CHECKING:  # it imports this file
-    from lib_sdtune.training.control import Control
+from lib_sdtune.training.control import Control, Stopped
+from lib_sdtune.training.run_log import recorded
+from lib_sdtune.training.run_warnings import noted
 
 log = logging.getLogger("sdtune")
 
 
-class Stopped(Exception):
-    """Raised out of preparation when a stop was asked for; nothing was trained yet."""
-
-
-def cancel(control: "Control") -> None:
-    """The run was taken out of the queue: it has stopped, and can be put there again."""
-    control.facts["cancelled"] = True
-    control.set_state("stopped", "Stopped before it began.")
-    control.close()
+@contextmanager
+def running(control: Control) -> Iterator[None]:
+    """Keep the state true from the first moment to the last, whatever happens inside."""
+    try:
+        with recorded(control.folder), noted(control):
+            control.time.begin()
+            with ending_told(control):
+                yield
+    finally:
+        control.close()
 
 
 @contextmanager
-def ending_told(control: "Control") -> Iterator[None]:
+def ending_told(control: Control) -> Iterator[None]:
     """The run's state is true from its beginning to its end, whatever happens inside. Who asks it to stop when all of
     it is done, and its file written, comes too late.
     """

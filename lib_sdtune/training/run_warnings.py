@@ -4,10 +4,8 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.training.control import Control
+from lib_sdtune.training.control import Control
 
 MAX_NOTES = 8
 log = logging.getLogger("sdtune")
@@ -35,7 +33,7 @@ class Notes(logging.Handler):
 
 
 @contextmanager
-def noted(control: "Control") -> Iterator[None]:
+def noted(control: Control) -> Iterator[None]:
     """`control.facts["notes"]` follows what is warned of inside."""
     def changed() -> None:
         control.facts["notes"] = handler.summary()

@@ -5,7 +5,6 @@ import pytest
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.training import base_checkpoint
-from lib_sdtune.training.run_end import cancel
 from lib_sdtune.training.runs import begin
 from tests.hosts import TinyHost, settings, train
 
@@ -58,11 +57,11 @@ def test_it_is_found_where_the_folder_went_and_named_where_it_is_gone(host, tmp_
 def test_a_run_that_is_begun_once_more_trains_what_it_was_begun_on(host, images):
     config = Config.from_dict(settings(images, train={"max_train_steps": 1}))
     first = str(host.loaded)
-    cancel(begin(config, host))
+    begin(config, host).cancel()
     host.loaded = host.place("second")
     again = begin(config, host, restart=True)
     assert again.model_settings.checkpoint == first
-    cancel(again)
+    again.cancel()
     anew = begin(config, host)  # by Start
     assert anew.model_settings.checkpoint == str(host.loaded)
     anew.close()
