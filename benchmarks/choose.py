@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from lib_sdtune import toyworld
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
 from lib_sdtune.evaluation.any_files import AnyFiles
 from lib_sdtune.evaluation.candidates import of_run
 from lib_sdtune.evaluation.evaluation import Evaluation
@@ -28,6 +28,7 @@ from lib_sdtune.evaluation.judge import opened
 from lib_sdtune.evaluation.settings import read
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.pages.contact_sheet import contact_sheet
+from lib_sdtune.sections.model import Model
 from lib_sdtune.toyworld import measures
 from lib_sdtune.training.overfitting import assess
 from lib_sdtune.training.run import run as train

@@ -20,10 +20,12 @@ from PIL import Image, ImageFilter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib_sdtune.config import Concept, DatasetConfig, LossConfig
 from lib_sdtune.data.inspect import inspect
 from lib_sdtune.data.prepare import PrepareConfig, prepare
 from lib_sdtune.data.scan import scan
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.loss import LossConfig
 
 SAMPLE = 200  # pictures that the floor is measured on
 DIFFERENT = 40  # drawings; the files differ by a comment inside

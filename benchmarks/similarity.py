@@ -27,11 +27,12 @@ from PIL import Image
 from torch.nn import functional as F
 
 from lib_sdtune.cli.demo import scene
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
 from lib_sdtune.evaluation.encoders import ModelEncoder
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded.host import EmbeddedHost
 from lib_sdtune.pages.contact_sheet import contact_sheet
+from lib_sdtune.sections.model import Model
 from lib_sdtune.toyworld import measures
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import begin

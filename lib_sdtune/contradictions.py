@@ -1,23 +1,19 @@
 """Settings that are fine one by one and nonsense together; each is refused in one sentence that names the keys."""
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
-from lib_sdtune import prompt_lines
-from lib_sdtune.config import rates_of
+from lib_sdtune import optim, prompt_lines
 from lib_sdtune.errors import refuse_empty, require
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.optim import schedule
 from lib_sdtune.optim.schedules import SCHEDULES
+from lib_sdtune.sections.general import GeneralConfig, rates_of
 from lib_sdtune.sentences import phrase, plural
-
-if TYPE_CHECKING:
-    from lib_sdtune.config import Config
 
 MIN_OWN_RATE = 0.1  # of an optimizer that finds its rate itself; a usual rate such as 1e-4 leaves it standing
 
 
-def check(config: "Config") -> None:
+def check(config: GeneralConfig) -> None:
     """UserError for the first contradiction in a `Config`; nothing is read from disk."""
     images = {f"concepts[{i}].images": concept.images for i, concept in enumerate(config.concepts)}
     refuse_empty({"name": config.name, **images})
@@ -26,7 +22,7 @@ def check(config: "Config") -> None:
         part(config)
 
 
-def length(config: "Config") -> None:
+def length(config: GeneralConfig) -> None:
     train = config.train
     require(
         train.max_train_steps or train.max_train_epochs or train.stop == "auto",
@@ -48,7 +44,7 @@ def length(config: "Config") -> None:
     )
 
 
-def schedule_fits(config: "Config", steps: int, length: str = "") -> None:
+def schedule_fits(config: GeneralConfig, steps: int, length: str = "") -> None:
     """UserError for a warm-up or a decay that a run of that many steps has no room for: of epochs it is known only
     with the pictures. length: the number in words.
     """
@@ -62,7 +58,7 @@ def schedule_fits(config: "Config", steps: int, length: str = "") -> None:
             f"{length}: the rate would fall before it is reached; take fewer steps for the first two.")
 
 
-def noise(config: "Config") -> None:
+def noise(config: GeneralConfig) -> None:
     settings = config.noise
     require(
         settings.noise_offset or not settings.adaptive_noise_scale,
@@ -71,7 +67,7 @@ def noise(config: "Config") -> None:
     )
 
 
-def timesteps(config: "Config") -> None:
+def timesteps(config: GeneralConfig) -> None:
     low, high = config.noise.min_timestep, config.noise.max_timestep
     require(
         low < high,
@@ -79,7 +75,7 @@ def timesteps(config: "Config") -> None:
     )
 
 
-def buckets(config: "Config") -> None:
+def buckets(config: GeneralConfig) -> None:
     data = config.dataset
     if not data.enable_bucket:
         require(
@@ -104,10 +100,8 @@ def buckets(config: "Config") -> None:
     )
 
 
-def learning_rates(config: "Config") -> None:
+def learning_rates(config: GeneralConfig) -> None:
     """Every rate of the chosen method can be read and suits the optimizer, and something learns to the end."""
-    from lib_sdtune import optim
-
     rates = {f"{config.method}.{key}": rate for key, rate in rates_of(config.settings).items()}
     for key, rate in rates.items():
         schedule.parse(rate, f'"{key}"')
@@ -145,7 +139,7 @@ def one_rate_near_1(rates: dict, optimizer: str) -> None:
     )
 
 
-def class_pictures(config: "Config") -> None:
+def class_pictures(config: GeneralConfig) -> None:
     for i, concept in enumerate(config.concepts):
         where = f"concepts[{i}]"
         require(concept.images.strip(), f'"{where}.images" is empty; give the folder of the training pictures.')
@@ -196,12 +190,12 @@ def normalized(folder: str) -> PurePath:
     return PurePath(folder.replace("\\", "/"))
 
 
-def method(config: "Config") -> None:
+def method(config: GeneralConfig) -> None:
     """What the chosen method's own settings find wrong with each other."""
     config.settings.check(config)
 
 
-def sizes(config: "Config") -> None:
+def sizes(config: GeneralConfig) -> None:
     for key in ("width", "height"):
         side = getattr(config.sample, key)
         require(
@@ -209,12 +203,12 @@ def sizes(config: "Config") -> None:
         )
 
 
-def samples(config: "Config") -> None:
+def samples(config: GeneralConfig) -> None:
     for line in prompt_lines.spoken(config.sample.prompts):
         prompt_lines.parse(line)
 
 
-def validation(config: "Config") -> None:
+def validation(config: GeneralConfig) -> None:
     settings = config.validation
     require(
         settings.split or settings.images or not settings.every_n_steps or config.train.stop == "auto",

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune.config import rates_of
+from lib_sdtune import optim
 from lib_sdtune.contradictions import is_template
 from lib_sdtune.data.subsets import is_toml
 from lib_sdtune.declaration import default_of
 from lib_sdtune.families.detection import detect
 from lib_sdtune.ldm import positions
+from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim import schedule
 from lib_sdtune.optim.schedules import SETTINGS
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.general import rates_of
 from lib_sdtune.sentences import phrase, plural
 
 if TYPE_CHECKING:
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from lib_sdtune.config import Config
     from lib_sdtune.families.base import Family
     from lib_sdtune.ldm.header import Header
-    from lib_sdtune.sections.dataset import DatasetConfig
 
 
 def ineffective(config: "Config") -> list[str]:
@@ -149,9 +151,7 @@ def too_late(config: "Config") -> Iterator[tuple[str, str]]:
 
 
 def uses_class_pictures(config: "Config") -> bool:
-    from lib_sdtune.methods import registry
-
-    return registry[config.method].uses_class_pictures
+    return methods[config.method].uses_class_pictures
 
 
 def of_concepts(config: "Config") -> Iterator[tuple[str, str]]:
@@ -172,9 +172,6 @@ def of_concepts(config: "Config") -> Iterator[tuple[str, str]]:
 
 def remarks(config: "Config") -> Iterator[str]:
     """Sentences about settings that are followed, and otherwise than elsewhere or than somebody may think."""
-    from lib_sdtune import optim
-    from lib_sdtune.methods import registry
-
     steps = 0 if config.train.max_train_epochs else config.train.max_train_steps
     if not config.dataset.masked_loss:
         yield from (f'"concepts[{number}].conditioning_data_dir" names masks, and "dataset.masked_loss" is off: only '
@@ -192,14 +189,14 @@ def remarks(config: "Config") -> Iterator[str]:
         if steps and any(end >= steps for end in ends[:-1] or ends[:len(pieces) - 1]):
             yield f'"{config.method}.{key}" goes on after the last step, {steps}, so its later rates are never used.'
     shortened = config.train.max_grad_norm and is_set_by_user(config, "train.max_grad_norm")
-    if shortened and registry[config.method].fused_backward and not optim.needs_all(config.train.optimizer):
+    if shortened and methods[config.method].fused_backward and not optim.needs_all(config.train.optimizer):
         yield (
             '"train.max_grad_norm" limits the gradient of each tensor by itself: this method keeps no more than one of '
             "them in memory."
         )
 
 
-def of_bucket_sides(dataset: "DatasetConfig") -> Iterator[str]:
+def of_bucket_sides(dataset: DatasetConfig) -> Iterator[str]:
     """Where they leave squares alone, or none of the resolution; sd-scripts refuses both."""
     low, high, resolution = dataset.min_bucket_reso, dataset.max_bucket_reso, dataset.resolution
     if not dataset.enable_bucket or dataset.bucket_no_upscale:

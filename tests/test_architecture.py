@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "lib_sdtune").rglob("*.py"))
 
 LEVELS = [  # a file may import from its own line and those above it
-    "errors failures devices registry randomness progress swap unknown_settings declaration sentences config sections presets optim.schedules",
+    "errors failures devices registry randomness progress swap unknown_settings declaration sentences sections presets optim.schedules",
     "networks families optim diffusion formats ldm pages toyworld prompts prompt_lines",
     "host.base host.watcher contradictions",
-    "methods data host.embedded host.webui ineffective_settings lora_tools",
+    "methods data config host.embedded host.webui ineffective_settings lora_tools",
     "training",
     "access job_queue report settings_import",
     "services evaluation",
@@ -28,7 +28,6 @@ LEVELS = [  # a file may import from its own line and those above it
     "ui api cli __main__ host.webui.callbacks host.webui.xyz",
 ]
 LEVEL = {f"lib_sdtune.{name}": number for number, line in enumerate(LEVELS) for name in line.split()}
-LATE = {"lib_sdtune.config"}  # looks up inside functions what its choices are, so that declaring settings imports no plug-in
 IMPORTED_BY = {"gradio": ("lib_sdtune.ui",), "fastapi": ("lib_sdtune.api", "lib_sdtune.ui.standalone"),
                "argparse": ("lib_sdtune.__main__", "lib_sdtune.cli"), "modules": ("lib_sdtune.host.webui",)}
 
@@ -66,8 +65,8 @@ def test_imports_go_downwards(path):
     if own is None:
         assert module_of(path) in ("lib_sdtune", "lib_sdtune.host"), "give this file a place in LEVELS"
         return
-    for name, at_top in imports(path):
-        if name.startswith("lib_sdtune.") and (at_top or own not in LATE) and name != "lib_sdtune.__version__":
+    for name, _ in imports(path):
+        if name.startswith("lib_sdtune.") and name != "lib_sdtune.__version__":
             assert place(name) is not None, f"{name} has no place in LEVELS"
             assert LEVEL[place(name)] <= LEVEL[own], f"{own} must not import {name}"
 

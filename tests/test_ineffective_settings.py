@@ -3,8 +3,9 @@
 import pytest
 
 from lib_sdtune import networks, presets
-from lib_sdtune.config import Config, overlaid
+from lib_sdtune.config import Config
 from lib_sdtune.formats.files import write_json
+from lib_sdtune.formats.plain_data import overlaid
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.ineffective_settings import ineffective
 from lib_sdtune.methods import registry as methods

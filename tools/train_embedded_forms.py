@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib_sdtune.config import Model
 from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.sections.model import Model
 from tools import odd_latents, toy_captions, toy_eval, unet_training, vae_training
 from tools.export_embedded import OUT, PREFIXES, exchange
 

@@ -34,7 +34,7 @@ from benchmarks.first_try.forms import CHOOSING, FINE, REPORTING
 from benchmarks.first_try.judging import Judge
 from benchmarks.first_try.newcomer import trained
 from lib_sdtune import toyworld
-from lib_sdtune.config import overlaid
+from lib_sdtune.formats.plain_data import overlaid
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.pages.contact_sheet import contact_sheet
 

@@ -10,9 +10,9 @@ import torch
 from einops import rearrange
 
 from lib_sdtune import toyworld
-from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost, drawing
+from lib_sdtune.sections.model import Model
 from lib_sdtune.toyworld import measures
 
 WORD = "zwx"

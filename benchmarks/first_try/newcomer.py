@@ -9,7 +9,9 @@ from pathlib import Path
 from benchmarks.first_try.judging import WORD
 from lib_sdtune import toyworld
 from lib_sdtune.cli.settings import assign
-from lib_sdtune.config import Config, Model, overlaid
+from lib_sdtune.config import Config
+from lib_sdtune.formats.plain_data import overlaid
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import begin
 

@@ -55,10 +55,10 @@ def validation_loss(method, folder, name):
     from PIL import Image
 
     from lib_sdtune import diffusion
-    from lib_sdtune.config import Model
     from lib_sdtune.formats import embedding, hypernetwork
     from lib_sdtune.host.webui.host import WebUIHost
     from lib_sdtune.networks.hypernetwork import applied_hypernetworks
+    from lib_sdtune.sections.model import Model
 
     host, losses, rng = WebUIHost(), [], torch.Generator().manual_seed(0)
     with host.borrow(Model()) as model, torch.no_grad():

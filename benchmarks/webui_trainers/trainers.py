@@ -105,8 +105,8 @@ def ours(method, folder, steps, seed=1):
 
 def floor(method, folder, steps, seed=1):
     """What neither can leave out: frozen forward, and backward through the activations."""
-    from lib_sdtune.config import Model
     from lib_sdtune.host.webui.host import WebUIHost
+    from lib_sdtune.sections.model import Model
     from lib_sdtune.training.memory.heap import steady_heap
     from lib_sdtune.training.precision import frozen
 

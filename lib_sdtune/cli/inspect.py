@@ -11,10 +11,9 @@ from typing import Any
 
 from lib_sdtune.cli.console import Bar
 from lib_sdtune.cli.settings import assign
-from lib_sdtune.config import DatasetConfig
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
-from lib_sdtune.sections.dataset import with_bucket_sides
+from lib_sdtune.sections.dataset import DatasetConfig, with_bucket_sides
 
 MAX_VALUE_LENGTH = 100  # characters of a metadata value that are shown
 BAR = 40

@@ -12,9 +12,9 @@ from typing import Any
 
 from lib_sdtune.cli.arguments import add_checkpoint, add_data_dir
 from lib_sdtune.cli.console import Bar
-from lib_sdtune.config import SampleConfig
 from lib_sdtune.declaration import build
 from lib_sdtune.errors import UserError
+from lib_sdtune.sections.sample import SampleConfig
 
 MAX_COUNT = 1000
 

@@ -26,7 +26,8 @@ def run(args: Namespace) -> int:
 
 def table() -> str:
     """Every setting as Markdown, one table per group."""
-    from lib_sdtune.config import Concept, Config
+    from lib_sdtune.config import Config
+    from lib_sdtune.sections.concept import Concept
 
     groups = [("", Config), ("concepts[]", Concept), *((name, cls) for name, (cls, _) in sections(Config).items())]
     return "\n\n".join(group_table(name, cls) for name, cls in groups)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lib_sdtune.config import Concept
 from lib_sdtune.declaration import Weighted, hint
 from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats import toml
 from lib_sdtune.formats.paths import path_of
 from lib_sdtune.formats.plain_data import MAX_DEPTH, check_value, parse_json, shortened
+from lib_sdtune.sections.concept import Concept
 
 
 def read(path: str | Path) -> dict[str, Any]:

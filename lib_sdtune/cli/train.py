@@ -19,9 +19,10 @@ from lib_sdtune.cli.arguments import add_checkpoint, add_data_dir
 from lib_sdtune.cli.console import Bar, is_main_process
 from lib_sdtune.cli.presets import settings_of, tell_other_family
 from lib_sdtune.cli.settings import absolute, assign, read
-from lib_sdtune.config import laid_over, overlaid
+from lib_sdtune.config import laid_over
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.files import remove_if_empty
+from lib_sdtune.formats.plain_data import overlaid
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config

@@ -9,7 +9,7 @@ resolution x resolution, a picture goes to the bucket with the nearest width / h
 import math
 from typing import NamedTuple
 
-from lib_sdtune.config import DatasetConfig
+from lib_sdtune.sections.dataset import DatasetConfig
 
 Size = tuple[int, int]  # (width, height) in pixels
 LATENT = 8  # pixels a side that become one of the latents; sd-scripts cuts off what a smaller step leaves over

@@ -13,9 +13,8 @@ from PIL import Image
 
 from lib_sdtune import randomness
 from lib_sdtune.data import masks, tensor_store
-from lib_sdtune.data.loader import Example
+from lib_sdtune.data.example import Example, Mask
 from lib_sdtune.data.lru_cache import LRUCache, Tensors, finite
-from lib_sdtune.data.masks import Mask
 from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.picture_gone import PictureGone
 from lib_sdtune.data.pixels import mask, pixels

@@ -3,19 +3,17 @@
 import logging
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from lib_sdtune.config import DatasetConfig
 from lib_sdtune.data.caption_length import truncate
 from lib_sdtune.data.captions import FILEWORDS, NAME, template
+from lib_sdtune.data.example import Picture
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.data.scan import Picture, Scan
+from lib_sdtune.data.scan import Scan
 from lib_sdtune.data.variation import parted
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm.tokenizer import clip, words
-
-if TYPE_CHECKING:  # the methods import this file, and the config the methods
-    from lib_sdtune.config import Config
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.general import GeneralConfig
 
 log = logging.getLogger("sdtune")
 
@@ -31,7 +29,7 @@ def refuse_wordless(scan: Scan) -> None:
                                     "beside it, or use a template without [filewords].")
 
 
-def add_word_templates(scan: Scan, config: "Config", word: str) -> None:
+def add_word_templates(scan: Scan, config: GeneralConfig, word: str) -> None:
     """Let every concept's captions say `word`: where caption files never do, a prompt that does is the template, or a
     bundled one is.
     """
@@ -46,7 +44,7 @@ def add_word_templates(scan: Scan, config: "Config", word: str) -> None:
                 scan.templates[number] = [concept.prompt]
 
 
-def check_word(scan: Scan, config: "Config", word: str) -> None:
+def check_word(scan: Scan, config: GeneralConfig, word: str) -> None:
     """UserError for a concept whose captions never say `word`; a warning for single ones."""
     for number, _ in enumerate(config.concepts):
         pictures = learned(scan, number)
@@ -121,7 +119,7 @@ def known_word(word: str, tokenizer: Callable[[str], list]) -> str:
             "learned now. A made-up name avoids that.")
 
 
-def unused_prompts(scan: Scan, config: "Config") -> Iterator[Problem]:
+def unused_prompts(scan: Scan, config: GeneralConfig) -> Iterator[Problem]:
     """Prompts of concepts that are no template and that nothing is shown with: each picture has a caption of its own,
     and not every caption says the prompt's words.
     """
@@ -144,7 +142,7 @@ def unused_prompts(scan: Scan, config: "Config") -> Iterator[Problem]:
                           f"that of {printable(silent[0].path.name)}.", False, "trigger words missing")
 
 
-def named_embeddings(scan: Scan, config: "Config", names: Collection[str],
+def named_embeddings(scan: Scan, config: GeneralConfig, names: Collection[str],
                      tokenizer: Callable[[str], list]) -> list[Problem]:
     """Embeddings that captions name, perhaps unawares: the encoder reads their vectors in the place of the word.
 
@@ -157,7 +155,7 @@ def named_embeddings(scan: Scan, config: "Config", names: Collection[str],
             for name, path in embeddings_in_captions(scan, config, names, tokenizer).items()]
 
 
-def embeddings_in_captions(scan: Scan, config: "Config", names: Collection[str],
+def embeddings_in_captions(scan: Scan, config: GeneralConfig, names: Collection[str],
                            tokenizer: Callable[[str], list]) -> dict[str, Path]:
     """name -> the first picture whose caption names it, of the embeddings that captions name; see `named_embeddings`.
     """

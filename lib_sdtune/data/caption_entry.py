@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lib_sdtune.data import captions, text
 from lib_sdtune.data.caption_backup import back_up
+from lib_sdtune.data.example import PictureFile
 from lib_sdtune.data.problem import printable
-from lib_sdtune.data.walk import PictureFile
 from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats.files import write_text
 

@@ -3,19 +3,16 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lib_sdtune import randomness
 from lib_sdtune.data import text
+from lib_sdtune.data.example import PictureFile
 from lib_sdtune.data.kinds import caption_ending
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.text import COMMAS
 from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats.paths import exists
 from lib_sdtune.registry import nearest
-
-if TYPE_CHECKING:
-    from lib_sdtune.data.walk import PictureFile
 
 EXTENSIONS = (".txt", ".caption")
 # A number in front of a file name, but no digits of a word: "01-red hat", "2024-05-01 hat", "007hat", not "1girl"
@@ -25,7 +22,7 @@ WORDLESS = re.compile(rf"(,\s*)?{re.escape(FILEWORDS)}")  # with the comma that 
 BUNDLED_TEMPLATES = Path(__file__).parent / "templates"  # subject, subject_filewords, style, style_filewords
 
 
-def caption_of(file: "PictureFile", prompt: str, extension: str, problems: list[Problem],
+def caption_of(file: PictureFile, prompt: str, extension: str, problems: list[Problem],
                templated: bool = False, all_lines: bool = False) -> tuple[str, str]:
     """(caption, where it comes from) of one picture: its text file, the concept's prompt, its folder's or its own name.
 
@@ -45,7 +42,7 @@ def caption_of(file: "PictureFile", prompt: str, extension: str, problems: list[
     return (words, "name") if words else ("", "none")
 
 
-def from_file(file: "PictureFile", extension: str, problems: list[Problem], all_lines: bool = False) -> str:
+def from_file(file: PictureFile, extension: str, problems: list[Problem], all_lines: bool = False) -> str:
     """The first line of the caption file that says something, or ""; with `all_lines` each of them."""
     path = caption_file(file.texts, extension)
     if path is None:

@@ -7,17 +7,13 @@ Folder names carry no repeats here. What belongs to the whole run (resolution, b
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lib_sdtune.data import text
 from lib_sdtune.data.captions import FILEWORDS, NAME
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import toml
-from lib_sdtune.sections.dataset import ENDING
-
-if TYPE_CHECKING:
-    from lib_sdtune.config import DatasetConfig
+from lib_sdtune.sections.dataset import ENDING, DatasetConfig
 
 RUN_WIDE = ("resolution", "enable_bucket", "min_bucket_reso", "max_bucket_reso", "bucket_reso_steps",
             "bucket_no_upscale", "shuffle_caption", "keep_tokens", "caption_dropout_rate", "caption_tag_dropout_rate",
@@ -91,7 +87,7 @@ def checked(merged: dict, path: Path) -> Table:
     return Table(merged["image_dir"], repeats, words, bool(merged.get("is_reg")), extension, prefix, suffix, masks)
 
 
-def differing(merged: dict, dataset: "DatasetConfig") -> dict[str, str]:
+def differing(merged: dict, dataset: DatasetConfig) -> dict[str, str]:
     """{key: sentence} of what the run does otherwise than the file says."""
     sentences = {}
     for key, value in merged.items():

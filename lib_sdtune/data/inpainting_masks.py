@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from lib_sdtune import randomness
 from lib_sdtune.data import masks
 from lib_sdtune.data.cache import LatentCache
-from lib_sdtune.data.loader import Example
+from lib_sdtune.data.example import Example, Mask
 from lib_sdtune.data.lru_cache import Tensors
 from lib_sdtune.data.picture_gone import PictureGone
 from lib_sdtune.progress import Progress
@@ -92,7 +92,7 @@ def number_of(example: Example) -> int | None:
     return example.occurrence // 2 % HOLES if example.occurrence % 2 else None
 
 
-def mask_of(example: Example) -> masks.Mask:
+def mask_of(example: Example) -> Mask:
     """The mask beside the picture of a showing that has no random hole."""
     assert example.picture.mask is not None, "a picture without a mask has random holes alone"
     return example.picture.mask

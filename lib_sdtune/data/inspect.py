@@ -4,17 +4,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
 from lib_sdtune.data import bar_chart, captions, masks, prompt_syntax
 from lib_sdtune.data.appearance import BLURRED, duplicates
 from lib_sdtune.data.buckets import BucketFit, Buckets
 from lib_sdtune.data.caption_checks import known_word, unused_prompts
 from lib_sdtune.data.caption_length import truncate
+from lib_sdtune.data.example import Picture
 from lib_sdtune.data.loader import Dataset, none_aside
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.data.scan import Picture, Scan, scan
+from lib_sdtune.data.scan import Scan, scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import tokenizer as ldm
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.general import GeneralConfig
+from lib_sdtune.sections.loss import LossConfig
 from lib_sdtune.sentences import phrase, plural
 
 ENLARGED = 1.25  # times: more than this shows
@@ -40,11 +44,11 @@ def inspect(path: Path | str, dataset: DatasetConfig | None = None, tokenizer: T
         pictures = scan(concepts, dataset, LossConfig(), path.parent, progress, appearance=True, strict=False)
     except UserError as error:  # whoever asks for one folder knows of no concepts
         raise UserError(str(error).replace('"concepts[0].images"', '"images"', 1)) from None
-    config = Config(name=path.name, concepts=concepts, dataset=dataset)
+    config = GeneralConfig(name=path.name, concepts=concepts, dataset=dataset)
     return {"path": printable(path)} | report(pictures, config, tokenizer or ldm.clip())
 
 
-def report(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> dict:
+def report(scan: Scan, config: GeneralConfig, tokenizer: Tokenizer | None = None) -> dict:
     """A dict for JSON about a `Scan` (best made with `appearance=True`) under a `Config`.
 
     images, class_images, captions: numbers of pictures, of class pictures, and of pictures with a caption of their own.
@@ -103,7 +107,7 @@ def name_of(path: Path, roots: list[Path]) -> str:
     return Path(path).relative_to(root).as_posix() if root else Path(path).name
 
 
-def findings(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> list[Problem]:
+def findings(scan: Scan, config: GeneralConfig, tokenizer: Tokenizer | None = None) -> list[Problem]:
     """Problems of pictures that can be read: what training would make of them, and which are alike."""
     pictures = scan.pictures
     return [*fitting(pictures, config.dataset), *alike(pictures), *blurred(pictures), *clashes(pictures),
@@ -112,12 +116,12 @@ def findings(scan: Scan, config: Config, tokenizer: Tokenizer | None = None) -> 
             *ordinary_word(scan, config, tokenizer)]
 
 
-def ordinary_word(scan: Scan, config: Config, tokenizer: Tokenizer | None) -> Iterator[Problem]:
+def ordinary_word(scan: Scan, config: GeneralConfig, tokenizer: Tokenizer | None) -> Iterator[Problem]:
     if scan.needs_name and tokenizer and (sentence := known_word(config.word, tokenizer)):
         yield Problem(scan.pictures[0].path, sentence, False, "word known already")
 
 
-def kept_aside(pictures: list[Picture], config: Config) -> Iterator[Problem]:
+def kept_aside(pictures: list[Picture], config: GeneralConfig) -> Iterator[Problem]:
     if sentence := none_aside(pictures, config.validation.split):
         yield Problem(pictures[0].path, sentence, False, "none kept aside")
 
@@ -187,7 +191,7 @@ def wording(pictures: list[Picture], tokenizer: Tokenizer | None, dataset: Datas
                                         f"(about {count}); it is read in pieces.", False, "caption long")
 
 
-def sentences(scan: Scan, config: Config, problems: list[Problem]) -> list[str]:
+def sentences(scan: Scan, config: GeneralConfig, problems: list[Problem]) -> list[str]:
     """What a person would say about it."""
     instances = [picture for picture in scan.pictures if not picture.is_class]
     written = sum(picture.caption_from == "file" for picture in instances)
@@ -202,7 +206,7 @@ def sentences(scan: Scan, config: Config, problems: list[Problem]) -> list[str]:
     return lines
 
 
-def arithmetic(dataset: Dataset, config: Config) -> str:
+def arithmetic(dataset: Dataset, config: GeneralConfig) -> str:
     """Steps and epochs in words: 20 pictures x 10 repeats / batch 2 = 100 steps an epoch; 1,500 steps = 15 epochs."""
     instances = [picture for picture in dataset.pictures if not picture.is_class]
     repeats = {picture.repeats for picture in instances}

@@ -7,43 +7,20 @@ any step are known without running the steps before it, so a resumed run goes on
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
 from lib_sdtune import randomness
-from lib_sdtune.config import Config
 from lib_sdtune.data import captions, trigger_captions, variation
 from lib_sdtune.data.buckets import BucketFit, Buckets, Size, slack
+from lib_sdtune.data.example import Example, Picture
 from lib_sdtune.data.other_backgrounds import OtherBackgrounds
 from lib_sdtune.data.plain_background import Other
 from lib_sdtune.data.run_length import total_steps
-from lib_sdtune.data.scan import Picture, Scan
+from lib_sdtune.data.scan import Scan
+from lib_sdtune.sections.general import GeneralConfig
 
 CROPS = 8  # random crops of one picture when latents are cached: as many entries, times two if mirrored
-
-
-@dataclass(frozen=True)
-class Example:
-    """One picture as it is shown once.
-
-    index: the picture's stable number. occurrence: how often it was shown before. size: (width, height) of its bucket.
-    The picture is scaled to `scaled`, cut at `crop` (left, top), then mirrored if `flip`. weight: its share of the
-    loss. unconditional: it is shown under no prompt at all, as guidance asks for one; its caption is "".
-    background: another than the picture's own, or None.
-    """
-
-    picture: Picture
-    index: int
-    occurrence: int
-    caption: str
-    size: Size
-    crop: tuple[int, int]
-    flip: bool
-    weight: float
-    scaled: Size
-    unconditional: bool = False
-    background: Other | None = None
 
 
 Unit = tuple[int, int]  # (number of a picture, which of its repeats or showings)
@@ -56,7 +33,7 @@ class Dataset:
     copies: processes that train together; the slots of an epoch are then a multiple of accumulation x copies.
     """
 
-    def __init__(self, scan: Scan, config: Config, held_out: bool = False, copies: int = 1) -> None:
+    def __init__(self, scan: Scan, config: GeneralConfig, held_out: bool = False, copies: int = 1) -> None:
         self.scan, self.config, self.held_out = scan, config, held_out
         self.dataset, self.seed, self.batch_size = config.dataset, config.train.seed, config.train.batch_size
         self.together = config.train.gradient_accumulation_steps * copies

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from lib_sdtune.data.example import PictureFile
 from lib_sdtune.data.listing import first_names
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.data.walk import PictureFile, walk
+from lib_sdtune.data.walk import walk
 
 
 def assigned(files: list[PictureFile], folder: Path, problems: list[Problem]) -> list[PictureFile]:

@@ -5,16 +5,15 @@ As the WebUI takes an uploaded mask: a transparent one counts where it is opaque
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from lib_sdtune.data.example import Example, Mask, Picture
 from lib_sdtune.data.listing import first_names
 from lib_sdtune.data.picture import Facts, Unreadable, load
 from lib_sdtune.data.picture_gone import PictureGone
@@ -22,23 +21,11 @@ from lib_sdtune.data.pixels import frame
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.thread_map import ordered
 from lib_sdtune.errors import require
-
-if TYPE_CHECKING:
-    from lib_sdtune.config import DatasetConfig
-    from lib_sdtune.data.loader import Example
-    from lib_sdtune.data.scan import Picture
+from lib_sdtune.sections.dataset import DatasetConfig
 
 MARK = ".mask"  # at the end of a mask's name, before its ending
 MARKS = (MARK, "-masklabel")  # OneTrainer's is read too
 WHITE = 128  # of 255: from here on a pixel is missing
-
-
-@dataclass(frozen=True)
-class Mask:
-    """content: a hash of the file's bytes."""
-
-    path: Path
-    content: str
 
 
 def is_mask(name: str) -> bool:
@@ -52,7 +39,7 @@ def by_stem(names: Sequence[str]) -> dict[str, str]:
     return {stem[: -len(mark)]: stems[stem] for stem, mark in marked}
 
 
-def refuse_useless(pictures: Sequence["Picture"]) -> None:
+def refuse_useless(pictures: Sequence[Picture]) -> None:
     """UserError where no picture has a mask, or no mask lets anything count; for runs that learn by masks."""
     require(any(picture.mask for picture in pictures),
             '"dataset.masked_loss" is on, and beside no picture lies a mask; save them as NAME.mask.png '
@@ -63,7 +50,7 @@ def refuse_useless(pictures: Sequence["Picture"]) -> None:
             "masks white where the subject is, or set it to false.")
 
 
-def without_effect(pictures: Sequence["Picture"], dataset: "DatasetConfig") -> Iterator[Problem]:
+def without_effect(pictures: Sequence[Picture], dataset: DatasetConfig) -> Iterator[Problem]:
     """Masks that leave a picture out as a whole, and pictures that nothing is masked in although that is asked for."""
     subject = of_subject(pictures)
     if dataset.alpha_mask and subject and not any(picture.has_alpha for picture in subject):
@@ -79,11 +66,11 @@ def without_effect(pictures: Sequence["Picture"], dataset: "DatasetConfig") -> I
                                      f"{named(whole)}.", False, "no mask")
 
 
-def of_subject(pictures: Sequence["Picture"]) -> list["Picture"]:
+def of_subject(pictures: Sequence[Picture]) -> list[Picture]:
     return [picture for picture in pictures if not picture.is_class]
 
 
-def without_white(pictures: Sequence["Picture"]) -> list["Picture"]:
+def without_white(pictures: Sequence[Picture]) -> list[Picture]:
     masked = [picture for picture in of_subject(pictures) if picture.mask]
     return [picture for picture, black in ordered(lambda picture: is_black(picture.mask), masked) if black]
 
@@ -98,7 +85,7 @@ def is_black(mask: Mask) -> bool:
     return (alpha or image.convert("L")).getextrema()[1] == 0
 
 
-def named(pictures: Sequence["Picture"]) -> str:
+def named(pictures: Sequence[Picture]) -> str:
     return first_names([picture.relative for picture in pictures])
 
 
@@ -118,19 +105,19 @@ def checked(path: Path, picture: Facts, examine: Callable[[Path], Facts | Unread
     return Mask(path, facts.content)
 
 
-def hole(mask: Mask, example: "Example", downscale: int) -> torch.Tensor:
+def hole(mask: Mask, example: Example, downscale: int) -> torch.Tensor:
     """(1, height, width) float32, sides in latents: 1 where any pixel of the mask says that the picture is missing."""
     pixels = np.array(frame(opened(mask, example), example, Image.Resampling.BOX), dtype=np.float32)
     return F.max_pool2d(torch.from_numpy(pixels >= WHITE)[None].float(), downscale)
 
 
-def whiteness(mask: Mask, example: "Example", downscale: int) -> torch.Tensor:
+def whiteness(mask: Mask, example: Example, downscale: int) -> torch.Tensor:
     """(1, height, width) float32 in 0..1, sides in latents: how white the mask is on average in each of them."""
     pixels = np.array(frame(opened(mask, example), example, Image.Resampling.BOX), dtype=np.float32) / 255
     return F.avg_pool2d(torch.from_numpy(pixels)[None], downscale)
 
 
-def opened(mask: Mask, example: "Example") -> Image.Image:
+def opened(mask: Mask, example: Example) -> Image.Image:
     """What of the mask counts, in grey. PictureGone if it can't be read."""
     try:
         image, alpha = load(mask.path, mask.content)

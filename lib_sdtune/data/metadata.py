@@ -10,15 +10,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from lib_sdtune.data import text
+from lib_sdtune.data.example import PictureFile
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.errors import system_reason
 from lib_sdtune.sentences import phrase
-
-if TYPE_CHECKING:
-    from lib_sdtune.data.walk import PictureFile
 
 STEMS, SUFFIXES = ("metadata", "captions", "meta_cap"), (".jsonl", ".csv", ".json")
 FILE_COLUMNS = ("file_name", "file", "filename", "image", "image_path", "path")
@@ -119,8 +116,8 @@ def row_of(entry: object) -> tuple[str, list[str]] | None:
     return (name.strip(), captions) if name and captions else None
 
 
-def assigned(files: Sequence["PictureFile"], listings: Sequence[Listing], extensions: Sequence[str],
-             problems: list[Problem]) -> list["PictureFile"]:
+def assigned(files: Sequence[PictureFile], listings: Sequence[Listing], extensions: Sequence[str],
+             problems: list[Problem]) -> list[PictureFile]:
     """The files with their listed captions. Rows that are of no file, or whose picture has a caption file, are told."""
     captions: dict[str, str] = {}
     by_name = names_of(files)
@@ -157,7 +154,7 @@ def unused(path: Path, sentence: str) -> Problem:
     return Problem(path, sentence, False, "caption not used")
 
 
-def names_of(files: Sequence["PictureFile"]) -> dict[str, str | None]:
+def names_of(files: Sequence[PictureFile]) -> dict[str, str | None]:
     """{a way to name a file, in lower case: its relative path, None where that is of several}."""
     names: dict[str, str | None] = {}
     for file in files:

@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from lib_sdtune import randomness
+from lib_sdtune.data.example import Picture
 from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.plain_background import DARK, Other, colour_of
-from lib_sdtune.data.scan import Picture
 
 NUMBER = 4  # of one picture: as many entries of latents more
 

@@ -1,20 +1,18 @@
 """A picture as the encoder wants it: scaled, cropped to its bucket, mirrored, and turned into a tensor."""
 
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from einops import rearrange
 from PIL import Image
 
-if TYPE_CHECKING:
-    from lib_sdtune.data.loader import Example
+from lib_sdtune.data.example import Example
 
 GAP = 3.0  # a picture far too large is first halved, or the like, by means: it differs by less than one grey in 255
 
 
-def frame(image: Image.Image, example: "Example", resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
-    """The part of the picture that the `loader.Example` asks for: scaled, cropped to the bucket, mirrored."""
+def frame(image: Image.Image, example: Example, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
+    """The part of the picture that the `Example` asks for: scaled, cropped to the bucket, mirrored."""
     image = cut(image, example.scaled, example.crop, example.size, resample)
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if example.flip else image
 
@@ -34,13 +32,13 @@ def cut(image: Image.Image, scaled: tuple, crop: tuple, size: tuple,
     return image.resize(size, resample, box=part, reducing_gap=GAP)
 
 
-def pixels(image: Image.Image, example: "Example") -> torch.Tensor:
+def pixels(image: Image.Image, example: Example) -> torch.Tensor:
     """(3, height, width) float32 in -1..1 of an RGB image."""
     values = np.array(frame(image, example), dtype=np.uint8)
     return rearrange(torch.from_numpy(values), "h w c -> c h w").contiguous().float() / 127.5 - 1
 
 
-def mask(alpha: Image.Image | None, example: "Example", downscale: int = 8) -> torch.Tensor:
+def mask(alpha: Image.Image | None, example: Example, downscale: int = 8) -> torch.Tensor:
     """(1, height / 8, width / 8) float32 in 0..1: how opaque each latent is.
 
     All ones without alpha, or if nothing is opaque.

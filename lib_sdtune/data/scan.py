@@ -7,45 +7,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib_sdtune.config import Concept, DatasetConfig, LossConfig
 from lib_sdtune.data import captions, masks
-from lib_sdtune.data.appearance import Appearance
-from lib_sdtune.data.masks import Mask
+from lib_sdtune.data.example import Picture, PictureFile
 from lib_sdtune.data.picture import Facts, Unreadable, examine, of_file
 from lib_sdtune.data.problem import Problem, printable
 from lib_sdtune.data.subsets import Subset, files_of, subsets_of
 from lib_sdtune.data.thread_map import ordered
-from lib_sdtune.data.walk import PictureFile
 from lib_sdtune.errors import UserError, system_reason
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.loss import LossConfig
 
 YOUNG = 2_000_000_000  # nanoseconds: disks tell times in steps of up to two seconds, so newer files may change unseen
 Stamp = tuple[int, int, int]  # a file's size, time and number on the disk
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One usable picture. Size in pixels the right way up; `content` is a hash of the file's bytes.
-
-    caption_from: "file", "prompt", "folder", "name" or "none". concept: its number. folder: its folder's name,
-    with those above it as far as it takes to tell folders apart, and a number where it is used in several ways.
-    relative: path below the concept's folder, with / on every system.
-    """
-
-    path: Path
-    width: int
-    height: int
-    caption: str
-    caption_from: str
-    content: str
-    repeats: int
-    is_class: bool
-    weight: float
-    concept: int
-    folder: str
-    relative: str = ""
-    has_alpha: bool = False
-    appearance: Appearance | None = None
-    mask: Mask | None = None
 
 
 @dataclass

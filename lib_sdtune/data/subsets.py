@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib_sdtune.config import Concept, DatasetConfig, LossConfig
 from lib_sdtune.data import captions, dataset_toml
+from lib_sdtune.data.example import PictureFile
 from lib_sdtune.data.kinds import USUAL
 from lib_sdtune.data.mask_folder import assigned
 from lib_sdtune.data.paths import locate, named_path
 from lib_sdtune.data.problem import Problem, printable
-from lib_sdtune.data.walk import PictureFile, walk
+from lib_sdtune.data.walk import walk
 from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats.paths import bare_path, is_file
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.loss import LossConfig
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lib_sdtune import randomness
-from lib_sdtune.config import DatasetConfig
 from lib_sdtune.data.captions import filled, tags
+from lib_sdtune.sections.dataset import DatasetConfig
 
 ALTERNATIVES = re.compile(r"\{([^{}]+)\}")
 ESCAPES = (("{{", "\ue000"), ("}}", "\ue001"))  # doubled brackets stand for themselves

@@ -6,11 +6,11 @@ links that lead out of the folder are left alone; every other file is a picture,
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from lib_sdtune.data import masks, metadata
 from lib_sdtune.data.captions import EXTENSIONS
+from lib_sdtune.data.example import PictureFile
 from lib_sdtune.data.kinds import PLUGGED_IN, UNREAD, caption_ending, is_picture
 from lib_sdtune.data.listing import NAMED
 from lib_sdtune.data.problem import Problem, printable
@@ -28,22 +28,6 @@ SYSTEM = {"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "sys
 COMPANIONS = (".bak", ".tmp")  # of our own, beside captions and pictures
 OURS = {"manifest.json"}
 MAX_DEPTH = 32
-
-
-@dataclass(frozen=True)
-class PictureFile:
-    """A picture file before it is opened. `relative` is its path below the root, with / on every system.
-
-    `repeats` and `words` are those of the nearest `10_name` folder (None and "" without one).
-    """
-
-    path: Path
-    relative: str
-    repeats: int | None
-    words: str
-    texts: dict[str, Path]  # ending in lower case, which may have several dots -> file of the same stem
-    metadata_caption: str = ""  # its caption in a list such as metadata.jsonl
-    mask: Path | None = None
 
 
 def walk(root: Path | str, problems: list[Problem], caption_extension: str = "") -> list[PictureFile]:

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm.checkpoint import header
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training import base_checkpoint
 
 if TYPE_CHECKING:

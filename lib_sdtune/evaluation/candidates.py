@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
 from lib_sdtune.formats import artefact_files
@@ -17,6 +16,7 @@ from lib_sdtune.formats.metadata import session_id
 from lib_sdtune.ldm.checkpoint import is_safetensors
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.prompts import TAG, tags
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training.results import artefacts_of
 
 if TYPE_CHECKING:

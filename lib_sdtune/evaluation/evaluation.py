@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
-from lib_sdtune.config import Concept, Config
+from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.evaluation import base_model, page, ranking
 from lib_sdtune.evaluation import candidates as saved
@@ -25,6 +25,7 @@ from lib_sdtune.formats.files import write_json
 from lib_sdtune.formats.structure import is_number
 from lib_sdtune.host.base import Host
 from lib_sdtune.progress import Progress
+from lib_sdtune.sections.concept import Concept
 from lib_sdtune.training import run_lock
 from lib_sdtune.training.overfitting import assess
 

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation.candidates import Candidate, wordless
 from lib_sdtune.formats import infotext, structure
 from lib_sdtune.formats.files import free_space, write_json
 from lib_sdtune.host.base import Host, SampleRequest
 from lib_sdtune.progress import Progress
+from lib_sdtune.sections.model import Model
 
 MANY = 500  # pictures that are made without asking
 SPARE = 64 * 2**20  # bytes that stay free

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import prompt_lines
-from lib_sdtune.config import rates_of
 from lib_sdtune.data.captions import trigger_words
 from lib_sdtune.errors import RunError, UserError, WrongState
 from lib_sdtune.evaluation.candidates import Candidate, of_run, relocated
@@ -26,6 +25,7 @@ from lib_sdtune.formats.files import atomic, free_space, write_json
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
+from lib_sdtune.sections.general import rates_of
 from lib_sdtune.training import run_lock
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import prompt_lines
-from lib_sdtune.config import SampleConfig
 from lib_sdtune.data.captions import trigger_words
 from lib_sdtune.declaration import build, option
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.sections.sample import SampleConfig
 
 if TYPE_CHECKING:
     from lib_sdtune.config import Config

@@ -10,17 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lib_sdtune.config import Config
 from lib_sdtune.families.base import Family
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import atomic, write_json
+from lib_sdtune.sections.general import GeneralConfig
 
 OUR_NOTES = re.compile(r"\w+, (?:\d+ steps|step \d+), .*resolution \d+, seed \d+(?:; .*)?")
 log = logging.getLogger("sdtune")
 UNTRAINED = "step00000000-00.png"  # drawn before the first step, it shows nothing of the file
 
 
-def write(artefact: Path, activation_text: str, config: Config, family: Family, step: int, samples: Path) -> None:
+def write(artefact: Path, activation_text: str, config: GeneralConfig, family: Family, step: int,
+          samples: Path) -> None:
     """Write the card, and the newest picture of the folder `samples` as preview."""
     path = artefact.with_suffix(".json")
     card = structure.read(path, dict)

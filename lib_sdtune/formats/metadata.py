@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lib_sdtune import __version__
-from lib_sdtune.config import Concept
 from lib_sdtune.devices import compute_dtype
 from lib_sdtune.formats.kinds import KINDS
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.general import GeneralConfig
 
 if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.config import Config
     from lib_sdtune.families.base import Family
     from lib_sdtune.families.variant import Variant
-
 PRECISIONS = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "no"}
 """What sd-scripts' mixed_precision calls the number format that the forward computes in."""
 
@@ -31,7 +30,8 @@ BASE_MODEL = ("ss_base_model_version", "ss_v2", "modelspec.architecture", "model
 """The keys of `base_model`."""
 
 
-def describe(config: "Config", model: Any, method: Any, training_data: Any, stem: str, step: int) -> dict[str, str]:
+def describe(config: GeneralConfig, model: Any, method: Any, training_data: Any, stem: str,
+             step: int) -> dict[str, str]:
     """All metadata of the file `stem`, str -> str; the WebUI wants JSON objects where it parses, plain text elsewhere.
     """
     facts: dict[str, Any] = base_model(model.family, model.variant, method.kind, config.dataset.resolution)
@@ -46,13 +46,13 @@ def describe(config: "Config", model: Any, method: Any, training_data: Any, stem
             if value is not None}
 
 
-def optimizer(config: "Config") -> str:
+def optimizer(config: GeneralConfig) -> str:
     """Its name with the arguments that were set, "AdamW(weight_decay=0.1)", as sd-scripts writes it."""
     arguments = ",".join(f"{key}={value}" for key, value in config.train.optimizer_args.items())
     return config.train.optimizer + (f"({arguments})" if arguments else "")
 
 
-def session_id(config: "Config") -> int:
+def session_id(config: GeneralConfig) -> int:
     """A number that every file of a run carries, the same for the same settings."""
     return int(sha256(printed(shared_config(config)).encode()).hexdigest()[:8], 16)
 
@@ -67,7 +67,7 @@ def base_model(family: "Family", variant: "Variant", kind: str, side: int) -> di
             "modelspec.prediction_type": "v" if variant.prediction_type == "v_prediction" else "epsilon"}
 
 
-def recipe(config: "Config", step: int, training_data: Any) -> dict[str, Any]:
+def recipe(config: GeneralConfig, step: int, training_data: Any) -> dict[str, Any]:
     """kohya's keys of the settings and of the step."""
     train, noise, loss, data = config.train, config.noise, config.loss, config.dataset
     return {
@@ -134,7 +134,7 @@ def folders(pictures: Iterable[Any]) -> dict[str, dict[str, int]]:
     return names
 
 
-def shared_config(config: "Config") -> dict[str, Any]:
+def shared_config(config: GeneralConfig) -> dict[str, Any]:
     """The config as it may be shown to others: paths cut down to their last part."""
     settings = config.to_dict()
     for concept in settings["concepts"]:
@@ -145,7 +145,7 @@ def shared_config(config: "Config") -> dict[str, Any]:
     return settings
 
 
-def modelspec(config: "Config", method: Any, stem: str) -> dict[str, Any]:
+def modelspec(config: GeneralConfig, method: Any, stem: str) -> dict[str, Any]:
     """https://github.com/Stability-AI/ModelSpec beside `base_model`, without its date."""
     return {"modelspec.sai_model_spec": "1.0.1", "modelspec.title": stem,
             "modelspec.encoder_layer": config.model.clip_skip,

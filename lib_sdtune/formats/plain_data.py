@@ -1,4 +1,4 @@
-"""Plain data from outside (JSON, TOML, a form), parsed and bounded before anything reads it.
+"""Plain data from outside (JSON, TOML, a form), parsed and bounded before anything reads it, and laid over others.
 
 Python's own limits end in exceptions of a dozen kinds far from where the data came in; these end in a sentence at once.
 """
@@ -100,6 +100,13 @@ def check_letters(text: str, what: str) -> None:
     except UnicodeEncodeError:
         raise UserError(f"{what} holds a character that is none (half of a pair, or an undecodable byte); "
                         "write it anew.") from None
+
+
+def overlaid(data: Any, defaults: Any) -> Any:
+    """`defaults` with `data` laid over them, group by group; lists are taken whole."""
+    if not (isinstance(data, dict) and isinstance(defaults, dict)):
+        return data
+    return {**defaults, **{key: overlaid(value, defaults.get(key)) for key, value in data.items()}}
 
 
 def shortened(text: Any, length: int = 60) -> str:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from lib_sdtune.config import overlaid
 from lib_sdtune.formats.files import read_json
+from lib_sdtune.formats.plain_data import overlaid
 from lib_sdtune.ldm import checkpoint, header
 from lib_sdtune.ldm.embedded_model import EMBEDDED
 from lib_sdtune.ldm.header import Header

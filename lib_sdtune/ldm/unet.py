@@ -161,6 +161,7 @@ class SpatialTransformer(nn.Module):
 
     def __init__(self, channels: int, heads: int, depth: int, context_dim: int, use_linear: bool = False) -> None:
         super().__init__()
+
         def project() -> nn.Module:
             return nn.Linear(channels, channels) if use_linear else nn.Conv2d(channels, channels, 1)
 

@@ -18,13 +18,13 @@ from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.networks.base import Adapter
 from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.master_weights import TrainedWeight
+from lib_sdtune.sections.general import GeneralConfig
 
 if TYPE_CHECKING:  # the config is composed of the methods
-    from lib_sdtune.config import Config
     from lib_sdtune.data.scan import Scan
-
 FolderOf = Callable[[str], Path]
 """The host's `folder(kind)`."""
+
 
 @dataclass
 class Artefact:
@@ -44,7 +44,14 @@ class Artefact:
 class MethodSettings:
     """A method's section of the config: a dataclass of `declaration.option`s. Rates are called "lr" or end in "_lr"."""
 
-    def check(self, config: "Config") -> None:
+    # what a run of automatic length takes at most, in pictures shown: each so often, and all of them in these limits
+    showings, fewest_examples, most_examples = 150, 1000, 3000
+
+    def examples_for(self, pictures: int) -> int:
+        """How many examples a run of automatic length may show at most, with so many pictures of the subject."""
+        return min(max(self.showings * pictures, self.fewest_examples), self.most_examples)
+
+    def check(self, config: GeneralConfig) -> None:
         """UserError for settings that contradict each other, or the rest; nothing is read from disk."""
 
     def ineffective(self) -> Iterable[tuple[str, str]]:
@@ -76,23 +83,15 @@ class Method:
     goes_back = True  # whether `load_tensors` can bring back an earlier step's values at the end of a run
     fused_backward = False  # whether each tensor may be stepped as soon as its gradient is there, to save memory
     # functions (config, device) -> {path: value} of settings of its own that need less memory, {} where there are none
-    cheaper: tuple[Callable[["Config", torch.device], dict[str, Any]], ...] = ()
+    cheaper: tuple[Callable[[GeneralConfig, torch.device], dict[str, Any]], ...] = ()
     suffix = ".safetensors"
 
-    def __init__(self, config: "Config", model: LoadedModel) -> None:
+    def __init__(self, config: GeneralConfig, model: LoadedModel) -> None:
         self.config, self.model = config, model
         self.make_room: Callable[[], None] = lambda: None  # frees what others hold where the model's own lack memory
 
-    # what a run of automatic length takes at most, in pictures shown: each so often, and all of them in these limits
-    showings, fewest_examples, most_examples = 150, 1000, 3000
-
     @classmethod
-    def examples_for(cls, pictures: int) -> int:
-        """How many examples a run of automatic length may show at most, with so many pictures of the subject."""
-        return min(max(cls.showings * pictures, cls.fewest_examples), cls.most_examples)
-
-    @classmethod
-    def kinds(cls, config: "Config") -> list[ArtefactKind]:
+    def kinds(cls, config: GeneralConfig) -> list[ArtefactKind]:
         """The kind of every file that a run ends with, the main one first."""
         return [KINDS[cls.kind]]
 
@@ -102,45 +101,45 @@ class Method:
         return {}
 
     @classmethod
-    def check(cls, config: "Config", folder: FolderOf) -> None:
+    def check(cls, config: GeneralConfig, folder: FolderOf) -> None:
         """UserError for what can be told from the config and the host's files alone; `folder(kind)` is the host's."""
 
     @classmethod
-    def check_model(cls, config: "Config", folder: FolderOf, spec: ModelSpec) -> None:
+    def check_model(cls, config: GeneralConfig, folder: FolderOf, spec: ModelSpec) -> None:
         """UserError where a file to go on from, or a size, does not fit the model."""
 
     @classmethod
-    def prepare_data(cls, config: "Config", scan: "Scan") -> None:
+    def prepare_data(cls, config: GeneralConfig, scan: "Scan") -> None:
         """Change what the scan of the pictures lacks for this method, such as a concept's prompt template."""
 
     @classmethod
-    def check_data(cls, config: "Config", scan: "Scan") -> None:
+    def check_data(cls, config: GeneralConfig, scan: "Scan") -> None:
         """After `prepare_data`: UserError where pictures and captions are no use, a warning where they may
         disappoint.
         """
 
     @classmethod
-    def as_files_say(cls, config: "Config", folder: FolderOf) -> "Config":
+    def as_files_say(cls, config: GeneralConfig, folder: FolderOf) -> GeneralConfig:
         """The settings with the sizes that a file to go on from has, for arithmetic. UserError for such a file."""
         return config
 
     @classmethod
-    def count_trainable(cls, config: "Config", spec: ModelSpec) -> int:
+    def count_trainable(cls, config: GeneralConfig, spec: ModelSpec) -> int:
         """About how many float32 numbers learn beside the model."""
         return 0
 
     @classmethod
-    def memory_bytes(cls, config: "Config", spec: ModelSpec) -> int:
+    def memory_bytes(cls, config: GeneralConfig, spec: ModelSpec) -> int:
         """What training keeps beside the model, without activations: the numbers, their gradients, the optimizer's."""
         return cls.count_trainable(config, spec) * (8 + optim.bytes_of(config.train.optimizer))
 
     @classmethod
-    def weight_dtype(cls, config: "Config", spec: ModelSpec) -> torch.dtype:
+    def weight_dtype(cls, config: GeneralConfig, spec: ModelSpec) -> torch.dtype:
         """The number format of the model's weights while it trains."""
         return spec.dtype
 
     @classmethod
-    def written_weights(cls, config: "Config") -> torch.dtype | None:
+    def written_weights(cls, config: GeneralConfig) -> torch.dtype | None:
         """The number format in which the model's own weights are written; None where they are not."""
         return None
 

@@ -29,11 +29,10 @@ from lib_sdtune.methods.whole_model import WholeModel, rate
 from lib_sdtune.optim.ema import EMA, EVERY
 from lib_sdtune.optim.master_weights import MasterCopy, TrainedWeight
 from lib_sdtune.optim.schedule import is_zero
+from lib_sdtune.sections.general import GeneralConfig
 
 if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.config import Config
     from lib_sdtune.data.scan import Scan
-
 log = logging.getLogger("sdtune")
 
 
@@ -44,9 +43,8 @@ class DreamBooth(WholeModel):
     title, order = "DreamBooth", 2
     Settings = DreamBoothConfig
     kind, fused_backward, cheap_to_detach, goes_back = "checkpoints", True, False, False
-    fewest_examples, most_examples = 800, 2000  # Ruiz et al. 2022: about 1000 steps
 
-    def __init__(self, config: "Config", model: LoadedModel) -> None:
+    def __init__(self, config: GeneralConfig, model: LoadedModel) -> None:
         super().__init__(config, model)
         self.settings = config.dreambooth
         self.parts = {name: module for name, module in model.modules() if not is_zero(self.rate(name))}
@@ -64,18 +62,18 @@ class DreamBooth(WholeModel):
         return rate(self.settings, part)
 
     @classmethod
-    def kinds(cls, config: "Config") -> list[ArtefactKind]:
+    def kinds(cls, config: GeneralConfig) -> list[ArtefactKind]:
         return [*super().kinds(config), *([KINDS["lora"]] if config.dreambooth.lora_dim else [])]
 
     @classmethod
-    def check(cls, config: "Config", folder: FolderOf) -> None:
+    def check(cls, config: GeneralConfig, folder: FolderOf) -> None:
         super().check(config, folder)
         if config.dreambooth.weights == "bfloat16" and config.train.mixed_precision == "no":
             raise UserError('"dreambooth.weights" is "bfloat16" and "train.mixed_precision" is "no", which asks for '
                             "float32; change one of them.")
 
     @classmethod
-    def check_data(cls, config: "Config", scan: "Scan") -> None:
+    def check_data(cls, config: GeneralConfig, scan: "Scan") -> None:
         """Warn of captions that say nothing but the class: they teach the class, not the subject."""
         for picture in scan.pictures:
             class_words = config.concepts[picture.concept].class_prompt.lower().split()
@@ -90,7 +88,7 @@ class DreamBooth(WholeModel):
                 return
 
     @classmethod
-    def written_weights(cls, config: "Config") -> torch.dtype:
+    def written_weights(cls, config: GeneralConfig) -> torch.dtype:
         return safetensors.PRECISIONS[config.save.precision]
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -1,20 +1,19 @@
 """The settings of DreamBooth."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lib_sdtune import optim
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import require
 from lib_sdtune.methods.base import MethodSettings
-
-if TYPE_CHECKING:  # it is composed of the methods
-    from lib_sdtune.config import Config
+from lib_sdtune.sections.general import GeneralConfig
 
 
 @dataclass
 class DreamBoothConfig(MethodSettings):
     """Training the model itself."""
+
+    fewest_examples, most_examples = 800, 2000  # Ruiz et al. 2022: about 1000 steps
 
     unet_lr: Rate = option(2e-6, "2e-6: how fast the UNet learns.",
                            label="DreamBooth UNet learning rate", low=0, high=10)
@@ -30,7 +29,7 @@ class DreamBoothConfig(MethodSettings):
     lora_dim: int = option(0, "0, or 32 to 128: also writes what was learned as a LoRA of that rank.",
                            label="Rank of an extra LoRA", low=0, high=1024)
 
-    def check(self, config: "Config") -> None:
+    def check(self, config: GeneralConfig) -> None:
         optimizer = config.train.optimizer
         require(
             not optim.keeps_mean(optimizer),

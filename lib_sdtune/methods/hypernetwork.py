@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -28,10 +28,8 @@ from lib_sdtune.networks.hypernetwork import (
     context_widths,
 )
 from lib_sdtune.randomness import generator
+from lib_sdtune.sections.general import GeneralConfig
 from lib_sdtune.sentences import phrase, plural
-
-if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.config import Config
 
 log = logging.getLogger("sdtune")
 
@@ -39,6 +37,8 @@ log = logging.getLogger("sdtune")
 @dataclass
 class HypernetworkConfig(MethodSettings):
     """A hypernetwork."""
+
+    fewest_examples = most_examples = 10_000  # as the WebUI's own trainer is used
 
     layer_structure: list[float] = option(
         [1, 2, 1], "1, 2, 1: layer widths as multiples; the first and the last are 1.",
@@ -80,7 +80,7 @@ class HypernetworkConfig(MethodSettings):
         elif not self.dropout:
             yield "dropout_structure", phrase('"hypernetwork.dropout" is off')
 
-    def check(self, config: "Config") -> None:
+    def check(self, config: GeneralConfig) -> None:
         layout, dropout = self.layer_structure, self.dropout_structure
         require(len(layout) > 1 and layout[0] == layout[-1] == 1,
                 '"hypernetwork.layer_structure" must begin and end with 1, such as [1, 2, 1].')
@@ -96,16 +96,15 @@ class HypernetworkMethod(Method):
     title, order = "Hypernetwork", 4
     Settings = HypernetworkConfig
     kind = "hypernetworks"
-    fewest_examples = most_examples = 10_000  # as the WebUI's own trainer is used
     suffix = ".pt"
 
     @classmethod
-    def check(cls, config: "Config", folder: FolderOf) -> None:
+    def check(cls, config: GeneralConfig, folder: FolderOf) -> None:
         if config.hypernetwork.init_hypernetwork:
             file.read(file.find(folder(cls.kind), config.hypernetwork.init_hypernetwork))
 
     @classmethod
-    def check_model(cls, config: "Config", folder: FolderOf, spec: ModelSpec) -> None:
+    def check_model(cls, config: GeneralConfig, folder: FolderOf, spec: ModelSpec) -> None:
         settings = config.hypernetwork
         model_widths = sorted(
             {shape[1] for name, shape in spec.shapes["unet"].items() if name.endswith("to_k.weight")}
@@ -116,7 +115,7 @@ class HypernetworkMethod(Method):
         else:
             refuse_unknown(settings.enable_sizes, model_widths, '"hypernetwork.enable_sizes"')
 
-    def __init__(self, config: "Config", model: LoadedModel) -> None:
+    def __init__(self, config: GeneralConfig, model: LoadedModel) -> None:
         super().__init__(config, model)
         self.steps_before = 0
         network = self.continued() if config.hypernetwork.init_hypernetwork else self.new()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -36,9 +36,7 @@ from lib_sdtune.networks.norm import Norm
 from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.schedule import is_zero, multiplied
 from lib_sdtune.randomness import generator
-
-if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.config import Config
+from lib_sdtune.sections.general import GeneralConfig
 
 OF_NORM = re.compile(r"\.(norm\d?|in_layers\.0|out_layers\.0)\.weight$")
 
@@ -51,7 +49,7 @@ class LoraMethod(Method):
     Settings = LoraConfig
     kind = "lora"
 
-    def __init__(self, config: "Config", model: LoadedModel) -> None:
+    def __init__(self, config: GeneralConfig, model: LoadedModel) -> None:
         super().__init__(config, model)
         settings = config.lora
         self.blocks = Blocks(settings, len(model.unet.input_blocks))
@@ -96,12 +94,12 @@ class LoraMethod(Method):
         return {} if family.adapts_text_by_default else {"text_encoder_lr": 0.0}
 
     @classmethod
-    def check(cls, config: "Config", folder: FolderOf) -> None:
+    def check(cls, config: GeneralConfig, folder: FolderOf) -> None:
         if config.lora.init_file:
             layers.check(lora_file.read(find_init_file(config, folder)))
 
     @classmethod
-    def check_model(cls, config: "Config", folder: FolderOf, spec: ModelSpec) -> None:
+    def check_model(cls, config: GeneralConfig, folder: FolderOf, spec: ModelSpec) -> None:
         Blocks(config.lora, input_blocks(spec))
         if not config.lora.init_file:
             cls.count_trainable(config, spec)  # refuses what the network cannot be
@@ -109,7 +107,7 @@ class LoraMethod(Method):
             refuse_other_family(lora_file.read(find_init_file(config, folder)), spec)
 
     @classmethod
-    def as_files_say(cls, config: "Config", folder: FolderOf) -> "Config":
+    def as_files_say(cls, config: GeneralConfig, folder: FolderOf) -> GeneralConfig:
         if not config.lora.init_file:
             return config
         layers_of_file = lora_file.read(find_init_file(config, folder)).layers.values()
@@ -123,7 +121,7 @@ class LoraMethod(Method):
         return settled
 
     @classmethod
-    def count_trainable(cls, config: "Config", spec: ModelSpec) -> int:
+    def count_trainable(cls, config: GeneralConfig, spec: ModelSpec) -> int:
         settings = config.lora
         parts = learning_parts(settings, spec)
         shapes = Counter(shape for part in parts for shape in adapted_shapes(spec.shapes[part]))
@@ -133,7 +131,7 @@ class LoraMethod(Method):
         return sum(counts) + sum(norms)
 
     @classmethod
-    def memory_bytes(cls, config: "Config", spec: ModelSpec) -> int:
+    def memory_bytes(cls, config: GeneralConfig, spec: ModelSpec) -> int:
         """With what is held while a weight is made in the backward pass: one at a time, or all that were never let go
         of.
         """
@@ -290,5 +288,5 @@ def input_blocks(spec: ModelSpec) -> int:
     return 1 + max((int(parts[1]) for parts in names if parts[0] == "input_blocks"), default=11)
 
 
-def find_init_file(config: "Config", folder: FolderOf) -> Path:
+def find_init_file(config: GeneralConfig, folder: FolderOf) -> Path:
     return KINDS["lora"].find(folder("lora"), config.lora.init_file)

@@ -11,12 +11,11 @@ from lib_sdtune.methods.base import MethodSettings
 from lib_sdtune.methods.lora_presets import PRESETS
 from lib_sdtune.networks.base import Adapter
 from lib_sdtune.optim import schedule
+from lib_sdtune.sections.general import GeneralConfig
 from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:  # it is composed of the methods
-    from lib_sdtune.config import Config
     from lib_sdtune.families.base import Family
-
 OF_THE_FILE = ("network", "dim", "alpha", "conv_dim", "conv_alpha", "use_tucker", "factor", "train_on_input",
                "constraint", "rescaled", "preset", "train_norm",
                "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
@@ -116,7 +115,7 @@ class LoraConfig(MethodSettings):
                 'Set "lora.text_encoder_lr" to 0.'
             )
 
-    def check(self, config: "Config") -> None:
+    def check(self, config: GeneralConfig) -> None:
         name = self.network
         network: type[Adapter] | None = None if self.init_file else networks.registry[name]
         require(

@@ -21,18 +21,19 @@ from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import FolderOf, Method, MethodSettings
+from lib_sdtune.sections.general import GeneralConfig
 from lib_sdtune.sentences import phrase
 
 if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.config import Config
     from lib_sdtune.data.scan import Scan
-
 log = logging.getLogger("sdtune")
 
 
 @dataclass
 class TextualInversionConfig(MethodSettings):
     """A new word (embedding)."""
+
+    fewest_examples = most_examples = 5000  # Gal et al. 2022 (arXiv 2208.01618), section 4
 
     token: str = option(
         "", "Empty takes the run's name, which is what you type in a prompt; otherwise the word of your captions "
@@ -58,7 +59,7 @@ class TextualInversionConfig(MethodSettings):
             why = phrase('"textual_inversion.init_embedding" brings vectors of its own')
             yield from ((key, why) for key in ("init_text", "num_vectors_per_token"))
 
-    def check(self, config: "Config") -> None:
+    def check(self, config: GeneralConfig) -> None:
         require(
             config.dataset.caption_dropout_rate < 1,
             '"dataset.caption_dropout_rate" is 1, so no caption would ever say the word and nothing could learn; '
@@ -80,15 +81,14 @@ class TextualInversion(Method):
     teaches_word = True
     uses_class_pictures = False  # their captions do not say the word, so nothing of them reaches its vectors
     kind = "embeddings"
-    fewest_examples = most_examples = 5000  # Gal et al. 2022 (arXiv 2208.01618), section 4
 
     @classmethod
-    def check(cls, config: "Config", folder: FolderOf) -> None:
+    def check(cls, config: GeneralConfig, folder: FolderOf) -> None:
         if config.textual_inversion.init_embedding:
             file.tables_of(file.find(folder(cls.kind), config.textual_inversion.init_embedding))
 
     @classmethod
-    def check_model(cls, config: "Config", folder: FolderOf, spec: ModelSpec) -> None:
+    def check_model(cls, config: GeneralConfig, folder: FolderOf, spec: ModelSpec) -> None:
         widths = [shape[1] for part, shapes in sorted(spec.shapes.items()) if part.startswith("text_encoder")
                   for name, shape in shapes.items() if name.endswith("token_embedding.weight")]
         if len(widths) > 1 and config.textual_inversion.save_model_as != "safetensors":
@@ -100,15 +100,15 @@ class TextualInversion(Method):
             file.refuse_other_widths(file.find(folder(cls.kind), config.textual_inversion.init_embedding), widths)
 
     @classmethod
-    def prepare_data(cls, config: "Config", scan: "Scan") -> None:
+    def prepare_data(cls, config: GeneralConfig, scan: "Scan") -> None:
         scan.pictures = [picture for picture in scan.pictures if not picture.is_class]
         add_word_templates(scan, config, config.word)
 
     @classmethod
-    def check_data(cls, config: "Config", scan: "Scan") -> None:
+    def check_data(cls, config: GeneralConfig, scan: "Scan") -> None:
         check_word(scan, config, config.word)
 
-    def __init__(self, config: "Config", model: LoadedModel) -> None:
+    def __init__(self, config: GeneralConfig, model: LoadedModel) -> None:
         super().__init__(config, model)
         self.settings = config.textual_inversion
         self.suffix = f".{self.settings.save_model_as}"

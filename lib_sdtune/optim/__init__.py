@@ -3,20 +3,17 @@ from typing import TYPE_CHECKING, Any
 from lib_sdtune.errors import UserError
 from lib_sdtune.registry import Registry
 
-if TYPE_CHECKING:  # they import this file, or are not needed to declare settings
+if TYPE_CHECKING:  # it is not needed to declare settings
     import torch
-
-    from lib_sdtune.config import TrainConfig
 
 registry = Registry("lib_sdtune.optim", "optimizer")
 
 
-def make(train: "TrainConfig", groups: list[dict[str, Any]]) -> "torch.optim.Optimizer":
-    """The optimizer that `train` (the config's section) names, over torch's parameter groups, each with its "lr".
+def make(name: str, arguments: dict[str, Any], groups: list[dict[str, Any]]) -> "torch.optim.Optimizer":
+    """The optimizer of that name over torch's parameter groups, each with its "lr".
 
-    UserError when it is not installed or its arguments are none of its own.
+    arguments: further ones of its own. UserError when it is not installed or they are none of its own.
     """
-    name, arguments = train.optimizer, train.optimizer_args
     if "lr" in arguments:
         raise UserError('"train.optimizer_args" sets "lr", which the method\'s own section does; take it out.')
     try:
@@ -35,11 +32,11 @@ def missing_package(name: str, package: str, other: str = "Lion") -> UserError:
     return UserError(f'"train.optimizer" is {name}, which needs the package {package}; choose AdamW or {other}.')
 
 
-def check(train: "TrainConfig") -> None:
+def check(name: str, arguments: dict[str, Any]) -> None:
     """UserError when the optimizer could not be made, found out on one number."""
     import torch
 
-    make(train, [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1e-3}])
+    make(name, arguments, [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1e-3}])
 
 
 def bytes_of(name: str) -> int:
@@ -62,10 +59,10 @@ def keeps_mean(name: str) -> bool:
     return getattr(registry[name], "keeps_mean", False)
 
 
-def supports_found_inf(train: "TrainConfig", device: "torch.device") -> bool:
+def supports_found_inf(name: str, arguments: dict[str, Any], device: "torch.device") -> bool:
     """Whether the optimizer can leave a step out where a tensor on the device says so (`found_inf`)."""
-    supports = getattr(registry[train.optimizer], "supports_found_inf", None)
-    return bool(device.type == "cuda" and supports and supports(train.optimizer_args))
+    supports = getattr(registry[name], "supports_found_inf", None)
+    return bool(device.type == "cuda" and supports and supports(arguments))
 
 
 def available(name: str) -> bool:

@@ -20,6 +20,7 @@ from lib_sdtune.randomness import mix
 
 Factor = float | torch.Tensor
 
+
 class TrainedWeight:
     """`weight` is the model's own parameter, where gradients arrive; `value` is what the optimizer sees, float32.
 

@@ -4,13 +4,10 @@ Steps count from 0. The schedules that a name stands for are in `schedules`, the
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.optim.schedules import SCHEDULES, SETTINGS, Place
-
-if TYPE_CHECKING:  # the settings' choices are looked up here
-    from lib_sdtune.config import TrainConfig
+from lib_sdtune.optim.schedules import SCHEDULES, Place
 
 
 def factor(step: int, total: int, scheduler: str = "constant", warmup: int = 0, **shape: Any) -> float:
@@ -64,11 +61,6 @@ def rate(lr: float | str, step: int, total: int, scheduler: str = "constant", wa
     if is_text(lr):
         return scheduled(lr, step)
     return float(lr) * factor(step, total, scheduler, warmup, **shape)
-
-
-def shape(train: "TrainConfig") -> dict[str, float]:
-    """The arguments of `factor` that the settings give."""
-    return {name: getattr(train, setting) for name, setting in SETTINGS.items()}
 
 
 def reads(scheduler: str, name: str) -> bool:

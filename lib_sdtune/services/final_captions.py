@@ -25,7 +25,7 @@ def final_captions(captions: "Captions", data: dict, host: "Host", access: "Acce
     data: {"dataset", "prompt", "word", "seed", "showing"}; dataset: the shuffling and dropout of the run's settings;
     showing: how often each picture was shown before, because words vary. tokens: None where no tokenizer is at hand.
     """
-    from lib_sdtune.config import DatasetConfig
+    from lib_sdtune.sections.dataset import DatasetConfig
 
     refuse_unknown(data, "dataset", "prompt", "word", "seed", "showing")
     dataset = build(DatasetConfig, asdict(DatasetConfig()) | group(data, "dataset"), "dataset")

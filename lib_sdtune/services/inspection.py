@@ -23,10 +23,9 @@ class InspectionService(TaskService):
 
     def start(self, data: dict) -> dict[str, Any]:
         """What `inspect --json` says of {"images": a folder or a dataset TOML} under the settings {"dataset"}."""
-        from lib_sdtune.config import DatasetConfig
         from lib_sdtune.data.inspect import inspect
         from lib_sdtune.data.subsets import toml_folders
-        from lib_sdtune.sections.dataset import with_bucket_sides
+        from lib_sdtune.sections.dataset import DatasetConfig, with_bucket_sides
         from lib_sdtune.services.final_captions import tokenizer_of
 
         refuse_unknown(data, "images", "dataset")

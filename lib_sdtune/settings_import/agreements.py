@@ -8,12 +8,12 @@ from pathlib import PurePath
 from typing import Any
 
 from lib_sdtune import optim
-from lib_sdtune.config import rates_of
 from lib_sdtune.contradictions import MIN_OWN_RATE
 from lib_sdtune.errors import UserError
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim import schedule
 from lib_sdtune.sections.dataset import with_bucket_sides
+from lib_sdtune.sections.general import rates_of
 from lib_sdtune.settings_import.built import build
 from lib_sdtune.settings_import.draft import Draft
 from lib_sdtune.settings_import.entries import Entry

@@ -3,7 +3,7 @@
 import torch
 
 from lib_sdtune.config import Config
-from lib_sdtune.data.loader import Example
+from lib_sdtune.data.example import Example
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training.batch import draw, joined

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lib_sdtune.config import Config, TrainConfig
+from lib_sdtune.config import Config
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.schedule import reads
+from lib_sdtune.sections.train import TrainConfig
 
 MEASUREMENTS = 20  # of the longest run, spread evenly
 MIN_MEASUREMENTS = 4  # before a run may end

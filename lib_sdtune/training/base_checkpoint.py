@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import write_json
 from lib_sdtune.host.base import Host
+from lib_sdtune.sections.model import Model
 
 FILE = "checkpoint.json"
 FOLDER = "checkpoints"

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 
 from lib_sdtune import diffusion
-from lib_sdtune.config import Config, NoiseConfig
+from lib_sdtune.config import Config
 from lib_sdtune.data.cache import LatentCache
-from lib_sdtune.data.loader import Example
+from lib_sdtune.data.example import Example
 from lib_sdtune.devices import upload
 from lib_sdtune.randomness import generator
+from lib_sdtune.sections.noise import NoiseConfig
 from lib_sdtune.training.timestep_sampling import TimestepSampling
 
 

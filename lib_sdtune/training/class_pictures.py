@@ -8,7 +8,7 @@ rest follows when it is started again.
 import logging
 from pathlib import Path
 
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
 from lib_sdtune.data.paths import locate, named_path
 from lib_sdtune.data.subsets import class_root, is_toml
 from lib_sdtune.data.walk import walk
@@ -18,6 +18,7 @@ from lib_sdtune.formats.paths import refuse_dead_link
 from lib_sdtune.host.base import Host, SampleRequest
 from lib_sdtune.progress import Progress
 from lib_sdtune.randomness import mix
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training import class_picture_origin
 from lib_sdtune.training.control import Control
 

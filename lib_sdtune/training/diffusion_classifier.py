@@ -14,14 +14,14 @@ from pathlib import Path
 import torch
 
 from lib_sdtune import diffusion
-from lib_sdtune.config import Concept, Config
+from lib_sdtune.config import Config
 from lib_sdtune.contradictions import is_template
 from lib_sdtune.data.class_word import class_word
-from lib_sdtune.data.loader import Example
-from lib_sdtune.data.scan import Picture
+from lib_sdtune.data.example import Example, Picture
 from lib_sdtune.data.trigger_captions import sentence, stands_behind
 from lib_sdtune.progress import Progress
 from lib_sdtune.randomness import generator
+from lib_sdtune.sections.concept import Concept
 from lib_sdtune.training import resume_checks
 from lib_sdtune.training.batch import Batch, concats, sizes
 from lib_sdtune.training.saved_descriptions import SavedDescriptions

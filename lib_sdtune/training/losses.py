@@ -3,7 +3,7 @@
 import torch
 
 from lib_sdtune import diffusion
-from lib_sdtune.config import LossConfig
+from lib_sdtune.sections.loss import LossConfig
 from lib_sdtune.training.batch import Batch
 
 

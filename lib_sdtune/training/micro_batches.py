@@ -1,6 +1,6 @@
 """Which examples a step takes: its micro-batches in this process, and how much each counts."""
 
-from lib_sdtune.data.loader import Example
+from lib_sdtune.data.example import Example
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.teacher import NoTeacher
 from lib_sdtune.training.training_data import TrainingData

@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 
 from lib_sdtune import diffusion
-from lib_sdtune.config import LossConfig
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.sections.loss import LossConfig
 from lib_sdtune.training import precision
 from lib_sdtune.training.batch import Batch
 from lib_sdtune.training.conditioner import Conditioner

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lib_sdtune.data.scan import Picture
+from lib_sdtune.data.example import Picture
 from lib_sdtune.formats import structure
 from lib_sdtune.training.best_effort_file import BestEffortFile
 

@@ -7,12 +7,13 @@ a training for which nothing was set does not turn every cat into the subject.
 import math
 from collections.abc import Sequence
 
-from lib_sdtune.config import Concept, Config
+from lib_sdtune.config import Config
 from lib_sdtune.contradictions import is_template
 from lib_sdtune.data.class_word import class_prompt
-from lib_sdtune.data.scan import Picture
+from lib_sdtune.data.example import Picture
 from lib_sdtune.data.subsets import is_toml
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.sections.concept import Concept
 from lib_sdtune.sentences import phrase
 
 FORWARDS_OF_A_STEP = 3  # forward, and backward twice as long; a question costs that, and the untouched answer

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from lib_sdtune.config import Config, rates_of
+from lib_sdtune.config import Config
 from lib_sdtune.contradictions import is_template
+from lib_sdtune.data.example import Picture
 from lib_sdtune.data.loader import Dataset, none_aside
-from lib_sdtune.data.scan import Picture
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.sections.general import rates_of
 from lib_sdtune.sentences import plural
 from lib_sdtune.training import prior
 from lib_sdtune.training.diffusion_classifier import groups_of

@@ -5,11 +5,12 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from lib_sdtune.config import Concept, Config
+from lib_sdtune.config import Config
 from lib_sdtune.data import held_out
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.sections.concept import Concept
 from lib_sdtune.training import resume_checks
 from lib_sdtune.training.resume_checks import changed
 

@@ -7,7 +7,8 @@ from hashlib import blake2b
 from typing import Any
 
 from lib_sdtune.config import Config
-from lib_sdtune.data.scan import Picture, Scan
+from lib_sdtune.data.example import Picture
+from lib_sdtune.data.scan import Scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.sections.dataset import SIDES

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from lib_sdtune import optim
-from lib_sdtune.config import Config, Model, overlaid
+from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import amount, free_space, nearest_existing, write_json
 from lib_sdtune.formats.names import check_artefact_name, same_name
 from lib_sdtune.formats.paths import refuse_dead_link
+from lib_sdtune.formats.plain_data import overlaid
 from lib_sdtune.host.base import Host
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training import (
     base_checkpoint,
     drawn_prompts,
@@ -178,7 +180,7 @@ def still_there(paths: object) -> list[str]:
 
 def check_settings(config: Config, model_settings: Model, host: Host) -> None:
     """UserError for settings that this machine, the host's files or the model do not allow, whatever the run's name."""
-    optim.check(config.train)
+    optim.check(config.train.optimizer, config.train.optimizer_args)
     methods[config.method].check(config, host.folder)
     if spec := host.model_spec(model_settings):
         spec.variant.overridden(config.model.prediction_type, config.noise.zero_terminal_snr)

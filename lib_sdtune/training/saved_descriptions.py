@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lib_sdtune.data.scan import Picture
+from lib_sdtune.data.example import Picture
 from lib_sdtune.formats import structure
 from lib_sdtune.formats.files import write_json
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lib_sdtune.data.loader import Example
+from lib_sdtune.data.example import Example
 from lib_sdtune.devices import upload
 from lib_sdtune.training.host_copy import HostCopy
 from lib_sdtune.training.optimizer_steps.outcome import Outcome

@@ -17,7 +17,7 @@ import torch
 
 from lib_sdtune import randomness
 from lib_sdtune.config import Config
-from lib_sdtune.data.loader import Example
+from lib_sdtune.data.example import Example
 from lib_sdtune.devices import upload
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats import tensors as safetensors

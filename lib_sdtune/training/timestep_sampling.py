@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from lib_sdtune import diffusion
-from lib_sdtune.config import NoiseConfig
+from lib_sdtune.sections.noise import NoiseConfig
 from lib_sdtune.training.per_image_loss import update_mean
 
 BANDS = 20

@@ -14,8 +14,9 @@ from lib_sdtune.data import held_out, masks
 from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.caption_checks import refuse_wordless
 from lib_sdtune.data.caption_length import CaptionLimit
+from lib_sdtune.data.example import Example
 from lib_sdtune.data.inpainting_masks import InpaintingCache
-from lib_sdtune.data.loader import Dataset, Example, none_aside
+from lib_sdtune.data.loader import Dataset, none_aside
 from lib_sdtune.data.picture_gone import PictureGone
 from lib_sdtune.data.scan import Scan, scan
 from lib_sdtune.data.text_cache import TextCache

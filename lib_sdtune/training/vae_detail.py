@@ -10,7 +10,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lib_sdtune.data.loader import Dataset, Example
+from lib_sdtune.data.example import Example
+from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.pixels import pixels
 from lib_sdtune.devices import without_autocast

@@ -13,7 +13,7 @@ import torch
 
 from lib_sdtune import diffusion
 from lib_sdtune.config import Config
-from lib_sdtune.data.loader import Example
+from lib_sdtune.data.example import Example
 from lib_sdtune.randomness import generator, mix
 from lib_sdtune.training.batch import Batch, concats, sizes, stacked
 from lib_sdtune.training.training_data import TrainingData

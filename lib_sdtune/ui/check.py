@@ -18,8 +18,9 @@ from lib_sdtune.ui.thumbnails import thumbnails
 if TYPE_CHECKING:
     from lib_sdtune.app import App
     from lib_sdtune.config import Config
+    from lib_sdtune.data.example import Picture
     from lib_sdtune.data.loader import Dataset
-    from lib_sdtune.data.scan import Picture, Scan
+    from lib_sdtune.data.scan import Scan
 
 PHRASES = (  # what is put together of parts below
     "{1}, {2} with captions of their own.", "{1}, {2} with a caption of its own.",
@@ -39,6 +40,7 @@ PHRASES = (  # what is put together of parts below
     "Sizes and tags as bars", "(empty)")
 ENOUGH = 10  # pictures of a concept, as the README asks for
 UNNAMED = "unnamed"  # what a run is called that need have no name yet
+
 
 def report(settings: dict[str, Any], app: "App", say: Callable[[str], str] = str) -> str:
     """HTML about the run that the CONFIG `settings` describes, which need have no name yet.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib_sdtune import config, declaration
+from lib_sdtune.sections.concept import Concept
 from lib_sdtune.ui import labels
 
 FURTHER = "further_concepts"
@@ -54,8 +55,7 @@ def settings() -> Iterator[tuple[str, type, dataclasses.Field]]:
             section = field.metadata["section"]
             yield from ((f"{field.name}.{inner.name}", section, inner) for inner in dataclasses.fields(section))
         elif field.name == "concepts":
-            concept = config.Concept
-            yield from ((f"concept.{inner.name}", concept, inner) for inner in dataclasses.fields(concept))
+            yield from ((f"concept.{inner.name}", Concept, inner) for inner in dataclasses.fields(Concept))
         else:
             yield field.name, config.Config, field
 

@@ -5,7 +5,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lib_sdtune.data.scan import Picture, Scan
+    from lib_sdtune.data.example import Picture
+    from lib_sdtune.data.scan import Scan
 
 MAX_PICTURES = 24  # of the subject's pictures, and half as many of the class pictures
 ADDRESS = "./sdtune/v1/inspect/pictures/"

@@ -14,8 +14,8 @@ def merged(lists: Sequence[tuple[Path, PurePosixPath]],
     lists: (file, the path that it had); renamed: (the path that a picture had, its new name).
     """
     from lib_sdtune.data import metadata
+    from lib_sdtune.data.example import PictureFile
     from lib_sdtune.data.problem import Problem
-    from lib_sdtune.data.walk import PictureFile
 
     by_name = metadata.names_of([PictureFile(Path(path), str(path), None, "", {}) for path, _ in renamed])
     names = dict(renamed)  # of a path that several had, none is meant by a row, see `names_of`

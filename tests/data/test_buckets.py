@@ -1,7 +1,7 @@
 import pytest
 
-from lib_sdtune.config import DatasetConfig
 from lib_sdtune.data.buckets import Buckets, slack
+from lib_sdtune.sections.dataset import DatasetConfig
 
 # what sd-scripts prints for resolution 512, min 256, max 1024, steps 64
 SD1 = {(256, 832), (256, 896), (256, 960), (256, 1024), (320, 704), (320, 768), (384, 640), (448, 576), (512, 512), (576, 448), (640, 384),

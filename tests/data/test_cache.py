@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lib_sdtune.config import Concept, Config, LossConfig
+from lib_sdtune.config import Config
 from lib_sdtune.data import cache, tensor_store
 from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.loader import Dataset
@@ -19,6 +19,8 @@ from lib_sdtune.data.scan import scan
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.errors import RunError
 from lib_sdtune.families.base import Conditioning
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.loss import LossConfig
 from tests.data import awful
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.caption_checks import check_word, named_embeddings, says, unused_prompts
+from lib_sdtune.data.example import Picture
 from lib_sdtune.data.inspect import findings
-from lib_sdtune.data.scan import Picture, Scan
+from lib_sdtune.data.scan import Scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm.tokenizer import words
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from lib_sdtune.config import DatasetConfig
 from lib_sdtune.data import captions, metadata, text, variation
-from lib_sdtune.data.walk import PictureFile
+from lib_sdtune.data.example import PictureFile
+from lib_sdtune.sections.dataset import DatasetConfig
 
 
 @pytest.mark.parametrize("content, encoding, guessed", [

@@ -1,8 +1,10 @@
 import pytest
 
-from lib_sdtune.config import Concept, DatasetConfig, LossConfig
 from lib_sdtune.data.scan import check, scan
 from lib_sdtune.errors import UserError
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.loss import LossConfig
 from tests.data import awful
 
 TOML = """

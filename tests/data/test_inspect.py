@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
+from lib_sdtune.config import Config
 from lib_sdtune.data import inspect
 from lib_sdtune.data.appearance import BLURRED, appearance_of, duplicates, sharpness
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.loss import LossConfig
 from tests.data import awful
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from lib_sdtune.config import Config
+from lib_sdtune.data.example import Picture
 from lib_sdtune.data.loader import Dataset, shares
-from lib_sdtune.data.scan import Picture, Scan
+from lib_sdtune.data.scan import Scan
 
 SHAPES = [(512, 512), (768, 512), (512, 768), (1500, 500)]
 

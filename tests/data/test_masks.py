@@ -6,13 +6,16 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
+from lib_sdtune.config import Config
 from lib_sdtune.data.cache import LatentCache
 from lib_sdtune.data.inpainting_masks import HOLES, InpaintingCache, every_hole
 from lib_sdtune.data.inspect import findings
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.loss import LossConfig
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.resume_checks import data_fingerprint
 from lib_sdtune.training.training_data import TrainingData

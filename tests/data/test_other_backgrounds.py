@@ -5,10 +5,14 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig, ValidationConfig
+from lib_sdtune.config import Config
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.plain_background import Other
 from lib_sdtune.data.scan import scan
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.loss import LossConfig
+from lib_sdtune.sections.validation import ValidationConfig
 from tests.data import awful
 
 WHITE, BLACK = (250, 250, 250), (10, 10, 20)

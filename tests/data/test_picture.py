@@ -5,7 +5,7 @@ from PIL import Image, ImageOps
 
 from lib_sdtune.data import picture, pixels
 from lib_sdtune.data.buckets import cover
-from lib_sdtune.data.loader import Example
+from lib_sdtune.data.example import Example
 from tests.data import awful
 
 

@@ -54,8 +54,8 @@ def test_sizes(source, tmp_path, options, counts):
 
 
 def test_the_bucket_is_the_one_of_training(source, tmp_path):
-    from lib_sdtune.config import DatasetConfig
     from lib_sdtune.data.buckets import Buckets
+    from lib_sdtune.sections.dataset import DatasetConfig
 
     prepare(source, tmp_path / "out", small())
     buckets = Buckets(DatasetConfig(resolution=128, min_bucket_reso=64, max_bucket_reso=256))

@@ -4,10 +4,13 @@ from collections import Counter
 
 import pytest
 
-from lib_sdtune.config import Concept, Config, DatasetConfig, LossConfig
+from lib_sdtune.config import Config
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
 from lib_sdtune.data.variation import Moment, is_fixed, unvaried, vary
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.loss import LossConfig
 from tests.hosts import pictures
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from lib_sdtune.__main__ import main
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
 from lib_sdtune.errors import NameTaken, UserError
 from lib_sdtune.evaluation import comparison, evaluation, journal, run_report
 from lib_sdtune.evaluation import publish as publishing
@@ -21,6 +21,7 @@ from lib_sdtune.evaluation.publish import publish, undo
 from lib_sdtune.evaluation.settings import EvaluationSettings, read, sample_requests
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.pages import html as html_page
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training.runs import RunFolder, begin
 from tests.hosts import train
 from tests.test_architecture import ROOT

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from PIL import Image, ImageChops
 
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.evaluation.any_files import AnyFiles
 from lib_sdtune.evaluation.candidates import of_files
@@ -15,6 +15,7 @@ from lib_sdtune.evaluation.settings import read
 from lib_sdtune.formats import pickled
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import train
 from tests.test_architecture import ROOT

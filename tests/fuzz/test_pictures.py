@@ -7,11 +7,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lib_sdtune.config import Concept, DatasetConfig, LossConfig
 from lib_sdtune.data.inspect import inspect
 from lib_sdtune.data.picture import Unreadable, examine, load
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
+from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.dataset import DatasetConfig
+from lib_sdtune.sections.loss import LossConfig
 from tests.data import awful
 from tests.fuzz import hostile
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats import embedding, hypernetwork, infotext
 from lib_sdtune.formats import tensors as files
@@ -18,6 +17,7 @@ from lib_sdtune.host.embedded import EMBEDDED, EmbeddedHost
 from lib_sdtune.ldm import header
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
 from lib_sdtune.networks.lora import LoRA
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training.memory.offloaded_parts import OffloadedParts
 from tests.models import checkpoint_tensors, tiny_sd1
 from tests.pretended import pretended_cuda

@@ -8,12 +8,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost, addons
 from lib_sdtune.prompts import tags
+from lib_sdtune.sections.model import Model
 from tests.checkpoints import V_YAML, host_of, write
 from tests.hosts import settings, train
 from tests.models import TINY, VARIANTS

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from lib_sdtune import optim
-from lib_sdtune.config import TrainConfig
 
 SHAPES = [(5,), (3, 4, 2, 2), (7, 3), (2, 3, 1, 1)]
 
@@ -15,7 +14,7 @@ def lion(found_inf=None, **arguments):
     params = [nn.Parameter(torch.randn(shape, generator=torch.Generator().manual_seed(number)))
               for number, shape in enumerate(SHAPES)]
     params[1].data = params[1].data.to(memory_format=torch.channels_last)
-    optimizer = optim.make(TrainConfig(optimizer="Lion", optimizer_args=arguments), [{"params": params, "lr": 1e-2}])
+    optimizer = optim.make("Lion", arguments, [{"params": params, "lr": 1e-2}])
     optimizer.found_inf = None if found_inf is None else torch.tensor(found_inf)
     return optimizer, params
 

@@ -1,7 +1,7 @@
 """Optimizers whose packages may be missing: the package's name in a sentence, and its class where it is there."""
 
 import sys
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 import torch
@@ -14,10 +14,6 @@ PACKAGES = {"CAME": ("came_pytorch", "came-pytorch"), "DAdaptAdam": ("dadaptatio
             "Adafactor": ("transformers.optimization", "transformers")}
 
 
-def settings(name, **arguments):
-    return SimpleNamespace(optimizer=name, optimizer_args=arguments)
-
-
 def groups():
     return [{"params": [torch.nn.Parameter(torch.ones(3, 2))], "lr": 1e-3}]
 
@@ -27,7 +23,7 @@ def test_a_missing_package_is_named(monkeypatch, name):
     module, package = PACKAGES[name]
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError, match=f"needs the package {package};"):
-        optim.make(settings(name), groups())
+        optim.make(name, {}, groups())
 
 
 @pytest.mark.parametrize("name", [name for name in PACKAGES if name != "Adafactor"])
@@ -35,7 +31,7 @@ def test_the_packages_class_gets_the_groups_and_the_arguments(monkeypatch, name)
     module = ModuleType(PACKAGES[name][0])
     setattr(module, name, type(name, (torch.optim.AdamW,), {}))
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    optimizer = optim.make(settings(name, weight_decay=0.25), groups())
+    optimizer = optim.make(name, {"weight_decay": 0.25}, groups())
     assert type(optimizer).__name__ == name
     assert optimizer.param_groups[0]["weight_decay"] == 0.25 and optimizer.param_groups[0]["lr"] == 1e-3
     assert optim.finds_rate(name) == name.startswith("DAdapt") == optim.needs_all(name)
@@ -47,7 +43,7 @@ def test_adafactor_is_the_published_one():
     """
     pytest.importorskip("transformers")
     parameter = torch.nn.Parameter(torch.ones(3, 2))
-    optimizer = optim.make(settings("Adafactor"), [{"params": [parameter], "lr": 0.01}])
+    optimizer = optim.make("Adafactor", {}, [{"params": [parameter], "lr": 0.01}])
     rows, columns, expected = torch.zeros(3), torch.zeros(2), torch.ones(3, 2)
     for step in range(1, 4):
         gradient = torch.randn(3, 2, generator=torch.Generator().manual_seed(step))

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from lib_sdtune.config import Concept, Config
+from lib_sdtune.config import Config
+from lib_sdtune.sections.concept import Concept
 from lib_sdtune.settings_import.onetrainer import OPTIONS as ONE_TRAINER
 from lib_sdtune.settings_import.sd_scripts.options import OPTIONS, OTHERS
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lib_sdtune.config import overlaid
+from lib_sdtune.formats.plain_data import overlaid
 from lib_sdtune.settings_import.importer import import_settings
 from tests.hosts import TinyHost, train
 

@@ -4,10 +4,11 @@ import math
 
 import pytest
 
-from lib_sdtune.config import Config, TrainConfig
+from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.methods import registry
+from lib_sdtune.sections.train import TrainConfig
 from lib_sdtune.training import automatic_length
 from lib_sdtune.training.automatic_length import AutomaticLength, stalled
 from lib_sdtune.training.runs import RunFolder
@@ -136,7 +137,7 @@ def test_without_a_number_of_steps_pictures_and_method_set_the_most(tmp_path, im
     config = automatic(tmp_path, train={"max_train_steps": 0})
     seen = []
     train(TinyHost(tmp_path / "data"), config, watch=lambda control: seen.append(control.total_steps))
-    assert registry["lora"].examples_for(3) in seen
+    assert config.settings.examples_for(3) in seen
 
 
 def test_no_steps_at_all_are_refused_where_nothing_ends_the_run(tmp_path):

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from lib_sdtune import toyworld
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
 from lib_sdtune.data.trigger_captions import sentence
 from lib_sdtune.host.embedded import EmbeddedHost
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training import diffusion_classifier
 from lib_sdtune.training.diffusion_classifier import best_word, groups_of, words_to_say
 from lib_sdtune.training.objective import Objective

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from lib_sdtune.config import Config, SampleConfig
+from lib_sdtune.config import Config
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.scan import scan
 from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.sections.sample import SampleConfig
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.runs import folder_of
 from lib_sdtune.training.sample_requests import cost_in_steps, sample_requests

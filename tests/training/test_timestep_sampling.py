@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lib_sdtune.config import NoiseConfig
 from lib_sdtune.randomness import generator
+from lib_sdtune.sections.noise import NoiseConfig
 from lib_sdtune.training import timestep_sampling
 from tests.hosts import TinyHost, pictures, resumed, settings, train
 

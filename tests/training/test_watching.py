@@ -5,11 +5,12 @@ import shutil
 
 import pytest
 
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.pages import line_chart
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training import log_csv, per_image_loss, tensorboard
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost, pictures, settings, train

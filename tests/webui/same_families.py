@@ -65,9 +65,9 @@ def compare(name, data):
     import torch
     from modules import sd_models, shared
 
-    from lib_sdtune.config import Model
     from lib_sdtune.host.embedded.host import EmbeddedHost
     from lib_sdtune.host.webui.host import WebUIHost
+    from lib_sdtune.sections.model import Model
 
     shared.opts.data.update(emphasis="Original")
     sd_models.load_model(sd_models.get_closet_checkpoint_match(name))

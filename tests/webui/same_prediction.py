@@ -108,9 +108,9 @@ def embeddings(folder):
 
 def models(folder):
     """The model as the WebUI lends it, and the same checkpoint in our own modules."""
-    from lib_sdtune.config import Model
     from lib_sdtune.host.embedded.host import EmbeddedHost
     from lib_sdtune.host.webui.host import WebUIHost
+    from lib_sdtune.sections.model import Model
 
     own = EmbeddedHost(folder / "data", folder / "data" / "models" / "Stable-diffusion" / "embedded.safetensors")
     return WebUIHost().borrow(Model()), own.borrow(Model())

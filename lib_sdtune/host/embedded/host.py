@@ -12,7 +12,6 @@ from PIL.Image import Image
 from torch import nn
 
 from lib_sdtune import methods
-from lib_sdtune.config import overlaid
 from lib_sdtune.devices import local_device
 from lib_sdtune.diffusion import alphas_cumprod
 from lib_sdtune.errors import RunError, UserError
@@ -21,6 +20,7 @@ from lib_sdtune.families.detection import detect
 from lib_sdtune.formats import hashes, lookup
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.paths import is_file
+from lib_sdtune.formats.plain_data import overlaid
 from lib_sdtune.host.base import FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import restored

@@ -95,8 +95,8 @@ def without_scripts(folder: Path) -> str:
 
 def defaults() -> dict[str, Any]:
     """What suits the loaded model, for the form; nothing while no model is loaded."""
-    from lib_sdtune.config import Model
     from lib_sdtune.host.webui import forks
+    from lib_sdtune.sections.model import Model
 
     if forks.current().checkpoint() is None:
         return {}

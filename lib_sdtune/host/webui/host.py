@@ -13,10 +13,10 @@ from PIL.Image import Image
 from torch import nn
 
 from lib_sdtune import methods
-from lib_sdtune.config import Model, overlaid
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
+from lib_sdtune.formats.plain_data import overlaid
 from lib_sdtune.host.base import Detached, FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
 from lib_sdtune.host.watcher import watcher
 from lib_sdtune.host.webui import (
@@ -43,6 +43,7 @@ from lib_sdtune.host.webui.neutral import backends, hypernetworks, neutral, plac
 from lib_sdtune.host.webui.token_counters import Turns
 from lib_sdtune.ldm import header, recommended
 from lib_sdtune.ldm.header import Header
+from lib_sdtune.sections.model import Model
 
 log = logging.getLogger("sdtune")
 

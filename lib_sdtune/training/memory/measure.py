@@ -16,14 +16,16 @@ from typing import Any
 
 import torch
 
-from lib_sdtune.config import Config, SampleConfig, ValidationConfig
-from lib_sdtune.data.loader import Example
+from lib_sdtune.config import Config
+from lib_sdtune.data.example import Example
 from lib_sdtune.devices import index_of
 from lib_sdtune.errors import TooLittleMemory, UserError
 from lib_sdtune.failures import out_of_memory
 from lib_sdtune.host.base import Host, ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.progress import Progress
+from lib_sdtune.sections.sample import SampleConfig
+from lib_sdtune.sections.validation import ValidationConfig
 from lib_sdtune.sentences import phrase
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.memory.cheaper_settings import cheaper_configs

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from lib_sdtune.config import Config, DatasetConfig
+from lib_sdtune.config import Config
 from lib_sdtune.data import variation
 from lib_sdtune.devices import empty_cache
 from lib_sdtune.errors import RunError
 from lib_sdtune.failures import out_of_memory
 from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.schedule import is_zero
+from lib_sdtune.sections.dataset import DatasetConfig
 
 Home = tuple[torch.Tensor, torch.device]
 

@@ -13,7 +13,9 @@ from lib_sdtune.training.precision import LossScale
 def choose(config: Config, method: Method, scale: LossScale, world: World) -> OptimizerStep:
     """The way that suits: group by group where the method wants that and the optimizer does not need all at once."""
     if not method.fused_backward or optim.needs_all(config.train.optimizer):
-        sync_free = world.size == 1 and optim.supports_found_inf(config.train, method.model.device)
+        train = config.train
+        sync_free = world.size == 1 and optim.supports_found_inf(train.optimizer, train.optimizer_args,
+                                                                 method.model.device)
         way: type[OptimizerStep] = SyncFreeStep if sync_free else OptimizerStep
     elif world.size > 1 or config.train.gradient_accumulation_steps > 1:
         way = GroupedStepAfterBackward

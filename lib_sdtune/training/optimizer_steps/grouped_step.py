@@ -49,7 +49,8 @@ class GroupedStep(OptimizerStep):
 
     def __init__(self, config: Config, method: Method, scale: LossScale, world: World) -> None:
         super().__init__(config, method, scale, world)
-        self.must_be_told = self.reads_at_once or not optim.supports_found_inf(config.train, method.model.device)
+        self.must_be_told = self.reads_at_once or not optim.supports_found_inf(
+            config.train.optimizer, config.train.optimizer_args, method.model.device)
         if not self.reads_at_once:
             self.scale = scale.on(method.model.device)
 

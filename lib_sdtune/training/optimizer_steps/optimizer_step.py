@@ -12,8 +12,9 @@ from lib_sdtune.config import Config
 from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.master_weights import TrainedWeight, laid_out_as
-from lib_sdtune.optim.schedule import rate, shape
+from lib_sdtune.optim.schedule import rate
 from lib_sdtune.optim.schedule_free import showing_means
+from lib_sdtune.optim.schedules import SETTINGS
 from lib_sdtune.optim.weight_groups import capacity, partition
 from lib_sdtune.training import state
 from lib_sdtune.training.optimizer_steps.outcome import Outcome
@@ -58,14 +59,15 @@ class OptimizerStep:
             {**{key: value for key, value in group.items() if key != "name"}, "lr": rate(group["lr"], 0, 1)}
             for group in groups
         ]
-        return optim.make(self.train, plain)
+        return optim.make(self.train.optimizer, self.train.optimizer_args, plain)
 
     def begin(self, step: int, total: int) -> None:
         """Set the rates of step `step` (from 0) of `total`."""
         self.reload()
         train = self.train
         self.number, self.finite = step, True
-        self.rates = [rate(group["lr"], step, total, train.lr_scheduler, train.lr_warmup_steps, **shape(train))
+        shape = {name: getattr(train, setting) for name, setting in SETTINGS.items()}
+        self.rates = [rate(group["lr"], step, total, train.lr_scheduler, train.lr_warmup_steps, **shape)
                       for group in self.described]
         self.set_rates()
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
+from lib_sdtune.sections.model import Model
 from tests.host.forks import probe
 from tests.waiting import until
 

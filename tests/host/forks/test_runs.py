@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from lib_sdtune import methods
-from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError
 from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.sections.model import Model
 from tests.host.forks import probe
 from tests.hosts import pictures, settings, train
 from tests.waiting import until

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.families.sdxl import SDXL
 from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.sections.model import Model
 from tests.host.forks import probe
 from tests.host.forks.test_runs import WORN, config, images, same_files  # noqa: F401 - a fixture
 from tests.hosts import train

@@ -12,11 +12,11 @@ import pytest
 import torch
 import webui_probe
 
-from lib_sdtune.config import Model
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.sdxl import SDXL
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.host.base import SampleRequest
+from lib_sdtune.sections.model import Model
 from tests.host.webui.test_runs import pictures, settings, tensors, train
 from tests.webui.meddler_modes import OF_PICTURES, PUT_ASIDE, REFUSED
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 import webui_probe
 
-from lib_sdtune.config import Model
 from lib_sdtune.errors import UserError
 from lib_sdtune.ldm import header
 from lib_sdtune.ldm.header import Header
+from lib_sdtune.sections.model import Model
 
 
 class Broken(Exception):

@@ -76,9 +76,9 @@ def test_pictures_and_prompts_are_compared_by_cosines(host, models):
 
 
 def test_it_judges_in_place_of_the_models_own_features(host, models):
-    from lib_sdtune.config import Model
     from lib_sdtune.evaluation.evaluation import Evaluation
     from lib_sdtune.evaluation.judge import Judge
+    from lib_sdtune.sections.model import Model
 
     write_weights(models)
     choice = Evaluation.__new__(Evaluation)

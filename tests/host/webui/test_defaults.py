@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from lib_sdtune.config import Model
 from lib_sdtune.host.embedded import EMBEDDED, EmbeddedHost
 from lib_sdtune.ldm import header
+from lib_sdtune.sections.model import Model
 
 
 def test_the_embedded_model_has_its_settings_in_the_webui_too(host, monkeypatch, tmp_path):

@@ -8,10 +8,10 @@ import pytest
 import torch
 import webui_probe
 
-from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.networks.base import Adapter, applied
 from lib_sdtune.networks.lora import LoRA
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training.convolutions import fastest_convolutions
 
 

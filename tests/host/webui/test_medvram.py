@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib_sdtune.config import Model
+from lib_sdtune.sections.model import Model
 from tests.pretended import pretended_cuda
 
 

@@ -6,7 +6,8 @@ import time
 import pytest
 import webui_probe
 
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import begin
 from tests.hosts import pictures, settings

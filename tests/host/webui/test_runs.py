@@ -9,8 +9,9 @@ import webui_probe
 from PIL import Image
 
 from lib_sdtune.app import App
-from lib_sdtune.config import Config, Model
+from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError
+from lib_sdtune.sections.model import Model
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import begin
 from tests.hosts import pictures

@@ -64,7 +64,7 @@ def test_what_another_extension_put_there_stays(sgm):
 
 
 def test_a_training_uses_it(host, sgm):
-    from lib_sdtune.config import Model
+    from lib_sdtune.sections.model import Model
 
     with host.borrow(Model()):
         assert sgm.timestep_embedding is not of_sgm

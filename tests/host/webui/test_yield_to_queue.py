@@ -9,11 +9,11 @@ import pytest
 import torch
 import webui_probe
 
-from lib_sdtune.config import Model
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.webui import token_counters
 from lib_sdtune.host.webui.lock import QueueLock
 from lib_sdtune.networks.base import Adapter, applied
+from lib_sdtune.sections.model import Model
 from tests.waiting import until
 
 

@@ -20,6 +20,7 @@ from lib_sdtune.swap import ABSENT, assign_entry, replaced
 
 CHECKPOINTS_VAE = phrase("the checkpoint's own")  # as the name of a VAE
 
+
 class Stock:
     """What the host asks of a WebUI where the forks answer otherwise."""
 
