@@ -40,7 +40,7 @@ def remember_code():
 def tab():
     """SD Tune's tab; where it cannot be built, one that says so, because a missing tab tells nobody anything."""
     try:
-        from lib_sdtune.host.webui.callbacks import tab
+        from lib_sdtune.extension.callbacks import tab
 
         return tab()
     except Exception as error:
@@ -52,19 +52,19 @@ def tab():
 
 
 def settings():
-    from lib_sdtune.host.webui.callbacks import settings
+    from lib_sdtune.extension.callbacks import settings
 
     settings()
 
 
 def api(demo, app):
-    from lib_sdtune.host.webui.callbacks import api
+    from lib_sdtune.extension.callbacks import api
 
     api(demo, app)
 
 
 def axis():
-    from lib_sdtune.host.webui.callbacks import axis
+    from lib_sdtune.extension.callbacks import axis
 
     axis()
 

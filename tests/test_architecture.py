@@ -25,11 +25,11 @@ LEVELS = [  # a file may import from its own line and those above it
     "services evaluation",
     "jobs",
     "app",
-    "ui api cli __main__ host.webui.callbacks host.webui.xyz",
+    "ui api cli __main__ extension",
 ]
 LEVEL = {f"lib_sdtune.{name}": number for number, line in enumerate(LEVELS) for name in line.split()}
 IMPORTED_BY = {"gradio": ("lib_sdtune.ui",), "fastapi": ("lib_sdtune.api", "lib_sdtune.ui.standalone"),
-               "argparse": ("lib_sdtune.__main__", "lib_sdtune.cli"), "modules": ("lib_sdtune.host.webui",)}
+               "argparse": ("lib_sdtune.__main__", "lib_sdtune.cli"), "modules": ("lib_sdtune.host.webui", "lib_sdtune.extension")}
 
 
 def module_of(path):

@@ -97,8 +97,8 @@ def test_the_x_y_z_plot_has_the_saved_files_on_an_axis(host, monkeypatch):
     grid = SimpleNamespace(axis_options=[], AxisOption=lambda label, kind, apply, **rest: SimpleNamespace(label=label, apply=apply, **rest))
     scripts = SimpleNamespace(scripts_data=[SimpleNamespace(module=grid)])
     monkeypatch.setitem(sys.modules, "modules", SimpleNamespace(scripts=scripts))
-    monkeypatch.delitem(sys.modules, "lib_sdtune.host.webui.xyz", raising=False)
-    xyz = importlib.import_module("lib_sdtune.host.webui.xyz")
+    monkeypatch.delitem(sys.modules, "lib_sdtune.extension.xyz", raising=False)
+    xyz = importlib.import_module("lib_sdtune.extension.xyz")
     try:
         xyz.add(lambda: host)
         xyz.add(lambda: host)
@@ -111,4 +111,4 @@ def test_the_x_y_z_plot_has_the_saved_files_on_an_axis(host, monkeypatch):
         with pytest.raises(RuntimeError, match="Unknown SD Tune epoch: gone"):
             axis.confirm(None, ["gone"])
     finally:
-        sys.modules.pop("lib_sdtune.host.webui.xyz", None)
+        sys.modules.pop("lib_sdtune.extension.xyz", None)

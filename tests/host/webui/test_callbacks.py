@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parents[3] / "scripts/sdtune.py"
 
 @pytest.fixture
 def callbacks(webui, monkeypatch):
-    from lib_sdtune.host.webui import callbacks
+    from lib_sdtune.extension import callbacks
 
     monkeypatch.setattr(callbacks, "_access", None)
     return callbacks
@@ -96,7 +96,7 @@ def script():
 
 def test_a_broken_import_leaves_a_tab_that_says_so(webui, monkeypatch):
     gradio = pytest.importorskip("gradio", reason="gradio comes with the WebUI and with the `ui` verb's requirements")
-    monkeypatch.setitem(sys.modules, "lib_sdtune.host.webui.callbacks", None)
+    monkeypatch.setitem(sys.modules, "lib_sdtune.extension.callbacks", None)
     [(page, title, identity)] = script().tab()
     assert isinstance(page, gradio.Blocks) and (title, identity) == ("SD Tune", "sdtune_tab")
     shown = next(iter(page.blocks.values())).value

@@ -58,7 +58,7 @@ def stop():
 def belongs(name):
     """Whether a module is part of the stand-in, or was made for the one that is going."""
     return name.partition(".")[0] in (
-        "modules", "networks", "lora_patches", "omegaconf", "ldm_patched", "backend") or name.startswith(("lib_sdtune.host.webui", "tests.standin.forks"))
+        "modules", "networks", "lora_patches", "omegaconf", "ldm_patched", "backend") or name.startswith(("lib_sdtune.host.webui", "lib_sdtune.extension", "tests.standin.forks"))
 
 
 def remember():

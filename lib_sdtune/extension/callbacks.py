@@ -129,6 +129,6 @@ def settings() -> None:
 
 def axis() -> None:
     """Our runs on an axis of the WebUI's own X/Y/Z plot."""
-    from lib_sdtune.host.webui import xyz
+    from lib_sdtune.extension import xyz
 
     xyz.add(lambda: app().host)
