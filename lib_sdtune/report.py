@@ -6,19 +6,16 @@ import re
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lib_sdtune import __version__
-
-if TYPE_CHECKING:
-    from lib_sdtune.training.runs import RunFolder
+from lib_sdtune.training.runs import RunFolder
 
 PACKAGES = ("torch", "gradio", "fastapi", "safetensors", "transformers", "Pillow", "lion-pytorch", "bitsandbytes",
             "prodigyopt")
 LINES = 200  # of the log
 
 
-def report(folder: "RunFolder", status: dict) -> str:
+def report(folder: RunFolder, status: dict) -> str:
     """The report of a run, given its snapshot."""
     facts = {key: status[key] for key in ("id", "method", "state", "step", "total_steps", "message")}
     settings = folder.problem() or json.dumps(folder.settings(), ensure_ascii=False)

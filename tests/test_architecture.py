@@ -4,7 +4,7 @@ import ast
 import inspect
 import subprocess
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import FunctionType, MethodType
 
@@ -16,13 +16,18 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "lib_sdtune").rglob("*.py"))
 
 LEVELS = [  # a file may import from its own line and those above it
-    "errors failures devices registry randomness progress swap unknown_settings declaration sentences sections presets optim.schedules",
-    "networks families optim diffusion formats ldm pages toyworld prompts prompt_lines",
-    "host.base host.watcher contradictions",
-    "methods data config host.embedded host.webui ineffective_settings lora_tools",
+    "errors failures devices registry randomness progress swap sentences prompts prompt_lines job_queue",
+    "declaration unknown_settings presets diffusion toyworld formats optim.schedules",
+    "sections optim ldm pages",
+    "networks families contradictions",
+    "artefacts data host.watcher",
+    "host.base access",
+    "methods lora_tools",
+    "host.embedded host.webui config",
+    "ineffective_settings settings_import",
     "training",
-    "access job_queue report settings_import",
-    "services evaluation",
+    "services report",
+    "evaluation",
     "jobs",
     "app",
     "ui api cli __main__ extension",
@@ -37,15 +42,19 @@ def module_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def imports(path):
-    """(module, whether at the file's top level) of every import; `from a import b` counts as a.b, which may be a module."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    """The module of every import, also of late ones and of those for type checkers; `from a import b` counts as a.b, which
+    may be a module.
+    """
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node in tree.body) for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide the map"
-            yield from ((f"{node.module}.{alias.name}", node in tree.body) for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
 
 
 def place(module):
@@ -65,15 +74,57 @@ def test_imports_go_downwards(path):
     if own is None:
         assert module_of(path) in ("lib_sdtune", "lib_sdtune.host"), "give this file a place in LEVELS"
         return
-    for name, _ in imports(path):
+    for name in imports(path):
         if name.startswith("lib_sdtune.") and name != "lib_sdtune.__version__":
             assert place(name) is not None, f"{name} has no place in LEVELS"
             assert LEVEL[place(name)] <= LEVEL[own], f"{own} must not import {name}"
 
 
+def imported_by_file():
+    """module -> the modules of ours that it imports, itself aside."""
+    modules = {module_of(path) for path in FILES}
+    named = {module_of(path): {name if name in modules else name.rpartition(".")[0] for name in imports(path)} for path in FILES}
+    return {module: (names & modules) - {module} for module, names in named.items()}
+
+
+def circle_of(arrows):
+    """Places that lead to each other in a circle, in its order; () where there are none."""
+    over, path = set(), []
+
+    def follow(place):
+        if place in path:
+            return (*path[path.index(place):], place)
+        if place in over:
+            return ()
+        path.append(place)
+        found = next(filter(None, map(follow, sorted(arrows[place]))), ())
+        path.pop()
+        over.add(place)
+        return found
+
+    return next(filter(None, map(follow, sorted(arrows))), ())
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert circle_of(imported_by_file()) == ()
+
+
+def test_no_rooms_import_each_other_in_a_circle():
+    rooms = {name: set() for name in LEVEL}
+    for module, names in imported_by_file().items():
+        if own := place(module):
+            rooms[own] |= {place(name) for name in names} - {own, None}
+    assert circle_of(rooms) == ()
+
+
+def test_a_circle_is_found():
+    assert circle_of({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == ()
+    assert circle_of({"a": {"b"}, "b": {"c"}, "c": {"d", "b"}, "d": set()}) == ("b", "c", "b")
+
+
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_foreign_libraries_stay_in_their_package(path):
-    for name, _ in imports(path):
+    for name in imports(path):
         packages = IMPORTED_BY.get(name.split(".")[0])
         assert packages is None or module_of(path).startswith(packages), f"{name} belongs into {' or '.join(packages)}"
 
@@ -187,7 +238,7 @@ def test_services_know_neither_the_runs_nor_each_other(app):
 
 def imported_services():
     """The classes of services that app.py imports."""
-    names = {name for name, _ in imports(ROOT / "lib_sdtune" / "app.py") if name.startswith(("lib_sdtune.services.", "lib_sdtune.evaluation."))}
+    names = {name for name in imports(ROOT / "lib_sdtune" / "app.py") if name.startswith(("lib_sdtune.services.", "lib_sdtune.evaluation."))}
     return {name.rpartition(".")[2] for name in names if name.rpartition(".")[2][0].isupper()} - {"ServiceContext"}
 
 

@@ -6,12 +6,12 @@ import re
 import pytest
 
 from lib_sdtune import presets
+from lib_sdtune.artefacts import metadata
 from lib_sdtune.config import Config, laid_over
 from lib_sdtune.declaration import schema
 from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.formats import metadata
 from lib_sdtune.formats.plain_data import overlaid
 from lib_sdtune.ineffective_settings import by_model, ineffective
 from lib_sdtune.optim import schedule

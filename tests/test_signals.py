@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from lib_sdtune.__main__ import main
-from lib_sdtune.formats import card
+from lib_sdtune.artefacts import card
 from tests.hosts import TinyHost, pictures, settings, train
 from tests.test_architecture import ROOT
 from tests.test_end_to_end import prepared

@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import save_file
 
 from lib_sdtune.app import App
+from lib_sdtune.artefacts import hypernetwork
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import hypernetwork
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
 from tests.test_wrong_input import place, refused, tree, write  # noqa: F401 - place is a fixture

@@ -15,8 +15,8 @@ from benchmarks.interoperation import ours
 from benchmarks.interoperation.ours import DIM, Model
 from benchmarks.interoperation.result import Result, difference
 from benchmarks.interoperation.text_encoders import text_encoders
+from lib_sdtune.artefacts.lora import key_and_tail
 from lib_sdtune.families.layer_names import kohya_keys
-from lib_sdtune.formats.lora import key_and_tail
 
 NAME = "diffusers + PEFT"
 NETWORKS = ("lora",)

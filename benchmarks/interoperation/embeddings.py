@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.interoperation.result import HEAD, Result
+from lib_sdtune.artefacts import embedding
 from lib_sdtune.families import registry as families
-from lib_sdtune.formats import embedding
 
 WIDTHS = {"sd1": [768], "sd2": [1024], "sdxl": [768, 1280]}
 VECTORS = 3

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from lib_sdtune.artefacts import lora
 from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
-from lib_sdtune.formats import lora
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel

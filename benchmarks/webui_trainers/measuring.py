@@ -55,7 +55,7 @@ def validation_loss(method, folder, name):
     from PIL import Image
 
     from lib_sdtune import diffusion
-    from lib_sdtune.formats import embedding, hypernetwork
+    from lib_sdtune.artefacts import embedding, hypernetwork
     from lib_sdtune.host.webui.host import WebUIHost
     from lib_sdtune.networks.hypernetwork import applied_hypernetworks
     from lib_sdtune.sections.model import Model

@@ -92,8 +92,8 @@ def chart(title: str, counts: dict[Any, int]) -> Iterator[str]:
 
 
 def file(path: Path) -> tuple[dict[str, Any], list[str]]:
+    from lib_sdtune.artefacts.about import about
     from lib_sdtune.data.kinds import SUFFIXES
-    from lib_sdtune.formats.about import about
 
     try:
         report = about(path)

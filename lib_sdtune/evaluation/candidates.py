@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib_sdtune.artefacts import artefact_files
+from lib_sdtune.artefacts.about import about
+from lib_sdtune.artefacts.metadata import session_id
 from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
-from lib_sdtune.formats import artefact_files
-from lib_sdtune.formats.about import about
 from lib_sdtune.formats.bounds import read_header
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind, of_content
-from lib_sdtune.formats.metadata import session_id
 from lib_sdtune.ldm.checkpoint import is_safetensors
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.prompts import TAG, tags

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lib_sdtune import prompt_lines
+from lib_sdtune.artefacts.artefact_files import sidecars
+from lib_sdtune.artefacts.card import with_notes
 from lib_sdtune.data.captions import trigger_words
 from lib_sdtune.errors import RunError, UserError, WrongState
 from lib_sdtune.evaluation.candidates import Candidate, of_run, relocated
 from lib_sdtune.evaluation.evaluation import FOLDER, result
 from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, RunPaths
 from lib_sdtune.formats import pickled, structure
-from lib_sdtune.formats.artefact_files import sidecars
-from lib_sdtune.formats.card import with_notes
 from lib_sdtune.formats.files import atomic, free_space, write_json
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.methods import registry as methods

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lib_sdtune import __version__
+from lib_sdtune.artefacts.metadata import shared_config
 from lib_sdtune.config import Config
 from lib_sdtune.evaluation import page as evaluation_page
 from lib_sdtune.evaluation.evaluation import FOLDER, result
 from lib_sdtune.formats.files import write_text
-from lib_sdtune.formats.metadata import shared_config
 from lib_sdtune.pages.html import Raw, page, paragraph, picture, section, table
 from lib_sdtune.pages.line_chart import chart, smoothed, thinned
 from lib_sdtune.training import per_image_loss

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
+from lib_sdtune.artefacts.checkpoint import plain
 from lib_sdtune.diffusion import zero_terminal_snr
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.formats.checkpoint import plain
 from lib_sdtune.ldm.header import Header
 from lib_sdtune.ldm.towers import Tower
 

@@ -5,8 +5,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from lib_sdtune.artefacts import lora
 from lib_sdtune.declaration import Weighted
-from lib_sdtune.formats import hashes, lora
+from lib_sdtune.formats import hashes
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.lora_tools import layers

@@ -4,9 +4,9 @@ import re
 
 import torch
 
+from lib_sdtune.artefacts.lora import LoraFile
 from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
-from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.networks.delta import algorithm, delta
 
 KERNEL = re.compile(r"_(in_layers_2|out_layers_3|op|conv|conv1|conv2)$")

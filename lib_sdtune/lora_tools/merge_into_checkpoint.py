@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
+from lib_sdtune.artefacts import lora
+from lib_sdtune.artefacts.lora import LoraFile
 from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
-from lib_sdtune.formats import lora
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.ldm import checkpoint, config_yaml
 from lib_sdtune.lora_tools import checkpoint_layers, layers, output
 from lib_sdtune.lora_tools.checkpoint_layers import CheckpointLayer, CheckpointLayers

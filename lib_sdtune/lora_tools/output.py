@@ -5,15 +5,16 @@ from pathlib import Path
 
 import torch
 
+from lib_sdtune.artefacts import lora
+from lib_sdtune.artefacts.lora import LoraFile
+from lib_sdtune.artefacts.metadata import BASE_MODEL, base_model, printed
 from lib_sdtune.errors import NameTaken, RunError, UserError
 from lib_sdtune.families import registry as families
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.formats import lora, names
+from lib_sdtune.formats import names
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.formats.lora import LoraFile
-from lib_sdtune.formats.metadata import BASE_MODEL, base_model, printed
 from lib_sdtune.formats.paths import refuse_dead_link
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
+from lib_sdtune.artefacts import lora
+from lib_sdtune.artefacts.lora import LoraFile
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import lora
-from lib_sdtune.formats.lora import LoraFile
 from lib_sdtune.lora_tools import layers, output
 from lib_sdtune.lora_tools.singular_values import check_rule, decompose, decompose_product, rank
 from lib_sdtune.networks.delta import algorithm, needs_weight, scale

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lib_sdtune.artefacts import checkpoint
 from lib_sdtune.errors import NothingLearned, UserError
-from lib_sdtune.formats import checkpoint
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
 from lib_sdtune.host.base import LoadedModel

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
+from lib_sdtune.artefacts.lora import rounded
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.formats.lora import rounded
 from lib_sdtune.lora_tools.low_rank import extract
 from lib_sdtune.methods.base import Artefact
 

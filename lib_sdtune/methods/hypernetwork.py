@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
+from lib_sdtune.artefacts import hypernetwork as file
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import UserError, require
-from lib_sdtune.formats import hypernetwork as file
 from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.methods import registry

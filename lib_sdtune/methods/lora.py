@@ -14,12 +14,12 @@ from typing import Any
 import torch
 
 from lib_sdtune import devices, networks
+from lib_sdtune.artefacts import lora as lora_file
+from lib_sdtune.artefacts.lora import rounded
 from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.families.base import Family, Target
-from lib_sdtune.formats import lora as lora_file
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.formats.lora import rounded
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.lora_tools import layers
 from lib_sdtune.lora_tools.on_model import adapter as adapter_of

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from lib_sdtune.artefacts import embedding as file
 from lib_sdtune.data.caption_checks import add_word_templates, check_word, known_word
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import UserError, require
-from lib_sdtune.formats import embedding as file
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.host.base import LoadedModel, ModelSpec

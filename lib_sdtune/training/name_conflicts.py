@@ -6,9 +6,9 @@ import logging
 from pathlib import Path
 from unicodedata import normalize
 
+from lib_sdtune.artefacts import artefact_files
 from lib_sdtune.config import Config
 from lib_sdtune.errors import NameTaken
-from lib_sdtune.formats import artefact_files
 from lib_sdtune.formats.kinds import ArtefactKind
 from lib_sdtune.formats.names import folded, same_name
 from lib_sdtune.host.base import Host

@@ -6,9 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib_sdtune.artefacts import artefact_files, card, metadata
 from lib_sdtune.config import Config
 from lib_sdtune.errors import NothingLearned, UserError
-from lib_sdtune.formats import artefact_files, card, infotext, metadata, structure
+from lib_sdtune.formats import infotext, structure
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import Host, LoadedModel, SampleRequest
 from lib_sdtune.methods.base import Artefact, Method

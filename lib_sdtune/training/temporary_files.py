@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from lib_sdtune.formats.artefact_files import SIDECARS
+from lib_sdtune.artefacts.artefact_files import SIDECARS
 from lib_sdtune.formats.kinds import KINDS
 
 ENDING = ".tmp"

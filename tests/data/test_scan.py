@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image, ImageFile
 
+from lib_sdtune.artefacts import metadata
 from lib_sdtune.config import Config
 from lib_sdtune.data import scan as scan_module
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.picture import examine
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import metadata
 from lib_sdtune.sections.concept import Concept
 from lib_sdtune.sections.dataset import DatasetConfig
 from lib_sdtune.sections.loss import LossConfig

@@ -5,12 +5,13 @@ import json
 import pytest
 from PIL import Image
 
+from lib_sdtune.artefacts import metadata
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.evaluation import grid as grids
 from lib_sdtune.evaluation import settings
 from lib_sdtune.evaluation.candidates import Candidate, of_files, of_run, weight_in
 from lib_sdtune.evaluation.grid import Grid, cells
-from lib_sdtune.formats import metadata, tensors
+from lib_sdtune.formats import tensors
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.training.runs import RunFolder
 from tests.hosts import TinyHost

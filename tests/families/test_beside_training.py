@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from lib_sdtune.artefacts.about import about
 from lib_sdtune.data.inspect import inspect
 from lib_sdtune.declaration import build
 from lib_sdtune.evaluation import evaluation, run_report
 from lib_sdtune.evaluation.evaluation import Evaluation
 from lib_sdtune.evaluation.settings import read
-from lib_sdtune.formats.about import about
 from lib_sdtune.sections.dataset import DatasetConfig
 from lib_sdtune.sections.model import Model
 from lib_sdtune.training.runs import RunFolder

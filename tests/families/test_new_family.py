@@ -6,8 +6,8 @@ import json
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from lib_sdtune.artefacts.about import about
 from lib_sdtune.families import registry
-from lib_sdtune.formats.about import about
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.sections.model import Model

@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lib_sdtune.artefacts import hypernetwork
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import hypernetwork
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.host.embedded import addons
 from lib_sdtune.ineffective_settings import by_model

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image, PngImagePlugin
 
+from lib_sdtune.artefacts import card
 from lib_sdtune.evaluation import any_files, comparison, evaluation, grid, run_report
-from lib_sdtune.formats import card, structure
+from lib_sdtune.formats import structure
 from lib_sdtune.ldm import architecture
 from lib_sdtune.training import per_image_loss
 from lib_sdtune.training.results import artefacts_of

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from lib_sdtune.artefacts import about, embedding, hypernetwork, lora
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import about, embedding, hypernetwork, lora
 from lib_sdtune.ldm import checkpoint
 from lib_sdtune.lora_tools.resize import resize
 from tests.fuzz import hostile
@@ -147,7 +147,7 @@ def test_model_files(tmp_path_factory, data, ending):
 
 @pytest.mark.parametrize("size", [1 << 20, 1 << 27])
 def test_an_embedding_in_a_picture_does_not_swell(tmp_path, monkeypatch, size):
-    from lib_sdtune.formats import embedding_picture
+    from lib_sdtune.artefacts import embedding_picture
 
     monkeypatch.setattr(embedding_picture, "hidden", lambda pixels: embedding_picture.inflated(zlib.compress(b" " * size)))
     path = tmp_path / "x.png"

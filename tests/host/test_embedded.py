@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lib_sdtune.artefacts import embedding, hypernetwork
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.formats import embedding, hypernetwork, infotext
+from lib_sdtune.formats import infotext
 from lib_sdtune.formats import tensors as files
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EMBEDDED, EmbeddedHost

@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lib_sdtune.artefacts import checkpoint as written
+from lib_sdtune.artefacts.about import about
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import checkpoint as written
-from lib_sdtune.formats.about import about
 from lib_sdtune.host.embedded.host import EMBEDDED, EmbeddedHost
 from lib_sdtune.ineffective_settings import by_checkpoint
 from lib_sdtune.ldm import architecture, checkpoint, header, positions, text

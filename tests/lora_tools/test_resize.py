@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lib_sdtune.artefacts import lora
 from lib_sdtune.errors import NameTaken, UserError
-from lib_sdtune.formats import lora
 from lib_sdtune.lora_tools.resize import resize
 from tests.lora_tools import files
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from lib_sdtune.artefacts import hypernetwork as file
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import hypernetwork as file
 from lib_sdtune.formats import pickled
 from lib_sdtune.methods.hypernetwork import HypernetworkMethod
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from lib_sdtune.artefacts import lora as lora_file
 from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError, UserError
-from lib_sdtune.formats import lora as lora_file
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.lora_tools.on_model import adapters

@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lib_sdtune.artefacts import embedding
 from lib_sdtune.config import Config
 from lib_sdtune.data.scan import scan
 from lib_sdtune.errors import NameTaken, UserError
-from lib_sdtune.formats import embedding
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.textual_inversion import TextualInversion
 from tests.formats.webui_rules import check_pt

@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lib_sdtune.artefacts import embedding
+from lib_sdtune.artefacts.lora import rounded
 from lib_sdtune.config import Config
 from lib_sdtune.errors import NothingLearned
-from lib_sdtune.formats import embedding
-from lib_sdtune.formats.lora import rounded
 from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.lora import LoraMethod

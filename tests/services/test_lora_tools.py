@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lib_sdtune.formats import lora, tensors
+from lib_sdtune.artefacts import lora
+from lib_sdtune.formats import tensors
 from tests.lora_tools import files
 
 KEY = "lora_unet_down_blocks_0_attentions_0_proj_in"

@@ -5,10 +5,10 @@ from unicodedata import normalize
 
 import pytest
 
+from lib_sdtune.artefacts import artefact_files
 from lib_sdtune.errors import NameTaken, RunError, UserError
 from lib_sdtune.evaluation.candidates import of_run
 from lib_sdtune.failures import explain
-from lib_sdtune.formats import artefact_files
 from lib_sdtune.host.embedded import EmbeddedHost
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.training.runs import RunFolder, begin, folder_of

@@ -94,7 +94,7 @@ def write_embedding(sd_model, data):
     import torch
     from modules.sd_hijack import model_hijack
 
-    from lib_sdtune.formats import embedding
+    from lib_sdtune.artefacts import embedding
     from lib_sdtune.host.webui import model
 
     family, _ = model.detected(sd_model)

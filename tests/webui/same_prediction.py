@@ -51,8 +51,8 @@ def hypernetworks(folder):
     from modules import safe, sd_hijack, shared
     from modules.hypernetworks import hypernetwork as webui
 
+    from lib_sdtune.artefacts import hypernetwork as file
     from lib_sdtune.families.base import Conditioning
-    from lib_sdtune.formats import hypernetwork as file
     from lib_sdtune.networks.hypernetwork import applied_hypernetworks
 
     trainers.theirs("hypernetwork", folder, STEPS)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
+from lib_sdtune.artefacts import embedding, hypernetwork
+from lib_sdtune.artefacts import lora as lora_files
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import embedding, hashes, hypernetwork
-from lib_sdtune.formats import lora as lora_files
+from lib_sdtune.formats import hashes
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.chunks import named

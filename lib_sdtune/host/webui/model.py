@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from lib_sdtune.artefacts.checkpoint import plain
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.detection import detect
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.formats.checkpoint import plain
 from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.host.webui import forks
 from lib_sdtune.host.webui.folders import folder

@@ -9,9 +9,9 @@ import re
 from pathlib import PurePath
 from typing import Any
 
+from lib_sdtune.artefacts import adapter_metadata
+from lib_sdtune.artefacts.adapter_metadata import Adapter
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import adapter_metadata
-from lib_sdtune.formats.adapter_metadata import Adapter
 from lib_sdtune.settings_import import documents, families
 from lib_sdtune.settings_import.checkpoints import set_checkpoint
 from lib_sdtune.settings_import.continued_lora import take_network_of_file

@@ -188,7 +188,8 @@ def test_a_file_that_the_webui_reads_in_place_of_the_new_one_is_named(host, kind
 def make(host, kind, path):
     import torch
 
-    from lib_sdtune.formats import embedding, hypernetwork, tensors
+    from lib_sdtune.artefacts import embedding, hypernetwork
+    from lib_sdtune.formats import tensors
     from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
 
     with host.borrow(Model()) as model:

@@ -5,7 +5,7 @@ from unicodedata import normalize
 
 import pytest
 
-from lib_sdtune.formats import artefact_files
+from lib_sdtune.artefacts import artefact_files
 from lib_sdtune.formats.kinds import KINDS
 
 

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from lib_sdtune.artefacts import embedding_picture
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import embedding_picture
 from lib_sdtune.formats.kinds import ArtefactKind
 from lib_sdtune.formats.names import folded
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from lib_sdtune.artefacts import embedding_picture
 from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
-from lib_sdtune.formats import embedding_picture, kinds
+from lib_sdtune.formats import kinds
 from lib_sdtune.formats.files import read_json
 
 

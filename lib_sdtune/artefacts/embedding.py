@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
+from lib_sdtune.artefacts.embedding_picture import read as read_picture
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import lookup, pickled
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.bounds import read_header
-from lib_sdtune.formats.embedding_picture import read as read_picture
 from lib_sdtune.formats.kinds import KINDS
 
 KIND = KINDS["embeddings"]

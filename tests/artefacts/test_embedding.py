@@ -9,8 +9,8 @@ import torch
 from PIL import Image, PngImagePlugin
 from safetensors.torch import load_file, save_file
 
+from lib_sdtune.artefacts import embedding
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import embedding
 from tests.formats.webui_rules import check_pt
 
 SD1 = (("emb_params",), (16,))

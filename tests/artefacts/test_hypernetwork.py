@@ -3,8 +3,8 @@ from collections import OrderedDict
 import pytest
 import torch
 
+from lib_sdtune.artefacts import hypernetwork as file
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import hypernetwork as file
 from lib_sdtune.formats import pickled
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
 from tests.formats.webui_rules import check_pt

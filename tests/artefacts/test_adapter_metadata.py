@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from lib_sdtune.artefacts import adapter_metadata, lora
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import adapter_metadata, lora
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.networks.delta import delta
 

@@ -9,9 +9,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 
+from lib_sdtune.artefacts.about import about
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import pickled
-from lib_sdtune.formats.about import about
 from tests.models import checkpoint_tensors, tiny_sd1
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
+from lib_sdtune.artefacts import about, adapter_metadata
 from lib_sdtune.errors import UserError
-from lib_sdtune.formats import about, adapter_metadata, kinds
+from lib_sdtune.formats import kinds
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.sentences import phrase
 
