@@ -25,10 +25,10 @@ from torch.nn import functional as F
 from lib_sdtune import families
 from lib_sdtune.config import Config
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.trainer import Trainer
 

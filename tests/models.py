@@ -9,12 +9,12 @@ from lib_sdtune.families.sd1 import SD1
 from lib_sdtune.families.sd2 import SD2
 from lib_sdtune.families.sdxl import SDXL
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.tokenizer import END, START, Tokenizer, byte_letters
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
+from lib_sdtune.loaded_model import LoadedModel
 
 
 def tokenizer():

@@ -27,11 +27,11 @@ from lib_sdtune.diffusion import alphas_cumprod  # noqa: E402
 from lib_sdtune.families.sd1 import SD1  # noqa: E402
 from lib_sdtune.families.sdxl import SDXL  # noqa: E402
 from lib_sdtune.families.variant import Variant  # noqa: E402
-from lib_sdtune.host.base import LoadedModel, ModelSpec  # noqa: E402
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel  # noqa: E402
 from lib_sdtune.ldm.text import CLIPTextModel  # noqa: E402
 from lib_sdtune.ldm.unet import UNetModel  # noqa: E402
 from lib_sdtune.ldm.vae import AutoencoderKL  # noqa: E402
+from lib_sdtune.loaded_model import LoadedModel, ModelSpec  # noqa: E402
 from lib_sdtune.methods.lent_weights import LentWeights  # noqa: E402
 from lib_sdtune.optim.master_weights import MasterCopy  # noqa: E402
 from lib_sdtune.training.control import Control  # noqa: E402

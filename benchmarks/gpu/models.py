@@ -15,11 +15,12 @@ from lib_sdtune.config import Config
 from lib_sdtune.diffusion import alphas_cumprod
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.host.base import Host, LoadedModel
+from lib_sdtune.host.base import Host
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
+from lib_sdtune.loaded_model import LoadedModel
 
 XL = {"channel_mult": (1, 2, 4), "attention_levels": (1, 2), "use_linear": True, "adm_channels": 2816}
 SIZES: dict[str, dict[str, dict[str, Any]]] = {

@@ -14,7 +14,7 @@ from torch import nn
 
 from lib_sdtune import diffusion
 from lib_sdtune.families.base import Conditioning
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 
 
 class Lora(nn.Module):

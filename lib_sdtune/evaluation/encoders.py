@@ -12,7 +12,7 @@ from PIL.Image import Image
 from torch import nn
 
 from lib_sdtune import diffusion
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.randomness import generator
 from lib_sdtune.sentences import phrase
 

@@ -19,7 +19,7 @@ from lib_sdtune.ldm.towers import Tower
 from lib_sdtune.ldm.vae import moments
 
 Model = Any
-"""A `host.base.LoadedModel`, which is made of what is here."""
+"""A `loaded_model.LoadedModel`, which is made of what is here."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Conditioning:
 
 
 class Family:
-    """Subclasses set the facts and fill in the methods; `model` is always a `host.base.LoadedModel`."""
+    """Subclasses set the facts and fill in the methods; `model` is always a `loaded_model.LoadedModel`."""
 
     name: str  # as it is registered
     scale_factor: float  # latents are the VAE's times this

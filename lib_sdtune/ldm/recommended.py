@@ -16,9 +16,9 @@ def by_metadata(file_header: Header) -> dict[str, Any]:
     return checkpoint.embedded_json(file_header.metadata, "sdtune_defaults")
 
 
-def of_embedded_model(file_header: Header) -> dict[str, Any]:
-    """What suits our own small model and what was made from it; {} for every other checkpoint."""
-    own = by_metadata(file_header)
+def of_embedded_model(file_header: Header | None) -> dict[str, Any]:
+    """What suits our own small model and what was made from it; {} for every other checkpoint, and for none."""
+    own = by_metadata(file_header) if file_header else {}
     if not own or own != by_metadata(header.read(EMBEDDED)):
         return {}
     return overlaid(read_json(EMBEDDED.with_name(DEFAULTS)), own)

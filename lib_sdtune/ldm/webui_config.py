@@ -2,7 +2,7 @@
 
 That is one whose sizes are not Stable Diffusion's own, or which predicts a velocity. Written as JSON, which is YAML
 too. Keys as in the WebUI's configs/v1-inference.yaml, Stability's v2-inference-v.yaml and sd_xl_base.yaml. `model` is a
-`host.base.LoadedModel` throughout.
+`loaded_model.LoadedModel` throughout.
 """
 
 import copy

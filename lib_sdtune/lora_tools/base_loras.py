@@ -9,7 +9,7 @@ from lib_sdtune.artefacts import lora
 from lib_sdtune.declaration import Weighted
 from lib_sdtune.formats import hashes
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.host.base import LoadedModel, ModelSpec
+from lib_sdtune.loaded_model import LoadedModel, ModelSpec
 from lib_sdtune.lora_tools import layers
 from lib_sdtune.lora_tools.on_model import adapters, refuse_other_family
 from lib_sdtune.networks.base import Adapter, applied

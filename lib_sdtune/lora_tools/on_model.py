@@ -13,7 +13,7 @@ from lib_sdtune.errors import UserError
 from lib_sdtune.families import registry as families
 from lib_sdtune.families.base import Target
 from lib_sdtune.families.layer_names import kohya_keys
-from lib_sdtune.host.base import LoadedModel, ModelSpec
+from lib_sdtune.loaded_model import LoadedModel, ModelSpec
 from lib_sdtune.networks import registry as networks
 from lib_sdtune.networks.base import Adapter, WeightAdapter
 from lib_sdtune.networks.delta import Tensors, algorithm, delta

@@ -14,7 +14,7 @@ from lib_sdtune.errors import NothingLearned
 from lib_sdtune.families.base import Family
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
 from lib_sdtune.formats.tensors import PRECISIONS, digest
-from lib_sdtune.host.base import LoadedModel, ModelSpec
+from lib_sdtune.loaded_model import LoadedModel, ModelSpec
 from lib_sdtune.networks.base import Adapter
 from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.master_weights import TrainedWeight

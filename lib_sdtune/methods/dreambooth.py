@@ -18,9 +18,9 @@ from lib_sdtune.artefacts import checkpoint
 from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
-from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm import header
 from lib_sdtune.ldm.architecture import Part
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.methods import extra_lora, registry
 from lib_sdtune.methods.base import Artefact, FolderOf
 from lib_sdtune.methods.dreambooth_settings import DreamBoothConfig

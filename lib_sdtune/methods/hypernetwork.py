@@ -15,7 +15,7 @@ from lib_sdtune.artefacts import hypernetwork as file
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import UserError, require
 from lib_sdtune.formats.tensors import PRECISIONS
-from lib_sdtune.host.base import LoadedModel, ModelSpec
+from lib_sdtune.loaded_model import LoadedModel, ModelSpec
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import FolderOf, Method, MethodSettings
 from lib_sdtune.networks.hypernetwork import (

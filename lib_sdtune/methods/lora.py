@@ -20,7 +20,7 @@ from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.families.base import Family, Target
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.host.base import LoadedModel, ModelSpec
+from lib_sdtune.loaded_model import LoadedModel, ModelSpec
 from lib_sdtune.lora_tools import layers
 from lib_sdtune.lora_tools.on_model import adapter as adapter_of
 from lib_sdtune.lora_tools.on_model import layers_on, refuse_other_family

@@ -7,7 +7,7 @@ import torch
 
 from lib_sdtune import optim
 from lib_sdtune.devices import HALVES, compute_dtype
-from lib_sdtune.host.base import ModelSpec
+from lib_sdtune.loaded_model import ModelSpec
 from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.master_weights import MasterCopy, TrainedWeight, plan
 from lib_sdtune.optim.schedule import is_zero

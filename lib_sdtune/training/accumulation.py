@@ -4,7 +4,7 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.example import Example
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.randomness import seed_layers
 from lib_sdtune.training.batch import draw, joined
 from lib_sdtune.training.micro_batches import MicroBatches

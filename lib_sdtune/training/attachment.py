@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training import precision

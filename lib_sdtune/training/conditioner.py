@@ -8,7 +8,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.data.caption_length import CaptionLimit
 from lib_sdtune.data.text_cache import TextCache
 from lib_sdtune.families.base import Conditioning
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.prompts import emphasis
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.training import replaced_run, run_lock
 from lib_sdtune.training.best_effort_file import BestEffortFile
 from lib_sdtune.training.duration import seconds_due
@@ -141,7 +141,7 @@ class Control:
             raise Stopped
 
     def report_model(self, model: LoadedModel) -> None:
-        """Say which model (`host.base.LoadedModel`) is being trained."""
+        """Say which model (`loaded_model.LoadedModel`) is being trained."""
         self.facts |= {"model": model.name, "family": model.family.sd_version}
 
     def begin(self, step: int, total: int, epochs: int, due_after: Callable[[int], dict[str, int]] | None = None

@@ -19,7 +19,7 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.devices import empty_cache
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.networks.base import Adapter, wrapped_forward
 from lib_sdtune.sentences import phrase

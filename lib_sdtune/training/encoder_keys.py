@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 
 
 def vae_key(model: LoadedModel) -> str:

@@ -10,7 +10,7 @@ from lib_sdtune.data.problem import printable
 from lib_sdtune.data.scan import Scan
 from lib_sdtune.devices import HALVES
 from lib_sdtune.errors import UserError
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 
 
 def peaks(model: LoadedModel, without: Collection[torch.Tensor] = ()) -> list[tuple[str, torch.dtype, float]]:

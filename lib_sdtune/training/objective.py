@@ -6,7 +6,7 @@ import torch
 
 from lib_sdtune import diffusion
 from lib_sdtune.families.base import Conditioning
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.sections.loss import LossConfig
 from lib_sdtune.training import precision
 from lib_sdtune.training.batch import Batch

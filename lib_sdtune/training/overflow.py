@@ -12,7 +12,7 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.devices import HALVES
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training.attachment import Attachment
 from lib_sdtune.training.batch import draw

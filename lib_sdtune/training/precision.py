@@ -14,7 +14,7 @@ from torch import nn
 
 from lib_sdtune.devices import HALVES, empty_cache, frees_storages
 from lib_sdtune.errors import RunError
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.methods.lent_weights import reallocate, release
 from lib_sdtune.training.memory.offloaded_parts import NO_ROOM_BACK
 

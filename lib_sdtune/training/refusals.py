@@ -8,9 +8,9 @@ import torch
 from lib_sdtune.config import Config
 from lib_sdtune.devices import can_recompute
 from lib_sdtune.errors import require
-from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ineffective_settings import by_model
 from lib_sdtune.ldm import positions
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training import state
 from lib_sdtune.training.memory.free import refuse_too_little_memory

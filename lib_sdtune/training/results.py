@@ -11,7 +11,8 @@ from lib_sdtune.config import Config
 from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.formats import infotext, structure
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.host.base import Host, LoadedModel, SampleRequest
+from lib_sdtune.host.base import Host, SampleRequest
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.methods.base import Artefact, Method
 from lib_sdtune.training.disk_space import refuse_too_little_disk
 from lib_sdtune.training.sample_requests import sample_requests

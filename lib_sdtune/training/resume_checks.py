@@ -10,7 +10,7 @@ from lib_sdtune.config import Config
 from lib_sdtune.data.example import Picture
 from lib_sdtune.data.scan import Scan
 from lib_sdtune.errors import UserError
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.sections.dataset import SIDES
 
 log = logging.getLogger("sdtune")

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training import log_csv, resume_checks, resume_inputs, state
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep

@@ -13,9 +13,9 @@ from typing import Any
 from lib_sdtune.config import Config
 from lib_sdtune.devices import HALVES, compute_dtype, empty_cache
 from lib_sdtune.errors import DiskFull
-from lib_sdtune.host.base import Host, LoadedModel
+from lib_sdtune.host.base import Host
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.lora_tools import base_loras
-from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
 from lib_sdtune.training import (
@@ -77,7 +77,7 @@ class Trainer:
         self.training_data = training_data(config, model, self.folder, control.preparing, self.world, control.scan,
                                            control.pause_until)
         self.results = Results(config, model, self.method, self.training_data, self.folder)
-        self.base_loras = BaseLoras(config.model.base_loras, model)
+        self.base_loras = base_loras.BaseLoras(config.model.base_loras, model)
         recomputing = recomputes(config, model.spec())
         networks = [*self.method.networks(), *self.base_loras.networks()]
         graphs = cuda_graphs.choose(config, model, self.method, self.optimizer_step, self.dtype, recomputing, networks)

@@ -24,7 +24,7 @@ from lib_sdtune.devices import HALVES, compute_dtype, has_own_memory, without_au
 from lib_sdtune.errors import RunError
 from lib_sdtune.families import latent_colours
 from lib_sdtune.families.base import Conditioning
-from lib_sdtune.host.base import LoadedModel
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.progress import Progress

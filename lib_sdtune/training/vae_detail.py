@@ -15,7 +15,8 @@ from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.picture import Unreadable, load
 from lib_sdtune.data.pixels import pixels
 from lib_sdtune.devices import without_autocast
-from lib_sdtune.host.base import Host, LoadedModel
+from lib_sdtune.host.base import Host
+from lib_sdtune.loaded_model import LoadedModel
 
 FINE = 5  # pixels: what is no larger is a fine part
 # share of the fine parts that comes back: below it lie all 5 of 624 drawings of 26 forms that are no longer recognised

@@ -6,10 +6,10 @@ import torch
 
 from lib_sdtune.families import registry
 from lib_sdtune.families.sd1 import SD1
-from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.layers import unet_layers
 from lib_sdtune.ldm.text import CLIPTextModel, hidden_states
 from lib_sdtune.ldm.unet import UNetModel
+from lib_sdtune.loaded_model import LoadedModel
 from tests.models import checkpoint_tensors, tiny_sd1
 
 

@@ -7,10 +7,10 @@ import torch
 
 from lib_sdtune.families.sd2 import SD2
 from lib_sdtune.families.sdxl import SDXL
-from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel, timestep_embedding
+from lib_sdtune.loaded_model import LoadedModel
 from tests.models import tiny_sd2, tiny_sdxl
 
 

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 from lib_sdtune.artefacts import hypernetwork
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
-from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.host.embedded import addons
 from lib_sdtune.ineffective_settings import by_model
+from lib_sdtune.loaded_model import ModelSpec
 from lib_sdtune.lora_tools import base_loras
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure

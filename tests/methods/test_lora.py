@@ -7,7 +7,7 @@ from lib_sdtune.artefacts import lora as lora_file
 from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.formats import tensors as safetensors
-from lib_sdtune.host.base import ModelSpec
+from lib_sdtune.loaded_model import ModelSpec
 from lib_sdtune.lora_tools.on_model import adapters
 from lib_sdtune.methods.lora import LoraMethod
 from lib_sdtune.methods.lora_blocks import Blocks

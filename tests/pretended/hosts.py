@@ -4,10 +4,10 @@ import torch
 
 from lib_sdtune.diffusion import alphas_cumprod
 from lib_sdtune.families.sd1 import SD1
-from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
+from lib_sdtune.loaded_model import LoadedModel
 from tests.hosts import TinyHost, bits
 from tests.models import randomise, tokenizer
 

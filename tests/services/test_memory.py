@@ -4,7 +4,7 @@ import threading
 
 import torch
 
-from lib_sdtune.host.base import ModelSpec
+from lib_sdtune.loaded_model import ModelSpec
 from tests.hosts import settings
 
 

@@ -12,8 +12,8 @@ from lib_sdtune.artefacts import lora as lora_files
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats import hashes
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.host.base import LoadedModel
 from lib_sdtune.ldm.chunks import named
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.lora_tools.on_model import adapters
 from lib_sdtune.networks.base import applied
 from lib_sdtune.networks.hypernetwork import applied_hypernetworks

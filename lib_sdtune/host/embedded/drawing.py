@@ -10,9 +10,10 @@ from PIL import Image
 from lib_sdtune.errors import UserError
 from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats import infotext
-from lib_sdtune.host.base import LoadedModel, SampleRequest
+from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import addons
 from lib_sdtune.ldm import sampler as samplers
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.prompts import emphasis, tags
 
 AREA = 512 * 512  # pixels that are drawn at once

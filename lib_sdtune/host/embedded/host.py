@@ -21,12 +21,13 @@ from lib_sdtune.formats import hashes, lookup
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.formats.paths import is_file
 from lib_sdtune.formats.plain_data import overlaid
-from lib_sdtune.host.base import FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
+from lib_sdtune.host.base import FinishedFile, Host, SampleRequest
 from lib_sdtune.host.embedded import addons, drawing
 from lib_sdtune.host.embedded.lending import restored
 from lib_sdtune.ldm import architecture, checkpoint, header, recommended, tokenizer
 from lib_sdtune.ldm.embedded_model import EMBEDDED
 from lib_sdtune.ldm.header import Header
+from lib_sdtune.loaded_model import LoadedModel, ModelSpec
 
 FOLDERS = {kind.folder: kind.place for kind in KINDS.values()} | {
     "templates": "textual_inversion_templates", "taggers": "models/WD14", "sdtune": "sdtune"}

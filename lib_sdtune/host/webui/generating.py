@@ -11,10 +11,11 @@ from modules import processing, shared
 from PIL.Image import Image
 
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.host.base import LoadedModel, SampleRequest
+from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.webui import forks
 from lib_sdtune.host.webui.model import rows_of
 from lib_sdtune.host.webui.neutral import rng
+from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.swap import replaced, replaced_entry
 
 

@@ -17,7 +17,7 @@ from lib_sdtune.errors import RunError, UserError
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.formats.plain_data import overlaid
-from lib_sdtune.host.base import Detached, FinishedFile, Host, LoadedModel, ModelSpec, SampleRequest
+from lib_sdtune.host.base import Detached, FinishedFile, Host, SampleRequest
 from lib_sdtune.host.watcher import watcher
 from lib_sdtune.host.webui import (
     clip_skip,
@@ -43,7 +43,7 @@ from lib_sdtune.host.webui.neutral import backends, hypernetworks, neutral, plac
 from lib_sdtune.host.webui.token_counters import Turns
 from lib_sdtune.ldm import header, recommended
 from lib_sdtune.ldm.header import Header
-from lib_sdtune.sections.model import Model
+from lib_sdtune.loaded_model import LoadedModel, ModelSpec
 
 log = logging.getLogger("sdtune")
 
@@ -64,8 +64,7 @@ class WebUIHost(Host):
             return {}
         family, variant = detected
         suited = methods.suited(family, variant.overridden(model_settings.prediction_type))
-        file_header = self.header(model_settings)
-        own = recommended.of_embedded_model(file_header) if file_header else {}
+        own = recommended.of_embedded_model(self.header(model_settings))
         own.pop("sample", None)  # samples show what the WebUI's own pictures will, which begin with its own guidance
         return clip_skip.with_webui_clip_skip(family, overlaid(own, suited))
 
@@ -94,7 +93,7 @@ class WebUIHost(Host):
         return header.read(path) if path and path.is_file() else None
 
     def about(self, model_settings: Any = None) -> dict[str, str]:
-        entry = self.entry(model_settings or Model())
+        entry = self.entry(model_settings)
         if entry is None:
             return {}
         answer = {"model": entry.name_for_extra, "title": entry.title, "selected": selected_checkpoint(), "family": ""}
@@ -106,12 +105,12 @@ class WebUIHost(Host):
         return answer | {"family": family.sd_version}
 
     def loaded_file(self) -> Path | None:
-        entry = self.entry(Model())
+        entry = self.entry()
         return None if entry is None else Path(entry.filename)
 
-    def entry(self, model_settings: Any) -> Any | None:
+    def entry(self, model_settings: Any = None) -> Any | None:
         """The WebUI's entry for the checkpoint that the settings name, or the loaded one; None while there is none."""
-        return pinned.chosen(model_settings.checkpoint) or self.fork.checkpoint()
+        return pinned.chosen(model_settings.checkpoint if model_settings else "") or self.fork.checkpoint()
 
     def model_spec(self, model_settings: Any) -> ModelSpec | None:
         """Of the checkpoint that the settings name, by its file, or of the loaded one."""

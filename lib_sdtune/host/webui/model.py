@@ -1,4 +1,4 @@
-"""The WebUI's loaded model as `host.base.LoadedModel`: views of its own modules, nothing copied."""
+"""The WebUI's loaded model as `loaded_model.LoadedModel`: views of its own modules, nothing copied."""
 
 import logging
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from lib_sdtune.artefacts.checkpoint import plain
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.detection import detect
 from lib_sdtune.families.variant import Variant
-from lib_sdtune.host.base import LoadedModel, ModelSpec
 from lib_sdtune.host.webui import forks
 from lib_sdtune.host.webui.folders import folder
 from lib_sdtune.host.webui.neutral import placement
 from lib_sdtune.host.webui.parts import text_towers
 from lib_sdtune.ldm import header
 from lib_sdtune.ldm.header import EPSILON, V
+from lib_sdtune.loaded_model import LoadedModel, ModelSpec
 
 log = logging.getLogger("sdtune")
 

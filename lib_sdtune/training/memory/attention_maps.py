@@ -8,7 +8,7 @@ Maps over a caption's few tokens are left out.
 import re
 from collections.abc import Iterator
 
-from lib_sdtune.host.base import ModelSpec
+from lib_sdtune.loaded_model import ModelSpec
 
 QUERY = re.compile(r"\.attn1\.to_q\.weight$")
 DOWNSAMPLE = re.compile(r"input_blocks\.(\d+)\.0\.op\.weight$")

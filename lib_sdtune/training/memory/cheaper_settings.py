@@ -8,7 +8,7 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.devices import can_recompute
-from lib_sdtune.host.base import ModelSpec
+from lib_sdtune.loaded_model import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.optim.schedule import is_zero
 from lib_sdtune.sections.dataset import with_bucket_sides

@@ -7,7 +7,7 @@ import torch
 from lib_sdtune import devices
 from lib_sdtune.config import Config
 from lib_sdtune.devices import HALVES, compute_dtype
-from lib_sdtune.host.base import ModelSpec
+from lib_sdtune.loaded_model import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training.memory import attention_maps
@@ -39,7 +39,7 @@ def room(device: torch.device) -> int:
 
 
 def estimate(config: Config, spec: ModelSpec) -> int:
-    """Bytes that a step of `config` would hold in all, the model of the `host.base.ModelSpec` included."""
+    """Bytes that a step of `config` would hold in all, the model of the `loaded_model.ModelSpec` included."""
     return needed(config, spec, recomputes(config, spec))
 
 

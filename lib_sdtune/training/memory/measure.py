@@ -21,7 +21,8 @@ from lib_sdtune.data.example import Example
 from lib_sdtune.devices import index_of
 from lib_sdtune.errors import TooLittleMemory, UserError
 from lib_sdtune.failures import out_of_memory
-from lib_sdtune.host.base import Host, ModelSpec
+from lib_sdtune.host.base import Host
+from lib_sdtune.loaded_model import ModelSpec
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.progress import Progress
 from lib_sdtune.sections.sample import SampleConfig

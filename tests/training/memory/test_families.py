@@ -7,11 +7,11 @@ from lib_sdtune import devices
 from lib_sdtune.config import Config
 from lib_sdtune.families.sd1 import SD1
 from lib_sdtune.families.sdxl import SDXL
-from lib_sdtune.host.base import ModelSpec
 from lib_sdtune.ldm.openclip import OpenCLIPTextModel
 from lib_sdtune.ldm.text import CLIPTextModel
 from lib_sdtune.ldm.unet import UNetModel
 from lib_sdtune.ldm.vae import AutoencoderKL
+from lib_sdtune.loaded_model import ModelSpec
 from lib_sdtune.training.memory import attention_maps
 from lib_sdtune.training.memory.cheaper_settings import cheaper_configs
 from lib_sdtune.training.memory.estimate import estimate, recomputes

@@ -7,7 +7,7 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import TooLittleMemory
-from lib_sdtune.host.base import ModelSpec
+from lib_sdtune.loaded_model import ModelSpec
 from lib_sdtune.training.memory import cheaper_settings, estimate, measure
 from lib_sdtune.training.trainer import Trainer
 from lib_sdtune.training.training_data import TrainingData
