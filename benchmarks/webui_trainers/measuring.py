@@ -57,7 +57,7 @@ def validation_loss(method, folder, name):
     from lib_sdtune import diffusion
     from lib_sdtune.artefacts import embedding, hypernetwork
     from lib_sdtune.host.webui.host import WebUIHost
-    from lib_sdtune.networks.hypernetwork import applied_hypernetworks
+    from lib_sdtune.networks.applied_hypernetworks import applied_hypernetworks
     from lib_sdtune.sections.model import Model
 
     host, losses, rng = WebUIHost(), [], torch.Generator().manual_seed(0)

@@ -72,7 +72,7 @@ def widths():
     """Those that the loaded model's hypernetworks have."""
     from modules import shared
 
-    from lib_sdtune.networks.hypernetwork import context_widths
+    from lib_sdtune.networks.applied_hypernetworks import context_widths
 
     return context_widths(shared.sd_model.model.diffusion_model)
 

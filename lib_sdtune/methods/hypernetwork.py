@@ -18,15 +18,8 @@ from lib_sdtune.formats.tensors import PRECISIONS
 from lib_sdtune.loaded_model import LoadedModel, ModelSpec
 from lib_sdtune.methods import registry
 from lib_sdtune.methods.base import FolderOf, Method, MethodSettings
-from lib_sdtune.networks.hypernetwork import (
-    ACTIVATIONS,
-    OVER_THE_BATCH,
-    WEIGHT_INITS,
-    Hypernetwork,
-    Structure,
-    applied_hypernetworks,
-    context_widths,
-)
+from lib_sdtune.networks.applied_hypernetworks import applied_hypernetworks, context_widths
+from lib_sdtune.networks.hypernetwork import ACTIVATIONS, OVER_THE_BATCH, WEIGHT_INITS, Hypernetwork, Structure
 from lib_sdtune.randomness import generator
 from lib_sdtune.sections.general import GeneralConfig
 from lib_sdtune.sentences import phrase, plural

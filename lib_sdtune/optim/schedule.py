@@ -58,7 +58,7 @@ def scheduled(text: str, step: int) -> float:
 def rate(lr: float | str, step: int, total: int, scheduler: str = "constant", warmup: int = 0, **shape: float) -> float:
     """The rate at `step`: schedule text stands for itself, a number follows the scheduler. shape: as `factor` has it.
     """
-    if is_text(lr):
+    if isinstance(lr, str) and is_text(lr):
         return scheduled(lr, step)
     return float(lr) * factor(step, total, scheduler, warmup, **shape)
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.networks import registry as networks
-from lib_sdtune.networks.hypernetwork import attentions, context_widths
+from lib_sdtune.networks.applied_hypernetworks import attentions, context_widths
 from tests.models import tiny_sd1, tiny_sdxl
 
 

@@ -4,17 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lib_sdtune.networks.hypernetwork import (
-    ACTIVATIONS,
-    WEIGHT_INITS,
-    HyperModule,
-    Hypernetwork,
-    Product,
-    Structure,
-    applied_hypernetworks,
-    attentions,
-    context_widths,
-)
+from lib_sdtune.networks.applied_hypernetworks import Product, applied_hypernetworks, attentions, context_widths
+from lib_sdtune.networks.hypernetwork import ACTIVATIONS, WEIGHT_INITS, HyperModule, Hypernetwork, Structure
 from lib_sdtune.training.memory.checkpointing import checkpointed
 from tests.models import randomise, tiny_sd1
 

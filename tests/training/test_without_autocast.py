@@ -5,7 +5,8 @@ import torch
 
 from lib_sdtune import devices
 from lib_sdtune.methods import registry as methods
-from lib_sdtune.networks.hypernetwork import HyperModule, Product, Structure
+from lib_sdtune.networks.applied_hypernetworks import Product
+from lib_sdtune.networks.hypernetwork import HyperModule, Structure
 from lib_sdtune.training import vae_detail
 from tests.hosts import settings, train
 

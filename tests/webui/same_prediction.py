@@ -53,7 +53,7 @@ def hypernetworks(folder):
 
     from lib_sdtune.artefacts import hypernetwork as file
     from lib_sdtune.families.base import Conditioning
-    from lib_sdtune.networks.hypernetwork import applied_hypernetworks
+    from lib_sdtune.networks.applied_hypernetworks import applied_hypernetworks
 
     trainers.theirs("hypernetwork", folder, STEPS)
     made_by_us("hypernetwork", folder, "plain")

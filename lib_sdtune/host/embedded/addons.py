@@ -15,8 +15,8 @@ from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.ldm.chunks import named
 from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.lora_tools.on_model import adapters
+from lib_sdtune.networks.applied_hypernetworks import applied_hypernetworks
 from lib_sdtune.networks.base import applied
-from lib_sdtune.networks.hypernetwork import applied_hypernetworks
 from lib_sdtune.prompts import Tag, emphasis
 
 log = logging.getLogger("sdtune")
