@@ -4,32 +4,25 @@ What is moved and replaced goes into the run folder, and a journal there says ho
 deed, so that a crash in between can be undone too.
 """
 
-import json
-import shutil
-import struct
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lib_sdtune import prompt_lines
 from lib_sdtune.artefacts.artefact_files import sidecars
-from lib_sdtune.artefacts.card import with_notes
-from lib_sdtune.data.captions import trigger_words
 from lib_sdtune.errors import RunError, UserError, WrongState
 from lib_sdtune.evaluation.candidates import Candidate, of_run, relocated
-from lib_sdtune.evaluation.evaluation import FOLDER, result
+from lib_sdtune.evaluation.copies import copy_as, copy_config
+from lib_sdtune.evaluation.evaluation import result
 from lib_sdtune.evaluation.journal import FILE, SWEPT, Journal, RunPaths
-from lib_sdtune.formats import pickled, structure
-from lib_sdtune.formats.files import atomic, free_space, write_json
+from lib_sdtune.evaluation.published_card import write_card
+from lib_sdtune.formats.files import free_space
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.methods import registry as methods
 from lib_sdtune.methods.base import Artefact
-from lib_sdtune.sections.general import rates_of
 from lib_sdtune.training import run_lock
 
 if TYPE_CHECKING:
-    from lib_sdtune.config import Config
     from lib_sdtune.host.base import Host
     from lib_sdtune.training.runs import RunFolder
 
@@ -184,97 +177,3 @@ def refuse_too_little_room(folder: Path, winner: Path, files: Iterable[Path]) ->
     swept = sum(path.stat().st_size for path in files)
     if folder.stat().st_dev != winner.parent.stat().st_dev and swept + SPARE > free_space(folder):
         raise UserError(f"{folder} has no room for the other files ({swept / 2**20:,.0f} MB); make room first.")
-
-
-def copy_as(source: Path, final: Path, name: str) -> None:
-    """A copy of the file that calls itself `name` inside too; its tensors are untouched."""
-    if source.suffix == ".safetensors":
-        copy_with_title(source, final, name)
-    elif source.suffix == ".pt":
-        data = pickled.read(source)
-        if isinstance(data, dict) and "name" in data:
-            pickled.write(final, data | {"name": name})
-        else:
-            copy(source, final)
-    else:
-        copy(source, final)
-
-
-def copy_config(journal: Journal, source: Path, final: Path) -> None:
-    """The .yaml by which the WebUI knows what kind of checkpoint it is."""
-    if source.with_suffix(".yaml").exists():
-        journal.creates(final.with_suffix(".yaml"))
-        copy(source.with_suffix(".yaml"), final.with_suffix(".yaml"))
-
-
-def copy(source: Path, final: Path) -> None:
-    with atomic(final) as unfinished:
-        shutil.copyfile(source, unfinished)
-
-
-def copy_with_title(source: Path, final: Path, name: str) -> None:
-    with open(source, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-        facts = header.get("__metadata__", {})
-        facts |= {key: name for key in ("ss_output_name", "modelspec.title") if key in facts}
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        text += b" " * (-len(text) % 8)
-        with atomic(final) as unfinished, open(unfinished, "wb") as output:
-            output.write(struct.pack("<Q", len(text)) + text)
-            shutil.copyfileobj(file, output, 1 << 20)
-
-
-def write_card(host: "Host", journal: Journal, final: Path, winner: Candidate, run: "RunFolder",
-               evaluated: dict[str, Any] | None, weight: float, negative_text: str | None) -> None:
-    """NAME.json and NAME.preview.png; what the user wrote on the last card of that name stays."""
-    config = run.config()
-    trigger = trigger_words(config.concepts[0].prompt, config.word, [host.folder("templates")])
-    swept = journal.paths.swept
-    before = next((card for card in (swept / f"{config.name}.json", final.with_suffix(".json")) if card.exists()), None)
-    old = read_card(before) if before else {}
-    if negative_text is None:
-        negative_text = old.get("negative text") or common_negative(config)
-    facts = {"activation text": old.get("activation text") or trigger, "preferred weight": weight,
-             "negative text": negative_text, "notes": with_notes(old, notes(config, winner, evaluated))}
-    for ending in (".json", ".preview.png"):
-        if final.with_suffix(ending).exists():  # the winner is the final file itself: its card is kept for taking back
-            journal.move_away(final.with_suffix(ending), f"before{ending}")
-        journal.creates(final.with_suffix(ending))
-    write_json(final.with_suffix(".json"), {"description": "", "sd version": "Unknown"} | old | facts)
-    preview = preview_source(run, winner, evaluated, swept)
-    if preview:
-        copy(preview, final.with_suffix(".preview.png"))
-
-
-def read_card(path: Path) -> dict:
-    """What is on a card; {} where it is damaged."""
-    return structure.read(path, dict) or {}
-
-
-def preview_source(run: "RunFolder", winner: Candidate, evaluated: dict[str, Any] | None, folder: Path) -> Path | None:
-    """The picture for the card: the best of the grid, else what was the preview, else the last sample."""
-    rated = next((entry for entry in (evaluated or {}).get("ranking", []) if entry["file"] == winner.stem), None)
-    candidates = [run.path / FOLDER / "cells" / rated["picture"]] if rated else []
-    candidates += [folder / f"{winner.stem}.preview.png", folder / "before.preview.png",
-               folder / f"{run.config().name}.preview.png"]
-    return next((path for path in candidates if path.exists()), None)
-
-
-def common_negative(config: "Config") -> str:
-    """The negative prompt that the run's samples share, or ""."""
-    negatives = {prompt_lines.parse(line).get("negative_prompt", "")
-                 for line in prompt_lines.spoken(config.sample.prompts)}
-    return negatives.pop() if len(negatives) == 1 else ""
-
-
-def notes(config: "Config", winner: Candidate, evaluated: dict[str, Any] | None) -> str:
-    """The card's line of notes: how the file was trained, and how it was chosen."""
-    settings = vars(config.settings)
-    dim = f", dim {settings['dim']}, alpha {settings['alpha']:g}" if "dim" in settings else ""
-    rates = ", ".join(f"{key} {value}" for key, value in rates_of(config.settings).items())
-    ranking = (evaluated or {}).get("ranking")
-    chosen = f"; chosen from {len(ranking)} files ({winner.label})" if ranking else f"; {winner.label}"
-    return (f"{config.method}, step {winner.step}{dim}, {rates}, {config.train.optimizer}, batch "
-            f"{config.train.batch_size}, "
-            f"resolution {config.dataset.resolution}, seed {config.train.seed}{chosen}")

@@ -10,7 +10,7 @@ from PIL import Image
 from lib_sdtune.app import App
 from lib_sdtune.errors import UserError
 from lib_sdtune.sentences import coded, recognised
-from lib_sdtune.ui import check
+from lib_sdtune.ui import check, costs
 from lib_sdtune.ui.field_labels import with_labels
 from tests.hosts import TinyHost, pictures, settings
 
@@ -95,15 +95,15 @@ def test_a_folder_without_pictures_stops(app, tmp_path):
 
 @pytest.mark.parametrize("seconds, words", [(1, "1 second"), (59, "1 minute"), (780, "13 minutes"), (7500, "2 h 05 min")])
 def test_durations(seconds, words):
-    assert check.duration(seconds) == words
+    assert costs.duration(seconds) == words
 
 
 @pytest.mark.parametrize("low, high, words", [(175, 185, "About 3 minutes, measured"), (175, 300, "About 3 minutes (3 minutes to 5 minutes), measured"),
                                               (1, 1.2, "About 1 second, measured")])
 def test_a_range_of_one_value_is_told_as_one(app, monkeypatch, low, high, words):
     step = SimpleNamespace(measured=SimpleNamespace(run="ron"), same_method=True, ratio=1, high=1, seconds=1)
-    monkeypatch.setattr(check.durations, "expected", lambda *_: SimpleNamespace(seconds=low * 1.02, low=low, high=high, step=step, besides=0))
-    sentence = check.time(SimpleNamespace(total_steps=10, steps_per_epoch=5), None, app)
+    monkeypatch.setattr(costs.durations, "expected", lambda *_: SimpleNamespace(seconds=low * 1.02, low=low, high=high, step=step, besides=0))
+    sentence = costs.time(SimpleNamespace(total_steps=10, steps_per_epoch=5), None, app)
     assert sentence.startswith(words) and sentence in coded([sentence])
 
 
