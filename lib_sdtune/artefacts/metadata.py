@@ -9,19 +9,18 @@ import json
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from lib_sdtune import __version__
 from lib_sdtune.devices import compute_dtype
+from lib_sdtune.families.base import Family
+from lib_sdtune.families.variant import Variant
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.sections.concept import Concept
 from lib_sdtune.sections.general import GeneralConfig
 
-if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.families.base import Family
-    from lib_sdtune.families.variant import Variant
 PRECISIONS = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "no"}
 """What sd-scripts' mixed_precision calls the number format that the forward computes in."""
 
@@ -57,7 +56,7 @@ def session_id(config: GeneralConfig) -> int:
     return int(sha256(printed(shared_config(config)).encode()).hexdigest()[:8], 16)
 
 
-def base_model(family: "Family", variant: "Variant", kind: str, side: int) -> dict[str, str]:
+def base_model(family: Family, variant: Variant, kind: str, side: int) -> dict[str, str]:
     """What says of a file of that kind (a key of `KINDS`) which model it is for; side: pixels it was trained at."""
     label = KINDS[kind].modelspec
     return {"ss_base_model_version": family.version(variant), "ss_v2": str(family.is_v2),

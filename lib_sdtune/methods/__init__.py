@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib_sdtune.registry import Registry
 
-if TYPE_CHECKING:  # they import this file
+if TYPE_CHECKING:  # importing them imports torch
     from lib_sdtune.families.base import Family
     from lib_sdtune.families.variant import Variant
     from lib_sdtune.methods.base import Method

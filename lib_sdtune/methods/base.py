@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from lib_sdtune import optim
 from lib_sdtune.data import captions
+from lib_sdtune.data.scan import Scan
 from lib_sdtune.errors import NothingLearned
 from lib_sdtune.families.base import Family
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
@@ -20,8 +21,6 @@ from lib_sdtune.optim.half_copies import HalfCopies
 from lib_sdtune.optim.master_weights import TrainedWeight
 from lib_sdtune.sections.general import GeneralConfig
 
-if TYPE_CHECKING:  # the config is composed of the methods
-    from lib_sdtune.data.scan import Scan
 FolderOf = Callable[[str], Path]
 """The host's `folder(kind)`."""
 
@@ -109,11 +108,11 @@ class Method:
         """UserError where a file to go on from, or a size, does not fit the model."""
 
     @classmethod
-    def prepare_data(cls, config: GeneralConfig, scan: "Scan") -> None:
+    def prepare_data(cls, config: GeneralConfig, scan: Scan) -> None:
         """Change what the scan of the pictures lacks for this method, such as a concept's prompt template."""
 
     @classmethod
-    def check_data(cls, config: GeneralConfig, scan: "Scan") -> None:
+    def check_data(cls, config: GeneralConfig, scan: Scan) -> None:
         """After `prepare_data`: UserError where pictures and captions are no use, a warning where they may
         disappoint.
         """

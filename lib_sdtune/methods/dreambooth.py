@@ -10,11 +10,12 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from lib_sdtune.artefacts import checkpoint
+from lib_sdtune.data.scan import Scan
 from lib_sdtune.errors import NothingLearned, UserError
 from lib_sdtune.formats import tensors as safetensors
 from lib_sdtune.formats.kinds import KINDS, ArtefactKind
@@ -31,8 +32,6 @@ from lib_sdtune.optim.master_weights import MasterCopy, TrainedWeight
 from lib_sdtune.optim.schedule import is_zero
 from lib_sdtune.sections.general import GeneralConfig
 
-if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.data.scan import Scan
 log = logging.getLogger("sdtune")
 
 
@@ -73,7 +72,7 @@ class DreamBooth(WholeModel):
                             "float32; change one of them.")
 
     @classmethod
-    def check_data(cls, config: GeneralConfig, scan: "Scan") -> None:
+    def check_data(cls, config: GeneralConfig, scan: Scan) -> None:
         """Warn of captions that say nothing but the class: they teach the class, not the subject."""
         for picture in scan.pictures:
             class_words = config.concepts[picture.concept].class_prompt.lower().split()

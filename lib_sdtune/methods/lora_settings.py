@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lib_sdtune import networks, optim
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import require
+from lib_sdtune.families.base import Family
 from lib_sdtune.methods.base import MethodSettings
 from lib_sdtune.methods.lora_presets import PRESETS
 from lib_sdtune.networks.base import Adapter
@@ -14,8 +14,6 @@ from lib_sdtune.optim import schedule
 from lib_sdtune.sections.general import GeneralConfig
 from lib_sdtune.sentences import phrase
 
-if TYPE_CHECKING:  # it is composed of the methods
-    from lib_sdtune.families.base import Family
 OF_THE_FILE = ("network", "dim", "alpha", "conv_dim", "conv_alpha", "use_tucker", "factor", "train_on_input",
                "constraint", "rescaled", "preset", "train_norm",
                "block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
@@ -105,7 +103,7 @@ class LoraConfig(MethodSettings):
             if key not in network.options:
                 yield key, has_none
 
-    def odd_with(self, family: "Family") -> Iterable[str]:
+    def odd_with(self, family: Family) -> Iterable[str]:
         adapts_text = not schedule.is_zero(self.text_encoder_lr) and self.preset != "unet-convblock-only"
         drawable = self.init_file or networks.registry[self.network].webui_adapts_fused_attention
         if family.fused_text_attention and adapts_text and not drawable:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from lib_sdtune.artefacts import embedding as file
 from lib_sdtune.data.caption_checks import add_word_templates, check_word, known_word
+from lib_sdtune.data.scan import Scan
 from lib_sdtune.declaration import Rate, option
 from lib_sdtune.errors import UserError, require
 from lib_sdtune.formats.kinds import KINDS
@@ -24,8 +25,6 @@ from lib_sdtune.methods.base import FolderOf, Method, MethodSettings
 from lib_sdtune.sections.general import GeneralConfig
 from lib_sdtune.sentences import phrase
 
-if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.data.scan import Scan
 log = logging.getLogger("sdtune")
 
 
@@ -100,12 +99,12 @@ class TextualInversion(Method):
             file.refuse_other_widths(file.find(folder(cls.kind), config.textual_inversion.init_embedding), widths)
 
     @classmethod
-    def prepare_data(cls, config: GeneralConfig, scan: "Scan") -> None:
+    def prepare_data(cls, config: GeneralConfig, scan: Scan) -> None:
         scan.pictures = [picture for picture in scan.pictures if not picture.is_class]
         add_word_templates(scan, config, config.word)
 
     @classmethod
-    def check_data(cls, config: GeneralConfig, scan: "Scan") -> None:
+    def check_data(cls, config: GeneralConfig, scan: Scan) -> None:
         check_word(scan, config, config.word)
 
     def __init__(self, config: GeneralConfig, model: LoadedModel) -> None:

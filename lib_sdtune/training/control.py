@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lib_sdtune.config import Config
 from lib_sdtune.errors import UserError
@@ -20,10 +20,8 @@ from lib_sdtune.training.duration import seconds_due
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.run_states import ENDED, refusal_phrase, state_phrase
 from lib_sdtune.training.sample_times import SampleTimes, due
+from lib_sdtune.training.step_result import Step
 from lib_sdtune.training.time_spent import TimeSpent
-
-if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.training.step_result import Step
 
 STOP_REQUESTS = ("stop", "stop_without_saving", "interrupt")  # with the file, with nothing, with the state alone
 REQUESTS = (*STOP_REQUESTS, "pause", "resume", "sample", "save")
@@ -154,7 +152,7 @@ class Control:
         self.due_after = due_after or self.due_after
         self.set_state("training")
 
-    def report(self, step: "Step") -> None:
+    def report(self, step: Step) -> None:
         self.step, self.epoch = step.number, step.epoch
         self.loss = step.loss if math.isfinite(step.loss) else None  # JSON has no NaN
         self.seconds = [*self.seconds[-29:], step.seconds]
@@ -162,7 +160,7 @@ class Control:
         self.message = f"Steps skipped because the numbers overflowed: {step.skipped}" if step.skipped else ""
         self.changed()
 
-    def wants(self, request: str, step: "Step") -> bool:
+    def wants(self, request: str, step: Step) -> bool:
         """Whether the run should do this now: asked for by somebody, or due by the config at this step.
 
         At the last step the final file is what would be saved. What is due is due once.
@@ -182,14 +180,14 @@ class Control:
             return self.wants_samples(step, new)
         return self.take_request(request) or new and due(self.config.save, step) and not step.last
 
-    def wants_samples(self, step: "Step", new: bool) -> bool:
+    def wants_samples(self, step: Step, new: bool) -> bool:
         """new: whether what is due at this step was not drawn yet."""
         is_due = new and self.samples_are_due(step)
         asked = self.take_request("sample")
         self.by_hand = asked and not is_due
         return asked or is_due
 
-    def samples_are_due(self, step: "Step") -> bool:
+    def samples_are_due(self, step: Step) -> bool:
         times, spent = self.sample_times, self.time.spent.get("samples", 0.0) - self.seconds_by_hand
         is_due = times.is_due(step, self.pace(), self.time.latest.get("samples"), spent)
         if (note := times.note()) and "samples_note" not in self.facts:

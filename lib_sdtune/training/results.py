@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lib_sdtune.artefacts import artefact_files, card, metadata
 from lib_sdtune.config import Config
@@ -18,10 +17,8 @@ from lib_sdtune.training.disk_space import refuse_too_little_disk
 from lib_sdtune.training.sample_requests import sample_requests
 from lib_sdtune.training.sample_times import SampleTimes, due
 from lib_sdtune.training.state import LARGE, states_to_keep
-
-if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.training.step_result import Step
-    from lib_sdtune.training.training_data import TrainingData
+from lib_sdtune.training.step_result import Step
+from lib_sdtune.training.training_data import TrainingData
 
 log = logging.getLogger("sdtune")
 
@@ -36,7 +33,7 @@ class Results:
     training_data: read for `steps_per_epoch`, `dataset` and the metadata.
     """
 
-    def __init__(self, config: Config, model: LoadedModel, method: Method, training_data: "TrainingData", folder: Path
+    def __init__(self, config: Config, model: LoadedModel, method: Method, training_data: TrainingData, folder: Path
                 ) -> None:
         self.config = config
         self.model = model
@@ -114,7 +111,7 @@ class Results:
     def sample_path(self, step: int, number: int) -> Path:
         return self.folder / "samples" / f"step{step:08d}-{number:02d}.png"
 
-    def missing(self, step: "Step", times: SampleTimes) -> bool:
+    def missing(self, step: Step, times: SampleTimes) -> bool:
         """Whether something that was due at this `Step` is not on the disk; samples may be due by their `times`."""
         paths = []
         if times.is_planned(step):

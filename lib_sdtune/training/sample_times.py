@@ -3,16 +3,15 @@
 Whether a tenth is drawn may depend on the clock, what is learned never does: drawing changes nothing of a run.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # it imports this file
-    from lib_sdtune.training.step_result import Step
+from lib_sdtune.training.step_result import Step
 
 TENTHS = 10
 MAX_SHARE = 0.15  # of the run's time, for steps and samples together
 
 
-def due(settings: Any, step: "Step") -> bool:
+def due(settings: Any, step: Step) -> bool:
     """Whether `every_n_steps` or `every_n_epochs` of a config section falls on this step, by their numbers alone."""
     every = 0 if settings.every_n_steps == "auto" else settings.every_n_steps
     by_step = every and step.number % every == 0
@@ -36,11 +35,11 @@ class SampleTimes:
         # a tenth; the one that a run goes on at may have been drawn, or not
         self.last_drawn = (TENTHS * done - 1) // total if done else None
 
-    def is_planned(self, step: "Step") -> bool:
+    def is_planned(self, step: Step) -> bool:
         """Whether samples may be due, whatever they cost."""
         return step.number in self.tenths or step.last if self.auto else due(self.settings, step)
 
-    def is_due(self, step: "Step", seconds_per_step: float | None, seconds_per_round: float | None,
+    def is_due(self, step: Step, seconds_per_step: float | None, seconds_per_round: float | None,
                spent: float) -> bool:
         """Whether samples are due. The seconds are measured, None before that; spent: on those that were due so far."""
         if not self.auto or not self.is_planned(step):

@@ -7,7 +7,6 @@ compared.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,10 +15,8 @@ from lib_sdtune.config import Config
 from lib_sdtune.data.example import Example
 from lib_sdtune.randomness import generator, mix
 from lib_sdtune.training.batch import Batch, concats, sizes, stacked
+from lib_sdtune.training.step_result import Step
 from lib_sdtune.training.training_data import TrainingData
-
-if TYPE_CHECKING:  # they import this file
-    from lib_sdtune.training.step_result import Step
 
 BINS, TIMESTEPS_PER_BIN = 4, 2  # quarters of the noise range, finest first, and timesteps measured in each
 MAX_PICTURES = 24  # pictures of a kind; more would cost time and tell little
@@ -46,12 +43,12 @@ class Validation:
             self.sets = {"fit_loss": at_most(MAX_TRAINED_ALONE, trained)}
         self.timesteps = timesteps(config.noise.min_timestep, config.noise.max_timestep)
 
-    def is_due(self, step: "Step") -> bool:
+    def is_due(self, step: Step) -> bool:
         """Whether it is time to measure."""
         timely = step.number % self.every == 0 if self.every else step.epoch_ends
         return bool(self.sets and (timely or step.last))
 
-    def measure_if_due(self, step: "Step") -> dict[str, float]:
+    def measure_if_due(self, step: Step) -> dict[str, float]:
         if not self.is_due(step):
             return {}
         readable = {column: self.training_data.readable(examples) for column, examples in self.sets.items()}
