@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class Access:
 
     credentials: dict = field(default_factory=dict)
     closed: str = ""
-    hosts: Callable[[], set[str]] | None = None
+    hosts: Callable[[], Set[str]] | None = None
     roots: Callable[[], list[Path]] | None = None
 
     def admits(self, authorization: str | None) -> bool:

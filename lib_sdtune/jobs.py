@@ -205,7 +205,7 @@ class Jobs:
             status = self.live_status(name)
         else:
             status = last_status(folder, self.control(name))
-            files = {"artefacts": [], "published": None}
+            files: dict[str, Any] = {"artefacts": [], "published": None}
             status |= files if problem else remaining(self.context.host, folder, status["artefacts"])
             problem = problem or folder.status_problem()
         if status["state"] == "failed":

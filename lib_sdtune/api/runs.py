@@ -120,4 +120,8 @@ def add_orders(router: APIRouter, app: App) -> None:
 
     @router.delete("/runs/{name}")
     def delete(request: Request, name: str) -> Response:
-        return answer(request, app.access, lambda: app.delete(name) or {})
+        def deleted() -> dict[str, Any]:
+            app.delete(name)
+            return {}
+
+        return answer(request, app.access, deleted)

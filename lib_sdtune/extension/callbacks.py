@@ -45,7 +45,7 @@ def access() -> Access:
     return _access
 
 
-def hosts() -> set[str]:
+def hosts() -> frozenset[str]:
     """Names under which a WebUI that serves this machine alone may be called."""
     return LOOPBACK | {name.lower() for name in getattr(shared.cmd_opts, "sdtune_host", None) or []}
 

@@ -33,7 +33,7 @@ def files(host: "Host") -> "dict[str, Candidate]":
     from lib_sdtune.evaluation.candidates import of_run
     from lib_sdtune.training.runs import all_runs
 
-    candidates = {}
+    candidates: dict[str, Candidate] = {}
     for run in all_runs(host):
         try:
             candidates |= {candidate.stem: candidate for candidate in of_run(host, run)

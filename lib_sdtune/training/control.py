@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lib_sdtune.config import Config
+from lib_sdtune.data.scan import Scan
 from lib_sdtune.errors import UserError
 from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.training import replaced_run, run_lock
@@ -47,7 +48,7 @@ class Control:
         self.artefacts: list[str] = []
         self.final_file: Path | None = None  # once it is written
         self.samples: list[str] = []
-        self.scan = None  # a `Scan` made before the run, whose files need not be read again
+        self.scan: Scan | None = None  # made before the run: its files need not be read again
         self.facts: dict[str, Any] = {}  # what else watchers see
         self.time = TimeSpent()
         self.sample_times = SampleTimes(config.sample)
