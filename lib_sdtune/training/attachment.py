@@ -9,7 +9,7 @@ import torch
 from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods.base import Method
-from lib_sdtune.training import precision
+from lib_sdtune.training import layer_norms, precision
 from lib_sdtune.training.convolutions import fastest_convolutions
 from lib_sdtune.training.memory.checkpointing import checkpointed
 from lib_sdtune.training.memory.offloaded_parts import OffloadedParts
@@ -39,6 +39,7 @@ class Attachment:
             present = [module for module in predicting if module not in self.offloaded_parts.moved]
             self.full_precision = stack.enter_context(precision.FullPrecision(present))
             text_layers = [layer for tower in self.model.towers for layer in tower.blocks]
+            stack.enter_context(layer_norms.in_half_precision([self.model.unet, *text_layers]))
             stack.enter_context(checkpointed(self.model.unet, self.recomputing, text_layers))
             self.addon = stack.enter_context(ExitStack())
             self.addon.enter_context(self.method.attached())
