@@ -61,7 +61,8 @@ def parser(argv: Sequence[str]) -> Parser:
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
     for verb in VERBS:
         module = importlib.import_module(f"lib_sdtune.cli.{verb.replace('-', '_')}")
-        sub = verbs.add_parser(verb, help=module.__doc__.splitlines()[0], description=module.__doc__,
+        description = module.__doc__ or ""  # which python -OO leaves out
+        sub = verbs.add_parser(verb, help=description.partition("\n")[0], description=description,
                                formatter_class=argparse.RawDescriptionHelpFormatter)
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if verb in argv[:1]:

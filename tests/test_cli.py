@@ -242,6 +242,12 @@ def test_the_process_exits_with_the_code_and_without_a_traceback(tmp_path):
     assert done.stderr.count("\n") == 1 and "none.json" in done.stderr
 
 
+def test_a_python_without_docstrings_runs_the_verbs():
+    command = [sys.executable, "-OO", "-m", "lib_sdtune", "list", "presets"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and "subject-sd1" in done.stdout
+
+
 def test_debug_shows_the_traceback(tmp_path, capsys):
     assert main(["train", str(tmp_path / "none.json"), "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
