@@ -1,9 +1,11 @@
 """What a bug report needs, as text to paste: versions, hardware, settings, the end of the log; no paths of the user."""
 
 import json
+import os
 import platform
 import re
 import sys
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from lib_sdtune.training.runs import RunFolder
 PACKAGES = ("torch", "gradio", "fastapi", "safetensors", "transformers", "Pillow", "lion-pytorch", "bitsandbytes",
             "prodigyopt")
 LINES = 200  # of the log
+SECRET = {"--api-auth", "--gradio-auth", "--ngrok", "--ngrok-options"}  # flags of the WebUI whose values are passwords
 
 
 def report(folder: RunFolder, status: dict) -> str:
@@ -20,7 +23,7 @@ def report(folder: RunFolder, status: dict) -> str:
     facts = {key: status[key] for key in ("id", "method", "state", "step", "total_steps", "message")}
     settings = folder.problem() or json.dumps(folder.settings(), ensure_ascii=False)
     parts = [("Run", json.dumps(facts, ensure_ascii=False)), ("SD Tune", __version__), ("Machine", machine()),
-             ("Packages", packages()), ("Flags", " ".join(sys.argv[1:]) or "none"), ("Settings", settings),
+             ("Packages", packages()), ("Flags", " ".join(shown_flags(sys.argv[1:])) or "none"), ("Settings", settings),
              ("Log", last_lines(folder.path / "run.log"))]
     return anonymous("\n\n".join(f"### {title}\n{text}" for title, text in parts))
 
@@ -55,7 +58,27 @@ def last_lines(path: Path) -> str:
         return "none"
 
 
+def shown_flags(arguments: Sequence[str]) -> Iterator[str]:
+    """The command line without passwords."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        flag, equals, _ = argument.partition("=")
+        if before in SECRET:
+            yield "***"
+        else:
+            yield f"{flag}=***" if equals and flag in SECRET else argument
+
+
 def anonymous(text: str) -> str:
-    """Without the user's folders and passwords."""
-    text = re.sub(r"(--(?:api|gradio)-auth[= ])\S+", r"\1***", text)
-    return text.replace(str(Path.home()), "~").replace(str(Path.cwd()), ".")
+    """Without the user's folders."""
+    return hidden(hidden(text, os.path.expanduser("~"), "~"), os.getcwd(), ".")
+
+
+def hidden(text: str, folder: str, sign: str) -> str:
+    """`sign` for a folder, however the text separates its parts: JSON has Windows' backslashes doubled. Not for the
+    root, the home of containers, which every path begins with.
+    """
+    parts = list(map(re.escape, re.split(r"[\\/]+", folder.rstrip("\\/"))))
+    if len(parts) < 2:
+        return text
+    pattern = r"(?<![\w.~-])" + r"[\\/]+".join(parts) + r"(?!\w)"
+    return re.sub(pattern, sign, text, flags=re.IGNORECASE if os.name == "nt" else 0)
