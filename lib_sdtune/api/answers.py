@@ -9,13 +9,14 @@ from fastapi import Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from lib_sdtune.access import Access
-from lib_sdtune.api.admission import admit
+from lib_sdtune.api.admission import Refused, admit
 from lib_sdtune.errors import NameTaken, NotFound, RunError, UserError, WrongState
 from lib_sdtune.failures import fault, name_too_long
 from lib_sdtune.formats.plain_data import parse_json
 from lib_sdtune.sentences import coded
 
 STATUS = ((NotFound, 404), (NameTaken, 409), (WrongState, 409), (UserError, 422), (RunError, 500))
+MAX_BODY = 2**25  # bytes
 NO_SCRIPTS = {"Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'"}
 
 
@@ -50,8 +51,16 @@ def with_codes(data: Any) -> Any:
 
 
 async def body(request: Request) -> bytes:
-    """The body as sent, so that what is wrong with it is told in our words."""
-    return await request.body()
+    """The body as sent, so that what is wrong with it is told in our words. Refused (413) where it is too large, and
+    then no more of it is read: whoever calls has not been asked for a login yet.
+    """
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY:
+            raise Refused(413, f"More than {MAX_BODY // 2**20} MiB were sent, which no call needs.")
+        parts.append(part)
+    return b"".join(parts)
 
 
 def parsed(text: bytes) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The REST door: statuses, sentences, and who is let in."""
 
+import asyncio
 import json
 import sys
 
@@ -57,6 +58,23 @@ def test_wrong_bodies_are_told_in_a_sentence(client, app, body, named):
     answer = client.post("/sdtune/v1/runs", content=body)
     assert answer.status_code == 422 and named in answer.json()["detail"]
     assert app.jobs.runs() == []
+
+
+def test_of_a_huge_body_no_more_is_read_than_a_call_can_need(app):
+    """Before anybody is asked for a login."""
+    app.access, sent = Access({"me": "secret"}), []
+
+    async def receive():
+        sent.append(2**20)
+        return {"type": "http.request", "body": b" " * sent[-1], "more_body": len(sent) < 1000}
+
+    async def send(message):
+        answers.append(message)
+
+    answers, server = [], attach(FastAPI(), app)
+    asyncio.run(server({"type": "http", "method": "POST", "path": "/sdtune/v1/runs", "raw_path": b"", "query_string": b"", "headers": []}, receive, send))
+    assert answers[0]["status"] == 413 and b"32 MiB" in answers[1]["body"]
+    assert sum(sent) <= 2**25 + 2**20
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows answers otherwise")
