@@ -135,8 +135,8 @@ def folders(checkpoint: Path) -> Iterator[Path]:
         text = config.read_text(encoding="utf-8", errors="replace")
         for named in re.findall(r"^\s*['\"]?version['\"]?:\s*['\"]?(.+?)['\"]?\s*$", text, re.M):
             yield from (Path(named), checkpoint.parent / named)
-    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
-    yield from sorted(home.glob("hub/models--openai--clip-vit-large-patch14/snapshots/*"))
+    cache = Path(os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface"))  # there may be no home
+    yield from sorted(cache.glob("hub/models--openai--clip-vit-large-patch14/snapshots/*"))
     yield Path(__file__).parent / "embedded"
 
 

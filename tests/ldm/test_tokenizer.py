@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import os
 
 import pytest
 
@@ -82,6 +83,13 @@ def test_clips_own_vocabulary_comes_with_us(tmp_path, monkeypatch):
     assert clip("a photo of a cat") == [320, 1125, 539, 320, 2368] and len(clip) == 49408
     assert (clip.start, clip.end) == (49406, 49407) and clip(",") == [267]
     assert clip.vocab["jekyll</w>"] == 49405 and clip("1girl, \u65e5\u672c") == [272, 1611, 267, 39121, 19277, 361]
+
+
+def test_a_user_without_a_home_has_clips_vocabulary_too(tmp_path, monkeypatch):
+    """As in a container that runs under a number which no user has."""
+    monkeypatch.delenv("HF_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert len(tokenizers.find(tmp_path / "model.safetensors", tokenizers.CLIP_TOKENS)) == tokenizers.CLIP_TOKENS
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("transformers"), reason="transformers is not installed")

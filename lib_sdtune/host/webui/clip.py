@@ -3,6 +3,7 @@
 Nothing is downloaded.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def encoder() -> "ClipEncoder | None":
 
 def weights() -> Path:
     """Where the package `clip` looks for them."""
-    folder = Path(shared.cmd_opts.clip_models_path or Path.home() / ".cache" / "clip")
+    folder = Path(shared.cmd_opts.clip_models_path or os.path.expanduser("~/.cache/clip"))
     return folder / f"{clip_model_name.replace('/', '-')}.pt"
 
 
