@@ -10,6 +10,7 @@ from pathlib import Path
 from lib_sdtune.data.paths import refuse_special_signs
 from lib_sdtune.errors import UserError
 from lib_sdtune.formats.paths import bare_path, is_share, path_of
+from lib_sdtune.sections.concept import names_template
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Access:
 
     def template(self, prompt: str, key: str) -> None:
         """UserError when a prompt names a template file outside the templates' folders where folders are restricted."""
-        by_path = prompt.strip().lower().endswith(".txt") and set("/\\:") & set(prompt)
+        by_path = names_template(prompt) and set("/\\:") & set(prompt)
         if self.roots is not None and by_path:
             raise UserError(f'"{key}" names a template by its path, which is not allowed here; '
                             "give the name of a template alone.")

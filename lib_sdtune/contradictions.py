@@ -7,6 +7,7 @@ from lib_sdtune.errors import refuse_empty, require
 from lib_sdtune.formats.names import check_name
 from lib_sdtune.optim import schedule
 from lib_sdtune.optim.schedules import SCHEDULES
+from lib_sdtune.sections.concept import names_template
 from lib_sdtune.sections.general import GeneralConfig, rates_of
 from lib_sdtune.sentences import phrase, plural
 
@@ -181,8 +182,7 @@ def class_pictures(config: GeneralConfig) -> None:
 
 def is_template(prompt: str) -> bool:
     """Whether a prompt has places to fill, or names a file of such lines."""
-    names_a_file = prompt.strip().lower().endswith(".txt")
-    return names_a_file or any(placeholder in prompt for placeholder in prompt_lines.PLACEHOLDERS)
+    return names_template(prompt) or any(placeholder in prompt for placeholder in prompt_lines.PLACEHOLDERS)
 
 
 def normalized(folder: str) -> PurePath:

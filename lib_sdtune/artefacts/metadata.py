@@ -18,7 +18,7 @@ from lib_sdtune.devices import compute_dtype
 from lib_sdtune.families.base import Family
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.formats.kinds import KINDS
-from lib_sdtune.sections.concept import Concept
+from lib_sdtune.sections.concept import Concept, names_template
 from lib_sdtune.sections.general import GeneralConfig
 
 PRECISIONS = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "no"}
@@ -137,7 +137,7 @@ def shared_config(config: GeneralConfig) -> dict[str, Any]:
     """The config as it may be shown to others: paths cut down to their last part."""
     settings = config.to_dict()
     for concept in settings["concepts"]:
-        for key in Concept.FOLDERS:
+        for key in (*Concept.FOLDERS, *["prompt"] * names_template(concept["prompt"])):
             concept[key] = PurePath(concept[key]).name
     settings["validation"]["images"] = PurePath(settings["validation"]["images"]).name
     settings["model"]["checkpoint"] = PurePath(settings["model"]["checkpoint"]).name

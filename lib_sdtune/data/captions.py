@@ -13,6 +13,7 @@ from lib_sdtune.data.text import COMMAS
 from lib_sdtune.errors import UserError, system_reason
 from lib_sdtune.formats.paths import exists
 from lib_sdtune.registry import nearest
+from lib_sdtune.sections.concept import names_template
 
 EXTENSIONS = (".txt", ".caption")
 # A number in front of a file name, but no digits of a word: "01-red hat", "2024-05-01 hat", "007hat", not "1girl"
@@ -97,7 +98,7 @@ def template(prompt: str, folders: Sequence[Path | str]) -> list[str] | None:
     A prompt that ends in .txt names a template file in one of `folders` or a bundled one; one with [filewords] or
     [name] is a template of one line.
     """
-    if not prompt.strip().lower().endswith(".txt"):
+    if not names_template(prompt):
         return [prompt] if FILEWORDS in prompt or NAME in prompt else None
     for folder in (*folders, BUNDLED_TEMPLATES):
         path = Path(folder) / prompt.strip()

@@ -26,3 +26,8 @@ class Concept:
     class_prompt: str = option("", 'Caption of the class pictures, such as "a photo of a cat".', label="Class prompt")
     num_class_images: int = option(0, "Missing class pictures are generated until there are this many.",
                                    label="Number of class pictures", low=0, high=100000)
+
+
+def names_template(prompt: str) -> bool:
+    """Whether a prompt is the name, or the path, of a template file."""
+    return prompt.strip().lower().endswith(".txt")

@@ -76,6 +76,16 @@ def test_metadata_speaks_the_readers_language_and_tells_no_paths(finished):
     assert metadata["sshs_model_hash"] == hashlib.sha256(body).hexdigest() and len(metadata["sshs_legacy_hash"]) == 8
 
 
+def test_metadata_tells_no_path_of_a_template(tmp_path, images, host):
+    template = tmp_path / "cats.txt"
+    template.write_text("a photo of [name]\na picture of [name]", encoding="utf-8")
+    changes = {"concepts": [{"images": str(images), "prompt": str(template)}], "train": {"max_train_steps": 1}}
+    train(host, settings(images, **changes))
+    _, metadata = opened(host.folder("lora") / "ron.safetensors")
+    assert json.loads(metadata["sdtune_config"])["concepts"][0]["prompt"] == "cats.txt"
+    assert not any(str(tmp_path) in value for value in metadata.values())
+
+
 def test_the_same_config_gives_the_same_bytes(finished, host):
     images, data = finished
     train(host, settings(images))

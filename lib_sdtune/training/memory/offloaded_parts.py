@@ -18,6 +18,7 @@ from lib_sdtune.errors import RunError
 from lib_sdtune.failures import out_of_memory
 from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.schedule import is_zero
+from lib_sdtune.sections.concept import names_template
 from lib_sdtune.sections.dataset import DatasetConfig
 
 Home = tuple[torch.Tensor, torch.device]
@@ -116,7 +117,7 @@ def tensors(module: nn.Module) -> Iterator[torch.Tensor]:
 
 def idle(config: Config, method: type[Method]) -> list[str]:
     """What the names of the parts begin with that no step asks for: what they say is cached before the first one."""
-    has_templates = any(concept.prompt.endswith(".txt") for concept in config.concepts)
+    has_templates = any(names_template(concept.prompt) for concept in config.concepts)
     trains_text = method.teaches_word or not is_zero(getattr(config.settings, "text_encoder_lr", 0))
     text_encoder_has_loras = bool(config.model.base_loras) or bool(getattr(config.settings, "init_file", ""))
     text_waits = not trains_text and not text_encoder_has_loras and captions_are_fixed(config.dataset, has_templates)

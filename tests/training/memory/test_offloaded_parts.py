@@ -5,10 +5,12 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from lib_sdtune import methods
+from lib_sdtune.config import Config
 from lib_sdtune.errors import RunError
 from lib_sdtune.training import trainer, training_data
 from lib_sdtune.training.conditioner import encode_captions
-from lib_sdtune.training.memory.offloaded_parts import OffloadedParts
+from lib_sdtune.training.memory.offloaded_parts import OffloadedParts, idle
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.training_data import TrainingData
 from tests.hosts import pictures, settings, train
@@ -117,6 +119,12 @@ def test_what_the_host_keeps_in_main_memory_comes_only_while_it_is_asked_for(car
     if "vae" not in resident:
         assert host.places["encoding"] == [{"vae"}] * 2
     assert host.untouched()
+
+
+@pytest.mark.parametrize(("prompt", "waits"), [("a photo of ron", True), ("subject.txt", False), ("Subject.TXT ", False)])
+def test_the_text_encoder_stays_where_a_template_says_something_else_each_time(prompt, waits):
+    config = Config.from_dict(settings("ron", concepts=[{"images": "ron", "prompt": prompt}], lora={"text_encoder_lr": 0}))
+    assert ("text_encoder" in idle(config, methods.registry["lora"])) == waits
 
 
 def test_what_waits_is_the_same_objects_and_comes_back_after_a_failure(card):
