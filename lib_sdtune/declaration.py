@@ -4,8 +4,8 @@
 """
 
 import dataclasses
-import math
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -130,7 +130,7 @@ def convert(kind: Any, value: Any, where: str) -> Any:
         if target is int and isinstance(value, float) and value.is_integer():
             return int(value)
         if target is float and isinstance(value, int | float) and not isinstance(value, bool):
-            if not math.isfinite(value):
+            if not is_finite(value):
                 raise UserError(f'"{where}" must be a finite number.')
             return float(value)
         if target is str and isinstance(value, str):
@@ -144,6 +144,11 @@ def convert(kind: Any, value: Any, where: str) -> Any:
             # whole numbers as they were written, like those of a default: reading a config again must change nothing
             return [entry if type(entry) is int else item for entry, item in zip(value, items, strict=True)]
     raise UserError(f'"{where}" must be {spell(accepted)}, not {describe(value)}.')
+
+
+def is_finite(number: float) -> bool:
+    """Whether a float can hold it: not infinity, not-a-number, or a whole number that is too large."""
+    return abs(number) <= sys.float_info.max
 
 
 def weighted(value: Any) -> list | None:
@@ -161,7 +166,7 @@ def weighted(value: Any) -> list | None:
         not isinstance(name, str)
         or not name.strip()
         or not isinstance(number, int | float)
-        or not math.isfinite(number)
+        or not is_finite(number)
     ):
         return None
     return [name.strip(), float(number)]

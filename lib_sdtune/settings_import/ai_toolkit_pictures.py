@@ -22,7 +22,7 @@ def set_pictures(reader: Reader, datasets: list[dict[str, Any]]) -> None:
             concept["images"] = str(folder.value)
             draft.notes.take(folder, f"concepts[{index}].images", concept["images"])
         concept["repeats"] = 1
-        if repeats := facts.take("num_repeats"):
+        if repeats := draft.readable(facts.take("num_repeats"), number):
             concept["repeats"] = max(1, int(number(repeats.value)))
             draft.notes.take(repeats, f"concepts[{index}].repeats", concept["repeats"])
         if words := facts.take("default_caption"):
@@ -49,7 +49,8 @@ def set_for_all(reader: Reader, facts: Entries) -> None:
            Option("random_crop", bool, False, "dataset.random_crop"), Option("flip_x", bool, False, "dataset.flip_aug"),
            Option("token_dropout_rate", float, 0.0, "dataset.caption_tag_dropout_rate"),
            Option("cache_latents_to_disk", bool, False, "dataset.cache_latents")], facts, draft)
-    if (cache := facts.take("cache_latents")) and not draft.get("dataset.cache_latents"):
+    cache = draft.readable(facts.take("cache_latents"), flag)
+    if cache and not draft.get("dataset.cache_latents"):
         draft.set("dataset.cache_latents", flag(cache.value), cache)
     entry = facts.take("resolution")
     listed = entry.value if entry and isinstance(entry.value, list) else [entry.value if entry else 512]

@@ -35,9 +35,10 @@ def set_concepts(draft: Draft, rows: list[Any], source: str) -> None:
             prompts.append(line_of({"prompt": prompt.value, "negative": negative.value if negative else "",
                                     "seed": seed.value if seed else -1}))
         for name, path in (("save_guidance_scale", "sample.cfg_scale"), ("save_infer_steps", "sample.steps")):
-            entry = facts.take(name)
+            read = fraction if name == "save_guidance_scale" else integer
+            entry = draft.readable(facts.take(name), read)
             if entry and index == 0:
-                draft.set(path, (fraction if name == "save_guidance_scale" else integer)(entry.value), entry)
+                draft.set(path, read(entry.value), entry)
         for name, entry in facts.unused():
             if name in WHAT and not entry.is_unset and entry.value != USUAL.get(name):
                 draft.notes.refuse(entry, WHAT[name])
@@ -71,7 +72,8 @@ def concept_of(draft: Draft, facts: Entries, index: int) -> dict[str, Any]:
 
 def classes(draft: Draft, facts: Entries, concept: dict[str, Any], where: str) -> None:
     """How many class pictures: a total, or so many for each picture."""
-    total, per_picture = facts.take("num_class_images"), facts.take("num_class_images_per")
+    total, per_picture = (draft.readable(facts.take(name), integer)
+                          for name in ("num_class_images", "num_class_images_per"))
     if total and integer(total.value) > 0 and concept.get("class_images"):
         concept["num_class_images"] = integer(total.value)
         draft.notes.take(total, f"{where}.num_class_images", concept["num_class_images"])

@@ -1,6 +1,7 @@
 """The CONFIG while it is being composed from another program's settings."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,19 @@ class Draft:
             return path_of(named, self.base)
         path = Path(os.path.abspath(named))
         return path if self.images and path.is_relative_to(self.images) else None
+
+    def readable(self, entry: Entry | None, read: Callable[[Any], Any]) -> Entry | None:
+        """The entry; None where there is none, or `read` of its value raises ValueError, which is told: then the
+        default stands.
+        """
+        try:
+            if entry:
+                read(entry.value)
+        except ValueError as error:
+            if entry:
+                self.notes.unread(entry, error)
+            return None
+        return entry
 
     def get(self, path: str, default: Any = None) -> Any:
         """The value at "train.batch_size", say."""

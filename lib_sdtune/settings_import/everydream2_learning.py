@@ -83,21 +83,19 @@ def set_rates(draft: Draft, entry: Entry | None, text: dict[str, Any], source: s
         draft.set("dreambooth.unet_lr", rate * factor, entry)
     else:
         draft.default("dreambooth.unet_lr", rate * factor, "lr")
-    specific = text.get("lr")
-    if specific is None and text.get("text_encoder_lr_scale"):
-        specific = rate * number(text["text_encoder_lr_scale"])
+    specific, share = (draft.readable(Entry(f"text_encoder_overrides.{name}", text[name], source), fraction)
+                       if text.get(name) is not None else None for name in ("lr", "text_encoder_lr_scale"))
+    if specific is None and share and fraction(share.value):
+        specific = Entry("text_encoder_overrides.lr", rate * fraction(share.value), source)
     if specific is None:
         draft.set("dreambooth.text_encoder_lr", rate * factor, entry)
     else:
-        draft.set(
-            "dreambooth.text_encoder_lr",
-            fraction(specific) * factor,
-            Entry("text_encoder_overrides.lr", specific, source),
-        )
+        draft.set("dreambooth.text_encoder_lr", fraction(specific.value) * factor, specific)
 
 
 def set_warmup(draft: Draft, warmup: Entry | None, decay: Entry | None) -> None:
     """Steps; without any, 2 % of the schedule's length, which is one and a half times the run."""
+    warmup, decay = draft.readable(warmup, integer), draft.readable(decay, number)
     length = number(decay.value) if decay else 0
     if length >= 1 and decay and draft.get("train.lr_scheduler") not in ("constant", "constant_with_warmup"):
         draft.notes.refuse(decay, "was the length of the schedule; here it is the run's")

@@ -22,8 +22,8 @@ RARE = "there is no such setting here"
 
 
 def timestep(share: float) -> int:
-    """Of a strength of noise from 0 to 1."""
-    return int(1000 * share)
+    """Of a strength of noise from 0 to 1; what is beyond stays beyond."""
+    return int(min(1000 * share, 10_000))
 
 
 def kind_of(default: object) -> type:

@@ -43,7 +43,8 @@ class Job(Reader):
         self.process = process_of(document, config, draft)
         self.kind = str(self.process.get("type", ""))
         check_kind(document, self.process, self.kind)
-        self.datasets = [table for table in self.process.get("datasets") or [] if isinstance(table, dict)]
+        listed = self.process.get("datasets")
+        self.datasets = [table for table in listed if isinstance(table, dict)] if isinstance(listed, list) else []
         groups = {key: value for key, value in self.process.items() if key not in ("datasets", "type", "logging")}
         super().__init__(entries_of(flat(groups, deep=True), document.name), document, draft, files)
         self.settings.record("name", config.get("name"), "config.name", document.name)
@@ -119,7 +120,8 @@ class Job(Reader):
                 draft.set(path, value, entry)
             else:
                 draft.default(path, value, f"network.{path[5:]}")
-        conv, conv_alpha = self.settings.take("network.conv"), self.settings.take("network.conv_alpha")
+        conv, conv_alpha = (draft.readable(self.settings.take(f"network.{name}"), number)
+                            for name in ("conv", "conv_alpha"))
         draft.set("lora.conv_dim", int(number(conv.value)) if conv else 0, conv)
         draft.set("lora.conv_alpha", float(number(conv_alpha.value)) if conv_alpha else float(
             draft.get("lora.conv_dim")) or 1.0, conv_alpha)
@@ -163,7 +165,8 @@ class Job(Reader):
         draft.assign("train.lr_warmup_steps", 0)
         for key, value in parameters.items():
             if key.endswith(("num_warmup_steps", "warmup_steps")):
-                draft.set("train.lr_warmup_steps", integer(value), self.settings[key])
+                if entry := draft.readable(self.settings[key], integer):
+                    draft.set("train.lr_warmup_steps", integer(value), entry)
             else:
                 draft.notes.refuse(self.settings[key], "was an argument of the schedule")
 
@@ -223,7 +226,7 @@ class Job(Reader):
             return
         for name, path, kind in (("trigger", "token", str), ("init_words", "init_text", str),
                                  ("tokens", "num_vectors_per_token", integer), ("save_format", "save_model_as", str)):
-            entry = self.settings.take(f"embedding.{name}")
+            entry = self.draft.readable(self.settings.take(f"embedding.{name}"), kind)
             if entry:
                 self.draft.set(f"textual_inversion.{path}", kind(entry.value), entry)
             elif name == "tokens":
@@ -231,7 +234,8 @@ class Job(Reader):
 
     def average(self) -> None:
         """An average of the weights, for a whole model alone."""
-        average, decay = self.is_on("train.ema_config.use_ema"), self.settings.take("train.ema_config.ema_decay")
+        average = self.is_on("train.ema_config.use_ema")
+        decay = self.draft.readable(self.settings.take("train.ema_config.ema_decay"), fraction)
         if average and self.draft.method == "dreambooth":
             self.draft.set("dreambooth.ema_decay", fraction(decay.value) if decay else 0.99, decay)
         elif average:

@@ -190,7 +190,7 @@ class Model(Reader):
             )
 
     def network(self) -> None:
-        unet, text = self.settings.take("lora_unet_rank"), self.settings.take("lora_txt_rank")
+        unet, text = (self.draft.readable(self.settings.take(f"lora_{part}_rank"), integer) for part in ("unet", "txt"))
         dim = integer(unet.value) if unet else 4
         self.draft.set("lora.network", "lora")
         self.draft.set("lora.dim", dim, unet)
@@ -210,12 +210,12 @@ class Model(Reader):
         if eight:
             self.draft.notes.off.append(eight.key)
         arguments: dict[str, Any] = {}
-        betas = [self.settings.take(f"adam_beta{number}") for number in (1, 2)]
+        betas = [self.draft.readable(self.settings.take(f"adam_beta{number}"), fraction) for number in (1, 2)]
         if all(betas):
             arguments["betas"] = [fraction(beta.value) for beta in betas if beta]
         for names, argument in ((("weight_decay", "adam_weight_decay"), "weight_decay"), (("adam_epsilon",), "eps")):
             option = next((entry for name in names if (entry := self.settings.take(name))), None)
-            if option:
+            if option := self.draft.readable(option, fraction):
                 arguments[argument] = fraction(option.value)
         set_arguments(self.draft, arguments, optimizer, Entry("optimizer arguments", arguments, self.document.name))
         schedule = self.settings.take("lr_scheduler")
@@ -225,7 +225,8 @@ class Model(Reader):
     def length(self) -> None:
         """Epochs are passes over the pictures with their class pictures; steps are counted in pictures there."""
         draft = self.draft
-        entry, steps = self.settings.take("num_train_epochs"), self.settings.take("max_train_steps")
+        entry, steps = (draft.readable(self.settings.take(name), integer)
+                        for name in ("num_train_epochs", "max_train_steps"))
         draft.assign("train.max_train_steps", 0)
         if steps and integer(steps.value) > 0:
             draft.set("train.max_train_steps", integer(steps.value), steps, "counted in pictures there")
@@ -234,13 +235,13 @@ class Model(Reader):
             draft.set("train.max_train_epochs", integer(entry.value), entry)
         else:
             draft.default("train.max_train_epochs", 100, "num_train_epochs")
-        warmup = self.settings.take("lr_warmup_steps")
+        warmup = draft.readable(self.settings.take("lr_warmup_steps"), integer)
         steps_of_warmup = integer(warmup.value) if warmup else WARMUP
         if draft.get("train.lr_scheduler") == "constant":
             steps_of_warmup = 0
         draft.set("train.lr_warmup_steps", steps_of_warmup, warmup)
         draft.assign("train.stop_text_encoder_training", 0)
-        stop = self.settings.take("stop_text_encoder")
+        stop = draft.readable(self.settings.take("stop_text_encoder"), fraction)
         share = fraction(stop.value) if stop else 1.0
         if stop and share == 0:
             draft.set(f"{draft.method}.text_encoder_lr", 0.0, stop, "0 leaves the text encoder out here")
@@ -254,7 +255,7 @@ class Model(Reader):
             self.settings.take("save_sample_prompt") or self.settings.take("sanity_prompt"),
             self.settings.take("save_sample_negative_prompt"),
         )
-        seed = self.settings.take("sanity_seed")
+        seed = self.draft.readable(self.settings.take("sanity_seed"), integer)
         if prompt and not self.draft.get("sample.prompts"):
             set_prompts(
                 self.draft, [line_of({"prompt": prompt.value, "negative": negative.value if negative else ""})], prompt

@@ -167,14 +167,14 @@ class Training(Reader):
         self.draft.set(path, loss, entry or Entry("loss_type", "mse_huber by default"), how)
 
     def noise(self) -> None:
-        entry = self.settings.take("pyramid_noise_discount")
+        entry = self.draft.readable(self.settings.take("pyramid_noise_discount"), fraction)
         self.draft.assign("noise.multires_noise_iterations", 0)
         if entry:
             self.draft.set("noise.multires_noise_discount", fraction(entry.value), entry)
             self.draft.set("noise.multires_noise_iterations", 6, entry, "as many octaves as fit there")
 
     def seed(self) -> None:
-        entry = self.settings.take("seed")
+        entry = self.draft.readable(self.settings.take("seed"), integer)
         if entry and str(entry.value).strip() == "-1":
             self.draft.notes.differ(entry, "a random one for each run there; here train.seed stands")
         elif entry:
@@ -196,7 +196,7 @@ class Training(Reader):
         """sample_steps are the steps between samples."""
         draft = self.draft
         draft.assign("sample.every_n_epochs", 0)
-        entry = self.settings.take("sample_steps")
+        entry = draft.readable(self.settings.take("sample_steps"), integer)
         draft.set("sample.every_n_steps", integer(entry.value) if entry else 250, entry,
                   "the steps between samples, not of one" if entry else "")
         prompts = self.settings.take("sample_prompts")
@@ -232,6 +232,7 @@ def set_validation(draft: Draft, document: Document) -> None:
     elif mode and str(mode.value) == "manual" and folder:
         draft.set("validation.images", str(folder.value), folder)
     else:
+        share = draft.readable(share, fraction)
         draft.set("validation.split", fraction(share.value) if share else 0.15, share)
     for _, entry in facts.unused():
         draft.notes.off.append(entry.key)

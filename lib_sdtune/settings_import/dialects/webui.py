@@ -18,7 +18,7 @@ from lib_sdtune.settings_import.files import Files
 from lib_sdtune.settings_import.option import Option, apply, name_unknown
 from lib_sdtune.settings_import.sample_prompts import line_of, set_prompts
 from lib_sdtune.settings_import.sd_scripts.files import entries_of
-from lib_sdtune.settings_import.sd_scripts.pictures import set_images, set_sides
+from lib_sdtune.settings_import.sd_scripts.pictures import set_images, set_sides, side_of
 from lib_sdtune.settings_import.sd_scripts.saving import clean
 
 RATES = {"textual_inversion": 5e-3, "hypernetwork": 1e-5}
@@ -103,7 +103,7 @@ class Training:
         self.rate(f"{draft.method}.lr")
         self.clipping()
         for name in ("save_embedding_every", "save_hypernetwork_every"):
-            if entry := settings.take(name):
+            if entry := draft.readable(settings.take(name), integer):
                 draft.set("save.every_n_steps", max(0, integer(entry.value)), entry)
         draft.assign("train.lr_scheduler", "constant")
         draft.assign("train.max_train_epochs", 0)
@@ -136,8 +136,9 @@ class Training:
             self.draft.notes.take(template, "concepts[0].prompt", concept["prompt"])
         self.draft.config["concepts"] = [concept]
         set_images(self.draft)
-        width, height = (self.settings.take(f"training_{side}") for side in ("width", "height"))
-        sides = [float(integer(entry.value)) for entry in (width, height) if entry] or [512.0]
+        width, height = (self.draft.readable(self.settings.take(f"training_{side}"), side_of)
+                         for side in ("width", "height"))
+        sides = [float(side_of(entry.value)) for entry in (width, height) if entry] or [512.0]
         if width:
             words = f"{sides[0]:g} x {sides[-1]:g}"
             set_sides(self.draft, sides, Entry("training_width and training_height", words, self.document.name))
@@ -176,7 +177,7 @@ class Training:
 
     def embedding(self) -> None:
         self.draft.assign("textual_inversion.num_vectors_per_token", 1)
-        if count := self.settings.take("num_vectors_per_token"):
+        if count := self.draft.readable(self.settings.take("num_vectors_per_token"), integer):
             self.draft.set("textual_inversion.num_vectors_per_token", integer(count.value), count)
         if start := self.settings.take("init_text"):
             self.draft.set("textual_inversion.init_text", text(start.value), start)
@@ -198,7 +199,7 @@ class Training:
     def samples(self) -> None:
         self.draft.assign("sample.every_n_epochs", 0)
         prompt, negative = self.settings.take("preview_prompt"), self.settings.take("preview_negative_prompt")
-        seed = self.settings.take("preview_seed")
+        seed = self.draft.readable(self.settings.take("preview_seed"), integer)
         if prompt:
             set_prompts(
                 self.draft, [line_of({"prompt": prompt.value, "negative": negative.value if negative else ""})], prompt

@@ -10,6 +10,7 @@ from lib_sdtune.settings_import.entries import Entries, Entry, integer, number, 
 
 NUMBERED = re.compile(r"^(\d+)_(.+)$", re.DOTALL)
 SIZE = re.compile(r"\d+(?:\.\d+)?")
+MAX_SIDE = 2**16  # pixels; a larger number is no size
 
 
 def set_concepts(draft: Draft, options: Entries) -> None:
@@ -187,10 +188,18 @@ def set_sides(draft: Draft, sides: list[float], entry: Entry) -> None:
     draft.set("dataset.resolution", side, entry, how)
 
 
+def side_of(value: Any) -> int:
+    """One side, a whole number of pixels. ValueError where it is none."""
+    side = integer(value)
+    if not 1 <= side <= MAX_SIDE:
+        raise ValueError("no size")
+    return side
+
+
 def sides_of(value: Any) -> list[float]:
     """[side] or [width, height] from "512,768", "512", 512 or [512, 768]; [] where it is no size."""
     sides = [float(side) for side in SIZE.findall(str(value))][:2]
-    return [] if any(side < 1 for side in sides) else sides
+    return sides if all(1 <= side <= MAX_SIDE for side in sides) else []
 
 
 def set_cache(draft: Draft, options: Entries) -> None:
