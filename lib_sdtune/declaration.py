@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import datetime
 import re
 import sys
 import types
@@ -211,8 +212,10 @@ def spell(kinds: Iterable) -> str:
 
 
 def describe(value: Any) -> str:
-    """A value as sentences quote it: as JSON writes it, cut where it is long."""
+    """A value as sentences quote it: as JSON and TOML write it, cut where it is long."""
     text = str(value).lower() if isinstance(value, bool) else "null" if value is None else repr(value)
+    if isinstance(value, datetime.date | datetime.time):
+        text = str(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

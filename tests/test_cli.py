@@ -84,6 +84,7 @@ def test_paths_are_relative_to_the_config_file(tmp_path):
     ("run.json", '{"name": "a", "name": "b"}', ['"name"', "twice"]),
     ("run.json", "[" * 100_000, ["nested"]),
     ("run.toml", "name = ", ["TOML"]),
+    ("run.toml", 'name = 2024-05-01\n[[concepts]]\nimages = "x"', ['"name" must be text, not 2024-05-01.']),
     ("run.json", b"\xff\xfe\x00", ["UTF-8"]),
 ])
 def test_a_file_that_is_no_config_is_refused(tmp_path, file, text, words, capsys):

@@ -21,10 +21,12 @@ def about(path: Path) -> dict[str, Any]:
     UserError if the file is missing, damaged, carries code, or is none of the known kinds.
     """
     entries, metadata = read(path)
+    if not entries:
+        raise UserError(f"{path} is empty: there is no tensor in it; copy or download it again.")
     content = kinds.content(entries)
     if not content:
         raise UserError(f"{path} is neither a checkpoint nor a LoRA, embedding or hypernetwork; "
-                        f"its first entry is {next(iter(entries), 'missing')!r}.")
+                        f"its first entry is {next(iter(entries))!r}.")
     tensors = dict(flat(entries))
     if content == "checkpoint":
         facts = {"path": str(path), "kind": content, "noun": kinds.noun(content), **checkpoint(path)}

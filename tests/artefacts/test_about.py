@@ -71,6 +71,12 @@ def test_an_embedding_in_a_picture(tmp_path):
             about(tmp_path / "none.png")
 
 
+def test_a_file_without_a_tensor_is_empty(tmp_path):
+    save_file({}, tmp_path / "none.safetensors")
+    with pytest.raises(UserError, match="none.safetensors is empty"):
+        about(tmp_path / "none.safetensors")
+
+
 def test_something_else_is_refused(tmp_path):
     save_file({"a": torch.zeros(1), "b": torch.zeros(1)}, tmp_path / "odd.safetensors")
     with pytest.raises(UserError, match="odd.safetensors is neither"):
