@@ -120,7 +120,8 @@ class Host:
         """Yield one PIL image per `SampleRequest`, made by the host's own sampler from the model as it is now.
 
         May be called while the model is borrowed: what is attached to it at that moment shows in the picture. Each
-        image carries its infotext in `.info["parameters"]`.
+        image carries its infotext in `.info["parameters"]`. The pictures end early where they are cancelled, see
+        `host.watcher`.
         """
         raise NotImplementedError
 

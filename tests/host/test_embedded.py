@@ -15,6 +15,7 @@ from lib_sdtune.formats import infotext
 from lib_sdtune.formats import tensors as files
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import EMBEDDED, EmbeddedHost
+from lib_sdtune.host.watcher import watched
 from lib_sdtune.ldm import header
 from lib_sdtune.networks.hypernetwork import Hypernetwork, Structure
 from lib_sdtune.networks.lora import LoRA
@@ -185,6 +186,15 @@ def test_pictures_carry_infotext(host):
     assert image.info["parameters"] == (
         "a (cat:1.2)\nNegative prompt: dog\n"
         f"Steps: 2, Sampler: Euler a, CFG scale: 7.0, Seed: 3, Size: 72x64, Model hash: {host.model().hash}, Model: tiny")
+
+
+def test_pictures_that_nobody_wants_any_more_end_at_the_next_step(host):
+    """As a run does that is asked to stop while it draws its samples."""
+    asked, requests = [], [SampleRequest("a circle", "", 20, 2.0, seed, 64, 64) for seed in (1, 2)]
+    with watched(lambda: asked.append(1) or len(asked) > 3, lambda sentence: None):
+        assert list(host.generate(requests)) == []
+    assert len(asked) == 4
+    assert len(list(host.generate([replace(requests[0], steps=2)]))) == 1
 
 
 def test_pictures_depend_on_words_and_seed_alone(host):

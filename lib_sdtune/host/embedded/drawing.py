@@ -12,6 +12,7 @@ from lib_sdtune.families.base import Conditioning
 from lib_sdtune.formats import infotext
 from lib_sdtune.host.base import SampleRequest
 from lib_sdtune.host.embedded import addons
+from lib_sdtune.host.watcher import watcher
 from lib_sdtune.ldm import sampler as samplers
 from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.prompts import emphasis, tags
@@ -19,16 +20,27 @@ from lib_sdtune.prompts import emphasis, tags
 AREA = 512 * 512  # pixels that are drawn at once
 
 
+class Cancelled(Exception):
+    """Nobody wants the pictures any more."""
+
+
 def pictures(model: LoadedModel, requests: Sequence[SampleRequest], folder: Callable[[str], Path],
              clip_skip: int = 1) -> Iterator[Image.Image]:
-    """One image per `SampleRequest`, in order; neighbours that differ only in words and seed are drawn together."""
+    """One image per `SampleRequest`, in order; neighbours that differ only in words and seed are drawn together.
+
+    The pictures end at the sampler's next step where whoever watches cancels them (`host.watcher`).
+    """
     for request in requests:
         check(request, folder)
     for _, group in itertools.groupby(requests, alike):
         group = list(group)
         size = max(1, AREA // (group[0].width * group[0].height))
         for start in range(0, len(group), size):
-            yield from draw(model, group[start:start + size], folder, clip_skip)
+            try:
+                images = draw(model, group[start:start + size], folder, clip_skip)
+            except Cancelled:
+                return
+            yield from images
 
 
 def check(request: SampleRequest, folder: Callable[[str], Path]) -> None:
@@ -101,6 +113,8 @@ def guided(model: LoadedModel, positive: Conditioning, negative: Conditioning, c
         return model.family.predict(model, x.to(model.dtype), t, conditioning).float()
 
     def predict(x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        if watcher().cancelled():
+            raise Cancelled
         latents, t = x.to(model.device), timesteps.to(model.device)
         if cfg_scale == 1:
             out = predict_one(latents, t, positive)
