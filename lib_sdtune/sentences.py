@@ -15,6 +15,8 @@ FILE = Path(__file__).with_name("sentences.json")
 BLANK = re.compile(r"\{\d+\}")
 PARTS = re.compile(r" · |(?<=[.!?])\s+")  # between the parts of a run's message, and between sentences
 ANYTHING, WITHIN_A_SENTENCE = ".*?", r"(?:(?![.!?]\s).)*?"
+COUNT = re.compile(r"\{1\} (?:class )?[a-z]+")  # a template of `plural`; "reading pictures" is none of its texts
+NUMBER = r"[\d,]+"
 MAX_DEPTH = 3  # a blank may hold what has blanks itself
 
 
@@ -39,6 +41,7 @@ def templates() -> tuple[tuple[str, str], ...]:
 @cache
 def expression(template: str, blank: str) -> re.Pattern:
     """What matches the template with something in its blanks, and has these as groups."""
+    blank = NUMBER if COUNT.fullmatch(template) else blank
     return re.compile(f"({blank})".join(map(re.escape, BLANK.split(template))), re.DOTALL)
 
 

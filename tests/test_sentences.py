@@ -55,6 +55,12 @@ def test_a_part_that_has_words_of_its_own_is_told_in_them(text, blank, code):
     assert recognised(text)["values"][blank]["code"] == code
 
 
+@pytest.mark.parametrize("text", ["reading pictures", "drawing class pictures", "reading files", "my pictures", "a few steps"])
+def test_only_a_number_makes_a_count_of_a_noun(text):
+    assert recognised(text) is None
+    assert recognised("1,200 pictures") == {"code": "{1} pictures", "values": {"1": "1,200"}}
+
+
 def test_nouns_of_files_are_told_too():
     assert {kinds.noun(content) for content in [kind.content for kind in kinds.KINDS.values()] + ["vae"]} <= set(kinds.PHRASES)
     assert {f"{before} {kind.noun}" for before in ("no", "The") for kind in kinds.KINDS.values()} <= set(kinds.PHRASES)
