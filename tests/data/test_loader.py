@@ -166,3 +166,9 @@ def test_a_large_set_is_planned_fast_enough_to_be_unnoticed():
     data = dataset(pictures(2000, repeats=10))
     assert len(list(islice(data.variants(), 3000))) == 2000
     assert len(data.examples(123_456)) <= 2
+
+
+def test_without_a_cache_every_showing_is_cut_anew():
+    data = dataset(pictures(2, repeats=60), random_crop=True, cache_latents=False)
+    cuts = {example.crop for example in sum(epoch(data, 0), []) if example.index == 1}
+    assert len(cuts) > 30

@@ -58,7 +58,8 @@ def test_a_mask_that_cannot_be_used_is_told_and_the_picture_stays(images, name, 
         mask.save(images / name)
     result = scanned(images)
     assert len(result.pictures) == 3 and not any(picture.mask for picture in result.pictures)
-    assert [words in problem.text for problem in result.problems] == [True], result.problems
+    (problem,) = result.problems
+    assert words in problem.text and problem.fatal, "a file that is not used"
 
 
 def cache_of(images):

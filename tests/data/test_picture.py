@@ -44,6 +44,14 @@ def test_exif_rotation(tmp_path, turn):
     assert np.array_equal(np.array(picture.load(path)[0]), np.array(upright))
 
 
+@pytest.mark.parametrize("tags", [b"Exif\0\0broken", awful.exif(0), awful.exif(9)])
+def test_a_rotation_that_nobody_can_read_turns_and_mirrors_nothing(tmp_path, tags):
+    image = awful.scene(80, 40)
+    plain, odd = (saved(tmp_path, awful.data(image, "JPEG", quality=95, **how), name)
+                  for name, how in (("plain.jpg", {}), ("odd.jpg", {"exif": tags})))
+    assert np.array_equal(np.array(picture.load(odd)[0]), np.array(picture.load(plain)[0]))
+
+
 def test_sixteen_bits_are_scaled_not_cut_off(tmp_path):
     image, _ = picture.load(saved(tmp_path, awful.data(awful.grey16())))
     row = np.array(image)[0, :, 0]
