@@ -48,7 +48,8 @@ def test_small_pictures_stay_small_if_asked():
 
 
 @pytest.mark.parametrize("resolution, picture, size", [(768, (1600, 200), (1600, 192)), (768, (300, 1500), (256, 1472)),
-                                                       (768, (2000, 1500), (832, 640)), (512, (2000, 100), (1984, 64))])
+                                                       (768, (2000, 1500), (832, 640)), (512, (2000, 100), (1984, 64)),
+                                                       (512, (700, 2100), (256, 768)), (512, (2100, 700), (768, 256))])
 def test_a_picture_that_is_not_enlarged_knows_no_longest_side_as_in_sd_scripts(resolution, picture, size):
     assert Buckets(DatasetConfig(bucket_no_upscale=True, resolution=resolution)).fit(*picture).size == size
 

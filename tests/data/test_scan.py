@@ -9,6 +9,7 @@ from PIL import Image, ImageFile
 from lib_sdtune.artefacts import metadata
 from lib_sdtune.config import Config
 from lib_sdtune.data import scan as scan_module
+from lib_sdtune.data import text
 from lib_sdtune.data.loader import Dataset
 from lib_sdtune.data.picture import examine
 from lib_sdtune.data.scan import scan
@@ -216,6 +217,21 @@ def test_names_that_are_no_text(tmp_path):
     result.problems[0].text.encode("utf-8")
 
 
+def test_a_caption_that_cannot_be_read_is_told_and_the_picture_has_the_prompt(tmp_path, monkeypatch):
+    pics, read = fill(tmp_path / "pics", {"a.png": PNG, "a.txt": b"own words", "b.png": PNG, "b.txt": b"own words"}), text.read
+
+    def refuse(path, *rest):
+        if path == pics / "a.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, *rest)
+
+    monkeypatch.setattr(text, "read", refuse)
+    result = look(tmp_path, prompt="fallback")
+    assert [(p.caption, p.caption_from) for p in result.pictures] == [("fallback", "prompt"), ("own words", "file")]
+    (problem,) = result.problems
+    assert problem.text.startswith("The caption a.txt can't be read") and not problem.fatal, "the picture is used"
+
+
 def test_captions_listed_in_metadata_jsonl(tmp_path):
     pics = fill(tmp_path / "pics", {"a.png": PNG, "b.png": PNG, "b.txt": b"own words", "c.png": PNG})
     fill(pics / "deep", {"d.png": PNG})
@@ -225,7 +241,7 @@ def test_captions_listed_in_metadata_jsonl(tmp_path):
     result = look(tmp_path, prompt="fallback")
     assert [(p.caption, p.caption_from) for p in result.pictures] == [
         ("a red fox", "file"), ("own words", "file"), ("fallback", "prompt"), ("from above", "file")]
-    assert [problem.kind for problem in result.problems] == ["caption unreadable", "caption not used"]
+    assert [(problem.kind, problem.fatal) for problem in result.problems] == [("caption unreadable", False), ("caption not used", False)]
     assert result.problems[0].text.endswith("which are ignored: 3.") and "b.png" in result.problems[1].text
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib_sdtune.training.per_image_loss import PerImageLoss, read
+from lib_sdtune.training.per_image_loss import PerImageLoss, judged, read
 
 
 @dataclass
@@ -87,3 +87,38 @@ def test_the_file_is_read_back(tmp_path):
     losses.write(60, at_once=True)
     board = read(tmp_path)
     assert board["step"] == 60 and board["pictures"][0]["file"] == "0.png" and board["pictures"][0]["path"] == str(PICTURES[0].path)
+
+
+@pytest.mark.parametrize(("showings", "early", "lately", "error", "verdict"), [
+    (12, 0.0, 0.5, 0.1, "hard"), (11, 0.0, 0.5, 0.1, ""), (12, 0.0, 0.2, 0.01, ""), (12, 0.0, 0.5, 0.3, ""),
+    (12, 1.0, 0.5, 0.1, ""),  # hard at the start, and on its way down
+    (12, 0.0, -1.0, 0.1, "memorised"), (11, 0.0, -1.0, 0.1, ""), (12, 0.0, -0.2, 0.01, ""), (12, 0.0, -0.5, 0.3, ""),
+    (12, 0.6, -0.3, 0.2, ""),  # far below its start, and hardly below the others
+    (12, -0.9, -1.0, 0.1, ""),  # easy from the start
+    (12, -0.7, -1.0, 0.1, "")])  # the start was measured on half as many showings, so its error is larger
+def test_a_verdict_needs_size_and_certainty(showings, early, lately, error, verdict):
+    """In logarithms: 1.25 and 0.8 times the others' are ±0.223."""
+    assert judged(showings, early, lately, error) == verdict
+
+
+def board(tmp_path, classes, **lately):
+    """Of pictures "p0", "p1", …, those in `classes` being of the class, with these differences from what is usual."""
+    pictures = [Picture(Path(f"/pictures/{number}.png"), is_class=number in classes) for number in range(8)]
+    losses = PerImageLoss(pictures, tmp_path)
+    losses.load({"usual": losses.usual, "spread": [100, 0.01], "known": {name[1:]: [12, 0.1, 0.0, value] for name, value in lately.items()}})
+    return {row["index"]: row["factor"] for row in losses.rows()}
+
+
+def test_a_picture_is_compared_with_those_of_the_subject(tmp_path):
+    assert board(tmp_path, {2, 3, 4}, p0=0.1, p1=0.1, p2=-1.0, p3=-1.0, p4=-1.0)[0] == 1.0
+
+
+def test_where_there_are_class_pictures_alone_they_are_compared_with_each_other(tmp_path):
+    assert board(tmp_path, {0, 1, 2}, p0=0.5, p1=0.5, p2=0.5)[0] == 1.0
+
+
+def test_it_is_written_now_and_then_and_at_the_end(tmp_path):
+    losses = PerImageLoss(PICTURES, tmp_path)
+    for step, at_once, written in ((1, False, 1), (2, False, 1), (3, True, 3)):
+        losses.write(step, at_once)
+        assert read(tmp_path)["step"] == written
