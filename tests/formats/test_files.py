@@ -85,3 +85,14 @@ def test_what_fails_while_it_is_written_leaves_the_earlier_file(tmp_path):
         unfinished.write_text("half")
         raise ZeroDivisionError
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"] and (tmp_path / "a.txt").read_text() == "before"
+
+
+def test_what_is_written_in_place_is_all_that_is_there_and_makes_no_file(tmp_path):
+    """The file keeps its place on the disk, for a reader that has it open, and for a disk that is full."""
+    path = tmp_path / "a.json"
+    files.overwrite_json(path, [])
+    assert not path.exists()
+    files.write_json(path, {"text": "longer than what comes next"})
+    place = path.stat().st_ino
+    files.overwrite_json(path, {"é": 1})
+    assert files.read_json(path) == {"é": 1} and path.stat().st_ino == place

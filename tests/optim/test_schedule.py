@@ -3,12 +3,18 @@ import math
 import pytest
 
 from lib_sdtune.errors import UserError
-from lib_sdtune.optim import schedule
+from lib_sdtune.optim import schedule, schedules
 
 
 def test_warmup_rises_to_the_full_rate():
     ramp = [schedule.factor(step, 100, "cosine", warmup=10) for step in range(11)]
     assert ramp == pytest.approx([0.1 * step for step in range(11)]), "from 0, as in sd-scripts"
+
+
+@pytest.mark.parametrize("name", schedules.SCHEDULES)
+def test_all_but_a_constant_rate_rise_to_it(name):
+    factors = [schedule.factor(step, 100, name, warmup=10) for step in (0, 5, 10)]
+    assert factors == pytest.approx([1, 1, 1] if name == "constant" else [0, 0.5, 1])
 
 
 @pytest.mark.parametrize("name, middle, end", [("linear", 0.5, 0), ("cosine", 0.5, 0), ("polynomial", 0.5, 0), ("constant", 1, 1),
