@@ -6,7 +6,7 @@ from torch import nn
 
 from lib_sdtune.errors import UserError
 from lib_sdtune.networks import registry
-from lib_sdtune.networks.base import applied
+from lib_sdtune.networks.base import WeightAdapter, applied
 from lib_sdtune.networks.delta import delta
 from lib_sdtune.networks.dropout import Dropouts
 from lib_sdtune.networks.lokr import split
@@ -131,6 +131,33 @@ def test_lora_dropouts_are_sd_scripts(monkeypatch):
     expected = (values * mask / 0.6) @ adapter.up.T * 0.5
     torch.manual_seed(0)
     assert torch.allclose(adapter(x), expected, atol=1e-6)
+
+
+def test_of_a_convolution_whole_channels_of_an_example_are_left_out():
+    layer, x = nn.Conv2d(12, 8, 3, padding=1), torch.randn(3, 12, 6, 6)
+    adapter = stirred(registry["lora"], layer)
+    adapter.dropouts = Dropouts(rank=0.4)
+    torch.manual_seed(0)
+    mask = (torch.rand(3, 4, 1, 1) >= 0.4).float()
+    expected = nn.functional.conv2d(nn.functional.conv2d(x, adapter.down, padding=1) * mask / 0.6, adapter.up) * 0.5
+    torch.manual_seed(0)
+    assert torch.allclose(adapter(x), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Linear(12, 32), lambda: nn.Conv2d(12, 32, 3, padding=1)], ids=["linear", "3x3"])
+@pytest.mark.parametrize("name", [name for name, network in registry if issubclass(network, WeightAdapter)])
+def test_of_a_change_made_as_a_weight_outputs_are_left_out_each_by_itself(name, make):
+    """As LyCORIS leaves them out: those that stay are as they were."""
+    layer = make()
+    adapter = stirred(registry[name], layer)
+    with torch.no_grad():
+        whole = adapter(torch.ones(1, 12, *[6, 6][:layer.weight.ndim - 2]))
+    adapter.dropouts = Dropouts(rank=0.5)
+    torch.manual_seed(0)
+    some = adapter(torch.ones(1, 12, *[6, 6][:layer.weight.ndim - 2])).detach()
+    gone = [not some[:, output].any() for output in range(32)]
+    assert 4 < sum(gone) < 28
+    assert all(torch.allclose(some[:, output], whole[:, output], atol=1e-6) for output in range(32) if not gone[output])
 
 
 @pytest.mark.parametrize(("side", "factor", "expected"), [
