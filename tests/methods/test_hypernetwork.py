@@ -19,8 +19,8 @@ def config(images, **changes):
     return settings(images, method="hypernetwork", hypernetwork=own, **changes)
 
 
-def method(host, **settings):
-    return HypernetworkMethod(Config.from_dict({"name": "ron", "method": "hypernetwork", "concepts": [{"images": "x"}],
+def method(host, seed=0, **settings):
+    return HypernetworkMethod(Config.from_dict({"name": "ron", "method": "hypernetwork", "concepts": [{"images": "x"}], "train": {"seed": seed},
                                                 "hypernetwork": settings}), host.model)
 
 
@@ -57,6 +57,7 @@ def test_the_seed_decides_the_beginning(host):
     first, second = method(host).tensors(), method(host).tensors()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(first["16.k.linear.0.weight"], first["16.v.linear.0.weight"])
+    assert not torch.equal(first["16.k.linear.0.weight"], method(host, seed=1).tensors()["16.k.linear.0.weight"])
 
 
 def test_going_on_from_a_file_takes_its_structure(host, images):

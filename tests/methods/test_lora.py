@@ -1,5 +1,7 @@
 """LoRA as a method: going on from a file, LoRAs that stay, blocks with rates and dims of their own, LoRA+, norms."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -26,6 +28,20 @@ def method(family="sd1", **lora):
     text = {"text_encoder_lr": 1e-3, "unet_lr": 2e-3}
     config = Config.from_dict(settings("pictures", lora=text | lora))
     return LoraMethod(config, FAMILIES[family])
+
+
+@pytest.mark.parametrize("network", networks.names())
+def test_the_seed_and_the_layer_decide_the_beginning(network):
+    def beginning(seed):
+        config = Config.from_dict(settings("pictures", lora={"network": network}, train={"seed": seed}))
+        return {name: tensor.clone() for name, tensor in LoraMethod(config, FAMILIES["sd1"]).tensors().items()}
+
+    first, again, other = (beginning(seed) for seed in (1, 1, 2))
+    assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
+    drawn = [name for name, tensor in first.items() if tensor.numel() > 1 and tensor.std() > 0 and not name.endswith("dora_scale")]
+    assert drawn or network in ("ia3", "diag-oft", "boft")  # they begin with nothing but zeros
+    assert not any(torch.equal(first[name], other[name]) for name in drawn)
+    assert not any(torch.equal(first[one], first[next_one]) for one, next_one in pairwise(drawn))
 
 
 @pytest.mark.parametrize("network", networks.names())

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lib_sdtune import optim
 from lib_sdtune.artefacts import embedding
 from lib_sdtune.config import Config
 from lib_sdtune.data.scan import scan
@@ -129,6 +130,17 @@ def test_pt_on_request_is_the_webuis(host, images):
     check_pt(host.folder("embeddings") / "ron.pt")
     data = torch.load(host.folder("embeddings") / "ron.pt", weights_only=True)
     assert (data["name"], data["step"], data["sd_checkpoint"], data["sd_checkpoint_name"]) == ("ron", 6, "0" * 10, "tiny")
+
+
+def test_vectors_never_decay(host):
+    train_settings = Config.from_dict({"name": "zwx", "concepts": [{"images": "x"}],
+                                       "train": {"optimizer": "AdamW", "optimizer_args": {"weight_decay": 0.5}}}).train
+    embedded = method(host, init_text="cat", num_vectors_per_token=2)
+    before, (group,) = embedded.rows.detach().clone(), embedded.parameter_groups()
+    optimizer = optim.make(train_settings, [{key: value for key, value in group.items() if key != "name"}])
+    embedded.rows.grad = torch.zeros_like(embedded.rows)
+    optimizer.step()
+    assert torch.equal(embedded.rows, before)
 
 
 def test_going_on_from_an_embedding(host, images):

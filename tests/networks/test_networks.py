@@ -10,6 +10,7 @@ from lib_sdtune.networks.base import WeightAdapter, applied
 from lib_sdtune.networks.delta import delta
 from lib_sdtune.networks.dropout import Dropouts
 from lib_sdtune.networks.lokr import split
+from lib_sdtune.networks.orthogonal import turns
 
 LAYERS = {
     "linear": (lambda: nn.Linear(12, 8), (2, 5, 12)),
@@ -233,6 +234,13 @@ def test_oft_turns_no_further_than_its_constraint():
     free.oft_blocks.data *= 0.001 * 24 / skew.norm()
     assert torch.allclose(adapter.delta_weight(), free.delta_weight(), atol=1e-6)
     assert float(adapter.tensors()["alpha"]) == pytest.approx(0.001)
+
+
+def test_turns_within_the_constraint_are_not_lengthened_to_it():
+    blocks = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1)) * 0.01
+    assert torch.equal(turns(blocks, 5.0), turns(blocks))
+    length = torch.linalg.vector_norm(blocks - blocks.transpose(-1, -2))
+    assert torch.allclose(turns(blocks * 100, float(length)), turns(blocks), atol=1e-6)
 
 
 def test_boft_reaches_every_output_in_its_levels():
