@@ -2,6 +2,7 @@
 
 import errno
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from lib_sdtune.errors import RunError, UserError, one_line
@@ -12,6 +13,17 @@ OUT_OF_MEMORY = ("The GPU ran out of memory. In the order of effect: set the bat
 DIRECTML_OUT_OF_MEMORY = ("The GPU ran out of memory, and DirectML cannot trade time for it. In the order of effect: "
                           "set the batch size to 1, lower the resolution, leave the text encoder out (its rate 0), use "
                           "a smaller dim. Then resume; everything up to the last state is kept.")
+RAM_FULL = ("The computer's own memory (RAM) is full. Close other programs or make the swap file larger; less of it is "
+            "needed without a running average of the weights (EMA), and, where the processor trains, with batch size 1 "
+            "and a lower resolution. Then resume; everything up to the last state is kept.")
+RAM_FULL_HERE = ("The computer's own memory (RAM) is full. Close other programs or make the swap file larger, then "
+                 "start this again.")
+GPU_FULL_HERE = ("The GPU has no room left for this. Close what else uses its memory, take smaller pictures, or start "
+                 "the WebUI with --medvram; then start this again.")
+NO_ROOM_BACK = ("The GPU's memory was filled by something else, so a part of the model could not go back there; close "
+                "that program, then choose another checkpoint and this one again.")
+GPU_LOST = ("The GPU has stopped answering this program ({}). Restart the WebUI, or whatever runs this, because "
+            "nothing else brings it back; a run then resumes from its last state.")
 UNFORESEEN = "The run failed with {}: {}. run.log in the run folder has the details."
 DISK_FULL = "The disk is full. Make room and resume; everything up to the last state is kept."
 
@@ -24,6 +36,11 @@ KNOWN = [  # what the sentence has in it, why, what to change, and the settings 
      "Batch size 1 and gradient checkpointing on; then a lower resolution, the text encoder left out, a smaller dim. "
      "Resume afterwards.",
      {"train.batch_size": 1, "train.gradient_checkpointing": "on"}),
+    (r"\(RAM\) is full", "The model, what is kept beside it and other programs need more memory than the computer has.",
+     "Close other programs, or make the swap file larger; then resume.", {}),
+    (r"GPU has stopped answering", "An error in its driver or in one of its kernels, an unstable clock, or a computer "
+     "that slept meanwhile. From then on it refuses everything that the same program asks of it.",
+     "Restart the WebUI, then resume.", {}),
     (r"disk is full|no space left",
      "Resume points, saved files and cached pictures together are larger than what is free.",
      "Make room, or keep fewer files, then resume; everything up to the last resume point is kept.",
@@ -76,6 +93,10 @@ def sentence(error: BaseException) -> str:
         return str(error)
     if too_long := name_too_long(error):
         return too_long
+    if is_gpu_lost(error):
+        return GPU_LOST.format(first_line(error))
+    if main_memory_is_full(error):
+        return RAM_FULL
     if out_of_memory(error):
         by_directml = DIRECTML_WORDS in str(error).lower()
         return DIRECTML_OUT_OF_MEMORY if by_directml else OUT_OF_MEMORY
@@ -88,6 +109,12 @@ def fault(error: BaseException) -> str:
     """An error that nobody foresaw outside a run, as one line for a user; whoever calls logs the traceback."""
     if too_long := name_too_long(error):
         return too_long
+    if is_gpu_lost(error):
+        return GPU_LOST.format(first_line(error))
+    if main_memory_is_full(error):
+        return RAM_FULL_HERE
+    if out_of_memory(error):
+        return GPU_FULL_HERE
     return f"This is a fault of SD Tune: {type(error).__name__}: {first_line(error)}. The console has the details."
 
 
@@ -98,21 +125,48 @@ def first_line(error: BaseException) -> str:
 
 DIRECTML_WORDS = "not enough gpu video memory"
 OUT_OF_MEMORY_WORDS = (
-    "out of memory", "not enough memory",
+    "out of memory",
     DIRECTML_WORDS,
     "out_of_resources", "out_of_device_memory",  # XPU
     "status_alloc_failed", "cublas_status_not_initialized", "cudnn_status_not_initialized",
     # cuDNN, where each way to convolve ran out of memory; torch keeps that to itself (pytorch#108645)
     "unable to find an engine to execute", "unable to find a valid cudnn algorithm",
 )
-"""What torch, the CPU's allocator, and the libraries of GPUs say."""
+"""What torch and the libraries of GPUs say."""
+
+RAM_FULL_WORDS = ("defaultcpuallocator", "cannot allocate memory", "not enough memory",
+                  "paging file is too small")  # of the CPU's allocator on either system, Linux, Windows
+GPU_LOST_WORDS = (
+    "illegal memory access", "illegal instruction", "misaligned address", "invalid program counter",
+    "unspecified launch failure", "launch timed out", "device-side assert", "hardware stack error",
+    "uncorrectable ecc", "cuda error: unknown error", "hip error: unknown error", "gpu is lost",
+    "device instance has been suspended", "device lost", "device removed",  # DirectML, XPU
+)
+"""After any of these a program's context on the GPU is gone (CUDA's "sticky" errors)."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch, of CUDA or of Python says that memory ran out."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    """Whether an error of torch, of CUDA or of Python says that memory ran out, the GPU's or the computer's."""
+    if main_memory_is_full(error) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return any(words in str(error).lower() for words in OUT_OF_MEMORY_WORDS)
+    return says(error, OUT_OF_MEMORY_WORDS)
+
+
+def main_memory_is_full(error: BaseException) -> bool:
+    """Whether it is the computer's own memory that ran out."""
+    if isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    return says(error, RAM_FULL_WORDS) and DIRECTML_WORDS not in str(error).lower()
+
+
+def is_gpu_lost(error: BaseException) -> bool:
+    """Whether a GPU will answer this program no more, whatever it is asked."""
+    return isinstance(error, RuntimeError) and says(error, GPU_LOST_WORDS)
+
+
+def says(error: BaseException, words: Iterable[str]) -> bool:
+    text = str(error).lower()
+    return any(each in text for each in words)
 
 
 def explain(message: str, config: dict | None = None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class LentWeights:
         self.learning, self.training_dtype, self.make_room = learning, training_dtype, make_room
         self.dtypes = {name: trained.weight.dtype for name, trained in learning.items()}  # a host may mix them
         self.tensors: dict[str, torch.Tensor] = {}  # the host's own, while others stand in their place
-        self.lacks_memory = False
+        self.lacked: Exception | None = None  # why an original found no memory on its device
         self.values_to_load: Mapping[str, torch.Tensor] | None = None
         self.started = False
 
@@ -44,12 +44,14 @@ class LentWeights:
         try:
             yield
         finally:
+            if self.lacked and not out_of_memory(self.lacked):
+                raise self.lacked
             emptied = any(map(is_released, self.weights().values()))  # to read one would end the whole program
-            if emptied or self.lacks_memory or not self.originals.holds(self.weights()):
+            if emptied or self.lacked or not self.originals.holds(self.weights()):
                 raise RunError(
                     "The checkpoint could not be put back as it was, perhaps because another program has taken the "
                     "GPU's memory; choose another checkpoint and then this one again, which reads it from its file."
-                )
+                ) from self.lacked
             self.originals.delete()
             self.trained_backup.delete()
             remove_if_empty(folder, folder.parent.parent)  # another process of the run may have its own beside it
@@ -111,8 +113,8 @@ class LentWeights:
         more_room = [self.make_room]  # called once: what it frees stays free
         for name, tensor in self.weights().items():
             # a weight without memory would end the whole program at the next picture, also where the file is broken
-            if not reallocate(tensor, more_room):
-                self.learning[name].weight.data, self.lacks_memory = torch.empty_like(tensor, device="cpu"), True
+            if error := lack_of_memory(tensor, more_room):
+                self.learning[name].weight.data, self.lacked = torch.empty_like(tensor, device="cpu"), error
         originals = self.originals.tensors()
         for name, tensor in self.weights().items():
             tensor.copy_(originals[name])
@@ -122,11 +124,12 @@ class LentWeights:
         disk is full or refuses it.
         """
         values = {name: trained.full_precision() for name, trained in self.learning.items() if trained.lives_in_model}
+        if not values:  # copies of whole models are large
+            return
         try:
             self.trained_backup.write(values)
         except (DiskFull, FileRefused):
-            self.values_to_load = {name: trained.full_precision().to("cpu", copy=True)
-                                   for name, trained in self.learning.items()}
+            self.values_to_load = {name: value.to("cpu", copy=True) for name, value in values.items()}
 
     @contextmanager
     def showing(self, chosen: Mapping[str, torch.Tensor] | None, dtype: torch.dtype | None = None) -> Iterator[None]:
@@ -147,29 +150,32 @@ class LentWeights:
                     self.exchange(name, weight, weight.dtype)
 
     def exchange(self, name: str, values: torch.Tensor, dtype: torch.dtype) -> None:
-        """Give a weight other values, in place or with its memory freed first."""
+        """Give a weight other values, in place or with its memory freed first; also one that found no memory before."""
         weight = self.learning[name].weight
-        if weight.dtype == dtype:
+        if weight.dtype == dtype and weight.shape == values.shape:
             weight.data.copy_(values)
             return
         weight.data = weight.data.new_empty(0)
         weight.data = values.to(weight.device, dtype, copy=True)
 
 
-def reallocate(tensor: torch.Tensor, more_room: list[Callable[[], None]]) -> bool:
-    """Memory for a lent tensor again, and whether there was any. Where there is none, the first of `more_room` is taken
-    out and called: it frees what others hold.
+def lack_of_memory(tensor: torch.Tensor, more_room: list[Callable[[], None]]) -> Exception | None:
+    """Give a lent tensor its memory again; the device's error where it cannot. Where there is no room, the first of
+    `more_room` is taken out and called: it frees what others hold, as far as the computer's memory takes it.
     """
     while is_released(tensor):  # a larger storage is one that others share
         try:
             tensor.untyped_storage().resize_(tensor.nbytes)
         except Exception as error:
-            if not out_of_memory(error):
-                raise
-            if not more_room:
-                return False
-            more_room.pop()()
-    return True
+            if not more_room or not out_of_memory(error):
+                return error
+            make_room = more_room.pop()
+            try:
+                make_room()
+            except Exception as no_room:
+                if not out_of_memory(no_room):
+                    return no_room
+    return None
 
 
 def is_released(tensor: torch.Tensor) -> bool:

@@ -101,7 +101,7 @@ class MasterCopy(TrainedWeight):
 
     def release(self) -> None:
         super().release()
-        self.move("cpu")
+        self.value.data = self.value.data.new_empty(0)
 
     def move(self, device: torch.device | str) -> None:
         self.value.data = self.value.data.to(device)

@@ -19,7 +19,7 @@ from lib_sdtune.host.base import Host, SampleRequest
 from lib_sdtune.progress import Progress
 from lib_sdtune.randomness import mix
 from lib_sdtune.sections.model import Model
-from lib_sdtune.training import class_picture_origin
+from lib_sdtune.training import class_picture_origin, room_to_draw
 from lib_sdtune.training.control import Control
 
 log = logging.getLogger("sdtune")
@@ -50,7 +50,7 @@ def draw(config: Config, host: Host, progress: Progress, base: Path | None = Non
         return
     progress(0, len(missing), "drawing class pictures")
     paths, done = list(missing), 0
-    for done, image in enumerate(host.generate(list(missing.values())), 1):
+    for done, image in enumerate(room_to_draw.class_pictures(host, list(missing.values())), 1):
         paths[done - 1].parent.mkdir(parents=True, exist_ok=True)
         infotext.save(image, paths[done - 1])
         progress(done, len(missing), "drawing class pictures")

@@ -14,9 +14,9 @@ from torch import nn
 
 from lib_sdtune.devices import HALVES, empty_cache, frees_storages
 from lib_sdtune.errors import RunError
+from lib_sdtune.failures import NO_ROOM_BACK, out_of_memory
 from lib_sdtune.loaded_model import LoadedModel
-from lib_sdtune.methods.lent_weights import reallocate, release
-from lib_sdtune.training.memory.offloaded_parts import NO_ROOM_BACK
+from lib_sdtune.methods.lent_weights import lack_of_memory, release
 
 DOUBLED_EVERY = 1000  # finite steps
 MAX_SCALE = 2.0**24
@@ -59,18 +59,21 @@ class FullPrecision:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        full, more_room = False, [self.empty_cache]
+        lacked: Exception | None = None
+        more_room = [self.empty_cache]
         while self.originals:
             tensor, lent, values = self.originals[-1]
             tensor.data = lent  # first, so that there is room for its values
             if values is not lent:
-                if reallocate(lent, more_room):
-                    lent.copy_(values)
+                if lack := lack_of_memory(lent, more_room):
+                    tensor.data, lacked = values, lack
                 else:
-                    tensor.data, full = values, True
+                    lent.copy_(values)
             self.originals.pop()
-        if full:
-            raise RunError(NO_ROOM_BACK)
+        if lacked:
+            if not out_of_memory(lacked):
+                raise lacked
+            raise RunError(NO_ROOM_BACK) from lacked
 
     def empty_cache(self) -> None:
         """What the allocators of the weights' devices keep for later is free for others."""

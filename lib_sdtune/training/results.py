@@ -13,6 +13,7 @@ from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import Host, SampleRequest
 from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.methods.base import Artefact, Method
+from lib_sdtune.training import room_to_draw
 from lib_sdtune.training.disk_space import refuse_too_little_disk
 from lib_sdtune.training.sample_requests import sample_requests
 from lib_sdtune.training.sample_times import SampleTimes, due
@@ -103,7 +104,7 @@ class Results:
         """Make the config's sample pictures; samples/step00000100-00.png and so on, with infotext."""
         files = []
         (self.folder / "samples").mkdir(exist_ok=True)
-        for number, image in enumerate(host.generate(self.requests())):
+        for number, image in enumerate(room_to_draw.samples(host, self.requests(), self.method.make_room)):
             files.append(self.sample_path(step, number))
             infotext.save(image, files[-1])
         return files

@@ -150,8 +150,8 @@ class Trainer:
                 self.curve.report_overfitting(ended=True)
         finally:
             free_frames(error)
-            self.optimizer_step.release()
-            self.stack.close()
+            with self.stack:  # the model goes back whatever becomes of the optimizer
+                self.optimizer_step.release()
 
     def make_room(self) -> None:
         """Where the device is full while the model goes back: what the optimizer remembers waits elsewhere."""

@@ -15,16 +15,13 @@ from lib_sdtune.config import Config
 from lib_sdtune.data import variation
 from lib_sdtune.devices import empty_cache
 from lib_sdtune.errors import RunError
-from lib_sdtune.failures import out_of_memory
+from lib_sdtune.failures import NO_ROOM_BACK, out_of_memory
 from lib_sdtune.methods.base import Method
 from lib_sdtune.optim.schedule import is_zero
 from lib_sdtune.sections.concept import names_template
 from lib_sdtune.sections.dataset import DatasetConfig
 
 Home = tuple[torch.Tensor, torch.device]
-
-NO_ROOM_BACK = ("The GPU's memory was filled by something else, so a part of the model could not go back there; close "
-                "that program, then choose another checkpoint and this one again.")
 
 
 class OffloadedParts:

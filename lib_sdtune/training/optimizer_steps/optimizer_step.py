@@ -17,6 +17,7 @@ from lib_sdtune.optim.schedule_free import showing_means
 from lib_sdtune.optim.schedules import SETTINGS
 from lib_sdtune.optim.weight_groups import capacity, partition
 from lib_sdtune.training import state
+from lib_sdtune.training.memory.free import free_memory
 from lib_sdtune.training.optimizer_steps.outcome import Outcome
 from lib_sdtune.training.parallel import World
 from lib_sdtune.training.precision import LossScale
@@ -124,7 +125,10 @@ class OptimizerStep:
             return
         with showing_means(self.optimizers(), [trained.value for trained in self.trained_weights]):
             self.refresh_halves()
-            yield
+            try:
+                yield
+            finally:
+                self.reload()  # where pictures lacked room; the means are turned back on the device
         self.refresh_halves()
 
     def refresh_halves(self) -> None:
@@ -146,8 +150,9 @@ class OptimizerStep:
             optimizer.state.clear()
 
     def offload(self) -> None:
-        """What the optimizers remember goes to the computer's memory until the next step."""
-        if self.offloaded is None:
+        """What the optimizers remember goes to the computer's memory until the next step, if that has room for it."""
+        free = free_memory(torch.device("cpu"))
+        if self.offloaded is None and (free is None or self.bytes() + self.copies() < free):
             self.offloaded = self.trained_weights[0].weight.device
             self.move_state("cpu")
 
