@@ -1,13 +1,15 @@
 """The WebUI's own interrogators, lent to write captions with."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from modules import deepbooru, shared
+from modules import deepbooru, devices, shared
 from PIL.Image import Image
 
 from lib_sdtune.errors import RunError
+from lib_sdtune.failures import out_of_memory
+from lib_sdtune.host.webui import forks
 from lib_sdtune.host.webui.lock import QueueLock
 
 Interrogator = tuple[str, Callable[[], Any], Callable[[Image], str], Callable[[], Any]]
@@ -37,11 +39,31 @@ def interrogator(name: str, options: Any, lock: QueueLock,
     label, load, describe, unload = {"deepbooru": tagger, "blip": captioner}[name]()
     with settings_changed(options):
         with turn(), explaining(label):
-            load()
+            loaded(load, unload)
         try:
             yield lambda image: describe_in_turn(turn, describe, image)
         finally:
             unload()
+
+
+def loaded(load: Callable[[], Any], unload: Callable[[], Any]) -> None:
+    """Load an interrogator. One that found no room on the GPU does not stay there in part."""
+    make_room()
+    try:
+        load()
+    except BaseException:
+        with suppress(Exception):  # there may be nothing to unload yet
+            unload()
+        raise
+
+
+def make_room() -> None:
+    """With --medvram a part of the model leaves the GPU, as before the WebUI's own Interrogate."""
+    if getattr(forks.current().loaded(), "lowvram", False):
+        from modules import lowvram
+
+        lowvram.send_everything_to_cpu()
+        devices.torch_gc()
 
 
 def tagger() -> Interrogator:
@@ -54,6 +76,7 @@ def captioner() -> Interrogator:
 
 def describe_in_turn(turn: Callable, describe: Callable[[Image], str], image: Image) -> str:
     with turn():
+        make_room()
         return describe(image)
 
 
@@ -77,6 +100,8 @@ def explaining(label: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if out_of_memory(error):
+            raise
         why = " ".join(str(error).split())[:200]
         raise RunError(f"{label} could not be loaded by the WebUI ({type(error).__name__}: {why}); "
                        "try Interrogate in its img2img tab, which needs the same files.") from error

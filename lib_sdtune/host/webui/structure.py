@@ -8,6 +8,9 @@ import torch
 from modules import devices
 from torch import nn
 
+from lib_sdtune.errors import RunError
+from lib_sdtune.failures import NO_ROOM_BACK, out_of_memory
+
 TABLES = ("_modules", "_parameters", "_buffers")
 
 
@@ -27,8 +30,22 @@ def restored(sd_model: nn.Module) -> Iterator[None]:
         structure.restore()
         if format_of_vae() != vae_dtype:
             keep_formats(weights, sd_model.first_stage_model)
-        for weight in weights:
+        restore_all(weights)
+
+
+def restore_all(weights: "list[Weight]") -> None:
+    """RunError where the GPU has no room for some; they are whole, in the computer's memory, and the others are back.
+    """
+    full = None
+    for weight in weights:
+        try:
             weight.restore()
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            full = error
+    if full:
+        raise RunError(NO_ROOM_BACK) from full
 
 
 def format_of_vae() -> torch.dtype | None:
@@ -136,8 +153,9 @@ class Weight:
         self.dtype, self.device = tensor.dtype, tensor.device
 
     def restore(self) -> None:
+        self.tensor.requires_grad_(self.requires_grad)
+        self.tensor.grad = None  # a failed step's may be of another format than the data that comes back
         if self.tensor.dtype != self.dtype or self.tensor.device != self.device:
             with torch.inference_mode(self.tensor.is_inference()):  # else it would be neither that nor a normal one
                 self.tensor.data = self.tensor.data.to(self.device, self.dtype)
-        self.tensor.requires_grad_(self.requires_grad)
         self.tensor.grad = self.grad

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lib_sdtune.errors import RunError
 from lib_sdtune.sections.model import Model
 from tests.pretended import pretended_cuda
 
@@ -12,8 +13,9 @@ def shuttled(host, monkeypatch):
     from modules import devices, shared
 
     monkeypatch.setattr(shared.sd_model, "lowvram", True)
-    with pretended_cuda(), monkeypatch.context() as patch:
+    with pretended_cuda() as card, monkeypatch.context() as patch:
         patch.setattr(devices, "device", torch.device("cuda"))
+        host.card = card
         yield host
 
 
@@ -39,6 +41,33 @@ def test_without_the_flag_everything_is_there(shuttled, unchanged, monkeypatch):
     monkeypatch.setattr(shared.sd_model, "lowvram", False)
     with shuttled.borrow(Model(), ["vae", "text_encoder"]) as model:
         assert present(model) == {"unet", "vae", "text_encoder_1"} and not model.offloaded
+
+
+def test_a_card_too_full_for_the_parts_leaves_all_of_them_where_they_were(shuttled, unchanged):
+    from modules import shared
+
+    shuttled.card.limit = sum(tensor.nbytes for tensor in shared.sd_model.model.diffusion_model.parameters()) + 4096
+    with pytest.raises(torch.cuda.OutOfMemoryError), shuttled.borrow(Model()):
+        pass
+    assert not any(tensor.is_cuda for tensor in [*shared.sd_model.parameters(), *shared.sd_model.buffers()])
+
+
+def test_a_weight_that_finds_no_room_on_the_card_keeps_no_other_from_going_back(shuttled, monkeypatch):
+    """What was said first is no longer to be heard; this says the same."""
+    from modules import shared
+
+    monkeypatch.setattr(shared.sd_model, "lowvram", False)
+    unet = shared.sd_model.model.diffusion_model.to("cuda")
+    first, *_, last = unet.parameters()
+    learns = last.requires_grad
+    try:
+        with pytest.raises(RunError, match="close that program, then choose another checkpoint"), shuttled.borrow(Model()):
+            first.data, last.requires_grad = first.data.to("cpu"), not learns
+            shuttled.card.limit = 0
+        assert not first.is_cuda and last.is_cuda and last.requires_grad == learns
+    finally:
+        shuttled.card.limit = None
+        unet.to("cpu")
 
 
 def held_on_card(tensors):

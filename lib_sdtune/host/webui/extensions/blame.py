@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.failures import is_gpu_lost, out_of_memory
 from lib_sdtune.host.webui import structure
 from lib_sdtune.host.webui.extensions import ownership
 from lib_sdtune.host.webui.neutral import hypernetworks
@@ -13,13 +14,13 @@ from lib_sdtune.host.webui.neutral import hypernetworks
 
 @contextmanager
 def extension_named() -> Iterator[None]:
-    """An error that was raised in another extension's code names that extension."""
+    """An error that was raised in another extension's code names that extension; a lack of memory is nobody's fault."""
     try:
         yield
     except (UserError, RunError):
         raise
     except Exception as error:
-        if not (owner := ownership.failing_in(error)):
+        if out_of_memory(error) or is_gpu_lost(error) or not (owner := ownership.failing_in(error)):
             raise
         raise RunError(f"{owner[0].upper()}{owner[1:]} failed while SD Tune had the model ({type(error).__name__}: "
                        f"{error}); switch it off, then resume.") from error

@@ -31,10 +31,10 @@ def on_device(sd_model: nn.Module, idle: Collection[str] = ()) -> Iterator[None]
         lowvram.send_everything_to_cpu()
     elsewhere = [(name, module, device) for name, module in parts(sd_model).items()
                  if (device := next(module.parameters()).device).type != devices.device.type]
-    for name, module, _ in elsewhere:
-        if not (shuttled and name.startswith(tuple(idle))):
-            module.to(devices.device)
     try:
+        for name, module, _ in elsewhere:
+            if not (shuttled and name.startswith(tuple(idle))):
+                module.to(devices.device)
         yield
     finally:
         for _, module, device in elsewhere:

@@ -16,9 +16,9 @@ def in_float32(sd_model: nn.Module) -> Iterator[None]:
     modules = [sd_model.first_stage_model, *(tower.text_model.embeddings for tower in text_towers(sd_model))]
     before = [(tensor, tensor.dtype) for module in modules for tensor in module.parameters()
               if tensor.dtype != torch.float32]
-    for tensor, _ in before:
-        tensor.data = tensor.data.float()
     try:
+        for tensor, _ in before:
+            tensor.data = tensor.data.float()
         yield
     finally:
         for tensor, dtype in before:
