@@ -132,6 +132,10 @@ class Method:
         """What training keeps beside the model, without activations: the numbers, their gradients, the optimizer's."""
         return cls.count_trainable(config, spec) * (8 + optim.bytes_of(config.train.optimizer))
 
+    def main_memory_bytes(self) -> int:
+        """What it keeps in the computer's memory where the model is on a GPU."""
+        return 0
+
     @classmethod
     def weight_dtype(cls, config: GeneralConfig, spec: ModelSpec) -> torch.dtype:
         """The number format of the model's weights while it trains."""

@@ -178,6 +178,11 @@ class DreamBooth(WholeModel):
 
     # files
 
+    def main_memory_bytes(self) -> int:
+        if self.average is None or self.model.device.type == "cpu":
+            return 0
+        return 4 * sum(trained.weight.numel() for trained in self.learning.values())
+
     def disk_bytes(self) -> dict[str, int]:
         count = sum(trained.weight.numel() for trained in self.learning.values())
         exact = 4 if self.format == torch.float32 or isinstance(next(iter(self.learning.values())), MasterCopy) else 2

@@ -13,7 +13,7 @@ from lib_sdtune.ldm import positions
 from lib_sdtune.loaded_model import LoadedModel
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training import state
-from lib_sdtune.training.memory.free import refuse_too_little_memory
+from lib_sdtune.training.memory.free import refuse_too_little_main_memory, refuse_too_little_memory
 from lib_sdtune.training.model_weights import refuse_broken_weights
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.results import Results
@@ -48,6 +48,7 @@ def refuse_what_cannot_fit(config: Config, folder: Path, results: Results, optim
     """As far as it can be told without the pictures: how many files epochs will make is known later."""
     results.refuse_own_source()
     refuse_too_little_memory(optimizer_step.memory(), device, config)
+    refuse_too_little_main_memory(results.method.main_memory_bytes(), config)
     if not state.newest(folder):
         epochs = config.train.max_train_epochs or config.save.every_n_epochs
         results.refuse_too_little_room(0 if epochs else config.train.max_train_steps, optimizer_step.bytes())

@@ -1,6 +1,5 @@
 """Pictures that a run has drawn while it holds the GPU's memory: where they find no room, that ends no training."""
 
-import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
@@ -34,12 +33,21 @@ def samples(host: Host, requests: Sequence[SampleRequest], make_room: Callable[[
             if not out_of_memory(error):
                 raise
         # here nothing holds the failed picture's tensors any more
-        if cramped:
+        if cramped or not is_made(make_room):
             log.warning("%s", LEFT_OUT)
             return
         cramped = True
-        gc.collect()
+
+
+def is_made(make_room: Callable[[], None]) -> bool:
+    """Whether there is more room now; not where the computer's own memory is full as well."""
+    try:
         make_room()
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return False
+    return True
 
 
 def class_pictures(host: Host, requests: Sequence[SampleRequest]) -> Iterator[Image]:

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from lib_sdtune import failures
-from lib_sdtune.errors import DiskFull, RunError
+from lib_sdtune.errors import DiskFull, RunError, UserError
 from lib_sdtune.formats.backup import TensorBackup
 from lib_sdtune.methods.lent_weights import LentWeights
+from lib_sdtune.training.memory import free
 from lib_sdtune.training.optimizer_steps.optimizer_step import OptimizerStep
 from lib_sdtune.training.room_to_draw import LEFT_OUT
 from lib_sdtune.training.runs import RunFolder
@@ -110,6 +111,19 @@ def test_main_memory_too_small_for_the_optimizer_leaves_it_where_it_is(card, tmp
     cramped = Drawing(tmp_path / "cramped", card, 400_000)
     monkeypatch.setattr(OptimizerStep, "move_state", lambda *_: pytest.fail("moved"))
     assert train(cramped, short(images, sample=SAMPLES)).state == "finished" and cramped.untouched()
+
+
+def test_main_memory_that_is_full_as_well_costs_the_sample_alone(card, tmp_path, images, monkeypatch, caplog):
+    cramped, move = Drawing(tmp_path / "cramped", card, 400_000), OptimizerStep.move_state
+    monkeypatch.setattr(OptimizerStep, "move_state", lambda step, device: fails(RAM) if device == "cpu" else move(step, device))
+    assert train(cramped, short(images, sample=SAMPLES)).state == "finished" and cramped.untouched()
+    assert LEFT_OUT in caplog.text
+
+
+def test_an_average_that_main_memory_has_no_room_for_is_refused(card, tmp_path, images, monkeypatch):
+    monkeypatch.setattr(free, "of_proc", lambda path, key: 1000)
+    with pytest.raises(UserError, match='running average of the weights needs .* of the computer.s memory .*"dreambooth.ema_decay" to 0'):
+        train(CardHost(tmp_path / "data", torch.float16), short(images, dreambooth={"ema_decay": 0.9}))
 
 
 # the model goes back

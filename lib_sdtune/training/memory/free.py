@@ -20,6 +20,18 @@ def refuse_too_little_memory(needed: int, device: torch.device, config: Config) 
         raise TooLittleMemory(" ".join([fact, *smaller(config)]))
 
 
+def refuse_too_little_main_memory(needed: int, config: Config) -> None:
+    """TooLittleMemory when what is kept in the computer's memory beside a model on a GPU does not fit; `needed` in
+    bytes. A Linux that promises more than it has ends the whole program later.
+    """
+    free = free_memory(torch.device("cpu"))
+    if free is not None and needed > free:
+        raise TooLittleMemory(
+            f"Not even one step would fit: the running average of the weights needs {amount(needed)} of the computer's "
+            f'memory (RAM) and {amount(free)} are free. Set "{config.method}.ema_decay" to 0, or close what else uses '
+            "it.")
+
+
 def smaller(config: Config) -> list[str]:
     """What would need less, in sentences; nothing that is chosen already."""
     choices = ["Choose Lion or AdamW8bit, which remember less."]
