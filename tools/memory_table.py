@@ -95,7 +95,8 @@ def config_of(case: Case, folder: Path, recomputing: str) -> Config:
     side = 512 if case.family == "sd1" else 1024
     pictures = folder / "pictures"
     pictures.mkdir(exist_ok=True)
-    Image.effect_noise((side, side), 64).convert("RGB").save(pictures / "0.png")
+    for number in range(case.changes.get("train", {}).get("batch_size", 1)):  # or batches would be smaller
+        Image.effect_noise((side, side), 64).convert("RGB").save(pictures / f"{number}.png")
     sections = {key: value for key, value in case.changes.items() if key != "train"}
     return Config.from_dict({
         "name": "step", "concepts": [{"images": str(pictures), "prompt": "a cat"}],

@@ -137,6 +137,13 @@ class Method:
         return 0
 
     @classmethod
+    def activations(cls, config: GeneralConfig) -> float:
+        """What the UNet keeps for the backward pass in half precision without recomputing, as a multiple of
+        `Family.activations`.
+        """
+        return 1.0
+
+    @classmethod
     def weight_dtype(cls, config: GeneralConfig, spec: ModelSpec) -> torch.dtype:
         """The number format of the model's weights while it trains."""
         return spec.dtype

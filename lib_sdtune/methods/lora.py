@@ -140,6 +140,11 @@ class LoraMethod(Method):
         held = (max if devices.can_recompute(spec.device) else sum)([0, *sizes])
         return super().memory_bytes(config, spec) + held * networks.registry[config.lora.network].bytes_to_make
 
+    @classmethod
+    def activations(cls, config: "Config") -> float:
+        """Counted for LoRA of SD1 and SDXL and DoRA of SD1: an adapted layer's input is kept, too."""
+        return 1.0 if is_zero(config.lora.unet_lr) else 1.16
+
     def dim_and_alpha(self, target: Target) -> tuple[int, float]:
         """0 for a layer that gets no adapter."""
         settings = self.config.lora

@@ -84,7 +84,9 @@ def activations(config: Config, spec: ModelSpec, method: type[Method], recomputi
     channels = spec.shapes["unet"]["input_blocks.0.0.weight"][0]
     pixels = (config.dataset.resolution // DOWNSCALE) ** 2
     examples = config.train.batch_size + most_twins(config)
-    kept = channels * pixels * spec.family.activations[recomputing]
+    kept: float = channels * pixels * spec.family.activations[recomputing]
+    if compute in HALVES and not recomputing:
+        kept *= method.activations(config)
     if not devices.has_fused_attention(spec.device):
         kept += attention_maps.numbers(spec, pixels, recomputing)
-    return examples * kept * compute.itemsize
+    return int(examples * kept) * compute.itemsize
