@@ -1,7 +1,7 @@
 """The add-on on the model while it trains, and off it in the middle of a step or for somebody else."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from lib_sdtune.lora_tools.base_loras import BaseLoras
 from lib_sdtune.methods.base import Method
 from lib_sdtune.training import layer_norms, precision
 from lib_sdtune.training.convolutions import fastest_convolutions
+from lib_sdtune.training.cuda_graphs import CudaGraphs, NoGraphs
 from lib_sdtune.training.memory.checkpointing import checkpointed
 from lib_sdtune.training.memory.offloaded_parts import OffloadedParts
 
@@ -25,7 +26,7 @@ class Attachment:
     """
 
     def __init__(self, method: Method, model: LoadedModel, recomputing: bool, compute: torch.dtype,
-                 offloaded_parts: OffloadedParts, base_loras: BaseLoras, cuda_graphs: AbstractContextManager) -> None:
+                 offloaded_parts: OffloadedParts, base_loras: BaseLoras, cuda_graphs: NoGraphs | CudaGraphs) -> None:
         self.method, self.model, self.offloaded_parts, self.base_loras = method, model, offloaded_parts, base_loras
         self.cuda_graphs = cuda_graphs
         self.compute, self.recomputing = compute, recomputing
@@ -53,11 +54,13 @@ class Attachment:
     @contextmanager
     def without_addon(self) -> Iterator[None]:
         """The model without its add-on, in the middle of a step."""
-        self.addon.close()
+        with self.cuda_graphs.aside():
+            self.addon.close()
         try:
             yield
         finally:
-            self.addon.enter_context(self.method.attached())
+            with self.cuda_graphs.aside():
+                self.addon.enter_context(self.method.attached())
 
     @contextmanager
     def in_lent_precision(self) -> Iterator[None]:

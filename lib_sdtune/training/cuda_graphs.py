@@ -34,7 +34,7 @@ log = logging.getLogger("sdtune")
 
 
 def choose(config: Config, model: LoadedModel, method: Method, optimizer_step: OptimizerStep, dtype: torch.dtype,
-           recomputing: bool, networks: Iterable[Adapter]) -> AbstractContextManager:
+           recomputing: bool, networks: Iterable[Adapter]) -> "NoGraphs | CudaGraphs":
     """`CudaGraphs` where the settings ask for them and nothing in the run stands in their way, which is said.
 
     What stands in the way: a device without them, activations that are made again, parts of the model that wait in the
@@ -43,7 +43,7 @@ def choose(config: Config, model: LoadedModel, method: Method, optimizer_step: O
     a recording cannot hold: to try would leave the program unable to free GPU memory.
     """
     if not config.train.cuda_graphs:
-        return nullcontext()
+        return NoGraphs()
     unrecorded = sorted({network.name for network in networks if not network.can_be_recorded})
     on_cuda = model.device.type == "cuda"
     reasons = {
@@ -59,7 +59,7 @@ def choose(config: Config, model: LoadedModel, method: Method, optimizer_step: O
     for reason, applies in reasons.items():
         if applies:
             log.warning('"train.cuda_graphs" has no effect here: %s.', reason)
-            return nullcontext()
+            return NoGraphs()
     return CudaGraphs(model.unet, optimizer_step.leaves, dtype)
 
 
@@ -67,6 +67,13 @@ def fits(config: Config, model: LoadedModel, method: Method) -> bool:
     """Whether the gradients of all that learns have room beside what a step needs that has them one after another."""
     gradients = sum(trained.weight.numel() for trained in method.trained_weights()) * method.dtype.itemsize
     return needed(config, model.spec(), recomputing=False) + gradients <= CAREFUL * room(model.device)
+
+
+class NoGraphs(nullcontext):
+    """In the place of `CudaGraphs`: every forward is asked of the UNet itself."""
+
+    def aside(self) -> AbstractContextManager:
+        return nullcontext()
 
 
 class CudaGraphs:
@@ -93,6 +100,16 @@ class CudaGraphs:
         self.wrapping = wrapped_forward(self.unet, self.stand_before)
         self.wrapping.__enter__()
         return self
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Inside, the UNet's forward is the one below, for others to take off or put on; recordings are kept."""
+        self.wrapping.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            self.wrapping = wrapped_forward(self.unet, self.stand_before)
+            self.wrapping.__enter__()
 
     def stand_before(self, forward: Callable) -> "CudaGraphs":
         """This object, which answers in the place of the UNet's `forward`."""

@@ -249,6 +249,26 @@ def test_each_network_is_recorded(tmp_path, network):
             assert len(trainer.attachment.cuda_graphs.recordings) == 1
 
 
+@pytest.mark.parametrize("method", ["lora", "hypernetwork"])
+def test_the_teacher_takes_no_recording_away(tmp_path, method):
+    """A hypernetwork stands before the UNet's forward itself, and is taken off in the middle of a step."""
+    asked = {"prior_preservation": "auto", "teacher_every_n_examples": 1}
+    images = pictures(tmp_path / "2_ron", count=1, size=(64, 64))
+    config = Config.from_dict(settings(
+        images, method=method, loss=asked, dataset={"resolution": 64, "min_bucket_reso": 64, "max_bucket_reso": 64},
+        train={"max_train_steps": 8, "cuda_graphs": True, "gradient_checkpointing": "off"}, save={"state_every_n_steps": 0}))
+    with pretended_cuda() as card:
+        host = CardHost(tmp_path / "data", torch.float16)
+        with Trainer(config, host.model, begin(config, host)) as trainer:
+            assert trainer.teacher.batches(1, trainer.training_data.examples(1))
+            for _ in range(EAGER + 1):
+                trainer.advance()
+            with card.counting() as counts:
+                trainer.advance()
+            assert counts.launches["graph"] == 2 and len(trainer.attachment.cuda_graphs.recordings) == 1
+        assert "forward" not in vars(host.model.unet) and host.untouched()
+
+
 @pytest.mark.parametrize("method", ["lora", "dreambooth"])
 def test_a_run_learns_the_same(tmp_path, method):
     """Also after weights were shown in another number format, as samples want them."""
