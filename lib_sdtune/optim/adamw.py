@@ -9,10 +9,15 @@ from lib_sdtune.optim import registry
 
 @registry.register("AdamW")
 def adamw(groups: list[dict[str, Any]], **arguments: Any) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, **({"fused": fusible(groups)} | arguments))
+    return torch.optim.AdamW(groups, **({"fused": may_fuse(arguments) and fusible(groups)} | arguments))
 
 
-adamw.supports_found_inf = lambda arguments: arguments.get("fused", True)
+def may_fuse(arguments: dict[str, Any]) -> bool:
+    """Whether nothing is asked for that torch refuses beside its fused step."""
+    return not (arguments.get("foreach") or arguments.get("differentiable"))
+
+
+adamw.supports_found_inf = lambda arguments: arguments.get("fused", may_fuse(arguments))
 
 
 def fusible(groups: list[dict[str, Any]]) -> bool:
