@@ -141,7 +141,7 @@ class LoraMethod(Method):
         return super().memory_bytes(config, spec) + held * networks.registry[config.lora.network].bytes_to_make
 
     @classmethod
-    def activations(cls, config: "Config") -> float:
+    def activations(cls, config: GeneralConfig) -> float:
         """Counted for LoRA of SD1 and SDXL and DoRA of SD1: an adapted layer's input is kept, too."""
         return 1.0 if is_zero(config.lora.unet_lr) else 1.16
 

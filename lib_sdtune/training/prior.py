@@ -4,7 +4,6 @@ The teacher needs the class in words. Where nobody wrote them they are read off 
 a training for which nothing was set does not turn every cat into the subject.
 """
 
-import math
 from collections.abc import Sequence
 
 from lib_sdtune.config import Config
@@ -65,8 +64,20 @@ def quoted(prompts: list[str]) -> str:
 
 
 def most_twins(config: Config) -> int:
-    """How many examples the teacher may add to a micro-batch."""
-    return math.ceil(config.train.batch_size / config.loss.teacher_every_n_examples) if may_teach(config) else 0
+    """How many examples the teacher may add to a micro-batch: those whose turn it is come together by chance, and in a
+    whole run all of one at some time.
+    """
+    return config.train.batch_size if may_teach(config) else 0
+
+
+def is_asked(index: int, occurrence: int, every: int) -> bool:
+    """Whether the teacher is asked at this showing of a picture: they take turns, each as often as the others."""
+    return (index + occurrence) % every == 0
+
+
+def next_asked(index: int, occurrence: int, every: int) -> int:
+    """The first showing from `occurrence` on at which it is."""
+    return occurrence + -(index + occurrence) % every
 
 
 def may_teach(config: Config) -> bool:

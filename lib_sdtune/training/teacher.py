@@ -110,8 +110,7 @@ class LiveTeacher(NoTeacher):
                 if not example.picture.is_class and self.prompt(example) and self.is_asked(example)]
 
     def is_asked(self, example: Example) -> bool:
-        """Pictures take turns, so that each is asked about as often as the others."""
-        return (example.index + example.occurrence) % self.every == 0
+        return prior.is_asked(example.index, example.occurrence, self.every)
 
     def twin(self, example: Example) -> Example:
         """The same picture under its class prompt, or none, with noise of its own."""

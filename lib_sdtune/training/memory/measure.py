@@ -18,6 +18,7 @@ import torch
 
 from lib_sdtune.config import Config
 from lib_sdtune.data.example import Example
+from lib_sdtune.data.loader import Unit
 from lib_sdtune.devices import index_of
 from lib_sdtune.errors import TooLittleMemory, UserError
 from lib_sdtune.failures import out_of_memory
@@ -28,7 +29,9 @@ from lib_sdtune.progress import Progress
 from lib_sdtune.sections.sample import SampleConfig
 from lib_sdtune.sections.validation import ValidationConfig
 from lib_sdtune.sentences import phrase
+from lib_sdtune.training import prior
 from lib_sdtune.training.control import Control
+from lib_sdtune.training.cuda_graphs import EAGER
 from lib_sdtune.training.memory.cheaper_settings import cheaper_configs
 from lib_sdtune.training.memory.estimate import estimate
 from lib_sdtune.training.memory.meter import Meter, capacity
@@ -38,6 +41,7 @@ from lib_sdtune.training.trainer import Trainer
 from lib_sdtune.training.training_data import TrainingData
 
 STEPS = 2  # the first one makes the optimizer's memory, the second one shows the pace and what a step takes
+WITH_GRAPHS = EAGER + 2  # one more that is recorded, and the first one that is replayed
 
 
 @dataclass
@@ -170,7 +174,7 @@ def two_steps(config: Config, host: Host, changes: dict[str, Any], progress: Pro
         meter, has, pace = Meter(model.device), capacity(model.device), []
         control = Control(config, folder, on_change=lambda control: progress(0, 0, "measuring two steps"))
         with Trainer(config, model, control, HeaviestBatch) as trainer:
-            for _ in range(STEPS):
+            for _ in range(steps_of(config)):
                 meter.begin()  # in the first step cuDNN tries plans that take nearly all that is free
                 pace.append(trainer.advance().seconds)
         return MemoryNeed(name_of(model.device), meter.peak(), has, pace[-1], changes)
@@ -179,11 +183,16 @@ def two_steps(config: Config, host: Host, changes: dict[str, Any], progress: Pro
 def steps_only(config: Config) -> Config:
     """The settings without what happens between the steps."""
     config = copy.deepcopy(config)
-    config.train.max_train_steps, config.train.max_train_epochs, config.train.stop = STEPS, 0, "steps"
+    config.train.max_train_steps, config.train.max_train_epochs, config.train.stop = steps_of(config), 0, "steps"
     config.dataset.describe = []
     config.save.state_every_n_steps = config.save.every_n_steps = config.save.every_n_epochs = 0
     config.validation, config.sample = ValidationConfig(), SampleConfig(every_n_steps=0)
     return config
+
+
+def steps_of(config: Config) -> int:
+    """How many steps show what a later one is like."""
+    return WITH_GRAPHS if config.train.cuda_graphs else STEPS
 
 
 @contextmanager
@@ -202,15 +211,25 @@ def scratch(host: Host) -> Iterator[Path]:
 
 
 class HeaviestBatch(TrainingData):
-    """The batch that needs the most memory, at every step; no other picture is encoded."""
+    """The batch that needs the most memory, at every step; no other picture is encoded. Where a teacher is asked about
+    some of the examples, it is about all of these, as will happen in a run by chance.
+    """
 
     def examples(self, micro_step: int) -> list[Example]:
         return self.batch
 
     def needed(self) -> list[Example]:
-        units = max(self.dataset.plan(0), key=lambda units: len(units) * self.area(units[0][0]))
-        self.batch = [self.dataset.example(*unit) for unit in units]
+        units = max(self.dataset.plan(0), key=lambda units: (len(units) + self.twins(units)) * self.area(units[0][0]))
+        every = self.config.loss.teacher_every_n_examples
+        self.batch = [self.dataset.example(index, prior.next_asked(index, occurrence, every))
+                      for index, occurrence in units]
         return self.batch
+
+    def twins(self, units: list[Unit]) -> int:
+        """How many examples a teacher may add."""
+        prompts = prior.taught_prompts(self.config, self.scan.pictures)
+        pictures = [self.scan.pictures[index] for index, _ in units]
+        return sum(bool(prompts[picture.concept]) and not picture.is_class for picture in pictures)
 
     def area(self, index: int) -> int:
         width, height = self.dataset.fits[index].size

@@ -9,6 +9,8 @@ from lib_sdtune.config import Config
 from lib_sdtune.errors import TooLittleMemory
 from lib_sdtune.loaded_model import ModelSpec
 from lib_sdtune.training.memory import cheaper_settings, estimate, measure
+from lib_sdtune.training.objective import Objective
+from lib_sdtune.training.prior import most_twins
 from lib_sdtune.training.trainer import Trainer
 from lib_sdtune.training.training_data import TrainingData
 from tests.hosts import TinyHost, bits, pictures, settings
@@ -102,6 +104,28 @@ def test_what_the_first_step_takes_once_is_no_part_of_a_step(images, tmp_path, m
         assert measure.two_steps(Config.from_dict(settings(images)), host, {}, quiet).needs == pytest.approx(plain, rel=0.02)
         monkeypatch.setattr(measure, "STEPS", 1)
         assert measure.two_steps(Config.from_dict(settings(images)), host, {}, quiet).needs > spare
+
+
+@pytest.mark.parametrize(("every", "batch_size"), [(4, 1), (4, 3), (1, 2)])
+def test_the_teacher_is_asked_about_all_that_is_measured(host, images, monkeypatch, every, batch_size):
+    """As it is at some step of a run, by chance; what fits without would not fit then."""
+    sizes = []
+    predict = Objective.predict
+    monkeypatch.setattr(Objective, "predict", lambda self, batch, *more: sizes.append(len(batch.latents)) or predict(self, batch, *more))
+    asked = {"prior_preservation": "auto", "teacher_every_n_examples": every}
+    config = Config.from_dict(settings(images, loss=asked, train={"batch_size": batch_size}))
+    measure.two_steps(config, host, {}, quiet)
+    assert max(sizes) == 2 * batch_size == batch_size + most_twins(config)
+
+
+def test_graphs_are_measured_when_they_are_replayed(tmp_path, images, monkeypatch):
+    recordings, advance = [], Trainer.advance
+    monkeypatch.setattr(Trainer, "advance", lambda trainer: recordings.append(len(trainer.attachment.cuda_graphs.recordings)) or advance(trainer))
+    with pretended_cuda():
+        host = CardHost(tmp_path / "data", torch.float16)
+        config = Config.from_dict(settings(images, train={"cuda_graphs": True, "gradient_checkpointing": "off"}))
+        assert measure.two_steps(config, host, {}, quiet).measured
+    assert recordings[-1] == 1  # before the last step, which is the one that is told of
 
 
 def test_memory_that_is_lent_from_elsewhere_does_not_count_as_fitting(host, images, monkeypatch):
