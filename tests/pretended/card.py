@@ -47,7 +47,33 @@ class Card:
         self.named = 0  # > 0 while a device was named in Python, and not by C++ after a tensor's own
         self.generators = weakref.WeakSet()
         self.seeds = []  # (number of the device, seed)
+        self.pinned = {}  # storages in the computer's memory that the card can read by itself
+        self.under_way = []  # (kernels launched before, where to, values): copies from the card that nobody has waited for
         self.count, self.current = count, 0
+
+    # the computer's memory
+
+    def pin(self, tensor):
+        with torch._C.DisableTorchFunction():
+            storage = tensor.untyped_storage()
+        self.pinned[storage._cdata] = StorageWeakRef(storage)
+
+    def is_pinned(self, tensor):
+        with torch._C.DisableTorchFunction():
+            watch = self.pinned.get(tensor.untyped_storage()._cdata)
+        return watch is not None and not watch.expired()
+
+    def delay(self, place):
+        """A copy into pinned memory arrives when somebody waits for it; whoever reads it earlier reads what was there."""
+        values = place.clone()
+        self.under_way.append((self.launched, place, values))
+        place.fill_(float("nan") if place.is_floating_point() else 0)
+
+    def arrive(self, before=None):
+        """Copies that were asked for before so many launches, all by default, are done."""
+        for copy in [copy for copy in self.under_way if before is None or copy[0] <= before]:
+            self.under_way.remove(copy)
+            copy[1].copy_(copy[2])
 
     # memory
 

@@ -92,6 +92,7 @@ class Dispatch(TorchDispatchMode):
         card.below += 1
         try:
             result = kernels.answer(func, name, args, kwargs)
+            self.arrive(name, leaves, tensors, there, kwargs, result)
         finally:
             card.below -= 1
         if card.recording is not None:
@@ -128,17 +129,33 @@ class Dispatch(TorchDispatchMode):
     def refuse_waiting(self, name, leaves, tensors, there, kwargs):
         """A capture fails where the card would be waited for, or read from the computer's memory without pinning; with
         torch's sync debug mode the operator itself does."""
-        crosses = name in COPIES and bool(tensors) and there != self.card.holds(tensors[-1])
-        if name in SYNCS or (crosses and self.waits(leaves, kwargs)):
+        if name in SYNCS or (self.crosses(name, tensors, there) and self.waits(tensors[-1], leaves, kwargs)):
             if self.card.recording is None:
                 raise RuntimeError("called a synchronizing CUDA operation")
             self.card.recording.failed = True
             raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing ({name})")
 
-    @staticmethod
-    def waits(leaves, kwargs):
-        """Whether a copy between card and computer is waited for."""
-        return not (kwargs.get("non_blocking") or any(leaf is True for leaf in leaves[1:]))
+    def crosses(self, name, tensors, there):
+        """Whether it is a copy between card and computer."""
+        return name in COPIES and bool(tensors) and there != self.card.holds(tensors[-1])
+
+    def waits(self, source, leaves, kwargs):
+        """Whether a copy between card and computer is waited for: from memory that is not pinned the driver copies first."""
+        asked = not (kwargs.get("non_blocking") or any(leaf is True for leaf in leaves[1:]))
+        return asked or not self.card.holds(source) and not self.card.is_pinned(source)
+
+    def arrive(self, name, leaves, tensors, there, kwargs, result):
+        """When what the card copies to the computer can be read there."""
+        if self.card.backing.type == "meta" or self.card.recording is not None:
+            return
+        crosses = self.crosses(name, tensors, there)
+        if name in SYNCS or (crosses and self.waits(tensors[-1], leaves, kwargs)):
+            self.card.arrive()
+        elif crosses and not there:
+            if name == "aten._to_copy.default":
+                self.card.pin(result)
+            if self.card.is_pinned(result):
+                self.card.delay(result)
 
     def count(self, name, leaves, tensors, there, kwargs):
         card = self.card
@@ -147,7 +164,7 @@ class Dispatch(TorchDispatchMode):
             card.note("syncs", name)
         if name in COPIES and len(tensors) > 0:
             source = tensors[-1]
-            waits = self.waits(leaves, kwargs)
+            waits = self.waits(source, leaves, kwargs)
             if there and not card.holds(source):
                 card.note("uploads", name)
             elif not there:

@@ -30,7 +30,7 @@ class Functions(TorchFunctionMode):
         self.card, self.casts = card, {}
         self.special = {T.to: self.to, T.cpu: lambda tensor, *a, **k: self.to(tensor, "cpu"), T.cuda: lambda tensor, *a, **k: self.to(tensor, "cuda"),
                         T.tolist: self.tolist, T.numpy: self.numpy, T.__array__: self.numpy, T.backward: self.backward, torch.autograd.grad: self.grad, T.__deepcopy__: self.deepcopy,
-                        T.pin_memory: lambda tensor, *a, **k: tensor.clone(), T.is_pinned: lambda tensor, *a, **k: True,
+                        T.pin_memory: self.pin_memory, T.is_pinned: lambda tensor, *a, **k: card.is_pinned(tensor),
                         F.scaled_dot_product_attention: self.attention, torch.tensor: self.tensor, torch.as_tensor: self.tensor}
         card.forget_casts = self.casts.clear
 
@@ -73,12 +73,25 @@ class Functions(TorchFunctionMode):
         memo[id(tensor)] = fresh = tensor.detach().clone().requires_grad_(tensor.requires_grad)
         return fresh
 
+    def pin_memory(self, tensor, *args):
+        if self.card.holds(tensor):
+            raise RuntimeError(f"cannot pin 'torch.cuda.{tensor.dtype}' only dense CPU tensors can be pinned")
+        if self.card.is_pinned(tensor):
+            return tensor
+        if any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)):
+            raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                               "Please clone() the tensor before performing the operation.")
+        pinned = tensor.detach().clone()
+        self.card.pin(pinned)
+        return pinned
+
     # what waits for the card
 
     def tolist(self, tensor):
         if self.card.holds(tensor):
             self.card.note("syncs", "tolist")
             self.card.note("downloads", "tolist")
+            self.card.arrive()
             if self.card.backing.type == "meta":
                 return torch.ones(tuple(tensor.shape), dtype=tensor.dtype).tolist()
         return tensor.detach().tolist()

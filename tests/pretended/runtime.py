@@ -47,6 +47,7 @@ def answers(card):
 
     def synchronize(*_):
         card.note("syncs", "synchronize")
+        card.arrive()
 
     class Event:
         """A place in the card's queue. Waiting for what was queued last is a sync; earlier work is done by then."""
@@ -60,6 +61,7 @@ def answers(card):
         def synchronize(self):
             if self.place == card.launched:
                 card.note("syncs", "event")
+            card.arrive(self.place)
 
         def query(self):
             return True

@@ -202,9 +202,35 @@ def test_numbers_are_waited_for_on_the_card_that_makes_them(monkeypatch):
         torch.cuda.set_device(1)
         recorded_on = []
         monkeypatch.setattr(torch.cuda.Event, "record", lambda event: recorded_on.append(card.current))
-        monkeypatch.setattr(torch.cuda.Event, "synchronize", lambda event: None)
+        monkeypatch.setattr(torch.cuda.Event, "synchronize", lambda event: card.arrive())
         assert HostCopy([torch.ones(2).to("cuda"), 3.0]).numbers() == [[1.0, 1.0], [3.0]]
         assert recorded_on == [0] and card.current == 1
+
+
+def test_a_copy_to_the_computer_arrives_when_it_is_waited_for(card):
+    """Of the pretended card: whoever reads earlier reads nothing, and what is queued later is not waited for."""
+    ones, threes = torch.ones(2).to("cuda"), torch.full((2,), 3.0).to("cuda")
+    first, second = HostCopy([ones]), HostCopy([threes])
+    assert first.copy.isnan().all() and first.numbers() == [[1.0, 1.0]]
+    assert second.copy.isnan().all() and second.numbers() == [[3.0, 3.0]]
+    by_itself = ones.to("cpu", non_blocking=True)
+    assert by_itself.isnan().all()
+    torch.cuda.synchronize()
+    assert by_itself.tolist() == [1.0, 1.0]
+
+
+def test_what_is_not_pinned_is_waited_for(card):
+    """Of the pretended card, as by CUDA's driver; and what cannot be pinned."""
+    with card.counting() as counts:
+        torch.ones(2).to("cuda", non_blocking=True)
+        assert counts.total("syncs") == 1
+        devices.upload(torch.ones(2), card.device)
+        assert counts.total("syncs") == 1
+    for tensor in (torch.ones(2).to("cuda"), torch.ones(1, 2).expand(3, 2)):
+        with pytest.raises(RuntimeError):
+            tensor.pin_memory()
+    pinned = torch.ones(2).pin_memory()
+    assert pinned.is_pinned() and pinned.pin_memory() is pinned and not torch.ones(2).is_pinned()
 
 
 @pytest.mark.parametrize("rank", [0, 1])
