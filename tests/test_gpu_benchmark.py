@@ -2,6 +2,8 @@
 
 import errno
 import json
+import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,10 +11,19 @@ import pytest
 import torch
 
 from benchmarks.gpu import __main__ as command
-from benchmarks.gpu import checks, measuring
+from benchmarks.gpu import checks, jobs, measuring
+from benchmarks.gpu.models import CannotBeHad
 from lib_sdtune.errors import TooLittleMemory
 from lib_sdtune.formats import files
 from tests.pretended import pretended_cuda
+
+
+@pytest.fixture(autouse=True)
+def ended(monkeypatch):
+    """Exit statuses with which the program would have been ended from outside."""
+    statuses = []
+    monkeypatch.setattr(jobs, "end_program", statuses.append)
+    return statuses
 
 
 def call(monkeypatch, *arguments):
@@ -127,6 +138,99 @@ def test_a_failed_capture_ends_nothing_but_its_case(tmp_path, monkeypatch):
 def test_what_there_was_no_time_for_is_named(monkeypatch, capsys):
     assert call(monkeypatch, "--device", "cpu", "--size", "tiny", "--minutes", -1) == 0
     assert "Left out: SD1.5 LoRA, UNet, fp16 (no time was left)" in capsys.readouterr().out
+
+
+def test_a_job_that_hangs_does_not_keep_it_from_ending(tmp_path, monkeypatch, capsys, ended):
+    """As a driver can that swaps to the computer's memory, or a kernel that never comes back."""
+    let_go = threading.Event()
+
+    def hangs(*arguments):
+        let_go.wait(30)
+        return True, "late"
+
+    monkeypatch.setattr(jobs, "end_program", lambda status: (ended.append(status), let_go.set()))
+    monkeypatch.setattr(jobs, "MARGIN", 0.3)
+    monkeypatch.setattr(command, "CASES", [])
+    monkeypatch.setattr(command, "CHECKS", {"sound": lambda *arguments: (True, "fine"), "hangs": hangs, "resume": hangs})
+    path = tmp_path / "gpu.json"
+    call(monkeypatch, "--device", "cpu", "--size", "tiny", "--minutes", 1 / 60, "--json", path)
+    assert ended == [0]
+    printed = capsys.readouterr().out
+    assert printed.count("Left out: hangs (its time was over); resume (no time was left)") == 1
+    assert '"sound"' in path.read_text(encoding="utf-8")
+
+
+def test_what_is_known_is_written_as_soon_as_it_is(tmp_path, monkeypatch):
+    path = tmp_path / "gpu.json"
+
+    def killed(*arguments):
+        assert json.loads(path.read_text(encoding="utf-8"))["checks"] == [{"name": "sound", "passed": True, "detail": "fine"}]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "CASES", [])
+    monkeypatch.setattr(command, "CHECKS", {"sound": lambda *arguments: (True, "fine"), "killed": killed})
+    with pytest.raises(KeyboardInterrupt):
+        call(monkeypatch, "--device", "cpu", "--size", "tiny", "--json", path)
+
+
+def test_cases_leave_time_for_the_checks(monkeypatch, capsys):
+    order = []
+
+    def slow(case, *arguments):
+        order.append(case.title)
+        time.sleep(0.4)
+        raise CannotBeHad("too small")
+
+    monkeypatch.setattr(jobs, "MARGIN", 0)
+    monkeypatch.setattr(command, "measure", slow)
+    monkeypatch.setattr(command, "CASES", command.CASES[:3])
+    monkeypatch.setattr(command, "CHECKS", {"resume": lambda *arguments: (order.append("check"), (True, "fine"))[1]})
+    assert call(monkeypatch, "--device", "cpu", "--size", "tiny", "--minutes", 1.4 / 60) == 0
+    assert order.index("check") == 2
+
+
+def test_few_slow_steps_are_measured_and_many_fast_ones():
+    called = []
+
+    def slow():
+        called.append(1)
+        time.sleep(0.05)
+
+    assert measuring.milliseconds(slow, 100, torch.device("cpu"), longest=0.3) >= 50
+    assert len(called) <= 12
+    called.clear()
+    measuring.milliseconds(lambda: called.append(1), 5, torch.device("cpu"), longest=10)
+    assert len(called) == measuring.WARM_UP + 5
+
+
+def test_a_card_without_half_precision_has_nothing_to_compare(tmp_path):
+    with pretended_cuda(capability=(7, 5), name="NVIDIA GeForce GTX 1660"), pytest.raises(CannotBeHad, match="float32 alone"):
+        command.CHECKS["lora in half precision"](torch.device("cuda"), "tiny", tmp_path)
+
+
+def test_graphs_are_not_measured_where_training_does_without(tmp_path, monkeypatch):
+    """A small card recomputes, and the same step twice would take its time."""
+    monkeypatch.setattr("lib_sdtune.training.trainer.recomputes", lambda *arguments: True)
+    with pretended_cuda(), pytest.raises(CannotBeHad, match="no CUDA graphs"):
+        measuring.measure(command.CASES[2], torch.device("cuda"), "tiny", 1, tmp_path)
+
+
+def test_forward_and_backward_without_room_take_no_figures_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(measuring, "bare", full_card)
+    figures = measuring.measure(command.CASES[7], torch.device("cpu"), "tiny", 1, tmp_path)
+    assert figures["ms"] > 0 and figures["floor_ms"] is figures["share"] is None and "no room" in figures["missing"]
+    assert figures["title"] in measuring.row(figures)
+
+
+def test_a_card_that_is_too_small_fails_no_check(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "is_too_small", lambda *arguments: True)
+    monkeypatch.setattr(checks.Objective, "predict", full_card)
+    with pytest.raises(CannotBeHad, match="too small"):
+        command.CHECKS["resume"](torch.device("cpu"), "tiny", tmp_path)
+
+
+def full_card(*arguments):
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
 
 def test_without_a_gpu_it_says_so_in_a_sentence(monkeypatch, capsys):

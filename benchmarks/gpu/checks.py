@@ -1,5 +1,6 @@
 """Whether training on the device is right: (passed, detail) of each."""
 
+import gc
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -9,12 +10,14 @@ from unittest import mock
 
 import torch
 
-from benchmarks.gpu.models import METHODS, RandomHost, bits, config_of, random_model, same_bits
+from benchmarks.gpu.models import METHODS, CannotBeHad, RandomHost, bits, config_of, random_model, same_bits
 from lib_sdtune.config import Config
 from lib_sdtune.devices import empty_cache, float16_is_broken, has_bfloat16, index_of, total_memory
 from lib_sdtune.errors import RunError, UserError
+from lib_sdtune.failures import OUT_OF_MEMORY
 from lib_sdtune.training.control import Control
 from lib_sdtune.training.cuda_graphs import CudaGraphs
+from lib_sdtune.training.memory.estimate import CAREFUL, estimate, room
 from lib_sdtune.training.objective import Objective
 from lib_sdtune.training.run import run
 from lib_sdtune.training.runs import RunFolder, begin
@@ -30,7 +33,7 @@ def losses(control: Control) -> list[float]:
 def whole_run(host: RandomHost, config: Config, resume: bool = False, stop_at: int = 0,
               keep: bool = True) -> list[float]:
     """The losses of a run, or of the part of it up to a step. keep: whether it leaves files. RuntimeError where it
-    would wait for somebody to make room on the disk.
+    would wait for somebody to make room on the disk, CannotBeHad where the device ran out of memory and is too small.
     """
     pauses = []
 
@@ -46,10 +49,20 @@ def whole_run(host: RandomHost, config: Config, resume: bool = False, stop_at: i
     control = begin(config, host, resume, watch)
     try:
         run(config, host, control)
+    except RunError as error:
+        if str(error) == OUT_OF_MEMORY and is_too_small(host, config):
+            raise CannotBeHad(f"the device is too small: {error}") from error
+        raise
     finally:
         if pauses:
             raise RuntimeError(pauses[0])
     return losses(control)
+
+
+def is_too_small(host: RandomHost, config: Config, more: int = 0) -> bool:
+    """Whether the device is, as far as an estimate can tell, where `more` bytes are needed than usual."""
+    spec = host.model.spec()
+    return spec.device.type == "cuda" and estimate(config, spec) + more > CAREFUL * room(spec.device)
 
 
 def halves_of(device: torch.device) -> dict[str, torch.dtype]:
@@ -65,6 +78,8 @@ def halves_of(device: torch.device) -> dict[str, torch.dtype]:
 def precision(method: str) -> Callable[[torch.device, str, Path], tuple[bool, str]]:
     def check(device: torch.device, size: str, work: Path) -> tuple[bool, str]:
         halves, results = halves_of(device), {}
+        if not halves:
+            raise CannotBeHad("this device computes in float32 alone")
         for name, dtype in {"no": torch.float32, **halves}.items():
             host = RandomHost(random_model("sd1", size, device, dtype), work / name)
             before = bits(host.model)
@@ -75,6 +90,7 @@ def precision(method: str) -> Callable[[torch.device, str, Path], tuple[bool, st
             if not same_bits(host.model, before):
                 return False, f"{name}: the model did not come back as it was"
             del host
+            gc.collect()  # so that there is room for the next one
         worst = max(
             abs(half - full) / full for name in halves for half, full in zip(results[name], results["no"], strict=True)
         )
@@ -88,6 +104,7 @@ def precision(method: str) -> Callable[[torch.device, str, Path], tuple[bool, st
 def full(device: torch.device, size: str) -> Iterator[None]:
     """The device takes next to nothing more; where there is no such limit, it says so at once."""
     if device.type == "cuda":
+        gc.collect()  # what is freed later would be room
         empty_cache(device)
         share = (torch.cuda.memory_allocated(device) + SPARE[size]) / total_memory(device)
         torch.cuda.set_per_process_memory_fraction(share, index_of(device))
@@ -154,6 +171,10 @@ def graphs(method: str) -> Callable[[torch.device, str, Path], tuple[bool, str]]
             shutil.rmtree(work / str(recorded), ignore_errors=True)
             if not same_bits(model, before):
                 return False, "the model did not come back as it was"
+        # a graph of a whole model has all of its gradients
+        gradients = sum(tensor.nbytes for tensor in before.values()) if method == "dreambooth" else 0
+        if not usable and is_too_small(host, config, gradients):
+            raise CannotBeHad("the device is too small for graphs of this")
         if device.type == "cuda" and not (usable and all(usable)):
             return False, "no graph was kept"
         pairs = zip(results[False], results[True], strict=True)

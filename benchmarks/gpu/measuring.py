@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu.models import config_of, random_model
+from benchmarks.gpu.models import CannotBeHad, config_of, random_model
 from benchmarks.gpu.sd_scripts import lora_step
 from lib_sdtune.devices import empty_cache
 from lib_sdtune.training.batch import draw
 from lib_sdtune.training.control import Control
+from lib_sdtune.training.cuda_graphs import CudaGraphs
 from lib_sdtune.training.memory.checkpointing import checkpointed
 from lib_sdtune.training.memory.frames import free_frames
 from lib_sdtune.training.memory.meter import Meter
@@ -25,6 +26,7 @@ UNET_ONLY = {"lora": {"text_encoder_lr": 0.0}}
 GRAPHS = {"train": {"cuda_graphs": True}}
 LION = {"train": {"optimizer": "Lion"}}
 WARM_UP = 4  # steps: a graph is recorded at the third
+LONGEST = 8.0  # seconds that steps of one kind are measured for: a small card takes some for each of SDXL's
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,19 @@ HEADER = (
 
 
 def measure(case: Case, device: torch.device, size: str, steps: int, work: Path) -> dict[str, Any]:
-    """The figures of a case; None where one cannot be had. missing: in words, what else there is not."""
+    """The figures of a case; None where one cannot be had. missing: in words, what else there is not. CannotBeHad for
+    CUDA graphs where training does without.
+    """
     dtype = torch.float32 if device.type == "cpu" else case.dtype  # what is tried on a CPU is the command
     model = random_model(case.family, size, device, dtype, drawn_in=dtype)
     run = work / "sdtune" / "runs" / "step"
     run.mkdir(parents=True)
     config = config_of(model, work, case.method, **case.changes)
-    baseline, missing = None, ""
-    with Trainer(config, model, Control(config, run)) as trainer:
+    floor, baseline, missing = None, None, []
+    trainer = Trainer(config, model, Control(config, run))
+    if config.train.cuda_graphs and not isinstance(trainer.attachment.cuda_graphs, CudaGraphs):
+        raise CannotBeHad("no CUDA graphs here: something stands in their way, mostly memory")
+    with trainer:
         ours = milliseconds(trainer.advance, steps, device)
         meter = Meter(device)
         meter.begin()
@@ -75,11 +82,15 @@ def measure(case: Case, device: torch.device, size: str, steps: int, work: Path)
         synchronize(device)
         peak, recomputing = meter.peak(), trainer.attachment.recomputing
         batch = draw(trainer.training_data.examples(0), 0, trainer.training_data.cache, config).to(device)
-        with trainer.attachment.without_addon() if trainer.method.cheap_to_detach else trainer.method.sampling():
-            floor = milliseconds(partial(bare, trainer, batch), steps, device)
+        try:
+            with trainer.attachment.without_addon() if trainer.method.cheap_to_detach else trainer.method.sampling():
+                floor = milliseconds(partial(bare, trainer, batch), steps, device)
+        except torch.cuda.OutOfMemoryError as error:  # a whole model's gradients, which a step of ours never holds
+            free_frames(error)
+            missing.append("for whose forward and backward alone there was no room")
         conditioning = trainer.objective.conditioner(batch.captions, 0)
         if config.train.cuda_graphs and not getattr(trainer.attachment.cuda_graphs, "recordings", ()):
-            missing = "of which no graph was kept"
+            missing.append("of which no graph was kept")
     if case.method == "lora" and "lora" in case.changes:
         conditioning = conditioning_of(conditioning, batch)
         try:
@@ -90,12 +101,13 @@ def measure(case: Case, device: torch.device, size: str, steps: int, work: Path)
                 baseline = milliseconds(step, steps, device)
         except torch.cuda.OutOfMemoryError as error:  # it can take more than ours
             free_frames(error)
-            missing = "for whose step by sd-scripts there was no room"
+            missing.append("for whose step by sd-scripts there was no room")
     del model, trainer
     gc.collect()
     empty_cache(device)
     return {"title": case.title, "ms": ours, "peak": peak, "recomputing": recomputing, "floor_ms": floor,
-            "share": ours / floor, "sd_scripts_ms": baseline, "ratio": baseline and ours / baseline, "missing": missing}
+            "share": floor and ours / floor, "sd_scripts_ms": baseline, "ratio": baseline and ours / baseline,
+            "missing": ", ".join(missing)}
 
 
 def conditioning_of(conditioning: Any, batch: Any) -> Any:
@@ -111,11 +123,20 @@ def bare(trainer: Trainer, batch: Any) -> None:
         model.family.predict(model, noisy, batch.timesteps, conditioning).square().mean().backward()
 
 
-def milliseconds(once: Callable[[], Any], steps: int, device: torch.device) -> float:
-    """Of one in a row of so many, after some to warm up."""
-    for _ in range(WARM_UP):
-        once()
+def milliseconds(once: Callable[[], Any], steps: int, device: torch.device, longest: float = LONGEST) -> float:
+    """Of one in a row of so many, after some to warm up; of fewer where they would take longer than `longest` seconds.
+
+    The first is not looked at: cuDNN tries its ways to convolve.
+    """
+    once()
     synchronize(device)
+    started, warmed_up = time.perf_counter(), 0
+    while warmed_up < WARM_UP - 1 and time.perf_counter() - started < longest / 4:
+        once()
+        synchronize(device)
+        warmed_up += 1
+    pace = (time.perf_counter() - started) / warmed_up
+    steps = max(1, min(steps, int(longest / pace)))
     started = time.perf_counter()
     for _ in range(steps):
         once()

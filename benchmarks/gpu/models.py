@@ -13,6 +13,8 @@ from benchmarks.step_time import Words
 from lib_sdtune import families
 from lib_sdtune.config import Config
 from lib_sdtune.diffusion import alphas_cumprod
+from lib_sdtune.errors import RunError
+from lib_sdtune.failures import out_of_memory
 from lib_sdtune.families.variant import Variant
 from lib_sdtune.formats.kinds import KINDS
 from lib_sdtune.host.base import Host
@@ -42,8 +44,23 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
                  "vae": {"ch": 32, "ch_mult": (1, 1, 1, 1), "num_res_blocks": 1}}}}
 
 
+class CannotBeHad(RunError):
+    """What this device is too small for, or of another kind."""
+
+
 def random_model(family: str, size: str, device: torch.device, dtype: torch.dtype,
                  drawn_in: torch.dtype = torch.float32) -> LoadedModel:
+    """As `drawn_model`; CannotBeHad where it does not fit."""
+    try:
+        return drawn_model(family, size, device, dtype, drawn_in)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise CannotBeHad(f"the device is too small for the model: {error}") from error
+
+
+def drawn_model(family: str, size: str, device: torch.device, dtype: torch.dtype, drawn_in: torch.dtype
+                ) -> LoadedModel:
     """The same weights for the same arguments, drawn on the device.
 
     drawn_in: before they are converted to `dtype`. Weights drawn in float32 agree between dtypes, and need twice the
@@ -92,8 +109,11 @@ def bits(model: LoadedModel) -> dict[str, torch.Tensor]:
 
 
 def same_bits(model: LoadedModel, before: dict[str, torch.Tensor]) -> bool:
-    after = bits(model)
-    return all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    """Compared one by one: a second copy of the whole model would be too much for some machines."""
+    after = {f"{part}.{name}": tensor for part, module in model.modules()
+             for name, tensor in module.state_dict().items()}
+    return all(tensor.dtype == after[name].dtype and torch.equal(tensor, after[name].cpu())
+               for name, tensor in before.items())
 
 
 def pictures(folder: Path, side: int) -> Path:
