@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lib_sdtune.config import Config
-from lib_sdtune.training.batch import draw, joined
+from lib_sdtune.training.batch import draw, joined, stacked
 
 MEAN, STD = torch.full((4, 8, 8), 2.0), torch.full((4, 8, 8), 0.5)
 CACHE = SimpleNamespace(latents=lambda example: (MEAN, STD), concat=lambda example: None, mask=lambda example: None)
@@ -84,3 +84,9 @@ def test_two_batches_become_one_of_everything_that_the_forward_reads():
     assert both.captions == ["a", "b", ""] and both.examples == first.examples + second.examples
     assert first.unconditional is None and both.unconditional.tolist() == [False, False, True]
     assert joined([first, first]).unconditional is None and joined([first]) is first
+
+
+def test_a_picture_without_a_mask_counts_everywhere_beside_one_that_has_one():
+    mask = torch.tensor([[0.0, 0.5], [1.0, 0.25]])
+    assert torch.equal(stacked([None, mask, None]), torch.stack([torch.ones(2, 2), mask, torch.ones(2, 2)]))
+    assert stacked([None, None]) is None
