@@ -24,7 +24,7 @@ window.sdtune = window.sdtune || {};
             sdtune.el('p', {id: 'sdtune_picture_sets_note', class: 'sdtune-note', role: 'status', hidden: true}),
             sdtune.pictureSetsFrame(),
         );
-        listen(target);
+        listen(sdtune.byId('sdtune_page_train') || target, target);
         sets.refresh();
     }
 
@@ -45,9 +45,10 @@ window.sdtune = window.sdtune || {};
 
     // Dropping
 
-    function listen(target) {
+    // The whole page takes them, for beside the form the browser would open them; the form shows where they go.
+    function listen(target, form) {
         let depth = 0;
-        const marked = (on) => target.classList.toggle('sdtune-dropping', on);
+        const marked = (on) => form.classList.toggle('sdtune-dropping', on);
         const files = (event) => [...((event.dataTransfer || {}).types || [])].includes('Files');
         target.addEventListener('dragenter', (event) => files(event) && ((depth += 1), marked(true)));
         target.addEventListener('dragleave', (event) => files(event) && ((depth -= 1), marked(depth > 0)));

@@ -40,3 +40,17 @@ def test_a_set_is_renamed_and_deleted(page, url, sets):
     page.run(f"{button}.click()")
     page.until("document.querySelector('#sdtune_sets').hidden", 20)
     assert not (sets / "10_ron").exists()
+
+
+def test_pictures_dropped_beside_the_form_become_a_set_too(page, url, folder, tmp_path):
+    cats = pictures(tmp_path / "strays", count=2)
+    opened(page, url).until(RESTORED + " && !!document.querySelector('#sdtune_picture_set')")
+    at = page.run("(() => {const box = document.querySelector('#sdtune_status').getBoundingClientRect(); return [box.left + 9, box.top + 9]})()")
+    data = {"items": [], "files": [str(cats)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        page.command("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
+        if kind == "dragOver":
+            assert page.run("document.querySelector('#sdtune_form').classList.contains('sdtune-dropping')")
+    page.until("document.querySelector('#sdtune_images textarea, #sdtune_images input').value.endsWith('strays')", 20)
+    assert not page.run("document.querySelector('#sdtune_form').classList.contains('sdtune-dropping')")
+    assert len(list((folder / "data" / "sdtune" / "pictures" / "strays").glob("*.png"))) == 2
