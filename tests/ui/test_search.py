@@ -47,3 +47,11 @@ def test_a_setting_is_found_by_its_names_in_other_programs(page, url):
     search(page, "(rate")
     search(page, "")
     assert page.run("document.querySelectorAll('#sdtune_form :is(.sdtune-unmatched, .sdtune-found)').length") == 0
+
+
+def test_what_is_found_stands_below_its_group_s_title_without_a_gap(page, url):
+    opened(page, url).until(RESTORED + " && !!document.querySelector('#sdtune_search_words')")
+    search(page, "lr_scheduler_num_cycles")
+    field = "document.querySelector('#sdtune_train_lr_scheduler_num_cycles')"
+    page.until(f"{field}.offsetHeight > 0")
+    page.until(f"{field}.getBoundingClientRect().top - document.querySelector('#sdtune_group_expert .label-wrap').getBoundingClientRect().bottom < 60", 10)
