@@ -37,6 +37,7 @@ window.sdtune = window.sdtune || {};
                 ? t('Runs: {n}', {n: list.length})
                 : t('Runs: {n} of {all}', {n: matching.length, all: list.length}),
         );
+        sdtune.show('sdtune_runs_none', !matching.length);
         sdtune.text('sdtune_runs_page', t('page {n} of {m}', {n: filter.page + 1, m: pages}));
         sdtune.show('sdtune_runs_pager', pages > 1);
         sdtune.byId('sdtune_runs_back').disabled = filter.page === 0;
@@ -120,7 +121,26 @@ window.sdtune = window.sdtune || {};
             el('div', {class: 'sdtune-line', id: 'sdtune_runs_filter', hidden: true}, search, states, pager),
             el('p', {class: 'sdtune-soft', id: 'sdtune_runs_hint', hidden: true}),
             el('div', {id: 'sdtune_runs_list'}, table()),
+            none(),
         ];
+    }
+
+    // What was searched for may be gone: deleted, or in another state by now.
+    function none() {
+        const {el, controls} = sdtune;
+        const every = () => {
+            const search = sdtune.byId('sdtune_runs_search');
+            search.value = '';
+            document.querySelector('#sdtune_runs_filter select').value = '';
+            change({text: '', state: ''});
+            (search.offsetParent ? search : sdtune.byId('sdtune_runs_every')).focus();
+        };
+        return el(
+            'div',
+            {class: 'sdtune-line', id: 'sdtune_runs_none', hidden: true},
+            el('p', {class: 'sdtune-soft', role: 'status'}, t('No run is like that.')),
+            controls.action('runs_every_run', t('Show all'), every, 'sdtune-small'),
+        );
     }
 
     const shownId = () => sdtune.view.chosen || (sdtune.view.run || {}).id;

@@ -47,3 +47,22 @@ def test_no_loss_is_plotted_before_there_is_one(page, url):
     opened(page, url, QUEUE).until(SHOWN.format("one"))
     assert page.run(f"(sdtune.plot.draw([], {{id: 'one', state: 'preparing'}}), {hidden})")
     assert not page.run(f"(sdtune.plot.draw([{{step: 1, loss: 0.1}}], {{id: 'one', state: 'training'}}), {hidden})")
+
+
+def test_when_no_run_matches_any_more_it_is_said_and_one_button_shows_all(page, url):
+    seen = "document.querySelector('#sdtune_runs_none').offsetParent !== null"
+    opened(page, url, QUEUE).until(f"!!{BUTTON.format('old', 'Delete')}")
+    assert not page.run(seen)
+    page.run("""(() => {
+        const search = document.querySelector('#sdtune_runs_search');
+        search.value = 'old';
+        search.dispatchEvent(new Event('input'));
+    })()""")
+    page.until("document.querySelectorAll('[data-run]').length === 1")
+    assert not page.run(seen)
+    page.run("sdtune_pretended.splice(3, 1); sdtune.refresh()")
+    page.until(seen)
+    page.run("document.querySelector('#sdtune_runs_every_run').click()")
+    page.until("document.querySelectorAll('[data-run]').length === 3")
+    assert not page.run(seen) and page.run("document.querySelector('#sdtune_runs_search').value") == ""
+    assert page.run("document.activeElement.id") == "sdtune_runs_every"  # of so few runs there is no search
