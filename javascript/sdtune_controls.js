@@ -141,7 +141,7 @@ window.sdtune = window.sdtune || {};
     controls.bar = (id) =>
         sdtune.el(
             'div',
-            {class: 'sdtune-progress', id: 'sdtune_' + id, hidden: true, role: 'progressbar'},
+            {class: 'sdtune-progress', id: 'sdtune_' + id, hidden: true, role: 'progressbar', 'aria-valuemin': 0},
             sdtune.el('div', {}),
         );
     controls.progress = function (id, work) {
@@ -149,8 +149,11 @@ window.sdtune = window.sdtune || {};
         sdtune.show(bar, controls.busy(work));
         bar.classList.toggle('sdtune-busy', !work || !work.total);
         if (work && work.total) bar.firstChild.style.width = `${(100 * work.done) / work.total}%`;
-        return controls.busy(work)
-            ? t(NAMES[work.text] || '') + (work.total ? ` ${work.done} / ${work.total}` : ' …')
-            : '';
+        const {text, done, total} = work || {};
+        const name = t(NAMES[text] || '');
+        const facts = {'aria-label': name, 'aria-valuenow': total && done, 'aria-valuemax': total};
+        for (const [attribute, fact] of Object.entries(facts))
+            fact || fact === 0 ? bar.setAttribute(attribute, fact) : bar.removeAttribute(attribute);
+        return controls.busy(work) ? name + (work.total ? ` ${work.done} / ${work.total}` : ' …') : '';
     };
 })(window.sdtune);

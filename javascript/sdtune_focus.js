@@ -15,6 +15,26 @@ window.sdtune = window.sdtune || {};
         focus((row && harmless(row)) || within || place);
     };
 
+    // Buttons that are off or hidden for a while: the focus comes back to the one that had it, or to its successor,
+    // unless a person went elsewhere. draw(): turns them off and on. successors: {verb: [verbs]}. within: where none
+    // is left.
+    const left = new WeakMap(); // place -> the button that had the focus
+    sdtune.returnFocus = function (place, draw, successors, within) {
+        if (place.contains(document.activeElement)) left.set(place, document.activeElement);
+        draw();
+        const button = left.get(place);
+        if (!button) return;
+        const focused = document.activeElement;
+        const able = (one) => one && !one.disabled && one.offsetParent !== null;
+        const elsewhere = focused && focused !== document.body && focused !== button;
+        if (elsewhere || (focused === button && able(button))) return left.delete(place);
+        const verbs = [button.dataset.verb, ...(successors[button.dataset.verb] || [])];
+        const next = verbs.map((verb) => place.querySelector(`[data-verb="${verb}"]`)).find(able);
+        if (!next && place.offsetParent !== null) return;
+        left.delete(place);
+        focus(next || within);
+    };
+
     const harmless = (row) =>
         row.matches('button') ? row : HARMLESS.map((wanted) => row.querySelector(wanted)).find(Boolean);
 

@@ -35,6 +35,7 @@ window.sdtune = window.sdtune || {};
         for (const box of place.querySelectorAll('.sdtune-red, .sdtune-yellow')) sdtune.linkFields(box);
         stale(place, false);
         for (const box of place.querySelectorAll('.sdtune-stale')) stale(box, false);
+        sdtune.announceBoxes(place);
         const problem = place.querySelector('[role="alert"]');
         if (name !== 'start' || !problem) return;
         problem.tabIndex = -1;
@@ -44,8 +45,13 @@ window.sdtune = window.sdtune || {};
 
     function rest(button, resting) {
         if (!button) return;
+        const focused = document.activeElement;
+        if (resting) button.sdtuneFocused = focused === button; // a button that is off loses the focus
         button.disabled = resting;
         button.classList.toggle('sdtune-asked', resting);
+        if (!resting && button.sdtuneFocused && (!focused || focused === document.body))
+            button.focus({preventScroll: true});
+        if (!resting) button.sdtuneFocused = false;
         clearTimeout(button.sdtuneTimer);
         if (resting) button.sdtuneTimer = setTimeout(() => rest(button, false), PATIENCE);
     }

@@ -67,11 +67,25 @@ window.sdtune = window.sdtune || {};
         const {action, note} = controls();
         const before = el(
             'div',
-            {class: 'sdtune-before', id: 'sdtune_prepare_before'},
+            {
+                class: 'sdtune-before',
+                id: 'sdtune_prepare_before',
+                tabindex: 0,
+                role: 'group',
+                'aria-label': t('Frame'),
+                'aria-describedby': 'sdtune_prepare_hint',
+            },
             el('img', {alt: t('before'), draggable: 'false'}),
             el('div', {class: 'sdtune-crop', hidden: true}),
         );
-        drawing(before);
+        sdtune.cropFrame(before, {
+            get: () => at.shown,
+            show: frame,
+            done: (box) => {
+                if (box !== undefined) at.boxes[at.name] = box;
+                showPicture(0);
+            },
+        });
         return el(
             'div',
             {class: 'sdtune-card'},
@@ -98,7 +112,14 @@ window.sdtune = window.sdtune || {};
             el(
                 'div',
                 {class: 'sdtune-line', id: 'sdtune_prepare_hand', hidden: true},
-                el('p', {class: 'sdtune-soft'}, t('Draw a frame in the left picture to crop it by hand.')),
+                el(
+                    'p',
+                    {class: 'sdtune-soft', id: 'sdtune_prepare_hint'},
+                    t(
+                        'Draw a frame in the left picture to crop it by hand. ' +
+                            'With keys: Enter sets one, arrows move it, Shift and arrows resize it, Delete removes it.',
+                    ),
+                ),
                 action('prepare_uncrop', t('Remove the frame'), uncrop),
             ),
         );
@@ -174,42 +195,8 @@ window.sdtune = window.sdtune || {};
 
     // A crop by hand: fractions of the picture, [left, top, right, bottom]
 
-    function drawing(before) {
-        let start = null;
-        const where = (event) => {
-            const bounds = before.getBoundingClientRect();
-            return [(event.clientX - bounds.left) / bounds.width, (event.clientY - bounds.top) / bounds.height].map(
-                (share) => Math.min(1, Math.max(0, share)),
-            );
-        };
-        const box = (event) => {
-            const end = where(event);
-            return [
-                Math.min(start[0], end[0]),
-                Math.min(start[1], end[1]),
-                Math.max(start[0], end[0]),
-                Math.max(start[1], end[1]),
-            ];
-        };
-        before.addEventListener('pointerdown', (event) => {
-            start = where(event);
-            before.setPointerCapture(event.pointerId);
-            event.preventDefault();
-        });
-        before.addEventListener('pointermove', (event) => start && frame(box(event)));
-        before.addEventListener('pointerup', (event) => {
-            if (!start) return;
-            const crop = box(event);
-            start = null;
-            if (crop[2] - crop[0] > 0.02 && crop[3] - crop[1] > 0.02) at.boxes[at.name] = crop;
-            showPicture(0);
-        });
-        before.addEventListener('pointercancel', () => {
-            start = null;
-        });
-    }
-
     function frame(box) {
+        at.shown = box;
         const crop = sdtune.byId('sdtune_prepare_before').lastChild;
         sdtune.show(crop, Boolean(box));
         sdtune.show('sdtune_prepare_uncrop', Boolean(box));

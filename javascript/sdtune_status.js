@@ -49,6 +49,8 @@ window.sdtune = window.sdtune || {};
     };
     const DOUBLE_CLICK = 700; // milliseconds within which a second click belongs to the first
     const PATIENCE = 120e3; // milliseconds after which the buttons answer again, whatever became of it
+    // Which button has the keyboard's focus when the one that was pressed is gone: none that would do harm.
+    const SUCCESSORS = {pause: ['resume'], resume: ['pause']};
     const ENDING = {stop: true, discard: true, cancel: true};
     const asked = new Map(); // {verb: {run, before, at}}, the latest order last
 
@@ -161,6 +163,7 @@ window.sdtune = window.sdtune || {};
 
     status.draw = function (run) {
         back();
+        sdtune.announceRun(run);
         const on = sdtune.isOn(run);
         sdtune.text('sdtune_title', run.id);
         sdtune.text('sdtune_state', sdtune.stateOf(run));
@@ -256,6 +259,10 @@ window.sdtune = window.sdtune || {};
             : t('next in the queue');
 
     function buttons(run, on) {
+        sdtune.returnFocus(byId('sdtune_controls'), () => draw(run, on), SUCCESSORS, byId('sdtune_status'));
+    }
+
+    function draw(run, on) {
         const resumable = !on && run.resumable;
         sdtune.show('sdtune_controls', on || resumable);
         for (const id of ['sdtune_stop', 'sdtune_discard']) sdtune.show(id, on && run.state !== 'queued');
