@@ -26,6 +26,7 @@ def told(dataset: "Dataset", config: "Config", app: "App") -> Iterator[str]:
     yield time(dataset, config, app)
     yield samples(dataset, config, app)
     yield disk_space(dataset, config, app)
+    yield resume_points(config, app)
 
 
 def time(dataset: "Dataset", config: "Config", app: "App") -> str:
@@ -90,6 +91,13 @@ def disk_space(dataset: "Dataset", config: "Config", app: "App") -> str:
     largest = largest_artefact(config, app)
     per_file = f" of about {size(largest)}" if largest else ""
     return f"Disk: {plural(files, 'file')}{per_file}; {size(free_space(app.host.folder('sdtune')))} are free."
+
+
+def resume_points(config: "Config", app: "App") -> str:
+    """What an earlier run of this method keeps, so that it can be resumed or trained longer; "" where none does."""
+    folders = [app.jobs.folder(run["id"]).path / "state" for run in app.jobs.runs() if run["method"] == config.method]
+    kept = max((sum(path.stat().st_size for path in folder.glob("*.safetensors")) for folder in folders), default=0)
+    return f"Resume points take about {size(kept)} besides, and stay until the run is deleted." if kept else ""
 
 
 def largest_artefact(config: "Config", app: "App") -> int:

@@ -1,5 +1,6 @@
 """The Check button's sentences, on real folders."""
 
+import json
 import re
 from html import unescape
 from types import SimpleNamespace
@@ -32,6 +33,24 @@ def test_the_arithmetic_is_told_in_words(app, tmp_path):
     assert "Sizes: 128 × 128 (30)." in report
     assert "known after the first steps" in report
     assert re.search(r"Disk: 1 file; [\d,.]+ [GM]B are free\.", report)
+
+
+def test_what_earlier_runs_keep_to_be_resumed_is_told(app, tmp_path):
+    """The most that one of this method keeps; another method's says nothing of it."""
+    config = settings(pictures(tmp_path / "ron"), method="lora")
+    for name, method, sizes in (("a", "lora", (10**6, 2 * 10**6)), ("b", "lora", (10**6,)), ("c", "hypernetwork", (10**9,))):
+        run = app.host.folder("sdtune") / "runs" / name
+        (run / "state").mkdir(parents=True)
+        (run / "config.json").write_text(json.dumps({**config, "name": name, "method": method}))
+        (run / "status.json").write_text(json.dumps({"state": "finished", "method": method}))
+        for number, size in enumerate(sizes):
+            with (run / "state" / f"step{number:08}.safetensors").open("wb") as file:
+                file.truncate(size)
+    assert "Resume points take about 3 MB besides, and stay until the run is deleted." in text(check.report(config, app))
+
+
+def test_nothing_is_told_of_resume_points_before_any_was_written(app, tmp_path):
+    assert "Resume points" not in text(check.report(settings(pictures(tmp_path / "ron")), app))
 
 
 @pytest.mark.parametrize(("count", "warning"), [(1, "Only 1 picture:"), (9, "Only 9 pictures:"), (10, "")])
