@@ -19,7 +19,7 @@ from tests.pretended.dispatch import OLD
 SETTINGS = {"lora": {"dim": 4, "alpha": 2, "unet_lr": 1e-3, "text_encoder_lr": 1e-3},
             "dreambooth": {"unet_lr": 1e-5, "weights": "float32"},
             "textual_inversion": {"token": "cat", "init_text": "cat"}, "hypernetwork": {"lr": 1e-3}}
-MAX_LAUNCHES = {"lora": 4750, "dreambooth": 3550}  # launches; forward and backward alone are 2,845 and 2,717
+MAX_LAUNCHES = {"lora": 4200, "dreambooth": 3130}  # launches; forward and backward alone are 1,961 and 2,269
 LION = 300  # more where Lion steps groups of weights
 ONE_BY_ONE = 2 * 686  # more for DreamBooth where torch copies lists between number formats one by one
 SHARE = 1.05  # of forward and backward alone, what a step of the other add-ons may launch
