@@ -133,11 +133,9 @@ def test_pt_on_request_is_the_webuis(host, images):
 
 
 def test_vectors_never_decay(host):
-    train_settings = Config.from_dict({"name": "zwx", "concepts": [{"images": "x"}],
-                                       "train": {"optimizer": "AdamW", "optimizer_args": {"weight_decay": 0.5}}}).train
     embedded = method(host, init_text="cat", num_vectors_per_token=2)
     before, (group,) = embedded.rows.detach().clone(), embedded.parameter_groups()
-    optimizer = optim.make(train_settings, [{key: value for key, value in group.items() if key != "name"}])
+    optimizer = optim.make("AdamW", {"weight_decay": 0.5}, [{key: value for key, value in group.items() if key != "name"}])
     embedded.rows.grad = torch.zeros_like(embedded.rows)
     optimizer.step()
     assert torch.equal(embedded.rows, before)

@@ -339,7 +339,7 @@ def test_optimizers_whose_package_may_be_missing(imported, monkeypatch, name, ou
     config, text = imported({"a.json": options})
     assert config["train"]["optimizer"] == otherwise and f"{ours} here, which needs the package {package}" in text
     monkeypatch.setattr("lib_sdtune.optim.available", lambda asked: True)
-    monkeypatch.setattr("lib_sdtune.optim.make", lambda train, groups: None)
+    monkeypatch.setattr("lib_sdtune.optim.make", lambda *arguments: None)
     assert imported({"a.json": options})[0]["train"]["optimizer"] == ours
 
 
