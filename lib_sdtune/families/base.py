@@ -90,7 +90,7 @@ class Family:
     fused_text_attention = False  # whether a text encoder is OpenCLIP's, whose attention is one nn.MultiheadAttention
     adapts_text_by_default = True  # whether a small add-on learns in the text encoders too, where nobody says otherwise
     linear_projections = True  # whether proj_in and proj_out of the transformers are linear, or else 1x1 convolutions
-    activations = (420, 100)
+    activations = (400, 100)
     """Numbers a model channel and latent pixel that the UNet keeps for the backward pass, without and with gradient
     checkpointing. Counted on a UNet of the family's true shape, without attention maps, which a fused kernel does not
     keep.

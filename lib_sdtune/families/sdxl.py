@@ -42,7 +42,7 @@ class SDXL(Family):
     latent_colours = (
         (0.3448, 0.4168, 0.4395), (-0.1953, -0.0290, 0.0250), (0.1074, 0.0886, -0.0163), (-0.3730, -0.2499, -0.2088)
     )
-    activations = (770, 100)  # its transformers are up to ten blocks deep
+    activations = (690, 100)  # its transformers are up to ten blocks deep
 
     def recognises(self, shapes: dict) -> bool:
         return any(name.startswith("conditioner.embedders.") for name in shapes)

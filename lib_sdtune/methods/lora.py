@@ -143,7 +143,7 @@ class LoraMethod(Method):
     @classmethod
     def activations(cls, config: GeneralConfig) -> float:
         """Counted for LoRA of SD1 and SDXL and DoRA of SD1: an adapted layer's input is kept, too."""
-        return 1.0 if is_zero(config.lora.unet_lr) else 1.05
+        return 1.0 if is_zero(config.lora.unet_lr) else 1.1
 
     def dim_and_alpha(self, target: Target) -> tuple[int, float]:
         """0 for a layer that gets no adapter."""
