@@ -137,7 +137,7 @@ def test_without_a_number_of_steps_pictures_and_method_set_the_most(tmp_path, im
     config = automatic(tmp_path, train={"max_train_steps": 0})
     seen = []
     train(TinyHost(tmp_path / "data"), config, watch=lambda control: seen.append(control.total_steps))
-    assert config.settings.examples_for(3) in seen
+    assert Config.from_dict(config).settings.examples_for(3) in seen
 
 
 def test_no_steps_at_all_are_refused_where_nothing_ends_the_run(tmp_path):
