@@ -18,7 +18,8 @@ window.sdtune = window.sdtune || {};
     // of(): whose files these are, where one panel shows those of several; each has prompts of its own.
     sdtune.comparison = function (prefix, {path, own: request, above, beside, of}) {
         const id = (name) => 'sdtune_' + prefix + '_' + name;
-        const panel = {mark: '', timer: null, current: path};
+        const panel = {mark: '', timer: null};
+        let refusals = 0; // of clicks
 
         // What was typed is still there after a reload.
         const key = (name) => `${prefix}_${name}` + (name === 'prompts' && of ? ':' + of() : '');
@@ -130,6 +131,7 @@ window.sdtune = window.sdtune || {};
                     body,
                 );
             } catch (problem) {
+                refusals += 1;
                 panel.say(problem.message);
                 sdtune.show(id('sure'), String(problem.plain).includes('"sure"'));
                 return false;
@@ -140,45 +142,55 @@ window.sdtune = window.sdtune || {};
 
         panel.say = (text) => sdtune.text(id('progress'), text);
 
+        // What the server has, and whether a click was refused since it was asked: that sentence is newer, and stays.
+        async function look() {
+            const [address, before] = [path(), refusals];
+            const status = address && (await sdtune.call(address).catch(() => null));
+            return status && address === path() ? {status, older: before !== refusals} : null;
+        }
+
         panel.refresh = async function () {
             clearTimeout(panel.timer);
-            const address = path();
-            const status = address && (await sdtune.call(address).catch(() => null));
-            if (status && address === path()) panel.paint(status);
+            const answer = await look();
+            if (answer) paint(answer);
         };
 
         // Draws only what has changed: a sentence that a click was refused with stays until then.
         panel.lookAgain = async function () {
             const result = sdtune.byId(id('result'));
-            const address = result && result.offsetParent && !document.hidden && path();
-            const status = address && (await sdtune.call(address).catch(() => null));
-            if (status && address === path() && JSON.stringify(status) !== panel.seen) return panel.paint(status);
+            const answer = result && result.offsetParent && !document.hidden && (await look());
+            if (answer && JSON.stringify(answer.status) !== panel.seen) return paint(answer);
             clearTimeout(panel.timer);
             panel.timer = setTimeout(panel.lookAgain, IDLE);
         };
 
-        panel.paint = function (status) {
+        function paint({status, older}) {
             const busy = Boolean(status.work) && ['waiting', 'working'].includes(status.work.state);
             panel.seen = JSON.stringify(status);
             clearTimeout(panel.timer);
             panel.timer = setTimeout(busy ? panel.refresh : panel.lookAgain, busy ? BUSY : IDLE);
             if (panel.show && !panel.show(status, busy)) return;
             const message = (status.work && status.work.message) || '';
-            panel.say(busy ? [progress(status.work), message].filter(Boolean).join(' · ') : message);
             sdtune.show(id('start'), !busy && !status.published);
             sdtune.show(id('fields'), !busy && !status.published);
             sdtune.show(id('stop'), busy);
             sdtune.show(id('total'), !busy && !status.published);
-            sdtune.show(
-                id('sure'),
-                !busy && status.work && status.work.state === 'failed' && String(status.work.plain).includes('"sure"'),
-            );
+            if (!older) {
+                panel.say(busy ? [progress(status.work), message].filter(Boolean).join(' · ') : message);
+                sdtune.show(
+                    id('sure'),
+                    !busy &&
+                        status.work &&
+                        status.work.state === 'failed' &&
+                        String(status.work.plain).includes('"sure"'),
+                );
+            }
             const mark = JSON.stringify([path(), status.result, status.published, busy]);
             if (mark === panel.mark) return;
             panel.mark = mark;
             if (!busy && !status.published) panel.estimate();
             sdtune.byId(id('result')).replaceChildren(...(above ? above(status) : []), ...outcome(status, busy));
-        };
+        }
 
         // No comparison is shown any more.
         panel.clear = function () {

@@ -6,6 +6,7 @@ window.sdtune = window.sdtune || {};
     const LISTED = {lora: ['resize_file'], checkpoints: ['merge_checkpoint', 'extract_tuned', 'extract_original']};
     let facts = {};
     let timer = null;
+    let refusals = 0; // of clicks; what was asked for before one does not replace its sentence
 
     const controls = () => sdtune.controls;
     const id = (name) => 'lora_tool_' + name;
@@ -89,6 +90,7 @@ window.sdtune = window.sdtune || {};
             await sdtune.call('lora-tools', 'POST', {tool, ...controls().values(id(tool + '_'), facts[tool])});
             refresh();
         } catch (problem) {
+            refusals += 1;
             say(problem.message, true);
         }
     }
@@ -101,13 +103,14 @@ window.sdtune = window.sdtune || {};
 
     async function refresh() {
         clearTimeout(timer);
+        const before = refusals;
         const status = await sdtune.call('lora-tools').catch(() => null);
         if (!status || !sdtune.byId('sdtune_' + id('bar'))) return;
         const {work, made} = status;
         const on = controls().busy(work);
         const line = controls().progress(id('bar'), work);
         sdtune.show('sdtune_' + id('stop'), on);
-        if (work) say(line || ended(work, made), work.state === 'failed');
+        if (work && before === refusals) say(line || ended(work, made), work.state === 'failed');
         if (on) timer = setTimeout(refresh, 700);
         else list();
     }

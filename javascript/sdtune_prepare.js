@@ -6,6 +6,7 @@ window.sdtune = window.sdtune || {};
     const t = (...args) => sdtune.t(...args);
     const at = {number: 0, name: '', total: 0, source: '', boxes: {}, asked: 0};
     let timer = null;
+    let refusals = 0; // of clicks
     const controls = () => sdtune.controls;
     const say = (text, bad) => controls().say('prepare_note', text, bad);
 
@@ -230,6 +231,7 @@ window.sdtune = window.sdtune || {};
                 }),
             );
         } catch (problem) {
+            refusals += 1;
             say(problem.message, true);
         }
     }
@@ -237,16 +239,18 @@ window.sdtune = window.sdtune || {};
     const stop = () =>
         sdtune
             .call('prepare/stop', 'POST')
-            .then(draw)
+            .then((status) => draw(status))
             .catch((problem) => say(problem.message, true));
 
     async function follow() {
         clearTimeout(timer);
+        const before = refusals;
         const status = await sdtune.call('prepare').catch(() => null);
-        if (status) draw(status);
+        if (status) draw(status, before !== refusals);
     }
 
-    function draw(status) {
+    // older: asked for before a click was refused, whose sentence stays.
+    function draw(status, older) {
         clearTimeout(timer);
         const work = status.work;
         const on = controls().busy(work);
@@ -261,7 +265,7 @@ window.sdtune = window.sdtune || {};
             stopped: () => t('Stopped; preparing again goes on where it was.'),
             failed: () => work.message,
         };
-        say(progress || ended[work.state](), work.state === 'failed');
+        if (!older) say(progress || ended[work.state](), work.state === 'failed');
         sdtune.show('sdtune_prepare_next', work.state === 'done');
         sdtune
             .byId('sdtune_prepare_problems')

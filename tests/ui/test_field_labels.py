@@ -63,6 +63,30 @@ def test_every_page_s_refusals_name_its_fields(page, url, page_name, typed, butt
     page.until(f"document.querySelector('#sdtune_{note}').textContent.includes({json.dumps(label)})", 20)
 
 
+HELD = """{ const ask = window.fetch, address = new RegExp(%s);
+    window.held = [];
+    window.fetch = (url, request) => (request && request.method && request.method !== 'GET') || !address.test(url) ? ask(url, request)
+        : new Promise((answer) => held.push(() => answer(%s || ask(url, request)))); }"""
+STOPPED = "Response.json({work: {state: 'stopped'}})"
+
+
+@in_a_browser
+@pytest.mark.parametrize(("page_name", "field", "value", "button", "note", "address", "answer"), [
+    ("Train", "choice_weights", "0", "choice_start", "choice_progress", "/choose$", "null"),
+    ("LoRA tools", "lora_tool_resize_dim", "0", "lora_tool_start_resize", "lora_tool_note", "/lora-tools$", STOPPED),
+    ("Pictures", "prepare_source", "", "prepare_start", "prepare_note", "/prepare$", STOPPED)])
+def test_a_refusal_outlasts_an_answer_that_was_asked_for_before_it(page, url, page_name, field, value, button, note, address, answer):
+    opened(page, url, HELD % (json.dumps(address), answer)).until(RESTORED)
+    goto(page, page_name)
+    enter(page, field, value)
+    page.until("held.length > 0")
+    click(page, button)
+    page.until(f"document.querySelector('#sdtune_{note}').textContent !== ''")
+    refusal = page.run(f"document.querySelector('#sdtune_{note}').textContent")
+    page.run("held.splice(0).forEach((release) => release()), new Promise((done) => setTimeout(done, 300))")
+    assert page.run(f"document.querySelector('#sdtune_{note}').textContent") == refusal
+
+
 @in_a_browser
 def test_a_preset_s_name_is_not_taken_for_the_run_s(page, url):
     opened(page, url).until(RESTORED)
