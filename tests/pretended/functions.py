@@ -20,6 +20,7 @@ RAISED = {F.layer_norm, F.group_norm, F.softmax, F.log_softmax, F.softplus, F.ms
           torch.cdist, torch.linalg.vector_norm, torch.linalg.matrix_norm}
 WIDENED = {torch.cat, torch.stack, torch.addcmul, torch.addcdiv, torch.dot}
 """torch's lists of the operators that autocast runs in half precision, in float32, and in the widest type of their arguments."""
+CAST = LOWERED | RAISED | WIDENED
 
 
 class Functions(TorchFunctionMode):
@@ -38,7 +39,7 @@ class Functions(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in self.special:
             return self.special[func](*args, **kwargs)
-        if func in LOWERED | RAISED | WIDENED and torch.is_autocast_enabled():
+        if func in CAST and torch.is_autocast_enabled():
             args, kwargs = self.cast(func, args, kwargs)
         if kwargs.get("device") is None:
             return func(*args, **kwargs)

@@ -71,25 +71,42 @@ class Page:
         raise AssertionError(f"still not so after {seconds} s: {expression}")
 
 
+class Browser:
+    """A running browser, which `page` asks for pages that know nothing of each other."""
+
+    def __init__(self, address, socket):
+        self.address, self.own = address, Page(socket)
+
+    @contextmanager
+    def page(self):
+        """A `Page` with storage of its own, as in a private window; it is closed in the end."""
+        from websockets.sync.client import connect
+
+        private = self.own.command("Target.createBrowserContext")["browserContextId"]
+        try:
+            target = self.own.command("Target.createTarget", url="about:blank", browserContextId=private)["targetId"]
+            with connect(f"{self.address}/devtools/page/{target}", max_size=None) as socket:
+                yield Page(socket)
+        finally:
+            self.own.command("Target.disposeBrowserContext", browserContextId=private)
+
+
 @contextmanager
 def browser(profile, *flags):
-    """A `Page` of a fresh browser whose files are in the folder `profile`, started with further `flags`."""
-    import urllib.request
-
+    """A fresh `Browser` whose files are in the folder `profile`, started with further `flags`."""
     from websockets.sync.client import connect
 
     process = subprocess.Popen([CHROMIUM, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.DEVNULL)
     try:
         port_file = Path(profile) / "DevToolsActivePort"
         end = time.monotonic() + 60
-        while not (port_file.exists() and port_file.read_text().strip()):
+        while not (port_file.exists() and len(port_file.read_text().split()) == 2):
             assert time.monotonic() < end and process.poll() is None, "the browser does not start"
             time.sleep(0.1)
-        port = port_file.read_text().split()[0]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
-            target = next(entry for entry in json.load(answer) if entry["type"] == "page")
-        with connect(target["webSocketDebuggerUrl"], max_size=None) as socket:
-            yield Page(socket)
+        port, path = port_file.read_text().split()
+        address = f"ws://127.0.0.1:{port}"
+        with connect(address + path, max_size=None) as socket:
+            yield Browser(address, socket)
     finally:
         process.terminate()
         process.wait(10)

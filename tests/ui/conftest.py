@@ -24,7 +24,13 @@ def url(folder):
         yield address
 
 
+@pytest.fixture(scope="session")
+def shared_browser(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("profile")) as browser_of_all:
+        yield browser_of_all
+
+
 @pytest.fixture
-def page(tmp_path):
-    with browser(tmp_path / "profile") as page:
+def page(shared_browser):
+    with shared_browser.page() as page:
         yield page

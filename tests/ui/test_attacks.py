@@ -39,7 +39,7 @@ def test_another_sites_page(place, tmp_path, name):
     folder, config, app, address, calls = place
     before = tree(folder)
     calls.clear()
-    with served(site()) as elsewhere, browser(tmp_path / "profile", RESOLVES) as page:
+    with served(site()) as elsewhere, browser(tmp_path / "profile", RESOLVES) as own, own.page() as page:
         page.open(elsewhere.replace("127.0.0.1", name))
         page.until("document.body && document.body.innerText === 'cats'")
         answers = page.run(filled(TRY, address, config))
@@ -52,7 +52,7 @@ def test_another_sites_page(place, tmp_path, name):
 def test_a_name_that_was_made_to_mean_this_machine(place, tmp_path):
     folder, config, app, address, _ = place
     before = tree(folder)
-    with browser(tmp_path / "profile", RESOLVES) as page:
+    with browser(tmp_path / "profile", RESOLVES) as own, own.page() as page:
         page.open(address.replace("127.0.0.1", REBOUND))
         page.until("document.body && document.body.innerText.includes('was called under the name')")
         assert set(page.run(filled(READ_AS_OWN, config=config)).values()) == {403}

@@ -182,6 +182,7 @@ def test_what_stops_start_is_brought_before_the_eye_and_goes_when_a_field_change
 def test_check_s_report_goes_when_what_it_speaks_of_changes(page, url, folder):
     opened(page, url).until(RESTORED)
     type_in(page, "sdtune_images", str(folder / "pics"))
+    type_in(page, "sdtune_dataset_resolution", "64")  # or the VAE has more to do
     page.run("document.querySelector('#sdtune_check').click()")
     page.until(SEEN.format("#sdtune_report .sdtune-check") + " && !document.querySelector('#sdtune_check').disabled")
     type_in(page, "sdtune_name", "cup")
@@ -483,6 +484,8 @@ def test_what_the_server_says_is_said_in_the_page_s_language(page, url, text, tr
 STARTED_ELSEWHERE = """
 const answers = window.fetch;
 window.sdtune_work = null;
+const wait = window.setTimeout;
+window.setTimeout = (act, time, ...others) => wait(act, time / 5, ...others);
 window.fetch = (address, ...others) => {
     const choice = {work: window.sdtune_work, result: null, files: [{file: 'ron', label: 'end', step: 1}], published: null};
     const answer = (data) => Promise.resolve(new Response(JSON.stringify(data), {headers: {'Content-Type': 'application/json'}}));
@@ -495,7 +498,7 @@ def test_a_comparison_that_was_started_elsewhere_is_seen_and_nothing_else_is_wip
     visible = "document.querySelector('#sdtune_choice_{}')?.offsetParent"
     opened(page, url, STARTED_ELSEWHERE).until(f"!!{visible.format('start')}")
     page.run("sdtune.text('sdtune_choice_progress', 'refused')")
-    page.run("new Promise((done) => setTimeout(done, 11000))")
+    page.run("new Promise((done) => setTimeout(done, 11000))")  # fifths, as the page's own
     assert page.run("document.querySelector('#sdtune_choice_progress').textContent") == "refused"
     page.run("window.sdtune_work = {state: 'working', done: 1, total: 2, text: 'drawing pictures', message: ''}")
     page.until(f"!!{visible.format('stop')} && !{visible.format('start')}", 30)

@@ -101,6 +101,7 @@ def test_who_may_replace_a_file_is_told_which_box_to_tick(page, url, folder, but
     opened(page, url).until(RESTORED)
     type_in(page, "sdtune_images", str(folder / "pics"))
     type_in(page, "sdtune_name", "ron")
+    type_in(page, "sdtune_dataset_resolution", "64")  # or the VAE has more to do
     page.run(f"document.querySelector('#{button}').click()")
     page.until(f"!!document.querySelector('#{place} .sdtune-red')")
     message = page.run(f"document.querySelector('#{place} .sdtune-red').textContent")

@@ -86,6 +86,7 @@ def test_what_check_finds_is_said_to_a_screen_reader(page, url, folder):
     opened(page, url).until(RESTORED)
     assert page.run("document.querySelector('#sdtune_said').getAttribute('role')") == "status"
     type_in(page, "sdtune_images", str(folder / "pics"))
+    type_in(page, "sdtune_dataset_resolution", "64")  # or the VAE has more to do
     page.run("document.querySelector('#sdtune_check').click()")
     page.until(f"/\\d+ pictures/.test({SAID})", 30)
 

@@ -51,6 +51,7 @@ def test_what_files_were_compared_by_and_the_parts_for_screen_readers_are_said_i
     assert encoder == TABLE["the UNet of {1}"].replace("{1}", "toy")
     assert page.run("document.querySelector('#sdtune_status').getAttribute('aria-label')") == TABLE["Run"]
     type_in(page, "sdtune_images", str(folder / "pics"))
+    type_in(page, "sdtune_dataset_resolution", "64")  # or the VAE has more to do
     page.run("document.querySelector('#sdtune_check').click()")
     page.until("document.querySelectorAll('#sdtune_report svg [aria-label], #sdtune_report svg[aria-label]').length > 0", 30)
     page.until(f"document.querySelector('#sdtune_report').textContent.includes('{TABLE['Bucket sizes']}')", 10)

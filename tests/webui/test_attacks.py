@@ -21,7 +21,7 @@ def events(webui):
 @pytest.mark.parametrize("name", ["localhost", "other.example"], ids=["another name", "another site"])
 def test_another_sites_page(webui, config, events, tmp_path, name):
     before = webui.tune("/runs")
-    with served(site()) as elsewhere, browser(tmp_path / "profile", RESOLVES) as page:
+    with served(site()) as elsewhere, browser(tmp_path / "profile", RESOLVES) as own, own.page() as page:
         page.open(elsewhere.replace("127.0.0.1", name))
         page.until("!!document.body && document.body.innerText === 'cats'")
         answers = page.run(filled(TRY, f"{webui.url}/", config, events))
@@ -31,7 +31,7 @@ def test_another_sites_page(webui, config, events, tmp_path, name):
 
 def test_a_name_that_was_made_to_mean_this_machine(webui, config, events, tmp_path):
     before, address = webui.tune("/runs"), webui.url.replace("127.0.0.1", REBOUND)
-    with browser(tmp_path / "profile", RESOLVES) as page:
+    with browser(tmp_path / "profile", RESOLVES) as own, own.page() as page:
         page.open(f"{address}/info")
         page.until("!!document.body")
         answers = page.run(filled(READ_AS_OWN, config=config))
