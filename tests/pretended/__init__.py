@@ -8,8 +8,8 @@
 The card's memory is a set of tensor storages (`card.py`). A dispatch mode (`dispatch.py`) sees every operator: results of
 operators on the card are on the card, operators that mix devices or generators raise as they do on a GPU, and each is
 counted. A function mode (`functions.py`) answers what C++ would decide by a device that it cannot see: moves, autocast,
-attention. `kernels.py` has what CUDA's kernels do differently from the CPU's; `runtime.py` is `torch.cuda`,
-`graphs.py` its graphs.
+attention. `kernels.py` has what CUDA's kernels do differently from the CPU's, `shapes.py` what is known of
+results without numbers; `runtime.py` is `torch.cuda`, `graphs.py` its graphs.
 
 backing="meta" computes nothing: shapes alone, for counting the steps of a full-size model.
 Works with torch 2.1 and later. What it cannot tell: speed, and numbers that differ by a GPU's rounding.

@@ -106,7 +106,7 @@ class Dispatch(TorchDispatchMode):
 
     def refuse_generators(self, name, leaves, there):
         for leaf in leaves:
-            if isinstance(leaf, torch.Generator):
+            if type(leaf) is torch.Generator:
                 owner = "cuda" if leaf in self.card.generators else "cpu"
                 if owner != ("cuda" if there else "cpu"):
                     raise RuntimeError(f"Expected a '{'cuda' if there else 'cpu'}' device type for generator but found '{owner}' ({name})")

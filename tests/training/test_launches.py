@@ -52,7 +52,6 @@ def training_on_the_card(tmp_path, method="lora", train=(), **changes):
 def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method, optimizer):
     more = (ONE_BY_ONE if OLD and method == "dreambooth" else 0) + (LION if optimizer == "Lion" else 0)
     with training_on_the_card(tmp_path, method, train={"optimizer": optimizer}) as (card, trainer):
-        trainer.advance()
         with card.counting() as counts:
             trainer.advance()
         data = trainer.training_data
@@ -68,7 +67,6 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method, optimize
 def test_an_optimizer_that_cannot_leave_a_step_out_waits_once(tmp_path, method, accumulated):
     train = {"optimizer": "SGDNesterov", "gradient_accumulation_steps": accumulated}
     with training_on_the_card(tmp_path, method, train=train) as (card, trainer):
-        trainer.advance()
         with card.counting() as counts:
             trainer.advance()
     assert counts.total("syncs") <= 1, counts.syncs
@@ -107,7 +105,6 @@ def test_no_network_waits_for_the_device(tmp_path, network):
 
 def test_timesteps_by_loss_wait_for_nothing(tmp_path):
     with training_on_the_card(tmp_path, noise={"timestep_sampling": "loss"}) as (card, trainer):
-        trainer.advance()
         with card.counting() as counts:
             trainer.advance()
     assert counts.total("syncs") == 0, counts.syncs
