@@ -240,7 +240,7 @@ def test_samples_keep_their_size_while_another_page_is_looked_at(page, url):
         window.dispatchEvent(new Event('resize'));
         document.querySelector('#sdtune_panel').style.display = '';
     })()""")
-    page.until(f"{columns} === '{before}'", 10)
+    page.until(f"{columns} === '{before}'")
     assert int(before) > 1
 
 
@@ -501,7 +501,7 @@ def test_a_comparison_that_was_started_elsewhere_is_seen_and_nothing_else_is_wip
     page.run("new Promise((done) => setTimeout(done, 11000))")  # fifths, as the page's own
     assert page.run("document.querySelector('#sdtune_choice_progress').textContent") == "refused"
     page.run("window.sdtune_work = {state: 'working', done: 1, total: 2, text: 'drawing pictures', message: ''}")
-    page.until(f"!!{visible.format('stop')} && !{visible.format('start')}", 30)
+    page.until(f"!!{visible.format('stop')} && !{visible.format('start')}")
 
 
 def test_what_was_typed_for_a_comparison_is_there_after_a_reload(page, url):

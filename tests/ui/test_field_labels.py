@@ -38,6 +38,14 @@ def enter(page, field, value):
     page.run(f"sdtune.controls.set('{field}', {json.dumps(value)})")
 
 
+@pytest.fixture(scope="module")
+def one_page(shared_browser, url):
+    """For tests that leave its fields as they were."""
+    with shared_browser.page() as page:
+        opened(page, url).until(RESTORED)
+        yield page
+
+
 @in_a_browser
 @pytest.mark.parametrize(("page_name", "typed", "button", "note", "label"), [
     ("LoRA tools", {"lora_tool_resize_dim": "0"}, "lora_tool_start_resize", "lora_tool_note", '"New rank" is 0'),
@@ -50,17 +58,21 @@ def enter(page, field, value):
     ("Train", {"loose_seeds": "1, x"}, "loose_start", "loose_progress", '"Seeds" (entry 2)'),
     ("Train", {"loose_name": "a:b"}, "loose_start", "loose_progress", '"Name of the comparison"'),
     ("Train", {"choice_weights": "0"}, "choice_start", "choice_progress", '"Weights" is 0')])
-def test_every_page_s_refusals_name_its_fields(page, url, page_name, typed, button, note, label):
-    opened(page, url).until(RESTORED)
+def test_every_page_s_refusals_name_its_fields(one_page, page_name, typed, button, note, label):
+    page, before = one_page, {}
     goto(page, page_name)
     for field, value in typed.items():
+        page.until(f"!!document.querySelector('#sdtune_{field}')")
+        before[field] = page.run(f"['value', 'checked'].map((name) => document.querySelector('#sdtune_{field}')[name])")
         enter(page, field, value)
         page.run(f"(() => {{ const box = document.querySelector('#sdtune_{field}'); if (box.type === 'checkbox') box.checked = true; }})()")
     if button == "loose_start":
         page.run("document.querySelector('#sdtune_loose_files').innerHTML = '', sdtune.call = ((call) => (path, method, body) =>"
                  " call(path, method, body && body.of ? {...body, of: ['ron']} : body))(sdtune.call)")
     click(page, button)
-    page.until(f"document.querySelector('#sdtune_{note}').textContent.includes({json.dumps(label)})", 20)
+    page.until(f"document.querySelector('#sdtune_{note}').textContent.includes({json.dumps(label)})")
+    for field, (value, checked) in before.items():
+        page.run(f"Object.assign(document.querySelector('#sdtune_{field}'), {{value: {json.dumps(value)}, checked: {json.dumps(checked)}}})")
 
 
 HELD = """{ const ask = window.fetch, address = new RegExp(%s);
@@ -92,7 +104,7 @@ def test_a_preset_s_name_is_not_taken_for_the_run_s(page, url):
     opened(page, url).until(RESTORED)
     enter(page, "preset_new", "a/b")
     click(page, "preset_save")
-    page.until("document.querySelector('#sdtune_preset_message').textContent.includes('\"name of the preset\"')", 20)
+    page.until("document.querySelector('#sdtune_preset_message').textContent.includes('\"name of the preset\"')")
 
 
 @in_a_browser

@@ -31,17 +31,17 @@ def delete(page, run):
     page.run(f"{button}.focus(), {button}.click()")
     page.run(LATER)
     page.run("document.activeElement.click()")
-    page.until(f"document.querySelector('[data-run={run}]') === null", 20)
+    page.until(f"document.querySelector('[data-run={run}]') === null")
 
 
 def test_after_a_run_is_deleted_the_next_one_has_the_focus_and_after_the_last_the_table(page, url):
     opened(page, url, RUNS).until("document.querySelectorAll('[data-run]').length === 3")
     delete(page, "two")
-    page.until(f"{FOCUSED} === 'one' && document.activeElement.dataset.act === 'Show'", 5)
+    page.until(f"{FOCUSED} === 'one' && document.activeElement.dataset.act === 'Show'")
     delete(page, "one")
-    page.until(f"{FOCUSED} === 'three'", 5)
+    page.until(f"{FOCUSED} === 'three'")
     delete(page, "three")
-    page.until("document.activeElement?.id === 'sdtune_runs'", 5)
+    page.until("document.activeElement?.id === 'sdtune_runs'")
 
 
 def test_after_chosen_runs_are_deleted_the_focus_is_in_the_table(page, url):
@@ -50,8 +50,8 @@ def test_after_chosen_runs_are_deleted_the_focus_is_in_the_table(page, url):
     page.run("document.activeElement.click()")
     page.run(LATER)
     page.run("document.activeElement.click()")
-    page.until("document.querySelectorAll('[data-run]').length === 2", 20)
-    page.until("document.querySelector('#sdtune_runs').contains(document.activeElement)", 5)
+    page.until("document.querySelectorAll('[data-run]').length === 2")
+    page.until("document.querySelector('#sdtune_runs').contains(document.activeElement)")
 
 
 def test_after_a_concept_is_removed_the_next_one_has_the_focus(page, url):
@@ -62,8 +62,8 @@ def test_after_a_concept_is_removed_the_next_one_has_the_focus(page, url):
         page.run("[...document.querySelectorAll('#sdtune_concepts > button')].pop().click()")
     for left, tag in ((1, "INPUT"), (0, "BUTTON")):
         page.run("document.querySelector('#sdtune_concepts legend button').focus(), document.activeElement.click()")
-        page.until(f"document.querySelectorAll('#sdtune_concepts fieldset').length === {left}", 5)
-        page.until(f"document.activeElement.tagName === '{tag}' && !!document.activeElement.closest('#sdtune_concepts')", 5)
+        page.until(f"document.querySelectorAll('#sdtune_concepts fieldset').length === {left}")
+        page.until(f"document.activeElement.tagName === '{tag}' && !!document.activeElement.closest('#sdtune_concepts')")
 
 
 @pytest.mark.parametrize("left", [1, 0])
@@ -77,8 +77,8 @@ def test_after_a_preset_is_deleted_the_next_one_has_the_focus(page, url, folder,
     page.run("[...document.querySelector('#sdtune_presets_list > *').querySelectorAll('button')].pop().focus(), document.activeElement.click()")
     page.run(LATER)
     page.run("document.activeElement.click()")
-    page.until(f"document.querySelectorAll('#sdtune_presets_list > *').length === {left}", 20)
+    page.until(f"document.querySelectorAll('#sdtune_presets_list > *').length === {left}")
     place = "#sdtune_presets_list" if left else "#sdtune_presets details"
-    page.until(f"document.querySelector('{place}').contains(document.activeElement)", 5)
+    page.until(f"document.querySelector('{place}').contains(document.activeElement)")
     for path in presets.glob("*.json"):
         path.unlink()

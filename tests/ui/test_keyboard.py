@@ -29,7 +29,7 @@ def look_at_one(page, url, source):
     page.run(f"document.querySelector('#sdtune_prepare_source').value = {json.dumps(str(source))}; document.querySelector('#sdtune_prepare_look').click()")
     page.until("(document.querySelector('#sdtune_prepare_before img').src || '').length > 100")
     page.run("document.querySelector('#sdtune_prepare_before').focus()")
-    page.until("document.activeElement?.id === 'sdtune_prepare_before'", 5)
+    page.until("document.activeElement?.id === 'sdtune_prepare_before'")
 
 
 def test_a_crop_is_framed_moved_and_sized_with_keys(page, url, tmp_path):
@@ -48,9 +48,9 @@ def test_a_crop_is_framed_moved_and_sized_with_keys(page, url, tmp_path):
     for _ in range(50):
         press(page, "ArrowLeft")  # at the edge it stays as large as it is
     assert page.run(SHARES) == [0, 11, 60, 79]
-    page.until(f"({SAID}).includes('60')", 5)
+    page.until(f"({SAID}).includes('60')")
     page.until("document.querySelector('#sdtune_prepare_uncrop').offsetParent !== null")
-    page.until("[...document.querySelectorAll('#sdtune_prepare_after figcaption')].some((one) => one.textContent.includes('cropped'))", 20)
+    page.until("[...document.querySelectorAll('#sdtune_prepare_after figcaption')].some((one) => one.textContent.includes('cropped'))")
     assert page.run("document.activeElement.id") == "sdtune_prepare_before"
     press(page, "Delete")
     page.until(f"!({CROPPED})")
@@ -61,15 +61,15 @@ def test_keys_that_are_not_for_the_frame_stay_the_page_s(page, url, tmp_path):
     press(page, "ArrowDown")
     assert not page.run(CROPPED)
     press(page, "Tab")
-    page.until("document.activeElement?.id !== 'sdtune_prepare_before'", 5)
+    page.until("document.activeElement?.id !== 'sdtune_prepare_before'")
 
 
 def test_start_has_the_focus_again_when_it_has_answered(page, url):
     opened(page, url).until(RESTORED)
     type_in(page, "sdtune_images", "/nowhere/at/all")
     page.run("document.querySelector('#sdtune_check').focus(), document.activeElement.click()")
-    page.until("document.querySelector('#sdtune_report [role=alert]') !== null", 30)
-    page.until("document.activeElement?.id === 'sdtune_check'", 10)
+    page.until("document.querySelector('#sdtune_report [role=alert]') !== null")
+    page.until("document.activeElement?.id === 'sdtune_check'")
 
 
 def test_a_focus_that_went_elsewhere_meanwhile_is_not_taken_back(page, url):
@@ -77,8 +77,8 @@ def test_a_focus_that_went_elsewhere_meanwhile_is_not_taken_back(page, url):
     type_in(page, "sdtune_images", "/nowhere/at/all")
     page.run("document.querySelector('#sdtune_check').focus(), document.activeElement.click()")
     page.run("new Promise((done) => setTimeout(() => (document.querySelector('#sdtune_name textarea, #sdtune_name input').focus(), done()), 10))")
-    page.until("document.querySelector('#sdtune_report [role=alert]') !== null", 30)
-    page.until("!document.querySelector('#sdtune_check').disabled", 10)
+    page.until("document.querySelector('#sdtune_report [role=alert]') !== null")
+    page.until("!document.querySelector('#sdtune_check').disabled")
     assert page.run("!!document.activeElement.closest('#sdtune_name')")
 
 
@@ -88,7 +88,7 @@ def test_what_check_finds_is_said_to_a_screen_reader(page, url, folder):
     type_in(page, "sdtune_images", str(folder / "pics"))
     type_in(page, "sdtune_dataset_resolution", "64")  # or the VAE has more to do
     page.run("document.querySelector('#sdtune_check').click()")
-    page.until(f"/\\d+ pictures/.test({SAID})", 30)
+    page.until(f"/\\d+ pictures/.test({SAID})")
 
 
 RUN = """
@@ -110,7 +110,7 @@ def test_what_becomes_of_a_run_is_said_and_what_was_so_at_first_is_not(page, url
     opened(page, url, RUN).until("document.querySelector('#sdtune_title').textContent === 'cat'")
     assert page.run(SAID) == ""
     page.run("window.sdtune_state = 'finished'")
-    page.until(f"({SAID}) === 'cat: Finished'", 10)
+    page.until(f"({SAID}) === 'cat: Finished'")
 
 
 def test_pause_and_resume_hand_the_focus_to_each_other_and_never_to_what_ends_the_run(page, url):
@@ -120,18 +120,18 @@ def test_pause_and_resume_hand_the_focus_to_each_other_and_never_to_what_ends_th
     page.run("new Promise((done) => setTimeout(done, 300))")  # the browser takes the focus from what is off
     assert page.run("document.querySelector('#sdtune_pause').disabled") and page.run(has) != "sdtune_stop"
     page.run("window.sdtune_state = 'paused'")
-    page.until(f"{has} === 'sdtune_resume'", 10)
+    page.until(f"{has} === 'sdtune_resume'")
     page.run("document.activeElement.click()")
     page.run("window.sdtune_state = 'training'")
-    page.until(f"{has} === 'sdtune_pause'", 10)
+    page.until(f"{has} === 'sdtune_pause'")
     page.run("document.querySelector('#sdtune_stop').focus(), document.activeElement.click()")
     page.run("window.sdtune_state = 'stopped'")
-    page.until(f"{has} === 'sdtune_status'", 10)
+    page.until(f"{has} === 'sdtune_status'")
 
 
 def test_progress_bars_have_names_and_numbers(page, url):
     opened(page, url, RUN).until("document.querySelector('#sdtune_title').textContent === 'cat'")
-    page.until("document.querySelector('#sdtune_progress').getAttribute('aria-valuenow') === '33'", 10)
+    page.until("document.querySelector('#sdtune_progress').getAttribute('aria-valuenow') === '33'")
     assert page.run("document.querySelector('#sdtune_progress').getAttribute('aria-label')")
     page.run("document.body.append(sdtune.controls.bar('pretended_bar'))")
     page.run("sdtune.controls.progress('pretended_bar', {state: 'working', text: 'reading pictures', done: 1, total: 4})")

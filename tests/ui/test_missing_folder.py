@@ -31,9 +31,9 @@ def test_each_folder_that_is_gone_is_asked_for_and_named_in_the_request(page, ur
     sentences = {key: SENTENCE.format(key, name, order, key) for key, name in FOLDERS.items()}
     opened(page, url, SERVER.replace("SENTENCES", json.dumps(sentences)).replace("ORDER", order)).until(f"{RESTORED} && !!sdtune.view.run")
     page.run(f"sdtune.status.order('{order}')")
-    page.until(f"{FIELD}?.value === '/old/pics' && !{SAID}.includes('HTTP') && {SAID}.includes('Pictures')", 10)
+    page.until(f"{FIELD}?.value === '/old/pics' && !{SAID}.includes('HTTP') && {SAID}.includes('Pictures')")
     page.run(f"{FIELD}.value = '/new/pics', {FIELD}.parentNode.querySelector('button').click()")
-    page.until(f"{FIELD}?.value === '/old/held'", 10)
+    page.until(f"{FIELD}?.value === '/old/held'")
     page.run(f"{FIELD}.value = '/new/held', {FIELD}.dispatchEvent(new KeyboardEvent('keydown', {{key: 'Enter'}}))")
-    page.until(f"!{FIELD} && {SAID} === ''", 10)
+    page.until(f"!{FIELD} && {SAID} === ''")
     assert page.run("window.asked")[-1] == {"concepts[0].images": "/new/pics", "validation.images": "/new/held"}

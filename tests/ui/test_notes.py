@@ -36,7 +36,7 @@ def test_a_refusal_names_its_fields_within_the_sentence_and_goes_with_them(page,
     lines = "Math.round(document.querySelector('#sdtune_lora_tool_note').offsetHeight / 24)"
     assert page.run(lines) <= 2  # one line and its frame
     change(page, "lora_tool_resize_name", "small")
-    page.until(f"{note} === ''", 5)
+    page.until(f"{note} === ''")
 
 
 def test_what_one_tool_said_does_not_stand_below_another(page, url):
@@ -45,7 +45,7 @@ def test_what_one_tool_said_does_not_stand_below_another(page, url):
     click(page, "#sdtune_lora_tool_start_resize")
     page.until(f"{note} !== ''")
     click(page, "[data-tool=merge]")
-    page.until(f"{note} === ''", 5)
+    page.until(f"{note} === ''")
 
 
 def test_what_was_taken_back_is_not_said_to_be_unsaved(page, url, tmp_path):
@@ -59,7 +59,7 @@ def test_what_was_taken_back_is_not_said_to_be_unsaved(page, url, tmp_path):
     page.until(NOTE.format("captions_edit_note") + ".includes('not saved yet')")
     page.until("!document.querySelector('#sdtune_captions_undo').disabled")
     click(page, "#sdtune_captions_undo")
-    page.until(NOTE.format("captions_edit_note") + " === ''", 5)
+    page.until(NOTE.format("captions_edit_note") + " === ''")
     assert page.run(NOTE.format("captions_changes")) == ""
 
 

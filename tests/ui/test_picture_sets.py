@@ -28,9 +28,9 @@ def test_a_set_is_renamed_and_deleted(page, url, sets):
     type_in(page, "sdtune_images", str(sets / "cats"))
     page.until("sdtune.form.value('concept.images').endsWith('cats')")
     rename(page, "a:b")
-    page.until("document.querySelector('#sdtune_sets_note').textContent.startsWith('\"name of the set\"')", 20)
+    page.until("document.querySelector('#sdtune_sets_note').textContent.startsWith('\"name of the set\"')")
     rename(page, "10_ron")
-    page.until("document.querySelector('#sdtune_images textarea, #sdtune_images input').value.endsWith('10_ron')", 20)
+    page.until("document.querySelector('#sdtune_images textarea, #sdtune_images input').value.endsWith('10_ron')")
     assert (sets / "10_ron").is_dir() and page.run(f"{ROW}.textContent").startswith("Pictures: 2")
     button = f"{ROW}.querySelector('button')"
     page.until(f"{ROW}.querySelector('input').value === '10_ron'")
@@ -38,7 +38,7 @@ def test_a_set_is_renamed_and_deleted(page, url, sets):
     page.run(LATER)
     assert (sets / "10_ron").is_dir()
     page.run(f"{button}.click()")
-    page.until("document.querySelector('#sdtune_sets').hidden", 20)
+    page.until("document.querySelector('#sdtune_sets').hidden")
     assert not (sets / "10_ron").exists()
 
 
@@ -51,6 +51,6 @@ def test_pictures_dropped_beside_the_form_become_a_set_too(page, url, folder, tm
         page.command("Input.dispatchDragEvent", type=kind, x=at[0], y=at[1], data=data)
         if kind == "dragOver":
             assert page.run("document.querySelector('#sdtune_form').classList.contains('sdtune-dropping')")
-    page.until("document.querySelector('#sdtune_images textarea, #sdtune_images input').value.endsWith('strays')", 20)
+    page.until("document.querySelector('#sdtune_images textarea, #sdtune_images input').value.endsWith('strays')")
     assert not page.run("document.querySelector('#sdtune_form').classList.contains('sdtune-dropping')")
     assert len(list((folder / "data" / "sdtune" / "pictures" / "strays").glob("*.png"))) == 2

@@ -27,14 +27,14 @@ def test_saving_is_told_and_replacing_asked_once(page, url, folder):
     begin(page, url)
     type_in(page, "sdtune_lora_dim", "48")
     save(page, "mine")
-    page.until(f"{NOTE} === 'Saved as the preset mine.'", 20)
+    page.until(f"{NOTE} === 'Saved as the preset mine.'")
     type_in(page, "sdtune_lora_dim", "24")
     page.until("document.querySelector('#sdtune_presets_list input')?.value === 'mine'")
     save(page, "Mine")
-    page.until(f"{REPLACE} && {NOTE}.includes('mine already')", 20)
+    page.until(f"{REPLACE} && {NOTE}.includes('mine already')")
     assert kept(folder, "mine")["lora"]["dim"] == 48
     page.run("document.querySelector('#sdtune_preset_replace').click()")
-    page.until(f"{NOTE} === 'Saved as the preset Mine.' && !({REPLACE})", 20)
+    page.until(f"{NOTE} === 'Saved as the preset Mine.' && !({REPLACE})")
     assert kept(folder, "Mine")["lora"]["dim"] == 24
 
 
@@ -47,15 +47,15 @@ def test_an_imported_one_replaces_another_too_and_another_name_takes_the_questio
         picker.dispatchEvent(new Event('change'));
     })()"""
     page.run(imported % 3)
-    page.until(f"{NOTE} === 'Saved as the preset faces.'", 20)
+    page.until(f"{NOTE} === 'Saved as the preset faces.'")
     page.run(imported % 5)
-    page.until(f"{REPLACE} && {NOTE}.includes('already')", 20)
+    page.until(f"{REPLACE} && {NOTE}.includes('already')")
     page.run("document.querySelector('#sdtune_preset_new').dispatchEvent(new Event('input'))")
-    page.until(f"!({REPLACE}) && {NOTE} === ''", 20)
+    page.until(f"!({REPLACE}) && {NOTE} === ''")
     page.run(imported % 5)
-    page.until(REPLACE, 20)
+    page.until(REPLACE)
     page.run("document.querySelector('#sdtune_preset_replace').click()")
-    page.until(f"{NOTE} === 'Saved as the preset faces.'", 20)
+    page.until(f"{NOTE} === 'Saved as the preset faces.'")
     assert kept(folder, "faces")["lora"]["dim"] == 5
 
 
@@ -79,4 +79,4 @@ def test_a_preset_that_is_chosen_already_can_be_chosen_again(page, url, press):
     page.command("Emulation.setFocusEmulationEnabled", enabled=True)
     list_presets(page)
     page.run(f"(() => {{ const option = {OPTIONS}.find((one) => one.dataset.value === 'Defaults'); {press}; }})()")
-    page.until(f"{DIM} === '16'", 15)
+    page.until(f"{DIM} === '16'")

@@ -27,7 +27,7 @@ def test_while_one_that_waits_is_shown_the_one_that_is_on_has_its_place(page, ur
     page.run("sdtune.choose('three')")
     page.until(f"{SHOWN.format('three')} && {next_run} === 'one is training, step 3 / 9'")
     page.run("sdtune_pretended[0].step = 5")
-    page.until(f"{next_run} === 'one is training, step 5 / 9'", 5)
+    page.until(f"{next_run} === 'one is training, step 5 / 9'")
     page.run("document.querySelector('#sdtune_next_show').click()")
     page.until(f"{SHOWN.format('one')} && {next_run} === ''")
 

@@ -43,7 +43,7 @@ def test_a_model_that_took_time_to_load_brings_its_recommendations(form, exchang
     exchanging.model = ""
     form.until("!sdtune.view.about.model")
     exchanging.model = "large"
-    form.until(f"{RESOLUTION} === '1024'", 15)
+    form.until(f"{RESOLUTION} === '1024'")
 
 
 def test_the_way_back_leads_to_what_the_model_of_now_recommends(form, exchanging):
@@ -52,7 +52,7 @@ def test_the_way_back_leads_to_what_the_model_of_now_recommends(form, exchanging
     type_in(form, "sdtune_dataset_resolution", "640")
     form.until(f"{back}?.title === 'Back to 512'")
     exchanging.model = "large"
-    form.until(f"{back}.title === 'Back to 1024' && {RESOLUTION} === '640'", 15)
+    form.until(f"{back}.title === 'Back to 1024' && {RESOLUTION} === '640'")
     form.run(f"{back}.click()")
     form.until(f"{RESOLUTION} === '1024' && !{back}")
 
@@ -62,4 +62,4 @@ def test_what_was_typed_and_is_recommended_now_is_no_change(form, exchanging):
     type_in(form, "sdtune_dataset_resolution", "1024")
     form.until(f"{CHANGED} === 'Settings changed: 1'")
     exchanging.model = "large"
-    form.until(f"{CHANGED} === 'Settings changed: 0' && document.querySelector('#sdtune_changes').hidden", 15)
+    form.until(f"{CHANGED} === 'Settings changed: 0' && document.querySelector('#sdtune_changes').hidden")

@@ -54,4 +54,4 @@ def test_what_is_found_stands_below_its_group_s_title_without_a_gap(page, url):
     search(page, "lr_scheduler_num_cycles")
     field = "document.querySelector('#sdtune_train_lr_scheduler_num_cycles')"
     page.until(f"{field}.offsetHeight > 0")
-    page.until(f"{field}.getBoundingClientRect().top - document.querySelector('#sdtune_group_expert .label-wrap').getBoundingClientRect().bottom < 60", 10)
+    page.until(f"{field}.getBoundingClientRect().top - document.querySelector('#sdtune_group_expert .label-wrap').getBoundingClientRect().bottom < 60")
