@@ -66,9 +66,8 @@ def test_a_step_launches_little_and_waits_for_nothing(tmp_path, method, optimize
 @pytest.mark.parametrize(("method", "accumulated"), [("lora", 1), ("dreambooth", 1), ("dreambooth", 2)])
 def test_an_optimizer_that_cannot_leave_a_step_out_waits_once(tmp_path, method, accumulated):
     train = {"optimizer": "SGDNesterov", "gradient_accumulation_steps": accumulated}
-    with training_on_the_card(tmp_path, method, train=train) as (card, trainer):
-        with card.counting() as counts:
-            trainer.advance()
+    with training_on_the_card(tmp_path, method, train=train) as (card, trainer), card.counting() as counts:
+        trainer.advance()
     assert counts.total("syncs") <= 1, counts.syncs
     assert counts.total("downloads") <= 1 + (len(trainer.optimizer_step.groups) if method == "dreambooth" else 0), counts
 
@@ -104,9 +103,8 @@ def test_no_network_waits_for_the_device(tmp_path, network):
 
 
 def test_timesteps_by_loss_wait_for_nothing(tmp_path):
-    with training_on_the_card(tmp_path, noise={"timestep_sampling": "loss"}) as (card, trainer):
-        with card.counting() as counts:
-            trainer.advance()
+    with training_on_the_card(tmp_path, noise={"timestep_sampling": "loss"}) as (card, trainer), card.counting() as counts:
+        trainer.advance()
     assert counts.total("syncs") == 0, counts.syncs
     assert counts.total("launches") <= MAX_LAUNCHES["lora"], counts
 
