@@ -30,7 +30,7 @@ def served(server):
         yield f"http://127.0.0.1:{port}/"
     finally:
         running.should_exit = True
-        thread.join(10)
+        thread.join(60)
 
 
 class Page:
@@ -109,7 +109,7 @@ def browser(profile, *flags):
             yield Browser(address, socket)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def opened(page, url, before=""):
