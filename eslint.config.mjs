@@ -10,6 +10,7 @@ const BROWSER = [
     'document',
     'localStorage',
     'navigator',
+    'performance',
     'fetch',
     'setTimeout',
     'clearTimeout',

@@ -5,7 +5,6 @@ window.sdtune = window.sdtune || {};
     const captions = (sdtune.captions = sdtune.captions || {});
     const t = (...args) => sdtune.t(...args);
     const at = {id: '', page: 0, folder: null}; // folder: what the server was asked to open
-    let refusals = 0; // of clicks; what was asked for before one does not replace its sentence
     const controls = () => sdtune.controls;
     captions.path = (verb) => 'captions/' + encodeURIComponent(at.id) + (verb ? '/' + verb : '');
     captions.query = () => controls().value('captions_query');
@@ -37,7 +36,6 @@ window.sdtune = window.sdtune || {};
         try {
             return await reopening(() => sdtune.call(captions.path(verb), 'POST', body || {}));
         } catch (problem) {
-            refusals += 1;
             controls().say(note || 'captions_saved', problem.message, true);
             return null;
         }
@@ -94,9 +92,9 @@ window.sdtune = window.sdtune || {};
     captions.refresh = async function () {
         try {
             const query = () => '?query=' + encodeURIComponent(captions.query()) + '&page=' + at.page;
-            const before = refusals;
+            const asked = performance.now();
             const view = await reopening(() => sdtune.call(captions.path() + query()));
-            paint(view, before !== refusals);
+            paint(view, asked);
             controls().say('captions_filter_note', '');
         } catch (problem) {
             controls().say('captions_filter_note', problem.message, true);
@@ -141,7 +139,7 @@ window.sdtune = window.sdtune || {};
 
     // Drawing
 
-    function paint(view, older) {
+    function paint(view, asked) {
         at.page = view.page;
         sdtune.show('sdtune_captions_desk', true);
         sdtune.text(
@@ -165,7 +163,7 @@ window.sdtune = window.sdtune || {};
         pictures(view.rows);
         tellUnsaved();
         cloud(view.tags);
-        captions.working(view.work, older);
+        captions.working(view.work, asked);
     }
 
     // Also while a caption is being typed, which the server hears of when it is done.

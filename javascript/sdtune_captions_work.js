@@ -129,21 +129,19 @@ window.sdtune = window.sdtune || {};
         }, wait);
     };
 
-    // older: asked for before a click was refused, whose sentence stays.
-    captions.working = function (work, older) {
+    captions.working = function (work, asked) {
         const on = controls().busy(work);
         const describing = work && work.what === 'describe' ? work : null;
         const ends = {
             done: t('Done; look at them, then save.'),
             stopped: t('Stopped; what was written stays, not saved yet.'),
         };
-        const progress = controls().progress('captions_bar', describing);
-        if (!older)
-            controls().say(
-                'captions_work',
-                progress || (describing ? ends[work.state] || work.message : ''),
-                describing && work.state === 'failed',
-            );
+        controls().say(
+            'captions_work',
+            controls().progress('captions_bar', describing) || (describing ? ends[work.state] || work.message : ''),
+            describing && work.state === 'failed',
+            asked,
+        );
         sdtune.show('sdtune_captions_stop', on && describing);
         sdtune.show('sdtune_captions_describe', !on);
         saving(work && work.what === 'save' ? work : null, on);

@@ -19,7 +19,7 @@ window.sdtune = window.sdtune || {};
     sdtune.comparison = function (prefix, {path, own: request, above, beside, of}) {
         const id = (name) => 'sdtune_' + prefix + '_' + name;
         const panel = {mark: '', timer: null};
-        let refusals = 0; // of clicks
+        let refused = 0; // when a click was, last
 
         // What was typed is still there after a reload.
         const key = (name) => `${prefix}_${name}` + (name === 'prompts' && of ? ':' + of() : '');
@@ -131,7 +131,7 @@ window.sdtune = window.sdtune || {};
                     body,
                 );
             } catch (problem) {
-                refusals += 1;
+                refused = performance.now();
                 panel.say(problem.message);
                 sdtune.show(id('sure'), String(problem.plain).includes('"sure"'));
                 return false;
@@ -144,9 +144,9 @@ window.sdtune = window.sdtune || {};
 
         // What the server has, and whether a click was refused since it was asked: that sentence is newer, and stays.
         async function look() {
-            const [address, before] = [path(), refusals];
+            const [address, asked] = [path(), performance.now()];
             const status = address && (await sdtune.call(address).catch(() => null));
-            return status && address === path() ? {status, older: before !== refusals} : null;
+            return status && address === path() ? {status, older: asked < refused} : null;
         }
 
         panel.refresh = async function () {

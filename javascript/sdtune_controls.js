@@ -101,8 +101,11 @@ window.sdtune = window.sdtune || {};
     };
 
     // A line that tells how the last thing went; red when it was refused.
-    controls.say = function (id, text, bad) {
+    // asked: when the server was asked for it. What a click was refused with since then is newer, and stays.
+    controls.say = function (id, text, bad, asked) {
         const line = sdtune.byId('sdtune_' + id);
+        if (asked < Number(line.dataset.refused)) return;
+        if (bad && asked === undefined) line.dataset.refused = performance.now();
         sdtune.text(line, text || '');
         line.classList.toggle('sdtune-box', Boolean(text) && Boolean(bad));
         line.classList.toggle('sdtune-red', Boolean(text) && Boolean(bad));

@@ -6,11 +6,10 @@ window.sdtune = window.sdtune || {};
     const LISTED = {lora: ['resize_file'], checkpoints: ['merge_checkpoint', 'extract_tuned', 'extract_original']};
     let facts = {};
     let timer = null;
-    let refusals = 0; // of clicks; what was asked for before one does not replace its sentence
 
     const controls = () => sdtune.controls;
     const id = (name) => 'lora_tool_' + name;
-    const say = (text, bad) => controls().say(id('note'), text, bad);
+    const say = (text, bad, asked) => controls().say(id('note'), text, bad, asked);
 
     function frame(root) {
         const {el} = sdtune;
@@ -90,7 +89,6 @@ window.sdtune = window.sdtune || {};
             await sdtune.call('lora-tools', 'POST', {tool, ...controls().values(id(tool + '_'), facts[tool])});
             refresh();
         } catch (problem) {
-            refusals += 1;
             say(problem.message, true);
         }
     }
@@ -103,14 +101,14 @@ window.sdtune = window.sdtune || {};
 
     async function refresh() {
         clearTimeout(timer);
-        const before = refusals;
+        const asked = performance.now();
         const status = await sdtune.call('lora-tools').catch(() => null);
         if (!status || !sdtune.byId('sdtune_' + id('bar'))) return;
         const {work, made} = status;
         const on = controls().busy(work);
         const line = controls().progress(id('bar'), work);
         sdtune.show('sdtune_' + id('stop'), on);
-        if (work && before === refusals) say(line || ended(work, made), work.state === 'failed');
+        if (work) say(line || ended(work, made), work.state === 'failed', asked);
         if (on) timer = setTimeout(refresh, 700);
         else list();
     }

@@ -6,9 +6,8 @@ window.sdtune = window.sdtune || {};
     const t = (...args) => sdtune.t(...args);
     const at = {number: 0, name: '', total: 0, source: '', boxes: {}, asked: 0};
     let timer = null;
-    let refusals = 0; // of clicks
     const controls = () => sdtune.controls;
-    const say = (text, bad) => controls().say('prepare_note', text, bad);
+    const say = (text, bad, asked) => controls().say('prepare_note', text, bad, asked);
 
     prepare.frame = function (place) {
         const {el} = sdtune;
@@ -231,7 +230,6 @@ window.sdtune = window.sdtune || {};
                 }),
             );
         } catch (problem) {
-            refusals += 1;
             say(problem.message, true);
         }
     }
@@ -244,13 +242,12 @@ window.sdtune = window.sdtune || {};
 
     async function follow() {
         clearTimeout(timer);
-        const before = refusals;
+        const asked = performance.now();
         const status = await sdtune.call('prepare').catch(() => null);
-        if (status) draw(status, before !== refusals);
+        if (status) draw(status, asked);
     }
 
-    // older: asked for before a click was refused, whose sentence stays.
-    function draw(status, older) {
+    function draw(status, asked) {
         clearTimeout(timer);
         const work = status.work;
         const on = controls().busy(work);
@@ -265,7 +262,7 @@ window.sdtune = window.sdtune || {};
             stopped: () => t('Stopped; preparing again goes on where it was.'),
             failed: () => work.message,
         };
-        if (!older) say(progress || ended[work.state](), work.state === 'failed');
+        say(progress || ended[work.state](), work.state === 'failed', asked);
         sdtune.show('sdtune_prepare_next', work.state === 'done');
         sdtune
             .byId('sdtune_prepare_problems')

@@ -69,8 +69,10 @@ def test_every_page_s_refusals_name_its_fields(one_page, page_name, typed, butto
     if button == "loose_start":
         page.run("document.querySelector('#sdtune_loose_files').innerHTML = '', sdtune.call = ((call) => (path, method, body) =>"
                  " call(path, method, body && body.of ? {...body, of: ['ron']} : body))(sdtune.call)")
+    told = f"document.querySelector('#sdtune_{note}').textContent.includes({json.dumps(label)})"
+    assert not page.run(told)
     click(page, button)
-    page.until(f"document.querySelector('#sdtune_{note}').textContent.includes({json.dumps(label)})")
+    page.until(told)
     for field, (value, checked) in before.items():
         page.run(f"Object.assign(document.querySelector('#sdtune_{field}'), {{value: {json.dumps(value)}, checked: {json.dumps(checked)}}})")
 
